@@ -1,0 +1,226 @@
+"""The pixel grid and the patch grid as values. Pure arithmetic; every range is half-open.
+
+Axis order stands in the names: `shape_yx` is (rows, columns), `bounds_xyxy` is (west, south, east, north), transforms
+are in affine order (a, b, c, d, e, f): x = a*col + b*row + c, y = d*col + e*row + f, at the upper left pixel corner.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+from pyproj import CRS, Transformer
+from pyproj.exceptions import CRSError
+
+from pipeline.errors import ConfigError, DataError
+
+METRES_PER_DEGREE = 111_319.490793  # of longitude on the equator, WGS 84: 6378137 * pi / 180
+CDL_CRS = "EPSG:5070"
+# Upper left corner of the national CDL raster: pixel corners lie at 15 m modulo 30 m on both axes.
+CDL_ORIGIN_XY = (-2_356_095.0, 3_172_605.0)
+AffineOrder = tuple[float, float, float, float, float, float]
+Floats = npt.NDArray[np.float64]
+
+
+class Window(NamedTuple):
+    """Rows [row, row + height) and columns [col, col + width) of a pixel grid."""
+
+    row: int
+    col: int
+    height: int
+    width: int
+
+    @property
+    def slices(self) -> tuple[slice, slice]:
+        """Row slice and column slice."""
+        return slice(self.row, self.row + self.height), slice(self.col, self.col + self.width)
+
+
+@dataclass(frozen=True)
+class PixelGrid:
+    """A north-up raster grid: CRS ("EPSG:n" or WKT), affine transform, size in pixels."""
+
+    crs: str
+    transform: AffineOrder
+    width: int
+    height: int
+
+    @property
+    def shape_yx(self) -> tuple[int, int]:
+        """(height, width) in pixels."""
+        return self.height, self.width
+
+    @property
+    def bounds_xyxy(self) -> tuple[float, float, float, float]:
+        """(west, south, east, north) in CRS units."""
+        a, _, c, _, e, f = self.transform
+        return c, f + e * self.height, c + a * self.width, f
+
+    def window(self, window: Window) -> PixelGrid:
+        """The grid of one window; pixel (0, 0) of it is pixel (window.row, window.col) here."""
+        a, b, c, d, e, f = self.transform
+        return PixelGrid(self.crs, (a, b, c + a * window.col, d, e, f + e * window.row), window.width, window.height)
+
+    def centres(self) -> tuple[Floats, Floats]:
+        """x of each column (width,) and y of each row (height,) at pixel centres, in CRS units."""
+        a, _, c, _, e, f = self.transform
+        return c + a * (np.arange(self.width) + 0.5), f + e * (np.arange(self.height) + 0.5)
+
+    def index(self, x: npt.ArrayLike, y: npt.ArrayLike) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
+        """(row, col) of the pixel that holds each point: half-open, a point on the upper or left edge is inside.
+
+        Points outside the grid (or not finite) get row and col -1.
+        """
+        a, _, c, _, e, f = self.transform
+        with np.errstate(invalid="ignore"):
+            col = np.floor((np.asarray(x, np.float64) - c) / a)
+            row = np.floor((np.asarray(y, np.float64) - f) / e)
+            inside = (col >= 0) & (col < self.width) & (row >= 0) & (row < self.height)
+        return np.where(inside, row, -1).astype(np.int64), np.where(inside, col, -1).astype(np.int64)
+
+
+@dataclass(frozen=True)
+class PatchGrid:
+    """Square patches of `size_px` on a pixel grid, from its upper left; a remainder at the right and bottom is no patch."""
+
+    pixels: PixelGrid
+    size_px: int
+
+    @property
+    def columns(self) -> int:
+        """Whole patches across."""
+        return self.pixels.width // self.size_px
+
+    @property
+    def rows(self) -> int:
+        """Whole patches down."""
+        return self.pixels.height // self.size_px
+
+    @property
+    def count(self) -> int:
+        """Whole patches in all."""
+        return self.rows * self.columns
+
+    def window(self, row: int, col: int) -> Window:
+        """The pixels of patch (row, col)."""
+        return Window(row * self.size_px, col * self.size_px, self.size_px, self.size_px)
+
+
+def study_grid(bounds_xyxy: tuple[float, float, float, float], crs: str, scale_m: float) -> PixelGrid:
+    """The export grid of a study.
+
+    Geographic CRS: origin (west, north), pixel = scale_m / 111,319.490793 degrees, size = floor(extent / pixel + 1e-6).
+    Projected CRS: bounding box of the densified bounds, snapped outward to multiples of the scale; EPSG:5070 snaps to
+    CDL's own lattice.
+
+    Args:
+        bounds_xyxy: west, south, east, north in degrees (EPSG:4326).
+        crs: any code pyproj knows.
+        scale_m: pixel size in metres.
+
+    Raises:
+        ConfigError: the area holds no whole pixel or does not project.
+    """
+    west, south, east, north = bounds_xyxy
+    if is_geographic(crs):
+        if crs != "EPSG:4326":
+            west, south, east, north = _transformer("EPSG:4326", crs).transform_bounds(west, south, east, north, densify_pts=101)
+        pixel = scale_m / METRES_PER_DEGREE
+        width, height = math.floor((east - west) / pixel + 1e-6), math.floor((north - south) / pixel + 1e-6)
+        left, top, step = west, north, pixel
+    else:
+        left, bottom, right, top = _transformer("EPSG:4326", crs).transform_bounds(west, south, east, north, densify_pts=101)
+        if not all(map(math.isfinite, (left, bottom, right, top))):
+            raise ConfigError(f"area.bounds do not project to {crs}; choose a CRS that covers them")
+        x0, y0 = CDL_ORIGIN_XY if crs == CDL_CRS else (0.0, 0.0)
+        first, last = math.floor((left - x0) / scale_m), math.ceil((right - x0) / scale_m)
+        low, high = math.floor((bottom - y0) / scale_m), math.ceil((top - y0) / scale_m)
+        left, top, step = x0 + first * scale_m, y0 + high * scale_m, scale_m
+        width, height = last - first, high - low
+    if width < 1 or height < 1:
+        raise ConfigError(f"the area is {width} x {height} px at {scale_m} m: smaller than one pixel; widen area.bounds or lower scale_m")
+    return PixelGrid(crs, (step, 0.0, left, 0.0, -step, top), width, height)
+
+
+def tiles(shape_yx: tuple[int, int], size_yx: tuple[int, int]) -> Iterator[Window]:
+    """Windows of at most `size_yx` that cover `shape_yx` exactly once, row by row; the last ones may be smaller."""
+    height, width = shape_yx
+    for row in range(0, height, size_yx[0]):
+        for col in range(0, width, size_yx[1]):
+            yield Window(row, col, min(size_yx[0], height - row), min(size_yx[1], width - col))
+
+
+def nearest_index(source: PixelGrid, target: PixelGrid) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
+    """For each target pixel the source pixel that holds its exactly projected centre.
+
+    GDAL's approximate transformer, whose result depends on the window asked for, is not used: every centre is
+    projected on its own.
+
+    Returns:
+        (row, col), each int64 of the target's shape; -1 where the centre lies outside the source.
+    """
+    x, y = target.centres()
+    if same_crs(source.crs, target.crs):
+        rows, _ = source.index(np.full(len(y), source.transform[2]), y)
+        _, cols = source.index(x, np.full(len(x), source.transform[5]))
+        outside = (rows[:, None] < 0) | (cols[None, :] < 0)
+        return np.where(outside, -1, rows[:, None]), np.where(outside, -1, cols[None, :])
+    xx, yy = np.meshgrid(x, y)
+    return source.index(*_transformer(target.crs, source.crs).transform(xx, yy))
+
+
+def resample_nearest(values_yx: npt.NDArray[np.generic], source: PixelGrid, target: PixelGrid, fill: int) -> npt.NDArray[np.generic]:
+    """`values_yx` on `source` brought onto `target` by `nearest_index`; `fill` outside the source."""
+    if values_yx.shape != source.shape_yx:
+        raise DataError(f"an array of {values_yx.shape} does not lie on a grid of {source.shape_yx}")
+    row, col = nearest_index(source, target)
+    return np.where(row >= 0, values_yx[row, col], np.asarray(fill, values_yx.dtype))
+
+
+def covering_window(source: PixelGrid, target: PixelGrid, margin_px: int = 2) -> Window | None:
+    """The window of `source` that holds every pixel `target` can need, or None where the two do not meet."""
+    west, south, east, north = target.bounds_xyxy
+    if not same_crs(source.crs, target.crs):
+        west, south, east, north = _transformer(target.crs, source.crs).transform_bounds(west, south, east, north, densify_pts=41)
+    if not all(map(math.isfinite, (west, south, east, north))):
+        return None
+    a, _, c, _, e, f = source.transform
+    left, right = math.floor((west - c) / a) - margin_px, math.ceil((east - c) / a) + margin_px
+    top, bottom = math.floor((north - f) / e) - margin_px, math.ceil((south - f) / e) + margin_px
+    left, right, top, bottom = max(left, 0), min(right, source.width), max(top, 0), min(bottom, source.height)
+    return Window(top, left, bottom - top, right - left) if left < right and top < bottom else None
+
+
+def transform_points(source_crs: str, target_crs: str, x: npt.ArrayLike, y: npt.ArrayLike) -> tuple[Floats, Floats]:
+    """Points from one CRS to another, always in (x, y) = (longitude, latitude) or (easting, northing) order."""
+    tx, ty = _transformer(source_crs, target_crs).transform(x, y)
+    return np.asarray(tx), np.asarray(ty)
+
+
+@lru_cache(maxsize=64)
+def is_geographic(crs: str) -> bool:
+    """Whether the CRS counts in degrees.
+
+    Raises:
+        ConfigError: pyproj does not know it.
+    """
+    try:
+        return bool(CRS.from_user_input(crs).is_geographic)
+    except CRSError:
+        raise ConfigError(f"{crs!r} is not a coordinate reference system; write an EPSG code such as EPSG:5070") from None
+
+
+@lru_cache(maxsize=256)
+def same_crs(first: str, second: str) -> bool:
+    """Whether two CRS strings mean the same system."""
+    return first == second or CRS.from_user_input(first).equals(CRS.from_user_input(second), ignore_axis_order=True)
+
+
+@lru_cache(maxsize=64)
+def _transformer(source_crs: str, target_crs: str) -> Transformer:
+    return Transformer.from_crs(source_crs, target_crs, always_xy=True)
