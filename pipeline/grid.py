@@ -69,7 +69,7 @@ class PixelGrid:
     def centres(self) -> tuple[Floats, Floats]:
         """x of each column (width,) and y of each row (height,) at pixel centres, in CRS units."""
         a, _, c, _, e, f = self.transform
-        return c + a * (np.arange(self.width) + 0.5), f + e * (np.arange(self.height) + 0.5)
+        return c + a * (np.arange(self.width, dtype=np.float64) + 0.5), f + e * (np.arange(self.height, dtype=np.float64) + 0.5)
 
     def index(self, x: npt.ArrayLike, y: npt.ArrayLike) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
         """(row, col) of the pixel that holds each point: half-open, a point on the upper or left edge is inside.

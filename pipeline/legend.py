@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -19,7 +20,7 @@ BACKGROUND = "background"
 UNLABELLED_CODES = (0, 81)  # nodata; clouds / no data. No class, never background
 UNLABELLED = 255  # class index of a pixel without a label
 
-# code: (name, (red, green, blue))
+# CDL code to its name and its RGB colour
 CDL: Mapping[int, tuple[str, tuple[int, int, int]]] = {
     1: ("Corn", (255, 211, 0)),
     4: ("Sorghum", (255, 158, 9)),
@@ -111,20 +112,15 @@ class Legend:
         return cls(tuple(classes))
 
     @classmethod
-    def from_attrs(cls, entries: Sequence[Mapping[str, object]]) -> Legend:
+    def from_attrs(cls, entries: Sequence[Mapping[str, Any]]) -> Legend:
         """The legend written by `attrs` into a store or a run folder."""
-        return cls(
-            tuple(
-                LandClass(
-                    str(entry["name"]),
-                    tuple(int(code) for code in entry["codes"]),  # type: ignore[attr-defined]
-                    tuple(int(part) for part in entry["color"]),  # type: ignore[attr-defined]
-                )
-                for entry in entries
-            )
-        )
+        classes = []
+        for entry in entries:
+            red, green, blue = entry["color"]
+            classes.append(LandClass(str(entry["name"]), tuple(int(code) for code in entry["codes"]), (red, green, blue)))
+        return cls(tuple(classes))
 
-    def attrs(self) -> list[dict[str, object]]:
+    def attrs(self) -> list[dict[str, Any]]:
         """The legend as JSON values: `[{"name", "codes", "color"}, ...]`, colours as [red, green, blue]."""
         return [{"name": c.name, "codes": list(c.codes), "color": list(c.color)} for c in self.classes]
 

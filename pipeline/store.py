@@ -90,7 +90,13 @@ class StoreInfo:
 
     def attrs(self) -> dict[str, Any]:
         """The group attributes as JSON values."""
-        return {"schema_version": SCHEMA_VERSION, **asdict(self), "classes": self.classes.attrs(), "bands": list(self.bands), "transform": list(self.transform)}
+        return {
+            "schema_version": SCHEMA_VERSION,
+            **asdict(self),
+            "classes": self.classes.attrs(),
+            "bands": list(self.bands),
+            "transform": list(self.transform),
+        }
 
     @classmethod
     def from_attrs(cls, attrs: Mapping[str, Any], where: str) -> StoreInfo:
@@ -103,12 +109,23 @@ class StoreInfo:
         if version is None:
             raise DataError(f"{where}: no patch store (no schema_version among its attributes); make one with 'cropcam patches'")
         if version != SCHEMA_VERSION:
-            raise DataError(f"{where}: schema version {version}, this cropcam reads {SCHEMA_VERSION}; cut the store again with 'cropcam patches'")
+            raise DataError(
+                f"{where}: schema version {version}, this cropcam reads {SCHEMA_VERSION}; cut the store again with 'cropcam patches'"
+            )
         try:
             values = {key: attrs[key] for key in cls.__dataclass_fields__}
-            return cls(**{**values, "classes": Legend.from_attrs(values["classes"]), "bands": tuple(values["bands"]), "transform": tuple(values["transform"])})
+            return cls(
+                **{
+                    **values,
+                    "classes": Legend.from_attrs(values["classes"]),
+                    "bands": tuple(values["bands"]),
+                    "transform": tuple(values["transform"]),
+                }
+            )
         except (KeyError, TypeError, ValueError) as error:
-            raise DataError(f"{where}: damaged patch store: attribute {error} is missing or wrong; cut it again with 'cropcam patches'") from None
+            raise DataError(
+                f"{where}: damaged patch store: attribute {error} is missing or wrong; cut it again with 'cropcam patches'"
+            ) from None
 
 
 def create(path: Path, count: int, bands: int, classes: int, size_px: int) -> zarr.Group:

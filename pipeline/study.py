@@ -19,6 +19,8 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
+from pydantic_core import ErrorDetails
+
 from pipeline.errors import ConfigError
 from pipeline.grid import PatchGrid, PixelGrid, is_geographic, study_grid
 from pipeline.legend import BACKGROUND, Legend, parse_codes
@@ -152,7 +154,7 @@ class Study(_Section):
     image: Image
     labels: Labels
     classes: dict[str, tuple[int | str, ...]] = Field(
-        default_factory=lambda: {"corn": (1,), "soybean": (5,), "forest": (63, 141, 142, 143, 190), "grassland": (37, 176)},
+        {"corn": (1,), "soybean": (5,), "forest": (63, 141, 142, 143, 190), "grassland": (37, 176)},
         min_length=1,
     )
     patches: Patches = Patches()
@@ -218,7 +220,9 @@ def differences(first: Mapping[str, Any], second: Mapping[str, Any]) -> list[str
     found = []
     for section in sorted({*first, *second}):
         one, two = first.get(section, {}), second.get(section, {})
-        found += [f"{section}.{key}: {one.get(key)!r} against {two.get(key)!r}" for key in sorted({*one, *two}) if one.get(key) != two.get(key)]
+        found += [
+            f"{section}.{key}: {one.get(key)!r} against {two.get(key)!r}" for key in sorted({*one, *two}) if one.get(key) != two.get(key)
+        ]
         if section == "classes" and not found and list(one) != list(two):
             found.append(f"classes: order {list(one)} against {list(two)}")
     return found
@@ -269,7 +273,7 @@ def parse_study(values: Mapping[str, Any], source: str = "study") -> Study:
         raise ConfigError(f"{source}: {_explain(details[0])}{more}") from None
 
 
-def _explain(detail: Any) -> str:
+def _explain(detail: ErrorDetails) -> str:
     where = [str(part) for part in detail["loc"]]
     key = ".".join(where)
     if detail["type"] == "extra_forbidden":

@@ -1,0 +1,40 @@
+"""Class activation maps.
+
+Source: Zhou et al. 2015, "Learning Deep Features for Discriminative Localization", arXiv 1512.04150, equation 1.
+"""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from model.networks import Network
+
+
+def activation_maps(maps_BFhw: Tensor, weight_KF: Tensor) -> Tensor:
+    """CAM of each class: sum over features k of w_k^c f_k(x, y), shape (B, K, h, w), without the bias.
+
+    Its mean over h and w plus the dense layer's bias is the class's logit.
+    """
+    return torch.einsum("bfhw,kf->bkhw", maps_BFhw, weight_KF)
+
+
+def to_pixels(maps_BKhw: Tensor, stride: int, height: int, width: int) -> Tensor:
+    """Maps brought to pixels (B, K, height, width) where cell i covers pixels [i * stride, (i + 1) * stride).
+
+    Bilinear between cell centres. Pixels beyond the last whole cell (50 px are 12 cells of 4 and 2 px more) take the
+    last cell's value; stretching 12 cells over 50 px instead would shift the map by up to a pixel.
+    """
+    if stride > 1:
+        maps_BKhw = F.interpolate(maps_BKhw, scale_factor=float(stride), mode="bilinear", align_corners=False)
+    below, right = height - maps_BKhw.shape[2], width - maps_BKhw.shape[3]
+    return F.pad(maps_BKhw, (0, right, 0, below), mode="replicate") if below or right else maps_BKhw
+
+
+@torch.inference_mode()
+def pixel_scores(network: Network, x_BCHW: Tensor) -> tuple[Tensor, Tensor]:
+    """Logits (B, K) and activation maps at full resolution (B, K, H, W) of standardised patches."""
+    output = network(x_BCHW)
+    cams_BKhw = activation_maps(output.maps_BFhw, network.dense.weight)
+    return output.logits_BK, to_pixels(cams_BKhw, network.stride, x_BCHW.shape[2], x_BCHW.shape[3])

@@ -1,0 +1,23 @@
+"""Networks: image-level logits, and the feature maps and weights that activation maps need."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from model.networks.base import Network, Output
+from model.networks.baseline import Baseline
+from pipeline.errors import ConfigError
+
+__all__ = ["NETWORKS", "Network", "Output", "build"]
+NETWORKS: dict[str, Callable[[int, int], Network]] = {"baseline": Baseline}
+
+
+def build(name: str, bands: int, classes: int) -> Network:
+    """A fresh network by name, for that many input bands and classes.
+
+    Raises:
+        ConfigError: no network has that name.
+    """
+    if name not in NETWORKS:
+        raise ConfigError(f"no network {name!r}; known: {', '.join(NETWORKS)}")
+    return NETWORKS[name](bands, classes)
