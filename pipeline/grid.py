@@ -67,7 +67,7 @@ class PixelGrid:
         return PixelGrid(self.crs, (a, b, c + a * window.col, d, e, f + e * window.row), window.width, window.height)
 
     def centres(self) -> tuple[Floats, Floats]:
-        """x of each column (width,) and y of each row (height,) at pixel centres, in CRS units."""
+        """Pixel centres in CRS units: x of each column (width,), y of each row (height,)."""
         a, _, c, _, e, f = self.transform
         return c + a * (np.arange(self.width, dtype=np.float64) + 0.5), f + e * (np.arange(self.height, dtype=np.float64) + 0.5)
 

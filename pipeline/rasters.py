@@ -1,0 +1,163 @@
+"""One raster file: its grid, its lazy values, and what they mean as Collection 2 DN or CDL codes."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import rasterio
+import rioxarray
+import xarray as xr
+from rasterio.errors import RasterioError
+
+from pipeline.errors import DataError
+from pipeline.grid import PixelGrid, Window
+from pipeline.store import NODATA_DN, OFFSET, SCALE
+
+
+@dataclass(frozen=True)
+class Conversion:
+    """How stored values become Collection 2 DN; None leaves it to the file's tags, then to its type."""
+
+    scale: float | None = None
+    offset: float | None = None
+    nodata: float | None = None
+
+
+@dataclass(frozen=True)
+class Raster:
+    """One open file: its grid, its lazy array (band, y, x) and how its values become DN."""
+
+    path: Path
+    grid: PixelGrid
+    values: xr.DataArray
+    band_names: tuple[str, ...]
+    scale: float
+    offset: float
+    nodata: float | None
+
+    def read(self, window: Window) -> npt.NDArray[Any]:
+        """Raw values (band, y, x) of a window inside the grid.
+
+        Raises:
+            DataError: the file ends early or is damaged there.
+        """
+        rows, cols = window.slices
+        try:
+            return self.values[:, rows, cols].to_numpy()
+        except (RasterioError, OSError) as error:
+            raise DataError(
+                f"{self.path}: cannot be read at rows {window.row}..{window.row + window.height}: truncated or damaged "
+                f"({_reason(error)}); fetch the file again"
+            ) from None
+
+    def read_dn(self, window: Window) -> npt.NDArray[np.uint16]:
+        """Collection 2 DN (band, y, x) of a window inside the grid, 0 = nodata."""
+        return to_dn(self.read(window), self.scale, self.offset, self.nodata)
+
+
+def to_dn(values: npt.NDArray[Any], scale: float, offset: float, nodata: float | None) -> npt.NDArray[np.uint16]:
+    """Stored values as Collection 2 DN: floor((value * scale + offset + 0.2) / 0.0000275 + 0.5), clamped to 1..65535.
+
+    Nodata, NaN and infinite values become 0. Values that already are DN are taken as they are.
+    """
+    missing = np.zeros(values.shape, bool)
+    if values.dtype.kind == "f":
+        missing = ~np.isfinite(values)
+    if nodata is not None and not np.isnan(nodata):
+        missing |= values == np.float64(nodata).astype(values.dtype) if values.dtype.kind == "f" else values == nodata
+    if scale == SCALE and offset == OFFSET:
+        dn = np.where(
+            missing, NODATA_DN, np.clip(values, 1, 65535) if values.dtype.kind != "f" else np.floor(np.clip(values, 1, 65535) + 0.5)
+        )
+    else:
+        with np.errstate(invalid="ignore", over="ignore"):
+            dn = np.floor((values.astype(np.float64) * scale + offset - OFFSET) / SCALE + 0.5)
+            dn = np.where(missing, NODATA_DN, np.clip(dn, 1, 65535))
+    return dn.astype(np.uint16)
+
+
+def to_codes(values: npt.NDArray[Any], nodata: float | None, path: Path) -> npt.NDArray[np.uint8]:
+    """Values of a label raster as CDL codes, nodata as 0.
+
+    Raises:
+        DataError: a value lies outside 0..255.
+    """
+    present = values[values != nodata] if nodata is not None else values
+    if present.size and values.dtype != np.uint8:
+        low, high = int(present.min()), int(present.max())
+        if low < 0 or high > 255:
+            raise DataError(f"{path}: holds label {high if high > 255 else low}; CDL codes are 0..255: give a CDL raster")
+    return (np.where(values == nodata, 0, values) if nodata is not None else values).astype(np.uint8)
+
+
+def open_raster(path: Path, conversion: Conversion | None = None, labels: bool = False) -> Raster:
+    """One raster, lazily: nothing but its header is read.
+
+    Args:
+        path: any raster GDAL reads.
+        conversion: what to take instead of the file's own scale, offset and nodata; images only.
+        labels: the file holds CDL codes in one band of integers.
+
+    Raises:
+        DataError: missing, damaged, without CRS, rotated, or of a type without an agreed meaning.
+    """
+    if not path.is_file():
+        raise DataError(f"{path}: no such file")
+    try:
+        with rasterio.open(path) as file:
+            about = (file.crs, file.transform, file.width, file.height, file.scales, file.offsets, file.nodata, file.descriptions)
+        values = rioxarray.open_rasterio(path, chunks=None, cache=False, lock=False)
+    except (RasterioError, OSError) as error:
+        raise DataError(f"{path}: no readable raster ({_reason(error)}); fetch the file again") from None
+    crs, transform, width, height, scales, offsets, nodata, descriptions = about
+    if crs is None:
+        raise DataError(f"{path}: has no CRS; assign it, for example with gdal_edit.py -a_srs EPSG:n")
+    if transform.b or transform.d or transform.a <= 0 or transform.e >= 0:
+        raise DataError(f"{path}: is rotated or not north-up (transform {tuple(transform)[:6]}); warp it first, for example with gdalwarp")
+    grid = PixelGrid(crs.to_string(), tuple(transform)[:6], width, height)
+    if not isinstance(values, xr.DataArray):
+        raise DataError(f"{path}: holds several subdatasets; give one of them")
+    names = tuple(text or path.stem for text in descriptions)
+    if labels:
+        return _label_raster(path, grid, values, names, nodata)
+    scale, offset, missing = _conversion(path, values.dtype, conversion or Conversion(), scales, offsets, nodata)
+    return Raster(path, grid, values, names, scale, offset, missing)
+
+
+def _label_raster(path: Path, grid: PixelGrid, values: xr.DataArray, names: tuple[str, ...], nodata: float | None) -> Raster:
+    if values.dtype.kind not in "iu":
+        raise DataError(f"{path}: labels are {values.dtype}; CDL codes are integers 0..255: give a CDL raster")
+    if values.shape[0] != 1:
+        raise DataError(f"{path}: {values.shape[0]} bands; labels are one band of CDL codes")
+    return Raster(path, grid, values, names, 1.0, 0.0, nodata)
+
+
+def _conversion(
+    path: Path, dtype: np.dtype[Any], asked: Conversion, scales: Sequence[float], offsets: Sequence[float], nodata: float | None
+) -> tuple[float, float, float | None]:
+    if len(set(scales)) > 1 or len(set(offsets)) > 1:
+        raise DataError(f"{path}: its bands carry different scales or offsets ({scales}, {offsets}); give --scale and --offset")
+    by_type = {"uint16": (SCALE, OFFSET, 0.0), "int16": (0.0001, 0.0, -9999.0), "float32": (1.0, 0.0, None), "float64": (1.0, 0.0, None)}
+    tagged = (scales[0], offsets[0]) != (1.0, 0.0)
+    if dtype.name not in by_type and asked.scale is None and not tagged:
+        raise DataError(
+            f"{path}: values of type {dtype.name} have no agreed meaning; give --scale and --offset (reflectance = value x scale + offset)"
+        )
+    scale, offset, missing = by_type.get(dtype.name, (1.0, 0.0, None))
+    if tagged:
+        scale, offset = scales[0], offsets[0]
+    if asked.scale is not None or asked.offset is not None:
+        scale, offset = asked.scale if asked.scale is not None else 1.0, asked.offset or 0.0
+    return scale, offset, asked.nodata if asked.nodata is not None else nodata if nodata is not None else missing
+
+
+def _reason(error: Exception) -> str:
+    deepest: BaseException = error
+    while deepest.__cause__ is not None:
+        deepest = deepest.__cause__
+    return str(deepest).splitlines()[0].rstrip(".")

@@ -1,0 +1,91 @@
+"""The GeoTIFF shards of an export, named as Earth Engine names them, placed by their georeferencing."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from pathlib import Path
+
+from pipeline.errors import DataError
+from pipeline.grid import PixelGrid, Window, same_crs
+from pipeline.rasters import Raster, open_raster
+from pipeline.sources import ALIGNED_PX, LabelSource, Source, check_band_order, meeting
+from pipeline.study import Study
+
+# as Earth Engine writes them: NAME-image-CELL-0000000000-0000012800.tif, all but the prefix optional
+_SHARD_NAME = re.compile(r"^(?:.+[-_])?(image|labels|count)(?:[-_].+?)?(?:-\d{10}-\d{10})?\.tiff?$", re.IGNORECASE)
+
+
+def open_shards(folder: Path, study: Study) -> tuple[Source, LabelSource]:
+    """Image and label shards of an export of `study`, found by name and placed by their georeferencing.
+
+    Raises:
+        DataError: shards are missing, overlap, lie off the study's grid, or have other bands.
+    """
+    if not folder.is_dir():
+        raise DataError(f"{folder}: no such folder; it should hold the export's GeoTIFF shards (image*.tif, labels*.tif)")
+    found: dict[str, list[Path]] = {"image": [], "labels": [], "count": []}
+    for path in sorted(folder.iterdir()):
+        match = _SHARD_NAME.match(path.name)
+        if match and not path.name.startswith("."):
+            found[match.group(1).lower()].append(path)
+    for kind in ("image", "labels"):
+        if not found[kind]:
+            raise DataError(f"{folder}: no {kind} shard in it (a GeoTIFF named like {kind}.tif or NAME-{kind}-0000000000-0000000000.tif)")
+    bands = study.image.layers
+    pieces = []
+    for path in found["image"]:
+        raster = open_raster(path)
+        if raster.values.shape[0] != len(bands):
+            raise DataError(f"{path}: {raster.values.shape[0]} bands, study {study.name} has {len(bands)} ({', '.join(bands)})")
+        check_band_order(raster, bands)
+        pieces.append((raster, place_on(study.grid, raster), slice(0, len(bands))))
+    labels = tuple(open_raster(path, labels=True) for path in found["labels"])
+    check_cover(study.grid, [(raster.path, place) for raster, place, _ in pieces])
+    check_cover(study.grid, [(raster.path, place_on(study.grid, raster)) for raster in labels])
+    return Source(study.grid, bands, tuple(pieces)), LabelSource(study.grid, labels)
+
+
+def place_on(grid: PixelGrid, raster: Raster) -> Window:
+    """Where a shard lies on the study's grid.
+
+    Raises:
+        DataError: another CRS or pixel size, shifted by part of a pixel, or outside.
+    """
+    own = raster.grid
+    if not same_crs(own.crs, grid.crs):
+        raise DataError(
+            f"{raster.path}: CRS {own.crs}, the study's grid has {grid.crs}; export it again, or cut it as own raster with --image"
+        )
+    (a, _, c, _, e, f), (ga, _, gc, _, ge, gf) = own.transform, grid.transform
+    if abs(a / ga - 1) * own.width > ALIGNED_PX or abs(e / ge - 1) * own.height > ALIGNED_PX:
+        raise DataError(f"{raster.path}: pixels of {a} x {-e}, the study's grid has {ga} x {-ge}; export it again at the study's scale")
+    col, row = (c - gc) / ga, (f - gf) / ge
+    if abs(col - round(col)) > ALIGNED_PX or abs(row - round(row)) > ALIGNED_PX:
+        raise DataError(
+            f"{raster.path}: lies {col:.3f} columns and {row:.3f} rows from the grid's origin, not whole pixels; export it on the study's grid"
+        )
+    place = Window(round(row), round(col), own.height, own.width)
+    if place.row < 0 or place.col < 0 or place.row + place.height > grid.height or place.col + place.width > grid.width:
+        raise DataError(
+            f"{raster.path}: covers rows {place.row}..{place.row + place.height}, columns {place.col}..{place.col + place.width} of a grid of {grid.height} x {grid.width}: not this study's export"
+        )
+    return place
+
+
+def check_cover(grid: PixelGrid, places: Sequence[tuple[Path, Window]]) -> None:
+    """Every pixel of the grid lies in exactly one shard.
+
+    Raises:
+        DataError: naming two shards that overlap, or how many pixels no shard holds.
+    """
+    for index, (path, place) in enumerate(places):
+        for other_path, other in places[:index]:
+            if meeting(place, other) is not None:
+                raise DataError(f"{path} and {other_path.name} overlap; keep one of them")
+    held = sum(place.height * place.width for _, place in places)
+    missing = grid.width * grid.height - held
+    if missing:
+        raise DataError(
+            f"{places[0][0].parent}: {missing:,} of {grid.width * grid.height:,} pixels lie in no {places[0][0].name} or sibling; a shard is missing: fetch the rest"
+        )

@@ -1,0 +1,170 @@
+"""Sources of pixels on one grid, from one file or many. Lazy: a window is read when asked for, from any thread."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+from pipeline.errors import DataError
+from pipeline.grid import PixelGrid, Window, covering_window, resample_nearest, same_crs
+from pipeline.rasters import Conversion, Raster, open_raster, to_codes
+
+ALIGNED_PX = 1e-3  # origins that differ by more are shifted, not rounded
+
+
+@dataclass(frozen=True)
+class Source:
+    """Image bands on one grid as Collection 2 DN, from one or several files.
+
+    `pieces` are (file, where its upper left lies on the grid, which of the bands it holds).
+    """
+
+    grid: PixelGrid
+    bands: tuple[str, ...]
+    pieces: tuple[tuple[Raster, Window, slice], ...]
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """File names, in order."""
+        return tuple(raster.path.name for raster, _, _ in self.pieces)
+
+    @property
+    def paths(self) -> tuple[Path, ...]:
+        """Files, in order."""
+        return tuple(raster.path for raster, _, _ in self.pieces)
+
+    def read(self, window: Window) -> npt.NDArray[np.uint16]:
+        """DN (band, y, x) of a window inside the grid, 0 = nodata. Thread-safe."""
+        dn = np.zeros((len(self.bands), window.height, window.width), np.uint16)
+        for raster, place, bands in self.pieces:
+            shared = meeting(window, place)
+            if shared is not None:
+                there, here = shared
+                dn[bands, here.slices[0], here.slices[1]] = raster.read_dn(there)
+        return dn
+
+
+@dataclass(frozen=True)
+class LabelSource:
+    """CDL codes brought onto one grid by exact nearest resampling, from one or several files on any grid."""
+
+    grid: PixelGrid
+    rasters: tuple[Raster, ...]
+
+    @property
+    def paths(self) -> tuple[Path, ...]:
+        """Files, in order."""
+        return tuple(raster.path for raster in self.rasters)
+
+    def read(self, window: Window) -> npt.NDArray[np.uint8]:
+        """CDL codes (y, x) of a window inside the grid, 0 = nodata. Thread-safe.
+
+        Raises:
+            DataError: a file cannot be read, or holds a value that is no code.
+        """
+        target = self.grid.window(window)
+        codes = np.zeros(target.shape_yx, np.uint8)
+        for raster in self.rasters:
+            part = covering_window(raster.grid, target)
+            if part is None:
+                continue
+            own = to_codes(raster.read(part)[0], raster.nodata, raster.path)
+            found = resample_nearest(own, raster.grid.window(part), target, fill=0)
+            codes = np.where(found != 0, found, codes)
+        return codes
+
+
+def open_image(paths: Sequence[Path], bands: tuple[str, ...], conversion: Conversion | None = None) -> Source:
+    """The user's own image: several single-band files, one multi-band file, or a mix, all on one grid.
+
+    Files or layers whose names carry the study's band names are put in the study's order; otherwise the order given
+    counts.
+
+    Raises:
+        DataError: a file is missing or damaged, lacks a CRS, is rotated, lies on another grid, or the bands do not
+            add up to the study's.
+    """
+    rasters = [open_raster(path, conversion) for path in paths]
+    first = rasters[0]
+    for raster in rasters[1:]:
+        _check_same_grid(first, raster)
+    layers = [(raster, number, name) for raster in rasters for number, name in enumerate(raster.band_names)]
+    if len(layers) != len(bands):
+        raise DataError(
+            f"{len(layers)} band{'s' if len(layers) != 1 else ''} in {len(rasters)} file(s), the study has {len(bands)} ({', '.join(bands)}); give each of them once"
+        )
+    if len({dtype for raster in rasters for dtype in [raster.values.dtype]}) > 1:
+        kinds = ", ".join(f"{raster.path.name} {raster.values.dtype}" for raster in rasters)
+        raise DataError(f"the image files differ in type: {kinds}; their values would not mean the same")
+    if len(rasters) == 1 and len(layers) > 1:
+        check_band_order(first, bands)
+    elif len(rasters) == len(layers):
+        rasters = _in_band_order(rasters, bands)
+    place = Window(0, 0, *first.grid.shape_yx)
+    pieces, start = [], 0
+    for raster in rasters:
+        stop = start + raster.values.shape[0]
+        pieces.append((raster, place, slice(start, stop)))
+        start = stop
+    return Source(first.grid, bands, tuple(pieces))
+
+
+def open_labels(paths: Sequence[Path], grid: PixelGrid) -> LabelSource:
+    """CDL rasters of any CRS and grid, to be read on `grid`.
+
+    Raises:
+        DataError: a file is missing or damaged, holds no integers or several bands, or none meets the grid.
+    """
+    rasters = tuple(open_raster(path, labels=True) for path in paths)
+    if all(covering_window(raster.grid, grid, margin_px=0) is None for raster in rasters):
+        raise DataError(
+            f"{rasters[0].path}: the labels do not overlap the image: labels {_bounds(rasters[0].grid)}, image {_bounds(grid)}; "
+            "check that both show the same place"
+        )
+    return LabelSource(grid, rasters)
+
+
+def _check_same_grid(first: Raster, other: Raster) -> None:
+    one, two = first.grid, other.grid
+    if one.shape_yx != two.shape_yx:
+        raise DataError(
+            f"{other.path}: {two.width} x {two.height} px, {first.path.name} has {one.width} x {one.height}; all image files must share one grid"
+        )
+    if not same_crs(one.crs, two.crs):
+        raise DataError(f"{other.path}: CRS {two.crs}, {first.path.name} has {one.crs}; all image files must share one grid")
+    if not np.allclose(one.transform, two.transform, rtol=0, atol=abs(one.transform[0]) * ALIGNED_PX):
+        raise DataError(f"{other.path}: grid {two.transform}, {first.path.name} has {one.transform}; all image files must share one grid")
+
+
+def _in_band_order(rasters: list[Raster], bands: tuple[str, ...]) -> list[Raster]:
+    """Single-band files in the study's order where each file's name ends with one band's name, else as given."""
+    by_band = {band: [r for r in rasters if re.search(rf"(^|[^A-Za-z0-9]){re.escape(band)}$", r.path.stem)] for band in bands}
+    return [found[0] for found in by_band.values()] if all(len(found) == 1 for found in by_band.values()) else rasters
+
+
+def check_band_order(raster: Raster, bands: tuple[str, ...]) -> None:
+    """Refuse a multi-band file whose layers carry the study's band names in another order."""
+    if set(raster.band_names) == set(bands) and raster.band_names != bands:
+        raise DataError(
+            f"{raster.path}: bands in the order {', '.join(raster.band_names)}, the study has {', '.join(bands)}; write them in that order (gdal_translate -b)"
+        )
+
+
+def meeting(window: Window, place: Window) -> tuple[Window, Window] | None:
+    """What `window` and a piece at `place` share, in the piece's pixels and in the window's; None if nothing."""
+    top, left = max(window.row, place.row), max(window.col, place.col)
+    bottom = min(window.row + window.height, place.row + place.height)
+    right = min(window.col + window.width, place.col + place.width)
+    if top >= bottom or left >= right:
+        return None
+    size = (bottom - top, right - left)
+    return Window(top - place.row, left - place.col, *size), Window(top - window.row, left - window.col, *size)
+
+
+def _bounds(grid: PixelGrid) -> str:
+    return f"{tuple(round(value, 4) for value in grid.bounds_xyxy)} {grid.crs if len(grid.crs) < 20 else 'in its own CRS'}"
