@@ -1,1 +1,304 @@
-"""placeholder."""
+"""The command line: one command per stage. Parse, call, print; nothing heavy is imported before a command needs it.
+
+Exit codes: 0 done; 2 usage or configuration; 3 data; 4 Earth Engine; 1 a bug; 130 interrupted.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+
+def demo(args: argparse.Namespace) -> None:
+    """The whole way on simulated scenes: archive, composite, patches, train, evaluate, map, report."""
+    from model.evaluate import evaluate
+    from model.predict import map_run
+    from model.report import write_report
+    from model.train import train
+    from pipeline.landscape import simulate
+    from pipeline.patches import from_shards
+    from pipeline.progress import Stage
+    from pipeline.reference import compose
+    from pipeline.shards import open_image_shards
+    from pipeline.study import load_study
+
+    out: Path = args.out
+    study, run, store = load_study("demo"), out / "run", out / "patches.zarr"
+    with Stage("simulate") as stage:
+        simulate(study, out / "archive", seed=args.seed, progress=stage)
+    with Stage("composite") as stage:
+        compose(study, out / "archive", out / "shards", progress=stage)
+    with Stage("patches") as stage:
+        cut = from_shards(study, out / "shards", store, seed=args.seed, progress=stage)
+    print(_patches_line(cut))
+    with Stage("train") as stage:
+        train(store, run, epochs=args.epochs, seed=args.seed, device=args.device, resume=True, progress=stage, log=print)
+    with Stage("evaluate") as stage:
+        metrics = evaluate(run, device=args.device, progress=stage)
+    print(_figures(metrics))
+    with Stage("map") as stage:
+        map_run(run, open_image_shards(out / "shards", study), out / "map.tif", device=args.device, progress=stage)
+    with Stage("report") as stage:
+        report = write_report(run, progress=stage)
+    print(f"All on simulated data. Open {report} in a browser and {out / 'map.tif'} in QGIS.")
+
+
+def describe(args: argparse.Namespace) -> None:
+    """Grid, patches, bands, classes, bytes to expect; of a store: counts, shares, statistics."""
+    from pipeline import describe as about
+
+    is_store = Path(args.what).is_dir()
+    facts = about.of_store(Path(args.what)) if is_store else about.of_study(args.what)
+    print(json.dumps(facts, indent=2) if args.json else about.as_text(facts))
+
+
+def simulate(args: argparse.Namespace) -> None:
+    """Write a simulated archive of Landsat 8 scenes and a CDL for the study's area and period."""
+    from pipeline.landscape import simulate as write_archive
+    from pipeline.progress import Stage
+    from pipeline.study import load_study
+
+    study = load_study(args.study)
+    with Stage("simulate") as stage:
+        write_archive(study, args.archive, seed=args.seed, progress=stage)
+    print(f"{args.archive}: simulated {study.name}, seed {args.seed}")
+
+
+def patches(args: argparse.Namespace) -> None:
+    """Cut rasters into a patch store: own files (--image, --labels) or an export's shards (--from)."""
+    from pipeline.errors import ConfigError
+    from pipeline.patches import from_rasters, from_shards
+    from pipeline.progress import Stage
+    from pipeline.rasters import Conversion
+    from pipeline.study import load_study
+
+    if args.image and not args.labels:
+        raise ConfigError("--image needs --labels FILE: the CDL raster the patches are labelled from")
+    if args.folder and (args.labels or (args.scale, args.offset, args.nodata) != (None, None, None)):
+        raise ConfigError("--labels, --scale, --offset and --nodata go with --image; shards of an export carry their own meaning")
+    study = load_study(args.study)
+    with Stage("patches") as stage:
+        if args.folder:
+            cut = from_shards(study, args.folder, args.store, seed=args.seed, progress=stage)
+        else:
+            conversion = Conversion(args.scale, args.offset, args.nodata)
+            cut = from_rasters(study, args.image, args.labels, args.store, conversion=conversion, seed=args.seed, progress=stage)
+    print(f"{args.store}: {_patches_line(cut)}")
+
+
+def train(args: argparse.Namespace) -> None:
+    """Train a network on a store's weak labels; the run folder keeps everything."""
+    from model.train import train as run_training
+    from pipeline.progress import Stage
+
+    with Stage("train") as stage:
+        run_training(
+            args.store,
+            args.run,
+            model=args.model,
+            labels=args.labels,
+            presence_min_share=args.presence_min_share,
+            epochs=args.epochs,
+            batch_size=args.batch_size,
+            lr=args.lr,
+            seed=args.seed,
+            device=args.device,
+            resume=args.resume,
+            progress=stage,
+            log=print,
+        )
+    print(f"{args.run}: trained; go on with: cropcam evaluate {args.run}")
+
+
+def evaluate(args: argparse.Namespace) -> None:
+    """Figures of a run on one split, beside the majority guess: RUN/metrics.json."""
+    from model.evaluate import evaluate as measure
+    from pipeline.progress import Stage
+
+    with Stage("evaluate") as stage:
+        metrics = measure(args.run, split=args.split, save=args.save, device=args.device, progress=stage)
+    print(json.dumps(metrics, indent=2) if args.json else _figures(metrics))
+
+
+def map_(args: argparse.Namespace) -> None:
+    """Class map of whole rasters as a Cloud Optimized GeoTIFF."""
+    from model.checkpoint import load_config
+    from model.predict import map_run
+    from pipeline.progress import Stage
+    from pipeline.rasters import Conversion
+    from pipeline.shards import open_image_shards
+    from pipeline.sources import open_image
+    from pipeline.study import parse_study
+
+    config = load_config(args.run)
+    if args.folder:
+        source = open_image_shards(args.folder, parse_study(config.study, f"{args.run}/config.json"))
+    else:
+        source = open_image(args.image, config.bands, Conversion(args.scale, args.offset, args.nodata))
+    with Stage("map") as stage:
+        summary = map_run(args.run, source, args.out, device=args.device, progress=stage)
+    print(summary)
+
+
+def report(args: argparse.Namespace) -> None:
+    """One self-contained HTML page about a run: RUN/report.html."""
+    from model.report import write_report
+    from pipeline.progress import Stage
+
+    with Stage("report") as stage:
+        page = write_report(args.run, progress=stage)
+    print(f"{page}: open it in a browser")
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one command; return its exit code."""
+    args = _parser().parse_args(argv)
+    try:
+        args.call(args)
+    except KeyboardInterrupt:
+        print("interrupted; nothing is half-written: run the same command again to go on", file=sys.stderr)
+        return 130
+    except Exception as error:  # noqa: BLE001 - the last stop: one line, or the traceback of a bug
+        return _explain(error, args.debug)
+    return 0
+
+
+def _explain(error: Exception, debug: bool) -> int:
+    import traceback
+
+    from pipeline.errors import CropcamError
+
+    if isinstance(error, BrokenPipeError):
+        return 0
+    known = isinstance(error, CropcamError)
+    if debug or not (known or isinstance(error, OSError)):
+        traceback.print_exception(error)
+    if known:
+        print(f"cropcam: {error}", file=sys.stderr)
+        return error.exit_code  # type: ignore[attr-defined,no-any-return]
+    if isinstance(error, OSError):
+        where = f"{error.filename}: " if error.filename else ""
+        print(
+            f"cropcam: {where}{error.strerror or error}; nothing half-written was left: free space or choose another place, then run it again",
+            file=sys.stderr,
+        )
+        return 3
+    print("cropcam: this is a bug; please report the lines above", file=sys.stderr)
+    return 1
+
+
+def _patches_line(cut: Any) -> str:  # noqa: ANN401 - pipeline.patches.Summary, not imported for --help's sake
+    dropped = ", ".join(f"{count:,} {reason.replace('_', ' ')}" for reason, count in cut.info.dropped.items() if count)
+    splits = ", ".join(f"{count:,} {name}" for name, count in cut.split_counts.items())
+    already = "already there, " if cut.existed else ""
+    return f"{already}{cut.count:,} patches kept of {cut.info.patch_grid.count:,} ({splits}); dropped: {dropped or 'none'}"
+
+
+def _figures(metrics: dict[str, Any]) -> str:
+    labels, pixels = metrics["classification"], metrics["segmentation"]
+    chosen = pixels["methods"][pixels["default"]]
+    aucs = [entry["auc"] for entry in labels["per_class"].values() if entry["auc"] is not None]
+    auc = f"{sum(aucs) / len(aucs):.3f} over {len(aucs)} classes that have both answers" if aucs else "undefined: no class has both answers"
+    return "\n".join(
+        (
+            f"{metrics['patches']:,} patches of the {metrics['split']} split, labels: {metrics['labels']}",
+            f"classification  accuracy {labels['accuracy']:.4f}  majority guess {labels['majority_accuracy']:.4f}  mean AUC {auc}",
+            f"segmentation    accuracy {chosen['pixel_accuracy']:.4f}  majority guess {pixels['majority_accuracy']:.4f}  macro F1 {chosen['macro_f1']:.4f}  ({pixels['default']})",
+        )
+    )
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="cropcam", description="From satellite rasters and weak labels to a crop map with honest numbers."
+    )
+    parser.add_argument("--debug", action="store_true", help="show the traceback of any error")
+    commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
+
+    def command(name: str, call: Callable[[argparse.Namespace], None]) -> argparse.ArgumentParser:
+        text = (call.__doc__ or "").splitlines()[0]
+        sub = commands.add_parser(name, help=text, description=text)
+        sub.add_argument("--debug", action="store_true", default=argparse.SUPPRESS, help=argparse.SUPPRESS)
+        sub.set_defaults(call=call)
+        return sub
+
+    _data_options(command)
+    _model_options(command)
+    return parser
+
+
+def _data_options(command: Callable[[str, Callable[[argparse.Namespace], None]], argparse.ArgumentParser]) -> None:
+    sub = command("demo", demo)
+    sub.add_argument("--out", type=Path, default=Path("demo"), metavar="DIR", help="default: %(default)s")
+    _training_options(sub)
+
+    sub = command("describe", describe)
+    sub.add_argument("what", metavar="STUDY|STORE", help="a preset, a TOML file or a patch store")
+    sub.add_argument("--json", action="store_true")
+
+    sub = command("simulate", simulate)
+    sub.add_argument("study", metavar="STUDY")
+    sub.add_argument("--archive", type=Path, required=True, metavar="DIR")
+    sub.add_argument("--seed", type=int, default=0)
+
+    sub = command("patches", patches)
+    sub.add_argument("study", metavar="STUDY")
+    _image_options(sub)
+    sub.add_argument("--labels", type=Path, nargs="+", metavar="FILE", help="CDL raster(s), any CRS and grid")
+    sub.add_argument("--store", type=Path, required=True, metavar="STORE")
+    sub.add_argument("--seed", type=int, default=0, help="of the split (default %(default)s)")
+
+
+def _model_options(command: Callable[[str, Callable[[argparse.Namespace], None]], argparse.ArgumentParser]) -> None:
+    sub = command("train", train)
+    sub.add_argument("store", type=Path, metavar="STORE")
+    sub.add_argument("--run", type=Path, required=True, metavar="RUN")
+    sub.add_argument("--model", choices=("baseline",), default="baseline")
+    sub.add_argument("--labels", choices=("presence",), default="presence")
+    sub.add_argument("--presence-min-share", type=float, metavar="SHARE", help="a class is present above this share (default: the study's)")
+    _training_options(sub)
+    sub.add_argument("--batch-size", type=int, default=32)
+    sub.add_argument("--lr", type=float, default=1e-3)
+    sub.add_argument("--resume", action="store_true", help="go on where the run stopped")
+
+    sub = command("evaluate", evaluate)
+    sub.add_argument("run", type=Path, metavar="RUN")
+    sub.add_argument("--split", choices=("train", "validation", "test"), default="test")
+    sub.add_argument("--save", type=Path, metavar="SEGMENTATION.zarr", help="keep activation maps and classes per patch, with coordinates")
+    sub.add_argument("--json", action="store_true")
+    _device_option(sub)
+
+    sub = command("map", map_)
+    sub.add_argument("run", type=Path, metavar="RUN")
+    _image_options(sub)
+    sub.add_argument("--out", type=Path, required=True, metavar="MAP.tif")
+    _device_option(sub)
+
+    command("report", report).add_argument("run", type=Path, metavar="RUN")
+
+
+def _training_options(sub: argparse.ArgumentParser) -> None:
+    sub.add_argument("--epochs", type=int, default=16, help="passes over the training split (default %(default)s)")
+    sub.add_argument("--seed", type=int, default=0, help="of everything random (default %(default)s)")
+    _device_option(sub)
+
+
+def _device_option(sub: argparse.ArgumentParser) -> None:
+    sub.add_argument("--device", choices=("auto", "cpu", "cuda"), default="auto", help="default: a GPU where there is one")
+
+
+def _image_options(sub: argparse.ArgumentParser) -> None:
+    given = sub.add_mutually_exclusive_group(required=True)
+    given.add_argument("--from", dest="folder", type=Path, metavar="DIR", help="GeoTIFF shards of an export")
+    given.add_argument("--image", type=Path, nargs="+", metavar="FILE", help="own rasters: single-band files or one multi-band file")
+    sub.add_argument("--scale", type=float, help="reflectance = value x scale + offset, if the files' tags and type do not tell")
+    sub.add_argument("--offset", type=float)
+    sub.add_argument("--nodata", type=float, help="the image's nodata value, if its tags do not tell")
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -106,7 +106,7 @@ def masked(
     if "saturated" in flags:
         saturated = sum(1 << (int(band.removeprefix("SR_B")) - 1) for band in bands if band.startswith("SR_B"))
         bad |= (qa_radsat & np.uint16(saturated)) != 0
-    return bad
+    return np.asarray(bad, bool)
 
 
 def median(values: npt.NDArray[np.uint16], valid: npt.NDArray[np.bool_]) -> npt.NDArray[np.uint16]:
@@ -193,15 +193,14 @@ def _write(
         "transform": rasterio.Affine(*grid.transform), "nodata": 0, "tiled": True, "blockxsize": 256, "blockysize": 256,
         "compress": "deflate", "zlevel": 1, "predictor": 2, "interleave": "pixel", "BIGTIFF": "IF_SAFER",
     }  # fmt: skip
-    with written_aside(path) as aside:
-        with rasterio.open(aside, "w", **profile) as file:
-            for number, layer in enumerate(layers, 1):
-                file.set_band_description(number, layer)
-            file.update_tags(STUDY=study.name, STUDY_DIGEST=study.digest)
-            for done, (window, block) in enumerate(zip(windows, ordered(read, windows), strict=True), 1):
-                file.write(block, window=rasterio.windows.Window(window.col, window.row, window.width, window.height))
-                if progress:
-                    progress(done, len(windows), path.name)
+    with written_aside(path) as aside, rasterio.open(aside, "w", **profile) as file:
+        for number, layer in enumerate(layers, 1):
+            file.set_band_description(number, layer)
+        file.update_tags(STUDY=study.name, STUDY_DIGEST=study.digest)
+        for done, (window, block) in enumerate(zip(windows, ordered(read, windows), strict=True), 1):
+            file.write(block, window=rasterio.windows.Window(window.col, window.row, window.width, window.height))
+            if progress:
+                progress(done, len(windows), path.name)
 
 
 def _milliseconds(day: str) -> int:

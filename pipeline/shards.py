@@ -22,28 +22,34 @@ def open_shards(folder: Path, study: Study) -> tuple[Source, LabelSource]:
     Raises:
         DataError: shards are missing, overlap, lie off the study's grid, or have other bands.
     """
-    if not folder.is_dir():
-        raise DataError(f"{folder}: no such folder; it should hold the export's GeoTIFF shards (image*.tif, labels*.tif)")
-    found: dict[str, list[Path]] = {"image": [], "labels": [], "count": []}
-    for path in sorted(folder.iterdir()):
-        match = _SHARD_NAME.match(path.name)
-        if match and not path.name.startswith("."):
-            found[match.group(1).lower()].append(path)
-    for kind in ("image", "labels"):
-        if not found[kind]:
-            raise DataError(f"{folder}: no {kind} shard in it (a GeoTIFF named like {kind}.tif or NAME-{kind}-0000000000-0000000000.tif)")
+    source = open_image_shards(folder, study)
+    labels = tuple(open_raster(path, labels=True) for path in _find(folder, "labels"))
+    check_cover(study.grid, [(raster.path, place_on(study.grid, raster)) for raster in labels])
+    return source, LabelSource(study.grid, labels)
+
+
+def open_image_shards(folder: Path, study: Study) -> Source:
+    """The image shards alone; otherwise as `open_shards`."""
     bands = study.image.layers
     pieces = []
-    for path in found["image"]:
+    for path in _find(folder, "image"):
         raster = open_raster(path)
         if raster.values.shape[0] != len(bands):
             raise DataError(f"{path}: {raster.values.shape[0]} bands, study {study.name} has {len(bands)} ({', '.join(bands)})")
         check_band_order(raster, bands)
         pieces.append((raster, place_on(study.grid, raster), slice(0, len(bands))))
-    labels = tuple(open_raster(path, labels=True) for path in found["labels"])
     check_cover(study.grid, [(raster.path, place) for raster, place, _ in pieces])
-    check_cover(study.grid, [(raster.path, place_on(study.grid, raster)) for raster in labels])
-    return Source(study.grid, bands, tuple(pieces)), LabelSource(study.grid, labels)
+    return Source(study.grid, bands, tuple(pieces))
+
+
+def _find(folder: Path, kind: str) -> list[Path]:
+    if not folder.is_dir():
+        raise DataError(f"{folder}: no such folder; it should hold the export's GeoTIFF shards (image*.tif, labels*.tif)")
+    matches = ((path, _SHARD_NAME.match(path.name)) for path in sorted(folder.iterdir()) if not path.name.startswith("."))
+    found = [path for path, match in matches if match and match.group(1).lower() == kind]
+    if not found:
+        raise DataError(f"{folder}: no {kind} shard in it (a GeoTIFF named like {kind}.tif or NAME-{kind}-0000000000-0000000000.tif)")
+    return found
 
 
 def place_on(grid: PixelGrid, raster: Raster) -> Window:
@@ -63,7 +69,7 @@ def place_on(grid: PixelGrid, raster: Raster) -> Window:
     col, row = (c - gc) / ga, (f - gf) / ge
     if abs(col - round(col)) > ALIGNED_PX or abs(row - round(row)) > ALIGNED_PX:
         raise DataError(
-            f"{raster.path}: lies {col:.3f} columns and {row:.3f} rows from the grid's origin, not whole pixels; export it on the study's grid"
+            f"{raster.path}: lies {round(col, 3) + 0.0:.3f} columns and {round(row, 3) + 0.0:.3f} rows from the grid's origin, not whole pixels; export it on the study's grid"
         )
     place = Window(round(row), round(col), own.height, own.width)
     if place.row < 0 or place.col < 0 or place.row + place.height > grid.height or place.col + place.width > grid.width:

@@ -1,0 +1,47 @@
+# Every target makes its own environment first: a virtual environment in .venv, pinned by constraints.txt, kept afterwards.
+PYTHON ?= python3
+BIN := .venv/bin
+READY := .venv/.ready
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test check lint types imports fmt constraints clean
+
+help:
+	@echo "make demo    the whole way on simulated data: archive, patches, training, figures, map, report (in demo/)"
+	@echo "make test    every test"
+	@echo "make check   lint, types, import rules and every test"
+	@echo "make fmt     format the code"
+
+$(READY): pyproject.toml constraints.txt
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "cropcam needs Python 3.11 or newer; try make PYTHON=python3.11 ..."; exit 2; }
+	@test -x $(BIN)/python || $(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[dev]'
+	@touch $(READY)
+
+demo: $(READY)
+	$(BIN)/cropcam demo --out demo
+
+test: $(READY)
+	$(BIN)/python -m pytest
+
+check: lint types imports test
+
+lint: $(READY)
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+types: $(READY)
+	$(BIN)/mypy
+
+imports: $(READY)
+	$(BIN)/lint-imports
+
+fmt: $(READY)
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+constraints: $(READY)
+	$(BIN)/python -m pip freeze --exclude-editable | sed 's/+[a-z0-9.]*$$//' > constraints.txt
+
+clean:
+	rm -rf .venv build demo runs *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis

@@ -1,0 +1,102 @@
+"""What a study will be, and what a store is, as JSON values and as text."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from pipeline.grid import PatchGrid
+from pipeline.legend import Legend
+from pipeline.store import SPLITS, open_store
+from pipeline.study import load_study
+
+
+def of_study(name_or_path: str) -> dict[str, Any]:
+    """Grid, patches, bands, classes and uncompressed bytes of a study."""
+    study = load_study(name_or_path)
+    layers, grid = study.image.layers, study.patch_grid
+    pixels, per_patch = grid.pixels.width * grid.pixels.height, grid.size_px**2
+    return {
+        "study": study.name,
+        **_shape(grid, layers, study.legend),
+        "bytes": {"image": 2 * len(layers) * pixels, "labels": pixels, "store": grid.count * per_patch * (2 * len(layers) + 1)},
+        "digest": study.digest,
+    }
+
+
+def of_store(path: Path) -> dict[str, Any]:
+    """Grid, patches, bands and classes of a store, with counts per split, class shares, drops and statistics.
+
+    Raises:
+        DataError: no store, or not a sound one.
+    """
+    dataset, info = open_store(path)
+    share, split = dataset["share"].to_numpy(), dataset["split"].to_numpy()
+    shape = _shape(info.patch_grid, info.bands, info.classes)
+    shape["patches"] |= {
+        "kept": len(split),
+        "dropped": info.dropped,
+        "splits": {name: int((split == i).sum()) for i, name in enumerate(SPLITS)},
+    }
+    names = info.classes.names
+    return {
+        "study": info.name,
+        **shape,
+        "class_share": dict(zip(names, np.round(share.mean(axis=0, dtype=np.float64), 6).tolist(), strict=True)),
+        "present_in": dict(zip(names, np.round((share > 0).mean(axis=0), 6).tolist(), strict=True)),
+        "statistics": info.statistics,
+        "digest": info.digest,
+        "digests": info.digests,
+    }
+
+
+def as_text(facts: dict[str, Any]) -> str:
+    """The same for reading."""
+    grid, patches = facts["grid"], facts["patches"]
+    size, step = patches["size_px"], abs(grid["transform"][0])
+    lines = [
+        f"study    {facts['study']}",
+        f"grid     {grid['width']:,} x {grid['height']:,} px of {step:.9g} ({_short(grid['crs'])}), {grid['width'] * grid['height'] / 1e6:,.1f} M pixels",
+        f"patches  {patches['columns']:,} x {patches['rows']:,} = {patches['count']:,} of {size} x {size} px",
+        f"bands    {', '.join(facts['bands'])}",
+        f"classes  {', '.join(facts['classes'])}",
+    ]
+    if "bytes" in facts:
+        lines.append(
+            "bytes    " + ", ".join(f"{what} {count / 1e9:,.2f} GB" for what, count in facts["bytes"].items()) + " before compression"
+        )
+        return "\n".join(lines)
+    dropped = ", ".join(f"{count:,} {reason.replace('_', ' ')}" for reason, count in patches["dropped"].items() if count)
+    lines += [
+        f"kept     {patches['kept']:,}: " + ", ".join(f"{count:,} {name}" for name, count in patches["splits"].items()),
+        f"dropped  {dropped or 'none'}",
+        "",
+        f"{'class':<14}{'pixels':>8}{'patches':>9}",
+        *(f"{name:<14}{share:>8.1%}{facts['present_in'][name]:>9.1%}" for name, share in facts["class_share"].items()),
+        "",
+        f"{'reflectance':<14}{'mean':>8}{'std':>9}   (training split)",
+    ]
+    statistics = facts["statistics"]
+    return "\n".join(
+        lines
+        + [
+            f"{band:<14}{mean:>8.4f}{std:>9.4f}"
+            for band, mean, std in zip(facts["bands"], statistics["mean"], statistics["std"], strict=True)
+        ]
+    )
+
+
+def _shape(grid: PatchGrid, bands: tuple[str, ...], legend: Legend) -> dict[str, Any]:
+    pixels = grid.pixels
+    return {
+        "grid": {"crs": pixels.crs, "transform": list(pixels.transform), "width": pixels.width, "height": pixels.height},
+        "patches": {"size_px": grid.size_px, "columns": grid.columns, "rows": grid.rows, "count": grid.count},
+        "bands": list(bands),
+        "classes": list(legend.names),
+    }
+
+
+def _short(crs: str) -> str:
+    return crs if len(crs) <= 24 else crs.split('"')[1]

@@ -1,0 +1,197 @@
+"""Cutting against a plain numpy oracle; the store is the contract's; drops are counted; nothing is half-written."""
+
+from __future__ import annotations
+
+import json
+import math
+from pathlib import Path
+
+import numpy as np
+import pytest
+import xarray as xr
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from pipeline import patches
+from pipeline.errors import DataError
+from pipeline.grid import PixelGrid
+from pipeline.legend import UNLABELLED
+from pipeline.patches import cut, from_rasters
+from pipeline.rasters import Conversion
+from pipeline.store import open_store
+from pipeline.study import Study, load_study, parse_study
+from rasters import UTM, random_codes, random_dn, write_raster
+
+LEGEND = load_study("demo").legend
+BIG = PixelGrid(UTM.crs, UTM.transform, 130, 110)
+
+
+def study(**sections: dict[str, object]) -> Study:
+    """A study of two bands and patches of 10 px in blocks of 3 x 2."""
+    values = load_study("demo").to_dict()
+    values["image"] |= {"bands": ["SR_B4", "SR_B5"]}
+    values["patches"] |= {"size_px": 10}
+    values["splits"] |= {"block_patches": [3, 2]}
+    for section, keys in sections.items():
+        values[section] |= keys
+    return parse_study(values)
+
+
+def rasters(folder: Path, holes: bool = True) -> tuple[list[Path], list[Path], np.ndarray, np.ndarray]:
+    """An image with a nodata corner and single nodata pixels, labels with gaps, both on one grid."""
+    dn, codes = random_dn((2, *BIG.shape_yx)), random_codes(BIG.shape_yx)
+    if holes:
+        dn[:, :15, :25] = 0
+        dn[0, 77, 33] = 0
+        codes[40:50, 60:80] = 0
+        codes[95, 5] = 81
+    return [write_raster(folder / "image.tif", dn, BIG)], [write_raster(folder / "cdl.tif", codes, BIG)], dn, codes
+
+
+@settings(deadline=None)
+@given(st.integers(8, 45), st.integers(8, 45), st.integers(1, 9), st.floats(0.05, 1.0), st.integers(0, 2**32 - 1))
+def test_cutting_agrees_with_a_plain_loop(height: int, width: int, size: int, minimum: float, seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    dn = rng.integers(1, 65536, (3, height, width)).astype(np.uint16)
+    dn[:, rng.random((height, width)) < rng.choice([0, 0.02, 0.5])] = 0
+    codes = rng.choice(np.array([0, 81, 1, 5, 141, 176, 111], np.uint8), (height, width), p=[0.02, 0.02, *[0.192] * 5])
+    found = cut(dn, codes, size, LEGEND.lookup(), len(LEGEND), minimum)
+    n, dropped = 0, 0
+    for row in range(height // size):
+        for col in range(width // size):
+            part = np.s_[row * size : (row + 1) * size, col * size : (col + 1) * size]
+            index = LEGEND.index(codes[part])
+            valid = np.mean((dn[:, *part] > 0).all(axis=0) & (index != UNLABELLED))
+            if valid < minimum - 1e-9:
+                dropped += 1
+                continue
+            assert (found.row[n], found.col[n]) == (row, col)
+            np.testing.assert_array_equal(found.image[n], dn[:, *part])
+            np.testing.assert_array_equal(found.label[n], codes[part])
+            assert found.valid[n] == pytest.approx(valid)
+            labelled = max((index != UNLABELLED).sum(), 1)
+            np.testing.assert_allclose(found.share[n], [(index == k).sum() / labelled for k in range(len(LEGEND))], rtol=1e-6)
+            n += 1
+    assert (len(found), found.dropped.total()) == (n, dropped)
+
+
+def test_the_store_is_the_contracts(tmp_path: Path) -> None:
+    image, labels, dn, codes = rasters(tmp_path)
+    summary = from_rasters(study(), image, labels, tmp_path / "s.zarr")
+    with xr.open_zarr(tmp_path / "s.zarr") as decoded:  # as any user would, and without a warning
+        assert decoded["image"].dims == ("patch", "band", "y", "x")
+        reflectance = decoded["image"].to_numpy()
+    raw, info = open_store(tmp_path / "s.zarr")
+    assert {name: (raw[name].dims, str(raw[name].dtype)) for name in raw.variables} == {
+        "image": (("patch", "band", "y", "x"), "uint16"),
+        "label": (("patch", "y", "x"), "uint8"),
+        "row": (("patch",), "int32"),
+        "col": (("patch",), "int32"),
+        "share": (("patch", "class"), "float32"),
+        "valid": (("patch",), "float32"),
+        "split": (("patch",), "uint8"),
+    }
+    assert raw["image"].attrs["_FillValue"] == 0
+    np.testing.assert_allclose(reflectance, raw["image"].to_numpy() * 0.0000275 - 0.2, atol=1e-6)
+    for n, (row, col) in enumerate(zip(raw["row"].to_numpy(), raw["col"].to_numpy(), strict=True)):
+        np.testing.assert_array_equal(raw["image"][n], dn[:, row * 10 : row * 10 + 10, col * 10 : col * 10 + 10])
+        np.testing.assert_array_equal(raw["label"][n], codes[row * 10 : row * 10 + 10, col * 10 : col * 10 + 10])
+    assert (np.diff(raw["row"].to_numpy() * 1000 + raw["col"].to_numpy()) > 0).all()
+    assert info.dropped == {"image_nodata": 7, "unlabelled": 3, "both_together": 0}
+    assert summary.count == 13 * 11 - 10 == len(raw["row"])
+    attrs = json.loads((tmp_path / "s.zarr" / "zarr.json").read_text())["attributes"]
+    assert {"schema_version", "study", "classes", "crs", "transform", "digests"} <= set(attrs)
+    assert attrs["classes"][1] == {"name": "corn", "codes": [1], "color": [255, 211, 0]}
+
+
+def test_statistics_are_those_of_the_training_split_alone(tmp_path: Path) -> None:
+    image, labels, _, _ = rasters(tmp_path)
+    info = from_rasters(study(patches={"valid_min_share": 0.5}), image, labels, tmp_path / "s.zarr").info
+    raw, _ = open_store(tmp_path / "s.zarr")
+    train = raw["image"].to_numpy()[raw["split"].to_numpy() == 0].astype(float)
+    train[train == 0] = np.nan
+    reflectance = train * 0.0000275 - 0.2
+    np.testing.assert_allclose(info.statistics["mean"], np.nanmean(reflectance, axis=(0, 2, 3)), rtol=1e-9)
+    np.testing.assert_allclose(info.statistics["std"], np.nanstd(reflectance, axis=(0, 2, 3)), rtol=1e-6)
+
+
+def test_strips_and_zarr_shards_make_no_difference(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    image, labels, _, _ = rasters(tmp_path)
+    from_rasters(study(), image, labels, tmp_path / "a.zarr")
+    monkeypatch.setattr(patches, "_STRIP_BYTES", 1)
+    monkeypatch.setattr(patches, "PATCHES_PER_SHARD", 16)
+    monkeypatch.setattr("pipeline.store.PATCHES_PER_SHARD", 16)
+    from_rasters(study(), image, labels, tmp_path / "b.zarr")
+    one, two = open_store(tmp_path / "a.zarr"), open_store(tmp_path / "b.zarr")
+    xr.testing.assert_identical(one[0].load(), two[0].load())
+
+
+def test_an_equal_store_is_left_and_another_is_never_overwritten(tmp_path: Path) -> None:
+    image, labels, dn, _ = rasters(tmp_path)
+    store = tmp_path / "s.zarr"
+    first = from_rasters(study(), image, labels, store)
+    before = {path: path.stat().st_mtime_ns for path in store.rglob("*")}
+    again = from_rasters(study(), image, labels, store)
+    assert (first.existed, again.existed, again.split_counts) == (False, True, first.split_counts)
+    with pytest.raises(DataError, match=r"made otherwise \(patches.size_px: 10 against 20\)"):
+        from_rasters(study(patches={"size_px": 20}), image, labels, store)
+    with pytest.raises(DataError, match="split seed: 0 against 1"):
+        from_rasters(study(), image, labels, store, seed=1)
+    with pytest.raises(DataError, match="input options differs"):
+        from_rasters(study(), image, labels, store, conversion=Conversion(nodata=9))
+    write_raster(image[0], dn + 1, BIG)
+    with pytest.raises(DataError, match=r"input image:image\.tif differs"):
+        from_rasters(study(), image, labels, store)
+    assert before == {path: path.stat().st_mtime_ns for path in store.rglob("*")}
+
+
+def test_a_folder_that_is_no_store_is_not_touched(tmp_path: Path) -> None:
+    image, labels, _, _ = rasters(tmp_path)
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine" / "thesis.txt").write_text("years")
+    with pytest.raises(DataError, match="cannot be opened as a patch store"):
+        from_rasters(study(), image, labels, tmp_path / "mine")
+    assert (tmp_path / "mine" / "thesis.txt").read_text() == "years"
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"patches": {"size_px": 120}}, "130 x 110 px hold no patch of 120 x 120 px"),
+        ({"splits": {"block_patches": [13, 11]}}, r"133 patches lie in 1 block of 13 x 11 patches; .* need at least 3"),
+    ],
+)
+def test_studies_that_do_not_fit_the_raster(tmp_path: Path, change: dict[str, dict[str, object]], message: str) -> None:
+    image, labels, _, _ = rasters(tmp_path)
+    with pytest.raises(DataError, match=message):
+        from_rasters(study(**change), image, labels, tmp_path / "s.zarr")
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["cdl.tif", "image.tif"]
+
+
+@pytest.mark.parametrize("empty", ["image", "nan", "labels"])
+def test_nothing_but_nodata(tmp_path: Path, empty: str) -> None:
+    dn, codes = random_dn((2, *BIG.shape_yx)), random_codes(BIG.shape_yx)
+    values = {"image": dn * 0, "nan": np.full(dn.shape, np.nan, np.float32), "labels": dn}[empty]
+    codes = codes * 0 if empty == "labels" else codes
+    image, labels = [write_raster(tmp_path / "image.tif", values, BIG)], [write_raster(tmp_path / "cdl.tif", codes, BIG)]
+    reason = "143 unlabelled" if empty == "labels" else "143 image nodata"
+    with pytest.raises(DataError, match=rf"none of 143 patches is complete \({reason}\); lower patches.valid_min_share"):
+        from_rasters(study(), image, labels, tmp_path / "s.zarr")
+    assert not (tmp_path / "s.zarr").exists()
+
+
+def test_a_file_that_ends_early_leaves_nothing(tmp_path: Path) -> None:
+    image, labels, _, _ = rasters(tmp_path)
+    whole = image[0].read_bytes()
+    image[0].write_bytes(whole[: len(whole) * 2 // 3])
+    with pytest.raises(DataError, match="truncated or damaged"):
+        from_rasters(study(), image, labels, tmp_path / "s.zarr")
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["cdl.tif", "image.tif"]
+
+
+def test_progress_reaches_the_end(tmp_path: Path) -> None:
+    image, labels, _, _ = rasters(tmp_path)
+    told: list[tuple[int, int, str]] = []
+    from_rasters(study(), image, labels, tmp_path / "s.zarr", progress=lambda *facts: told.append(facts))
+    assert told[-1][0] == told[-1][1] == math.ceil(11 / 10)
+    assert told[-1][2] == "133 patches kept"

@@ -1,0 +1,119 @@
+"""Shards of an export: found by name, placed by georeferencing, refused when they do not make up the study's grid."""
+
+from __future__ import annotations
+
+from itertools import pairwise
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from pipeline.errors import DataError
+from pipeline.grid import PixelGrid, Window
+from pipeline.shards import open_image_shards, open_shards
+from pipeline.study import Study, load_study, parse_study
+from rasters import random_codes, random_dn, write_raster
+
+
+def small_study() -> Study:
+    """A study of 148 x 130 px with two bands."""
+    values = load_study("demo").to_dict()
+    values["area"] |= {"bounds": [-90.02, 41.0, -89.98, 41.0352]}
+    values["image"] |= {"bands": ["SR_B4", "SR_B5"]}
+    return parse_study(values)
+
+
+STUDY = small_study()
+GRID = STUDY.grid
+
+
+def export(folder: Path, image: np.ndarray, labels: np.ndarray, cuts: tuple[int, ...] = (), prefix: str = "image") -> list[Path]:
+    """Write shards as Earth Engine would, the image cut before the given rows and columns."""
+    edges_y, edges_x = [[0, *[c for c in cuts if c < size], size] for size in GRID.shape_yx]
+    paths = []
+    for top, bottom in pairwise(edges_y):
+        for left, right in pairwise(edges_x):
+            name = f"{prefix}-{top:010d}-{left:010d}.tif" if cuts else f"{prefix}.tif"
+            paths.append(
+                write_raster(folder / name, image[:, top:bottom, left:right], GRID.window(Window(top, left, bottom - top, right - left)))
+            )
+    write_raster(folder / "labels.tif", labels, GRID)
+    return paths
+
+
+IMAGE, LABELS = random_dn((2, *GRID.shape_yx)), random_codes(GRID.shape_yx)
+WHOLE = Window(0, 0, *GRID.shape_yx)
+
+
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None, max_examples=15)
+@given(cuts=st.sets(st.integers(1, 120), min_size=1, max_size=3), row=st.integers(0, 60), col=st.integers(0, 60))
+def test_any_layout_of_shards_reads_as_one_raster(tmp_path_factory: pytest.TempPathFactory, cuts: set[int], row: int, col: int) -> None:
+    folder = tmp_path_factory.mktemp("export")
+    export(folder, IMAGE, LABELS, tuple(sorted(cuts)))
+    source, labels = open_shards(folder, STUDY)
+    window = Window(row, col, 50, 60)
+    np.testing.assert_array_equal(source.read(window), IMAGE[:, *window.slices])
+    np.testing.assert_array_equal(labels.read(window), LABELS[window.slices])
+
+
+@pytest.mark.parametrize("prefix", ["image", "demo-image", "my_study-image-r0c1", "IMAGE"])
+def test_names_as_earth_engine_writes_them(tmp_path: Path, prefix: str) -> None:
+    export(tmp_path, IMAGE, LABELS, (70,), prefix)
+    (tmp_path / "notes.tif").write_text("not a shard")
+    np.testing.assert_array_equal(open_image_shards(tmp_path, STUDY).read(WHOLE), IMAGE)
+
+
+def test_a_missing_shard_is_a_hole(tmp_path: Path) -> None:
+    export(tmp_path, IMAGE, LABELS, (70,))[1].unlink()
+    with pytest.raises(DataError, match=r"pixels lie in no image-0+-0+\.tif or sibling; a shard is missing"):
+        open_shards(tmp_path, STUDY)
+
+
+def test_shards_that_overlap(tmp_path: Path) -> None:
+    path = export(tmp_path, IMAGE, LABELS, (70,))[0]
+    (tmp_path / "copy-image.tif").write_bytes(path.read_bytes())
+    with pytest.raises(DataError, match=r"overlap; keep one of them"):
+        open_shards(tmp_path, STUDY)
+
+
+def moved(dx_px: float = 0, dy_px: float = 0, zoom: float = 1, crs: str = "EPSG:4326") -> PixelGrid:
+    """The study's grid, moved or scaled."""
+    a, _, c, _, e, f = GRID.transform
+    return PixelGrid(crs, (a * zoom, 0, c + a * dx_px, 0, e * zoom, f + e * dy_px), GRID.width, GRID.height)
+
+
+@pytest.mark.parametrize(
+    ("grid", "message"),
+    [
+        (moved(dx_px=0.5), r"lies 0\.500 columns and 0\.000 rows from the grid's origin, not whole pixels"),
+        (moved(dy_px=3), r"covers rows 3\.\..* not this study's export"),
+        (moved(zoom=1.01), "pixels of .* export it again at the study's scale"),
+        (moved(crs="EPSG:4269"), "CRS EPSG:4269, the study's grid has EPSG:4326"),
+    ],
+)
+def test_shards_off_the_grid(tmp_path: Path, grid: PixelGrid, message: str) -> None:
+    write_raster(tmp_path / "image.tif", IMAGE, grid)
+    write_raster(tmp_path / "labels.tif", LABELS, GRID)
+    with pytest.raises(DataError, match=message):
+        open_shards(tmp_path, STUDY)
+
+
+def test_other_bands(tmp_path: Path) -> None:
+    write_raster(tmp_path / "image.tif", IMAGE[:1], GRID)
+    with pytest.raises(DataError, match=r"1 bands, study demo has 2 \(SR_B4, SR_B5\)"):
+        open_image_shards(tmp_path, STUDY)
+    write_raster(tmp_path / "image.tif", IMAGE, GRID, names=("SR_B5", "SR_B4"))
+    with pytest.raises(DataError, match="bands in the order SR_B5, SR_B4, the study has SR_B4, SR_B5"):
+        open_image_shards(tmp_path, STUDY)
+
+
+def test_folders_without_shards(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match="no such folder"):
+        open_shards(tmp_path / "none", STUDY)
+    with pytest.raises(DataError, match="no image shard in it"):
+        open_shards(tmp_path, STUDY)
+    write_raster(tmp_path / "image.tif", IMAGE, GRID)
+    with pytest.raises(DataError, match="no labels shard in it"):
+        open_shards(tmp_path, STUDY)
