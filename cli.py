@@ -29,11 +29,11 @@ def demo(args: argparse.Namespace) -> None:
     out: Path = args.out
     study, run, store = load_study("demo"), out / "run", out / "patches.zarr"
     with Stage("simulate") as stage:
-        simulate(study, out / "archive", seed=args.seed, progress=stage)
+        simulate(study, out / "archive", seed=args.seed or 0, progress=stage)
     with Stage("composite") as stage:
         compose(study, out / "archive", out / "shards", progress=stage)
     with Stage("patches") as stage:
-        cut = from_shards(study, out / "shards", store, seed=args.seed, progress=stage)
+        cut = from_shards(study, out / "shards", store, seed=args.seed or 0, progress=stage)
     print(_patches_line(cut))
     with Stage("train") as stage:
         train(store, run, epochs=args.epochs, seed=args.seed, device=args.device, resume=True, progress=stage, log=print)
@@ -136,7 +136,7 @@ def map_(args: argparse.Namespace) -> None:
 
     config = load_config(args.run)
     if args.folder:
-        source = open_image_shards(args.folder, parse_study(config.study, f"{args.run}/config.json"))
+        source = open_image_shards(args.folder, parse_study(config.store_attrs["study"], f"{args.run}/config.json"))
     else:
         source = open_image(args.image, config.bands, Conversion(args.scale, args.offset, args.nodata))
     with Stage("map") as stage:
@@ -257,12 +257,12 @@ def _model_options(command: Callable[[str, Callable[[argparse.Namespace], None]]
     sub = command("train", train)
     sub.add_argument("store", type=Path, metavar="STORE")
     sub.add_argument("--run", type=Path, required=True, metavar="RUN")
-    sub.add_argument("--model", choices=("baseline",), default="baseline")
-    sub.add_argument("--labels", choices=("presence",), default="presence")
+    sub.add_argument("--model", choices=("baseline",), help="default: baseline")
+    sub.add_argument("--labels", choices=("presence",), help="default: presence")
     sub.add_argument("--presence-min-share", type=float, metavar="SHARE", help="a class is present above this share (default: the study's)")
     _training_options(sub)
-    sub.add_argument("--batch-size", type=int, default=32)
-    sub.add_argument("--lr", type=float, default=1e-3)
+    sub.add_argument("--batch-size", type=int, help="patches per step (default 32)")
+    sub.add_argument("--lr", type=float, help="step size (default 0.001)")
     sub.add_argument("--resume", action="store_true", help="go on where the run stopped")
 
     sub = command("evaluate", evaluate)
@@ -282,8 +282,8 @@ def _model_options(command: Callable[[str, Callable[[argparse.Namespace], None]]
 
 
 def _training_options(sub: argparse.ArgumentParser) -> None:
-    sub.add_argument("--epochs", type=int, default=16, help="passes over the training split (default %(default)s)")
-    sub.add_argument("--seed", type=int, default=0, help="of everything random (default %(default)s)")
+    sub.add_argument("--epochs", type=int, help="passes over the training split (default 16)")
+    sub.add_argument("--seed", type=int, help="of everything random (default 0)")
     _device_option(sub)
 
 

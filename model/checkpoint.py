@@ -12,25 +12,34 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-from dataclasses import asdict, dataclass
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
 import torch
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
+from safetensors.torch import save
 from torch import Tensor
 
 from model.networks import Network, build
 from pipeline.errors import DataError
 from pipeline.legend import Legend
+from pipeline.store import StoreInfo
 
 CONFIG, LAST, BEST, HISTORY = "config.json", "last.safetensors", "best.safetensors", "history.csv"
+ENVIRONMENT = "environment.json"
+_MADE_BY = "cropcam"  # the one metadata key; safetensors writes several in no fixed order, and bytes are to repeat
+_CONSEQUENCES = ("digests", "dropped", "statistics")  # attributes of a store that follow from others
+_MOMENTS = ("exp_avg", "exp_avg_sq")  # what AdamW remembers of each parameter, beside its step
 
 
 @dataclass(frozen=True)
 class RunConfig:
-    """What was trained, on what, how. `mean` and `std` are reflectance per band over the training split."""
+    """What was trained, on what, how.
+
+    `mean` and `std` are reflectance per band over the training split; `store_attrs` is what the store said of itself.
+    """
 
     study: str
     store: str
@@ -49,6 +58,7 @@ class RunConfig:
     weight_decay: float
     seed: int
     code_version: str
+    store_attrs: dict[str, Any] = field(default_factory=dict)
 
     def to_json(self) -> dict[str, Any]:
         """The configuration as JSON values."""
@@ -61,36 +71,64 @@ class RunConfig:
         return cls(**{**values, **lists, "classes": Legend.from_attrs(values["classes"])})
 
 
-def write_atomically(path: Path, text: str) -> None:
-    """Write a text file so that `path` holds the old content or the new, never a part."""
-    aside = path.with_name(f".{path.name}.{os.getpid()}")
-    try:
-        with aside.open("w", encoding="utf-8") as file:
-            file.write(text)
-            file.flush()
-            os.fsync(file.fileno())
-        aside.replace(path)
-    finally:
-        aside.unlink(missing_ok=True)
+def store_differences(config: RunConfig, info: StoreInfo) -> list[str]:
+    """One line per attribute in which a store differs from the one the run was trained on; empty when they are the same.
+
+    What follows from other differences (digests, counts, statistics) comes last.
+    The code version counts for nothing: it is no part of what was cut, from what, how.
+    """
+    if config.store_digest == info.digest:
+        return []
+    ours, theirs = _flat(config.store_attrs), _flat(info.attrs())
+    differing = [key for key in {*ours, *theirs} - {"code_version"} if ours.get(key) != theirs.get(key)]
+    if not ours or not differing:
+        return [f"digest: {config.store_digest[:12]} against {info.digest[:12]}"]
+    differing.sort(key=lambda key: (key.startswith(_CONSEQUENCES), key))
+    return [f"{key}: {ours.get(key)!r} against {theirs.get(key)!r}" for key in differing]
 
 
-def save_tensors(path: Path, tensors: dict[str, Tensor], metadata: dict[str, str]) -> None:
-    """Write tensors as safetensors, atomically.
+def write_atomically(path: Path, content: str | bytes) -> None:
+    """Write a file so that `path` holds the old content or the new, never a part.
 
     Raises:
         OSError: the disk says no; what was at `path` before is still there.
     """
     aside = path.with_name(f".{path.name}.{os.getpid()}")
     try:
-        try:
-            save_file({name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}, aside, metadata)
-        except SafetensorError as error:  # it wraps the disk's answer
-            raise OSError(f"{path}: cannot be written: {error}") from None
-        with aside.open("rb") as file:
+        with aside.open("wb") as file:
+            file.write(content.encode() if isinstance(content, str) else content)
+            file.flush()
             os.fsync(file.fileno())
         aside.replace(path)
+    except OSError as error:  # a failing write names no file
+        raise OSError(error.errno, error.strerror, str(path)) from None
     finally:
         aside.unlink(missing_ok=True)
+
+
+def write_json(path: Path, values: Mapping[str, Any]) -> None:
+    """Write JSON values atomically, for readers: indented, one line end at the end."""
+    write_atomically(path, json.dumps(values, indent=2) + "\n")
+
+
+def clear_leftovers(run: Path) -> None:
+    """Remove what a killed command wrote aside in the run folder."""
+    for name in (CONFIG, ENVIRONMENT, HISTORY, LAST, BEST):
+        for aside in run.glob(f".{name}.*"):
+            aside.unlink(missing_ok=True)
+
+
+def save_tensors(path: Path, tensors: dict[str, Tensor], metadata: dict[str, str]) -> None:
+    """Write tensors as safetensors, atomically. The same tensors and metadata give the same bytes.
+
+    Serialised in memory and written here, not by `save_file`: that one leaves a temporary file of its own when killed,
+    makes the checkpoint unreadable to others (mode 0600) and hides the disk's error number.
+
+    Raises:
+        OSError: the disk says no; what was at `path` before is still there.
+    """
+    flat = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
+    write_atomically(path, save(flat, {_MADE_BY: json.dumps(metadata, sort_keys=True)}))
 
 
 def load_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
@@ -103,9 +141,10 @@ def load_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
         raise DataError(f"{path}: no checkpoint; train the run first: cropcam train STORE --run {path.parent}")
     try:
         with safe_open(path, framework="pt") as file:
-            return {name: file.get_tensor(name) for name in file.keys()}, file.metadata() or {}  # noqa: SIM118 - no mapping
+            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - no mapping
+            return tensors, json.loads((file.metadata() or {}).get(_MADE_BY, "{}"))
     except (SafetensorError, OSError, ValueError) as error:
-        raise DataError(f"{path}: damaged checkpoint ({error}); delete it and train again") from None
+        raise DataError(f"{path}: damaged checkpoint ({error}); train into another folder") from None
 
 
 def load_config(run: Path) -> RunConfig:
@@ -132,14 +171,62 @@ def load_network(run: Path, device: torch.device) -> tuple[Network, RunConfig]:
     config = load_config(run)
     tensors, _ = load_tensors(run / BEST)
     network = build(config.model, len(config.bands), len(config.classes))
-    try:
-        network.load_state_dict(tensors)
-    except RuntimeError as error:
-        raise DataError(f"{run / BEST}: not the weights of a {config.model} ({str(error).splitlines()[0]}); train the run again") from None
+    load_weights(network, tensors, run / BEST)
     return network.to(device).eval(), config
+
+
+def load_weights(network: Network, tensors: Mapping[str, Tensor], path: Path) -> None:
+    """Put the tensors of the checkpoint at `path` into `network`.
+
+    Raises:
+        DataError: a tensor is missing, unknown, of another shape or not finite.
+    """
+    _check({name: tensor.shape for name, tensor in network.state_dict().items()}, tensors, path)
+    network.load_state_dict(dict(tensors))
+
+
+def training_state(network: Network, optimiser: torch.optim.AdamW) -> dict[str, Tensor]:
+    """All that the next step depends on: `network.NAME`, and of parameter I `optimiser.I.step`, `.exp_avg`, `.exp_avg_sq`."""
+    weights = {f"network.{name}": tensor for name, tensor in network.state_dict().items()}
+    memory = optimiser.state_dict()["state"]
+    return weights | {f"optimiser.{index}.{name}": tensor for index, kept in memory.items() for name, tensor in kept.items()}
+
+
+def load_training_state(network: Network, optimiser: torch.optim.AdamW, tensors: Mapping[str, Tensor], path: Path) -> None:
+    """The inverse of `training_state`, from the checkpoint at `path`.
+
+    Raises:
+        DataError: a tensor is missing, unknown, of another shape or not finite.
+    """
+    parameters = list(enumerate(network.parameters()))
+    expected = {f"network.{name}": tensor.shape for name, tensor in network.state_dict().items()}
+    expected |= {f"optimiser.{index}.step": torch.Size() for index, _ in parameters}
+    expected |= {f"optimiser.{index}.{name}": parameter.shape for index, parameter in parameters for name in _MOMENTS}
+    _check(expected, tensors, path)
+    network.load_state_dict({name.removeprefix("network."): tensor for name, tensor in tensors.items() if name.startswith("network.")})
+    state = {index: {name: tensors[f"optimiser.{index}.{name}"] for name in ("step", *_MOMENTS)} for index, _ in parameters}
+    optimiser.load_state_dict({**optimiser.state_dict(), "state": state})
 
 
 def file_digest(path: Path) -> str:
     """sha256 (hex) of a file."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _check(expected: Mapping[str, torch.Size], found: Mapping[str, Tensor], path: Path) -> None:
+    for name in sorted({*expected, *found}):
+        wanted = list(expected[name]) if name in expected else "absent"
+        shape = list(found[name].shape) if name in found else "absent"
+        if wanted != shape:
+            raise DataError(f"{path}: not the weights of this network: {name} is {shape}, expected {wanted}; train into another folder")
+        if not torch.isfinite(found[name]).all():
+            raise DataError(f"{path}: {name} holds values that are not finite; train into another folder")
+
+
+def _flat(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    # nested attributes as dotted keys, so that the one that differs can be named
+    flat: dict[str, Any] = {}
+    for key, value in values.items():
+        flat |= _flat(value, f"{prefix}{key}.") if isinstance(value, dict) else {f"{prefix}{key}": value}
+    return flat

@@ -5,11 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from pipeline.grid import PatchGrid
 from pipeline.legend import Legend
-from pipeline.store import SPLITS, open_store
 from pipeline.study import load_study
 
 
@@ -32,6 +29,10 @@ def of_store(path: Path) -> dict[str, Any]:
     Raises:
         DataError: no store, or not a sound one.
     """
+    import numpy as np  # noqa: PLC0415 - a study needs neither xarray nor zarr, and is described without them
+
+    from pipeline.store import SPLITS, open_store  # noqa: PLC0415
+
     dataset, info = open_store(path)
     share, split = dataset["share"].to_numpy(), dataset["split"].to_numpy()
     shape = _shape(info.patch_grid, info.bands, info.classes)

@@ -25,7 +25,7 @@ class Baseline(Network):
         layers: list[nn.Module] = []
         for index, (inputs, outputs) in enumerate(zip((bands, *FILTERS), FILTERS, strict=False)):
             layers += [nn.Conv2d(inputs, outputs, 3, padding=1), nn.ReLU()]
-            if index < 2:  # noqa: PLR2004
+            if index < 2:
                 layers.append(nn.MaxPool2d(2))
         self.features = nn.Sequential(*layers)
         self.dense = nn.Linear(FILTERS[-1], classes)

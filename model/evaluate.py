@@ -1,0 +1,105 @@
+"""The honest figures of a run: RUN/metrics.json by the contract, RUN/patches.csv behind it.
+
+Every pixel figure counts the pixels that have a label and image data in every band, pooled over the split; every
+patch figure counts the patches with at least one labelled pixel. A class is present in a patch where its share of
+the labelled pixels is above the run's `presence_min_share`, and said to be present where its logit is above 0
+(probability above 0.5). Evaluating twice writes the same bytes.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from model.checkpoint import BEST, RunConfig, file_digest, load_network, write_atomically
+from model.device import choose
+from model.labels import presence
+from model.saved import saving
+from model.scoring import open_trained_store, score
+from model.tally import Tally, classification, patch_table, segmentation
+from pipeline import __version__
+from pipeline.errors import ConfigError, DataError
+from pipeline.store import SPLITS, split_indices
+
+METRICS, PATCHES = "metrics.json", "patches.csv"
+Progress = Callable[[int, int, str], None]
+
+
+def silent(done: int, total: int, note: str) -> None:
+    """A progress that tells nobody."""
+
+
+def evaluate(
+    run: Path,
+    *,
+    split: str = "test",
+    save: Path | None = None,
+    device: str = "auto",
+    store: Path | None = None,
+    progress: Progress = silent,
+) -> dict[str, Any]:
+    """Score a run on one split of its store, write RUN/patches.csv and RUN/metrics.json, and return the latter's content.
+
+    Args:
+        run: folder with a trained run.
+        split: train, validation or test.
+        save: also write activation maps and segmentations per patch there (zarr, see `model.saved`).
+        device: auto, cpu or cuda.
+        store: where the run's store lies, if no longer where the run's configuration says.
+        progress: told (patches done, patches in all, the split's name).
+
+    Raises:
+        ConfigError: no such split or device.
+        DataError: no usable run, store or checkpoint; the split is empty or holds no labelled pixel.
+        OSError: the disk says no.
+    """
+    if split not in SPLITS:
+        raise ConfigError(f"no split {split!r}; known: {', '.join(SPLITS)}")
+    network, config = load_network(run, chosen := choose(device))
+    dataset, info = open_trained_store(run, config, store)
+    patches_N = split_indices(dataset, split)
+    some = dataset[["row", "col", "share"]].isel(patch=patches_N)
+    place_PN = np.stack([some["row"].to_numpy(), some["col"].to_numpy()])
+    made_by = provenance(run, config)
+    tally = Tally(len(config.classes))
+    with saving(save, info, place_PN, made_by) as writer:
+        for batch in score(network, config, dataset, patches_N, chosen):
+            tally.add(batch)
+            if writer:
+                writer.write(batch)
+            progress(tally.patches, len(patches_N), split)
+        if not tally.pixels:
+            raise DataError(f"the {split} split has no pixel with a label and image data; there is nothing to score")
+    share_NK = some["share"].to_numpy()
+    present_NK = presence(share_NK, config.presence_min_share).astype(bool)
+    known_N = share_NK.sum(axis=1) > 0
+    right_NK = np.where(known_N[:, None], present_NK == (tally.logits > 0), np.nan)
+    table = patch_table(patches_N, place_PN, tally, right_NK).to_csv(index=False, float_format="%.6f", lineterminator="\n")
+    result = {
+        "split": split,
+        "patches": len(patches_N),
+        "labels": config.labels,
+        "classification": classification(present_NK[known_N], tally.logits[known_N], config),
+        "segmentation": segmentation(tally, config.classes.names),
+        "made_by": {**made_by, "patches_digest": hashlib.sha256(table.encode()).hexdigest()},
+    }
+    write_atomically(run / PATCHES, table)
+    write_atomically(run / METRICS, json.dumps(result, indent=2, allow_nan=False) + "\n")
+    return result
+
+
+def provenance(run: Path, config: RunConfig) -> dict[str, Any]:
+    """What made the figures: study, digests of store and checkpoint, seed, code version."""
+    return {
+        "study": config.study,
+        "store_digest": config.store_digest,
+        "model": config.model,
+        "checkpoint_digest": file_digest(run / BEST),
+        "seed": config.seed,
+        "code_version": __version__,
+    }

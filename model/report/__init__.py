@@ -1,0 +1,160 @@
+"""RUN/report.html: everything about a run on one page that needs neither network nor scripts."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Callable
+from importlib import resources
+from pathlib import Path
+from typing import Any
+
+import jinja2
+import numpy as np
+import pandas as pd
+import torch
+import xarray as xr
+from markupsafe import Markup
+
+from model.checkpoint import BEST, ENVIRONMENT, HISTORY, RunConfig, file_digest, load_network, write_atomically
+from model.evaluate import METRICS, PATCHES, silent
+from model.report import content, figures
+from model.report.gallery import STRETCH_PCT, gallery
+from model.scoring import open_trained_store
+from pipeline.errors import DataError
+from pipeline.grid import is_geographic
+from pipeline.store import StoreInfo
+
+REPORT = "report.html"
+Progress = Callable[[int, int, str], None]
+
+
+def write_report(run: Path, *, store: Path | None = None, progress: Progress = silent) -> Path:
+    """Write RUN/report.html from what `train` and `evaluate` left there, and return its path.
+
+    The same run gives the same bytes.
+
+    Args:
+        run: folder of an evaluated run.
+        store: where the run's store lies, if no longer where the run's configuration says.
+        progress: told (steps done, steps in all, what comes next).
+
+    Raises:
+        DataError: not evaluated since it was trained, or no usable run, store or checkpoint.
+        OSError: the disk says no.
+    """
+    network, config = load_network(run, torch.device("cpu"))
+    metrics, table = _evaluated(run)
+    dataset, info = open_trained_store(run, config, store)
+    progress(1, 4, "curves")
+    history, best = _history(run / HISTORY)
+    plots = {"curves": _curves(history, best), "places": _places(dataset, info, table, metrics)}
+    progress(2, 4, "gallery")
+    pictures = gallery(network, config, dataset, table)
+    progress(3, 4, "page")
+    page = _template().render(
+        run=run.resolve().name,
+        config=config,
+        legend=config.classes,
+        metrics=metrics,
+        headlines=content.headlines(metrics),
+        cautions=content.cautions(metrics, history, best),
+        label_rows=content.label_rows(metrics, config.classes),
+        pixel_rows=content.pixel_rows(metrics, config.classes),
+        plots=plots,
+        best=best,
+        gallery=pictures,
+        stretch_pct=STRETCH_PCT,
+        scale=figures.gradient(figures.DIVERGING),
+        made_by=_made_by(run, config, info, metrics),
+    )
+    write_atomically(run / REPORT, page)
+    progress(4, 4, "done")
+    return run / REPORT
+
+
+def _evaluated(run: Path) -> tuple[dict[str, Any], pd.DataFrame]:
+    again = f"cropcam evaluate {run}"
+    for name in (METRICS, PATCHES):
+        if not (run / name).is_file():
+            raise DataError(f"{run}: no {name}; evaluate first: {again}")
+    try:
+        metrics: dict[str, Any] = json.loads((run / METRICS).read_text("utf-8"))
+        table = pd.read_csv(run / PATCHES)
+        evaluated, listed = metrics["made_by"]["checkpoint_digest"], metrics["made_by"]["patches_digest"]
+    except (ValueError, KeyError, TypeError) as error:
+        raise DataError(f"{run}: {METRICS} or {PATCHES} is damaged ({error}); evaluate again: {again}") from None
+    if evaluated != file_digest(run / BEST):
+        raise DataError(f"{run}: {METRICS} is about another checkpoint ({evaluated[:12]}) than {BEST}; evaluate again: {again}")
+    if listed != file_digest(run / PATCHES):
+        raise DataError(f"{run}: {PATCHES} is not the one that {METRICS} was written with; evaluate again: {again}")
+    return metrics, table
+
+
+def _history(path: Path) -> tuple[pd.DataFrame | None, int | None]:
+    if not path.is_file():
+        return None, None
+    try:
+        history = pd.read_csv(path)
+        losses = history["validation_loss"].to_numpy(dtype=np.float64)
+        return (history, int(history["epoch"].iloc[int(np.nanargmin(losses))])) if np.isfinite(losses).any() else (None, None)
+    except (ValueError, KeyError, TypeError) as error:
+        raise DataError(f"{path}: cannot be read as a history ({str(error).splitlines()[0]}); train into another folder") from None
+
+
+def _curves(history: pd.DataFrame | None, best: int | None) -> list[Markup]:
+    if history is None or best is None:
+        return []
+    column = "validation_majority_accuracy"
+    majority = float(history[column].iloc[-1]) if column in history else None
+    return [figures.curve(history, "loss", best), figures.curve(history, "accuracy", best, majority)]
+
+
+def _places(dataset: xr.Dataset, info: StoreInfo, table: pd.DataFrame, metrics: dict[str, Any]) -> list[Markup]:
+    # only the rectangle of the patch grid that holds patches: a store may cover a corner of its study
+    rows, cols = dataset["row"].to_numpy(), dataset["col"].to_numpy()
+    top, left = rows.min(), cols.min()
+    kept = np.zeros((rows.max() - top + 1, cols.max() - left + 1), bool)
+    kept[rows - top, cols - left] = True
+    shown = np.full(kept.shape, np.nan)
+    shown[table["row"] - top, table["col"] - left] = table["pixel_accuracy"]
+    middle_y = info.transform[5] + info.transform[4] * info.patch_size_px * (rows.max() + top) / 2
+    ratio = abs(info.transform[4] / info.transform[0])
+    aspect = ratio / math.cos(math.radians(middle_y)) if is_geographic(info.crs) else ratio
+    part = metrics["segmentation"]
+    pooled = part["methods"][part["default"]]["pixel_accuracy"]
+    known = table["pixel_accuracy"].dropna().to_numpy()
+    return [figures.accuracies(known, pooled, part["majority_accuracy"]), figures.places(shown, kept, aspect)]
+
+
+def _made_by(run: Path, config: RunConfig, info: StoreInfo, metrics: dict[str, Any]) -> dict[str, dict[str, Any]]:
+    path = run / ENVIRONMENT
+    environment = json.loads(path.read_text("utf-8")) if path.is_file() else {}
+    settings = ("model", "labels", "presence_min_share", "epochs", "batch_size", "lr", "weight_decay", "seed", "size_px")
+    statistics = zip(config.bands, config.mean, config.std, strict=True)
+    return {
+        "Study": {
+            "study": config.study,
+            "classes": "; ".join(f"{item.name} {_codes(item.codes)}" for item in config.classes.classes),
+            "crs": info.crs,
+            "split seed": info.split_seed,
+            "patches dropped": ", ".join(f"{count:,} {reason.replace('_', ' ')}" for reason, count in info.dropped.items()) or "none",
+        },
+        "Training": {key.replace("_", " "): getattr(config, key) for key in settings},
+        "Bands: mean and standard deviation of reflectance": {band: f"{mean:.4f} ± {std:.4f}" for band, mean, std in statistics},
+        "Versions": {"trained by": f"cropcam {config.code_version}", "evaluated by": f"cropcam {metrics['made_by']['code_version']}"}
+        | {str(key): value for key, value in environment.items()},
+        "Digests (sha256)": {"store": config.store_digest, "checkpoint": metrics["made_by"]["checkpoint_digest"]} | info.digests,
+    }
+
+
+def _codes(codes: tuple[int, ...]) -> str:
+    return "(CDL " + ", ".join(map(str, codes)) + ")" if codes else "(every other labelled CDL code)"
+
+
+def _template() -> jinja2.Template:
+    loader = jinja2.PackageLoader("model.report", ".")
+    environment = jinja2.Environment(loader=loader, autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True)
+    environment.filters |= {"percent": content.percent, "decimal": content.decimal, "listing": content.listing}
+    environment.globals["css"] = Markup(resources.files("model.report").joinpath("report.css").read_text("utf-8"))  # noqa: S704 - our own file
+    return environment.get_template("report.html.j2")

@@ -1,0 +1,97 @@
+"""A trained run over patches of the store it was trained on: truth and scores, batch by batch.
+
+Axis suffixes: B batch, C band, H/W rows and columns, K class.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import torch
+import xarray as xr
+
+from model.cam import pixel_scores
+from model.checkpoint import RunConfig, store_differences
+from model.data import standardise
+from model.networks import Network
+from model.segment import METHODS
+from pipeline.errors import DataError
+from pipeline.legend import UNLABELLED
+from pipeline.store import NODATA_DN, StoreInfo, open_store
+
+BATCH_PATCHES = 64
+CONSEQUENCES = ("digests", "dropped", "statistics")
+Indices = npt.NDArray[np.int64]
+Classes = npt.NDArray[np.uint8]
+Floats = npt.NDArray[np.float32]
+
+
+@dataclass(frozen=True)
+class Scored:
+    """A batch of patches with what is true of them and what the network says, as numpy.
+
+    Attributes:
+        patches_B: indices along the store's patch dimension.
+        nodata_BHW: pixels without image data in at least one band.
+        truth_BHW: class index; `UNLABELLED` (255) without a label or without image data: such a pixel never counts.
+        logits_BK: one per class; above 0 is "present".
+        cams_BKHW: activation maps at full resolution.
+        segmentation_BHW: class index by method name.
+    """
+
+    patches_B: Indices
+    nodata_BHW: npt.NDArray[np.bool_]
+    truth_BHW: Classes
+    logits_BK: Floats
+    cams_BKHW: Floats
+    segmentation_BHW: dict[str, Classes]
+
+
+def open_trained_store(run: Path, config: RunConfig, store: Path | None = None) -> tuple[xr.Dataset, StoreInfo]:
+    """The store a run was trained on, where its configuration says or at `store`.
+
+    Raises:
+        DataError: it is gone, or is another one; both digests and the first field that differs are named.
+    """
+    where = Path(config.store) if store is None else store
+    if not where.exists():
+        raise DataError(f"{run} was trained on the store {where}, which is gone; put it back or train again")
+    dataset, info = open_store(where)
+    # what follows from another difference comes last
+    if found := sorted(store_differences(config, info), key=lambda line: line.startswith(CONSEQUENCES)):
+        more = f" (and {len(found) - 1} more)" if len(found) > 1 else ""
+        raise DataError(
+            f"{run} was trained on store {config.store_digest[:12]}, {where} is store {info.digest[:12]}: "
+            f"{found[0]}{more}; evaluate on the right one or train again"
+        )
+    return dataset, info
+
+
+def score(network: Network, config: RunConfig, dataset: xr.Dataset, patches: Indices, device: torch.device) -> Iterator[Scored]:
+    """Batches of `BATCH_PATCHES` patches in the given order; one batch is in memory at a time.
+
+    Raises:
+        DataError: the network answers with something not finite.
+    """
+    mean_C, std_C = (torch.tensor(values, dtype=torch.float32, device=device) for values in (config.mean, config.std))
+    for start in range(0, len(patches), BATCH_PATCHES):
+        chosen = patches[start : start + BATCH_PATCHES]
+        some = dataset[["image", "label"]].isel(patch=chosen)
+        image_BCHW = some["image"].to_numpy()
+        nodata_BHW = (image_BCHW == NODATA_DN).any(axis=1)
+        x_BCHW = standardise(torch.from_numpy(image_BCHW).to(device), mean_C, std_C)
+        logits_BK, cams_BKHW = pixel_scores(network, x_BCHW)
+        if not (logits_BK.isfinite().all() and cams_BKHW.isfinite().all()):
+            raise DataError("the network's scores are not finite: its training diverged; train again with a lower --lr")
+        yield Scored(
+            patches_B=chosen,
+            nodata_BHW=nodata_BHW,
+            truth_BHW=np.where(nodata_BHW, np.uint8(UNLABELLED), config.classes.index(some["label"].to_numpy())),
+            logits_BK=logits_BK.cpu().numpy(),
+            cams_BKHW=cams_BKHW.cpu().numpy(),
+            segmentation_BHW={name: method(cams_BKHW).cpu().numpy() for name, method in METHODS.items()},
+        )

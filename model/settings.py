@@ -1,0 +1,115 @@
+"""What a run is told: settings, checked, and joined with what a resumed run was told before."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, fields, replace
+from pathlib import Path
+from typing import Any
+
+from model.checkpoint import BEST, CONFIG, HISTORY, LAST, RunConfig, load_config, store_differences
+from model.networks import NETWORKS
+from pipeline import __version__
+from pipeline.errors import ConfigError, DataError
+from pipeline.store import StoreInfo
+
+LABELS = ("presence",)
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What a run can be told, with the defaults.
+
+    Adam at 1e-3 in batches of 32 is the setting of the paper that followed the poster; the poster states none.
+
+    Raises:
+        ConfigError: a value is out of range; names the option.
+    """
+
+    model: str = "baseline"
+    labels: str = "presence"
+    presence_min_share: float = 0.0
+    epochs: int = 16
+    batch_size: int = 32
+    lr: float = 1e-3
+    weight_decay: float = 1e-4
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        rules = {
+            "model": (self.model in NETWORKS, f"one of {', '.join(NETWORKS)}"),
+            "labels": (self.labels in LABELS, f"one of {', '.join(LABELS)}"),
+            "presence_min_share": (0 <= self.presence_min_share < 1, "at least 0 and below 1"),
+            "epochs": (self.epochs >= 1, "at least 1"),
+            "batch_size": (self.batch_size >= 1, "at least 1"),
+            "lr": (0 < self.lr < math.inf, "a number above 0"),
+            "weight_decay": (0 <= self.weight_decay < math.inf, "a number of at least 0"),
+            "seed": (0 <= self.seed < 2**63, "at least 0 and below 2^63"),
+        }
+        for name, (fine, rule) in rules.items():
+            if not fine:
+                raise ConfigError(f"{option(name)} {getattr(self, name)} is not possible; it must be {rule}")
+
+
+def configure(store: Path, info: StoreInfo, run: Path, given: Mapping[str, Any], resume: bool) -> RunConfig:
+    """The configuration of a new run, or of the one in the folder `run` with more epochs. Writes nothing.
+
+    Args:
+        store: where the store lies.
+        info: what it says of itself.
+        run: the run folder.
+        given: the settings that were given; the others are the resumed run's own, else the defaults.
+        resume: whether to go on with what the folder holds.
+
+    Raises:
+        ConfigError: the folder holds a run and `resume` is false, or a setting differs from the run's.
+        DataError: the run was trained on another store, or its configuration is damaged.
+    """
+    if run.exists() and not run.is_dir():
+        raise ConfigError(f"{run}: is a file; name a folder for the run")
+    holds_run = any((run / name).exists() for name in (CONFIG, LAST, BEST, HISTORY))
+    if not holds_run:
+        return _fresh(store, info, given)
+    if not resume:
+        raise ConfigError(f"{run}: holds a run already; go on with it with --resume, or name another folder")
+    config = load_config(run)
+    if found := store_differences(config, info):
+        more = f" (and {len(found) - 1} more)" if len(found) > 1 else ""
+        raise DataError(f"{store}: not the store that {run} was trained on: {found[0]}{more}; name that store or another run folder")
+    return _continued(config, run, given)
+
+
+def option(name: str) -> str:
+    """A setting's name on the command line."""
+    return "--" + name.replace("_", "-")
+
+
+def _fresh(store: Path, info: StoreInfo, given: Mapping[str, Any]) -> RunConfig:
+    told = {"presence_min_share": info.study["labels"]["presence_min_share"], **given}
+    settings = Settings(**told)
+    mean, std = (tuple(float(value) for value in info.statistics[key]) for key in ("mean", "std"))
+    if not all(map(math.isfinite, (*mean, *std))):
+        raise DataError(f"{store}: a band has no mean or standard deviation over the training split; cut the store again")
+    return RunConfig(
+        study=info.name,
+        store=str(store),
+        store_digest=info.digest,
+        bands=info.bands,
+        classes=info.classes,
+        size_px=info.patch_size_px,
+        mean=mean,
+        std=tuple(value or 1.0 for value in std),  # a constant band becomes 0 everywhere: it says nothing and harms nothing
+        code_version=__version__,
+        store_attrs=info.attrs(),
+        **{field.name: getattr(settings, field.name) for field in fields(settings)},
+    )
+
+
+def _continued(config: RunConfig, run: Path, given: Mapping[str, Any]) -> RunConfig:
+    for name, value in given.items():
+        ours = getattr(config, name)
+        if value != ours and not (name == "epochs" and value > ours):
+            hint = "it can only grow" if name == "epochs" else "leave it out"
+            raise ConfigError(f"{run}: trained with {option(name)} {ours}, asked to go on with {value}; {hint}, or name another folder")
+    return replace(config, epochs=given.get("epochs", config.epochs))

@@ -1,0 +1,1 @@
+"""Maps: whole rasters, window by window, into Cloud Optimized GeoTIFFs."""

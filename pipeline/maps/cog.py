@@ -1,0 +1,222 @@
+"""A class map as a Cloud Optimized GeoTIFF: written aside window by window, converted, read back, renamed."""
+
+from __future__ import annotations
+
+import html
+import json
+import os
+import zlib
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+
+import numpy as np
+import rasterio
+import rasterio.shutil
+from rasterio._err import CPLE_BaseError
+from rasterio.errors import RasterioError
+from rasterio.io import DatasetReader, DatasetWriter
+from rasterio.windows import Window as RasterWindow
+
+from pipeline.aside import locked, remove
+from pipeline.errors import DataError
+from pipeline.grid import PixelGrid, Window
+from pipeline.legend import Legend
+from pipeline.maps.windows import NODATA_CLASS, Classes
+
+TILE_PX = 512
+TIFF_TILE_PX = 16  # a TIFF tile's sides are multiples of it
+
+
+class ClassMap:
+    """A class map that is being written: takes windows, counts what they hold.
+
+    Attributes:
+        counts: pixels per value (256,); 255 is nodata.
+    """
+
+    def __init__(self, dataset: DatasetWriter, path: Path) -> None:
+        self._dataset, self._path = dataset, path
+        self._checksums: dict[Window, int] = {}
+        self.counts = np.zeros(256, np.int64)
+
+    def write(self, window: Window, classes_YX: Classes) -> None:
+        """Write the class indices (uint8, 255 = nodata) of one window; every pixel once.
+
+        Raises:
+            DataError: the disk says no.
+        """
+        with _disk_errors(self._path):
+            self._dataset.write(classes_YX, 1, window=_raster_window(window))
+        self._checksums[window] = zlib.crc32(classes_YX.tobytes())
+        self.counts += np.bincount(classes_YX.ravel(), minlength=256)
+
+    def close(self) -> None:
+        """Write what GDAL still holds back.
+
+        Raises:
+            DataError: the disk says no.
+        """
+        with _disk_errors(self._path):
+            self._dataset.close()
+
+    def same_pixels(self, dataset: DatasetReader) -> bool:
+        """Whether another raster holds, window by window, what was written here."""
+        return all(zlib.crc32(dataset.read(1, window=_raster_window(window)).tobytes()) == crc for window, crc in self._checksums.items())
+
+
+@contextmanager
+def written_map(path: Path, grid: PixelGrid, legend: Legend, tags: Mapping[str, str], block_px: int) -> Iterator[ClassMap]:
+    """A class map to write windows to; it stands at `path`, complete and verified, when the block ends well.
+
+    uint8 class indices, 255 = nodata, deflate, overviews by the most frequent class, colours from the legend. Class
+    names stand in the tag `classes` and, where GDAL and QGIS look for them, in `PATH.aux.xml`. Until then everything
+    lies in a hidden folder beside `path`, which goes when the block fails or, after a kill, with the next map; a map
+    already at `path` stays until the new one is complete.
+
+    Args:
+        path: where the map will stand.
+        grid: its grid.
+        legend: class index to name and colour.
+        tags: what made it.
+        block_px: side of the windows that will be written.
+
+    Raises:
+        DataError: the disk says no, what arrived on it is not what was written, or another process writes to `path`.
+    """
+    with _disk_errors(path):
+        if path.is_dir():
+            raise DataError(f"{path}: is a folder; give the file name of the map, for example {path / 'map.tif'}")
+        path.parent.mkdir(parents=True, exist_ok=True)
+    with locked(path), _scratch(path) as aside:
+        raw, cog = aside / "raw.tif", aside / path.name
+        with _disk_errors(path):
+            class_map = ClassMap(_create(raw, grid, legend, tags, block_px), path)
+        try:
+            yield class_map
+        finally:
+            class_map.close()
+        with _disk_errors(path):
+            _convert(raw, cog)
+            _sidecar(cog).write_text(_categories(legend), "utf-8")
+            _verify(raw, cog, grid, class_map, path)
+            _publish(cog, path)
+
+
+def is_map(path: Path) -> bool:
+    """Whether a class map of this project stands at `path`."""
+    try:
+        with rasterio.open(path) as dataset:
+            return str(dataset.tags().get("TIFFTAG_SOFTWARE", "")).startswith("cropcam")
+    except (RasterioError, OSError):
+        return False
+
+
+@contextmanager
+def _scratch(path: Path) -> Iterator[Path]:
+    aside = path.with_name(f".{path.name}.partial")
+    try:
+        with _disk_errors(path):
+            remove(aside)
+            aside.mkdir()
+        yield aside
+    finally:
+        remove(aside)
+
+
+def _create(path: Path, grid: PixelGrid, legend: Legend, tags: Mapping[str, str], block_px: int) -> DatasetWriter:
+    # one window is one tile, so that no tile is compressed twice
+    tile_px = block_px if block_px % TIFF_TILE_PX == 0 else TILE_PX
+    dataset = rasterio.open(
+        path,
+        "w",
+        driver="GTiff",
+        dtype="uint8",
+        count=1,
+        nodata=NODATA_CLASS,
+        crs=grid.crs,
+        transform=rasterio.Affine(*grid.transform),
+        width=grid.width,
+        height=grid.height,
+        tiled=True,
+        blockxsize=tile_px,
+        blockysize=tile_px,
+        compress="deflate",
+        zlevel=1,
+        bigtiff="if_safer",
+    )
+    dataset.write_colormap(1, {index: (*c.color, 255) for index, c in enumerate(legend.classes)} | {NODATA_CLASS: (0, 0, 0, 0)})
+    dataset.set_band_description(1, "class")
+    dataset.update_tags(classes=json.dumps(dict(enumerate(legend.names))), **tags)
+    return dataset
+
+
+def _convert(raw: Path, cog: Path) -> None:
+    rasterio.shutil.copy(
+        raw,
+        cog,
+        driver="COG",
+        compress="deflate",
+        blocksize=TILE_PX,
+        overview_resampling="mode",
+        bigtiff="if_safer",
+        num_threads="all_cpus",
+    )
+
+
+def _verify(raw: Path, cog: Path, grid: PixelGrid, class_map: ClassMap, path: Path) -> None:
+    """GDAL tells of a full disk late or never: what counts is what can be read back.
+
+    Raises:
+        DataError: another grid or other pixels than were written.
+    """
+    with rasterio.open(raw) as before, rasterio.open(cog) as after:
+        same_place = after.crs == before.crs and np.allclose(tuple(after.transform)[:6], grid.transform, rtol=1e-12)
+        same_kind = (after.shape, after.dtypes, after.nodata) == (grid.shape_yx, ("uint8",), NODATA_CLASS)
+        if not (same_place and same_kind and class_map.same_pixels(after)):
+            raise DataError(f"{path}: what arrived on the disk is not what was written; check the disk and its free space")
+
+
+def _publish(cog: Path, path: Path) -> None:
+    for file in (cog, _sidecar(cog)):
+        with file.open("rb") as handle:
+            os.fsync(handle.fileno())
+    _sidecar(path).unlink(missing_ok=True)  # the names of an older map never describe the new one
+    cog.replace(path)
+    _sidecar(cog).replace(_sidecar(path))
+
+
+def _sidecar(path: Path) -> Path:
+    return path.with_name(f"{path.name}.aux.xml")
+
+
+def _categories(legend: Legend) -> str:
+    """The legend as GDAL's persistent auxiliary metadata, which gdalinfo and QGIS read; a GeoTIFF itself has no place for it.
+
+    Source: https://gdal.org/en/stable/user/raster_data_model.html (category names).
+    """
+    names = "\n".join(f"      <Category>{html.escape(name)}</Category>" for name in legend.names)
+    return f"""<PAMDataset>
+  <PAMRasterBand band="1">
+    <CategoryNames>
+{names}
+    </CategoryNames>
+  </PAMRasterBand>
+</PAMDataset>
+"""
+
+
+def _raster_window(window: Window) -> RasterWindow:
+    return RasterWindow(window.col, window.row, window.width, window.height)
+
+
+@contextmanager
+def _disk_errors(path: Path) -> Iterator[None]:
+    try:
+        yield
+    except (RasterioError, CPLE_BaseError, OSError) as error:
+        deepest: BaseException = error
+        while deepest.__cause__ is not None:  # rasterio says "see previous exception"
+            deepest = deepest.__cause__
+        reason = str(deepest).splitlines()[0].rstrip(".") if str(deepest) else type(deepest).__name__
+        raise DataError(f"{path}: cannot be written: {reason}; check the disk's free space and permissions") from error

@@ -1,0 +1,150 @@
+"""Wall to wall: windows of a raster read and predicted on threads, handed on in raster order.
+
+What predicts is handed in as a callable that pickles, so this room knows nothing of networks.
+Axis suffixes: C band, K class, Y/X rows and columns.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from itertools import islice
+from typing import Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+from pipeline.errors import DataError
+from pipeline.grid import PixelGrid, Window, tiles
+from pipeline.parallel import cores
+from pipeline.store import NODATA_DN
+
+NODATA_CLASS = 255
+DN = npt.NDArray[np.uint16]
+Classes = npt.NDArray[np.uint8]
+Predict = Callable[[DN], npt.NDArray[np.float32]]  # block_CYX with its halo -> scores_KYX of the block alone
+Write = Callable[[Window, Classes], None]
+Progress = Callable[[int, int, str], None]  # done, total, note
+
+
+class DnSource(Protocol):
+    """A lazy raster on one grid, as Collection 2 DN."""
+
+    @property
+    def grid(self) -> PixelGrid:
+        """Where its pixels lie."""
+        ...
+
+    @property
+    def bands(self) -> tuple[str, ...]:
+        """Band names in order."""
+        ...
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """File names, for messages and tags."""
+        ...
+
+    def read(self, window: Window) -> DN:
+        """DN (band, y, x) of a window inside the grid, 0 = nodata. Thread-safe."""
+        ...
+
+
+def silent(done: int, total: int, note: str) -> None:
+    """A progress that tells nobody."""
+
+
+def run(
+    source: DnSource,
+    predict: Predict,
+    halo_px: int,
+    block_px: int,
+    write: Write,
+    *,
+    progress: Progress = silent,
+    threads: int | None = None,
+) -> None:
+    """Predict every window of the raster and hand its class indices on, in raster order.
+
+    Blocks lie on multiples of `block_px` from the upper left; each is predicted with `halo_px` more on every side,
+    0 (nodata) beyond the raster. A block without a valid pixel is not predicted. Memory: a block per thread, and as
+    many classified ones that wait for an earlier block.
+
+    Args:
+        source: the raster.
+        predict: block (band, y, x) with its halo to scores (class, y, x) of the block alone; the highest one wins.
+            Called from several threads.
+        halo_px: how far a pixel's scores look beyond the block.
+        block_px: side of a block.
+        write: takes each window and its classes (y, x) uint8, 255 where any band is nodata. Called from this thread.
+        progress: told after each block.
+        threads: how many blocks are worked on at once; every core by default.
+    """
+    windows = list(tiles(source.grid.shape_yx, (block_px, block_px)))
+
+    def work(window: Window) -> Classes:
+        return classify(read_block(source, window, halo_px), predict, halo_px)
+
+    progress(0, len(windows), "")
+    for done, (window, classes_YX) in enumerate(_in_order(work, windows, threads or cores()), 1):
+        write(window, classes_YX)
+        progress(done, len(windows), f"row {window.row}, column {window.col}")
+
+
+def classify(block_CYX: DN, predict: Predict, halo_px: int) -> Classes:
+    """Class index (y, x) of a block that comes with its halo; 255 where any band of the pixel is nodata.
+
+    Raises:
+        DataError: `predict` answers with scores of another shape.
+    """
+    _, height, width = block_CYX.shape
+    shape_yx = height - 2 * halo_px, width - 2 * halo_px
+    inner = slice(halo_px, halo_px + shape_yx[0]), slice(halo_px, halo_px + shape_yx[1])
+    valid_YX = (block_CYX[:, inner[0], inner[1]] != NODATA_DN).all(axis=0)
+    if not valid_YX.any():
+        return np.full(shape_yx, NODATA_CLASS, np.uint8)
+    scores_KYX = predict(block_CYX)
+    if scores_KYX.shape[1:] != shape_yx:
+        raise DataError(f"predicted scores of {scores_KYX.shape[1:]} px for a block of {shape_yx} px")
+    return np.where(valid_YX, highest(scores_KYX), np.uint8(NODATA_CLASS))
+
+
+def highest(scores_KYX: npt.NDArray[np.float32]) -> Classes:
+    """Index (y, x) of the highest score, the lowest index among equals.
+
+    >>> highest(np.array([[[1.0, 0.0]], [[1.0, 2.0]]], np.float32))
+    array([[0, 1]], dtype=uint8)
+    """
+    best_YX, index_YX = scores_KYX[0].copy(), np.zeros(scores_KYX.shape[1:], np.uint8)
+    for index, score_YX in enumerate(scores_KYX[1:], 1):  # several times faster than argmax along the first axis
+        index_YX[score_YX > best_YX] = index
+        np.maximum(best_YX, score_YX, out=best_YX)
+    return index_YX
+
+
+def read_block(source: DnSource, window: Window, halo_px: int) -> DN:
+    """DN (band, y, x) of a window and `halo_px` around it; 0 (nodata) beyond the raster."""
+    height, width = source.grid.shape_yx
+    top, left = max(window.row - halo_px, 0), max(window.col - halo_px, 0)
+    bottom, right = min(window.row + window.height + halo_px, height), min(window.col + window.width + halo_px, width)
+    dn_CYX = source.read(Window(top, left, bottom - top, right - left))
+    before = halo_px - (window.row - top), halo_px - (window.col - left)
+    after = halo_px - (bottom - window.row - window.height), halo_px - (right - window.col - window.width)
+    return np.pad(dn_CYX, ((0, 0), (before[0], after[0]), (before[1], after[1])), constant_values=NODATA_DN)
+
+
+def _in_order(work: Callable[[Window], Classes], windows: list[Window], threads: int) -> Iterator[tuple[Window, Classes]]:
+    """Every window with its result, in order. A slow window holds back what follows it, but no more than `threads` of it."""
+    pool = ThreadPoolExecutor(threads, thread_name_prefix="map")
+    try:
+        waiting = iter(windows)
+        ahead: deque[tuple[Window, Future[Classes]]] = deque()
+        while True:
+            ahead.extend((window, pool.submit(work, window)) for window in islice(waiting, 2 * threads - len(ahead)))
+            if not ahead:
+                return
+            window, future = ahead.popleft()
+            yield window, future.result()
+    finally:
+        pool.shutdown(wait=True, cancel_futures=True)

@@ -1,0 +1,296 @@
+"""The command line as a user meets it: exit codes, one line per error, nothing half-written, nothing heavy imported."""
+
+from __future__ import annotations
+
+import json
+import os
+import resource
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+import rasterio
+import xarray as xr
+from rio_cogeo.cogeo import cog_validate
+
+from cli import main
+from fixtures import make_store
+from pipeline.grid import PixelGrid
+from rasters import random_codes, random_dn, write_raster
+
+ROOT = Path(__file__).parents[2]
+GRID = PixelGrid("EPSG:32616", (30.0, 0.0, 410_000.0, 0.0, -30.0, 4_475_700.0), 420, 330)
+
+
+def run(*words: object, **options: object) -> subprocess.CompletedProcess[str]:
+    """cli.py in a process of its own."""
+    return subprocess.run(
+        [sys.executable, ROOT / "cli.py", *map(str, words)], capture_output=True, text=True, timeout=300, check=False, **options
+    )  # type: ignore[call-overload, no-any-return]
+
+
+@pytest.fixture(scope="module")
+def scene(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Seven single-band files and labels; fields whose reflectance depends on their class; a nodata corner."""
+    folder = tmp_path_factory.mktemp("scene")
+    codes = random_codes(GRID.shape_yx)
+    level = np.select([codes == 1, codes == 5, codes == 141, codes == 176], [9_000, 12_000, 15_000, 18_000], 21_000)
+    for band in range(1, 8):
+        dn = (level + 300 * band + random_dn((1, *GRID.shape_yx), band)[0] % 500).astype(np.uint16)
+        dn[:40, :60] = 0
+        write_raster(folder / f"LC08_SR_B{band}.TIF", dn, GRID, nodata=0)
+    write_raster(folder / "cdl.tif", codes, GRID)
+    return folder
+
+
+def images(scene: Path) -> list[str]:
+    return [str(path) for path in sorted(scene.glob("LC08_SR_B?.TIF"))]
+
+
+@pytest.fixture(scope="module")
+def trained(scene: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The whole way over own rasters, two epochs."""
+    out = tmp_path_factory.mktemp("way")
+    study = out / "mine.toml"
+    text = '[study]\nname = "mine"\n[area]\nbounds = [-90.0, 40.0, -89.0, 41.0]\n[image]\nseasons = [["2016-05-01", "2016-10-01"]]\n'
+    study.write_text(text + '[labels]\nasset = "USDA/NASS/CDL/2016"\npresence_min_share = 0.2\n[splits]\nblock_patches = [2, 2]\n')
+    assert main(["patches", str(study), "--image", *images(scene), "--labels", str(scene / "cdl.tif"), "--store", str(out / "s.zarr")]) == 0
+    assert main(["train", str(out / "s.zarr"), "--run", str(out / "run"), "--epochs", "2", "--device", "cpu"]) == 0
+    assert main(["evaluate", str(out / "run"), "--save", str(out / "seg.zarr"), "--device", "cpu"]) == 0
+    assert main(["map", str(out / "run"), "--image", *images(scene), "--out", str(out / "map.tif"), "--device", "cpu"]) == 0
+    assert main(["report", str(out / "run")]) == 0
+    return out
+
+
+def test_the_whole_way_leaves_what_the_contract_says(trained: Path) -> None:
+    metrics = json.loads((trained / "run" / "metrics.json").read_text())
+    assert {"split", "patches", "labels", "classification", "segmentation"} <= set(metrics)
+    assert set(metrics["segmentation"]["methods"]) == {metrics["segmentation"]["default"]}
+    with xr.open_zarr(trained / "seg.zarr") as saved:
+        assert saved.sizes["patch"] == metrics["patches"]
+    assert "<html" in (trained / "run" / "report.html").read_text()
+    valid, errors, warnings = cog_validate(trained / "map.tif")
+    assert (valid, errors, warnings) == (True, [], [])
+    with rasterio.open(trained / "map.tif") as file:
+        classes = file.read(1)
+        assert tuple(file.transform)[:6] == GRID.transform
+        assert file.colormap(1)[1][:3] == (255, 211, 0)
+    assert (classes[:40, :60] == 255).all()
+    assert (classes[40:, 60:] < 5).all()
+
+
+def test_describe_json_is_the_contracts() -> None:
+    result = run("describe", "corn-belt-2016", "--json")
+    facts = json.loads(result.stdout)
+    assert facts["study"] == "corn-belt-2016"
+    assert {key: facts["grid"][key] for key in ("crs", "width", "height")} == {"crs": "EPSG:4326", "width": 29_685, "height": 16_697}
+    assert facts["patches"] == {"size_px": 50, "columns": 593, "rows": 333, "count": 197_469}
+    assert facts["bands"] == [f"SR_B{n}" for n in range(1, 8)]
+    assert facts["classes"] == ["background", "corn", "soybean", "forest", "grassland"]
+
+
+def test_describe_a_store(trained: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["describe", str(trained / "s.zarr"), "--json"]) == 0
+    facts = json.loads(capsys.readouterr().out)
+    assert sum(facts["patches"]["splits"].values()) == facts["patches"]["kept"]
+    assert sum(facts["class_share"].values()) == pytest.approx(1, abs=1e-4)
+    assert main(["describe", str(trained / "s.zarr")]) == 0
+    assert "training split" in capsys.readouterr().out
+
+
+def test_help_fits_on_a_screen_and_imports_nothing_heavy() -> None:
+    result = run("--help")
+    assert result.returncode == 0
+    assert len(result.stdout.splitlines()) <= 40
+    code = "import sys, cli; cli._parser(); print(sorted({name.partition('.')[0] for name in sys.modules} & {'numpy', 'torch', 'xarray', 'pipeline', 'model', 'rich', 'pandas'}))"
+    assert subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True).stdout.strip() == "[]"
+
+
+@pytest.mark.parametrize(
+    ("words", "unwanted"), [(["describe", "demo"], {"torch", "matplotlib", "dask", "pandas", "xarray", "zarr", "rasterio"}), (["report", "none"], {"rasterio", "dask"})]
+)
+def test_commands_import_only_what_they_need(words: list[str], unwanted: set[str]) -> None:
+    code = f"import sys, cli; cli.main({words!r}); print(sorted({{name.partition('.')[0] for name in sys.modules}} & {unwanted!r}))"
+    assert subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True).stdout.strip().endswith("[]")
+
+
+BAD: list[tuple[list[str], int, str]] = [
+    (["describe", "corn-belt-2o16"], 2, "did you mean corn-belt-2016"),
+    (["patches", "demo", "--image", "none.tif", "--store", "s.zarr"], 2, "--image needs --labels"),
+    (["patches", "demo", "--from", ".", "--labels", "x", "--store", "s.zarr"], 2, "go with --image"),
+    (["patches", "demo", "--image", "none.tif", "--labels", "none.tif", "--store", "s.zarr"], 3, "none.tif: no such file"),
+    (["patches", "demo", "--from", "none", "--store", "s.zarr"], 3, "none: no such folder"),
+    (["train", "none.zarr", "--run", "run"], 3, "none.zarr: no such store"),
+    (["train", "none.zarr", "--run", "run", "--lr", "abc"], 2, "invalid float value"),
+    (["evaluate", "none"], 3, "none: no run folder"),
+    (["map", "none", "--image", "a.tif", "--out", "m.tif"], 3, "none: no run folder"),
+    (["report", "none"], 3, "none"),
+    (["nonsense"], 2, "invalid choice"),
+    ([], 2, "COMMAND"),
+]
+
+
+@pytest.mark.parametrize(("words", "code", "message"), BAD)
+def test_errors_are_one_line_with_the_right_exit_code(
+    words: list[str], code: int, message: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    try:
+        found = main(words)
+    except SystemExit as stop:
+        found = int(stop.code or 0)
+    error = capsys.readouterr().err
+    assert found == code
+    assert message in error
+    assert "Traceback" not in error
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_debug_shows_the_traceback(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["describe", "none", "--debug"]) == 2
+    assert "Traceback" in capsys.readouterr().err
+
+
+def test_a_bug_says_so_and_exits_1(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    monkeypatch.setattr("pipeline.describe.of_study", lambda _: 1 / 0)
+    assert main(["describe", "demo"]) == 1
+    error = capsys.readouterr().err
+    assert "ZeroDivisionError" in error
+    assert "this is a bug" in error
+
+
+def test_a_store_of_another_study_is_refused(trained: Path, scene: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["patches", "demo", "--image", *images(scene), "--labels", str(scene / "cdl.tif"), "--store", str(trained / "s.zarr")]) == 3
+    assert "made otherwise (area.bounds:" in capsys.readouterr().err
+
+
+def test_a_corrupt_checkpoint_is_named(trained: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    import shutil
+
+    copy = tmp_path / "run"
+    shutil.copytree(trained / "run", copy)
+    best = copy / "best.safetensors"
+    best.write_bytes(best.read_bytes()[:1000])
+    assert main(["evaluate", str(copy)]) == 3
+    assert "best.safetensors: damaged checkpoint" in capsys.readouterr().err
+    best.unlink()
+    assert main(["evaluate", str(copy)]) == 3
+    assert "best.safetensors: no checkpoint" in capsys.readouterr().err
+
+
+def small_disk() -> None:
+    """As a full disk: no file may grow beyond 20 kB, and the write is answered with an error."""
+    signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, 20_000))
+
+
+@pytest.mark.parametrize("stage", ["patches", "train", "evaluate", "map"])
+def test_a_full_disk_leaves_nothing_half_written(stage: str, trained: Path, scene: Path, tmp_path: Path) -> None:
+    words = {
+        "patches": [
+            "patches",
+            trained / "mine.toml",
+            "--image",
+            *images(scene),
+            "--labels",
+            scene / "cdl.tif",
+            "--store",
+            tmp_path / "out.zarr",
+        ],
+        "train": ["train", trained / "s.zarr", "--run", tmp_path / "out", "--epochs", "1", "--device", "cpu"],
+        "evaluate": ["evaluate", trained / "run", "--save", tmp_path / "out.zarr", "--device", "cpu"],
+        "map": ["map", trained / "run", "--image", *images(scene), "--out", tmp_path / "out.tif", "--device", "cpu"],
+    }[stage]
+    result = run(*words, preexec_fn=small_disk)
+    assert result.returncode == 3, result.stderr
+    assert "Traceback" not in result.stderr
+    left = {path.name for path in tmp_path.rglob("*") if path.is_file()}
+    assert not left & {"zarr.json", "out.tif", "last.safetensors", "best.safetensors"}, left
+
+
+@pytest.mark.parametrize("stage", ["patches", "train", "map"])
+def test_ctrl_c_is_130_and_the_next_run_completes(stage: str, trained: Path, scene: Path, tmp_path: Path) -> None:
+    words = {
+        "patches": [
+            "patches",
+            trained / "mine.toml",
+            "--image",
+            *images(scene),
+            "--labels",
+            scene / "cdl.tif",
+            "--store",
+            tmp_path / "out.zarr",
+        ],
+        "train": ["train", trained / "s.zarr", "--run", tmp_path / "out", "--epochs", "60", "--device", "cpu"],
+        "map": ["map", trained / "run", "--image", *images(scene), "--out", tmp_path / "out.tif", "--device", "cpu"],
+    }[stage]
+    with subprocess.Popen(
+        [sys.executable, ROOT / "cli.py", *map(str, words)], stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True
+    ) as process:
+        assert process.stderr is not None
+        process.stderr.readline()  # "started"
+        time.sleep(0.3)
+        process.send_signal(signal.SIGINT)
+        error = process.stderr.read()
+        code = process.wait(60)
+    assert code in (130, 0), error  # a quick stage may have been done
+    if code:
+        assert "interrupted" in error
+        assert not (tmp_path / "out.zarr").exists()
+        assert not (tmp_path / "out.tif").exists()
+    if stage == "train":
+        words = ["train", trained / "s.zarr", "--run", tmp_path / "out", "--device", "cpu", "--resume"]
+        words += ["--epochs", "60"]
+    assert run(*words).returncode == 0
+    assert not [path.name for path in tmp_path.iterdir() if path.name.startswith(".")]
+
+
+def test_two_writers_of_one_store(trained: Path, scene: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    from pipeline.aside import locked
+
+    with locked(tmp_path / "s.zarr"):
+        assert (
+            main(
+                [
+                    "patches",
+                    str(trained / "mine.toml"),
+                    "--image",
+                    *images(scene),
+                    "--labels",
+                    str(scene / "cdl.tif"),
+                    "--store",
+                    str(tmp_path / "s.zarr"),
+                ]
+            )
+            == 3
+        )
+    assert "another process is writing it" in capsys.readouterr().err
+
+
+def test_a_read_only_place(trained: Path, scene: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "file").write_text("not a folder")
+    code = main(
+        [
+            "patches",
+            str(trained / "mine.toml"),
+            "--image",
+            *images(scene),
+            "--labels",
+            str(scene / "cdl.tif"),
+            "--store",
+            str(tmp_path / "file" / "s.zarr"),
+        ]
+    )
+    assert code == 3
+    assert "Traceback" not in capsys.readouterr().err
+    assert os.listdir(tmp_path) == ["file"]  # noqa: PTH208
+
+
+def test_simulated_stores_train_too(tmp_path: Path) -> None:
+    make_store(tmp_path / "s.zarr", count=40, size_px=24)
+    assert main(["train", str(tmp_path / "s.zarr"), "--run", str(tmp_path / "run"), "--epochs", "1", "--device", "cpu"]) == 0
+    assert main(["train", str(tmp_path / "s.zarr"), "--run", str(tmp_path / "run"), "--epochs", "1"]) == 2  # a run is there

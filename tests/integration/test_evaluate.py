@@ -1,0 +1,255 @@
+"""Evaluating a run: every figure recomputed from what `--save` writes, by scikit-learn; and what must be refused."""
+
+from __future__ import annotations
+
+import json
+import warnings
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+import xarray as xr
+import zarr
+from sklearn import metrics as oracle
+
+import model.scoring
+from fixtures import make_store
+from model.checkpoint import BEST, CONFIG
+from model.evaluate import evaluate
+from model.networks import build
+from pipeline.errors import ConfigError, DataError
+from pipeline.legend import UNLABELLED
+from pipeline.store import StoreInfo, open_store
+from runs import make_run
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path, StoreInfo]:
+    folder = tmp_path_factory.mktemp("evaluate")
+    info = make_store(folder / "patches.zarr", count=100, nodata_share=0.3, seed=3)
+    make_run(folder / "run", folder / "patches.zarr", info)
+    return folder / "run", folder / "patches.zarr", info
+
+
+@pytest.fixture(scope="module")
+def result(made: tuple[Path, Path, StoreInfo]) -> tuple[dict[str, Any], xr.Dataset]:
+    run = made[0]
+    # batches smaller than the split, so that what they add up to is tested too
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(model.scoring, "BATCH_PATCHES", 8)
+        found = evaluate(run, save=run / "segmentation.zarr")
+    return found, xr.open_zarr(run / "segmentation.zarr")
+
+
+def test_metrics_json_has_the_contracts_keys(made: Any, result: Any) -> None:
+    found = json.loads((made[0] / "metrics.json").read_text())
+    assert found == result[0]
+    assert {"split", "patches", "labels", "classification", "segmentation", "made_by"} == set(found)
+    assert (found["split"], found["patches"], found["labels"]) == ("test", 20, "presence")
+    assert {"accuracy", "majority_accuracy", "per_class"} <= set(found["classification"])
+    names = ["background", "corn", "soybean", "forest", "grassland"]
+    assert list(found["classification"]["per_class"]) == list(found["segmentation"]["cam_auc"]) == names
+    assert {"accuracy", "base_rate", "auc", "average_precision", "confusion"} <= set(found["classification"]["per_class"]["corn"])
+    assert {"majority_accuracy", "cam_auc", "methods", "default"} <= set(found["segmentation"])
+    assert found["segmentation"]["default"] == "cam-argmax"
+    method = found["segmentation"]["methods"]["cam-argmax"]
+    assert {"pixel_accuracy", "mean_class_accuracy", "macro_f1", "mean_iou", "per_class", "confusion"} == set(method)
+
+
+def test_segmentation_figures_are_those_of_scikit_learn_on_the_saved_store(result: Any) -> None:
+    found, saved = result
+    counts = saved["truth"].to_numpy() != UNLABELLED
+    truth, guess = saved["truth"].to_numpy()[counts], saved["segmentation"].to_numpy()[counts]
+    part = found["segmentation"]
+    method = part["methods"]["cam-argmax"]
+    np.testing.assert_array_equal(method["confusion"], oracle.confusion_matrix(truth, guess, labels=range(5)))
+    assert method["pixel_accuracy"] == pytest.approx(oracle.accuracy_score(truth, guess))
+    assert method["mean_class_accuracy"] == pytest.approx(oracle.balanced_accuracy_score(truth, guess))
+    assert method["macro_f1"] == pytest.approx(oracle.f1_score(truth, guess, average="macro"))
+    assert method["mean_iou"] == pytest.approx(oracle.jaccard_score(truth, guess, average="macro"))
+    assert part["pixels"] == counts.sum()
+    assert part["majority_accuracy"] == pytest.approx(np.bincount(truth).max() / truth.size)
+    cam = saved["cam"].to_numpy()
+    for k, auc in enumerate(part["cam_auc"].values()):
+        assert auc == pytest.approx(oracle.roc_auc_score(truth == k, cam[:, k][counts]), abs=1e-4)
+
+
+def test_classification_figures_are_those_of_scikit_learn(made: Any, result: Any) -> None:
+    found, saved = result
+    dataset, _ = open_store(made[1])
+    present = dataset["share"].to_numpy()[saved["patch"].to_numpy()] > np.float32(0.05)
+    probability = saved["probability"].to_numpy()
+    part = found["classification"]
+    assert part["accuracy"] == pytest.approx(((probability > 0.5) == present).mean())
+    assert part["exact_match"] == pytest.approx(oracle.accuracy_score(present, probability > 0.5))
+    assert part["majority_accuracy"] == pytest.approx(np.mean([max(p, 1 - p) for p in present.mean(axis=0)]))
+    assert part["labels_per_patch"] == pytest.approx(present.sum(axis=1).mean())
+    for k, values in enumerate(part["per_class"].values()):
+        np.testing.assert_array_equal(values["confusion"], oracle.confusion_matrix(present[:, k], probability[:, k] > 0.5))
+        assert values["auc"] == pytest.approx(oracle.roc_auc_score(present[:, k], probability[:, k]))
+        assert values["average_precision"] == pytest.approx(oracle.average_precision_score(present[:, k], probability[:, k]))
+
+
+def test_truth_and_nodata_of_the_saved_store_are_the_patch_stores(made: Any, result: Any) -> None:
+    _, saved = result
+    dataset, info = open_store(made[1])
+    same = dataset.isel(patch=saved["patch"].to_numpy())
+    assert (same["split"].to_numpy() == 2).all()
+    nodata = (same["image"].to_numpy() == 0).any(axis=1)
+    assert nodata.any()
+    np.testing.assert_array_equal(saved["segmentation"].to_numpy() == 255, nodata)
+    np.testing.assert_array_equal(np.isnan(saved["cam"].to_numpy()).any(axis=1), nodata)
+    np.testing.assert_array_equal(saved["truth"].to_numpy(), np.where(nodata, 255, info.classes.index(same["label"].to_numpy())))
+    np.testing.assert_array_equal(saved["row"], same["row"])
+
+
+def test_saved_coordinates_are_pixel_centres_in_the_stores_crs(made: Any, result: Any) -> None:
+    _, saved = result
+    assert set(saved.coords) == {"patch", "row", "col", "xc", "yc"}
+    a, _, c, _, e, f = made[2].transform
+    one = saved.isel(patch=3)
+    assert one["xc"].to_numpy()[7] == pytest.approx(c + a * (int(one["col"]) * 50 + 7.5))
+    assert one["yc"].to_numpy()[49] == pytest.approx(f + e * (int(one["row"]) * 50 + 49.5))
+    assert saved.attrs["crs"] == made[2].crs
+    assert [item["name"] for item in saved.attrs["classes"]] == list(made[2].classes.names)
+    assert saved.attrs["made_by"]["store_digest"] == made[2].digest
+
+
+def test_the_table_of_patches_adds_up_to_the_figures(made: Any, result: Any) -> None:
+    found, saved = result
+    table = pd.read_csv(made[0] / "patches.csv")
+    assert list(table) == ["patch", "row", "col", "pixel_accuracy", "label_accuracy", "labelled_pixels"]
+    np.testing.assert_array_equal(table["patch"], saved["patch"])
+    weighted = (table["pixel_accuracy"] * table["labelled_pixels"]).sum() / table["labelled_pixels"].sum()
+    assert weighted == pytest.approx(found["segmentation"]["methods"]["cam-argmax"]["pixel_accuracy"], abs=1e-5)
+    assert table["label_accuracy"].mean() == pytest.approx(found["classification"]["accuracy"], abs=1e-5)
+
+
+def test_evaluating_twice_writes_the_same_bytes_and_replaces_the_saved_store(made: Any, tmp_path: Path) -> None:
+    run, save, seen = made[0], tmp_path / "out.zarr", []
+    first = (evaluate(run, save=save), (run / "metrics.json").read_bytes(), (run / "patches.csv").read_bytes())
+    before = {path.relative_to(save): path.read_bytes() for path in save.rglob("*") if path.is_file()}
+    evaluate(run, save=save, progress=lambda *step: seen.append(step))
+    assert (run / "metrics.json").read_bytes() == first[1]
+    assert (run / "patches.csv").read_bytes() == first[2]
+    assert {path.relative_to(save): path.read_bytes() for path in save.rglob("*") if path.is_file()} == before
+    assert [path.name for path in tmp_path.iterdir()] == ["out.zarr"]
+    assert seen[-1] == (20, 20, "test")
+
+
+@pytest.mark.usefixtures("result")
+def test_the_saved_store_opens_without_a_warning(made: Any) -> None:
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        opened = xr.open_zarr(made[0] / "segmentation.zarr")
+    assert str(opened["segmentation"].dtype) == "uint8"
+    assert opened["cam"].dims == ("patch", "class", "y", "x")
+
+
+def test_another_split_is_scored_on_its_own_patches(made: Any) -> None:
+    assert evaluate(made[0], split="validation")["patches"] == 20
+    assert evaluate(made[0], split="train")["patches"] == 60
+    with pytest.raises(ConfigError, match="no split 'holdout'; known: train, validation, test"):
+        evaluate(made[0], split="holdout")
+
+
+def test_figures_of_a_class_without_positives_or_negatives_are_null(tmp_path: Path) -> None:
+    info = make_store(tmp_path / "s.zarr", count=40, size_px=16)
+    group = zarr.open_group(tmp_path / "s.zarr")
+    share = np.zeros((40, 5), np.float32)
+    share[:, 0] = 1.0
+    group["share"][:] = share  # type: ignore[index]
+    group["label"][:] = np.full((40, 16, 16), 111, np.uint8)  # type: ignore[index]
+    make_run(tmp_path / "run", tmp_path / "s.zarr", info)
+    found = evaluate(tmp_path / "run")
+    corn, background = (found["classification"]["per_class"][name] for name in ("corn", "background"))
+    assert (corn["auc"], corn["average_precision"], corn["base_rate"], corn["recall"]) == (None, None, 0.0, None)
+    assert (background["auc"], background["average_precision"]) == (None, None)
+    assert set(found["segmentation"]["cam_auc"].values()) == {None}
+    assert found["segmentation"]["methods"]["cam-argmax"]["per_class"]["corn"]["accuracy"] is None
+    assert found["segmentation"]["majority_accuracy"] == found["classification"]["majority_accuracy"] == 1.0
+
+
+def _refused(run: Path, match: str, **options: Any) -> None:
+    before = sorted(path.name for path in run.parent.iterdir())
+    with pytest.raises(DataError, match=match) as caught:
+        evaluate(run, **options)
+    assert "\n" not in str(caught.value)
+    assert not (run / "metrics.json").exists()
+    assert sorted(path.name for path in run.parent.iterdir()) == before
+
+
+@pytest.fixture
+def small(tmp_path: Path) -> tuple[Path, Path, StoreInfo]:
+    info = make_store(tmp_path / "s.zarr", count=20, size_px=16)
+    make_run(tmp_path / "run", tmp_path / "s.zarr", info)
+    return tmp_path / "run", tmp_path / "s.zarr", info
+
+
+def test_a_store_that_is_gone_is_named(small: Any, tmp_path: Path) -> None:
+    small[1].rename(tmp_path / "moved.zarr")
+    _refused(small[0], r"trained on the store .*s\.zarr, which is gone; put it back")
+    assert evaluate(small[0], store=tmp_path / "moved.zarr")["patches"] == 4
+
+
+def test_another_store_is_refused_with_both_digests_and_the_field(small: Any, tmp_path: Path) -> None:
+    other = make_store(tmp_path / "other.zarr", count=20, size_px=25)
+    match = f"{small[2].digest[:12]}, .*other.zarr is store {other.digest[:12]}: patch_size_px: 16 against 25 .and 7 more"
+    _refused(small[0], match, store=tmp_path / "other.zarr")
+
+
+def test_the_same_study_cut_from_other_inputs_is_refused(small: Any, tmp_path: Path) -> None:
+    make_store(tmp_path / "other.zarr", count=20, size_px=16, seed=1)
+    _refused(small[0], "split_seed: 0 against 1 .and [0-9]+ more", store=tmp_path / "other.zarr")
+
+
+def test_a_run_without_checkpoint_or_with_a_corrupt_one_is_refused(small: Any) -> None:
+    (small[0] / BEST).write_bytes(b"nonsense")
+    _refused(small[0], "damaged checkpoint")
+    (small[0] / BEST).unlink()
+    _refused(small[0], "no checkpoint; train the run first")
+    (small[0] / CONFIG).unlink()
+    _refused(small[0], "no run folder")
+
+
+@pytest.mark.parametrize("array", ["image", "label"])
+def test_a_split_without_data_or_labels_is_refused_and_nothing_saved(small: Any, tmp_path: Path, array: str) -> None:
+    values = zarr.open_group(small[1])[array]
+    values[:] = np.zeros(values.shape, values.dtype)  # type: ignore[index, union-attr]
+    _refused(small[0], "no pixel with a label and image data", save=tmp_path / "out.zarr")
+
+
+def test_an_empty_split_is_refused(small: Any) -> None:
+    zarr.open_group(small[1])["split"][:] = np.zeros(20, np.uint8)  # type: ignore[index]
+    _refused(small[0], "no patch lies in the test split")
+
+
+def test_a_diverged_network_is_refused(small: Any) -> None:
+    network = build("baseline", 7, 5)
+    torch.nn.init.constant_(network.dense.weight, 3e38)  # finite, but its products are not
+    make_run(small[0], small[1], small[2], network)
+    _refused(small[0], "not finite: its training diverged", save=small[0].parent / "out.zarr")
+
+
+def test_something_else_at_the_place_of_the_saved_store_is_left_alone(small: Any, tmp_path: Path) -> None:
+    _refused(small[0], "no segmentation of cropcam's", save=small[1])
+    (tmp_path / "notes.zarr").write_text("mine")
+    _refused(small[0], "no segmentation of cropcam's", save=tmp_path / "notes.zarr")
+    assert (tmp_path / "notes.zarr").read_text() == "mine"
+
+
+def test_interrupted_it_leaves_the_older_results(small: Any, tmp_path: Path) -> None:
+    run, save = small[0], tmp_path / "out.zarr"
+    evaluate(run, save=save)
+    before = (run / "metrics.json").read_bytes(), (save / "zarr.json").read_bytes()
+
+    def interrupt(*_: Any) -> None:
+        raise KeyboardInterrupt("stop")
+
+    with pytest.raises(KeyboardInterrupt, match="stop"):
+        evaluate(run, split="validation", save=save, progress=interrupt)
+    assert ((run / "metrics.json").read_bytes(), (save / "zarr.json").read_bytes()) == before
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["out.zarr", "run", "s.zarr"]

@@ -1,0 +1,121 @@
+"""From a run folder and a raster to a map on the disk."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import rasterio
+import torch
+from rio_cogeo import cog_validate
+
+from map_runs import make_config, make_run, random_dn, random_network, sign_network
+from memory_source import LEGEND, Memory
+from model.checkpoint import BEST, file_digest
+from model.predict import MapSummary, map_run
+from model.segment import METHODS
+from pipeline.errors import ConfigError, DataError
+
+
+@pytest.fixture
+def run_path(tmp_path: Path) -> Path:
+    return make_run(tmp_path / "run", random_network(), make_config())
+
+
+@pytest.fixture
+def source() -> Memory:
+    return Memory(random_dn(np.random.default_rng(0), 150, 130, 0.4), ("one.tif", "two.tif"))
+
+
+def test_a_map_of_a_raster(tmp_path: Path, run_path: Path, source: Memory) -> None:
+    out = tmp_path / "map.tif"
+    summary = map_run(run_path, source, out, device="cpu")
+    assert cog_validate(out, strict=True, quiet=True) == (True, [], [])
+    with rasterio.open(out) as file:
+        classes, tags = file.read(1), file.tags()
+        assert tuple(file.transform)[:6] == source.grid.transform
+        assert file.crs.to_string() == source.grid.crs
+    np.testing.assert_array_equal(classes == 255, (source.dn_CYX == 0).any(axis=0))
+    assert summary.path == out
+    assert summary.nodata_pixels == 60 * 52
+    assert summary.class_pixels == {name: int((classes == index).sum()) for index, name in enumerate(LEGEND.names)}
+    assert tags["checkpoint_sha256"] == file_digest(run_path / BEST)
+    assert (tags["study"], tags["store_digest"], tags["seed"], tags["inputs"]) == ("made-up", "5" * 64, "0", "one.tif two.tif")
+    assert tags["method"] in METHODS
+    assert tags["TIFFTAG_SOFTWARE"].startswith("cropcam ")
+    assert json.loads(tags["classes"])["1"] == "corn"
+
+
+def test_a_summary_is_one_line() -> None:
+    line = str(MapSummary(Path("map.tif"), {"background": 1500, "corn": 500}, 1234))
+    assert line == "map.tif: 2,000 pixels mapped: background 75.0%, corn 25.0%; 1,234 nodata"
+
+
+@pytest.mark.parametrize("block_px", [16, 48, 80])
+def test_the_same_bytes_whatever_the_windows(tmp_path: Path, run_path: Path, source: Memory, block_px: int) -> None:
+    map_run(run_path, source, tmp_path / "one.tif", device="cpu")
+    map_run(run_path, source, tmp_path / "other.tif", device="cpu", block_px=block_px)
+    assert (tmp_path / "one.tif").read_bytes() == (tmp_path / "other.tif").read_bytes()
+
+
+def test_fields_come_out_as_fields(tmp_path: Path) -> None:
+    run_path = make_run(tmp_path / "run", sign_network(), make_config(50))
+    truth = np.full((210, 190), 2)
+    truth[:90, 70:] = 1
+    dn = np.stack([np.where(truth == 1, 16_000, 8_000), *np.full((2, *truth.shape), 12_000)]).astype(np.uint16)
+    dn[1, 100:120] = 0
+    map_run(run_path, Memory(dn), tmp_path / "map.tif", device="cpu")
+    with rasterio.open(tmp_path / "map.tif") as file:
+        classes = file.read(1)
+    assert (classes[100:120] == 255).all()
+    far = np.ones(truth.shape, bool)
+    far[84:126], far[:96, 64:76] = False, False
+    np.testing.assert_array_equal(classes[far], truth[far])
+
+
+def test_smaller_than_a_patch_is_a_map_too(tmp_path: Path, run_path: Path) -> None:
+    summary = map_run(run_path, Memory(random_dn(np.random.default_rng(0), 3, 5)), tmp_path / "map.tif", device="cpu")
+    assert sum(summary.class_pixels.values()) == 15
+
+
+def test_progress_and_threads_are_given_back(tmp_path: Path, run_path: Path, source: Memory) -> None:
+    told: list[tuple[int, int]] = []
+    before = torch.get_num_threads()
+    map_run(run_path, source, tmp_path / "map.tif", device="cpu", block_px=48, progress=lambda done, total, _: told.append((done, total)))
+    assert told == [(done, 12) for done in range(13)]
+    assert torch.get_num_threads() == before
+
+
+def test_other_bands_are_named(tmp_path: Path, run_path: Path, source: Memory) -> None:
+    with pytest.raises(
+        DataError, match=r"one.tif and 1 more: 2 bands \(band 0, band 1\), the run .* learnt from 3 \(SR_B4, SR_B5, SR_B6\)"
+    ):
+        map_run(run_path, Memory(source.dn_CYX[:2], source.names), tmp_path / "map.tif")
+    assert not (tmp_path / "map.tif").exists()
+
+
+def test_nothing_but_nodata_is_no_map(tmp_path: Path, run_path: Path) -> None:
+    with pytest.raises(DataError, match=r"memory.tif: every pixel is nodata in some band; there is nothing to map"):
+        map_run(run_path, Memory(np.zeros((3, 40, 40), np.uint16)), tmp_path / "new" / "map.tif")
+    assert list((tmp_path / "new").iterdir()) == []
+
+
+def test_an_input_is_not_overwritten(tmp_path: Path, run_path: Path, source: Memory) -> None:
+    (tmp_path / "one.tif").write_bytes(b"the input")
+    with pytest.raises(DataError, match=r"one.tif: bears the name of an input file and is no map"):
+        map_run(run_path, source, tmp_path / "one.tif")
+    assert (tmp_path / "one.tif").read_bytes() == b"the input"
+
+
+def test_a_missing_gpu_is_a_configuration_error(tmp_path: Path, run_path: Path, source: Memory, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    with pytest.raises(ConfigError, match="this machine has no usable GPU"):
+        map_run(run_path, source, tmp_path / "map.tif", device="cuda")
+
+
+def test_a_run_without_checkpoint_is_named(tmp_path: Path, run_path: Path, source: Memory) -> None:
+    (run_path / BEST).unlink()
+    with pytest.raises(DataError, match=r"best.safetensors: no checkpoint; train the run first"):
+        map_run(run_path, source, tmp_path / "map.tif")
