@@ -183,9 +183,9 @@ def test_a_corrupt_checkpoint_is_named(trained: Path, tmp_path: Path, capsys: py
 
 
 def small_disk() -> None:
-    """As a full disk: no file may grow beyond 20 kB, and the write is answered with an error."""
+    """As a full disk: no file may grow beyond 500 bytes, and the write is answered with an error."""
     signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, 20_000))
+    resource.setrlimit(resource.RLIMIT_FSIZE, (500, 500))
 
 
 @pytest.mark.parametrize("stage", ["patches", "train", "evaluate", "map"])
@@ -225,7 +225,7 @@ def test_ctrl_c_is_130_and_the_next_run_completes(stage: str, trained: Path, sce
             "--store",
             tmp_path / "out.zarr",
         ],
-        "train": ["train", trained / "s.zarr", "--run", tmp_path / "out", "--epochs", "60", "--device", "cpu"],
+        "train": ["train", trained / "s.zarr", "--run", tmp_path / "out", "--epochs", "20", "--device", "cpu"],
         "map": ["map", trained / "run", "--image", *images(scene), "--out", tmp_path / "out.tif", "--device", "cpu"],
     }[stage]
     with subprocess.Popen(
@@ -244,7 +244,7 @@ def test_ctrl_c_is_130_and_the_next_run_completes(stage: str, trained: Path, sce
         assert not (tmp_path / "out.tif").exists()
     if stage == "train":
         words = ["train", trained / "s.zarr", "--run", tmp_path / "out", "--device", "cpu", "--resume"]
-        words += ["--epochs", "60"]
+        words += ["--epochs", "20"]
     assert run(*words).returncode == 0
     assert not [path.name for path in tmp_path.iterdir() if path.name.startswith(".")]
 

@@ -1,0 +1,248 @@
+"""Writes a simulated archive: one folder per asset, complete or absent, resumable after a kill."""
+
+from __future__ import annotations
+
+import datetime
+import json
+import math
+import re
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass
+from itertools import groupby
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import rasterio
+from rasterio.io import DatasetWriter
+
+from pipeline import __version__
+from pipeline.errors import ConfigError, DataError
+from pipeline.grid import PixelGrid, Window, tiles
+from pipeline.landscape.assets import ASIDE, MAKER, aside, create, finish, is_complete, raster_window
+from pipeline.landscape.frames import Frame, Scene, scenes
+from pipeline.landscape.scenes import Block, Ground, covered, label_grid, labels
+from pipeline.landscape.spectra import BANDS
+from pipeline.legend import CDL
+from pipeline.study import Study
+
+LANDSCAPE_VERSION = 1  # counts up whenever the same study and seed would give other pixels
+SCENE_BANDS = (*(f"SR_B{band}" for band in range(1, BANDS + 1)), "QA_PIXEL", "QA_RADSAT")
+LABEL_BANDS = ("cropland", "confidence")
+DATES_AT_ONCE = 12  # scenes of a frame written side by side, so that their land is worked out once
+BLOCK_PX = 512
+_CACHE_BYTES = 64 * 2**20
+_NOT_COMPARED = ("study_digest", "code_version")  # recorded, but they decide no pixel
+Progress = Callable[[int, int, str], None]
+
+
+@dataclass(frozen=True)
+class ArchiveSummary:
+    """What `simulate` left in an archive: asset ids, how many it wrote and how many it found complete, bytes in all."""
+
+    archive: Path
+    assets: tuple[str, ...]
+    written: int
+    found: int
+    size_bytes: int
+
+
+def _quiet(done: int, total: int, note: str) -> None:
+    """Progress nobody watches."""
+
+
+def simulate(study: Study, archive: Path, seed: int = 0, progress: Progress = _quiet, *, block_px: int = BLOCK_PX) -> ArchiveSummary:
+    """An archive of simulated Landsat scenes and CDL for the study's area and period.
+
+    Works block by block: memory does not grow with the area. Pixel values depend on the study's area, period,
+    collections and label asset and on the seed only, not on `block_px`. Assets that are complete are kept; each new
+    one is written aside and renamed, so a killed run goes on where it stopped.
+
+    Args:
+        study: decides area, period, collections and the label year.
+        archive: folder, made if absent.
+        seed: another seed, another land.
+        progress: called with (blocks done, blocks in all, asset id).
+        block_px: side of the blocks in pixels; multiples of 256 write fastest.
+
+    Raises:
+        ConfigError: the study cannot be simulated (not Landsat, not CDL, not in the contiguous United States).
+        DataError: the archive holds assets of another study, seed or maker, or cannot be written.
+    """
+    year = label_year(study.labels.asset)
+    planned = scenes(study)
+    made_by = identity(study, seed)
+    try:
+        _check_archive(archive, made_by)
+        jobs = _jobs(study, planned, archive)
+        total = sum(job.blocks(block_px) for job in jobs)
+        done = 0
+        with rasterio.Env(GDAL_CACHEMAX=_CACHE_BYTES):
+            for job in jobs:
+                for note in job.run(archive, made_by, seed, year, block_px):
+                    done += 1
+                    progress(done, total, note)
+        assets = (*(scene.asset for scene in planned), study.labels.asset)
+        size = sum(file.stat().st_size for asset in assets for file in (archive / asset).iterdir())
+    except OSError as error:
+        raise DataError(
+            f"{archive}: cannot be written: {error}; see to space and rights, then run simulate again, it goes on where it stopped"
+        ) from error
+    written = sum(len(job.assets) for job in jobs)
+    return ArchiveSummary(archive, assets, written, len(assets) - written, size)
+
+
+def identity(study: Study, seed: int) -> dict[str, Any]:
+    """What decides the pixels of an archive, as every asset.json records it under "made_by"."""
+    return {
+        "maker": MAKER,
+        "landscape_version": LANDSCAPE_VERSION,
+        "seed": seed,
+        "area.bounds": list(study.area.bounds),
+        "image.collections": list(study.image.collections),
+        "period": [min(start for start, _ in study.image.seasons), max(end for _, end in study.image.seasons)],
+        "labels.asset": study.labels.asset,
+        "study_digest": study.digest,
+        "code_version": __version__,
+    }
+
+
+def label_year(asset: str) -> int:
+    """The year of a CDL asset.
+
+    Raises:
+        ConfigError: the id does not end in a year.
+    """
+    match = re.fullmatch(r"(?:[\w-]+/)+((?:19|20)\d\d)", asset)
+    if not match:
+        raise ConfigError(f"labels.asset {asset!r} cannot be simulated: it must end in a year, such as USDA/NASS/CDL/2016")
+    return int(match[1])
+
+
+def _check_archive(archive: Path, made_by: Mapping[str, Any]) -> None:
+    if archive.exists() and not archive.is_dir():
+        raise DataError(f"{archive}: is a file; name a folder")
+    for file in sorted(archive.rglob("asset.json")):
+        if file.parent.name.endswith(ASIDE):
+            continue
+        try:
+            found = json.loads(file.read_text("utf-8")).get("made_by")
+        except (ValueError, AttributeError):
+            found = None
+        if not isinstance(found, dict) or found.get("maker") != MAKER:
+            raise DataError(f"{file}: not made by {MAKER}; give the simulated archive a folder of its own")
+        for key, value in made_by.items():
+            if key not in _NOT_COMPARED and found.get(key) != value:
+                raise DataError(
+                    f"{file.parent}: made with {key} = {found.get(key)!r}, now {value!r}; use another folder or remove this one"
+                )
+
+
+class _SceneJob:
+    """Some dates of one frame, written side by side."""
+
+    def __init__(self, frame: Frame, passes: Sequence[Scene]) -> None:
+        self.frame, self.passes = frame, passes
+        self.assets = tuple(scene.asset for scene in passes)
+
+    def blocks(self, block_px: int) -> int:
+        return _block_count(self.frame.grid, block_px)
+
+    def run(self, archive: Path, made_by: Mapping[str, Any], seed: int, year: int, block_px: int) -> Iterator[str]:  # noqa: ARG002 - one shape for both jobs
+        clouds, pixels = np.zeros(len(self.passes)), np.zeros(len(self.passes))
+        with ExitStack() as stack:
+            folders = [stack.enter_context(aside(archive / asset)) for asset in self.assets]
+            with ExitStack() as files:
+                writers = [
+                    {band: files.enter_context(_scene_writer(folder, band, self.frame.grid)) for band in SCENE_BANDS} for folder in folders
+                ]
+                for window in tiles(self.frame.grid.shape_yx, (block_px, block_px)):
+                    ground = Ground(self.frame, window, seed)
+                    for i, scene in enumerate(self.passes):
+                        block = ground.block(scene)
+                        _write_block(writers[i], block, window)
+                        pixels[i] += int((block.qa_pixel != 1).sum())
+                        clouds[i] += int((block.qa_pixel >> 3 & 1).sum())
+                    yield self.assets[0]
+            for i, scene in enumerate(self.passes):
+                cover = round(100 * clouds[i] / max(pixels[i], 1), 2)
+                finish(folders[i], archive / scene.asset, SCENE_BANDS, self.frame.grid, _scene_properties(scene, cover), made_by)
+
+
+class _LabelJob:
+    """The CDL of the study."""
+
+    def __init__(self, asset: str, study: Study) -> None:
+        self.assets = (asset,)
+        self.grid = label_grid(study.area.bounds)
+        self._bounds = study.area.bounds
+
+    def blocks(self, block_px: int) -> int:
+        return _block_count(self.grid, block_px)
+
+    def run(self, archive: Path, made_by: Mapping[str, Any], seed: int, year: int, block_px: int) -> Iterator[str]:
+        final = archive / self.assets[0]
+        with aside(final) as folder:
+            with (
+                create(folder, "cropland", self.grid, "uint8", 0) as cropland,
+                create(folder, "confidence", self.grid, "uint8", 0) as confidence,
+            ):
+                cropland.write_colormap(1, {code: (*CDL[code][1], 255) if code in CDL else (0, 0, 0, 255) for code in range(256)})
+                for window in tiles(self.grid.shape_yx, (block_px, block_px)):
+                    part = self.grid.window(window)
+                    codes, sure = labels(part, seed, year)
+                    inside = covered(part, self._bounds)
+                    cropland.write(np.where(inside, codes, 0).astype(np.uint8), 1, window=raster_window(window))
+                    confidence.write(np.where(inside, sure, 0).astype(np.uint8), 1, window=raster_window(window))
+                    yield self.assets[0]
+            start = int(datetime.datetime(year, 1, 1, tzinfo=datetime.UTC).timestamp()) * 1000
+            end = int(datetime.datetime(year + 1, 1, 1, tzinfo=datetime.UTC).timestamp()) * 1000
+            finish(
+                folder,
+                final,
+                LABEL_BANDS,
+                self.grid,
+                {"system:time_start": start, "system:time_end": end, "system:index": str(year)},
+                made_by,
+            )
+
+
+def _jobs(study: Study, planned: Sequence[Scene], archive: Path) -> list[_SceneJob | _LabelJob]:
+    jobs: list[_SceneJob | _LabelJob] = []
+    if not is_complete(archive / study.labels.asset):
+        jobs.append(_LabelJob(study.labels.asset, study))
+    for frame, passes in groupby(planned, key=lambda scene: scene.frame):
+        left = [scene for scene in passes if not is_complete(archive / scene.asset)]
+        jobs += [_SceneJob(frame, left[i : i + DATES_AT_ONCE]) for i in range(0, len(left), DATES_AT_ONCE)]
+    return jobs
+
+
+def _scene_properties(scene: Scene, cloud_cover_pct: float) -> dict[str, Any]:
+    return {
+        "system:time_start": scene.time_start_ms,
+        "system:index": scene.index,
+        "CLOUD_COVER": cloud_cover_pct,
+        "DATE_ACQUIRED": scene.date.isoformat(),
+        "SPACECRAFT_ID": f"LANDSAT_{int(scene.index[2:4])}",
+        "WRS_PATH": scene.frame.path,
+        "WRS_ROW": scene.frame.row,
+        "UTM_ZONE": scene.frame.zone,
+    }
+
+
+def _write_block(writers: Mapping[str, DatasetWriter], block: Block, window: Window) -> None:
+    place = raster_window(window)
+    for band in range(BANDS):
+        writers[SCENE_BANDS[band]].write(block.dn[band], 1, window=place)
+    writers["QA_PIXEL"].write(block.qa_pixel, 1, window=place)
+    writers["QA_RADSAT"].write(block.qa_radsat, 1, window=place)
+
+
+def _block_count(grid: PixelGrid, block_px: int) -> int:
+    return math.ceil(grid.height / block_px) * math.ceil(grid.width / block_px)
+
+
+def _scene_writer(folder: Path, band: str, grid: PixelGrid) -> DatasetWriter:
+    nodata = {"QA_PIXEL": 1, "QA_RADSAT": None}.get(band, 0)
+    return create(folder, band, grid, "uint16", nodata)

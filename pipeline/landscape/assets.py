@@ -1,0 +1,74 @@
+"""One asset on disk: rasters written aside, verified, described and renamed."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import rasterio
+from rasterio.io import DatasetWriter
+from rasterio.transform import Affine
+from rasterio.windows import Window as RasterWindow
+
+from pipeline.errors import DataError
+from pipeline.grid import PixelGrid, Window
+
+MAKER = "cropcam simulate"
+ASIDE = ".part"  # how folders under way end
+
+
+def is_complete(folder: Path) -> bool:
+    """Whether the asset is there, whole.
+
+    Raises:
+        DataError: a folder of that name is there, without asset.json.
+    """
+    if (folder / "asset.json").is_file():
+        return True
+    if folder.exists():
+        raise DataError(f"{folder}: is there but holds no asset.json, so {MAKER} did not make it; remove it or use another archive")
+    return False
+
+
+@contextmanager
+def aside(final: Path) -> Iterator[Path]:
+    """A fresh folder beside `final`; whatever is still there at the end is removed."""
+    folder = final.with_name(f".{final.name}{ASIDE}")
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(parents=True)
+    try:
+        yield folder
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def finish(
+    folder: Path, final: Path, bands: Sequence[str], grid: PixelGrid, properties: Mapping[str, Any], made_by: Mapping[str, Any]
+) -> None:
+    """Verifies the rasters, writes asset.json and gives the folder its name."""
+    for band in bands:
+        with rasterio.open(folder / f"{band}.tif") as source:
+            source.read(1, window=RasterWindow(grid.width - 1, grid.height - 1, 1, 1))
+    text = json.dumps({"bands": list(bands), "properties": dict(properties), "made_by": dict(made_by)}, indent=1)
+    (folder / "asset.json").write_text(text + "\n", "utf-8")
+    folder.rename(final)
+
+
+def create(folder: Path, band: str, grid: PixelGrid, dtype: str, nodata: int | None) -> DatasetWriter:
+    """A new single-band GeoTIFF named after its band: tiled, deflated."""
+    side = 256 if min(grid.shape_yx) >= 256 else 64
+    predictor = 2 if band.startswith("SR_") else 1
+    return rasterio.open(
+        folder / f"{band}.tif", "w", driver="GTiff", width=grid.width, height=grid.height, count=1, dtype=dtype, nodata=nodata,
+        crs=grid.crs, transform=Affine(*grid.transform), tiled=True, blockxsize=side, blockysize=side,
+        compress="DEFLATE", zlevel=1, predictor=predictor, bigtiff="IF_SAFER",
+    )  # fmt: skip
+
+
+def raster_window(window: Window) -> RasterWindow:
+    """The window as rasterio counts it."""
+    return RasterWindow(window.col, window.row, window.width, window.height)
