@@ -36,7 +36,7 @@ def demo(args: argparse.Namespace) -> None:
         cut = from_shards(study, out / "shards", store, seed=args.seed or 0, progress=stage)
     print(_patches_line(cut))
     with Stage("train") as stage:
-        train(store, run, epochs=args.epochs, seed=args.seed, device=args.device, resume=True, progress=stage, log=print)
+        train(store, run, epochs=args.epochs, seed=args.seed, device=args.device, resume=True, progress=stage, log=stage.log)
     with Stage("evaluate") as stage:
         metrics = evaluate(run, device=args.device, progress=stage)
     print(_figures(metrics))
@@ -109,7 +109,7 @@ def train(args: argparse.Namespace) -> None:
             device=args.device,
             resume=args.resume,
             progress=stage,
-            log=print,
+            log=stage.log,
         )
     print(f"{args.run}: trained; go on with: cropcam evaluate {args.run}")
 

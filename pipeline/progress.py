@@ -53,6 +53,13 @@ class Stage:
         elif kind is None:
             self._say(f"done in {time.monotonic() - self._started:.1f} s  {self._last}".rstrip())
 
+    def log(self, text: str) -> None:
+        """Say one line for the reader without tearing the bar."""
+        if self._bar:
+            self._bar.console.print(text, markup=False, highlight=False)
+        else:
+            sys.stderr.write(f"{self._name:<9} {text}\n")
+
     def _say(self, text: str) -> None:
         self._said = time.monotonic()
         sys.stderr.write(f"{self._name:<9} {text}\n")
