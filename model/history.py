@@ -54,7 +54,7 @@ def read(path: Path, epochs: int) -> list[Row]:
         DataError: absent, damaged or shorter than that.
     """
     try:
-        table = pd.read_csv(path, float_precision="round_trip")
+        table = pd.read_csv(path, dtype=str)  # float() reads back what repr() wrote; not every pandas does
         rows = [Row(int(epoch), *map(float, rest)) for epoch, *rest in table[list(COLUMNS)].itertuples(index=False)]
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise DataError(f"{path}: cannot be read as a history ({str(error).splitlines()[0]}); train into another folder") from None

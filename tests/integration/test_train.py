@@ -1,0 +1,344 @@
+"""Training on synthetic stores: the known answer is found, and no interruption shows in the end."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+
+from fixtures import make_store, make_study
+from model import trainer
+from model.cam import pixel_scores
+from model.checkpoint import BEST, CONFIG, ENVIRONMENT, HISTORY, LAST, file_digest, load_config, load_network, load_tensors
+from model.data import standardise
+from model.history import TIMINGS
+from model.labels import presence
+from model.networks import build
+from model.train import train
+from pipeline.errors import ConfigError, DataError
+from pipeline.store import StoreInfo, open_store, split_indices
+
+EPOCHS = 3
+SETTINGS = {"batch_size": 5, "seed": 11, "device": "cpu"}
+
+
+@pytest.fixture(scope="module")
+def store(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("store") / "patches.zarr"
+    make_store(path, count=30, size_px=8, nodata_share=0.2)
+    return path
+
+
+@pytest.fixture(scope="module")
+def whole(store: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A run that was never interrupted."""
+    run = tmp_path_factory.mktemp("whole") / "deep" / "run"
+    train(store, run, epochs=EPOCHS, **SETTINGS)
+    return run
+
+
+def files(run: Path) -> list[str]:
+    return sorted(path.name for path in run.iterdir())
+
+
+def assert_same(run: Path, whole: Path) -> None:
+    assert files(run) == files(whole) == sorted([BEST, CONFIG, ENVIRONMENT, HISTORY, LAST])
+    for name in (LAST, BEST, CONFIG):
+        assert file_digest(run / name) == file_digest(whole / name), f"{name} differs"
+    ours, theirs = (pd.read_csv(each / HISTORY, dtype=str).drop(columns=list(TIMINGS)) for each in (run, whole))
+    pd.testing.assert_frame_equal(ours, theirs)
+
+
+def test_the_known_answer_is_found(tmp_path: Path) -> None:
+    """Each class has its own spectrum. Told only which classes a patch holds, the network must find where they are:
+
+    at least 0.4 more pixels right than the most frequent class everywhere, and 0.25 more labels than the majority guess.
+    """
+    store, run = tmp_path / "patches.zarr", tmp_path / "run"
+    make_store(store, count=200, size_px=24, seed=5)
+    train(store, run, epochs=8, batch_size=8, lr=2e-3, device="cpu")
+    dataset, info = open_store(store)
+    network, config = load_network(run, torch.device("cpu"))
+    index = split_indices(dataset, "test")
+    x_BCHW = standardise(torch.from_numpy(dataset["image"].to_numpy()[index]), torch.tensor(config.mean), torch.tensor(config.std))
+    logits_BK, cams_BKHW = pixel_scores(network, x_BCHW)
+    truth_BHW = info.classes.index(dataset["label"].to_numpy()[index])
+    label_BK = presence(dataset["share"].to_numpy()[index], config.presence_min_share)
+    pixels = (cams_BKHW.argmax(dim=1).numpy() == truth_BHW).mean()
+    labels = ((logits_BK.numpy() > 0) == label_BK).mean()
+    assert pixels > np.bincount(truth_BHW.ravel()).max() / truth_BHW.size + 0.4
+    assert labels > np.maximum(label_BK.mean(axis=0), 1 - label_BK.mean(axis=0)).mean() + 0.25
+
+
+def test_what_a_run_folder_holds(store: Path, whole: Path) -> None:
+    info = open_store(store)[1]
+    config = load_config(whole)
+    assert (config.study, config.store, config.store_digest) == ("demo", str(store), info.digest)
+    assert (config.epochs, config.batch_size, config.seed, config.presence_min_share) == (EPOCHS, 5, 11, 0.05)
+    history = pd.read_csv(whole / HISTORY)
+    assert history["epoch"].tolist() == [1, 2, 3]
+    assert history["train_accuracy"].between(0, 1).all()
+    assert (history[list(TIMINGS)] > 0).all(axis=None)
+    best = int(history["epoch"][history["validation_loss"].idxmin()])
+    assert load_tensors(whole / BEST)[1] == {
+        "epoch": str(best),
+        "study": "demo",
+        "store_digest": info.digest,
+        "code_version": config.code_version,
+    }
+    environment = json.loads((whole / ENVIRONMENT).read_text())
+    assert environment["torch"] == torch.__version__
+    assert not {os.uname().nodename, os.environ.get("USER", "")} & set(map(str, environment.values()))
+
+
+def test_the_history_says_what_the_weights_give(store: Path, whole: Path) -> None:
+    """The best epoch's figures, computed again from best.safetensors by plain means."""
+    dataset, _ = open_store(store)
+    network, config = load_network(whole, torch.device("cpu"))
+    index = split_indices(dataset, "validation")
+    x_BCHW = standardise(torch.from_numpy(dataset["image"].to_numpy()[index]), torch.tensor(config.mean), torch.tensor(config.std))
+    with torch.inference_mode():
+        logits_BK = network(x_BCHW).logits_BK.double().numpy()
+    label_BK = dataset["share"].to_numpy()[index] > 0.05
+    history = pd.read_csv(whole / HISTORY)
+    row = history.loc[history["validation_loss"].idxmin()]
+    assert row["validation_loss"] == pytest.approx((np.logaddexp(0, logits_BK) - label_BK * logits_BK).mean(), rel=1e-5)
+    assert row["validation_accuracy"] == pytest.approx(((logits_BK > 0) == label_BK).mean())
+    rate_K = label_BK.mean(axis=0)
+    assert row["validation_majority_accuracy"] == pytest.approx(np.maximum(rate_K, 1 - rate_K).mean())
+
+
+def test_the_seed_decides_and_nothing_else(store: Path, whole: Path, tmp_path: Path) -> None:
+    torch.manual_seed(99)
+    before = torch.get_rng_state()
+    train(store, tmp_path / "again", epochs=EPOCHS, **SETTINGS)
+    assert_same(tmp_path / "again", whole)
+    assert torch.equal(torch.get_rng_state(), before), "the caller's random state is untouched"
+    assert not torch.are_deterministic_algorithms_enabled()
+    train(store, tmp_path / "other", epochs=1, **(SETTINGS | {"seed": 12}))
+    assert pd.read_csv(tmp_path / "other" / HISTORY)["train_loss"][0] != pd.read_csv(whole / HISTORY)["train_loss"][0]
+
+
+def test_progress_and_log(store: Path, tmp_path: Path) -> None:
+    steps: list[tuple[int, int]] = []
+    notes: list[str] = []
+    lines: list[str] = []
+
+    def progress(done: int, total: int, note: str) -> None:
+        steps.append((done, total))
+        notes.append(note)
+
+    train(store, tmp_path / "run", epochs=2, progress=progress, log=lines.append, **SETTINGS)
+    assert [done for done, _ in steps] == [1, 2, 3, 4, 4, 5, 6, 7, 8, 8], "18 patches in batches of 5, then the epoch's figures"
+    assert {total for _, total in steps} == {8}
+    assert notes[0].startswith("epoch 1/2, loss ")
+    assert "(majority guess " in notes[-1]
+    assert lines[0].startswith("18 train, 6 validation, 6 test patches; ")
+    assert "the majority guess is right on" in lines[0]
+    assert lines[-1].startswith("best of 2 epochs: ")
+
+
+def test_labels_without_information_are_named(tmp_path: Path) -> None:
+    study = make_study(8, 0.0, {"corn": (1,), "rice": (3,)})
+    path = tmp_path / "patches.zarr"
+    make_store(path, count=12, size_px=8, study=study)
+    lines: list[str] = []
+    train(path, tmp_path / "run", epochs=1, presence_min_share=0.99, device="cpu", log=lines.append)
+    warnings = [line for line in lines if line.startswith("warning: label")]
+    share_NK = open_store(path)[0]["share"].to_numpy()[split_indices(open_store(path)[0], "train")]
+    rates = (share_NK > np.float32(0.99)).mean(axis=0)
+    assert len(warnings) == ((rates < 0.03) | (rates > 0.97)).sum()
+
+
+class Killed(BaseException):
+    """Stands for kill -9 in this process: nothing catches it."""
+
+
+@pytest.mark.parametrize("writes", range(1, 13))
+def test_killed_after_any_write_and_resumed(store: Path, whole: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, writes: int) -> None:
+    run, done, replace = tmp_path / "run", [0], Path.replace
+
+    def replace_and_die(self: Path, target: Path) -> Path:
+        result = replace(self, target)
+        done[0] += 1
+        if done[0] == writes:
+            raise Killed
+        return result
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Path, "replace", replace_and_die)
+        try:
+            train(store, run, epochs=EPOCHS, **SETTINGS)
+        except Killed:
+            (run / f".{LAST}.4711").write_bytes(b"half a checkpoint")
+    train(store, run, epochs=EPOCHS, resume=True, **SETTINGS)
+    assert_same(run, whole)
+
+
+def kill_in_epoch_2(store: Path, run: Path) -> None:
+    code = f"""
+import sys, time
+from pathlib import Path
+from model.train import train
+def progress(done, total, note):
+    print(done, flush=True)
+    if done > 6:
+        time.sleep(60)
+train(Path({str(store)!r}), Path({str(run)!r}), epochs={EPOCHS}, progress=progress, **{SETTINGS!r})
+"""
+    with subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        for line in process.stdout:
+            if int(line) > 6:
+                process.send_signal(signal.SIGKILL)
+                break
+    assert process.returncode == -signal.SIGKILL
+
+
+def test_kill_9_and_resume(store: Path, whole: Path, tmp_path: Path) -> None:
+    run = tmp_path / "run"
+    kill_in_epoch_2(store, run)
+    assert load_tensors(run / LAST)[1]["epoch"] == "1"
+    lines: list[str] = []
+    train(store, run, resume=True, log=lines.append)
+    assert_same(run, whole)
+
+
+def test_ctrl_c_keeps_the_last_epoch(store: Path, whole: Path, tmp_path: Path) -> None:
+    def progress(done: int, _total: int, _note: str) -> None:
+        if done == 10:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt, match=r"^$"):
+        train(store, tmp_path / "run", epochs=EPOCHS, progress=progress, **SETTINGS)
+    assert load_tensors(tmp_path / "run" / LAST)[1]["epoch"] == "2"
+    train(store, tmp_path / "run", resume=True)
+    assert_same(tmp_path / "run", whole)
+
+
+def test_more_epochs_go_on(store: Path, whole: Path, tmp_path: Path) -> None:
+    run = tmp_path / "run"
+    train(store, run, epochs=1, **SETTINGS)
+    train(store, run, epochs=EPOCHS, resume=True, **SETTINGS)
+    assert_same(run, whole)
+
+
+def test_a_finished_run_says_so(store: Path, whole: Path, tmp_path: Path) -> None:
+    run = tmp_path / "run"
+    shutil.copytree(whole, run)
+    lines: list[str] = []
+    train(store, run, resume=True, log=lines.append)
+    assert any(line == f"{run}: already trained for all 3 epochs; a larger --epochs goes on" for line in lines)
+    assert_same(run, whole)
+
+
+def test_an_existing_run_needs_resume(store: Path, whole: Path) -> None:
+    with pytest.raises(ConfigError, match=r"run: holds a run already; go on with it with --resume"):
+        train(store, whole, epochs=EPOCHS, **SETTINGS)
+
+
+def test_another_store_is_refused(whole: Path, tmp_path: Path) -> None:
+    make_store(tmp_path / "other.zarr", count=30, size_px=8, seed=1)
+    with pytest.raises(DataError, match=r"other\.zarr: not the store that .*run was trained on: split_seed: 0 against 1 \(and \d+ more\)"):
+        train(tmp_path / "other.zarr", whole, resume=True)
+
+
+def test_a_moved_store_is_the_same(store: Path, whole: Path, tmp_path: Path) -> None:
+    run = tmp_path / "run"
+    shutil.copytree(whole, run)
+    shutil.copytree(store, tmp_path / "moved.zarr")
+    assert train(tmp_path / "moved.zarr", run, resume=True).store_digest == load_config(whole).store_digest
+
+
+@pytest.mark.parametrize(
+    ("spoil", "message"),
+    [
+        (lambda run: (run / LAST).write_bytes((run / LAST).read_bytes()[:9999]), r"last\.safetensors: damaged checkpoint"),
+        (lambda run: (run / LAST).unlink(), r"last\.safetensors: missing, though best\.safetensors is there"),
+        (lambda run: shutil.copy(run / BEST, run / LAST), r"last\.safetensors: not the weights of this network: dense\.bias is \[5\]"),
+        (lambda run: (run / HISTORY).unlink(), r"history\.csv: cannot be read as a history"),
+        (lambda run: (run / CONFIG).write_text("{}"), r"config\.json: damaged"),
+    ],
+)
+def test_damaged_runs_are_not_resumed(store: Path, whole: Path, tmp_path: Path, spoil: Callable[[Path], object], message: str) -> None:
+    run = tmp_path / "run"
+    shutil.copytree(whole, run)
+    spoil(run)
+    before = {name: file_digest(run / name) for name in files(run)}
+    with pytest.raises(DataError, match=message):
+        train(store, run, epochs=9, resume=True)
+    assert {name: file_digest(run / name) for name in files(run)} == before, "nothing is written over"
+
+
+def test_nothing_is_made_where_nothing_can_be_trained(store: Path, tmp_path: Path) -> None:
+    with pytest.raises(DataError, match=r"nowhere\.zarr: no such store"):
+        train(tmp_path / "nowhere.zarr", tmp_path / "run")
+    with pytest.raises(ConfigError, match=r"--epochs 0 is not possible"):
+        train(store, tmp_path / "run", epochs=0)
+    if not torch.cuda.is_available():
+        with pytest.raises(ConfigError, match=r"--device cuda: this machine has no usable GPU"):
+            train(store, tmp_path / "run", device="cuda")
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_loss_that_is_not_finite_stops(store: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    calls = [0]
+
+    def loss(logits_BK: torch.Tensor, label_BK: torch.Tensor) -> torch.Tensor:
+        calls[0] += 1
+        return ((logits_BK - label_BK) * (torch.nan if calls[0] == 9 else 1.0)).square().mean()
+
+    monkeypatch.setattr(trainer, "presence_loss", loss)
+    with pytest.raises(DataError, match=r"epoch 2, batch 3: the loss is nan; a smaller --lr may help\. The last complete epoch is kept"):
+        train(store, tmp_path / "run", epochs=2, **SETTINGS)
+    assert load_tensors(tmp_path / "run" / LAST)[1]["epoch"] == "1"
+
+
+def test_a_full_disk_leaves_what_was_there(store: Path, whole: Path, tmp_path: Path) -> None:
+    """Files of at most 2 MB: the first checkpoint does not fit. Given room again, the run ends as if nothing had been."""
+    run = tmp_path / "run"
+    code = f"""
+import resource
+from pathlib import Path
+from model.train import train
+resource.setrlimit(resource.RLIMIT_FSIZE, (2_000_000, 2_000_000))
+try:
+    train(Path({str(store)!r}), Path({str(run)!r}), epochs={EPOCHS}, **{SETTINGS!r})
+except OSError as error:
+    print(error)
+"""
+    said = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
+    assert said == f"[Errno 27] File too large: '{run / LAST}'\n"
+    assert files(run) == sorted([CONFIG, ENVIRONMENT, HISTORY])
+    train(store, run, resume=True)
+    assert_same(run, whole)
+
+
+def test_another_environment_is_told(store: Path, whole: Path, tmp_path: Path) -> None:
+    run = tmp_path / "run"
+    shutil.copytree(whole, run)
+    values = json.loads((run / ENVIRONMENT).read_text()) | {"torch": "1.0"}
+    (run / ENVIRONMENT).write_text(json.dumps(values))
+    lines: list[str] = []
+    train(store, run, resume=True, log=lines.append)
+    assert f"warning: the run goes on in another environment (torch 1.0 -> {torch.__version__}): its last digits may differ" in lines
+
+
+def test_without_a_signal_nothing_is_learned(tmp_path: Path) -> None:
+    """The same spectrum for every class: validation accuracy stays near the guess, so the fixtures leak no labels."""
+    info: StoreInfo = make_store(tmp_path / "patches.zarr", count=60, size_px=8, signal=False)
+    config = train(tmp_path / "patches.zarr", tmp_path / "run", epochs=4, batch_size=8, device="cpu")
+    history = pd.read_csv(tmp_path / "run" / HISTORY)
+    best = history.loc[history["validation_loss"].idxmin()]
+    assert best["validation_accuracy"] < best["validation_majority_accuracy"] + 0.1
+    assert len(build(config.model, len(info.bands), len(info.classes)).dense.weight) == 5

@@ -1,0 +1,120 @@
+"""From store to batches: nothing lost, nothing doubled, nothing shifted."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from fixtures import make_store
+from model.data import CLIP, Patches, Scaling, batches, flip, plan_epoch, read_split, standardise
+from pipeline.errors import DataError
+from pipeline.store import SPLITS, open_store, split_indices, to_reflectance
+
+
+@pytest.fixture(scope="module")
+def store(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("data") / "patches.zarr"
+    make_store(path, count=21, size_px=10, nodata_share=0.3)
+    return path
+
+
+@pytest.mark.parametrize("split", SPLITS)
+def test_a_split_is_read_as_stored(store: Path, split: str) -> None:
+    dataset, _ = open_store(store)
+    patches, index = read_split(dataset, split), split_indices(dataset, split)
+    assert len(patches) == len(index)
+    assert patches.dn_NCHW.dtype == torch.uint16
+    np.testing.assert_array_equal(patches.dn_NCHW.numpy(), dataset["image"].to_numpy()[index])
+    np.testing.assert_array_equal(patches.share_NK, dataset["share"].to_numpy()[index])
+
+
+def test_a_lost_file_is_no_nodata(store: Path, tmp_path: Path) -> None:
+    broken = tmp_path / "broken.zarr"
+    shutil.copytree(store, broken)
+    shutil.rmtree(broken / "image" / "c")
+    with pytest.raises(DataError, match=r"13 patches of the train split are all nodata: a file of the store is lost"):
+        read_split(open_store(broken)[0], "train")
+
+
+@pytest.mark.parametrize("damage", [lambda data: data[: len(data) // 2], lambda data: b"\xff" * 3000 + data[3000:], lambda _: b""])
+def test_a_damaged_file_is_named(store: Path, tmp_path: Path, damage: Callable[[bytes], bytes]) -> None:
+    broken = tmp_path / "broken.zarr"
+    shutil.copytree(store, broken)
+    for file in (broken / "image" / "c").rglob("*"):
+        if file.is_file():
+            file.write_bytes(damage(file.read_bytes()))
+    with pytest.raises(DataError, match=r"the train split cannot be read: .*; cut the store again"):
+        read_split(open_store(broken)[0], "train")
+
+
+def test_standardise_is_reflectance_less_the_mean() -> None:
+    dn = np.array([[[[0, 1, 7273]], [[20000, 43636, 65535]]]], np.uint16)
+    mean, std = np.array([0.1, 0.5], np.float32), np.array([0.02, 0.9], np.float32)
+    ours = standardise(torch.from_numpy(dn), torch.from_numpy(mean), torch.from_numpy(std)).numpy()
+    expected = (to_reflectance(dn) - mean[:, None, None]) / std[:, None, None]
+    np.testing.assert_allclose(ours, np.nan_to_num(np.clip(expected, -CLIP, CLIP), nan=0.0), rtol=1e-4, atol=1e-5)
+    assert ours[0, 0, 0, 0] == 0, "nodata is the mean"
+
+
+def test_standardised_training_pixels_have_mean_0_and_deviation_1(store: Path) -> None:
+    dataset, info = open_store(store)
+    dn = read_split(dataset, "train").dn_NCHW
+    mean, std = (torch.tensor(info.statistics[key], dtype=torch.float32) for key in ("mean", "std"))
+    valid = standardise(dn, mean, std).movedim(1, -1)[(dn.to(torch.int32) > 0).all(dim=1)]
+    torch.testing.assert_close(valid.mean(dim=0), torch.zeros(7), atol=0.01, rtol=0)
+    torch.testing.assert_close(valid.std(dim=0), torch.ones(7), atol=0.02, rtol=0)
+
+
+@given(count=st.integers(1, 60), batch_size=st.integers(1, 70), seed=st.integers(0, 2**32), epoch=st.integers(0, 50))
+@settings(max_examples=40, deadline=None)
+def test_each_patch_comes_once_with_its_label_and_its_flip(count: int, batch_size: int, seed: int, epoch: int) -> None:
+    rng = np.random.default_rng(0)
+    dn = rng.integers(7000, 9000, (count, 2, 4, 5)).astype(np.uint16)
+    label_NK = np.arange(count, dtype=np.float32)[:, None]
+    scaling = Scaling(torch.zeros(2), torch.ones(2))
+    plan = plan_epoch(count, seed, epoch)
+    got = list(batches(Patches(torch.from_numpy(dn), label_NK), label_NK, batch_size, scaling, plan))
+    assert all(len(x) == batch_size for x, _ in got[:-1])
+    assert 1 <= len(got[-1][0]) <= batch_size
+    x_NCHW, order = torch.cat([x for x, _ in got]).numpy(), torch.cat([y for _, y in got])[:, 0].numpy().astype(int)
+    assert sorted(order) == list(range(count))
+    plain = to_reflectance(dn)
+    for place, patch in enumerate(order):
+        down, across = plan.flip_N2[place]
+        expected = plain[patch][:, :: -1 if down else 1, :: -1 if across else 1]
+        np.testing.assert_allclose(x_NCHW[place], expected, atol=1e-6)
+
+
+def test_without_a_plan_the_order_is_the_stores() -> None:
+    dn = np.arange(1, 6, dtype=np.uint16).reshape(5, 1, 1, 1) * 9000
+    label_NK = np.arange(5, dtype=np.float32)[:, None]
+    got = list(batches(Patches(torch.from_numpy(dn), label_NK), label_NK, 2, Scaling(torch.zeros(1), torch.ones(1))))
+    assert torch.cat([y for _, y in got])[:, 0].tolist() == [0, 1, 2, 3, 4]
+    np.testing.assert_allclose(torch.cat([x for x, _ in got]).numpy(), to_reflectance(dn), atol=1e-6)
+
+
+def test_an_epoch_depends_on_seed_and_number_alone() -> None:
+    first, again = plan_epoch(100, 3, 4), plan_epoch(100, 3, 4)
+    assert (first.index_N == again.index_N).all()
+    assert (first.flip_N2 == again.flip_N2).all()
+    for other in (plan_epoch(100, 3, 5), plan_epoch(100, 4, 4)):
+        assert (first.index_N != other.index_N).any()
+        assert (first.flip_N2 != other.flip_N2).any()
+    mixed = np.concatenate([plan_epoch(500, 0, epoch).flip_N2 for epoch in range(8)])
+    kinds = np.unique(mixed, axis=0, return_counts=True)[1] / len(mixed)
+    np.testing.assert_allclose(kinds, 0.25, atol=0.03, err_msg="all four symmetries equally often")
+
+
+def test_flips_are_a_group() -> None:
+    x = torch.randn(4, 2, 5, 6)
+    kinds = torch.tensor([[False, False], [True, False], [False, True], [True, True]])
+    flipped = flip(x, kinds)
+    torch.testing.assert_close(flip(flipped, kinds), x)
+    torch.testing.assert_close(flipped[3], torch.rot90(x[3], 2, (1, 2)), msg="both flips are the half turn")
