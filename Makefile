@@ -22,7 +22,7 @@ demo: $(READY)
 	$(BIN)/cropcam demo --out demo
 
 test: $(READY)
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n auto
 
 check: lint types imports test
 

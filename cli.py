@@ -7,22 +7,26 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 
 def demo(args: argparse.Namespace) -> None:
-    """The whole way on simulated scenes: archive, composite, patches, train, evaluate, map, report."""
+    """The whole way on simulated scenes: archive, export, patches, train, evaluate, map, report."""
     from model.evaluate import evaluate
     from model.predict import map_run
     from model.report import write_report
     from model.train import train
+    from pipeline.earthengine.delivery import deliver
+    from pipeline.earthengine.session import open_session
+    from pipeline.emulator import serve
     from pipeline.landscape import simulate
     from pipeline.patches import from_shards
     from pipeline.progress import Stage
-    from pipeline.reference import compose
     from pipeline.shards import open_image_shards
     from pipeline.study import load_study
 
@@ -30,8 +34,8 @@ def demo(args: argparse.Namespace) -> None:
     study, run, store = load_study("demo"), out / "run", out / "patches.zarr"
     with Stage("simulate") as stage:
         simulate(study, out / "archive", seed=args.seed or 0, progress=stage)
-    with Stage("composite") as stage:
-        compose(study, out / "archive", out / "shards", progress=stage)
+    with serve(out / "archive") as server, Stage("export") as stage:
+        deliver(study, open_session(None, server.url), out / "shards", progress=stage, log=stage.log)
     with Stage("patches") as stage:
         cut = from_shards(study, out / "shards", store, seed=args.seed or 0, progress=stage)
     print(_patches_line(cut))
@@ -66,6 +70,74 @@ def simulate(args: argparse.Namespace) -> None:
     with Stage("simulate") as stage:
         write_archive(study, args.archive, seed=args.seed, progress=stage)
     print(f"{args.archive}: simulated {study.name}, seed {args.seed}")
+
+
+def emulate(args: argparse.Namespace) -> None:
+    """Serve an archive as an Earth Engine endpoint on loopback; prints the URL."""
+    from pipeline.emulator import serve_forever
+
+    serve_forever(args.archive, args.port, out=args.out, say=lambda url: print(url, flush=True))
+
+
+def export(args: argparse.Namespace) -> None:
+    """Bring composite and labels to Drive, Cloud Storage or, straight as pixels, a local folder."""
+    from pipeline.earthengine import delivery, exports
+    from pipeline.earthengine.destinations import parse_destination
+    from pipeline.earthengine.live import TaskView
+    from pipeline.earthengine.manifest import manifest_path
+    from pipeline.earthengine.plan import plan
+    from pipeline.earthengine.watch import summary
+    from pipeline.progress import Stage
+    from pipeline.study import load_study
+
+    study, destination = load_study(args.study), parse_destination(args.to)
+    if isinstance(destination, Path):
+        if args.no_wait:
+            raise _usage("--no-wait goes with drive: and gs://; pixels to a folder are fetched while you wait")
+        if args.dry_run:
+            print(delivery.plan_text(study, destination))
+            return
+        with _session(args) as session, Stage("export") as stage:
+            shards = delivery.deliver(study, session, destination, progress=stage, log=stage.log)
+        print("\n".join(map(str, shards)))
+        return
+    tasks_planned = plan(study, destination)
+    if args.dry_run:
+        print(tasks_planned.text())
+        return
+    with _session(args) as session, TaskView("export") as view:
+        rows = exports.export(tasks_planned, session, manifest_path(args.study), wait=not args.no_wait, view=view, log=view.log)
+    print(summary(rows))
+
+
+def tasks(args: argparse.Namespace) -> None:
+    """What the exports of a study are doing; --cancel stops them."""
+    from pipeline.earthengine import exports, watch
+    from pipeline.earthengine.destinations import parse_destination
+    from pipeline.earthengine.manifest import manifest_path
+    from pipeline.earthengine.plan import plan
+    from pipeline.study import load_study
+
+    study, destination = load_study(args.study), parse_destination(args.to)
+    if isinstance(destination, Path):
+        raise _usage(f"--to {args.to}: pixels to a folder make no tasks; name the drive:FOLDER or gs://BUCKET/PREFIX of the export")
+    with _session(args) as session:
+        look = exports.cancel if args.cancel else exports.tasks
+        rows = look(plan(study, destination), session, manifest_path(args.study))
+    print(watch.lines(rows))
+    print(watch.summary(rows))
+
+
+def preview(args: argparse.Namespace) -> None:
+    """A geemap page of region, export cells, composite and labels."""
+    from pipeline.earthengine.preview import preview as draw
+    from pipeline.progress import Stage
+    from pipeline.study import load_study
+
+    study = load_study(args.study)
+    with _session(args) as session, Stage("preview") as stage:
+        draw(study, session, args.out, progress=stage)
+    print(f"{args.out}: its tiles come from the endpoint when a browser opens it")
 
 
 def patches(args: argparse.Namespace) -> None:
@@ -157,6 +229,8 @@ def report(args: argparse.Namespace) -> None:
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command; return its exit code."""
     args = _parser().parse_args(argv)
+    # threads that wait for work sleep: spinning ones made training three times slower on a busy machine (read when torch loads)
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     try:
         args.call(args)
     except KeyboardInterrupt:
@@ -189,6 +263,29 @@ def _explain(error: Exception, debug: bool) -> int:
         return 3
     print("cropcam: this is a bug; please report the lines above", file=sys.stderr)
     return 1
+
+
+@contextmanager
+def _session(args: argparse.Namespace) -> Iterator[Any]:
+    """An open session: with the service, with --api-url, or with an embedded engine over --archive that ends with the command."""
+    from pipeline.earthengine.session import open_session
+
+    if not args.archive:
+        yield open_session(args.project, args.api_url)
+        return
+    if args.api_url:
+        raise _usage("--archive starts an endpoint of its own; leave out --api-url")
+    from pipeline.emulator import serve
+
+    folder: Path = args.archive.resolve()
+    with serve(folder, out=folder.with_name(f"{folder.name}-exports")) as server:
+        yield open_session(args.project, server.url)
+
+
+def _usage(text: str) -> Exception:
+    from pipeline.errors import ConfigError
+
+    return ConfigError(text)
 
 
 def _patches_line(cut: Any) -> str:  # noqa: ANN401 - pipeline.patches.Summary, not imported for --help's sake
@@ -245,6 +342,29 @@ def _data_options(command: Callable[[str, Callable[[argparse.Namespace], None]],
     sub.add_argument("--archive", type=Path, required=True, metavar="DIR")
     sub.add_argument("--seed", type=int, default=0)
 
+    sub = command("emulate", emulate)
+    sub.add_argument("--archive", type=Path, required=True, metavar="DIR")
+    sub.add_argument("--port", type=int, default=0, help="default: any that is free")
+    sub.add_argument("--out", type=Path, metavar="DIR", help="where exports land (default: beside the archive)")
+
+    sub = command("export", export)
+    sub.add_argument("study", metavar="STUDY")
+    sub.add_argument("--to", required=True, metavar="WHERE", help="drive:FOLDER, gs://BUCKET/PREFIX or a local folder")
+    _endpoint_options(sub)
+    sub.add_argument("--no-wait", action="store_true", help="return once the tasks are started")
+    sub.add_argument("--dry-run", action="store_true", help="print the plan: tasks, pixels, bytes, files")
+
+    sub = command("tasks", tasks)
+    sub.add_argument("study", metavar="STUDY")
+    sub.add_argument("--to", required=True, metavar="WHERE", help="drive:FOLDER or gs://BUCKET/PREFIX, as exported")
+    _endpoint_options(sub)
+    sub.add_argument("--cancel", action="store_true", help="cancel all that wait or run")
+
+    sub = command("preview", preview)
+    sub.add_argument("study", metavar="STUDY")
+    sub.add_argument("--out", type=Path, required=True, metavar="PAGE.html")
+    _endpoint_options(sub)
+
     sub = command("patches", patches)
     sub.add_argument("study", metavar="STUDY")
     _image_options(sub)
@@ -285,6 +405,12 @@ def _training_options(sub: argparse.ArgumentParser) -> None:
     sub.add_argument("--epochs", type=int, help="passes over the training split (default 16)")
     sub.add_argument("--seed", type=int, help="of everything random (default 0)")
     _device_option(sub)
+
+
+def _endpoint_options(sub: argparse.ArgumentParser) -> None:
+    sub.add_argument("--project", metavar="P", help="Google Cloud project registered for Earth Engine (default: the credentials' own)")
+    sub.add_argument("--api-url", metavar="URL", help="another endpoint: the high-volume one, or an engine on loopback")
+    sub.add_argument("--archive", type=Path, metavar="DIR", help="use the embedded engine over this archive; no account needed")
 
 
 def _device_option(sub: argparse.ArgumentParser) -> None:

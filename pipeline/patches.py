@@ -16,7 +16,7 @@ import zarr
 
 from pipeline import __version__
 from pipeline.aside import written_aside
-from pipeline.errors import DataError
+from pipeline.errors import ConfigError, DataError
 from pipeline.grid import PatchGrid, Window
 from pipeline.legend import UNLABELLED
 from pipeline.parallel import ordered
@@ -79,8 +79,13 @@ def from_rasters(
         progress: told (strips done, strips in all, note).
 
     Raises:
+        ConfigError: the study drops labels by confidence, which own labels do not carry.
         DataError: anything wrong with the rasters, or another store stands at `store`.
     """
+    if study.labels.confidence_min_pct:
+        raise ConfigError(
+            "labels.confidence_min_pct needs CDL's confidence, which an export applies; own label rasters carry none: set it to 0"
+        )
     conversion = conversion or Conversion()
     source = open_image(image, study.image.layers, conversion)
     asked = {"options": json.dumps(asdict(conversion), sort_keys=True)}

@@ -22,7 +22,7 @@ import numpy.typing as npt
 import rasterio
 
 from pipeline.aside import written_aside
-from pipeline.errors import DataError
+from pipeline.errors import ConfigError, DataError
 from pipeline.grid import PixelGrid, Window, covering_window, nearest_index, tiles
 from pipeline.parallel import ordered
 from pipeline.rasters import Raster, open_raster, to_codes
@@ -54,8 +54,13 @@ def compose(study: Study, archive: Path, out: Path, *, progress: Callable[[int, 
     Image: uint16 DN, seasons x bands, 0 = nodata. Labels: uint8 raw CDL codes, 0 = nodata.
 
     Raises:
+        ConfigError: the study asks for a region, counts or label confidence, which only the engines do.
         DataError: the archive lacks a collection, a season has no scene, or `out` holds shards of another study.
     """
+    if study.area.region or study.image.count or study.labels.confidence_min_pct:
+        raise ConfigError(
+            f"{study.name}: the twin knows no area.region, image.count or labels.confidence_min_pct; export through an engine"
+        )
     out.mkdir(parents=True, exist_ok=True)
     image, labels = out / "image.tif", out / "labels.tif"
     seasons = [find_scenes(study, archive, season) for season in study.image.seasons]

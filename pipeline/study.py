@@ -29,9 +29,6 @@ MaskFlag = Literal["fill", "dilated_cloud", "cirrus", "cloud", "shadow", "snow",
 Day = Annotated[str, Field(pattern=r"^\d{4}-\d{2}-\d{2}$")]
 # key: (the only value accepted so far, why)
 NOT_YET: Mapping[str, tuple[object, str]] = {
-    "area.region": ("", "masking by a GeoJSON region"),
-    "image.count": (False, "the layer of valid observations"),
-    "labels.confidence_min_pct": (0, "dropping labels by CDL confidence"),
     "splits.gap_patches": (0, "a gap between splits"),
     "splits.holdout": ("", "hold-out by polygons"),
 }
@@ -48,7 +45,10 @@ class About(_Section):
 
 
 class Area(_Section):
-    """`[area]`: bounds in degrees (west, south, east, north), export CRS and pixel size in metres."""
+    """`[area]`: bounds in degrees (west, south, east, north), export CRS and pixel size in metres.
+
+    `region` is GeoJSON text, or in a study file the path of a GeoJSON file, which is read when the study is.
+    """
 
     bounds: tuple[float, float, float, float]
     region: str = ""
@@ -255,6 +255,7 @@ def load_study(name_or_path: str) -> Study:
         values = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
         raise ConfigError(f"{name_or_path}: not TOML: {error}") from None
+    _read_region(values, Path(name_or_path).parent, name_or_path)
     return parse_study(values, source=name_or_path)
 
 
@@ -270,6 +271,21 @@ def parse_study(values: Mapping[str, Any], source: str = "study") -> Study:
         details = error.errors()
         more = f" (and {len(details) - 1} more)" if len(details) > 1 else ""
         raise ConfigError(f"{source}: {_explain(details[0])}{more}") from None
+
+
+def _read_region(values: dict[str, Any], folder: Path, source: str) -> None:
+    """Put the file that `area.region` names, relative to the study file, in its place: the digest then covers what it holds."""
+    area = values.get("area")
+    if not isinstance(area, dict):
+        return
+    region = area.get("region")
+    if not isinstance(region, str) or not region or region.lstrip().startswith("{"):
+        return
+    try:
+        geojson = json.loads((folder / region).read_text("utf-8"))
+    except (OSError, UnicodeDecodeError, json.JSONDecodeError) as error:
+        raise ConfigError(f"{source}: area.region: {region} cannot be read as GeoJSON: {error}") from None
+    values["area"] = {**area, "region": json.dumps(geojson, separators=(",", ":"))}
 
 
 def _explain(detail: ErrorDetails) -> str:

@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pipeline import patches
-from pipeline.errors import DataError
+from pipeline.errors import ConfigError, DataError
 from pipeline.grid import PixelGrid
 from pipeline.legend import UNLABELLED
 from pipeline.patches import cut, from_rasters
@@ -187,6 +187,12 @@ def test_a_file_that_ends_early_leaves_nothing(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="truncated or damaged"):
         from_rasters(study(), image, labels, tmp_path / "s.zarr")
     assert sorted(path.name for path in tmp_path.iterdir()) == ["cdl.tif", "image.tif"]
+
+
+def test_own_labels_carry_no_confidence(tmp_path: Path) -> None:
+    image, labels, _, _ = rasters(tmp_path)
+    with pytest.raises(ConfigError, match=r"labels\.confidence_min_pct needs CDL's confidence"):
+        from_rasters(study(labels={"confidence_min_pct": 50}), image, labels, tmp_path / "s.zarr")
 
 
 def test_progress_reaches_the_end(tmp_path: Path) -> None:

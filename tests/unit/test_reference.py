@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 import statistics
 from pathlib import Path
@@ -15,61 +14,34 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pyproj import Transformer
 
-from pipeline.errors import DataError
+import scenes
+from pipeline.errors import ConfigError, DataError
 from pipeline.grid import PixelGrid
 from pipeline.reference import compose, find_scenes, masked, median
-from pipeline.study import Study, load_study, parse_study
-from rasters import write_raster
+from pipeline.study import Study
 
 FLAG_BITS = {"fill": 1, "dilated_cloud": 2, "cirrus": 4, "cloud": 8, "shadow": 16, "snow": 32}
-EAST = PixelGrid("EPSG:32616", (30.0, 0.0, 246_015.0, 0.0, -30.0, 4_544_985.0), 130, 170)
-WEST = PixelGrid("EPSG:32615", (30.0, 0.0, 751_005.0, 0.0, -30.0, 4_543_995.0), 130, 140)
-CDL = PixelGrid("EPSG:5070", (30.0, 0.0, 497_925.0, 0.0, -30.0, 2_042_985.0), 260, 260)
+SCENE_BANDS = ("SR_B4", "SR_B5", "QA_PIXEL", "QA_RADSAT")
 
 
 def small(**image: Any) -> Study:
-    """A study of about 90 x 80 px across -90 degrees, with two bands and one summer."""
-    values = load_study("demo").to_dict()
-    values["area"] |= {"bounds": [-90.012, 41.0, -89.988, 41.0216]}
-    values["image"] |= {"bands": ["SR_B4", "SR_B5"], "seasons": [["2016-05-01", "2016-10-01"]], **image}
-    return parse_study(values)
+    """The hand-made archive's study, with another image section."""
+    return scenes.study(image=image)
 
 
-def write_scene(archive: Path, name: str, day: str, grid: PixelGrid, seed: int, cloud_cover: float = 10.0) -> dict[str, np.ndarray]:
-    """One random scene: every QA flag, saturation and zero DN occur."""
-    rng = np.random.default_rng(seed)
-    folder = archive / "LANDSAT/LC08/C02/T1_L2" / name
-    bands = {
-        band: rng.integers(0, 65535, grid.shape_yx).astype(np.uint16) * (rng.random(grid.shape_yx) > 0.1) for band in ("SR_B4", "SR_B5")
-    }
-    bands["QA_PIXEL"] = rng.choice(np.array([64, 64, 64, 1, 2, 4, 8, 16, 32, 24], np.uint16), grid.shape_yx)
-    bands["QA_RADSAT"] = rng.choice(np.array([0, 0, 0, 1 << 3, 1 << 4, 1 << 6], np.uint16), grid.shape_yx)
-    bands = {band: values.astype(np.uint16) for band, values in bands.items()}
-    for band, values in bands.items():
-        write_raster(folder / f"{band}.tif", values, grid)
-    stamp = int(np.datetime64(day, "ms").astype(int))
-    properties = {"system:time_start": stamp, "system:index": name, "CLOUD_COVER": cloud_cover}
-    (folder / "asset.json").write_text(json.dumps({"bands": list(bands), "properties": properties}))
-    return bands
+def values_of(path: Path) -> np.ndarray:
+    with rasterio.open(path) as file:
+        return file.read(1)
 
 
 @pytest.fixture(scope="module")
 def archive(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, list[tuple[PixelGrid, dict[str, np.ndarray]]], np.ndarray]:
-    """Five scenes inside the summer, two just outside it, and a CDL."""
-    folder = tmp_path_factory.mktemp("archive")
+    """The hand-made archive, its scenes inside the summer, and its CDL."""
+    folder = scenes.write_archive(tmp_path_factory.mktemp("archive"))
     summer = [
-        ("LC08_A", "2016-05-01", EAST),
-        ("LC08_B", "2016-06-10", WEST),
-        ("LC08_C", "2016-07-01", EAST),
-        ("LC08_D", "2016-09-30T23:59:59", WEST),
-        ("LC08_E", "2016-08-01", EAST),
+        (grid, {band: values_of(folder / scenes.LANDSAT / name / f"{band}.tif") for band in SCENE_BANDS}) for name, _, grid in scenes.SUMMER
     ]
-    scenes = [(grid, write_scene(folder, name, day, grid, seed)) for seed, (name, day, grid) in enumerate(summer)]
-    write_scene(folder, "LC08_EARLY", "2016-04-30T23:59:59", EAST, 90)
-    write_scene(folder, "LC08_LATE", "2016-10-01", EAST, 91)
-    codes = np.random.default_rng(9).choice(np.array([0, 1, 5, 141, 176], np.uint8), CDL.shape_yx)
-    write_raster(folder / "USDA/NASS/CDL/2016/cropland.tif", codes, CDL)
-    return folder, scenes, codes
+    return folder, summer, values_of(folder / scenes.LABELS / "cropland.tif")
 
 
 def at(grid: PixelGrid, lon: float, lat: float) -> tuple[int, int] | None:
@@ -81,7 +53,7 @@ def at(grid: PixelGrid, lon: float, lat: float) -> tuple[int, int] | None:
 
 @pytest.mark.parametrize("flags", [("fill", "dilated_cloud", "cirrus", "cloud", "shadow"), ("cloud", "snow", "saturated"), ()])
 def test_the_composite_is_the_median_of_what_qa_lets_through(archive: Any, tmp_path: Path, flags: tuple[str, ...]) -> None:
-    folder, scenes, codes = archive
+    folder, summer, codes = archive
     study = small(mask=list(flags))
     image_path, labels_path = compose(study, folder, tmp_path)
     with rasterio.open(image_path) as file:
@@ -97,7 +69,7 @@ def test_the_composite_is_the_median_of_what_qa_lets_through(archive: Any, tmp_p
     for row, col in zip(rng.integers(0, study.grid.height, 150), rng.integers(0, study.grid.width, 150), strict=True):
         for number, band in enumerate(("SR_B4", "SR_B5")):
             values = []
-            for grid, bands in scenes:
+            for grid, bands in summer:
                 place = at(grid, x[col], y[row])
                 if place is None or bands["QA_PIXEL"][place] & bits or bands[band][place] == 0:
                     continue
@@ -106,8 +78,9 @@ def test_the_composite_is_the_median_of_what_qa_lets_through(archive: Any, tmp_p
                 values.append(int(bands[band][place]))
             counts.append(len(values))
             assert image[number, row, col] == (math.floor(statistics.median(values) + 0.5) if values else 0)
-        place = at(CDL, x[col], y[row])
+        place = at(scenes.CDL, x[col], y[row])
         assert labels[row, col] == (codes[place] if place else 0)
+    assert set(np.unique(labels)) == {0, 1, 5, 141, 176}
     assert {0, 1, 2, 3} <= set(counts) or flags == ()
 
 
@@ -136,9 +109,14 @@ def test_seasons_are_half_open_and_cloudy_scenes_can_be_left_out(archive: Any, t
     with pytest.raises(DataError, match="no scene of LANDSAT/LC08/C02/T1_L2 in 2015-05-01 to 2015-06-01 meets the area"):
         find_scenes(small(), folder, ("2015-05-01", "2015-06-01"))
     with pytest.raises(DataError, match="no scene of"):
-        find_scenes(small(cloud_cover_max_pct=5.0), folder, ("2016-05-01", "2016-10-01"))
+        find_scenes(small(cloud_cover_max_pct=5.0), folder, ("2016-06-01", "2016-10-01"))
     with pytest.raises(DataError, match="the archive has no LANDSAT/LC08/C02/T1_L2; make it with 'cropcam simulate demo"):
         find_scenes(small(), tmp_path, ("2016-05-01", "2016-10-01"))
+
+
+def test_what_the_twin_does_not_know_it_refuses(archive: Any, tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match=r"the twin knows no area\.region, image\.count or labels\.confidence_min_pct"):
+        compose(small(count=True), archive[0], tmp_path)
 
 
 def test_seasons_stack_and_shards_there_already_stay(archive: Any, tmp_path: Path) -> None:

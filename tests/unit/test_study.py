@@ -142,6 +142,19 @@ def test_what_is_not_built_yet_is_refused_not_ignored(key: str) -> None:
         parse_study(changed(key, OTHERWISE[key]))
 
 
+def test_a_region_file_is_read_with_the_study_and_part_of_its_digest(tmp_path: Path) -> None:
+    path, region = tmp_path / "mine.toml", tmp_path / "region.geojson"
+    path.write_text(MINIMAL.replace("[area]", '[area]\nregion = "region.geojson"'))
+    with pytest.raises(ConfigError, match=r"area\.region: region\.geojson cannot be read as GeoJSON"):
+        load_study(str(path))
+    region.write_text('{"type": "Polygon", "coordinates": [[[-90, 41], [-89.9, 41], [-89.9, 41.1], [-90, 41]]]}')
+    first = load_study(str(path))
+    assert first.area.region.startswith('{"type":"Polygon"')
+    assert parse_study(tomllib.loads(first.to_toml())) == first
+    region.write_text(region.read_text().replace("41.1", "41.2"))
+    assert load_study(str(path)).digest != first.digest
+
+
 def test_files_that_are_no_study(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match=r"no study 'corn-belt-2106'.*did you mean corn-belt-2016"):
         load_study("corn-belt-2106")

@@ -1,0 +1,159 @@
+"""SIGKILLs at random moments of exports and deliveries, each followed by a rerun: nothing twice, the same bytes.
+
+    python -m benchmarks.kills [--kills N] [--seed N] [--size-px N] [--per-set N]
+
+The embedded engine runs in this process; every export runs in one of its own and is killed. Half of the sets go to
+Drive, half straight to a folder. Each set is run until one run is left alone to its end; then its tasks at the engine
+are counted and its files compared with those of an undisturbed run.
+"""
+# ruff: noqa: PLC0415 - the processes that are killed import only what an export needs
+
+from __future__ import annotations
+
+import argparse
+import hashlib
+import json
+import random
+import subprocess
+import sys
+import tempfile
+import time
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+from pipeline.study import Study, load_study, parse_study
+
+ROOT = Path(__file__).parents[1]
+CELL_PX = 256
+
+
+def small_study(size_px: int) -> Study:
+    """A square piece of the demo with one short season."""
+    values = load_study("demo").to_dict()
+    half = size_px * 30.0 / 111_319.490793 / 2
+    values["area"] |= {"bounds": [-90.0 - half, 41.0 - half, -90.0 + half, 41.0 + half]}
+    values["image"] |= {"seasons": [["2016-06-01", "2016-08-01"]]}
+    return parse_study(values)
+
+
+def export(kind: str, url: str, place: str, study: Study) -> None:
+    """What the killed process does: one whole export to the end."""
+    from pipeline.earthengine.delivery import deliver
+    from pipeline.earthengine.destinations import Drive
+    from pipeline.earthengine.exports import Pace
+    from pipeline.earthengine.exports import export as run
+    from pipeline.earthengine.plan import plan
+    from pipeline.earthengine.session import open_session
+
+    print("ready", flush=True)
+    session = open_session(None, url)
+    if kind == "pixels":
+        deliver(study, session, Path(place) / "shards", window_px=CELL_PX, shard_px=2 * CELL_PX, workers=4)
+    else:
+        run(plan(study, Drive(Path(place).name), cell_px=CELL_PX), session, Path(place) / "exports.json", pace=Pace(0.1))
+
+
+def start(kind: str, url: str, place: Path, size_px: int) -> subprocess.Popen[bytes]:
+    """One export in a process of its own, at the moment before its first request."""
+    place.mkdir(parents=True, exist_ok=True)
+    words = ["-m", "benchmarks.kills", "--child", kind, url, str(place), "--size-px", str(size_px)]
+    process = subprocess.Popen([sys.executable, *words], cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    if process.stdout:
+        process.stdout.readline()
+    return process
+
+
+def finish(process: subprocess.Popen[bytes]) -> None:
+    """Wait for a run that is left alone.
+
+    Raises:
+        RuntimeError: it failed.
+    """
+    _, said = process.communicate(timeout=300)
+    if process.returncode:
+        raise RuntimeError(f"an export failed: {said.decode()[-2000:]}")
+
+
+def digests(folder: Path) -> dict[str, str]:
+    """sha256 of every GeoTIFF in a folder; hidden leftovers count as files too."""
+    return {path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in sorted(folder.iterdir())}
+
+
+def measure(kills: int, seed: int, size_px: int, per_set: int) -> dict[str, Any]:
+    """Kill `kills` runs; return what came of them."""
+    from pipeline.emulator import serve
+    from pipeline.landscape import simulate
+
+    rng, study = random.Random(seed), small_study(size_px)  # noqa: S311 - moments, not secrets
+    twice = wrong = sets = done = tasks = 0
+    started = time.monotonic()
+    with tempfile.TemporaryDirectory() as text:
+        folder = Path(text)
+        simulate(study, folder / "archive", seed=seed)
+        with serve(folder / "archive", out=folder / "engine") as server:
+
+            def files(kind: str, place: Path) -> dict[str, str]:
+                return digests(place / "shards" if kind == "pixels" else server.out / "drive" / place.name)
+
+            wanted, whole_s = {}, {}
+            for kind in ("drive", "pixels"):
+                process = start(kind, server.url, folder / f"undisturbed-{kind}", size_px)
+                begun = time.monotonic()
+                finish(process)
+                whole_s[kind] = time.monotonic() - begun
+                wanted[kind] = files(kind, folder / f"undisturbed-{kind}")
+            while done < kills:
+                kind = ("drive", "pixels")[sets % 2]
+                place, sets = folder / f"set-{sets}", sets + 1
+                for _ in range(rng.randint(1, per_set)):
+                    if done == kills:
+                        break
+                    process = start(kind, server.url, place, size_px)
+                    try:
+                        process.communicate(timeout=rng.uniform(0.0, 1.0) * whole_s[kind])
+                        break
+                    except subprocess.TimeoutExpired:
+                        process.kill()
+                        process.communicate()
+                        done += 1
+                finish(start(kind, server.url, place, size_px))
+                wrong += files(kind, place) != wanted[kind]
+            twice, tasks = _count(server.out, len(wanted["drive"]))
+    return {
+        "kills": done, "sets": sets, "tasks": tasks, "submitted_twice": twice, "sets_with_other_bytes": wrong,
+        "undisturbed_s": {kind: round(value, 2) for kind, value in whole_s.items()}, "seconds": round(time.monotonic() - started, 1),
+    }  # fmt: skip
+
+
+def _count(engine: Path, expected: int) -> tuple[int, int]:
+    """How many operations the engine's journal holds beyond one per task, and how many in all."""
+    bodies = [json.loads(path.read_text("utf-8"))["body"] for path in (engine / "operations").glob("*.json")]
+    places = Counter(
+        (body["fileExportOptions"]["driveDestination"]["folder"], body["fileExportOptions"]["driveDestination"]["filenamePrefix"])
+        for body in bodies
+    )
+    per_set = Counter(folder for folder, _ in places)
+    missing = sum(expected - count for count in per_set.values())
+    if missing:
+        raise RuntimeError(f"{missing} tasks were never submitted")
+    return sum(count - 1 for count in places.values()), len(bodies)
+
+
+def main() -> None:
+    """Measure and print one JSON object."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--kills", type=int, default=100)
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--size-px", type=int, default=700)
+    parser.add_argument("--per-set", type=int, default=6, help="kills of one set of tasks, at most (default %(default)s)")
+    parser.add_argument("--child", nargs=3, metavar=("KIND", "URL", "PLACE"), help=argparse.SUPPRESS)
+    args = parser.parse_args()
+    if args.child:
+        export(*args.child, small_study(args.size_px))
+    else:
+        print(json.dumps(measure(args.kills, args.seed, args.size_px, args.per_set)))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,224 @@
+"""Straight as pixels: a study's shards by way of `computePixels`, resumable by window, complete or absent.
+
+Final shards are byte for byte the same, whether the run was disturbed or not.
+
+Source: Earth Engine REST reference, "projects.image/computePixels"; guide "Earth Engine quotas".
+"""
+
+from __future__ import annotations
+
+import errno
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+from rasterio.errors import RasterioError
+
+from pipeline.aside import locked, remove
+from pipeline.earthengine.checks import check_inputs
+from pipeline.earthengine.faults import ServiceError
+from pipeline.earthengine.graphs import graph, graph_digest
+from pipeline.earthengine.layers import Layer, layers_of
+from pipeline.earthengine.session import Session
+from pipeline.earthengine.shardfiles import Shard, is_there, verify, write_shard
+from pipeline.earthengine.windows import Journal, check_window_px, fetch, window_px_for
+from pipeline.errors import ConfigError, DataError
+from pipeline.grid import Window, tiles
+from pipeline.study import Study
+
+Progress = Callable[[int, int, str], object]
+WORKERS = 40  # concurrent requests a project may have
+WINDOW_PX = 512
+SHARD_PX = 8192
+
+
+@dataclass(frozen=True)
+class _Job:
+    layer: Layer
+    shard: Shard
+    window: Window
+
+
+def deliver(
+    study: Study,
+    session: Session,
+    out: Path,
+    *,
+    workers: int = WORKERS,
+    window_px: int | None = None,
+    shard_px: int = SHARD_PX,
+    progress: Progress | None = None,
+    log: Callable[[str], object] | None = None,
+) -> list[Path]:
+    """Write all layers of a study as shards into the folder `out`; what is there already stays.
+
+    `image.tif`, `labels.tif` (and `count.tif`), with offsets in their names where a layer has several.
+
+    Args:
+        study: the study.
+        session: an open session.
+        out: the folder; made if absent.
+        workers: requests at once, 1 to 40.
+        window_px: side of a request's window, a multiple of 256; by default 512 or what fits the limits.
+        shard_px: side of a shard, a multiple of the windows'.
+        progress: called with (windows done, windows in all, note).
+        log: called with a line about what happened.
+
+    Returns:
+        The shards, in the order of layers and rows.
+
+    Raises:
+        EarthEngineError: the service refused, or was busy for too long; run again to go on.
+        DataError: the folder holds something of another study, or the disk is full.
+        ConfigError: an option breaks a limit.
+    """
+    layers = layers_of(study)
+    sides = {layer.name: window_px or window_px_for(layer, WINDOW_PX) for layer in layers}
+    for layer in layers:
+        check_window_px(layer, sides[layer.name])
+    if not 1 <= workers <= WORKERS:
+        raise ConfigError(f"--workers {workers}: 1 to {WORKERS} requests at once are allowed")
+    if shard_px < 1 or any(shard_px % side for side in sides.values()):
+        raise ConfigError(f"--shard-px {shard_px}: not a multiple of the windows' {max(sides.values())} px")
+    out.mkdir(parents=True, exist_ok=True)
+    with locked(out / "delivery"), _disk_errors(out):
+        run = _Delivery(study, session, out, sides, shard_px, progress or (lambda *_: None), log or (lambda _: None))
+        return run.run(workers)
+
+
+def plan_text(study: Study, out: Path, *, window_px: int | None = None, shard_px: int = SHARD_PX) -> str:
+    """What `deliver` would do, as the user reads it: per layer shards, requests, pixels and bytes. Needs no client.
+
+    Raises:
+        ConfigError: an option breaks a limit.
+    """
+    lines, requests, size = [], 0, 0
+    for layer in layers_of(study):
+        side = window_px or window_px_for(layer, WINDOW_PX)
+        check_window_px(layer, side)
+        shards = list(tiles(study.grid.shape_yx, (shard_px, shard_px)))
+        windows = sum(-(-shard.height // side) * -(-shard.width // side) for shard in shards)
+        pixels = study.grid.width * study.grid.height
+        requests, size = requests + windows, size + pixels * layer.bytes_per_px
+        lines.append(
+            f"{layer.name:<6}  {pixels:>13,} px  {pixels * layer.bytes_per_px / 1e6:>9,.1f} MB  {windows:,} requests of {side} px  {len(shards)} files"
+        )
+    return "\n".join((*lines, f"to {out}: {requests:,} requests, {size / 1e9:,.2f} GB uncompressed"))
+
+
+class _Delivery:
+    """One run: what is missing is fetched, and written as soon as a shard is whole."""
+
+    def __init__(
+        self,
+        study: Study,
+        session: Session,
+        out: Path,
+        sides: dict[str, int],
+        shard_px: int,
+        progress: Progress,
+        log: Callable[[str], object],
+    ) -> None:
+        self._study, self._session, self._out, self._progress, self._log = study, session, out, progress, log
+        self._journal = Journal(out / ".windows")
+        self._digests = {layer.name: graph_digest(study, layer.name) for layer in layers_of(study)}
+        self._about = {"graphs": self._digests, "lattice": {"window_px": sides, "shard_px": shard_px}, "study": study.to_dict()}
+        self._windows: dict[Shard, list[Window]] = {}
+        for layer in layers_of(study):
+            for shard in self._shards(layer, shard_px):
+                side, place = sides[layer.name], shard.place
+                inside = tiles((place.height, place.width), (side, side))
+                self._windows[shard] = [Window(place.row + w.row, place.col + w.col, w.height, w.width) for w in inside]
+
+    def run(self, workers: int) -> list[Path]:
+        missing = [shard for shard in self._windows if not is_there(shard, self._study)]
+        if missing:
+            self._journal.open(self._about)
+            if not all(self._journal.has(shard.layer, window) for shard in missing for window in self._windows[shard]):
+                check_inputs(self._study, self._session)
+            self._fetch(missing, workers)
+        verify(self._study, list(self._windows))
+        remove(self._journal.folder)
+        return [shard.path for shard in self._windows]
+
+    def _shards(self, layer: Layer, shard_px: int) -> Iterator[Shard]:
+        places = list(tiles(self._study.grid.shape_yx, (shard_px, shard_px)))
+        for place in places:
+            offsets = f"-{place.row:010d}-{place.col:010d}" if len(places) > 1 else ""
+            yield Shard(self._out / f"{layer.name}{offsets}.tif", layer, place, self._digests[layer.name], self._session.is_loopback)
+
+    def _fetch(self, missing: list[Shard], workers: int) -> None:
+        """Fetch the windows of the missing shards in order, at most twice as many under way as there are workers."""
+        jobs = [_Job(shard.layer, shard, window) for shard in missing for window in self._windows[shard]]
+        left = {shard: len(self._windows[shard]) for shard in missing}
+        done, total = 0, len(jobs)
+        stop = threading.Event()
+        session = self._session.patient(replace(self._session.patience, sleep=_sleeping(stop, self._session)))
+        images = {shard.layer.name: graph(self._study, shard.layer.name) for shard in missing}
+        waiting = iter(jobs)
+        with ThreadPoolExecutor(workers, thread_name_prefix="pixels") as pool:
+
+            def begin(count: int) -> list[tuple[_Job, Future[None]]]:
+                return [(job, pool.submit(self._one, session, images[job.layer.name], job, stop)) for job in islice(waiting, count)]
+
+            under_way = deque(begin(2 * workers))
+            try:
+                while under_way:
+                    job, future = under_way.popleft()
+                    future.result()
+                    under_way.extend(begin(1))
+                    done, left[job.shard] = done + 1, left[job.shard] - 1
+                    self._progress(done, total, job.layer.name)
+                    if not left[job.shard]:
+                        self._finish(job.shard)
+            except BaseException:
+                stop.set()
+                self._log("stopping: requests under way end first; what is fetched stays")
+                pool.shutdown(wait=True, cancel_futures=True)
+                raise
+
+    def _one(self, session: Session, image: Any, job: _Job, stop: threading.Event) -> None:  # noqa: ANN401 - ee.Image
+        if not stop.is_set() and not self._journal.has(job.layer, job.window):
+            self._journal.keep(job.layer, job.window, fetch(session, image, job.layer, self._study.grid, job.window))
+
+    def _finish(self, shard: Shard) -> None:
+        windows = self._windows[shard]
+        write_shard(shard, self._study, windows, lambda window: self._journal.read(shard.layer, window))
+        for window in windows:
+            self._journal.drop(shard.layer, window)
+        self._log(f"{shard.path.name}: written")
+
+
+def _sleeping(stop: threading.Event, session: Session) -> Callable[[float], object]:
+    """The session's sleep, which ends with an error once the run stops."""
+    own = session.patience.sleep
+
+    def sleep(seconds: float) -> None:
+        if own is time.sleep:
+            stop.wait(seconds)
+        else:
+            own(seconds)
+        if stop.is_set():
+            raise ServiceError("stopped", "stopped")
+
+    return sleep
+
+
+@contextmanager
+def _disk_errors(out: Path) -> Iterator[None]:
+    """Turns a full or failing disk into one line."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno not in (errno.ENOSPC, errno.EDQUOT):
+            raise
+        raise DataError(f"{out}: the disk is full; what was fetched stays: free space and run the same command again") from error
+    except RasterioError as error:
+        raise DataError(f"{out}: a shard cannot be written ({error}); what was fetched stays: run the same command again") from error

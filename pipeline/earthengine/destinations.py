@@ -1,0 +1,97 @@
+"""Where an export goes: a Drive folder, a Cloud Storage prefix, or a local folder.
+
+Source: Earth Engine API reference, "Export.image.toDrive", "Export.image.toCloudStorage"; Cloud Storage documentation,
+"Bucket names".
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from pathlib import Path
+
+from pipeline.errors import ConfigError
+
+_NAME = re.compile(r"^[A-Za-z0-9_-]+$")  # what Earth Engine allows in descriptions and file prefixes
+_BUCKET = re.compile(r"^[a-z0-9][a-z0-9._-]{1,220}[a-z0-9]$")
+_FOLDER_LENGTH = 255
+
+
+@dataclass(frozen=True)
+class Drive:
+    """A Google Drive folder. Earth Engine matches it by name at any level: the newest of several, or a new one."""
+
+    folder: str
+
+    def __str__(self) -> str:
+        return f"drive:{self.folder}"
+
+
+@dataclass(frozen=True)
+class CloudStorage:
+    """A Cloud Storage bucket and the folder-like prefix of the objects' names ("" for none)."""
+
+    bucket: str
+    prefix: str
+
+    def __str__(self) -> str:
+        return f"gs://{self.bucket}/{self.prefix}".rstrip("/")
+
+    def object_prefix(self, name: str) -> str:
+        """The object name prefix of one task's files."""
+        return f"{self.prefix}/{name}" if self.prefix else name
+
+
+Destination = Drive | CloudStorage
+
+
+def parse_destination(text: str) -> Destination | Path:
+    """`drive:FOLDER`, `gs://BUCKET/PREFIX`, or else a local folder.
+
+    Raises:
+        ConfigError: characters the service does not take.
+    """
+    if text.startswith("drive:"):
+        return _drive(text.removeprefix("drive:"))
+    if text.startswith("gs://"):
+        return _cloud_storage(text.removeprefix("gs://"))
+    if not text or re.match(r"^[a-z][a-z0-9+.-]+://", text):
+        raise ConfigError(f"--to {text!r}: write drive:FOLDER, gs://BUCKET/PREFIX or a local folder")
+    return Path(text)
+
+
+def check_name(what: str, name: str, length: int = 100) -> None:
+    """Refuse a task description or file prefix that Earth Engine would not take.
+
+    Raises:
+        ConfigError: naming the first offending character or the length.
+    """
+    bad = re.search(r"[^A-Za-z0-9_-]", name)
+    if bad:
+        raise ConfigError(f"{what} {name!r}: {bad.group()!r} is not allowed; use letters, digits, - and _")
+    if not 0 < len(name) <= length:
+        raise ConfigError(f"{what} {name!r}: {len(name)} characters; 1 to {length} are allowed")
+
+
+def _drive(folder: str) -> Drive:
+    if not folder.strip() or folder != folder.strip():
+        raise ConfigError("--to drive:FOLDER: the folder's name is missing or begins or ends with a blank")
+    if "/" in folder or "\\" in folder:
+        raise ConfigError(f"--to drive:{folder}: Drive takes 'a/b' as one name, not as a path; give the name of one folder")
+    if len(folder) > _FOLDER_LENGTH or not folder.isprintable():
+        raise ConfigError(f"--to drive:{folder[:40]!r}: at most {_FOLDER_LENGTH} printable characters")
+    return Drive(folder)
+
+
+def _cloud_storage(rest: str) -> CloudStorage:
+    bucket, _, prefix = rest.partition("/")
+    if not _BUCKET.match(bucket) or ".." in bucket:
+        raise ConfigError(f"--to gs://{rest}: {bucket!r} is no bucket name (small letters, digits, - _ .)")
+    prefix = prefix.rstrip("/")
+    parts = prefix.split("/") if prefix else []
+    for part in parts:
+        if not _NAME.match(part):
+            raise ConfigError(f"--to gs://{rest}: {part!r} in the prefix; use letters, digits, - and _ between single slashes")
+    if len(prefix) > 800:
+        raise ConfigError(f"--to gs://{bucket}/{prefix[:40]}...: the prefix has {len(prefix)} characters; 800 are allowed")
+    return CloudStorage(bucket, prefix)

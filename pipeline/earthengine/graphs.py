@@ -1,0 +1,55 @@
+"""Graphs as JSON and as digests: what identifies the pixels an export or a delivery is made of."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import ee
+
+from pipeline.earthengine.composite import composite, count
+from pipeline.earthengine.labels import labels
+from pipeline.earthengine.layers import layers_of
+from pipeline.study import Study
+
+_BUILDERS: Mapping[str, Callable[[Study], ee.Image]] = {"image": composite, "labels": labels, "count": count}
+
+
+def graph(study: Study, layer: str) -> ee.Image:
+    """The image of one layer ("image", "labels", "count")."""
+    return _BUILDERS[layer](study)
+
+
+def expression(image: ee.Image) -> dict[str, Any]:
+    """The image as the REST reference's Expression: `{"result": KEY, "values": {...}}`."""
+    encoded: dict[str, Any] = ee.serializer.encode(image, for_cloud_api=True)
+    return encoded
+
+
+def algorithms(encoded: object) -> set[str]:
+    """Names of all algorithms an expression invokes."""
+    if isinstance(encoded, list):
+        return set().union(*map(algorithms, encoded))
+    if not isinstance(encoded, dict):
+        return set()
+    own = {str(encoded["functionName"])} if "functionName" in encoded else set()
+    return own.union(*map(algorithms, encoded.values()))
+
+
+def graph_digest(study: Study, layer: str) -> str:
+    """sha256 (hex) of one layer's graph and grid: equal digests mean equal pixels, wherever they are computed."""
+    grid = study.grid
+    facts = [expression(graph(study, layer)), grid.crs, list(grid.transform), grid.width, grid.height]
+    return sha256(facts)
+
+
+def study_digest(study: Study) -> str:
+    """sha256 (hex) over the graphs of all layers."""
+    return sha256({layer.name: graph_digest(study, layer.name) for layer in layers_of(study)})
+
+
+def sha256(value: object) -> str:
+    """sha256 (hex) of a JSON value in canonical form."""
+    return hashlib.sha256(json.dumps(value, sort_keys=True, separators=(",", ":")).encode()).hexdigest()

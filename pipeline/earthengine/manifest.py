@@ -1,0 +1,151 @@
+"""The export manifest: a JSON file beside the study that says what was submitted, written before and after each request.
+
+One file holds the exports of one study, keyed by endpoint, project, destination and graph digest. Written aside and
+renamed: it is never half there.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+from pipeline import __version__
+from pipeline.aside import locked
+from pipeline.earthengine.graphs import graph_digest, sha256
+from pipeline.earthengine.layers import layers_of
+from pipeline.earthengine.plan import DESCRIPTION_LENGTH, Plan, Task
+from pipeline.earthengine.session import Session
+from pipeline.errors import DataError
+from pipeline.study import differences, presets
+
+SCHEMA_VERSION = 1
+SUBMITTING = "SUBMITTING"  # written before the request: whether it arrived, the service knows
+UNSUBMITTED = "UNSUBMITTED"
+
+
+@dataclass
+class Entry:
+    """What is known of one task: of its latest attempt, counted from 0. `message` is the service's, redacted."""
+
+    key: str
+    attempt: int = 0
+    state: str = UNSUBMITTED
+    operation: str = ""
+    message: str = ""
+    eecu_s: float | None = None
+    seconds: float | None = None
+    uris: list[str] = field(default_factory=list)
+
+    def renew(self) -> None:
+        """Go on to the next attempt."""
+        self.attempt += 1
+        self.state, self.operation, self.eecu_s, self.seconds, self.uris = UNSUBMITTED, "", None, None, []
+
+    @property
+    def request_id(self) -> str:
+        """At most 60 characters of a-zA-Z0-9-: the same for the same pixels to the same place, new for each attempt."""
+        return f"cropcam-{self.key}-{self.attempt}"
+
+    def description(self, task: Task) -> str:
+        """The task's name at the service, which its own list gives back: names key and attempt."""
+        text = f"{task.name}-{self.key[:12]}-a{self.attempt}"
+        if len(text) > DESCRIPTION_LENGTH:
+            raise DataError(f"{text}: {len(text)} characters; Earth Engine allows {DESCRIPTION_LENGTH}: give the study a shorter name")
+        return text
+
+
+@dataclass
+class Manifest:
+    """The entries of one export (one endpoint, project, destination and graph digest) in its file."""
+
+    path: Path
+    key: str
+    about: dict[str, Any]
+    entries: dict[str, Entry]
+
+    def save(self) -> None:
+        """Write the file: aside, to the disk, renamed."""
+        content = _read(self.path, self.about["study"]["study"]["name"])
+        content["exports"][self.key] = {**self.about, "tasks": {name: asdict(entry) for name, entry in self.entries.items()}}
+        aside = self.path.with_name(f".{self.path.name}.partial")
+        try:
+            with aside.open("w", encoding="utf-8") as file:
+                file.write(json.dumps(content, indent=1) + "\n")
+                file.flush()
+                os.fsync(file.fileno())
+            aside.replace(self.path)
+        except OSError as error:
+            raise DataError(
+                f"{self.path}: cannot be written ({error.strerror}); nothing further was submitted: free space and run again"
+            ) from None
+
+
+def manifest_path(study_argument: str) -> Path:
+    """Where a study's manifest lies: beside the study file; for presets in the working directory."""
+    if study_argument in presets():
+        return Path(f"{study_argument}.exports.json")
+    path = Path(study_argument)
+    return path.with_name(f"{path.stem}.exports.json")
+
+
+@contextmanager
+def open_manifest(path: Path, plan: Plan, session: Session) -> Iterator[Manifest]:
+    """The manifest of a plan, held against other processes while the block runs.
+
+    Raises:
+        DataError: another process holds it, it is damaged, or of another study; or an export of a changed study went
+            to the same destination, so that files of both would lie side by side.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with locked(path):
+        yield load(path, plan, session)
+
+
+def load(path: Path, plan: Plan, session: Session) -> Manifest:
+    """As `open_manifest`, without holding it."""
+    study, where = plan.study, str(plan.destination)
+    digests = {layer.name: graph_digest(study, layer.name) for layer in layers_of(study)}
+    digest = sha256([digests, plan.geometry()])
+    about = {
+        "endpoint": session.api_url, "project": session.project, "destination": where, "graph_digest": digest,
+        "cropcam": __version__, "study": study.to_dict(), **plan.geometry(),
+    }  # fmt: skip
+    content = _read(path, study.name)
+    key = sha256([session.api_url, session.project, where, digest])[:16]
+    for other_key, other in content["exports"].items():
+        if other_key != key and (other["project"], other["destination"]) == (session.project, where) and other["graph_digest"] != digest:
+            raise DataError(_conflict(path, where, other, about))
+    known = content["exports"].get(key, {}).get("tasks", {})
+    entries = {}
+    for task in plan.tasks:
+        identity = sha256([digests[task.layer.name], session.project, where, list(task.cell), task.file_px])[:32]
+        entries[task.name] = Entry(**known[task.name]) if task.name in known else Entry(identity)
+    return Manifest(path, key, about, entries)
+
+
+def _conflict(path: Path, where: str, other: dict[str, Any], about: dict[str, Any]) -> str:
+    found = [line for line in differences(other["study"], about["study"]) if line.split(".")[0] in ("area", "image", "labels")]
+    found += [f"{key}: {other[key]} against {about[key]}" for key in ("cell_px", "file_px") if other[key] != about[key]]
+    return f"{path}: {where} already holds an export of a changed study ({'; '.join(found) or 'other graph'}); choose another destination, or delete both"
+
+
+def _read(path: Path, study_name: str) -> dict[str, Any]:
+    try:
+        content: dict[str, Any] = json.loads(path.read_text("utf-8"))
+        version, name, exports = content["schema_version"], content["study"], content["exports"]
+    except FileNotFoundError:
+        return {"schema_version": SCHEMA_VERSION, "study": study_name, "exports": {}}
+    except (OSError, UnicodeDecodeError, ValueError, KeyError, TypeError):
+        raise DataError(
+            f"{path}: a damaged export manifest; delete it: what was submitted is found again in the service's own list of tasks"
+        ) from None
+    if version != SCHEMA_VERSION or not isinstance(exports, dict):
+        raise DataError(f"{path}: manifest version {version}, this cropcam reads {SCHEMA_VERSION}; move it away")
+    if name != study_name:
+        raise DataError(f"{path}: the manifest of another study (study.name: {name!r} against {study_name!r}); move it away")
+    return content

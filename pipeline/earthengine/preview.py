@@ -1,0 +1,142 @@
+"""A page to look at before anything is exported: region, export cells, composite and labels on a geemap map.
+
+geemap is imported here alone, and only when a page is asked for: it takes seconds and two hundred megabytes. The page
+is written without reaching outside; a browser that opens it loads Leaflet and the background map from theirs.
+
+Source: geemap documentation, "foliumap"; Earth Engine REST reference, "projects.maps".
+"""
+
+from __future__ import annotations
+
+import os
+import warnings
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import ee
+
+from pipeline.aside import written_aside
+from pipeline.earthengine.checks import check_inputs
+from pipeline.earthengine.graphs import graph
+from pipeline.earthengine.plan import CELL_PX
+from pipeline.earthengine.region import bounds_lonlat, polygons
+from pipeline.earthengine.session import Session
+from pipeline.errors import ConfigError
+from pipeline.grid import PixelGrid, tiles, transform_points
+from pipeline.legend import CDL, UNLABELLED_CODES
+from pipeline.study import Study
+
+Progress = Callable[[int, int, str], object]
+TRUE_COLOUR = ("SR_B4", "SR_B3", "SR_B2")
+STRETCH_DN = (7_500, 16_500)  # reflectance 0.006 to 0.254
+_EDGE_POINTS = 21
+
+
+def preview(study: Study, session: Session, out: Path, *, cell_px: int = CELL_PX, progress: Progress | None = None) -> Path:
+    """Write the page `out` (.html): tiles are computed by the service when a browser asks for them.
+
+    Args:
+        study: the study.
+        session: an open session; its endpoint serves the tiles.
+        out: where to write the page.
+        cell_px: side of the export cells to draw.
+        progress: called with (steps done, steps in all, note).
+
+    Raises:
+        EarthEngineError: the service lacks the inputs or refuses.
+        ConfigError: `out` does not end in .html.
+    """
+    if out.suffix.lower() != ".html":
+        raise ConfigError(f"--out {out}: a page's name ends in .html")
+    say = progress or (lambda *_: None)
+    check_inputs(study, session)
+    say(1, 4, "inputs")
+    layers = [(name, session.tile_url(image, look, f"map of the {name}")) for name, image, look in _looks(study)]
+    say(2, 4, "layers")
+    page = _draw(study, layers, cell_px)
+    say(3, 4, "map")
+    with written_aside(out) as aside:
+        page.to_html(str(aside))
+    say(4, 4, out.name)
+    return out
+
+
+def cells_geojson(study: Study, cell_px: int) -> dict[str, Any]:
+    """The export cells as GeoJSON polygons in degrees, edges densified: straight lines of the grid, not of the map."""
+    features = []
+    for number, cell in enumerate(tiles(study.grid.shape_yx, (cell_px, cell_px))):
+        properties = {"cell": number, "rows": f"{cell.row}..{cell.row + cell.height}", "columns": f"{cell.col}..{cell.col + cell.width}"}
+        features.append(
+            {"type": "Feature", "properties": properties, "geometry": {"type": "Polygon", "coordinates": [_ring(study.grid.window(cell))]}}
+        )
+    return {"type": "FeatureCollection", "features": features}
+
+
+def labels_look(study: Study) -> tuple[ee.Image, dict[str, Any]]:
+    """The label image as class numbers with the study's colours, and how to draw it."""
+    legend = study.legend
+    codes = [code for code in sorted({*CDL, *(code for one in legend.classes for code in one.codes)}) if code not in UNLABELLED_CODES]
+    indices = [next((number for number, one in enumerate(legend.classes) if code in one.codes), 0) for code in codes]
+    image: ee.Image = graph(study, "labels")
+    drawn = image.updateMask(image.eq(0).eq(0)).remap(codes, indices, 0)
+    return drawn, {"min": "0", "max": str(len(legend) - 1), "palette": ",".join(one.color_hex.removeprefix("#") for one in legend.classes)}
+
+
+def _looks(study: Study) -> list[tuple[str, ee.Image, dict[str, Any]]]:
+    """Name, image and visualisation of each layer: one composite per season, then the labels."""
+    composite: ee.Image = graph(study, "image")
+    bands = TRUE_COLOUR if set(TRUE_COLOUR) <= set(study.image.bands) else (study.image.bands * 3)[:3]
+    low, high = STRETCH_DN
+    found = []
+    for number, (start, end) in enumerate(study.image.seasons, 1):
+        names = [f"{number}_{band}" if len(study.image.seasons) > 1 else band for band in bands]
+        shown = composite.select(names)
+        look = {"bands": ",".join(names), "min": str(low), "max": str(high)}
+        found.append((f"composite {start} to {end}", shown.updateMask(shown.eq(0).eq(0)), look))
+    return [*found, ("labels", *labels_look(study))]
+
+
+def _draw(study: Study, layers: list[tuple[str, str]], cell_px: int) -> Any:  # noqa: ANN401 - geemap's
+    folium = _geemap()
+    west, south, east, north = bounds_lonlat(study.grid)
+    page = folium.Map(ee_initialize=False, center=[(south + north) / 2, (west + east) / 2], zoom=8, plugin_Draw=False, search_control=False)
+    for name, url in layers:
+        page.add_tile_layer(url, name=name, attribution="Google Earth Engine; USGS Landsat; USDA NASS")
+    outline = {"color": "#1c635c", "weight": 2, "fillOpacity": 0.0}
+    page.add_geojson(cells_geojson(study, cell_px), layer_name="export cells", info_mode="on_hover", style=outline)
+    if study.area.region:
+        region = {"type": "Feature", "properties": {}, "geometry": {"type": "MultiPolygon", "coordinates": polygons(study.area.region)}}
+        page.add_geojson(
+            {"type": "FeatureCollection", "features": [region]}, layer_name="region", info_mode=None, style={**outline, "color": "#b3261e"}
+        )
+    page.add_legend(title=study.name, legend_dict={one.name: one.color_hex for one in study.legend.classes}, draggable=False)
+    page.fit_bounds([[south, west], [north, east]])
+    return page
+
+
+def _geemap() -> Any:  # noqa: ANN401 - a module
+    """The folium maps of geemap, which need no notebook."""
+    before = os.environ.get("USE_FOLIUM")
+    os.environ["USE_FOLIUM"] = "1"  # read at import: without it geemap loads its notebook widgets first, and stumbles
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            import geemap.foliumap  # type: ignore[import-untyped]  # noqa: PLC0415 - seconds, megabytes
+    finally:
+        if before is None:
+            del os.environ["USE_FOLIUM"]
+    return geemap.foliumap
+
+
+def _ring(grid: PixelGrid) -> list[list[float]]:
+    """The outline of a grid in degrees, closed, `_EDGE_POINTS` to a side."""
+    west, south, east, north = grid.bounds_xyxy
+    steps = [step / (_EDGE_POINTS - 1) for step in range(_EDGE_POINTS)]
+    top = [(west + (east - west) * step, north) for step in steps]
+    right = [(east, north + (south - north) * step) for step in steps]
+    bottom = [(east + (west - east) * step, south) for step in steps]
+    left = [(west, south + (north - south) * step) for step in steps]
+    points = [*top, *right, *bottom, *left]
+    x, y = transform_points(grid.crs, "EPSG:4326", [point[0] for point in points], [point[1] for point in points])
+    return [[round(float(lon), 7), round(float(lat), 7)] for lon, lat in zip(x, y, strict=True)]

@@ -1,0 +1,94 @@
+"""Geometries of a study for Earth Engine graphs: the grid's own planar rectangle, and the polygons of `area.region`."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import ee
+from pyproj import Transformer
+
+from pipeline.errors import ConfigError
+from pipeline.grid import PixelGrid
+from pipeline.study import Study
+
+GEOGRAPHIC = "EPSG:4326"
+_INSET_PX = 1e-7  # keeps an edge that floating point puts a hair outside from costing one more row or column of pixels
+
+
+def rectangle(grid: PixelGrid) -> ee.Geometry:
+    """The grid's own rectangle, planar in the grid's CRS: what an export of exactly these pixels is clipped to.
+
+    Its sides lie a ten-millionth of a pixel inside the outermost pixel edges, because Earth Engine rounds a region
+    outward to whole pixels.
+
+    Source: Earth Engine guide "Exporting images"; API reference "ee.Geometry.Rectangle".
+    """
+    west, south, east, north = grid.bounds_xyxy
+    inset = abs(grid.transform[0]) * _INSET_PX
+    return _box([west + inset, south + inset, east - inset, north - inset], grid.crs)
+
+
+def bounds_lonlat(grid: PixelGrid) -> tuple[float, float, float, float]:
+    """(west, south, east, north) in degrees of the box that holds the grid."""
+    if grid.crs == GEOGRAPHIC:
+        return grid.bounds_xyxy
+    west, south, east, north = Transformer.from_crs(grid.crs, GEOGRAPHIC, always_xy=True).transform_bounds(
+        *grid.bounds_xyxy, densify_pts=101
+    )
+    return west, south, east, north
+
+
+def search_area(study: Study) -> ee.Geometry:
+    """The grid's longitude and latitude rectangle: scenes that meet it are searched."""
+    return _box(list(bounds_lonlat(study.grid)), GEOGRAPHIC)
+
+
+def region(study: Study) -> ee.Geometry | None:
+    """The polygons of `area.region` (planar in degrees), or None where the study names none.
+
+    Raises:
+        ConfigError: the file cannot be read, or holds no polygon.
+    """
+    if not study.area.region:
+        return None
+    inside: ee.Geometry = ee.Geometry({"type": "MultiPolygon", "coordinates": polygons(study.area.region)}, GEOGRAPHIC, False)
+    return inside
+
+
+def polygons(text: str) -> list[Any]:
+    """MultiPolygon coordinates (longitude, latitude) of a GeoJSON text or file: of every polygon in it.
+
+    Raises:
+        ConfigError: the file cannot be read, or holds no polygon.
+    """
+    try:
+        value = json.loads(text if text.lstrip().startswith("{") else Path(text).read_text("utf-8"))
+    except (OSError, UnicodeDecodeError, json.JSONDecodeError) as error:
+        raise ConfigError(f"area.region: {text[:80]!r} cannot be read as GeoJSON: {error}") from None
+    found = _polygons(value)
+    if not found:
+        raise ConfigError(f"area.region: {text[:80]!r} holds no Polygon or MultiPolygon")
+    return found
+
+
+def _box(west_south_east_north: list[float], crs: str) -> ee.Geometry:
+    box: ee.Geometry = ee.Geometry.Rectangle(west_south_east_north, proj=crs, geodesic=False)
+    return box
+
+
+def _polygons(value: Any) -> list[Any]:  # noqa: ANN401 - any JSON
+    if not isinstance(value, dict):
+        return []
+    kind = value.get("type")
+    if kind == "FeatureCollection":
+        return [polygon for feature in value.get("features", []) for polygon in _polygons(feature)]
+    if kind == "Feature":
+        return _polygons(value.get("geometry"))
+    if kind == "GeometryCollection":
+        return [polygon for member in value.get("geometries", []) for polygon in _polygons(member)]
+    coordinates = value.get("coordinates")
+    if kind == "Polygon" and coordinates:
+        return [coordinates]
+    return list(coordinates) if kind == "MultiPolygon" and coordinates else []

@@ -1,0 +1,193 @@
+"""Credentials, project and endpoint: one initialised client per process, and the requests the pipeline makes with it.
+
+Source: Earth Engine guides "Authentication and initialization", "Service accounts", "High-volume endpoint".
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import json
+import os
+import warnings
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any, Protocol
+from urllib.parse import urlsplit
+
+import ee
+import google.auth
+from google.auth.credentials import AnonymousCredentials
+from google.auth.exceptions import GoogleAuthError
+from google.oauth2 import service_account
+
+from pipeline.earthengine.faults import Patience, ServiceError, understand
+from pipeline.earthengine.transport import Transport
+from pipeline.errors import ConfigError
+from pipeline.grid import PixelGrid
+
+STANDARD_URL = "https://earthengine.googleapis.com"
+HIGH_VOLUME_URL = "https://earthengine-highvolume.googleapis.com"
+LOOPBACK_PROJECT = "local"
+CLIENT_RETRIES = 5  # the client's own, before `Patience` begins
+_LOG_IN = "run: earthengine authenticate, or set GOOGLE_APPLICATION_CREDENTIALS to a service account's key file"
+
+
+class _Sends(Protocol):
+    def request(self, uri: str, method: str = ..., body: Any = ..., headers: Any = ...) -> Any: ...  # noqa: ANN401 - httplib2's
+
+
+@dataclass(frozen=True)
+class Session:
+    """An initialised client: where it points and the few requests made with it. Holds no credential."""
+
+    project: str
+    api_url: str
+    is_loopback: bool
+    patience: Patience = field(default_factory=Patience)
+
+    def patient(self, patience: Patience) -> Session:
+        """The same session with other patience."""
+        return replace(self, patience=patience)
+
+    def value(self, computed: ee.ComputedObject, what: str) -> Any:  # noqa: ANN401 - any JSON
+        """The value of an object (`value:compute`)."""
+        return self.patience.call(computed.getInfo, what)
+
+    def pixels(self, image: ee.Image, grid: PixelGrid, what: str) -> bytes:
+        """An image on a grid (`image:computePixels`) as the bytes of one .npy file: a structured array (y, x)."""
+        a, b, c, d, e, f = grid.transform
+        affine = {"scaleX": a, "shearX": b, "translateX": c, "shearY": d, "scaleY": e, "translateY": f}
+        size = {"width": grid.width, "height": grid.height}
+        request = {"expression": image, "fileFormat": "NPY", "grid": {"dimensions": size, "affineTransform": affine, "crsCode": grid.crs}}
+        found: bytes = self.patience.call(lambda: ee.data.computePixels(request), what)
+        return found
+
+    def export(self, request_id: str, request: Mapping[str, Any], what: str) -> dict[str, Any]:
+        """Start an image export (`image:export`); the operation. One request id starts at most one task."""
+        operation: dict[str, Any] = self.patience.call(lambda: ee.data.exportImage(request_id, dict(request)), what)
+        return operation
+
+    def operations(self) -> list[dict[str, Any]]:
+        """All operations the service still knows of in this project."""
+        return list(self.patience.call(ee.data.listOperations, "listing tasks"))
+
+    def operation(self, name: str) -> dict[str, Any]:
+        """One operation by its full name."""
+        found: dict[str, Any] = self.patience.call(lambda: ee.data.getOperation(name), f"asking for {name}")
+        return found
+
+    def cancel(self, name: str) -> None:
+        """Ask for an operation to be cancelled."""
+        self.patience.call(lambda: ee.data.cancelOperation(name), f"cancelling {name}")
+
+    def tile_url(self, image: ee.Image, visualisation: Mapping[str, Any], what: str) -> str:
+        """URL template of map tiles, with {z}, {x} and {y}."""
+        made = self.patience.call(lambda: ee.data.getMapId({"image": image, **visualisation}), what)
+        return str(made["tile_fetcher"].url_format)
+
+
+def open_session(
+    project: str | None = None,
+    api_url: str | None = None,
+    *,
+    patience: Patience | None = None,
+    client_retries: int = CLIENT_RETRIES,
+    credentials: Any = None,  # noqa: ANN401 - any of google.auth's
+    transport: _Sends | None = None,
+) -> Session:
+    """Initialise the client of this process and return what it is pointed at.
+
+    Credentials are looked for where Earth Engine's own tools look: the key file that GOOGLE_APPLICATION_CREDENTIALS
+    names, what `earthengine authenticate` wrote, application default credentials. A loopback URL gets none.
+
+    Args:
+        project: Google Cloud project; else the credentials' own, else GOOGLE_CLOUD_PROJECT.
+        api_url: another endpoint, such as the high-volume one or a loopback server.
+        patience: with a busy service; a default that lasts about ten minutes.
+        client_retries: how often the client itself asks again before that.
+        credentials: instead of those found.
+        transport: an httplib2-style object that sends requests.
+
+    Raises:
+        ConfigError: the URL is none.
+        EarthEngineError: no credentials, no project, or the service does not let them in.
+    """
+    url = (api_url or STANDARD_URL).rstrip("/")
+    parts = urlsplit(url)
+    if parts.scheme not in ("http", "https") or not parts.hostname or parts.username or parts.query:
+        raise ConfigError("--api-url: not a plain URL of an endpoint; write for example " + HIGH_VOLUME_URL)
+    is_loopback = _is_loopback(parts.hostname)
+    if parts.scheme == "http" and not is_loopback:
+        raise ConfigError(f"--api-url {url}: credentials would travel unencrypted; write https")
+    if credentials is None:
+        credentials = AnonymousCredentials() if is_loopback else find_credentials()  # type: ignore[no-untyped-call]
+    project = project or _project_of(credentials) or (LOOPBACK_PROJECT if is_loopback else None)
+    if not project:
+        raise ServiceError("no Google Cloud project; give --project, or run: earthengine set_project PROJECT", "project")
+    session = Session(project, url, is_loopback, patience or Patience())
+
+    def initialise() -> None:
+        with _without_catalogue(is_loopback):
+            ee.Initialize(credentials=credentials, url=url, project=project, http_transport=transport or Transport())
+
+    ee.Reset()
+    ee.data.setMaxRetries(min(client_retries, 1))  # a wrong URL should say so within seconds
+    opening = replace(session.patience, attempts=min(session.patience.attempts, 3))
+    opening.call(initialise, f"project {project} at {url}")
+    ee.data.setMaxRetries(client_retries)
+    return session
+
+
+def find_credentials() -> Any:  # noqa: ANN401 - any of google.auth's
+    """The user's credentials, of whatever kind.
+
+    Raises:
+        EarthEngineError: there are none, or the file named is no credential.
+    """
+    named = os.environ.get("GOOGLE_APPLICATION_CREDENTIALS")
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # google.auth advises on quota projects; `open_session` sees to the project
+            if not named:
+                return ee.data.get_persistent_credentials()
+            about = json.loads(Path(named).read_text("utf-8"))
+            if about.get("type") == "service_account":
+                return service_account.Credentials.from_service_account_info(about, scopes=ee.oauth.SCOPES)  # type: ignore[no-untyped-call]
+            return google.auth.default(scopes=ee.oauth.SCOPES)[0]
+    except (OSError, ValueError, AttributeError) as error:
+        reason = error.strerror if isinstance(error, OSError) else "not the JSON of a credential"
+        raise ServiceError(f"GOOGLE_APPLICATION_CREDENTIALS={named}: {reason}; {_LOG_IN}", "credentials") from None
+    except GoogleAuthError as error:
+        raise ServiceError(f"{understand(error).text}; {_LOG_IN}" if named else f"no credentials; {_LOG_IN}", "credentials") from None
+    except ee.EEException:
+        raise ServiceError(f"no credentials; {_LOG_IN}", "credentials") from None
+
+
+def _project_of(credentials: Any) -> str | None:  # noqa: ANN401
+    for attribute in ("quota_project_id", "project_id"):
+        if found := getattr(credentials, attribute, None):
+            return str(found)
+    return os.environ.get("GOOGLE_CLOUD_PROJECT") or None
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
+
+
+@contextmanager
+def _without_catalogue(is_loopback: bool) -> Iterator[None]:
+    """On loopback, keep Initialize from fetching the public list of deprecated assets, which goes outside without timeout."""
+    name = "_FetchDataCatalogStac"
+    fetch = getattr(ee.deprecation, name, None)
+    if is_loopback and fetch:
+        setattr(ee.deprecation, name, dict)
+    try:
+        yield
+    finally:
+        if is_loopback and fetch:
+            setattr(ee.deprecation, name, fetch)

@@ -1,0 +1,58 @@
+"""The client's HTTP transport: its own protocol, with a timeout on every request and room for forty at once."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import httplib2  # type: ignore[import-untyped]
+import requests
+from requests.adapters import HTTPAdapter
+
+CONNECT_S = 20.0
+READ_S = 330.0  # an interactive request lives at most five minutes (guides, "Processing environments")
+CONNECTIONS = 40  # concurrent requests a project may have (guides, "Earth Engine quotas")
+
+
+class Transport:
+    """An httplib2-style `request` over pooled connections, as `ee.Initialize(http_transport=...)` takes it."""
+
+    def __init__(self, connect_s: float = CONNECT_S, read_s: float = READ_S) -> None:
+        self._timeout_s = (connect_s, read_s)
+        self._session = requests.Session()
+        for scheme in ("http://", "https://"):
+            self._session.mount(scheme, HTTPAdapter(pool_connections=2, pool_maxsize=CONNECTIONS))
+
+    def request(
+        self,
+        uri: str,
+        method: str = "GET",
+        body: str | bytes | None = None,
+        headers: Mapping[str, str] | None = None,
+        redirections: int | None = None,  # noqa: ARG002 - httplib2's signature
+        connection_type: object = None,  # noqa: ARG002
+    ) -> tuple[httplib2.Response, bytes]:
+        """Send one request; thread-safe.
+
+        Raises:
+            ConnectionError: no connection, or one that broke off.
+            TimeoutError: no answer in time.
+        """
+        try:
+            answer = self._session.request(method, uri, data=body, headers=headers, timeout=self._timeout_s)
+        except requests.exceptions.Timeout as error:
+            raise TimeoutError(f"no answer within {self._timeout_s[1]:.0f} s") from error
+        except requests.exceptions.RequestException as error:
+            raise ConnectionError(_reason(error)) from error
+        return httplib2.Response({**answer.headers, "status": str(answer.status_code)}), answer.content
+
+    def close(self) -> None:
+        """Close all connections."""
+        self._session.close()
+
+
+def _reason(error: Exception) -> str:
+    """The innermost reason of a broken connection."""
+    inner: BaseException = error
+    while (deeper := inner.__cause__ or inner.__context__) is not None:
+        inner = deeper
+    return str(inner) or type(inner).__name__

@@ -1,0 +1,77 @@
+"""The embedded Earth Engine: REST routes, graph evaluation, operations and exports over an archive of GeoTIFF scenes.
+
+It answers the unmodified client on loopback, and says in every header, operation and file that it is not the service.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+from collections.abc import Callable
+from pathlib import Path
+
+from pipeline.emulator.faults import Fault, Faults
+from pipeline.emulator.limits import Limits
+from pipeline.emulator.server import Server
+from pipeline.errors import ConfigError, EarthEngineError
+
+__all__ = ["Fault", "Faults", "Limits", "Server", "serve", "serve_forever"]
+FAULTS_VARIABLE = "CROPCAM_FAULTS"  # a JSON list of faults; opens POST /faults too
+
+
+def serve(archive: Path, port: int = 0, *, out: Path | None = None, faults: Faults | None = None, limits: Limits | None = None) -> Server:
+    """Serve an archive as an Earth Engine endpoint on 127.0.0.1, in the background.
+
+    Args:
+        archive: folder of assets, as `cropcam simulate` writes it.
+        port: 0 takes any that is free.
+        out: where exports land and the operations' journal lies; one server at a time. None: a temporary folder that goes
+            with the server.
+        faults: what goes wrong, and when.
+        limits: what one project may ask; the service's by default.
+
+    Raises:
+        EarthEngineError: the archive is not there or empty, or the port is taken.
+        DataError: another server uses `out`.
+
+    Example: `with serve(Path("archive")) as server: print(server.url)`
+    """
+    if not archive.is_dir():
+        raise EarthEngineError(f"{archive}: no such folder; make an archive with: cropcam simulate STUDY --archive {archive}")
+    if next(archive.rglob("asset.json"), None) is None:
+        raise EarthEngineError(f"{archive}: holds no asset.json; make an archive with: cropcam simulate STUDY --archive {archive}")
+    return Server(archive, port, out, faults or Faults(), limits or Limits())
+
+
+def serve_forever(archive: Path, port: int = 0, *, out: Path | None = None, say: Callable[[str], None] = print) -> None:
+    """Serve until Ctrl-C or SIGTERM; `say` gets the URL once it answers.
+
+    Exports land in `out`, by default the sibling ARCHIVE-exports.
+
+    Raises:
+        EarthEngineError: as `serve`.
+        DataError: as `serve`.
+    """
+    folder = out or archive.resolve().with_name(f"{archive.resolve().name}-exports")
+    before = signal.signal(signal.SIGTERM, signal.default_int_handler)
+    try:
+        with serve(archive, port, out=folder, faults=_ordered_faults()) as server:
+            say(server.url)
+            try:
+                server.wait()
+            except KeyboardInterrupt:
+                return
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+def _ordered_faults() -> Faults:
+    text = os.environ.get(FAULTS_VARIABLE)
+    faults = Faults(is_open=text is not None)
+    if text:
+        try:
+            faults.order(json.loads(text))
+        except ValueError:
+            raise ConfigError(f"{FAULTS_VARIABLE} is no JSON list of faults: {text[:60]!r}") from None
+    return faults

@@ -1,0 +1,43 @@
+"""The algorithms the embedded engine knows; importing this package fills the registry."""
+
+from pipeline.emulator.algorithms import (
+    arithmetic,
+    bands,
+    constructors,
+    dates,
+    dictionaries,
+    elements,
+    expressions,
+    filters,
+    geometries,
+    grids,
+    lists,
+    masks,
+    numbers,
+    promotions,
+    reductions,
+    series,
+    strings,
+    visual,
+)
+
+__all__ = [
+    "arithmetic",
+    "bands",
+    "constructors",
+    "dates",
+    "dictionaries",
+    "elements",
+    "expressions",
+    "filters",
+    "geometries",
+    "grids",
+    "lists",
+    "masks",
+    "numbers",
+    "promotions",
+    "reductions",
+    "series",
+    "strings",
+    "visual",
+]

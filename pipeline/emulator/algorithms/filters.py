@@ -1,0 +1,200 @@
+"""Filters of collections.
+
+An operand is a property, the element's geometry (".all", ".geo") or a given value. A missing property passes no
+comparison.
+
+Source: Earth Engine API, ee.Filter.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from pipeline.emulator import instants
+from pipeline.emulator.algorithms.elements import property_of
+from pipeline.emulator.elements import Collection, Date, DateRange, Element, Feature, Filter
+from pipeline.emulator.errors import EngineError
+from pipeline.emulator.geometry import Geometry
+from pipeline.emulator.images import LazyImage
+from pipeline.emulator.registry import NotPromotable, algorithm, promote
+from pipeline.emulator.values import Value
+
+_GEOMETRY_FIELDS = (".all", ".geo", "geometry")
+Test = Callable[[Any, Any], bool]
+
+
+def _operand(element: Element, field: str | None, value: Value) -> Value:
+    if field is None:
+        return value
+    if field in _GEOMETRY_FIELDS:
+        return element
+    found = property_of(element, field)
+    return found.millis if isinstance(found, Date) else found
+
+
+def _comparison(name: str, test: Test, *aliases: str) -> None:
+    def make(leftField: str | None = None, rightValue: Value = None, rightField: str | None = None, leftValue: Value = None) -> Filter:
+        return _pairwise(name, test, leftField, rightValue, rightField, leftValue)
+
+    make.__doc__ = f"Filter.{name}."
+    algorithm(f"Filter.{name}", *(f"Filter.{alias}" for alias in aliases))(make)
+
+
+def _pairwise(name: str, test: Test, left_field: str | None, right_value: Value, right_field: str | None, left_value: Value) -> Filter:
+    if (left_field is None) == (left_value is None) or (right_field is None) == (right_value is None):
+        raise EngineError(f"Filter.{name}: Exactly one of leftField and leftValue, and one of rightField and rightValue, must be given.")
+    right_value = right_value.millis if isinstance(right_value, Date) else right_value
+    left_value = left_value.millis if isinstance(left_value, Date) else left_value
+
+    def passes(element: Value) -> bool:
+        left, right = _operand(element, left_field, left_value), _operand(element, right_field, right_value)
+        return left is not None and right is not None and test(left, right)
+
+    return Filter(passes, name)
+
+
+def _ordered(test: Callable[[Any, Any], bool]) -> Test:
+    def compare(left: Value, right: Value) -> bool:
+        same_kind = isinstance(left, str) == isinstance(right, str)
+        return same_kind and isinstance(left, str | int | float) and isinstance(right, str | int | float) and test(left, right)
+
+    return compare
+
+
+def footprint(value: Value) -> Geometry | None:
+    """The geometry of an element, a collection or a geometry; a raster's rectangle is widened by one pixel.
+
+    A pixel more lets pass what touches a region only by the error of straight lines between projected points.
+    """
+    if isinstance(value, LazyImage):
+        grid = value.bands[0].grid if value.bands else None
+        if grid is None or "system:footprint" in value.properties:
+            return value.footprint
+        a, _, _, _, e, _ = grid.transform
+        west, south, east, north = grid.bounds_xyxy
+        return Geometry.rectangle((west - abs(a), south - abs(e), east + abs(a), north + abs(e)), grid.crs)
+    if isinstance(value, Feature):
+        return value.geometry
+    try:
+        found: Geometry = promote(value, Geometry)
+    except NotPromotable:
+        return None
+    return found
+
+
+def _meet(left: Value, right: Value) -> bool:
+    if isinstance(right, Collection):
+        return any(_meet(left, element) for element in right.elements)
+    one, two = footprint(left), footprint(right)
+    if one is None or two is None:  # an image without bounds lies everywhere
+        return any(isinstance(side, LazyImage) and side.grid is None for side in (left, right))
+    return one.intersects(two)
+
+
+def _in_range(left: Value, right: Value) -> bool:
+    date = right.millis if isinstance(right, Date) else right
+    return isinstance(left, DateRange) and isinstance(date, int | float) and left.start <= date < left.end
+
+
+_comparison("eq", lambda a, b: bool(a == b), "equals")
+_comparison("neq", lambda a, b: bool(a != b), "notEquals")
+_comparison("lt", _ordered(lambda a, b: bool(a < b)), "lessThan")
+_comparison("lte", _ordered(lambda a, b: bool(a <= b)), "lessThanOrEquals")
+_comparison("gt", _ordered(lambda a, b: bool(a > b)), "greaterThan")
+_comparison("gte", _ordered(lambda a, b: bool(a >= b)), "greaterThanOrEquals")
+_comparison("inList", lambda a, b: isinstance(b, list) and a in b)
+_comparison("listContains", lambda a, b: isinstance(a, list) and b in a)
+_comparison("stringContains", lambda a, b: str(b) in str(a))
+_comparison("stringStartsWith", lambda a, b: str(a).startswith(str(b)))
+_comparison("stringEndsWith", lambda a, b: str(a).endswith(str(b)))
+_comparison("dateRangeContains", _in_range)
+
+
+@algorithm("Filter.intersects", ignored=("maxError",))
+def intersects(leftField: str | None = None, rightValue: Value = None, rightField: str | None = None, leftValue: Value = None) -> Filter:
+    """Passes what shares a point with a geometry."""
+    return _pairwise("intersects", _meet, leftField, rightValue, rightField, leftValue)
+
+
+@algorithm("Filter.disjoint", ignored=("maxError",))
+def disjoint(leftField: str | None = None, rightValue: Value = None, rightField: str | None = None, leftValue: Value = None) -> Filter:
+    """Passes what shares no point with a geometry."""
+    return _pairwise("disjoint", lambda a, b: not _meet(a, b), leftField, rightValue, rightField, leftValue)
+
+
+@algorithm("Filter.and")
+def and_(filters: list[Any]) -> Filter:
+    """Passes what all filters pass."""
+    tests = [_as_filter(item, "and") for item in filters]
+    return Filter(lambda element: all(test.passes(element) for test in tests), "and")
+
+
+@algorithm("Filter.or")
+def or_(filters: list[Any]) -> Filter:
+    """Passes what one of the filters passes."""
+    tests = [_as_filter(item, "or") for item in filters]
+    return Filter(lambda element: any(test.passes(element) for test in tests), "or")
+
+
+@algorithm("Filter.not")
+def not_(filter: Filter) -> Filter:  # noqa: A002
+    """Passes what the filter does not."""
+    return Filter(lambda element: not filter.passes(element), "not")
+
+
+@algorithm("Filter.always")
+def always() -> Filter:
+    """Passes everything."""
+    return Filter(lambda _: True, "always")
+
+
+@algorithm("Filter.never")
+def never() -> Filter:
+    """Passes nothing."""
+    return Filter(lambda _: False, "never")
+
+
+@algorithm("Filter.notNull")
+def not_null(properties: list[str]) -> Filter:
+    """Passes what has all the properties."""
+    return Filter(lambda element: all(property_of(element, name) is not None for name in properties), "notNull")
+
+
+@algorithm("Filter.rangeContains")
+def range_contains(field: str, minValue: Value, maxValue: Value) -> Filter:
+    """Passes what has a property within [min, max]."""
+    test = _ordered(lambda a, b: bool(a <= b))
+
+    def passes(element: Value) -> bool:
+        value = _operand(element, field, None)
+        return value is not None and test(minValue, value) and test(value, maxValue)
+
+    return Filter(passes, "rangeContains")
+
+
+@algorithm("Filter.calendarRange")
+def calendar_range(start: int, end: int | None = None, field: str = "day_of_year") -> Filter:
+    """Passes what begins within [start, end] of a calendar field; a range that runs backwards wraps around."""
+    last = start if end is None else end
+
+    def passes(element: Value) -> bool:
+        millis = property_of(element, "system:time_start")
+        if millis is None:
+            return False
+        value = instants.field(Date(int(millis)), field)
+        return start <= value <= last if start <= last else value >= start or value <= last
+
+    return Filter(passes, "calendarRange")
+
+
+@algorithm("Filter.dayOfYear")
+def day_of_year(start: int, end: int) -> Filter:
+    """Passes what begins within [start, end) days of the year."""
+    return Filter(calendar_range(start, end - 1).passes, "dayOfYear")
+
+
+def _as_filter(value: Value, where: str) -> Filter:
+    if not isinstance(value, Filter):
+        raise EngineError(f"Filter.{where}: The list must hold filters.")
+    return value

@@ -1,0 +1,126 @@
+"""Algorithms on text.
+
+Source: Earth Engine API, ee.String.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+
+from pipeline.emulator.describe import describe
+from pipeline.emulator.errors import EngineError
+from pipeline.emulator.registry import algorithm
+from pipeline.emulator.values import Value
+
+_FLAGS = {"i": re.IGNORECASE, "m": re.MULTILINE, "s": re.DOTALL}
+
+
+@algorithm("String")
+def string(input: Value) -> str:  # noqa: A002
+    """Text, or another value as JSON."""
+    return input if isinstance(input, str) else json.dumps(describe(input), separators=(",", ":"))
+
+
+@algorithm("String.cat")
+def cat(string1: str, string2: str) -> str:
+    """Both texts in a row."""
+    return string1 + string2
+
+
+@algorithm("String.length")
+def length(string: str) -> int:
+    """The number of characters."""
+    return len(string)
+
+
+@algorithm("String.slice")
+def slice_(string: str, start: int, end: int | None = None) -> str:
+    """The characters [start, end); negative numbers count from the end."""
+    return string[start:end]
+
+
+@algorithm("String.equals")
+def equals(reference: str, target: Value) -> bool:
+    """Whether both are the same."""
+    return bool(reference == target)
+
+
+@algorithm("String.compareTo")
+def compare_to(string1: str, string2: str) -> int:
+    """-1, 0 or 1: before, equal, behind."""
+    return (string1 > string2) - (string1 < string2)
+
+
+@algorithm("String.index")
+def index(target: str, pattern: str) -> int:
+    """Where text first stands in text, -1 where it does not."""
+    return target.find(pattern)
+
+
+@algorithm("String.rindex")
+def rindex(target: str, pattern: str) -> int:
+    """Where text last stands in text, -1 where it does not."""
+    return target.rfind(pattern)
+
+
+@algorithm("String.match")
+def match(input: str, regex: str, flags: str = "") -> list[str | None]:  # noqa: A002
+    """What an expression and its groups match first, nothing where it does not."""
+    found = re.search(_pattern(regex, flags), input)
+    return [] if found is None else [found.group(), *found.groups()]
+
+
+@algorithm("String.replace")
+def replace(input: str, regex: str, replacement: str, flags: str = "") -> str:  # noqa: A002
+    """The text with the first match of an expression replaced, all with flag "g"."""
+    return re.sub(_pattern(regex, flags), re.sub(r"\$(\d)", r"\\\1", replacement), input, count=0 if "g" in flags else 1)
+
+
+@algorithm("String.split")
+def split(string: str, regex: str, flags: str = "") -> list[str]:
+    """The text cut at an expression; without one into characters."""
+    return list(string) if not regex else re.split(_pattern(regex, flags), string)
+
+
+@algorithm("String.toLowerCase")
+def to_lower_case(string: str) -> str:
+    """The text in small letters."""
+    return string.lower()
+
+
+@algorithm("String.toUpperCase")
+def to_upper_case(string: str) -> str:
+    """The text in capitals."""
+    return string.upper()
+
+
+@algorithm("String.trim")
+def trim(string: str) -> str:
+    """The text without space around it."""
+    return string.strip()
+
+
+@algorithm("String.encodeJSON")
+def encode_json(object: Value) -> str:  # noqa: A002
+    """A value as JSON text."""
+    return json.dumps(describe(object), separators=(",", ":"))
+
+
+@algorithm("String.decodeJSON")
+def decode_json(string: str) -> Value:
+    """The value of JSON text."""
+    try:
+        return json.loads(string)
+    except ValueError:
+        raise EngineError("String.decodeJSON: The text is not JSON.") from None
+
+
+def _pattern(regex: str, flags: str) -> re.Pattern[str]:
+    found = 0
+    for flag in flags:
+        found |= _FLAGS.get(flag, 0)
+    try:
+        return re.compile(regex, found)
+    except re.error as error:
+        raise EngineError(f"String: Invalid regular expression '{regex}': {error}.") from None

@@ -1,0 +1,202 @@
+"""The archive folder as Earth Engine assets: images, collections, folders, and their REST descriptions.
+
+An image is a folder with `asset.json` and one GeoTIFF per band; its path below the archive is its id. A folder with
+images right below it is an image collection, any other a folder. Headers are read when a band is first asked for.
+"""
+
+from __future__ import annotations
+
+import datetime
+import json
+import re
+import threading
+from collections.abc import Mapping
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import rasterio
+from rasterio.errors import RasterioError
+
+from pipeline.emulator.elements import Collection
+from pipeline.emulator.errors import EngineError, not_found
+from pipeline.emulator.geometry import LONLAT
+from pipeline.emulator.images import Band, BandType, LazyImage
+from pipeline.emulator.pixels import Inside, Source
+from pipeline.emulator.projections import Projection
+from pipeline.grid import PixelGrid, Window
+
+PREFIX = "projects/earthengine-public/assets/"
+_SEGMENT = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9_.-]*")
+_REST_PRECISIONS = {"int": "INT", "float": "FLOAT", "double": "DOUBLE"}
+
+
+class Archive:
+    """Assets below a folder. What it has read of an asset it remembers until that asset's `asset.json` changes."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._images: dict[str, tuple[int, LazyImage]] = {}
+        self._lock = threading.Lock()
+
+    def image(self, asset_id: str) -> LazyImage:
+        """The image of that id.
+
+        Raises:
+            EngineError: NOT_FOUND, or the id is a collection's or a folder's, or the asset is damaged.
+        """
+        folder = self._path(asset_id, "Image")
+        if not (folder / "asset.json").is_file():
+            if folder.is_dir():
+                raise EngineError(f"Image.load: Asset '{plain_id(asset_id)}' is not an Image.")
+            raise not_found("Image", plain_id(asset_id))
+        return self._image(plain_id(asset_id), folder)
+
+    def collection(self, asset_id: str) -> Collection:
+        """The image collection of that id, its images by id.
+
+        Raises:
+            EngineError: NOT_FOUND, or the id is an image's.
+        """
+        folder = self._path(asset_id, "ImageCollection")
+        if (folder / "asset.json").is_file():
+            raise EngineError(f"ImageCollection.load: Asset '{plain_id(asset_id)}' is not an ImageCollection.")
+        images = _images_below(folder)
+        if not images:
+            raise not_found("ImageCollection", plain_id(asset_id))
+        own_id = plain_id(asset_id)
+        return Collection(
+            "ImageCollection", lambda: [self._image(f"{own_id}/{path.name}", path) for path in images], {"system:index": own_id}, own_id
+        )
+
+    def describe(self, asset_id: str) -> dict[str, Any]:
+        """REST description of an asset.
+
+        Raises:
+            EngineError: NOT_FOUND, or the asset is damaged.
+
+        Source: Earth Engine REST API, projects.assets, EarthEngineAsset.
+        """
+        own_id, folder = plain_id(asset_id), self._path(asset_id, "Asset")
+        if not folder.is_dir():
+            raise not_found("Asset", own_id)
+        about = {"name": PREFIX + own_id, "id": own_id}
+        if (folder / "asset.json").is_file():
+            return {"type": "IMAGE", **about, **_rest_image(self._image(own_id, folder))}
+        return {"type": "IMAGE_COLLECTION" if _images_below(folder) else "FOLDER", **about}
+
+    def children(self, parent: str) -> list[dict[str, Any]]:
+        """REST descriptions of the assets right below a folder or collection, by id.
+
+        Raises:
+            EngineError: NOT_FOUND.
+        """
+        folder = self._path(parent, "Asset") if plain_id(parent) else self._folder
+        if not folder.is_dir():
+            raise not_found("Asset", plain_id(parent))
+        if (folder / "asset.json").is_file():
+            return []
+        names = sorted(path.name for path in folder.iterdir() if path.is_dir() and _SEGMENT.fullmatch(path.name))
+        return [self.describe(f"{plain_id(parent)}/{name}".lstrip("/")) for name in names]
+
+    def _path(self, asset_id: str, kind: str) -> Path:
+        segments = plain_id(asset_id).split("/")
+        if not all(_SEGMENT.fullmatch(segment) for segment in segments):
+            raise not_found(kind, asset_id)
+        return self._folder.joinpath(*segments)
+
+    def _image(self, asset_id: str, folder: Path) -> LazyImage:
+        stamp = (folder / "asset.json").stat().st_mtime_ns
+        with self._lock:
+            known = self._images.get(asset_id)
+        if known is None or known[0] != stamp:
+            known = stamp, _load(asset_id, folder, stamp)
+            with self._lock:
+                self._images[asset_id] = known
+        return known[1]
+
+
+def plain_id(asset_id: str) -> str:
+    """An id without the prefix of public assets."""
+    return asset_id.removeprefix(PREFIX).strip("/")
+
+
+def timestamp(millis: float) -> str:
+    """Milliseconds since 1970 as the REST API writes an instant.
+
+    >>> timestamp(1462060800000)
+    '2016-05-01T00:00:00Z'
+    """
+    moment = datetime.datetime(1970, 1, 1, tzinfo=datetime.UTC) + datetime.timedelta(milliseconds=millis)
+    return moment.isoformat(timespec="milliseconds" if millis % 1000 else "seconds").replace("+00:00", "Z")
+
+
+def _images_below(folder: Path) -> list[Path]:
+    if not folder.is_dir():
+        return []
+    found = (path for path in folder.iterdir() if _SEGMENT.fullmatch(path.name) and (path / "asset.json").is_file())
+    return sorted(found, key=lambda path: path.name)
+
+
+def _load(asset_id: str, folder: Path, stamp: int) -> LazyImage:
+    try:
+        about = json.loads((folder / "asset.json").read_text("utf-8"))
+        names, properties = [_band_name(entry) for entry in about["bands"]], dict(about["properties"])
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise EngineError(f"Asset '{asset_id}' of the archive is damaged: asset.json: {error}.", "FAILED_PRECONDITION") from None
+    properties.setdefault("system:index", folder.name)
+    return LazyImage(partial(_bands, asset_id, folder, names), properties, asset_id=asset_id, version=stamp // 1000)
+
+
+def _band_name(entry: str | Mapping[str, Any]) -> str:
+    return entry if isinstance(entry, str) else str(entry["id"])
+
+
+def _bands(asset_id: str, folder: Path, names: list[str]) -> list[Band]:
+    return [_band(asset_id, folder / f"{name}.tif", name) for name in names]
+
+
+def _band(asset_id: str, path: Path, name: str) -> Band:
+    try:
+        with rasterio.open(path) as file:
+            crs, transform, width, height, dtype, nodata = (
+                file.crs,
+                tuple(file.transform)[:6],
+                file.width,
+                file.height,
+                file.dtypes[0],
+                file.nodata,
+            )
+    except RasterioError as error:
+        raise EngineError(f"Asset '{asset_id}' of the archive is damaged: band '{name}': {error}.", "FAILED_PRECONDITION") from None
+    if crs is None:
+        raise EngineError(f"Asset '{asset_id}' of the archive is damaged: band '{name}' has no CRS.", "FAILED_PRECONDITION")
+    grid = PixelGrid(crs.to_string(), transform, width, height)
+    node = Source(path, grid, nodata)
+    return Band(name, BandType.of(dtype), node, Projection(grid.crs, transform), Window(0, 0, height, width), Inside(grid))
+
+
+def _rest_image(image: LazyImage) -> dict[str, Any]:
+    properties = dict(image.properties)
+    found: dict[str, Any] = {"bands": [_rest_band(band) for band in image.bands]}
+    for key, name in (("system:time_start", "startTime"), ("system:time_end", "endTime")):
+        if key in properties:
+            found[name] = timestamp(properties[key])
+    if image.version is not None:
+        found["updateTime"] = timestamp(image.version // 1000)
+    if image.footprint is not None:
+        found["geometry"] = image.footprint.transformed(LONLAT).describe()
+    return found | {"properties": properties}
+
+
+def _rest_band(band: Band) -> dict[str, Any]:
+    a, b, c, d, e, f = band.projection.transform
+    affine = {"scaleX": a, "shearX": b, "translateX": c, "shearY": d, "scaleY": e, "translateY": f}
+    grid: dict[str, Any] = {"crsCode": band.projection.crs, "affineTransform": affine}
+    if band.window is not None:
+        grid["dimensions"] = {"width": band.window.width, "height": band.window.height}
+    low, high = band.type.bounds
+    data_type: dict[str, Any] = {"precision": _REST_PRECISIONS[band.type.precision]}
+    if band.type.is_int:
+        data_type["range"] = {"min": low, "max": high}
+    return {"id": band.name, "dataType": data_type, "grid": grid}

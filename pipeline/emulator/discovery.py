@@ -1,0 +1,83 @@
+"""What the client asks first: the API's description and the algorithms' signatures, as the client's own wheel ships them.
+
+Both are files of the wheel's test data and no public interface, so the version is pinned and their absence is said
+plainly. The client is only looked up, never imported.
+"""
+
+from __future__ import annotations
+
+import json
+from functools import lru_cache
+from importlib import metadata
+from typing import Any
+
+from pipeline.errors import EarthEngineError
+
+CLIENT = "earthengine-api"
+CLIENT_VERSION = "1.7.50"  # the version whose wheel was seen to ship both files
+_SERVICE_ROOT = "https://earthengine.googleapis.com/"
+_SHIPPED_VERSION = "v1alpha"
+
+
+@lru_cache(maxsize=16)
+def discovery_document(root_url: str, version: str = "v1") -> bytes:
+    """The discovery document of the API at `root_url` ("http://host:port/"), as JSON.
+
+    Raises:
+        EarthEngineError: the installed client ships no such file, or another one.
+    """
+    document = json.loads(_shipped("cloud_api_discovery_document.json"))
+    if document.get("version") != _SHIPPED_VERSION or document.get("rootUrl") != _SERVICE_ROOT:
+        raise EarthEngineError(f"the discovery document of the installed {CLIENT} has another form; install {CLIENT}=={CLIENT_VERSION}")
+    text = json.dumps(document)
+    text = text.replace(f'"{_SHIPPED_VERSION}/', f'"{version}/').replace(f'"{_SERVICE_ROOT}"', json.dumps(root_url))
+    described = json.loads(text) | {"version": version, "id": f"earthengine:{version}"}
+    _complete(described["resources"]["projects"], version)
+    return json.dumps(described).encode()
+
+
+@lru_cache(maxsize=1)
+def algorithms() -> bytes:
+    """The signatures of every algorithm, as the service lists them, as JSON.
+
+    Raises:
+        EarthEngineError: the installed client ships no such file.
+
+    Source: Earth Engine REST reference, projects.algorithms/list.
+    """
+    return _shipped("algorithms.json")
+
+
+def _complete(projects: dict[str, Any], version: str) -> None:
+    """Add what the client calls and the document, older than the client, does not know."""
+    for resource in (projects, projects["resources"]["assets"]):
+        listing = resource["methods"]["listAssets"]["parameters"]
+        for name in ("filter", "view"):
+            listing.setdefault(name, {"location": "query", "type": "string"})
+    config = {
+        "httpMethod": "GET",
+        "id": "earthengine.projects.getConfig",
+        "path": f"{version}/{{+name}}",
+        "parameterOrder": ["name"],
+        "response": {},
+        "parameters": {"name": {"location": "path", "required": True, "type": "string", "pattern": "^projects/[^/]+/config$"}},
+    }
+    projects["methods"].setdefault("getConfig", config)
+
+
+def _shipped(name: str) -> bytes:
+    try:
+        shipped = metadata.distribution(CLIENT)
+    except metadata.PackageNotFoundError:
+        raise EarthEngineError(
+            f"{CLIENT} is not installed; install {CLIENT}=={CLIENT_VERSION}, whose files the embedded engine serves"
+        ) from None
+    for file in shipped.files or ():
+        if file.name == name and file.parts[:2] == ("ee", "tests"):
+            try:
+                return file.read_binary()
+            except OSError:
+                break
+    raise EarthEngineError(
+        f"{CLIENT} {shipped.version} does not ship ee/tests/{name}, which the embedded engine serves; install {CLIENT}=={CLIENT_VERSION}"
+    )

@@ -1,0 +1,87 @@
+"""The engine: expression graphs in, values and images out.
+
+Source: Earth Engine REST API, Expression and ValueNode.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import threading
+from collections import OrderedDict
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from pipeline.emulator import algorithms  # noqa: F401 - fills the registry
+from pipeline.emulator.archive import Archive
+from pipeline.emulator.describe import describe
+from pipeline.emulator.elements import Collection
+from pipeline.emulator.errors import EngineError
+from pipeline.emulator.evaluation import Evaluation
+from pipeline.emulator.images import LazyImage
+from pipeline.emulator.registry import type_name
+from pipeline.emulator.values import Value
+
+_REMEMBERED = 16  # images of the last expressions: a client asks for one image in many requests
+
+
+class Engine:
+    """Evaluates Earth Engine's expression graphs over an archive of scenes. Methods may be called from any thread."""
+
+    def __init__(self, archive: Path) -> None:
+        self._archive = Archive(archive)
+        self._images: OrderedDict[str, LazyImage] = OrderedDict()
+        self._lock = threading.Lock()
+
+    def compute(self, expression: Mapping[str, Any]) -> Value:
+        """The value of an expression as JSON, described as `getInfo` describes it.
+
+        Args:
+            expression: `{"result": KEY, "values": {...}}`.
+
+        Raises:
+            EngineError: the expression is malformed, asks for what there is not, or fails.
+        """
+        return describe(Evaluation(expression, self._archive).result())
+
+    def image(self, expression: Mapping[str, Any]) -> LazyImage:
+        """The image an expression stands for.
+
+        Raises:
+            EngineError: as `compute`, or the value is no image.
+        """
+        key = hashlib.sha256(json.dumps(expression, sort_keys=True).encode()).hexdigest()
+        with self._lock:
+            found = self._images.get(key)
+            if found is not None:
+                self._images.move_to_end(key)
+                return found
+        value = Evaluation(expression, self._archive).result()
+        if not isinstance(value, LazyImage):
+            kind = value.kind if isinstance(value, Collection) else type_name(value)
+            raise EngineError(f"Expression does not evaluate to an Image: it is of type {kind}.")
+        with self._lock:
+            self._images[key] = value
+            while len(self._images) > _REMEMBERED:
+                self._images.popitem(last=False)
+        return value
+
+    def asset(self, asset_id: str) -> dict[str, Any]:
+        """REST description of an asset.
+
+        Args:
+            asset_id: with or without "projects/earthengine-public/assets/" before it.
+
+        Raises:
+            EngineError: NOT_FOUND.
+        """
+        return self._archive.describe(asset_id)
+
+    def list_assets(self, parent: str) -> list[dict[str, Any]]:
+        """REST descriptions of the assets right below a folder or collection, by id; "" is the archive itself.
+
+        Raises:
+            EngineError: NOT_FOUND.
+        """
+        return self._archive.children(parent)

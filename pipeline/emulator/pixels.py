@@ -1,0 +1,197 @@
+"""Nodes of pixel computations, and one reading of them on a grid.
+
+A node is one band's computation. `Reading.pull` evaluates a node on a grid once, however many consumers share it, and
+forgets the result when the last consumer has had it, so that memory follows the width of the graph and not its size.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+import rasterio
+from rasterio.errors import RasterioError
+from rasterio.windows import Window as RasterWindow
+
+from pipeline.emulator.errors import EngineError
+from pipeline.grid import PixelGrid, Window, covering_window, nearest_index, same_crs, transform_points
+
+Values = npt.NDArray[Any]
+Mask = npt.NDArray[np.bool_]
+NOTHING: Mask = np.zeros((), np.bool_)
+
+
+class Pixels(NamedTuple):
+    """Values and validity on a grid, each (y, x) or 0-d where it is the same everywhere; mask None = all valid."""
+
+    values: Values
+    mask: Mask | None = None
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether it is known without looking at pixels that none is valid."""
+        return self.mask is not None and self.mask.ndim == 0 and not self.mask
+
+
+class Place(NamedTuple):
+    """Where a target grid's pixels lie in a window of a source: flat indices (int64, 0 outside), None inside = all."""
+
+    window: Window
+    flat: npt.NDArray[np.int64]
+    inside: Mask | None
+
+
+def both(first: Mask | None, second: Mask | None) -> Mask | None:
+    """Where both masks are valid."""
+    if first is None or second is None:
+        return second if first is None else first
+    if first.ndim == 0 or second.ndim == 0:
+        constant, other = (first, second) if first.ndim == 0 else (second, first)
+        return other if constant else NOTHING
+    return np.logical_and(first, second)
+
+
+class Node:
+    """One band's computation. Evaluation is a pure function of the grid."""
+
+    inputs: tuple[Node, ...] = ()
+
+    def wants(self, grid: PixelGrid) -> Sequence[tuple[Node, PixelGrid]]:
+        """Every (node, grid) that evaluation on `grid` may pull, one entry per pull."""
+        return [(node, grid) for node in self.inputs]
+
+    def evaluate(self, grid: PixelGrid, reading: Reading) -> Pixels:
+        """Values and mask on the grid."""
+        raise NotImplementedError
+
+
+class Reading:
+    """One read of some nodes: results by (node, grid), counted references, source places worked out once per grid."""
+
+    def __init__(self, roots: Sequence[tuple[Node, PixelGrid]]) -> None:
+        self._left: Counter[tuple[Node, PixelGrid]] = Counter()
+        self._done: dict[tuple[Node, PixelGrid], Pixels] = {}
+        self._places: dict[tuple[PixelGrid, PixelGrid], Place | None] = {}
+        self._points: dict[tuple[str, PixelGrid], tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]] = {}
+        waiting = list(roots)
+        while waiting:
+            key = waiting.pop()
+            if key not in self._left:
+                waiting.extend(key[0].wants(key[1]))
+            self._left[key] += 1
+
+    def pull(self, node: Node, grid: PixelGrid) -> Pixels:
+        """The node's pixels on the grid, from memory where another consumer had them first."""
+        key = (node, grid)
+        found = self._done.get(key)
+        if found is None:
+            found = node.evaluate(grid, self)
+        self._left[key] -= 1
+        if self._left[key] > 0:
+            self._done[key] = found
+        else:
+            self._done.pop(key, None)
+        return found
+
+    def points(self, crs: str, grid: PixelGrid) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
+        """The grid's pixel centres projected exactly to a CRS: x and y, each (y, x)."""
+        key = (crs, grid)
+        if key not in self._points:
+            x, y = np.meshgrid(*grid.centres())
+            self._points[key] = (x, y) if same_crs(grid.crs, crs) else transform_points(grid.crs, crs, x, y)
+        return self._points[key]
+
+    def place(self, source: PixelGrid, grid: PixelGrid) -> Place | None:
+        """Where the grid's pixels lie in the source by the nearest rule; None where they do not meet."""
+        key = (source, grid)
+        if key not in self._places:
+            self._places[key] = self._find_place(source, grid)
+        return self._places[key]
+
+    def _find_place(self, source: PixelGrid, grid: PixelGrid) -> Place | None:
+        window = covering_window(source, grid)
+        if window is None:
+            return None
+        part = source.window(window)
+        same = same_crs(source.crs, grid.crs)
+        row, col = nearest_index(part, grid) if same else part.index(*self.points(source.crs, grid))
+        inside = row >= 0
+        if not inside.any():
+            return None
+        flat = np.where(inside, row * window.width + col, 0)
+        return Place(window, flat, None if inside.all() else inside)
+
+
+class Constant(Node):
+    """The same value everywhere."""
+
+    def __init__(self, value: npt.ArrayLike, dtype: npt.DTypeLike, *, valid: bool = True) -> None:
+        self._pixels = Pixels(np.asarray(value, dtype), None if valid else NOTHING)
+
+    def evaluate(self, grid: PixelGrid, reading: Reading) -> Pixels:  # noqa: ARG002 - the same on every grid
+        """The constant, 0-d."""
+        return self._pixels
+
+
+class Source(Node):
+    """A raster's band, brought onto the grid by the exact nearest rule; nodata is masked.
+
+    The file is opened for each read and closed again: whatever the size of the archive, no file stays open and no
+    block of it in GDAL's cache.
+    """
+
+    def __init__(self, path: Path, grid: PixelGrid, nodata: float | None) -> None:
+        self._path, self._grid, self._nodata = path, grid, nodata
+
+    def evaluate(self, grid: PixelGrid, reading: Reading) -> Pixels:
+        """Values in the raster's own type."""
+        place = reading.place(self._grid, grid)
+        if place is None:
+            return Pixels(np.zeros((), np.uint8), NOTHING)
+        values = self._read(place.window).ravel().take(place.flat)
+        valid = None
+        if self._nodata is not None:
+            valid = ~np.isnan(values) if np.isnan(self._nodata) else np.not_equal(values, self._nodata)
+        return Pixels(values, both(valid, place.inside))
+
+    def _read(self, window: Window) -> Values:
+        try:
+            with rasterio.open(self._path, sharing=False) as file:
+                found: Values = file.read(1, window=RasterWindow(window.col, window.row, window.width, window.height))
+        except (RasterioError, OSError) as error:
+            where = f"asset '{self._path.parent.name}' of the archive is damaged: band '{self._path.stem}'"
+            raise EngineError(f"Image.load: {where}: {error}.", "FAILED_PRECONDITION") from None
+        return found
+
+
+class Inside(Node):
+    """Valid where the grid's pixels lie on a source grid: the footprint of its raster."""
+
+    def __init__(self, source: PixelGrid) -> None:
+        self._source = source
+
+    def evaluate(self, grid: PixelGrid, reading: Reading) -> Pixels:
+        """The footprint as a mask of ones."""
+        place = reading.place(self._source, grid)
+        return Pixels(np.ones((), np.uint8), NOTHING if place is None else place.inside)
+
+
+class Apply(Node):
+    """A function of its inputs' values, pixel by pixel; valid where all inputs are."""
+
+    def __init__(self, function: Callable[..., Values], *inputs: Node) -> None:
+        self._function, self.inputs = function, inputs
+
+    def evaluate(self, grid: PixelGrid, reading: Reading) -> Pixels:
+        """The function's result; untouched where nothing is valid."""
+        pulled = [reading.pull(node, grid) for node in self.inputs]
+        mask = None
+        for pixels in pulled:
+            mask = both(mask, pixels.mask)
+        if mask is not None and mask.ndim == 0 and not mask:
+            return Pixels(np.zeros((), np.uint8), NOTHING)
+        return Pixels(self._function(*(pixels.values for pixels in pulled)), mask)

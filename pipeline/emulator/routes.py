@@ -1,0 +1,234 @@
+"""The REST surface: which path is answered by what.
+
+Source: Earth Engine REST reference; the paths are those of the discovery document that the client is served.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from typing import Any
+from urllib.parse import parse_qs, unquote, urlsplit
+
+from pipeline.emulator import discovery, encodings, limits, listing, tiles
+from pipeline.emulator.answers import Answer, as_json
+from pipeline.emulator.bodies import Json, band_ids, expression_of, parse_grid
+from pipeline.emulator.engine import Engine
+from pipeline.emulator.errors import EngineError, unimplemented
+from pipeline.emulator.images import LazyImage
+from pipeline.emulator.limits import Limits
+from pipeline.emulator.operations import Operations
+from pipeline.emulator.pictures import Pictures, picture_format
+from pipeline.emulator.reading import Deadline, Reader, chosen
+from pipeline.emulator.tiles import Visualization
+
+_BYTES = "application/octet-stream"
+_PAGE = 500
+_WAIT_S = 60.0
+
+
+@dataclass
+class Request:
+    """One request: what the path's pattern found, the query, the body, and what is held until the answer is sent."""
+
+    root_url: str
+    path: Mapping[str, str]
+    query: Mapping[str, str]
+    body: Json
+    held: ExitStack = field(default_factory=ExitStack)
+
+
+class Service:
+    """Everything the routes answer from."""
+
+    def __init__(self, engine: Engine, reader: Reader, operations: Operations, service_limits: Limits) -> None:
+        self.engine, self.reader, self.operations, self.limits = engine, reader, operations, service_limits
+        self._pictures = Pictures()
+
+    def discovery(self, request: Request) -> Answer:
+        """`GET /$discovery/rest`."""
+        return Answer((discovery.discovery_document(request.root_url, request.query.get("version", "v1")),))
+
+    def algorithms(self, request: Request) -> Answer:  # noqa: ARG002 - as every route
+        """`GET projects/P/algorithms`."""
+        return Answer((discovery.algorithms(),))
+
+    def config(self, request: Request) -> Answer:
+        """`GET projects/P/config`."""
+        return as_json(
+            {
+                "name": f"projects/{request.path['project']}/config",
+                "registrationState": "REGISTERED_NOT_COMMERCIALLY",
+                "maxConcurrentExports": self.limits.batch_tasks,
+            }
+        )
+
+    def compute_value(self, request: Request) -> Answer:
+        """`POST value:compute`."""
+        return as_json({"result": self.engine.compute(expression_of(request.body))})
+
+    def compute_pixels(self, request: Request) -> Answer:
+        """`POST image:computePixels`."""
+        return self._pixels(self.engine.image(expression_of(request.body)), request)
+
+    def get_pixels(self, request: Request) -> Answer:
+        """`POST assets/ID:getPixels`."""
+        load = {"functionName": "Image.load", "arguments": {"id": {"constantValue": listing.asset_id(request.path["name"])}}}
+        return self._pixels(self.engine.image({"result": "0", "values": {"0": {"functionInvocationValue": load}}}), request)
+
+    def asset(self, request: Request) -> Answer:
+        """`GET assets/ID`."""
+        name = request.path["name"]
+        return as_json(listing.named(self.engine.asset(listing.asset_id(name)), name))
+
+    def list_assets(self, request: Request) -> Answer:
+        """`GET assets/ID:listAssets` and `:listImages`."""
+        name = request.path["name"]
+        assets = [] if "/assets/" not in f"{name}/" else self.engine.list_assets(listing.asset_id(name))
+        key = "images" if request.path["verb"] == "listImages" else "assets"
+        return as_json(listing.page(assets, key, request.query))
+
+    def export(self, request: Request) -> Answer:
+        """`POST image:export`."""
+        return as_json(self.operations.submit(request.path["project"], request.body))
+
+    def list_operations(self, request: Request) -> Answer:
+        """`GET operations`."""
+        size = listing.page_size(request.query, _PAGE)
+        return as_json(self.operations.list(request.path["project"], size, request.query.get("pageToken", "")))
+
+    def operation(self, request: Request) -> Answer:
+        """`GET operations/ID`."""
+        return as_json(self.operations.get(request.path["name"]))
+
+    def cancel(self, request: Request) -> Answer:
+        """`POST operations/ID:cancel`."""
+        self.operations.cancel(request.path["name"])
+        return as_json({})
+
+    def wait(self, request: Request) -> Answer:
+        """`POST operations/ID:wait`."""
+        asked = re.fullmatch(r"(\d+(?:\.\d+)?)s", str(request.body.get("timeout", "10s")))
+        if asked is None:
+            raise limits.invalid("Invalid timeout: write seconds, for example '10s'.")
+        return as_json(self.operations.wait(request.path["name"], min(float(asked[1]), _WAIT_S)))
+
+    def create_picture(self, request: Request) -> Answer:
+        """`POST maps` and `POST thumbnails`: checked at once, painted when asked for."""
+        image, bands = self._chosen(request.body)
+        Visualization.parse(request.body.get("visualizationOptions"))
+        chosen(image, bands)
+        return as_json({"name": self._pictures.keep(f"projects/{request.path['project']}/{request.path['kind']}", request.body)})
+
+    def tile(self, request: Request) -> Answer:
+        """`GET maps/ID/tiles/Z/X/Y`."""
+        body = self._pictures.find(request.path["name"])
+        zoom, col, row = (int(request.path[key]) for key in ("z", "x", "y"))
+        return self._paint(body, *self._chosen(body), tiles.tile_grid(zoom, col, row))
+
+    def thumbnail(self, request: Request) -> Answer:
+        """`GET thumbnails/ID:getPixels`: a picture, or (NPY, GEO_TIFF) the pixels themselves."""
+        body = self._pictures.find(request.path["name"])
+        image, bands = self._chosen(body)
+        if body.get("fileFormat") in {"NPY", "GEO_TIFF"}:
+            request.body = body
+            return self._pixels(image, request)
+        own = parse_grid(body.get("grid"), image.grid, "Unable to compute a thumbnail of an unbounded image.")
+        return self._paint(body, image, bands, own if body.get("grid") else tiles.thumbnail_grid(own))
+
+    def unknown(self, request: Request) -> Answer:
+        """Any other method of the API."""
+        raise unimplemented(f"The method {request.path['verb']}")
+
+    def _pixels(self, image: LazyImage, request: Request) -> Answer:
+        body, names = request.body, band_ids(request.body)
+        file_format = str(body.get("fileFormat", "AUTO_JPEG_PNG"))
+        grid = parse_grid(body.get("grid"), image.grid, "The image has no bounds: give a grid.")
+        bands = chosen(image, names)
+        dtypes = [band.type.dtype for band in bands]
+        limits.check_pixels(grid.width, grid.height, dtypes, self.limits)
+        if file_format in {"PNG", "JPEG", "AUTO_JPEG_PNG"}:
+            return self._paint(body, image, names, grid)
+        request.held.enter_context(self.reader.admitted(limits.request_bytes(grid.width, grid.height, dtypes)))
+        blocks = self.reader.blocks(image, grid, names, self._deadline())
+        if file_format == "NPY":
+            return Answer(encodings.npy(blocks, grid, bands), _BYTES)
+        if file_format == "GEO_TIFF":
+            return Answer((encodings.geotiff(blocks, grid, bands),), "image/tiff")
+        raise unimplemented(f"The file format {file_format}")
+
+    def _paint(self, body: Json, image: LazyImage, names: tuple[str, ...] | None, grid: Any) -> Answer:  # noqa: ANN401 - PixelGrid
+        style = Visualization.parse(body.get("visualizationOptions"))
+        blocks = self.reader.blocks(image, grid, names, self._deadline())
+        picture, media_type = encodings.picture(tiles.paint(blocks, grid, chosen(image, names), style), picture_format(body))
+        return Answer((picture,), media_type)
+
+    def _chosen(self, body: Json) -> tuple[LazyImage, tuple[str, ...] | None]:
+        """The image of a picture and its bands: those asked for, else the first three, else the first."""
+        image, names = self.engine.image(expression_of(body)), band_ids(body)
+        if names is None and body.get("fileFormat") not in {"NPY", "GEO_TIFF"}:
+            own = tuple(band.name for band in image.bands)
+            names = own[:3] if len(own) >= 3 and not (body.get("visualizationOptions") or {}).get("paletteColors") else own[:1]
+        return image, names
+
+    def _deadline(self) -> Deadline:
+        return Deadline.after(self.limits.interactive_s)
+
+
+@dataclass(frozen=True)
+class Route:
+    """One method of the API."""
+
+    name: str
+    method: str
+    pattern: re.Pattern[str]
+    call: Callable[[Service, Request], Answer]
+    computes: bool = False  # counts as one of the concurrent requests
+
+
+def _route(name: str, method: str, pattern: str, call: Callable[[Service, Request], Answer], *, computes: bool = False) -> Route:
+    return Route(name, method, re.compile(pattern.replace("PROJECT", r"projects/(?P<project>[^/]+)")), call, computes)
+
+
+_ASSET = r"(?P<name>projects/[^/]+/assets/.+)"
+_OPERATION = r"(?P<name>projects/[^/]+/operations/[A-Za-z0-9_-]+)"
+ROUTES = (
+    _route("algorithms", "GET", "PROJECT/algorithms", Service.algorithms),
+    _route("config", "GET", "PROJECT/config", Service.config),
+    _route("value:compute", "POST", "PROJECT/value:compute", Service.compute_value, computes=True),
+    _route("image:computePixels", "POST", "PROJECT/image:computePixels", Service.compute_pixels, computes=True),
+    _route("getPixels", "POST", f"{_ASSET}:getPixels", Service.get_pixels, computes=True),
+    _route("listAssets", "GET", r"(?P<name>projects/[^/:]+(?:/assets/.*?)?):(?P<verb>listAssets|listImages)", Service.list_assets),
+    _route("asset", "GET", _ASSET, Service.asset),
+    _route("image:export", "POST", "PROJECT/image:export", Service.export),
+    _route("operations", "GET", "PROJECT/operations", Service.list_operations),
+    _route("operation", "GET", _OPERATION, Service.operation),
+    _route("cancel", "POST", f"{_OPERATION}:cancel", Service.cancel),
+    _route("wait", "POST", f"{_OPERATION}:wait", Service.wait),
+    _route("maps", "POST", "PROJECT/(?P<kind>maps|thumbnails)", Service.create_picture),
+    _route("tiles", "GET", r"(?P<name>projects/[^/]+/maps/[^/]+)/tiles/(?P<z>\d+)/(?P<x>\d+)/(?P<y>\d+)", Service.tile, computes=True),
+    _route("thumbnail", "GET", "(?P<name>projects/[^/]+/thumbnails/[^/:]+):getPixels", Service.thumbnail, computes=True),
+    _route("unknown", "POST", "PROJECT/(?P<verb>.+)", Service.unknown),
+)
+DISCOVERY = Route("discovery", "GET", re.compile(r"\$discovery/rest"), Service.discovery)
+_VERSION = re.compile(r"/v1(?:alpha|beta)?/")
+
+
+def find(method: str, target: str) -> tuple[Route, dict[str, str], dict[str, str]]:
+    """The route of a request line, what its pattern found, and the query.
+
+    Raises:
+        EngineError: no route answers it.
+    """
+    parts = urlsplit(target)
+    path = unquote(parts.path)
+    query = {key: values[-1] for key, values in parse_qs(parts.query).items()}
+    if DISCOVERY.method == method and DISCOVERY.pattern.fullmatch(path.lstrip("/")):
+        return DISCOVERY, {}, query
+    version = _VERSION.match(path)
+    for route in ROUTES if version else ():
+        if route.method == method and version and (match := route.pattern.fullmatch(path, version.end())):
+            return route, match.groupdict(), query
+    raise EngineError(f"The embedded engine does not answer {method} {path}.", "NOT_FOUND")

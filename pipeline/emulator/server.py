@@ -1,0 +1,233 @@
+"""The loopback server: HTTP/1.1 with connections kept, errors as Google words them, faults where they were ordered."""
+
+from __future__ import annotations
+
+import errno
+import json
+import logging
+import shutil
+import socket
+import tempfile
+import threading
+from contextlib import ExitStack
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+import rasterio
+
+from pipeline import __version__
+from pipeline.aside import locked, remove
+from pipeline.emulator.answers import TOO_MANY, Answer, as_error, as_json, struck
+from pipeline.emulator.engine import Engine
+from pipeline.emulator.errors import EngineError
+from pipeline.emulator.exports import PARTIAL, Exporter
+from pipeline.emulator.faults import Fault, Faults
+from pipeline.emulator.limits import Limits
+from pipeline.emulator.operations import Operations
+from pipeline.emulator.reading import Reader
+from pipeline.emulator.routes import Request, Route, Service, find
+from pipeline.errors import CropcamError, EarthEngineError
+
+ENGINE_HEADER = "X-Cropcam-Engine"
+_CACHE_BYTES = 256 * 2**20  # of GDAL, in all threads; it would take 5 % of the machine
+_LOG = logging.getLogger(__name__)
+
+
+class Server:
+    """The embedded Earth Engine, serving from its creation to `stop`; a context manager."""
+
+    def __init__(self, archive: Path, port: int, out: Path | None, faults: Faults, limits: Limits) -> None:
+        with ExitStack() as opening:
+            self._http = opening.enter_context(_listen(port))
+            self._out = out or Path(tempfile.mkdtemp(prefix="cropcam-earth-engine-"))
+            if out is None:
+                opening.callback(shutil.rmtree, self._out, ignore_errors=True)
+            self._out.mkdir(parents=True, exist_ok=True)
+            opening.enter_context(locked(self._out / "operations"))
+            remove(self._out / PARTIAL)
+            engine, reader = Engine(archive), Reader()
+            opening.callback(reader.close)
+            exporter = Exporter(engine.image, reader, limits, self._out)
+            operations = Operations(self._out / "operations", exporter.run, limits, faults)
+            opening.callback(operations.close)
+            self._http.open_for(Service(engine, reader, operations, limits), faults, limits)
+            self._open = opening.pop_all()
+        self._thread = threading.Thread(target=self._serve, name="emulator", daemon=True)
+        self._thread.start()
+
+    @property
+    def url(self) -> str:
+        """Where it listens: "http://127.0.0.1:PORT"."""
+        return self._http.url
+
+    @property
+    def out(self) -> Path:
+        """Where exports land: drive/FOLDER and gs/BUCKET."""
+        return self._out
+
+    def stop(self) -> None:
+        """End every connection and task; a temporary folder of exports goes too."""
+        self._http.shutdown()
+        self._thread.join()
+        self._http.hang_up()
+        self._open.close()
+
+    def wait(self) -> None:
+        """Serve until interrupted."""
+        while self._thread.is_alive():
+            self._thread.join(0.5)
+
+    def _serve(self) -> None:
+        with rasterio.Env(GDAL_CACHEMAX=_CACHE_BYTES):
+            self._http.serve_forever(poll_interval=0.05)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        self.stop()
+
+
+def _listen(port: int) -> _Http:
+    try:
+        return _Http(("127.0.0.1", port), _Handler)
+    except OverflowError:
+        raise EarthEngineError(f"port {port} is none; choose one between 1 and 65535, or 0 for any that is free") from None
+    except OSError as error:
+        reason = "is in use" if error.errno == errno.EADDRINUSE else f"cannot be opened ({error.strerror})"
+        raise EarthEngineError(f"port {port} on 127.0.0.1 {reason}; choose another with --port, or 0 for any that is free") from None
+
+
+class _Http(ThreadingHTTPServer):
+    """Threads per connection; knows its open sockets, so that it can close them."""
+
+    daemon_threads = True
+    request_queue_size = 256
+
+    def open_for(self, service: Service, faults: Faults, limits: Limits) -> None:
+        self.service, self.faults, self.limits = service, faults, limits
+        self.room = threading.Semaphore(limits.concurrent)
+        self._sockets: set[socket.socket] = set()
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.server_address[1]}"
+
+    def process_request_thread(self, request: Any, client_address: Any) -> None:  # noqa: ANN401 - as the base class
+        self._sockets.add(request)
+        try:
+            super().process_request_thread(request, client_address)
+        finally:
+            self._sockets.discard(request)
+
+    def handle_error(self, request: Any, client_address: Any) -> None:  # noqa: ANN401, ARG002 - as the base class
+        _LOG.debug("connection ended", exc_info=True)
+
+    def hang_up(self) -> None:
+        for connection in self._sockets.copy():
+            try:
+                connection.shutdown(socket.SHUT_RDWR)
+            except OSError:
+                _LOG.debug("connection was closed already")
+
+
+class _Handler(BaseHTTPRequestHandler):
+    """One connection: request after request."""
+
+    protocol_version = "HTTP/1.1"
+    server_version = f"cropcam-embedded/{__version__}"
+    sys_version = ""
+    disable_nagle_algorithm = True
+    timeout = 600
+    server: _Http
+
+    def do_GET(self) -> None:
+        self._serve()
+
+    def do_POST(self) -> None:
+        self._serve()
+
+    def do_DELETE(self) -> None:
+        self._serve()
+
+    def log_message(self, format: str, *args: Any) -> None:  # noqa: A002, ANN401 - as the base class
+        _LOG.debug(format, *args)
+
+    def _serve(self) -> None:
+        with ExitStack() as held:
+            fault = None
+            try:
+                body = self._body()
+                if self.path == "/faults":
+                    self._send(self._order_faults(body))
+                    return
+                route, found, query = find(self.command, self.path)
+                fault = self.server.faults.take(route.name)
+                answer = struck(fault) or self._answer(route, Request(f"{self.server.url}/", found, query, _as_object(body), held))
+            except EngineError as error:
+                answer = as_error(error)
+            except CropcamError as error:
+                answer = as_error(EngineError(str(error), "FAILED_PRECONDITION"))
+            except MemoryError:
+                answer = as_error(EngineError("User memory limit exceeded."))
+            except Exception as error:  # noqa: BLE001 - one bad request ends no server
+                _LOG.exception("%s %s", self.command, self.path)
+                answer = as_error(EngineError(f"Internal error in the embedded engine: {error!r}", "INTERNAL"))
+            self._send(answer, fault)
+
+    def _answer(self, route: Route, request: Request) -> Answer:
+        if not route.computes:
+            return route.call(self.server.service, request)
+        if not self.server.room.acquire(blocking=False):
+            raise EngineError(TOO_MANY, "RESOURCE_EXHAUSTED")
+        request.held.callback(self.server.room.release)
+        return route.call(self.server.service, request)
+
+    def _body(self) -> bytes:
+        size = int(self.headers.get("Content-Length") or 0)
+        most = self.server.limits.body_bytes
+        if size > most:
+            self.close_connection = True
+            raise EngineError(f"Request payload size exceeds the limit: {most} bytes.")
+        return self.rfile.read(size)
+
+    def _order_faults(self, body: bytes) -> Answer:
+        faults = self.server.faults
+        if not faults.is_open:
+            raise EngineError("The embedded engine takes no orders for faults here.", "NOT_FOUND")
+        if self.command == "POST":
+            faults.order(json.loads(body))
+        elif self.command == "DELETE":
+            faults.clear()
+        return as_json(faults.left())
+
+    def _send(self, answer: Answer, fault: Fault | None = None) -> None:
+        kind = fault.kind if fault else ""
+        if kind == "disconnect":
+            self.close_connection = True
+            return
+        size = sum(len(part) for part in answer.parts)
+        self.send_response(answer.code)
+        self.send_header("Content-Type", answer.media_type)
+        self.send_header("Content-Length", str(size))
+        self.send_header(ENGINE_HEADER, "embedded")
+        self.end_headers()
+        left = size // 2 if kind == "truncate" else size
+        for part in answer.parts:
+            self.connection.sendall(part[: max(left, 0)])
+            left -= len(part)
+        self.close_connection = self.close_connection or kind == "truncate"
+
+
+def _as_object(body: bytes) -> dict[str, Any]:
+    if not body:
+        return {}
+    try:
+        value = json.loads(body)
+    except ValueError as error:
+        raise EngineError(f"Invalid JSON payload received: {error}.") from None
+    if not isinstance(value, dict):
+        raise EngineError("Invalid JSON payload received: it must be an object.")
+    return value

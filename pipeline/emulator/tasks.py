@@ -1,0 +1,120 @@
+"""A batch task as a value that can be written down, and the journal it is written to."""
+
+from __future__ import annotations
+
+import base64
+import datetime
+import json
+import os
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+from pipeline.emulator import limits
+
+_METADATA = "type.googleapis.com/google.earthengine.v1.OperationMetadata"
+_RESPONSE = "type.googleapis.com/google.earthengine.v1.ExportImageResponse"
+DONE = frozenset({"SUCCEEDED", "FAILED", "CANCELLED"})
+
+
+def now() -> str:
+    """The time as the API writes it."""
+    return datetime.datetime.now(datetime.UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+
+
+def new_id() -> str:
+    """24 capital letters and digits, as the service's task ids are."""
+    return base64.b32encode(os.urandom(15)).decode()
+
+
+@dataclass
+class Task:
+    """One export from its request to its end; times are text, empty before they come."""
+
+    id: str
+    project: str
+    body: dict[str, Any]
+    order: int
+    state: str = "PENDING"
+    attempt: int = 0
+    progress: float = 0.0
+    eecu_s: float = 0.0
+    created: str = field(default_factory=now)
+    updated: str = ""
+    started: str = ""
+    ended: str = ""
+    uris: list[str] = field(default_factory=list)
+    error: dict[str, Any] | None = None
+
+    @property
+    def name(self) -> str:
+        """The operation's name."""
+        return f"projects/{self.project}/operations/{self.id}"
+
+    @property
+    def done(self) -> bool:
+        """Whether it ended, well or not."""
+        return self.state in DONE
+
+    @property
+    def request_id(self) -> str:
+        """What detects the same request sent twice."""
+        return str(self.body.get("requestId") or "")
+
+    @property
+    def priority(self) -> int:
+        """Higher ones start sooner."""
+        wrapped = self.body.get("priority")
+        value = wrapped.get("value") if isinstance(wrapped, dict) else wrapped
+        return limits.DEFAULT_PRIORITY if value is None else int(value)
+
+    def describe(self) -> dict[str, Any]:
+        """The Operation that the API answers with.
+
+        Source: Earth Engine REST reference, projects.operations, OperationMetadata.
+        """
+        metadata: dict[str, Any] = {
+            "@type": _METADATA,
+            "state": self.state,
+            "description": self.body.get("description", ""),
+            "priority": self.priority,
+            "createTime": self.created,
+            "updateTime": self.updated or self.created,
+            "type": "EXPORT_IMAGE",
+            "engine": "embedded",
+        }
+        if self.started:
+            metadata |= {
+                "startTime": self.started,
+                "attempt": self.attempt,
+                "progress": round(self.progress, 4),
+                "batchEecuUsageSeconds": round(self.eecu_s, 3),
+                "stages": [{"displayName": "Write Files", "completeWorkUnits": round(self.progress, 4), "totalWorkUnits": 1.0}],
+            }
+        if self.ended:
+            metadata["endTime"] = self.ended
+        if self.uris:
+            metadata["destinationUris"] = self.uris
+        found = {"name": self.name, "metadata": metadata, "done": self.done}
+        if self.error:
+            return found | {"error": self.error}
+        return found | ({"response": {"@type": _RESPONSE}} if self.done else {})
+
+
+class Journal:
+    """One small file per task, rewritten whole at every change of state, so that a kill loses nothing."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+
+    def save(self, task: Task) -> None:
+        """Write a task down."""
+        self._folder.mkdir(parents=True, exist_ok=True)
+        aside = self._folder / f".{task.id}.partial"
+        aside.write_text(json.dumps(asdict(task)), "utf-8")
+        aside.replace(self._folder / f"{task.id}.json")
+
+    def load(self) -> list[Task]:
+        """Every task written down, oldest first."""
+        tasks = [Task(**json.loads(path.read_text("utf-8"))) for path in self._folder.glob("*.json")]
+        return sorted(tasks, key=lambda task: task.order)

@@ -1,0 +1,117 @@
+"""Pixels straight from the embedded engine with the real client: equal to the numpy twin, whatever happens on the way."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import ee
+import numpy as np
+import pytest
+import rasterio
+
+import scenes
+from pipeline.earthengine.delivery import deliver
+from pipeline.earthengine.faults import Patience
+from pipeline.earthengine.session import open_session
+from pipeline.emulator import Fault, Faults, serve
+from pipeline.errors import EarthEngineError
+from pipeline.reference import compose
+from pipeline.shards import open_shards
+from pipeline.study import Study
+
+ROOT = Path(__file__).parents[2]
+PATIENCE = Patience(attempts=60, first_s=0.001, longest_s=0.01)
+
+
+@pytest.fixture(scope="module")
+def archive(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return scenes.write_archive(tmp_path_factory.mktemp("archive"))
+
+
+@pytest.fixture(autouse=True)
+def _reset() -> Iterator[None]:
+    yield
+    ee.Reset()
+
+
+def wide(crs: str = "EPSG:4326", **image: object) -> Study:
+    return scenes.study(area={"bounds": [-90.1, 40.98, -89.9, 41.06], "crs": crs}, image=image)
+
+
+def read(path: Path) -> np.ndarray:
+    with rasterio.open(path) as file:
+        return file.read()
+
+
+def test_delivered_pixels_equal_the_twin_on_any_grid_window_and_shard(archive: Path, tmp_path: Path) -> None:
+    studies = {
+        "plain": wide(),
+        "albers": wide("EPSG:5070", mask=["cloud", "snow", "saturated"]),
+        "seasons": wide(seasons=[["2016-05-01", "2016-07-01"], ["2016-07-01", "2016-10-01"]]),
+        "two collections": wide(collections=[scenes.LANDSAT, scenes.LANDSAT_9], cloud_cover_max_pct=25.0),
+    }
+    with serve(archive) as server:
+        session = open_session("p", server.url, patience=PATIENCE, client_retries=0)
+        for number, (name, study) in enumerate(studies.items()):
+            twin = compose(study, archive, tmp_path / name / "twin")
+            out = tmp_path / name / "out"
+            deliver(study, session, out, window_px=(256, 512)[number % 2], shard_px=(512, 8192)[number // 2], workers=8)
+            image, labels = open_shards(out, study)
+            window = scenes.Window(0, 0, *study.grid.shape_yx)
+            assert np.array_equal(image.read(window), read(twin[0])), name
+            assert np.array_equal(labels.read(window), read(twin[1])[0]), name
+            with rasterio.open(next(out.glob("image*"))) as file:
+                assert file.descriptions == study.image.layers
+                assert file.tags()["ENGINE"] == "loopback server, not Earth Engine"
+
+
+def test_forty_refusals_and_broken_answers_cost_no_pixel(archive: Path, tmp_path: Path) -> None:
+    study = wide()
+    with serve(archive) as server:
+        deliver(study, open_session("p", server.url), tmp_path / "calm", window_px=256)
+    route = "image:computePixels"
+    bad = Faults.of(
+        Fault(route, status=429, count=40),
+        Fault(route, "truncate", count=3),
+        Fault(route, "disconnect", count=3),
+        Fault(route, status=500, count=3),
+        Fault(route, "memory", count=1, after=4),
+    )
+    with serve(archive, faults=bad) as server:
+        deliver(study, open_session("p", server.url, patience=PATIENCE, client_retries=0), tmp_path / "rough", window_px=256)
+        assert bad.left() == []
+    for name in ("image.tif", "labels.tif"):
+        assert (tmp_path / "rough" / name).read_bytes() == (tmp_path / "calm" / name).read_bytes()
+
+
+def test_a_service_busy_for_too_long_leaves_what_was_fetched(archive: Path, tmp_path: Path) -> None:
+    study = wide()
+    busy = Faults.of(Fault("image:computePixels", status=429, count=10_000, after=3))
+    with serve(archive, faults=busy) as server:
+        patience = Patience(attempts=2, first_s=0.001)
+        with pytest.raises(EarthEngineError, match=r"429.*; tried 2 times; run the same command again later"):
+            deliver(study, open_session("p", server.url, patience=patience, client_retries=0), tmp_path / "out", window_px=256, workers=1)
+    assert len(list((tmp_path / "out/.windows").glob("image*.npy"))) == 2
+    assert not list((tmp_path / "out").glob("*.tif"))
+
+
+def test_nothing_secret_and_nothing_of_this_machine_in_the_shards(archive: Path, tmp_path: Path) -> None:
+    with serve(archive) as server:
+        deliver(scenes.study(), open_session("p", server.url), tmp_path)
+        with rasterio.open(tmp_path / "image.tif") as file:
+            text = json.dumps(file.tags())
+    assert str(tmp_path) not in text
+    assert server.url not in text
+
+
+@pytest.mark.slow
+def test_five_kills_submit_nothing_twice_and_change_no_byte() -> None:
+    words = ["-m", "benchmarks.kills", "--kills", "5", "--per-set", "4", "--size-px", "300", "--seed", str(os.getpid())]
+    done = subprocess.run([sys.executable, *words], cwd=ROOT, check=True, timeout=120, capture_output=True, text=True)
+    found = json.loads(done.stdout.splitlines()[-1])
+    assert (found["kills"], found["submitted_twice"], found["sets_with_other_bytes"]) == (5, 0, 0)

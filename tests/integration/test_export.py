@@ -1,0 +1,215 @@
+"""Batch exports with the real client over loopback, against the embedded engine: shards equal the numpy twin's."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import ee
+import numpy as np
+import pytest
+import rasterio
+
+import scenes
+from pipeline.earthengine import exports
+from pipeline.earthengine.delivery import deliver
+from pipeline.earthengine.destinations import parse_destination
+from pipeline.earthengine.exports import Pace
+from pipeline.earthengine.faults import Patience
+from pipeline.earthengine.plan import plan
+from pipeline.earthengine.session import Session, open_session
+from pipeline.emulator import Fault, Faults, Limits, Server, serve
+from pipeline.errors import EarthEngineError
+from pipeline.reference import compose
+from pipeline.shards import open_shards
+
+ROOT = Path(__file__).parents[2]
+PACE = Pace(0.02)
+PATIENCE = Patience(attempts=60, first_s=0.001, longest_s=0.01)
+
+
+@pytest.fixture(scope="module")
+def archive(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return scenes.write_archive(tmp_path_factory.mktemp("archive"))
+
+
+@pytest.fixture(scope="module")
+def twin(archive: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, np.ndarray]:
+    """What the numpy twin makes of the same archive."""
+    image, labels = compose(scenes.study(), archive, tmp_path_factory.mktemp("twin"))
+    return {"image": read(image), "labels": read(labels)}
+
+
+@pytest.fixture
+def server(archive: Path, tmp_path: Path) -> Iterator[Server]:
+    with serve(archive, out=tmp_path / "engine", faults=Faults(is_open=True)) as one:
+        yield one
+
+
+@pytest.fixture
+def session(server: Server) -> Iterator[Session]:
+    yield open_session("p", server.url, patience=PATIENCE, client_retries=0)
+    ee.Reset()
+
+
+def read(path: Path) -> np.ndarray:
+    with rasterio.open(path) as file:
+        return file.read()
+
+
+def faults(server: Server, *described: Fault) -> None:
+    import urllib.request
+
+    body = json.dumps([vars(fault) for fault in described]).encode()
+    urllib.request.urlopen(urllib.request.Request(f"{server.url}/faults", body, {"Content-Type": "application/json"}), timeout=10).close()  # noqa: S310
+
+
+@pytest.mark.parametrize("destination", ["drive:maps", "gs://bucket-1/a/b"])
+def test_exported_shards_equal_the_twin(
+    twin: dict[str, np.ndarray], server: Server, session: Session, tmp_path: Path, destination: str
+) -> None:
+    made = plan(scenes.study(), parse_destination(destination))
+    rows = exports.export(made, session, tmp_path / "m.json", pace=PACE)
+    assert [row.state for row in rows] == ["SUCCEEDED", "SUCCEEDED"]
+    assert all(row.seconds is not None and row.eecu_s is not None and row.uris for row in rows)
+    folder = server.out / ("drive/maps" if destination.startswith("drive") else "gs/bucket-1/a/b")
+    assert sorted(path.name for path in folder.iterdir()) == ["demo-image.tif", "demo-labels.tif"]
+    for layer, wanted in twin.items():
+        assert np.array_equal(read(folder / f"demo-{layer}.tif"), wanted)
+    open_shards(folder, made.study)
+
+
+def test_cells_and_files_fit_together_on_either_grid(archive: Path, server: Server, session: Session, tmp_path: Path) -> None:
+    for crs in ("EPSG:4326", "EPSG:5070"):
+        study = scenes.study(area={"bounds": [-90.1, 40.98, -89.9, 41.06], "crs": crs})
+        compose(study, archive, tmp_path / f"twin-{crs[5:]}")
+        made = plan(study, parse_destination(f"drive:{crs[5:]}"), cell_px=512, file_px=256)
+        exports.export(made, session, tmp_path / "m.json", pace=PACE)
+        folder = server.out / "drive" / crs[5:]
+        assert len(list(folder.iterdir())) == made.files > len(made.tasks) > 2
+        source, labels = open_shards(folder, study)
+        whole = study.grid.window(scenes.Window(0, 0, *study.grid.shape_yx))
+        window = scenes.Window(0, 0, *whole.shape_yx)
+        assert np.array_equal(source.read(window), read(tmp_path / f"twin-{crs[5:]}" / "image.tif"))
+        assert np.array_equal(labels.read(window), read(tmp_path / f"twin-{crs[5:]}" / "labels.tif")[0])
+
+
+def test_the_service_having_a_bad_day_costs_nothing(server: Server, session: Session, twin: dict[str, np.ndarray], tmp_path: Path) -> None:
+    study = scenes.study()
+    faults(
+        server,
+        Fault("image:export", status=429, count=10),
+        Fault("image:export", "disconnect", count=2),
+        Fault("operations:list", status=503, count=5),
+        Fault("value:compute", status=500, count=3),
+    )
+    exports.export(plan(study, parse_destination("drive:bad")), session, tmp_path / "m.json", pace=PACE)
+    assert np.array_equal(read(server.out / "drive/bad/demo-image.tif"), twin["image"])
+    assert len(session.operations()) == 2
+
+
+def test_a_task_that_fails_is_reported_and_redone_by_the_next_run(
+    server: Server, session: Session, twin: dict[str, np.ndarray], tmp_path: Path
+) -> None:
+    made = plan(scenes.study(), parse_destination("drive:memory"))
+    faults(server, Fault("export:run", "memory"))
+    with pytest.raises(
+        EarthEngineError, match=r"2 tasks: 1 succeeded, 1 failed; missing: demo-\w+ failed: User memory limit exceeded: .*--cell-px"
+    ) as caught:
+        exports.export(made, session, tmp_path / "m.json", pace=PACE)
+    assert caught.value.exit_code == 4
+    exports.export(made, session, tmp_path / "m.json", pace=PACE)
+    assert np.array_equal(read(server.out / "drive/memory/demo-labels.tif"), twin["labels"])
+
+
+def test_tasks_are_listed_and_cancelled(archive: Path, tmp_path: Path) -> None:
+    slow = Faults.of(Fault("export:run", "slow", count=50, seconds=0.3))
+    made = plan(scenes.study(area={"bounds": [-90.1, 40.98, -89.9, 41.06]}), parse_destination("drive:slow"), cell_px=256)
+    with serve(archive, faults=slow, out=tmp_path / "engine") as server:
+        session = open_session("p", server.url, patience=PATIENCE, client_retries=0)
+        rows = exports.export(made, session, tmp_path / "m.json", wait=False)
+        assert {row.state for row in rows} <= {"PENDING", "RUNNING"}
+        found = exports.cancel(made, session, tmp_path / "m.json")
+        assert {row.state for row in found} <= {"CANCELLED", "CANCELLING", "SUCCEEDED"}
+        deadline = time.monotonic() + 10
+        while {row.state for row in exports.tasks(made, session, tmp_path / "m.json")} & {"RUNNING", "CANCELLING", "PENDING"}:
+            assert time.monotonic() < deadline
+            time.sleep(0.05)
+    ee.Reset()
+
+
+def test_a_full_queue_is_waited_for(archive: Path, tmp_path: Path) -> None:
+    made = plan(scenes.study(area={"bounds": [-90.1, 40.98, -89.9, 41.06]}), parse_destination("drive:queue"), cell_px=256)
+    with serve(archive, limits=Limits(queue=2), out=tmp_path / "engine") as server:
+        session = open_session("p", server.url, patience=PATIENCE, client_retries=0)
+        rows = exports.export(made, session, tmp_path / "m.json", pace=PACE)
+        assert {row.state for row in rows} == {"SUCCEEDED"}
+        assert len(session.operations()) == len(made.tasks)
+    ee.Reset()
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({"labels": {"asset": "USDA/NASS/CDL/2031"}}, r"labels\.asset USDA/NASS/CDL/2031: .*not found.*labels\.asset of the study"),
+        ({"image": {"collections": ["LANDSAT/LC07/NONE"]}}, r"LANDSAT/LC07/NONE.*image\.collections"),
+        ({"image": {"seasons": [["2012-01-01", "2012-02-01"]]}}, "no scene of .* from 2012-01-01 to 2012-02-01 meets the area"),
+        ({"image": {"bands": ["SR_B9"]}}, "check image.collections, image.bands"),
+    ],
+)
+def test_what_the_service_lacks_is_named(session: Session, tmp_path: Path, changes: dict[str, Any], said: str) -> None:
+    made = plan(scenes.study(**changes), parse_destination("drive:x"))
+    with pytest.raises(EarthEngineError, match=said):
+        exports.export(made, session, tmp_path / "m.json", pace=PACE)
+
+
+def test_the_requests_as_the_service_sees_them(server: Server, session: Session, tmp_path: Path) -> None:
+    exports.export(plan(scenes.study(), parse_destination("drive:maps"), priority=7), session, tmp_path / "m.json", pace=PACE)
+    bodies = [json.loads(path.read_text())["body"] for path in (server.out / "operations").glob("*.json")]
+    for body in bodies:
+        assert set(body) == {"expression", "description", "fileExportOptions", "maxPixels", "priority", "requestId"}
+        assert body["priority"] == {"value": 7}
+        assert body["maxPixels"] == {"value": "100000000"}
+    assert not any(secret in json.dumps(bodies) for secret in ("token", "Bearer"))
+
+
+def test_a_token_reaches_the_service_and_nothing_else(server: Server, tmp_path: Path) -> None:
+    from google.oauth2.credentials import Credentials
+
+    token = "ya29.made-up-secret-0123456789"  # noqa: S105 - made up
+    said: list[str] = []
+    session = open_session("p", server.url, credentials=Credentials(token), patience=PATIENCE, client_retries=0)
+    faults(server, Fault("export:run", "memory"))
+    with pytest.raises(EarthEngineError, match="1 failed") as caught:
+        exports.export(plan(scenes.study(), parse_destination("drive:t")), session, tmp_path / "m.json", pace=PACE, log=said.append)
+    deliver(scenes.study(), session, tmp_path / "shards", log=said.append)
+    written = [path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()]
+    assert len(written) > 5
+    assert not any(token.encode() in content for content in written)
+    assert token not in str(caught.value) + repr(session) + "".join(said)
+    ee.Reset()
+
+
+def test_a_preview_page_holds_layers_cells_and_legend(server: Server, tmp_path: Path) -> None:
+    script = f"""
+import sys; sys.path.insert(0, "tests")
+from pathlib import Path
+import scenes, urllib.request, ee
+from pipeline.earthengine.preview import preview
+from pipeline.earthengine.session import open_session
+session = open_session("p", {server.url!r}, client_retries=0)
+page = preview(scenes.study(image={{"bands": ["SR_B4", "SR_B5"]}}), session, Path({str(tmp_path / "page.html")!r}), cell_px=256)
+from pipeline.earthengine.preview import labels_look
+image, look = labels_look(scenes.study())
+tile = session.tile_url(image, look, "labels").format(z=11, x=512, y=767)
+assert urllib.request.urlopen(tile, timeout=20).status == 200
+"""
+    subprocess.run([sys.executable, "-W", "error", "-c", script], cwd=ROOT, check=True, timeout=60)
+    text = (tmp_path / "page.html").read_text()
+    for wanted in (server.url, "export cells", "composite 2016-05-01 to 2016-10-01", "labels", "soybean"):
+        assert wanted in text
