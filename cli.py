@@ -95,13 +95,14 @@ def export(args: argparse.Namespace) -> None:
         if args.no_wait:
             raise _usage("--no-wait goes with drive: and gs://; pixels to a folder are fetched while you wait")
         if args.dry_run:
-            print(delivery.plan_text(study, destination))
+            print(delivery.plan_text(study, destination, window_px=args.window_px, shard_px=args.shard_px))
             return
         with _session(args) as session, Stage("export") as stage:
-            shards = delivery.deliver(study, session, destination, progress=stage, log=stage.log)
+            lattice = {"workers": args.workers, "window_px": args.window_px, "shard_px": args.shard_px}
+            shards = delivery.deliver(study, session, destination, **lattice, progress=stage, log=stage.log)
         print("\n".join(map(str, shards)))
         return
-    tasks_planned = plan(study, destination)
+    tasks_planned = plan(study, destination, cell_px=args.cell_px, file_px=args.file_px, priority=args.priority)
     if args.dry_run:
         print(tasks_planned.text())
         return
@@ -123,7 +124,7 @@ def tasks(args: argparse.Namespace) -> None:
         raise _usage(f"--to {args.to}: pixels to a folder make no tasks; name the drive:FOLDER or gs://BUCKET/PREFIX of the export")
     with _session(args) as session:
         look = exports.cancel if args.cancel else exports.tasks
-        rows = look(plan(study, destination), session, manifest_path(args.study))
+        rows = look(plan(study, destination, cell_px=args.cell_px, file_px=args.file_px), session, manifest_path(args.study))
     print(watch.lines(rows))
     print(watch.summary(rows))
 
@@ -231,6 +232,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     args = _parser().parse_args(argv)
     # threads that wait for work sleep: spinning ones made training three times slower on a busy machine (read when torch loads)
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+    os.environ.setdefault("GDAL_CACHEMAX", "256")  # MB; GDAL would take a twentieth of the machine's memory
     try:
         args.call(args)
     except KeyboardInterrupt:
@@ -351,6 +353,11 @@ def _data_options(command: Callable[[str, Callable[[argparse.Namespace], None]],
     sub.add_argument("study", metavar="STUDY")
     sub.add_argument("--to", required=True, metavar="WHERE", help="drive:FOLDER, gs://BUCKET/PREFIX or a local folder")
     _endpoint_options(sub)
+    _cell_options(sub)
+    sub.add_argument("--priority", type=int, default=100, help="of tasks, 0 to 9999 (default %(default)s)")
+    sub.add_argument("--window-px", type=int, help="side of one pixel request to a folder (default: 512, or what fits 48 MB)")
+    sub.add_argument("--shard-px", type=int, default=8192, help="side of one file in a folder (default %(default)s)")
+    sub.add_argument("--workers", type=int, default=40, help="pixel requests at once (default %(default)s)")
     sub.add_argument("--no-wait", action="store_true", help="return once the tasks are started")
     sub.add_argument("--dry-run", action="store_true", help="print the plan: tasks, pixels, bytes, files")
 
@@ -358,12 +365,13 @@ def _data_options(command: Callable[[str, Callable[[argparse.Namespace], None]],
     sub.add_argument("study", metavar="STUDY")
     sub.add_argument("--to", required=True, metavar="WHERE", help="drive:FOLDER or gs://BUCKET/PREFIX, as exported")
     _endpoint_options(sub)
+    _cell_options(sub)
     sub.add_argument("--cancel", action="store_true", help="cancel all that wait or run")
 
     sub = command("preview", preview)
     sub.add_argument("study", metavar="STUDY")
     sub.add_argument("--out", type=Path, required=True, metavar="PAGE.html")
-    _endpoint_options(sub)
+    _service_options(sub)
 
     sub = command("patches", patches)
     sub.add_argument("study", metavar="STUDY")
@@ -407,9 +415,19 @@ def _training_options(sub: argparse.ArgumentParser) -> None:
     _device_option(sub)
 
 
-def _endpoint_options(sub: argparse.ArgumentParser) -> None:
+def _cell_options(sub: argparse.ArgumentParser) -> None:
+    sub.add_argument("--cell-px", type=int, default=8192, help="side of one task's cell (default %(default)s)")
+    sub.add_argument("--file-px", type=int, help="side of one task's files (default: a whole cell, if Earth Engine writes it as one)")
+
+
+def _service_options(sub: argparse.ArgumentParser) -> None:
     sub.add_argument("--project", metavar="P", help="Google Cloud project registered for Earth Engine (default: the credentials' own)")
-    sub.add_argument("--api-url", metavar="URL", help="another endpoint: the high-volume one, or an engine on loopback")
+    sub.add_argument("--api-url", metavar="URL", help="another endpoint: the high-volume one, or an engine on loopback (cropcam emulate)")
+    sub.set_defaults(archive=None)
+
+
+def _endpoint_options(sub: argparse.ArgumentParser) -> None:
+    _service_options(sub)
     sub.add_argument("--archive", type=Path, metavar="DIR", help="use the embedded engine over this archive; no account needed")
 
 

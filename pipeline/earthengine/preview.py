@@ -1,20 +1,24 @@
 """A page to look at before anything is exported: region, export cells, composite and labels on a geemap map.
 
 geemap is imported here alone, and only when a page is asked for: it takes seconds and two hundred megabytes. The page
-is written without reaching outside; a browser that opens it loads Leaflet and the background map from theirs.
+is written without reaching outside and carries its own Leaflet; a browser that opens it asks for tiles: the layers' from
+the endpoint, and a background map that may be missing.
 
 Source: geemap documentation, "foliumap"; Earth Engine REST reference, "projects.maps".
 """
 
 from __future__ import annotations
 
+import base64
 import os
+import re
 import warnings
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import ee
+from xstatic.pkg import leaflet  # type: ignore[import-untyped]
 
 from pipeline.aside import written_aside
 from pipeline.earthengine.checks import check_inputs
@@ -100,7 +104,9 @@ def _looks(study: Study) -> list[tuple[str, ee.Image, dict[str, Any]]]:
 def _draw(study: Study, layers: list[tuple[str, str]], cell_px: int) -> Any:  # noqa: ANN401 - geemap's
     folium = _geemap()
     west, south, east, north = bounds_lonlat(study.grid)
-    page = folium.Map(ee_initialize=False, center=[(south + north) / 2, (west + east) / 2], zoom=8, plugin_Draw=False, search_control=False)
+    without = {"ee_initialize": False, "plugin_Draw": False, "plugin_Fullscreen": False, "search_control": False}
+    page = folium.Map(center=[(south + north) / 2, (west + east) / 2], zoom=8, **without)
+    page.default_js, page.default_css = _leaflet("leaflet.js", "text/javascript"), _leaflet("leaflet.css", "text/css")
     for name, url in layers:
         page.add_tile_layer(url, name=name, attribution="Google Earth Engine; USGS Landsat; USDA NASS")
     outline = {"color": "#1c635c", "weight": 2, "fillOpacity": 0.0}
@@ -113,6 +119,19 @@ def _draw(study: Study, layers: list[tuple[str, str]], cell_px: int) -> Any:  # 
     page.add_legend(title=study.name, legend_dict={one.name: one.color_hex for one in study.legend.classes}, draggable=False)
     page.fit_bounds([[south, west], [north, east]])
     return page
+
+
+def _leaflet(name: str, mime_type: str) -> list[tuple[str, str]]:
+    """Leaflet's own file inside the page: it then asks nothing of the network but tiles. The map needs none of folium's other scripts."""
+    folder = Path(leaflet.BASE_DIR)
+    text = (folder / name).read_text("utf-8")
+    for image in re.findall(r"url\(images/([\w-]+\.png)\)", text):
+        text = text.replace(f"url(images/{image})", f"url({_data_url((folder / 'images' / image).read_bytes(), 'image/png')})")
+    return [(name, _data_url(text.encode(), mime_type))]
+
+
+def _data_url(content: bytes, mime_type: str) -> str:
+    return f"data:{mime_type};base64,{base64.b64encode(content).decode()}"
 
 
 def _geemap() -> Any:  # noqa: ANN401 - a module

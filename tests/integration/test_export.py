@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import re
+import shutil
 import subprocess
 import sys
 import time
@@ -14,6 +16,7 @@ import ee
 import numpy as np
 import pytest
 import rasterio
+from PIL import Image
 
 import scenes
 from pipeline.earthengine import exports
@@ -213,3 +216,42 @@ assert urllib.request.urlopen(tile, timeout=20).status == 200
     text = (tmp_path / "page.html").read_text()
     for wanted in (server.url, "export cells", "composite 2016-05-01 to 2016-10-01", "labels", "soybean"):
         assert wanted in text
+
+
+@pytest.mark.skipif(not shutil.which("chromium"), reason="no chromium: the preview page is not looked at in a browser")
+def test_a_browser_shows_the_layers(server: Server, tmp_path: Path) -> None:
+    page, picture = tmp_path / "page.html", tmp_path / "page.png"
+    script = f"""
+import sys; sys.path.insert(0, "tests")
+from pathlib import Path
+import scenes
+from pipeline.earthengine.preview import preview
+from pipeline.earthengine.session import open_session
+preview(scenes.study(), open_session("p", {server.url!r}, client_retries=0), Path({str(page)!r}), cell_px=256)
+"""
+    subprocess.run([sys.executable, "-c", script], cwd=ROOT, check=True, timeout=60)
+    addresses = set(re.findall(r"(?:src|href)=[\"'](https?://[^\"']+)", page.read_text()))
+    assert not addresses  # scripts and styles are inside the page
+    flags = [
+        "--headless",
+        "--no-sandbox",
+        "--disable-gpu",
+        "--disable-quic",
+        "--no-first-run",
+        "--disable-background-networking",
+        "--disable-component-update",
+    ]
+    flags += [
+        "--disable-sync",
+        "--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1",
+        f"--user-data-dir={tmp_path / 'profile'}",
+        "--virtual-time-budget=15000",
+        "--window-size=700,600",
+        f"--screenshot={picture}",
+    ]
+    subprocess.run(["chromium", *flags, page.as_uri()], check=True, timeout=90, capture_output=True)
+    shown = np.asarray(Image.open(picture).convert("RGB")).reshape(-1, 3)
+    colours = {tuple(rgb): count for rgb, count in zip(*np.unique(shown, axis=0, return_counts=True), strict=True)}
+    legend = scenes.study().legend
+    for land_class in legend.classes[1:]:  # every class of the labels layer covers far more than its legend swatch
+        assert colours.get(land_class.color, 0) > 2_000, land_class.name
