@@ -4,7 +4,8 @@
 
 `export_ratio`: wall time of exporting image and labels (real client, HTTP, two batch tasks) over that of
 `pipeline.reference.compose`, median over pairs measured in turn. `direct_ratio`: the same for the pixels fetched straight,
-512 px a request, `--readers` at once. `server_peak_GiB` is the server process's; the twin's stands beside it. Every
+512 px a request, `--readers` at once. `delivery_share`: throughput of `export --to DIR`, files written and verified, as a share
+of that of those bare requests. `server_peak_GiB` is the server process's; the twin's stands beside it. Every
 pixel is compared. `ready_MB_s` is what the server sends when the pixels are there already.
 """
 
@@ -33,6 +34,7 @@ import numpy as np
 import numpy.typing as npt
 import rasterio
 
+from pipeline.earthengine.delivery import deliver
 from pipeline.earthengine.graphs import expression, graph
 from pipeline.earthengine.session import open_session
 from pipeline.emulator import serve
@@ -69,10 +71,10 @@ def measure(
     study: Study, args: argparse.Namespace, archive: Path, folder: Path, process: subprocess.Popen[str], url: str
 ) -> dict[str, Any]:
     """Every figure."""
-    open_session(PROJECT, url)
+    session = open_session(PROJECT, url)
     expressions = {layer: expression(graph(study, layer)) for layer in ("image", "labels")}
     grid = study.grid
-    exports, directs, twins, twin_peaks = [], [], [], []
+    exports, directs, deliveries, twins, twin_peaks = [], [], [], [], []
     for pair in range(args.pairs):
         seconds, peak = twin(args.study, archive, folder / f"twin{pair}")
         twins.append(seconds)
@@ -80,18 +82,21 @@ def measure(
         exports.append(timed(partial(export, url, expressions, grid, f"pair{pair}")))
         direct: dict[str, npt.NDArray[Any]] = {}
         directs.append(timed(partial(fetch, url, expressions, grid, args.readers, direct)))
+        deliveries.append(timed(partial(deliver, study, session, folder / f"delivered{pair}")))
     after = peak_gib(process.pid)
     differing = 0
     for layer in expressions:
         with (
             rasterio.open(folder / f"twin0/{layer}.tif") as expected,
             rasterio.open(folder / f"exports/gs/bench/pair0/{layer}.tif") as ours,
+            rasterio.open(folder / f"delivered0/{layer}.tif") as delivered,
         ):
             values = expected.read()
-            differing += int((values != ours.read()).sum() + (values != direct[layer]).sum())
+            differing += int((values != ours.read()).sum() + (values != direct[layer]).sum() + (values != delivered.read()).sum())
     return {
         "export_ratio": round(median(ours / theirs for ours, theirs in zip(exports, twins, strict=True)), 2),
         "direct_ratio": round(median(ours / theirs for ours, theirs in zip(directs, twins, strict=True)), 2),
+        "delivery_share": round(median(bare / ours for ours, bare in zip(deliveries, directs, strict=True)), 2),
         "export_s": round(median(exports), 2),
         "direct_s": round(median(directs), 2),
         "twin_s": round(median(twins), 2),
@@ -176,7 +181,7 @@ def post(url: str, path: str, body: dict[str, Any]) -> bytes:
     return data
 
 
-def timed(work: Callable[[], None]) -> float:
+def timed(work: Callable[[], object]) -> float:
     """Wall time of some work."""
     started = time.perf_counter()
     work()
