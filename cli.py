@@ -193,7 +193,7 @@ def evaluate(args: argparse.Namespace) -> None:
     from pipeline.progress import Stage
 
     with Stage("evaluate") as stage:
-        metrics = measure(args.run, split=args.split, save=args.save, device=args.device, progress=stage)
+        metrics = measure(args.run, split=args.split, save=args.save, store=args.store, device=args.device, progress=stage)
     print(json.dumps(metrics, indent=2) if args.json else _figures(metrics))
 
 
@@ -223,7 +223,7 @@ def report(args: argparse.Namespace) -> None:
     from pipeline.progress import Stage
 
     with Stage("report") as stage:
-        page = write_report(args.run, progress=stage)
+        page = write_report(args.run, store=args.store, progress=stage)
     print(f"{page}: open it in a browser")
 
 
@@ -398,6 +398,7 @@ def _model_options(command: Callable[[str, Callable[[argparse.Namespace], None]]
     sub.add_argument("--split", choices=("train", "validation", "test"), default="test")
     sub.add_argument("--save", type=Path, metavar="SEGMENTATION.zarr", help="keep activation maps and classes per patch, with coordinates")
     sub.add_argument("--json", action="store_true")
+    _store_option(sub)
     _device_option(sub)
 
     sub = command("map", map_)
@@ -406,7 +407,9 @@ def _model_options(command: Callable[[str, Callable[[argparse.Namespace], None]]
     sub.add_argument("--out", type=Path, required=True, metavar="MAP.tif")
     _device_option(sub)
 
-    command("report", report).add_argument("run", type=Path, metavar="RUN")
+    sub = command("report", report)
+    sub.add_argument("run", type=Path, metavar="RUN")
+    _store_option(sub)
 
 
 def _training_options(sub: argparse.ArgumentParser) -> None:
@@ -429,6 +432,10 @@ def _service_options(sub: argparse.ArgumentParser) -> None:
 def _endpoint_options(sub: argparse.ArgumentParser) -> None:
     _service_options(sub)
     sub.add_argument("--archive", type=Path, metavar="DIR", help="use the embedded engine over this archive; no account needed")
+
+
+def _store_option(sub: argparse.ArgumentParser) -> None:
+    sub.add_argument("--store", type=Path, metavar="STORE", help="where the run's store lies now, if it was moved")
 
 
 def _device_option(sub: argparse.ArgumentParser) -> None:

@@ -89,6 +89,7 @@ def saving(
     if path is None:
         yield None
         return
+    path = path.resolve()  # what is checked is what is replaced
     if path.exists() and not _is_ours(path):
         raise DataError(f"{path} exists and is no segmentation of cropcam's; give --save another name or remove it")
     aside = path.with_name(f".{path.name}.partial")

@@ -57,9 +57,9 @@ def open_trained_store(run: Path, config: RunConfig, store: Path | None = None) 
     Raises:
         DataError: it is gone, or is another one; both digests and the first field that differs are named.
     """
-    where = Path(config.store) if store is None else store
+    where = run / config.store if store is None else store  # kept relative to the run folder
     if not where.exists():
-        raise DataError(f"{run} was trained on the store {where}, which is gone; put it back or train again")
+        raise DataError(f"{run} was trained on the store {where}, which is gone; say where it is with --store, or train again")
     dataset, info = open_store(where)
     # what follows from another difference comes last
     if found := sorted(store_differences(config, info), key=lambda line: line.startswith(CONSEQUENCES)):

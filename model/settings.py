@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
@@ -70,14 +71,14 @@ def configure(store: Path, info: StoreInfo, run: Path, given: Mapping[str, Any],
         raise ConfigError(f"{run}: is a file; name a folder for the run")
     holds_run = any((run / name).exists() for name in (CONFIG, LAST, BEST, HISTORY))
     if not holds_run:
-        return _fresh(store, info, given)
+        return _fresh(store, info, run, given)
     if not resume:
         raise ConfigError(f"{run}: holds a run already; go on with it with --resume, or name another folder")
     config = load_config(run)
     if found := store_differences(config, info):
         more = f" (and {len(found) - 1} more)" if len(found) > 1 else ""
         raise DataError(f"{store}: not the store that {run} was trained on: {found[0]}{more}; name that store or another run folder")
-    return _continued(config, run, given)
+    return replace(_continued(config, run, given), store=_from_run(store, run))
 
 
 def option(name: str) -> str:
@@ -85,7 +86,12 @@ def option(name: str) -> str:
     return "--" + name.replace("_", "-")
 
 
-def _fresh(store: Path, info: StoreInfo, given: Mapping[str, Any]) -> RunConfig:
+def _from_run(store: Path, run: Path) -> str:
+    """The store's path as seen from the run folder: both may move together, and no working directory matters."""
+    return os.path.relpath(store.resolve(), run.resolve())
+
+
+def _fresh(store: Path, info: StoreInfo, run: Path, given: Mapping[str, Any]) -> RunConfig:
     told = {"presence_min_share": info.study["labels"]["presence_min_share"], **given}
     settings = Settings(**told)
     mean, std = (tuple(float(value) for value in info.statistics[key]) for key in ("mean", "std"))
@@ -93,7 +99,7 @@ def _fresh(store: Path, info: StoreInfo, given: Mapping[str, Any]) -> RunConfig:
         raise DataError(f"{store}: a band has no mean or standard deviation over the training split; cut the store again")
     return RunConfig(
         study=info.name,
-        store=str(store),
+        store=_from_run(store, run),
         store_digest=info.digest,
         bands=info.bands,
         classes=info.classes,

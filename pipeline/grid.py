@@ -137,10 +137,11 @@ def study_grid(bounds_xyxy: tuple[float, float, float, float], crs: str, scale_m
         left, bottom, right, top = _transformer("EPSG:4326", crs).transform_bounds(west, south, east, north, densify_pts=101)
         if not all(map(math.isfinite, (left, bottom, right, top))):
             raise ConfigError(f"area.bounds do not project to {crs}; choose a CRS that covers them")
+        step = scale_m / CRS.from_user_input(crs).axis_info[0].unit_conversion_factor  # in the CRS's own unit, metres or feet
         x0, y0 = CDL_ORIGIN_XY if crs == CDL_CRS else (0.0, 0.0)
-        first, last = math.floor((left - x0) / scale_m), math.ceil((right - x0) / scale_m)
-        low, high = math.floor((bottom - y0) / scale_m), math.ceil((top - y0) / scale_m)
-        left, top, step = x0 + first * scale_m, y0 + high * scale_m, scale_m
+        first, last = math.floor((left - x0) / step), math.ceil((right - x0) / step)
+        low, high = math.floor((bottom - y0) / step), math.ceil((top - y0) / step)
+        left, top = x0 + first * step, y0 + high * step
         width, height = last - first, high - low
     if width < 1 or height < 1:
         raise ConfigError(f"the area is {width} x {height} px at {scale_m} m: smaller than one pixel; widen area.bounds or lower scale_m")
@@ -207,12 +208,15 @@ def is_geographic(crs: str) -> bool:
     """Whether the CRS counts in degrees.
 
     Raises:
-        ConfigError: pyproj does not know it.
+        ConfigError: pyproj does not know it, or it is neither geographic nor projected.
     """
     try:
-        return bool(CRS.from_user_input(crs).is_geographic)
+        found = CRS.from_user_input(crs)
     except CRSError:
         raise ConfigError(f"{crs!r} is not a coordinate reference system; write an EPSG code such as EPSG:5070") from None
+    if not (found.is_geographic or found.is_projected):
+        raise ConfigError(f"{crs!r} ({found.name}) is neither projected nor in longitude and latitude; write for example EPSG:5070")
+    return bool(found.is_geographic)
 
 
 @lru_cache(maxsize=256)

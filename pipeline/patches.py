@@ -152,6 +152,8 @@ def _cut_store(
             f"{source.names[0]}: {source.grid.width} x {source.grid.height} px hold no patch of {size} x {size} px; lower patches.size_px or give a larger raster"
         )
     digests = {"study": study.digest, **asked, **_file_digests("image", source.paths), **_file_digests("labels", labels.paths)}
+    if store.is_dir() and not any(store.iterdir()):
+        store.rmdir()  # an empty folder made beforehand
     if store.exists():
         return _existing(store, study, digests, seed)
     with written_aside(store) as aside:

@@ -14,7 +14,7 @@ import rioxarray
 import xarray as xr
 from rasterio.errors import RasterioError
 
-from pipeline.errors import DataError
+from pipeline.errors import ConfigError, DataError
 from pipeline.grid import PixelGrid, Window
 from pipeline.store import NODATA_DN, OFFSET, SCALE
 
@@ -26,6 +26,12 @@ class Conversion:
     scale: float | None = None
     offset: float | None = None
     nodata: float | None = None
+
+    def __post_init__(self) -> None:
+        if self.scale is not None and not (np.isfinite(self.scale) and self.scale != 0):
+            raise ConfigError(f"--scale {self.scale}: reflectance = value x scale + offset needs a finite scale other than 0")
+        if self.offset is not None and not np.isfinite(self.offset):
+            raise ConfigError(f"--offset {self.offset}: reflectance = value x scale + offset needs a finite offset")
 
 
 @dataclass(frozen=True)
@@ -142,7 +148,12 @@ def _conversion(
 ) -> tuple[float, float, float | None]:
     if len(set(scales)) > 1 or len(set(offsets)) > 1:
         raise DataError(f"{path}: its bands carry different scales or offsets ({scales}, {offsets}); give --scale and --offset")
-    by_type = {"uint16": (SCALE, OFFSET, 0.0), "int16": (0.0001, 0.0, -9999.0), "float32": (1.0, 0.0, None), "float64": (1.0, 0.0, None)}
+    by_type = {
+        "uint16": (SCALE, OFFSET, 0.0),
+        "int16": (0.0001, 0.0, -9999.0),
+        "float32": (1.0, 0.0, -9999.0),
+        "float64": (1.0, 0.0, -9999.0),
+    }
     tagged = (scales[0], offsets[0]) != (1.0, 0.0)
     if dtype.name not in by_type and asked.scale is None and not tagged:
         raise DataError(
@@ -151,8 +162,8 @@ def _conversion(
     scale, offset, missing = by_type.get(dtype.name, (1.0, 0.0, None))
     if tagged:
         scale, offset = scales[0], offsets[0]
-    if asked.scale is not None or asked.offset is not None:
-        scale, offset = asked.scale if asked.scale is not None else 1.0, asked.offset or 0.0
+    scale = scale if asked.scale is None else asked.scale
+    offset = offset if asked.offset is None else asked.offset
     return scale, offset, asked.nodata if asked.nodata is not None else nodata if nodata is not None else missing
 
 

@@ -101,10 +101,7 @@ def open_image(paths: Sequence[Path], bands: tuple[str, ...], conversion: Conver
     if len({dtype for raster in rasters for dtype in [raster.values.dtype]}) > 1:
         kinds = ", ".join(f"{raster.path.name} {raster.values.dtype}" for raster in rasters)
         raise DataError(f"the image files differ in type: {kinds}; their values would not mean the same")
-    if len(rasters) == 1 and len(layers) > 1:
-        check_band_order(first, bands)
-    elif len(rasters) == len(layers):
-        rasters = _in_band_order(rasters, bands)
+    rasters = _in_band_order(rasters, bands)
     place = Window(0, 0, *first.grid.shape_yx)
     pieces, start = [], 0
     for raster in rasters:
@@ -142,17 +139,47 @@ def _check_same_grid(first: Raster, other: Raster) -> None:
 
 
 def _in_band_order(rasters: list[Raster], bands: tuple[str, ...]) -> list[Raster]:
-    """Single-band files in the study's order where each file's name ends with one band's name, else as given."""
-    by_band = {band: [r for r in rasters if re.search(rf"(^|[^A-Za-z0-9]){re.escape(band)}$", r.path.stem)] for band in bands}
-    return [found[0] for found in by_band.values()] if all(len(found) == 1 for found in by_band.values()) else rasters
+    """The files so that their layers follow the study's order, if the layers' or the files' names say which band each is.
+
+    Raises:
+        DataError: some names say it and do not make up the study's bands, or a multi-band file has them in another order.
+    """
+    named = [band for raster in rasters for band in _bands_named(raster, bands)]
+    if not any(named):
+        return rasters  # names that say nothing: the order given
+    if sorted(map(str, named)) != sorted(bands):
+        found = ", ".join(band or "?" for band in named)
+        raise DataError(f"{rasters[0].path.parent}: the files' names say {found}, the study has {', '.join(bands)}; give each of them once")
+    if len(rasters) == len(named):
+        return sorted(rasters, key=lambda raster: bands.index(str(_bands_named(raster, bands)[0])))
+    for raster in rasters if tuple(named) != bands else ():
+        raise DataError(_other_order(raster, tuple(map(str, named)), bands))
+    return rasters
+
+
+def _bands_named(raster: Raster, bands: tuple[str, ...]) -> list[str | None]:
+    """Which of the bands each layer is by its description, or a single-band file by its name; None where neither says."""
+    names = [[name] for name in raster.band_names]
+    if len(names) == 1:
+        names[0].append(raster.path.stem)
+    elif set(raster.band_names) == {raster.path.stem}:
+        return [None] * len(names)  # layers without descriptions
+    return [next((band for name in tried for band in bands if _ends_with(name, band)), None) for tried in names]
+
+
+def _ends_with(name: str, band: str) -> bool:
+    return re.search(rf"(^|[^A-Za-z0-9]){re.escape(band)}$", name, re.IGNORECASE) is not None
 
 
 def check_band_order(raster: Raster, bands: tuple[str, ...]) -> None:
     """Refuse a multi-band file whose layers carry the study's band names in another order."""
-    if set(raster.band_names) == set(bands) and raster.band_names != bands:
-        raise DataError(
-            f"{raster.path}: bands in the order {', '.join(raster.band_names)}, the study has {', '.join(bands)}; write them in that order (gdal_translate -b)"
-        )
+    lower = [name.lower() for name in raster.band_names]
+    if set(lower) == {band.lower() for band in bands} and lower != [band.lower() for band in bands]:
+        raise DataError(_other_order(raster, raster.band_names, bands))
+
+
+def _other_order(raster: Raster, found: tuple[str, ...], bands: tuple[str, ...]) -> str:
+    return f"{raster.path}: bands in the order {', '.join(found)}, the study has {', '.join(bands)}; write them in that order (gdal_translate -b)"
 
 
 def meeting(window: Window, place: Window) -> tuple[Window, Window] | None:

@@ -10,6 +10,7 @@ import datetime
 import difflib
 import hashlib
 import json
+import re
 import tomllib
 from collections.abc import Mapping
 from functools import cached_property
@@ -74,7 +75,19 @@ class Area(_Section):
             is_geographic(crs)
         except ConfigError as error:
             raise ValueError(str(error)) from None
-        return crs
+        return crs.upper() if crs.lower().startswith("epsg:") else crs
+
+    @field_validator("region")
+    @classmethod
+    def _polygons(cls, region: str) -> str:
+        if region:
+            try:
+                json.loads(region)
+            except json.JSONDecodeError:
+                raise ValueError(f"{region[:60]!r} is no GeoJSON text; in a study file it may be a file's path") from None
+            if '"Polygon"' not in region and '"MultiPolygon"' not in region:
+                raise ValueError("holds no Polygon or MultiPolygon")
+        return region
 
 
 class Image(_Section):
@@ -162,7 +175,9 @@ class Study(_Section):
     @model_validator(mode="after")
     def _consistent(self) -> Study:
         for name, items in self.classes.items():
-            if name == BACKGROUND:
+            if not re.fullmatch(r"[A-Za-z][A-Za-z0-9_-]{0,40}", name):
+                raise ValueError(f"classes.{name!r}: a class is named by letters, digits, - and _")
+            if name.lower() == BACKGROUND:
                 raise ValueError("classes.background is every labelled code that no other class names; leave it out")
             if not items:
                 raise ValueError(f"classes.{name} has no CDL code")

@@ -8,6 +8,7 @@ Source: Earth Engine REST reference, "projects.image/computePixels"; guide "Eart
 from __future__ import annotations
 
 import errno
+import re
 import threading
 import time
 from collections import deque
@@ -80,7 +81,7 @@ def deliver(
         ConfigError: an option breaks a limit.
     """
     layers = layers_of(study)
-    sides = {layer.name: window_px or window_px_for(layer, WINDOW_PX) for layer in layers}
+    sides = {layer.name: window_px_for(layer, WINDOW_PX) if window_px is None else window_px for layer in layers}
     for layer in layers:
         check_window_px(layer, sides[layer.name])
     if not 1 <= workers <= WORKERS:
@@ -101,7 +102,7 @@ def plan_text(study: Study, out: Path, *, window_px: int | None = None, shard_px
     """
     lines, requests, size = [], 0, 0
     for layer in layers_of(study):
-        side = window_px or window_px_for(layer, WINDOW_PX)
+        side = window_px_for(layer, WINDOW_PX) if window_px is None else window_px
         check_window_px(layer, side)
         shards = list(tiles(study.grid.shape_yx, (shard_px, shard_px)))
         windows = sum(-(-shard.height // side) * -(-shard.width // side) for shard in shards)
@@ -138,6 +139,7 @@ class _Delivery:
                 self._windows[shard] = [Window(place.row + w.row, place.col + w.col, w.height, w.width) for w in inside]
 
     def run(self, workers: int) -> list[Path]:
+        self._refuse_other_shards()
         missing = [shard for shard in self._windows if not is_there(shard, self._study)]
         if missing:
             self._journal.open(self._about)
@@ -147,6 +149,13 @@ class _Delivery:
         verify(self._study, list(self._windows))
         remove(self._journal.folder)
         return [shard.path for shard in self._windows]
+
+    def _refuse_other_shards(self) -> None:
+        """Shards of another layout would overlap ours: say so before the first request."""
+        ours = {shard.path.name for shard in self._windows}
+        for path in sorted(self._out.glob("*.tif")):
+            if path.name not in ours and re.fullmatch(r"(image|labels|count)(-\d{10}-\d{10})?\.tif", path.name):
+                raise DataError(f"{path}: a shard of another layout; give the --shard-px it was made with, or choose another folder")
 
     def _shards(self, layer: Layer, shard_px: int) -> Iterator[Shard]:
         places = list(tiles(self._study.grid.shape_yx, (shard_px, shard_px)))

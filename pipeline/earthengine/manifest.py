@@ -131,7 +131,7 @@ def load(path: Path, plan: Plan, session: Session) -> Manifest:
 def _conflict(path: Path, where: str, other: dict[str, Any], about: dict[str, Any]) -> str:
     found = [line for line in differences(other["study"], about["study"]) if line.split(".")[0] in ("area", "image", "labels")]
     found += [f"{key}: {other[key]} against {about[key]}" for key in ("cell_px", "file_px") if other[key] != about[key]]
-    return f"{path}: {where} already holds an export of a changed study ({'; '.join(found) or 'other graph'}); choose another destination, or delete both"
+    return f"{path}: {where} already holds an export of a changed study ({'; '.join(found) or 'other graph'}); choose another destination, delete both, or give the --cell-px and --file-px it was made with"
 
 
 def _read(path: Path, study_name: str) -> dict[str, Any]:

@@ -298,3 +298,15 @@ def test_simulated_stores_train_too(tmp_path: Path) -> None:
     make_store(tmp_path / "s.zarr", count=40, size_px=24)
     assert main(["train", str(tmp_path / "s.zarr"), "--run", str(tmp_path / "run"), "--epochs", "1", "--device", "cpu"]) == 0
     assert main(["train", str(tmp_path / "s.zarr"), "--run", str(tmp_path / "run"), "--epochs", "1"]) == 2  # a run is there
+
+
+def test_a_run_and_its_store_may_move_together(trained: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    import shutil
+
+    shutil.copytree(trained / "run", tmp_path / "a" / "run")
+    shutil.copytree(trained / "s.zarr", tmp_path / "a" / "s.zarr")
+    monkeypatch.chdir("/")
+    assert main(["evaluate", str(tmp_path / "a" / "run"), "--device", "cpu"]) == 0
+    (tmp_path / "a" / "s.zarr").rename(tmp_path / "elsewhere.zarr")
+    assert main(["evaluate", str(tmp_path / "a" / "run"), "--device", "cpu"]) == 3
+    assert main(["evaluate", str(tmp_path / "a" / "run"), "--store", str(tmp_path / "elsewhere.zarr"), "--device", "cpu"]) == 0

@@ -111,13 +111,12 @@ def test_the_same_run_gives_the_same_bytes(made: Any) -> None:
 
 
 def test_names_are_escaped(tmp_path: Path) -> None:
-    study = make_study(16, classes={"<b>corn & co": (1,), "soybean": (5,)})
-    info = make_store(tmp_path / "s.zarr", count=20, size_px=16, study=study)
-    make_run(tmp_path / "run", tmp_path / "s.zarr", info)
-    evaluate(tmp_path / "run")
-    html = write_report(tmp_path / "run").read_text()
-    assert "<b>corn" not in html
-    assert "<b>corn & co" in Page(html).text
+    run = tmp_path / "<b>run & co"
+    make_run(run, tmp_path / "s.zarr", make_store(tmp_path / "s.zarr", count=20, size_px=16))
+    evaluate(run)
+    html = write_report(run).read_text()
+    assert "<b>run" not in html
+    assert "<b>run & co" in Page(html).text
 
 
 @pytest.mark.parametrize("bands", [("SR_B1",), ("SR_B1", "SR_B2"), ("SR_B2", "SR_B3", "SR_B4")])

@@ -150,3 +150,13 @@ def test_one_crs_in_two_spellings_is_one() -> None:
 
     assert same_crs("EPSG:5070", CRS.from_epsg(5070).to_wkt())
     assert not same_crs("EPSG:5070", "EPSG:32616")
+
+
+def test_scale_is_in_metres_whatever_the_crs_counts_in() -> None:
+    feet = study_grid((-78.7, 35.7, -78.6, 35.8), "EPSG:2264", 30.0)
+    assert feet.transform[0] == pytest.approx(30 / (1200 / 3937))
+
+
+def test_a_geocentric_crs_is_no_map_grid() -> None:
+    with pytest.raises(ConfigError, match="neither projected nor in longitude and latitude"):
+        study_grid(CORN_BELT, "EPSG:4978", 30.0)

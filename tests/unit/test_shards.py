@@ -117,3 +117,9 @@ def test_folders_without_shards(tmp_path: Path) -> None:
     write_raster(tmp_path / "image.tif", IMAGE, GRID)
     with pytest.raises(DataError, match="no labels shard in it"):
         open_shards(tmp_path, STUDY)
+
+
+def test_image_shards_of_another_type_are_refused(tmp_path: Path) -> None:
+    write_raster(tmp_path / "image.tif", IMAGE.astype(np.float32), GRID)
+    with pytest.raises(DataError, match=r"image\.tif: float32; image shards are uint16 Collection 2 DN"):
+        open_image_shards(tmp_path, STUDY)

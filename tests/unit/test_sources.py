@@ -13,7 +13,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline.errors import DataError
+from pipeline.errors import ConfigError, DataError
 from pipeline.grid import PixelGrid, Window, nearest_index
 from pipeline.rasters import Conversion, to_dn
 from pipeline.sources import open_image, open_labels
@@ -77,7 +77,8 @@ def test_tags_beat_the_type_and_options_beat_tags(tmp_path: Path) -> None:
         file.scales, file.offsets = (0.0002,), (0.05,)
     place = Window(0, 0, 4, 4)
     assert open_image([path], ("SR_B1",)).read(place)[0, 0, 0] == oracle_dn(0.25)
-    assert open_image([path], ("SR_B1",), Conversion(scale=0.0005)).read(place)[0, 0, 0] == oracle_dn(0.5)
+    assert open_image([path], ("SR_B1",), Conversion(scale=0.0005)).read(place)[0, 0, 0] == oracle_dn(0.55)
+    assert open_image([path], ("SR_B1",), Conversion(offset=0.1)).read(place)[0, 0, 0] == oracle_dn(0.3)
     assert open_image([path], ("SR_B1",), Conversion(nodata=1000)).read(place).max() == 0
 
 
@@ -210,3 +211,27 @@ def test_labels_that_are_no_codes(tmp_path: Path, value: int, message: str) -> N
     labels = open_labels([write_raster(tmp_path / "cdl.tif", codes, UTM)], UTM)
     with pytest.raises(DataError, match=message):
         labels.read(WHOLE)
+
+
+def test_names_decide_the_band_whatever_their_case_and_wherever_they_stand(tmp_path: Path) -> None:
+    dn = random_dn((3, *UTM.shape_yx))
+    lower = [write_raster(tmp_path / f"x_{band.lower()}.tif", dn[i], UTM) for i, band in enumerate(BANDS)]
+    np.testing.assert_array_equal(open_image(lower[::-1], BANDS).read(WHOLE), dn)
+    described = [write_raster(tmp_path / f"q{i}.tif", dn[i][None], UTM, names=(band,)) for i, band in enumerate(BANDS)]
+    np.testing.assert_array_equal(open_image(described[::-1], BANDS).read(WHOLE), dn)
+    with pytest.raises(
+        DataError, match="the files' names say SR_B1, SR_B1, SR_B2, the study has SR_B1, SR_B2, SR_B3; give each of them once"
+    ):
+        open_image([lower[0], lower[0], lower[1]], BANDS)
+    mixed = [write_raster(tmp_path / "two.tif", dn[1:], UTM, names=BANDS[1:]), lower[0]]
+    with pytest.raises(DataError, match="bands in the order SR_B2, SR_B3, SR_B1, the study has SR_B1"):
+        open_image(mixed, BANDS)
+
+
+@pytest.mark.parametrize(
+    ("values", "option"),
+    [({"scale": 0.0}, "--scale 0.0"), ({"scale": float("nan")}, "--scale nan"), ({"offset": float("inf")}, "--offset inf")],
+)
+def test_scales_and_offsets_that_mean_nothing(values: dict[str, float], option: str) -> None:
+    with pytest.raises(ConfigError, match=f"{option}: reflectance"):
+        Conversion(**values)

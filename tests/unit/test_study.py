@@ -65,6 +65,12 @@ def test_toml_out_and_in_is_the_same_study(name: str) -> None:
     assert parse_study(study.to_dict()) == study
 
 
+def test_an_epsg_code_in_lower_case_is_the_same_grid() -> None:
+    study = parse_study(changed("area.crs", "epsg:5070"))
+    assert study.area.crs == "EPSG:5070"
+    assert study.grid == parse_study(changed("area.crs", "EPSG:5070")).grid
+
+
 def test_seasons_stack_bands() -> None:
     assert load_study("demo-seasons").image.layers[6:9] == ("1_SR_B7", "2_SR_B1", "2_SR_B2")
 
@@ -97,6 +103,9 @@ BAD: list[tuple[dict[str, Any], str]] = [
     (changed("area.bounds", [float("nan"), 2.0, 3.0, 4.0]), "area.bounds"),
     (changed("area.crs", "EPSG:99999"), "area.crs: 'EPSG:99999' is not a coordinate reference system"),
     (changed("area.scale_m", 0), "area.scale_m"),
+    (changed("area.region", '{"type":"Point"}'), "holds no Polygon"),
+    (changed("area.region", "nonsense"), "is no GeoJSON text"),
+    (changed("classes", {"a b": [1]}), "a class is named by letters"),
     (changed("image.seasons", []), "image.seasons"),
     (changed("image.seasons", [["2016-02-30", "2016-05-01"]]), "day is out of range"),
     (changed("image.seasons", [["2016-05-01", "2016-05-01"]]), "is empty"),
