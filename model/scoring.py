@@ -24,7 +24,6 @@ from pipeline.legend import UNLABELLED
 from pipeline.store import NODATA_DN, StoreInfo, open_store
 
 BATCH_PATCHES = 64
-CONSEQUENCES = ("digests", "dropped", "statistics")
 Indices = npt.NDArray[np.int64]
 Classes = npt.NDArray[np.uint8]
 Floats = npt.NDArray[np.float32]
@@ -61,8 +60,7 @@ def open_trained_store(run: Path, config: RunConfig, store: Path | None = None) 
     if not where.exists():
         raise DataError(f"{run} was trained on the store {where}, which is gone; say where it is with --store, or train again")
     dataset, info = open_store(where)
-    # what follows from another difference comes last
-    if found := sorted(store_differences(config, info), key=lambda line: line.startswith(CONSEQUENCES)):
+    if found := store_differences(config, info):
         more = f" (and {len(found) - 1} more)" if len(found) > 1 else ""
         raise DataError(
             f"{run} was trained on store {config.store_digest[:12]}, {where} is store {info.digest[:12]}: "

@@ -129,12 +129,12 @@ def study_grid(bounds_xyxy: tuple[float, float, float, float], crs: str, scale_m
     west, south, east, north = bounds_xyxy
     if is_geographic(crs):
         if crs != "EPSG:4326":
-            west, south, east, north = _transformer("EPSG:4326", crs).transform_bounds(west, south, east, north, densify_pts=101)
+            west, south, east, north = transform_bounds("EPSG:4326", crs, bounds_xyxy)
         pixel = scale_m / METRES_PER_DEGREE
         width, height = math.floor((east - west) / pixel + 1e-6), math.floor((north - south) / pixel + 1e-6)
         left, top, step = west, north, pixel
     else:
-        left, bottom, right, top = _transformer("EPSG:4326", crs).transform_bounds(west, south, east, north, densify_pts=101)
+        left, bottom, right, top = transform_bounds("EPSG:4326", crs, bounds_xyxy)
         if not all(map(math.isfinite, (left, bottom, right, top))):
             raise ConfigError(f"area.bounds do not project to {crs}; choose a CRS that covers them")
         step = scale_m / CRS.from_user_input(crs).axis_info[0].unit_conversion_factor  # in the CRS's own unit, metres or feet
@@ -195,6 +195,12 @@ def covering_window(source: PixelGrid, target: PixelGrid, margin_px: int = 2) ->
     top, bottom = math.floor((north - f) / e) - margin_px, math.ceil((south - f) / e) + margin_px
     left, right, top, bottom = max(left, 0), min(right, source.width), max(top, 0), min(bottom, source.height)
     return Window(top, left, bottom - top, right - left) if left < right and top < bottom else None
+
+
+def transform_bounds(source_crs: str, target_crs: str, bounds_xyxy: tuple[float, float, float, float]) -> tuple[float, float, float, float]:
+    """The box (west, south, east, north) in the target CRS that holds the densified bounds."""
+    west, south, east, north = _transformer(source_crs, target_crs).transform_bounds(*bounds_xyxy, densify_pts=101)
+    return west, south, east, north
 
 
 def transform_points(source_crs: str, target_crs: str, x: npt.ArrayLike, y: npt.ArrayLike) -> tuple[Floats, Floats]:

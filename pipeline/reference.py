@@ -91,9 +91,9 @@ def find_scenes(study: Study, archive: Path, season: tuple[str, str]) -> list[Sc
             clear = float(properties.get("CLOUD_COVER", 0)) <= study.image.cloud_cover_max_pct
             if not (clear and start_ms <= properties["system:time_start"] < end_ms):
                 continue
-            rasters = {band: open_raster(about.parent / f"{band}.tif") for band in bands}
-            grid = rasters["QA_PIXEL"].grid
+            grid = open_raster(about.parent / "QA_PIXEL.tif").grid
             if covering_window(grid, study.grid, margin_px=0) is not None:
+                rasters = {band: open_raster(about.parent / f"{band}.tif") for band in bands}
                 found.append(Scene(about.parent.name, properties["system:time_start"], float(properties["CLOUD_COVER"]), grid, rasters))
     if not found:
         raise DataError(

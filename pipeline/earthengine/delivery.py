@@ -80,14 +80,9 @@ def deliver(
         DataError: the folder holds something of another study, or the disk is full.
         ConfigError: an option breaks a limit.
     """
-    layers = layers_of(study)
-    sides = {layer.name: window_px_for(layer, WINDOW_PX) if window_px is None else window_px for layer in layers}
-    for layer in layers:
-        check_window_px(layer, sides[layer.name])
+    sides = _window_sides(study, window_px, shard_px)
     if not 1 <= workers <= WORKERS:
         raise ConfigError(f"--workers {workers}: 1 to {WORKERS} requests at once are allowed")
-    if shard_px < 1 or any(shard_px % side for side in sides.values()):
-        raise ConfigError(f"--shard-px {shard_px}: not a multiple of the windows' {max(sides.values())} px")
     out.mkdir(parents=True, exist_ok=True)
     with locked(out / "delivery"), _disk_errors(out):
         run = _Delivery(study, session, out, sides, shard_px, progress or (lambda *_: None), log or (lambda _: None))
@@ -100,10 +95,10 @@ def plan_text(study: Study, out: Path, *, window_px: int | None = None, shard_px
     Raises:
         ConfigError: an option breaks a limit.
     """
+    sides = _window_sides(study, window_px, shard_px)
     lines, requests, size = [], 0, 0
     for layer in layers_of(study):
-        side = window_px_for(layer, WINDOW_PX) if window_px is None else window_px
-        check_window_px(layer, side)
+        side = sides[layer.name]
         shards = list(tiles(study.grid.shape_yx, (shard_px, shard_px)))
         windows = sum(-(-shard.height // side) * -(-shard.width // side) for shard in shards)
         pixels = study.grid.width * study.grid.height
@@ -112,6 +107,16 @@ def plan_text(study: Study, out: Path, *, window_px: int | None = None, shard_px
             f"{layer.name:<6}  {pixels:>13,} px  {pixels * layer.bytes_per_px / 1e6:>9,.1f} MB  {windows:,} requests of {side} px  {len(shards)} files"
         )
     return "\n".join((*lines, f"to {out}: {requests:,} requests, {size / 1e9:,.2f} GB uncompressed"))
+
+
+def _window_sides(study: Study, window_px: int | None, shard_px: int) -> dict[str, int]:
+    """Side of each layer's windows, by layer name, checked against the limits and against the shards'."""
+    sides = {layer.name: window_px_for(layer, WINDOW_PX) if window_px is None else window_px for layer in layers_of(study)}
+    for layer in layers_of(study):
+        check_window_px(layer, sides[layer.name])
+    if shard_px < 1 or any(shard_px % side for side in sides.values()):
+        raise ConfigError(f"--shard-px {shard_px}: not a multiple of the windows' {max(sides.values())} px")
+    return sides
 
 
 class _Delivery:

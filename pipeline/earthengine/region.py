@@ -7,10 +7,9 @@ from pathlib import Path
 from typing import Any
 
 import ee
-from pyproj import Transformer
 
 from pipeline.errors import ConfigError
-from pipeline.grid import PixelGrid
+from pipeline.grid import PixelGrid, transform_bounds
 from pipeline.study import Study
 
 GEOGRAPHIC = "EPSG:4326"
@@ -34,10 +33,7 @@ def bounds_lonlat(grid: PixelGrid) -> tuple[float, float, float, float]:
     """(west, south, east, north) in degrees of the box that holds the grid."""
     if grid.crs == GEOGRAPHIC:
         return grid.bounds_xyxy
-    west, south, east, north = Transformer.from_crs(grid.crs, GEOGRAPHIC, always_xy=True).transform_bounds(
-        *grid.bounds_xyxy, densify_pts=101
-    )
-    return west, south, east, north
+    return transform_bounds(grid.crs, GEOGRAPHIC, grid.bounds_xyxy)
 
 
 def search_area(study: Study) -> ee.Geometry:

@@ -186,6 +186,11 @@ def test_a_corrupt_checkpoint_is_named(trained: Path, tmp_path: Path, capsys: py
     assert "best.safetensors: no checkpoint" in capsys.readouterr().err
 
 
+def cutting(trained: Path, scene: Path, store: Path) -> list[object]:
+    """The words that cut the scene into a store."""
+    return ["patches", trained / "mine.toml", "--image", *images(scene), "--labels", scene / "cdl.tif", "--store", store]
+
+
 def small_disk() -> None:
     """As a full disk: no file may grow beyond 500 bytes, and the write is answered with an error."""
     signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
@@ -195,16 +200,7 @@ def small_disk() -> None:
 @pytest.mark.parametrize("stage", ["patches", "train", "evaluate", "map"])
 def test_a_full_disk_leaves_nothing_half_written(stage: str, trained: Path, scene: Path, tmp_path: Path) -> None:
     words = {
-        "patches": [
-            "patches",
-            trained / "mine.toml",
-            "--image",
-            *images(scene),
-            "--labels",
-            scene / "cdl.tif",
-            "--store",
-            tmp_path / "out.zarr",
-        ],
+        "patches": cutting(trained, scene, tmp_path / "out.zarr"),
         "train": ["train", trained / "s.zarr", "--run", tmp_path / "out", "--epochs", "1", "--device", "cpu"],
         "evaluate": ["evaluate", trained / "run", "--save", tmp_path / "out.zarr", "--device", "cpu"],
         "map": ["map", trained / "run", "--image", *images(scene), "--out", tmp_path / "out.tif", "--device", "cpu"],
@@ -219,16 +215,7 @@ def test_a_full_disk_leaves_nothing_half_written(stage: str, trained: Path, scen
 @pytest.mark.parametrize("stage", ["patches", "train", "map"])
 def test_ctrl_c_is_130_and_the_next_run_completes(stage: str, trained: Path, scene: Path, tmp_path: Path) -> None:
     words = {
-        "patches": [
-            "patches",
-            trained / "mine.toml",
-            "--image",
-            *images(scene),
-            "--labels",
-            scene / "cdl.tif",
-            "--store",
-            tmp_path / "out.zarr",
-        ],
+        "patches": cutting(trained, scene, tmp_path / "out.zarr"),
         "train": ["train", trained / "s.zarr", "--run", tmp_path / "out", "--epochs", "20", "--device", "cpu"],
         "map": ["map", trained / "run", "--image", *images(scene), "--out", tmp_path / "out.tif", "--device", "cpu"],
     }[stage]

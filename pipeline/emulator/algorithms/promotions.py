@@ -105,39 +105,18 @@ def to_date(value: Value) -> Date:
     raise NotPromotable("Date")
 
 
-@promotes(DateRange, "DateRange")
-def to_date_range(value: Value) -> DateRange:
-    """A date range."""
-    found: DateRange = _exactly(value, DateRange, "DateRange")
-    return found
+def _as_it_is(kind: type, name: str) -> None:
+    """Values of a kind that nothing else becomes."""
+
+    def same(value: Value) -> Value:
+        return _exactly(value, kind, name)
+
+    same.__doc__ = f"{name}, as it is."
+    promotes(kind, name)(same)
 
 
-@promotes(Filter, "Filter")
-def to_filter(value: Value) -> Filter:
-    """A filter."""
-    found: Filter = _exactly(value, Filter, "Filter")
-    return found
-
-
-@promotes(Reducer, "Reducer")
-def to_reducer(value: Value) -> Reducer:
-    """A reducer."""
-    found: Reducer = _exactly(value, Reducer, "Reducer")
-    return found
-
-
-@promotes(Callback, "Algorithm")
-def to_callback(value: Value) -> Callback:
-    """A function."""
-    found: Callback = _exactly(value, Callback, "Algorithm")
-    return found
-
-
-@promotes(BandType, "PixelType")
-def to_pixel_type(value: Value) -> BandType:
-    """A pixel type."""
-    found: BandType = _exactly(value, BandType, "PixelType")
-    return found
+for _kind, _name in ((DateRange, "DateRange"), (Filter, "Filter"), (Reducer, "Reducer"), (Callback, "Algorithm"), (BandType, "PixelType")):
+    _as_it_is(_kind, _name)
 
 
 @promotes(int | float, "Number")
