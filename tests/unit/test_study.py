@@ -163,5 +163,5 @@ def test_the_studys_keys_are_the_contracts() -> None:
         "image": ["collections", "bands", "seasons", "mask", "cloud_cover_max_pct", "count"],
         "labels": ["asset", "confidence_min_pct", "presence_min_share"],
         "patches": ["size_px", "valid_min_share"],
-        "splits": ["block_patches", "fractions", "gap_patches", "holdout"],
+        "splits": ["block_patches", "fractions", "gap_patches", "holdout", "method", "folds", "fold"],
     }

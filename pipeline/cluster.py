@@ -1,0 +1,107 @@
+"""The same steps on a dask.distributed cluster. This process is the only one that writes."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any, TypeVar
+
+from pipeline.errors import ConfigError, DataError, WorkStoppedError
+from pipeline.parallel import Steps
+
+Item = TypeVar("Item")
+_CONNECT_S, _POLL_S, _NOBODY_S = 10, 5, 60
+
+
+@contextmanager
+def connected(address: str) -> Iterator[Any]:
+    """A client of the scheduler at `address`.
+
+    Raises:
+        ConfigError: distributed is not installed, or the address is none.
+        DataError: nobody answers there.
+    """
+    try:
+        from distributed import Client  # noqa: PLC0415 - only clusters need it
+    except ImportError:
+        raise ConfigError("--scheduler needs dask.distributed; install it with: pip install distributed") from None
+    try:
+        client = Client(address, timeout=_CONNECT_S, set_as_default=False)
+    except (OSError, TimeoutError, asyncio.TimeoutError) as error:
+        raise DataError(
+            f"no dask scheduler answers at {address} ({str(error).splitlines()[0][:120] or type(error).__name__}); start one with 'dask scheduler', or leave --scheduler out"
+        ) from None
+    except ValueError as error:
+        raise ConfigError(f"--scheduler {address}: {str(error).splitlines()[0]}; write it as tcp://HOST:8786") from None
+    try:
+        yield client
+    finally:
+        client.close()
+
+
+def run_steps(client: Any, steps: Steps, parts: Sequence[Item], consume: Callable[[Item, Any], None]) -> None:  # noqa: ANN401 - distributed is optional
+    """`consume(part, result)` of each part, in order, in this process; all else on the workers.
+
+    Two parts per thread are in flight. A part lost with its worker is worked again by another.
+
+    Raises:
+        WorkStoppedError: every worker is gone, one part killed several, or the scheduler went away.
+    """
+    from distributed import CancelledError, KilledWorker  # noqa: PLC0415
+    from distributed.comm.core import CommClosedError  # noqa: PLC0415
+
+    try:
+        waiting: deque[tuple[Item, Any]] = deque()
+        head = None
+        for number, part in enumerate(parts):
+            block = client.submit(_read, steps, part, pure=False)
+            head = client.submit(_head, steps, part, pure=False) if head is None else head
+            waiting.append((part, client.submit(_cut, steps, part, block, head, pure=False, priority=-number)))
+            head = client.submit(_tail, steps, part, block, pure=False)
+            del block
+            while len(waiting) >= 2 * _threads(client):
+                _next(client, waiting, consume)
+        while waiting:
+            _next(client, waiting, consume)
+    except KilledWorker:
+        raise WorkStoppedError("several workers died on the same part; give them more memory, or fewer threads each, then run it again") from None
+    except (CommClosedError, CancelledError, asyncio.CancelledError):
+        raise WorkStoppedError("the dask scheduler went away; start it again and run the same command: it goes on where it stopped") from None
+
+
+def _read(steps: Steps, part: Any) -> Any:  # noqa: ANN401
+    return steps.read(part)
+
+
+def _head(steps: Steps, part: Any) -> Any:  # noqa: ANN401
+    return steps.head(part)
+
+
+def _tail(steps: Steps, part: Any, block: Any) -> Any:  # noqa: ANN401
+    return steps.tail(part, block)
+
+
+def _cut(steps: Steps, part: Any, block: Any, head: Any) -> Any:  # noqa: ANN401
+    return steps.cut(part, block, head)
+
+
+def _threads(client: Any) -> int:  # noqa: ANN401
+    return max(1, sum(client.nthreads().values()))
+
+
+def _next(client: Any, waiting: deque[tuple[Any, Any]], consume: Callable[[Any, Any], None]) -> None:  # noqa: ANN401
+    part, future = waiting.popleft()
+    patience = _NOBODY_S
+    while True:
+        try:
+            result = future.result(timeout=_POLL_S)
+            break
+        except (TimeoutError, asyncio.TimeoutError):
+            patience = _NOBODY_S if client.nthreads() else patience - _POLL_S
+            if patience <= 0 or client.status != "running":
+                raise WorkStoppedError(
+                    f"the dask cluster has had no worker for {_NOBODY_S} s; start workers and run the same command: it goes on where it stopped"
+                ) from None
+    consume(part, result)
