@@ -28,8 +28,8 @@ def connected(address: str) -> Iterator[Any]:
     except ImportError:
         raise ConfigError("--scheduler needs dask.distributed; install it with: pip install distributed") from None
     try:
-        client = Client(address, timeout=_CONNECT_S, set_as_default=False)
-    except (OSError, TimeoutError, asyncio.TimeoutError) as error:
+        client: Any = Client(address, timeout=_CONNECT_S, set_as_default=False)  # type: ignore[no-untyped-call]
+    except (OSError, TimeoutError) as error:
         raise DataError(
             f"no dask scheduler answers at {address} ({str(error).splitlines()[0][:120] or type(error).__name__}); start one with 'dask scheduler', or leave --scheduler out"
         ) from None
@@ -66,9 +66,13 @@ def run_steps(client: Any, steps: Steps, parts: Sequence[Item], consume: Callabl
         while waiting:
             _next(client, waiting, consume)
     except KilledWorker:
-        raise WorkStoppedError("several workers died on the same part; give them more memory, or fewer threads each, then run it again") from None
+        raise WorkStoppedError(
+            "several workers died on the same part; give them more memory, or fewer threads each, then run it again"
+        ) from None
     except (CommClosedError, CancelledError, asyncio.CancelledError):
-        raise WorkStoppedError("the dask scheduler went away; start it again and run the same command: it goes on where it stopped") from None
+        raise WorkStoppedError(
+            "the dask scheduler went away; start it again and run the same command: it goes on where it stopped"
+        ) from None
 
 
 def _read(steps: Steps, part: Any) -> Any:  # noqa: ANN401
@@ -88,7 +92,7 @@ def _cut(steps: Steps, part: Any, block: Any, head: Any) -> Any:  # noqa: ANN401
 
 
 def _threads(client: Any) -> int:  # noqa: ANN401
-    return max(1, sum(client.nthreads().values()))
+    return max(1, int(sum(client.nthreads().values())))
 
 
 def _next(client: Any, waiting: deque[tuple[Any, Any]], consume: Callable[[Any, Any], None]) -> None:  # noqa: ANN401
@@ -98,7 +102,7 @@ def _next(client: Any, waiting: deque[tuple[Any, Any]], consume: Callable[[Any, 
         try:
             result = future.result(timeout=_POLL_S)
             break
-        except (TimeoutError, asyncio.TimeoutError):
+        except TimeoutError:
             patience = _NOBODY_S if client.nthreads() else patience - _POLL_S
             if patience <= 0 or client.status != "running":
                 raise WorkStoppedError(

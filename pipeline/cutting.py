@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections import Counter
 from dataclasses import dataclass, replace
 from itertools import pairwise
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -17,6 +18,8 @@ from pipeline.store import NODATA_DN, encoder
 
 BINS, BIN_DN = 256, 256  # of the histograms: 256 bins of 256 DN (0.007 of reflectance)
 HISTOGRAM_STEP = 5  # pixel rows 0, 5, 10, ... of a patch are counted: all of them would cost a tenth of the whole cutting
+
+_TOGETHER = 8  # patches whose pixels are widened together: few enough for the processor's cache
 
 
 @dataclass(frozen=True)
@@ -50,7 +53,7 @@ class Encoded:
 
     image: list[bytes]
     label: list[bytes]
-    small: dict[str, npt.NDArray[np.generic]]  # row, col, counts, valid, moments (N, 3, C), units (U, 3), histogram (U, C, BINS)
+    small: dict[str, npt.NDArray[Any]]  # row, col, counts, valid, moments (N, 3, C), units (U, 3), histogram (U, C, BINS)
     dropped: Counter[str]
 
     def __len__(self) -> int:
@@ -111,14 +114,13 @@ def measure(found: Cut, unit_N: npt.NDArray[np.int64]) -> tuple[npt.NDArray[np.u
         histograms of DN over every fifth row of pixels (U, C, BINS), nodata left out.
     """
     count, bands = found.image.shape[:2]
-    moments = np.zeros((count, 3, bands), np.uint64)
-    has_gaps = not found.image.all()
-    for n, patch in enumerate(found.image):
-        pixels = patch.reshape(bands, -1)
-        wide = pixels.astype(np.float64)  # sums below 2**53 stay exact
-        moments[n, 0] = np.count_nonzero(pixels, axis=1) if has_gaps else pixels.shape[1]
-        moments[n, 1] = np.add.reduce(wide, axis=1)
-        moments[n, 2] = np.einsum("ij,ij->i", wide, wide)
+    pixels = found.image.reshape(count, bands, found.image.shape[2] * found.image.shape[3])
+    moments = np.empty((count, 3, bands), np.uint64)
+    moments[:, 0] = pixels.shape[2] if pixels.all() else np.count_nonzero(pixels, axis=2)
+    for start in range(0, count, _TOGETHER):
+        wide = pixels[start : start + _TOGETHER].astype(np.float64)  # sums below 2**53 stay exact
+        moments[start : start + _TOGETHER, 1] = np.vecdot(wide, np.ones(pixels.shape[2]))
+        moments[start : start + _TOGETHER, 2] = np.vecdot(wide, wide)
     units, counted = [], []
     edges = [0, *(np.flatnonzero(np.diff(unit_N)) + 1).tolist(), count] if count else [0]
     for start, stop in pairwise(edges):
@@ -151,7 +153,7 @@ def encode(found: Cut, unit_N: npt.NDArray[np.int64]) -> Encoded:
     """The patches as bytes of zarr chunks, and their figures; `unit_N` is the unit of each."""
     image, label = encoder("image"), encoder("label")
     moments, units, histogram = measure(found, unit_N)
-    small = {
+    small: dict[str, npt.NDArray[Any]] = {
         "row": found.row,
         "col": found.col,
         "counts": found.counts,
@@ -168,7 +170,7 @@ def _per_patch(mask_yx: npt.NDArray[np.bool_], size_px: int) -> npt.NDArray[np.u
     rows, cols = (length // size_px for length in mask_yx.shape)
     narrow = np.uint8 if size_px < 256 else np.uint16
     down = np.add.reduce(mask_yx.view(np.uint8).reshape(rows, size_px, cols * size_px), axis=1, dtype=narrow)
-    return down.reshape(rows * cols, size_px).sum(axis=1, dtype=np.uint32)
+    return np.asarray(down.reshape(rows * cols, size_px).sum(axis=1, dtype=np.uint32))
 
 
 def _reasons(seen: npt.NDArray[np.float64], labelled: npt.NDArray[np.float64], minimum: float) -> Counter[str]:

@@ -62,7 +62,7 @@ def run_steps(steps: Steps, parts: Sequence[Item], consume: Callable[[Item, Any]
         before = (("consume", number - 1),) if number else ()
         graph["consume", number] = (partial(_consume, consume, part), ("cut", number), *before)
     if parts:
-        get(graph, ("consume", len(parts) - 1), num_workers=workers)  # type: ignore[no-untyped-call]
+        get(graph, ("consume", len(parts) - 1), num_workers=workers)
 
 
 def _consume(consume: Callable[[Item, Any], None], part: Item, result: Any, _before: None = None) -> None:  # noqa: ANN401

@@ -91,7 +91,8 @@ def plan(job: Job) -> list[Part]:
     """Parts that cover every patch row once, in order."""
     grid, per_row = job.grid, 2 * len(job.source.bands) * job.source.grid.width
     wanted, limit = (max(grid.size_px, size // per_row) for size in (_BLOCK_BYTES, _LIMIT_BYTES))
-    end, parts, top = grid.rows * grid.size_px, [], 0
+    parts: list[Part] = []
+    end, top = grid.rows * grid.size_px, 0
     edges = job.source.tile_edges()
     while top < end:
         first = top // grid.size_px

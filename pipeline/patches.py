@@ -32,19 +32,31 @@ from pipeline.store import PATCHES_PER_SHARD, SPLITS, StoreInfo, create, finish,
 from pipeline.study import Study, differences, parse_study
 
 Progress = Callable[[int, int, str], None]
+Log = Callable[[str], None]
 _MEMORY_BYTES = 2**30  # of blocks, patches and their bytes that threads of this process hold
 _HELD = 2.5  # what a thread holds, in blocks
 
 
 @dataclass(frozen=True)
 class Summary:
-    """What `patches` did: the store's description, patches kept, whether the store was already there, and what to tell the user."""
+    """What `patches` did: the store's description, patches kept, and whether the store was already there."""
 
     info: StoreInfo
     count: int
     split_counts: dict[str, int]
     existed: bool
-    notes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class _Told:
+    """Who is told of progress and of what is worth a line."""
+
+    progress: Progress | None
+    log: Log | None
+
+    def say(self, text: str) -> None:
+        if self.log:
+            self.log(text)
 
 
 def from_rasters(
@@ -57,6 +69,7 @@ def from_rasters(
     seed: int = 0,
     scheduler: str | None = None,
     progress: Progress | None = None,
+    log: Log | None = None,
 ) -> Summary:
     """Cut the user's own rasters into a patch store, on the image's own grid.
 
@@ -71,6 +84,7 @@ def from_rasters(
         seed: of the split.
         scheduler: address of a dask.distributed scheduler; threads of this process without one.
         progress: told (parts done, parts in all, note).
+        log: told single lines: what is thrown away, warnings, the cluster's dashboard.
 
     Raises:
         DataError: anything wrong with the rasters, another store stands at `store`, or another process is making it.
@@ -79,18 +93,25 @@ def from_rasters(
     conversion = conversion or Conversion()
     source = open_image(image, study.image.layers, conversion)
     asked = {"options": json.dumps(asdict(conversion), sort_keys=True)}
-    return _cut_store(Job(study, source, open_labels(labels, source.grid)), store, seed, asked, scheduler, progress)
+    return _cut_store(Job(study, source, open_labels(labels, source.grid)), store, seed, asked, scheduler, _Told(progress, log))
 
 
 def from_shards(
-    study: Study, folder: Path, store: Path, *, seed: int = 0, scheduler: str | None = None, progress: Progress | None = None
+    study: Study,
+    folder: Path,
+    store: Path,
+    *,
+    seed: int = 0,
+    scheduler: str | None = None,
+    progress: Progress | None = None,
+    log: Log | None = None,
 ) -> Summary:
     """Cut the shards of an export into a patch store, on the study's grid; otherwise as `from_rasters`."""
     source, labels = open_shards(folder, study)
-    return _cut_store(Job(study, source, labels), store, seed, {}, scheduler, progress)
+    return _cut_store(Job(study, source, labels), store, seed, {}, scheduler, _Told(progress, log))
 
 
-def _cut_store(job: Job, store: Path, seed: int, asked: dict[str, str], scheduler: str | None, progress: Progress | None) -> Summary:
+def _cut_store(job: Job, store: Path, seed: int, asked: dict[str, str], scheduler: str | None, told: _Told) -> Summary:
     source, grid, study = job.source, job.grid, job.study
     if not grid.count:
         size = grid.size_px
@@ -105,10 +126,14 @@ def _cut_store(job: Job, store: Path, seed: int, asked: dict[str, str], schedule
         stack.enter_context(locked(store))
         client = stack.enter_context(cluster.connected(scheduler)) if scheduler else None
         work = Work(store, _asked(study, asked, seed), files)
-        notes = [f"work begun otherwise was thrown away ({', '.join(work.changed[:3])})"] if work.changed else []
-        notes += [RANDOM_WARNING] if study.splits.method == "random" else []
+        if work.changed:
+            told.say(f"starting over: unfinished work found here was begun with another {', another '.join(work.changed[:3])}")
+        if study.splits.method == "random":
+            told.say(f"warning: {RANDOM_WARNING}")
+        if client is not None:
+            told.say(f"dashboard: {client.dashboard_link}")
         try:
-            _work(job, work, client, progress)
+            _work(job, work, client, told.progress)
             info, split = _finish(job, work, seed, digests | work.digests())
         except WorkStoppedError:
             raise
@@ -119,17 +144,16 @@ def _cut_store(job: Job, store: Path, seed: int, asked: dict[str, str], schedule
             work.without_metadata()
             raise
         work.deliver(store)
-    return _summary(info, split, existed=False, notes=tuple(notes))
+    return _summary(info, split, existed=False)
 
 
 def _work(job: Job, work: Work, client: Any, progress: Progress | None) -> None:  # noqa: ANN401 - distributed is optional
     """Cut every part that is not done yet."""
-    parts, started, before = plan(job), time.monotonic(), None
+    parts, started = plan(job), time.monotonic()
     todo = parts[work.rewind() :]
+    before = work.count
 
     def consume(part: Part, found: Encoded) -> None:
-        nonlocal before
-        before = work.count if before is None else before
         work.add(found)
         if progress:
             rate = (work.count - before) / max(time.monotonic() - started, 1e-9)
@@ -169,7 +193,8 @@ def _finish(job: Job, work: Work, seed: int, digests: dict[str, str]) -> tuple[S
         patch_size_px=grid.size_px,
         split_seed=seed,
         dropped=dict(dropped),
-        statistics=statistics.attributes(moments, counted) | statistics.of_classes(study.legend.names, small["counts"], small["valid"], split),
+        statistics=statistics.attributes(moments, counted)
+        | statistics.of_classes(study.legend.names, small["counts"], small["valid"], split),
         digests=digests,
         code_version=__version__,
         checksums={"algorithm": "crc32c", **checksums},
@@ -219,8 +244,8 @@ def _existing(store: Path, study: Study, digests: dict[str, str], seed: int) -> 
     return _summary(info, dataset["split"].to_numpy(), existed=True)
 
 
-def _summary(info: StoreInfo, split: npt.NDArray[np.uint8], existed: bool, notes: tuple[str, ...] = ()) -> Summary:
-    return Summary(info, len(split), {name: int((split == index).sum()) for index, name in enumerate(SPLITS)}, existed, notes)
+def _summary(info: StoreInfo, split: npt.NDArray[np.uint8], existed: bool) -> Summary:
+    return Summary(info, len(split), {name: int((split == index).sum()) for index, name in enumerate(SPLITS)}, existed)
 
 
 def _nothing_left(grid: PatchGrid, dropped: Counter[str], study: Study) -> str:

@@ -93,8 +93,8 @@ class LabelSource:
             if part is None:
                 continue
             own = to_codes(raster.read(part)[0], raster.nodata, raster.path)
-            found = resample_nearest(own, raster.grid.window(part), target, fill=0)
-            codes = np.where(found != 0, found, codes)
+            resampled = resample_nearest(own, raster.grid.window(part), target, fill=0)
+            codes = np.where(resampled != 0, resampled, codes).astype(np.uint8)
         return codes
 
 

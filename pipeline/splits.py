@@ -45,7 +45,9 @@ def assign(row: Places, col: Places, splits: Splits, seed: int, grid: PatchGrid)
     if splits.holdout:
         inside = patches_inside(splits.holdout, grid)[row, col]
         if not inside.any():
-            raise DataError("splits.holdout: no kept patch lies inside these polygons; are they in longitude and latitude, and in the area?")
+            raise DataError(
+                "splits.holdout: no kept patch lies inside these polygons; are they in longitude and latitude, and in the area?"
+            )
         split = np.full(len(row), TEST, np.uint8)
         train, validation, _ = splits.fractions
         whole = train + validation
@@ -55,7 +57,9 @@ def assign(row: Places, col: Places, splits: Splits, seed: int, grid: PatchGrid)
     gap = _gap(row, col, split, splits.gap_patches, grid)
     for index, name in enumerate(SPLITS):
         if not (split[~gap] == index).any():
-            raise DataError(f"splits.gap_patches = {splits.gap_patches} leaves no {name} patch; lower it or take larger splits.block_patches")
+            raise DataError(
+                f"splits.gap_patches = {splits.gap_patches} leaves no {name} patch; lower it or take larger splits.block_patches"
+            )
     return split, gap
 
 
@@ -134,13 +138,13 @@ def _gap(row: Places, col: Places, split: npt.NDArray[np.uint8], gap: int, grid:
     taken = np.zeros((grid.rows, grid.columns), bool)
     for index in (TEST, VALIDATION, TRAIN):
         mine = split == index
-        left_out |= mine & _widened(taken, gap)[row, col]
+        left_out |= mine & widened(taken, gap)[row, col]
         kept = mine & ~left_out
         taken[row[kept], col[kept]] = True
     return left_out
 
 
-def _widened(mask: npt.NDArray[np.bool_], by: int) -> npt.NDArray[np.bool_]:
+def widened(mask: npt.NDArray[np.bool_], by: int) -> npt.NDArray[np.bool_]:
     """Places within `by` steps of a marked one, diagonals included."""
     wide = mask
     for axis in (0, 1):

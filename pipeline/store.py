@@ -119,9 +119,7 @@ class StoreInfo:
                 f"{where}: schema version {version}, this cropcam reads {SCHEMA_VERSION}; cut the store again with 'cropcam patches'"
             )
         try:
-            values = {
-                item.name: attrs[item.name] for item in fields(cls) if item.name in attrs or item.default_factory is MISSING
-            }
+            values = {item.name: attrs[item.name] for item in fields(cls) if item.name in attrs or item.default_factory is MISSING}
             return cls(
                 **{
                     **values,

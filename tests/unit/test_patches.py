@@ -11,10 +11,10 @@ import xarray as xr
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from pipeline.cutting import cut
 from pipeline.errors import DataError
 from pipeline.grid import PixelGrid
 from pipeline.legend import UNLABELLED
-from pipeline.cutting import cut
 from pipeline.patches import from_rasters
 from pipeline.rasters import Conversion
 from pipeline.store import open_store
