@@ -76,14 +76,14 @@ class Work:
         dropped: Counter[str] = Counter()
         for part in self.parts:
             dropped.update(part["dropped"])
-        return dropped
+        return Counter(dict(sorted(dropped.items())))
 
     def rewind(self) -> int:
         """Forget parts whose patches are not all in finished zarr shards; return the first part to work on."""
         before = [0, *accumulate(part["count"] for part in self.parts)]
         safe = self.shards * stores.PATCHES_PER_SHARD
         first = max(number for number, count in enumerate(before) if count <= safe)
-        self._skip = min(safe, before[-1]) - before[first]
+        self._skip = max(0, safe - before[first])  # patches of the first part that stand in finished zarr shards already
         self.parts = self.parts[:first]
         kept = [*self.parts, *({"shard": n, **{name: self.checksums[name][n] for name in HEAVY}} for n in range(self.shards))]
         write_whole(self.folder / "journal.jsonl", b"".join(_line(entry) for entry in kept))

@@ -111,7 +111,11 @@ def test_help_fits_on_a_screen_and_imports_nothing_heavy() -> None:
 
 
 @pytest.mark.parametrize(
-    ("words", "unwanted"), [(["describe", "demo"], {"torch", "matplotlib", "dask", "pandas", "xarray", "zarr", "rasterio"}), (["report", "none"], {"rasterio", "dask"})]
+    ("words", "unwanted"),
+    [
+        (["describe", "demo"], {"torch", "matplotlib", "dask", "pandas", "xarray", "zarr", "rasterio"}),
+        (["report", "none"], {"rasterio", "dask"}),
+    ],
 )
 def test_commands_import_only_what_they_need(words: list[str], unwanted: set[str]) -> None:
     code = f"import sys, cli; cli.main({words!r}); print(sorted({{name.partition('.')[0] for name in sys.modules}} & {unwanted!r}))"
