@@ -15,7 +15,7 @@ import time
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
-from kill_runs import fingerprint, inputs, kill_and_finish, start  # noqa: E402 - the tests' own way of killing
+from kill_runs import fingerprint, inputs, kill_and_finish, start
 
 
 def main() -> None:
@@ -34,7 +34,7 @@ def main() -> None:
         whole, equal, resumed = fingerprint(folder / "whole.zarr"), 0, 0
         stores = args.kills // args.each
         for number in range(stores):
-            shards = kill_and_finish(folder, f"killed-{number}.zarr", args.each, args.seed + number)
+            shards = kill_and_finish(folder, f"killed-{number}.zarr", args.each, args.seed + number, delay_s=0.008 * args.each)
             equal += fingerprint(folder / f"killed-{number}.zarr") == whole
             resumed += sum(count > 0 for count in shards)
             print(f"store {number}: zarr shards after each kill {shards}", file=sys.stderr)

@@ -50,14 +50,16 @@ def check(store: Path, *, picture: Path | None = None, progress: Progress | None
     except ConfigError as error:
         raise DataError(f"{store}: the study in its attributes is damaged: {error}") from None
     small = {name: dataset[name].to_numpy() for name in ("row", "col", "share", "valid", "split")}
-    problems = [*_places(small, info), *_splits(small, info, study)]
+    problems = list(_places(small, info))
+    is_placed = not any("outside the grid" in problem for problem in problems)
+    problems += _splits(small, info, study) if is_placed else []
     count = -(-len(small["row"]) // PATCHES_PER_SHARD)
     for number in range(count):
         problems += _checksum(store, info, number)
         problems += _shard(store, dataset, info, small, number)
         if progress:
             progress(number + 1, count, f"{len(problems)} problems" if problems else "sound so far")
-    if picture is not None:
+    if picture is not None and is_placed:
         draw(small, info, picture)
     return Report(len(small["row"]), count, bool(info.checksums), tuple(problems))
 

@@ -55,11 +55,11 @@ def start(folder: Path, name: str, delay_s: float = 0.0) -> subprocess.Popen[str
     return subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd=Path(__file__).parents[1])
 
 
-def kill_and_finish(folder: Path, name: str, kills: int, seed: int = 0) -> list[int]:
+def kill_and_finish(folder: Path, name: str, kills: int, seed: int = 0, delay_s: float = 0.02) -> list[int]:
     """Kill `kills` attempts at random moments, then let one finish; finished zarr shards found after each kill."""
     draw, shards = random.Random(seed), []  # noqa: S311 - moments of kills, no secret
     while len(shards) < kills:
-        with start(folder, name, delay_s=0.02) as process:
+        with start(folder, name, delay_s) as process:
             assert process.stdout is not None
             process.stdout.readline()
             time.sleep(draw.uniform(0.02, 1.0))

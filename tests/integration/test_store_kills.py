@@ -11,11 +11,12 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
+import dask
 import numpy as np
 import pytest
 import xarray as xr
-
 from kill_runs import GRID, fingerprint, inputs, kill_and_finish, start
+
 from pipeline.errors import ConfigError, DataError
 from pipeline.patches import from_rasters
 from pipeline.store import open_store
@@ -47,7 +48,9 @@ def killed_half_way(folder: Path, name: str) -> Path:
     """An attempt killed when some zarr shards and the digests stand; its hidden folder."""
     partial = folder / f".{name}.partial"
     with start(folder, name, delay_s=0.05) as process:
-        while process.poll() is None and not ((partial / "digests.json").exists() and (partial / "journal.jsonl").exists() and len(journal(partial)) > 20):
+        while process.poll() is None and not (
+            (partial / "digests.json").exists() and (partial / "journal.jsonl").exists() and len(journal(partial)) > 20
+        ):
             time.sleep(0.02)
         process.send_signal(signal.SIGKILL)
     return partial
@@ -147,6 +150,7 @@ def test_a_cluster_that_loses_a_worker_ends_with_the_same_store(
     monkeypatch.setattr("pipeline.parts._BLOCK_BYTES", 1)
     monkeypatch.setattr("pipeline.store.PATCHES_PER_SHARD", 64)
     address, processes = cluster
+    dask.config.set({"distributed.comm.timeouts.connect": "2s"})
 
     def kill_one(done: int, _total: int, _note: str) -> None:
         if done == 20:
