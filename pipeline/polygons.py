@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from functools import lru_cache
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -52,11 +53,23 @@ def patches_inside(text: str, grid: PatchGrid) -> npt.NDArray[np.bool_]:
     import rasterio.features  # noqa: PLC0415 - a study is read without GDAL
     import rasterio.warp  # noqa: PLC0415
 
-    shape = rasterio.warp.transform_geom("EPSG:4326", grid.pixels.crs, json.loads(text))
+    value = json.loads(text)
+    value["coordinates"] = [[_densified(ring) for ring in polygon] for polygon in value["coordinates"]]
+    shape = rasterio.warp.transform_geom("EPSG:4326", grid.pixels.crs, value)
     a, _, c, _, e, f = grid.pixels.transform
     transform = rasterio.Affine(a * grid.size_px, 0.0, c, 0.0, e * grid.size_px, f)
     inside = rasterio.features.geometry_mask([shape], (grid.rows, grid.columns), transform, invert=True)
     return np.asarray(inside, bool)
+
+
+def _densified(ring: list[list[float]]) -> list[tuple[float, float]]:
+    """A ring with a point every hundredth of a degree: its edges are straight in degrees, not in a projection."""
+    corners = np.array([point[:2] for point in ring], np.float64)
+    pieces = [corners[:1]]
+    for start, stop in pairwise(corners):
+        steps = max(1, int(np.ceil(np.abs(stop - start).max() / 0.01)))
+        pieces.append(start + (stop - start) * np.arange(1, steps + 1)[:, None] / steps)
+    return [(float(x), float(y)) for x, y in np.concatenate(pieces)]
 
 
 def _polygons(value: Any) -> Iterator[list[Any]]:  # noqa: ANN401 - JSON
