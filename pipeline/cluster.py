@@ -12,6 +12,7 @@ from pipeline.errors import ConfigError, DataError, WorkStoppedError
 from pipeline.parallel import Steps
 
 Item = TypeVar("Item")
+_TOGETHER = 3  # parts of one task at most: their results travel together
 _CONNECT_S, _POLL_S, _NOBODY_S = 10, 5, 60
 
 
@@ -44,7 +45,7 @@ def connected(address: str) -> Iterator[Any]:
 def run_steps(client: Any, steps: Steps, parts: Sequence[Item], consume: Callable[[Item, Any], None]) -> None:  # noqa: ANN401 - distributed is optional
     """`consume(part, result)` of each part, in order, in this process; all else on the workers.
 
-    Two parts per thread are in flight. A part lost with its worker is worked again by another.
+    Two groups of parts per thread are in flight. What is lost with a worker is worked again by another.
 
     Raises:
         WorkStoppedError: every worker is gone, one part killed several, or the scheduler went away.
@@ -53,14 +54,9 @@ def run_steps(client: Any, steps: Steps, parts: Sequence[Item], consume: Callabl
     from distributed.comm.core import CommClosedError  # noqa: PLC0415
 
     try:
-        waiting: deque[tuple[Item, Any]] = deque()
-        head = None
-        for number, part in enumerate(parts):
-            block = client.submit(_read, steps, part, pure=False)
-            head = client.submit(_head, steps, part, pure=False) if head is None else head
-            waiting.append((part, client.submit(_cut, steps, part, block, head, pure=False, priority=-number)))
-            head = client.submit(_tail, steps, part, block, pure=False)
-            del block
+        waiting: deque[tuple[Sequence[Item], Any]] = deque()
+        for number, group in enumerate(_groups(parts, _threads(client))):
+            waiting.append((group, client.submit(_work, steps, group, pure=False, priority=-number)))
             while len(waiting) >= 2 * _threads(client):
                 _next(client, waiting, consume)
         while waiting:
@@ -75,32 +71,32 @@ def run_steps(client: Any, steps: Steps, parts: Sequence[Item], consume: Callabl
         ) from None
 
 
-def _read(steps: Steps, part: Any) -> Any:  # noqa: ANN401
-    return steps.read(part)
+def _groups(parts: Sequence[Item], threads: int) -> Iterator[Sequence[Item]]:
+    """Neighbours that one task works through: the first of a group reads its head on its own, which decodes some tiles again."""
+    size = max(1, min(_TOGETHER, len(parts) // (4 * threads)))
+    for start in range(0, len(parts), size):
+        yield parts[start : start + size]
 
 
-def _head(steps: Steps, part: Any) -> Any:  # noqa: ANN401
-    return steps.head(part)
-
-
-def _tail(steps: Steps, part: Any, block: Any) -> Any:  # noqa: ANN401
-    return steps.tail(part, block)
-
-
-def _cut(steps: Steps, part: Any, block: Any, head: Any) -> Any:  # noqa: ANN401
-    return steps.cut(part, block, head)
+def _work(steps: Steps, parts: Sequence[Any]) -> list[Any]:
+    results, head = [], steps.head(parts[0])
+    for part in parts:
+        block = steps.read(part)
+        results.append(steps.cut(part, block, head))
+        head = steps.tail(part, block)
+    return results
 
 
 def _threads(client: Any) -> int:  # noqa: ANN401
     return max(1, int(sum(client.nthreads().values())))
 
 
-def _next(client: Any, waiting: deque[tuple[Any, Any]], consume: Callable[[Any, Any], None]) -> None:  # noqa: ANN401
-    part, future = waiting.popleft()
+def _next(client: Any, waiting: deque[tuple[Sequence[Any], Any]], consume: Callable[[Any, Any], None]) -> None:  # noqa: ANN401
+    group, future = waiting.popleft()
     patience = _NOBODY_S
     while True:
         try:
-            result = future.result(timeout=_POLL_S)
+            results = future.result(timeout=_POLL_S)
             break
         except TimeoutError:
             patience = _NOBODY_S if client.nthreads() else patience - _POLL_S
@@ -108,4 +104,5 @@ def _next(client: Any, waiting: deque[tuple[Any, Any]], consume: Callable[[Any, 
                 raise WorkStoppedError(
                     f"the dask cluster has had no worker for {_NOBODY_S} s; start workers and run the same command: it goes on where it stopped"
                 ) from None
-    consume(part, result)
+    for part, result in zip(group, results, strict=True):
+        consume(part, result)

@@ -59,6 +59,24 @@ class Encoded:
     def __len__(self) -> int:
         return len(self.image)
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Between processes all bytes travel as one array each, which dask sends without copying."""
+        packed = [(np.frombuffer(b"".join(chunks), np.uint8), [len(chunk) for chunk in chunks]) for chunks in (self.image, self.label)]
+        return _unpacked, (*packed, self.small, self.dropped)
+
+
+def _unpacked(
+    image: tuple[npt.NDArray[np.uint8], list[int]],
+    label: tuple[npt.NDArray[np.uint8], list[int]],
+    *rest: Any,  # noqa: ANN401 - the other fields
+) -> Encoded:
+    return Encoded(_chunks(*image), _chunks(*label), *rest)
+
+
+def _chunks(data: npt.NDArray[np.uint8], sizes: list[int]) -> list[bytes]:
+    stops = np.cumsum(sizes).tolist()
+    return [data[stop - size : stop].tobytes() for stop, size in zip(stops, sizes, strict=True)]
+
 
 def shares(counts_NK: npt.NDArray[np.uint32]) -> npt.NDArray[np.float32]:
     """Each row over its sum."""

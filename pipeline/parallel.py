@@ -53,7 +53,8 @@ def run_steps(steps: Steps, parts: Sequence[Item], consume: Callable[[Item, Any]
     """
     graph: dict[tuple[str, int], Any] = {}
     for number, part in enumerate(parts):
-        graph["read", number] = (partial(steps.read, part),)
+        earlier = number - workers - 1  # reading does not run ahead of what is consumed
+        graph["read", number] = (partial(_read, steps, part), *((("consume", earlier),) if earlier >= 0 else ()))
         if number:
             graph["head", number] = (partial(steps.tail, parts[number - 1]), ("read", number - 1))
         else:
@@ -63,6 +64,10 @@ def run_steps(steps: Steps, parts: Sequence[Item], consume: Callable[[Item, Any]
         graph["consume", number] = (partial(_consume, consume, part), ("cut", number), *before)
     if parts:
         get(graph, ("consume", len(parts) - 1), num_workers=workers)
+
+
+def _read(steps: Steps, part: Any, _after: None = None) -> Any:  # noqa: ANN401
+    return steps.read(part)
 
 
 def _consume(consume: Callable[[Item, Any], None], part: Item, result: Any, _before: None = None) -> None:  # noqa: ANN401

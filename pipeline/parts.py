@@ -12,6 +12,7 @@ from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
+import rasterio
 
 from pipeline.cutting import Encoded, by_unit, cut, encode
 from pipeline.grid import PatchGrid, Window
@@ -20,6 +21,7 @@ from pipeline.splits import units
 from pipeline.study import Study
 
 _BLOCK_BYTES = 48 * 2**20  # of image DN that a part reads, if tile rows are not larger
+_CACHE_MB = 32
 _PIECE_BYTES = 2**20  # of patches that are cut, measured and encoded together
 _LIMIT_BYTES = 192 * 2**20  # tile rows larger than this are read in pieces, and decoded more than once
 
@@ -84,7 +86,8 @@ class Job:
 
     def _rows(self, top: int, bottom: int) -> Block:
         window = Window(top, 0, bottom - top, self.source.grid.width)
-        return Block(self.source.read(window), self.labels.read(window))
+        with rasterio.Env(GDAL_CACHEMAX=_CACHE_MB):  # whole tiles are read once: a cache of them would only take memory
+            return Block(self.source.read(window), self.labels.read(window))
 
 
 def plan(job: Job) -> list[Part]:
