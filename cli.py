@@ -156,11 +156,38 @@ def patches(args: argparse.Namespace) -> None:
     study = load_study(args.study)
     with Stage("patches") as stage:
         if args.folder:
-            cut = from_shards(study, args.folder, args.store, seed=args.seed, progress=stage)
+            cut = from_shards(study, args.folder, args.store, seed=args.seed, scheduler=args.scheduler, progress=stage, log=stage.log)
         else:
             conversion = Conversion(args.scale, args.offset, args.nodata)
-            cut = from_rasters(study, args.image, args.labels, args.store, conversion=conversion, seed=args.seed, progress=stage)
+            cut = from_rasters(
+                study,
+                args.image,
+                args.labels,
+                args.store,
+                conversion=conversion,
+                seed=args.seed,
+                scheduler=args.scheduler,
+                progress=stage,
+                log=stage.log,
+            )
     print(f"{args.store}: {_patches_line(cut)}")
+
+
+def check(args: argparse.Namespace) -> None:
+    """Look through a whole store: checksums, labels, shares, splits; and draw where its patches lie."""
+    from pipeline.check import check as look_through
+    from pipeline.errors import DataError
+    from pipeline.progress import Stage
+
+    picture: Path = args.out or args.store.with_name(f"{args.store.name.removesuffix('.zarr')}-splits.png")
+    with Stage("check") as stage:
+        report = look_through(args.store, picture=picture, progress=stage)
+    for problem in report.problems:
+        print(problem)
+    if report.problems:
+        raise DataError(f"{args.store}: {len(report.problems)} problems; delete it and cut it again with 'cropcam patches'")
+    note = "" if report.checksums else " (it carries no checksums)"
+    print(f"{args.store}: sound: {report.patches:,} patches in {report.shards:,} zarr shards{note}; {picture} shows where they lie")
 
 
 def train(args: argparse.Namespace) -> None:
@@ -379,6 +406,11 @@ def _data_options(command: Callable[[str, Callable[[argparse.Namespace], None]],
     sub.add_argument("--labels", type=Path, nargs="+", metavar="FILE", help="CDL raster(s), any CRS and grid")
     sub.add_argument("--store", type=Path, required=True, metavar="STORE")
     sub.add_argument("--seed", type=int, default=0, help="of the split (default %(default)s)")
+    sub.add_argument("--scheduler", metavar="ADDRESS", help="cut on a dask.distributed cluster (default: threads)")
+
+    sub = command("check", check)
+    sub.add_argument("store", type=Path, metavar="STORE")
+    sub.add_argument("--out", type=Path, metavar="PICTURE", help="PNG or SVG of the splits (default: STORE-splits.png beside it)")
 
 
 def _model_options(command: Callable[[str, Callable[[argparse.Namespace], None]], argparse.ArgumentParser]) -> None:

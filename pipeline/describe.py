@@ -31,6 +31,7 @@ def of_store(path: Path) -> dict[str, Any]:
     """
     import numpy as np  # noqa: PLC0415 - a study needs neither xarray nor zarr, and is described without them
 
+    from pipeline.statistics import percentiles  # noqa: PLC0415
     from pipeline.store import SPLITS, open_store  # noqa: PLC0415
 
     dataset, info = open_store(path)
@@ -42,12 +43,14 @@ def of_store(path: Path) -> dict[str, Any]:
         "splits": {name: int((split == i).sum()) for i, name in enumerate(SPLITS)},
     }
     names = info.classes.names
+    more = {"percentiles": percentiles(info.statistics)} if "histogram" in info.statistics else {}
     return {
         "study": info.name,
         **shape,
         "class_share": dict(zip(names, np.round(share.mean(axis=0, dtype=np.float64), 6).tolist(), strict=True)),
         "present_in": dict(zip(names, np.round((share > 0).mean(axis=0), 6).tolist(), strict=True)),
         "statistics": info.statistics,
+        **more,
         "digest": info.digest,
         "digests": info.digests,
     }
@@ -77,16 +80,15 @@ def as_text(facts: dict[str, Any]) -> str:
         f"{'class':<14}{'pixels':>8}{'patches':>9}",
         *(f"{name:<14}{share:>8.1%}{facts['present_in'][name]:>9.1%}" for name, share in facts["class_share"].items()),
         "",
-        f"{'reflectance':<14}{'mean':>8}{'std':>9}   (training split)",
+        f"{'reflectance':<14}{'mean':>8}{'std':>9}"
+        + (f"{'2 %':>9}{'50 %':>9}{'98 %':>9}" if "percentiles" in facts else "")
+        + "   (training split)",
     ]
     statistics = facts["statistics"]
-    return "\n".join(
-        lines
-        + [
-            f"{band:<14}{mean:>8.4f}{std:>9.4f}"
-            for band, mean, std in zip(facts["bands"], statistics["mean"], statistics["std"], strict=True)
-        ]
-    )
+    ranges = facts.get("percentiles") or [[]] * len(facts["bands"])
+    for band, mean, std, range_ in zip(facts["bands"], statistics["mean"], statistics["std"], ranges, strict=True):
+        lines.append(f"{band:<14}{mean:>8.4f}{std:>9.4f}" + "".join(f"{value:>9.3f}" for value in range_))
+    return "\n".join(lines)
 
 
 def _shape(grid: PatchGrid, bands: tuple[str, ...], legend: Legend) -> dict[str, Any]:

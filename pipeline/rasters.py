@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
@@ -45,6 +45,17 @@ class Raster:
     scale: float
     offset: float
     nodata: float | None
+    tile_rows: int = 1  # rows of the file's own tiles or strips
+    tags: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def holds_dn(self) -> bool:
+        """Whether the stored values are Collection 2 DN with 0 as nodata, as they are."""
+        return self.values.dtype == np.uint16 and (self.scale, self.offset, self.nodata) == (SCALE, OFFSET, NODATA_DN)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Workers open the file themselves; coordinates do not travel."""
+        return _reopened, tuple(getattr(self, item.name) for item in fields(self) if item.name != "values")
 
     def read(self, window: Window) -> npt.NDArray[Any]:
         """Raw values (band, y, x) of a window inside the grid.
@@ -63,7 +74,22 @@ class Raster:
 
     def read_dn(self, window: Window) -> npt.NDArray[np.uint16]:
         """Collection 2 DN (band, y, x) of a window inside the grid, 0 = nodata."""
-        return to_dn(self.read(window), self.scale, self.offset, self.nodata)
+        values = self.read(window)
+        return values if self.holds_dn else to_dn(values, self.scale, self.offset, self.nodata)
+
+
+def _reopened(path: Path, grid: PixelGrid, *about: Any) -> Raster:  # noqa: ANN401 - the other fields, as they were
+    return Raster(path, grid, _lazy(path), *about)
+
+
+def _lazy(path: Path) -> xr.DataArray:
+    try:
+        values = rioxarray.open_rasterio(path, chunks=None, cache=False, lock=False)
+    except (RasterioError, OSError) as error:
+        raise DataError(f"{path}: no readable raster ({_reason(error)}); fetch the file again") from None
+    if not isinstance(values, xr.DataArray):
+        raise DataError(f"{path}: holds several subdatasets; give one of them")
+    return values
 
 
 def to_dn(values: npt.NDArray[Any], scale: float, offset: float, nodata: float | None) -> npt.NDArray[np.uint16]:
@@ -117,30 +143,31 @@ def open_raster(path: Path, conversion: Conversion | None = None, labels: bool =
     try:
         with rasterio.open(path) as file:
             about = (file.crs, file.transform, file.width, file.height, file.scales, file.offsets, file.nodata, file.descriptions)
-        values = rioxarray.open_rasterio(path, chunks=None, cache=False, lock=False)
+            tile_rows, tags = file.block_shapes[0][0], file.tags()
     except (RasterioError, OSError) as error:
         raise DataError(f"{path}: no readable raster ({_reason(error)}); fetch the file again") from None
+    values = _lazy(path)
     crs, transform, width, height, scales, offsets, nodata, descriptions = about
     if crs is None:
         raise DataError(f"{path}: has no CRS; assign it, for example with gdal_edit.py -a_srs EPSG:n")
     if transform.b or transform.d or transform.a <= 0 or transform.e >= 0:
         raise DataError(f"{path}: is rotated or not north-up (transform {tuple(transform)[:6]}); warp it first, for example with gdalwarp")
     grid = PixelGrid(crs.to_string(), tuple(transform)[:6], width, height)
-    if not isinstance(values, xr.DataArray):
-        raise DataError(f"{path}: holds several subdatasets; give one of them")
     names = tuple(text or path.stem for text in descriptions)
     if labels:
-        return _label_raster(path, grid, values, names, nodata)
+        return _label_raster(path, grid, values, names, nodata, tile_rows, tags)
     scale, offset, missing = _conversion(path, values.dtype, conversion or Conversion(), scales, offsets, nodata)
-    return Raster(path, grid, values, names, scale, offset, missing)
+    return Raster(path, grid, values, names, scale, offset, missing, tile_rows, tags)
 
 
-def _label_raster(path: Path, grid: PixelGrid, values: xr.DataArray, names: tuple[str, ...], nodata: float | None) -> Raster:
+def _label_raster(
+    path: Path, grid: PixelGrid, values: xr.DataArray, names: tuple[str, ...], nodata: float | None, tile_rows: int, tags: Mapping[str, str]
+) -> Raster:
     if values.dtype.kind not in "iu":
         raise DataError(f"{path}: labels are {values.dtype}; CDL codes are integers 0..255: give a CDL raster")
     if values.shape[0] != 1:
         raise DataError(f"{path}: {values.shape[0]} bands; labels are one band of CDL codes")
-    return Raster(path, grid, values, names, 1.0, 0.0, nodata)
+    return Raster(path, grid, values, names, 1.0, 0.0, nodata, tile_rows, tags)
 
 
 def _conversion(

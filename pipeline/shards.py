@@ -16,6 +16,9 @@ from pipeline.study import Study
 _SHARD_NAME = re.compile(r"^(?:.+[-_])?(image|labels|count)(?:[-_].+?)?(?:-\d{10}-\d{10})?\.tiff?$", re.IGNORECASE)
 
 
+_TAGS = ("study", "study_digest", "graph", "graph_digest", "year", "seasons")
+
+
 def open_shards(folder: Path, study: Study) -> tuple[Source, LabelSource]:
     """Image and label shards of an export of `study`, found by name and placed by their georeferencing.
 
@@ -25,6 +28,8 @@ def open_shards(folder: Path, study: Study) -> tuple[Source, LabelSource]:
     source = open_image_shards(folder, study)
     labels = tuple(open_raster(path, labels=True) for path in _find(folder, "labels"))
     check_cover(study.grid, [(raster.path, place_on(study.grid, raster)) for raster in labels])
+    check_same_year([raster for raster, _, _ in source.pieces])
+    check_same_year(labels)
     return source, LabelSource(study.grid, labels)
 
 
@@ -81,6 +86,24 @@ def place_on(grid: PixelGrid, raster: Raster) -> Window:
             f"{raster.path}: covers rows {place.row}..{place.row + place.height}, columns {place.col}..{place.col + place.width} of a grid of {grid.height} x {grid.width}: not this study's export"
         )
     return place
+
+
+def check_same_year(rasters: Sequence[Raster]) -> None:
+    """Shards that carry a study's tags (`study`, `graph`, `year`, `seasons`) carry the same; shards without tags pass.
+
+    Raises:
+        DataError: naming two shards and the tag that differs.
+    """
+    for tag in _TAGS:
+        tagged = [(raster, value) for raster in rasters if (value := _tag(raster, tag)) is not None]
+        for raster, value in tagged[1:]:
+            if value != tagged[0][1]:
+                first = tagged[0][0].path.name
+                raise DataError(f"{raster.path}: {tag} {value}, {first} has {tagged[0][1]}: shards of different exports; keep those of one")
+
+
+def _tag(raster: Raster, tag: str) -> str | None:
+    return next((value for key, value in raster.tags.items() if key.lower().removeprefix("cropcam_") == tag), None)
 
 
 def check_cover(grid: PixelGrid, places: Sequence[tuple[Path, Window]]) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
@@ -38,14 +39,24 @@ class Source:
         """Files, in order."""
         return tuple(raster.path for raster, _, _ in self.pieces)
 
+    def tile_edges(self) -> npt.NDArray[np.int64]:
+        """Rows at which no tile of any file is cut, ascending, the grid's last row among them."""
+        rows = np.arange(1, self.grid.height + 1)
+        whole = np.ones(rows.shape, bool)
+        for raster, place, _ in self.pieces:
+            within = (rows > place.row) & (rows < place.row + place.height)
+            whole &= ~within | ((rows - place.row) % raster.tile_rows == 0)
+        return rows[whole]
+
     def read(self, window: Window) -> npt.NDArray[np.uint16]:
         """DN (band, y, x) of a window inside the grid, 0 = nodata. Thread-safe."""
-        dn = np.zeros((len(self.bands), window.height, window.width), np.uint16)
-        for raster, place, bands in self.pieces:
-            shared = meeting(window, place)
-            if shared is not None:
-                there, here = shared
-                dn[bands, here.slices[0], here.slices[1]] = raster.read_dn(there)
+        shape = (len(self.bands), window.height, window.width)
+        parts = [(raster, bands, shared) for raster, place, bands in self.pieces if (shared := meeting(window, place)) is not None]
+        if len(parts) == 1 and parts[0][2][0].height == window.height and parts[0][2][0].width == window.width:
+            return parts[0][0].read_dn(parts[0][2][0])
+        dn = np.zeros(shape, np.uint16)
+        for raster, bands, (there, here) in parts:
+            dn[bands, here.slices[0], here.slices[1]] = raster.read_dn(there)
         return dn
 
 
@@ -70,12 +81,20 @@ class LabelSource:
         target = self.grid.window(window)
         codes = np.zeros(target.shape_yx, np.uint8)
         for raster in self.rasters:
+            place = _on_lattice(raster.grid, self.grid)
+            if place is not None:
+                shared = meeting(window, place)
+                if shared is not None:
+                    there, here = shared
+                    found = to_codes(raster.read(there)[0], raster.nodata, raster.path)
+                    codes[here.slices] = np.where(found != 0, found, codes[here.slices]) if codes[here.slices].any() else found
+                continue
             part = covering_window(raster.grid, target)
             if part is None:
                 continue
             own = to_codes(raster.read(part)[0], raster.nodata, raster.path)
-            found = resample_nearest(own, raster.grid.window(part), target, fill=0)
-            codes = np.where(found != 0, found, codes)
+            resampled = resample_nearest(own, raster.grid.window(part), target, fill=0)
+            codes = np.where(resampled != 0, resampled, codes).astype(np.uint8)
         return codes
 
 
@@ -191,6 +210,20 @@ def meeting(window: Window, place: Window) -> tuple[Window, Window] | None:
         return None
     size = (bottom - top, right - left)
     return Window(top - place.row, left - place.col, *size), Window(top - window.row, left - window.col, *size)
+
+
+@lru_cache(maxsize=4096)
+def _on_lattice(own: PixelGrid, grid: PixelGrid) -> Window | None:
+    """Where a raster lies on `grid` if its pixels are the grid's own, to a thousandth; None where it must be resampled."""
+    if not same_crs(own.crs, grid.crs):
+        return None
+    (a, _, c, _, e, f), (ga, _, gc, _, ge, gf) = own.transform, grid.transform
+    if abs(a / ga - 1) * own.width > ALIGNED_PX or abs(e / ge - 1) * own.height > ALIGNED_PX:
+        return None
+    col, row = (c - gc) / ga, (f - gf) / ge
+    if abs(col - round(col)) > ALIGNED_PX or abs(row - round(row)) > ALIGNED_PX:
+        return None
+    return Window(round(row), round(col), own.height, own.width)
 
 
 def _bounds(grid: PixelGrid) -> str:

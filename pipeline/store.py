@@ -18,8 +18,8 @@ from __future__ import annotations
 import hashlib
 import json
 import warnings
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import MISSING, asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any, Literal
 
@@ -27,6 +27,7 @@ import numpy as np
 import numpy.typing as npt
 import xarray as xr
 import zarr
+from numcodecs import Blosc
 from zarr.codecs import BloscCodec
 
 from pipeline.errors import DataError
@@ -47,6 +48,9 @@ _DIMENSIONS = {
     "valid": ("patch",),
     "split": ("patch",),
 }
+# Chosen by measurement of speed and size (docs/decisions/0005): Blosc's name, level and shuffle, and the item size.
+_CODECS = {"image": ("zstd", 1, "bitshuffle", 2), "label": ("zstd", 1, "noshuffle", 1)}
+_SMALL_CODEC = ("zstd", 3, "shuffle", None)
 _DTYPES = {"image": "uint16", "label": "uint8", "row": "int32", "col": "int32", "share": "float32", "valid": "float32", "split": "uint8"}
 
 
@@ -55,7 +59,8 @@ class StoreInfo:
     """What a store says of itself: its group attributes, typed.
 
     `statistics` holds per band over the valid pixels of the training split, in reflectance: {"split": "train",
-    "pixels": n, "mean": [...], "std": [...]}. `dropped` counts patches of the grid that were not kept, by reason.
+    "pixels": n, "mean": [...], "std": [...], "histogram": {...}}. `dropped` counts patches of the grid that were not kept,
+    by reason. `checksums` holds the CRC-32C of each zarr shard, in order: {"algorithm", "image": [...], "label": [...]}.
     """
 
     study: dict[str, Any]
@@ -71,6 +76,7 @@ class StoreInfo:
     statistics: dict[str, Any]
     digests: dict[str, str]
     code_version: str
+    checksums: dict[str, Any] = field(default_factory=dict)
 
     @property
     def patch_grid(self) -> PatchGrid:
@@ -113,7 +119,7 @@ class StoreInfo:
                 f"{where}: schema version {version}, this cropcam reads {SCHEMA_VERSION}; cut the store again with 'cropcam patches'"
             )
         try:
-            values = {key: attrs[key] for key in cls.__dataclass_fields__}
+            values = {item.name: attrs[item.name] for item in fields(cls) if item.name in attrs or item.default_factory is MISSING}
             return cls(
                 **{
                     **values,
@@ -128,17 +134,25 @@ class StoreInfo:
             ) from None
 
 
-def create(path: Path, count: int, bands: int, classes: int, size_px: int) -> zarr.Group:
+def create(path: Path, count: int, bands: int, classes: int, size_px: int, *, overwrite: bool = True) -> zarr.Group:
     """A new, unfinished store at `path` with room for `count` patches; `finish` makes it one that opens.
+
+    Args:
+        path: where it goes.
+        count: patches.
+        bands: image layers.
+        classes: classes of the legend, background among them.
+        size_px: side of a patch.
+        overwrite: False keeps zarr shards that lie there, written by `shard_path`.
 
     Raises:
         OSError: the disk says no.
     """
-    group = zarr.create_group(path, overwrite=True, zarr_format=3)
+    group = zarr.create_group(path, overwrite=overwrite, zarr_format=3)
     sizes = {"patch": count, "band": bands, "class": classes, "y": size_px, "x": size_px}
     for name, dimensions in _DIMENSIONS.items():
         shape = tuple(sizes[dimension] for dimension in dimensions)
-        heavy = name in ("image", "label")
+        heavy = name in _CODECS
         inner = (1, *shape[1:]) if heavy else (PATCHES_PER_SHARD, *shape[1:])
         group.create_array(
             name,
@@ -146,12 +160,29 @@ def create(path: Path, count: int, bands: int, classes: int, size_px: int) -> za
             dtype=_DTYPES[name],
             chunks=inner,
             shards=(PATCHES_PER_SHARD, *shape[1:]) if heavy else None,
-            compressors=BloscCodec(cname="zstd", clevel=3, shuffle="shuffle"),
+            compressors=_codec(name),
             dimension_names=dimensions,
             fill_value=0,
             attributes=_attributes(name),
         )
     return group
+
+
+def _codec(name: str) -> BloscCodec:
+    cname, level, shuffle, size = _CODECS.get(name, _SMALL_CODEC)
+    return BloscCodec(cname=cname, clevel=level, shuffle=shuffle, typesize=size)  # type: ignore[arg-type]
+
+
+def encoder(name: str) -> Callable[[npt.NDArray[Any]], bytes]:
+    """What turns one patch of `image` or `label` into the bytes of its zarr chunk. Thread-safe outside the main thread."""
+    cname, level, shuffle, size = _CODECS[name]
+    blosc = Blosc(cname, level, ("noshuffle", "shuffle", "bitshuffle").index(shuffle), typesize=size)
+    return lambda patch: bytes(blosc.encode(np.ascontiguousarray(patch)))
+
+
+def shard_path(store: Path, name: str, number: int) -> Path:
+    """The file of zarr shard `number` of `image` or `label`."""
+    return store / name / "c" / "/".join([str(number), *"0" * (len(_DIMENSIONS[name]) - 1)])
 
 
 def finish(group: zarr.Group, count: int, info: StoreInfo) -> None:

@@ -24,15 +24,11 @@ from pydantic_core import ErrorDetails
 from pipeline.errors import ConfigError
 from pipeline.grid import PatchGrid, PixelGrid, is_geographic, study_grid
 from pipeline.legend import BACKGROUND, Legend, parse_codes
+from pipeline.polygons import canonical_polygons, read_polygons
 
 LANDSAT_BANDS = ("SR_B1", "SR_B2", "SR_B3", "SR_B4", "SR_B5", "SR_B6", "SR_B7")
 MaskFlag = Literal["fill", "dilated_cloud", "cirrus", "cloud", "shadow", "snow", "saturated"]
 Day = Annotated[str, Field(pattern=r"^\d{4}-\d{2}-\d{2}$")]
-# key: (the only value accepted so far, why)
-NOT_YET: Mapping[str, tuple[object, str]] = {
-    "splits.gap_patches": (0, "a gap between splits"),
-    "splits.holdout": ("", "hold-out by polygons"),
-}
 
 
 class _Section(BaseModel):
@@ -143,12 +139,34 @@ class Patches(_Section):
 
 
 class Splits(_Section):
-    """`[splits]`: spatial blocks of patches (columns, rows) dealt out to train, validation and test."""
+    """`[splits]`: spatial blocks of patches (columns, rows) dealt out to train, validation and test.
+
+    `holdout` is GeoJSON text; in a study file it may be the path of such a file, beside the study's own.
+    """
 
     block_patches: tuple[Annotated[int, Field(ge=1)], Annotated[int, Field(ge=1)]] = (5, 5)
     fractions: tuple[float, float, float] = (0.7, 0.1, 0.2)
     gap_patches: int = Field(0, ge=0)
     holdout: str = ""
+    method: Literal["blocks", "folds", "random"] = "blocks"
+    folds: int = Field(5, ge=3)
+    fold: int = Field(0, ge=0)
+
+    @field_validator("holdout")
+    @classmethod
+    def _polygons(cls, text: str) -> str:
+        return canonical_polygons(text) if text else text
+
+    @model_validator(mode="after")
+    def _sensible(self) -> Splits:
+        if self.fold >= self.folds:
+            raise ValueError(f"fold {self.fold} of {self.folds}; folds count from 0")
+        if self.method != "random" and self.block_patches == (1, 1) and not self.gap_patches:
+            raise ValueError(
+                "blocks of one patch are a random split over neighbours, whose figures flatter; "
+                'take larger block_patches, a gap_patches, or ask for it by name: method = "random"'
+            )
+        return self
 
     @field_validator("fractions")
     @classmethod
@@ -185,10 +203,6 @@ class Study(_Section):
             _ = self.legend
         except ConfigError as error:
             raise ValueError(str(error)) from None
-        for key, (accepted, what) in NOT_YET.items():
-            section, _, field = key.partition(".")
-            if getattr(getattr(self, section), field) != accepted:
-                raise ValueError(f"{key}: {what} is not built yet; leave it at {json.dumps(accepted)}")
         return self
 
     @property
@@ -271,6 +285,9 @@ def load_study(name_or_path: str) -> Study:
     except tomllib.TOMLDecodeError as error:
         raise ConfigError(f"{name_or_path}: not TOML: {error}") from None
     _read_region(values, Path(name_or_path).parent, name_or_path)
+    holdout = values.get("splits", {}).get("holdout", "") if isinstance(values.get("splits", {}), dict) else ""
+    if isinstance(holdout, str) and holdout and not holdout.lstrip().startswith("{"):
+        values["splits"]["holdout"] = read_polygons(Path(name_or_path).parent / holdout, "splits.holdout")
     return parse_study(values, source=name_or_path)
 
 

@@ -224,7 +224,7 @@ def test_ctrl_c_is_130_and_the_next_run_completes(stage: str, trained: Path, sce
     ) as process:
         assert process.stderr is not None
         process.stderr.readline()  # "started"
-        time.sleep(0.3)
+        time.sleep(0.1)
         process.send_signal(signal.SIGINT)
         error = process.stderr.read()
         code = process.wait(60)

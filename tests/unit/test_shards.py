@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import rasterio
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -123,3 +124,19 @@ def test_image_shards_of_another_type_are_refused(tmp_path: Path) -> None:
     write_raster(tmp_path / "image.tif", IMAGE.astype(np.float32), GRID)
     with pytest.raises(DataError, match=r"image\.tif: float32; image shards are uint16 Collection 2 DN"):
         open_image_shards(tmp_path, STUDY)
+
+
+@pytest.mark.parametrize("kind", ["image", "labels"])
+def test_shards_of_different_years(tmp_path: Path, kind: str) -> None:
+    export(tmp_path, IMAGE, LABELS, (70,))
+    if kind == "labels":
+        (tmp_path / "labels.tif").unlink()
+        for top, bottom in ((0, 70), (70, GRID.height)):
+            write_raster(
+                tmp_path / f"labels-{top:010d}-{0:010d}.tif", LABELS[top:bottom], GRID.window(Window(top, 0, bottom - top, GRID.width))
+            )
+    for number, path in enumerate(sorted(tmp_path.glob(f"{kind}*"))):
+        with rasterio.open(path, "r+") as file:
+            file.update_tags(year=str(2016 + (number > 0)))
+    with pytest.raises(DataError, match=rf"{kind}-.*: year 2017, {kind}-.*tif has 2016: shards of different exports"):
+        open_shards(tmp_path, STUDY)

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import json
+
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from pipeline.errors import DataError
-from pipeline.splits import deal
+from pipeline.grid import PatchGrid, PixelGrid
+from pipeline.splits import assign, deal, units
+from pipeline.study import Splits
 
 
 def grid(rows: int, cols: int) -> tuple[np.ndarray, np.ndarray]:
@@ -50,3 +54,61 @@ def test_seeds_deal_otherwise_and_the_same_seed_does_not() -> None:
 def test_three_blocks_make_three_splits() -> None:
     row, col = grid(1, 3)
     assert sorted(deal(row, col, (1, 1), (0.2, 0.4, 0.4), 0).tolist()) == [0, 1, 2]
+
+
+GRID = PatchGrid(PixelGrid("EPSG:4326", (0.001, 0.0, -90.0, 0.0, -0.001, 41.0), 400, 300), 10)
+ROW, COL = (part.ravel().astype(np.int32) for part in np.mgrid[:30, :40])
+EAST = json.dumps({"type": "Polygon", "coordinates": [[[-89.7, 40], [-89, 40], [-89, 42], [-89.7, 42], [-89.7, 40]]]})
+
+
+@given(st.integers(0, 4), st.integers(0, 9), st.sampled_from(["blocks", "folds"]), st.booleans())
+def test_splits_keep_their_distance_and_blocks_stay_whole(gap: int, seed: int, method: str, holdout: bool) -> None:
+    splits = Splits(block_patches=(10, 10), gap_patches=gap, method=method, holdout=EAST if holdout else "")
+    split, left_out = assign(ROW, COL, splits, seed, GRID)
+    kept = ~left_out
+    for one in range(3):
+        mine, other = kept & (split == one), kept & (split != one)
+        far = np.maximum(abs(ROW[mine, None] - ROW[other]), abs(COL[mine, None] - COL[other]))
+        assert far.min() > gap
+    assert not (left_out & (split == 2)).any()
+    unit = units(ROW, COL, splits, GRID)
+    assert len(np.unique(np.stack([unit, split]), axis=1).T) == len(np.unique(unit))
+    if holdout:
+        np.testing.assert_array_equal(split == 2, COL >= 30)
+    if not gap:
+        assert not left_out.any()
+
+
+def test_every_block_is_tested_in_exactly_one_fold() -> None:
+    tested = sum(
+        (assign(ROW, COL, Splits(block_patches=(5, 5), method="folds", folds=4, fold=k), 0, GRID)[0] == 2).astype(int) for k in range(4)
+    )
+    assert (tested == 1).all()
+
+
+@pytest.mark.parametrize(
+    ("splits", "message"),
+    [
+        ({"holdout": EAST.replace("-89", "-9")}, "no kept patch lies inside these polygons"),
+        ({"gap_patches": 30, "block_patches": (10, 10)}, "splits.gap_patches = 30 leaves no"),
+        ({"method": "folds", "folds": 9, "block_patches": (20, 20)}, "the folds need at least 9"),
+    ],
+)
+def test_splits_that_cannot_be(splits: dict[str, object], message: str) -> None:
+    with pytest.raises(DataError, match=message):
+        assign(ROW, COL, Splits(**splits), 0, GRID)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("splits", "message"),
+    [
+        ({"block_patches": (1, 1)}, 'ask for it by name: method = "random"'),
+        ({"method": "folds", "folds": 4, "fold": 4}, "fold 4 of 4"),
+        ({"holdout": "nowhere.geojson"}, "is not GeoJSON with polygons"),
+        ({"holdout": '{"type": "Point", "coordinates": [1, 2]}'}, "holds no polygon"),
+        ({"holdout": EAST.replace("-89", "500000")}, "are not degrees"),
+    ],
+)
+def test_splits_that_are_refused(splits: dict[str, object], message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        Splits(**splits)  # type: ignore[arg-type]

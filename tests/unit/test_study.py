@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from pipeline.errors import ConfigError
-from pipeline.study import NOT_YET, Study, differences, load_study, parse_study, presets
+from pipeline.study import Study, differences, load_study, parse_study, presets
 
 MINIMAL = """
 [study]
@@ -135,22 +135,6 @@ def test_bad_studies_get_one_clear_line(values: dict[str, Any], message: str) ->
     assert "\n" not in str(caught.value)
 
 
-OTHERWISE = {
-    "area.region": "x.geojson",
-    "image.count": True,
-    "labels.confidence_min_pct": 50,
-    "splits.gap_patches": 1,
-    "splits.holdout": "x.geojson",
-}
-
-
-@pytest.mark.parametrize("key", sorted(NOT_YET))
-def test_what_is_not_built_yet_is_refused_not_ignored(key: str) -> None:
-    assert parse_study(changed(key, NOT_YET[key][0]))
-    with pytest.raises(ConfigError, match=rf"{key}: .* is not built yet; leave it at"):
-        parse_study(changed(key, OTHERWISE[key]))
-
-
 def test_a_region_file_is_read_with_the_study_and_part_of_its_digest(tmp_path: Path) -> None:
     path, region = tmp_path / "mine.toml", tmp_path / "region.geojson"
     path.write_text(MINIMAL.replace("[area]", '[area]\nregion = "region.geojson"'))
@@ -185,5 +169,5 @@ def test_the_studys_keys_are_the_contracts() -> None:
         "image": ["collections", "bands", "seasons", "mask", "cloud_cover_max_pct", "count"],
         "labels": ["asset", "confidence_min_pct", "presence_min_share"],
         "patches": ["size_px", "valid_min_share"],
-        "splits": ["block_patches", "fractions", "gap_patches", "holdout"],
+        "splits": ["block_patches", "fractions", "gap_patches", "holdout", "method", "folds", "fold"],
     }

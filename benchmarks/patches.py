@@ -1,0 +1,220 @@
+"""Cutting against its floor: GDAL reading the same shards plus the codec writing the same patches from memory, same threads.
+
+    python -m benchmarks.patches [--parts 16] [--whole] [--workers] [--keep DIR]
+
+The input is 1/PARTS of the study `corn-belt-2016` (PARTS = 1: all of it), written as Earth Engine writes shards (LZW, tiles of
+256 px, pixel-interleaved). A block of 2560 x 2560 simulated pixels with noise is repeated over the region, so that
+making the input does not outlast measuring it. Each run of ours is a process of its own; imports are not counted.
+--whole also measures 1/1 and compares it with 1/PARTS; --workers compares one and two dask worker processes.
+The last line is one JSON object.
+"""
+
+from __future__ import annotations
+
+import argparse
+import datetime
+import json
+import os
+import resource
+import subprocess
+import sys
+import tempfile
+import time
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import rasterio
+
+from pipeline.grid import PixelGrid, Window, tiles
+from pipeline.landscape import reflectance, truth
+from pipeline.shardfile import pack, write_whole
+from pipeline.store import OFFSET, PATCHES_PER_SHARD, SCALE, encoder, open_store
+from pipeline.study import Study, load_study, parse_study
+
+ROOT = Path(__file__).parents[1]
+BLOCK_PX, SHARD_PX = 2560, 12_800
+NOISE = 0.004  # of reflectance, as left in a median composite
+
+
+def study(parts: int) -> Study:
+    """The study of the poster, its sides divided by the square root of `parts`."""
+    values = load_study("corn-belt-2016").to_dict()
+    west, south, east, north = values["area"]["bounds"]
+    by = parts**0.5
+    values["area"]["bounds"] = [west, north - (north - south) / by, west + (east - west) / by, north]
+    return parse_study(values)
+
+
+def block() -> tuple[npt.NDArray[np.uint16], npt.NDArray[np.uint8]]:
+    """Simulated DN (7, y, x) and CDL codes (y, x)."""
+    grid = study(1).grid.window(Window(4000, 12_000, BLOCK_PX, BLOCK_PX))
+    dn, codes = np.empty((7, BLOCK_PX, BLOCK_PX), np.uint16), np.empty((BLOCK_PX, BLOCK_PX), np.uint8)
+    rng = np.random.default_rng(0)
+    for window in tiles((BLOCK_PX, BLOCK_PX), (512, 512)):
+        part = grid.window(window)
+        values = reflectance(part, [datetime.date(2016, 7, 20)])[0]
+        values = values + rng.normal(0, NOISE, values.shape)
+        dn[:, *window.slices] = np.clip(np.floor((values - OFFSET) / SCALE + 0.5), 1, 65535)
+        codes[window.slices] = truth(part)
+    return dn, codes
+
+
+def write_shards(folder: Path, grid: PixelGrid, dn: npt.NDArray[np.uint16], codes: npt.NDArray[np.uint8]) -> None:
+    """The region in shards, by repeating the block."""
+    folder.mkdir(parents=True, exist_ok=True)
+    options = {"tiled": True, "blockxsize": 256, "blockysize": 256, "compress": "lzw", "num_threads": "all_cpus"}
+    for window in tiles(grid.shape_yx, (SHARD_PX, SHARD_PX)):
+        place = grid.window(window)
+        profile = {"driver": "GTiff", "crs": grid.crs, "transform": rasterio.Affine(*place.transform), "bigtiff": "if_safer"}
+        profile |= {"width": place.width, "height": place.height, **options}
+        name = f"{window.row:010d}-{window.col:010d}.tif"
+        image, labels = folder / f"image-{name}", folder / f"labels-{name}"
+        with (
+            rasterio.open(image, "w", count=7, dtype="uint16", interleave="pixel", **profile) as image_file,
+            rasterio.open(labels, "w", count=1, dtype="uint8", **profile) as label_file,
+        ):
+            for rows in tiles(window[2:], (256, BLOCK_PX)):
+                at = np.s_[rows.row % BLOCK_PX : rows.row % BLOCK_PX + rows.height, : rows.width]
+                where = rasterio.windows.Window(rows.col, rows.row, rows.width, rows.height)
+                image_file.write(dn[:, *at], window=where)
+                label_file.write(codes[at], 1, window=where)
+
+
+def read_seconds(folder: Path, threads: int) -> float:
+    """GDAL reading every shard in rows of tiles, each tile once."""
+
+    def read(job: tuple[Path, Window]) -> int:
+        path, rows = job
+        with rasterio.open(path) as file:
+            return int(file.read(window=rasterio.windows.Window(rows.col, rows.row, rows.width, rows.height)).nbytes)
+
+    jobs = []
+    for path in sorted(folder.glob("*.tif")):
+        with rasterio.open(path) as file:
+            jobs += [(path, rows) for rows in tiles(file.shape, (256, file.width))]
+    started = time.perf_counter()
+    with ThreadPoolExecutor(threads) as pool:
+        sum(pool.map(read, jobs))
+    return time.perf_counter() - started
+
+
+def codec_seconds(store: Path, count: int, threads: int) -> float:
+    """The codec writing as many patches from memory, in whole zarr shards."""
+    dataset, _ = open_store(store)
+    held = {name: dataset[name][: min(4 * PATCHES_PER_SHARD, count)].to_numpy() for name in ("image", "label")}
+    encode = {name: encoder(name) for name in held}
+
+    def write(number: int, folder: Path) -> None:
+        for name, values in held.items():
+            first = number * PATCHES_PER_SHARD % len(values)
+            chunks = [encode[name](patch) for patch in values[first : first + min(PATCHES_PER_SHARD, count - number * PATCHES_PER_SHARD)]]
+            write_whole(folder / name / str(number), pack(chunks, PATCHES_PER_SHARD))
+
+    with tempfile.TemporaryDirectory(dir=store.parent) as folder:
+        started = time.perf_counter()
+        with ThreadPoolExecutor(threads) as pool:
+            list(pool.map(partial(write, folder=Path(folder)), range(-(-count // PATCHES_PER_SHARD))))
+        return time.perf_counter() - started
+
+
+def cut_here(parts: int, folder: Path, store: Path, scheduler: str | None) -> None:
+    """One run of ours: seconds, patches and peak memory as JSON on stdout."""
+    from pipeline.patches import from_shards  # noqa: PLC0415 - before the clock starts
+
+    wanted = study(parts)
+    started = time.perf_counter()
+    summary = from_shards(wanted, folder, store, scheduler=scheduler)
+    seconds = time.perf_counter() - started
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
+    print(json.dumps({"seconds": seconds, "patches": summary.count, "peak_GiB": round(peak, 3)}))
+
+
+def ours(parts: int, folder: Path, store: Path, scheduler: str | None = None) -> dict[str, Any]:
+    """One run of ours in a process of its own."""
+    words = [sys.executable, "-m", "benchmarks.patches", "--cut", str(folder), str(store), "--parts", str(parts)]
+    words += ["--scheduler", scheduler] if scheduler else []
+    text = subprocess.run(words, cwd=ROOT, check=True, capture_output=True, text=True).stdout
+    found: dict[str, Any] = json.loads(text.splitlines()[-1])
+    return found
+
+
+def compared(parts: int, place: Path, made: tuple[npt.NDArray[np.uint16], npt.NDArray[np.uint8]], repeats: int) -> dict[str, Any]:
+    """Ours and the floor, alternating, on one input."""
+    threads, folder, store = len(os.sched_getaffinity(0)), place / f"shards-{parts}", place / f"store-{parts}.zarr"
+    if not folder.exists():
+        started = time.perf_counter()
+        write_shards(folder, study(parts).grid, *made)
+        print(f"1/{parts}: shards written in {time.perf_counter() - started:.0f} s", file=sys.stderr)
+    runs, floors = [], []
+    for _ in range(repeats):
+        subprocess.run(["rm", "-rf", str(store)], check=True)
+        runs.append(ours(parts, folder, store))
+        floors.append((read_seconds(folder, threads), codec_seconds(store, runs[-1]["patches"], threads)))
+        print(f"1/{parts}: ours {runs[-1]['seconds']:.2f} s, read {floors[-1][0]:.2f} s, codec {floors[-1][1]:.2f} s", file=sys.stderr)
+    count = runs[0]["patches"]
+    ratios = [sum(floor) / run["seconds"] for floor, run in zip(floors, runs, strict=True)]
+    size = sum(path.stat().st_size for path in store.rglob("*") if path.is_file())
+    return {
+        "patches": count,
+        "threads": threads,
+        "ours_s": round(median(run["seconds"] for run in runs), 2),
+        "read_s": round(median(read for read, _ in floors), 2),
+        "codec_s": round(median(codec for _, codec in floors), 2),
+        "patches_per_s": round(count / median(run["seconds"] for run in runs)),
+        "of_floor": round(median(ratios), 3),
+        "of_reading_alone": round(median(read / run["seconds"] for (read, _), run in zip(floors, runs, strict=True)), 3),
+        "peak_GiB": max(run["peak_GiB"] for run in runs),
+        "store_GB": round(size / 1e9, 3),
+        "input_GB": round(sum(path.stat().st_size for path in folder.iterdir()) / 1e9, 3),
+    }
+
+
+def clusters(parts: int, place: Path) -> dict[str, float]:
+    """One and two dask worker processes of one thread each on the same input."""
+    from distributed import LocalCluster  # noqa: PLC0415 - only for this
+
+    found = {}
+    for count in (1, 2):
+        with LocalCluster(n_workers=count, threads_per_worker=1, dashboard_address=None, memory_limit=0) as cluster:  # type: ignore[no-untyped-call]
+            store = place / f"workers-{count}.zarr"
+            subprocess.run(["rm", "-rf", str(store)], check=True)
+            found[f"workers_{count}_s"] = round(ours(parts, place / f"shards-{parts}", store, cluster.scheduler_address)["seconds"], 2)
+    return {**found, "two_workers_over_one": round(found["workers_1_s"] / found["workers_2_s"], 3)}
+
+
+def main() -> None:
+    """Measure and print."""
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--parts", type=int, default=16)
+    parser.add_argument("--repeats", type=int, default=3)
+    parser.add_argument("--whole", action="store_true")
+    parser.add_argument("--workers", action="store_true")
+    parser.add_argument("--keep", type=Path)
+    parser.add_argument("--scheduler")
+    parser.add_argument("--cut", nargs=2, type=Path)
+    args = parser.parse_args()
+    if args.cut:
+        cut_here(args.parts, *args.cut, args.scheduler)
+        return
+    with tempfile.TemporaryDirectory() as temporary:
+        place = args.keep or Path(temporary)
+        place.mkdir(parents=True, exist_ok=True)
+        made = block()
+        found = compared(args.parts, place, made, args.repeats)
+        if args.workers:
+            found |= clusters(args.parts, place)
+        if args.whole:
+            whole = compared(1, place, made, 1)
+            found["whole"] = whole
+            found["cost_whole_over_part"] = round(whole["ours_s"] / whole["patches"] / (found["ours_s"] / found["patches"]), 3)
+            found["peak_whole_over_part"] = round(whole["peak_GiB"] / found["peak_GiB"], 3)
+    print(json.dumps(found))
+
+
+if __name__ == "__main__":
+    main()

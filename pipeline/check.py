@@ -1,0 +1,161 @@
+"""Is a store what it says? Everything that can be recomputed is recomputed; and a picture of where its patches lie."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import xarray as xr
+
+from pipeline.errors import ConfigError, DataError
+from pipeline.legend import UNLABELLED
+from pipeline.shardfile import file_checksum
+from pipeline.splits import TEST, TRAIN, VALIDATION, units, widened
+from pipeline.store import NODATA_DN, PATCHES_PER_SHARD, SPLITS, StoreInfo, open_store, shard_path
+from pipeline.study import Study, parse_study
+
+Progress = Callable[[int, int, str], None]
+SPLIT_COLORS = {"train": (70, 120, 180), "validation": (230, 160, 40), "test": (200, 60, 90)}
+DROPPED_COLOR = (225, 225, 225)
+
+
+@dataclass(frozen=True)
+class Report:
+    """What was looked at, and what was wrong; sound where `problems` is empty."""
+
+    patches: int
+    shards: int
+    checksums: bool
+    problems: tuple[str, ...]
+
+
+def check(store: Path, *, picture: Path | None = None, progress: Progress | None = None) -> Report:
+    """Look through a whole store, one zarr shard at a time.
+
+    Args:
+        store: a patch store.
+        picture: PNG or SVG to draw the places of the splits and of what was dropped.
+        progress: told (zarr shards done, in all, note).
+
+    Raises:
+        DataError: it cannot be opened at all.
+    """
+    dataset, info = open_store(store)
+    try:
+        study = parse_study(info.study, str(store))
+    except ConfigError as error:
+        raise DataError(f"{store}: the study in its attributes is damaged: {error}") from None
+    small = {name: dataset[name].to_numpy() for name in ("row", "col", "share", "valid", "split")}
+    problems = list(_places(small, info))
+    is_placed = not any("outside the grid" in problem for problem in problems)
+    problems += _splits(small, info, study) if is_placed else []
+    count = -(-len(small["row"]) // PATCHES_PER_SHARD)
+    for number in range(count):
+        problems += _checksum(store, info, number)
+        problems += _shard(store, dataset, info, small, number)
+        if progress:
+            progress(number + 1, count, f"{len(problems)} problems" if problems else "sound so far")
+    if picture is not None and is_placed:
+        draw(small, info, picture)
+    return Report(len(small["row"]), count, bool(info.checksums), tuple(problems))
+
+
+def _places(small: dict[str, npt.NDArray[Any]], info: StoreInfo) -> Iterator[str]:
+    grid = info.patch_grid
+    place = small["row"].astype(np.int64) * grid.columns + small["col"]
+    if (np.diff(place) <= 0).any():
+        yield "patches are not in row-major order, or one stands twice"
+    if len(place) and (
+        small["row"].min() < 0 or small["row"].max() >= grid.rows or small["col"].min() < 0 or small["col"].max() >= grid.columns
+    ):
+        yield f"row or col lies outside the grid of {grid.columns} x {grid.rows} patches"
+    dropped = sum(info.dropped.values())
+    if len(place) + dropped != grid.count:
+        yield f"{len(place):,} patches kept and {dropped:,} dropped are not the grid's {grid.count:,}"
+
+
+def _splits(small: dict[str, npt.NDArray[Any]], info: StoreInfo, study: Study) -> Iterator[str]:
+    split, row, col, grid = small["split"], small["row"], small["col"], info.patch_grid
+    if split.size and split.max() >= len(SPLITS):
+        yield f"split holds {split.max()}; known are 0..{len(SPLITS) - 1} ({', '.join(SPLITS)})"
+        return
+    for index, name in enumerate(SPLITS):
+        if not (split == index).any():
+            yield f"no patch lies in the {name} split"
+    unit = units(row, col, study.splits, grid)
+    pairs = np.unique(np.stack([unit, split.astype(np.int64)]), axis=1)
+    mixed = pairs.shape[1] - len(np.unique(unit))
+    if mixed:
+        yield f"{mixed} blocks hold patches of several splits: the splits are not disjoint in space"
+    places = {index: np.zeros((grid.rows, grid.columns), bool) for index in (TRAIN, VALIDATION, TEST)}
+    for index, marks in places.items():
+        marks[row[split == index], col[split == index]] = True
+    gap = study.splits.gap_patches
+    for one, two in ((TRAIN, VALIDATION), (TRAIN, TEST), (VALIDATION, TEST)):
+        near = int((places[one] & widened(places[two], gap)).sum()) if gap else 0
+        if near:
+            yield f"{near} {SPLITS[one]} patches lie within {gap} patches of the {SPLITS[two]} split"
+
+
+def _checksum(store: Path, info: StoreInfo, number: int) -> Iterator[str]:
+    for name in ("image", "label"):
+        wanted = info.checksums.get(name)
+        path = shard_path(store, name, number)
+        if wanted is None:
+            if not path.is_file():
+                yield f"{path}: the zarr shard is missing"
+        elif number >= len(wanted):
+            yield f"{path}: no checksum in the store's attributes"
+        elif (found := file_checksum(path)) != wanted[number]:
+            yield f"{path}: crc32c {found or 'of no file'}, written was {wanted[number]}"
+
+
+def _shard(store: Path, dataset: xr.Dataset, info: StoreInfo, small: dict[str, npt.NDArray[Any]], number: int) -> Iterator[str]:
+    here = slice(number * PATCHES_PER_SHARD, (number + 1) * PATCHES_PER_SHARD)
+    where = f"patches {here.start}..{min(here.stop, len(small['row'])) - 1}"
+    try:
+        image, label = (dataset[name][here].to_numpy() for name in ("image", "label"))
+    except (OSError, RuntimeError, ValueError, KeyError) as error:
+        yield f"{store}: {where} cannot be read: {str(error).splitlines()[0] if str(error) else type(error).__name__}"
+        return
+    index = info.classes.index(label)
+    counts = np.stack([(index == k).sum(axis=(1, 2)) for k in range(len(info.classes))], axis=1)
+    share = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
+    if not np.allclose(share, small["share"][here], rtol=0, atol=1e-6):
+        yield f"{where}: class shares are not those of the labels"
+    valid = ((image != NODATA_DN).all(axis=1) & (index != UNLABELLED)).mean(axis=(1, 2))
+    if not np.allclose(valid, small["valid"][here], rtol=0, atol=1e-6):
+        yield f"{where}: valid shares are not those of image and labels"
+    if (unlabelled := int((counts.sum(axis=1) == 0).sum())) > 0:
+        yield f"{where}: {unlabelled} have no label at all"
+
+
+def draw(small: dict[str, npt.NDArray[Any]], info: StoreInfo, path: Path) -> None:
+    """A picture of the patch grid, north up: one square per patch, coloured by split, grey where patches were dropped."""
+    from matplotlib.figure import Figure  # noqa: PLC0415 - only for the picture
+    from matplotlib.patches import Patch  # noqa: PLC0415
+
+    grid = info.patch_grid
+    squares = np.full((grid.rows, grid.columns, 3), DROPPED_COLOR, np.uint8)
+    entries = []
+    for index, (name, color) in enumerate(SPLIT_COLORS.items()):
+        mine = small["split"] == index
+        squares[small["row"][mine], small["col"][mine]] = color
+        entries.append((f"{name}: {int(mine.sum()):,}", color))
+    entries.append((f"dropped: {grid.count - len(small['row']):,}", DROPPED_COLOR))
+    figure = Figure(figsize=(9, 9 * max(0.25, min(1.5, grid.rows / grid.columns)) + 1), layout="constrained")
+    axes = figure.subplots()
+    axes.imshow(squares, interpolation="nearest", aspect="equal")
+    axes.set(
+        title=f"{info.name}: {len(small['row']):,} of {grid.count:,} patches",
+        xlabel="patch column, from the west",
+        ylabel="patch row, from the north",
+    )
+    handles = [Patch(facecolor="#{:02x}{:02x}{:02x}".format(*color), label=label) for label, color in entries]
+    figure.legend(handles=handles, loc="outside lower center", ncols=4, frameon=False)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    figure.savefig(path, dpi=150)

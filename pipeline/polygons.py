@@ -1,0 +1,88 @@
+"""Polygons a study names: GeoJSON (RFC 7946: longitude and latitude) as text, and the patches that lie inside."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from functools import lru_cache
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from pipeline.errors import ConfigError
+from pipeline.grid import PatchGrid
+
+
+def read_polygons(path: Path, key: str) -> str:
+    """The text of a GeoJSON file that a study names under `key`.
+
+    Raises:
+        ConfigError: no such file, or not readable as text.
+    """
+    try:
+        return path.read_text("utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        reason = error.strerror if isinstance(error, OSError) else "no text"
+        raise ConfigError(f"{key}: {path}: {reason}; give a GeoJSON file of polygons") from None
+
+
+def canonical_polygons(text: str) -> str:
+    """The polygons of GeoJSON text as one MultiPolygon in canonical JSON, so that equal areas give equal text.
+
+    Raises:
+        ValueError: not GeoJSON, or no polygon in it, or coordinates that are no degrees.
+    """
+    try:
+        polygons = list(_polygons(json.loads(text)))
+        numbers = [float(number) for polygon in polygons for ring in polygon for point in ring for number in point[:2]]
+    except (ValueError, TypeError, KeyError, AttributeError):
+        raise ValueError(f"{text[:40]!r} is not GeoJSON with polygons, nor the path of such a file") from None
+    if not polygons or any(len(ring) < 4 for polygon in polygons for ring in polygon):
+        raise ValueError("the GeoJSON holds no polygon; give one or more Polygon or MultiPolygon")
+    if not all(abs(number) <= 180 for number in numbers):
+        raise ValueError("the GeoJSON's coordinates are not degrees; RFC 7946 wants longitude and latitude")
+    return json.dumps({"coordinates": polygons, "type": "MultiPolygon"}, separators=(",", ":"))
+
+
+@lru_cache(maxsize=8)
+def patches_inside(text: str, grid: PatchGrid) -> npt.NDArray[np.bool_]:
+    """Which patches of a grid (rows, columns) have their centre inside the polygons of canonical GeoJSON text."""
+    import rasterio.features  # noqa: PLC0415 - a study is read without GDAL
+    import rasterio.warp  # noqa: PLC0415
+
+    value = json.loads(text)
+    value["coordinates"] = [[_densified(ring) for ring in polygon] for polygon in value["coordinates"]]
+    shape = rasterio.warp.transform_geom("EPSG:4326", grid.pixels.crs, value)
+    a, _, c, _, e, f = grid.pixels.transform
+    transform = rasterio.Affine(a * grid.size_px, 0.0, c, 0.0, e * grid.size_px, f)
+    inside = rasterio.features.geometry_mask([shape], (grid.rows, grid.columns), transform, invert=True)
+    return np.asarray(inside, bool)
+
+
+def _densified(ring: list[list[float]]) -> list[tuple[float, float]]:
+    """A ring with a point every hundredth of a degree: its edges are straight in degrees, not in a projection."""
+    corners = np.array([point[:2] for point in ring], np.float64)
+    pieces = [corners[:1]]
+    for start, stop in pairwise(corners):
+        steps = max(1, int(np.ceil(np.abs(stop - start).max() / 0.01)))
+        pieces.append(start + (stop - start) * np.arange(1, steps + 1)[:, None] / steps)
+    return [(float(x), float(y)) for x, y in np.concatenate(pieces)]
+
+
+def _polygons(value: Any) -> Iterator[list[Any]]:  # noqa: ANN401 - JSON
+    kind = value["type"]
+    if kind == "FeatureCollection":
+        for feature in value["features"]:
+            yield from _polygons(feature)
+    elif kind == "Feature":
+        yield from _polygons(value["geometry"])
+    elif kind == "GeometryCollection":
+        for geometry in value["geometries"]:
+            yield from _polygons(geometry)
+    elif kind == "Polygon":
+        yield value["coordinates"]
+    elif kind == "MultiPolygon":
+        yield from value["coordinates"]

@@ -1,0 +1,221 @@
+"""Cutting that goes on where it stopped: a hidden folder of finished zarr shards and a journal of what is in them.
+
+    .NAME.partial/asked.json      what is being made
+                  digests.json    from which input files; work killed before they are known starts over
+                  journal.jsonl   one line per finished part and per finished zarr shard, in order; a torn last line counts as none
+                  parts/N.npz     small figures of each patch of part N
+                  store.zarr/     the store; its metadata come last
+
+A zarr shard is written whole by one process and renamed; it counts once its checksum stands in the journal.
+"""
+
+from __future__ import annotations
+
+import io
+import json
+import os
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import Future, wait
+from itertools import accumulate
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from pipeline import store as stores
+from pipeline.aside import remove
+from pipeline.cutting import Encoded
+from pipeline.digests import in_background, of_files
+from pipeline.shardfile import file_checksum, pack, unpack, write_whole
+
+HEAVY = ("image", "label")
+Small = dict[str, npt.NDArray[Any]]
+
+
+class Work:
+    """The hidden folder beside a store that is being made. One process at a time: hold `aside.locked`."""
+
+    def __init__(self, final: Path, asked: dict[str, str], inputs: Mapping[str, Path]) -> None:
+        """Begin, or go on where the same work stopped.
+
+        Args:
+            final: the store that is to be.
+            asked: everything its bytes depend on, beside its input files.
+            inputs: those files by name. Their digests are found in the background, and at once where work goes on.
+        """
+        self.folder = final.with_name(f".{final.name}.partial")
+        self.store = self.folder / "store.zarr"
+        self.changed = self._begin(asked, inputs)
+        lines = list(self._journal())
+        self.parts: list[dict[str, Any]] = [line for line in lines if "part" in line]
+        shards = [line for line in lines if "shard" in line]
+        self.checksums: dict[str, list[str]] = {name: [] for name in HEAVY}
+        for number, line in enumerate(shards):
+            if any(file_checksum(stores.shard_path(self.store, name, number)) != line[name] for name in HEAVY):
+                break
+            for name in HEAVY:
+                self.checksums[name].append(line[name])
+        self._waiting: dict[str, list[bytes]] = {name: [] for name in HEAVY}
+        self._skip = 0
+
+    @property
+    def shards(self) -> int:
+        """Finished zarr shards."""
+        return len(self.checksums["image"])
+
+    @property
+    def count(self) -> int:
+        """Patches kept in the finished parts."""
+        return sum(part["count"] for part in self.parts)
+
+    @property
+    def dropped(self) -> Counter[str]:
+        """Patches not kept in the finished parts, by reason."""
+        dropped: Counter[str] = Counter()
+        for part in self.parts:
+            dropped.update(part["dropped"])
+        return Counter(dict(sorted(dropped.items())))
+
+    def rewind(self) -> int:
+        """Forget parts whose patches are not all in finished zarr shards; return the first part to work on."""
+        before = [0, *accumulate(part["count"] for part in self.parts)]
+        safe = self.shards * stores.PATCHES_PER_SHARD
+        first = max(number for number, count in enumerate(before) if count <= safe)
+        self._skip = max(0, safe - before[first])  # patches of the first part that stand in finished zarr shards already
+        self.parts = self.parts[:first]
+        kept = [*self.parts, *({"shard": n, **{name: self.checksums[name][n] for name in HEAVY}} for n in range(self.shards))]
+        write_whole(self.folder / "journal.jsonl", b"".join(_line(entry) for entry in kept))
+        return first
+
+    def add(self, found: Encoded) -> None:
+        """Take the patches of the next part; write the zarr shards that are full."""
+        number = len(self.parts)
+        buffer = io.BytesIO()
+        np.savez(buffer, **found.small)  # type: ignore[arg-type]
+        write_whole(self.folder / "parts" / f"{number}.npz", buffer.getvalue())
+        self._say({"part": number, "count": len(found), "dropped": dict(found.dropped)})
+        for name in HEAVY:
+            self._waiting[name] += getattr(found, name)[self._skip :]
+        self._skip = max(0, self._skip - len(found))
+        while len(self._waiting["image"]) >= stores.PATCHES_PER_SHARD:
+            self._flush()
+
+    def flush(self) -> None:
+        """Write the last zarr shard, which may not be full."""
+        if self._waiting["image"]:
+            self._flush()
+
+    def small(self) -> Iterator[Small]:
+        """The small figures of each part, in order."""
+        for number in range(len(self.parts)):
+            with np.load(self.folder / "parts" / f"{number}.npz") as file:
+                yield dict(file)
+
+    def patches(self, name: str) -> Iterator[bytes]:
+        """Every patch of `image` or `label` as the bytes of its zarr chunk, in order."""
+        for number in range(self.shards):
+            path = stores.shard_path(self.store, name, number)
+            yield from unpack(path.read_bytes(), stores.PATCHES_PER_SHARD, str(path))
+
+    def without(self, left_out: npt.NDArray[np.bool_]) -> dict[str, list[str]]:
+        """Leave patches out: other zarr shards, in a folder of their own that becomes the store; their checksums."""
+        target = self.folder / "thinned.zarr"
+        remove(target)
+        checksums: dict[str, list[str]] = {}
+        for name in HEAVY:
+            checksums[name], chunks = [], []
+            for chunk, out in zip(self.patches(name), left_out, strict=True):
+                chunks += [] if out else [chunk]
+                if len(chunks) == stores.PATCHES_PER_SHARD:
+                    checksums[name].append(_write(target, name, len(checksums[name]), chunks))
+                    chunks = []
+            if chunks:
+                checksums[name].append(_write(target, name, len(checksums[name]), chunks))
+        self.store = target
+        return checksums
+
+    def deliver(self, final: Path) -> None:
+        """Give the finished store its name and remove the rest."""
+        os.replace(self.store, final)  # noqa: PTH105 - a folder
+        self.forget()
+
+    def forget(self) -> None:
+        """Remove all of it."""
+        if digests := getattr(self, "_digests", None):
+            wait([digests])  # it writes there
+        remove(self.folder)
+
+    def without_metadata(self) -> None:
+        """Remove what only a finished store has."""
+        if self.store.is_dir():
+            for path in self.store.iterdir():
+                if path.name not in HEAVY:
+                    remove(path)
+            for name in HEAVY:
+                remove(self.store / name / "zarr.json")
+
+    def _begin(self, asked: dict[str, str], inputs: Mapping[str, Path]) -> list[str]:
+        """Names of what differs from the work found there, which is then thrown away."""
+        note, digests = self.folder / "asked.json", self.folder / "digests.json"
+        asked_before, digests_before = _json(note), _json(digests)
+        changed: list[str] = []
+        if asked_before is not None and digests_before is not None:
+            self._digests: Future[dict[str, str]] = Future()
+            self._digests.set_result(of_files(inputs))
+            before = asked_before | {f"input {name}": value for name, value in digests_before.items()}
+            now = asked | {f"input {name}": value for name, value in self._digests.result().items()}
+            changed = sorted(key for key in {*before, *now} if before.get(key) != now.get(key))
+            if not changed:
+                self.without_metadata()
+                return []
+        self.forget()
+        write_whole(note, json.dumps(asked, indent=1, sort_keys=True).encode())
+        self._digests = in_background(inputs, digests)
+        return changed
+
+    def digests(self) -> dict[str, str]:
+        """sha256 of each input file; waits for it."""
+        return self._digests.result()
+
+    def _journal(self) -> Iterator[dict[str, Any]]:
+        try:
+            lines = (self.folder / "journal.jsonl").read_bytes().splitlines(keepends=True)
+        except FileNotFoundError:
+            return
+        for line in lines:
+            if not line.endswith(b"\n"):
+                return
+            yield json.loads(line)
+
+    def _say(self, entry: dict[str, Any]) -> None:
+        with (self.folder / "journal.jsonl").open("ab", buffering=0) as file:
+            file.write(_line(entry))
+        if "part" in entry:
+            self.parts.append(entry)
+
+    def _flush(self) -> None:
+        number, entry = self.shards, {}
+        for name in HEAVY:
+            full, self._waiting[name] = self._waiting[name][: stores.PATCHES_PER_SHARD], self._waiting[name][stores.PATCHES_PER_SHARD :]
+            entry[name] = _write(self.store, name, number, full)
+        self._say({"shard": number, **entry})
+        for name in HEAVY:
+            self.checksums[name].append(entry[name])
+
+
+def _json(path: Path) -> dict[str, str] | None:
+    try:
+        found: dict[str, str] = json.loads(path.read_bytes())
+    except (FileNotFoundError, ValueError):
+        return None
+    return found
+
+
+def _write(store: Path, name: str, number: int, chunks: Sequence[bytes]) -> str:
+    return write_whole(stores.shard_path(store, name, number), pack(chunks, stores.PATCHES_PER_SHARD))
+
+
+def _line(entry: dict[str, Any]) -> bytes:
+    return json.dumps(entry, sort_keys=True).encode() + b"\n"

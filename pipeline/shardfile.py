@@ -1,0 +1,73 @@
+"""One zarr shard as bytes: encoded chunks one after the other, their index at the end (zarr v3 sharding codec, version 1.0).
+
+Written here and not through zarr-python, whose pipeline spends longer on a patch than the codec does: docs/decisions/0005.
+zarr, xarray and tensorstore read the result.
+
+Source: https://zarr-specs.readthedocs.io/en/latest/v3/codecs/sharding-indexed/v1.0.html
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from pathlib import Path
+
+import google_crc32c
+import numpy as np
+
+from pipeline.errors import DataError
+
+_ABSENT = np.iinfo(np.uint64).max
+
+
+def pack(chunks: Sequence[bytes], room: int) -> bytes:
+    """A zarr shard with room for `room` chunks along its first axis that holds the given encoded ones, in order."""
+    sizes = np.fromiter(map(len, chunks), np.uint64, len(chunks))
+    index = np.full((room, 2), _ABSENT, "<u8")
+    index[: len(chunks), 0] = np.cumsum(sizes) - sizes
+    index[: len(chunks), 1] = sizes
+    table = index.tobytes()
+    return b"".join([*chunks, table, checksum(table).to_bytes(4, "little")])
+
+
+def unpack(shard: bytes, room: int, where: str) -> list[bytes]:
+    """The encoded chunks of a zarr shard written by `pack`.
+
+    Raises:
+        DataError: shorter than its index, or the index is damaged.
+    """
+    table = shard[-(16 * room + 4) : -4]
+    if len(table) < 16 * room or checksum(table) != int.from_bytes(shard[-4:], "little"):
+        raise DataError(f"{where}: damaged zarr shard; cut the store again")
+    index = np.frombuffer(table, "<u8").reshape(room, 2)
+    return [shard[start : start + size] for start, size in index.tolist() if start != _ABSENT]
+
+
+def checksum(data: bytes) -> int:
+    """CRC-32C of bytes."""
+    return int(google_crc32c.value(data))
+
+
+def file_checksum(path: Path) -> str:
+    """CRC-32C of a file as eight hex digits; empty where there is no file."""
+    try:
+        return f"{checksum(path.read_bytes()):08x}"
+    except FileNotFoundError:
+        return ""
+
+
+def write_whole(path: Path, data: bytes) -> str:
+    """Write a file so that it is there whole or not at all; return its checksum.
+
+    Raises:
+        OSError: the disk says no; nothing is left.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    aside = path.with_name(f".{path.name}.part")
+    try:
+        aside.write_bytes(data)
+        os.replace(aside, path)  # noqa: PTH105 - says what it does
+    except BaseException:
+        aside.unlink(missing_ok=True)
+        raise
+    return f"{checksum(data):08x}"

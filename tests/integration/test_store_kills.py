@@ -1,0 +1,191 @@
+"""A store that is cut in spite of SIGKILL, changed inputs, a second process, and a cluster that loses workers."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import dask
+import numpy as np
+import pytest
+import xarray as xr
+from kill_runs import GRID, fingerprint, inputs, kill_and_finish, start
+
+from pipeline.errors import ConfigError, DataError
+from pipeline.patches import from_rasters
+from pipeline.store import open_store
+from pipeline.study import load_study
+from rasters import random_dn, write_raster
+
+ROOT = Path(__file__).parents[2]
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Inputs, and `whole.zarr` cut from them without interruption."""
+    place = tmp_path_factory.mktemp("kills")
+    inputs(place)
+    with start(place, "whole.zarr") as process:
+        assert process.wait(60) == 0
+    return place
+
+
+def test_five_kills_end_with_the_same_bytes(folder: Path) -> None:
+    shards = kill_and_finish(folder, "killed.zarr", kills=5)
+    assert fingerprint(folder / "killed.zarr") == fingerprint(folder / "whole.zarr")
+    assert shards == sorted(shards)  # finished zarr shards are never lost
+    assert shards[-1] > shards[0]
+    assert not (folder / ".killed.zarr.partial").exists()
+
+
+def killed_half_way(folder: Path, name: str) -> Path:
+    """An attempt killed when some zarr shards and the digests stand; its hidden folder."""
+    partial = folder / f".{name}.partial"
+    with start(folder, name, delay_s=0.05) as process:
+        while process.poll() is None and not (
+            (partial / "digests.json").exists() and (partial / "journal.jsonl").exists() and len(journal(partial)) > 20
+        ):
+            time.sleep(0.02)
+        process.send_signal(signal.SIGKILL)
+    return partial
+
+
+def journal(partial: Path) -> list[bytes]:
+    return (partial / "journal.jsonl").read_bytes().splitlines()
+
+
+def test_a_run_killed_before_it_adds_anything_loses_nothing(folder: Path) -> None:
+    killed_half_way(folder, "idle.zarr")
+    for _ in range(2):
+        with start(folder, "idle.zarr", delay_s=30) as process:  # rewinds the journal, then adds no part
+            time.sleep(2.5)
+            process.send_signal(signal.SIGKILL)
+    with start(folder, "idle.zarr") as process:
+        assert process.wait(60) == 0
+    assert fingerprint(folder / "idle.zarr") == fingerprint(folder / "whole.zarr")
+
+
+@pytest.mark.parametrize("harm", ["torn line", "damaged shard", "lost shard", "half-written metadata"])
+def test_a_damaged_remainder_is_worked_again(folder: Path, harm: str) -> None:
+    name = f"harmed-{harm.replace(' ', '-')}.zarr"
+    partial = killed_half_way(folder, name)
+    shard = partial / "store.zarr" / "image" / "c" / "2" / "0" / "0" / "0"
+    if harm == "torn line":
+        with (partial / "journal.jsonl").open("ab") as file:
+            file.write(b'{"part": 99, "cou')
+    elif harm == "damaged shard":
+        shard.write_bytes(shard.read_bytes()[:-9] + b"123456789")
+    elif harm == "lost shard":
+        shard.unlink()
+    else:
+        (partial / "store.zarr" / "zarr.json").write_text("{")
+    with start(folder, name) as process:
+        assert process.wait(60) == 0
+    assert fingerprint(folder / name) == fingerprint(folder / "whole.zarr")
+
+
+def test_unfinished_work_on_other_inputs_is_thrown_away_and_said(tmp_path: Path) -> None:
+    study = inputs(tmp_path)
+    killed_half_way(tmp_path, "s.zarr")
+    write_raster(tmp_path / "image.tif", random_dn((2, *GRID.shape_yx), seed=1), GRID)
+    said: list[str] = []
+    image, labels = [tmp_path / "image.tif"], [tmp_path / "cdl.tif"]
+    from_rasters(study, image, labels, tmp_path / "s.zarr", log=said.append)
+    assert said[0].startswith("starting over: unfinished work found here was begun with another ")
+    assert "input image:image.tif" in said[0]
+    from_rasters(study, image, labels, tmp_path / "fresh.zarr")
+    assert fingerprint(tmp_path / "s.zarr") == fingerprint(tmp_path / "fresh.zarr")
+
+
+def test_the_second_of_two_runs_at_once_is_refused(folder: Path) -> None:
+    with start(folder, "twice.zarr", delay_s=0.05) as first:
+        while not (folder / ".twice.zarr.partial").exists():
+            time.sleep(0.02)
+        with start(folder, "twice.zarr") as second:
+            error = second.stderr.read() if second.stderr else ""
+        assert "another process is writing it" in error
+        assert first.wait(60) == 0
+    assert fingerprint(folder / "twice.zarr") == fingerprint(folder / "whole.zarr")
+
+
+@pytest.fixture
+def cluster(tmp_path: Path) -> Iterator[tuple[str, list[subprocess.Popen[bytes]]]]:
+    """A scheduler and two workers in processes of their own."""
+    env = {**os.environ, "PYTHONPATH": str(ROOT), "DASK_DISTRIBUTED__WORKER__MEMORY__TERMINATE": "false"}
+    quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL, "env": env, "cwd": tmp_path}
+    address = tmp_path / "scheduler.json"
+    words = [
+        "-m",
+        "distributed.cli.dask_scheduler",
+        "--host",
+        "127.0.0.1",
+        "--port",
+        "0",
+        "--no-dashboard",
+        "--scheduler-file",
+        str(address),
+    ]
+    processes = [subprocess.Popen([sys.executable, *words], **quiet)]  # type: ignore[call-overload]
+    while not address.exists() or not address.read_text().endswith("}"):
+        time.sleep(0.05)
+    where = str(json.loads(address.read_text())["address"])
+    worker = ["-m", "distributed.cli.dask_worker", where, "--host", "127.0.0.1", "--nthreads", "1", "--no-dashboard", "--no-nanny"]
+    processes += [subprocess.Popen([sys.executable, *worker, "--name", name], **quiet) for name in "ab"]  # type: ignore[call-overload]
+    yield where, processes
+    for process in processes:
+        process.kill()
+        process.wait()
+
+
+@pytest.mark.slow
+def test_a_cluster_that_loses_a_worker_ends_with_the_same_store(
+    folder: Path, cluster: tuple[str, list[subprocess.Popen[bytes]]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("pipeline.parts._BLOCK_BYTES", 1)
+    monkeypatch.setattr("pipeline.store.PATCHES_PER_SHARD", 64)
+    address, processes = cluster
+    dask.config.set({"distributed.comm.timeouts.connect": "2s"})
+
+    def kill_one(done: int, _total: int, _note: str) -> None:
+        if done == 20:
+            processes[1].kill()
+
+    study = load_study(str(folder / "study.toml"))
+    image, labels = [folder / "image.tif"], [folder / "cdl.tif"]
+    from_rasters(study, image, labels, folder / "cluster.zarr", scheduler=address, progress=kill_one)
+    assert processes[1].wait(10) == -signal.SIGKILL
+    assert fingerprint(folder / "cluster.zarr") == fingerprint(folder / "whole.zarr")
+
+
+@pytest.mark.parametrize(
+    ("address", "kind", "message"),
+    [
+        ("tcp://127.0.0.1:1", DataError, "no dask scheduler answers at tcp://127.0.0.1:1"),
+        ("nonsense://x", ConfigError, "write it as tcp://HOST:8786"),
+    ],
+)
+def test_a_scheduler_that_is_not_there(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, address: str, kind: type[Exception], message: str
+) -> None:
+    monkeypatch.setattr("pipeline.cluster._CONNECT_S", 1)
+    study = load_study(str(folder / "study.toml"))
+    with pytest.raises(kind, match=message):
+        from_rasters(study, [folder / "image.tif"], [folder / "cdl.tif"], folder / "never.zarr", scheduler=address)
+    assert not list(folder.glob("*never*"))
+
+
+def test_tensorstore_reads_what_zarr_reads(folder: Path) -> None:
+    tensorstore = pytest.importorskip("tensorstore", reason="tensorstore is a development dependency")
+    raw, _ = open_store(folder / "whole.zarr")
+    for name in ("image", "label"):
+        spec = {"driver": "zarr3", "kvstore": {"driver": "file", "path": str(folder / "whole.zarr" / name)}}
+        found = tensorstore.open(spec).result().read().result()
+        np.testing.assert_array_equal(found, raw[name].to_numpy())
+    with xr.open_zarr(folder / "whole.zarr") as decoded:
+        assert decoded["image"].dtype == np.float64 or decoded["image"].dtype == np.float32

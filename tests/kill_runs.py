@@ -1,0 +1,80 @@
+"""Cutting that is killed again and again: a process per attempt, the same inputs, the same bytes in the end."""
+
+from __future__ import annotations
+
+import hashlib
+import random
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+from pipeline.grid import PixelGrid
+from pipeline.study import Study, load_study, parse_study
+from rasters import UTM, random_codes, random_dn, write_raster
+
+GRID = PixelGrid(UTM.crs, UTM.transform, 1210, 1615)
+SCRIPT = """
+import sys, time
+from pathlib import Path
+from pipeline import parts, resume, store
+from pipeline.patches import from_rasters
+from pipeline.study import load_study
+parts._BLOCK_BYTES = 1
+store.PATCHES_PER_SHARD = 64
+add = resume.Work.add
+def slow(self, found):
+    time.sleep(float(sys.argv[2]))
+    add(self, found)
+resume.Work.add = slow
+folder = Path(sys.argv[1])
+print("ready", flush=True)
+from_rasters(load_study(str(folder / "study.toml")), [folder / "image.tif"], [folder / "cdl.tif"], folder / sys.argv[3])
+"""
+
+
+def inputs(folder: Path, gap_patches: int = 0) -> Study:
+    """An image with nodata, labels and a study file; about 3,800 patches of 20 px in zarr shards of 64, in a hundred parts."""
+    values = load_study("demo").to_dict()
+    values["image"] |= {"bands": ["SR_B4", "SR_B5"]}
+    values["patches"] |= {"size_px": 20}
+    values["splits"] |= {"block_patches": [7, 7], "gap_patches": gap_patches}
+    study = parse_study(values)
+    dn, codes = random_dn((2, *GRID.shape_yx)), random_codes(GRID.shape_yx)
+    dn[:, 300:420, 100:700] = 0
+    write_raster(folder / "image.tif", dn, GRID, tiled=True, blockxsize=16, blockysize=16)
+    write_raster(folder / "cdl.tif", codes, GRID)
+    (folder / "study.toml").write_text(study.to_toml())
+    return study
+
+
+def start(folder: Path, name: str, delay_s: float = 0.0) -> subprocess.Popen[str]:
+    """One attempt; each part takes `delay_s` longer."""
+    words = [sys.executable, "-c", SCRIPT, str(folder), str(delay_s), name]
+    return subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd=Path(__file__).parents[1])
+
+
+def kill_and_finish(folder: Path, name: str, kills: int, seed: int = 0, delay_s: float = 0.02) -> list[int]:
+    """Kill `kills` attempts at random moments, then let one finish; finished zarr shards found after each kill."""
+    draw, shards = random.Random(seed), []  # noqa: S311 - moments of kills, no secret
+    while len(shards) < kills:
+        with start(folder, name, delay_s) as process:
+            assert process.stdout is not None
+            process.stdout.readline()
+            time.sleep(draw.uniform(0.02, 1.0))
+            process.send_signal(signal.SIGKILL)
+        if (folder / name).exists():
+            raise AssertionError("done before it was killed; make it slower")
+        shards.append(sum(path.is_file() for path in (folder / f".{name}.partial" / "store.zarr" / "image").rglob("0")))
+    with start(folder, name) as process:
+        error = process.stderr.read() if process.stderr else ""
+    assert process.returncode == 0, error
+    return shards
+
+
+def fingerprint(store: Path) -> dict[str, str]:
+    """sha256 of every file of a store."""
+    return {
+        str(path.relative_to(store)): hashlib.sha256(path.read_bytes()).hexdigest() for path in sorted(store.rglob("*")) if path.is_file()
+    }
