@@ -192,6 +192,7 @@ def check(args: argparse.Namespace) -> None:
 
 def train(args: argparse.Namespace) -> None:
     """Train a network on a store's weak labels; the run folder keeps everything."""
+    from model.settings import SETTINGS
     from model.train import train as run_training
     from pipeline.progress import Stage
 
@@ -199,17 +200,11 @@ def train(args: argparse.Namespace) -> None:
         run_training(
             args.store,
             args.run,
-            model=args.model,
-            labels=args.labels,
-            presence_min_share=args.presence_min_share,
-            epochs=args.epochs,
-            batch_size=args.batch_size,
-            lr=args.lr,
-            seed=args.seed,
             device=args.device,
             resume=args.resume,
             progress=stage,
             log=stage.log,
+            **{name: value for name, value in vars(args).items() if name in SETTINGS},
         )
     print(f"{args.run}: trained; go on with: cropcam evaluate {args.run}")
 
@@ -418,8 +413,9 @@ def _model_options(command: Callable[[str, Callable[[argparse.Namespace], None]]
     sub.add_argument("store", type=Path, metavar="STORE")
     sub.add_argument("--run", type=Path, required=True, metavar="RUN")
     sub.add_argument("--model", choices=("baseline",), help="default: baseline")
-    sub.add_argument("--labels", choices=("presence",), help="default: presence")
+    sub.add_argument("--labels", choices=("presence", "majority", "shares", "points", "pixels"), help="kind of label (default: presence)")
     sub.add_argument("--presence-min-share", type=float, metavar="SHARE", help="a class is present above this share (default: the study's)")
+    _label_options(sub)
     _training_options(sub)
     sub.add_argument("--batch-size", type=int, help="patches per step (default 32)")
     sub.add_argument("--lr", type=float, help="step size (default 0.001)")
@@ -442,6 +438,24 @@ def _model_options(command: Callable[[str, Callable[[argparse.Namespace], None]]
     sub = command("report", report)
     sub.add_argument("run", type=Path, metavar="RUN")
     _store_option(sub)
+
+
+def _label_options(sub: argparse.ArgumentParser) -> None:
+    sub.add_argument(
+        "--loss", help="how to learn from the labels: bce, lse, threshold (presence); default: the best measured for their kind"
+    )
+    sub.add_argument("--share-step", type=float, metavar="STEP", help="shares: rounded to multiples of this")
+    sub.add_argument("--share-noise", type=float, metavar="SD", help="shares: standard deviation of noise added")
+    sub.add_argument("--group-patches", type=int, metavar="N", help="shares: known only for groups of N neighbouring patches")
+    sub.add_argument("--points-per-patch", type=int, metavar="N", help="points: labelled pixels per patch (default 1)")
+    sub.add_argument("--label-noise", type=float, metavar="P", help="probability that a label is replaced by a wrong one")
+    sub.add_argument(
+        "--class-prior", type=_shares, metavar="S,S,...", help="the classes' shares of all pixels, where known, in the store's order"
+    )
+
+
+def _shares(text: str) -> tuple[float, ...]:
+    return tuple(float(part) for part in text.split(","))
 
 
 def _training_options(sub: argparse.ArgumentParser) -> None:

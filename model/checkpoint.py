@@ -13,7 +13,7 @@ import hashlib
 import json
 import os
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +22,8 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 from torch import Tensor
 
+from model.labels import Rule
+from model.losses import Objective, objective
 from model.networks import Network, build
 from pipeline.errors import DataError
 from pipeline.legend import Legend
@@ -38,7 +40,8 @@ _MOMENTS = ("exp_avg", "exp_avg_sq")  # what AdamW remembers of each parameter, 
 class RunConfig:
     """What was trained, on what, how.
 
-    `mean` and `std` are reflectance per band over the training split; `store_attrs` is what the store said of itself.
+    `mean` and `std` are reflectance per band over the training split; `store_attrs` is what the store said of itself;
+    `class_prior` the classes' shares of pixels as the user knows them, empty where unknown.
     """
 
     study: str
@@ -59,15 +62,40 @@ class RunConfig:
     seed: int
     code_version: str
     store_attrs: dict[str, Any] = field(default_factory=dict)
+    loss: str = "bce"
+    share_step: float = 0.0
+    share_noise: float = 0.0
+    group_patches: int = 1
+    points_per_patch: int = 1
+    label_noise: float = 0.0
+    class_prior: tuple[float, ...] = ()
+
+    @property
+    def rule(self) -> Rule:
+        """How its weak labels are made."""
+        told = {item.name: getattr(self, item.name) for item in fields(Rule) if item.name != "kind"}
+        return Rule(kind=self.labels, **told)
+
+    @property
+    def objective(self) -> Objective:
+        """What it learns by."""
+        return objective(self.loss, self.labels)
 
     def to_json(self) -> dict[str, Any]:
         """The configuration as JSON values."""
-        return {**asdict(self), "classes": self.classes.attrs(), "bands": list(self.bands), "mean": list(self.mean), "std": list(self.std)}
+        return {
+            **asdict(self),
+            "classes": self.classes.attrs(),
+            "bands": list(self.bands),
+            "mean": list(self.mean),
+            "std": list(self.std),
+            "class_prior": list(self.class_prior),
+        }
 
     @classmethod
     def from_json(cls, values: dict[str, Any]) -> RunConfig:
         """The inverse of `to_json`."""
-        lists = {key: tuple(values[key]) for key in ("bands", "mean", "std")}
+        lists: dict[str, Any] = {key: tuple(values[key]) for key in ("bands", "mean", "std", "class_prior") if key in values}
         return cls(**{**values, **lists, "classes": Legend.from_attrs(values["classes"])})
 
 

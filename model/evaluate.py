@@ -18,6 +18,7 @@ import numpy as np
 
 from model.checkpoint import BEST, RunConfig, file_digest, load_network, write_atomically
 from model.device import choose
+from model.fitting import fitted_segmenter
 from model.labels import presence
 from model.saved import saving
 from model.scoring import open_trained_store, score
@@ -66,9 +67,10 @@ def evaluate(
     some = dataset[["row", "col", "share"]].isel(patch=patches_N)
     place_PN = np.stack([some["row"].to_numpy(), some["col"].to_numpy()])
     made_by = provenance(run, config)
-    tally = Tally(len(config.classes))
-    with saving(save, info, place_PN, made_by) as writer:
-        for batch in score(network, config, dataset, patches_N, chosen):
+    segmenter = fitted_segmenter(run, network, config, dataset, chosen)
+    tally = Tally(len(config.classes), tuple(segmenter.methods), segmenter.default)
+    with saving(save, info, place_PN, made_by | {"method": segmenter.default}) as writer:
+        for batch in score(network, config, dataset, patches_N, chosen, segmenter):
             tally.add(batch)
             if writer:
                 writer.write(batch)

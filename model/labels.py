@@ -1,15 +1,116 @@
-"""From the truth of a patch to the weak label that a network learns from.
+"""From the truth of a patch to the weak labels that a network learns from: what each kind of label allows, and no more.
 
-Axis suffixes: N patch, K class.
+    presence   which classes cover more than a share of a patch
+    majority   which class covers most of a patch
+    shares     how much of a patch, or of a group of patches, each class covers
+    points     the class of single pixels
+    pixels     the class of every pixel
+
+Axis suffixes: N patch, K class, H/W rows and columns.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
 import numpy as np
 import numpy.typing as npt
 
+from pipeline.legend import UNLABELLED
 
-def presence(share_NK: npt.NDArray[np.float32], min_share: float) -> npt.NDArray[np.float32]:
+KINDS = ("presence", "majority", "shares", "points", "pixels")
+OF_PIXELS = ("points", "pixels")
+Shares = npt.NDArray[np.float32]
+Classes = npt.NDArray[np.uint8]
+
+
+@dataclass(frozen=True)
+class Rule:
+    """How weak labels are made from the truth.
+
+    Attributes:
+        kind: one of `KINDS`.
+        presence_min_share: presence: a class is present above this share of a patch's labelled pixels; 0 = any pixel.
+        share_step: shares: rounded to multiples of this (0.1 = tenths); 0 = exact.
+        share_noise: shares: standard deviation of the noise added to each before they are made to add up to 1 again.
+        group_patches: shares: patches per group that one row of shares speaks for, as county statistics do.
+        points_per_patch: points: labelled pixels per patch.
+        label_noise: probability that an answer (presence, majority, the class of a pixel) is replaced by a wrong one.
+        seed: of everything random here.
+    """
+
+    kind: str = "presence"
+    presence_min_share: float = 0.0
+    share_step: float = 0.0
+    share_noise: float = 0.0
+    group_patches: int = 1
+    points_per_patch: int = 1
+    label_noise: float = 0.0
+    seed: int = 0
+
+
+@dataclass(frozen=True)
+class WeakLabels:
+    """What N patches are labelled with. What the kind of label does not allow is None: it was never read.
+
+    Attributes:
+        kind: one of `KINDS`.
+        image_NK: presence and majority 0 or 1, shares in 0..1; float32; a row of NaN is a patch without a label.
+        pixel_NHW: class index, `UNLABELLED` (255) where a pixel has no label; uint8.
+        group_N: the group whose shares stand in `image_NK`; int64; equal rows belong together.
+    """
+
+    kind: str
+    image_NK: Shares | None = None
+    pixel_NHW: Classes | None = None
+    group_N: npt.NDArray[np.int64] | None = None
+
+    def class_shares(self, classes: int) -> npt.NDArray[np.float64] | None:
+        """The share of each class among the pixels, as far as these labels tell: from shares and from labelled pixels."""
+        if self.pixel_NHW is not None:
+            count_K = np.bincount(self.pixel_NHW[self.pixel_NHW != UNLABELLED], minlength=classes)
+            return np.asarray(count_K / max(count_K.sum(), 1))
+        if self.kind != "shares" or self.image_NK is None:
+            return None
+        return np.asarray(np.nanmean(self.image_NK.astype(np.float64), axis=0))
+
+
+def weak_labels(
+    rule: Rule,
+    classes: int,
+    share_NK: Callable[[], Shares],
+    truth_NHW: Callable[[], Classes],
+    place_N2: Callable[[], npt.NDArray[np.int32]],
+) -> WeakLabels:
+    """The labels of one split. Shares, truth and places are read only by the kinds that may know them.
+
+    Args:
+        rule: how.
+        classes: how many there are.
+        share_NK: gives the shares of the classes among the labelled pixels of each patch.
+        truth_NHW: gives the class index of every pixel, 255 = unlabelled.
+        place_N2: gives row and column of each patch on the patch grid.
+    """
+    random = np.random.default_rng([rule.seed, KINDS.index(rule.kind)])
+    if rule.kind == "pixels":
+        return WeakLabels(rule.kind, pixel_NHW=_noisy_classes(truth_NHW(), rule.label_noise, classes, random))
+    if rule.kind == "points":
+        truth = single_pixels(truth_NHW(), rule.points_per_patch, random)
+        return WeakLabels(rule.kind, pixel_NHW=_noisy_classes(truth, rule.label_noise, classes, random))
+    share = share_NK()
+    unknown_N = share.sum(axis=1) == 0
+    if rule.kind == "shares":
+        group_N = neighbours(place_N2(), rule.group_patches) if rule.group_patches > 1 else None
+        image = _group_means(share, unknown_N, group_N)
+        image = perturbed(image, rule.share_step, rule.share_noise, random)
+        return WeakLabels(rule.kind, image_NK=_without(image, unknown_N), group_N=group_N)
+    image = presence(share, rule.presence_min_share) if rule.kind == "presence" else majority(share)
+    return WeakLabels(rule.kind, image_NK=_without(_noisy_answers(image, rule, random), unknown_N))
+
+
+def presence(share_NK: Shares, min_share: float) -> Shares:
     """1 where a class covers more than `min_share` of a patch's labelled pixels, else 0; float32 (N, K).
 
     `min_share` 0 is the poster's rule: one pixel is enough.
@@ -19,3 +120,81 @@ def presence(share_NK: npt.NDArray[np.float32], min_share: float) -> npt.NDArray
     """
     # the bound is rounded to the shares' own type: in float64 a share stored as float32(0.05) would exceed 0.05
     return (share_NK > np.float32(min_share)).astype(np.float32)
+
+
+def majority(share_NK: Shares) -> Shares:
+    """1 for the class with the largest share of each patch, the first of equals; float32 (N, K).
+
+    >>> majority(np.array([[0.4, 0.4, 0.2]], np.float32))
+    array([[1., 0., 0.]], dtype=float32)
+    """
+    return _one_hot(share_NK.argmax(axis=1), share_NK.shape[1])
+
+
+def single_pixels(truth_NHW: Classes, count: int, random: np.random.Generator) -> Classes:
+    """The truth at `count` pixels per patch, drawn at random among those that have a label; 255 everywhere else."""
+    flat = truth_NHW.reshape(len(truth_NHW), -1)
+    drawn = np.where(flat == UNLABELLED, np.float32(2), random.random(flat.shape, np.float32))
+    chosen = np.argpartition(drawn, min(count, flat.shape[1] - 1), axis=1)[:, :count]
+    points = np.full_like(flat, UNLABELLED)
+    np.put_along_axis(points, chosen, np.take_along_axis(flat, chosen, axis=1), axis=1)
+    return points.reshape(truth_NHW.shape)
+
+
+def neighbours(place_N2: npt.NDArray[np.int32], size: int) -> npt.NDArray[np.int64]:
+    """The group (N,) of each patch: `size` patches that lie together, along a Z-shaped curve over the patch grid; the last may be smaller."""
+    row, col = (place_N2[:, axis].astype(np.uint64) for axis in (0, 1))
+    code = np.zeros(len(place_N2), np.uint64)
+    for bit in range(20):  # a million patches either way
+        code |= ((row >> np.uint64(bit)) & np.uint64(1)) << np.uint64(2 * bit + 1) | ((col >> np.uint64(bit)) & np.uint64(1)) << np.uint64(
+            2 * bit
+        )
+    group = np.empty(len(place_N2), np.int64)
+    group[np.argsort(code, kind="stable")] = np.arange(len(place_N2)) // size
+    return group
+
+
+def perturbed(share_NK: Shares, step: float, noise: float, random: np.random.Generator) -> Shares:
+    """Shares with noise added and rounded, made to add up to 1 again where anything is left of them."""
+    if not step and not noise:
+        return share_NK
+    share = np.clip(share_NK + random.normal(0, noise, share_NK.shape), 0, None) if noise else share_NK.astype(np.float64)
+    share = np.round(share / step) * step if step else share
+    total = share.sum(axis=1, keepdims=True)
+    return np.asarray(np.divide(share, total, out=share_NK.astype(np.float64), where=total > 0), np.float32)
+
+
+def _group_means(share_NK: Shares, unknown_N: npt.NDArray[np.bool_], group_N: npt.NDArray[np.int64] | None) -> Shares:
+    if group_N is None:
+        return share_NK
+    total = np.zeros((int(group_N.max()) + 1, share_NK.shape[1]))
+    np.add.at(total, group_N[~unknown_N], share_NK[~unknown_N])
+    count = np.bincount(group_N[~unknown_N], minlength=len(total))[:, None]
+    return np.asarray((total / np.maximum(count, 1))[group_N], np.float32)
+
+
+def _without(image_NK: Shares, unknown_N: npt.NDArray[np.bool_]) -> Shares:
+    image = image_NK.astype(np.float32)
+    image[unknown_N] = np.nan
+    return image
+
+
+def _noisy_answers(image_NK: Shares, rule: Rule, random: np.random.Generator) -> Shares:
+    if not rule.label_noise:
+        return image_NK
+    if rule.kind == "presence":
+        wrong_NK = random.random(image_NK.shape) < rule.label_noise
+        return np.where(wrong_NK, 1 - image_NK, image_NK).astype(np.float32)
+    classes = _noisy_classes(image_NK.argmax(axis=1).astype(np.uint8), rule.label_noise, image_NK.shape[1], random)
+    return _one_hot(classes, image_NK.shape[1])
+
+
+def _one_hot(class_N: npt.NDArray[np.integer[Any]], classes: int) -> Shares:
+    return np.asarray(class_N[:, None] == np.arange(classes), np.float32)
+
+
+def _noisy_classes(truth: Classes, noise: float, classes: int, random: np.random.Generator) -> Any:  # noqa: ANN401 - of truth's shape
+    if not noise:
+        return truth
+    wrong = (truth + random.integers(1, classes, truth.shape, np.uint8)) % np.uint8(classes)
+    return np.where((random.random(truth.shape, np.float32) < noise) & (truth != UNLABELLED), wrong, truth)

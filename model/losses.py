@@ -1,9 +1,107 @@
-"""Losses over image-level labels. Axis suffixes: B batch, K class."""
+"""Objectives: how a kind of weak label becomes a loss, and how its presence and its segmentation are read off again.
+
+Every network gives class scores per pixel (its activation maps and the bias of its dense layer). An objective says what
+they mean: K independent questions (sigmoid), or classes that exclude each other (softmax).
+Axis suffixes: B batch, K class, H/W rows and columns, G group.
+"""
 
 from __future__ import annotations
 
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cached_property
+from typing import NamedTuple
+
+import torch
 import torch.nn.functional as F
 from torch import Tensor
+
+from model.cam import pixel_maps
+from model.networks import Network, Output
+from pipeline.errors import ConfigError
+from pipeline.legend import UNLABELLED
+
+SHARPNESS = 3.0  # of "the mean share is above the label's threshold"; 1 to 10 rank alike (measured where it was found)
+
+
+class Targets(NamedTuple):
+    """What a batch is labelled with, on its device; None where the kind of label does not say.
+
+    Attributes:
+        valid_BHW: pixels with image data in every band.
+        image_BK: presence or majority (0, 1) or shares; a row of NaN has no label.
+        pixel_BHW: class index, 255 = no label; uint8.
+        group_B: patches with the same number share one row of shares; int64.
+    """
+
+    valid_BHW: Tensor
+    image_BK: Tensor | None = None
+    pixel_BHW: Tensor | None = None
+    group_B: Tensor | None = None
+
+
+@dataclass(frozen=True)
+class Batch:
+    """What the network said of a batch; maps of pixels are made when they are first needed, float32."""
+
+    network: Network
+    output: Output
+    valid_BHW: Tensor
+
+    @cached_property
+    def cams_BKHW(self) -> Tensor:
+        """Activation maps at full resolution, without the bias."""
+        return pixel_maps(self.network, self.output, *self.valid_BHW.shape[1:]).float()
+
+    @cached_property
+    def scores_BKHW(self) -> Tensor:
+        """Class scores: activation maps and the dense layer's bias."""
+        return self.cams_BKHW + self.network.dense.bias[:, None, None]
+
+
+@dataclass(frozen=True)
+class Objective:
+    """A loss and what belongs to it.
+
+    Attributes:
+        kinds: the kinds of label it can learn from.
+        exclusive: classes exclude each other (softmax), else they are K questions.
+        loss: (batch, targets, presence_min_share) -> a number.
+        pooled: for questions: (batch) -> one logit per class and patch (B, K).
+        method: the segmentation that suits it best (`model.segment`).
+    """
+
+    name: str
+    kinds: tuple[str, ...]
+    exclusive: bool
+    loss: Callable[[Batch, Targets, float], Tensor]
+    pooled: Callable[[Batch], Tensor] | None
+    method: str
+
+    def presence_logits(self, batch: Batch, min_share: float) -> Tensor:
+        """One logit (B, K) per class and patch, above 0 where the class is said to cover more than `min_share`.
+
+        Questions are answered by the pooled score. Exclusive classes are counted in the segmented patch, mean
+        probability deciding between equal counts: log odds of (count + mean probability) / (pixels + 1) against
+        those of (min_share x pixels + 1/2) / (pixels + 1).
+        """
+        if self.pooled is not None:
+            return self.pooled(batch)
+        scores_BKHW, valid_B1HW = batch.scores_BKHW, batch.valid_BHW[:, None]
+        pixels_B1 = valid_B1HW.sum(dim=(2, 3)).clamp(min=1).float()
+        chosen_BKHW = F.one_hot(scores_BKHW.argmax(dim=1), scores_BKHW.shape[1]).movedim(-1, 1)
+        count_BK = (chosen_BKHW * valid_B1HW).sum(dim=(2, 3)).float()
+        mean_BK = mean_probability(scores_BKHW, batch.valid_BHW).exp()
+        return torch.logit((count_BK + mean_BK) / (pixels_B1 + 1), 1e-6) - torch.logit(
+            (min_share * pixels_B1 + 0.5) / (pixels_B1 + 1), 1e-6
+        )
+
+
+def mean_probability(scores_BKHW: Tensor, valid_BHW: Tensor) -> Tensor:
+    """Log of each class's mean softmax probability over the valid pixels (B, K); never clamped, so never without gradient."""
+    log_BKHW = scores_BKHW.log_softmax(dim=1).masked_fill(~valid_BHW[:, None], -torch.inf)
+    return log_BKHW.flatten(2).logsumexp(dim=2) - _log_pixels(valid_BHW, log_BKHW)
 
 
 def presence_loss(logits_BK: Tensor, label_BK: Tensor) -> Tensor:
@@ -14,3 +112,128 @@ def presence_loss(logits_BK: Tensor, label_BK: Tensor) -> Tensor:
     Source: Chen, Guo, S. Wang (poster, Stanford): multi-label classification, one 0/1 per class.
     """
     return F.binary_cross_entropy_with_logits(logits_BK, label_BK)
+
+
+def log_sum_exp(batch: Batch) -> Tensor:
+    """Log of the mean of exp of each class's scores over the valid pixels (B, K): between their mean and their maximum.
+
+    Source: Pinheiro, Collobert 2015, "From Image-level to Pixel-level Labeling", arXiv 1411.6228, equation 3, r = 1.
+    """
+    scores_BKHW = batch.scores_BKHW.masked_fill(~batch.valid_BHW[:, None], -torch.inf)
+    return scores_BKHW.flatten(2).logsumexp(dim=2) - _log_pixels(batch.valid_BHW, scores_BKHW)
+
+
+def threshold_loss(batch: Batch, targets: Targets, min_share: float) -> Tensor:
+    """Binary cross entropy of "the mean share is above the threshold the label was made with", in log odds.
+
+    `min_share` 0 (any pixel) counts as half a pixel of the patch.
+    """
+    log_BK = mean_probability(batch.scores_BKHW, targets.valid_BHW)
+    odds_BK = log_BK - torch.log(-torch.expm1(log_BK.clamp(max=-1e-6)))
+    pixels = targets.valid_BHW[0].numel()
+    share = min(max(min_share, 0.5 / pixels), 1 - 0.5 / pixels)
+    return _known(presence_loss, SHARPNESS * (odds_BK - math.log(share / (1 - share))), targets.image_BK)
+
+
+def majority_loss(batch: Batch, targets: Targets, _min_share: float) -> Tensor:
+    """Cross entropy of "this class has the largest mean share", with `SHARPNESS` x log mean share as its scores."""
+    log_BK = mean_probability(batch.scores_BKHW, targets.valid_BHW)
+    return _known(lambda scores, label: -(label * (SHARPNESS * scores).log_softmax(dim=1)).sum(dim=1).mean(), log_BK, targets.image_BK)
+
+
+def share_loss(batch: Batch, targets: Targets, _min_share: float) -> Tensor:
+    """Kullback-Leibler divergence of the labelled shares from the mean probabilities, over patches or groups of them.
+
+    Source: Ardehali, Culotta 2017, "Co-training for Demographic Classification Using Deep Learning from Label
+    Proportions", arXiv 1709.04108: the batch-averaged KL; in the log domain here.
+    """
+    log_BK, share_BK = mean_probability(batch.scores_BKHW, targets.valid_BHW), targets.image_BK
+    assert share_BK is not None
+    if targets.group_B is not None:
+        log_BK, share_BK = _of_groups(log_BK, share_BK, targets)
+    return _known(_divergence, log_BK, share_BK)
+
+
+def pixel_loss(batch: Batch, targets: Targets, _min_share: float) -> Tensor:
+    """Cross entropy over the labelled pixels of the batch that have image data."""
+    assert targets.pixel_BHW is not None
+    label_BHW = targets.pixel_BHW.long().masked_fill(~targets.valid_BHW, UNLABELLED)
+    total = F.cross_entropy(batch.scores_BKHW, label_BHW, ignore_index=UNLABELLED, reduction="sum")
+    labelled: Tensor = (label_BHW != UNLABELLED).sum().clamp(min=1)
+    return total / labelled
+
+
+def _log_pixels(valid_BHW: Tensor, like: Tensor) -> Tensor:
+    return valid_BHW.sum(dim=(1, 2)).clamp(min=1)[:, None].to(like.dtype).log()
+
+
+def _divergence(log_BK: Tensor, share_BK: Tensor) -> Tensor:
+    divergence_B: Tensor = (torch.special.xlogy(share_BK, share_BK) - share_BK * log_BK).sum(dim=1)
+    return divergence_B.mean()
+
+
+def _of_groups(log_BK: Tensor, share_BK: Tensor, targets: Targets) -> tuple[Tensor, Tensor]:
+    # mean probability over the group's patches of this batch, by pixels; the group's own row of shares
+    _, group_B = torch.unique(targets.group_B, return_inverse=True)
+    groups = int(group_B.max()) + 1
+    weight_B = targets.valid_BHW.sum(dim=(1, 2)).to(log_BK.dtype)
+    total_G = log_BK.new_zeros(groups).index_add(0, group_B, weight_B)
+    mean_GK = (
+        log_BK.new_zeros(groups, log_BK.shape[1]).index_add(0, group_B, log_BK.exp() * weight_B[:, None]) / total_G.clamp(min=1)[:, None]
+    )
+    first_GK = share_BK.new_zeros(groups, share_BK.shape[1]).index_copy(0, group_B, share_BK)
+    return mean_GK.clamp(min=1e-30).log(), first_GK
+
+
+def _known(loss: Callable[[Tensor, Tensor], Tensor], scores_BK: Tensor, label_BK: Tensor | None) -> Tensor:
+    assert label_BK is not None
+    known_B = ~label_BK.isnan().any(dim=1)
+    return loss(scores_BK, label_BK) if bool(known_B.all()) else loss(scores_BK[known_B], label_BK[known_B])
+
+
+OBJECTIVES = {
+    objective.name: objective
+    for objective in (
+        Objective(
+            "bce",
+            ("presence",),
+            False,
+            lambda batch, targets, _share: _known(presence_loss, batch.output.logits_BK, targets.image_BK),
+            lambda batch: batch.output.logits_BK,
+            "cam-argmax",
+        ),
+        Objective(
+            "lse",
+            ("presence",),
+            False,
+            lambda batch, targets, _share: _known(presence_loss, log_sum_exp(batch), targets.image_BK),
+            log_sum_exp,
+            "cam-argmax",
+        ),
+        Objective("threshold", ("presence",), True, threshold_loss, None, "score-argmax"),
+        Objective("majority", ("majority",), True, majority_loss, None, "score-argmax"),
+        Objective("shares", ("shares",), True, share_loss, None, "score-argmax"),
+        Objective("cross-entropy", ("points", "pixels"), True, pixel_loss, None, "score-argmax"),
+    )
+}
+
+
+def objective(name: str, kind: str) -> Objective:
+    """The objective of that name.
+
+    Raises:
+        ConfigError: no such objective, or one that cannot learn from that kind of label.
+    """
+    fitting = [known for known, entry in OBJECTIVES.items() if kind in entry.kinds]
+    if name not in fitting:
+        raise ConfigError(f"--loss {name} does not learn from {kind} labels; possible: {', '.join(fitting)}")
+    return OBJECTIVES[name]
+
+
+def best_objective(kind: str, model: str, min_share: float) -> str:
+    """The objective measured best for a kind of label; the poster's own with the poster's own networks (docs/results.md)."""
+    if kind != "presence":
+        return next(name for name, entry in OBJECTIVES.items() if kind in entry.kinds)
+    if model in ("baseline", "resnet50"):
+        return "bce"
+    return "threshold" if min_share >= 0.01 else "lse"

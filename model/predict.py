@@ -25,14 +25,15 @@ from model.cam import pixel_scores
 from model.checkpoint import BEST, RunConfig, file_digest, load_network
 from model.data import standardise
 from model.device import choose
+from model.fitting import method_of
 from model.lattice import Lattice, lattice_halo, tent
 from model.networks import Network, build
+from model.segment import Method
 from pipeline import __version__
 from pipeline.errors import DataError
 from pipeline.maps.cog import TIFF_TILE_PX, is_map, written_map
 from pipeline.maps.windows import NODATA_CLASS, DnSource, Progress, run, silent
 
-METHOD = "cam-argmax"  # its name in metrics.json
 BLOCK_PX = 800
 # Every batch has this size, the last one padded: the bits of a convolution may depend on how many patches go together.
 BATCH_PATCHES = 32
@@ -60,6 +61,7 @@ class Predictor:
 
     config: RunConfig
     weights: dict[str, Tensor]
+    method: Method
     device: str
 
     @property
@@ -83,7 +85,7 @@ class Predictor:
         return {key: value for key, value in self.__dict__.items() if key != "network"}
 
     def __call__(self, block_CYX: npt.NDArray[np.uint16]) -> Floats:
-        """Mean activation maps (class, y, x) of the block without its halo; 0 where no patch with data covers a pixel.
+        """Scores (class, y, x) of the block without its halo: the run's method over mean activation maps, 0 where no patch with data covers a pixel.
 
         Args:
             block_CYX: Collection 2 DN, 0 = nodata, with `halo_px` on every side; its inner upper left pixel lies on
@@ -103,7 +105,7 @@ class Predictor:
         mean_KYX: Floats = np.divide(inner_KYX[:-1], inner_KYX[-1], out=np.zeros_like(inner_KYX[:-1]), where=inner_KYX[-1] > 0)
         if not np.isfinite(mean_KYX).all():
             raise DataError(f"the {self.config.model}'s scores are not finite: its training diverged; train again with a lower --lr")
-        return mean_KYX
+        return self.method.scores(torch.from_numpy(mean_KYX)[None])[0].numpy()
 
     def _scores(self, patches: Lattice) -> Iterator[tuple[tuple[int, int], Floats]]:
         """Upper left and scores (class, y, x) of every patch that holds data, row by row."""
@@ -141,10 +143,14 @@ def map_run(
     torch_device = choose(device)
     network, config = load_network(run_path, torch.device("cpu"))
     _check(config, source, run_path, out)
-    predictor = Predictor(config, network.state_dict(), str(torch_device))
+    method = method_of(run_path, network, config)
+    predictor = Predictor(config, network.state_dict(), method, str(torch_device))
     block_px = fitting_block(block_px, predictor.stride_px)
     threads = None if torch_device.type == "cpu" else _GPU_THREADS
-    with _one_core_per_thread(), written_map(out, source.grid, config.classes, made_by(run_path, config, source), block_px) as class_map:
+    with (
+        _one_core_per_thread(),
+        written_map(out, source.grid, config.classes, made_by(run_path, config, method, source), block_px) as class_map,
+    ):
         run(source, predictor, predictor.halo_px, block_px, class_map.write, progress=progress, threads=threads)
         if class_map.counts[NODATA_CLASS] == class_map.counts.sum():
             raise DataError(f"{_files(source)}: every pixel is nodata in some band; there is nothing to map")
@@ -175,7 +181,7 @@ def fitting_block(block_px: int, stride_px: int) -> int:
     return math.ceil(block_px / stride_px) * stride_px
 
 
-def made_by(run_path: Path, config: RunConfig, source: DnSource) -> dict[str, str]:
+def made_by(run_path: Path, config: RunConfig, method: Method, source: DnSource) -> dict[str, str]:
     """The map's tags: everything that made it."""
     return {
         "TIFFTAG_SOFTWARE": f"cropcam {__version__}",
@@ -184,7 +190,7 @@ def made_by(run_path: Path, config: RunConfig, source: DnSource) -> dict[str, st
         "checkpoint_sha256": file_digest(run_path / BEST),
         "model": config.model,
         "labels": config.labels,
-        "method": METHOD,
+        "method": method.name,
         "seed": str(config.seed),
         "trained_by": f"cropcam {config.code_version}",
         "inputs": " ".join(source.names),

@@ -26,7 +26,6 @@ import zarr
 from zarr.codecs import BloscCodec
 
 from model.scoring import BATCH_PATCHES, Scored
-from model.segment import DEFAULT
 from pipeline.errors import DataError
 from pipeline.legend import UNLABELLED, Legend
 from pipeline.store import StoreInfo
@@ -67,7 +66,7 @@ class SegmentationWriter:
             "xc": xc,
             "yc": yc,
             "cam": np.where(batch.nodata_BHW[:, None], np.float32(np.nan), batch.cams_BKHW),
-            "segmentation": np.where(batch.nodata_BHW, np.uint8(UNLABELLED), batch.segmentation_BHW[DEFAULT]),
+            "segmentation": batch.segmented_BHW,
             "truth": batch.truth_BHW,
             "probability": probability(batch.logits_BK),
         }
@@ -131,7 +130,7 @@ def _attributes(name: str, legend: Legend) -> dict[str, Any]:
         "xc": {"long_name": "x of pixel centres in the CRS of the store"},
         "yc": {"long_name": "y of pixel centres in the CRS of the store"},
         "cam": {"long_name": "class activation map, NaN = no image data"},
-        "segmentation": {"long_name": f"class index by {DEFAULT}, 255 = no image data", **flags},
+        "segmentation": {"long_name": "class index by the method the attributes name, 255 = no image data", **flags},
         "truth": {"long_name": "class index, 255 = no label or no image data", **flags},
         "probability": {"long_name": "probability that the class is present", "units": "1"},
     }
@@ -148,7 +147,9 @@ def _centres(
 
 
 def _finish(group: zarr.Group, info: StoreInfo, made_by: Mapping[str, Any]) -> None:
-    group.attrs.put({"artefact": ARTEFACT, "crs": info.crs, "classes": info.classes.attrs(), "method": DEFAULT, "made_by": dict(made_by)})
+    group.attrs.put(
+        {"artefact": ARTEFACT, "crs": info.crs, "classes": info.classes.attrs(), "method": made_by["method"], "made_by": dict(made_by)}
+    )
     with warnings.catch_warnings():  # zarr warns that consolidated metadata is no part of the v3 specification yet; xarray asks for it
         warnings.simplefilter("ignore", zarr.errors.ZarrUserWarning)
         zarr.consolidate_metadata(group.store)

@@ -14,11 +14,11 @@ import numpy.typing as npt
 import torch
 import xarray as xr
 
-from model.cam import pixel_scores
 from model.checkpoint import RunConfig, store_differences
 from model.data import standardise
+from model.losses import Batch
 from model.networks import Network
-from model.segment import METHODS
+from model.segment import Segmenter
 from pipeline.errors import DataError
 from pipeline.legend import UNLABELLED
 from pipeline.store import NODATA_DN, StoreInfo, open_store
@@ -40,6 +40,7 @@ class Scored:
         logits_BK: one per class; above 0 is "present".
         cams_BKHW: activation maps at full resolution.
         segmentation_BHW: class index by method name.
+        default: the name of the run's own method.
     """
 
     patches_B: Indices
@@ -48,6 +49,12 @@ class Scored:
     logits_BK: Floats
     cams_BKHW: Floats
     segmentation_BHW: dict[str, Classes]
+    default: str
+
+    @property
+    def segmented_BHW(self) -> Classes:
+        """Class index by the run's own method; `UNLABELLED` (255) without image data."""
+        return np.where(self.nodata_BHW, np.uint8(UNLABELLED), self.segmentation_BHW[self.default])
 
 
 def open_trained_store(run: Path, config: RunConfig, store: Path | None = None) -> tuple[xr.Dataset, StoreInfo]:
@@ -69,7 +76,9 @@ def open_trained_store(run: Path, config: RunConfig, store: Path | None = None) 
     return dataset, info
 
 
-def score(network: Network, config: RunConfig, dataset: xr.Dataset, patches: Indices, device: torch.device) -> Iterator[Scored]:
+def score(
+    network: Network, config: RunConfig, dataset: xr.Dataset, patches: Indices, device: torch.device, segmenter: Segmenter
+) -> Iterator[Scored]:
     """Batches of `BATCH_PATCHES` patches in the given order; one batch is in memory at a time.
 
     Raises:
@@ -82,7 +91,10 @@ def score(network: Network, config: RunConfig, dataset: xr.Dataset, patches: Ind
         image_BCHW = some["image"].to_numpy()
         nodata_BHW = (image_BCHW == NODATA_DN).any(axis=1)
         x_BCHW = standardise(torch.from_numpy(image_BCHW).to(device), mean_C, std_C)
-        logits_BK, cams_BKHW = pixel_scores(network, x_BCHW)
+        with torch.inference_mode():
+            valid_BHW = torch.from_numpy(~nodata_BHW).to(device)
+            said = Batch(network, network(x_BCHW, valid_BHW), valid_BHW)
+            logits_BK, cams_BKHW = config.objective.presence_logits(said, config.presence_min_share), said.cams_BKHW
         if not (logits_BK.isfinite().all() and cams_BKHW.isfinite().all()):
             raise DataError("the network's scores are not finite: its training diverged; train again with a lower --lr")
         yield Scored(
@@ -91,5 +103,6 @@ def score(network: Network, config: RunConfig, dataset: xr.Dataset, patches: Ind
             truth_BHW=np.where(nodata_BHW, np.uint8(UNLABELLED), config.classes.index(some["label"].to_numpy())),
             logits_BK=logits_BK.cpu().numpy(),
             cams_BKHW=cams_BKHW.cpu().numpy(),
-            segmentation_BHW={name: method(cams_BKHW).cpu().numpy() for name, method in METHODS.items()},
+            segmentation_BHW={name: method(cams_BKHW, logits_BK).cpu().numpy() for name, method in segmenter.methods.items()},
+            default=segmenter.default,
         )

@@ -1,26 +1,219 @@
 """From activation maps to a segmentation.
 
-Axis suffixes: B batch, K class, H/W rows and columns of the image.
+Every method is an affine map of each class's activation map, then the largest: only where the numbers come from differs.
+Nothing here sees the truth of a pixel but what is called oracle, and that is never a run's default.
+Axis suffixes: N patch, B batch, K class, H/W rows and columns.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+import json
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
 
+import numpy as np
+import numpy.typing as npt
 import torch
 from torch import Tensor
 
+from model.checkpoint import write_json
 
-def argmax(scores_BKHW: Tensor) -> Tensor:
-    """Class index (B, H, W), uint8, of the highest activation at each pixel.
+SEGMENT = "segment.json"
+POSTER = "cam-argmax"
+Floats = npt.NDArray[np.floating[Any]]
 
-    Raw activation maps, neither biased nor normalised. A pixel without image data gets an answer too; the caller
-    leaves it out.
 
-    Source: the poster's segmentation, "argmax over class activation maps".
+@dataclass(frozen=True)
+class Method:
+    """scale x activation map + offset, per class; the largest wins.
+
+    Attributes:
+        name: as in metrics.json.
+        scale_K: above 0.
+        offset_K: in units of the scaled maps.
+        gated: only classes that are said to be present in the patch may win, unless none is.
+        oracle: its numbers were fitted on the truth of pixels.
     """
-    return scores_BKHW.argmax(dim=1).to(torch.uint8)
+
+    name: str
+    scale_K: tuple[float, ...]
+    offset_K: tuple[float, ...]
+    gated: bool = False
+    oracle: bool = False
+
+    def scores(self, cams_BKHW: Tensor) -> Tensor:
+        """What is compared (B, K, H, W)."""
+        scale_K, offset_K = (cams_BKHW.new_tensor(values)[:, None, None] for values in (self.scale_K, self.offset_K))
+        return cams_BKHW * scale_K + offset_K
+
+    def __call__(self, cams_BKHW: Tensor, logits_BK: Tensor) -> Tensor:
+        """Class index (B, H, W), uint8. A pixel without image data gets an answer too; the caller leaves it out.
+
+        Args:
+            cams_BKHW: activation maps at full resolution, without bias.
+            logits_BK: of presence, above 0 = present.
+        """
+        scores_BKHW = self.scores(cams_BKHW)
+        if self.gated:
+            absent_BK = (logits_BK <= 0) & (logits_BK > 0).any(dim=1, keepdim=True)
+            scores_BKHW = scores_BKHW.masked_fill(absent_BK[:, :, None, None], -torch.inf)
+        return scores_BKHW.argmax(dim=1).to(torch.uint8)
 
 
-METHODS: Mapping[str, Callable[[Tensor], Tensor]] = {"cam-argmax": argmax}
-DEFAULT = "cam-argmax"
+@dataclass(frozen=True)
+class Segmenter:
+    """The methods of a run, by name, and which of them answers for it."""
+
+    methods: dict[str, Method]
+    default: str
+
+    @property
+    def method(self) -> Method:
+        """The run's own."""
+        return self.methods[self.default]
+
+
+@dataclass(frozen=True)
+class Sample:
+    """What the methods are fitted on: patches of the training split and what their labels allow.
+
+    Attributes:
+        cams_NKHW: activation maps of patches, at full resolution, on the CPU.
+        valid_NHW: pixels with image data.
+        present_NK: presence labels, where the kind of label gives them.
+        min_share: what "present" means.
+        prior_K: the share of each class among the pixels, where labels or user tell it.
+        truth_K: the true shares of pixels in the validation split, for the oracle alone.
+    """
+
+    cams_NKHW: Floats
+    valid_NHW: npt.NDArray[np.bool_]
+    present_NK: npt.NDArray[np.bool_] | None = None
+    min_share: float = 0.0
+    prior_K: Floats | None = None
+    truth_K: Floats | None = None
+
+
+def fit(sample: Sample, bias_K: Sequence[float], default: str) -> Segmenter:
+    """Every method whose numbers can be had from the sample; without a valid pixel in it the unfitted ones.
+
+        cam-argmax       raw activation maps, as the poster
+        score-argmax     with the dense layer's bias: the network's own scores
+        standardised     each map by its mean and standard deviation over the sample
+        prior-matched    the network's scores, shifted so that the classes' shares over the sample are the known ones
+        thresholded      each map from the threshold that tells its image labels best
+        gated            score-argmax among the classes said to be present
+        oracle-prior     prior-matched with the true shares of the validation split's pixels
+
+    Args:
+        sample: what they are fitted on.
+        bias_K: of the dense layer.
+        default: the run's own; score-argmax where it cannot be had.
+    """
+    classes = len(bias_K)
+    ones, bias = (1.0,) * classes, tuple(map(float, bias_K))
+    pixels_PK = np.moveaxis(sample.cams_NKHW, 1, -1)[sample.valid_NHW]
+    if not len(pixels_PK):
+        return Segmenter(unfitted(bias_K), default if default in unfitted(bias_K) else "score-argmax")
+    mean_K, std_K = pixels_PK.mean(axis=0, dtype=np.float64), pixels_PK.std(axis=0, dtype=np.float64) + 1e-12
+    found = [
+        *unfitted(bias_K).values(),
+        Method("standardised", tuple(map(float, 1 / std_K)), tuple(map(float, -mean_K / std_K))),
+        Method("gated", ones, bias, gated=True),
+    ]
+    if sample.prior_K is not None:
+        found.append(Method("prior-matched", ones, matched_offsets(pixels_PK + np.asarray(bias), sample.prior_K, np.asarray(bias))))
+    if sample.present_NK is not None:
+        found.append(Method("thresholded", ones, tuple(-value for value in image_thresholds(sample))))
+    if sample.truth_K is not None:
+        offsets = matched_offsets(pixels_PK + np.asarray(bias), sample.truth_K, np.asarray(bias))
+        found.append(Method("oracle-prior", ones, offsets, oracle=True))
+    methods = {method.name: method for method in found}
+    return Segmenter(methods, default if default in methods else "score-argmax")
+
+
+def unfitted(bias_K: Sequence[float]) -> dict[str, Method]:
+    """The methods that need no sample: cam-argmax and score-argmax."""
+    ones = (1.0,) * len(bias_K)
+    found = (Method(POSTER, ones, (0.0,) * len(bias_K)), Method("score-argmax", ones, tuple(map(float, bias_K))))
+    return {method.name: method for method in found}
+
+
+def matched_offsets(scores_PK: Floats, prior_K: Floats, bias_K: Floats, steps: int = 300) -> tuple[float, ...]:
+    """What to add to activation maps so that the share of pixels each class wins is the prior.
+
+    Each step raises the classes that win too little and lowers those that win too much, by a step that shrinks.
+
+    Args:
+        scores_PK: of pixels, bias included.
+        prior_K: shares that add up to 1; a class of share 0 never wins.
+        bias_K: added to what is found.
+        steps: how many.
+    """
+    some = scores_PK[:: max(len(scores_PK) // 50_000, 1)].astype(np.float64)
+    spread = some.std() + 1e-12
+    prior, offset, best = np.asarray(prior_K, np.float64) / np.sum(prior_K), np.zeros(len(prior_K)), (np.inf, np.zeros(len(prior_K)))
+    floor = 0.5 / len(some)
+    for step in range(steps):
+        won = np.bincount((some + offset).argmax(axis=1), minlength=len(prior)) / len(some)
+        if (off := float(np.abs(won - prior).sum())) < best[0]:
+            best = (off, offset.copy())
+        offset += spread * 0.5 / (1 + step / 20) * np.clip(np.log(np.maximum(prior, floor) / np.maximum(won, floor)), -2, 2)
+    return tuple(float(value) for value in best[1] + bias_K)
+
+
+def image_thresholds(sample: Sample) -> list[float]:
+    """Per class the activation that tells its presence labels best; of equally good ones the middle of the widest gap.
+
+    A class covers more than `min_share` of a patch just where the activation that this share of its pixels exceed lies
+    above the threshold. A class that is always or never present has no threshold: its smallest or largest such
+    activation stands in.
+    """
+    assert sample.present_NK is not None
+    levels_NK = np.stack(
+        [_level(cams_KHW[:, valid], sample.min_share) for cams_KHW, valid in zip(sample.cams_NKHW, sample.valid_NHW, strict=True)]
+    )
+    return [best_threshold(levels_NK[:, k], sample.present_NK[:, k]) for k in range(levels_NK.shape[1])]
+
+
+def best_threshold(level_N: Floats, present_N: npt.NDArray[np.bool_]) -> float:
+    """The threshold t for which "level > t" agrees most often with `present`."""
+    order = np.argsort(level_N, kind="stable")
+    level, present = level_N[order].astype(np.float64), present_N[order]
+    # with i levels below the threshold: right are the absent ones below and the present ones above
+    right = np.concatenate([[0], np.cumsum(~present)]) + np.concatenate([[0], np.cumsum(present[::-1])])[::-1]
+    edges = np.concatenate([[level[0] - 1e-6], (level[1:] + level[:-1]) / 2, [level[-1] + 1e-6]])
+    gap = np.concatenate([[0], np.diff(level), [0]])
+    possible = np.concatenate([[True], np.diff(level) > 0, [True]])
+    return float(edges[max(np.flatnonzero(possible), key=lambda i: (right[i], gap[i]))])
+
+
+def _level(cams_KP: Floats, min_share: float) -> Floats:
+    if not cams_KP.shape[1]:
+        return np.zeros(len(cams_KP))
+    rank = min(int(np.floor(min_share * cams_KP.shape[1])), cams_KP.shape[1] - 1)
+    return np.partition(cams_KP, cams_KP.shape[1] - 1 - rank, axis=1)[:, cams_KP.shape[1] - 1 - rank]
+
+
+def save(run: Path, segmenter: Segmenter, checkpoint_digest: str) -> None:
+    """Write RUN/segment.json.
+
+    Raises:
+        OSError: the disk says no.
+    """
+    methods = [asdict(method) for method in segmenter.methods.values()]
+    write_json(run / SEGMENT, {"checkpoint_digest": checkpoint_digest, "default": segmenter.default, "methods": methods})
+
+
+def load(run: Path, checkpoint_digest: str) -> Segmenter | None:
+    """What `save` wrote for that checkpoint; None where there is nothing or it is another checkpoint's."""
+    try:
+        values = json.loads((run / SEGMENT).read_text("utf-8"))
+        if values["checkpoint_digest"] != checkpoint_digest:
+            return None
+        tuples = [{**one, "scale_K": tuple(one["scale_K"]), "offset_K": tuple(one["offset_K"])} for one in values["methods"]]
+        return Segmenter({one["name"]: Method(**one) for one in tuples}, values["default"])
+    except (OSError, ValueError, KeyError, TypeError):
+        return None

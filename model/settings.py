@@ -10,12 +10,20 @@ from pathlib import Path
 from typing import Any
 
 from model.checkpoint import BEST, CONFIG, HISTORY, LAST, RunConfig, load_config, store_differences
+from model.labels import KINDS
+from model.losses import best_objective, objective
 from model.networks import NETWORKS
 from pipeline import __version__
 from pipeline.errors import ConfigError, DataError
 from pipeline.store import StoreInfo
 
-LABELS = ("presence",)
+_OF_KIND = {
+    "share_step": ("shares",),
+    "share_noise": ("shares",),
+    "group_patches": ("shares",),
+    "points_per_patch": ("points",),
+    "label_noise": ("presence", "majority", "points", "pixels"),
+}
 
 
 @dataclass(frozen=True)
@@ -36,21 +44,45 @@ class Settings:
     lr: float = 1e-3
     weight_decay: float = 1e-4
     seed: int = 0
+    loss: str = "best"
+    share_step: float = 0.0
+    share_noise: float = 0.0
+    group_patches: int = 1
+    points_per_patch: int = 1
+    label_noise: float = 0.0
+    class_prior: tuple[float, ...] = ()
 
     def __post_init__(self) -> None:
         rules = {
             "model": (self.model in NETWORKS, f"one of {', '.join(NETWORKS)}"),
-            "labels": (self.labels in LABELS, f"one of {', '.join(LABELS)}"),
+            "labels": (self.labels in KINDS, f"one of {', '.join(KINDS)}"),
             "presence_min_share": (0 <= self.presence_min_share < 1, "at least 0 and below 1"),
             "epochs": (self.epochs >= 1, "at least 1"),
             "batch_size": (self.batch_size >= 1, "at least 1"),
             "lr": (0 < self.lr < math.inf, "a number above 0"),
             "weight_decay": (0 <= self.weight_decay < math.inf, "a number of at least 0"),
+            "share_step": (0 <= self.share_step <= 0.5, "at least 0 and at most 0.5"),
+            "share_noise": (0 <= self.share_noise < 1, "at least 0 and below 1"),
+            "group_patches": (self.group_patches >= 1, "at least 1"),
+            "points_per_patch": (self.points_per_patch >= 1, "at least 1"),
+            "label_noise": (0 <= self.label_noise < 1, "at least 0 and below 1"),
+            "class_prior": (
+                not self.class_prior or (min(self.class_prior) >= 0 and abs(sum(self.class_prior) - 1) < 0.01),
+                "shares of at least 0 that add up to 1",
+            ),
             "seed": (0 <= self.seed < 2**63, "at least 0 and below 2^63"),
         }
         for name, (fine, rule) in rules.items():
             if not fine:
                 raise ConfigError(f"{option(name)} {getattr(self, name)} is not possible; it must be {rule}")
+        for name, kinds in _OF_KIND.items():
+            if self.labels not in kinds and getattr(self, name) != getattr(type(self), name):
+                raise ConfigError(f"{option(name)} goes with --labels {' or '.join(kinds)}, not with {self.labels}")
+        if self.loss != "best":
+            objective(self.loss, self.labels)
+
+
+SETTINGS = tuple(field.name for field in fields(Settings))
 
 
 def configure(store: Path, info: StoreInfo, run: Path, given: Mapping[str, Any], resume: bool) -> RunConfig:
@@ -94,6 +126,10 @@ def _from_run(store: Path, run: Path) -> str:
 def _fresh(store: Path, info: StoreInfo, run: Path, given: Mapping[str, Any]) -> RunConfig:
     told = {"presence_min_share": info.study["labels"]["presence_min_share"], **given}
     settings = Settings(**told)
+    if settings.class_prior and len(settings.class_prior) != len(info.classes):
+        raise ConfigError(
+            f"--class-prior has {len(settings.class_prior)} shares, the store has {len(info.classes)} classes: {', '.join(info.classes.names)}"
+        )
     mean, std = (tuple(float(value) for value in info.statistics[key]) for key in ("mean", "std"))
     if not all(map(math.isfinite, (*mean, *std))):
         raise DataError(f"{store}: a band has no mean or standard deviation over the training split; cut the store again")
@@ -108,8 +144,14 @@ def _fresh(store: Path, info: StoreInfo, run: Path, given: Mapping[str, Any]) ->
         std=tuple(value or 1.0 for value in std),  # a constant band becomes 0 everywhere: it says nothing and harms nothing
         code_version=__version__,
         store_attrs=info.attrs(),
-        **{field.name: getattr(settings, field.name) for field in fields(settings)},
+        **{field.name: getattr(settings, field.name) for field in fields(settings)} | {"loss": _loss(settings)},
     )
+
+
+def _loss(settings: Settings) -> str:
+    if settings.loss != "best":
+        return settings.loss
+    return best_objective(settings.labels, settings.model, settings.presence_min_share)
 
 
 def _continued(config: RunConfig, run: Path, given: Mapping[str, Any]) -> RunConfig:

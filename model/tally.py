@@ -16,7 +16,6 @@ from model import metrics
 from model.checkpoint import RunConfig
 from model.metrics import Bools, Counts, Figure, RankHistogram
 from model.scoring import Scored
-from model.segment import DEFAULT, METHODS
 from pipeline.legend import UNLABELLED
 
 
@@ -26,11 +25,15 @@ class Tally:
 
     Attributes:
         classes: how many.
+        methods: names of the segmentations.
+        default: the name of the run's own.
         confusion_KK: by method name, pixels.
         ranks_K: each class's activation map against its own pixels.
     """
 
     classes: int
+    methods: tuple[str, ...]
+    default: str
     confusion_KK: dict[str, Counts] = field(default_factory=dict)
     ranks_K: list[RankHistogram] = field(default_factory=list)
     _logits: list[npt.NDArray[np.float32]] = field(default_factory=list)
@@ -38,7 +41,7 @@ class Tally:
     _labelled: list[Counts] = field(default_factory=list)
 
     def __post_init__(self) -> None:
-        self.confusion_KK = {name: np.zeros((self.classes, self.classes), np.int64) for name in METHODS}
+        self.confusion_KK = {name: np.zeros((self.classes, self.classes), np.int64) for name in self.methods}
         self.ranks_K = [RankHistogram() for _ in range(self.classes)]
 
     def add(self, batch: Scored) -> None:
@@ -50,7 +53,7 @@ class Tally:
         for index, ranks in enumerate(self.ranks_K):
             ranks.add(truth == index, batch.cams_BKHW[:, index][counts_BHW])
         self._logits.append(batch.logits_BK)
-        self._right.append((counts_BHW & (batch.segmentation_BHW[DEFAULT] == batch.truth_BHW)).sum(axis=(1, 2)))
+        self._right.append((counts_BHW & (batch.segmented_BHW == batch.truth_BHW)).sum(axis=(1, 2)))
         self._labelled.append(counts_BHW.sum(axis=(1, 2)))
 
     @property
@@ -61,7 +64,7 @@ class Tally:
     @property
     def pixels(self) -> int:
         """Pixels that counted."""
-        return int(self.confusion_KK[DEFAULT].sum())
+        return int(self.confusion_KK[self.default].sum())
 
     @property
     def logits(self) -> npt.NDArray[np.float32]:
@@ -110,7 +113,7 @@ def segmentation(tally: Tally, names: tuple[str, ...]) -> dict[str, Any]:
     `majority_accuracy` is the share of the most frequent class among the pixels that count; `majority` has every
     figure of always answering that class.
     """
-    pooled_KK = tally.confusion_KK[DEFAULT]
+    pooled_KK = tally.confusion_KK[tally.default]
     truth_K = pooled_KK.sum(axis=1)
     trivial = metrics.summary(metrics.majority_confusion(pooled_KK))
     return {
@@ -120,7 +123,7 @@ def segmentation(tally: Tally, names: tuple[str, ...]) -> dict[str, Any]:
         "class_shares": {name: float(count / tally.pixels) for name, count in zip(names, truth_K, strict=True)},
         "cam_auc": {name: ranks.auc() for name, ranks in zip(names, tally.ranks_K, strict=True)},
         "methods": {name: _method(confusion_KK, names) for name, confusion_KK in tally.confusion_KK.items()},
-        "default": DEFAULT,
+        "default": tally.default,
     }
 
 

@@ -16,13 +16,14 @@ import numpy as np
 import torch
 import xarray as xr
 
+from model.agreement import constant_agreement
 from model.checkpoint import CONFIG, ENVIRONMENT, RunConfig, clear_leftovers, write_json
-from model.data import read_split
+from model.data import Patches, read_split
 from model.device import choose, deterministic, environment
-from model.labels import presence
-from model.metrics import majority_label_accuracy
+from model.labels import WeakLabels
 from model.settings import configure
-from model.trainer import Labelled, Progress, Trainer
+from model.trainer import Progress, Trainer
+from pipeline.legend import UNLABELLED
 from pipeline.store import SPLITS, StoreInfo, open_store
 
 Log = Callable[[str], None]
@@ -33,18 +34,11 @@ def train(
     store: Path,
     run: Path,
     *,
-    model: str | None = None,
-    labels: str | None = None,
-    presence_min_share: float | None = None,
-    epochs: int | None = None,
-    batch_size: int | None = None,
-    lr: float | None = None,
-    weight_decay: float | None = None,
-    seed: int | None = None,
     device: str = "auto",
     resume: bool = False,
     progress: Progress = lambda _done, _total, _note: None,
     log: Log = lambda _line: None,
+    **settings: Any,  # noqa: ANN401 - each checked by Settings
 ) -> RunConfig:
     """Train a network on a store's weak labels and keep everything in the folder `run`.
 
@@ -54,39 +48,22 @@ def train(
     Args:
         store: a finished patch store.
         run: the run folder; made where absent.
-        model: a name in `model.networks.NETWORKS`.
-        labels: the kind of weak label.
-        presence_min_share: a class is present above this share of a patch.
-        epochs: passes over the training split; may grow when a run is resumed.
-        batch_size: patches per step.
-        lr: Adam's step size.
-        weight_decay: AdamW's decoupled decay.
-        seed: of weights, order and flips.
         device: auto, cpu or cuda.
         resume: go on from the run's last epoch; starts afresh where nothing is saved yet.
         progress: called with (batches done, batches in all, note).
         log: called with lines for the reader.
+        settings: fields of `model.settings.Settings` by name.
 
     Raises:
         ConfigError: a setting is out of range or differs from the run's, or the folder already holds a run.
         DataError: store or checkpoint are damaged, the store is another one than the run's, or the loss is not finite.
         OSError: the disk says no; the last complete epoch stays.
     """
-    told = {
-        "model": model,
-        "labels": labels,
-        "presence_min_share": presence_min_share,
-        "epochs": epochs,
-        "batch_size": batch_size,
-        "lr": lr,
-        "weight_decay": weight_decay,
-        "seed": seed,
-    }
-    given = {name: value for name, value in told.items() if value is not None}
+    given = {name: value for name, value in settings.items() if value is not None}
     target = choose(device)
     dataset, info = open_store(store)
     config = configure(store, info, run, given, resume)
-    train_split, validation = (_labelled(dataset, split, config) for split in ("train", "validation"))
+    train_split, validation = (read_split(dataset, split, config.rule, config.classes) for split in ("train", "validation"))
     _say_what(dataset, train_split, validation, info, log)
     trainer = Trainer(config, run, train_split, validation, target)
     trainer.restore()
@@ -100,25 +77,29 @@ def train(
     return config
 
 
-def _labelled(dataset: xr.Dataset, split: str, config: RunConfig) -> Labelled:
-    patches = read_split(dataset, split)
-    return Labelled(patches, presence(patches.share_NK, config.presence_min_share))
-
-
-def _say_what(dataset: xr.Dataset, train_split: Labelled, validation: Labelled, info: StoreInfo, log: Log) -> None:
-    train_NK = train_split.label_NK
+def _say_what(dataset: xr.Dataset, train_split: Patches, validation: Patches, info: StoreInfo, log: Log) -> None:
     counts = np.bincount(dataset["split"].to_numpy(), minlength=len(SPLITS))
     log(
-        f"{', '.join(f'{count} {name}' for name, count in zip(SPLITS, counts, strict=True))} patches; "
-        f"{train_NK.sum(axis=1).mean():.2f} of {len(info.classes)} labels per patch; "
-        f"the majority guess is right on {majority_label_accuracy(validation.label_NK > 0):.4f} of the validation labels"
+        f"{', '.join(f'{count} {name}' for name, count in zip(SPLITS, counts, strict=True))} patches; {_labels_line(train_split.labels)}; "
+        f"the best constant answer agrees with {constant_agreement(validation.labels):.4f} of the validation labels"
     )
-    for name, rate in zip(info.classes.names, train_NK.mean(axis=0), strict=True):
-        if not INFORMATIVE[0] <= rate <= INFORMATIVE[1]:
-            log(f"warning: label {name} holds for {rate:.1%} of the training patches: it carries next to no information{_hint(rate)}")
+    if train_split.labels.kind == "presence" and train_split.labels.image_NK is not None:
+        for name, rate in zip(info.classes.names, np.nanmean(train_split.labels.image_NK, axis=0), strict=True):
+            if not INFORMATIVE[0] <= rate <= INFORMATIVE[1]:
+                log(f"warning: label {name} holds for {rate:.1%} of the training patches: it carries next to no information{_hint(rate)}")
     for band, std in zip(info.bands, info.statistics["std"], strict=True):
         if std == 0:
             log(f"warning: band {band} is constant over the training split: it carries no information")
+
+
+def _labels_line(labels: WeakLabels) -> str:
+    if labels.pixel_NHW is not None:
+        return f"{int((labels.pixel_NHW != UNLABELLED).sum()):,} labelled pixels"
+    assert labels.image_NK is not None
+    if labels.kind == "presence":
+        return f"{np.nansum(labels.image_NK) / len(labels.image_NK):.2f} of {labels.image_NK.shape[1]} labels per patch"
+    groups = len(labels.image_NK) if labels.group_N is None else int(labels.group_N.max()) + 1
+    return f"{labels.kind} of {groups:,} {'patches' if labels.group_N is None else 'groups of patches'}"
 
 
 def _hint(rate: float) -> str:

@@ -11,42 +11,33 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
-import numpy.typing as npt
 import torch
 from torch import Tensor
 
 from model import history
+from model.agreement import agreement, constant_agreement
 from model.checkpoint import BEST, HISTORY, LAST, RunConfig, load_tensors, load_training_state, save_tensors, training_state
-from model.data import Patches, Scaling, batches, plan_epoch
-from model.losses import presence_loss
-from model.metrics import majority_label_accuracy
+from model.data import Patches, Scaling, batches, plan_epoch, plan_in_order
+from model.losses import Batch, Targets
 from model.networks import Network, build
 from pipeline.errors import DataError
 
 Progress = Callable[[int, int, str], None]
 
 
-@dataclass(frozen=True)
-class Labelled:
-    """One split and its labels (N, K) float32, 0 or 1."""
-
-    patches: Patches
-    label_NK: npt.NDArray[np.float32]
-
-
 class Trainer:
     """A network in training: its state in memory and, epoch by epoch, in the run folder."""
 
-    def __init__(self, config: RunConfig, run: Path, train_split: Labelled, validation: Labelled, device: torch.device) -> None:
+    def __init__(self, config: RunConfig, run: Path, train_split: Patches, validation: Patches, device: torch.device) -> None:
         self._config, self._run, self._train, self._validation = config, run, train_split, validation
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(config.seed)
             self._network: Network = build(config.model, len(config.bands), len(config.classes)).to(device)
         self._optimiser = torch.optim.AdamW(self._network.parameters(), lr=config.lr, weight_decay=config.weight_decay)
         self._scaling = Scaling(torch.tensor(config.mean, device=device), torch.tensor(config.std, device=device))
-        self._steps = math.ceil(len(train_split.patches) / config.batch_size)
-        self._majority_accuracy = majority_label_accuracy(validation.label_NK > 0) or 0.0
+        self._steps = math.ceil(len(train_split) / config.batch_size)
+        self._objective = config.objective
+        self._majority_accuracy = constant_agreement(validation.labels)
         self._rows: list[history.Row] = []
 
     @property
@@ -92,7 +83,7 @@ class Trainer:
             validation_accuracy=accuracy,
             validation_majority_accuracy=self._majority_accuracy,
             seconds=round(time.perf_counter() - started, 3),
-            patches_per_second=round(len(self._train.patches) / trained_s, 1),
+            patches_per_second=round(len(self._train) / trained_s, 1),
         )
         history.write(self._run / HISTORY, [*self._rows, row])
         save_tensors(self._run / LAST, training_state(self._network, self._optimiser), self._made_by(row.epoch))
@@ -108,29 +99,34 @@ class Trainer:
 
     def _learn(self, progress: Progress) -> tuple[float, float]:
         self._network.train()
-        plan, count = plan_epoch(len(self._train.patches), self._config.seed, self.epoch), len(self._train.patches)
-        feed = batches(self._train.patches, self._train.label_NK, self._config.batch_size, self._scaling, plan)
-        total_loss = total_right = 0.0
-        for step, (x_BCHW, label_BK) in enumerate(feed):
-            logits_BK = self._network(x_BCHW).logits_BK
-            loss = presence_loss(logits_BK, label_BK)
+        plan = plan_epoch(len(self._train), self._config.seed, self.epoch, self._train.labels.group_N)
+        sums = _Sums()
+        for step, (x_BCHW, targets) in enumerate(batches(self._train, self._config.batch_size, self._scaling, plan)):
+            loss, batch = self._loss(x_BCHW, targets)
             self._optimiser.zero_grad()
             loss.backward()  # type: ignore[no-untyped-call]
             self._optimiser.step()
-            total_loss += self._finite(loss.item(), f"batch {step + 1}") * len(x_BCHW)
-            total_right += _right(logits_BK, label_BK)
+            sums.add(self._finite(loss.item(), f"batch {step + 1}"), len(x_BCHW), self._agreement(batch, targets))
             progress(self.epoch * self._steps + step + 1, self._config.epochs * self._steps, f"{self._note()}, loss {loss.item():.3f}")
-        return total_loss / count, total_right / self._train.label_NK.size
+        return sums.loss, sums.accuracy
 
     @torch.inference_mode()
     def _validate(self) -> tuple[float, float]:
         self._network.eval()
-        count, total_loss, total_right = len(self._validation.patches), 0.0, 0.0
-        for x_BCHW, label_BK in batches(self._validation.patches, self._validation.label_NK, self._config.batch_size, self._scaling):
-            logits_BK = self._network(x_BCHW).logits_BK
-            total_loss += presence_loss(logits_BK, label_BK).item() * len(x_BCHW)
-            total_right += _right(logits_BK, label_BK)
-        return self._finite(total_loss, "validation") / count, total_right / self._validation.label_NK.size
+        sums = _Sums()
+        plan = plan_in_order(len(self._validation), self._validation.labels.group_N)
+        for x_BCHW, targets in batches(self._validation, self._config.batch_size, self._scaling, plan):
+            loss, batch = self._loss(x_BCHW, targets)
+            sums.add(loss.item(), len(x_BCHW), self._agreement(batch, targets))
+        return self._finite(sums.loss, "validation"), sums.accuracy
+
+    def _loss(self, x_BCHW: Tensor, targets: Targets) -> tuple[Tensor, Batch]:
+        batch = Batch(self._network, self._network(x_BCHW, targets.valid_BHW), targets.valid_BHW)
+        return self._objective.loss(batch, targets, self._config.presence_min_share), batch
+
+    @torch.no_grad()
+    def _agreement(self, batch: Batch, targets: Targets) -> tuple[float, int]:
+        return agreement(self._objective, batch, targets, self._config.labels, self._config.presence_min_share)
 
     def _finite(self, loss: float, where: str) -> float:
         if math.isfinite(loss):
@@ -155,8 +151,31 @@ def _epoch(made_by: dict[str, str], path: Path) -> int:
         raise DataError(f"{path}: does not say which epoch it holds; train into another folder") from None
 
 
-def _right(logits_BK: Tensor, label_BK: Tensor) -> float:
-    return ((logits_BK > 0) == (label_BK > 0)).sum().item()
+@dataclass
+class _Sums:
+    """Loss by patches and agreement by answers, over the batches so far."""
+
+    _loss: float = 0.0
+    _patches: int = 0
+    _right: float = 0.0
+    _answers: int = 0
+
+    def add(self, loss: float, patches: int, agreed: tuple[float, int]) -> None:
+        """Count one batch."""
+        self._loss += loss * patches
+        self._patches += patches
+        self._right += agreed[0]
+        self._answers += agreed[1]
+
+    @property
+    def loss(self) -> float:
+        """Mean over patches."""
+        return self._loss / self._patches
+
+    @property
+    def accuracy(self) -> float:
+        """Share of the answers that were right."""
+        return self._right / max(self._answers, 1)
 
 
 def _figures(row: history.Row) -> str:

@@ -18,6 +18,7 @@ from markupsafe import Markup
 
 from model.checkpoint import BEST, ENVIRONMENT, HISTORY, RunConfig, file_digest, load_network, write_atomically
 from model.evaluate import METRICS, PATCHES, silent
+from model.fitting import fitted_segmenter
 from model.report import content, figures
 from model.report.gallery import STRETCH_PCT, gallery
 from model.scoring import open_trained_store
@@ -50,7 +51,7 @@ def write_report(run: Path, *, store: Path | None = None, progress: Progress = s
     history, best = _history(run / HISTORY)
     plots = {"curves": _curves(history, best), "places": _places(dataset, info, table, metrics)}
     progress(2, 4, "gallery")
-    pictures = gallery(network, config, dataset, table)
+    pictures = gallery(network, config, dataset, table, fitted_segmenter(run, network, config, dataset, torch.device("cpu")))
     progress(3, 4, "page")
     page = _template().render(
         run=run.resolve().name,

@@ -20,7 +20,7 @@ from model.networks import Network
 from model.report.figures import diverging, png
 from model.saved import probability
 from model.scoring import Scored, score
-from model.segment import DEFAULT
+from model.segment import Segmenter
 from pipeline.legend import UNLABELLED, Legend
 from pipeline.store import to_reflectance
 
@@ -111,7 +111,7 @@ def composites(bands: Sequence[str], reflectance_NCYX: Reflectance) -> tuple[Com
     return tuple(_stretched(title, chosen, bands, reflectance_NCYX) for title, chosen in kept.items())
 
 
-def gallery(network: Network, config: RunConfig, dataset: xr.Dataset, table: pd.DataFrame) -> Gallery:
+def gallery(network: Network, config: RunConfig, dataset: xr.Dataset, table: pd.DataFrame, segmenter: Segmenter) -> Gallery:
     """The pictures of the chosen patches, scored anew on the CPU.
 
     Raises:
@@ -122,7 +122,7 @@ def gallery(network: Network, config: RunConfig, dataset: xr.Dataset, table: pd.
     patches_N = table.loc[rows, "patch"].to_numpy()
     reflectance_NCYX = to_reflectance(dataset["image"].isel(patch=patches_N).to_numpy())
     shown = composites(config.bands, reflectance_NCYX)
-    batches = score(network, config, dataset, patches_N, torch.device("cpu"))
+    batches = score(network, config, dataset, patches_N, torch.device("cpu"), segmenter)
     scored = (_one(batch, i) for batch in batches for i in range(len(batch.patches_B)))
     lines = table.loc[rows].to_dict("records")
     specimens = {
@@ -147,7 +147,7 @@ def _specimen(
     tiles = [Tile(png(item.picture(reflectance_CYX)), item.title, f"{item.title} image") for item in shown]
     tiles += [
         Tile(png(class_picture(one.truth_BHW[0], legend)), "truth", "true classes"),
-        Tile(png(class_picture(_segmented(one), legend)), "segmentation", "segmented classes"),
+        Tile(png(class_picture(one.segmented_BHW[0], legend)), "segmentation", "segmented classes"),
         *_cam_tiles(cams_KYX, limit, one, legend),
     ]
     return Specimen(
@@ -171,15 +171,11 @@ def _cam_tiles(cams_KYX: npt.NDArray[np.floating], limit: float, one: Scored, le
         yield Tile(png(rgb), item.name, f"activation map of {item.name}, {note}", note, item.color_hex)
 
 
-def _segmented(one: Scored) -> npt.NDArray[np.uint8]:
-    return np.where(one.nodata_BHW[0], np.uint8(UNLABELLED), one.segmentation_BHW[DEFAULT][0])
-
-
 def _one(batch: Scored, i: int) -> Scored:
     here = slice(i, i + 1)
     segmentation = {name: values[here] for name, values in batch.segmentation_BHW.items()}
     truth, nodata = batch.truth_BHW[here], batch.nodata_BHW[here]
-    return Scored(batch.patches_B[here], nodata, truth, batch.logits_BK[here], batch.cams_BKHW[here], segmentation)
+    return Scored(batch.patches_B[here], nodata, truth, batch.logits_BK[here], batch.cams_BKHW[here], segmentation, batch.default)
 
 
 def _bands_ending(bands: Sequence[str], endings: Sequence[str]) -> tuple[int, ...]:

@@ -13,9 +13,17 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from fixtures import make_store
-from model.data import CLIP, Patches, Scaling, batches, flip, plan_epoch, read_split, standardise
+from model.data import CLIP, Patches, Scaling, batches, flip, plan_epoch, plan_in_order, read_split, standardise
+from model.labels import Rule, WeakLabels
 from pipeline.errors import DataError
 from pipeline.store import SPLITS, open_store, split_indices, to_reflectance
+
+RULE = Rule("shares")
+
+
+def read(store: Path, split: str) -> Patches:
+    dataset, info = open_store(store)
+    return read_split(dataset, split, RULE, info.classes)
 
 
 @pytest.fixture(scope="module")
@@ -27,12 +35,12 @@ def store(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.mark.parametrize("split", SPLITS)
 def test_a_split_is_read_as_stored(store: Path, split: str) -> None:
-    dataset, _ = open_store(store)
-    patches, index = read_split(dataset, split), split_indices(dataset, split)
+    dataset, info = open_store(store)
+    patches, index = read_split(dataset, split, RULE, info.classes), split_indices(dataset, split)
     assert len(patches) == len(index)
     assert patches.dn_NCHW.dtype == torch.uint16
     np.testing.assert_array_equal(patches.dn_NCHW.numpy(), dataset["image"].to_numpy()[index])
-    np.testing.assert_array_equal(patches.share_NK, dataset["share"].to_numpy()[index])
+    np.testing.assert_array_equal(patches.labels.image_NK, dataset["share"].to_numpy()[index])
 
 
 def test_a_lost_file_is_no_nodata(store: Path, tmp_path: Path) -> None:
@@ -40,7 +48,7 @@ def test_a_lost_file_is_no_nodata(store: Path, tmp_path: Path) -> None:
     shutil.copytree(store, broken)
     shutil.rmtree(broken / "image" / "c")
     with pytest.raises(DataError, match=r"13 patches of the train split are all nodata: a file of the store is lost"):
-        read_split(open_store(broken)[0], "train")
+        read(broken, "train")
 
 
 @pytest.mark.parametrize("damage", [lambda data: data[: len(data) // 2], lambda data: b"\xff" * 3000 + data[3000:], lambda _: b""])
@@ -51,7 +59,7 @@ def test_a_damaged_file_is_named(store: Path, tmp_path: Path, damage: Callable[[
         if file.is_file():
             file.write_bytes(damage(file.read_bytes()))
     with pytest.raises(DataError, match=r"the train split cannot be read: .*; cut the store again"):
-        read_split(open_store(broken)[0], "train")
+        read(broken, "train")
 
 
 def test_standardise_is_reflectance_less_the_mean() -> None:
@@ -64,8 +72,8 @@ def test_standardise_is_reflectance_less_the_mean() -> None:
 
 
 def test_standardised_training_pixels_have_mean_0_and_deviation_1(store: Path) -> None:
-    dataset, info = open_store(store)
-    dn = read_split(dataset, "train").dn_NCHW
+    info = open_store(store)[1]
+    dn = read(store, "train").dn_NCHW
     mean, std = (torch.tensor(info.statistics[key], dtype=torch.float32) for key in ("mean", "std"))
     valid = standardise(dn, mean, std).movedim(1, -1)[(dn.to(torch.int32) > 0).all(dim=1)]
     torch.testing.assert_close(valid.mean(dim=0), torch.zeros(7), atol=0.01, rtol=0)
@@ -80,23 +88,28 @@ def test_each_patch_comes_once_with_its_label_and_its_flip(count: int, batch_siz
     label_NK = np.arange(count, dtype=np.float32)[:, None]
     scaling = Scaling(torch.zeros(2), torch.ones(2))
     plan = plan_epoch(count, seed, epoch)
-    got = list(batches(Patches(torch.from_numpy(dn), label_NK), label_NK, batch_size, scaling, plan))
+    pixel_NHW = rng.integers(0, 9, (count, 4, 5)).astype(np.uint8)
+    patches = Patches(torch.from_numpy(dn), WeakLabels("shares", label_NK, pixel_NHW))
+    got = list(batches(patches, batch_size, scaling, plan))
     assert all(len(x) == batch_size for x, _ in got[:-1])
     assert 1 <= len(got[-1][0]) <= batch_size
-    x_NCHW, order = torch.cat([x for x, _ in got]).numpy(), torch.cat([y for _, y in got])[:, 0].numpy().astype(int)
+    x_NCHW, order = torch.cat([x for x, _ in got]).numpy(), torch.cat([y.image_BK for _, y in got])[:, 0].numpy().astype(int)
+    truth_NHW = torch.cat([y.pixel_BHW for _, y in got]).numpy()
     assert sorted(order) == list(range(count))
     plain = to_reflectance(dn)
     for place, patch in enumerate(order):
         down, across = plan.flip_N2[place]
         expected = plain[patch][:, :: -1 if down else 1, :: -1 if across else 1]
         np.testing.assert_allclose(x_NCHW[place], expected, atol=1e-6)
+        np.testing.assert_array_equal(truth_NHW[place], pixel_NHW[patch][:: -1 if down else 1, :: -1 if across else 1])
 
 
-def test_without_a_plan_the_order_is_the_stores() -> None:
+def test_in_order_is_the_stores_order() -> None:
     dn = np.arange(1, 6, dtype=np.uint16).reshape(5, 1, 1, 1) * 9000
     label_NK = np.arange(5, dtype=np.float32)[:, None]
-    got = list(batches(Patches(torch.from_numpy(dn), label_NK), label_NK, 2, Scaling(torch.zeros(1), torch.ones(1))))
-    assert torch.cat([y for _, y in got])[:, 0].tolist() == [0, 1, 2, 3, 4]
+    patches = Patches(torch.from_numpy(dn), WeakLabels("shares", label_NK))
+    got = list(batches(patches, 2, Scaling(torch.zeros(1), torch.ones(1)), plan_in_order(5)))
+    assert torch.cat([y.image_BK for _, y in got])[:, 0].tolist() == [0, 1, 2, 3, 4]
     np.testing.assert_allclose(torch.cat([x for x, _ in got]).numpy(), to_reflectance(dn), atol=1e-6)
 
 

@@ -1,11 +1,14 @@
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from model.labels import presence
+from model.labels import KINDS, Rule, WeakLabels, majority, neighbours, perturbed, presence, single_pixels, weak_labels
+from pipeline.legend import UNLABELLED
 
 
 @given(counts=st.lists(st.integers(0, 2500), min_size=2, max_size=6).filter(any), percent=st.integers(0, 99))
@@ -23,3 +26,129 @@ def test_presence_above_the_share(min_share: float, expected: list[int]) -> None
     label_NK = presence(share_NK, min_share)
     assert label_NK.dtype == np.float32
     assert label_NK[0].tolist() == expected
+
+
+def forbidden() -> Any:
+    raise AssertionError("this kind of label may not read it")
+
+
+def made(count: int = 12, seed: int = 0) -> tuple[Any, Any, Any]:
+    rng = np.random.default_rng(seed)
+    truth = rng.integers(0, 4, (count, 6, 5)).astype(np.uint8)
+    truth[rng.random(truth.shape) < 0.2] = UNLABELLED
+    counts = (truth[..., None] == np.arange(4)).sum(axis=(1, 2))
+    place = np.stack([np.arange(count) // 4, np.arange(count) % 4], axis=1).astype(np.int32)
+    return (counts / counts.sum(axis=1, keepdims=True)).astype(np.float32), truth, place
+
+
+@pytest.mark.parametrize("rule", [Rule("presence"), Rule("majority"), Rule("shares"), Rule("shares", group_patches=3)])
+def test_image_labels_never_see_the_truth_of_a_pixel(rule: Rule) -> None:
+    share, _, place = made()
+    labels = weak_labels(rule, 4, lambda: share, forbidden, lambda: place)
+    assert labels.pixel_NHW is None
+    assert labels.image_NK is not None
+
+
+@pytest.mark.parametrize("rule", [Rule("points", points_per_patch=2), Rule("pixels")])
+def test_pixel_labels_never_see_shares(rule: Rule) -> None:
+    _, truth, _ = made()
+    assert weak_labels(rule, 4, forbidden, lambda: truth, forbidden).image_NK is None
+
+
+def test_points_show_so_many_true_pixels_and_no_more() -> None:
+    _, truth, _ = made()
+    points = weak_labels(Rule("points", points_per_patch=3, seed=5), 4, forbidden, lambda: truth, forbidden).pixel_NHW
+    assert points is not None
+    known = points != UNLABELLED
+    assert (known.sum(axis=(1, 2)) == 3).all()
+    np.testing.assert_array_equal(points[known], truth[known])
+
+
+def test_a_patch_with_fewer_labelled_pixels_gives_what_it_has() -> None:
+    truth = np.full((2, 3, 3), UNLABELLED, np.uint8)
+    truth[0, 1, 1] = 2
+    points = single_pixels(truth, 5, np.random.default_rng(0))
+    np.testing.assert_array_equal(points, truth)
+    assert single_pixels(truth, 99, np.random.default_rng(0))[0, 1, 1] == 2
+
+
+def test_points_are_drawn_evenly() -> None:
+    truth = np.zeros((4000, 4, 4), np.uint8)
+    hit = (single_pixels(truth, 1, np.random.default_rng(1)) == 0).mean(axis=0)
+    np.testing.assert_allclose(hit, 1 / 16, atol=0.015)
+
+
+def test_groups_carry_the_mean_of_their_patches_and_lie_together() -> None:
+    share, _, place = made(16)
+    labels = weak_labels(Rule("shares", group_patches=4), 4, lambda: share, forbidden, lambda: place)
+    assert labels.group_N is not None
+    assert labels.image_NK is not None
+    for group in range(4):
+        members = labels.group_N == group
+        assert members.sum() == 4
+        assert np.ptp(place[members], axis=0).max() == 1, "four patches of a Z-shaped curve are a square"
+        np.testing.assert_allclose(labels.image_NK[members], np.broadcast_to(share[members].mean(axis=0), (4, 4)), rtol=1e-6)
+
+
+def test_the_curve_does_not_depend_on_the_order_of_patches() -> None:
+    place = np.stack(np.meshgrid(np.arange(9), np.arange(7), indexing="ij"), axis=-1).reshape(-1, 2).astype(np.int32)
+    order = np.random.default_rng(0).permutation(len(place))
+    np.testing.assert_array_equal(neighbours(place, 5)[order], neighbours(place[order], 5))
+
+
+@given(st.integers(0, 2**31), st.sampled_from([0.0, 0.05, 0.1, 0.25]), st.floats(0, 0.3))
+def test_perturbed_shares_still_add_up(seed: int, step: float, noise: float) -> None:
+    share = np.random.default_rng(seed).dirichlet(np.ones(5), 20).astype(np.float32)
+    found = perturbed(share, step, noise, np.random.default_rng(seed))
+    assert found.min() >= 0
+    np.testing.assert_allclose(found.sum(axis=1), 1, atol=1e-5)
+    if not step and not noise:
+        np.testing.assert_array_equal(found, share)
+
+
+@pytest.mark.parametrize("kind", [kind for kind in KINDS if kind != "shares"])
+def test_label_noise_replaces_that_many(kind: str) -> None:
+    rng = np.random.default_rng(0)
+    truth = rng.integers(0, 4, (400, 6, 6)).astype(np.uint8)
+    counts = (truth[..., None] == np.arange(4)).sum(axis=(1, 2))
+    share = (counts / 36).astype(np.float32)
+
+    def labels(noise: float) -> WeakLabels:
+        return weak_labels(Rule(kind, presence_min_share=0.25, label_noise=noise), 4, lambda: share, lambda: truth, forbidden)
+
+    clean, noisy = labels(0.0), labels(0.3)
+    if kind in ("points", "pixels"):
+        assert clean.pixel_NHW is not None
+        assert noisy.pixel_NHW is not None
+        known = clean.pixel_NHW != UNLABELLED
+        np.testing.assert_array_equal(known, noisy.pixel_NHW != UNLABELLED)
+        wrong = (clean.pixel_NHW != noisy.pixel_NHW)[known].mean()
+    else:
+        assert clean.image_NK is not None
+        assert noisy.image_NK is not None
+        differing = clean.image_NK != noisy.image_NK
+        wrong = differing.mean() if kind == "presence" else differing.any(axis=1).mean()
+    assert wrong == pytest.approx(0.3, abs=0.08)
+
+
+def test_a_patch_without_labels_has_none() -> None:
+    share = np.array([[0.5, 0.5], [0, 0]], np.float32)
+    for kind in ("presence", "majority", "shares"):
+        image = weak_labels(Rule(kind), 2, lambda: share, forbidden, forbidden).image_NK
+        assert image is not None
+        assert np.isnan(image).all(axis=1).tolist() == [False, True]
+
+
+def test_class_shares_come_from_shares_and_pixels_alone() -> None:
+    share, truth, place = made()
+    told = {kind: weak_labels(Rule(kind), 4, lambda: share, lambda: truth, lambda: place).class_shares(4) for kind in KINDS}
+    assert told["presence"] is None
+    assert told["majority"] is None
+    np.testing.assert_allclose(told["shares"], share.mean(axis=0), rtol=1e-6)
+    np.testing.assert_allclose(told["pixels"], np.bincount(truth[truth != UNLABELLED], minlength=4) / (truth != UNLABELLED).sum())
+    assert told["points"] is not None
+    assert told["points"].sum() == pytest.approx(1)
+
+
+def test_the_majority_is_one_class() -> None:
+    assert majority(np.array([[0.2, 0.5, 0.3], [0.4, 0.2, 0.4]], np.float32)).tolist() == [[0, 1, 0], [1, 0, 0]]

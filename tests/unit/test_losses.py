@@ -1,11 +1,15 @@
 from __future__ import annotations
 
 import numpy as np
+import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from model.losses import presence_loss
+from model.losses import OBJECTIVES, Batch, Targets, best_objective, mean_probability, objective, presence_loss
+from model.networks.base import Network, Output
+from pipeline.errors import ConfigError
+from pipeline.legend import UNLABELLED
 
 
 @given(seed=st.integers(0, 2**31), scale=st.floats(0.1, 20))
@@ -28,3 +32,131 @@ def test_a_saturated_wrong_answer_still_learns() -> None:
     assert loss.item() == 200.0
     assert logits_BK.grad is not None
     assert logits_BK.grad.tolist() == [[0.5, -0.5]]
+
+
+class Through(Network):
+    """A network whose activation maps are its input: scores are given, gradients arrive at them."""
+
+    stride = 1
+
+    def __init__(self, classes: int) -> None:
+        super().__init__()
+        self.dense = torch.nn.Linear(classes, classes).double()
+        with torch.no_grad():
+            self.dense.weight.copy_(torch.eye(classes))
+            self.dense.bias.zero_()
+
+    def maps(self, x_BCHW: torch.Tensor) -> torch.Tensor:
+        return x_BCHW
+
+
+def batch_of(scores: torch.Tensor, valid: torch.Tensor) -> Batch:
+    network = Through(scores.shape[1])
+    weight = valid[:, None].double()
+    output = Output((scores * weight).sum(dim=(2, 3)) / weight.sum(dim=(2, 3)), scores)
+    batch = Batch(network, output, valid)
+    batch.__dict__["cams_BKHW"] = scores  # in double precision: what is cached otherwise is float32
+    return batch
+
+
+def targets_for(kind: str, valid: torch.Tensor, seed: int = 0, groups: bool = False) -> Targets:
+    rng, (count, height, width), classes = np.random.default_rng(seed), valid.shape, 3
+    if kind in ("points", "pixels"):
+        pixel = rng.integers(0, classes, (count, height, width)).astype(np.uint8)
+        pixel[rng.random(pixel.shape) < 0.4] = UNLABELLED
+        return Targets(valid, pixel_BHW=torch.from_numpy(pixel))
+    share = torch.from_numpy(rng.dirichlet(np.ones(classes), count))
+    image = {"presence": (share > 0.3).double(), "majority": (share == share.max(dim=1, keepdim=True).values).double(), "shares": share}[
+        kind
+    ]
+    return Targets(valid, image_BK=image, group_B=torch.arange(count) // 2 if groups else None)
+
+
+CASES = [
+    (name, kind, groups)
+    for name, entry in OBJECTIVES.items()
+    for kind in entry.kinds
+    for groups in ((False, True) if kind == "shares" else (False,))
+]
+
+
+@pytest.mark.parametrize(("name", "kind", "groups"), CASES)
+def test_gradients_are_those_of_finite_differences(name: str, kind: str, groups: bool) -> None:
+    rng = np.random.default_rng(1)
+    valid = torch.from_numpy(rng.random((4, 3, 4)) < 0.8)
+    targets, start = targets_for(kind, valid, groups=groups), torch.from_numpy(rng.normal(0, 1, (4, 3, 3, 4)))
+
+    def loss(scores: torch.Tensor) -> torch.Tensor:
+        return OBJECTIVES[name].loss(batch_of(scores, valid), targets, 0.1)
+
+    assert torch.autograd.gradcheck(loss, (start.requires_grad_(),), eps=1e-6, atol=1e-5)
+
+
+@pytest.mark.parametrize(("name", "kind", "groups"), CASES)
+def test_pixels_without_image_data_count_nowhere(name: str, kind: str, groups: bool) -> None:
+    rng = np.random.default_rng(2)
+    valid = torch.from_numpy(rng.random((4, 5, 4)) < 0.7)
+    targets, scores = targets_for(kind, valid, groups=groups), torch.from_numpy(rng.normal(0, 1, (4, 3, 5, 4)))
+    other = torch.where(valid[:, None], scores, torch.from_numpy(rng.normal(0, 9, (4, 3, 5, 4))))
+    ours, theirs = (OBJECTIVES[name].loss(batch_of(values, valid), targets, 0.1).item() for values in (scores, other))
+    assert ours == pytest.approx(theirs, rel=1e-12)
+
+
+@pytest.mark.parametrize("name", [name for name, entry in OBJECTIVES.items() if entry.kinds[0] in ("presence", "majority", "shares")])
+def test_a_patch_without_a_label_teaches_nothing(name: str) -> None:
+    kind = OBJECTIVES[name].kinds[0]
+    valid = torch.ones(3, 4, 4, dtype=torch.bool)
+    targets, scores = targets_for(kind, valid), torch.from_numpy(np.random.default_rng(3).normal(0, 1, (3, 3, 4, 4)))
+    assert targets.image_BK is not None
+    targets.image_BK[2] = torch.nan
+    first_two = Targets(valid[:2], targets.image_BK[:2])
+    ours = OBJECTIVES[name].loss(batch_of(scores, valid), targets, 0.1).item()
+    assert ours == pytest.approx(OBJECTIVES[name].loss(batch_of(scores[:2], valid[:2]), first_two, 0.1).item(), rel=1e-12)
+
+
+@pytest.mark.parametrize("scale", [1.0, 300.0])
+def test_no_pooled_loss_saturates(scale: float) -> None:
+    """Scores that are sure of the wrong class still have a gradient."""
+    scores = torch.zeros(1, 3, 4, 4, dtype=torch.float64)
+    scores[:, 0] = scale
+    valid, wanted = torch.ones(1, 4, 4, dtype=torch.bool), torch.tensor([[0.0, 1.0, 0.0]], dtype=torch.float64)
+    for name in ("bce", "lse", "threshold", "majority", "shares"):
+        one = scores.clone().requires_grad_()
+        OBJECTIVES[name].loss(batch_of(one, valid), Targets(valid, wanted), 0.1).backward()  # type: ignore[no-untyped-call]
+        assert one.grad is not None
+        assert one.grad.abs().max() > 1e-3 / 16, name
+
+
+def test_mean_probability_is_numpys() -> None:
+    rng = np.random.default_rng(4)
+    scores, valid = rng.normal(0, 2, (3, 4, 5, 6)), rng.random((3, 5, 6)) < 0.7
+    p = np.exp(scores) / np.exp(scores).sum(axis=1, keepdims=True)
+    expected = np.stack([p[i][:, valid[i]].mean(axis=1) for i in range(3)])
+    np.testing.assert_allclose(mean_probability(torch.from_numpy(scores), torch.from_numpy(valid)).exp().numpy(), expected, rtol=1e-12)
+
+
+def test_shares_that_are_met_cost_nothing() -> None:
+    share = torch.tensor([[0.25, 0.75, 0.0]], dtype=torch.float64)
+    scores = torch.full((1, 3, 2, 2), -200.0, dtype=torch.float64)
+    scores[0, 0, 0, 0] = scores[0, 1, 0, 1] = scores[0, 1, 1, 0] = scores[0, 1, 1, 1] = 200.0
+    valid = torch.ones(1, 2, 2, dtype=torch.bool)
+    assert OBJECTIVES["shares"].loss(batch_of(scores, valid), Targets(valid, share), 0.0).item() == pytest.approx(0, abs=1e-9)
+
+
+@pytest.mark.parametrize(("count", "min_share", "present"), [(0, 0.0, False), (1, 0.0, True), (5, 0.05, False), (6, 0.05, True)])
+def test_presence_is_read_off_the_segmented_patch(count: int, min_share: float, present: bool) -> None:
+    """Of 100 pixels, `count` are the second class; present is what covers more than the share."""
+    scores = torch.zeros(1, 2, 10, 10, dtype=torch.float64)
+    scores[:, 0] = 20.0
+    scores[:, 1].view(-1)[:count] = 40.0
+    batch = batch_of(scores, torch.ones(1, 10, 10, dtype=torch.bool))
+    assert bool(OBJECTIVES["shares"].presence_logits(batch, min_share)[0, 1] > 0) is present
+
+
+def test_objectives_and_kinds_go_together() -> None:
+    assert objective("shares", "shares").exclusive
+    with pytest.raises(ConfigError, match=r"--loss bce does not learn from shares labels; possible: shares"):
+        objective("bce", "shares")
+    for kind, min_share in [("presence", 0.0), ("presence", 0.05), ("majority", 0.0), ("shares", 0.0), ("points", 0.0), ("pixels", 0.0)]:
+        assert kind in objective(best_objective(kind, "fcn", min_share), kind).kinds
+    assert best_objective("presence", "baseline", 0.05) == "bce", "the poster's networks learn as the poster's did"

@@ -12,12 +12,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from map_runs import make_config, random_dn, random_network, sign_network
-from memory_source import Memory
+from memory_source import LEGEND, Memory
 from model.cam import pixel_scores
 from model.data import standardise
 from model.lattice import Lattice, lattice_halo, tent
 from model.networks import Network
 from model.predict import Predictor, fitting_block
+from model.segment import unfitted
 from pipeline.errors import DataError
 from pipeline.grid import Window, tiles
 from pipeline.maps.windows import read_block
@@ -31,8 +32,11 @@ def _one_core() -> Iterator[None]:
     torch.set_num_threads(before)
 
 
+RAW = unfitted([0.0] * len(LEGEND))["cam-argmax"]
+
+
 def make_predictor(size_px: int = 16, network: Network | None = None) -> Predictor:
-    return Predictor(make_config(size_px), (network or random_network()).state_dict(), "cpu")
+    return Predictor(make_config(size_px), (network or random_network()).state_dict(), RAW, "cpu")
 
 
 def wall_to_wall(predictor: Predictor, dn_CYX: npt.NDArray[np.uint16], block_px: int) -> npt.NDArray[np.float32]:

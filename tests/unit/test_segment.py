@@ -1,28 +1,120 @@
-"""From activation maps to classes."""
+"""From activation maps to classes: affine maps, thresholds against brute force, shares that match."""
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
+import numpy.typing as npt
+import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from hypothesis.extra import numpy as arrays
 
-from model.segment import DEFAULT, METHODS, argmax
+from model import segment
+from model.segment import Method, Sample, Segmenter, best_threshold, fit, matched_offsets, unfitted
+
+
+def made_sample(classes: int = 3, seed: int = 0, **more: object) -> Sample:
+    rng = np.random.default_rng(seed)
+    cams = (rng.normal(0, 1, (20, classes, 8, 9)) * (np.arange(classes) + 1)[:, None, None] + rng.normal(0, 3, (classes, 1, 1))).astype(
+        np.float32
+    )
+    return Sample(cams, rng.random((20, 8, 9)) < 0.9, **more)  # type: ignore[arg-type]
 
 
 @settings(deadline=None)
 @given(st.integers(0, 2**32 - 1), st.integers(1, 7))
-def test_argmax_is_numpys(seed: int, classes: int) -> None:
-    scores = torch.randn((3, classes, 5, 4), generator=torch.Generator().manual_seed(seed))
-    found = argmax(scores)
+def test_a_method_is_the_argmax_of_an_affine_map(seed: int, classes: int) -> None:
+    rng = np.random.default_rng(seed)
+    scale, offset = rng.uniform(0.1, 3, classes), rng.normal(0, 2, classes)
+    cams = torch.from_numpy(rng.normal(0, 1, (3, classes, 5, 4)))
+    found = Method("any", tuple(scale), tuple(offset))(cams, torch.zeros(3, classes))
     assert found.dtype == torch.uint8
-    np.testing.assert_array_equal(found.numpy(), scores.numpy().argmax(axis=1))
+    np.testing.assert_array_equal(found.numpy(), (cams.numpy() * scale[:, None, None] + offset[:, None, None]).argmax(axis=1))
 
 
-def test_adding_the_same_to_every_class_changes_nothing() -> None:
-    scores = torch.randn((2, 5, 6, 6), generator=torch.Generator().manual_seed(1))
-    assert torch.equal(argmax(scores), argmax(scores + 3.0))
+def test_the_posters_method_knows_neither_bias_nor_scale() -> None:
+    cams = torch.randn((2, 3, 6, 6), generator=torch.Generator().manual_seed(1))
+    plain = unfitted([5.0, -5.0, 0.0])
+    assert torch.equal(plain["cam-argmax"](cams, torch.zeros(2, 3)), cams.argmax(dim=1).to(torch.uint8))
+    assert (plain["score-argmax"](cams, torch.zeros(2, 3)) == 0).all()
 
 
-def test_the_default_is_registered() -> None:
-    assert METHODS[DEFAULT] is argmax
+def test_gating_leaves_only_classes_said_to_be_present() -> None:
+    cams = torch.randn((2, 3, 6, 6), generator=torch.Generator().manual_seed(1))
+    gated = Method("gated", (1.0,) * 3, (0.0,) * 3, gated=True)
+    said = gated(cams, torch.tensor([[-1.0, 2.0, -3.0], [-1.0, -2.0, -3.0]]))
+    assert (said[0] == 1).all()
+    assert torch.equal(said[1], cams[1].argmax(dim=0).to(torch.uint8)), "nothing said to be present gates nothing"
+
+
+def test_standardised_maps_have_mean_0_and_deviation_1_over_the_sample() -> None:
+    sample = made_sample()
+    method = fit(sample, [0.0] * 3, "standardised").method
+    scores = np.moveaxis(method.scores(torch.from_numpy(sample.cams_NKHW).double()).numpy(), 1, -1)[sample.valid_NHW]
+    np.testing.assert_allclose(scores.mean(axis=0), 0, atol=1e-6)
+    np.testing.assert_allclose(scores.std(axis=0), 1, atol=1e-6)
+
+
+@settings(deadline=None, max_examples=30)
+@given(st.integers(0, 2**32 - 1), st.integers(2, 6))
+def test_matched_offsets_give_the_prior(seed: int, classes: int) -> None:
+    rng = np.random.default_rng(seed)
+    scores = rng.normal(0, 1, (20_000, classes)) * rng.uniform(0.3, 3, classes) + rng.normal(0, 3, classes)
+    prior = rng.dirichlet(np.full(classes, 3.0))
+    won = np.bincount((scores + matched_offsets(scores, prior, np.zeros(classes))).argmax(axis=1), minlength=classes) / len(scores)
+    assert np.abs(won - prior).sum() < 0.05
+
+
+levels = arrays.arrays(np.float32, st.integers(1, 30), elements=st.floats(-4, 4, width=32).map(lambda value: round(value, 1)))
+
+
+@given(levels, st.data())
+def test_a_threshold_is_as_good_as_the_best_of_all(level: npt.NDArray[np.float32], data: st.DataObject) -> None:
+    present = np.array(data.draw(st.lists(st.booleans(), min_size=len(level), max_size=len(level))))
+    ours = best_threshold(level, present)
+    everywhere = [np.inf, -np.inf, *level, *(level + 1e-3), *(level - 1e-3)]
+    assert ((level > ours) == present).sum() == max(((level > one) == present).sum() for one in everywhere)
+
+
+def test_a_threshold_tells_image_labels_from_the_share_above_it() -> None:
+    """A class that covers more than 20 % of a patch: its activation there is higher by 3."""
+    rng = np.random.default_rng(0)
+    share = rng.permutation(np.linspace(0, 0.5, 60))
+    inside = rng.random((60, 1, 20, 20)) < share[:, None, None, None]
+    cams = (3 * inside + rng.normal(0, 0.2, inside.shape)).astype(np.float32)
+    sample = Sample(cams, np.ones((60, 20, 20), np.bool_), present_NK=inside.mean(axis=(2, 3)) > 0.2, min_share=0.2)
+    (threshold,) = segment.image_thresholds(sample)
+    np.testing.assert_array_equal((cams > threshold).mean(axis=(2, 3)) > 0.2, sample.present_NK)
+
+
+def test_what_is_fitted_is_what_the_labels_allow() -> None:
+    assert set(fit(made_sample(), [0.0] * 3, "cam-argmax").methods) == {"cam-argmax", "score-argmax", "standardised", "gated"}
+    told = made_sample(prior_K=np.array([0.5, 0.3, 0.2]), present_NK=np.ones((20, 3), np.bool_), truth_K=np.array([0.2, 0.3, 0.5]))
+    found = fit(told, [0.0] * 3, "prior-matched")
+    assert set(found.methods) - {"cam-argmax", "score-argmax", "standardised", "gated"} == {"prior-matched", "thresholded", "oracle-prior"}
+    assert {name for name, method in found.methods.items() if method.oracle} == {"oracle-prior"}
+    assert not found.method.oracle
+    assert fit(made_sample(), [0.0] * 3, "prior-matched").default == "score-argmax", "no prior is known"
+
+
+def test_a_sample_without_valid_pixels_fits_nothing() -> None:
+    empty = Sample(np.zeros((2, 3, 4, 4), np.float32), np.zeros((2, 4, 4), np.bool_))
+    assert set(fit(empty, [0.0] * 3, "standardised").methods) == {"cam-argmax", "score-argmax"}
+
+
+def test_methods_are_kept_with_the_checkpoint_they_belong_to(tmp_path: Path) -> None:
+    found = fit(made_sample(prior_K=np.array([0.5, 0.3, 0.2])), [0.1, 0.2, 0.3], "prior-matched")
+    segment.save(tmp_path, found, "a" * 64)
+    assert segment.load(tmp_path, "a" * 64) == found
+    assert segment.load(tmp_path, "b" * 64) is None
+    (tmp_path / segment.SEGMENT).write_text("{")
+    assert segment.load(tmp_path, "a" * 64) is None
+
+
+@pytest.mark.parametrize("default", ["cam-argmax", "score-argmax"])
+def test_the_default_is_one_of_the_methods(default: str) -> None:
+    segmenter = Segmenter(unfitted([0.0, 1.0]), default)
+    assert segmenter.method is segmenter.methods[default]

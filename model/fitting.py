@@ -1,0 +1,82 @@
+"""A run's segmentation methods, fitted on its training split and kept in RUN/segment.json.
+
+Axis suffixes: N patch, K class, H/W rows and columns.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import torch
+import xarray as xr
+
+from model import segment
+from model.checkpoint import BEST, RunConfig, file_digest
+from model.data import read_labels, standardise
+from model.losses import Batch
+from model.networks import Network
+from model.segment import Method, Sample, Segmenter
+from pipeline.errors import DataError
+from pipeline.store import NODATA_DN, split_indices
+
+SAMPLE_PATCHES, BATCH_PATCHES = 512, 64
+
+
+def fitted_segmenter(run: Path, network: Network, config: RunConfig, dataset: xr.Dataset, device: torch.device) -> Segmenter:
+    """The methods of a run's best checkpoint, from RUN/segment.json or, where that is another checkpoint's, fitted and written there.
+
+    Raises:
+        DataError: no patch lies in the training split.
+        OSError: the disk says no.
+    """
+    digest = file_digest(run / BEST)
+    if (known := segment.load(run, digest)) is not None:
+        return known
+    found = segment.fit(sample(network, config, dataset, device), network.dense.bias.tolist(), default_method(config))
+    segment.save(run, found, digest)
+    return found
+
+
+def method_of(run: Path, network: Network, config: RunConfig) -> Method:
+    """The method that answers for a run, without its store.
+
+    Raises:
+        DataError: its numbers have to be fitted first.
+    """
+    if (known := segment.load(run, file_digest(run / BEST))) is not None:
+        return known.method
+    if (method := segment.unfitted(network.dense.bias.tolist()).get(default_method(config))) is None:
+        raise DataError(f"{run}: its segmentation ({default_method(config)}) is not fitted yet; run: cropcam evaluate {run}")
+    return method
+
+
+def default_method(config: RunConfig) -> str:
+    """The objective's own; where the user knows the class shares and the classes share no scale, the one that uses them."""
+    return "prior-matched" if config.class_prior and not config.objective.exclusive else config.objective.method
+
+
+@torch.inference_mode()
+def sample(network: Network, config: RunConfig, dataset: xr.Dataset, device: torch.device) -> Sample:
+    """At most `SAMPLE_PATCHES` patches of the training split, evenly spread, and what their labels allow."""
+    train_N = split_indices(dataset, "train")
+    some_N = train_N[np.unique(np.linspace(0, len(train_N) - 1, min(SAMPLE_PATCHES, len(train_N))).astype(np.int64))]
+    mean_C, std_C = (torch.tensor(values, dtype=torch.float32, device=device) for values in (config.mean, config.std))
+    cams, valid = [], []
+    for first in range(0, len(some_N), BATCH_PATCHES):
+        image_BCHW = dataset["image"][some_N[first : first + BATCH_PATCHES]].to_numpy()
+        valid.append((image_BCHW != NODATA_DN).all(axis=1))
+        valid_BHW = torch.from_numpy(valid[-1]).to(device)
+        x_BCHW = standardise(torch.from_numpy(image_BCHW).to(device), mean_C, std_C)
+        cams.append(Batch(network, network(x_BCHW, valid_BHW), valid_BHW).cams_BKHW.cpu().numpy())
+    labels = read_labels(dataset, some_N, config.rule, config.classes)
+    present_NK = labels.image_NK if labels.kind == "presence" else None
+    known_N = slice(None) if present_NK is None else ~np.isnan(present_NK).any(axis=1)
+    return Sample(
+        cams_NKHW=np.concatenate(cams)[known_N],
+        valid_NHW=np.concatenate(valid)[known_N],
+        present_NK=None if present_NK is None else present_NK[known_N] > 0,
+        min_share=config.presence_min_share,
+        prior_K=np.array(config.class_prior) if config.class_prior else labels.class_shares(len(config.classes)),
+        truth_K=dataset["share"][split_indices(dataset, "validation")].to_numpy().mean(axis=0, dtype=np.float64),
+    )
