@@ -6,10 +6,13 @@ from collections.abc import Callable
 
 from model.networks.base import Network, Output
 from model.networks.baseline import Baseline
+from model.networks.fcn import FCN
+from model.networks.resnet50 import ResNet50
+from model.networks.unet import UNet
 from pipeline.errors import ConfigError
 
 __all__ = ["NETWORKS", "Network", "Output", "build"]
-NETWORKS: dict[str, Callable[[int, int], Network]] = {"baseline": Baseline}
+NETWORKS: dict[str, Callable[[int, int], Network]] = {"baseline": Baseline, "resnet50": ResNet50, "unet": UNet, "fcn": FCN}
 
 
 def build(name: str, bands: int, classes: int) -> Network:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from torch import Tensor, nn
 
 from model.networks.base import Network
+from model.networks.parts import initialise
 
 FILTERS = (32, 64, 128, 256)
 
@@ -29,10 +30,7 @@ class Baseline(Network):
                 layers.append(nn.MaxPool2d(2))
         self.features = nn.Sequential(*layers)
         self.dense = nn.Linear(FILTERS[-1], classes)
-        for module in self.features:
-            if isinstance(module, nn.Conv2d):
-                nn.init.kaiming_normal_(module.weight, nonlinearity="relu")
-                nn.init.zeros_(module.bias)  # type: ignore[arg-type]
+        initialise(self)
 
     def maps(self, x_BCHW: Tensor) -> Tensor:
         """Feature maps (B, 256, H // 4, W // 4)."""

@@ -31,7 +31,7 @@ def run(info: StoreInfo, tmp_path: Path) -> Path:
 @pytest.mark.parametrize(
     ("name", "value", "message"),
     [
-        ("model", "vgg", r"--model vgg is not possible; it must be one of baseline"),
+        ("model", "vgg", r"--model vgg is not possible; it must be one of baseline, resnet50, unet, fcn"),
         ("labels", "guess", r"--labels guess .* one of presence"),
         ("presence_min_share", 1.0, r"--presence-min-share 1\.0 .* at least 0 and below 1"),
         ("presence_min_share", float("nan"), r"--presence-min-share nan"),

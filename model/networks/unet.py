@@ -1,0 +1,49 @@
+"""The U-Net of the paper that followed the poster: features at full resolution."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+from model.networks.base import Network
+from model.networks.parts import convolution, initialise
+
+FILTERS = (32, 64, 128, 256)
+
+
+class UNet(Network):
+    """Four levels of two 3 x 3 convolutions (32, 64, 128, 256 filters), 2 x 2 max-pooling down, transposed convolutions up.
+
+    Maps are as large as the input, whatever its size: an odd side is pooled to its upper half and the way up is cropped to
+    what the level had. So the dense layer is at the same time a classifier of the pooled maps (U-CAM) and, on each pixel,
+    a 1 x 1 convolution. 7 bands and 5 classes: 1,928,293 parameters. The paper's 48 px out of 50 px are not kept.
+
+    Sources: Ronneberger et al. 2015, arXiv 1505.04597; Wang et al. 2020, Remote Sensing 12(2) 207 (filters, levels).
+    """
+
+    stride = 1
+
+    def __init__(self, bands: int, classes: int) -> None:
+        super().__init__()
+        self.down = nn.ModuleList(_level(inputs, outputs) for inputs, outputs in zip((bands, *FILTERS), FILTERS, strict=False))
+        self.pool = nn.MaxPool2d(2, ceil_mode=True)
+        narrower = list(zip(FILTERS[:0:-1], FILTERS[-2::-1], strict=True))
+        self.raised = nn.ModuleList(nn.ConvTranspose2d(inputs, outputs, 2, stride=2) for inputs, outputs in narrower)
+        self.up = nn.ModuleList(_level(inputs, outputs) for inputs, outputs in narrower)
+        self.dense = nn.Linear(FILTERS[0], classes)
+        initialise(self)
+
+    def maps(self, x_BCHW: Tensor) -> Tensor:
+        """Feature maps (B, 32, H, W)."""
+        x, kept = self.down[0](x_BCHW), []
+        for level in list(self.down)[1:]:
+            kept.append(x)
+            x = level(self.pool(x))
+        for raised, level, beside in zip(self.raised, self.up, reversed(kept), strict=True):
+            x = raised(x)[:, :, : beside.shape[2], : beside.shape[3]]
+            x = level(torch.cat([beside, x], dim=1))
+        return x  # type: ignore[no-any-return]
+
+
+def _level(inputs: int, outputs: int) -> nn.Sequential:
+    return nn.Sequential(convolution(inputs, outputs, 3), convolution(outputs, outputs, 3))
