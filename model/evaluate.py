@@ -3,26 +3,31 @@
 Every pixel figure counts the pixels that have a label and image data in every band, pooled over the split; every
 patch figure counts the patches with at least one labelled pixel. A class is present in a patch where its share of
 the labelled pixels is above the run's `presence_min_share`, and said to be present where its logit is above 0
-(probability above 0.5). Evaluating twice writes the same bytes.
+(probability above 0.5). Every figure has its interval beside it (`model.bootstrap`). The split is read batch by batch:
+memory grows by a few numbers per patch and by histograms per spatial block. Evaluating twice writes the same bytes.
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
+from model import bootstrap
+from model.bootstrap import Bootstrap, block_of
 from model.checkpoint import BEST, RunConfig, file_digest, load_network, write_atomically
 from model.device import choose
 from model.fitting import fitted_segmenter
 from model.labels import presence
+from model.results import classification, method, patch_table, segmentation
 from model.saved import saving
-from model.scoring import open_trained_store, score
-from model.tally import Tally, classification, patch_table, segmentation
+from model.scoring import BATCH_PATCHES, Scored, open_trained_store, score
+from model.tally import Tally
 from pipeline import __version__
 from pipeline.errors import ConfigError, DataError
 from pipeline.store import SPLITS, split_indices
@@ -67,8 +72,12 @@ def evaluate(
     some = dataset[["row", "col", "share"]].isel(patch=patches_N)
     place_PN = np.stack([some["row"].to_numpy(), some["col"].to_numpy()])
     made_by = provenance(run, config)
+    columns, rows = info.study["splits"]["block_patches"]
+    block_patches = (int(columns), int(rows))
+    block_N = block_of(place_PN[0], place_PN[1], block_patches)
     segmenter = fitted_segmenter(run, network, config, dataset, chosen)
-    tally = Tally(len(config.classes), tuple(segmenter.methods), segmenter.default)
+    bounds_KE = activation_bounds(score(network, config, dataset, spread(patches_N), chosen, segmenter))
+    tally = Tally(len(config.classes), segmenter.methods, segmenter.default, block_N, bounds_KE)
     with saving(save, info, place_PN, made_by | {"method": segmenter.default}) as writer:
         for batch in score(network, config, dataset, patches_N, chosen, segmenter):
             tally.add(batch)
@@ -82,17 +91,38 @@ def evaluate(
     known_N = share_NK.sum(axis=1) > 0
     right_NK = np.where(known_N[:, None], present_NK == (tally.logits > 0), np.nan)
     table = patch_table(patches_N, place_PN, tally, right_NK).to_csv(index=False, float_format="%.6f", lineterminator="\n")
+    resamples, names = Bootstrap.of(tally.blocks), config.classes.names
     result = {
         "split": split,
         "patches": len(patches_N),
         "labels": config.labels,
-        "classification": classification(present_NK[known_N], tally.logits[known_N], config),
-        "segmentation": segmentation(tally, config.classes.names),
+        "classification": {
+            **classification(present_NK[known_N], tally.logits[known_N], block_N[known_N], names, resamples),
+            "presence_min_share": config.presence_min_share,
+        },
+        "segmentation": {
+            **segmentation(tally, names, resamples),
+            "methods": {name: method(confusion_BKK, names, resamples) for name, confusion_BKK in tally.confusion_BKK.items()},
+            "default": segmenter.default,
+        },
+        "intervals": bootstrap.about(tally.blocks, block_patches),
         "made_by": {**made_by, "patches_digest": hashlib.sha256(table.encode()).hexdigest()},
     }
     write_atomically(run / PATCHES, table)
     write_atomically(run / METRICS, json.dumps(result, indent=2, allow_nan=False) + "\n")
     return result
+
+
+def spread(patches_N: npt.NDArray[np.int64], count: int = BATCH_PATCHES) -> npt.NDArray[np.int64]:
+    """At most `count` of the patches, evenly spaced from the first to the last."""
+    return patches_N[np.unique(np.linspace(0, len(patches_N) - 1, min(count, len(patches_N))).astype(np.int64))]
+
+
+def activation_bounds(batches: Iterable[Scored]) -> npt.NDArray[np.float32]:
+    """Histogram bins (K, E) for each class's activations, from a first look at some patches: where the scores lie is not known before."""
+    looks = [np.moveaxis(batch.cams_BKHW, 1, 0)[:, ~batch.nodata_BHW] for batch in batches]
+    seen_KP = np.concatenate(looks, axis=1)
+    return np.stack([bootstrap.edges(scores if scores.size else np.zeros(1, np.float32)) for scores in seen_KP])
 
 
 def provenance(run: Path, config: RunConfig) -> dict[str, Any]:

@@ -1,9 +1,10 @@
 """Figures of merit from counts and ranks: pure numpy, in pieces that add up.
 
-Confusion matrices are int64 (K, K), rows truth, columns prediction; of one label [[tn, fp], [fn, tp]]. They and
+Confusion matrices are (..., K, K), rows truth, columns prediction; of one label [[tn, fp], [fn, tp]]. They and
 `RankHistogram`s add, in any order, so a figure over many batches comes from the sum and is never a mean of means.
+Leading axes are many samples at once, as a bootstrap has them; counts may then be float64 whole numbers.
 
-A figure that the data cannot define is None, never 0 or 1, and means leave it out:
+A figure that the data cannot define is NaN here and null in a file, never 0 or 1, and means leave it out:
 
     recall      of a class without truth             precision   of a class never predicted
     F1, IoU     of a class neither true nor predicted (true or predicted, but never both: 0)
@@ -12,14 +13,17 @@ A figure that the data cannot define is None, never 0 or 1, and means leave it o
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 Counts = npt.NDArray[np.int64]
 Bools = npt.NDArray[np.bool_]
+Floats = npt.NDArray[np.float64]
+Numbers = npt.NDArray[Any]  # counts: int64, or float64 that hold whole numbers
+Indices = npt.NDArray[np.integer] | Bools
 Figure = float | None
 KEY_BITS = 20  # sign, exponent and 11 bits of the fraction: scores less than 0.05 % apart may tie
 
@@ -34,53 +38,80 @@ def confusion(truth: npt.NDArray[np.integer], prediction: npt.NDArray[np.integer
     Raises:
         ValueError: an index is not below `classes`.
     """
+    only: Counts = confusions(np.zeros(truth.shape, np.int64), truth, prediction, 1, classes)[0]
+    return only
+
+
+def confusions(group: npt.NDArray[np.integer], truth: Indices, prediction: Indices, groups: int, classes: int) -> Counts:
+    """The same for each of many groups: (groups, classes, classes), `group` saying where each sample belongs.
+
+    Raises:
+        ValueError: shapes differ, or an index is not below `classes`.
+    """
     if truth.shape != prediction.shape:
         raise ValueError(f"truth {truth.shape} and prediction {prediction.shape} differ in shape")
     if truth.size and max(truth.max(), prediction.max()) >= classes:
         raise ValueError(f"class index {max(truth.max(), prediction.max())} with {classes} classes")
-    pairs = truth.astype(np.int64).ravel() * classes + prediction.ravel()
-    return np.bincount(pairs, minlength=classes * classes).reshape(classes, classes).astype(np.int64)
+    cells = (group.astype(np.int64).ravel() * classes + truth.ravel()) * classes + prediction.ravel()
+    return np.asarray(np.bincount(cells, minlength=groups * classes * classes).reshape(groups, classes, classes), np.int64)
 
 
-def accuracy(confusion_KK: Counts) -> Figure:
-    """Share of right answers."""
-    return _ratio(np.trace(confusion_KK), confusion_KK.sum())
+def figure(value: float | np.floating[Any]) -> Figure:
+    """A figure as files have it: a float, None where it is undefined."""
+    return None if np.isnan(value) else float(value)
 
 
-def recall(confusion_KK: Counts) -> list[Figure]:
-    """Per class: right answers among its truth (the class's accuracy)."""
-    return _ratios(np.diag(confusion_KK), confusion_KK.sum(axis=1))
+def accuracy(confusion_KK: Numbers) -> Floats:
+    """Share of right answers (...,)."""
+    return ratio(np.trace(confusion_KK, axis1=-2, axis2=-1), confusion_KK.sum(axis=(-2, -1)))
 
 
-def precision(confusion_KK: Counts) -> list[Figure]:
-    """Per class: right answers among its predictions."""
-    return _ratios(np.diag(confusion_KK), confusion_KK.sum(axis=0))
+def recall(confusion_KK: Numbers) -> Floats:
+    """Per class (..., K): right answers among its truth (the class's accuracy)."""
+    return ratio(_hits(confusion_KK), confusion_KK.sum(axis=-1))
 
 
-def f1(confusion_KK: Counts) -> list[Figure]:
-    """Per class: 2 tp / (2 tp + fp + fn)."""
-    return _ratios(2 * np.diag(confusion_KK), confusion_KK.sum(axis=0) + confusion_KK.sum(axis=1))
+def precision(confusion_KK: Numbers) -> Floats:
+    """Per class (..., K): right answers among its predictions."""
+    return ratio(_hits(confusion_KK), confusion_KK.sum(axis=-2))
 
 
-def iou(confusion_KK: Counts) -> list[Figure]:
-    """Per class: tp / (tp + fp + fn), intersection over union."""
-    hits = np.diag(confusion_KK)
-    return _ratios(hits, confusion_KK.sum(axis=0) + confusion_KK.sum(axis=1) - hits)
+def f1(confusion_KK: Numbers) -> Floats:
+    """Per class (..., K): 2 tp / (2 tp + fp + fn)."""
+    return ratio(2 * _hits(confusion_KK), confusion_KK.sum(axis=-2) + confusion_KK.sum(axis=-1))
 
 
-def mean(figures: Iterable[Figure]) -> Figure:
-    """Mean of the defined figures; None when there is none.
+def iou(confusion_KK: Numbers) -> Floats:
+    """Per class (..., K): tp / (tp + fp + fn), intersection over union."""
+    hits = _hits(confusion_KK)
+    return ratio(hits, confusion_KK.sum(axis=-2) + confusion_KK.sum(axis=-1) - hits)
+
+
+def base_rate(confusion_KK: Numbers) -> Floats:
+    """Per class (..., K): its share of the truth."""
+    return ratio(confusion_KK.sum(axis=-1), confusion_KK.sum(axis=(-2, -1))[..., None])
+
+
+def ratio(part: npt.ArrayLike, whole: npt.ArrayLike) -> Floats:
+    """The part over the whole, broadcast; NaN where whole is 0."""
+    part, whole = np.broadcast_arrays(np.asarray(part, np.float64), np.asarray(whole, np.float64))
+    return np.asarray(np.divide(part, whole, out=np.full(whole.shape, np.nan), where=whole != 0))
+
+
+def mean(figures: npt.ArrayLike) -> Floats:
+    """Mean over the last axis of the defined figures; NaN where there is none.
 
     Examples:
-        >>> mean([0.5, None, 1.0])
+        >>> float(mean([0.5, np.nan, 1.0]))
         0.75
     """
-    defined = [figure for figure in figures if figure is not None]
-    return float(np.mean(defined)) if defined else None
+    values = np.asarray(figures, np.float64)
+    defined = ~np.isnan(values)
+    return ratio(np.where(defined, values, 0.0).sum(axis=-1), defined.sum(axis=-1))
 
 
-def summary(confusion_KK: Counts) -> dict[str, Figure]:
-    """`pixel_accuracy`, `mean_class_accuracy` (mean recall over classes with truth), `macro_f1`, `mean_iou`.
+def summary(confusion_KK: Numbers) -> dict[str, Floats]:
+    """`pixel_accuracy`, `mean_class_accuracy` (mean recall over classes with truth), `macro_f1`, `mean_iou`, each (...,).
 
     The last two are means over classes that are true or predicted somewhere; a class that is neither is left out.
     """
@@ -92,43 +123,64 @@ def summary(confusion_KK: Counts) -> dict[str, Figure]:
     }
 
 
-def majority_confusion(confusion_KK: Counts) -> Counts:
-    """The confusion matrix of always answering the truth's most frequent class (of equals the first).
+def constant_confusion(confusion_KK: Numbers, answer: npt.ArrayLike) -> Numbers:
+    """The confusion matrix of always answering class `answer` on exactly these samples.
 
-    The best constant answer on exactly these samples; with it every figure has its trivial value beside it.
+    With it every figure has a trivial value beside it. `answer` is one index, or one per leading axis (...,).
     """
-    truth_K = confusion_KK.sum(axis=1)
+    truth_K = confusion_KK.sum(axis=-1)
     guess = np.zeros_like(confusion_KK)
-    guess[:, truth_K.argmax()] = truth_K
+    column = np.broadcast_to(np.asarray(answer, np.intp)[..., None, None], (*truth_K.shape, 1))
+    np.put_along_axis(guess, column, truth_K[..., None], axis=-1)
     return guess
 
 
+def majority(confusion_KK: Numbers) -> npt.NDArray[np.intp]:
+    """The truth's most frequent class (...,), of equals the first: the best constant answer."""
+    return np.asarray(confusion_KK.sum(axis=-1).argmax(axis=-1))
+
+
 def majority_label_accuracy(present_NK: Bools) -> Figure:
-    """Accuracy of the best constant answer to a multi-label task: mean over labels of max(base rate, 1 - base rate)."""
-    if not present_NK.size:
-        return None
-    base_rate_K = present_NK.mean(axis=0)
-    return float(np.maximum(base_rate_K, 1 - base_rate_K).mean())
+    """Accuracy of the best constant answer to a multi-label task (`best_constant` of its base rates)."""
+    return float(best_constant(present_NK.mean(axis=0))) if present_NK.size else None
 
 
-def roc_auc(positive_N: Bools, score_N: npt.NDArray[np.floating]) -> Figure:
+def best_constant(base_rate_K: Floats) -> Floats:
+    """Mean over labels (...,) of max(base rate, 1 - base rate)."""
+    return mean(np.maximum(base_rate_K, 1 - base_rate_K))
+
+
+def roc_auc(positive_N: Bools, score_N: npt.NDArray[np.floating]) -> float:
     """Area under the ROC curve: the chance that a positive scores above a negative, ties counting half. Exact.
 
     Source: Hanley and McNeil 1982, Radiology 143(1), 29-36: the area is the Wilcoxon statistic.
     """
-    return _auc(*_counts_by_score(positive_N, score_N))
+    return float(auc_of_counts(_counts_by_score(positive_N, score_N)))
 
 
-def average_precision(positive_N: Bools, score_N: npt.NDArray[np.floating]) -> Figure:
+def average_precision(positive_N: Bools, score_N: npt.NDArray[np.floating]) -> float:
     """Sum over falling thresholds n of (recall_n - recall_(n-1)) * precision_n; equal scores are one threshold.
 
     Without a negative it would be 1 whatever the scores: undefined, like without a positive.
     """
-    positives, negatives = _counts_by_score(positive_N, score_N)
-    if not (positives.any() and negatives.any()):
-        return None
-    hits, alarms = np.cumsum(positives[::-1]), np.cumsum(negatives[::-1])
-    return float((positives[::-1] * hits / (hits + alarms)).sum() / hits[-1])
+    return float(average_precision_of_counts(_counts_by_score(positive_N, score_N)))
+
+
+def auc_of_counts(counts_2E: Numbers) -> Floats:
+    """The area (...,) from counts (..., 2, bins) of negatives and positives, bins ascending in score; ties within a bin count half."""
+    negatives, positives = counts_2E[..., 0, :], counts_2E[..., 1, :]
+    below = np.cumsum(negatives, axis=-1) - negatives
+    won_twice = (positives * (2 * below + negatives)).sum(axis=-1)
+    return ratio(won_twice, 2 * positives.sum(axis=-1) * negatives.sum(axis=-1))
+
+
+def average_precision_of_counts(counts_2E: Numbers) -> Floats:
+    """The average precision (...,) from the same counts; a bin is one threshold."""
+    falling = counts_2E[..., ::-1]
+    negatives, positives = falling[..., 0, :], falling[..., 1, :]
+    hits, alarms = np.cumsum(positives, axis=-1), np.cumsum(negatives, axis=-1)
+    gained = np.where(positives > 0, positives * hits / np.maximum(hits + alarms, 1), 0.0).sum(axis=-1)
+    return np.where(alarms[..., -1] > 0, ratio(gained, hits[..., -1]), np.nan)
 
 
 @dataclass
@@ -158,10 +210,9 @@ class RankHistogram:
     def __add__(self, other: RankHistogram) -> RankHistogram:
         return RankHistogram(self.counts + other.counts)
 
-    def auc(self) -> Figure:
+    def auc(self) -> float:
         """Area under the ROC curve of everything counted."""
-        negatives, positives = self.counts
-        return _auc(positives, negatives)
+        return float(auc_of_counts(self.counts))
 
 
 def _bins(score_N: npt.NDArray[np.float32]) -> Counts:
@@ -172,20 +223,10 @@ def _bins(score_N: npt.NDArray[np.float32]) -> Counts:
     return (keys >> np.uint32(32 - KEY_BITS)).astype(np.int64)
 
 
-def _counts_by_score(positive_N: Bools, score_N: npt.NDArray[np.floating]) -> tuple[Counts, Counts]:
+def _counts_by_score(positive_N: Bools, score_N: npt.NDArray[np.floating]) -> Counts:
     values, place = np.unique(score_N, return_inverse=True)
-    positives = np.bincount(place[positive_N], minlength=values.size)
-    return positives.astype(np.int64), np.bincount(place[~positive_N], minlength=values.size).astype(np.int64)
+    return np.stack([np.bincount(place[positive_N == sign], minlength=values.size) for sign in (False, True)]).astype(np.int64)
 
 
-def _auc(positives: Counts, negatives: Counts) -> Figure:
-    below = np.cumsum(negatives) - negatives
-    return _ratio(int((positives * (2 * below + negatives)).sum()), 2 * int(positives.sum()) * int(negatives.sum()))
-
-
-def _ratio(part: int, whole: int) -> Figure:
-    return float(part) / float(whole) if whole else None
-
-
-def _ratios(parts: Sequence[int] | Counts, wholes: Sequence[int] | Counts) -> list[Figure]:
-    return [_ratio(int(part), int(whole)) for part, whole in zip(parts, wholes, strict=True)]
+def _hits(confusion_KK: Numbers) -> Numbers:
+    return np.diagonal(confusion_KK, axis1=-2, axis2=-1)

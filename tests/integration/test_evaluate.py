@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import tracemalloc
 import warnings
 from pathlib import Path
 from typing import Any
@@ -17,9 +18,12 @@ from sklearn import metrics as oracle
 
 import model.scoring
 from fixtures import make_store
+from model.bootstrap import BINS
 from model.checkpoint import BEST, CONFIG
 from model.evaluate import evaluate
 from model.networks import build
+from model.scoring import Scored
+from model.tally import Tally
 from pipeline.errors import ConfigError, DataError
 from pipeline.legend import UNLABELLED
 from pipeline.store import StoreInfo, open_store
@@ -47,7 +51,7 @@ def result(made: tuple[Path, Path, StoreInfo]) -> tuple[dict[str, Any], xr.Datas
 def test_metrics_json_has_the_contracts_keys(made: Any, result: Any) -> None:
     found = json.loads((made[0] / "metrics.json").read_text())
     assert found == result[0]
-    assert {"split", "patches", "labels", "classification", "segmentation", "made_by"} == set(found)
+    assert {"split", "patches", "labels", "classification", "segmentation", "intervals", "made_by"} == set(found)
     assert (found["split"], found["patches"], found["labels"]) == ("test", 20, "presence")
     assert {"accuracy", "majority_accuracy", "per_class"} <= set(found["classification"])
     names = ["background", "corn", "soybean", "forest", "grassland"]
@@ -56,7 +60,44 @@ def test_metrics_json_has_the_contracts_keys(made: Any, result: Any) -> None:
     assert {"majority_accuracy", "cam_auc", "methods", "default"} <= set(found["segmentation"])
     assert found["segmentation"]["default"] == "cam-argmax"
     method = found["segmentation"]["methods"]["cam-argmax"]
-    assert {"pixel_accuracy", "mean_class_accuracy", "macro_f1", "mean_iou", "per_class", "confusion"} == set(method)
+    figures = {"pixel_accuracy", "mean_class_accuracy", "macro_f1", "mean_iou"}
+    assert figures | {f"{name}_ci95" for name in figures} | {"per_class", "confusion"} == set(method)
+
+
+def test_every_figure_has_an_interval_that_holds_it_beside_it(result: Any) -> None:
+    found = result[0]
+    assert (found["intervals"]["blocks"], found["intervals"]["block_patches"]) == (11, [3, 3])
+    parts = [found["classification"], *found["classification"]["per_class"].values(), found["segmentation"]["majority"]]
+    for method in found["segmentation"]["methods"].values():
+        parts += [method, *method["per_class"].values()]
+    maps = found["segmentation"]["cam_auc"]
+    parts.append({**maps, **{f"{name}_ci95": some for name, some in found["segmentation"]["cam_auc_ci95"].items()}})
+    counted = {"threshold", "patches", "presence_min_share"}
+    seen = with_interval = 0
+    for part in parts:
+        for name in [name for name, value in part.items() if isinstance(value, float) and name not in counted]:
+            seen += 1
+            if part[f"{name}_ci95"] is not None:  # few blocks of this little split hold every answer
+                low, high = part[f"{name}_ci95"]
+                assert low <= part[name] <= high, name
+                with_interval += 1
+    assert 80 <= seen <= 7 + 5 * 8 + 4 + 4 + 5 * 5 + 5
+    assert with_interval > 0.8 * seen
+
+
+def test_memory_of_a_tally_does_not_grow_with_the_pixels() -> None:
+    tally = Tally(2, ["one"], "one", np.zeros(1000, np.int64), np.zeros((2, BINS - 1), np.float32))
+    zeros = np.zeros((1, 50, 50), np.uint8)
+    cams = np.random.default_rng(0).normal(size=(1, 2, 50, 50)).astype(np.float32)
+    batch = Scored(np.zeros(1, np.int64), zeros > 0, zeros, np.zeros((1, 2), np.float32), cams, {"one": zeros})
+    tally.add(batch)
+    tracemalloc.start()
+    for _ in range(20):
+        tally.add(batch)
+    kept = tracemalloc.get_traced_memory()[0]
+    tracemalloc.stop()
+    assert tally.pixels == 21 * 2500
+    assert kept < 20 * 2500
 
 
 def test_segmentation_figures_are_those_of_scikit_learn_on_the_saved_store(result: Any) -> None:
