@@ -215,7 +215,15 @@ def evaluate(args: argparse.Namespace) -> None:
     from pipeline.progress import Stage
 
     with Stage("evaluate") as stage:
-        metrics = measure(args.run, split=args.split, save=args.save, store=args.store, device=args.device, progress=stage)
+        metrics = measure(
+            args.run,
+            split=args.split,
+            save=args.save,
+            store=args.store,
+            references=args.references,
+            device=args.device,
+            progress=stage,
+        )
     print(json.dumps(metrics, indent=2) if args.json else _figures(metrics))
 
 
@@ -425,6 +433,9 @@ def _model_options(command: Callable[[str, Callable[[argparse.Namespace], None]]
     sub.add_argument("run", type=Path, metavar="RUN")
     sub.add_argument("--split", choices=("train", "validation", "test"), default="test")
     sub.add_argument("--save", type=Path, metavar="SEGMENTATION.zarr", help="keep activation maps and classes per patch, with coordinates")
+    sub.add_argument(
+        "--references", action="store_true", help="beside it: random forest and logistic regression on pixels (needs scikit-learn)"
+    )
     sub.add_argument("--json", action="store_true")
     _store_option(sub)
     _device_option(sub)

@@ -12,18 +12,22 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Callable, Iterable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+import xarray as xr
 
 from model import bootstrap
 from model.bootstrap import Bootstrap, block_of
 from model.checkpoint import BEST, RunConfig, file_digest, load_network, write_atomically
+from model.data import read_labels
 from model.device import choose
 from model.fitting import fitted_segmenter
-from model.labels import presence
+from model.labels import OF_PIXELS, presence
+from model.references import References, fit
 from model.results import classification, method, patch_table, segmentation
 from model.saved import saving
 from model.scoring import BATCH_PATCHES, Scored, open_trained_store, score
@@ -47,6 +51,7 @@ def evaluate(
     save: Path | None = None,
     device: str = "auto",
     store: Path | None = None,
+    references: bool = False,
     progress: Progress = silent,
 ) -> dict[str, Any]:
     """Score a run on one split of its store, write RUN/patches.csv and RUN/metrics.json, and return the latter's content.
@@ -57,10 +62,11 @@ def evaluate(
         save: also write activation maps and segmentations per patch there (zarr, see `model.saved`).
         device: auto, cpu or cuda.
         store: where the run's store lies, if no longer where the run's configuration says.
+        references: also fit and score what `model.references` offers.
         progress: told (patches done, patches in all, the split's name).
 
     Raises:
-        ConfigError: no such split or device.
+        ConfigError: no such split or device; references without scikit-learn.
         DataError: no usable run, store or checkpoint; the split is empty or holds no labelled pixel.
         OSError: the disk says no.
     """
@@ -77,10 +83,12 @@ def evaluate(
     block_N = block_of(place_PN[0], place_PN[1], block_patches)
     segmenter = fitted_segmenter(run, network, config, dataset, chosen)
     bounds_KE = activation_bounds(score(network, config, dataset, spread(patches_N), chosen, segmenter))
-    tally = Tally(len(config.classes), segmenter.methods, segmenter.default, block_N, bounds_KE)
+    beside = _references(config, dataset) if references else References()
+    rows = {row.name: row for row in beside.rows}
+    tally = Tally(len(config.classes), [*segmenter.methods, *rows], segmenter.default, block_N, bounds_KE)
     with saving(save, info, place_PN, made_by | {"method": segmenter.default}) as writer:
         for batch in score(network, config, dataset, patches_N, chosen, segmenter):
-            tally.add(batch)
+            tally.add(replace(batch, segmentation_BHW=batch.segmentation_BHW | beside.segment(dataset, batch.patches_B)))
             if writer:
                 writer.write(batch)
             progress(tally.patches, len(patches_N), split)
@@ -92,6 +100,7 @@ def evaluate(
     right_NK = np.where(known_N[:, None], present_NK == (tally.logits > 0), np.nan)
     table = patch_table(patches_N, place_PN, tally, right_NK).to_csv(index=False, float_format="%.6f", lineterminator="\n")
     resamples, names = Bootstrap.of(tally.blocks), config.classes.names
+    figures = {name: method(confusion_BKK, names, resamples) for name, confusion_BKK in tally.confusion_BKK.items()}
     result = {
         "split": split,
         "patches": len(patches_N),
@@ -102,8 +111,10 @@ def evaluate(
         },
         "segmentation": {
             **segmentation(tally, names, resamples),
-            "methods": {name: method(confusion_BKK, names, resamples) for name, confusion_BKK in tally.confusion_BKK.items()},
+            "methods": {name: figures[name] for name in segmenter.methods},
             "default": segmenter.default,
+            **({"references": {name: {"pixels": row.pixels, **figures[name]} for name, row in rows.items()}} if references else {}),
+            **({"references_notes": beside.notes} if beside.notes else {}),
         },
         "intervals": bootstrap.about(tally.blocks, block_patches),
         "made_by": {**made_by, "patches_digest": hashlib.sha256(table.encode()).hexdigest()},
@@ -111,6 +122,13 @@ def evaluate(
     write_atomically(run / PATCHES, table)
     write_atomically(run / METRICS, json.dumps(result, indent=2, allow_nan=False) + "\n")
     return result
+
+
+def _references(config: RunConfig, dataset: xr.Dataset) -> References:
+    # the labels of the whole split at once, as in training: which pixels of a patch are labelled is drawn along the split
+    allowed = config.labels in OF_PIXELS
+    labelled_NHW = read_labels(dataset, split_indices(dataset, "train"), config.rule, config.classes).pixel_NHW if allowed else None
+    return fit(dataset, config.classes, config.labels, labelled_NHW, config.seed)
 
 
 def spread(patches_N: npt.NDArray[np.int64], count: int = BATCH_PATCHES) -> npt.NDArray[np.int64]:

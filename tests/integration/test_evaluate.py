@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import tracemalloc
 import warnings
 from pathlib import Path
@@ -294,3 +295,22 @@ def test_interrupted_it_leaves_the_older_results(small: Any, tmp_path: Path) -> 
         evaluate(run, split="validation", save=save, progress=interrupt)
     assert ((run / "metrics.json").read_bytes(), (save / "zarr.json").read_bytes()) == before
     assert sorted(path.name for path in tmp_path.iterdir()) == ["out.zarr", "run", "s.zarr"]
+
+
+def test_references_stand_beside_with_the_same_figures(made: Any, tmp_path: Path) -> None:
+    run, store, info = made
+    shutil.copytree(run, tmp_path / "run", ignore=shutil.ignore_patterns("*.zarr"))
+    found = evaluate(tmp_path / "run", references=True, store=store)["segmentation"]
+    assert list(found["references"]) == ["majority-of-train", "random-forest-all", "logistic-regression-all"]
+    assert "presence labels" in found["references_notes"][0]
+    forest = found["references"]["random-forest-all"]
+    assert set(forest) == {*found["methods"]["cam-argmax"], "pixels"}
+    assert forest["pixels"] <= 100_000
+    assert forest["pixel_accuracy"] > 0.95
+    assert forest["pixel_accuracy_ci95"][0] <= forest["pixel_accuracy"] <= forest["pixel_accuracy_ci95"][1]
+    dataset, _ = open_store(store)
+    commonest = int(dataset["share"].to_numpy()[dataset["split"].to_numpy() == 0].sum(axis=0).argmax())
+    trivial = np.array(found["references"]["majority-of-train"]["confusion"])
+    assert (np.delete(trivial, commonest, axis=1) == 0).all()
+    assert trivial.sum() == found["pixels"]
+    assert info.classes.names[commonest] in found["class_shares"]
