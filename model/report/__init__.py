@@ -5,22 +5,21 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Callable
-from importlib import resources
 from pathlib import Path
 from typing import Any
 
-import jinja2
 import numpy as np
 import pandas as pd
 import torch
 import xarray as xr
 from markupsafe import Markup
 
-from model.checkpoint import BEST, ENVIRONMENT, HISTORY, RunConfig, file_digest, load_network, write_atomically
-from model.evaluate import METRICS, PATCHES, silent
+from model.checkpoint import ENVIRONMENT, HISTORY, RunConfig, load_network, write_atomically
+from model.evaluate import silent
 from model.fitting import fitted_segmenter
 from model.report import content, figures
 from model.report.gallery import STRETCH_PCT, gallery
+from model.report.page import evaluated, template
 from model.scoring import open_trained_store
 from pipeline.errors import DataError
 from pipeline.grid import is_geographic
@@ -45,7 +44,7 @@ def write_report(run: Path, *, store: Path | None = None, progress: Progress = s
         OSError: the disk says no.
     """
     network, config = load_network(run, torch.device("cpu"))
-    metrics, table = _evaluated(run)
+    metrics, table = evaluated(run)
     dataset, info = open_trained_store(run, config, store)
     progress(1, 4, "curves")
     history, best = _history(run / HISTORY)
@@ -53,7 +52,7 @@ def write_report(run: Path, *, store: Path | None = None, progress: Progress = s
     progress(2, 4, "gallery")
     pictures = gallery(network, config, dataset, table, fitted_segmenter(run, network, config, dataset, torch.device("cpu")))
     progress(3, 4, "page")
-    page = _template().render(
+    page = template("report.html.j2").render(
         run=run.resolve().name,
         config=config,
         legend=config.classes,
@@ -62,6 +61,8 @@ def write_report(run: Path, *, store: Path | None = None, progress: Progress = s
         cautions=content.cautions(metrics, history, best),
         label_rows=content.label_rows(metrics, config.classes),
         pixel_rows=content.pixel_rows(metrics, config.classes),
+        interval_note=content.interval_note(metrics),
+        method_rows=content.method_rows(metrics),
         plots=plots,
         best=best,
         gallery=pictures,
@@ -72,24 +73,6 @@ def write_report(run: Path, *, store: Path | None = None, progress: Progress = s
     write_atomically(run / REPORT, page)
     progress(4, 4, "done")
     return run / REPORT
-
-
-def _evaluated(run: Path) -> tuple[dict[str, Any], pd.DataFrame]:
-    again = f"cropcam evaluate {run}"
-    for name in (METRICS, PATCHES):
-        if not (run / name).is_file():
-            raise DataError(f"{run}: no {name}; evaluate first: {again}")
-    try:
-        metrics: dict[str, Any] = json.loads((run / METRICS).read_text("utf-8"))
-        table = pd.read_csv(run / PATCHES)
-        evaluated, listed = metrics["made_by"]["checkpoint_digest"], metrics["made_by"]["patches_digest"]
-    except (ValueError, KeyError, TypeError) as error:
-        raise DataError(f"{run}: {METRICS} or {PATCHES} is damaged ({error}); evaluate again: {again}") from None
-    if evaluated != file_digest(run / BEST):
-        raise DataError(f"{run}: {METRICS} is about another checkpoint ({evaluated[:12]}) than {BEST}; evaluate again: {again}")
-    if listed != file_digest(run / PATCHES):
-        raise DataError(f"{run}: {PATCHES} is not the one that {METRICS} was written with; evaluate again: {again}")
-    return metrics, table
 
 
 def _history(path: Path) -> tuple[pd.DataFrame | None, int | None]:
@@ -154,11 +137,3 @@ def _made_by(run: Path, config: RunConfig, info: StoreInfo, metrics: dict[str, A
 
 def _codes(codes: tuple[int, ...]) -> str:
     return "(CDL " + ", ".join(map(str, codes)) + ")" if codes else "(every other labelled CDL code)"
-
-
-def _template() -> jinja2.Template:
-    loader = jinja2.PackageLoader("model.report", ".")
-    environment = jinja2.Environment(loader=loader, autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True)
-    environment.filters |= {"percent": content.percent, "decimal": content.decimal, "listing": content.listing}
-    environment.globals["css"] = Markup(resources.files("model.report").joinpath("report.css").read_text("utf-8"))  # noqa: S704 - our own file
-    return environment.get_template("report.html.j2")

@@ -3,79 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import pandas as pd
 
+from model.bootstrap import SUFFIX
 from model.metrics import Figure
+from model.report.wording import Estimate, Headline, decimal, estimate, listing, matrix, percent, span
 from pipeline.legend import Legend
 
-DASH = "\u2013"  # an undefined figure
 RARE_SHARE, FEW_PATCHES = 0.03, 10
-_LIGHT, _DARK = (244, 248, 246), (15, 107, 92)  # row share 0 and 1 in a confusion matrix
-
-
-@dataclass(frozen=True)
-class Headline:
-    """A figure with its trivial value beside it; both lie in 0..1, undefined ones are None."""
-
-    title: str
-    value: Figure
-    trivial: Figure
-    trivial_name: str
-    help: str
-    is_share: bool = True
-
-    @property
-    def text(self) -> str:
-        """The figure as text."""
-        return self._format(self.value)
-
-    @property
-    def trivial_text(self) -> str:
-        """The trivial value as text."""
-        return self._format(self.trivial)
-
-    @property
-    def verdict(self) -> str:
-        """`better`, `worse` or `equal`; empty where one of the two is undefined."""
-        if self.value is None or self.trivial is None:
-            return ""
-        gain = round(self.value - self.trivial, 3)
-        return "better" if gain > 0 else "worse" if gain < 0 else "equal"
-
-    @property
-    def gain(self) -> str:
-        """How the figure stands to the trivial value: words that go before its name."""
-        if self.value is None or self.trivial is None:
-            return "undefined here, as is"
-        gain = self.value - self.trivial
-        size = f"{abs(gain) * 100:.1f} points" if self.is_share else f"{abs(gain):.3f}"
-        return {"better": f"{size} above", "worse": f"{size} below", "equal": "no better than"}[self.verdict]
-
-    def _format(self, value: Figure) -> str:
-        return percent(value) if self.is_share else decimal(value)
-
-
-@dataclass(frozen=True)
-class Cell:
-    """One cell of a confusion matrix."""
-
-    count: int
-    share: Figure
-    background: str
-    ink: str
-
-
-def percent(value: Figure) -> str:
-    """A share as a percentage with one decimal; a dash where undefined."""
-    return DASH if value is None else f"{value * 100:.1f}\u00a0%"
-
-
-def decimal(value: Figure) -> str:
-    """A figure with three decimals; a dash where undefined."""
-    return DASH if value is None else f"{value:.3f}"
 
 
 def headlines(metrics: Mapping[str, Any]) -> list[Headline]:
@@ -83,14 +20,21 @@ def headlines(metrics: Mapping[str, Any]) -> list[Headline]:
     labels, pixels = metrics["classification"], metrics["segmentation"]
     method, trivial = pixels["methods"][pixels["default"]], pixels["majority"]
     guess, everything = "majority guess", f"all {trivial['class']}"
+
+    def headline(title: str, part: Mapping[str, Any], name: str, beside: tuple[Figure, str], note: str, is_share: bool = True) -> Headline:
+        return Headline(title, part[name], *beside, note, is_share, part.get(name + SUFFIX))
+
+    def constant(name: str) -> tuple[Figure, str]:
+        return trivial[name], everything
+
     return [
-        Headline("Patch labels right", labels["accuracy"], labels["majority_accuracy"], guess, "mean over classes"),
-        Headline("Patches with every label right", labels["exact_match"], labels["majority_exact_match"], guess, "exact match"),
-        Headline("Mean AUC of patch labels", labels["mean_auc"], 0.5, "chance", "classes that have both answers", is_share=False),
-        Headline("Pixels right", method["pixel_accuracy"], pixels["majority_accuracy"], everything, "overall accuracy"),
-        Headline("Mean class accuracy", method["mean_class_accuracy"], trivial["mean_class_accuracy"], everything, "mean recall of pixels"),
-        Headline("Macro F1 of pixels", method["macro_f1"], trivial["macro_f1"], everything, "mean over classes", is_share=False),
-        Headline("Mean IoU of pixels", method["mean_iou"], trivial["mean_iou"], everything, "intersection over union", is_share=False),
+        headline("Patch labels right", labels, "accuracy", (labels["majority_accuracy"], guess), "mean over classes"),
+        headline("Patches with every label right", labels, "exact_match", (labels["majority_exact_match"], guess), "exact match"),
+        headline("Mean AUC of patch labels", labels, "mean_auc", (0.5, "chance"), "classes that have both answers", is_share=False),
+        headline("Pixels right", method, "pixel_accuracy", constant("pixel_accuracy"), "overall accuracy"),
+        headline("Mean class accuracy", method, "mean_class_accuracy", constant("mean_class_accuracy"), "mean recall of pixels"),
+        headline("Macro F1 of pixels", method, "macro_f1", constant("macro_f1"), "mean over classes", is_share=False),
+        headline("Mean IoU of pixels", method, "mean_iou", constant("mean_iou"), "intersection over union", is_share=False),
         Headline("Mean AUC of activation maps", _mean_auc(pixels), 0.5, "chance", "each map ranks its own pixels", is_share=False),
     ]
 
@@ -111,11 +55,6 @@ def cautions(metrics: Mapping[str, Any], history: pd.DataFrame | None, best: int
     return found
 
 
-def matrix(confusion: Sequence[Sequence[int]]) -> list[list[Cell]]:
-    """A confusion matrix as cells, shaded by their share of the row."""
-    return [[_cell(count, sum(row)) for count in row] for row in confusion]
-
-
 def label_rows(metrics: Mapping[str, Any], legend: Legend) -> list[dict[str, Any]]:
     """Per class: figures of the patch labels and the 2 x 2 confusion matrix."""
     per_class = metrics["classification"]["per_class"]
@@ -123,9 +62,11 @@ def label_rows(metrics: Mapping[str, Any], legend: Legend) -> list[dict[str, Any
         {
             "name": item.name,
             "color": item.color_hex,
-            "base_rate": percent(values["base_rate"]),
-            "accuracy": Headline(item.name, values["accuracy"], values["majority_accuracy"], "majority", ""),
-            **{key: decimal(values[key]) for key in ("auc", "average_precision", "precision", "recall", "f1")},
+            "base_rate": estimate(values, "base_rate", is_share=True),
+            "accuracy": Headline(
+                item.name, values["accuracy"], values["majority_accuracy"], "majority", "", interval=values.get("accuracy" + SUFFIX)
+            ),
+            **{key: estimate(values, key) for key in ("auc", "average_precision", "precision", "recall", "f1")},
             "cells": matrix(values["confusion"]),
             "totals": [sum(row) for row in values["confusion"]],
         }
@@ -143,9 +84,9 @@ def pixel_rows(metrics: Mapping[str, Any], legend: Legend) -> list[dict[str, Any
         {
             "name": item.name,
             "color": item.color_hex,
-            "base_rate": percent(values["base_rate"]),
-            **{key: decimal(values[key]) for key in ("accuracy", "precision", "f1", "iou")},
-            "cam_auc": decimal(part["cam_auc"][item.name]),
+            "base_rate": estimate(values, "base_rate", is_share=True),
+            **{key: estimate(values, key) for key in ("accuracy", "precision", "f1", "iou")},
+            "cam_auc": Estimate(decimal(part["cam_auc"][item.name]), span(part.get("cam_auc" + SUFFIX, {}).get(item.name))),
             "cells": row,
             "total": sum(counts),
         }
@@ -154,14 +95,33 @@ def pixel_rows(metrics: Mapping[str, Any], legend: Legend) -> list[dict[str, Any
     ]
 
 
-def listing(names: Sequence[str]) -> str:
-    """Names as a phrase.
+def method_rows(metrics: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """Every way to segment with its figures: the run's methods, the references, and the majority guess last."""
+    part = metrics["segmentation"]
+    sources = {name: (values, metrics["labels"]) for name, values in part["methods"].items()}
+    for name, values in part.get("references", {}).items():
+        sources[name] = (values, "class shares" if values["pixels"] is None else f"{values['pixels']:,} pixels")
+    sources[f"all {part['majority']['class']}"] = (part["majority"], "nothing")
+    return [
+        {
+            "name": name,
+            "learnt_from": source,
+            "is_default": name == part["default"],
+            "figures": [
+                estimate(values, "pixel_accuracy", is_share=True),
+                *(estimate(values, key) for key in ("mean_class_accuracy", "macro_f1", "mean_iou")),
+            ],
+        }
+        for name, (values, source) in sources.items()
+    ]
 
-    Examples:
-        >>> listing(["corn", "soybean", "forest"])
-        'corn, soybean and forest'
-    """
-    return " and ".join(filter(None, (", ".join(names[:-1]), names[-1])))
+
+def interval_note(metrics: Mapping[str, Any]) -> str:
+    """How the intervals were made and what they assume, in one or two sentences."""
+    made = metrics["intervals"]
+    size = " x ".join(map(str, made["block_patches"]))
+    note = f" {made['note'].capitalize()}." if "note" in made else ""
+    return f"{made['resamples']:,} resamples of the split's {made['blocks']} spatial blocks of {size} patches, drawn as wholes.{note}"
 
 
 def _mean_auc(pixels: Mapping[str, Any]) -> Figure:
@@ -189,9 +149,3 @@ def _few(per_class: Mapping[str, Any], patches: int) -> list[str]:
     fewest = {name: min(count, patches - count) for name, count in counts.items()}
     named = [f"{name} ({count})" for name, count in fewest.items() if count < FEW_PATCHES]
     return [f"AUC and average precision rest on fewer than {FEW_PATCHES} patches of one kind for {listing(named)}."] if named else []
-
-
-def _cell(count: int, total: int) -> Cell:
-    share = count / total if total else None
-    mixed = tuple(round(a + (b - a) * (share or 0.0)) for a, b in zip(_LIGHT, _DARK, strict=True))
-    return Cell(count, share, "#{:02x}{:02x}{:02x}".format(*mixed), "#ffffff" if (share or 0) > 0.5 else "#20302b")

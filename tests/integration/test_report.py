@@ -18,9 +18,10 @@ from model.checkpoint import BEST
 from model.evaluate import evaluate
 from model.networks import build
 from model.report import write_report
-from model.report.content import Headline, cautions, headlines, listing, matrix
+from model.report.content import cautions, headlines
 from model.report.figures import diverging
 from model.report.gallery import choose, class_picture, composites
+from model.report.wording import Headline, listing, matrix
 from pipeline.errors import DataError
 from pipeline.store import StoreInfo
 from pipeline.study import parse_study
