@@ -227,6 +227,32 @@ def evaluate(args: argparse.Namespace) -> None:
     print(json.dumps(metrics, indent=2) if args.json else _figures(metrics))
 
 
+def compare(args: argparse.Namespace) -> None:
+    """Evaluated runs side by side: table, plot, confusion matrices; CSV and one HTML page."""
+    from model.report.compare import compare as set_side_by_side
+
+    found = set_side_by_side(args.runs, args.out)
+    for caution in found.cautions:
+        print(f"note: {caution}", file=sys.stderr)
+    if args.json:
+        print(json.dumps(json.loads(found.table.to_json(orient="records", double_precision=15)), indent=2))
+        return
+    shown = [
+        "run",
+        "labels",
+        "model",
+        "seed",
+        "label_accuracy",
+        "label_majority",
+        "pixel_accuracy",
+        "pixel_majority",
+        "macro_f1",
+        "mean_iou",
+    ]
+    print(found.table[shown].to_string(index=False, float_format=lambda value: f"{value:.4f}"))
+    print(f"{found.page}: open it in a browser; {found.csv} has intervals and all columns")
+
+
 def map_(args: argparse.Namespace) -> None:
     """Class map of whole rasters as a Cloud Optimized GeoTIFF."""
     from model.checkpoint import load_config
@@ -439,6 +465,11 @@ def _model_options(command: Callable[[str, Callable[[argparse.Namespace], None]]
     sub.add_argument("--json", action="store_true")
     _store_option(sub)
     _device_option(sub)
+
+    sub = command("compare", compare)
+    sub.add_argument("runs", type=Path, nargs="+", metavar="RUN", help="evaluated runs; gains are against the first")
+    sub.add_argument("--out", type=Path, default=Path("comparison"), metavar="DIR", help="default: %(default)s")
+    sub.add_argument("--json", action="store_true")
 
     sub = command("map", map_)
     sub.add_argument("run", type=Path, metavar="RUN")

@@ -117,7 +117,11 @@ def evaluate(
             **({"references_notes": beside.notes} if beside.notes else {}),
         },
         "intervals": bootstrap.about(tally.blocks, block_patches),
-        "made_by": {**made_by, "patches_digest": hashlib.sha256(table.encode()).hexdigest()},
+        "made_by": {
+            **made_by,
+            "train_patches": len(split_indices(dataset, "train")),
+            "patches_digest": hashlib.sha256(table.encode()).hexdigest(),
+        },
     }
     write_atomically(run / PATCHES, table)
     write_atomically(run / METRICS, json.dumps(result, indent=2, allow_nan=False) + "\n")

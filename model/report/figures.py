@@ -5,7 +5,8 @@ from __future__ import annotations
 import base64
 import io
 import re
-from typing import Any
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
 
 import matplotlib as mpl
 import numpy as np
@@ -104,6 +105,42 @@ def places(map_YX: npt.NDArray[np.floating], kept_YX: npt.NDArray[np.bool_], asp
         bar.outline.set_visible(False)
         axes.set_title("Where", loc="left", fontsize=12, fontweight="bold")
         return _svg(figure, "accuracy-map", "map of the patch grid, north up, coloured by pixel accuracy")
+
+
+class Mark(NamedTuple):
+    """A figure in a plot, its interval and its trivial value; what is undefined is None and not drawn."""
+
+    value: float | None
+    interval: Sequence[float] | None
+    trivial: float | None
+
+
+def whiskers(names: Sequence[str], panels: Mapping[str, Sequence[Mark]]) -> Markup:
+    """One panel per figure, one line per name: the figure as a dot, its interval as a bar, the trivial value as a tick."""
+    with mpl.rc_context(_STYLE):
+        figure = Figure(figsize=(10.8, 1.3 + 0.42 * len(names)), layout="constrained")
+        for index, (title, marks) in enumerate(panels.items()):
+            axes = figure.add_subplot(1, len(panels), index + 1)
+            for place, mark in enumerate(marks):
+                if mark.interval is not None:
+                    axes.plot(mark.interval, [place, place], color=VALIDATION, lw=5, alpha=0.35, solid_capstyle="round")
+                if mark.value is not None:
+                    axes.plot([mark.value], [place], "o", ms=7, color=VALIDATION)
+                    axes.annotate(f"{mark.value:.3f}", (mark.value, place), (0, 8), textcoords="offset points", ha="center", fontsize=9.5)
+                if mark.trivial is not None:
+                    axes.plot([mark.trivial], [place], "|", ms=14, mew=2, color=ACCENT)
+            axes.set(xlim=(0, 1), ylim=(len(names) - 0.4, -0.7), yticks=range(len(names)))
+            axes.set_yticklabels(names if index == 0 else [], color=INK)
+            axes.set_title(title, loc="left", fontsize=12, fontweight="bold")
+        figure.supxlabel("dot and bar: the run and its 95 % interval; tick: one class everywhere", fontsize=10, color=MUTED)
+        said = "; ".join(
+            f"{title}: " + ", ".join(_spoken(*pair) for pair in zip(names, marks, strict=True)) for title, marks in panels.items()
+        )
+        return _svg(figure, "runs", said)
+
+
+def _spoken(name: str, mark: Mark) -> str:
+    return f"{name} undefined" if mark.value is None else f"{name} {mark.value:.3f}"
 
 
 def png(rgb_YX3: npt.NDArray[np.uint8]) -> str:

@@ -1,0 +1,137 @@
+"""Runs side by side: the table is that of metrics.json, the page asks for nothing, and unlike ground is said or refused."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+
+from cli import main
+from fixtures import make_store, make_study
+from model.evaluate import evaluate
+from model.networks import build
+from model.report.compare import Comparison, compare
+from pages import Page
+from pipeline.errors import ConfigError, DataError
+from runs import make_run
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Two networks on one store, and one on a store of another seed."""
+    folder = tmp_path_factory.mktemp("compare")
+    info = make_store(folder / "s.zarr", count=60, size_px=16)
+    make_run(folder / "one", folder / "s.zarr", info)
+    torch.manual_seed(5)
+    make_run(folder / "two", folder / "s.zarr", info, build("baseline", 7, 5))
+    make_run(folder / "far", folder / "t.zarr", make_store(folder / "t.zarr", count=60, size_px=16, seed=9))
+    for name in ("one", "two", "far"):
+        evaluate(folder / name)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def found(made: Path) -> Comparison:
+    return compare([made / "one", made / "two", made / "far"], made / "out")
+
+
+def metrics(made: Path, name: str) -> dict[str, Any]:
+    return dict(json.loads((made / name / "metrics.json").read_text()))
+
+
+def test_the_table_has_the_figures_and_intervals_of_every_run(made: Path, found: Comparison) -> None:
+    table = pd.read_csv(found.csv)
+    assert table["run"].tolist() == ["one", "two", "far"]
+    for line in table.to_dict("records"):
+        whole = metrics(made, str(line["run"]))
+        method = whole["segmentation"]["methods"][whole["segmentation"]["default"]]
+        assert line["pixel_accuracy"] == pytest.approx(method["pixel_accuracy"], abs=1e-6)
+        assert [line["macro_f1_low"], line["macro_f1_high"]] == pytest.approx(method["macro_f1_ci95"], abs=1e-6)
+        assert line["label_majority"] == pytest.approx(whole["classification"]["majority_accuracy"], abs=1e-6)
+        assert (line["model"], line["labels"], line["seed"], line["split"]) == ("baseline", "presence", 7, "test")
+        assert line["steps"] == 4 * np.ceil(36 / 16)
+
+
+def test_a_gain_is_paired_and_only_on_the_same_pixels(made: Path, found: Comparison) -> None:
+    line = found.table.iloc[1]
+    expected = found.table["pixel_accuracy"][1] - found.table["pixel_accuracy"][0]
+    assert line["pixel_accuracy_gain"] == pytest.approx(expected, abs=1e-5)
+    assert line["pixel_accuracy_gain_low"] <= line["pixel_accuracy_gain"] <= line["pixel_accuracy_gain_high"]
+    assert found.table["pixel_accuracy_gain"].isna().tolist() == [True, False, True]
+    shutil.copytree(made / "one", made / "twin", dirs_exist_ok=True)
+    twin = compare([made / "one", made / "twin"], made / "same").table.iloc[1]
+    assert [twin[f"pixel_accuracy_gain{end}"] for end in ("", "_low", "_high")] == [0, 0, 0]
+
+
+def test_another_store_is_marked_and_the_field_named(found: Comparison) -> None:
+    assert [bool(text) for text in found.table["differs"]] == [False, False, True]
+    (caution,) = found.cautions
+    assert caution.startswith("far differs from one in the store: split_seed: 9 against 0")
+
+
+def test_the_page_shows_every_matrix_and_asks_for_nothing(made: Path, found: Comparison) -> None:
+    page = Page(found.page.read_text())
+    assert page.open == []
+    assert not {tag for tag, _ in page.tags} & {"script", "link", "iframe", "img"}
+    for run in ("one", "two", "far"):
+        for name, values in metrics(made, run)["classification"]["per_class"].items():
+            assert name in page.text
+            assert all(f"{count:,}" in page.text for row in values["confusion"] for count in row)
+    captions = [attrs for tag, attrs in page.tags if tag == "caption"]
+    assert len(captions) == 5 * 3
+    ids = [attrs["id"] for _, attrs in page.tags if "id" in attrs]
+    assert len(ids) == len(set(ids))
+    assert "the store: split_seed" in page.text
+
+
+def test_comparing_twice_writes_the_same_bytes(made: Path, found: Comparison) -> None:
+    again = compare([made / "one", made / "two", made / "far"], made / "again")
+    assert again.page.read_bytes() == found.page.read_bytes()
+    assert again.csv.read_bytes() == found.csv.read_bytes()
+
+
+def test_another_split_is_marked(made: Path) -> None:
+    shutil.copytree(made / "two", made / "validated")
+    evaluate(made / "validated", split="validation")
+    found = compare([made / "one", made / "validated"], made / "splits")
+    assert found.cautions == ["validated differs from one in the split: validation against test"]
+    assert "Scored on different splits" in found.page.read_text()
+
+
+def test_what_cannot_be_compared_is_refused(made: Path, tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="two runs or more"):
+        compare([made / "one"], tmp_path)
+    with pytest.raises(ConfigError, match="named twice"):
+        compare([made / "one", made / "one"], tmp_path)
+    shutil.copytree(made / "one", tmp_path / "bare")
+    (tmp_path / "bare" / "metrics.json").unlink()
+    with pytest.raises(DataError, match=r"no metrics.json; evaluate first: cropcam evaluate"):
+        compare([made / "one", tmp_path / "bare"], tmp_path / "out")
+    study = make_study(16, classes={"corn": (1,), "rest": (5,)})
+    make_run(
+        tmp_path / "other", tmp_path / "o.zarr", make_store(tmp_path / "o.zarr", count=30, size_px=16, study=study), build("baseline", 7, 3)
+    )
+    evaluate(tmp_path / "other")
+    with pytest.raises(DataError, match="its classes are background, corn, rest, those of one"):
+        compare([made / "one", tmp_path / "other"], tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+
+
+def test_the_command_prints_a_table_or_json(made: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    words = ["compare", str(made / "one"), str(made / "two"), str(made / "far"), "--out", str(tmp_path / "out")]
+    assert main(words) == 0
+    said = capsys.readouterr()
+    assert "pixel_majority" in said.out
+    assert "compare.html" in said.out
+    assert said.err.startswith("note: far differs from one")
+    assert main([*words, "--json"]) == 0
+    lines = json.loads(capsys.readouterr().out)
+    assert [line["run"] for line in lines] == ["one", "two", "far"]
+    assert lines[0]["pixel_accuracy_gain"] is None
+    assert main(["compare", str(made / "one"), str(tmp_path / "none")]) == 3
