@@ -81,6 +81,9 @@ def segmentation(tally: Tally, names: Sequence[str], bootstrap: Bootstrap) -> di
         "majority": {"class": names[int(metrics.majority(pooled_KK))], **majority},
         "pixels": tally.pixels,
         **_named("class_shares", metrics.base_rate(pooled_KK), metrics.base_rate(pooled_RKK), names),
+        **beside(
+            {"mean_cam_auc": metrics.mean(auc_K)}, {"mean_cam_auc": metrics.mean(auc_RK)}, {"mean_cam_auc": float(metrics.mean(coarse_K))}
+        ),
         **_named("cam_auc", np.array(auc_K), auc_RK, names, coarse_K),
     }
 

@@ -57,6 +57,7 @@ def write_report(run: Path, *, store: Path | None = None, progress: Progress = s
         config=config,
         legend=config.classes,
         metrics=metrics,
+        learnt_from=content.LEARNT_FROM.get(config.labels, f"{config.labels} labels"),
         headlines=content.headlines(metrics),
         cautions=content.cautions(metrics, history, best),
         label_rows=content.label_rows(metrics, config.classes),

@@ -15,6 +15,15 @@ from pipeline.legend import Legend
 RARE_SHARE, FEW_PATCHES = 0.03, 10
 
 
+LEARNT_FROM = {
+    "presence": "which classes lie in each patch",
+    "majority": "which class covers most of each patch",
+    "shares": "how much of each patch every class covers",
+    "points": "the classes of single pixels",
+    "pixels": "the class of every pixel",
+}
+
+
 def headlines(metrics: Mapping[str, Any]) -> list[Headline]:
     """The report's first figures, each with what needs no model at all beside it."""
     labels, pixels = metrics["classification"], metrics["segmentation"]
@@ -35,7 +44,7 @@ def headlines(metrics: Mapping[str, Any]) -> list[Headline]:
         headline("Mean class accuracy", method, "mean_class_accuracy", constant("mean_class_accuracy"), "mean recall of pixels"),
         headline("Macro F1 of pixels", method, "macro_f1", constant("macro_f1"), "mean over classes", is_share=False),
         headline("Mean IoU of pixels", method, "mean_iou", constant("mean_iou"), "intersection over union", is_share=False),
-        Headline("Mean AUC of activation maps", _mean_auc(pixels), 0.5, "chance", "each map ranks its own pixels", is_share=False),
+        headline("Mean AUC of activation maps", pixels, "mean_cam_auc", (0.5, "chance"), "each map ranks its own pixels", is_share=False),
     ]
 
 
@@ -98,7 +107,10 @@ def pixel_rows(metrics: Mapping[str, Any], legend: Legend) -> list[dict[str, Any
 def method_rows(metrics: Mapping[str, Any]) -> list[dict[str, Any]]:
     """Every way to segment with its figures: the run's methods, the references, and the majority guess last."""
     part = metrics["segmentation"]
-    sources = {name: (values, metrics["labels"]) for name, values in part["methods"].items()}
+    labels = metrics["labels"]
+    sources = {
+        name: (values, f"{labels}, true shares" if name.startswith("oracle") else labels) for name, values in part["methods"].items()
+    }
     for name, values in part.get("references", {}).items():
         sources[name] = (values, "class shares" if values["pixels"] is None else f"{values['pixels']:,} pixels")
     sources[f"all {part['majority']['class']}"] = (part["majority"], "nothing")
@@ -121,12 +133,7 @@ def interval_note(metrics: Mapping[str, Any]) -> str:
     made = metrics["intervals"]
     size = " x ".join(map(str, made["block_patches"]))
     note = f" {made['note'].capitalize()}." if "note" in made else ""
-    return f"{made['resamples']:,} resamples of the split's {made['blocks']} spatial blocks of {size} patches, drawn as wholes.{note}"
-
-
-def _mean_auc(pixels: Mapping[str, Any]) -> Figure:
-    known = [value for value in pixels["cam_auc"].values() if value is not None]
-    return sum(known) / len(known) if known else None
+    return f"{made['resamples']:,} resamples of the split's {made['blocks']} spatial blocks of {size} patches, drawn as wholes.{note} Where none stands, too few blocks define the figure."
 
 
 def _losing(figures: Sequence[Headline]) -> list[str]:

@@ -132,6 +132,7 @@ def whiskers(names: Sequence[str], panels: Mapping[str, Sequence[Mark]]) -> Mark
             axes.set(xlim=(0, 1), ylim=(len(names) - 0.4, -0.7), yticks=range(len(names)))
             axes.set_yticklabels(names if index == 0 else [], color=INK)
             axes.set_title(title, loc="left", fontsize=12, fontweight="bold")
+            axes.set_xticks([0, 0.25, 0.5, 0.75, 1], ["0", "0.25", "0.5", "0.75", "1"])
         figure.supxlabel("dot and bar: the run and its 95 % interval; tick: one class everywhere", fontsize=10, color=MUTED)
         said = "; ".join(
             f"{title}: " + ", ".join(_spoken(*pair) for pair in zip(names, marks, strict=True)) for title, marks in panels.items()

@@ -18,6 +18,7 @@ import xarray as xr
 from model.checkpoint import RunConfig
 from model.networks import Network
 from model.report.figures import diverging, png
+from model.report.wording import percent
 from model.saved import probability
 from model.scoring import Scored, score
 from model.segment import Segmenter
@@ -56,13 +57,14 @@ class Composite:
 
 @dataclass(frozen=True)
 class Tile:
-    """One picture of a patch: a PNG data URI, what it shows, and the colour of its class if it belongs to one."""
+    """One picture of a patch: a PNG data URI, what it shows, the colour of its class if it belongs to one, and whether it is the run's own segmentation."""
 
     picture: str
     title: str
     alt: str
     note: str = ""
     color: str = ""
+    is_own: bool = False
 
 
 @dataclass(frozen=True)
@@ -147,7 +149,7 @@ def _specimen(
     tiles = [Tile(png(item.picture(reflectance_CYX)), item.title, f"{item.title} image") for item in shown]
     tiles += [
         Tile(png(class_picture(one.truth_BHW[0], legend)), "truth", "true classes"),
-        Tile(png(class_picture(one.segmented_BHW[0], legend)), "segmentation", "segmented classes"),
+        *_method_tiles(one, legend),
         *_cam_tiles(cams_KYX, limit, one, legend),
     ]
     return Specimen(
@@ -160,6 +162,17 @@ def _specimen(
         scale=limit,
         tiles=tuple(tiles),
     )
+
+
+def _method_tiles(one: Scored, legend: Legend) -> Iterator[Tile]:
+    """What each method makes of the patch, the run's own first, and how many of its pixels are right."""
+    truth_YX, nodata_YX = one.truth_BHW[0], one.nodata_BHW[0]
+    labelled_YX = truth_YX != UNLABELLED
+    for name in sorted(one.segmentation_BHW, key=lambda name: name != one.default):
+        answer_YX = one.segmentation_BHW[name][0]
+        note = percent(float((answer_YX == truth_YX)[labelled_YX].mean()) if labelled_YX.any() else None) + " right"
+        picture = png(class_picture(np.where(nodata_YX, np.uint8(UNLABELLED), answer_YX), legend))
+        yield Tile(picture, name, f"classes by {name}, {note}", note, is_own=name == one.default)
 
 
 def _cam_tiles(cams_KYX: npt.NDArray[np.floating], limit: float, one: Scored, legend: Legend) -> Iterator[Tile]:

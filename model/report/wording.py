@@ -10,6 +10,7 @@ from model.bootstrap import SUFFIX
 from model.metrics import Figure
 
 DASH = "\u2013"  # an undefined figure
+TO = "\u2009\u2013\u2009"  # between the ends of an interval
 _LIGHT, _DARK = (244, 248, 246), (15, 107, 92)  # row share 0 and 1 in a confusion matrix
 
 
@@ -93,13 +94,13 @@ def span(interval: Sequence[float] | None, is_share: bool = False) -> str:
     r"""An interval as text; empty where there is none.
 
     Examples:
-        >>> span([0.1, 0.25]), span([0.1, 0.25], is_share=True), span(None)
-        ('0.100 to 0.250', '10.0 to 25.0\xa0%', '')
+        >>> ascii(span([0.1, 0.25])), span(None)
+        ("'0.100\\u2009\\u2013\\u20090.250'", '')
     """
     if interval is None:
         return ""
     low, high = interval
-    return f"{low * 100:.1f} to {percent(high)}" if is_share else f"{decimal(low)} to {decimal(high)}"
+    return f"{low * 100:.1f}{TO}{percent(high)}" if is_share else f"{decimal(low)}{TO}{decimal(high)}"
 
 
 def estimate(part: Mapping[str, Any], name: str, is_share: bool = False) -> Estimate:

@@ -83,7 +83,7 @@ def test_every_figure_has_an_interval_that_holds_it_beside_it(result: Any) -> No
                 assert low <= part[name] <= high, name
                 with_interval += 1
     methods = len(found["segmentation"]["methods"])
-    assert seen <= 7 + 5 * 8 + 4 + methods * (4 + 5 * 5) + 5
+    assert seen <= 8 + 5 * 8 + 4 + methods * (4 + 5 * 5) + 5
     assert seen > 50 + methods * 20
     assert with_interval > 0.8 * seen
 

@@ -54,9 +54,10 @@ def test_the_page_is_well_formed_and_asks_for_nothing(page: Page) -> None:
         assert "url(http" not in (attrs.get("style") or "")
 
 
-def test_every_picture_has_words_and_no_id_is_used_twice(page: Page) -> None:
+def test_every_picture_has_words_and_no_id_is_used_twice(made: Any, page: Page) -> None:
+    methods = len(made[2]["segmentation"]["methods"])
     pictures = [attrs for tag, attrs in page.tags if tag == "img"]
-    assert len(pictures) == 9 * (4 + 5)
+    assert len(pictures) == 9 * (3 + methods + 5)
     assert all(attrs["alt"] for attrs in pictures)
     assert all(attrs.get("aria-label") for tag, attrs in page.tags if tag == "svg")
     ids = [attrs["id"] for _, attrs in page.tags if "id" in attrs]
@@ -77,6 +78,18 @@ def test_the_figures_stand_beside_the_majority_guess(made: Any, page: Page) -> N
     assert "best epoch 3: 0.470" in text
     for trace in (made[1].digest, made[2]["made_by"]["checkpoint_digest"], "3.11.9", "SR_B4, SR_B3, SR_B2"):
         assert trace in text
+
+
+def test_figures_have_their_intervals_and_every_method_its_row(made: Any, page: Page) -> None:
+    text = re.sub(r"\s+", " ", page.text)
+    part = made[2]["segmentation"]
+    for name, values in part["methods"].items():
+        assert name in text
+        low, high = values["macro_f1_ci95"]
+        assert f"{low:.3f} \u2013 {high:.3f}" in text
+    assert f"1,000 resamples of the split's {made[2]['intervals']['blocks']} spatial blocks" in text
+    assert "oracle-prior" in part["methods"]
+    assert "presence, true shares" in text
 
 
 def test_the_same_run_gives_the_same_bytes(made: Any) -> None:
