@@ -225,6 +225,8 @@ def evaluate(args: argparse.Namespace) -> None:
             progress=stage,
         )
     print(json.dumps(metrics, indent=2) if args.json else _figures(metrics))
+    for note in metrics["segmentation"].get("references_notes", []):
+        print(f"note: {note}", file=sys.stderr)
 
 
 def compare(args: argparse.Namespace) -> None:
@@ -361,10 +363,15 @@ def _figures(metrics: dict[str, Any]) -> str:
     return "\n".join(
         (
             f"{metrics['patches']:,} patches of the {metrics['split']} split, labels: {metrics['labels']}",
-            f"classification  accuracy {labels['accuracy']:.4f}  majority guess {labels['majority_accuracy']:.4f}  mean AUC {auc}",
-            f"segmentation    accuracy {chosen['pixel_accuracy']:.4f}  majority guess {pixels['majority_accuracy']:.4f}  macro F1 {chosen['macro_f1']:.4f}  ({pixels['default']})",
+            f"classification  accuracy {_with_interval(labels, 'accuracy')}  majority guess {labels['majority_accuracy']:.4f}  mean AUC {auc}",
+            f"segmentation    accuracy {_with_interval(chosen, 'pixel_accuracy')}  majority guess {pixels['majority_accuracy']:.4f}  macro F1 {_with_interval(chosen, 'macro_f1')}  ({pixels['default']})",
         )
     )
+
+
+def _with_interval(part: dict[str, Any], name: str) -> str:
+    interval = part[f"{name}_ci95"]
+    return f"{part[name]:.4f}" + (f" [{interval[0]:.4f}, {interval[1]:.4f}]" if interval else "")
 
 
 def _parser() -> argparse.ArgumentParser:

@@ -30,7 +30,7 @@ from model.metrics import Bools, Counts, Figure, Floats, Numbers, figure
 RESAMPLES, SEED = 1000, 0
 LEVEL_PCT = 95.0
 SUFFIX = "_ci95"
-UNDEFINED_MAX_SHARE = 0.05  # a figure undefined in more resamples than that hangs on three blocks or fewer: no interval
+UNDEFINED_MAX_SHARE = 0.05  # a figure undefined in more resamples than that hangs on fewer than about three blocks: no interval
 FEW_BLOCKS = 20
 BINS = 256
 Interval = list[float] | None

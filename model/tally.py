@@ -56,13 +56,16 @@ class Tally:
         counts_BHW = batch.truth_BHW != UNLABELLED
         truth = batch.truth_BHW[counts_BHW]
         blocks = self._block_N[self.patches : self.patches + len(batch.patches_B)]
-        block = np.broadcast_to(blocks[:, None, None], counts_BHW.shape)[counts_BHW]
+        # only the blocks this batch touches: a store's patches come row by row, so their numbers lie close together
+        touched = slice(int(blocks.min()), int(blocks.max()) + 1)
+        count = touched.stop - touched.start
+        block = np.broadcast_to(blocks[:, None, None], counts_BHW.shape)[counts_BHW] - touched.start
         for name, segmented_BHW in batch.segmentation_BHW.items():
-            self.confusion_BKK[name] += confusions(block, truth, segmented_BHW[counts_BHW], self.blocks, self.classes)
+            self.confusion_BKK[name][touched] += confusions(block, truth, segmented_BHW[counts_BHW], count, self.classes)
         for index, (ranks, bounds_E) in enumerate(zip(self.ranks_K, self._bounds_KE, strict=True)):
             own, score = truth == index, batch.cams_BKHW[:, index][counts_BHW]
             ranks.add(own, score)
-            self.map_counts_BK2E[:, index] += histograms(block, own, score, bounds_E, self.blocks)
+            self.map_counts_BK2E[touched, index] += histograms(block, own, score, bounds_E, count)
         self._logits.append(batch.logits_BK)
         self._right.append((counts_BHW & (batch.segmented_BHW == batch.truth_BHW)).sum(axis=(1, 2)))
         self._labelled.append(counts_BHW.sum(axis=(1, 2)))

@@ -11,14 +11,17 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
+import zarr
 
 from cli import main
 from fixtures import make_store, make_study
 from model.evaluate import evaluate
 from model.networks import build
+from model.report import write_report
 from model.report.compare import Comparison, compare
 from pages import Page
 from pipeline.errors import ConfigError, DataError
+from pipeline.study import parse_study
 from runs import make_run
 
 
@@ -102,6 +105,28 @@ def test_another_split_is_marked(made: Path) -> None:
     found = compare([made / "one", made / "validated"], made / "splits")
     assert found.cautions == ["validated differs from one in the split: validation against test"]
     assert "Scored on different splits" in found.page.read_text()
+
+
+def test_one_block_and_an_absent_class_leave_gaps_not_crashes(tmp_path: Path) -> None:
+    values = make_study(16, classes={"corn": (1,), "forest": (63,)}).to_dict()
+    study = parse_study({**values, "splits": {**values["splits"], "block_patches": [400, 400]}})
+    info = make_store(tmp_path / "s.zarr", count=10, size_px=16, study=study)
+    labels = zarr.open_group(tmp_path / "s.zarr")["label"]
+    labels[:] = np.where(labels[:] == 63, 111, labels[:])  # no forest is left, in any split
+    for seed, name in enumerate(("one", "two")):
+        torch.manual_seed(seed)
+        make_run(tmp_path / name, tmp_path / "s.zarr", info, build("baseline", 7, 3))
+        found = evaluate(tmp_path / name, references=True)
+        assert found["segmentation"]["cam_auc"]["forest"] is None
+        assert found["intervals"]["blocks"] == 1
+        assert found["segmentation"]["methods"]["cam-argmax"]["pixel_accuracy_ci95"] is None
+        page = write_report(tmp_path / name).read_text()
+        assert "no interval can be given" in page
+        assert "random-forest-all" in page
+    result = compare([tmp_path / "one", tmp_path / "two"], tmp_path / "out")
+    assert result.table["pixel_accuracy_gain"].notna().tolist() == [False, True]
+    assert result.table["pixel_accuracy_gain_low"].isna().all()
+    assert "no interval can be given" in result.page.read_text()
 
 
 def test_what_cannot_be_compared_is_refused(made: Path, tmp_path: Path) -> None:
