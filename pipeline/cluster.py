@@ -6,12 +6,11 @@ import asyncio
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import Any, TypeVar
+from typing import Any
 
 from pipeline.errors import ConfigError, DataError, WorkStoppedError
-from pipeline.parallel import Steps
+from pipeline.parallel import Part, Steps, work_through
 
-Item = TypeVar("Item")
 _TOGETHER = 3  # parts of one task at most: their results travel together
 _CONNECT_S, _POLL_S, _NOBODY_S = 10, 5, 60
 
@@ -42,7 +41,7 @@ def connected(address: str) -> Iterator[Any]:
         client.close()
 
 
-def run_steps(client: Any, steps: Steps, parts: Sequence[Item], consume: Callable[[Item, Any], None]) -> None:  # noqa: ANN401 - distributed is optional
+def run_steps(client: Any, steps: Steps, parts: Sequence[Part], consume: Callable[[Part, Any], None]) -> None:  # noqa: ANN401 - distributed is optional
     """`consume(part, result)` of each part, in order, in this process; all else on the workers.
 
     Two groups of parts per thread are in flight. What is lost with a worker is worked again by another.
@@ -54,9 +53,9 @@ def run_steps(client: Any, steps: Steps, parts: Sequence[Item], consume: Callabl
     from distributed.comm.core import CommClosedError  # noqa: PLC0415
 
     try:
-        waiting: deque[tuple[Sequence[Item], Any]] = deque()
+        waiting: deque[tuple[Sequence[Part], Any]] = deque()
         for number, group in enumerate(_groups(parts, _threads(client))):
-            waiting.append((group, client.submit(_work, steps, group, pure=False, priority=-number)))
+            waiting.append((group, client.submit(work_through, steps, group, pure=False, priority=-number)))
             while len(waiting) >= 2 * _threads(client):
                 _next(client, waiting, consume)
         while waiting:
@@ -71,20 +70,11 @@ def run_steps(client: Any, steps: Steps, parts: Sequence[Item], consume: Callabl
         ) from None
 
 
-def _groups(parts: Sequence[Item], threads: int) -> Iterator[Sequence[Item]]:
+def _groups(parts: Sequence[Part], threads: int) -> Iterator[Sequence[Part]]:
     """Neighbours that one task works through: the first of a group reads its head on its own, which decodes some tiles again."""
     size = max(1, min(_TOGETHER, len(parts) // (4 * threads)))
     for start in range(0, len(parts), size):
         yield parts[start : start + size]
-
-
-def _work(steps: Steps, parts: Sequence[Any]) -> list[Any]:
-    results, head = [], steps.head(parts[0])
-    for part in parts:
-        block = steps.read(part)
-        results.append(steps.cut(part, block, head))
-        head = steps.tail(part, block)
-    return results
 
 
 def _threads(client: Any) -> int:  # noqa: ANN401

@@ -33,8 +33,8 @@ from pipeline.study import Study, differences, parse_study
 
 Progress = Callable[[int, int, str], None]
 Log = Callable[[str], None]
-_MEMORY_BYTES = 2**30  # of blocks, patches and their bytes that threads of this process hold
-_HELD = 2.5  # what a thread holds, in blocks
+_MEMORY_BYTES = 2**29  # of pixels that threads of this process hold
+_HELD = 2.5  # what a thread holds, in pieces
 
 
 @dataclass(frozen=True)
@@ -169,9 +169,12 @@ def _work(job: Job, work: Work, client: Any, progress: Progress | None) -> None:
     if client is not None:
         cluster.run_steps(client, job, todo, consume)
     else:
-        row_bytes = 2 * len(job.source.bands) * job.source.grid.width
-        block = max((part.bottom - part.top) * row_bytes for part in parts)
-        run_steps(job, todo, consume, max(1, min(cores(), int(_MEMORY_BYTES / (_HELD * block)))))
+        piece = (
+            2
+            * len(job.source.bands)
+            * max((piece.bottom - piece.top) * (piece.right - piece.left) for part in parts for piece in part.pieces)
+        )
+        run_steps(job, todo, consume, max(1, min(cores(), int(_MEMORY_BYTES / (_HELD * piece)))))
     work.flush()
 
 

@@ -117,7 +117,7 @@ def test_statistics_are_those_of_the_training_split_alone(tmp_path: Path) -> Non
 def test_strips_and_zarr_shards_make_no_difference(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     image, labels, _, _ = rasters(tmp_path)
     from_rasters(study(), image, labels, tmp_path / "a.zarr")
-    monkeypatch.setattr("pipeline.parts._BLOCK_BYTES", 1)
+    monkeypatch.setattr("pipeline.parts._BAND_BYTES", 1)
     monkeypatch.setattr("pipeline.store.PATCHES_PER_SHARD", 16)
     from_rasters(study(), image, labels, tmp_path / "b.zarr")
     one, two = open_store(tmp_path / "a.zarr"), open_store(tmp_path / "b.zarr")
