@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from itertools import pairwise, product
 from pathlib import Path
 
 import numpy as np
@@ -11,11 +12,12 @@ import xarray as xr
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pipeline.cutting import cut
+from pipeline.check import check
+from pipeline.cutting import HISTOGRAM_STEP, cut
 from pipeline.errors import ConfigError, DataError
-from pipeline.grid import PixelGrid
+from pipeline.grid import PixelGrid, Window
 from pipeline.legend import UNLABELLED
-from pipeline.patches import from_rasters
+from pipeline.patches import from_rasters, from_shards
 from pipeline.rasters import Conversion
 from pipeline.store import open_store
 from pipeline.study import Study, load_study, parse_study
@@ -72,6 +74,62 @@ def test_cutting_agrees_with_a_plain_loop(height: int, width: int, size: int, mi
             np.testing.assert_allclose(found.share[n], [(index == k).sum() / labelled for k in range(len(LEGEND))], rtol=1e-6)
             n += 1
     assert (len(found), found.dropped.total()) == (n, dropped)
+
+
+@settings(deadline=None, max_examples=30)
+@given(data=st.data())
+def test_a_whole_store_from_any_shards_agrees_with_a_plain_loop(tmp_path_factory: pytest.TempPathFactory, data: st.DataObject) -> None:
+    folder = tmp_path_factory.mktemp("shards")
+    pick = lambda low, high: data.draw(st.integers(low, high))  # noqa: E731
+    rng, size = np.random.default_rng(pick(0, 2**32 - 1)), pick(8, 17)
+    values = study(patches={"size_px": size, "valid_min_share": pick(1, 10) / 10}).to_dict()
+    values["area"] |= data.draw(st.sampled_from([{"crs": "EPSG:4326"}, {"crs": "EPSG:5070"}, {"crs": "EPSG:32616", "scale_m": 25.0}]))
+    west, south = -90 + pick(0, 99) / 1e4, 41 + pick(0, 99) / 1e4
+    values["area"]["bounds"] = [west, south, west + pick(180, 400) / 1e4, south + pick(150, 300) / 1e4]
+    values["splits"] |= {"block_patches": [1, 2]}
+    wanted = parse_study(values)
+    height, width = wanted.grid.shape_yx
+    dn = rng.integers(1, 65536, (2, height, width)).astype(np.uint16)
+    dn[:, rng.random((height, width)) < rng.choice([0, 0.002, 0.2])] = 0
+    dn[0, rng.random((height, width)) < rng.choice([0, 0.001])] = 0
+    codes = rng.choice(np.array([0, 81, 1, 5, 141, 176, 111], np.uint8), (height, width), p=[0.001, 0.001, *[0.1996] * 5])
+    for kind, layers in (("image", dn), ("labels", codes[None])):
+        tile = {"tiled": True, "blockxsize": 16 * pick(1, 4), "blockysize": 16 * pick(1, 4)} if data.draw(st.booleans()) else {}
+        down, across = ([0, *sorted({pick(1, length - 1) for _ in range(pick(0, 2))}), length] for length in (height, width))
+        for (top, bottom), (left, right) in product(pairwise(down), pairwise(across)):
+            place = wanted.grid.window(Window(top, left, bottom - top, right - left))
+            write_raster(folder / f"{kind}-{top:010d}-{left:010d}.tif", layers[:, top:bottom, left:right], place, **tile)
+    kept = []
+    for row, col in product(range(height // size), range(width // size)):
+        part = np.s_[row * size : (row + 1) * size, col * size : (col + 1) * size]
+        index = wanted.legend.index(codes[part])
+        if np.mean((dn[:, *part] > 0).all(axis=0) & (index != UNLABELLED)) >= wanted.patches.valid_min_share - 1e-9:
+            kept.append((row, col, dn[:, *part], codes[part]))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("pipeline.parts._BAND_BYTES", pick(1, 40_000))
+        patch.setattr("pipeline.parts._PIECE_BYTES", pick(1, 20_000))
+        patch.setattr("pipeline.parts._LIMIT_BYTES", data.draw(st.sampled_from([1, 2**20])))
+        patch.setattr("pipeline.store.PATCHES_PER_SHARD", pick(1, 40))
+        if len({(row // 2, col) for row, col, _, _ in kept}) < 3:
+            with pytest.raises(DataError, match=r"is complete|need at least 3"):
+                from_shards(wanted, folder, folder / "s.zarr")
+            return
+        from_shards(wanted, folder, folder / "s.zarr")
+        assert check(folder / "s.zarr").problems == ()
+    raw, info = open_store(folder / "s.zarr")
+    assert sum(info.dropped.values()) == wanted.patch_grid.count - len(kept)
+    np.testing.assert_array_equal(raw["row"], [row for row, _, _, _ in kept])
+    np.testing.assert_array_equal(raw["col"], [col for _, col, _, _ in kept])
+    np.testing.assert_array_equal(raw["image"], [image for _, _, image, _ in kept])
+    np.testing.assert_array_equal(raw["label"], [label for _, _, _, label in kept])
+    train = raw["image"].to_numpy()[raw["split"].to_numpy() == 0].astype(float)
+    seen = np.where(train == 0, np.nan, train * 0.0000275 - 0.2)
+    np.testing.assert_allclose(info.statistics["mean"], np.nanmean(seen, axis=(0, 2, 3)), rtol=1e-9)
+    np.testing.assert_allclose(info.statistics["std"], np.nanstd(seen, axis=(0, 2, 3)), rtol=1e-6)
+    sampled = train[:, :, ::HISTOGRAM_STEP]
+    assert info.statistics["histogram"]["counts"] == [
+        np.histogram(sampled[:, band][sampled[:, band] > 0], 256, (0, 65536))[0].tolist() for band in (0, 1)
+    ]
 
 
 def test_the_store_is_the_contracts(tmp_path: Path) -> None:
