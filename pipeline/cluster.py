@@ -25,16 +25,19 @@ def connected(address: str) -> Iterator[Any]:
     """
     try:
         from distributed import Client  # noqa: PLC0415 - only clusters need it
+        from distributed.comm.addressing import get_address_host_port  # noqa: PLC0415
     except ImportError:
         raise ConfigError("--scheduler needs dask.distributed; install it with: pip install distributed") from None
+    try:
+        get_address_host_port(address)  # before a client is made: one that could not be made is slow to go away, and loud
+    except ValueError as error:
+        raise ConfigError(f"--scheduler {address}: {str(error).splitlines()[0]}; write it as tcp://HOST:8786") from None
     try:
         client: Any = Client(address, timeout=_CONNECT_S, set_as_default=False)  # type: ignore[no-untyped-call]
     except (OSError, TimeoutError) as error:
         raise DataError(
             f"no dask scheduler answers at {address} ({str(error).splitlines()[0][:120] or type(error).__name__}); start one with 'dask scheduler', or leave --scheduler out"
         ) from None
-    except ValueError as error:
-        raise ConfigError(f"--scheduler {address}: {str(error).splitlines()[0]}; write it as tcp://HOST:8786") from None
     try:
         yield client
     finally:

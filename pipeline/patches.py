@@ -89,7 +89,7 @@ def from_rasters(
     Raises:
         ConfigError: the study drops labels by confidence, which own labels do not carry.
         DataError: anything wrong with the rasters, another store stands at `store`, or another process is making it.
-        WorkStoppedError: the cluster went away.
+        WorkStoppedError: the cluster went away, or the disk is full.
     """
     if study.labels.confidence_min_pct:
         raise ConfigError(
@@ -147,9 +147,11 @@ def _cut_store(job: Job, store: Path, seed: int, asked: dict[str, str], schedule
         except (DataError, ConfigError):
             work.forget()
             raise
-        except OSError:
+        except OSError as error:
             work.without_metadata()
-            raise
+            raise WorkStoppedError(
+                f"{error.filename or store}: {error.strerror or error}; what is done is kept beside the store: make room, then run the same command again"
+            ) from None
         work.deliver(store)
     return _summary(info, split, existed=False)
 

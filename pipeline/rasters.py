@@ -16,6 +16,7 @@ from rasterio.errors import RasterioError
 
 from pipeline.errors import ConfigError, DataError
 from pipeline.grid import PixelGrid, Window
+from pipeline.legend import IS_CDL
 from pipeline.store import NODATA_DN, OFFSET, SCALE
 
 
@@ -117,14 +118,19 @@ def to_codes(values: npt.NDArray[Any], nodata: float | None, path: Path) -> npt.
     """Values of a label raster as CDL codes, nodata as 0.
 
     Raises:
-        DataError: a value lies outside 0..255.
+        DataError: a value is no code that a CDL uses.
     """
     present = values[values != nodata] if nodata is not None else values
     if present.size and values.dtype != np.uint8:
         low, high = int(present.min()), int(present.max())
         if low < 0 or high > 255:
             raise DataError(f"{path}: holds label {high if high > 255 else low}; CDL codes are 0..255: give a CDL raster")
-    return (np.where(values == nodata, 0, values) if nodata is not None else values).astype(np.uint8)
+    codes = (np.where(values == nodata, 0, values) if nodata is not None else values).astype(np.uint8)
+    if not (is_code := np.take(IS_CDL, codes)).all():
+        raise DataError(
+            f"{path}: holds label {codes[~is_code][0]}, which no CDL uses: give a CDL raster, or tag its nodata value (gdal_edit.py -a_nodata)"
+        )
+    return codes
 
 
 def open_raster(path: Path, conversion: Conversion | None = None, labels: bool = False) -> Raster:
