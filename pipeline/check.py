@@ -22,6 +22,7 @@ from pipeline.study import Study, parse_study
 Progress = Callable[[int, int, str], None]
 SPLIT_COLORS = {"train": (70, 120, 180), "validation": (230, 160, 40), "test": (200, 60, 90)}
 DROPPED_COLOR = (225, 225, 225)
+_UNREADABLE = (OSError, RuntimeError, ValueError, KeyError)  # what zarr and its codecs raise over damaged bytes
 
 
 @dataclass(frozen=True)
@@ -49,7 +50,7 @@ def check(store: Path, *, progress: Progress | None = None) -> Report:
         study = parse_study(info.study, str(store))
     except ConfigError as error:
         raise DataError(f"{store}: the study in its attributes is damaged: {error}") from None
-    small = {name: dataset[name].to_numpy() for name in ("row", "col", "share", "valid", "split")}
+    small = _small(store, dataset, "row", "col", "share", "valid", "split")
     problems = list(_places(small, info))
     problems += _splits(small, info, study) if _are_inside(small, info) else []
     count = -(-len(small["row"]) // PATCHES_PER_SHARD)
@@ -59,6 +60,17 @@ def check(store: Path, *, progress: Progress | None = None) -> Report:
         if progress:
             progress(number + 1, count, f"{len(problems)} problems" if problems else "sound so far")
     return Report(len(small["row"]), count, bool(info.checksums), tuple(problems))
+
+
+def _small(store: Path, dataset: xr.Dataset, *names: str) -> dict[str, npt.NDArray[Any]]:
+    try:
+        return {name: dataset[name].to_numpy() for name in names}
+    except _UNREADABLE as error:
+        raise DataError(f"{store}: one of {', '.join(names)} cannot be read ({_line(error)}); cut the store again") from None
+
+
+def _line(error: Exception) -> str:
+    return str(error).splitlines()[0] if str(error) else type(error).__name__
 
 
 def _places(small: dict[str, npt.NDArray[Any]], info: StoreInfo) -> Iterator[str]:
@@ -119,8 +131,8 @@ def _shard(store: Path, dataset: xr.Dataset, info: StoreInfo, small: dict[str, n
     where = f"patches {here.start}..{min(here.stop, len(small['row'])) - 1}"
     try:
         image, label = (dataset[name][here].to_numpy() for name in ("image", "label"))
-    except (OSError, RuntimeError, ValueError, KeyError) as error:
-        yield f"{store}: {where} cannot be read: {str(error).splitlines()[0] if str(error) else type(error).__name__}"
+    except _UNREADABLE as error:
+        yield f"{store}: {where} cannot be read: {_line(error)}"
         return
     if not (is_code := IS_CDL[label]).all():
         yield f"{where}: label codes that no CDL uses: {', '.join(map(str, np.unique(label[~is_code])[:5]))}"
@@ -146,7 +158,7 @@ def draw(store: Path, picture: Path) -> None:
     from matplotlib.patches import Patch  # noqa: PLC0415
 
     dataset, info = open_store(store)
-    small = {name: dataset[name].to_numpy() for name in ("row", "col", "split")}
+    small = _small(store, dataset, "row", "col", "split")
     if not _are_inside(small, info):
         raise DataError(f"{store}: patches lie outside the grid: no picture")
     grid = info.patch_grid

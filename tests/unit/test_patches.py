@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import resource
 from itertools import pairwise, product
 from pathlib import Path
 
@@ -12,15 +13,16 @@ import xarray as xr
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from cli import main
 from pipeline.check import check
 from pipeline.cutting import HISTOGRAM_STEP, cut
-from pipeline.errors import ConfigError, DataError
+from pipeline.errors import ConfigError, DataError, WorkStoppedError
 from pipeline.grid import PixelGrid, Window
 from pipeline.legend import UNLABELLED
 from pipeline.patches import from_rasters, from_shards
 from pipeline.rasters import Conversion
 from pipeline.store import open_store
-from pipeline.study import Study, load_study, parse_study
+from pipeline.study import LANDSAT_BANDS, Study, load_study, parse_study
 from rasters import UTM, random_codes, random_dn, write_raster
 
 LEGEND = load_study("demo").legend
@@ -161,6 +163,38 @@ def test_the_store_is_the_contracts(tmp_path: Path) -> None:
     assert attrs["classes"][1] == {"name": "corn", "codes": [1], "color": [255, 211, 0]}
 
 
+def test_three_seasons_of_seven_bands_read_by_xarray_and_tensorstore(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    tensorstore = pytest.importorskip("tensorstore", reason="tensorstore is a development dependency")
+    values = study().to_dict()
+    values["area"] |= {"bounds": [-90.0, 41.0, -89.98, 41.012]}
+    values["image"] |= {
+        "bands": list(LANDSAT_BANDS),
+        "seasons": [["2016-04-01", "2016-06-01"], ["2016-06-01", "2016-08-01"], ["2016-08-01", "2016-10-01"]],
+    }
+    wanted = parse_study(values)
+    grid, dn = wanted.grid, random_dn((21, *wanted.grid.shape_yx))
+    for top, height in ((0, 19), (19, grid.height - 19)):
+        place = Window(top, 0, height, grid.width)
+        write_raster(
+            tmp_path / f"image-{top:010d}-0000000000.tif", dn[:, top : top + height], grid.window(place), names=wanted.image.layers
+        )
+    write_raster(tmp_path / "labels.tif", random_codes(grid.shape_yx), grid)
+    store = tmp_path / "s.zarr"
+    info = from_shards(wanted, tmp_path, store).info
+    assert info.bands[0] == "1_SR_B1"
+    assert info.bands[-1] == "3_SR_B7"
+    rows, cols = grid.height // 10, grid.width // 10
+    expected = dn[:, : rows * 10, : cols * 10].reshape(21, rows, 10, cols, 10).transpose(1, 3, 0, 2, 4).reshape(-1, 21, 10, 10)
+    spec = {"driver": "zarr3", "kvstore": {"driver": "file", "path": str(store / "image")}}
+    np.testing.assert_array_equal(tensorstore.open(spec).result().read().result(), expected)
+    with xr.open_zarr(store, mask_and_scale=False) as raw:
+        np.testing.assert_array_equal(raw["image"], expected)
+    assert main(["describe", str(store)]) == 0
+    assert "3_SR_B7" in (said := capsys.readouterr().out)
+    assert "valid    100.00% of the pixels" in said
+    assert check(store).problems == ()
+
+
 def test_statistics_are_those_of_the_training_split_alone(tmp_path: Path) -> None:
     image, labels, _, _ = rasters(tmp_path)
     info = from_rasters(study(patches={"valid_min_share": 0.5}), image, labels, tmp_path / "s.zarr").info
@@ -246,6 +280,37 @@ def test_a_file_that_ends_early_leaves_nothing(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="truncated or damaged"):
         from_rasters(study(), image, labels, tmp_path / "s.zarr")
     assert sorted(path.name for path in tmp_path.iterdir()) == ["cdl.tif", "image.tif"]
+
+
+@pytest.mark.parametrize(
+    ("codes", "message"),
+    [
+        (np.full(BIG.shape_yx, 99, np.uint8), "holds label 99, which no CDL uses"),
+        (np.full(BIG.shape_yx, 300, np.int16), "holds label 300; CDL codes are 0..255"),
+        (np.full(BIG.shape_yx, 1, np.float32), "labels are float32; CDL codes are integers"),
+    ],
+)
+def test_labels_that_are_no_cdl(tmp_path: Path, codes: np.ndarray, message: str) -> None:
+    image, _, _, _ = rasters(tmp_path)
+    labels = [write_raster(tmp_path / "own.tif", codes, BIG)]
+    with pytest.raises(DataError, match=rf"own\.tif: {message}"):
+        from_rasters(study(), image, labels, tmp_path / "s.zarr")
+    assert not list(tmp_path.glob("*s.zarr*"))
+
+
+def test_a_disk_that_is_full_leaves_no_store_and_the_next_run_goes_on(tmp_path: Path) -> None:
+    image, labels, _, _ = rasters(tmp_path)
+    store = tmp_path / "s.zarr"
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, before[1]))
+    try:
+        with pytest.raises(WorkStoppedError, match=r"s\.zarr: File too large; what is done is kept beside the store"):
+            from_rasters(study(), image, labels, store)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    assert not store.exists()
+    assert from_rasters(study(), image, labels, store).count == 133
+    assert not (tmp_path / ".s.zarr.partial").exists()
 
 
 def test_own_labels_carry_no_confidence(tmp_path: Path) -> None:
