@@ -79,22 +79,22 @@ def run_steps(steps: Steps, parts: Sequence[Part], consume: Callable[[Part, Any]
     """`consume(part, result)` of each part, in order and one at a time, on dask's threads.
 
     One graph, which holds itself back: a piece is read once the piece `workers` + 1 places before it is cut, and the part two
-    places before its own is consumed.
+    places before its own is consumed. What a piece leaves over is copied before it is cut: then its own input can go.
     """
     graph: dict[tuple[Any, ...], Any] = {}
     earlier: deque[tuple[Any, ...]] = deque()  # cuts, the last workers + 1
     for number, part in enumerate(parts):
         for column, piece in enumerate(part.pieces):
-            here, left = (number, column), (number, column - 1)
+            here, left, up = (number, column), (number, column - 1), (number - 1, column)
             after = [earlier.popleft()] if len(earlier) > workers else []
             after += [("consume", number - 2)] if number > 1 else []
             graph["read", *here] = (_read, steps, piece, after)
-            graph["above", *here] = (
-                (steps.below, parts[number - 1].pieces[column], ("read", number - 1, column)) if number else (steps.above, piece)
-            )
-            before = ("beside", *left) if column else None
-            graph["cut", *here] = (steps.cut, piece, ("read", *here), ("above", *here), before)
-            graph["beside", *here] = (steps.beside, piece, ("read", *here), ("above", *here))
+            if not number:
+                graph["below", *up] = (steps.above, piece)
+            block, above, before = ("read", *here), ("below", *up), ("beside", *left) if column else None
+            graph["below", *here] = (steps.below, piece, block)
+            graph["beside", *here] = (steps.beside, piece, block, above)
+            graph["cut", *here] = (_cut, steps, piece, block, above, before, [("below", *here), ("beside", *here)])
             earlier.append(("cut", *here))
         cuts = [("cut", number, column) for column in range(len(part.pieces))]
         graph["consume", number] = (_consume, consume, part, steps.join, cuts, ("consume", number - 1) if number else None)
@@ -104,6 +104,10 @@ def run_steps(steps: Steps, parts: Sequence[Part], consume: Callable[[Part, Any]
 
 def _read(steps: Steps, piece: Any, _after: list[Any]) -> Any:  # noqa: ANN401
     return steps.read(piece)
+
+
+def _cut(steps: Steps, piece: Any, block: Any, above: Any, before: Any, _left_over: list[Any]) -> Any:  # noqa: ANN401
+    return steps.cut(piece, block, above, before)
 
 
 def _consume(consume: Callable[[Any, Any], None], part: Any, join: Callable[[list[Any]], Any], found: list[Any], _before: None) -> None:  # noqa: ANN401
