@@ -176,18 +176,20 @@ def patches(args: argparse.Namespace) -> None:
 def check(args: argparse.Namespace) -> None:
     """Look through a whole store: checksums, labels, shares, splits; and draw where its patches lie."""
     from pipeline.check import check as look_through
+    from pipeline.check import draw
     from pipeline.errors import DataError
     from pipeline.progress import Stage
 
-    picture: Path = args.out or args.store.with_name(f"{args.store.name.removesuffix('.zarr')}-splits.png")
     with Stage("check") as stage:
-        report = look_through(args.store, picture=picture, progress=stage)
-    for problem in report.problems:
-        print(problem)
+        report = look_through(args.store, progress=stage)
+    note = "" if report.checksums else " (it carries no checksums)"
+    sound = f"{args.store}: sound: {report.patches:,} patches in {report.shards:,} zarr shards{note}"
+    print("\n".join(report.problems) or sound)
+    picture: Path = args.out or args.store.with_name(f"{args.store.name.removesuffix('.zarr')}-splits.png")
+    draw(args.store, picture)
+    print(f"{picture}: shows where its patches lie")
     if report.problems:
         raise DataError(f"{args.store}: {len(report.problems)} problems; delete it and cut it again with 'cropcam patches'")
-    note = "" if report.checksums else " (it carries no checksums)"
-    print(f"{args.store}: sound: {report.patches:,} patches in {report.shards:,} zarr shards{note}; {picture} shows where they lie")
 
 
 def train(args: argparse.Namespace) -> None:

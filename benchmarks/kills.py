@@ -1,6 +1,9 @@
-"""SIGKILLs at random moments of exports and deliveries, each followed by a rerun: nothing twice, the same bytes.
+"""SIGKILLs at random moments, each followed by a rerun: nothing twice, the same bytes.
 
-    python -m benchmarks.kills [--kills N] [--seed N] [--size-px N] [--per-set N]
+    python -m benchmarks.kills [exports] [--kills N] [--seed N] [--size-px N] [--per-set N]
+    python -m benchmarks.kills store [--kills N] [--seed N] [--per-set N]
+
+`exports`: exports and deliveries. `store`: cutting a patch store; `--per-set` kills per store, all compared with one cut in peace.
 
 The embedded engine runs in this process; every export runs in one of its own and is killed. Half of the sets go to
 Drive, half straight to a folder. Each set is run until one run is left alone to its end; then its tasks at the engine
@@ -126,6 +129,29 @@ def measure(kills: int, seed: int, size_px: int, per_set: int) -> dict[str, Any]
     }  # fmt: skip
 
 
+def measure_store(kills: int, seed: int, per_set: int) -> dict[str, Any]:
+    """Kill `kills` cuttings, `per_set` of each store; return how many stores ended equal, byte for byte."""
+    sys.path.insert(0, str(ROOT / "tests"))
+    from kill_runs import fingerprint, inputs, kill_and_finish
+    from kill_runs import start as start_cutting
+
+    started, equal, with_work = time.monotonic(), 0, 0
+    with tempfile.TemporaryDirectory() as text:
+        folder = Path(text)
+        inputs(folder)
+        with start_cutting(folder, "whole.zarr") as process:
+            process.wait()
+        whole, stores = fingerprint(folder / "whole.zarr"), -(-kills // per_set)
+        for number in range(stores):
+            name = f"killed-{number}.zarr"
+            shards = kill_and_finish(folder, name, per_set, seed + number, delay_s=0.008 * per_set)
+            equal += fingerprint(folder / name) == whole
+            with_work += sum(count > 0 for count in shards)
+            print(f"store {number}: zarr shards after each kill {shards}", file=sys.stderr)
+    seconds = round(time.monotonic() - started, 1)
+    return {"kills": stores * per_set, "stores": stores, "equal": equal, "kills_with_work_to_keep": with_work, "seconds": seconds}
+
+
 def _count(engine: Path, expected: int) -> tuple[int, int]:
     """How many operations the engine's journal holds beyond one per task, and how many in all."""
     bodies = [json.loads(path.read_text("utf-8"))["body"] for path in (engine / "operations").glob("*.json")]
@@ -143,16 +169,19 @@ def _count(engine: Path, expected: int) -> tuple[int, int]:
 def main() -> None:
     """Measure and print one JSON object."""
     parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("what", nargs="?", choices=("exports", "store"), default="exports")
     parser.add_argument("--kills", type=int, default=100)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--size-px", type=int, default=700)
-    parser.add_argument("--per-set", type=int, default=6, help="kills of one set of tasks, at most (default %(default)s)")
+    parser.add_argument("--per-set", type=int, help="kills of one set of tasks, at most (default 6), or of one store (default 10)")
     parser.add_argument("--child", nargs=3, metavar=("KIND", "URL", "PLACE"), help=argparse.SUPPRESS)
     args = parser.parse_args()
     if args.child:
         export(*args.child, small_study(args.size_px))
+    elif args.what == "store":
+        print(json.dumps(measure_store(args.kills, args.seed, args.per_set or 10)))
     else:
-        print(json.dumps(measure(args.kills, args.seed, args.size_px, args.per_set)))
+        print(json.dumps(measure(args.kills, args.seed, args.size_px, args.per_set or 6)))
 
 
 if __name__ == "__main__":

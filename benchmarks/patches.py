@@ -15,7 +15,6 @@ import argparse
 import datetime
 import json
 import os
-import resource
 import subprocess
 import sys
 import tempfile
@@ -126,12 +125,17 @@ def cut_here(parts: int, folder: Path, store: Path, scheduler: str | None) -> No
     """One run of ours: seconds, patches and peak memory as JSON on stdout."""
     from pipeline.patches import from_shards  # noqa: PLC0415 - before the clock starts
 
-    wanted = study(parts)
+    wanted, before = study(parts), time.process_time()
     started = time.perf_counter()
     summary = from_shards(wanted, folder, store, scheduler=scheduler)
     seconds = time.perf_counter() - started
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
-    print(json.dumps({"seconds": seconds, "patches": summary.count, "peak_GiB": round(peak, 3)}))
+    status = Path("/proc/self/status").read_text()  # getrusage would count what the parent held when it started this process
+    peak = next(int(line.split()[1]) for line in status.splitlines() if line.startswith("VmHWM")) / 2**20
+    print(
+        json.dumps(
+            {"seconds": seconds, "patches": summary.count, "cpu_s": round(time.process_time() - before, 2), "peak_GiB": round(peak, 3)}
+        )
+    )
 
 
 def ours(parts: int, folder: Path, store: Path, scheduler: str | None = None) -> dict[str, Any]:
@@ -168,6 +172,7 @@ def compared(parts: int, place: Path, made: tuple[npt.NDArray[np.uint16], npt.ND
         "patches_per_s": round(count / median(run["seconds"] for run in runs)),
         "of_floor": round(median(ratios), 3),
         "of_reading_alone": round(median(read / run["seconds"] for (read, _), run in zip(floors, runs, strict=True)), 3),
+        "cpu_ms_per_patch": round(1000 * median(run["cpu_s"] for run in runs) / count, 3),
         "peak_GiB": max(run["peak_GiB"] for run in runs),
         "store_GB": round(size / 1e9, 3),
         "input_GB": round(sum(path.stat().st_size for path in folder.iterdir()) / 1e9, 3),

@@ -11,8 +11,9 @@ import numpy as np
 import numpy.typing as npt
 import xarray as xr
 
+from pipeline.aside import written_aside
 from pipeline.errors import ConfigError, DataError
-from pipeline.legend import UNLABELLED
+from pipeline.legend import IS_CDL, UNLABELLED
 from pipeline.shardfile import file_checksum
 from pipeline.splits import TEST, TRAIN, VALIDATION, units, widened
 from pipeline.store import NODATA_DN, PATCHES_PER_SHARD, SPLITS, StoreInfo, open_store, shard_path
@@ -21,6 +22,7 @@ from pipeline.study import Study, parse_study
 Progress = Callable[[int, int, str], None]
 SPLIT_COLORS = {"train": (70, 120, 180), "validation": (230, 160, 40), "test": (200, 60, 90)}
 DROPPED_COLOR = (225, 225, 225)
+_UNREADABLE = (OSError, RuntimeError, ValueError, KeyError)  # what zarr and its codecs raise over damaged bytes
 
 
 @dataclass(frozen=True)
@@ -33,12 +35,11 @@ class Report:
     problems: tuple[str, ...]
 
 
-def check(store: Path, *, picture: Path | None = None, progress: Progress | None = None) -> Report:
+def check(store: Path, *, progress: Progress | None = None) -> Report:
     """Look through a whole store, one zarr shard at a time.
 
     Args:
         store: a patch store.
-        picture: PNG or SVG to draw the places of the splits and of what was dropped.
         progress: told (zarr shards done, in all, note).
 
     Raises:
@@ -49,19 +50,27 @@ def check(store: Path, *, picture: Path | None = None, progress: Progress | None
         study = parse_study(info.study, str(store))
     except ConfigError as error:
         raise DataError(f"{store}: the study in its attributes is damaged: {error}") from None
-    small = {name: dataset[name].to_numpy() for name in ("row", "col", "share", "valid", "split")}
+    small = _small(store, dataset, "row", "col", "share", "valid", "split")
     problems = list(_places(small, info))
-    is_placed = not any("outside the grid" in problem for problem in problems)
-    problems += _splits(small, info, study) if is_placed else []
+    problems += _splits(small, info, study) if _are_inside(small, info) else []
     count = -(-len(small["row"]) // PATCHES_PER_SHARD)
     for number in range(count):
         problems += _checksum(store, info, number)
         problems += _shard(store, dataset, info, small, number)
         if progress:
             progress(number + 1, count, f"{len(problems)} problems" if problems else "sound so far")
-    if picture is not None and is_placed:
-        draw(small, info, picture)
     return Report(len(small["row"]), count, bool(info.checksums), tuple(problems))
+
+
+def _small(store: Path, dataset: xr.Dataset, *names: str) -> dict[str, npt.NDArray[Any]]:
+    try:
+        return {name: dataset[name].to_numpy() for name in names}
+    except _UNREADABLE as error:
+        raise DataError(f"{store}: one of {', '.join(names)} cannot be read ({_line(error)}); cut the store again") from None
+
+
+def _line(error: Exception) -> str:
+    return str(error).splitlines()[0] if str(error) else type(error).__name__
 
 
 def _places(small: dict[str, npt.NDArray[Any]], info: StoreInfo) -> Iterator[str]:
@@ -69,13 +78,16 @@ def _places(small: dict[str, npt.NDArray[Any]], info: StoreInfo) -> Iterator[str
     place = small["row"].astype(np.int64) * grid.columns + small["col"]
     if (np.diff(place) <= 0).any():
         yield "patches are not in row-major order, or one stands twice"
-    if len(place) and (
-        small["row"].min() < 0 or small["row"].max() >= grid.rows or small["col"].min() < 0 or small["col"].max() >= grid.columns
-    ):
+    if not _are_inside(small, info):
         yield f"row or col lies outside the grid of {grid.columns} x {grid.rows} patches"
     dropped = sum(info.dropped.values())
     if len(place) + dropped != grid.count:
         yield f"{len(place):,} patches kept and {dropped:,} dropped are not the grid's {grid.count:,}"
+
+
+def _are_inside(small: dict[str, npt.NDArray[Any]], info: StoreInfo) -> bool:
+    grid = info.patch_grid
+    return all(((small[name] >= 0) & (small[name] < end)).all() for name, end in (("row", grid.rows), ("col", grid.columns)))
 
 
 def _splits(small: dict[str, npt.NDArray[Any]], info: StoreInfo, study: Study) -> Iterator[str]:
@@ -119,9 +131,11 @@ def _shard(store: Path, dataset: xr.Dataset, info: StoreInfo, small: dict[str, n
     where = f"patches {here.start}..{min(here.stop, len(small['row'])) - 1}"
     try:
         image, label = (dataset[name][here].to_numpy() for name in ("image", "label"))
-    except (OSError, RuntimeError, ValueError, KeyError) as error:
-        yield f"{store}: {where} cannot be read: {str(error).splitlines()[0] if str(error) else type(error).__name__}"
+    except _UNREADABLE as error:
+        yield f"{store}: {where} cannot be read: {_line(error)}"
         return
+    if not (is_code := IS_CDL[label]).all():
+        yield f"{where}: label codes that no CDL uses: {', '.join(map(str, np.unique(label[~is_code])[:5]))}"
     index = info.classes.index(label)
     counts = np.stack([(index == k).sum(axis=(1, 2)) for k in range(len(info.classes))], axis=1)
     share = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
@@ -134,11 +148,19 @@ def _shard(store: Path, dataset: xr.Dataset, info: StoreInfo, small: dict[str, n
         yield f"{where}: {unlabelled} have no label at all"
 
 
-def draw(small: dict[str, npt.NDArray[Any]], info: StoreInfo, path: Path) -> None:
-    """A picture of the patch grid, north up: one square per patch, coloured by split, grey where patches were dropped."""
+def draw(store: Path, picture: Path) -> None:
+    """A picture (PNG or SVG) of the patch grid, north up: one square per patch, coloured by split, grey where patches were dropped.
+
+    Raises:
+        DataError: the store cannot be opened, its patches lie outside the grid, or the picture cannot be written.
+    """
     from matplotlib.figure import Figure  # noqa: PLC0415 - only for the picture
     from matplotlib.patches import Patch  # noqa: PLC0415
 
+    dataset, info = open_store(store)
+    small = _small(store, dataset, "row", "col", "split")
+    if not _are_inside(small, info):
+        raise DataError(f"{store}: patches lie outside the grid: no picture")
     grid = info.patch_grid
     squares = np.full((grid.rows, grid.columns, 3), DROPPED_COLOR, np.uint8)
     entries = []
@@ -157,5 +179,8 @@ def draw(small: dict[str, npt.NDArray[Any]], info: StoreInfo, path: Path) -> Non
     )
     handles = [Patch(facecolor="#{:02x}{:02x}{:02x}".format(*color), label=label) for label, color in entries]
     figure.legend(handles=handles, loc="outside lower center", ncols=4, frameon=False)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    figure.savefig(path, dpi=150)
+    try:
+        with written_aside(picture) as aside:
+            figure.savefig(aside, dpi=150)
+    except (OSError, ValueError) as error:
+        raise DataError(f"{picture}: the picture cannot be written ({error}); choose another place with --out") from None

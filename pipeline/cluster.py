@@ -6,12 +6,11 @@ import asyncio
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import Any, TypeVar
+from typing import Any
 
 from pipeline.errors import ConfigError, DataError, WorkStoppedError
-from pipeline.parallel import Steps
+from pipeline.parallel import Part, Steps, work_through
 
-Item = TypeVar("Item")
 _TOGETHER = 3  # parts of one task at most: their results travel together
 _CONNECT_S, _POLL_S, _NOBODY_S = 10, 5, 60
 
@@ -26,23 +25,26 @@ def connected(address: str) -> Iterator[Any]:
     """
     try:
         from distributed import Client  # noqa: PLC0415 - only clusters need it
+        from distributed.comm.addressing import get_address_host_port  # noqa: PLC0415
     except ImportError:
         raise ConfigError("--scheduler needs dask.distributed; install it with: pip install distributed") from None
+    try:
+        get_address_host_port(address)  # before a client is made: one that could not be made is slow to go away, and loud
+    except ValueError as error:
+        raise ConfigError(f"--scheduler {address}: {str(error).splitlines()[0]}; write it as tcp://HOST:8786") from None
     try:
         client: Any = Client(address, timeout=_CONNECT_S, set_as_default=False)  # type: ignore[no-untyped-call]
     except (OSError, TimeoutError) as error:
         raise DataError(
             f"no dask scheduler answers at {address} ({str(error).splitlines()[0][:120] or type(error).__name__}); start one with 'dask scheduler', or leave --scheduler out"
         ) from None
-    except ValueError as error:
-        raise ConfigError(f"--scheduler {address}: {str(error).splitlines()[0]}; write it as tcp://HOST:8786") from None
     try:
         yield client
     finally:
         client.close()
 
 
-def run_steps(client: Any, steps: Steps, parts: Sequence[Item], consume: Callable[[Item, Any], None]) -> None:  # noqa: ANN401 - distributed is optional
+def run_steps(client: Any, steps: Steps, parts: Sequence[Part], consume: Callable[[Part, Any], None]) -> None:  # noqa: ANN401 - distributed is optional
     """`consume(part, result)` of each part, in order, in this process; all else on the workers.
 
     Two groups of parts per thread are in flight. What is lost with a worker is worked again by another.
@@ -54,9 +56,9 @@ def run_steps(client: Any, steps: Steps, parts: Sequence[Item], consume: Callabl
     from distributed.comm.core import CommClosedError  # noqa: PLC0415
 
     try:
-        waiting: deque[tuple[Sequence[Item], Any]] = deque()
+        waiting: deque[tuple[Sequence[Part], Any]] = deque()
         for number, group in enumerate(_groups(parts, _threads(client))):
-            waiting.append((group, client.submit(_work, steps, group, pure=False, priority=-number)))
+            waiting.append((group, client.submit(work_through, steps, group, pure=False, priority=-number)))
             while len(waiting) >= 2 * _threads(client):
                 _next(client, waiting, consume)
         while waiting:
@@ -71,20 +73,11 @@ def run_steps(client: Any, steps: Steps, parts: Sequence[Item], consume: Callabl
         ) from None
 
 
-def _groups(parts: Sequence[Item], threads: int) -> Iterator[Sequence[Item]]:
+def _groups(parts: Sequence[Part], threads: int) -> Iterator[Sequence[Part]]:
     """Neighbours that one task works through: the first of a group reads its head on its own, which decodes some tiles again."""
     size = max(1, min(_TOGETHER, len(parts) // (4 * threads)))
     for start in range(0, len(parts), size):
         yield parts[start : start + size]
-
-
-def _work(steps: Steps, parts: Sequence[Any]) -> list[Any]:
-    results, head = [], steps.head(parts[0])
-    for part in parts:
-        block = steps.read(part)
-        results.append(steps.cut(part, block, head))
-        head = steps.tail(part, block)
-    return results
 
 
 def _threads(client: Any) -> int:  # noqa: ANN401

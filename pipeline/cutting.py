@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from collections import Counter
 from dataclasses import dataclass, replace
-from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -110,8 +109,8 @@ def cut(
     label = codes.reshape(rows, size_px, cols, size_px).transpose(0, 2, 1, 3).reshape(-1, size_px, size_px)
     row, col = np.divmod(np.flatnonzero(keep), max(cols, 1))
     return Cut(
-        image if keep.all() else image[keep],
-        label if keep.all() else label[keep],
+        np.ascontiguousarray(image if keep.all() else image[keep]),  # copied once, here: patches are then measured and encoded as they lie
+        np.ascontiguousarray(label if keep.all() else label[keep]),
         row.astype(np.int32),
         col.astype(np.int32),
         counts[keep],
@@ -134,36 +133,36 @@ def measure(found: Cut, unit_N: npt.NDArray[np.int64]) -> tuple[npt.NDArray[np.u
     count, bands = found.image.shape[:2]
     pixels = found.image.reshape(count, bands, found.image.shape[2] * found.image.shape[3])
     moments = np.empty((count, 3, bands), np.uint64)
-    moments[:, 0] = pixels.shape[2] if pixels.all() else np.count_nonzero(pixels, axis=2)
+    moments[:, 0] = pixels.shape[2]
+    if (partly := found.valid < 1).any():
+        moments[partly, 0] = np.count_nonzero(pixels[partly], axis=2)
+    ones = np.ones(pixels.shape[2])
     for start in range(0, count, _TOGETHER):
         wide = pixels[start : start + _TOGETHER].astype(np.float64)  # sums below 2**53 stay exact
-        moments[start : start + _TOGETHER, 1] = np.vecdot(wide, np.ones(pixels.shape[2]))
+        moments[start : start + _TOGETHER, 1] = np.vecdot(wide, ones)
         moments[start : start + _TOGETHER, 2] = np.vecdot(wide, wide)
-    units, counted = [], []
-    edges = [0, *(np.flatnonzero(np.diff(unit_N)) + 1).tolist(), count] if count else [0]
-    for start, stop in pairwise(edges):
-        units.append(unit_N[start])
-        counted.append(histogram(found.image[start:stop]))
-    return moments, *by_unit(np.array(units, np.int64), np.array(counted, np.uint32).reshape(-1, bands, BINS))
+    units, slot_N = np.unique(unit_N, return_inverse=True)
+    return moments, units, histograms(found.image, slot_N, len(units))
 
 
 def by_unit(units_U: npt.NDArray[np.int64], counted_UCB: npt.NDArray[np.uint32]) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.uint32]]:
     """Histograms of equal units added up; units ascending."""
     units, slot_U = np.unique(units_U, return_inverse=True)
     total = np.zeros((len(units), *counted_UCB.shape[1:]), np.uint32)
-    np.add.at(total, slot_U, counted_UCB)
+    for slot, counted in zip(slot_U, counted_UCB, strict=True):
+        total[slot] += counted
     return units, total
 
 
-def histogram(patches_NCYX: npt.NDArray[np.uint16]) -> npt.NDArray[np.uint32]:
-    """Pixels per bin of DN (C, BINS) over every fifth row of each patch, nodata left out."""
+def histograms(patches_NCYX: npt.NDArray[np.uint16], slot_N: npt.NDArray[np.intp], slots: int) -> npt.NDArray[np.uint32]:
+    """Pixels per bin of DN (slots, C, BINS) over every fifth row of each patch, nodata left out; patch n counts in slot `slot_N[n]`."""
     bands = patches_NCYX.shape[1]
     sample = patches_NCYX[:, :, ::HISTOGRAM_STEP]
-    place = (sample >> 8).astype(np.intp)
-    place += (np.arange(bands) * BINS)[:, None, None]
-    counted = np.bincount(place.ravel(), minlength=bands * BINS).reshape(bands, BINS)
-    if counted[:, 0].any():
-        counted[:, 0] -= (sample == NODATA_DN).sum(axis=(0, 2, 3))
+    place = (sample // BIN_DN).astype(np.intp)
+    place += ((slot_N[:, None] * bands + np.arange(bands)) * BINS)[:, :, None, None]
+    counted = np.bincount(place.ravel(), minlength=slots * bands * BINS).reshape(slots, bands, BINS)
+    if counted[:, :, 0].any():
+        np.subtract.at(counted[:, :, 0], slot_N, (sample == NODATA_DN).sum(axis=(2, 3)))
     return counted.astype(np.uint32)
 
 

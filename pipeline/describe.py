@@ -72,13 +72,21 @@ def as_text(facts: dict[str, Any]) -> str:
             "bytes    " + ", ".join(f"{what} {count / 1e9:,.2f} GB" for what, count in facts["bytes"].items()) + " before compression"
         )
         return "\n".join(lines)
+    frequencies = {
+        split: {name: count / max(sum(counts.values()), 1) for name, count in counts.items()}
+        for split, counts in facts["statistics"].get("class_pixels", {}).items()
+    }
     dropped = ", ".join(f"{count:,} {reason.replace('_', ' ')}" for reason, count in patches["dropped"].items() if count)
     lines += [
         f"kept     {patches['kept']:,}: " + ", ".join(f"{count:,} {name}" for name, count in patches["splits"].items()),
         f"dropped  {dropped or 'none'}",
+        *([f"valid    {valid:.2%} of the pixels of a kept patch, on average"] if (valid := facts["statistics"].get("valid_share")) else []),
         "",
-        f"{'class':<14}{'pixels':>8}{'patches':>9}",
-        *(f"{name:<14}{share:>8.1%}{facts['present_in'][name]:>9.1%}" for name, share in facts["class_share"].items()),
+        f"{'class':<14}{'pixels':>8}{'patches':>9}" + "".join(f"{split:>12}" for split in frequencies),
+        *(
+            f"{name:<14}{share:>8.1%}{facts['present_in'][name]:>9.1%}" + "".join(f"{of[name]:>12.1%}" for of in frequencies.values())
+            for name, share in facts["class_share"].items()
+        ),
         "",
         f"{'reflectance':<14}{'mean':>8}{'std':>9}"
         + (f"{'2 %':>9}{'50 %':>9}{'98 %':>9}" if "percentiles" in facts else "")

@@ -54,6 +54,8 @@ CDL: Mapping[int, tuple[str, tuple[int, int, int]]] = {
     190: ("Woody wetlands", (124, 175, 175)),
     195: ("Herbaceous wetlands", (124, 175, 175)),
 }
+# Every code that a CDL of any year uses; the rest of 0..255 means nothing there
+_IN_USE = "0-6 10-14 21-39 41-72 74-77 81-83 87-88 92 111-112 121-124 131 141-143 152 171 176 181 190 195 204-250 254"
 BACKGROUND_COLOR = (186, 178, 170)  # a warm grey that no class above uses
 # The legend's own colours for the study's five classes: CDL's, darkened where two would be hard to tell apart on a map.
 CLASS_COLORS: Mapping[str, tuple[int, int, int]] = {
@@ -168,3 +170,6 @@ def parse_codes(items: Sequence[int | str]) -> tuple[int, ...]:
             raise ConfigError(f"{item!r} is outside the CDL codes 0..255 or runs backwards")
         codes.extend(code for code in range(low, high + 1) if code not in codes)
     return tuple(codes)
+
+
+IS_CDL: npt.NDArray[np.bool_] = np.isin(np.arange(256), parse_codes(_IN_USE.split()))  # by code

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import os
+from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from functools import partial
 from itertools import islice
 from typing import Any, Protocol, TypeVar
 
@@ -14,22 +14,51 @@ from dask.threaded import get
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
+Part = TypeVar("Part", bound="Pieces")
 
 
 class Steps(Protocol):
-    """Work on parts in a row, where a part needs what is left over from the one before. Picklable for a cluster."""
+    """Work on parts made of pieces, where a piece needs what the ones above and before it left over. Picklable for a cluster."""
 
-    def read(self, part: Any, /) -> Any:  # noqa: ANN401 - whatever the steps pass on
-        """The part's own input; the heavy part of the work."""
+    def read(self, piece: Any, /) -> Any:  # noqa: ANN401 - whatever the steps pass on
+        """The piece's own input; the heavy part of the work."""
 
-    def head(self, part: Any, /) -> Any:  # noqa: ANN401
-        """What is left over from the part before, had on its own: for the first part of a run."""
+    def above(self, piece: Any, /) -> Any:  # noqa: ANN401
+        """What the piece above left over, had on its own: for the first part of a run."""
 
-    def tail(self, part: Any, block: Any, /) -> Any:  # noqa: ANN401
-        """What is left over for the next part; small."""
+    def below(self, piece: Any, block: Any, /) -> Any:  # noqa: ANN401
+        """What is left over for the piece of the next part; small."""
 
-    def cut(self, part: Any, block: Any, head: Any, /) -> Any:  # noqa: ANN401
-        """The part's result."""
+    def beside(self, piece: Any, block: Any, above: Any, /) -> Any:  # noqa: ANN401
+        """What is left over for the next piece of the same part; small."""
+
+    def cut(self, piece: Any, block: Any, above: Any, before: Any, /) -> Any:  # noqa: ANN401
+        """The piece's result; `before` is None for the first piece of a part."""
+
+    def join(self, found: list[Any], /) -> Any:  # noqa: ANN401
+        """The part's result from those of its pieces."""
+
+
+class Pieces(Protocol):
+    """One part of the work."""
+
+    @property
+    def pieces(self) -> Sequence[Any]:
+        """Its pieces, in order; the parts of one work have equally many."""
+
+
+def work_through(steps: Steps, parts: Sequence[Pieces]) -> list[Any]:
+    """The result of each of some neighbouring parts, one piece after the other."""
+    results = []
+    above = [steps.above(piece) for piece in parts[0].pieces]
+    for part in parts:
+        found, before = [], None
+        for number, piece in enumerate(part.pieces):
+            block = steps.read(piece)
+            found.append(steps.cut(piece, block, above[number], before))
+            before, above[number] = steps.beside(piece, block, above[number]), steps.below(piece, block)
+        results.append(steps.join(found))
+    return results
 
 
 def cores() -> int:
@@ -46,29 +75,40 @@ def ordered(function: Callable[[Item], Result], items: Iterable[Item], workers: 
         yield from compute(*map(task, group), scheduler="threads", num_workers=workers)  # type: ignore[no-untyped-call]
 
 
-def run_steps(steps: Steps, parts: Sequence[Item], consume: Callable[[Item, Any], None], workers: int) -> None:
+def run_steps(steps: Steps, parts: Sequence[Part], consume: Callable[[Part, Any], None], workers: int) -> None:
     """`consume(part, result)` of each part, in order and one at a time, on dask's threads.
 
-    One graph: consuming is a chain, so dask works depth first and holds little more than `workers` parts.
+    One graph, which holds itself back: a piece is read once the piece `workers` + 1 places before it is cut, and the part two
+    places before its own is consumed. What a piece leaves over is copied before it is cut: then its own input can go.
     """
-    graph: dict[tuple[str, int], Any] = {}
+    graph: dict[tuple[Any, ...], Any] = {}
+    earlier: deque[tuple[Any, ...]] = deque()  # cuts, the last workers + 1
     for number, part in enumerate(parts):
-        earlier = number - workers - 1  # reading does not run ahead of what is consumed
-        graph["read", number] = (partial(_read, steps, part), *((("consume", earlier),) if earlier >= 0 else ()))
-        if number:
-            graph["head", number] = (partial(steps.tail, parts[number - 1]), ("read", number - 1))
-        else:
-            graph["head", 0] = (partial(steps.head, part),)
-        graph["cut", number] = (partial(steps.cut, part), ("read", number), ("head", number))
-        before = (("consume", number - 1),) if number else ()
-        graph["consume", number] = (partial(_consume, consume, part), ("cut", number), *before)
+        for column, piece in enumerate(part.pieces):
+            here, left, up = (number, column), (number, column - 1), (number - 1, column)
+            after = [earlier.popleft()] if len(earlier) > workers else []
+            after += [("consume", number - 2)] if number > 1 else []
+            graph["read", *here] = (_read, steps, piece, after)
+            if not number:
+                graph["below", *up] = (steps.above, piece)
+            block, above, before = ("read", *here), ("below", *up), ("beside", *left) if column else None
+            graph["below", *here] = (steps.below, piece, block)
+            graph["beside", *here] = (steps.beside, piece, block, above)
+            graph["cut", *here] = (_cut, steps, piece, block, above, before, [("below", *here), ("beside", *here)])
+            earlier.append(("cut", *here))
+        cuts = [("cut", number, column) for column in range(len(part.pieces))]
+        graph["consume", number] = (_consume, consume, part, steps.join, cuts, ("consume", number - 1) if number else None)
     if parts:
         get(graph, ("consume", len(parts) - 1), num_workers=workers)
 
 
-def _read(steps: Steps, part: Any, _after: None = None) -> Any:  # noqa: ANN401
-    return steps.read(part)
+def _read(steps: Steps, piece: Any, _after: list[Any]) -> Any:  # noqa: ANN401
+    return steps.read(piece)
 
 
-def _consume(consume: Callable[[Item, Any], None], part: Item, result: Any, _before: None = None) -> None:  # noqa: ANN401
-    consume(part, result)
+def _cut(steps: Steps, piece: Any, block: Any, above: Any, before: Any, _left_over: list[Any]) -> Any:  # noqa: ANN401
+    return steps.cut(piece, block, above, before)
+
+
+def _consume(consume: Callable[[Any, Any], None], part: Any, join: Callable[[list[Any]], Any], found: list[Any], _before: None) -> None:  # noqa: ANN401
+    consume(part, join(found))

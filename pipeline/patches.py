@@ -33,8 +33,8 @@ from pipeline.study import Study, differences, parse_study
 
 Progress = Callable[[int, int, str], None]
 Log = Callable[[str], None]
-_MEMORY_BYTES = 2**30  # of blocks, patches and their bytes that threads of this process hold
-_HELD = 2.5  # what a thread holds, in blocks
+_MEMORY_BYTES = 2**29  # of pixels that threads of this process hold
+_HELD = 2.5  # what a thread holds, in pieces
 
 
 @dataclass(frozen=True)
@@ -89,7 +89,7 @@ def from_rasters(
     Raises:
         ConfigError: the study drops labels by confidence, which own labels do not carry.
         DataError: anything wrong with the rasters, another store stands at `store`, or another process is making it.
-        WorkStoppedError: the cluster went away.
+        WorkStoppedError: the cluster went away, or the disk is full.
     """
     if study.labels.confidence_min_pct:
         raise ConfigError(
@@ -147,9 +147,11 @@ def _cut_store(job: Job, store: Path, seed: int, asked: dict[str, str], schedule
         except (DataError, ConfigError):
             work.forget()
             raise
-        except OSError:
+        except OSError as error:
             work.without_metadata()
-            raise
+            raise WorkStoppedError(
+                f"{error.filename or store}: {error.strerror or error}; what is done is kept beside the store: make room, then run the same command again"
+            ) from None
         work.deliver(store)
     return _summary(info, split, existed=False)
 
@@ -169,9 +171,12 @@ def _work(job: Job, work: Work, client: Any, progress: Progress | None) -> None:
     if client is not None:
         cluster.run_steps(client, job, todo, consume)
     else:
-        row_bytes = 2 * len(job.source.bands) * job.source.grid.width
-        block = max((part.bottom - part.top) * row_bytes for part in parts)
-        run_steps(job, todo, consume, max(1, min(cores(), int(_MEMORY_BYTES / (_HELD * block)))))
+        piece = (
+            2
+            * len(job.source.bands)
+            * max((piece.bottom - piece.top) * (piece.right - piece.left) for part in parts for piece in part.pieces)
+        )
+        run_steps(job, todo, consume, max(1, min(cores(), int(_MEMORY_BYTES / (_HELD * piece)))))
     work.flush()
 
 

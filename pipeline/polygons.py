@@ -30,19 +30,18 @@ def read_polygons(path: Path, key: str) -> str:
 
 
 def canonical_polygons(text: str) -> str:
-    """The polygons of GeoJSON text as one MultiPolygon in canonical JSON, so that equal areas give equal text.
+    """The polygons of GeoJSON text as one MultiPolygon in canonical JSON, without heights, so that equal areas give equal text.
 
     Raises:
         ValueError: not GeoJSON, or no polygon in it, or coordinates that are no degrees.
     """
     try:
-        polygons = list(_polygons(json.loads(text)))
-        numbers = [float(number) for polygon in polygons for ring in polygon for point in ring for number in point[:2]]
+        polygons = [[[[float(x), float(y)] for x, y, *_ in ring] for ring in polygon] for polygon in _polygons(json.loads(text))]
     except (ValueError, TypeError, KeyError, AttributeError):
         raise ValueError(f"{text[:40]!r} is not GeoJSON with polygons, nor the path of such a file") from None
     if not polygons or any(len(ring) < 4 for polygon in polygons for ring in polygon):
         raise ValueError("the GeoJSON holds no polygon; give one or more Polygon or MultiPolygon")
-    if not all(abs(number) <= 180 for number in numbers):
+    if not all(abs(x) <= 180 and abs(y) <= 90 for polygon in polygons for ring in polygon for x, y in ring):
         raise ValueError("the GeoJSON's coordinates are not degrees; RFC 7946 wants longitude and latitude")
     return json.dumps({"coordinates": polygons, "type": "MultiPolygon"}, separators=(",", ":"))
 
@@ -64,7 +63,7 @@ def patches_inside(text: str, grid: PatchGrid) -> npt.NDArray[np.bool_]:
 
 def _densified(ring: list[list[float]]) -> list[tuple[float, float]]:
     """A ring with a point every hundredth of a degree: its edges are straight in degrees, not in a projection."""
-    corners = np.array([point[:2] for point in ring], np.float64)
+    corners = np.array(ring, np.float64)
     pieces = [corners[:1]]
     for start, stop in pairwise(corners):
         steps = max(1, int(np.ceil(np.abs(stop - start).max() / 0.01)))

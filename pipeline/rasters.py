@@ -16,6 +16,7 @@ from rasterio.errors import RasterioError
 
 from pipeline.errors import ConfigError, DataError
 from pipeline.grid import PixelGrid, Window
+from pipeline.legend import IS_CDL
 from pipeline.store import NODATA_DN, OFFSET, SCALE
 
 
@@ -45,7 +46,7 @@ class Raster:
     scale: float
     offset: float
     nodata: float | None
-    tile_rows: int = 1  # rows of the file's own tiles or strips
+    tile_shape_yx: tuple[int, int] = (1, 1)  # of the file's own tiles or strips
     tags: Mapping[str, str] = field(default_factory=dict)
 
     @property
@@ -117,14 +118,19 @@ def to_codes(values: npt.NDArray[Any], nodata: float | None, path: Path) -> npt.
     """Values of a label raster as CDL codes, nodata as 0.
 
     Raises:
-        DataError: a value lies outside 0..255.
+        DataError: a value is no code that a CDL uses.
     """
     present = values[values != nodata] if nodata is not None else values
     if present.size and values.dtype != np.uint8:
         low, high = int(present.min()), int(present.max())
         if low < 0 or high > 255:
             raise DataError(f"{path}: holds label {high if high > 255 else low}; CDL codes are 0..255: give a CDL raster")
-    return (np.where(values == nodata, 0, values) if nodata is not None else values).astype(np.uint8)
+    codes = (np.where(values == nodata, 0, values) if nodata is not None else values).astype(np.uint8)
+    if not (is_code := np.take(IS_CDL, codes)).all():
+        raise DataError(
+            f"{path}: holds label {codes[~is_code][0]}, which no CDL uses: give a CDL raster, or tag its nodata value (gdal_edit.py -a_nodata)"
+        )
+    return codes
 
 
 def open_raster(path: Path, conversion: Conversion | None = None, labels: bool = False) -> Raster:
@@ -143,7 +149,7 @@ def open_raster(path: Path, conversion: Conversion | None = None, labels: bool =
     try:
         with rasterio.open(path) as file:
             about = (file.crs, file.transform, file.width, file.height, file.scales, file.offsets, file.nodata, file.descriptions)
-            tile_rows, tags = file.block_shapes[0][0], file.tags()
+            tile, tags = file.block_shapes[0], file.tags()
     except (RasterioError, OSError) as error:
         raise DataError(f"{path}: no readable raster ({_reason(error)}); fetch the file again") from None
     values = _lazy(path)
@@ -155,19 +161,25 @@ def open_raster(path: Path, conversion: Conversion | None = None, labels: bool =
     grid = PixelGrid(crs.to_string(), tuple(transform)[:6], width, height)
     names = tuple(text or path.stem for text in descriptions)
     if labels:
-        return _label_raster(path, grid, values, names, nodata, tile_rows, tags)
+        return _label_raster(path, grid, values, names, nodata, tile, tags)
     scale, offset, missing = _conversion(path, values.dtype, conversion or Conversion(), scales, offsets, nodata)
-    return Raster(path, grid, values, names, scale, offset, missing, tile_rows, tags)
+    return Raster(path, grid, values, names, scale, offset, missing, tile, tags)
 
 
 def _label_raster(
-    path: Path, grid: PixelGrid, values: xr.DataArray, names: tuple[str, ...], nodata: float | None, tile_rows: int, tags: Mapping[str, str]
+    path: Path,
+    grid: PixelGrid,
+    values: xr.DataArray,
+    names: tuple[str, ...],
+    nodata: float | None,
+    tile: tuple[int, int],
+    tags: Mapping[str, str],
 ) -> Raster:
     if values.dtype.kind not in "iu":
         raise DataError(f"{path}: labels are {values.dtype}; CDL codes are integers 0..255: give a CDL raster")
     if values.shape[0] != 1:
         raise DataError(f"{path}: {values.shape[0]} bands; labels are one band of CDL codes")
-    return Raster(path, grid, values, names, 1.0, 0.0, nodata, tile_rows, tags)
+    return Raster(path, grid, values, names, 1.0, 0.0, nodata, tile, tags)
 
 
 def _conversion(

@@ -86,7 +86,7 @@ class Work:
         self._skip = max(0, safe - before[first])  # patches of the first part that stand in finished zarr shards already
         self.parts = self.parts[:first]
         kept = [*self.parts, *({"shard": n, **{name: self.checksums[name][n] for name in HEAVY}} for n in range(self.shards))]
-        write_whole(self.folder / "journal.jsonl", b"".join(_line(entry) for entry in kept))
+        write_whole(self.folder / "journal.jsonl", [_line(entry) for entry in kept])
         return first
 
     def add(self, found: Encoded) -> None:
@@ -94,7 +94,7 @@ class Work:
         number = len(self.parts)
         buffer = io.BytesIO()
         np.savez(buffer, **found.small)  # type: ignore[arg-type]
-        write_whole(self.folder / "parts" / f"{number}.npz", buffer.getvalue())
+        write_whole(self.folder / "parts" / f"{number}.npz", [buffer.getvalue()])
         self._say({"part": number, "count": len(found), "dropped": dict(found.dropped)})
         for name in HEAVY:
             self._waiting[name] += getattr(found, name)[self._skip :]
@@ -171,7 +171,7 @@ class Work:
                 self.without_metadata()
                 return []
         self.forget()
-        write_whole(note, json.dumps(asked, indent=1, sort_keys=True).encode())
+        write_whole(note, [json.dumps(asked, indent=1, sort_keys=True).encode()])
         self._digests = in_background(inputs, digests)
         return changed
 

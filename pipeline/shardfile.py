@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
+from functools import reduce
 from pathlib import Path
 
 import google_crc32c
@@ -20,14 +21,14 @@ from pipeline.errors import DataError
 _ABSENT = np.iinfo(np.uint64).max
 
 
-def pack(chunks: Sequence[bytes], room: int) -> bytes:
-    """A zarr shard with room for `room` chunks along its first axis that holds the given encoded ones, in order."""
+def pack(chunks: Sequence[bytes], room: int) -> list[bytes]:
+    """A zarr shard with room for `room` chunks along its first axis that holds the given encoded ones, in order; in pieces, not joined."""
     sizes = np.fromiter(map(len, chunks), np.uint64, len(chunks))
     index = np.full((room, 2), _ABSENT, "<u8")
     index[: len(chunks), 0] = np.cumsum(sizes) - sizes
     index[: len(chunks), 1] = sizes
     table = index.tobytes()
-    return b"".join([*chunks, table, checksum(table).to_bytes(4, "little")])
+    return [*chunks, table, checksum(table).to_bytes(4, "little")]
 
 
 def unpack(shard: bytes, room: int, where: str) -> list[bytes]:
@@ -56,8 +57,8 @@ def file_checksum(path: Path) -> str:
         return ""
 
 
-def write_whole(path: Path, data: bytes) -> str:
-    """Write a file so that it is there whole or not at all; return its checksum.
+def write_whole(path: Path, pieces: Sequence[bytes]) -> str:
+    """Write a file of these pieces so that it is there whole or not at all; return its checksum.
 
     Raises:
         OSError: the disk says no; nothing is left.
@@ -65,9 +66,10 @@ def write_whole(path: Path, data: bytes) -> str:
     path.parent.mkdir(parents=True, exist_ok=True)
     aside = path.with_name(f".{path.name}.part")
     try:
-        aside.write_bytes(data)
+        with aside.open("wb") as file:
+            file.writelines(pieces)
         os.replace(aside, path)  # noqa: PTH105 - says what it does
     except BaseException:
         aside.unlink(missing_ok=True)
         raise
-    return f"{checksum(data):08x}"
+    return f"{reduce(google_crc32c.extend, pieces, 0):08x}"

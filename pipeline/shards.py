@@ -2,34 +2,40 @@
 
 from __future__ import annotations
 
+import json
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from datetime import date, timedelta
 from pathlib import Path
 
-from pipeline.errors import DataError
+from pipeline.errors import ConfigError, DataError
 from pipeline.grid import PixelGrid, Window, same_crs
 from pipeline.rasters import Raster, open_raster
 from pipeline.sources import ALIGNED_PX, LabelSource, Source, check_band_order, meeting
-from pipeline.study import Study
+from pipeline.study import Study, differences, parse_study
 
 # as Earth Engine writes them: NAME-image-CELL-0000000000-0000012800.tif, all but the prefix optional
 _SHARD_NAME = re.compile(r"^(?:.+[-_])?(image|labels|count)(?:[-_].+?)?(?:-\d{10}-\d{10})?\.tiff?$", re.IGNORECASE)
-
-
+_YEAR = re.compile(r"(?<!\d)(?:19|20)\d\d(?!\d)")
 _TAGS = ("study", "study_digest", "graph", "graph_digest", "year", "seasons")
+_DECIDE = {"image": ("area.", "image."), "labels": ("area.", "labels.")}  # keys of a study that decide the pixels of a layer
+_EXCEPT = ("image.count", "labels.presence_min_share")
 
 
 def open_shards(folder: Path, study: Study) -> tuple[Source, LabelSource]:
     """Image and label shards of an export of `study`, found by name and placed by their georeferencing.
 
     Raises:
-        DataError: shards are missing, overlap, lie off the study's grid, or have other bands.
+        DataError: shards are missing, overlap, lie off the study's grid, have other bands, or are of another year or study.
     """
     source = open_image_shards(folder, study)
     labels = tuple(open_raster(path, labels=True) for path in _find(folder, "labels"))
     check_cover(study.grid, [(raster.path, place_on(study.grid, raster)) for raster in labels])
-    check_same_year([raster for raster, _, _ in source.pieces])
-    check_same_year(labels)
+    first = min(date.fromisoformat(start) for start, _ in study.image.seasons)
+    last = max(date.fromisoformat(end) for _, end in study.image.seasons) - timedelta(days=1)
+    years = {str(year) for year in range(first.year, last.year + 1)}
+    _check_origin("image", [raster for raster, _, _ in source.pieces], study, years)
+    _check_origin("labels", labels, study, set(_YEAR.findall(study.labels.asset)))
     return source, LabelSource(study.grid, labels)
 
 
@@ -88,18 +94,39 @@ def place_on(grid: PixelGrid, raster: Raster) -> Window:
     return place
 
 
-def check_same_year(rasters: Sequence[Raster]) -> None:
-    """Shards that carry a study's tags (`study`, `graph`, `year`, `seasons`) carry the same; shards without tags pass.
+def _check_origin(kind: str, rasters: Sequence[Raster], study: Study, years: set[str]) -> None:
+    """Shards that say what they are by tags or names belong together and to the study; those that say nothing pass.
 
     Raises:
-        DataError: naming two shards and the tag that differs.
+        DataError: naming the shard and what differs.
     """
+    for raster in rasters:
+        text = raster.tags.get("STUDY_JSON")
+        try:
+            differing = differences(parse_study(json.loads(text)).to_dict(), study.to_dict()) if text else []
+        except (ValueError, TypeError, ConfigError):
+            raise DataError(f"{raster.path}: its tag STUDY_JSON holds no study; export it again") from None
+        for line in differing:
+            if line.startswith(_DECIDE[kind]) and not line.startswith(_EXCEPT):
+                raise DataError(f"{raster.path}: a shard of another study ({line}); cut it with the study it was exported for")
     for tag in _TAGS:
-        tagged = [(raster, value) for raster in rasters if (value := _tag(raster, tag)) is not None]
-        for raster, value in tagged[1:]:
-            if value != tagged[0][1]:
-                first = tagged[0][0].path.name
-                raise DataError(f"{raster.path}: {tag} {value}, {first} has {tagged[0][1]}: shards of different exports; keep those of one")
+        _check_same(tag, ((raster, _tag(raster, tag)) for raster in rasters))
+    named = [(raster, " ".join(_YEAR.findall(re.sub(r"(-\d{10}){2}$", "", raster.path.stem)))) for raster in rasters]
+    _check_same("year", named)
+    for raster, found in named:
+        if found and years and not years & set(found.split()):
+            raise DataError(
+                f"{raster.path}: its name says {found}, the study's {kind} {' or '.join(sorted(years))}; take the shards of that year, or rename it"
+            )
+
+
+def _check_same(what: str, found: Iterable[tuple[Raster, str | None]]) -> None:
+    said = [(raster, value) for raster, value in found if value]
+    for raster, value in said[1:]:
+        if value != said[0][1]:
+            raise DataError(
+                f"{raster.path}: {what} {value}, {said[0][0].path.name} has {said[0][1]}: shards of different exports; keep those of one"
+            )
 
 
 def _tag(raster: Raster, tag: str) -> str | None:

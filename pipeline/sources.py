@@ -39,14 +39,18 @@ class Source:
         """Files, in order."""
         return tuple(raster.path for raster, _, _ in self.pieces)
 
-    def tile_edges(self) -> npt.NDArray[np.int64]:
-        """Rows at which no tile of any file is cut, ascending, the grid's last row among them."""
-        rows = np.arange(1, self.grid.height + 1)
-        whole = np.ones(rows.shape, bool)
+    def tile_edges(self) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
+        """Rows, and columns, at which no tile of any file is cut, ascending, the grid's last among them."""
+        return self._edges(0), self._edges(1)
+
+    def _edges(self, axis: int) -> npt.NDArray[np.int64]:
+        edges = np.arange(1, self.grid.shape_yx[axis] + 1)
+        whole = np.ones(edges.shape, bool)
         for raster, place, _ in self.pieces:
-            within = (rows > place.row) & (rows < place.row + place.height)
-            whole &= ~within | ((rows - place.row) % raster.tile_rows == 0)
-        return rows[whole]
+            start, length = place[axis], place[2 + axis]
+            within = (edges > start) & (edges < start + length)
+            whole &= ~within | ((edges - start) % raster.tile_shape_yx[axis] == 0)
+        return edges[whole]
 
     def read(self, window: Window) -> npt.NDArray[np.uint16]:
         """DN (band, y, x) of a window inside the grid, 0 = nodata. Thread-safe."""

@@ -36,6 +36,7 @@ from pipeline.legend import Legend
 
 SCHEMA_VERSION = 1
 PATCHES_PER_SHARD = 1024
+_SMALL_CHUNK = 65_536  # patches per zarr chunk of the small arrays: few files, each far below a megabyte
 SPLITS = ("train", "validation", "test")
 # Landsat Collection 2 Level 2 surface reflectance (USGS LSDS-1619): reflectance = DN x SCALE + OFFSET, DN 0 is fill
 SCALE, OFFSET, NODATA_DN = 0.0000275, -0.2, 0
@@ -153,7 +154,7 @@ def create(path: Path, count: int, bands: int, classes: int, size_px: int, *, ov
     for name, dimensions in _DIMENSIONS.items():
         shape = tuple(sizes[dimension] for dimension in dimensions)
         heavy = name in _CODECS
-        inner = (1, *shape[1:]) if heavy else (PATCHES_PER_SHARD, *shape[1:])
+        inner = (1, *shape[1:]) if heavy else (_SMALL_CHUNK, *shape[1:])
         group.create_array(
             name,
             shape=shape,

@@ -44,7 +44,7 @@ class About(_Section):
 class Area(_Section):
     """`[area]`: bounds in degrees (west, south, east, north), export CRS and pixel size in metres.
 
-    `region` is GeoJSON text, or in a study file the path of a GeoJSON file, which is read when the study is.
+    `region` is GeoJSON text; in a study file it may be the path of such a file, beside the study's own.
     """
 
     bounds: tuple[float, float, float, float]
@@ -75,15 +75,8 @@ class Area(_Section):
 
     @field_validator("region")
     @classmethod
-    def _polygons(cls, region: str) -> str:
-        if region:
-            try:
-                json.loads(region)
-            except json.JSONDecodeError:
-                raise ValueError(f"{region[:60]!r} is no GeoJSON text; in a study file it may be a file's path") from None
-            if '"Polygon"' not in region and '"MultiPolygon"' not in region:
-                raise ValueError("holds no Polygon or MultiPolygon")
-        return region
+    def _polygons(cls, text: str) -> str:
+        return canonical_polygons(text) if text else text
 
 
 class Image(_Section):
@@ -284,10 +277,11 @@ def load_study(name_or_path: str) -> Study:
         values = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
         raise ConfigError(f"{name_or_path}: not TOML: {error}") from None
-    _read_region(values, Path(name_or_path).parent, name_or_path)
-    holdout = values.get("splits", {}).get("holdout", "") if isinstance(values.get("splits", {}), dict) else ""
-    if isinstance(holdout, str) and holdout and not holdout.lstrip().startswith("{"):
-        values["splits"]["holdout"] = read_polygons(Path(name_or_path).parent / holdout, "splits.holdout")
+    for section, key in (("area", "region"), ("splits", "holdout")):
+        keys = values.get(section)
+        named = keys.get(key) if isinstance(keys, dict) else None
+        if isinstance(named, str) and named and not named.lstrip().startswith("{"):  # a file: the digest then covers what it holds
+            values[section][key] = read_polygons(Path(name_or_path).parent / named, f"{name_or_path}: {section}.{key}")
     return parse_study(values, source=name_or_path)
 
 
@@ -303,21 +297,6 @@ def parse_study(values: Mapping[str, Any], source: str = "study") -> Study:
         details = error.errors()
         more = f" (and {len(details) - 1} more)" if len(details) > 1 else ""
         raise ConfigError(f"{source}: {_explain(details[0])}{more}") from None
-
-
-def _read_region(values: dict[str, Any], folder: Path, source: str) -> None:
-    """Put the file that `area.region` names, relative to the study file, in its place: the digest then covers what it holds."""
-    area = values.get("area")
-    if not isinstance(area, dict):
-        return
-    region = area.get("region")
-    if not isinstance(region, str) or not region or region.lstrip().startswith("{"):
-        return
-    try:
-        geojson = json.loads((folder / region).read_text("utf-8"))
-    except (OSError, UnicodeDecodeError, json.JSONDecodeError) as error:
-        raise ConfigError(f"{source}: area.region: {region} cannot be read as GeoJSON: {error}") from None
-    values["area"] = {**area, "region": json.dumps(geojson, separators=(",", ":"))}
 
 
 def _explain(detail: ErrorDetails) -> str:

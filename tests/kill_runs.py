@@ -21,7 +21,7 @@ from pathlib import Path
 from pipeline import parts, resume, store
 from pipeline.patches import from_rasters
 from pipeline.study import load_study
-parts._BLOCK_BYTES = 1
+parts._BAND_BYTES = 1
 store.PATCHES_PER_SHARD = 64
 add = resume.Work.add
 def slow(self, found):

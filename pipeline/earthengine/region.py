@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import json
-from pathlib import Path
 from typing import Any
 
 import ee
 
-from pipeline.errors import ConfigError
 from pipeline.grid import PixelGrid, transform_bounds
 from pipeline.study import Study
 
@@ -42,11 +40,7 @@ def search_area(study: Study) -> ee.Geometry:
 
 
 def region(study: Study) -> ee.Geometry | None:
-    """The polygons of `area.region` (planar in degrees), or None where the study names none.
-
-    Raises:
-        ConfigError: the file cannot be read, or holds no polygon.
-    """
+    """The polygons of `area.region` (planar in degrees), or None where the study names none."""
     if not study.area.region:
         return None
     inside: ee.Geometry = ee.Geometry({"type": "MultiPolygon", "coordinates": polygons(study.area.region)}, GEOGRAPHIC, False)
@@ -54,37 +48,11 @@ def region(study: Study) -> ee.Geometry | None:
 
 
 def polygons(text: str) -> list[Any]:
-    """MultiPolygon coordinates (longitude, latitude) of a GeoJSON text or file: of every polygon in it.
-
-    Raises:
-        ConfigError: the file cannot be read, or holds no polygon.
-    """
-    try:
-        value = json.loads(text if text.lstrip().startswith("{") else Path(text).read_text("utf-8"))
-    except (OSError, UnicodeDecodeError, json.JSONDecodeError) as error:
-        raise ConfigError(f"area.region: {text[:80]!r} cannot be read as GeoJSON: {error}") from None
-    found = _polygons(value)
-    if not found:
-        raise ConfigError(f"area.region: {text[:80]!r} holds no Polygon or MultiPolygon")
+    """MultiPolygon coordinates (longitude, latitude) of a study's canonical GeoJSON text."""
+    found: list[Any] = json.loads(text)["coordinates"]
     return found
 
 
 def _box(west_south_east_north: list[float], crs: str) -> ee.Geometry:
     box: ee.Geometry = ee.Geometry.Rectangle(west_south_east_north, proj=crs, geodesic=False)
     return box
-
-
-def _polygons(value: Any) -> list[Any]:  # noqa: ANN401 - any JSON
-    if not isinstance(value, dict):
-        return []
-    kind = value.get("type")
-    if kind == "FeatureCollection":
-        return [polygon for feature in value.get("features", []) for polygon in _polygons(feature)]
-    if kind == "Feature":
-        return _polygons(value.get("geometry"))
-    if kind == "GeometryCollection":
-        return [polygon for member in value.get("geometries", []) for polygon in _polygons(member)]
-    coordinates = value.get("coordinates")
-    if kind == "Polygon" and coordinates:
-        return [coordinates]
-    return list(coordinates) if kind == "MultiPolygon" and coordinates else []

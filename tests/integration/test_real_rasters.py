@@ -9,12 +9,17 @@ from pathlib import Path
 import numpy as np
 import pytest
 import rasterio
+from rasterio.warp import transform_bounds
 
 from cli import main
 from pipeline.grid import CDL_ORIGIN_XY, PixelGrid, Window
+from pipeline.patches import from_shards
+from pipeline.rasters import open_raster
+from pipeline.shards import open_shards, place_on
 from pipeline.sources import open_image, open_labels
 from pipeline.store import open_store
-from pipeline.study import LANDSAT_BANDS
+from pipeline.study import LANDSAT_BANDS, load_study, parse_study
+from rasters import random_dn, write_raster
 
 DATA = Path(os.environ.get("CROPCAM_DATA", Path(__file__).parents[3] / "shared" / "data"))
 pytestmark = pytest.mark.skipif(not DATA.is_dir(), reason=f"no real rasters in {DATA.name}; set CROPCAM_DATA to a folder of them")
@@ -35,6 +40,51 @@ def test_four_cdl_shards_rebuild_the_whole_raster() -> None:
     found = open_labels(parts, grid).read(Window(0, 0, *grid.shape_yx))
     with rasterio.open(whole) as file:
         np.testing.assert_array_equal(found, file.read(1))
+
+
+def bounds_of(grid: PixelGrid) -> list[float]:
+    """Degrees whose box on `grid`'s CRS ends in its outermost pixels: the study that asks for them has exactly this grid."""
+    left, bottom, right, top = grid.bounds_xyxy
+    wanted = np.array([left, bottom, right, top]) + np.array([15.0, 15.0, -15.0, -15.0])
+    bounds = np.array(transform_bounds(grid.crs, "EPSG:4326", left, bottom, right, top))
+    for _ in range(30):
+        bounds += (wanted - np.array(transform_bounds("EPSG:4326", grid.crs, *bounds, densify_pts=101))) / 100_000
+    return [float(value) for value in bounds]
+
+
+def test_a_store_cut_from_four_cdl_shards_rebuilds_the_whole_raster(tmp_path: Path) -> None:
+    whole = KANSAS / "2021_30m_cdls.tif"
+    grid = grid_of(whole)
+    values = load_study("corn-belt-2016-albers").to_dict()
+    values["area"] |= {"bounds": bounds_of(grid)}
+    values["image"] |= {"bands": ["SR_B4", "SR_B5"], "seasons": [["2021-01-01", "2022-01-01"]]}
+    values["labels"] |= {"asset": "USDA/NASS/CDL/2021"}
+    values["patches"] |= {"valid_min_share": 1e-6}
+    study = parse_study(values)
+    assert study.grid.shape_yx == grid.shape_yx
+    np.testing.assert_allclose(study.grid.transform, grid.transform, atol=1e-6)
+    dn = random_dn((2, *grid.shape_yx))
+    for number, path in enumerate(path for path in sorted(KANSAS.glob("*.tif")) if path != whole):
+        place = place_on(grid, open_raster(path, labels=True))
+        (tmp_path / f"kansas-labels-{place.row:010d}-{place.col:010d}.tif").symlink_to(path.resolve())
+        write_raster(
+            tmp_path / f"kansas-image-{number}.tif", dn[:, *place.slices], grid.window(place), tiled=True, blockxsize=128, blockysize=128
+        )
+    with rasterio.open(whole) as file:
+        codes = file.read(1)
+    source, labels = open_shards(tmp_path, study)
+    everything = Window(0, 0, *grid.shape_yx)
+    np.testing.assert_array_equal(source.read(everything), dn)
+    np.testing.assert_array_equal(labels.read(everything), codes)
+    from_shards(study, tmp_path, tmp_path / "kansas.zarr")
+    raw, info = open_store(tmp_path / "kansas.zarr")
+    size, patches = info.patch_size_px, info.patch_grid
+    assert len(raw["row"]) == patches.count
+    inside = np.s_[: patches.rows * size, : patches.columns * size]
+    rebuilt = raw["label"].to_numpy().reshape(patches.rows, patches.columns, size, size).swapaxes(1, 2).reshape(codes[inside].shape)
+    np.testing.assert_array_equal(rebuilt, codes[inside])
+    rebuilt_dn = raw["image"].to_numpy().reshape(patches.rows, patches.columns, 2, size, size).transpose(2, 0, 3, 1, 4)
+    np.testing.assert_array_equal(rebuilt_dn.reshape(dn[:, *inside].shape), dn[:, *inside])
 
 
 def test_illinois_the_whole_way(tmp_path: Path) -> None:

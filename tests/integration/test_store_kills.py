@@ -147,7 +147,7 @@ def cluster(tmp_path: Path) -> Iterator[tuple[str, list[subprocess.Popen[bytes]]
 def test_a_cluster_that_loses_a_worker_ends_with_the_same_store(
     folder: Path, cluster: tuple[str, list[subprocess.Popen[bytes]]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("pipeline.parts._BLOCK_BYTES", 1)
+    monkeypatch.setattr("pipeline.parts._BAND_BYTES", 1)
     monkeypatch.setattr("pipeline.store.PATCHES_PER_SHARD", 64)
     address, processes = cluster
     dask.config.set({"distributed.comm.timeouts.connect": "2s"})

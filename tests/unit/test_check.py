@@ -133,6 +133,27 @@ def test_every_harm_is_named(good: Path, tmp_path: Path, harm: Callable[[Path], 
     assert main(["check", str(copy)]) == 3
 
 
+@pytest.mark.parametrize("name", ["image", "label", "row", "col", "share", "valid", "split"])
+def test_a_flipped_bit_anywhere_in_a_zarr_shard_is_found(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+    monkeypatch.setattr("pipeline.store.PATCHES_PER_SHARD", 16)
+    monkeypatch.setattr("pipeline.check.PATCHES_PER_SHARD", 16)
+    store, rng = made(tmp_path), np.random.default_rng(0)
+    files = [path for path in (store / name / "c").rglob("*") if path.is_file()]
+    assert len(files) == (7 if name in ("image", "label") else 1)  # 107 patches
+    for path in files:
+        whole = path.read_bytes()
+        for place in rng.integers(0, len(whole), 5):
+            harmed = bytearray(whole)
+            harmed[place] ^= 1 << int(rng.integers(8))
+            path.write_bytes(harmed)
+            if name in ("image", "label"):
+                assert any(str(path) in problem for problem in check(store).problems)
+            else:
+                assert main(["check", str(store), "--out", str(tmp_path / "p.png")]) in (0, 3)  # no checksum: what matters is recomputed
+        path.write_bytes(whole)
+    assert check(store).problems == ()
+
+
 def test_blocks_that_are_torn_are_found(good: Path, tmp_path: Path) -> None:
     copy = tmp_path / "torn.zarr"
     shutil.copytree(good, copy)

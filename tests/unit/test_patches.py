@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import resource
+from itertools import pairwise, product
 from pathlib import Path
 
 import numpy as np
@@ -11,14 +13,16 @@ import xarray as xr
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pipeline.cutting import cut
-from pipeline.errors import ConfigError, DataError
-from pipeline.grid import PixelGrid
+from cli import main
+from pipeline.check import check
+from pipeline.cutting import HISTOGRAM_STEP, cut
+from pipeline.errors import ConfigError, DataError, WorkStoppedError
+from pipeline.grid import PixelGrid, Window
 from pipeline.legend import UNLABELLED
-from pipeline.patches import from_rasters
+from pipeline.patches import from_rasters, from_shards
 from pipeline.rasters import Conversion
 from pipeline.store import open_store
-from pipeline.study import Study, load_study, parse_study
+from pipeline.study import LANDSAT_BANDS, Study, load_study, parse_study
 from rasters import UTM, random_codes, random_dn, write_raster
 
 LEGEND = load_study("demo").legend
@@ -74,6 +78,62 @@ def test_cutting_agrees_with_a_plain_loop(height: int, width: int, size: int, mi
     assert (len(found), found.dropped.total()) == (n, dropped)
 
 
+@settings(deadline=None, max_examples=30)
+@given(data=st.data())
+def test_a_whole_store_from_any_shards_agrees_with_a_plain_loop(tmp_path_factory: pytest.TempPathFactory, data: st.DataObject) -> None:
+    folder = tmp_path_factory.mktemp("shards")
+    pick = lambda low, high: data.draw(st.integers(low, high))  # noqa: E731
+    rng, size = np.random.default_rng(pick(0, 2**32 - 1)), pick(8, 17)
+    values = study(patches={"size_px": size, "valid_min_share": pick(1, 10) / 10}).to_dict()
+    values["area"] |= data.draw(st.sampled_from([{"crs": "EPSG:4326"}, {"crs": "EPSG:5070"}, {"crs": "EPSG:32616", "scale_m": 25.0}]))
+    west, south = -90 + pick(0, 99) / 1e4, 41 + pick(0, 99) / 1e4
+    values["area"]["bounds"] = [west, south, west + pick(180, 400) / 1e4, south + pick(150, 300) / 1e4]
+    values["splits"] |= {"block_patches": [1, 2]}
+    wanted = parse_study(values)
+    height, width = wanted.grid.shape_yx
+    dn = rng.integers(1, 65536, (2, height, width)).astype(np.uint16)
+    dn[:, rng.random((height, width)) < rng.choice([0, 0.002, 0.2])] = 0
+    dn[0, rng.random((height, width)) < rng.choice([0, 0.001])] = 0
+    codes = rng.choice(np.array([0, 81, 1, 5, 141, 176, 111], np.uint8), (height, width), p=[0.001, 0.001, *[0.1996] * 5])
+    for kind, layers in (("image", dn), ("labels", codes[None])):
+        tile = {"tiled": True, "blockxsize": 16 * pick(1, 4), "blockysize": 16 * pick(1, 4)} if data.draw(st.booleans()) else {}
+        down, across = ([0, *sorted({pick(1, length - 1) for _ in range(pick(0, 2))}), length] for length in (height, width))
+        for (top, bottom), (left, right) in product(pairwise(down), pairwise(across)):
+            place = wanted.grid.window(Window(top, left, bottom - top, right - left))
+            write_raster(folder / f"{kind}-{top:010d}-{left:010d}.tif", layers[:, top:bottom, left:right], place, **tile)
+    kept = []
+    for row, col in product(range(height // size), range(width // size)):
+        part = np.s_[row * size : (row + 1) * size, col * size : (col + 1) * size]
+        index = wanted.legend.index(codes[part])
+        if np.mean((dn[:, *part] > 0).all(axis=0) & (index != UNLABELLED)) >= wanted.patches.valid_min_share - 1e-9:
+            kept.append((row, col, dn[:, *part], codes[part]))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("pipeline.parts._BAND_BYTES", pick(1, 40_000))
+        patch.setattr("pipeline.parts._PIECE_BYTES", pick(1, 20_000))
+        patch.setattr("pipeline.parts._LIMIT_BYTES", data.draw(st.sampled_from([1, 2**20])))
+        patch.setattr("pipeline.store.PATCHES_PER_SHARD", pick(1, 40))
+        if len({(row // 2, col) for row, col, _, _ in kept}) < 3:
+            with pytest.raises(DataError, match=r"is complete|need at least 3"):
+                from_shards(wanted, folder, folder / "s.zarr")
+            return
+        from_shards(wanted, folder, folder / "s.zarr")
+        assert check(folder / "s.zarr").problems == ()
+    raw, info = open_store(folder / "s.zarr")
+    assert sum(info.dropped.values()) == wanted.patch_grid.count - len(kept)
+    np.testing.assert_array_equal(raw["row"], [row for row, _, _, _ in kept])
+    np.testing.assert_array_equal(raw["col"], [col for _, col, _, _ in kept])
+    np.testing.assert_array_equal(raw["image"], [image for _, _, image, _ in kept])
+    np.testing.assert_array_equal(raw["label"], [label for _, _, _, label in kept])
+    train = raw["image"].to_numpy()[raw["split"].to_numpy() == 0].astype(float)
+    seen = np.where(train == 0, np.nan, train * 0.0000275 - 0.2)
+    np.testing.assert_allclose(info.statistics["mean"], np.nanmean(seen, axis=(0, 2, 3)), rtol=1e-9)
+    np.testing.assert_allclose(info.statistics["std"], np.nanstd(seen, axis=(0, 2, 3)), rtol=1e-6)
+    sampled = train[:, :, ::HISTOGRAM_STEP]
+    assert info.statistics["histogram"]["counts"] == [
+        np.histogram(sampled[:, band][sampled[:, band] > 0], 256, (0, 65536))[0].tolist() for band in (0, 1)
+    ]
+
+
 def test_the_store_is_the_contracts(tmp_path: Path) -> None:
     image, labels, dn, codes = rasters(tmp_path)
     summary = from_rasters(study(), image, labels, tmp_path / "s.zarr")
@@ -103,6 +163,38 @@ def test_the_store_is_the_contracts(tmp_path: Path) -> None:
     assert attrs["classes"][1] == {"name": "corn", "codes": [1], "color": [255, 211, 0]}
 
 
+def test_three_seasons_of_seven_bands_read_by_xarray_and_tensorstore(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    tensorstore = pytest.importorskip("tensorstore", reason="tensorstore is a development dependency")
+    values = study().to_dict()
+    values["area"] |= {"bounds": [-90.0, 41.0, -89.98, 41.012]}
+    values["image"] |= {
+        "bands": list(LANDSAT_BANDS),
+        "seasons": [["2016-04-01", "2016-06-01"], ["2016-06-01", "2016-08-01"], ["2016-08-01", "2016-10-01"]],
+    }
+    wanted = parse_study(values)
+    grid, dn = wanted.grid, random_dn((21, *wanted.grid.shape_yx))
+    for top, height in ((0, 19), (19, grid.height - 19)):
+        place = Window(top, 0, height, grid.width)
+        write_raster(
+            tmp_path / f"image-{top:010d}-0000000000.tif", dn[:, top : top + height], grid.window(place), names=wanted.image.layers
+        )
+    write_raster(tmp_path / "labels.tif", random_codes(grid.shape_yx), grid)
+    store = tmp_path / "s.zarr"
+    info = from_shards(wanted, tmp_path, store).info
+    assert info.bands[0] == "1_SR_B1"
+    assert info.bands[-1] == "3_SR_B7"
+    rows, cols = grid.height // 10, grid.width // 10
+    expected = dn[:, : rows * 10, : cols * 10].reshape(21, rows, 10, cols, 10).transpose(1, 3, 0, 2, 4).reshape(-1, 21, 10, 10)
+    spec = {"driver": "zarr3", "kvstore": {"driver": "file", "path": str(store / "image")}}
+    np.testing.assert_array_equal(tensorstore.open(spec).result().read().result(), expected)
+    with xr.open_zarr(store, mask_and_scale=False) as raw:
+        np.testing.assert_array_equal(raw["image"], expected)
+    assert main(["describe", str(store)]) == 0
+    assert "3_SR_B7" in (said := capsys.readouterr().out)
+    assert "valid    100.00% of the pixels" in said
+    assert check(store).problems == ()
+
+
 def test_statistics_are_those_of_the_training_split_alone(tmp_path: Path) -> None:
     image, labels, _, _ = rasters(tmp_path)
     info = from_rasters(study(patches={"valid_min_share": 0.5}), image, labels, tmp_path / "s.zarr").info
@@ -117,7 +209,7 @@ def test_statistics_are_those_of_the_training_split_alone(tmp_path: Path) -> Non
 def test_strips_and_zarr_shards_make_no_difference(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     image, labels, _, _ = rasters(tmp_path)
     from_rasters(study(), image, labels, tmp_path / "a.zarr")
-    monkeypatch.setattr("pipeline.parts._BLOCK_BYTES", 1)
+    monkeypatch.setattr("pipeline.parts._BAND_BYTES", 1)
     monkeypatch.setattr("pipeline.store.PATCHES_PER_SHARD", 16)
     from_rasters(study(), image, labels, tmp_path / "b.zarr")
     one, two = open_store(tmp_path / "a.zarr"), open_store(tmp_path / "b.zarr")
@@ -188,6 +280,37 @@ def test_a_file_that_ends_early_leaves_nothing(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="truncated or damaged"):
         from_rasters(study(), image, labels, tmp_path / "s.zarr")
     assert sorted(path.name for path in tmp_path.iterdir()) == ["cdl.tif", "image.tif"]
+
+
+@pytest.mark.parametrize(
+    ("codes", "message"),
+    [
+        (np.full(BIG.shape_yx, 99, np.uint8), "holds label 99, which no CDL uses"),
+        (np.full(BIG.shape_yx, 300, np.int16), "holds label 300; CDL codes are 0..255"),
+        (np.full(BIG.shape_yx, 1, np.float32), "labels are float32; CDL codes are integers"),
+    ],
+)
+def test_labels_that_are_no_cdl(tmp_path: Path, codes: np.ndarray, message: str) -> None:
+    image, _, _, _ = rasters(tmp_path)
+    labels = [write_raster(tmp_path / "own.tif", codes, BIG)]
+    with pytest.raises(DataError, match=rf"own\.tif: {message}"):
+        from_rasters(study(), image, labels, tmp_path / "s.zarr")
+    assert not list(tmp_path.glob("*s.zarr*"))
+
+
+def test_a_disk_that_is_full_leaves_no_store_and_the_next_run_goes_on(tmp_path: Path) -> None:
+    image, labels, _, _ = rasters(tmp_path)
+    store = tmp_path / "s.zarr"
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, before[1]))
+    try:
+        with pytest.raises(WorkStoppedError, match=r"s\.zarr: File too large; what is done is kept beside the store"):
+            from_rasters(study(), image, labels, store)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    assert not store.exists()
+    assert from_rasters(study(), image, labels, store).count == 133
+    assert not (tmp_path / ".s.zarr.partial").exists()
 
 
 def test_own_labels_carry_no_confidence(tmp_path: Path) -> None:

@@ -28,6 +28,7 @@ def small_study() -> Study:
 
 STUDY = small_study()
 GRID = STUDY.grid
+YEAR = STUDY.image.seasons[0][0][:4]
 
 
 def export(folder: Path, image: np.ndarray, labels: np.ndarray, cuts: tuple[int, ...] = (), prefix: str = "image") -> list[Path]:
@@ -139,4 +140,58 @@ def test_shards_of_different_years(tmp_path: Path, kind: str) -> None:
         with rasterio.open(path, "r+") as file:
             file.update_tags(year=str(2016 + (number > 0)))
     with pytest.raises(DataError, match=rf"{kind}-.*: year 2017, {kind}-.*tif has 2016: shards of different exports"):
+        open_shards(tmp_path, STUDY)
+
+
+def test_names_that_carry_years(tmp_path: Path) -> None:
+    first, second = export(tmp_path, IMAGE, LABELS, (70,), "corn-2016-image")[::2]
+    assert not first.name.startswith(second.name)
+    second.rename(tmp_path / second.name.replace("2016", "2017"))
+    with pytest.raises(DataError, match=r"corn-2017-image.*: year 2017, corn-2016-image.* has 2016: shards of different exports"):
+        open_shards(tmp_path, STUDY)
+    for path in tmp_path.glob("corn-*"):
+        path.rename(tmp_path / path.name.replace("2016", "2017"))
+    with pytest.raises(DataError, match=rf"corn-2017-image.*: its name says 2017, the study's image {YEAR}"):
+        open_shards(tmp_path, STUDY)
+    for path in tmp_path.glob("corn-*"):
+        path.rename(tmp_path / path.name.replace("2017", YEAR))
+    (tmp_path / "labels.tif").rename(tmp_path / "cdl-1999-labels.tif")
+    with pytest.raises(DataError, match=r"cdl-1999-labels\.tif: its name says 1999, the study's labels "):
+        open_shards(tmp_path, STUDY)
+
+
+@pytest.mark.parametrize(
+    ("kind", "section", "changes", "message"),
+    [
+        ("image", "image", {"seasons": [["2011-01-01", "2012-01-01"]]}, r"image\.tif: a shard of another study \(image\.seasons: .*2011"),
+        (
+            "labels",
+            "labels",
+            {"asset": "USDA/NASS/CDL/2011"},
+            r"labels\.tif: a shard of another study \(labels\.asset: 'USDA/NASS/CDL/2011' against",
+        ),
+        ("labels", "image", {"seasons": [["2011-01-01", "2012-01-01"]]}, ""),
+        ("image", "image", {"count": True}, ""),
+        ("labels", "labels", {"presence_min_share": 0.5}, ""),
+        ("image", "classes", {"corn": [1, 2]}, ""),
+    ],
+)
+def test_shards_that_say_what_study_made_them(tmp_path: Path, kind: str, section: str, changes: dict[str, object], message: str) -> None:
+    export(tmp_path, IMAGE, LABELS)
+    values = STUDY.to_dict()
+    values[section] |= changes
+    with rasterio.open(tmp_path / f"{kind}.tif", "r+") as file:
+        file.update_tags(STUDY_JSON=parse_study(values).model_dump_json())
+    if not message:
+        open_shards(tmp_path, STUDY)
+        return
+    with pytest.raises(DataError, match=message):
+        open_shards(tmp_path, STUDY)
+
+
+def test_a_tag_that_holds_no_study(tmp_path: Path) -> None:
+    export(tmp_path, IMAGE, LABELS)
+    with rasterio.open(tmp_path / "image.tif", "r+") as file:
+        file.update_tags(STUDY_JSON="{}")
+    with pytest.raises(DataError, match=r"image\.tif: its tag STUDY_JSON holds no study"):
         open_shards(tmp_path, STUDY)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import tomllib
 from pathlib import Path
 from typing import Any
@@ -103,8 +104,16 @@ BAD: list[tuple[dict[str, Any], str]] = [
     (changed("area.bounds", [float("nan"), 2.0, 3.0, 4.0]), "area.bounds"),
     (changed("area.crs", "EPSG:99999"), "area.crs: 'EPSG:99999' is not a coordinate reference system"),
     (changed("area.scale_m", 0), "area.scale_m"),
-    (changed("area.region", '{"type":"Point"}'), "holds no Polygon"),
-    (changed("area.region", "nonsense"), "is no GeoJSON text"),
+    (changed("area.region", '{"type":"Point"}'), "area.region: the GeoJSON holds no polygon"),
+    (changed("area.region", "nonsense"), "area.region: 'nonsense' is not GeoJSON with polygons"),
+    (
+        changed("area.region", '{"type":"Polygon","coordinates":[[[41,-94],[41,-93],[42,-93],[41,-94]]]}'),
+        "area.region: the GeoJSON's coordinates are not degrees",
+    ),
+    (
+        changed("splits.holdout", '{"type":"Polygon","coordinates":[[[5e5,0],[6e5,0],[6e5,1],[5e5,0]]]}'),
+        "splits.holdout: the GeoJSON's coordinates are not degrees",
+    ),
     (changed("classes", {"a b": [1]}), "a class is named by letters"),
     (changed("image.seasons", []), "image.seasons"),
     (changed("image.seasons", [["2016-02-30", "2016-05-01"]]), "day is out of range"),
@@ -135,17 +144,26 @@ def test_bad_studies_get_one_clear_line(values: dict[str, Any], message: str) ->
     assert "\n" not in str(caught.value)
 
 
-def test_a_region_file_is_read_with_the_study_and_part_of_its_digest(tmp_path: Path) -> None:
-    path, region = tmp_path / "mine.toml", tmp_path / "region.geojson"
-    path.write_text(MINIMAL.replace("[area]", '[area]\nregion = "region.geojson"'))
-    with pytest.raises(ConfigError, match=r"area\.region: region\.geojson cannot be read as GeoJSON"):
+@pytest.mark.parametrize(("section", "key"), [("area", "region"), ("splits", "holdout")])
+def test_a_file_of_polygons_is_read_with_the_study_and_part_of_its_digest(tmp_path: Path, section: str, key: str) -> None:
+    path, polygons = tmp_path / "mine.toml", tmp_path / "polygons.geojson"
+    text = MINIMAL if f"[{section}]" in MINIMAL else f"{MINIMAL}\n[{section}]\n"
+    path.write_text(text.replace(f"[{section}]", f'[{section}]\n{key} = "polygons.geojson"'))
+    with pytest.raises(ConfigError, match=rf"mine\.toml: {section}\.{key}: .*polygons\.geojson: No such file or directory; give a GeoJSON"):
         load_study(str(path))
-    region.write_text('{"type": "Polygon", "coordinates": [[[-90, 41], [-89.9, 41], [-89.9, 41.1], [-90, 41]]]}')
+    polygons.write_text("not GeoJSON")
+    with pytest.raises(ConfigError, match=rf"mine\.toml: {section}\.{key}: 'not GeoJSON' is not GeoJSON with polygons"):
+        load_study(str(path))
+    polygons.write_text('{"type": "Polygon", "coordinates": [[[-90, 41, 7], [-89.9, 41], [-89.9, 41.1], [-90, 41]]]}')
     first = load_study(str(path))
-    assert first.area.region.startswith('{"type":"Polygon"')
+    assert json.loads(first.to_dict()[section][key])["coordinates"] == [[[[-90, 41], [-89.9, 41], [-89.9, 41.1], [-90, 41]]]]
     assert parse_study(tomllib.loads(first.to_toml())) == first
-    region.write_text(region.read_text().replace("41.1", "41.2"))
+    polygons.write_text(polygons.read_text().replace("41.1", "41.2"))
     assert load_study(str(path)).digest != first.digest
+
+
+def test_the_papers_rectangles_come_with_its_study() -> None:
+    assert load_study("corn-belt-2017").splits.block_patches == (74, 41)  # columns, rows: about eight by eight blocks
 
 
 def test_files_that_are_no_study(tmp_path: Path) -> None:
