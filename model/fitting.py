@@ -60,7 +60,8 @@ def default_method(config: RunConfig) -> str:
 def sample(network: Network, config: RunConfig, dataset: xr.Dataset, device: torch.device) -> Sample:
     """At most `SAMPLE_PATCHES` patches of the training split, evenly spread, and what their labels allow."""
     train_N = split_indices(dataset, "train")
-    some_N = train_N[np.unique(np.linspace(0, len(train_N) - 1, min(SAMPLE_PATCHES, len(train_N))).astype(np.int64))]
+    chosen = np.unique(np.linspace(0, len(train_N) - 1, min(SAMPLE_PATCHES, len(train_N))).astype(np.int64))
+    some_N = train_N[chosen]
     mean_C, std_C = (torch.tensor(values, dtype=torch.float32, device=device) for values in (config.mean, config.std))
     cams, valid = [], []
     for first in range(0, len(some_N), BATCH_PATCHES):
@@ -69,7 +70,8 @@ def sample(network: Network, config: RunConfig, dataset: xr.Dataset, device: tor
         valid_BHW = torch.from_numpy(valid[-1]).to(device)
         x_BCHW = standardise(torch.from_numpy(image_BCHW).to(device), mean_C, std_C)
         cams.append(Batch(network, network(x_BCHW, valid_BHW), valid_BHW).cams_BKHW.cpu().numpy())
-    labels = read_labels(dataset, some_N, config.rule, config.classes)
+    whole = read_labels(dataset, train_N, config.rule, config.classes)  # what is drawn at random depends on the whole split
+    labels = whole.of(chosen)
     present_NK = labels.image_NK if labels.kind == "presence" else None
     known_N = slice(None) if present_NK is None else ~np.isnan(present_NK).any(axis=1)
     return Sample(
@@ -77,6 +79,6 @@ def sample(network: Network, config: RunConfig, dataset: xr.Dataset, device: tor
         valid_NHW=np.concatenate(valid)[known_N],
         present_NK=None if present_NK is None else present_NK[known_N] > 0,
         min_share=config.presence_min_share,
-        prior_K=np.array(config.class_prior) if config.class_prior else labels.class_shares(len(config.classes)),
-        truth_K=dataset["share"][split_indices(dataset, "validation")].to_numpy().mean(axis=0, dtype=np.float64),
+        prior_K=np.array(config.class_prior) if config.class_prior else whole.class_shares(len(config.classes)),
+        truth_K=dataset["share"][some_N].to_numpy().mean(axis=0, dtype=np.float64),
     )

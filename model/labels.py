@@ -67,6 +67,11 @@ class WeakLabels:
     pixel_NHW: Classes | None = None
     group_N: npt.NDArray[np.int64] | None = None
 
+    def of(self, chosen: npt.NDArray[np.int64]) -> WeakLabels:
+        """The labels of some of the patches."""
+        image_NK, pixel_NHW, group_N = (None if one is None else one[chosen] for one in (self.image_NK, self.pixel_NHW, self.group_N))
+        return WeakLabels(self.kind, image_NK, pixel_NHW, group_N)
+
     def class_shares(self, classes: int) -> npt.NDArray[np.float64] | None:
         """The share of each class among the pixels, as far as these labels tell: from shares and from labelled pixels."""
         if self.pixel_NHW is not None:

@@ -85,7 +85,7 @@ class Sample:
         present_NK: presence labels, where the kind of label gives them.
         min_share: what "present" means.
         prior_K: the share of each class among the pixels, where labels or user tell it.
-        truth_K: the true shares of pixels in the validation split, for the oracle alone.
+        truth_K: the true shares of the sample's pixels, for the oracle alone.
     """
 
     cams_NKHW: Floats
@@ -105,7 +105,7 @@ def fit(sample: Sample, bias_K: Sequence[float], default: str) -> Segmenter:
         prior-matched    the network's scores, shifted so that the classes' shares over the sample are the known ones
         thresholded      each map from the threshold that tells its image labels best
         gated            score-argmax among the classes said to be present
-        oracle-prior     prior-matched with the true shares of the validation split's pixels
+        oracle-prior     prior-matched with the true shares of the sample's pixels
 
     Args:
         sample: what they are fitted on.
