@@ -69,8 +69,12 @@ class WeakLabels:
 
     def of(self, chosen: npt.NDArray[np.int64]) -> WeakLabels:
         """The labels of some of the patches."""
-        image_NK, pixel_NHW, group_N = (None if one is None else one[chosen] for one in (self.image_NK, self.pixel_NHW, self.group_N))
-        return WeakLabels(self.kind, image_NK, pixel_NHW, group_N)
+        return WeakLabels(
+            self.kind,
+            None if self.image_NK is None else self.image_NK[chosen],
+            None if self.pixel_NHW is None else self.pixel_NHW[chosen],
+            None if self.group_N is None else self.group_N[chosen],
+        )
 
     def class_shares(self, classes: int) -> npt.NDArray[np.float64] | None:
         """The share of each class among the pixels, as far as these labels tell: from shares and from labelled pixels."""

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 from pipeline.errors import DataError
 from pipeline.grid import PixelGrid, Window
+from pipeline.lazy import lazy_dataset
 from pipeline.shards import open_image_shards, open_shards
 from pipeline.study import Study, load_study, parse_study
 from rasters import random_codes, random_dn, write_raster
@@ -195,3 +196,15 @@ def test_a_tag_that_holds_no_study(tmp_path: Path) -> None:
         file.update_tags(STUDY_JSON="{}")
     with pytest.raises(DataError, match=r"image\.tif: its tag STUDY_JSON holds no study"):
         open_shards(tmp_path, STUDY)
+
+
+def test_shards_are_one_lazy_dataset(tmp_path: Path) -> None:
+    export(tmp_path, IMAGE, LABELS, (70,))
+    source, labels = open_shards(tmp_path, STUDY)
+    dataset = lazy_dataset(source, labels, chunk_px=33)
+    assert dataset["image"].chunks is not None, "lazy"
+    np.testing.assert_array_equal(dataset["image"].to_numpy(), IMAGE)
+    np.testing.assert_array_equal(dataset["label"].isel(y=slice(40, 90), x=slice(3, 50)).to_numpy(), LABELS[40:90, 3:50])
+    assert dataset["band"].to_numpy().tolist() == list(STUDY.image.layers)
+    assert tuple(dataset.rio.transform())[:6] == pytest.approx(GRID.transform)
+    assert dataset.rio.crs.to_string() == GRID.crs

@@ -1,0 +1,255 @@
+"""What each kind of label is worth: networks trained on weak labels beside the same project's fully supervised U-Net.
+
+    python -m benchmarks.weak_labels --out DIR [--data DIR] [--steps 600] [--seeds 3] [--only TEXT ...]
+
+Real scenes, split by columns: `dakota-2015` (train 0 to 4351, validation 4352 to 5119, test 5120 to 7679), `illinois-2023`
+(left half, its last patch column for validation, against the right half). Every run goes the whole way of the
+product (`train`, `evaluate --references`); the budget is counted in steps of 32 patches. What is done already is kept in DIR and not
+done again. The last line is one JSON object: figures of every row, mean over seeds, and as a share of the U-Net's.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import math
+import os
+import shutil
+import time
+import warnings
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from statistics import mean
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import torch
+import zarr
+
+from model import metrics
+from model.checkpoint import load_network
+from model.evaluate import evaluate
+from model.fitting import fitted_segmenter
+from model.scoring import score
+from model.train import train
+from pipeline.legend import UNLABELLED
+from pipeline.patches import from_rasters
+from pipeline.store import SPLITS, open_store, to_reflectance
+from pipeline.study import load_study, parse_study
+
+DATA = Path(os.environ.get("CROPCAM_DATA", Path(__file__).parents[2] / "shared" / "data"))
+BATCH = 32
+CROPLAND = ["1-60", "66-77", "196-255"]  # the paper's rule; 0 and 81 are no label there either
+
+
+@dataclass(frozen=True)
+class Place:
+    """A scene, its classes and where its splits lie.
+
+    Attributes:
+        folder: under the data folder.
+        starts_px: first pixel column of validation and of test.
+        classes: as in a study file; empty = the study's own.
+        steps_share: part of the budget; a small scene needs fewer steps.
+    """
+
+    name: str
+    folder: str
+    starts_px: tuple[int, int]
+    classes: dict[str, list[Any]] = field(default_factory=dict)
+    steps_share: float = 1.0
+
+
+DAKOTA = Place("dakota", "dakota-2015", (4352, 5120))
+ILLINOIS = Place("illinois", "illinois-2023", (450, 512), steps_share=0.5)
+CROP = Place("dakota-cropland", "dakota-2015", (4352, 5120), {"crop": CROPLAND}, steps_share=0.5)
+PLACES = (DAKOTA, ILLINOIS, CROP)
+
+
+@dataclass(frozen=True)
+class Row:
+    """One way to learn."""
+
+    name: str
+    place: Place
+    settings: dict[str, Any]
+    prior: bool = False  # the classes' shares of the training pixels are told
+
+
+ROWS = (
+    Row("full U-Net", DAKOTA, {"labels": "pixels", "model": "unet"}),
+    Row("shares", DAKOTA, {"labels": "shares"}),
+    Row("shares of 8 patches", DAKOTA, {"labels": "shares", "group_patches": 8}),
+    Row("one point", DAKOTA, {"labels": "points"}),
+    Row("presence 5 %", DAKOTA, {"labels": "presence", "presence_min_share": 0.05}),
+    Row("presence 25 %", DAKOTA, {"labels": "presence", "presence_min_share": 0.25}),
+    Row("presence any", DAKOTA, {"labels": "presence", "presence_min_share": 0.0}),
+    Row("presence any, prior known", DAKOTA, {"labels": "presence", "presence_min_share": 0.0}, prior=True),
+    Row("majority", DAKOTA, {"labels": "majority"}),
+    Row("full FCN", DAKOTA, {"labels": "pixels"}),
+    Row("poster, any", DAKOTA, {"preset": "poster", "presence_min_share": 0.0}),
+    Row("poster, 5 %", DAKOTA, {"preset": "poster", "presence_min_share": 0.05}),
+    Row("full U-Net", ILLINOIS, {"labels": "pixels", "model": "unet"}),
+    Row("shares", ILLINOIS, {"labels": "shares"}),
+    Row("full U-Net", CROP, {"labels": "pixels", "model": "unet"}),
+    Row("one point", CROP, {"labels": "points"}),
+    Row("majority", CROP, {"labels": "majority"}),
+)
+TRANSFER = ("full U-Net", "shares", "one point", "presence 5 %", "presence 25 %", "presence any", "majority")
+
+
+def cut(place: Place, data: Path, out: Path) -> Path:
+    """The place's store, with its patches split by columns; whole patches of one split only."""
+    store = out / f"{place.name}.zarr"
+    if store.exists():
+        return store
+    values = load_study("corn-belt-2016").to_dict()
+    values["study"]["name"] = place.name
+    if place.classes:
+        values["classes"] = place.classes
+    files = sorted(path for path in (data / place.folder).iterdir() if path.suffix.lower() == ".tif")
+    labels = [path for path in files if "cdl" in path.name.lower()]
+    raw = out / f".{place.name}.zarr"
+    shutil.rmtree(raw, ignore_errors=True)
+    from_rasters(parse_study(values), [path for path in files if path not in labels], labels, raw)
+    _split_by_columns(raw, place)
+    raw.rename(store)
+    return store
+
+
+def _split_by_columns(store: Path, place: Place) -> None:
+    dataset, info = open_store(store)
+    first_N = dataset["col"].to_numpy() * info.patch_size_px
+    last_N, (validation, test) = first_N + info.patch_size_px, place.starts_px
+    split_N = np.where(first_N >= test, SPLITS.index("test"), np.where(first_N >= validation, SPLITS.index("validation"), 0)).astype(
+        np.uint8
+    )
+    straddling = ((first_N < validation) & (last_N > validation)) | ((first_N < test) & (last_N > test))
+    split_N[straddling] = SPLITS.index("validation")  # a patch on the border belongs to neither training nor test
+    reflectance = to_reflectance(dataset["image"][np.flatnonzero(split_N == 0)].to_numpy())
+    group = zarr.open_group(store, mode="r+")
+    group["split"][:] = split_N  # type: ignore[index]
+    moments = {
+        "mean": np.nanmean(reflectance, axis=(0, 2, 3), dtype=np.float64),
+        "std": np.nanstd(reflectance, axis=(0, 2, 3), dtype=np.float64),
+    }
+    known = {key: value for key, value in info.statistics.items() if key not in ("histogram", "patches")}
+    group.attrs["statistics"] = {**known, **{key: value.tolist() for key, value in moments.items()}}
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", zarr.errors.ZarrUserWarning)
+        zarr.consolidate_metadata(group.store)
+
+
+def measure(row: Row, seed: int, steps: int, store: Path, out: Path, say: Callable[[str], None]) -> dict[str, Any]:
+    """Train and evaluate one row with one seed, or read what was measured before."""
+    name = f"{row.place.name}, {row.name}, seed {seed}"
+    run = out / "runs" / name.replace(" ", "-").replace(",", "").replace("%", "pct")
+    kept = run / "measured.json"
+    if kept.exists():
+        found: dict[str, Any] = json.loads(kept.read_text())
+        return found
+    dataset, info = open_store(store)
+    split_N = dataset["split"].to_numpy()
+    wanted = steps * row.place.steps_share
+    epochs = max(1, round(wanted / math.ceil((split_N == 0).sum() / BATCH)))
+    settings = dict(row.settings)
+    if row.prior:
+        settings["class_prior"] = tuple(map(float, _prior(dataset["share"].to_numpy()[split_N == 0])))
+    started = time.perf_counter()
+    train(store, run, resume=True, device="auto", epochs=epochs, seed=seed, batch_size=BATCH, **settings)
+    seconds = time.perf_counter() - started
+    result = evaluate(run, references=row.name == "full U-Net" and seed == 0)
+    part = result["segmentation"]
+    measured = {
+        "steps": epochs * math.ceil((split_N == 0).sum() / BATCH),
+        "train_s": round(seconds, 1),
+        "method": part["default"],
+        "labels_accuracy": result["classification"]["accuracy"],
+        "labels_majority": result["classification"]["majority_accuracy"],
+        "methods": {key: _two(value) for key, value in part["methods"].items()},
+        "references": {key: _two(value) for key, value in part.get("references", {}).items()},
+        "majority": _two(part["majority"]),
+        **_two(part["methods"][part["default"]], info.classes.names),
+    }
+    kept.write_text(json.dumps(measured, indent=1))
+    say(f"{name}: pixel accuracy {measured['pixel_accuracy']:.4f}, macro F1 {measured['macro_f1']:.4f}, {seconds:.0f} s")
+    return measured
+
+
+def transferred(run: Path, store: Path) -> dict[str, float]:
+    """A run's default segmentation on every patch of another place."""
+    network, config = load_network(run, torch.device("cpu"))
+    dataset, _ = open_store(store)
+    segmenter = fitted_segmenter(run, network, config, open_store(run / config.store)[0], torch.device("cpu"))
+    confusion_KK = np.zeros((len(config.classes),) * 2, np.int64)
+    patches = np.arange(dataset.sizes["patch"])
+    for batch in score(network, config, dataset, patches, torch.device("cpu"), segmenter):
+        counts = batch.truth_BHW != UNLABELLED
+        confusion_KK += metrics.confusion(batch.truth_BHW[counts], batch.segmented_BHW[counts], len(config.classes))
+    return _two(metrics.summary(confusion_KK))
+
+
+def _prior(share_NK: npt.NDArray[np.float32]) -> npt.NDArray[np.float64]:
+    return share_NK.mean(axis=0, dtype=np.float64) / share_NK.mean(axis=0, dtype=np.float64).sum()
+
+
+def _two(method: dict[str, Any], names: tuple[str, ...] = ()) -> dict[str, float]:
+    found = {key: float(method[key]) for key in ("pixel_accuracy", "macro_f1")}
+    for key in ("pixel_accuracy_ci95", "macro_f1_ci95"):
+        if key in method:
+            found[key] = method[key]
+    return found | ({"crop_f1": method["per_class"]["crop"]["f1"]} if "crop" in names else {})
+
+
+def summary(measured: dict[str, dict[str, list[dict[str, Any]]]]) -> dict[str, Any]:
+    """Mean over seeds of every row, and each as a share of the same place's fully supervised U-Net."""
+    found: dict[str, Any] = {}
+    for place, rows in measured.items():
+        means = {
+            name: {key: round(mean(one[key] for one in seeds), 4) for key in ("pixel_accuracy", "macro_f1", "crop_f1") if key in seeds[0]}
+            | {"seeds": len(seeds), "steps": seeds[0]["steps"], "train_s": round(mean(one["train_s"] for one in seeds))}
+            for name, seeds in rows.items()
+        }
+        full = means.get("full U-Net")
+        for values in means.values():
+            if full:
+                values |= {
+                    f"{key}_of_full": round(values[key] / full[key], 3)
+                    for key in ("pixel_accuracy", "macro_f1", "crop_f1")
+                    if key in values
+                }
+        first = next(iter(rows.values()))[0]
+        found[place] = means | {"majority": first["majority"], "references": first["references"]}
+    return found
+
+
+def main() -> None:
+    """Measure what is not measured yet, print all."""
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--out", type=Path, required=True)
+    parser.add_argument("--data", type=Path, default=DATA)
+    parser.add_argument("--steps", type=int, default=600)
+    parser.add_argument("--seeds", type=int, default=3)
+    parser.add_argument("--only", nargs="*", default=[], help="rows whose 'PLACE, NAME' holds one of these")
+    args = parser.parse_args()
+    args.out.mkdir(parents=True, exist_ok=True)
+    stores = {place.name: cut(place, args.data, args.out) for place in PLACES}
+    measured: dict[str, dict[str, list[dict[str, Any]]]] = {}
+    for seed in range(args.seeds):
+        for row in ROWS:
+            if args.only and not any(text in f"{row.place.name}, {row.name}" for text in args.only):
+                continue
+            one = measure(row, seed, args.steps, stores[row.place.name], args.out, lambda line: print(line, flush=True))
+            measured.setdefault(row.place.name, {}).setdefault(row.name, []).append(one)
+    found = summary(measured)
+    runs = {name: args.out / "runs" / f"dakota {name} seed 0".replace(" ", "-").replace("%", "pct") for name in TRANSFER}
+    found["dakota to illinois"] = {
+        name: transferred(run, stores["illinois"]) for name, run in runs.items() if (run / "measured.json").exists()
+    }
+    print(json.dumps(found))
+
+
+if __name__ == "__main__":
+    main()
