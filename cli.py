@@ -287,6 +287,13 @@ def report(args: argparse.Namespace) -> None:
     print(f"{page}: open it in a browser")
 
 
+def export_model(args: argparse.Namespace) -> None:
+    """A trained run as one file that needs no cropcam: ONNX or a torch.export program, checked equal."""
+    from model.export import export_model as write
+
+    print(write(args.run, args.to))
+
+
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command; return its exit code."""
     args = _parser().parse_args(argv)
@@ -485,6 +492,10 @@ def _model_options(command: Callable[[str, Callable[[argparse.Namespace], None]]
     _image_options(sub)
     sub.add_argument("--out", type=Path, required=True, metavar="MAP.tif")
     _device_option(sub)
+
+    sub = command("export-model", export_model)
+    sub.add_argument("run", type=Path, metavar="RUN")
+    sub.add_argument("--to", type=Path, required=True, metavar="FILE", help="FILE.onnx, or FILE.pt2 for torch.export.load")
 
     sub = command("report", report)
     sub.add_argument("run", type=Path, metavar="RUN")
