@@ -83,8 +83,10 @@ def _onnx(model: Exported, dn_BCHW: Tensor, about: dict[str, str]) -> tuple[byte
         import onnxscript  # noqa: F401, PLC0415
     except ImportError as error:
         raise ConfigError(f"writing ONNX needs {error.name}; install it with: pip install 'cropcam[export]', or name a file.pt2") from None
-    names = {"input_names": ["dn"], "output_names": ["logits", "maps"]}
-    program = torch.onnx.export(model, (dn_BCHW,), dynamo=True, dynamic_shapes=_free_batch(), verbose=False, **names)
+    free, outputs = _free_batch(), ["logits", "maps"]
+    program = torch.onnx.export(
+        model, (dn_BCHW,), dynamo=True, dynamic_shapes=free, verbose=False, input_names=["dn"], output_names=outputs
+    )
     assert program is not None  # noqa: S101 - for the type checker: only the old exporter gives None
     proto = program.model_proto
     onnx.helper.set_model_props(proto, about)
@@ -103,7 +105,7 @@ def _program(model: Exported, dn_BCHW: Tensor, about: dict[str, str]) -> tuple[b
     program = torch.export.export(model, (dn_BCHW,), dynamic_shapes=_free_batch())
     torch.export.save(program, file, extra_files={"cropcam.json": json.dumps(about)})
     content = file.getvalue()
-    answer: Callable[[Tensor], Outputs] = torch.export.load(io.BytesIO(content)).module()  # type: ignore[assignment]
+    answer: Callable[[Tensor], Outputs] = torch.export.load(io.BytesIO(content)).module()
     return content, answer
 
 
@@ -136,11 +138,10 @@ def _random_dn(config: RunConfig, patches: int) -> Tensor:
 @torch.no_grad()
 def _difference(model: Exported, answer: Callable[[Tensor], Outputs], dn_BCHW: Tensor) -> float:
     # relative to the largest value of each output; nan where something is not finite, which no tolerance lets pass
-    pairs = zip(model(dn_BCHW), answer(dn_BCHW), strict=True)
+    pairs = list(zip(model(dn_BCHW), answer(dn_BCHW), strict=True))
     if any(ours.shape != theirs.shape for ours, theirs in pairs):
         return float("nan")
-    pairs = zip(model(dn_BCHW), answer(dn_BCHW), strict=True)
-    return max(((ours - theirs).abs().max() / ours.abs().max().clamp_min(1e-12)).item() for ours, theirs in pairs)
+    return max(float((ours - theirs).abs().max() / ours.abs().max().clamp_min(1e-12)) for ours, theirs in pairs)
 
 
 @contextmanager
