@@ -87,7 +87,7 @@ def _onnx(model: Exported, dn_BCHW: Tensor, about: dict[str, str]) -> tuple[byte
     program = torch.onnx.export(
         model, (dn_BCHW,), dynamo=True, dynamic_shapes=free, verbose=False, input_names=["dn"], output_names=outputs
     )
-    assert program is not None  # noqa: S101 - for the type checker: only the old exporter gives None
+    assert program is not None
     proto = program.model_proto
     onnx.helper.set_model_props(proto, about)
     content: bytes = proto.SerializeToString()

@@ -53,6 +53,9 @@ class Ranks:
             dist.barrier()
 
 
+ALONE = Ranks()
+
+
 @contextmanager
 def joined(device: torch.device) -> Iterator[tuple[Ranks, torch.device]]:
     """This process's place among those that torchrun started, and its device; NCCL between GPUs, gloo between CPUs.
@@ -62,7 +65,7 @@ def joined(device: torch.device) -> Iterator[tuple[Ranks, torch.device]]:
     """
     count = int(os.environ.get("WORLD_SIZE", "1"))
     if count == 1:
-        yield Ranks(), device
+        yield ALONE, device
         return
     if device.type == "cuda":
         local = int(os.environ.get("LOCAL_RANK", "0"))

@@ -47,7 +47,7 @@ def test_a_lost_file_is_no_nodata(store: Path, tmp_path: Path) -> None:
     broken = tmp_path / "broken.zarr"
     shutil.copytree(store, broken)
     shutil.rmtree(broken / "image" / "c")
-    with pytest.raises(DataError, match=r"13 patches of the train split are all nodata: a file of the store is lost"):
+    with pytest.raises(DataError, match=r"image/c/0/0/0/0: missing; cut the store again"):
         read(broken, "train")
 
 
@@ -58,7 +58,7 @@ def test_a_damaged_file_is_named(store: Path, tmp_path: Path, damage: Callable[[
     for file in (broken / "image" / "c").rglob("*"):
         if file.is_file():
             file.write_bytes(damage(file.read_bytes()))
-    with pytest.raises(DataError, match=r"the train split cannot be read: .*; cut the store again"):
+    with pytest.raises(DataError, match=r"(damaged zarr shard|is damaged).*cut the store again"):
         read(broken, "train")
 
 
