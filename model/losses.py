@@ -173,8 +173,8 @@ def pixel_loss(batch: Batch, targets: Targets, _min_share: float) -> Tensor:
     """Cross entropy over the labelled pixels of the batch that have image data."""
     assert targets.pixel_BHW is not None
     label_BHW = targets.pixel_BHW.long().masked_fill(~targets.valid_BHW, UNLABELLED)
-    told = {"weight": targets.weight_K, "label_smoothing": targets.smoothing}
-    total = F.cross_entropy(batch.scores_BKHW, label_BHW, ignore_index=UNLABELLED, reduction="sum", **told)
+    weight_K, smoothing = targets.weight_K, targets.smoothing
+    total = F.cross_entropy(batch.scores_BKHW, label_BHW, weight_K, ignore_index=UNLABELLED, reduction="sum", label_smoothing=smoothing)
     labelled: Tensor = (label_BHW != UNLABELLED).sum().clamp(min=1)
     return total / labelled
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -29,7 +28,7 @@ def make_optimiser(name: str, network: nn.Module, lr: float, weight_decay: float
     return torch.optim.AdamW(parameters, lr=lr, weight_decay=weight_decay, fused=True)
 
 
-def memory(optimiser: torch.optim.Optimizer, parameter: Tensor) -> dict[str, torch.Size]:
+def remembers(optimiser: torch.optim.Optimizer, parameter: Tensor) -> dict[str, torch.Size]:
     """What the optimiser remembers of a parameter once it has moved: names and shapes."""
     return {name: torch.Size() if name == "step" else parameter.shape for name in _MEMORY[type(optimiser)]}
 
@@ -54,8 +53,3 @@ def set_lr(optimiser: torch.optim.Optimizer, lr: float) -> None:
     """The step size of the next step."""
     for group in optimiser.param_groups:
         group["lr"] = lr
-
-
-def load_memory(optimiser: torch.optim.Optimizer, state: dict[int, dict[str, Any]]) -> None:
-    """Put back what `optimiser.state_dict()["state"]` gave."""
-    optimiser.load_state_dict({**optimiser.state_dict(), "state": state})

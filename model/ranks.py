@@ -7,13 +7,16 @@ ranks by torch's DistributedDataParallel; losses and counts are summed here, in 
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 import torch.distributed as dist
+from torch import Tensor, nn
 
+from model.networks import Network
 from pipeline.errors import ConfigError
 
 
@@ -47,6 +50,14 @@ class Ranks:
         dist.all_reduce(total)
         return total.tolist()
 
+    def agree(self, answers: Callable[[], Tensor], stop: bool, device: torch.device) -> tuple[float, bool]:
+        """This rank's share of the answers of a global batch, and whether any rank was told to stop. Alone: 1, and itself."""
+        if self.count == 1:
+            return 1.0, stop
+        ours = answers().item()
+        total, stopping = self.sums([ours, stop], device)
+        return (ours / total if total else 0.0), stopping > 0
+
     def wait(self) -> None:
         """Until every rank has come here."""
         if self.count > 1:
@@ -54,6 +65,64 @@ class Ranks:
 
 
 ALONE = Ranks()
+
+
+class SyncedBatchNorm(nn.BatchNorm2d):
+    """Batch norm over the batches of all ranks together, on any device; torch's own knows GPUs only. A rank's part may be empty."""
+
+    def forward(self, input: Tensor) -> Tensor:  # noqa: A002 - torch's name
+        """Normalised maps (B, C, H, W)."""
+        if not self.training:
+            return super().forward(input)
+        x_BCHW = input.float()
+        count = x_BCHW.new_full((1,), x_BCHW.numel() / x_BCHW.shape[1])
+        total = _summed(torch.cat([x_BCHW.sum(dim=(0, 2, 3)), count]))
+        mean_C, count = total[:-1] / total[-1], total[-1].detach()
+        centred_BCHW = x_BCHW - mean_C[:, None, None]
+        var_C = _summed(centred_BCHW.square().sum(dim=(0, 2, 3))) / count
+        with torch.no_grad():
+            assert self.running_mean is not None and self.running_var is not None and self.num_batches_tracked is not None  # noqa: PT018
+            self.num_batches_tracked.add_(1)
+            self.running_mean.lerp_(mean_C, self.momentum or 0.1)
+            self.running_var.lerp_(var_C * (count / (count - 1).clamp(min=1)), self.momentum or 0.1)
+        scale_C = self.weight * torch.rsqrt(var_C + self.eps)
+        return (centred_BCHW * scale_C[:, None, None] + self.bias[:, None, None]).to(input.dtype)
+
+
+class _Summed(torch.autograd.Function):
+    # the gradient of a sum over ranks is the sum of the gradients over ranks
+    @staticmethod
+    def forward(_context: Any, values: Tensor) -> Tensor:  # noqa: ANN401
+        values = values.clone()
+        dist.all_reduce(values)
+        return values
+
+    @staticmethod
+    def backward(_context: Any, gradient: Tensor) -> Tensor:  # noqa: ANN401
+        gradient = gradient.clone()
+        dist.all_reduce(gradient)
+        return gradient
+
+
+def _summed(values: Tensor) -> Tensor:
+    return _Summed.apply(values)  # type: ignore[no-any-return, no-untyped-call]
+
+
+def spread(network: Network, ranks: Ranks, device: torch.device) -> tuple[Network, nn.Module]:
+    """The network, and what to call so that gradients are averaged over ranks and batch norm sees the global batch.
+
+    Alone both are the same. The names of weights stay.
+    """
+    if ranks.count == 1:
+        return network, network
+    if device.type == "cuda":
+        network = nn.SyncBatchNorm.convert_sync_batchnorm(network)  # type: ignore[no-untyped-call]
+    else:
+        for module in network.modules():
+            if type(module) is nn.BatchNorm2d:
+                module.__class__ = SyncedBatchNorm  # the same state, another forward
+    ids = [device.index] if device.type == "cuda" else None
+    return network, nn.parallel.DistributedDataParallel(network, device_ids=ids, broadcast_buffers=False)
 
 
 @contextmanager
