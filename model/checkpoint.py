@@ -247,8 +247,12 @@ def load_training_state(network: Network, optimiser: torch.optim.Optimizer, tens
     expected |= {f"optimiser.{index}.{name}": shape for index, kept in remembered.items() for name, shape in kept.items()}
     _check(expected, tensors, path)
     network.load_state_dict({name.removeprefix("network."): tensor for name, tensor in tensors.items() if name.startswith("network.")})
-    state = {index: {name: tensors[f"optimiser.{index}.{name}"] for name in kept} for index, kept in remembered.items()}
-    optimiser.load_state_dict({**optimiser.state_dict(), "state": state})
+    parameters, memory = list(network.parameters()), {}
+    for index, kept in remembered.items():
+        found = {name: tensors[f"optimiser.{index}.{name}"] for name in kept}
+        # laid out as the parameter is: fused kernels walk both as they lie in memory
+        memory[index] = {name: t if name == "step" else torch.empty_like(parameters[index]).copy_(t) for name, t in found.items()}
+    optimiser.load_state_dict({**optimiser.state_dict(), "state": memory})
 
 
 def file_digest(path: Path) -> str:

@@ -63,12 +63,13 @@ class Progressed:
 class Keeper:
     """Writes and reads the run folder's history and checkpoints."""
 
-    def __init__(self, run: Path, config: RunConfig, network: Network, optimiser: torch.optim.Optimizer) -> None:
-        self._run, self._config, self._network, self._optimiser = run, config, network, optimiser
+    def __init__(self, run: Path, config: RunConfig, network: Network, optimiser: torch.optim.Optimizer, *, writes: bool = True) -> None:
+        """Without `writes` it reads only: of several processes one writes."""
+        self._run, self._config, self._network, self._optimiser, self._writes = run, config, network, optimiser, writes
 
     def save_epoch(self, rows: list[history.Row]) -> None:
         """History, last and, if the newest epoch is the best one, best, in this order."""
-        history.write(self._run / HISTORY, rows)
+        self._write_history(rows)
         self._save_last(len(rows), {})
         if history.best_epoch(rows) == len(rows):
             self._save_best(len(rows))
@@ -92,21 +93,27 @@ class Keeper:
         self._check_origin(made_by, last)
         load_training_state(self._network, self._optimiser, tensors, last)
         done = _progressed(made_by, last)
-        done.rows = history.read(self._run / HISTORY, _epoch(made_by, last))
-        history.write(self._run / HISTORY, done.rows)
-        if not done.rows:
+        if not (epochs := _epoch(made_by, last)):
             return done
+        done.rows = history.read(self._run / HISTORY, epochs)
+        self._write_history(done.rows)
         if history.best_epoch(done.rows) == len(done.rows) and not done.batches:
             self._save_best(len(done.rows))
         elif _epoch(load_tensors(best)[1], best) != history.best_epoch(done.rows):
             raise DataError(f"{best}: not the best epoch of {HISTORY}; train into another folder")
         return done
 
+    def _write_history(self, rows: list[history.Row]) -> None:
+        if self._writes:
+            history.write(self._run / HISTORY, rows)
+
     def _save_last(self, epoch: int, more: dict[str, str]) -> None:
-        save_tensors(self._run / LAST, training_state(self._network, self._optimiser), self._made_by(epoch) | more)
+        if self._writes:
+            save_tensors(self._run / LAST, training_state(self._network, self._optimiser), self._made_by(epoch) | more)
 
     def _save_best(self, epoch: int) -> None:
-        save_tensors(self._run / BEST, dict(self._network.state_dict()), self._made_by(epoch))
+        if self._writes:
+            save_tensors(self._run / BEST, dict(self._network.state_dict()), self._made_by(epoch))
 
     def _made_by(self, epoch: int) -> dict[str, str]:
         return {"epoch": str(epoch), "code_version": self._config.code_version, **{name: getattr(self._config, name) for name in _NAMED}}

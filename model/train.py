@@ -19,6 +19,7 @@ import torch
 import xarray as xr
 
 from model.agreement import constant_agreement
+from model.board import board
 from model.card import write_card
 from model.checkpoint import CONFIG, ENVIRONMENT, RunConfig, clear_leftovers, write_json
 from model.data import Patches, read_split
@@ -44,6 +45,7 @@ def train(
     *,
     device: str = "auto",
     resume: bool = False,
+    tensorboard: bool = False,
     progress: Progress = lambda _done, _total, _note: None,
     log: Log = lambda _line: None,
     **settings: Any,  # noqa: ANN401 - each checked by Settings
@@ -58,6 +60,7 @@ def train(
         run: the run folder; made where absent.
         device: auto, cpu or cuda.
         resume: go on from the run's last epoch; starts afresh where nothing is saved yet.
+        tensorboard: also write RUN/tensorboard.
         progress: called with (batches done, batches in all, note).
         log: called with lines for the reader.
         settings: fields of `model.settings.Settings` by name.
@@ -88,11 +91,14 @@ def train(
             if ranks.leads:
                 _prepare_folder(run, config, target, log)
             if trainer.finished:
-                say(f"{run}: already trained for all {trainer.epoch} epochs; a larger --epochs goes on")
-            while not trainer.finished:
-                if not trainer.run_epoch(progress if ranks.leads else _still, stop):
-                    say(f"{run}: stopped in epoch {trainer.epoch + 1}, saved; go on with --resume")
-                    raise KeyboardInterrupt
+                hint = "it stopped early" if trainer.stalled else "a larger --epochs goes on"
+                say(f"{run}: already trained for all {trainer.epoch} epochs; {hint}")
+            with board(run, tensorboard and ranks.leads, trainer.epoch) as note:
+                while not trainer.finished:
+                    if not trainer.run_epoch(progress if ranks.leads else _still, stop):
+                        say(f"{run}: stopped in epoch {trainer.epoch + 1}, saved; go on with --resume")
+                        raise KeyboardInterrupt
+                    note(trainer.newest)
             say(trainer.verdict())
             if ranks.leads:
                 write_card(run, config)

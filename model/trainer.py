@@ -51,13 +51,18 @@ class Trainer:
         self._objective = config.objective
         self._weigh = Weighing(config.labels, config.label_smoothing, self._class_weights())
         self._majority_accuracy = constant_agreement(validation.labels)
-        self._keeper = Keeper(run, config, self._network, self._optimiser)
+        self._keeper = Keeper(run, config, self._network, self._optimiser, writes=ranks.leads)
         self._done = Progressed()
 
     @property
     def epoch(self) -> int:
         """Complete epochs so far."""
         return len(self._done.rows)
+
+    @property
+    def newest(self) -> history.Row:
+        """The last complete epoch."""
+        return self._done.rows[-1]
 
     @property
     def stalled(self) -> bool:
@@ -94,8 +99,7 @@ class Trainer:
         trained_s = time.perf_counter() - started
         learned = Sums(*self._ranks.sums(self._done.sums.values(), self._device))
         if waited_s is None:
-            if self._ranks.leads:
-                self._keeper.save_middle(self.epoch, self._done.batches, learned)
+            self._keeper.save_middle(self.epoch, self._done.batches, learned)
             self._ranks.wait()
             return False
         judged = self._validate()
@@ -111,8 +115,7 @@ class Trainer:
             data_wait_share=round(waited_s / trained_s, 4),
         )
         self._done = Progressed([*self._done.rows, row])
-        if self._ranks.leads:
-            self._keeper.save_epoch(self._done.rows)
+        self._keeper.save_epoch(self._done.rows)
         self._ranks.wait()
         progress(self.epoch * self._steps, self._config.epochs * self._steps, f"{self._note()}, validation {_figures(row)}")
         return True
