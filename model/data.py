@@ -211,8 +211,8 @@ def batches(
         part = ranks.part(min(batch_size, count - first))
         parts.append(slice(first + part.start, first + part.stop))
 
-    def gathered(values: Tensor | None, index: Tensor) -> Tensor | None:
-        return None if values is None else to_device(values[index], device)
+    def gathered(values: Tensor | None, index_B: npt.NDArray[np.int64]) -> Tensor | None:
+        return None if values is None else to_device(gather(values, index_B), device)
 
     def moved(values: Tensor, part: slice) -> Tensor:
         if flip_N2 is not None:
@@ -220,10 +220,10 @@ def batches(
         return values if turn_N is None else turn(values, to_device(turn_N[part], device))
 
     for part, bits_BCHW in zip(parts, _images(patches, plan, parts, device), strict=True):
-        index = torch.from_numpy(plan.index_N[part])
+        index = plan.index_N[part]
         dn_BCHW, pixel_BHW = moved(bits_BCHW, part), gathered(pixel_NHW, index)
         pixel_BHW = None if pixel_BHW is None else moved(pixel_BHW, part)
-        whole = patches.whole_N is not None and bool(patches.whole_N[plan.index_N[part]].all())
+        whole = patches.whole_N is not None and bool(patches.whole_N[index].all())
         targets = Targets((dn_BCHW != NODATA_DN).all(dim=1), gathered(image_NK, index), pixel_BHW, gathered(group_N, index), whole)
         yield standardise(dn_BCHW.view(torch.uint16), *scaling), targets
 
@@ -237,7 +237,14 @@ def _images(patches: Patches, plan: Plan, parts: list[slice], device: torch.devi
     assert patches.dn_NCHW is not None
     bits_NCHW = patches.dn_NCHW.view(torch.int16)
     for part in parts:
-        yield to_device(bits_NCHW[torch.from_numpy(plan.index_N[part]).to(bits_NCHW.device)], device)
+        yield to_device(gather(bits_NCHW, plan.index_N[part]), device)
+
+
+def gather(values_N: Tensor, index_B: npt.NDArray[np.int64]) -> Tensor:
+    """Some entries along the first axis; on a CPU by numpy, which copies patches whole where torch copies their numbers."""
+    if values_N.device.type == "cpu":
+        return torch.from_numpy(values_N.numpy()[index_B])
+    return values_N[torch.from_numpy(index_B).to(values_N.device)]
 
 
 def to_device(values: Tensor, device: torch.device) -> Tensor:
