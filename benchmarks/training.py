@@ -18,7 +18,6 @@ from __future__ import annotations
 import argparse
 import json
 import os
-import resource
 import subprocess
 import sys
 import tempfile
@@ -257,7 +256,8 @@ def main() -> None:
     args = parser.parse_args()
     if args.stream_once:
         streaming(args.stream_once, None)()
-        print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20)
+        peak = next(line for line in Path("/proc/self/status").read_text().splitlines() if line.startswith("VmHWM:"))
+        print(int(peak.split()[1]) / 2**20)  # getrusage would count the parent's memory too
         return
     found: dict[str, Any] = {}
     with tempfile.TemporaryDirectory() as name:

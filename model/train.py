@@ -78,6 +78,8 @@ def train(
         say = log if ranks.leads else _silent
         dataset, info = open_store(store)
         config = _settled(configure(store, info, run, given, resume), dataset, target)
+        if ranks.count > 1 and config.labels == "shares" and config.group_patches > 1:
+            raise ConfigError("--group-patches trains in one process: a group may lie in the parts of several; start it without torchrun")
         train_split, validation = (
             read_split(dataset, split, config.rule, config.classes, config.feed, target) for split in ("train", "validation")
         )
