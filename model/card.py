@@ -8,6 +8,7 @@ from typing import Any
 
 from model import history
 from model.checkpoint import BEST, CARD, HISTORY, RunConfig, load_tensors, write_atomically
+from pipeline.errors import DataError
 
 _METRICS = "metrics.json"
 
@@ -16,15 +17,19 @@ def write_card(run: Path, config: RunConfig) -> None:
     """Write the card from what the run folder holds; with the figures of metrics.json once the run is evaluated.
 
     Raises:
-        DataError: the folder holds no history or no checkpoint.
         OSError: the disk says no.
     """
-    epochs = int(load_tensors(run / BEST)[1]["epoch"])
-    row = history.read(run / HISTORY, epochs)[-1]
-    write_atomically(run / CARD, card(config, row, _metrics(run / _METRICS)))
+    write_atomically(run / CARD, card(config, _best(run), _metrics(run / _METRICS)))
 
 
-def card(config: RunConfig, best: history.Row, metrics: dict[str, Any] | None) -> str:
+def _best(run: Path) -> history.Row | None:
+    try:
+        return history.read(run / HISTORY, int(load_tensors(run / BEST)[1]["epoch"]))[-1]
+    except (DataError, KeyError, ValueError, IndexError):  # a card says what is known; whoever trains on is told of the damage
+        return None
+
+
+def card(config: RunConfig, best: history.Row | None, metrics: dict[str, Any] | None) -> str:
     """The card as Markdown."""
     study = config.store_attrs.get("study", {})
     seasons = study.get("image", {}).get("seasons", [])
@@ -45,8 +50,7 @@ def card(config: RunConfig, best: history.Row, metrics: dict[str, Any] | None) -
         f"{config.precision}",
         "",
         "## Figures",
-        f"- validation, epoch {best.epoch}: loss {best.validation_loss:.4f}, agreement with the labels {best.validation_accuracy:.4f}; "
-        f"always answering the majority {best.validation_majority_accuracy:.4f}",
+        *_validation(best),
         *_figures(metrics),
         "",
         "## Limits",
@@ -57,6 +61,15 @@ def card(config: RunConfig, best: history.Row, metrics: dict[str, Any] | None) -
         "",
     ]
     return "\n".join(lines)
+
+
+def _validation(best: history.Row | None) -> list[str]:
+    if best is None:
+        return []
+    return [
+        f"- validation, epoch {best.epoch}: loss {best.validation_loss:.4f}, agreement with the labels {best.validation_accuracy:.4f}; "
+        f"the best constant answer {best.validation_majority_accuracy:.4f}"
+    ]
 
 
 def _figures(metrics: dict[str, Any] | None) -> list[str]:

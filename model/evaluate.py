@@ -126,8 +126,7 @@ def evaluate(
     }
     write_atomically(run / PATCHES, table)
     write_atomically(run / METRICS, json.dumps(result, indent=2, allow_nan=False) + "\n")
-    if (run / HISTORY).exists():
-        write_card(run, config)
+    write_card(run, config)
     return result
 
 

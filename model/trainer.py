@@ -42,9 +42,10 @@ class Trainer:
             network: Network = build(config.model, len(config.bands), len(config.classes)).to(device)
         if config.channels_last:
             network = network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        if config.compile or config.cuda_graphs:  # the maps alone: what follows asks the data, which no compiled graph can
+            maps: Any = torch.compile(network.maps, mode="reduce-overhead" if config.cuda_graphs else None)
+            network.maps = maps  # type: ignore[method-assign]
         self._network, self._forward = spread(network, ranks, device)
-        if config.compile or config.cuda_graphs:
-            self._forward.compile(mode="reduce-overhead" if config.cuda_graphs else None)
         self._optimiser = make_optimiser(config.optimizer, self._network, config.lr, config.weight_decay)
         self._scaling = Scaling(torch.tensor(config.mean, device=device), torch.tensor(config.std, device=device))
         self._steps = math.ceil(len(train_split) / config.batch_size)
