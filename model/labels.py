@@ -69,8 +69,8 @@ class WeakLabels:
 
     def of(self, chosen: npt.NDArray[np.int64]) -> WeakLabels:
         """The labels of some of the patches."""
-        image_NK, pixel_NHW, group_N = (None if one is None else one[chosen] for one in (self.image_NK, self.pixel_NHW, self.group_N))
-        return WeakLabels(self.kind, image_NK, pixel_NHW, group_N)
+        parts: Any = (None if one is None else one[chosen] for one in (self.image_NK, self.pixel_NHW, self.group_N))
+        return WeakLabels(self.kind, *parts)
 
     def __len__(self) -> int:
         labels = self.pixel_NHW if self.image_NK is None else self.image_NK
