@@ -194,21 +194,25 @@ def check(args: argparse.Namespace) -> None:
 
 def train(args: argparse.Namespace) -> None:
     """Train a network on a store's weak labels; the run folder keeps everything."""
-    from model.settings import SETTINGS
+    from model.settings import SETTINGS, preset
     from model.train import train as run_training
     from pipeline.progress import Stage
 
+    settings = {name: value for name, value in vars(args).items() if name in SETTINGS and value is not None}
+    settings = preset(args.preset, settings) if args.preset else settings
     with Stage("train") as stage:
         run_training(
             args.store,
             args.run,
             device=args.device,
             resume=args.resume,
+            tensorboard=args.tensorboard,
             progress=stage,
             log=stage.log,
-            **{name: value for name, value in vars(args).items() if name in SETTINGS},
+            **settings,
         )
-    print(f"{args.run}: trained; go on with: cropcam evaluate {args.run}")
+    if os.environ.get("RANK", "0") == "0":  # under torchrun one process speaks
+        print(f"{args.run}: trained; go on with: cropcam evaluate {args.run}")
 
 
 def evaluate(args: argparse.Namespace) -> None:
@@ -285,6 +289,13 @@ def report(args: argparse.Namespace) -> None:
     with Stage("report") as stage:
         page = write_report(args.run, store=args.store, progress=stage)
     print(f"{page}: open it in a browser")
+
+
+def export_model(args: argparse.Namespace) -> None:
+    """A trained run as one file that needs no cropcam: ONNX or a torch.export program, checked equal."""
+    from model.export import export_model as write
+
+    print(write(args.run, args.to))
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -455,13 +466,16 @@ def _model_options(command: Callable[[str, Callable[[argparse.Namespace], None]]
     sub = command("train", train)
     sub.add_argument("store", type=Path, metavar="STORE")
     sub.add_argument("--run", type=Path, required=True, metavar="RUN")
-    sub.add_argument("--model", choices=("baseline",), help="default: baseline")
+    sub.add_argument("--preset", choices=("poster", "paper"), help="settings of the poster, or of the paper after it; options go over them")
+    sub.add_argument("--model", choices=("baseline", "resnet50", "unet", "fcn"), help="default: baseline")
     sub.add_argument("--labels", choices=("presence", "majority", "shares", "points", "pixels"), help="kind of label (default: presence)")
     sub.add_argument("--presence-min-share", type=float, metavar="SHARE", help="a class is present above this share (default: the study's)")
     _label_options(sub)
     _training_options(sub)
     sub.add_argument("--batch-size", type=int, help="patches per step (default 32)")
     sub.add_argument("--lr", type=float, help="step size (default 0.001)")
+    _learning_options(sub)
+    _machine_options(sub)
     sub.add_argument("--resume", action="store_true", help="go on where the run stopped")
 
     sub = command("evaluate", evaluate)
@@ -486,9 +500,37 @@ def _model_options(command: Callable[[str, Callable[[argparse.Namespace], None]]
     sub.add_argument("--out", type=Path, required=True, metavar="MAP.tif")
     _device_option(sub)
 
+    sub = command("export-model", export_model)
+    sub.add_argument("run", type=Path, metavar="RUN")
+    sub.add_argument("--to", type=Path, required=True, metavar="FILE", help="FILE.onnx, or FILE.pt2 for torch.export.load")
+
     sub = command("report", report)
     sub.add_argument("run", type=Path, metavar="RUN")
     _store_option(sub)
+
+
+def _learning_options(sub: argparse.ArgumentParser) -> None:
+    group = sub.add_argument_group("how it learns")
+    group.add_argument("--optimizer", choices=("adamw", "adam", "sgd"), help="default: adamw")
+    group.add_argument("--weight-decay", type=float, metavar="X", help="default 0.0001")
+    group.add_argument("--schedule", choices=("constant", "cosine", "step"), help="of the step size; step: a tenth at 1/2 and at 3/4")
+    group.add_argument("--warmup-epochs", type=float, metavar="N", help="epochs in which the step size rises (default 0)")
+    group.add_argument("--label-smoothing", type=float, metavar="S", help="share of each answer spread evenly (default 0)")
+    group.add_argument("--class-weights", choices=("none", "balanced"), help="balanced: rare answers count as much as frequent ones")
+    group.add_argument("--clip-norm", type=float, metavar="X", help="longest gradient (default 0: no limit)")
+    group.add_argument("--patience", type=int, metavar="N", help="stop after N epochs without a better one (default 0: never)")
+    group.add_argument("--quarter-turns", action=argparse.BooleanOptionalAction, help="turn patches too, not only flip them")
+
+
+def _machine_options(sub: argparse.ArgumentParser) -> None:
+    group = sub.add_argument_group("how it runs")
+    group.add_argument("--precision", choices=("auto", "fp32", "bf16"), help="auto: bf16 on a GPU or a CPU with AMX, else fp32")
+    group.add_argument("--channels-last", action=argparse.BooleanOptionalAction, help="memory order of the maps")
+    group.add_argument("--compile", action=argparse.BooleanOptionalAction, help="torch.compile")
+    group.add_argument("--cuda-graphs", action=argparse.BooleanOptionalAction, help="torch.compile with CUDA graphs")
+    group.add_argument("--deterministic", action=argparse.BooleanOptionalAction, help="the same bits each time (default on a CPU)")
+    group.add_argument("--feed", choices=("auto", "resident", "streamed"), help="auto: from memory where it fits half of what is free")
+    group.add_argument("--tensorboard", action="store_true", help="also write RUN/tensorboard (needs cropcam[tensorboard])")
 
 
 def _label_options(sub: argparse.ArgumentParser) -> None:

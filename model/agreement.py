@@ -6,6 +6,8 @@ Axis suffixes: N patch, B batch, K class, H/W rows and columns.
 from __future__ import annotations
 
 import numpy as np
+import torch
+from torch import Tensor
 
 from model.labels import WeakLabels
 from model.losses import Batch, Objective, Targets, mean_probability
@@ -13,26 +15,30 @@ from model.metrics import majority_label_accuracy
 from pipeline.legend import UNLABELLED
 
 
-def agreement(objective: Objective, batch: Batch, targets: Targets, kind: str, min_share: float) -> tuple[float, int]:
-    """How much of a batch's labels is answered right, and of how many.
+def agreement(objective: Objective, batch: Batch, targets: Targets, kind: str, min_share: float) -> Tensor:
+    """How much of a batch's labels is answered right, and of how many: (2,) float64, on the batch's device.
 
     presence: answers; majority: patches; shares: the overlap (1 - half the sum of absolute differences) of each patch;
     points and pixels: pixels.
     """
     if targets.pixel_BHW is not None:
         counts_BHW = (targets.pixel_BHW != UNLABELLED) & targets.valid_BHW
-        right_BHW = batch.scores_BKHW.argmax(dim=1) == targets.pixel_BHW
-        return float((right_BHW & counts_BHW).sum()), int(counts_BHW.sum())
-    assert targets.image_BK is not None
-    known_B = ~targets.image_BK.isnan().any(dim=1)
-    label_BK = targets.image_BK[known_B]
+        return _pair((batch.scores_BKHW.argmax(dim=1) == targets.pixel_BHW) & counts_BHW, counts_BHW)
+    label_BK = targets.image_BK
+    assert label_BK is not None
+    known_B = ~label_BK.isnan().any(dim=1)
     if kind == "presence":
-        right_BK = (objective.presence_logits(batch, min_share)[known_B] > 0) == (label_BK > 0)
-        return float(right_BK.sum()), right_BK.numel()
-    mean_BK = mean_probability(batch.scores_BKHW, targets.valid_BHW)[known_B]
+        right_BK = (objective.presence_logits(batch, min_share) > 0) == (label_BK > 0)
+        return _pair(right_BK & known_B[:, None], known_B[:, None].expand_as(right_BK))
+    mean_BK = mean_probability(batch.scores_BKHW, targets.valid_BHW)
     if kind == "majority":
-        return float((mean_BK.argmax(dim=1) == label_BK.argmax(dim=1)).sum()), len(label_BK)
-    return float((1 - (mean_BK.exp() - label_BK).abs().sum(dim=1) / 2).sum()), len(label_BK)
+        return _pair((mean_BK.argmax(dim=1) == label_BK.argmax(dim=1)) & known_B, known_B)
+    overlap_B = 1 - (mean_BK.exp() - label_BK).abs().sum(dim=1) / 2
+    return _pair(torch.where(known_B, overlap_B, 0.0), known_B)
+
+
+def _pair(right: Tensor, counted: Tensor) -> Tensor:
+    return torch.stack([right.sum(dtype=torch.float64), counted.sum(dtype=torch.float64)])
 
 
 def constant_agreement(labels: WeakLabels) -> float:

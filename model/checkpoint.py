@@ -4,6 +4,8 @@ RUN/config.json          what was trained, on what, how: enough to rebuild the n
 RUN/environment.json     versions, platform, device
 RUN/history.csv          one line per epoch
 RUN/last.safetensors     weights, optimiser state and epoch: where `--resume` goes on
+RUN/history.jsonl        the same, one JSON object per line
+RUN/README.md            the model card, once trained
 RUN/best.safetensors     the weights with the lowest validation loss: what `evaluate`, `map` and `report` use
 """
 
@@ -25,15 +27,15 @@ from torch import Tensor
 from model.labels import Rule
 from model.losses import Objective, objective
 from model.networks import Network, build
+from model.optimisation import remembers
 from pipeline.errors import DataError
 from pipeline.legend import Legend
 from pipeline.store import StoreInfo
 
 CONFIG, LAST, BEST, HISTORY = "config.json", "last.safetensors", "best.safetensors", "history.csv"
-ENVIRONMENT = "environment.json"
+ENVIRONMENT, CARD = "environment.json", "README.md"
 _MADE_BY = "cropcam"  # the one metadata key; safetensors writes several in no fixed order, and bytes are to repeat
 _CONSEQUENCES = ("digests", "dropped", "statistics")  # attributes of a store that follow from others
-_MOMENTS = ("exp_avg", "exp_avg_sq")  # what AdamW remembers of each parameter, beside its step
 
 
 @dataclass(frozen=True)
@@ -69,6 +71,20 @@ class RunConfig:
     points_per_patch: int = 1
     label_noise: float = 0.0
     class_prior: tuple[float, ...] = ()
+    optimizer: str = "adamw"
+    schedule: str = "constant"
+    warmup_epochs: float = 0.0
+    label_smoothing: float = 0.0
+    class_weights: str = "none"
+    clip_norm: float = 0.0
+    patience: int = 0
+    precision: str = "fp32"
+    channels_last: bool = False
+    compile: bool = False
+    cuda_graphs: bool = False
+    quarter_turns: bool = False
+    deterministic: bool | None = None
+    feed: str = "resident"
 
     @property
     def rule(self) -> Rule:
@@ -141,7 +157,7 @@ def write_json(path: Path, values: Mapping[str, Any]) -> None:
 
 def clear_leftovers(run: Path) -> None:
     """Remove what a killed command wrote aside in the run folder."""
-    for name in (CONFIG, ENVIRONMENT, HISTORY, LAST, BEST):
+    for name in (CONFIG, ENVIRONMENT, HISTORY, "history.jsonl", CARD, LAST, BEST):
         for aside in run.glob(f".{name}.*"):
             aside.unlink(missing_ok=True)
 
@@ -213,27 +229,30 @@ def load_weights(network: Network, tensors: Mapping[str, Tensor], path: Path) ->
     network.load_state_dict(dict(tensors))
 
 
-def training_state(network: Network, optimiser: torch.optim.AdamW) -> dict[str, Tensor]:
-    """All that the next step depends on: `network.NAME`, and of parameter I `optimiser.I.step`, `.exp_avg`, `.exp_avg_sq`."""
+def training_state(network: Network, optimiser: torch.optim.Optimizer) -> dict[str, Tensor]:
+    """All that the next step depends on: `network.NAME`, and of parameter I `optimiser.I.NAME` (for AdamW step, exp_avg, exp_avg_sq)."""
     weights = {f"network.{name}": tensor for name, tensor in network.state_dict().items()}
     memory = optimiser.state_dict()["state"]
     return weights | {f"optimiser.{index}.{name}": tensor for index, kept in memory.items() for name, tensor in kept.items()}
 
 
-def load_training_state(network: Network, optimiser: torch.optim.AdamW, tensors: Mapping[str, Tensor], path: Path) -> None:
+def load_training_state(network: Network, optimiser: torch.optim.Optimizer, tensors: Mapping[str, Tensor], path: Path) -> None:
     """The inverse of `training_state`, from the checkpoint at `path`.
 
     Raises:
         DataError: a tensor is missing, unknown, of another shape or not finite.
     """
-    parameters = list(enumerate(network.parameters()))
+    remembered = {index: remembers(optimiser, parameter) for index, parameter in enumerate(network.parameters())}
     expected = {f"network.{name}": tensor.shape for name, tensor in network.state_dict().items()}
-    expected |= {f"optimiser.{index}.step": torch.Size() for index, _ in parameters}
-    expected |= {f"optimiser.{index}.{name}": parameter.shape for index, parameter in parameters for name in _MOMENTS}
+    expected |= {f"optimiser.{index}.{name}": shape for index, kept in remembered.items() for name, shape in kept.items()}
     _check(expected, tensors, path)
     network.load_state_dict({name.removeprefix("network."): tensor for name, tensor in tensors.items() if name.startswith("network.")})
-    state = {index: {name: tensors[f"optimiser.{index}.{name}"] for name in ("step", *_MOMENTS)} for index, _ in parameters}
-    optimiser.load_state_dict({**optimiser.state_dict(), "state": state})
+    parameters, memory = list(network.parameters()), {}
+    for index, kept in remembered.items():
+        found = {name: tensors[f"optimiser.{index}.{name}"] for name in kept}
+        # laid out as the parameter is: fused kernels walk both as they lie in memory
+        memory[index] = {name: t if name == "step" else torch.empty_like(parameters[index]).copy_(t) for name, t in found.items()}
+    optimiser.load_state_dict({**optimiser.state_dict(), "state": memory})
 
 
 def file_digest(path: Path) -> str:

@@ -1,7 +1,7 @@
 """From the patch store to batches.
 
-A split is read once and stays in memory as it was stored (uint16); a batch is gathered, brought to the device and only
-there standardised and flipped. Axis suffixes: N patch, B batch, C band, H/W rows and columns, K class.
+A split stays in memory as it was stored (uint16) or is streamed from the store; a batch is brought to the device and only
+there flipped and standardised. Axis suffixes: N patch, B batch, C band, H/W rows and columns, K class.
 """
 
 from __future__ import annotations
@@ -16,8 +16,11 @@ import torch
 import xarray as xr
 from torch import Tensor
 
+from model.feed import Streamed, encoded_image, fits_gpu, read_images
 from model.labels import Rule, WeakLabels, weak_labels
 from model.losses import Targets
+from model.ranks import ALONE, Ranks
+from model.stream import Order
 from pipeline.errors import DataError
 from pipeline.legend import Legend
 from pipeline.store import NODATA_DN, OFFSET, SCALE, split_indices
@@ -34,38 +37,74 @@ class Scaling(NamedTuple):
 
 
 class Plan(NamedTuple):
-    """One pass over a split: patch indices in order (N,) and, for each, whether it is flipped top-bottom and left-right (N, 2)."""
+    """One pass over a split.
+
+    Attributes:
+        index_N: patches in order.
+        flip_N2: for each place in that order, whether the patch is flipped top-bottom and left-right.
+        turn_N: the same for swapping rows and columns after that, which makes quarter turns of flips; None = never.
+        ends: streamed: where windows end in the order.
+    """
 
     index_N: npt.NDArray[np.int64]
     flip_N2: npt.NDArray[np.bool_]
+    turn_N: npt.NDArray[np.bool_] | None = None
+    ends: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True)
 class Patches:
-    """One split in memory: DN (N, C, H, W) uint16 on the CPU and what its patches are labelled with."""
+    """One split and what its patches are labelled with.
 
-    dn_NCHW: Tensor
+    Attributes:
+        dn_NCHW: resident: DN, uint16, on the CPU or, gathered there, on the GPU.
+        labels: on the CPU.
+        streamed: where the images come from when they are not resident.
+        whole_N: patches known to have no nodata pixel; None = not known of any.
+    """
+
+    dn_NCHW: Tensor | None
     labels: WeakLabels
+    streamed: Streamed | None = None
+    whole_N: npt.NDArray[np.bool_] | None = None
 
     def __len__(self) -> int:
-        return len(self.dn_NCHW)
+        return len(self.labels)
 
 
-def read_split(dataset: xr.Dataset, split: str, rule: Rule, legend: Legend) -> Patches:
-    """All patches of one split, in the store's order, with their weak labels: 2 bytes per band and pixel, 35 kB per patch of the poster.
+def read_split(
+    dataset: xr.Dataset, split: str, rule: Rule, legend: Legend, feed: str = "resident", device: torch.device | None = None
+) -> Patches:
+    """One split, in the store's order, with its weak labels; resident: 2 bytes per band and pixel, 35 kB per patch of the poster.
+
+    Args:
+        dataset: the store.
+        split: train, validation or test.
+        rule: of the weak labels.
+        legend: the store's classes.
+        feed: resident or streamed.
+        device: resident images go there if it is a GPU with room for them.
 
     Raises:
         DataError: no patch lies in that split, or the store's data are damaged or missing.
     """
     index = split_indices(dataset, split)
     try:
-        dn_NCHW = dataset["image"][index].to_numpy()
         labels = read_labels(dataset, index, rule, legend)
+        whole_N = dataset["valid"][index].to_numpy() == 1
+        encoded = encoded_image(dataset) if feed == "streamed" else None
+        if encoded is not None:
+            return Patches(None, labels, Streamed(encoded, index), whole_N)
+        dn_NCHW = read_images(dataset, index)
     except (OSError, RuntimeError, ValueError) as error:
         raise DataError(f"the {split} split cannot be read: {error}; cut the store again with 'cropcam patches'") from None
-    if empty := int((~dn_NCHW.any(axis=(1, 2, 3))).sum()):  # zarr reads a lost file as zeros
+    empty_N = np.fromiter((not patch.any() for patch in dn_NCHW), np.bool_, len(dn_NCHW))
+    if empty := int(empty_N.sum()):  # zarr reads a lost file as zeros
         raise DataError(f"{empty} patches of the {split} split are all nodata: a file of the store is lost; cut it again")
-    return Patches(torch.from_numpy(dn_NCHW), labels)
+    resident = torch.from_numpy(dn_NCHW)
+    if device is not None and fits_gpu(dataset, len(index), device):
+        resident = resident.view(torch.int16).to(device).view(torch.uint16)
+    return Patches(resident, labels, None, whole_N)
 
 
 def read_labels(dataset: xr.Dataset, index_N: npt.NDArray[np.int64], rule: Rule, legend: Legend) -> WeakLabels:
@@ -93,11 +132,27 @@ def standardise(dn_BCHW: Tensor, mean_C: Tensor, std_C: Tensor) -> Tensor:
     return torch.where(dn == NODATA_DN, 0.0, standard.clamp_(-CLIP, CLIP))
 
 
-def plan_epoch(count: int, seed: int, epoch: int, group_N: npt.NDArray[np.int64] | None = None) -> Plan:
+def plan_epoch(
+    count: int,
+    seed: int,
+    epoch: int,
+    group_N: npt.NDArray[np.int64] | None = None,
+    *,
+    quarter_turns: bool = False,
+    order: Order | None = None,
+) -> Plan:
     """The order and the flips of one training epoch: a function of its arguments alone, on every machine.
 
     Flips are exact symmetries of a north-up grid, EPSG:4326 included, where a pixel is taller than wide and quarter turns
     are none. Both flips together are the half turn. Groups stay together, in runs of at most `GROUP_RUN` patches.
+
+    Args:
+        count: patches.
+        seed: of the run.
+        epoch: from 0.
+        group_N: the group of each patch.
+        quarter_turns: also swap rows and columns of half of the patches: all eight symmetries of the square.
+        order: the order, where streaming decides it.
     """
     random = np.random.default_rng([seed, epoch])
     order_N, flip_N2 = random.permutation(count), random.random((count, 2)) < 0.5
@@ -106,13 +161,14 @@ def plan_epoch(count: int, seed: int, epoch: int, group_N: npt.NDArray[np.int64]
         place_N = np.arange(count) - np.searchsorted(group_N[order_N], group_N[order_N])
         run_N = np.unique(np.stack([group_N[order_N], place_N // GROUP_RUN]), axis=1, return_inverse=True)[1].ravel()
         order_N = order_N[np.argsort(random.permutation(run_N.max() + 1)[run_N], kind="stable")]
-    return Plan(order_N, flip_N2)
+    turn_N = random.random(count) < 0.5 if quarter_turns else None
+    return Plan(order_N, flip_N2, turn_N) if order is None else Plan(order.position_N, flip_N2, turn_N, order.ends)
 
 
-def plan_in_order(count: int, group_N: npt.NDArray[np.int64] | None = None) -> Plan:
+def plan_in_order(count: int, group_N: npt.NDArray[np.int64] | None = None, order: Order | None = None) -> Plan:
     """Every patch once, unflipped: in the store's order, groups together."""
     order_N = np.arange(count) if group_N is None else np.argsort(group_N, kind="stable")
-    return Plan(order_N, np.zeros((count, 2), np.bool_))
+    return Plan(order_N, np.zeros((count, 2), np.bool_), None, () if order is None else order.ends)
 
 
 def flip(values_BHW: Tensor, flip_B2: Tensor) -> Tensor:
@@ -123,40 +179,74 @@ def flip(values_BHW: Tensor, flip_B2: Tensor) -> Tensor:
     return values_BHW
 
 
-def batches(patches: Patches, batch_size: int, scaling: Scaling, plan: Plan) -> Iterator[tuple[Tensor, Targets]]:
+def turn(values_BHW: Tensor, turn_B: Tensor) -> Tensor:
+    """Rows and columns of each square patch of the batch (B, ..., H, W) swapped where `turn_B`."""
+    wanted = turn_B.view(-1, *(1,) * (values_BHW.dim() - 1))
+    return torch.where(wanted, values_BHW.transpose(-1, -2), values_BHW)
+
+
+def batches(
+    patches: Patches, batch_size: int, scaling: Scaling, plan: Plan, *, ranks: Ranks = ALONE, start: int = 0
+) -> Iterator[tuple[Tensor, Targets]]:
     """Standardised patches (B, C, H, W) float32 and their targets, on the device of `scaling`.
 
     Every patch of the plan comes exactly once; the last batch may be smaller.
 
     Args:
         patches: the split.
-        batch_size: patches per batch.
+        batch_size: patches per batch, of all ranks together.
         scaling: mean and std per band.
         plan: order and flips.
+        ranks: this process among several: it gets its part of each batch, which may be empty.
+        start: batches to pass over, for a run that goes on.
     """
-    device, labels = scaling.mean_C.device, patches.labels
-    order_N, flip_N2 = torch.from_numpy(plan.index_N), torch.from_numpy(plan.flip_N2)
-    bits_NCHW = patches.dn_NCHW.view(torch.int16)  # torch gathers int16 everywhere, uint16 only in places
+    device, labels, count = scaling.mean_C.device, patches.labels, len(plan.index_N)
+    flip_N2 = torch.from_numpy(plan.flip_N2) if plan.flip_N2.any() else None
+    turn_N = None if plan.turn_N is None else torch.from_numpy(plan.turn_N)
     image_NK, pixel_NHW, group_N = (
         None if one is None else torch.from_numpy(one) for one in (labels.image_NK, labels.pixel_NHW, labels.group_N)
     )
-    flips = bool(plan.flip_N2.any())
+    parts = []
+    for first in range(start * batch_size, count, batch_size):
+        part = ranks.part(min(batch_size, count - first))
+        parts.append(slice(first + part.start, first + part.stop))
 
-    def gathered(values: Tensor | None, index: Tensor) -> Tensor | None:
-        return None if values is None else _to(values[index], device)
+    def gathered(values: Tensor | None, index_B: npt.NDArray[np.int64]) -> Tensor | None:
+        return None if values is None else to_device(gather(values, index_B), device)
 
-    for first in range(0, len(order_N), batch_size):
-        index = order_N[first : first + batch_size]
-        dn_BCHW = _to(bits_NCHW[index], device).view(torch.uint16)
-        pixel_BHW = gathered(pixel_NHW, index)
-        if flips:
-            flip_B2 = _to(flip_N2[first : first + batch_size], device)
-            dn_BCHW = flip(dn_BCHW.view(torch.int16), flip_B2).view(torch.uint16)
-            pixel_BHW = None if pixel_BHW is None else flip(pixel_BHW, flip_B2)
-        valid_BHW = (dn_BCHW.view(torch.int16) != NODATA_DN).all(dim=1)
-        targets = Targets(valid_BHW, gathered(image_NK, index), pixel_BHW, gathered(group_N, index))
-        yield standardise(dn_BCHW, *scaling), targets
+    def moved(values: Tensor, part: slice) -> Tensor:
+        if flip_N2 is not None:
+            values = flip(values, to_device(flip_N2[part], device))
+        return values if turn_N is None else turn(values, to_device(turn_N[part], device))
+
+    for part, bits_BCHW in zip(parts, _images(patches, plan, parts, device), strict=True):
+        index = plan.index_N[part]
+        dn_BCHW, pixel_BHW = moved(bits_BCHW, part), gathered(pixel_NHW, index)
+        pixel_BHW = None if pixel_BHW is None else moved(pixel_BHW, part)
+        whole = patches.whole_N is not None and bool(patches.whole_N[index].all())
+        targets = Targets((dn_BCHW != NODATA_DN).all(dim=1), gathered(image_NK, index), pixel_BHW, gathered(group_N, index), whole)
+        yield standardise(dn_BCHW.view(torch.uint16), *scaling), targets
 
 
-def _to(values: Tensor, device: torch.device) -> Tensor:
-    return values if device.type == "cpu" else values.pin_memory().to(device, non_blocking=True)
+def _images(patches: Patches, plan: Plan, parts: list[slice], device: torch.device) -> Iterator[Tensor]:
+    # int16: torch gathers and flips it everywhere, uint16 only in places
+    if patches.streamed is not None:
+        for dn_BCHW in patches.streamed.batches(Order(plan.index_N, plan.ends), parts):
+            yield to_device(dn_BCHW.view(torch.int16), device)
+        return
+    assert patches.dn_NCHW is not None
+    bits_NCHW = patches.dn_NCHW.view(torch.int16)
+    for part in parts:
+        yield to_device(gather(bits_NCHW, plan.index_N[part]), device)
+
+
+def gather(values_N: Tensor, index_B: npt.NDArray[np.int64]) -> Tensor:
+    """Some entries along the first axis; on a CPU by numpy, which copies patches whole where torch copies their numbers."""
+    if values_N.device.type == "cpu":
+        return torch.from_numpy(values_N.numpy()[index_B])
+    return values_N[torch.from_numpy(index_B).to(values_N.device)]
+
+
+def to_device(values: Tensor, device: torch.device) -> Tensor:
+    """The same on `device`, through pinned memory, without waiting."""
+    return values if values.device == device else values.pin_memory().to(device, non_blocking=True)

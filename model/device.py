@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import os
 import platform
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 
 import numpy as np
 import torch
 
 from pipeline import __version__
 from pipeline.errors import ConfigError
+
+PRECISIONS = ("auto", "fp32", "bf16")
 
 
 def choose(name: str) -> torch.device:
@@ -39,12 +43,29 @@ def environment(device: torch.device) -> dict[str, str | int]:
     }
 
 
+def settle_precision(told: str, device: torch.device) -> str:
+    """fp32 or bf16: what was told; auto takes bf16 where matrix units for it are known: on GPUs that have it and CPUs with AMX."""
+    if told != "auto":
+        return told
+    if device.type == "cuda":
+        return "bf16" if torch.cuda.is_bf16_supported(including_emulation=False) else "fp32"
+    has_amx = getattr(torch.cpu, "_is_amx_tile_supported", lambda: False)
+    return "bf16" if has_amx() else "fp32"
+
+
 @contextmanager
-def deterministic(device: torch.device) -> Iterator[None]:
-    """On the CPU: only algorithms that give the same bits each time, an error where torch has none. On a GPU: no promise."""
+def deterministic(device: torch.device, wanted: bool) -> Iterator[None]:
+    """Only algorithms that give the same bits each time, an error where torch has none; else, on a GPU, the fastest found by trying."""
     before, warned = torch.are_deterministic_algorithms_enabled(), torch.is_deterministic_algorithms_warn_only_enabled()
-    torch.use_deterministic_algorithms(device.type == "cpu" or before, warn_only=warned)
+    memory: Any = torch.utils.deterministic
+    filled, tried = memory.fill_uninitialized_memory, torch.backends.cudnn.benchmark
+    if wanted and device.type == "cuda":
+        os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
+    torch.use_deterministic_algorithms(wanted or before, warn_only=warned)
+    memory.fill_uninitialized_memory = False  # costs a pass over every new tensor and guards nothing here
+    torch.backends.cudnn.benchmark = device.type == "cuda" and not wanted
     try:
         yield
     finally:
         torch.use_deterministic_algorithms(before, warn_only=warned)
+        memory.fill_uninitialized_memory, torch.backends.cudnn.benchmark = filled, tried

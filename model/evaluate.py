@@ -22,6 +22,7 @@ import xarray as xr
 
 from model import bootstrap
 from model.bootstrap import Bootstrap, block_of
+from model.card import write_card
 from model.checkpoint import BEST, RunConfig, file_digest, load_network, write_atomically
 from model.data import read_labels
 from model.device import choose
@@ -125,6 +126,7 @@ def evaluate(
     }
     write_atomically(run / PATCHES, table)
     write_atomically(run / METRICS, json.dumps(result, indent=2, allow_nan=False) + "\n")
+    write_card(run, config)
     return result
 
 

@@ -1,7 +1,8 @@
-"""What each epoch brought, kept as RUN/history.csv."""
+"""What each epoch brought, kept as RUN/history.csv, and as RUN/history.jsonl for programs that read line by line."""
 
 from __future__ import annotations
 
+import json
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 
@@ -10,13 +11,14 @@ import pandas as pd
 from model.checkpoint import write_atomically
 from pipeline.errors import DataError
 
-TIMINGS = ("seconds", "patches_per_second")  # the columns in which two equal runs differ
+TIMINGS = ("seconds", "patches_per_second", "data_wait_share")  # the columns in which two equal runs differ
 
 
 @dataclass(frozen=True)
 class Row:
     """One epoch. Losses and accuracies are means over patches and labels; training ones are taken while the weights move.
 
+    `data_wait_share` is the share of the training time in which the network waited for data.
     `validation_majority_accuracy` is the accuracy of always answering as most training patches do; the same in each row.
     """
 
@@ -28,6 +30,7 @@ class Row:
     validation_majority_accuracy: float
     seconds: float
     patches_per_second: float
+    data_wait_share: float = 0.0
 
 
 COLUMNS = tuple(field.name for field in fields(Row))
@@ -44,7 +47,9 @@ def write(path: Path, rows: list[Row]) -> None:
     Raises:
         OSError: the disk says no.
     """
-    write_atomically(path, pd.DataFrame([asdict(row) for row in rows], columns=list(COLUMNS)).to_csv(index=False))
+    values = [asdict(row) for row in rows]
+    write_atomically(path, pd.DataFrame(values, columns=list(COLUMNS)).to_csv(index=False))
+    write_atomically(path.with_suffix(".jsonl"), "".join(f"{json.dumps(row)}\n" for row in values))
 
 
 def read(path: Path, epochs: int) -> list[Row]:
@@ -55,6 +60,8 @@ def read(path: Path, epochs: int) -> list[Row]:
     """
     try:
         table = pd.read_csv(path, dtype=str)  # float() reads back what repr() wrote; not every pandas does
+        if "data_wait_share" not in table:  # added later
+            table["data_wait_share"] = "0.0"
         rows = [Row(int(epoch), *map(float, rest)) for epoch, *rest in table[list(COLUMNS)].itertuples(index=False)]
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise DataError(f"{path}: cannot be read as a history ({str(error).splitlines()[0]}); train into another folder") from None

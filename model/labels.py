@@ -76,6 +76,10 @@ class WeakLabels:
             None if self.group_N is None else self.group_N[chosen],
         )
 
+    def __len__(self) -> int:
+        labels = self.pixel_NHW if self.image_NK is None else self.image_NK
+        return 0 if labels is None else len(labels)
+
     def class_shares(self, classes: int) -> npt.NDArray[np.float64] | None:
         """The share of each class among the pixels, as far as these labels tell: from shares and from labelled pixels."""
         if self.pixel_NHW is not None:

@@ -33,12 +33,27 @@ class Targets(NamedTuple):
         image_BK: presence or majority (0, 1) or shares; a row of NaN has no label.
         pixel_BHW: class index, 255 = no label; uint8.
         group_B: patches with the same number share one row of shares; int64.
+        whole: no pixel of the batch is invalid, known without looking.
+        weight_BK: of each answer of `image_BK`; None = 1.
+        weight_K: of each class, for pixels; None = 1.
+        smoothing: how much of a pixel's label is spread evenly over all classes (that of `image_BK` is in it already).
     """
 
     valid_BHW: Tensor
     image_BK: Tensor | None = None
     pixel_BHW: Tensor | None = None
     group_B: Tensor | None = None
+    whole: bool = False
+    weight_BK: Tensor | None = None
+    weight_K: Tensor | None = None
+    smoothing: float = 0.0
+
+    def answers(self) -> Tensor:
+        """What the loss is a mean over: labelled pixels with image data, labelled patches, or groups."""
+        if self.pixel_BHW is not None:
+            return ((self.pixel_BHW != UNLABELLED) & self.valid_BHW).sum()
+        assert self.image_BK is not None
+        return (~self.image_BK.isnan().any(dim=1)).sum()
 
 
 @dataclass(frozen=True)
@@ -104,14 +119,14 @@ def mean_probability(scores_BKHW: Tensor, valid_BHW: Tensor) -> Tensor:
     return log_BKHW.flatten(2).logsumexp(dim=2) - _log_pixels(valid_BHW, log_BKHW)
 
 
-def presence_loss(logits_BK: Tensor, label_BK: Tensor) -> Tensor:
+def presence_loss(logits_BK: Tensor, label_BK: Tensor, weight_BK: Tensor | None = None) -> Tensor:
     """Mean binary cross entropy over patches and classes: K independent yes or no questions, as in the poster.
 
     Taken from the logits (log-sum-exp form), so that a saturated answer still has a gradient.
 
     Source: Chen, Guo, S. Wang (poster, Stanford): multi-label classification, one 0/1 per class.
     """
-    return F.binary_cross_entropy_with_logits(logits_BK, label_BK)
+    return F.binary_cross_entropy_with_logits(logits_BK, label_BK, weight_BK)
 
 
 def log_sum_exp(batch: Batch) -> Tensor:
@@ -132,13 +147,13 @@ def threshold_loss(batch: Batch, targets: Targets, min_share: float) -> Tensor:
     odds_BK = log_BK - torch.log(-torch.expm1(log_BK.clamp(max=-1e-6)))
     pixels = targets.valid_BHW[0].numel()
     share = min(max(min_share, 0.5 / pixels), 1 - 0.5 / pixels)
-    return _known(presence_loss, SHARPNESS * (odds_BK - math.log(share / (1 - share))), targets.image_BK)
+    return _known(presence_loss, SHARPNESS * (odds_BK - math.log(share / (1 - share))), targets)
 
 
 def majority_loss(batch: Batch, targets: Targets, _min_share: float) -> Tensor:
     """Cross entropy of "this class has the largest mean share", with `SHARPNESS` x log mean share as its scores."""
     log_BK = mean_probability(batch.scores_BKHW, targets.valid_BHW)
-    return _known(lambda scores, label: -(label * (SHARPNESS * scores).log_softmax(dim=1)).sum(dim=1).mean(), log_BK, targets.image_BK)
+    return _known(_chosen, log_BK, targets)
 
 
 def share_loss(batch: Batch, targets: Targets, _min_share: float) -> Tensor:
@@ -151,14 +166,15 @@ def share_loss(batch: Batch, targets: Targets, _min_share: float) -> Tensor:
     assert share_BK is not None
     if targets.group_B is not None:
         log_BK, share_BK = _of_groups(log_BK, share_BK, targets)
-    return _known(_divergence, log_BK, share_BK)
+    return _known(_divergence, log_BK, targets._replace(image_BK=share_BK))
 
 
 def pixel_loss(batch: Batch, targets: Targets, _min_share: float) -> Tensor:
     """Cross entropy over the labelled pixels of the batch that have image data."""
     assert targets.pixel_BHW is not None
     label_BHW = targets.pixel_BHW.long().masked_fill(~targets.valid_BHW, UNLABELLED)
-    total = F.cross_entropy(batch.scores_BKHW, label_BHW, ignore_index=UNLABELLED, reduction="sum")
+    weight_K, smoothing = targets.weight_K, targets.smoothing
+    total = F.cross_entropy(batch.scores_BKHW, label_BHW, weight_K, ignore_index=UNLABELLED, reduction="sum", label_smoothing=smoothing)
     labelled: Tensor = (label_BHW != UNLABELLED).sum().clamp(min=1)
     return total / labelled
 
@@ -167,7 +183,12 @@ def _log_pixels(valid_BHW: Tensor, like: Tensor) -> Tensor:
     return valid_BHW.sum(dim=(1, 2)).clamp(min=1)[:, None].to(like.dtype).log()
 
 
-def _divergence(log_BK: Tensor, share_BK: Tensor) -> Tensor:
+def _chosen(log_BK: Tensor, label_BK: Tensor, weight_BK: Tensor | None) -> Tensor:
+    entropy_BK = -label_BK * (SHARPNESS * log_BK).log_softmax(dim=1)
+    return (entropy_BK if weight_BK is None else weight_BK * entropy_BK).sum(dim=1).mean()
+
+
+def _divergence(log_BK: Tensor, share_BK: Tensor, _weight_BK: Tensor | None) -> Tensor:
     divergence_B: Tensor = (torch.special.xlogy(share_BK, share_BK) - share_BK * log_BK).sum(dim=1)
     return divergence_B.mean()
 
@@ -185,10 +206,15 @@ def _of_groups(log_BK: Tensor, share_BK: Tensor, targets: Targets) -> tuple[Tens
     return mean_GK.clamp(min=1e-30).log(), first_GK
 
 
-def _known(loss: Callable[[Tensor, Tensor], Tensor], scores_BK: Tensor, label_BK: Tensor | None) -> Tensor:
+def _known(loss: Callable[[Tensor, Tensor, Tensor | None], Tensor], scores_BK: Tensor, targets: Targets) -> Tensor:
+    label_BK, weight_BK = targets.image_BK, targets.weight_BK
     assert label_BK is not None
     known_B = ~label_BK.isnan().any(dim=1)
-    return loss(scores_BK, label_BK) if bool(known_B.all()) else loss(scores_BK[known_B], label_BK[known_B])
+    if bool(known_B.all()) and len(known_B):
+        return loss(scores_BK, label_BK, weight_BK)
+    if not known_B.any():  # nothing to learn here; still a loss that reaches every weight
+        return 0 * scores_BK.sum()
+    return loss(scores_BK[known_B], label_BK[known_B], None if weight_BK is None else weight_BK[known_B])
 
 
 OBJECTIVES = {
@@ -198,7 +224,7 @@ OBJECTIVES = {
             "bce",
             ("presence",),
             False,
-            lambda batch, targets, _share: _known(presence_loss, batch.output.logits_BK, targets.image_BK),
+            lambda batch, targets, _share: _known(presence_loss, batch.output.logits_BK, targets),
             lambda batch: batch.output.logits_BK,
             "cam-argmax",
         ),
@@ -206,7 +232,7 @@ OBJECTIVES = {
             "lse",
             ("presence",),
             False,
-            lambda batch, targets, _share: _known(presence_loss, log_sum_exp(batch), targets.image_BK),
+            lambda batch, targets, _share: _known(presence_loss, log_sum_exp(batch), targets),
             log_sum_exp,
             "cam-argmax",
         ),

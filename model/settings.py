@@ -10,13 +10,18 @@ from pathlib import Path
 from typing import Any
 
 from model.checkpoint import BEST, CONFIG, HISTORY, LAST, RunConfig, load_config, store_differences
-from model.labels import KINDS
+from model.device import PRECISIONS
+from model.feed import FEEDS
+from model.labels import KINDS, OF_PIXELS
 from model.losses import best_objective, objective
 from model.networks import NETWORKS
+from model.optimisation import OPTIMIZERS, SCHEDULES
 from pipeline import __version__
 from pipeline.errors import ConfigError, DataError
 from pipeline.store import StoreInfo
 
+CLASS_WEIGHTS = ("none", "balanced")
+MACHINE = ("precision", "deterministic", "feed")  # "auto" is settled once, when a run begins, and then stays
 _OF_KIND = {
     "share_step": ("shares",),
     "share_noise": ("shares",),
@@ -51,6 +56,20 @@ class Settings:
     points_per_patch: int = 1
     label_noise: float = 0.0
     class_prior: tuple[float, ...] = ()
+    optimizer: str = "adamw"
+    schedule: str = "constant"
+    warmup_epochs: float = 0.0
+    label_smoothing: float = 0.0
+    class_weights: str = "none"
+    clip_norm: float = 0.0
+    patience: int = 0
+    precision: str = "auto"
+    channels_last: bool = False
+    compile: bool = False
+    cuda_graphs: bool = False
+    quarter_turns: bool = False
+    deterministic: bool | None = None
+    feed: str = "auto"
 
     def __post_init__(self) -> None:
         rules = {
@@ -70,6 +89,15 @@ class Settings:
                 not self.class_prior or (min(self.class_prior) >= 0 and abs(sum(self.class_prior) - 1) < 0.01),
                 "shares of at least 0 that add up to 1",
             ),
+            "optimizer": (self.optimizer in OPTIMIZERS, f"one of {', '.join(OPTIMIZERS)}"),
+            "schedule": (self.schedule in SCHEDULES, f"one of {', '.join(SCHEDULES)}"),
+            "warmup_epochs": (0 <= self.warmup_epochs < math.inf, "a number of at least 0"),
+            "label_smoothing": (0 <= self.label_smoothing < 1, "at least 0 and below 1"),
+            "class_weights": (self.class_weights in CLASS_WEIGHTS, f"one of {', '.join(CLASS_WEIGHTS)}"),
+            "clip_norm": (0 <= self.clip_norm < math.inf, "a number of at least 0; 0 = no clipping"),
+            "patience": (self.patience >= 0, "at least 0; 0 = never stop early"),
+            "precision": (self.precision in PRECISIONS, f"one of {', '.join(PRECISIONS)}"),
+            "feed": (self.feed in FEEDS, f"one of {', '.join(FEEDS)}"),
             "seed": (0 <= self.seed < 2**63, "at least 0 and below 2^63"),
         }
         for name, (fine, rule) in rules.items():
@@ -78,8 +106,36 @@ class Settings:
         for name, kinds in _OF_KIND.items():
             if self.labels not in kinds and getattr(self, name) != getattr(type(self), name):
                 raise ConfigError(f"{option(name)} goes with --labels {' or '.join(kinds)}, not with {self.labels}")
+        if self.class_weights != "none" and self.labels == "shares":
+            raise ConfigError(
+                "--class-weights balanced goes with presence, majority, points and pixels: weighted shares would be learned wrong"
+            )
         if self.loss != "best":
             objective(self.loss, self.labels)
+
+
+# The poster states no step size, batch or optimiser: ours are kept. The paper: U-Net, Adam 1e-3, batches of 32.
+PRESETS: dict[str, dict[str, Any]] = {
+    "poster": {"model": "baseline", "labels": "presence", "loss": "bce"},
+    "paper": {"model": "unet", "labels": "points", "optimizer": "adam", "lr": 1e-3, "batch_size": 32, "weight_decay": 0.0},
+}
+
+
+def preset(name: str, given: Mapping[str, Any]) -> dict[str, Any]:
+    """The settings of a preset, those given put over them; epochs follow the poster's network and the paper's kind of label.
+
+    >>> preset("poster", {"model": "resnet50"})["epochs"]
+    50
+
+    Raises:
+        ConfigError: no such preset.
+    """
+    if name not in PRESETS:
+        raise ConfigError(f"no preset {name!r}; known: {', '.join(PRESETS)}")
+    settings = {**PRESETS[name], **given}
+    long = settings["model"] == "resnet50" if name == "poster" else settings["labels"] in OF_PIXELS
+    epochs = {("poster", False): 16, ("poster", True): 50, ("paper", True): 50, ("paper", False): 200}[name, long]
+    return {"epochs": epochs, **settings}
 
 
 SETTINGS = tuple(field.name for field in fields(Settings))
@@ -102,6 +158,7 @@ def configure(store: Path, info: StoreInfo, run: Path, given: Mapping[str, Any],
     if run.exists() and not run.is_dir():
         raise ConfigError(f"{run}: is a file; name a folder for the run")
     holds_run = any((run / name).exists() for name in (CONFIG, LAST, BEST, HISTORY))
+    given = {name: value for name, value in given.items() if not (name in MACHINE and value in ("auto", None))}
     if not holds_run:
         return _fresh(store, info, run, given)
     if not resume:
@@ -157,6 +214,10 @@ def _loss(settings: Settings) -> str:
 def _continued(config: RunConfig, run: Path, given: Mapping[str, Any]) -> RunConfig:
     for name, value in given.items():
         ours = getattr(config, name)
+        if name == "epochs" and value > ours and config.schedule != "constant":
+            raise ConfigError(
+                f"{run}: its {config.schedule} schedule was laid out for {ours} epochs, asked to go on to {value}; name another folder"
+            )
         if value != ours and not (name == "epochs" and value > ours):
             hint = "it can only grow" if name == "epochs" else "leave it out"
             raise ConfigError(f"{run}: trained with {option(name)} {ours}, asked to go on with {value}; {hint}, or name another folder")

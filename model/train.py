@@ -8,7 +8,9 @@ that was never interrupted. Axis suffixes: N patch, B batch, C band, K class.
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, nullcontext
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -17,12 +19,19 @@ import torch
 import xarray as xr
 
 from model.agreement import constant_agreement
+from model.board import board
+from model.card import write_card
 from model.checkpoint import CONFIG, ENVIRONMENT, RunConfig, clear_leftovers, write_json
 from model.data import Patches, read_split
-from model.device import choose, deterministic, environment
+from model.device import choose, deterministic, environment, settle_precision
+from model.feed import choose_feed
+from model.interrupt import stop_asked
 from model.labels import WeakLabels
+from model.ranks import joined
+from model.runlock import run_lock
 from model.settings import configure
 from model.trainer import Progress, Trainer
+from pipeline.errors import ConfigError, DataError
 from pipeline.legend import UNLABELLED
 from pipeline.store import SPLITS, StoreInfo, open_store
 
@@ -36,6 +45,7 @@ def train(
     *,
     device: str = "auto",
     resume: bool = False,
+    tensorboard: bool = False,
     progress: Progress = lambda _done, _total, _note: None,
     log: Log = lambda _line: None,
     **settings: Any,  # noqa: ANN401 - each checked by Settings
@@ -50,34 +60,98 @@ def train(
         run: the run folder; made where absent.
         device: auto, cpu or cuda.
         resume: go on from the run's last epoch; starts afresh where nothing is saved yet.
+        tensorboard: also write RUN/tensorboard.
         progress: called with (batches done, batches in all, note).
         log: called with lines for the reader.
         settings: fields of `model.settings.Settings` by name.
 
     Raises:
         ConfigError: a setting is out of range or differs from the run's, or the folder already holds a run.
-        DataError: store or checkpoint are damaged, the store is another one than the run's, or the loss is not finite.
+            Or memory ran out; says what to lower.
+        DataError: store or checkpoint are damaged, the store is another one than the run's, the loss is not finite, or another
+            process is training into the folder.
+        KeyboardInterrupt: told to stop by SIGTERM or Ctrl-C; the middle of the epoch is saved.
         OSError: the disk says no; the last complete epoch stays.
     """
     given = {name: value for name, value in settings.items() if value is not None}
-    target = choose(device)
-    dataset, info = open_store(store)
-    config = configure(store, info, run, given, resume)
-    train_split, validation = (read_split(dataset, split, config.rule, config.classes) for split in ("train", "validation"))
-    _say_what(dataset, train_split, validation, info, log)
-    trainer = Trainer(config, run, train_split, validation, target)
-    trainer.restore()
-    _prepare_folder(run, config, target, log)
-    with deterministic(target):
-        if trainer.epoch == config.epochs:
-            log(f"{run}: already trained for all {config.epochs} epochs; a larger --epochs goes on")
-        while trainer.epoch < config.epochs:
-            trainer.run_epoch(progress)
-    log(trainer.verdict())
+    with joined(choose(device)) as (ranks, target), run_lock(run) if ranks.leads else nullcontext(), _memory_advice():
+        say = log if ranks.leads else _silent
+        dataset, info = open_store(store)
+        config = _settled(configure(store, info, run, given, resume), dataset, target)
+        if ranks.count > 1 and config.labels == "shares" and config.group_patches > 1:
+            raise ConfigError("--group-patches trains in one process: a group may lie in the parts of several; start it without torchrun")
+        train_split, validation = (
+            read_split(dataset, split, config.rule, config.classes, config.feed, target) for split in ("train", "validation")
+        )
+        _check_labels(train_split, validation)
+        if ranks.leads:
+            _say_what(dataset, train_split, validation, config, info, log)
+        with deterministic(target, bool(config.deterministic)), stop_asked() as stop:
+            trainer = Trainer(config, run, train_split, validation, target, ranks)
+            trainer.restore()
+            ranks.wait()  # nobody reads the folder any more
+            if ranks.leads:
+                _prepare_folder(run, config, target, log)
+            if trainer.finished:
+                hint = "it stopped early" if trainer.stalled else "a larger --epochs goes on"
+                say(f"{run}: already trained for all {trainer.epoch} epochs; {hint}")
+            with board(run, tensorboard and ranks.leads, trainer.epoch) as note:
+                while not trainer.finished:
+                    if not trainer.run_epoch(progress if ranks.leads else _still, stop):
+                        say(f"{run}: stopped in epoch {trainer.epoch + 1}, saved; go on with --resume")
+                        raise KeyboardInterrupt
+                    note(trainer.newest)
+            say(trainer.verdict())
+            if ranks.leads:
+                write_card(run, config)
     return config
 
 
-def _say_what(dataset: xr.Dataset, train_split: Patches, validation: Patches, info: StoreInfo, log: Log) -> None:
+def _silent(_line: str) -> None:
+    """A log that tells nobody."""
+
+
+def _still(_done: int, _total: int, _note: str) -> None:
+    """A progress that tells nobody."""
+
+
+def _settled(config: RunConfig, dataset: xr.Dataset, device: torch.device) -> RunConfig:
+    """What was left to the machine, decided: a run keeps it when it goes on elsewhere."""
+    counts = np.bincount(dataset["split"].to_numpy(), minlength=len(SPLITS))
+    return replace(
+        config,
+        precision=settle_precision(config.precision, device),
+        deterministic=device.type == "cpu" if config.deterministic is None else config.deterministic,
+        feed=choose_feed(config.feed, dataset, int(counts[0] + counts[1]), grouped=config.labels == "shares" and config.group_patches > 1),
+    )
+
+
+def _check_labels(train_split: Patches, validation: Patches) -> None:
+    for split, patches in (("train", train_split), ("validation", validation)):
+        labels = patches.labels
+        if labels.pixel_NHW is not None:
+            known = bool((labels.pixel_NHW != UNLABELLED).any())
+        else:
+            known = labels.image_NK is not None and not bool(np.isnan(labels.image_NK).any(axis=1).all())
+        if not known:
+            raise DataError(
+                f"no patch of the {split} split has a labelled pixel: there is nothing to learn from; look at the store with 'cropcam check'"
+            )
+
+
+@contextmanager
+def _memory_advice() -> Iterator[None]:
+    try:
+        yield
+    except (torch.OutOfMemoryError, MemoryError, RuntimeError) as error:
+        if isinstance(error, RuntimeError) and not isinstance(error, torch.OutOfMemoryError) and "allocate memory" not in str(error):
+            raise
+        raise ConfigError(
+            "out of memory; lower --batch-size, or use --precision bf16, or --feed streamed, which keeps no split in memory. The last complete epoch is kept"
+        ) from None
+
+
+def _say_what(dataset: xr.Dataset, train_split: Patches, validation: Patches, config: RunConfig, info: StoreInfo, log: Log) -> None:
     counts = np.bincount(dataset["split"].to_numpy(), minlength=len(SPLITS))
     log(
         f"{', '.join(f'{count} {name}' for name, count in zip(SPLITS, counts, strict=True))} patches; {_labels_line(train_split.labels)}; "
@@ -87,6 +161,8 @@ def _say_what(dataset: xr.Dataset, train_split: Patches, validation: Patches, in
         for name, rate in zip(info.classes.names, np.nanmean(train_split.labels.image_NK, axis=0), strict=True):
             if not INFORMATIVE[0] <= rate <= INFORMATIVE[1]:
                 log(f"warning: label {name} holds for {rate:.1%} of the training patches: it carries next to no information{_hint(rate)}")
+    if config.batch_size > len(train_split):
+        log(f"warning: --batch-size {config.batch_size} is more than the {len(train_split)} training patches: one step per epoch")
     for band, std in zip(info.bands, info.statistics["std"], strict=True):
         if std == 0:
             log(f"warning: band {band} is constant over the training split: it carries no information")

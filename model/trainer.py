@@ -7,175 +7,224 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from model import history
 from model.agreement import agreement, constant_agreement
-from model.checkpoint import BEST, HISTORY, LAST, RunConfig, load_tensors, load_training_state, save_tensors, training_state
-from model.data import Patches, Scaling, batches, plan_epoch, plan_in_order
+from model.checkpoint import RunConfig
+from model.data import Patches, Plan, Scaling, batches, plan_epoch, plan_in_order
+from model.keeping import Keeper, Progressed, Sums
 from model.losses import Batch, Targets
-from model.networks import Network, build
+from model.networks import Network, Output, build
+from model.optimisation import lr_factor, make_optimiser, set_lr
+from model.ranks import ALONE, Ranks, spread
+from model.weighing import Weighing, balanced
 from pipeline.errors import DataError
 
 Progress = Callable[[int, int, str], None]
+PENDING = 16  # steps on a GPU whose losses are looked at together: looking waits for it
 
 
 class Trainer:
     """A network in training: its state in memory and, epoch by epoch, in the run folder."""
 
-    def __init__(self, config: RunConfig, run: Path, train_split: Patches, validation: Patches, device: torch.device) -> None:
-        self._config, self._run, self._train, self._validation = config, run, train_split, validation
+    def __init__(
+        self, config: RunConfig, run: Path, train_split: Patches, validation: Patches, device: torch.device, ranks: Ranks = ALONE
+    ) -> None:
+        self._config, self._train, self._validation, self._device, self._ranks = config, train_split, validation, device, ranks
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(config.seed)
-            self._network: Network = build(config.model, len(config.bands), len(config.classes)).to(device)
-        self._optimiser = torch.optim.AdamW(self._network.parameters(), lr=config.lr, weight_decay=config.weight_decay)
+            network: Network = build(config.model, len(config.bands), len(config.classes)).to(device)
+        if config.channels_last:
+            network = network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        if config.compile or config.cuda_graphs:  # the maps alone: what follows asks the data, which no compiled graph can
+            maps: Any = torch.compile(network.maps, mode="reduce-overhead" if config.cuda_graphs else None)
+            network.maps = maps  # type: ignore[method-assign]
+        self._network, self._forward = spread(network, ranks, device)
+        self._optimiser = make_optimiser(config.optimizer, self._network, config.lr, config.weight_decay)
         self._scaling = Scaling(torch.tensor(config.mean, device=device), torch.tensor(config.std, device=device))
         self._steps = math.ceil(len(train_split) / config.batch_size)
         self._objective = config.objective
+        self._weigh = Weighing(config.labels, config.label_smoothing, self._class_weights())
         self._majority_accuracy = constant_agreement(validation.labels)
-        self._rows: list[history.Row] = []
+        self._keeper = Keeper(run, config, self._network, self._optimiser, writes=ranks.leads)
+        self._done = Progressed()
 
     @property
     def epoch(self) -> int:
         """Complete epochs so far."""
-        return len(self._rows)
+        return len(self._done.rows)
+
+    @property
+    def newest(self) -> history.Row:
+        """The last complete epoch."""
+        return self._done.rows[-1]
+
+    @property
+    def stalled(self) -> bool:
+        """Whether `patience` epochs brought nothing better than the best before them."""
+        rows, patience = self._done.rows, self._config.patience
+        return bool(patience and rows and len(rows) - history.best_epoch(rows) >= patience)
+
+    @property
+    def finished(self) -> bool:
+        """Whether there is nothing left to train."""
+        return self.epoch >= self._config.epochs or self.stalled
 
     def restore(self) -> None:
-        """Go on where the run folder stands: nothing saved yet is epoch 0; history and best are brought level with last.
+        """Go on where the run folder stands.
 
         Raises:
             DataError: what is saved is damaged or does not belong together.
         """
-        last, best = self._run / LAST, self._run / BEST
-        if not last.exists():
-            if best.exists():
-                raise DataError(f"{last}: missing, though {BEST} is there; train into another folder")
-            return
-        tensors, made_by = load_tensors(last)
-        load_training_state(self._network, self._optimiser, tensors, last)
-        self._rows = history.read(self._run / HISTORY, _epoch(made_by, last))
-        history.write(self._run / HISTORY, self._rows)
-        if history.best_epoch(self._rows) == self.epoch:
-            self._save_best()
-        elif _epoch(load_tensors(best)[1], best) != history.best_epoch(self._rows):
-            raise DataError(f"{best}: not the best epoch of {HISTORY}; train into another folder")
+        self._done = self._keeper.restore()
+        if not self._ranks.leads:
+            self._done.sums = Sums()  # they are the leading one's
 
-    def run_epoch(self, progress: Progress) -> None:
-        """One pass over the training split, one over validation, then history, last and best, in this order.
+    def run_epoch(self, progress: Progress, stop: Callable[[], bool] = lambda: False) -> bool:
+        """One pass over the training split, one over validation, then history, last and best.
+
+        Returns False when it was told to stop: then the middle of the epoch is saved.
 
         Raises:
             DataError: a loss is not finite; names epoch and batch.
         """
         started = time.perf_counter()
-        train_loss, train_accuracy = self._learn(progress)
+        before = self._done.batches
+        waited_s = self._learn(progress, stop)
         trained_s = time.perf_counter() - started
-        loss, accuracy = self._validate()
+        learned = Sums(*self._ranks.sums(self._done.sums.values(), self._device))
+        if waited_s is None:
+            self._keeper.save_middle(self.epoch, self._done.batches, learned)
+            self._ranks.wait()
+            return False
+        judged = self._validate()
         row = history.Row(
             epoch=self.epoch + 1,
-            train_loss=train_loss,
-            train_accuracy=train_accuracy,
-            validation_loss=loss,
-            validation_accuracy=accuracy,
+            train_loss=learned.loss,
+            train_accuracy=learned.accuracy,
+            validation_loss=self._finite(judged.loss, "validation"),
+            validation_accuracy=judged.accuracy,
             validation_majority_accuracy=self._majority_accuracy,
             seconds=round(time.perf_counter() - started, 3),
-            patches_per_second=round(len(self._train) / trained_s, 1),
+            patches_per_second=round((len(self._train) - before * self._config.batch_size) / trained_s, 4),
+            data_wait_share=round(waited_s / trained_s, 4),
         )
-        history.write(self._run / HISTORY, [*self._rows, row])
-        save_tensors(self._run / LAST, training_state(self._network, self._optimiser), self._made_by(row.epoch))
-        self._rows.append(row)
-        if history.best_epoch(self._rows) == self.epoch:
-            self._save_best()
+        self._done = Progressed([*self._done.rows, row])
+        self._keeper.save_epoch(self._done.rows)
+        self._ranks.wait()
         progress(self.epoch * self._steps, self._config.epochs * self._steps, f"{self._note()}, validation {_figures(row)}")
+        return True
 
     def verdict(self) -> str:
         """One line: which epoch was best, and how good, beside the majority guess."""
-        row = self._rows[history.best_epoch(self._rows) - 1]
-        return f"best of {self.epoch} epochs: {row.epoch}, validation {_figures(row)}"
+        if not self._done.rows:
+            return "no epoch is complete yet"
+        row = self._done.rows[history.best_epoch(self._done.rows) - 1]
+        early = f"; stopped early: {self._config.patience} epochs without a better one" if self.stalled else ""
+        return f"best of {self.epoch} epochs: {row.epoch}, validation {_figures(row)}{early}"
 
-    def _learn(self, progress: Progress) -> tuple[float, float]:
+    def _learn(self, progress: Progress, stop: Callable[[], bool]) -> float | None:
+        """Seconds waited for data; None when told to stop before the end."""
         self._network.train()
-        plan = plan_epoch(len(self._train), self._config.seed, self.epoch, self._train.labels.group_N)
-        sums = _Sums()
-        for step, (x_BCHW, targets) in enumerate(batches(self._train, self._config.batch_size, self._scaling, plan)):
-            loss, batch = self._loss(x_BCHW, targets)
-            self._optimiser.zero_grad()
-            loss.backward()  # type: ignore[no-untyped-call]
-            self._optimiser.step()
-            sums.add(self._finite(loss.item(), f"batch {step + 1}"), len(x_BCHW), self._agreement(batch, targets))
-            progress(self.epoch * self._steps + step + 1, self._config.epochs * self._steps, f"{self._note()}, loss {loss.item():.3f}")
-        return sums.loss, sums.accuracy
+        plan, waited_s, first, started = self._plan(), 0.0, self._done.batches, time.perf_counter()
+        feed = self._batches(self._train, plan, first)
+        pending: list[tuple[int, Tensor, float, Tensor]] = []
+        for step in range(first, self._steps):
+            asked = time.perf_counter()
+            x_BCHW, targets = next(feed)
+            waited_s += time.perf_counter() - asked
+            stopping = self._step(step, x_BCHW, targets, pending, stop)
+            if stopping or len(pending) == (1 if self._device.type == "cpu" else PENDING) or step + 1 == self._steps:
+                loss = self._count(pending)
+                note = f"{self._note()}, loss {loss:.3f}, waiting for data {waited_s / (time.perf_counter() - started):.0%}"
+                progress(self.epoch * self._steps + step + 1, self._config.epochs * self._steps, note)
+            self._done.batches = step + 1
+            if stopping:
+                return None
+        return waited_s
+
+    def _step(
+        self, step: int, x_BCHW: Tensor, targets: Targets, pending: list[tuple[int, Tensor, float, Tensor]], stop: Callable[[], bool]
+    ) -> bool:
+        config = self._config
+        factor = lr_factor(
+            config.schedule, self.epoch * self._steps + step, config.epochs * self._steps, round(config.warmup_epochs * self._steps)
+        )
+        set_lr(self._optimiser, config.lr * factor)
+        loss, batch = self._loss(x_BCHW, targets)
+        weight, stopping = self._ranks.agree(targets.answers, stop(), self._device)
+        self._optimiser.zero_grad()
+        (loss if weight == 1 else loss * (weight * self._ranks.count)).backward()  # type: ignore[no-untyped-call]
+        if config.clip_norm:
+            nn.utils.clip_grad_norm_(self._network.parameters(), config.clip_norm)
+        self._optimiser.step()
+        patches = min(config.batch_size, len(self._train) - step * config.batch_size)
+        pending.append((step, loss.detach(), weight * patches, self._agreement(batch, targets)))
+        return stopping
+
+    def _count(self, pending: list[tuple[int, Tensor, float, Tensor]]) -> float:
+        loss = 0.0
+        for step, loss_, patches, agreed in pending:
+            loss, (right, answers) = self._finite(loss_.item(), f"batch {step + 1}"), agreed.tolist()
+            self._done.sums.add(loss, patches, right, answers)
+        pending.clear()
+        return loss
 
     @torch.inference_mode()
-    def _validate(self) -> tuple[float, float]:
+    def _validate(self) -> Sums:
         self._network.eval()
-        sums = _Sums()
-        plan = plan_in_order(len(self._validation), self._validation.labels.group_N)
-        for x_BCHW, targets in batches(self._validation, self._config.batch_size, self._scaling, plan):
-            loss, batch = self._loss(x_BCHW, targets)
-            sums.add(loss.item(), len(x_BCHW), self._agreement(batch, targets))
-        return self._finite(sums.loss, "validation"), sums.accuracy
+        sums, size, count = Sums(), self._config.batch_size, len(self._validation)
+        order = self._validation.streamed.order(None) if self._validation.streamed else None
+        plan = plan_in_order(count, self._validation.labels.group_N, order)
+        for step, (x_BCHW, targets) in enumerate(self._batches(self._validation, plan)):
+            loss, batch = self._loss(x_BCHW, targets, self._network)
+            weight, _ = self._ranks.agree(targets.answers, False, self._device)
+            sums.add(loss.item(), weight * min(size, count - step * size), *self._agreement(batch, targets).tolist())
+        return Sums(*self._ranks.sums(sums.values(), self._device))
 
-    def _loss(self, x_BCHW: Tensor, targets: Targets) -> tuple[Tensor, Batch]:
-        batch = Batch(self._network, self._network(x_BCHW, targets.valid_BHW), targets.valid_BHW)
-        return self._objective.loss(batch, targets, self._config.presence_min_share), batch
+    def _batches(self, patches: Patches, plan: Plan, start: int = 0) -> Iterator[tuple[Tensor, Targets]]:
+        return batches(patches, self._config.batch_size, self._scaling, plan, ranks=self._ranks, start=start)
+
+    def _plan(self) -> Plan:
+        split, seed = self._train, self._config.seed
+        order = split.streamed.order(seed, self.epoch) if split.streamed else None
+        return plan_epoch(len(split), seed, self.epoch, split.labels.group_N, quarter_turns=self._config.quarter_turns, order=order)
+
+    def _loss(self, x_BCHW: Tensor, targets: Targets, forward: nn.Module | None = None) -> tuple[Tensor, Batch]:
+        if self._config.channels_last:
+            x_BCHW = x_BCHW.contiguous(memory_format=torch.channels_last)
+        valid_BHW = None if targets.whole else targets.valid_BHW
+        with torch.autocast(self._device.type, torch.bfloat16, enabled=self._config.precision == "bf16"):
+            output: Any = (self._forward if forward is None else forward)(x_BCHW, valid_BHW)
+            batch = Batch(self._network, Output(output.logits_BK.float(), output.maps_BFhw), targets.valid_BHW)
+            if not len(x_BCHW):
+                return 0 * (batch.output.logits_BK.sum() + batch.scores_BKHW.sum()), batch
+            return self._objective.loss(batch, self._weigh(targets), self._config.presence_min_share), batch
 
     @torch.no_grad()
-    def _agreement(self, batch: Batch, targets: Targets) -> tuple[float, int]:
+    def _agreement(self, batch: Batch, targets: Targets) -> Tensor:
+        if not len(targets.valid_BHW):
+            return torch.zeros(2, dtype=torch.float64)
         return agreement(self._objective, batch, targets, self._config.labels, self._config.presence_min_share)
+
+    def _class_weights(self) -> Tensor | None:
+        if self._config.class_weights == "none":
+            return None
+        return torch.from_numpy(balanced(self._train.labels, len(self._config.classes))).to(self._device)
 
     def _finite(self, loss: float, where: str) -> float:
         if math.isfinite(loss):
             return loss
         raise DataError(f"epoch {self.epoch + 1}, {where}: the loss is {loss}; a smaller --lr may help. The last complete epoch is kept")
 
-    def _save_best(self) -> None:
-        save_tensors(self._run / BEST, dict(self._network.state_dict()), self._made_by(self.epoch))
-
-    def _made_by(self, epoch: int) -> dict[str, str]:
-        config = self._config
-        return {"epoch": str(epoch), "study": config.study, "store_digest": config.store_digest, "code_version": config.code_version}
-
     def _note(self) -> str:
         return f"epoch {min(self.epoch + 1, self._config.epochs)}/{self._config.epochs}"
-
-
-def _epoch(made_by: dict[str, str], path: Path) -> int:
-    try:
-        return int(made_by["epoch"])
-    except (KeyError, ValueError):
-        raise DataError(f"{path}: does not say which epoch it holds; train into another folder") from None
-
-
-@dataclass
-class _Sums:
-    """Loss by patches and agreement by answers, over the batches so far."""
-
-    _loss: float = 0.0
-    _patches: int = 0
-    _right: float = 0.0
-    _answers: int = 0
-
-    def add(self, loss: float, patches: int, agreed: tuple[float, int]) -> None:
-        """Count one batch."""
-        self._loss += loss * patches
-        self._patches += patches
-        self._right += agreed[0]
-        self._answers += agreed[1]
-
-    @property
-    def loss(self) -> float:
-        """Mean over patches."""
-        return self._loss / self._patches
-
-    @property
-    def accuracy(self) -> float:
-        """Share of the answers that were right."""
-        return self._right / max(self._answers, 1)
 
 
 def _figures(row: history.Row) -> str:

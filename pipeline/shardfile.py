@@ -15,6 +15,7 @@ from pathlib import Path
 
 import google_crc32c
 import numpy as np
+import numpy.typing as npt
 
 from pipeline.errors import DataError
 
@@ -37,11 +38,25 @@ def unpack(shard: bytes, room: int, where: str) -> list[bytes]:
     Raises:
         DataError: shorter than its index, or the index is damaged.
     """
-    table = shard[-(16 * room + 4) : -4]
-    if len(table) < 16 * room or checksum(table) != int.from_bytes(shard[-4:], "little"):
+    index = parse_index(shard[-index_bytes(room) :], room, where)
+    return [shard[start : start + size] for start, size in index.tolist() if size]
+
+
+def index_bytes(room: int) -> int:
+    """Bytes of the index at the end of a zarr shard with room for `room` chunks."""
+    return 16 * room + 4
+
+
+def parse_index(table: bytes, room: int, where: str) -> npt.NDArray[np.int64]:
+    """Start and size in bytes of each chunk (room, 2); an absent one has size 0.
+
+    Raises:
+        DataError: too short or damaged.
+    """
+    if len(table) < index_bytes(room) or checksum(table[:-4]) != int.from_bytes(table[-4:], "little"):
         raise DataError(f"{where}: damaged zarr shard; cut the store again")
-    index = np.frombuffer(table, "<u8").reshape(room, 2)
-    return [shard[start : start + size] for start, size in index.tolist() if start != _ABSENT]
+    index = np.frombuffer(table[:-4], "<u8").reshape(room, 2)
+    return np.where(index == _ABSENT, 0, index).astype(np.int64)
 
 
 def checksum(data: bytes) -> int:

@@ -19,13 +19,13 @@ HISTORY_CSV = """epoch,train_loss,train_accuracy,validation_loss,validation_accu
 """
 
 
-def make_config(store: Path, info: StoreInfo, presence_min_share: float = 0.05) -> RunConfig:
+def make_config(store: Path, info: StoreInfo, presence_min_share: float = 0.05, model: str = "baseline") -> RunConfig:
     """What `train` would write for that store."""
     return RunConfig(
         study=info.name,
         store=str(store),
         store_digest=info.digest,
-        model="baseline",
+        model=model,
         labels="presence",
         presence_min_share=presence_min_share,
         bands=info.bands,
@@ -43,9 +43,11 @@ def make_config(store: Path, info: StoreInfo, presence_min_share: float = 0.05) 
     )
 
 
-def make_run(run: Path, store: Path, info: StoreInfo, network: Network | None = None, presence_min_share: float = 0.05) -> RunConfig:
+def make_run(
+    run: Path, store: Path, info: StoreInfo, network: Network | None = None, presence_min_share: float = 0.05, model: str = "baseline"
+) -> RunConfig:
     """A run folder as `train` leaves it; without a network a random one from a fixed seed."""
-    config = make_config(store, info, presence_min_share)
+    config = make_config(store, info, presence_min_share, model)
     if network is None:
         torch.manual_seed(0)
         network = build(config.model, len(config.bands), len(config.classes))

@@ -19,7 +19,7 @@ import torch
 
 from fixtures import make_store, make_study
 from model.cam import pixel_scores
-from model.checkpoint import BEST, CONFIG, ENVIRONMENT, HISTORY, LAST, file_digest, load_config, load_network, load_tensors
+from model.checkpoint import BEST, CARD, CONFIG, ENVIRONMENT, HISTORY, LAST, file_digest, load_config, load_network, load_tensors
 from model.data import standardise
 from model.history import TIMINGS
 from model.labels import presence
@@ -30,6 +30,7 @@ from pipeline.errors import ConfigError, DataError
 from pipeline.store import StoreInfo, open_store, split_indices
 
 EPOCHS = 3
+LINES = "history.jsonl"
 SETTINGS = {"batch_size": 5, "seed": 11, "device": "cpu"}
 
 
@@ -53,7 +54,7 @@ def files(run: Path) -> list[str]:
 
 
 def assert_same(run: Path, whole: Path) -> None:
-    assert files(run) == files(whole) == sorted([BEST, CONFIG, ENVIRONMENT, HISTORY, LAST])
+    assert files(run) == files(whole) == sorted([BEST, CARD, CONFIG, ENVIRONMENT, HISTORY, LINES, LAST])
     for name in (LAST, BEST):
         assert file_digest(run / name) == file_digest(whole / name), f"{name} differs"
     ours_config, theirs_config = (replace(load_config(each), store="") for each in (run, whole))  # its path is seen from the run folder
@@ -96,6 +97,8 @@ def test_what_a_run_folder_holds(store: Path, whole: Path) -> None:
     assert load_tensors(whole / BEST)[1] == {
         "epoch": str(best),
         "study": "demo",
+        "model": "baseline",
+        "labels": "presence",
         "store_digest": info.digest,
         "code_version": config.code_version,
     }
@@ -168,7 +171,7 @@ class Killed(BaseException):
     """Stands for kill -9 in this process: nothing catches it."""
 
 
-@pytest.mark.parametrize("writes", range(1, 13))
+@pytest.mark.parametrize("writes", range(1, 17))
 def test_killed_after_any_write_and_resumed(store: Path, whole: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, writes: int) -> None:
     run, done, replace = tmp_path / "run", [0], Path.replace
 
@@ -323,7 +326,7 @@ except OSError as error:
 """
     said = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
     assert said == f"[Errno 27] File too large: '{run / LAST}'\n"
-    assert files(run) == sorted([CONFIG, ENVIRONMENT, HISTORY])
+    assert files(run) == sorted([CONFIG, ENVIRONMENT, HISTORY, LINES])
     train(store, run, resume=True)
     assert_same(run, whole)
 

@@ -13,9 +13,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from fixtures import make_store
-from model.data import CLIP, Patches, Scaling, batches, flip, plan_epoch, plan_in_order, read_split, standardise
+from model import feed
+from model.data import CLIP, Patches, Scaling, batches, flip, plan_epoch, plan_in_order, read_split, standardise, turn
 from model.labels import Rule, WeakLabels
-from pipeline.errors import DataError
+from model.ranks import Ranks
+from pipeline.errors import ConfigError, DataError
 from pipeline.store import SPLITS, open_store, split_indices, to_reflectance
 
 RULE = Rule("shares")
@@ -47,7 +49,7 @@ def test_a_lost_file_is_no_nodata(store: Path, tmp_path: Path) -> None:
     broken = tmp_path / "broken.zarr"
     shutil.copytree(store, broken)
     shutil.rmtree(broken / "image" / "c")
-    with pytest.raises(DataError, match=r"13 patches of the train split are all nodata: a file of the store is lost"):
+    with pytest.raises(DataError, match=r"image/c/0/0/0/0: missing; cut the store again"):
         read(broken, "train")
 
 
@@ -58,7 +60,7 @@ def test_a_damaged_file_is_named(store: Path, tmp_path: Path, damage: Callable[[
     for file in (broken / "image" / "c").rglob("*"):
         if file.is_file():
             file.write_bytes(damage(file.read_bytes()))
-    with pytest.raises(DataError, match=r"the train split cannot be read: .*; cut the store again"):
+    with pytest.raises(DataError, match=r"(damaged zarr shard|is damaged).*cut the store again"):
         read(broken, "train")
 
 
@@ -131,3 +133,99 @@ def test_flips_are_a_group() -> None:
     flipped = flip(x, kinds)
     torch.testing.assert_close(flip(flipped, kinds), x)
     torch.testing.assert_close(flipped[3], torch.rot90(x[3], 2, (1, 2)), msg="both flips are the half turn")
+
+
+def moves() -> list[tuple[bool, bool, bool]]:
+    return [(down, across, turned) for down in (False, True) for across in (False, True) for turned in (False, True)]
+
+
+def moved(values: torch.Tensor, move: tuple[bool, bool, bool]) -> torch.Tensor:
+    flips, turns = torch.tensor([move[:2]] * len(values)), torch.tensor([move[2]] * len(values))
+    return turn(flip(values, flips), turns)
+
+
+def test_flips_and_turns_are_the_symmetries_of_the_square() -> None:
+    """Eight different ones, closed under composition, the quarter turn among them: a group."""
+    x = torch.arange(2 * 3 * 5 * 5.0).view(2, 3, 5, 5)
+    images = [moved(x, move) for move in moves()]
+    assert len({tuple(image.flatten().tolist()) for image in images}) == 8
+    assert any(torch.equal(image, torch.rot90(x, 1, (2, 3))) for image in images)
+    for image in images:
+        for move in moves():
+            assert sum(torch.equal(moved(image, move), other) for other in images) == 1
+
+
+def test_augmentation_commutes_with_the_truth() -> None:
+    """The label of a pixel goes where the pixel goes: image, validity and truth are moved as one."""
+    rng = np.random.default_rng(0)
+    truth = rng.integers(0, 5, (40, 6, 6)).astype(np.uint8)
+    dn = truth[:, None].astype(np.uint16) * 1000 + 8000
+    dn[:, :, 0, 1] = 0
+    patches = Patches(torch.from_numpy(dn), WeakLabels("pixels", pixel_NHW=truth))
+    plan = plan_epoch(40, 1, 0, quarter_turns=True)
+    assert plan.turn_N is not None
+    assert plan.turn_N.any()
+    assert not plan.turn_N.all()
+    for x_BCHW, targets in batches(patches, 16, Scaling(torch.zeros(1), torch.ones(1)), plan):
+        assert targets.pixel_BHW is not None
+        expected = torch.from_numpy(to_reflectance(targets.pixel_BHW.numpy().astype(np.uint16) * 1000 + 8000))
+        torch.testing.assert_close(x_BCHW[:, 0], torch.where(targets.valid_BHW, expected, 0.0), rtol=1e-4, atol=1e-5)
+        assert (~targets.valid_BHW).sum() == len(x_BCHW)
+
+
+def test_quarter_turns_leave_the_order_and_the_flips() -> None:
+    plain, turned = plan_epoch(50, 2, 3), plan_epoch(50, 2, 3, quarter_turns=True)
+    assert (plain.index_N == turned.index_N).all()
+    assert (plain.flip_N2 == turned.flip_N2).all()
+    assert plain.turn_N is None
+
+
+@pytest.mark.parametrize("count", [2, 3])
+def test_ranks_share_each_batch(count: int) -> None:
+    dn = np.arange(1, 12, dtype=np.uint16).reshape(11, 1, 1, 1) * 5000
+    labels = WeakLabels("shares", np.arange(11, dtype=np.float32)[:, None])
+    patches, scaling, plan = Patches(torch.from_numpy(dn), labels), Scaling(torch.zeros(1), torch.ones(1)), plan_epoch(11, 0, 0)
+    alone = [targets.image_BK for _, targets in batches(patches, 5, scaling, plan)]
+    parts = [[targets.image_BK for _, targets in batches(patches, 5, scaling, plan, ranks=Ranks(rank, count))] for rank in range(count)]
+    for step, whole in enumerate(alone):
+        torch.testing.assert_close(torch.cat([part[step] for part in parts]), whole)
+    assert len(parts[-1][-1]) == 0, "of the last batch of one patch nothing is left for the last rank"
+
+
+def test_a_run_that_goes_on_passes_batches_over() -> None:
+    dn = np.arange(1, 12, dtype=np.uint16).reshape(11, 1, 1, 1) * 5000
+    patches = Patches(torch.from_numpy(dn), WeakLabels("shares", np.zeros((11, 1), np.float32)))
+    scaling, plan = Scaling(torch.zeros(1), torch.ones(1)), plan_epoch(11, 0, 0)
+    whole, rest = ([x for x, _ in batches(patches, 4, scaling, plan, start=start)] for start in (0, 2))
+    assert len(rest) == 1
+    torch.testing.assert_close(rest[0], whole[2])
+
+
+def test_streamed_and_resident_give_the_same_batches(store: Path) -> None:
+    dataset, info = open_store(store)
+    resident, streamed = (read_split(dataset, "train", RULE, info.classes, how) for how in ("resident", "streamed"))
+    assert streamed.streamed is not None
+    order = streamed.streamed.order(3, 1)
+    plan = plan_epoch(len(resident), 3, 1, order=order)
+    scaling = Scaling(torch.full((7,), 0.1), torch.full((7,), 0.05))
+    for start in (0, 2):
+        ours = [(x.clone(), targets.image_BK) for x, targets in batches(streamed, 4, scaling, plan, start=start)]
+        theirs = list(batches(resident, 4, scaling, plan, start=start))
+        assert len(ours) == len(theirs)
+        for (x, label), (expected, targets) in zip(ours, theirs, strict=True):
+            torch.testing.assert_close(x, expected)
+            torch.testing.assert_close(label, targets.image_BK)
+
+
+def test_the_feed_follows_the_size_unless_told(store: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    dataset, _ = open_store(store)
+    patch_bytes = 7 * 10 * 10 * 2
+    monkeypatch.setattr(feed, "free_memory", lambda: 2 * 20 * patch_bytes)
+    assert feed.choose_feed("auto", dataset, 20, grouped=False) == "resident"
+    assert feed.choose_feed("auto", dataset, 21, grouped=False) == "streamed"
+    assert feed.choose_feed("auto", dataset, 21, grouped=True) == "resident"
+    assert feed.choose_feed("resident", dataset, 10**9, grouped=False) == "resident"
+    with pytest.raises(ConfigError, match=r"--feed streamed is not possible: labels of groups need patches in any order"):
+        feed.choose_feed("streamed", dataset, 1, grouped=True)
+    monkeypatch.undo()
+    assert 2**20 < feed.free_memory() < 2**50

@@ -1,0 +1,96 @@
+"""The model card of a run: RUN/README.md, what it is for, what it learned from, how good it is, where it ends."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+from model import history
+from model.checkpoint import BEST, CARD, HISTORY, RunConfig, load_tensors, write_atomically
+from pipeline.errors import DataError
+
+_METRICS = "metrics.json"
+
+
+def write_card(run: Path, config: RunConfig) -> None:
+    """Write the card from what the run folder holds; with the figures of metrics.json once the run is evaluated.
+
+    Raises:
+        OSError: the disk says no.
+    """
+    write_atomically(run / CARD, card(config, _best(run), _metrics(run / _METRICS)))
+
+
+def _best(run: Path) -> history.Row | None:
+    try:
+        return history.read(run / HISTORY, int(load_tensors(run / BEST)[1]["epoch"]))[-1]
+    except (DataError, KeyError, ValueError, IndexError):  # a card says what is known; whoever trains on is told of the damage
+        return None
+
+
+def card(config: RunConfig, best: history.Row | None, metrics: dict[str, Any] | None) -> str:
+    """The card as Markdown."""
+    study = config.store_attrs.get("study", {})
+    seasons = study.get("image", {}).get("seasons", [])
+    bounds = study.get("area", {}).get("bounds", [])
+    period = ", ".join(f"{first} to {last}" for first, last in seasons) or "not stated"
+    lines = [
+        f"# {config.model} on {config.study}",
+        "",
+        "## Intended use",
+        f"Maps of {', '.join(config.classes.names)} from {len(config.bands)} bands ({', '.join(config.bands)}) of surface reflectance, in the region and "
+        "season it was trained on. Not for single fields, nor for decisions about persons or payments without a check on the ground.",
+        "",
+        "## Data",
+        f"- study `{config.study}`, bounds {bounds or 'not stated'}, images {period}",
+        f"- patches of {config.size_px} px; store {config.store_digest[:12]}",
+        f"- labels: {config.labels}, presence above {config.presence_min_share:.0%} of a patch; truth from {study.get('labels', {}).get('asset', 'not stated')}",
+        f"- loss {config.loss}, {config.optimizer}, step size {config.lr:g}, batches of {config.batch_size}, {config.epochs} epochs, seed {config.seed}, "
+        f"{config.precision}",
+        "",
+        "## Figures",
+        *_validation(best),
+        *_figures(metrics),
+        "",
+        "## Limits",
+        "- Its truth is itself a map (the Cropland Data Layer) with errors of its own.",
+        "- Another year, season, sensor or region is another distribution: evaluate there before use.",
+        "- A label that is nearly always 1 teaches nothing: read every accuracy beside the majority guess.",
+        "- Pixels without image data in any band are no part of any figure.",
+        "",
+    ]
+    return "\n".join(lines)
+
+
+def _validation(best: history.Row | None) -> list[str]:
+    if best is None:
+        return []
+    return [
+        f"- validation, epoch {best.epoch}: loss {best.validation_loss:.4f}, agreement with the labels {best.validation_accuracy:.4f}; "
+        f"the best constant answer {best.validation_majority_accuracy:.4f}"
+    ]
+
+
+def _figures(metrics: dict[str, Any] | None) -> list[str]:
+    if metrics is None:
+        return ["- not evaluated yet: `cropcam evaluate` adds figures on patches it never saw"]
+    labels, pixels = metrics["classification"], metrics["segmentation"]
+    chosen = pixels["methods"][pixels["default"]]
+    return [
+        f"- {metrics['split']}, {metrics['patches']:,} patches: label accuracy {_number(labels['accuracy'])} "
+        f"(majority guess {_number(labels['majority_accuracy'])})",
+        f"- {metrics['split']}, pixels by {pixels['default']}: accuracy {_number(chosen['pixel_accuracy'])} "
+        f"(majority guess {_number(pixels['majority_accuracy'])}), macro F1 {_number(chosen['macro_f1'])}",
+    ]
+
+
+def _number(value: float | None) -> str:
+    return "undefined" if value is None else f"{value:.4f}"
+
+
+def _metrics(path: Path) -> dict[str, Any] | None:
+    try:
+        return dict(json.loads(path.read_text("utf-8")))
+    except (OSError, ValueError):
+        return None

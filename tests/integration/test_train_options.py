@@ -1,0 +1,273 @@
+"""Training options: each does what it says, and every interruption and every number of processes ends the same."""
+
+from __future__ import annotations
+
+import os
+import random
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import threading
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+
+from fixtures import make_store
+from model import feed, stream, trainer
+from model.checkpoint import BEST, HISTORY, LAST, load_config, load_tensors, save_tensors, write_json
+from model.history import TIMINGS
+from model.runlock import run_lock
+from model.train import train
+from pipeline.errors import ConfigError, DataError
+
+EPOCHS = 2
+SETTINGS: dict[str, Any] = {"batch_size": 5, "seed": 3, "device": "cpu", "precision": "fp32", "epochs": EPOCHS}
+ROOT = Path(__file__).parents[2]
+
+
+@pytest.fixture(scope="module")
+def store(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("options") / "patches.zarr"
+    make_store(path, count=30, size_px=12, nodata_share=0.3)
+    return path
+
+
+def history(run: Path) -> pd.DataFrame:
+    return pd.read_csv(run / HISTORY).drop(columns=list(TIMINGS))
+
+
+def weights(run: Path, name: str = LAST) -> dict[str, torch.Tensor]:
+    return load_tensors(run / name)[0]
+
+
+def assert_same(run: Path, whole: Path) -> None:
+    ours, theirs = weights(run), weights(whole)
+    assert all(torch.equal(ours[name], theirs[name]) for name in theirs)
+    pd.testing.assert_frame_equal(history(run), history(whole), check_exact=True)
+
+
+def assert_close(run: Path, whole: Path, tolerance: float) -> None:
+    pd.testing.assert_frame_equal(history(run), history(whole), rtol=tolerance, atol=tolerance)
+    ours, theirs = weights(run, BEST), weights(whole, BEST)
+    for name, tensor in theirs.items():
+        torch.testing.assert_close(ours[name], tensor, rtol=tolerance, atol=tolerance, msg=name)
+
+
+def test_golden_loss_curve(store: Path, tmp_path: Path) -> None:
+    """fp32 on a CPU: these figures may move in their last digits from machine to machine, not more."""
+    train(store, tmp_path / "run", **SETTINGS)
+    found = history(tmp_path / "run")
+    np.testing.assert_allclose(found["train_loss"], GOLDEN["train_loss"], rtol=2e-3)
+    np.testing.assert_allclose(found["validation_loss"], GOLDEN["validation_loss"], rtol=2e-3)
+
+
+GOLDEN = {"train_loss": [0.744935, 0.499074], "validation_loss": [0.625485, 0.513863]}
+
+OPTIONS: list[dict[str, Any]] = [
+    {"model": "fcn", "labels": "pixels", "optimizer": "sgd", "schedule": "cosine", "warmup_epochs": 0.5, "clip_norm": 1.0},
+    {
+        "model": "unet",
+        "labels": "majority",
+        "optimizer": "adam",
+        "label_smoothing": 0.1,
+        "class_weights": "balanced",
+        "channels_last": True,
+    },
+    {
+        "labels": "presence",
+        "class_weights": "balanced",
+        "label_smoothing": 0.1,
+        "schedule": "step",
+        "quarter_turns": True,
+        "feed": "streamed",
+    },
+    {"model": "fcn", "labels": "points", "class_weights": "balanced", "label_smoothing": 0.1, "precision": "bf16", "feed": "streamed"},
+]
+
+
+@pytest.mark.parametrize("options", OPTIONS, ids=lambda options: "-".join(map(str, options.values())))
+def test_told_to_stop_at_a_random_step_and_resumed(store: Path, tmp_path: Path, options: dict[str, Any]) -> None:
+    """SIGTERM in the middle of an epoch, once and again: the same bits as the run that was left alone."""
+    settings = SETTINGS | options
+    train(store, tmp_path / "whole", **settings)
+    draw = random.Random(str(options))  # noqa: S311 - a moment, no secret
+    steps = sorted(draw.sample(range(1, 8), 2))
+
+    def terminate_at(step: int) -> trainer.Progress:
+        def progress(done: int, _total: int, note: str) -> None:
+            if done == step and "validation" not in note:
+                os.kill(os.getpid(), signal.SIGTERM)
+
+        return progress
+
+    run, before = tmp_path / "run", signal.getsignal(signal.SIGTERM)
+    for step in steps:
+        with pytest.raises(KeyboardInterrupt, match=r"^$"):
+            train(store, run, resume=True, progress=terminate_at(step), **settings)
+    train(store, run, resume=True)
+    assert signal.getsignal(signal.SIGTERM) is before
+    assert_same(run, tmp_path / "whole")
+
+
+def test_another_machines_choice_is_kept(store: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(feed, "free_memory", lambda: 0)
+    train(store, tmp_path / "run", **SETTINGS | {"epochs": 1})
+    assert load_config(tmp_path / "run").feed == "streamed"
+    monkeypatch.undo()
+    train(store, tmp_path / "run", resume=True, feed="auto", epochs=2)
+    assert load_config(tmp_path / "run").feed == "streamed"
+
+
+def test_streamed_order_does_not_depend_on_threads(store: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    train(store, tmp_path / "many", **SETTINGS | {"feed": "streamed"})
+    monkeypatch.setattr(stream, "MOST_THREADS", 1)
+    train(store, tmp_path / "one", **SETTINGS | {"feed": "streamed"})
+    assert_same(tmp_path / "one", tmp_path / "many")
+
+
+def test_early_stopping(store: Path, tmp_path: Path) -> None:
+    lines: list[str] = []
+    train(store, tmp_path / "run", **SETTINGS | {"epochs": 40, "lr": 0.05, "patience": 2}, log=lines.append)
+    losses = history(tmp_path / "run")["validation_loss"]
+    assert len(losses) < 40
+    assert len(losses) == losses.idxmin() + 1 + 2
+    assert lines[-1].endswith("; stopped early: 2 epochs without a better one")
+    lines.clear()
+    train(store, tmp_path / "run", resume=True, log=lines.append)
+    assert any("already trained for all" in line for line in lines)
+
+
+def free_port() -> int:
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        return int(listener.getsockname()[1])
+
+
+@pytest.mark.parametrize(("model", "labels", "tolerance"), [("baseline", "presence", 1e-4), ("fcn", "pixels", 2e-3)])
+def test_two_processes_are_one(store: Path, tmp_path: Path, model: str, labels: str, tolerance: float) -> None:
+    """The same global batches, 18 patches in batches of 5 (the last one of 3): the same curve and weights, up to the order of sums."""
+    settings = SETTINGS | {"model": model, "labels": labels, "lr": 1e-3, "optimizer": "sgd"}
+    train(store, tmp_path / "one", **settings)
+    words = [f"--{name.replace('_', '-')}={value}" for name, value in settings.items()]
+    command = [
+        sys.executable,
+        "-m",
+        "torch.distributed.run",
+        "--nproc-per-node=2",
+        f"--master-port={free_port()}",
+        "--master-addr=127.0.0.1",
+    ]
+    environment = os.environ | {"OMP_NUM_THREADS": "1", "GLOO_SOCKET_IFNAME": "lo"}
+    done = subprocess.run(
+        [*command, "--", "cli.py", "train", str(store), "--run", str(tmp_path / "two"), *words],
+        cwd=ROOT,
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.count(": trained;") == 1
+    assert_close(tmp_path / "two", tmp_path / "one", tolerance)
+
+
+def test_a_run_in_use_is_refused(store: Path, tmp_path: Path) -> None:
+    with run_lock(tmp_path / "run"), pytest.raises(DataError, match=r"run: another process is training it; wait for that one"):
+        train(store, tmp_path / "run", **SETTINGS)
+    train(store, tmp_path / "run", **SETTINGS | {"epochs": 1})
+
+
+@pytest.mark.parametrize(
+    ("error", "told"),
+    [
+        (torch.OutOfMemoryError("CUDA out of memory"), True),
+        (RuntimeError("DefaultCPUAllocator: can't allocate memory"), True),
+        (RuntimeError("x"), False),
+    ],
+)
+def test_out_of_memory_says_what_to_lower(
+    store: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, error: RuntimeError, told: bool
+) -> None:
+    def fail(*_: object, **__: object) -> None:
+        raise error
+
+    monkeypatch.setattr(trainer, "batches", fail)
+    with pytest.raises(ConfigError if told else RuntimeError, match=r"out of memory; lower --batch-size" if told else r"^x$"):
+        train(store, tmp_path / "run", **SETTINGS)
+
+
+def test_another_runs_checkpoint_names_the_field(store: Path, tmp_path: Path) -> None:
+    train(store, tmp_path / "run", **SETTINGS | {"epochs": 1})
+    tensors, made_by = load_tensors(tmp_path / "run" / LAST)
+    save_tensors(tmp_path / "run" / LAST, tensors, made_by | {"model": "unet"})
+    with pytest.raises(DataError, match=r"last\.safetensors: another run's checkpoint: its model is unet, this run's baseline"):
+        train(store, tmp_path / "run", resume=True, epochs=2)
+
+
+def test_an_older_runs_configuration_is_read(store: Path, tmp_path: Path) -> None:
+    train(store, tmp_path / "run", **SETTINGS | {"epochs": 1})
+    values = load_config(tmp_path / "run").to_json()
+    added = (
+        "optimizer",
+        "schedule",
+        "warmup_epochs",
+        "label_smoothing",
+        "class_weights",
+        "clip_norm",
+        "patience",
+        "precision",
+        "feed",
+        "deterministic",
+    )
+    write_json(tmp_path / "run" / "config.json", {name: value for name, value in values.items() if name not in added})
+    shutil.rmtree(tmp_path / "run" / "tensorboard", ignore_errors=True)
+    assert train(store, tmp_path / "run", resume=True, epochs=2).deterministic is True
+
+
+def test_a_schedule_cannot_grow(store: Path, tmp_path: Path) -> None:
+    train(store, tmp_path / "run", **SETTINGS | {"epochs": 1, "schedule": "cosine"})
+    with pytest.raises(ConfigError, match=r"its cosine schedule was laid out for 1 epochs, asked to go on to 3"):
+        train(store, tmp_path / "run", resume=True, epochs=3)
+
+
+def test_a_split_without_labels_is_refused(tmp_path: Path) -> None:
+    make_store(tmp_path / "p.zarr", count=12, size_px=8)
+    import zarr
+
+    group = zarr.open_group(tmp_path / "p.zarr")
+    split = group["split"][:]
+    share = group["share"][:]
+    share[split == 1] = 0
+    group["share"][:] = share
+    with pytest.raises(DataError, match=r"no patch of the validation split has a labelled pixel"):
+        train(tmp_path / "p.zarr", tmp_path / "run", **SETTINGS)
+
+
+def test_a_batch_larger_than_the_split_is_one_step(store: Path, tmp_path: Path) -> None:
+    lines: list[str] = []
+    train(store, tmp_path / "run", **SETTINGS | {"batch_size": 64}, log=lines.append)
+    assert "warning: --batch-size 64 is more than the 18 training patches: one step per epoch" in lines
+
+
+def test_tensorboard(store: Path, tmp_path: Path) -> None:
+    pytest.importorskip("tensorboard")
+    train(store, tmp_path / "run", **SETTINGS, tensorboard=True)
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+    events = EventAccumulator(str(tmp_path / "run" / "tensorboard"))
+    events.Reload()
+    found = [event.value for event in events.Scalars("validation_loss")]
+    np.testing.assert_allclose(found, history(tmp_path / "run")["validation_loss"], rtol=1e-6)
+
+
+def test_training_in_a_thread_needs_no_signals(store: Path, tmp_path: Path) -> None:
+    thread = threading.Thread(target=train, args=(store, tmp_path / "run"), kwargs=SETTINGS | {"epochs": 1})
+    thread.start()
+    thread.join()
+    assert len(history(tmp_path / "run")) == 1
