@@ -40,7 +40,9 @@ def demo(args: argparse.Namespace) -> None:
         cut = from_shards(study, out / "shards", store, seed=args.seed or 0, progress=stage)
     print(_patches_line(cut))
     with Stage("train") as stage:
-        train(store, run, epochs=args.epochs, seed=args.seed, device=args.device, resume=True, progress=stage, log=stage.log)
+        train(
+            store, run, model="baseline", epochs=args.epochs, seed=args.seed, device=args.device, resume=True, progress=stage, log=stage.log
+        )
     with Stage("evaluate") as stage:
         metrics = evaluate(run, device=args.device, progress=stage)
     print(_figures(metrics))
@@ -194,7 +196,8 @@ def check(args: argparse.Namespace) -> None:
 
 def train(args: argparse.Namespace) -> None:
     """Train a network on a store's weak labels; the run folder keeps everything."""
-    from model.settings import SETTINGS, preset
+    from model.recipes import preset
+    from model.settings import SETTINGS
     from model.train import train as run_training
     from pipeline.progress import Stage
 

@@ -32,6 +32,7 @@ from model import metrics
 from model.checkpoint import load_network
 from model.evaluate import evaluate
 from model.fitting import fitted_segmenter
+from model.recipes import preset
 from model.scoring import score
 from model.train import train
 from pipeline.legend import UNLABELLED
@@ -89,8 +90,8 @@ ROWS = (
     Row("presence any, prior known", DAKOTA, {"labels": "presence", "presence_min_share": 0.0}, prior=True),
     Row("majority", DAKOTA, {"labels": "majority"}),
     Row("full FCN", DAKOTA, {"labels": "pixels"}),
-    Row("poster, any", DAKOTA, {"preset": "poster", "presence_min_share": 0.0}),
-    Row("poster, 5 %", DAKOTA, {"preset": "poster", "presence_min_share": 0.05}),
+    Row("poster, any", DAKOTA, preset("poster", {"presence_min_share": 0.0})),
+    Row("poster, 5 %", DAKOTA, preset("poster", {"presence_min_share": 0.05})),
     Row("full U-Net", ILLINOIS, {"labels": "pixels", "model": "unet"}),
     Row("shares", ILLINOIS, {"labels": "shares"}),
     Row("full U-Net", CROP, {"labels": "pixels", "model": "unet"}),
@@ -154,11 +155,11 @@ def measure(row: Row, seed: int, steps: int, store: Path, out: Path, say: Callab
     split_N = dataset["split"].to_numpy()
     wanted = steps * row.place.steps_share
     epochs = max(1, round(wanted / math.ceil((split_N == 0).sum() / BATCH)))
-    settings = dict(row.settings)
+    settings = row.settings | {"epochs": epochs, "seed": seed, "batch_size": BATCH}
     if row.prior:
         settings["class_prior"] = tuple(map(float, _prior(dataset["share"].to_numpy()[split_N == 0])))
     started = time.perf_counter()
-    train(store, run, resume=True, device="auto", epochs=epochs, seed=seed, batch_size=BATCH, **settings)
+    train(store, run, resume=True, **settings)
     seconds = time.perf_counter() - started
     result = evaluate(run, references=row.name == "full U-Net" and seed == 0)
     part = result["segmentation"]

@@ -21,6 +21,7 @@ from pipeline.errors import DataError
 from pipeline.store import NODATA_DN, split_indices
 
 SAMPLE_PATCHES, BATCH_PATCHES = 512, 64
+ALWAYS = 0.995  # a class that more of the patches have is one that next to none lacks
 
 
 def fitted_segmenter(run: Path, network: Network, config: RunConfig, dataset: xr.Dataset, device: torch.device) -> Segmenter:
@@ -73,12 +74,14 @@ def sample(network: Network, config: RunConfig, dataset: xr.Dataset, device: tor
     whole = read_labels(dataset, train_N, config.rule, config.classes)  # what is drawn at random depends on the whole split
     labels = whole.of(chosen)
     present_NK = labels.image_NK if labels.kind == "presence" else None
+    questions = present_NK is not None and not config.objective.exclusive
     known_N = slice(None) if present_NK is None else ~np.isnan(present_NK).any(axis=1)
     return Sample(
         cams_NKHW=np.concatenate(cams)[known_N],
         valid_NHW=np.concatenate(valid)[known_N],
         present_NK=None if present_NK is None else present_NK[known_N] > 0,
         min_share=config.presence_min_share,
+        always_K=None if whole.image_NK is None or not questions else np.nanmean(whole.image_NK, axis=0) >= ALWAYS,
         prior_K=np.array(config.class_prior) if config.class_prior else whole.class_shares(len(config.classes)),
         truth_K=dataset["share"][some_N].to_numpy().mean(axis=0, dtype=np.float64),
     )

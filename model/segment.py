@@ -31,7 +31,7 @@ class Method:
 
     Attributes:
         name: as in metrics.json.
-        scale_K: above 0.
+        scale_K: above 0; 0 for a class that gets what the others leave.
         offset_K: in units of the scaled maps.
         gated: only classes that are said to be present in the patch may win, unless none is.
         oracle: its numbers were fitted on the truth of pixels.
@@ -85,6 +85,7 @@ class Sample:
         present_NK: presence labels, where the kind of label gives them.
         min_share: what "present" means.
         prior_K: the share of each class among the pixels, where labels or user tell it.
+        always_K: classes whose presence label next to no patch lacks: their maps were never contradicted.
         truth_K: the true shares of the sample's pixels, for the oracle alone.
     """
 
@@ -93,6 +94,7 @@ class Sample:
     present_NK: npt.NDArray[np.bool_] | None = None
     min_share: float = 0.0
     prior_K: Floats | None = None
+    always_K: npt.NDArray[np.bool_] | None = None
     truth_K: Floats | None = None
 
 
@@ -101,8 +103,9 @@ def fit(sample: Sample, bias_K: Sequence[float], default: str) -> Segmenter:
 
         cam-argmax       raw activation maps, as the poster
         score-argmax     with the dense layer's bias: the network's own scores
+        score-or-rest    a class that next to no patch lacks scores 0: it gets the pixels that no other class claims
         standardised     each map by its mean and standard deviation over the sample
-        prior-matched    the network's scores, shifted so that the classes' shares over the sample are the known ones
+        prior-matched    score-or-rest where there is one, else the scores, shifted so that the classes' shares over the sample are the known ones
         thresholded      each map from the threshold that tells its image labels best
         gated            score-argmax among the classes said to be present
         oracle-prior     prior-matched with the true shares of the sample's pixels
@@ -123,13 +126,18 @@ def fit(sample: Sample, bias_K: Sequence[float], default: str) -> Segmenter:
         Method("standardised", tuple(map(float, 1 / std_K)), tuple(map(float, -mean_K / std_K))),
         Method("gated", ones, bias, gated=True),
     ]
-    if sample.prior_K is not None:
-        found.append(Method("prior-matched", ones, matched_offsets(pixels_PK + np.asarray(bias), sample.prior_K, np.asarray(bias))))
+    base = Method("score-argmax", ones, bias)
+    if sample.always_K is not None and sample.always_K.any() and not sample.always_K.all():
+        base = Method(
+            "score-or-rest", tuple(np.where(sample.always_K, 0.0, 1.0).tolist()), tuple(np.where(sample.always_K, 0.0, bias).tolist())
+        )
+        found.append(base)
     if sample.present_NK is not None:
         found.append(Method("thresholded", ones, tuple(-value for value in image_thresholds(sample))))
-    if sample.truth_K is not None:
-        offsets = matched_offsets(pixels_PK + np.asarray(bias), sample.truth_K, np.asarray(bias))
-        found.append(Method("oracle-prior", ones, offsets, oracle=True))
+    for name, share_K in (("prior-matched", sample.prior_K), ("oracle-prior", sample.truth_K)):
+        if share_K is not None:
+            offsets = matched_offsets(pixels_PK * np.array(base.scale_K) + np.array(base.offset_K), share_K, np.array(base.offset_K))
+            found.append(Method(name, base.scale_K, offsets, oracle=name.startswith("oracle")))
     methods = {method.name: method for method in found}
     return Segmenter(methods, default if default in methods else "score-argmax")
 

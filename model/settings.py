@@ -12,10 +12,11 @@ from typing import Any
 from model.checkpoint import BEST, CONFIG, HISTORY, LAST, RunConfig, load_config, store_differences
 from model.device import PRECISIONS
 from model.feed import FEEDS
-from model.labels import KINDS, OF_PIXELS
+from model.labels import KINDS
 from model.losses import best_objective, objective
 from model.networks import NETWORKS
 from model.optimisation import OPTIMIZERS, SCHEDULES
+from model.recipes import recipe
 from pipeline import __version__
 from pipeline.errors import ConfigError, DataError
 from pipeline.store import StoreInfo
@@ -33,7 +34,7 @@ _OF_KIND = {
 
 @dataclass(frozen=True)
 class Settings:
-    """What a run can be told, with the defaults.
+    """What a run can be told, with the defaults; a new run takes what `model.recipes` says before them.
 
     Adam at 1e-3 in batches of 32 is the setting of the paper that followed the poster; the poster states none.
 
@@ -114,30 +115,6 @@ class Settings:
             objective(self.loss, self.labels)
 
 
-# The poster states no step size, batch or optimiser: ours are kept. The paper: U-Net, Adam 1e-3, batches of 32.
-PRESETS: dict[str, dict[str, Any]] = {
-    "poster": {"model": "baseline", "labels": "presence", "loss": "bce"},
-    "paper": {"model": "unet", "labels": "points", "optimizer": "adam", "lr": 1e-3, "batch_size": 32, "weight_decay": 0.0},
-}
-
-
-def preset(name: str, given: Mapping[str, Any]) -> dict[str, Any]:
-    """The settings of a preset, those given put over them; epochs follow the poster's network and the paper's kind of label.
-
-    >>> preset("poster", {"model": "resnet50"})["epochs"]
-    50
-
-    Raises:
-        ConfigError: no such preset.
-    """
-    if name not in PRESETS:
-        raise ConfigError(f"no preset {name!r}; known: {', '.join(PRESETS)}")
-    settings = {**PRESETS[name], **given}
-    long = settings["model"] == "resnet50" if name == "poster" else settings["labels"] in OF_PIXELS
-    epochs = {("poster", False): 16, ("poster", True): 50, ("paper", True): 50, ("paper", False): 200}[name, long]
-    return {"epochs": epochs, **settings}
-
-
 SETTINGS = tuple(field.name for field in fields(Settings))
 
 
@@ -182,7 +159,7 @@ def _from_run(store: Path, run: Path) -> str:
 
 def _fresh(store: Path, info: StoreInfo, run: Path, given: Mapping[str, Any]) -> RunConfig:
     told = {"presence_min_share": info.study["labels"]["presence_min_share"], **given}
-    settings = Settings(**told)
+    settings = Settings(**recipe(told))
     if settings.class_prior and len(settings.class_prior) != len(info.classes):
         raise ConfigError(
             f"--class-prior has {len(settings.class_prior)} shares, the store has {len(info.classes)} classes: {', '.join(info.classes.names)}"
@@ -214,10 +191,6 @@ def _loss(settings: Settings) -> str:
 def _continued(config: RunConfig, run: Path, given: Mapping[str, Any]) -> RunConfig:
     for name, value in given.items():
         ours = getattr(config, name)
-        if name == "epochs" and value > ours and config.schedule != "constant":
-            raise ConfigError(
-                f"{run}: its {config.schedule} schedule was laid out for {ours} epochs, asked to go on to {value}; name another folder"
-            )
         if value != ours and not (name == "epochs" and value > ours):
             hint = "it can only grow" if name == "epochs" else "leave it out"
             raise ConfigError(f"{run}: trained with {option(name)} {ours}, asked to go on with {value}; {hint}, or name another folder")

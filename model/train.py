@@ -21,10 +21,11 @@ import xarray as xr
 from model.agreement import constant_agreement
 from model.board import board
 from model.card import write_card
-from model.checkpoint import CONFIG, ENVIRONMENT, RunConfig, clear_leftovers, write_json
+from model.checkpoint import CONFIG, ENVIRONMENT, RunConfig, clear_leftovers, load_config, load_network, write_json
 from model.data import Patches, read_split
 from model.device import choose, deterministic, environment, settle_precision
 from model.feed import choose_feed
+from model.fitting import fitted_segmenter
 from model.interrupt import stop_asked
 from model.labels import WeakLabels
 from model.ranks import joined
@@ -78,6 +79,10 @@ def train(
         say = log if ranks.leads else _silent
         dataset, info = open_store(store)
         config = _settled(configure(store, info, run, given, resume), dataset, target)
+        if config.schedule != "constant" and resume and (run / CONFIG).is_file() and load_config(run).epochs < config.epochs:
+            say(
+                f"warning: the {config.schedule} schedule is laid out anew over {config.epochs} epochs: not the run that began with so many"
+            )
         if ranks.count > 1 and config.labels == "shares" and config.group_patches > 1:
             raise ConfigError("--group-patches trains in one process: a group may lie in the parts of several; start it without torchrun")
         train_split, validation = (
@@ -103,6 +108,8 @@ def train(
                     note(trainer.newest)
             say(trainer.verdict())
             if ranks.leads:
+                network, _ = load_network(run, target)
+                fitted_segmenter(run, network, config, dataset, target)
                 write_card(run, config)
     return config
 

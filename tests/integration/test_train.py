@@ -25,13 +25,14 @@ from model.history import TIMINGS
 from model.labels import presence
 from model.losses import OBJECTIVES, Batch, Targets
 from model.networks import build
+from model.segment import SEGMENT
 from model.train import train
 from pipeline.errors import ConfigError, DataError
 from pipeline.store import StoreInfo, open_store, split_indices
 
 EPOCHS = 3
 LINES = "history.jsonl"
-SETTINGS = {"batch_size": 5, "seed": 11, "device": "cpu"}
+SETTINGS = {"model": "baseline", "batch_size": 5, "seed": 11, "device": "cpu"}
 
 
 @pytest.fixture(scope="module")
@@ -54,7 +55,7 @@ def files(run: Path) -> list[str]:
 
 
 def assert_same(run: Path, whole: Path) -> None:
-    assert files(run) == files(whole) == sorted([BEST, CARD, CONFIG, ENVIRONMENT, HISTORY, LINES, LAST])
+    assert files(run) == files(whole) == sorted([BEST, CARD, CONFIG, ENVIRONMENT, HISTORY, LINES, LAST, SEGMENT])
     for name in (LAST, BEST):
         assert file_digest(run / name) == file_digest(whole / name), f"{name} differs"
     ours_config, theirs_config = (replace(load_config(each), store="") for each in (run, whole))  # its path is seen from the run folder
@@ -70,7 +71,7 @@ def test_the_known_answer_is_found(tmp_path: Path) -> None:
     """
     store, run = tmp_path / "patches.zarr", tmp_path / "run"
     make_store(store, count=200, size_px=24, seed=5)
-    train(store, run, epochs=8, batch_size=8, lr=2e-3, device="cpu")
+    train(store, run, model="baseline", epochs=8, batch_size=8, lr=2e-3, device="cpu")
     dataset, info = open_store(store)
     network, config = load_network(run, torch.device("cpu"))
     index = split_indices(dataset, "test")

@@ -47,7 +47,7 @@ def info(tmp_path_factory: pytest.TempPathFactory) -> StoreInfo:
 
 @pytest.fixture
 def config(info: StoreInfo, tmp_path: Path) -> RunConfig:
-    return configure(Path("patches.zarr"), info, tmp_path / "none", {}, resume=False)
+    return configure(Path("patches.zarr"), info, tmp_path / "none", {"model": "baseline"}, resume=False)
 
 
 @pytest.fixture

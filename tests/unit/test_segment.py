@@ -100,6 +100,17 @@ def test_what_is_fitted_is_what_the_labels_allow() -> None:
     assert fit(made_sample(), [0.0] * 3, "prior-matched").default == "score-argmax", "no prior is known"
 
 
+def test_a_class_that_no_patch_lacks_gets_what_the_others_leave() -> None:
+    """Its map was never contradicted: however high it is, a pixel that another class claims is that class's."""
+    cams = np.zeros((4, 3, 2, 2), np.float32)
+    cams[:, 0], cams[:, 1, 0, 0], cams[:, 1, 0, 1], cams[:, 2] = 9.0, 2.0, -2.0, -1.0
+    sample = Sample(cams, np.ones((4, 2, 2), np.bool_), always_K=np.array([True, False, False]))
+    found = fit(sample, [5.0, 0.5, 0.0], "score-or-rest").method
+    assert found.name == "score-or-rest"
+    assert found(torch.from_numpy(cams), torch.zeros(4, 3))[0].tolist() == [[1, 0], [1, 1]]
+    assert "score-or-rest" not in fit(made_sample(always_K=np.zeros(3, np.bool_)), [0.0] * 3, "score-or-rest").methods
+
+
 def test_a_sample_without_valid_pixels_fits_nothing() -> None:
     empty = Sample(np.zeros((2, 3, 4, 4), np.float32), np.zeros((2, 4, 4), np.bool_))
     assert set(fit(empty, [0.0] * 3, "standardised").methods) == {"cam-argmax", "score-argmax"}

@@ -24,7 +24,7 @@ def info(tmp_path_factory: pytest.TempPathFactory) -> StoreInfo:
 def run(info: StoreInfo, tmp_path: Path) -> Path:
     folder = tmp_path / "run"
     folder.mkdir()
-    write_json(folder / CONFIG, configure(STORE, info, folder, {"epochs": 4, "lr": 0.01}, resume=False).to_json())
+    write_json(folder / CONFIG, configure(STORE, info, folder, {"model": "baseline", "epochs": 4, "lr": 0.01}, resume=False).to_json())
     return folder
 
 
@@ -49,7 +49,7 @@ def test_out_of_range(name: str, value: Any, message: str) -> None:
 
 
 def test_a_new_run_takes_the_studys_share_unless_told(info: StoreInfo, tmp_path: Path) -> None:
-    config = configure(STORE, info, tmp_path / "run", {}, resume=False)
+    config = configure(STORE, info, tmp_path / "run", {"model": "baseline"}, resume=False)
     assert config.presence_min_share == 0.05
     assert (config.epochs, config.batch_size, config.lr, config.seed) == (16, 32, 1e-3, 0)
     assert config.store_digest == info.digest

@@ -1,0 +1,38 @@
+"""Settings that go together."""
+
+from __future__ import annotations
+
+import pytest
+
+from model.labels import KINDS
+from model.networks import NETWORKS
+from model.recipes import preset, recipe
+from model.settings import Settings
+from pipeline.errors import ConfigError
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("model", [None, *NETWORKS])
+def test_every_kind_of_label_has_settings_that_are_possible(kind: str, model: str | None) -> None:
+    given = {"labels": kind} | ({"model": model} if model else {})
+    settings = Settings(**recipe(given))
+    assert (settings.labels, settings.model) == (kind, model or "fcn")
+
+
+def test_what_is_given_stands() -> None:
+    assert recipe({"labels": "presence", "lr": 0.5, "class_weights": "none"}) | {"lr": 0.5, "class_weights": "none"} == recipe(
+        {"labels": "presence", "lr": 0.5, "class_weights": "none"}
+    )
+
+
+def test_labels_of_any_pixel_weigh_both_answers_alike() -> None:
+    assert recipe({"labels": "presence", "presence_min_share": 0.0})["class_weights"] == "balanced"
+    assert "class_weights" not in recipe({"labels": "presence", "presence_min_share": 0.05})
+    assert "class_weights" not in recipe({"labels": "presence", "presence_min_share": 0.0, "loss": "bce"})
+
+
+def test_the_poster_is_the_posters_own_network_and_loss() -> None:
+    settings = Settings(**recipe(preset("poster", {})))
+    assert (settings.model, settings.loss, settings.epochs, settings.schedule) == ("baseline", "bce", 16, "constant")
+    with pytest.raises(ConfigError, match=r"no preset 'postr'; known: poster, paper"):
+        preset("postr", {})
