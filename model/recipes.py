@@ -11,7 +11,16 @@ from pipeline.errors import ConfigError
 # The poster states no step size, batch or optimiser: ours are kept. The paper: U-Net, Adam 1e-3, batches of 32.
 PRESETS: dict[str, dict[str, Any]] = {
     "poster": {"model": "baseline", "labels": "presence", "loss": "bce"},
-    "paper": {"model": "unet", "labels": "points", "optimizer": "adam", "lr": 1e-3, "batch_size": 32, "weight_decay": 0.0},
+    "paper": {
+        "model": "unet",
+        "labels": "points",
+        "optimizer": "adam",
+        "lr": 1e-3,
+        "batch_size": 32,
+        "weight_decay": 0.0,
+        "schedule": "constant",
+        "warmup_epochs": 0.0,
+    },
 }
 
 
