@@ -1,0 +1,85 @@
+"""What seasons and bands are worth, on the simulated region of the demo study: the same labels, other images.
+
+    python -m benchmarks.bands --out DIR [--seeds 3] [--epochs 16]
+
+An annual median against the demo's summer median and three seasonal medians; visible bands alone, with near infrared, with
+short-wave infrared. Each image is exported from the embedded engine, cut, and a small full-resolution network learns the shares of
+each patch. Simulated data: read the order, not the digits. What is done already is kept in DIR. The last line is one JSON
+object.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+from pathlib import Path
+from statistics import mean
+from typing import Any
+
+from model.evaluate import evaluate
+from model.train import train
+from pipeline.earthengine.delivery import deliver
+from pipeline.earthengine.session import open_session
+from pipeline.emulator import serve
+from pipeline.landscape import simulate
+from pipeline.patches import from_shards
+from pipeline.study import Study, load_study, parse_study
+
+VISIBLE = ["SR_B2", "SR_B3", "SR_B4"]
+YEAR = [["2016-01-01", "2017-01-01"]]
+IMAGES: dict[str, dict[str, Any]] = {
+    "annual median": {"seasons": YEAR},
+    "summer median": {},
+    "three seasons": {"seasons": load_study("demo-seasons").to_dict()["image"]["seasons"]},
+    "summer, RGB": {"bands": VISIBLE},
+    "summer, RGB + NIR": {"bands": [*VISIBLE, "SR_B5"]},
+    "summer, RGB + NIR + SWIR": {"bands": [*VISIBLE, "SR_B5", "SR_B6", "SR_B7"]},
+}
+
+
+def study(name: str, image: dict[str, Any]) -> Study:
+    """The demo study with another image."""
+    values = load_study("demo").to_dict()
+    values["study"]["name"] = name.replace(",", "").replace("+", "and").replace(" ", "-")
+    values["image"] |= image
+    return parse_study(values)
+
+
+def main() -> None:
+    """Measure what is not measured yet, print all."""
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--out", type=Path, required=True)
+    parser.add_argument("--seeds", type=int, default=3)
+    parser.add_argument("--epochs", type=int, default=16)
+    args = parser.parse_args()
+    out: Path = args.out
+    if not (out / "archive").exists():
+        simulate(study("year", {"seasons": YEAR}), out / "archive", seed=0)
+    found: dict[str, Any] = {}
+    for name, image in IMAGES.items():
+        wanted = study(name, image)
+        place = out / wanted.name
+        store = place / "patches.zarr"
+        if not store.exists():
+            with serve(out / "archive") as server:
+                deliver(wanted, open_session(None, server.url), place / "shards")
+            from_shards(wanted, place / "shards", store)
+        results = []
+        for seed in range(args.seeds):
+            run = place / f"run-{seed}"
+            train(store, run, labels="shares", epochs=args.epochs, seed=seed, resume=True)
+            part = evaluate(run)["segmentation"]
+            results.append(part["methods"][part["default"]])
+        found[name] = {
+            "pixel_accuracy": round(mean(one["pixel_accuracy"] for one in results), 4),
+            "macro_f1": round(mean(one["macro_f1"] for one in results), 4),
+            **{f"{crop}_f1": round(mean(one["per_class"][crop]["f1"] for one in results), 4) for crop in ("corn", "soybean")},
+            "majority": round(part["majority_accuracy"], 4),
+            "seeds": args.seeds,
+        }
+        print(name, found[name], flush=True)
+    print(json.dumps(found))
+
+
+if __name__ == "__main__":
+    main()
