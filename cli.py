@@ -551,7 +551,10 @@ def _label_options(sub: argparse.ArgumentParser) -> None:
 
 
 def _shares(text: str) -> tuple[float, ...]:
-    return tuple(float(part) for part in text.split(","))
+    try:
+        return tuple(float(part) for part in text.split(","))
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"{text!r}: give one number per class, with commas between") from None
 
 
 def _training_options(sub: argparse.ArgumentParser) -> None:
