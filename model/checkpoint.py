@@ -85,6 +85,8 @@ class RunConfig:
     quarter_turns: bool = False
     deterministic: bool | None = None
     feed: str = "resident"
+    points: str = ""
+    points_digest: str = ""
 
     @property
     def rule(self) -> Rule:

@@ -88,7 +88,7 @@ def train(
         train_split, validation = (
             read_split(dataset, split, config.rule, config.classes, config.feed, target) for split in ("train", "validation")
         )
-        _check_labels(train_split, validation)
+        _check_labels(train_split, validation, config)
         if ranks.leads:
             _say_what(dataset, train_split, validation, config, info, log)
         with deterministic(target, bool(config.deterministic)), stop_asked() as stop:
@@ -133,13 +133,18 @@ def _settled(config: RunConfig, dataset: xr.Dataset, device: torch.device) -> Ru
     )
 
 
-def _check_labels(train_split: Patches, validation: Patches) -> None:
+def _check_labels(train_split: Patches, validation: Patches, config: RunConfig) -> None:
     for split, patches in (("train", train_split), ("validation", validation)):
         labels = patches.labels
         if labels.pixel_NHW is not None:
             known = bool((labels.pixel_NHW != UNLABELLED).any())
         else:
             known = labels.image_NK is not None and not bool(np.isnan(labels.image_NK).any(axis=1).all())
+        if not known and config.points:
+            raise DataError(
+                f"{config.points}: none of its {labels.outside:,} points lies in a patch of the {split} split: there is nothing to learn from; "
+                "'cropcam check' draws where the patches lie"
+            )
         if not known:
             raise DataError(
                 f"no patch of the {split} split has a labelled pixel: there is nothing to learn from; look at the store with 'cropcam check'"
@@ -164,6 +169,11 @@ def _say_what(dataset: xr.Dataset, train_split: Patches, validation: Patches, co
         f"{', '.join(f'{count} {name}' for name, count in zip(SPLITS, counts, strict=True))} patches; {_labels_line(train_split.labels)}; "
         f"the best constant answer agrees with {constant_agreement(validation.labels):.4f} of the validation labels"
     )
+    if config.points:
+        log(
+            f"{config.points}: {train_split.labels.outside:,} of its points lie outside the patches of the train split, "
+            f"{validation.labels.outside:,} outside those of the validation split"
+        )
     if train_split.labels.kind == "presence" and train_split.labels.image_NK is not None:
         for name, rate in zip(info.classes.names, np.nanmean(train_split.labels.image_NK, axis=0), strict=True):
             if not INFORMATIVE[0] <= rate <= INFORMATIVE[1]:
