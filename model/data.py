@@ -16,6 +16,7 @@ import torch
 import xarray as xr
 from torch import Tensor
 
+from model.areas import own_areas
 from model.feed import Streamed, encoded_image, fits_gpu, read_images
 from model.labels import Rule, WeakLabels, weak_labels
 from model.losses import Targets
@@ -109,14 +110,16 @@ def read_split(
 
 
 def read_labels(dataset: xr.Dataset, index_N: npt.NDArray[np.int64], rule: Rule, legend: Legend) -> WeakLabels:
-    """The weak labels of some patches; of the store only what the kind of label allows is read, of the user's own points no truth at all."""
+    """The weak labels of some patches; of the store only what the kind of label allows is read, with the user's own points or areas no truth at all."""
 
     def place_N2() -> npt.NDArray[np.int32]:
         return np.stack([dataset["row"][index_N].to_numpy(), dataset["col"][index_N].to_numpy()], axis=1)
 
-    if rule.points:
+    if rule.points or rule.areas:
         grid = StoreInfo.from_attrs(dataset.attrs, "the store").patch_grid
-        return own_points(rule.points, rule.points_digest, legend, grid, place_N2())
+        if rule.points:
+            return own_points(rule.points, rule.points_digest, legend, grid, place_N2())
+        return own_areas(rule.areas, rule.areas_digest, legend, grid, place_N2())
     return weak_labels(
         rule,
         len(legend),

@@ -30,11 +30,15 @@ _OF_KIND = {
     "group_patches": ("shares",),
     "points_per_patch": ("points",),
     "points": ("points",),
+    "areas": ("shares",),
     "label_noise": ("presence", "majority", "points", "pixels"),
 }
 
 
-OWN_FILES = {"points": ("points_per_patch", "label_noise")}  # by setting: what says how labels are made from the truth, so not from it
+OWN_FILES = {  # by setting: what says how labels are made from the truth, so not from the file
+    "points": ("points_per_patch", "label_noise"),
+    "areas": ("share_step", "share_noise", "group_patches"),
+}
 
 
 @dataclass(frozen=True)
@@ -77,6 +81,7 @@ class Settings:
     deterministic: bool | None = None
     feed: str = "auto"
     points: str = ""
+    areas: str = ""
 
     def __post_init__(self) -> None:
         rules = {
