@@ -544,6 +544,8 @@ def _label_options(sub: argparse.ArgumentParser) -> None:
     sub.add_argument("--share-noise", type=float, metavar="SD", help="shares: standard deviation of noise added")
     sub.add_argument("--group-patches", type=int, metavar="N", help="shares: known only for groups of N neighbouring patches")
     sub.add_argument("--points-per-patch", type=int, metavar="N", help="points: labelled pixels per patch (default 1)")
+    sub.add_argument("--points", metavar="FILE.csv", help="points: your own (lon, lat, class) instead of drawn ones")
+    sub.add_argument("--areas", metavar="FILE.geojson", help="shares: your own areas of the classes per polygon instead of the store's")
     sub.add_argument("--label-noise", type=float, metavar="P", help="probability that a label is replaced by a wrong one")
     sub.add_argument(
         "--class-prior", type=_shares, metavar="S,S,...", help="the classes' shares of all pixels, where known, in the store's order"

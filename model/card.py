@@ -45,7 +45,7 @@ def card(config: RunConfig, best: history.Row | None, metrics: dict[str, Any] | 
         "## Data",
         f"- study `{config.study}`, bounds {bounds or 'not stated'}, images {period}",
         f"- patches of {config.size_px} px; store {config.store_digest[:12]}",
-        f"- labels: {config.labels}, presence above {config.presence_min_share:.0%} of a patch; truth from {study.get('labels', {}).get('asset', 'not stated')}",
+        f"- labels: {config.labels}, presence above {config.presence_min_share:.0%} of a patch; truth from {config.points or config.areas or study.get('labels', {}).get('asset', 'not stated')}",
         f"- loss {config.loss}, {config.optimizer}, step size {config.lr:g}, batches of {config.batch_size}, {config.epochs} epochs, seed {config.seed}, "
         f"{config.precision}",
         "",

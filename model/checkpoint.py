@@ -85,12 +85,21 @@ class RunConfig:
     quarter_turns: bool = False
     deterministic: bool | None = None
     feed: str = "resident"
+    points: str = ""
+    points_digest: str = ""
+    areas: str = ""
+    areas_digest: str = ""
 
     @property
     def rule(self) -> Rule:
         """How its weak labels are made."""
         told = {item.name: getattr(self, item.name) for item in fields(Rule) if item.name != "kind"}
         return Rule(kind=self.labels, **told)
+
+    @property
+    def grouped(self) -> bool:
+        """Whether patches share labels, so that they have to meet in a batch."""
+        return self.labels == "shares" and (self.group_patches > 1 or bool(self.areas))
 
     @property
     def objective(self) -> Objective:

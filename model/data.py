@@ -16,14 +16,16 @@ import torch
 import xarray as xr
 from torch import Tensor
 
+from model.areas import own_areas
 from model.feed import Streamed, encoded_image, fits_gpu, read_images
 from model.labels import Rule, WeakLabels, weak_labels
 from model.losses import Targets
+from model.points import own_points
 from model.ranks import ALONE, Ranks
 from model.stream import Order
 from pipeline.errors import DataError
 from pipeline.legend import Legend
-from pipeline.store import NODATA_DN, OFFSET, SCALE, split_indices
+from pipeline.store import NODATA_DN, OFFSET, SCALE, StoreInfo, split_indices
 
 GROUP_RUN = 32  # patches of a group that meet in one batch; a smaller group is whole
 CLIP = 6.0  # standard deviations: left-over cloud and glint must not drive the network
@@ -108,13 +110,22 @@ def read_split(
 
 
 def read_labels(dataset: xr.Dataset, index_N: npt.NDArray[np.int64], rule: Rule, legend: Legend) -> WeakLabels:
-    """The weak labels of some patches; of the store only what the kind of label allows is read."""
+    """The weak labels of some patches; of the store only what the kind of label allows is read, with the user's own points or areas no truth at all."""
+
+    def place_N2() -> npt.NDArray[np.int32]:
+        return np.stack([dataset["row"][index_N].to_numpy(), dataset["col"][index_N].to_numpy()], axis=1)
+
+    if rule.points or rule.areas:
+        grid = StoreInfo.from_attrs(dataset.attrs, "the store").patch_grid
+        if rule.points:
+            return own_points(rule.points, rule.points_digest, legend, grid, place_N2())
+        return own_areas(rule.areas, rule.areas_digest, legend, grid, place_N2())
     return weak_labels(
         rule,
         len(legend),
         dataset["share"][index_N].to_numpy,
         lambda: legend.index(dataset["label"][index_N].to_numpy()),
-        lambda: np.stack([dataset["row"][index_N].to_numpy(), dataset["col"][index_N].to_numpy()], axis=1),
+        place_N2,
     )
 
 

@@ -39,6 +39,10 @@ class Rule:
         points_per_patch: points: labelled pixels per patch.
         label_noise: probability that an answer (presence, majority, the class of a pixel) is replaced by a wrong one.
         seed: of everything random here.
+        points: points: a CSV file of the user's own; empty = drawn from the truth.
+        points_digest: sha256 (hex) of that file.
+        areas: shares: a GeoJSON file of polygons with the areas of the classes; empty = the store's shares.
+        areas_digest: sha256 (hex) of that file.
     """
 
     kind: str = "presence"
@@ -49,6 +53,10 @@ class Rule:
     points_per_patch: int = 1
     label_noise: float = 0.0
     seed: int = 0
+    points: str = ""
+    points_digest: str = ""
+    areas: str = ""
+    areas_digest: str = ""
 
 
 @dataclass(frozen=True)
@@ -60,12 +68,14 @@ class WeakLabels:
         image_NK: presence and majority 0 or 1, shares in 0..1; float32; a row of NaN is a patch without a label.
         pixel_NHW: class index, `UNLABELLED` (255) where a pixel has no label; uint8.
         group_N: the group whose shares stand in `image_NK`; int64; equal rows belong together.
+        outside: of the user's own points, those that lie in none of the patches; of own areas, patches in no polygon.
     """
 
     kind: str
     image_NK: Shares | None = None
     pixel_NHW: Classes | None = None
     group_N: npt.NDArray[np.int64] | None = None
+    outside: int = 0
 
     def of(self, chosen: npt.NDArray[np.int64]) -> WeakLabels:
         """The labels of some of the patches."""

@@ -9,6 +9,7 @@ from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any
 
+from model import ownfile
 from model.checkpoint import BEST, CONFIG, HISTORY, LAST, RunConfig, load_config, store_differences
 from model.device import PRECISIONS
 from model.feed import FEEDS
@@ -28,7 +29,15 @@ _OF_KIND = {
     "share_noise": ("shares",),
     "group_patches": ("shares",),
     "points_per_patch": ("points",),
+    "points": ("points",),
+    "areas": ("shares",),
     "label_noise": ("presence", "majority", "points", "pixels"),
+}
+
+
+OWN_FILES = {  # by setting: what says how labels are made from the truth, so not from the file
+    "points": ("points_per_patch", "label_noise"),
+    "areas": ("share_step", "share_noise", "group_patches"),
 }
 
 
@@ -71,6 +80,8 @@ class Settings:
     quarter_turns: bool = False
     deterministic: bool | None = None
     feed: str = "auto"
+    points: str = ""
+    areas: str = ""
 
     def __post_init__(self) -> None:
         rules = {
@@ -107,6 +118,10 @@ class Settings:
         for name, kinds in _OF_KIND.items():
             if self.labels not in kinds and getattr(self, name) != getattr(type(self), name):
                 raise ConfigError(f"{option(name)} goes with --labels {' or '.join(kinds)}, not with {self.labels}")
+        for name, others in OWN_FILES.items():
+            for other in others:
+                if getattr(self, name) and getattr(self, other) != getattr(type(self), other):
+                    raise ConfigError(f"{option(other)} makes labels from the store's truth; with {option(name)} they come from the file")
         if self.class_weights != "none" and self.labels == "shares":
             raise ConfigError(
                 "--class-weights balanced goes with presence, majority, points and pixels: weighted shares would be learned wrong"
@@ -136,15 +151,19 @@ def configure(store: Path, info: StoreInfo, run: Path, given: Mapping[str, Any],
         raise ConfigError(f"{run}: is a file; name a folder for the run")
     holds_run = any((run / name).exists() for name in (CONFIG, LAST, BEST, HISTORY))
     given = {name: value for name, value in given.items() if not (name in MACHINE and value in ("auto", None))}
+    digests: dict[str, Any] = {}
+    for name in OWN_FILES:
+        if given.get(name):
+            given[name], digests[f"{name}_digest"] = ownfile.settled(given[name], option(name))
     if not holds_run:
-        return _fresh(store, info, run, given)
+        return replace(_fresh(store, info, run, given), **digests)
     if not resume:
         raise ConfigError(f"{run}: holds a run already; go on with it with --resume, or name another folder")
     config = load_config(run)
     if found := store_differences(config, info):
         more = f" (and {len(found) - 1} more)" if len(found) > 1 else ""
         raise DataError(f"{store}: not the store that {run} was trained on: {found[0]}{more}; name that store or another run folder")
-    return replace(_continued(config, run, given), store=_from_run(store, run))
+    return replace(_continued(config, run, given, digests), store=_from_run(store, run))
 
 
 def option(name: str) -> str:
@@ -188,10 +207,20 @@ def _loss(settings: Settings) -> str:
     return best_objective(settings.labels, settings.model, settings.presence_min_share)
 
 
-def _continued(config: RunConfig, run: Path, given: Mapping[str, Any]) -> RunConfig:
+def _continued(config: RunConfig, run: Path, given: Mapping[str, Any], digests: Mapping[str, Any]) -> RunConfig:
+    moved: dict[str, Any] = {}
     for name, value in given.items():
         ours = getattr(config, name)
+        if name in OWN_FILES and ours and value:
+            then, now = getattr(config, f"{name}_digest"), digests[f"{name}_digest"]
+            if then != now:
+                raise ConfigError(
+                    f"{run}: trained with {option(name)} {ours} (sha256 {then[:12]}), asked to go on with {value} ({now[:12]}), which differs; "
+                    "put that file back, or name another folder"
+                )
+            moved[name] = value  # the same file, wherever it lies now
+            continue
         if value != ours and not (name == "epochs" and value > ours):
             hint = "it can only grow" if name == "epochs" else "leave it out"
             raise ConfigError(f"{run}: trained with {option(name)} {ours}, asked to go on with {value}; {hint}, or name another folder")
-    return replace(config, epochs=given.get("epochs", config.epochs))
+    return replace(config, epochs=given.get("epochs", config.epochs), **moved)

@@ -83,12 +83,14 @@ def train(
             say(
                 f"warning: the {config.schedule} schedule is laid out anew over {config.epochs} epochs: not the run that began with so many"
             )
-        if ranks.count > 1 and config.labels == "shares" and config.group_patches > 1:
-            raise ConfigError("--group-patches trains in one process: a group may lie in the parts of several; start it without torchrun")
+        if ranks.count > 1 and config.grouped:
+            raise ConfigError(
+                "--group-patches and --areas train in one process: a group may lie in the parts of several; start it without torchrun"
+            )
         train_split, validation = (
             read_split(dataset, split, config.rule, config.classes, config.feed, target) for split in ("train", "validation")
         )
-        _check_labels(train_split, validation)
+        _check_labels(train_split, validation, config)
         if ranks.leads:
             _say_what(dataset, train_split, validation, config, info, log)
         with deterministic(target, bool(config.deterministic)), stop_asked() as stop:
@@ -129,17 +131,27 @@ def _settled(config: RunConfig, dataset: xr.Dataset, device: torch.device) -> Ru
         config,
         precision=settle_precision(config.precision, device),
         deterministic=device.type == "cpu" if config.deterministic is None else config.deterministic,
-        feed=choose_feed(config.feed, dataset, int(counts[0] + counts[1]), grouped=config.labels == "shares" and config.group_patches > 1),
+        feed=choose_feed(config.feed, dataset, int(counts[0] + counts[1]), grouped=config.grouped),
     )
 
 
-def _check_labels(train_split: Patches, validation: Patches) -> None:
+def _check_labels(train_split: Patches, validation: Patches, config: RunConfig) -> None:
     for split, patches in (("train", train_split), ("validation", validation)):
         labels = patches.labels
         if labels.pixel_NHW is not None:
             known = bool((labels.pixel_NHW != UNLABELLED).any())
         else:
             known = labels.image_NK is not None and not bool(np.isnan(labels.image_NK).any(axis=1).all())
+        if not known and config.points:
+            raise DataError(
+                f"{config.points}: none of its {labels.outside:,} points lies in a patch of the {split} split: there is nothing to learn from; "
+                "'cropcam check' draws where the patches lie"
+            )
+        if not known and config.areas:
+            raise DataError(
+                f"{config.areas}: no patch of the {split} split has its centre in one of the polygons: there is nothing to learn from; "
+                "'cropcam check' draws where the patches lie"
+            )
         if not known:
             raise DataError(
                 f"no patch of the {split} split has a labelled pixel: there is nothing to learn from; look at the store with 'cropcam check'"
@@ -164,6 +176,16 @@ def _say_what(dataset: xr.Dataset, train_split: Patches, validation: Patches, co
         f"{', '.join(f'{count} {name}' for name, count in zip(SPLITS, counts, strict=True))} patches; {_labels_line(train_split.labels)}; "
         f"the best constant answer agrees with {constant_agreement(validation.labels):.4f} of the validation labels"
     )
+    if config.points:
+        log(
+            f"{config.points}: {train_split.labels.outside:,} of its points lie outside the patches of the train split, "
+            f"{validation.labels.outside:,} outside those of the validation split"
+        )
+    if config.areas:
+        log(
+            f"{config.areas}: {train_split.labels.outside:,} of {len(train_split):,} patches of the train split lie in no polygon, "
+            f"{validation.labels.outside:,} of {len(validation):,} of the validation split: they have no label"
+        )
     if train_split.labels.kind == "presence" and train_split.labels.image_NK is not None:
         for name, rate in zip(info.classes.names, np.nanmean(train_split.labels.image_NK, axis=0), strict=True):
             if not INFORMATIVE[0] <= rate <= INFORMATIVE[1]:
@@ -181,7 +203,8 @@ def _labels_line(labels: WeakLabels) -> str:
     assert labels.image_NK is not None
     if labels.kind == "presence":
         return f"{np.nansum(labels.image_NK) / len(labels.image_NK):.2f} of {labels.image_NK.shape[1]} labels per patch"
-    groups = len(labels.image_NK) if labels.group_N is None else int(labels.group_N.max()) + 1
+    known_N = ~np.isnan(labels.image_NK).any(axis=1)
+    groups = len(labels.image_NK) if labels.group_N is None else len(np.unique(labels.group_N[known_N]))
     return f"{labels.kind} of {groups:,} {'patches' if labels.group_N is None else 'groups of patches'}"
 
 
