@@ -222,7 +222,7 @@ def summary(measured: dict[str, dict[str, list[dict[str, Any]]]]) -> dict[str, A
                     if key in values
                 }
         first = next(iter(rows.values()))[0]
-        found[place] = means | {"majority": first["majority"], "references": first["references"]}
+        found[place] = means | {"always the majority": first["majority"], "references": first["references"]}
     return found
 
 
