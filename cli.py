@@ -56,8 +56,9 @@ def demo(args: argparse.Namespace) -> None:
 def describe(args: argparse.Namespace) -> None:
     """Grid, patches, bands, classes, bytes to expect; of a store: counts, shares, statistics."""
     from pipeline import describe as about
+    from pipeline.study import presets
 
-    is_store = Path(args.what).is_dir()
+    is_store = args.what not in presets() and Path(args.what).is_dir()  # 'demo' is the preset, './demo' a folder
     facts = about.of_store(Path(args.what)) if is_store else about.of_study(args.what)
     print(json.dumps(facts, indent=2) if args.json else about.as_text(facts))
 

@@ -161,6 +161,15 @@ def test_debug_shows_the_traceback(capsys: pytest.CaptureFixture[str]) -> None:
     assert "Traceback" in capsys.readouterr().err
 
 
+def test_a_preset_is_no_folder_of_that_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    """`demo` leaves a folder of its own name where it ran."""
+    (tmp_path / "demo").mkdir()
+    monkeypatch.chdir(tmp_path)
+    assert main(["describe", "demo"]) == 0
+    assert "demo" in capsys.readouterr().out
+    assert main(["describe", "./demo"]) == 3
+
+
 def test_a_bug_says_so_and_exits_1(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     monkeypatch.setattr("pipeline.describe.of_study", lambda _: 1 / 0)
     assert main(["describe", "demo"]) == 1
