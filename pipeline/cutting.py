@@ -16,9 +16,9 @@ from pipeline.legend import UNLABELLED
 from pipeline.store import NODATA_DN, encoder
 
 BINS, BIN_DN = 256, 256  # of the histograms: 256 bins of 256 DN (0.007 of reflectance)
-HISTOGRAM_STEP = 5  # pixel rows 0, 5, 10, ... of a patch are counted: all of them would cost a tenth of the whole cutting
+HISTOGRAM_STEP = 10  # pixel rows 0, 10, 20, ... of a patch are counted: all of them would cost a tenth of the whole cutting
 
-_TOGETHER = 8  # patches whose pixels are widened together: few enough for the processor's cache
+_TOGETHER = 4  # patches whose pixels are widened together: few enough for the processor's cache
 
 
 @dataclass(frozen=True)
@@ -128,7 +128,7 @@ def measure(found: Cut, unit_N: npt.NDArray[np.int64]) -> tuple[npt.NDArray[np.u
 
     Returns:
         (N, 3, C): valid pixels, sum and sum of squares of DN, exact integers; the units that occur, ascending (U,);
-        histograms of DN over every fifth row of pixels (U, C, BINS), nodata left out.
+        histograms of DN over every tenth row of pixels (U, C, BINS), nodata left out.
     """
     count, bands = found.image.shape[:2]
     pixels = found.image.reshape(count, bands, found.image.shape[2] * found.image.shape[3])
@@ -155,7 +155,7 @@ def by_unit(units_U: npt.NDArray[np.int64], counted_UCB: npt.NDArray[np.uint32])
 
 
 def histograms(patches_NCYX: npt.NDArray[np.uint16], slot_N: npt.NDArray[np.intp], slots: int) -> npt.NDArray[np.uint32]:
-    """Pixels per bin of DN (slots, C, BINS) over every fifth row of each patch, nodata left out; patch n counts in slot `slot_N[n]`."""
+    """Pixels per bin of DN (slots, C, BINS) over every tenth row of each patch, nodata left out; patch n counts in slot `slot_N[n]`."""
     bands = patches_NCYX.shape[1]
     sample = patches_NCYX[:, :, ::HISTOGRAM_STEP]
     place = (sample // BIN_DN).astype(np.intp)

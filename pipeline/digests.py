@@ -1,26 +1,32 @@
-"""sha256 of files, in the background while other work goes on."""
+"""BLAKE3 of files, in the background while other work goes on: three times as fast as sha256, and input files are many."""
 
 from __future__ import annotations
 
-import hashlib
 import json
 from collections.abc import Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 
+from blake3 import blake3
+
 from pipeline.parallel import ordered
 from pipeline.shardfile import write_whole
 
+_AT_ONCE = 2**18  # bytes: they stay in the processor's cache
+
 
 def of_files(files: Mapping[str, Path]) -> dict[str, str]:
-    """sha256 (hex) of each file, under the name it was given."""
+    """Digest of each file, under the name it was given."""
     return dict(zip(files, ordered(of_file, files.values()), strict=True))
 
 
 def of_file(path: Path) -> str:
-    """sha256 (hex) of one file's bytes."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+    """BLAKE3 of one file's bytes, as `b3sum` prints it: "blake3:" and 64 hex digits."""
+    digest, room = blake3(), memoryview(bytearray(_AT_ONCE))
+    with path.open("rb", buffering=0) as file:  # not mapped: a file cut short meanwhile would kill the process
+        while count := file.readinto(room):
+            digest.update(room[:count])
+    return f"blake3:{digest.hexdigest()}"
 
 
 def in_background(files: Mapping[str, Path], then: Path) -> Future[dict[str, str]]:

@@ -176,7 +176,7 @@ class Work:
         return changed
 
     def digests(self) -> dict[str, str]:
-        """sha256 of each input file; waits for it."""
+        """Digest of each input file; waits for it."""
         return self._digests.result()
 
     def _journal(self) -> Iterator[dict[str, Any]]:

@@ -27,7 +27,7 @@ import numpy as np
 import numpy.typing as npt
 import xarray as xr
 import zarr
-from numcodecs import Blosc
+from numcodecs import blosc
 from zarr.codecs import BloscCodec
 
 from pipeline.errors import DataError
@@ -177,8 +177,8 @@ def _codec(name: str) -> BloscCodec:
 def encoder(name: str) -> Callable[[npt.NDArray[Any]], bytes]:
     """What turns one patch of `image` or `label` into the bytes of its zarr chunk. Thread-safe outside the main thread."""
     cname, level, shuffle, size = _CODECS[name]
-    blosc = Blosc(cname, level, ("noshuffle", "shuffle", "bitshuffle").index(shuffle), typesize=size)
-    return lambda patch: bytes(blosc.encode(np.ascontiguousarray(patch)))
+    order = ("noshuffle", "shuffle", "bitshuffle").index(shuffle)
+    return lambda patch: bytes(blosc.compress(np.ascontiguousarray(patch), cname.encode(), level, order, 0, size))
 
 
 def shard_path(store: Path, name: str, number: int) -> Path:

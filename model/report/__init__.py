@@ -132,7 +132,7 @@ def _made_by(run: Path, config: RunConfig, info: StoreInfo, metrics: dict[str, A
         "Bands: mean and standard deviation of reflectance": {band: f"{mean:.4f} ± {std:.4f}" for band, mean, std in statistics},
         "Versions": {"trained by": f"cropcam {config.code_version}", "evaluated by": f"cropcam {metrics['made_by']['code_version']}"}
         | {str(key): value for key, value in environment.items()},
-        "Digests (sha256)": {"store": config.store_digest, "checkpoint": metrics["made_by"]["checkpoint_digest"]} | info.digests,
+        "Digests": {"store": config.store_digest, "checkpoint": metrics["made_by"]["checkpoint_digest"]} | info.digests,
     }
 
 
