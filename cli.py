@@ -521,6 +521,12 @@ def _learning_options(sub: argparse.ArgumentParser) -> None:
     group.add_argument("--warmup-epochs", type=float, metavar="N", help="epochs in which the step size rises (default 0)")
     group.add_argument("--label-smoothing", type=float, metavar="S", help="share of each answer spread evenly (default 0)")
     group.add_argument("--class-weights", choices=("none", "balanced"), help="balanced: rare answers count as much as frequent ones")
+    group.add_argument(
+        "--self-labels",
+        type=float,
+        metavar="W",
+        help="shares: weight of what the network says itself, mended by the shares (default: 1 for fcn and shares of groups or areas, else 0)",
+    )
     group.add_argument("--clip-norm", type=float, metavar="X", help="longest gradient (default 0: no limit)")
     group.add_argument("--patience", type=int, metavar="N", help="stop after N epochs without a better one (default 0: never)")
     group.add_argument("--quarter-turns", action=argparse.BooleanOptionalAction, help="turn patches too, not only flip them")

@@ -76,6 +76,7 @@ class RunConfig:
     warmup_epochs: float = 0.0
     label_smoothing: float = 0.0
     class_weights: str = "none"
+    self_labels: float = 0.0
     clip_norm: float = 0.0
     patience: int = 0
     precision: str = "fp32"

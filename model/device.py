@@ -44,13 +44,13 @@ def environment(device: torch.device) -> dict[str, str | int]:
 
 
 def settle_precision(told: str, device: torch.device) -> str:
-    """fp32 or bf16: what was told; auto takes bf16 where matrix units for it are known: on GPUs that have it and CPUs with AMX."""
+    """fp32 or bf16: what was told; auto takes bf16 where the processor multiplies it: GPUs that have it, CPUs with AMX or AVX-512 BF16."""
     if told != "auto":
         return told
     if device.type == "cuda":
         return "bf16" if torch.cuda.is_bf16_supported(including_emulation=False) else "fp32"
-    has_amx = getattr(torch.cpu, "_is_amx_tile_supported", lambda: False)
-    return "bf16" if has_amx() else "fp32"
+    units = (getattr(torch.cpu, name, lambda: False) for name in ("_is_amx_tile_supported", "_is_avx512_bf16_supported"))
+    return "bf16" if any(has() for has in units) else "fp32"
 
 
 @contextmanager

@@ -164,11 +164,8 @@ def share_loss(batch: Batch, targets: Targets, _min_share: float) -> Tensor:
     Source: Ardehali, Culotta 2017, "Co-training for Demographic Classification Using Deep Learning from Label
     Proportions", arXiv 1709.04108: the batch-averaged KL; in the log domain here.
     """
-    log_BK, share_BK = mean_probability(batch.scores_BKHW, targets.valid_BHW), targets.image_BK
-    assert share_BK is not None
-    if targets.group_B is not None:
-        log_BK, share_BK = _of_groups(log_BK, share_BK, targets)
-    return _known(_divergence, log_BK, targets._replace(image_BK=share_BK))
+    log_GK, share_GK, _ = grouped(mean_probability(batch.scores_BKHW, targets.valid_BHW), targets)
+    return _known(_divergence, log_GK, targets._replace(image_BK=share_GK))
 
 
 def pixel_loss(batch: Batch, targets: Targets, _min_share: float) -> Tensor:
@@ -195,8 +192,15 @@ def _divergence(log_BK: Tensor, share_BK: Tensor, _weight_BK: Tensor | None) -> 
     return divergence_B.mean()
 
 
-def _of_groups(log_BK: Tensor, share_BK: Tensor, targets: Targets) -> tuple[Tensor, Tensor]:
-    # mean probability over the group's patches of this batch, by pixels; the group's own row of shares
+def grouped(log_BK: Tensor, targets: Targets) -> tuple[Tensor, Tensor, Tensor]:
+    """Log mean probabilities and labelled shares of the groups that the batch holds (G, K), and the group of each patch (B,).
+
+    A group's mean is over the pixels of its patches in this batch, its shares are its own row. Without groups each patch is one.
+    """
+    share_BK = targets.image_BK
+    assert share_BK is not None
+    if targets.group_B is None:
+        return log_BK, share_BK, torch.arange(len(log_BK), device=log_BK.device)
     _, group_B = torch.unique(targets.group_B, return_inverse=True)
     groups = int(group_B.max()) + 1
     weight_B = targets.valid_BHW.sum(dim=(1, 2)).to(log_BK.dtype)
@@ -204,8 +208,8 @@ def _of_groups(log_BK: Tensor, share_BK: Tensor, targets: Targets) -> tuple[Tens
     mean_GK = (
         log_BK.new_zeros(groups, log_BK.shape[1]).index_add(0, group_B, log_BK.exp() * weight_B[:, None]) / total_G.clamp(min=1)[:, None]
     )
-    first_GK = share_BK.new_zeros(groups, share_BK.shape[1]).index_copy(0, group_B, share_BK)
-    return mean_GK.clamp(min=1e-30).log(), first_GK
+    share_GK = share_BK.new_zeros(groups, share_BK.shape[1]).index_copy(0, group_B, share_BK)
+    return mean_GK.clamp(min=1e-30).log(), share_GK, group_B
 
 
 def _known(loss: Callable[[Tensor, Tensor, Tensor | None], Tensor], scores_BK: Tensor, targets: Targets) -> Tensor:

@@ -43,8 +43,8 @@ def preset(name: str, given: Mapping[str, Any]) -> dict[str, Any]:
 
 # Chosen on the validation part of dakota-2015 (docs/results.md). Networks that are not named here keep the defaults of Settings.
 _OF_NETWORK: dict[str, dict[str, Any]] = {
-    "fcn": {"lr": 1e-2, "weight_decay": 1e-2, "schedule": "cosine", "warmup_epochs": 1.0},
-    "unet": {"lr": 2e-3, "weight_decay": 1e-2, "schedule": "cosine", "warmup_epochs": 1.0},
+    "fcn": {"lr": 1e-2, "weight_decay": 1e-2, "schedule": "cosine", "warmup_epochs": 1.0, "channels_last": True},
+    "unet": {"lr": 2e-3, "weight_decay": 1e-2, "schedule": "cosine", "warmup_epochs": 1.0, "channels_last": True},
 }
 # "Any pixel": all there is to learn from are the few patches without a class.
 _OF_ANY: dict[str, Any] = {"lr": 3e-3, "weight_decay": 0.1, "class_weights": "balanced"}
@@ -60,6 +60,14 @@ def recipe(given: Mapping[str, Any]) -> dict[str, Any]:
     {'labels': 'shares', 'model': 'baseline'}
     """
     model = given.get("model", "fcn")
-    presence = given.get("labels", "presence") == "presence" and given.get("loss", "best") in ("best", "lse")
-    any_pixel = model == "fcn" and presence and given.get("presence_min_share", 0.0) < ANY_BELOW
-    return {"model": model, **_OF_NETWORK.get(model, {}), **(_OF_ANY if any_pixel else {}), **given}
+    labels = given.get("labels", "presence")
+    presence = labels == "presence" and given.get("loss", "best") in ("best", "lse")
+    any_pixel = presence and given.get("presence_min_share", 0.0) < ANY_BELOW
+    grouped = labels == "shares" and (given.get("group_patches", 1) > 1 or given.get("areas", ""))  # a patch's own shares need no more
+    return {
+        "model": model,
+        **_OF_NETWORK.get(model, {}),
+        **(_OF_ANY if model == "fcn" and any_pixel else {}),
+        **({"self_labels": 1.0} if model == "fcn" and grouped else {}),
+        **given,
+    }

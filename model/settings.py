@@ -31,6 +31,7 @@ _OF_KIND = {
     "points_per_patch": ("points",),
     "points": ("points",),
     "areas": ("shares",),
+    "self_labels": ("shares",),
     "label_noise": ("presence", "majority", "points", "pixels"),
 }
 
@@ -71,6 +72,7 @@ class Settings:
     warmup_epochs: float = 0.0
     label_smoothing: float = 0.0
     class_weights: str = "none"
+    self_labels: float = 0.0
     clip_norm: float = 0.0
     patience: int = 0
     precision: str = "auto"
@@ -107,6 +109,7 @@ class Settings:
             "label_smoothing": (0 <= self.label_smoothing < 1, "at least 0 and below 1"),
             "class_weights": (self.class_weights in CLASS_WEIGHTS, f"one of {', '.join(CLASS_WEIGHTS)}"),
             "clip_norm": (0 <= self.clip_norm < math.inf, "a number of at least 0; 0 = no clipping"),
+            "self_labels": (0 <= self.self_labels < math.inf, "a number of at least 0; 0 = learn from the labels alone"),
             "patience": (self.patience >= 0, "at least 0; 0 = never stop early"),
             "precision": (self.precision in PRECISIONS, f"one of {', '.join(PRECISIONS)}"),
             "feed": (self.feed in FEEDS, f"one of {', '.join(FEEDS)}"),

@@ -23,6 +23,7 @@ from model.losses import Batch, Targets
 from model.networks import Network, Output, build
 from model.optimisation import lr_factor, make_optimiser, set_lr
 from model.ranks import ALONE, Ranks, spread
+from model.selflabels import BEGIN, self_label_loss
 from model.weighing import Weighing, balanced
 from pipeline.errors import DataError
 
@@ -205,7 +206,11 @@ class Trainer:
             batch = Batch(self._network, Output(output.logits_BK.float(), output.maps_BFhw), targets.valid_BHW)
             if not len(x_BCHW):
                 return 0 * (batch.output.logits_BK.sum() + batch.scores_BKHW.sum()), batch
-            return self._objective.loss(batch, self._weigh(targets), self._config.presence_min_share), batch
+            targets = self._weigh(targets)
+            loss = self._objective.loss(batch, targets, self._config.presence_min_share)
+            if self._network.training and self._config.self_labels and self.epoch >= BEGIN * self._config.epochs:
+                loss = loss + self._config.self_labels * self_label_loss(batch, targets)
+            return loss, batch
 
     @torch.no_grad()
     def _agreement(self, batch: Batch, targets: Targets) -> Tensor:

@@ -1,0 +1,54 @@
+"""Labels of pixels that a network gives itself in training: its own answer, mended by its neighbours' and by the shares of the patch.
+
+Shares do not say where. Once the network knows the classes, its own answer says it, and the shares mend that answer: as much of each class as
+there is. Nothing here sees the truth of a pixel.
+Axis suffixes: B batch, K class, H/W rows and columns, G group.
+"""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from model.losses import Batch, Targets, grouped, mean_probability
+from pipeline.legend import UNLABELLED
+
+BEGIN = 0.3  # of the epochs: before, a network knows too little to teach itself
+ROUNDS = 5  # of matching shares; more change next to no pixel
+_LEAST = 1e-6
+
+
+def self_label_loss(batch: Batch, targets: Targets) -> Tensor:
+    """Cross entropy of the scores with `self_labels`, over the pixels that have one; 0 where none has."""
+    label_BHW = self_labels(batch.scores_BKHW.detach(), targets)
+    total = F.cross_entropy(batch.scores_BKHW, label_BHW, ignore_index=UNLABELLED, reduction="sum")
+    return total / (label_BHW != UNLABELLED).sum().clamp(min=1)
+
+
+@torch.no_grad()
+def self_labels(scores_BKHW: Tensor, targets: Targets) -> Tensor:
+    """Class index (B, H, W), int64, of each pixel; 255 without image data or in a patch without a label.
+
+    The softmax is averaged over 3 x 3 pixels; then each class is raised or lowered, patch by patch or group by group, until the mean over the pixels
+    is its labelled share; the largest wins.
+
+    Source: matching shares as in Liu et al. 2021, "Two-stage Training for Learning from Label Proportions", arXiv 2105.10635.
+
+    Args:
+        scores_BKHW: of classes that exclude each other.
+        targets: shares of the patches, or of the groups they belong to.
+    """
+    assert targets.image_BK is not None
+    known_B = ~targets.image_BK.isnan().any(dim=1)
+    valid_B1HW = targets.valid_BHW[:, None].to(scores_BKHW.dtype)
+    around_B1HW = F.avg_pool2d(valid_B1HW, 3, stride=1, padding=1).clamp(min=_LEAST)
+    mean_BKHW = F.avg_pool2d(scores_BKHW.softmax(dim=1) * valid_B1HW, 3, stride=1, padding=1) / around_B1HW
+    log_BKHW = mean_BKHW.clamp(min=_LEAST).log()
+    offset_BK = log_BKHW.new_zeros(log_BKHW.shape[:2])
+    for _ in range(ROUNDS):
+        log_BK = mean_probability(log_BKHW + offset_BK[:, :, None, None], targets.valid_BHW)
+        log_GK, share_GK, group_B = grouped(log_BK, targets)
+        offset_BK = offset_BK + (share_GK.nan_to_num().clamp(min=_LEAST).log() - log_GK)[group_B]
+    label_BHW = (log_BKHW + offset_BK[:, :, None, None]).argmax(dim=1)
+    return label_BHW.masked_fill(~(targets.valid_BHW & known_B[:, None, None]), UNLABELLED)
