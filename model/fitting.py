@@ -16,6 +16,7 @@ from model.checkpoint import BEST, RunConfig, file_digest
 from model.data import read_labels, standardise
 from model.losses import Batch
 from model.networks import Network
+from model.scoring import evenly
 from model.segment import Method, Sample, Segmenter
 from pipeline.errors import DataError
 from pipeline.store import NODATA_DN, split_indices
@@ -61,7 +62,7 @@ def default_method(config: RunConfig) -> str:
 def sample(network: Network, config: RunConfig, dataset: xr.Dataset, device: torch.device) -> Sample:
     """At most `SAMPLE_PATCHES` patches of the training split, evenly spread, and what their labels allow."""
     train_N = split_indices(dataset, "train")
-    chosen = np.unique(np.linspace(0, len(train_N) - 1, min(SAMPLE_PATCHES, len(train_N))).astype(np.int64))
+    chosen = evenly(len(train_N), SAMPLE_PATCHES)
     some_N = train_N[chosen]
     mean_C, std_C = (torch.tensor(values, dtype=torch.float32, device=device) for values in (config.mean, config.std))
     cams, valid = [], []
