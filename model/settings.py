@@ -17,6 +17,7 @@ from model.labels import KINDS
 from model.losses import best_objective, objective
 from model.networks import NETWORKS
 from model.optimisation import OPTIMIZERS, SCHEDULES
+from model.options import Options
 from model.recipes import recipe
 from pipeline import __version__
 from pipeline.errors import ConfigError, DataError
@@ -41,8 +42,8 @@ OWN_FILES = {  # by setting: what says how labels are made from the truth, so no
 }
 
 
-@dataclass(frozen=True)
-class Settings:
+@dataclass(frozen=True, kw_only=True)
+class Settings(Options):
     """What a run can be told, with the defaults; a new run takes what `model.recipes` says before them.
 
     Adam at 1e-3 in batches of 32 is the setting of the paper that followed the poster; the poster states none.
@@ -60,28 +61,8 @@ class Settings:
     weight_decay: float = 1e-4
     seed: int = 0
     loss: str = "best"
-    share_step: float = 0.0
-    share_noise: float = 0.0
-    group_patches: int = 1
-    points_per_patch: int = 1
-    label_noise: float = 0.0
-    class_prior: tuple[float, ...] = ()
-    optimizer: str = "adamw"
-    schedule: str = "constant"
-    warmup_epochs: float = 0.0
-    label_smoothing: float = 0.0
-    class_weights: str = "none"
-    clip_norm: float = 0.0
-    patience: int = 0
     precision: str = "auto"
-    channels_last: bool = False
-    compile: bool = False
-    cuda_graphs: bool = False
-    quarter_turns: bool = False
-    deterministic: bool | None = None
     feed: str = "auto"
-    points: str = ""
-    areas: str = ""
 
     def __post_init__(self) -> None:
         rules = {
