@@ -366,10 +366,11 @@ def _usage(text: str) -> Exception:
 
 
 def _patches_line(cut: Any) -> str:  # noqa: ANN401 - pipeline.patches.Summary, not imported for --help's sake
-    dropped = ", ".join(f"{count:,} {reason.replace('_', ' ')}" for reason, count in cut.info.dropped.items() if count)
+    from pipeline.store import drops_in_words
+
     splits = ", ".join(f"{count:,} {name}" for name, count in cut.split_counts.items())
     already = "already there, " if cut.existed else ""
-    return f"{already}{cut.count:,} patches kept of {cut.info.patch_grid.count:,} ({splits}); dropped: {dropped or 'none'}"
+    return f"{already}{cut.count:,} patches kept of {cut.info.patch_grid.count:,} ({splits}); dropped: {drops_in_words(cut.info.dropped)}"
 
 
 def _figures(metrics: dict[str, Any]) -> str:

@@ -28,6 +28,7 @@ from model.labels import Rule
 from model.losses import Objective, objective
 from model.networks import Network, build
 from model.optimisation import remembers
+from model.options import Options
 from pipeline.errors import DataError
 from pipeline.legend import Legend
 from pipeline.store import StoreInfo
@@ -38,8 +39,8 @@ _MADE_BY = "cropcam"  # the one metadata key; safetensors writes several in no f
 _CONSEQUENCES = ("digests", "dropped", "statistics")  # attributes of a store that follow from others
 
 
-@dataclass(frozen=True)
-class RunConfig:
+@dataclass(frozen=True, kw_only=True)
+class RunConfig(Options):
     """What was trained, on what, how.
 
     `mean` and `std` are reflectance per band over the training split; `store_attrs` is what the store said of itself;
@@ -65,30 +66,9 @@ class RunConfig:
     code_version: str
     store_attrs: dict[str, Any] = field(default_factory=dict)
     loss: str = "bce"
-    share_step: float = 0.0
-    share_noise: float = 0.0
-    group_patches: int = 1
-    points_per_patch: int = 1
-    label_noise: float = 0.0
-    class_prior: tuple[float, ...] = ()
-    optimizer: str = "adamw"
-    schedule: str = "constant"
-    warmup_epochs: float = 0.0
-    label_smoothing: float = 0.0
-    class_weights: str = "none"
-    self_labels: float = 0.0
-    clip_norm: float = 0.0
-    patience: int = 0
     precision: str = "fp32"
-    channels_last: bool = False
-    compile: bool = False
-    cuda_graphs: bool = False
-    quarter_turns: bool = False
-    deterministic: bool | None = None
     feed: str = "resident"
-    points: str = ""
     points_digest: str = ""
-    areas: str = ""
     areas_digest: str = ""
 
     @property
@@ -109,8 +89,10 @@ class RunConfig:
 
     def to_json(self) -> dict[str, Any]:
         """The configuration as JSON values."""
+        values = asdict(self)
         return {
-            **asdict(self),
+            **{name: values[name] for name in RunConfig.__annotations__},  # for readers: what was trained on what, then the options
+            **values,
             "classes": self.classes.attrs(),
             "bands": list(self.bands),
             "mean": list(self.mean),

@@ -31,7 +31,7 @@ from model.labels import OF_PIXELS, presence
 from model.references import References, fit
 from model.results import classification, method, patch_table, segmentation
 from model.saved import saving
-from model.scoring import BATCH_PATCHES, Scored, open_trained_store, score
+from model.scoring import BATCH_PATCHES, Scored, evenly, open_trained_store, score
 from model.tally import Tally
 from pipeline import __version__
 from pipeline.errors import ConfigError, DataError
@@ -83,7 +83,7 @@ def evaluate(
     block_patches = (int(columns), int(rows))
     block_N = block_of(place_PN[0], place_PN[1], block_patches)
     segmenter = fitted_segmenter(run, network, config, dataset, chosen)
-    bounds_KE = activation_bounds(score(network, config, dataset, spread(patches_N), chosen, segmenter))
+    bounds_KE = activation_bounds(score(network, config, dataset, patches_N[evenly(len(patches_N), BATCH_PATCHES)], chosen, segmenter))
     beside = _references(config, dataset) if references else References()
     rows = {row.name: row for row in beside.rows}
     tally = Tally(len(config.classes), [*segmenter.methods, *rows], segmenter.default, block_N, bounds_KE)
@@ -135,11 +135,6 @@ def _references(config: RunConfig, dataset: xr.Dataset) -> References:
     allowed = config.labels in OF_PIXELS
     labelled_NHW = read_labels(dataset, split_indices(dataset, "train"), config.rule, config.classes).pixel_NHW if allowed else None
     return fit(dataset, config.classes, config.labels, labelled_NHW, config.seed)
-
-
-def spread(patches_N: npt.NDArray[np.int64], count: int = BATCH_PATCHES) -> npt.NDArray[np.int64]:
-    """At most `count` of the patches, evenly spaced from the first to the last."""
-    return patches_N[np.unique(np.linspace(0, len(patches_N) - 1, min(count, len(patches_N))).astype(np.int64))]
 
 
 def activation_bounds(batches: Iterable[Scored]) -> npt.NDArray[np.float32]:

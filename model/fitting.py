@@ -13,14 +13,14 @@ import xarray as xr
 
 from model import segment
 from model.checkpoint import BEST, RunConfig, file_digest
-from model.data import read_labels, standardise
-from model.losses import Batch
+from model.data import read_labels
 from model.networks import Network
+from model.scoring import answers, evenly
 from model.segment import Method, Sample, Segmenter
 from pipeline.errors import DataError
-from pipeline.store import NODATA_DN, split_indices
+from pipeline.store import split_indices
 
-SAMPLE_PATCHES, BATCH_PATCHES = 512, 64
+SAMPLE_PATCHES = 512
 ALWAYS = 0.995  # a class that more of the patches have is one that next to none lacks
 
 
@@ -61,16 +61,12 @@ def default_method(config: RunConfig) -> str:
 def sample(network: Network, config: RunConfig, dataset: xr.Dataset, device: torch.device) -> Sample:
     """At most `SAMPLE_PATCHES` patches of the training split, evenly spread, and what their labels allow."""
     train_N = split_indices(dataset, "train")
-    chosen = np.unique(np.linspace(0, len(train_N) - 1, min(SAMPLE_PATCHES, len(train_N))).astype(np.int64))
+    chosen = evenly(len(train_N), SAMPLE_PATCHES)
     some_N = train_N[chosen]
-    mean_C, std_C = (torch.tensor(values, dtype=torch.float32, device=device) for values in (config.mean, config.std))
     cams, valid = [], []
-    for first in range(0, len(some_N), BATCH_PATCHES):
-        image_BCHW = dataset["image"][some_N[first : first + BATCH_PATCHES]].to_numpy()
-        valid.append((image_BCHW != NODATA_DN).all(axis=1))
-        valid_BHW = torch.from_numpy(valid[-1]).to(device)
-        x_BCHW = standardise(torch.from_numpy(image_BCHW).to(device), mean_C, std_C)
-        cams.append(Batch(network, network(x_BCHW, valid_BHW), valid_BHW).cams_BKHW.cpu().numpy())
+    for _, nodata_BHW, said in answers(network, config, dataset, some_N, device):
+        cams.append(said.cams_BKHW.cpu().numpy())
+        valid.append(~nodata_BHW)
     whole = read_labels(dataset, train_N, config.rule, config.classes)  # what is drawn at random depends on the whole split
     labels = whole.of(chosen)
     present_NK = labels.image_NK if labels.kind == "presence" else None

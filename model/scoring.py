@@ -76,6 +76,34 @@ def open_trained_store(run: Path, config: RunConfig, store: Path | None = None) 
     return dataset, info
 
 
+def evenly(length: int, count: int) -> Indices:
+    """At most `count` of `length` places, evenly spaced from the first to the last.
+
+    >>> evenly(10, 4).tolist(), evenly(3, 4).tolist()
+    ([0, 3, 6, 9], [0, 1, 2])
+    """
+    return np.unique(np.linspace(0, length - 1, min(count, length)).astype(np.int64))
+
+
+@torch.inference_mode()
+def answers(
+    network: Network, config: RunConfig, dataset: xr.Dataset, patches: Indices, device: torch.device
+) -> Iterator[tuple[Indices, npt.NDArray[np.bool_], Batch]]:
+    """What the network says of patches in the given order, `BATCH_PATCHES` at a time: which, their pixels without image data (B, H, W), the answer.
+
+    A `Batch` makes its maps when they are first asked for: ask in inference mode too, or they are recorded for gradients.
+    """
+    mean_C, std_C = (torch.tensor(values, dtype=torch.float32, device=device) for values in (config.mean, config.std))
+    for start in range(0, len(patches), BATCH_PATCHES):
+        chosen = patches[start : start + BATCH_PATCHES]
+        image_BCHW = dataset["image"][chosen].to_numpy()
+        nodata_BHW = (image_BCHW == NODATA_DN).any(axis=1)
+        valid_BHW = torch.from_numpy(~nodata_BHW).to(device)
+        x_BCHW = standardise(torch.from_numpy(image_BCHW).to(device), mean_C, std_C)
+        yield chosen, nodata_BHW, Batch(network, network(x_BCHW, valid_BHW), valid_BHW)
+
+
+@torch.inference_mode()
 def score(
     network: Network, config: RunConfig, dataset: xr.Dataset, patches: Indices, device: torch.device, segmenter: Segmenter
 ) -> Iterator[Scored]:
@@ -84,23 +112,14 @@ def score(
     Raises:
         DataError: the network answers with something not finite.
     """
-    mean_C, std_C = (torch.tensor(values, dtype=torch.float32, device=device) for values in (config.mean, config.std))
-    for start in range(0, len(patches), BATCH_PATCHES):
-        chosen = patches[start : start + BATCH_PATCHES]
-        some = dataset[["image", "label"]].isel(patch=chosen)
-        image_BCHW = some["image"].to_numpy()
-        nodata_BHW = (image_BCHW == NODATA_DN).any(axis=1)
-        x_BCHW = standardise(torch.from_numpy(image_BCHW).to(device), mean_C, std_C)
-        with torch.inference_mode():
-            valid_BHW = torch.from_numpy(~nodata_BHW).to(device)
-            said = Batch(network, network(x_BCHW, valid_BHW), valid_BHW)
-            logits_BK, cams_BKHW = config.objective.presence_logits(said, config.presence_min_share), said.cams_BKHW
+    for chosen, nodata_BHW, said in answers(network, config, dataset, patches, device):
+        logits_BK, cams_BKHW = config.objective.presence_logits(said, config.presence_min_share), said.cams_BKHW
         if not (logits_BK.isfinite().all() and cams_BKHW.isfinite().all()):
             raise DataError("the network's scores are not finite: its training diverged; train again with a lower --lr")
         yield Scored(
             patches_B=chosen,
             nodata_BHW=nodata_BHW,
-            truth_BHW=np.where(nodata_BHW, np.uint8(UNLABELLED), config.classes.index(some["label"].to_numpy())),
+            truth_BHW=np.where(nodata_BHW, np.uint8(UNLABELLED), config.classes.index(dataset["label"][chosen].to_numpy())),
             logits_BK=logits_BK.cpu().numpy(),
             cams_BKHW=cams_BKHW.cpu().numpy(),
             segmentation_BHW={name: method(cams_BKHW, logits_BK).cpu().numpy() for name, method in segmenter.methods.items()},

@@ -118,15 +118,16 @@ def fit(sample: Sample, bias_K: Sequence[float], default: str) -> Segmenter:
     classes = len(bias_K)
     ones, bias = (1.0,) * classes, tuple(map(float, bias_K))
     pixels_PK = np.moveaxis(sample.cams_NKHW, 1, -1)[sample.valid_NHW]
+    plain = unfitted(bias_K)
     if not len(pixels_PK):
-        return Segmenter(unfitted(bias_K), default if default in unfitted(bias_K) else "score-argmax")
+        return Segmenter(plain, default if default in plain else "score-argmax")
     mean_K, std_K = pixels_PK.mean(axis=0, dtype=np.float64), pixels_PK.std(axis=0, dtype=np.float64) + 1e-12
     found = [
-        *unfitted(bias_K).values(),
+        *plain.values(),
         Method("standardised", tuple(map(float, 1 / std_K)), tuple(map(float, -mean_K / std_K))),
         Method("gated", ones, bias, gated=True),
     ]
-    base = Method("score-argmax", ones, bias)
+    base = plain["score-argmax"]
     if sample.always_K is not None and sample.always_K.any() and not sample.always_K.all():
         base = Method(
             "score-or-rest", tuple(np.where(sample.always_K, 0.0, 1.0).tolist()), tuple(np.where(sample.always_K, 0.0, bias).tolist())

@@ -17,6 +17,7 @@ from model.labels import KINDS
 from model.losses import best_objective, objective
 from model.networks import NETWORKS
 from model.optimisation import OPTIMIZERS, SCHEDULES
+from model.options import Options
 from model.recipes import recipe
 from pipeline import __version__
 from pipeline.errors import ConfigError, DataError
@@ -32,6 +33,7 @@ _OF_KIND = {
     "points": ("points",),
     "areas": ("shares",),
     "self_labels": ("shares",),
+    "taught": ("shares",),
     "label_noise": ("presence", "majority", "points", "pixels"),
 }
 
@@ -42,8 +44,8 @@ OWN_FILES = {  # by setting: what says how labels are made from the truth, so no
 }
 
 
-@dataclass(frozen=True)
-class Settings:
+@dataclass(frozen=True, kw_only=True)
+class Settings(Options):
     """What a run can be told, with the defaults; a new run takes what `model.recipes` says before them.
 
     Adam at 1e-3 in batches of 32 is the setting of the paper that followed the poster; the poster states none.
@@ -61,29 +63,8 @@ class Settings:
     weight_decay: float = 1e-4
     seed: int = 0
     loss: str = "best"
-    share_step: float = 0.0
-    share_noise: float = 0.0
-    group_patches: int = 1
-    points_per_patch: int = 1
-    label_noise: float = 0.0
-    class_prior: tuple[float, ...] = ()
-    optimizer: str = "adamw"
-    schedule: str = "constant"
-    warmup_epochs: float = 0.0
-    label_smoothing: float = 0.0
-    class_weights: str = "none"
-    self_labels: float = 0.0
-    clip_norm: float = 0.0
-    patience: int = 0
     precision: str = "auto"
-    channels_last: bool = False
-    compile: bool = False
-    cuda_graphs: bool = False
-    quarter_turns: bool = False
-    deterministic: bool | None = None
     feed: str = "auto"
-    points: str = ""
-    areas: str = ""
 
     def __post_init__(self) -> None:
         rules = {
@@ -109,7 +90,7 @@ class Settings:
             "label_smoothing": (0 <= self.label_smoothing < 1, "at least 0 and below 1"),
             "class_weights": (self.class_weights in CLASS_WEIGHTS, f"one of {', '.join(CLASS_WEIGHTS)}"),
             "clip_norm": (0 <= self.clip_norm < math.inf, "a number of at least 0; 0 = no clipping"),
-            "self_labels": (0 <= self.self_labels < math.inf, "a number of at least 0; 0 = learn from the labels alone"),
+            "self_labels": (0 <= self.self_labels < math.inf, "a number of at least 0; 0 = learn from the shares alone"),
             "patience": (self.patience >= 0, "at least 0; 0 = never stop early"),
             "precision": (self.precision in PRECISIONS, f"one of {', '.join(PRECISIONS)}"),
             "feed": (self.feed in FEEDS, f"one of {', '.join(FEEDS)}"),

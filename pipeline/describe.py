@@ -72,14 +72,15 @@ def as_text(facts: dict[str, Any]) -> str:
             "bytes    " + ", ".join(f"{what} {count / 1e9:,.2f} GB" for what, count in facts["bytes"].items()) + " before compression"
         )
         return "\n".join(lines)
+    from pipeline.store import drops_in_words  # noqa: PLC0415 - as in `of_store`
+
     frequencies = {
         split: {name: count / max(sum(counts.values()), 1) for name, count in counts.items()}
         for split, counts in facts["statistics"].get("class_pixels", {}).items()
     }
-    dropped = ", ".join(f"{count:,} {reason.replace('_', ' ')}" for reason, count in patches["dropped"].items() if count)
     lines += [
         f"kept     {patches['kept']:,}: " + ", ".join(f"{count:,} {name}" for name, count in patches["splits"].items()),
-        f"dropped  {dropped or 'none'}",
+        f"dropped  {drops_in_words(patches['dropped'])}",
         *([f"valid    {valid:.2%} of the pixels of a kept patch, on average"] if (valid := facts["statistics"].get("valid_share")) else []),
         "",
         f"{'class':<14}{'pixels':>8}{'patches':>9}" + "".join(f"{split:>12}" for split in frequencies),

@@ -28,7 +28,7 @@ from pipeline.resume import Work
 from pipeline.shards import open_shards
 from pipeline.sources import LabelSource, Source, open_image, open_labels
 from pipeline.splits import RANDOM_WARNING, TRAIN, assign
-from pipeline.store import PATCHES_PER_SHARD, SPLITS, StoreInfo, create, finish, open_store
+from pipeline.store import PATCHES_PER_SHARD, SPLITS, StoreInfo, create, drops_in_words, finish, open_store
 from pipeline.study import Study, differences, parse_study
 
 Progress = Callable[[int, int, str], None]
@@ -261,5 +261,4 @@ def _summary(info: StoreInfo, split: npt.NDArray[np.uint8], existed: bool) -> Su
 
 
 def _nothing_left(grid: PatchGrid, dropped: Counter[str], study: Study) -> str:
-    reasons = ", ".join(f"{count} {reason.replace('_', ' ')}" for reason, count in dropped.items() if count)
-    return f"none of {grid.count} patches is complete ({reasons}); lower patches.valid_min_share ({study.patches.valid_min_share}), or check that image and labels have data in the same place"
+    return f"none of {grid.count:,} patches is complete ({drops_in_words(dropped)}); lower patches.valid_min_share ({study.patches.valid_min_share}), or check that image and labels have data in the same place"

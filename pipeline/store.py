@@ -135,6 +135,15 @@ class StoreInfo:
             ) from None
 
 
+def drops_in_words(dropped: Mapping[str, int]) -> str:
+    """How many patches were dropped for which reason, as a reader is told; "none" where none was.
+
+    >>> drops_in_words({"image_nodata": 1234, "unlabelled": 5, "both_together": 0})
+    '1,234 image nodata, 5 unlabelled'
+    """
+    return ", ".join(f"{count:,} {reason.replace('_', ' ')}" for reason, count in dropped.items() if count) or "none"
+
+
 def create(path: Path, count: int, bands: int, classes: int, size_px: int, *, overwrite: bool = True) -> zarr.Group:
     """A new, unfinished store at `path` with room for `count` patches; `finish` makes it one that opens.
 

@@ -6,6 +6,7 @@ columns of the last maps, K class.
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from typing import NamedTuple
 
 import torch.nn.functional as F
@@ -19,7 +20,7 @@ class Output(NamedTuple):
     maps_BFhw: Tensor
 
 
-class Network(nn.Module):
+class Network(nn.Module, ABC):
     """Feature maps, global average pooling, one dense layer: logit = dense(mean over h, w of the maps).
 
     Attributes:
@@ -30,9 +31,9 @@ class Network(nn.Module):
     dense: nn.Linear
     stride: int
 
+    @abstractmethod
     def maps(self, x_BCHW: Tensor) -> Tensor:
         """The last feature maps (B, F, h, w) of standardised input."""
-        raise NotImplementedError
 
     def forward(self, x_BCHW: Tensor, valid_BHW: Tensor | None = None) -> Output:
         """Logits (B, K) and maps (B, F, h, w); pixels that are not valid count nowhere in the mean over the maps."""

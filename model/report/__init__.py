@@ -23,7 +23,7 @@ from model.report.page import evaluated, template
 from model.scoring import open_trained_store
 from pipeline.errors import DataError
 from pipeline.grid import is_geographic
-from pipeline.store import StoreInfo
+from pipeline.store import StoreInfo, drops_in_words
 
 REPORT = "report.html"
 Progress = Callable[[int, int, str], None]
@@ -126,7 +126,7 @@ def _made_by(run: Path, config: RunConfig, info: StoreInfo, metrics: dict[str, A
             "classes": "; ".join(f"{item.name} {_codes(item.codes)}" for item in config.classes.classes),
             "crs": info.crs,
             "split seed": info.split_seed,
-            "patches dropped": ", ".join(f"{count:,} {reason.replace('_', ' ')}" for reason, count in info.dropped.items()) or "none",
+            "patches dropped": drops_in_words(info.dropped),
         },
         "Training": {key.replace("_", " "): getattr(config, key) for key in settings},
         "Bands: mean and standard deviation of reflectance": {band: f"{mean:.4f} ± {std:.4f}" for band, mean, std in statistics},

@@ -6,6 +6,7 @@ forgets the result when the last consumer has had it, so that memory follows the
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections import Counter
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -55,7 +56,7 @@ def both(first: Mask | None, second: Mask | None) -> Mask | None:
     return np.logical_and(first, second)
 
 
-class Node:
+class Node(ABC):
     """One band's computation. Evaluation is a pure function of the grid."""
 
     inputs: tuple[Node, ...] = ()
@@ -64,9 +65,9 @@ class Node:
         """Every (node, grid) that evaluation on `grid` may pull, one entry per pull."""
         return [(node, grid) for node in self.inputs]
 
+    @abstractmethod
     def evaluate(self, grid: PixelGrid, reading: Reading) -> Pixels:
         """Values and mask on the grid."""
-        raise NotImplementedError
 
 
 class Reading:

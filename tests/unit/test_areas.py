@@ -8,7 +8,6 @@ import numpy as np
 import pytest
 import xarray as xr
 
-from fixtures import make_store
 from model.areas import read_areas
 from model.checkpoint import LAST, load_config
 from model.data import read_labels
@@ -20,27 +19,14 @@ from pipeline.errors import ConfigError, DataError
 from pipeline.grid import transform_points
 from pipeline.store import StoreInfo, open_store, split_indices
 
-SIZE = 12
 AREAS = {"corn": 30, "soybean": 20.0, "forest": 0, "grassland": 10}
-
-
-@pytest.fixture(scope="module")
-def store(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    path = tmp_path_factory.mktemp("areas") / "patches.zarr"
-    make_store(path, count=30, size_px=SIZE)
-    return path
-
-
-@pytest.fixture(scope="module")
-def info(store: Path) -> StoreInfo:
-    return open_store(store)[1]
 
 
 def box(info: StoreInfo, first: float, last: float) -> dict[str, Any]:
     """The polygon, in degrees, of patches `first` up to `last` of the first row of the patch grid."""
     a, _, c, _, e, f = info.transform
-    x = [c + a * SIZE * col for col in (first, last, last, first, first)]
-    y = [f + e * SIZE * row for row in (0, 0, 1, 1, 0)]
+    x = [c + a * info.patch_size_px * col for col in (first, last, last, first, first)]
+    y = [f + e * info.patch_size_px * row for row in (0, 0, 1, 1, 0)]
     lon, lat = transform_points(info.crs, "EPSG:4326", x, y)
     return {"type": "Polygon", "coordinates": [np.stack([lon, lat], axis=1).tolist()]}
 

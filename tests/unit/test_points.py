@@ -7,7 +7,6 @@ import numpy as np
 import pytest
 import xarray as xr
 
-from fixtures import make_store
 from model.checkpoint import BEST, load_config
 from model.data import read_labels, read_split
 from model.labels import Rule
@@ -20,20 +19,6 @@ from pipeline.grid import transform_points
 from pipeline.legend import UNLABELLED
 from pipeline.store import StoreInfo, open_store, split_indices
 
-SIZE = 12
-
-
-@pytest.fixture(scope="module")
-def store(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    path = tmp_path_factory.mktemp("points") / "patches.zarr"
-    make_store(path, count=30, size_px=SIZE)
-    return path
-
-
-@pytest.fixture(scope="module")
-def info(store: Path) -> StoreInfo:
-    return open_store(store)[1]
-
 
 def blind(store: Path) -> tuple[xr.Dataset, StoreInfo]:
     """The store without the truth of pixels and without shares: whatever reads them fails."""
@@ -44,7 +29,7 @@ def blind(store: Path) -> tuple[xr.Dataset, StoreInfo]:
 def centre(info: StoreInfo, row: int, col: int, dy: float, dx: float) -> tuple[float, float]:
     """A place in pixel units of patch (row, col), in the store's CRS."""
     a, _, c, _, e, f = info.transform
-    return c + a * (col * SIZE + dx), f + e * (row * SIZE + dy)
+    return c + a * (col * info.patch_size_px + dx), f + e * (row * info.patch_size_px + dy)
 
 
 def table(path: Path, lines: list[Any], head: str = "lon,lat,class") -> str:
@@ -58,7 +43,7 @@ def true_table(path: Path, store: Path, per_patch: int = 3) -> str:
     rng, lines = np.random.default_rng(0), []
     for patch in range(dataset.sizes["patch"]):
         label = dataset["label"][patch].to_numpy()
-        for y, x in rng.choice(SIZE, (per_patch, 2)):
+        for y, x in rng.choice(info.patch_size_px, (per_patch, 2)):
             place = centre(info, int(dataset["row"][patch]), int(dataset["col"][patch]), y + 0.5, x + 0.5)
             lon, lat = transform_points(info.crs, "EPSG:4326", *place)
             lines.append((repr(float(lon)), repr(float(lat)), label[y, x]))
@@ -90,7 +75,7 @@ def test_a_point_labels_the_pixel_it_lies_in(
 def test_the_far_edge_of_a_patch_belongs_to_the_next(store: Path, info: StoreInfo, tmp_path: Path) -> None:
     dataset, _ = blind(store)
     place = np.stack([dataset["row"].to_numpy(), dataset["col"].to_numpy()], axis=1)
-    x, y = centre(info, int(place[0, 0]), int(place[0, 1]), 0.5, SIZE + 1e-6)
+    x, y = centre(info, int(place[0, 0]), int(place[0, 1]), 0.5, info.patch_size_px + 1e-6)
     file = table(tmp_path / "p.csv", [(repr(x), repr(y), "forest")], "x,y,class")
     pixel = read_labels(dataset, np.arange(len(place)), Rule("points", points=file), info.classes).pixel_NHW
     assert pixel is not None

@@ -1,0 +1,23 @@
+"""The store that the tests of the user's own labels share; a test file with another need has its own `store`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from fixtures import make_store
+from pipeline.store import StoreInfo, open_store
+
+
+@pytest.fixture(scope="module")
+def store(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """30 patches of 12 x 12 px in one row of the patch grid: 18 train, 6 validation, 6 test."""
+    path = tmp_path_factory.mktemp("store") / "patches.zarr"
+    make_store(path, count=30, size_px=12)
+    return path
+
+
+@pytest.fixture(scope="module")
+def info(store: Path) -> StoreInfo:
+    return open_store(store)[1]
