@@ -528,6 +528,11 @@ def _learning_options(sub: argparse.ArgumentParser) -> None:
         metavar="W",
         help="shares: weight of what the network says itself, mended by the shares (default: 1 for fcn and shares of groups or areas, else 0)",
     )
+    group.add_argument(
+        "--taught",
+        action=argparse.BooleanOptionalAction,
+        help="shares: learn each pixel from an fcn trained first, in RUN/teacher, on the same shares (default: where --model is left out)",
+    )
     group.add_argument("--clip-norm", type=float, metavar="X", help="longest gradient (default 0: no limit)")
     group.add_argument("--patience", type=int, metavar="N", help="stop after N epochs without a better one (default 0: never)")
     group.add_argument("--quarter-turns", action=argparse.BooleanOptionalAction, help="turn patches too, not only flip them")

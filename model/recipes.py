@@ -54,12 +54,13 @@ ANY_BELOW = 0.01  # a presence label of a smaller share is as good as one of any
 def recipe(given: Mapping[str, Any]) -> dict[str, Any]:
     """What was given, put over what was measured best for the kind of label and the network.
 
-    >>> recipe({"labels": "shares"})["model"]
-    'fcn'
+    >>> recipe({"labels": "points"})["model"], recipe({"labels": "shares"})["model"], recipe({"labels": "shares"})["taught"]
+    ('fcn', 'unet', True)
     >>> recipe({"labels": "shares", "model": "baseline"})
     {'labels': 'shares', 'model': 'baseline'}
     """
-    model = given.get("model", "fcn")
+    taught = given.get("labels") == "shares" and "model" not in given and given.get("taught", True)
+    model = given.get("model", "unet" if taught else "fcn")
     labels = given.get("labels", "presence")
     presence = labels == "presence" and given.get("loss", "best") in ("best", "lse")
     any_pixel = presence and given.get("presence_min_share", 0.0) < ANY_BELOW
@@ -68,6 +69,7 @@ def recipe(given: Mapping[str, Any]) -> dict[str, Any]:
         "model": model,
         **_OF_NETWORK.get(model, {}),
         **(_OF_ANY if model == "fcn" and any_pixel else {}),
+        **({"taught": True} if taught else {}),
         **({"self_labels": 1.0} if model == "fcn" and grouped else {}),
         **given,
     }

@@ -112,6 +112,8 @@ class Settings(Options):
             )
         if self.loss != "best":
             objective(self.loss, self.labels)
+            if self.taught != (self.loss == "taught"):
+                raise ConfigError(f"--loss {self.loss}: the loss taught belongs to --taught, and no other does; leave --loss out")
 
 
 SETTINGS = tuple(field.name for field in fields(Settings))
@@ -188,7 +190,7 @@ def _fresh(store: Path, info: StoreInfo, run: Path, given: Mapping[str, Any]) ->
 def _loss(settings: Settings) -> str:
     if settings.loss != "best":
         return settings.loss
-    return best_objective(settings.labels, settings.model, settings.presence_min_share)
+    return "taught" if settings.taught else best_objective(settings.labels, settings.model, settings.presence_min_share)
 
 
 def _continued(config: RunConfig, run: Path, given: Mapping[str, Any], digests: Mapping[str, Any]) -> RunConfig:

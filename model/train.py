@@ -31,6 +31,7 @@ from model.labels import WeakLabels
 from model.ranks import joined
 from model.runlock import run_lock
 from model.settings import configure
+from model.teach import FOLDER, taught, teacher_settings
 from model.trainer import Progress, Trainer
 from pipeline.errors import ConfigError, DataError
 from pipeline.legend import UNLABELLED
@@ -75,9 +76,12 @@ def train(
         OSError: the disk says no; the last complete epoch stays.
     """
     given = {name: value for name, value in settings.items() if value is not None}
+    dataset, info = open_store(store)
+    asked = configure(store, info, run, given, resume)
+    if asked.taught:
+        _train_teacher(store, run, asked, device, progress, log)
     with joined(choose(device)) as (ranks, target), run_lock(run) if ranks.leads else nullcontext(), _memory_advice():
         say = log if ranks.leads else _silent
-        dataset, info = open_store(store)
         config = _settled(configure(store, info, run, given, resume), dataset, target)
         if config.schedule != "constant" and resume and (run / CONFIG).is_file() and load_config(run).epochs < config.epochs:
             say(
@@ -93,6 +97,11 @@ def train(
         _check_labels(train_split, validation, config)
         if ranks.leads:
             _say_what(dataset, train_split, validation, config, info, log)
+        if config.taught:
+            train_split, validation = (
+                taught(train_split, "train", run, dataset, target),
+                taught(validation, "validation", run, dataset, target),
+            )
         with deterministic(target, bool(config.deterministic)), stop_asked() as stop:
             trainer = Trainer(config, run, train_split, validation, target, ranks)
             trainer.restore()
@@ -114,6 +123,19 @@ def train(
                 fitted_segmenter(run, network, config, dataset, target)
                 write_card(run, config)
     return config
+
+
+def _train_teacher(store: Path, run: Path, config: RunConfig, device: str, progress: Progress, log: Log) -> None:
+    """A run in RUN/teacher; goes on where it stopped, does nothing where it is done."""
+    train(
+        store,
+        run / FOLDER,
+        device=device,
+        resume=True,
+        progress=lambda done, total, note: progress(done, total, f"teacher, {note}"),
+        log=lambda line: log(f"teacher: {line}"),
+        **teacher_settings(config),
+    )
 
 
 def _silent(_line: str) -> None:
