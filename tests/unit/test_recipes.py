@@ -16,7 +16,15 @@ from pipeline.errors import ConfigError
 def test_every_kind_of_label_has_settings_that_are_possible(kind: str, model: str | None) -> None:
     given = {"labels": kind} | ({"model": model} if model else {})
     settings = Settings(**recipe(given))
-    assert (settings.labels, settings.model) == (kind, model or "fcn")
+    assert (settings.labels, settings.model) == (kind, model or ("unet" if kind == "shares" else "fcn"))
+
+
+def test_shares_are_learned_through_a_teacher_unless_a_network_is_named() -> None:
+    assert (recipe({"labels": "shares"})["model"], recipe({"labels": "shares"})["taught"]) == ("unet", True)
+    assert recipe({"labels": "shares", "taught": False})["model"] == "fcn"
+    assert "taught" not in recipe({"labels": "shares", "model": "unet"})
+    assert recipe({"labels": "shares", "model": "fcn", "group_patches": 8})["self_labels"] == 1
+    assert "self_labels" not in recipe({"labels": "shares", "model": "fcn"})
 
 
 def test_what_is_given_stands() -> None:

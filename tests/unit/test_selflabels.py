@@ -1,0 +1,102 @@
+"""What a network labels itself: against numpy, and the laws it must keep."""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from model.losses import Batch, Targets
+from model.networks import build
+from model.selflabels import ROUNDS, self_label_loss, self_labels
+from pipeline.legend import UNLABELLED
+
+Floats = npt.NDArray[np.float64]
+
+
+def oracle(scores_BKHW: Floats, valid_BHW: npt.NDArray[np.bool_], share_BK: Floats, group_B: list[int]) -> tuple[Floats, Floats]:
+    """Matched log probabilities (B, K, H, W) and the mean over each group's valid pixels (B, K), pixel by pixel."""
+    batch, classes, height, width = scores_BKHW.shape
+    chance = np.exp(scores_BKHW - scores_BKHW.max(axis=1, keepdims=True))
+    chance /= chance.sum(axis=1, keepdims=True)
+    log = np.zeros_like(chance)
+    for b in range(batch):
+        for y in range(height):
+            for x in range(width):
+                near = np.s_[max(y - 1, 0) : y + 2, max(x - 1, 0) : x + 2]
+                held = valid_BHW[b][near]
+                mean = chance[b][:, *near][:, held].sum(axis=1) / max(held.sum(), 1e-9)
+                log[b, :, y, x] = np.log(np.maximum(mean, 1e-6))
+    mean_BK = np.zeros((batch, classes))
+    for _ in range(ROUNDS):
+        matched = np.exp(log) / np.exp(log).sum(axis=1, keepdims=True)
+        for b in range(batch):
+            of_group = [i for i in range(batch) if group_B[i] == group_B[b]]
+            mean_BK[b] = np.concatenate([matched[i][:, valid_BHW[i]] for i in of_group], axis=1).mean(axis=1)
+        log = log + (np.log(np.maximum(share_BK, 1e-6)) - np.log(mean_BK))[:, :, None, None]
+    return log, mean_BK
+
+
+@settings(max_examples=25)
+@given(seed=st.integers(0, 2**31), together=st.booleans())
+def test_agrees_with_numpy(seed: int, together: bool) -> None:
+    rng = np.random.default_rng(seed)
+    scores, valid = rng.normal(0, 2, (3, 4, 6, 5)), rng.random((3, 6, 5)) < 0.8
+    valid[:, 0, 0] = True
+    share = rng.dirichlet(np.ones(4), 3)
+    group = [0, 0, 1] if together else [0, 1, 2]
+    if together:
+        share[1] = share[0]
+    log, _ = oracle(scores, valid, share, group)
+    targets = Targets(torch.from_numpy(valid), torch.from_numpy(share), group_B=torch.tensor(group) if together else None)
+    found = self_labels(torch.from_numpy(scores), targets).numpy()
+    best = np.sort(log, axis=1)
+    sure = valid & (best[:, -1] - best[:, -2] > 1e-6)
+    np.testing.assert_array_equal(found[sure], log.argmax(axis=1)[sure])
+    assert (found[~valid] == UNLABELLED).all()
+
+
+def test_there_is_as_much_of_each_class_as_its_share() -> None:
+    """Over many pixels whose scores differ, the labels have the shares, whatever the network thought before."""
+    torch.manual_seed(0)
+    scores = 3 * torch.randn(1, 3, 60, 60).double() + torch.tensor([4.0, 0.0, -4.0])[:, None, None]
+    share = torch.tensor([[0.2, 0.5, 0.3]]).double()
+    assert (scores.argmax(dim=1) == 0).float().mean() > 0.7
+    label = self_labels(scores, Targets(torch.ones(1, 60, 60, dtype=torch.bool), share))
+    found = torch.bincount(label.ravel(), minlength=3) / label.numel()
+    assert (found - share[0]).abs().max() < 0.15  # the mean probability has them exactly, the largest nearly
+
+
+def test_a_class_that_is_not_there_is_never_given() -> None:
+    scores = torch.randn(2, 3, 8, 8, generator=torch.Generator().manual_seed(1)) + torch.tensor([9.0, 0.0, 0.0])[:, None, None]
+    label = self_labels(scores, Targets(torch.ones(2, 8, 8, dtype=torch.bool), torch.tensor([[0.0, 0.6, 0.4], [0.0, 0.0, 1.0]])))
+    assert set(label[0].unique().tolist()) == {1, 2}
+    assert label[1].unique().tolist() == [2]
+
+
+def test_patches_without_shares_label_nothing_and_still_reach_every_weight() -> None:
+    network = build("fcn", 2, 3)
+    x, valid = torch.randn(2, 2, 7, 7), torch.ones(2, 7, 7, dtype=torch.bool)
+    batch = Batch(network, network(x), valid)
+    targets = Targets(valid, torch.full((2, 3), torch.nan))
+    assert (self_labels(batch.scores_BKHW, targets) == UNLABELLED).all()
+    loss = self_label_loss(batch, targets)
+    loss.backward()  # type: ignore[no-untyped-call]
+    assert loss.item() == 0
+    assert all(weight.grad is not None and not weight.grad.any() for weight in network.parameters())
+
+
+def test_learning_from_them_sharpens_what_is_said_already() -> None:
+    network = build("fcn", 2, 3)
+    x, valid = torch.randn(2, 2, 9, 9, generator=torch.Generator().manual_seed(2)), torch.ones(2, 9, 9, dtype=torch.bool)
+    targets = Targets(valid, torch.tensor([[0.5, 0.3, 0.2], [0.1, 0.1, 0.8]]))
+    optimiser, losses = torch.optim.SGD(network.parameters(), 0.05), []
+    for _ in range(8):
+        loss = self_label_loss(Batch(network, network(x), valid), targets)
+        optimiser.zero_grad()
+        loss.backward()  # type: ignore[no-untyped-call]
+        optimiser.step()
+        losses.append(loss.item())
+    assert losses[-1] < 0.8 * losses[0]
