@@ -251,6 +251,7 @@ def compare(args: argparse.Namespace) -> None:
         return
     shown = [
         "run",
+        *(["reference"] if found.table["reference"].any() else []),
         "labels",
         "model",
         "seed",
@@ -261,7 +262,8 @@ def compare(args: argparse.Namespace) -> None:
         "macro_f1",
         "mean_iou",
     ]
-    print(found.table[shown].to_string(index=False, float_format=lambda value: f"{value:.4f}"))
+    rows = found.table[shown].astype(object).where(found.table[shown].notna(), "")
+    print(rows.to_string(index=False, float_format=lambda value: f"{value:.4f}"))
     print(f"{found.page}: open it in a browser; {found.csv} has intervals and all columns")
 
 

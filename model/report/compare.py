@@ -1,6 +1,6 @@
 """Runs side by side: one table, the plot, each class's confusion matrix in one row; as CSV and as one page.
 
-Every run is as `evaluate` left it; nothing is scored here. A difference between two runs on the same patches has an
+Every run is as `evaluate` left it; nothing is scored here. Where that scored references, they are rows of the table too. A difference between two runs on the same patches has an
 interval of its own, from the same blocks drawn for both: two intervals that overlap do not mean that two runs are alike.
 """
 
@@ -15,10 +15,12 @@ import numpy as np
 import pandas as pd
 
 from model.bootstrap import SUFFIX, Bootstrap, block_of, interval
-from model.checkpoint import HISTORY, RunConfig, load_config, store_differences, write_atomically
+from model.checkpoint import store_differences, write_atomically
 from model.report import figures
+from model.report.beside import Reference, references
 from model.report.content import interval_note, label_rows
-from model.report.page import evaluated, template
+from model.report.entries import Entry, names, read
+from model.report.page import template
 from model.report.wording import Estimate, estimate, span
 from pipeline.errors import ConfigError, DataError
 from pipeline.store import StoreInfo
@@ -28,39 +30,12 @@ GAIN = "pixel_accuracy_gain"
 # columns of the table by where they stand in metrics.json; the guess that needs no model follows each accuracy
 _LABELS = {"label_accuracy": "accuracy", "label_majority": "majority_accuracy", "label_mean_auc": "mean_auc"}
 _PIXELS = ("pixel_accuracy", "mean_class_accuracy", "macro_f1", "mean_iou")
-
-
-@dataclass(frozen=True)
-class Entry:
-    """An evaluated run.
-
-    Attributes:
-        name: what tells it from the others.
-        config: as trained.
-        metrics: its metrics.json.
-        patches: its patches.csv.
-        seconds: spent on training; None where the history does not say.
-        epochs: trained.
-    """
-
-    name: str
-    config: RunConfig
-    metrics: dict[str, Any]
-    patches: pd.DataFrame
-    seconds: float | None
-    epochs: int
-
-    @property
-    def method(self) -> dict[str, Any]:
-        """The figures of the run's own segmentation."""
-        part = self.metrics["segmentation"]
-        chosen: dict[str, Any] = part["methods"][part["default"]]
-        return chosen
+_COUNTS = ["seed", "epochs", "steps"]  # whole numbers that a reference may not have
 
 
 @dataclass(frozen=True)
 class Comparison:
-    """What was found: one row per run, in what they differ beside what is compared, and the files written."""
+    """What was found: one row per run and, below, per reference; in what they differ beside what is compared; the files written."""
 
     table: pd.DataFrame
     cautions: list[str]
@@ -72,7 +47,8 @@ def compare(runs: Sequence[Path], out: Path) -> Comparison:
     """Read evaluated runs, write OUT/compare.csv and OUT/compare.html, and return what they say.
 
     Runs scored on another split or store than the first are compared all the same, and the difference is said on the
-    page and in the column `differs`: an ablation of bands needs two stores.
+    page and in the column `differs`: an ablation of bands needs two stores. The column `reference` names what answers
+    without a network; in such a row `run` names the run, or the runs, that it was scored beside.
 
     Args:
         runs: run folders; the first is the one that the others' gains refer to.
@@ -87,34 +63,22 @@ def compare(runs: Sequence[Path], out: Path) -> Comparison:
         raise ConfigError("compare takes two runs or more")
     if len({run.resolve() for run in runs}) < len(runs):
         raise ConfigError("compare: a run is named twice; name each once")
-    entries = [_entry(run, name) for run, name in zip(runs, names(runs), strict=True)]
+    entries = [read(run, name) for run, name in zip(runs, names(runs), strict=True)]
     first = entries[0]
     for other in entries[1:]:
         if other.config.classes.names != first.config.classes.names:
             ours, theirs = (", ".join(entry.config.classes.names) for entry in (first, other))
             raise DataError(f"{other.name}: its classes are {theirs}, those of {first.name} {ours}; only runs of the same classes compare")
     differs = {entry.name: differences(first, entry) for entry in entries}
-    table = pd.DataFrame([_line(entry, first, differs[entry.name]) for entry in entries])
+    beside = references(entries)
+    table = pd.DataFrame(
+        [_line(entry, first, differs[entry.name]) for entry in entries] + [_reference_line(row, differs[row.entry.name]) for row in beside]
+    ).astype(dict.fromkeys(_COUNTS, "Int64"))
     cautions = [f"{name} differs from {first.name} in {found}" for name, lines in differs.items() for found in lines]
     out.mkdir(parents=True, exist_ok=True)
     write_atomically(out / CSV, table.to_csv(index=False, float_format="%.6f", lineterminator="\n"))
-    write_atomically(out / PAGE, _page(entries, table, cautions))
+    write_atomically(out / PAGE, _page(entries, beside, table, cautions))
     return Comparison(table, cautions, out / PAGE, out / CSV)
-
-
-def names(runs: Sequence[Path]) -> list[str]:
-    """What tells the runs apart: the last parts of their paths, as few as do.
-
-    Examples:
-        >>> names([Path("a/run"), Path("b/run")]), names([Path("a/x"), Path("a/y")])
-        (['a/run', 'b/run'], ['x', 'y'])
-    """
-    paths = [run.resolve().parts for run in runs]
-    for count in range(1, max(map(len, paths)) + 1):
-        found = ["/".join(parts[-count:]) for parts in paths]
-        if len(set(found)) == len(found):
-            return found
-    return [str(run) for run in runs]
 
 
 def differences(first: Entry, other: Entry) -> list[str]:
@@ -152,25 +116,12 @@ def gain(first: Entry, other: Entry) -> tuple[float, list[float] | None] | None:
         return value, interval(value, sums_R2[:, 0] / sums_R2[:, 1])
 
 
-def _entry(run: Path, name: str) -> Entry:
-    config = load_config(run)
-    metrics, patches = evaluated(run)
-    if "intervals" not in metrics:
-        raise DataError(f"{run}: its metrics.json is of an older cropcam, without intervals; evaluate again: cropcam evaluate {run}")
-    path = run / HISTORY
-    try:
-        history = pd.read_csv(path) if path.is_file() else pd.DataFrame()
-    except ValueError as error:
-        raise DataError(f"{path}: cannot be read as a history ({str(error).splitlines()[0]}); train into another folder") from None
-    seconds = float(history["seconds"].sum()) if "seconds" in history else None
-    return Entry(name, config, metrics, patches, seconds, len(history) or config.epochs)
-
-
 def _line(entry: Entry, first: Entry, differs: Sequence[str]) -> dict[str, Any]:
     labels, pixels, config = entry.metrics["classification"], entry.metrics["segmentation"], entry.config
     patches = entry.metrics["made_by"]["train_patches"]
     line: dict[str, Any] = {
         "run": entry.name,
+        "reference": "",
         "labels": config.labels,
         "model": config.model,
         "seed": config.seed,
@@ -184,11 +135,31 @@ def _line(entry: Entry, first: Entry, differs: Sequence[str]) -> dict[str, Any]:
     }
     for column, key in _LABELS.items():
         line |= _figure(column, labels[key], None if column.endswith("majority") else labels.get(key + SUFFIX))
-    line |= _figure("pixel_majority", pixels["majority_accuracy"], None)
-    for key in _PIXELS:
-        line |= _figure(key, entry.method[key], entry.method[key + SUFFIX])
     value, found = gain(first, entry) or (None, None)
-    return {**line, **_figure(GAIN, value, found), "differs": "; ".join(differs)}
+    return {**line, **_pixel_figures(entry, entry.method), **_figure(GAIN, value, found), "differs": "; ".join(differs)}
+
+
+def _reference_line(row: Reference, differs: Sequence[str]) -> dict[str, Any]:
+    """What a reference shares with a run: it has no labels of patches, and no patches of its own to pair a gain with."""
+    metrics = row.entry.metrics
+    return {
+        "run": "; ".join(row.runs),
+        "reference": row.name,
+        "labels": row.learnt_from,
+        "seed": row.seed,
+        "split": metrics["split"],
+        "patches": metrics["patches"],
+        "blocks": metrics["intervals"]["blocks"],
+        **_pixel_figures(row.entry, row.values),
+        "differs": "; ".join(differs),
+    }
+
+
+def _pixel_figures(entry: Entry, values: Mapping[str, Any]) -> dict[str, float | None]:
+    found = _figure("pixel_majority", entry.metrics["segmentation"]["majority_accuracy"], None)
+    for key in _PIXELS:
+        found |= _figure(key, values[key], values[key + SUFFIX])
+    return found
 
 
 def _figure(name: str, value: float | None, found: Sequence[float] | None) -> dict[str, float | None]:
@@ -198,13 +169,14 @@ def _figure(name: str, value: float | None, found: Sequence[float] | None) -> di
     return {name: value, f"{name}_low": low, f"{name}_high": high}
 
 
-def _page(entries: Sequence[Entry], table: pd.DataFrame, cautions: Sequence[str]) -> str:
+def _page(entries: Sequence[Entry], beside: Sequence[Reference], table: pd.DataFrame, cautions: Sequence[str]) -> str:
     legend = entries[0].config.classes
     matrices = [label_rows(entry.metrics, legend) for entry in entries]
     return template("compare.html.j2").render(
         legend=legend,
         entries=entries,
-        lines=[_shown(entry, line) for entry, line in zip(entries, table.to_dict("records"), strict=True)],
+        lines=[_shown(entry, line) for entry, line in zip(entries, table[: len(entries)].to_dict("records"), strict=True)],
+        references=[_reference_shown(row, line) for row, line in zip(beside, table[len(entries) :].to_dict("records"), strict=True)],
         cautions=cautions,
         same=len({entry.metrics["split"] for entry in entries}) == 1,
         interval_note=interval_note(entries[0].metrics),
@@ -240,9 +212,21 @@ def _shown(entry: Entry, line: Mapping[Any, Any]) -> dict[str, Any]:
         "label_accuracy": estimate(labels, "accuracy", is_share=True),
         "label_majority": labels["majority_accuracy"],
         "label_mean_auc": estimate(labels, "mean_auc"),
-        "pixel_accuracy": estimate(entry.method, "pixel_accuracy", is_share=True),
         "pixel_majority": pixels["majority_accuracy"],
-        **{key: estimate(entry.method, key) for key in _PIXELS[1:]},
+        **_pixels_shown(entry.method),
         "gain": Estimate("", "") if pd.isna(gained) else Estimate(f"{gained * 100:+.1f} points", span(limits, is_share=True)),
         "gain_side": "" if limits is None else "better" if limits[0] > 0 else "worse" if limits[1] < 0 else "",
     }
+
+
+def _reference_shown(row: Reference, line: Mapping[Any, Any]) -> dict[str, Any]:
+    return {
+        **{key: line[key] for key in ("reference", "labels", "pixel_majority", "differs")},
+        "seed": row.seed,
+        "runs": row.runs,
+        **_pixels_shown(row.values),
+    }
+
+
+def _pixels_shown(values: Mapping[str, Any]) -> dict[str, Estimate]:
+    return {key: estimate(values, key, is_share=key == _PIXELS[0]) for key in _PIXELS}

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import pandas as pd
@@ -111,9 +111,7 @@ def method_rows(metrics: Mapping[str, Any]) -> list[dict[str, Any]]:
     sources = {
         name: (values, f"{labels}, true shares" if name.startswith("oracle") else labels) for name, values in part["methods"].items()
     }
-    for name, values in part.get("references", {}).items():
-        sources[name] = (values, "class shares" if values["pixels"] is None else f"{values['pixels']:,} pixels")
-    sources[f"all {part['majority']['class']}"] = (part["majority"], "nothing")
+    sources |= {name: (values, source) for name, values, source in without_network(metrics)}
     return [
         {
             "name": name,
@@ -126,6 +124,14 @@ def method_rows(metrics: Mapping[str, Any]) -> list[dict[str, Any]]:
         }
         for name, (values, source) in sources.items()
     ]
+
+
+def without_network(metrics: Mapping[str, Any]) -> Iterator[tuple[str, Mapping[str, Any], str]]:
+    """What answers every pixel without a network: name, figures and what it learnt from; the majority guess last."""
+    part = metrics["segmentation"]
+    for name, values in part.get("references", {}).items():
+        yield name, values, "class shares" if values["pixels"] is None else f"{values['pixels']:,} pixels"
+    yield f"all {part['majority']['class']}", part["majority"], "nothing"
 
 
 def interval_note(metrics: Mapping[str, Any]) -> str:

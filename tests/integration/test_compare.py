@@ -124,9 +124,81 @@ def test_one_block_and_an_absent_class_leave_gaps_not_crashes(tmp_path: Path) ->
         assert "no interval can be given" in page
         assert "random-forest-all" in page
     result = compare([tmp_path / "one", tmp_path / "two"], tmp_path / "out")
-    assert result.table["pixel_accuracy_gain"].notna().tolist() == [False, True]
+    assert result.table["pixel_accuracy_gain"][:2].notna().tolist() == [False, True]
     assert result.table["pixel_accuracy_gain_low"].isna().all()
     assert "no interval can be given" in result.page.read_text()
+
+
+@pytest.fixture(scope="module")
+def scored(made: Path) -> Path:
+    """A run scored with references."""
+    shutil.copytree(made / "two", made / "scored")
+    evaluate(made / "scored", references=True)
+    return made / "scored"
+
+
+@pytest.fixture(scope="module")
+def beside(made: Path, scored: Path) -> Comparison:
+    """It between two without."""
+    return compare([made / "one", scored, made / "far"], made / "beside")
+
+
+def test_references_are_rows_below_the_runs_and_say_which_run_they_stand_beside(made: Path, beside: Comparison) -> None:
+    part = metrics(made, "scored")["segmentation"]
+    assert "random-forest-all" in part["references"]
+    constant = part["references"]["majority-of-train"]
+    assert constant["pixel_accuracy"] != part["majority_accuracy"]  # the training split's commonest class is another one here
+    table = pd.read_csv(beside.csv, keep_default_na=False)
+    assert table["run"].tolist() == ["one", "scored", "far"] + ["scored"] * (len(part["references"]) + 1)
+    assert table["reference"].tolist() == ["", "", "", *part["references"], f"all {part['majority']['class']}"]
+    for line in table[3:].to_dict("records"):
+        values = part["references"].get(line["reference"], part["majority"])
+        assert float(line["pixel_accuracy"]) == pytest.approx(values["pixel_accuracy"], abs=1e-6)
+        assert [float(line["mean_iou_low"]), float(line["mean_iou_high"])] == pytest.approx(values["mean_iou_ci95"], abs=1e-6)
+        assert float(line["pixel_majority"]) == pytest.approx(part["majority_accuracy"], abs=1e-6)
+        assert line["model"] == line["steps"] == line["label_accuracy"] == line["pixel_accuracy_gain"] == ""
+    learnt = table.set_index("reference")["labels"]
+    assert learnt["random-forest-all"] == f"{part['references']['random-forest-all']['pixels']:,} pixels"
+    assert (learnt["majority-of-train"], learnt.iloc[-1]) == ("class shares", "nothing")
+    seeds = table.set_index("reference")["seed"]
+    assert (seeds["random-forest-all"], seeds["majority-of-train"], seeds.iloc[-1]) == ("7", "", "")
+
+
+def test_runs_without_references_have_no_such_rows(found: Comparison) -> None:
+    assert found.table["reference"].tolist() == ["", "", ""]
+    assert 'class="reference"' not in found.page.read_text()
+
+
+def test_the_page_marks_references(made: Path, beside: Comparison) -> None:
+    html = beside.page.read_text()
+    page = Page(html)
+    assert page.open == []
+    part = metrics(made, "scored")["segmentation"]
+    assert html.count('<tr class="reference">') == len(part["references"]) + 1
+    assert page.text.count("reference, beside scored") == len(part["references"]) + 1
+    for values in (*part["references"].values(), part["majority"]):
+        assert f"{values['macro_f1']:.3f}" in page.text.partition("Patch labels: each")[0]
+
+
+def test_the_same_reference_beside_two_runs_stands_there_once(made: Path, scored: Path) -> None:
+    shutil.copytree(scored, made / "again-scored")
+    shutil.copytree(made / "far", made / "far-scored")
+    evaluate(made / "far-scored", references=True)
+    table = compare([scored, made / "again-scored", made / "far-scored"], made / "both").table
+    rows = table[table["reference"] != ""]
+    forests = rows[rows["reference"] == "random-forest-all"]
+    assert forests["run"].tolist() == ["scored; again-scored", "far-scored"]  # another store, another forest
+    assert [bool(text) for text in forests["differs"]] == [False, True]
+
+
+def test_one_class_everywhere_is_not_repeated(made: Path, scored: Path) -> None:
+    shutil.copytree(scored, made / "alike")
+    path = made / "alike" / "metrics.json"
+    whole = json.loads(path.read_text())
+    part = whole["segmentation"]
+    part["references"]["majority-of-train"] |= {key: value for key, value in part["majority"].items() if key != "class"}
+    path.write_text(json.dumps(whole))
+    assert compare([made / "one", made / "alike"], made / "no-twin").table["reference"].tolist()[2:] == list(part["references"])
 
 
 def test_what_cannot_be_compared_is_refused(made: Path, tmp_path: Path) -> None:
@@ -160,3 +232,24 @@ def test_the_command_prints_a_table_or_json(made: Path, tmp_path: Path, capsys: 
     assert [line["run"] for line in lines] == ["one", "two", "far"]
     assert lines[0]["pixel_accuracy_gain"] is None
     assert main(["compare", str(made / "one"), str(tmp_path / "none")]) == 3
+
+
+def test_the_command_names_references_where_there_are_any(
+    made: Path, scored: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["compare", str(made / "one"), str(made / "two"), "--out", str(tmp_path)]) == 0
+    assert "reference" not in capsys.readouterr().out
+    words = ["compare", str(made / "one"), str(scored), "--out", str(tmp_path)]
+    assert main(words) == 0
+    header, *lines = capsys.readouterr().out.splitlines()[:-1]
+    assert header.split()[:3] == ["run", "reference", "labels"]
+    assert not any(gap in line for line in lines for gap in ("NaN", "<NA>", "None"))
+    (forest,) = (line for line in lines if "random-forest-all" in line)
+    assert forest.split()[0] == "scored"
+    assert main([*words, "--json"]) == 0
+    said = {line["reference"]: line for line in json.loads(capsys.readouterr().out)}
+    assert (said["random-forest-all"]["run"], said["random-forest-all"]["model"], said["random-forest-all"]["steps"]) == (
+        "scored",
+        None,
+        None,
+    )

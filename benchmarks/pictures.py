@@ -1,0 +1,189 @@
+"""The pictures of docs/why-089-and-018.md: what "any pixel" says, what each label makes of a patch, maps without a common scale.
+
+    python -m benchmarks.pictures --out DIR [--pictures docs/pictures] [--epochs 16] [--seed 0]
+
+Simulated data: the region of the demo study, exported from the embedded engine, cut, and learned from by the product's own
+`train`: the poster's network on presence at any pixel, above 5 % and above 25 %, and ours on shares. No account and no
+raster is needed. About five minutes on 2 cores; what is done already is kept in DIR. The last line is one JSON object with
+the figures that the page quotes.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import torch
+import xarray as xr
+
+from benchmarks import drawing
+from benchmarks.drawing import Maps, Question, Tile, right, share
+from model.checkpoint import load_network
+from model.evaluate import evaluate
+from model.fitting import fitted_segmenter
+from model.recipes import preset
+from model.report.gallery import choose, class_picture, composites
+from model.report.page import evaluated
+from model.scoring import Scored, score
+from model.segment import POSTER
+from model.train import train
+from pipeline.earthengine.delivery import deliver
+from pipeline.earthengine.session import open_session
+from pipeline.emulator import serve
+from pipeline.errors import DataError
+from pipeline.landscape import simulate
+from pipeline.legend import Legend
+from pipeline.patches import from_shards
+from pipeline.store import open_store, split_indices, to_reflectance
+from pipeline.study import load_study
+
+PICTURES = Path(__file__).parents[1] / "docs" / "pictures"
+ANY, FIVE, QUARTER, SHARES = "any", "above-5-pct", "above-25-pct", "shares"
+QUESTIONS = {ANY: "present at any pixel", FIVE: "present on more than 5 %", QUARTER: "present on more than 25 %"}
+RUNS: dict[str, dict[str, Any]] = {
+    ANY: preset("poster", {"presence_min_share": 0.0}),
+    FIVE: preset("poster", {"presence_min_share": 0.05}),
+    QUARTER: preset("poster", {"presence_min_share": 0.25}),
+    SHARES: {"labels": "shares"},
+}
+
+
+@dataclass(frozen=True)
+class Run:
+    """A trained run: its folder, and its figures on the test split."""
+
+    folder: Path
+    metrics: dict[str, Any]
+
+    @property
+    def accuracy(self) -> float:
+        """Pixel accuracy of the run's own segmentation."""
+        part = self.metrics["segmentation"]
+        return float(part["methods"][part["default"]]["pixel_accuracy"])
+
+    def scored(self, dataset: xr.Dataset, patches_N: np.ndarray[Any, np.dtype[np.int64]]) -> list[Scored]:
+        """Each of the patches alone."""
+        cpu = torch.device("cpu")
+        network, config = load_network(self.folder, cpu)
+        segmenter = fitted_segmenter(self.folder, network, config, dataset, cpu)
+        return [next(score(network, config, dataset, np.array([patch]), cpu, segmenter)) for patch in patches_N]
+
+
+def cut(out: Path, seed: int) -> Path:
+    """The demo's store, as the demo makes it."""
+    study, store = load_study("demo"), out / "patches.zarr"
+    if not (out / "archive").exists():
+        simulate(study, out / "archive", seed=seed)
+    if not store.exists():
+        with serve(out / "archive") as server:
+            deliver(study, open_session(None, server.url), out / "shards")
+        from_shards(study, out / "shards", store, seed=seed)
+    return store
+
+
+def learned(store: Path, folder: Path, settings: dict[str, Any]) -> Run:
+    """A run, trained and evaluated where it is not yet."""
+    train(store, folder, resume=True, **settings)
+    try:
+        return Run(folder, evaluated(folder)[0])
+    except DataError:
+        return Run(folder, evaluate(folder))
+
+
+def questions(runs: Mapping[str, Run]) -> list[Question]:
+    """How often each class is present in the test split under each meaning, and how right guess and network are."""
+    asked = []
+    for name, title in QUESTIONS.items():
+        found = runs[name].metrics["classification"]
+        present = [values["base_rate"] for values in found["per_class"].values()]
+        asked.append(Question(title, present, found["majority_accuracy"], found["accuracy"]))
+    return asked
+
+
+def compared(
+    runs: Mapping[str, Run], dataset: xr.Dataset, legend: Legend, bands: tuple[str, ...]
+) -> tuple[list[tuple[str, list[Tile]]], int]:
+    """The best, the median and the worst test patch of the run on shares, in every column; and which the median is."""
+    table = pd.read_csv(runs[SHARES].folder / "patches.csv")
+    chosen = {name: int(table["patch"][rows[0]]) for name, rows in choose(table, 1).items()}
+    patches_N = np.array(list(chosen.values()))
+    test_N = split_indices(dataset, "test")
+    natural = composites(bands, to_reflectance(dataset["image"].isel(patch=test_N).to_numpy()))[0]
+    seen = to_reflectance(dataset["image"].isel(patch=patches_N).to_numpy())
+    answers = {name: runs[name].scored(dataset, patches_N) for name in (ANY, FIVE, SHARES)}
+    rows = []
+    for place, name in enumerate(chosen):
+        truth_YX = answers[ANY][place].truth_BHW[0]
+        tiles = [Tile(natural.picture(seen[place])), Tile(class_picture(truth_YX, legend))]
+        for scored in answers.values():
+            answer_YX = scored[place].segmented_BHW[0]
+            tiles.append(Tile(class_picture(answer_YX, legend), right(answer_YX, truth_YX)))
+        rows.append((name, tiles))
+    return rows, chosen["median"]
+
+
+def maps_of(run: Run, dataset: xr.Dataset, patch: int) -> Maps:
+    """The run's activation maps of one patch, and the two ways to compare them."""
+    (one,) = run.scored(dataset, np.array([patch]))
+    by_name = one.segmentation_BHW
+    return Maps(one.cams_BKHW[0], by_name[POSTER][0], by_name["standardised"][0], one.truth_BHW[0])
+
+
+def draw(runs: Mapping[str, Run], store: Path, folder: Path) -> None:
+    """The three pictures, as PNG files in a folder."""
+    dataset, info = open_store(store)
+    legend, found = info.classes, runs[ANY].metrics
+    size = info.patch_size_px
+    said = f"Simulated data, {found['patches']} test patches of {size} x {size} px. Above: how many hold a class. Below: how many labels are right."
+    drawing.write(drawing.questions(questions(runs), legend, said), folder / "any-pixel.png")
+
+    rows, median = compared(runs, dataset, legend, info.bands)
+    shown = {ANY: "poster, any pixel", FIVE: "poster, above 5 %", SHARES: "ours, from shares"}
+    columns = ["image", "truth", *(f"{text}\nall pixels: {share(runs[name].accuracy)} right" for name, text in shown.items())]
+    constant = share(found["segmentation"]["majority_accuracy"])
+    said = f"Simulated data: best, median and worst by ours of {found['patches']} test patches. One colour everywhere: {constant} of all pixels right."
+    drawing.write(drawing.patches(rows, columns, legend, said), folder / "patches.png")
+
+    said = "Simulated data: activation maps of the median patch by ours; poster's network, any-pixel labels; each in colours of its own."
+    drawing.write(drawing.scales(maps_of(runs[ANY], dataset, median), legend, said), folder / "scales.png")
+
+
+def figures(runs: Mapping[str, Run], legend: Legend) -> dict[str, Any]:
+    """What the page quotes: labels right, pixels right, and which classes the poster's argmax answers."""
+    part = runs[ANY].metrics["segmentation"]
+    confusion_KK = np.array(part["methods"][POSTER]["confusion"])
+    answered_K = (confusion_KK.sum(axis=0) / confusion_KK.sum()).round(4).tolist()
+    return {
+        "labels": {question.title: {"guess": question.guess, "network": question.network} for question in questions(runs)},
+        "pixels": {name: run.accuracy for name, run in runs.items()},
+        "pixels, one colour": part["majority_accuracy"],
+        "pixels, any, each map by its mean and spread": part["methods"]["standardised"]["pixel_accuracy"],
+        "answered, any": dict(zip(legend.names, answered_K, strict=True)),
+    }
+
+
+def main() -> None:
+    """Train what is not trained yet, draw everything, print the figures."""
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--out", type=Path, required=True)
+    parser.add_argument("--pictures", type=Path, default=PICTURES)
+    parser.add_argument("--epochs", type=int, default=16)
+    parser.add_argument("--seed", type=int, default=0)
+    args = parser.parse_args()
+    store = cut(args.out, args.seed)
+    runs = {}
+    for name, settings in RUNS.items():
+        runs[name] = learned(store, args.out / name, settings | {"epochs": args.epochs, "seed": args.seed})
+        print(f"{name}: {runs[name].accuracy:.3f} of the test pixels", flush=True)
+    draw(runs, store, args.pictures)
+    print(json.dumps(figures(runs, open_store(store)[1].classes)))
+
+
+if __name__ == "__main__":
+    main()
