@@ -533,7 +533,7 @@ def _learning_options(sub: argparse.ArgumentParser) -> None:
     group.add_argument(
         "--taught",
         action=argparse.BooleanOptionalAction,
-        help="shares: learn each pixel from an fcn trained first, in RUN/teacher, on the same shares (default: where --model is left out)",
+        help="shares: learn each pixel from an fcn trained first, in RUN/teacher, on the same shares (default: for shares of single patches, where --model is left out)",
     )
     group.add_argument("--clip-norm", type=float, metavar="X", help="longest gradient (default 0: no limit)")
     group.add_argument("--patience", type=int, metavar="N", help="stop after N epochs without a better one (default 0: never)")

@@ -59,17 +59,17 @@ def recipe(given: Mapping[str, Any]) -> dict[str, Any]:
     >>> recipe({"labels": "shares", "model": "baseline"})
     {'labels': 'shares', 'model': 'baseline'}
     """
-    taught = given.get("labels") == "shares" and "model" not in given and given.get("taught", True)
+    grouped = given.get("group_patches", 1) > 1 or bool(given.get("areas", ""))
+    taught = given.get("labels") == "shares" and not grouped and "model" not in given and given.get("taught", True)
     model = given.get("model", "unet" if taught else "fcn")
     labels = given.get("labels", "presence")
     presence = labels == "presence" and given.get("loss", "best") in ("best", "lse")
     any_pixel = presence and given.get("presence_min_share", 0.0) < ANY_BELOW
-    grouped = labels == "shares" and (given.get("group_patches", 1) > 1 or given.get("areas", ""))  # a patch's own shares need no more
     return {
         "model": model,
         **_OF_NETWORK.get(model, {}),
         **(_OF_ANY if model == "fcn" and any_pixel else {}),
         **({"taught": True} if taught else {}),
-        **({"self_labels": 1.0} if model == "fcn" and grouped else {}),
+        **({"self_labels": 1.0} if model == "fcn" and labels == "shares" and grouped else {}),
         **given,
     }
