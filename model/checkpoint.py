@@ -34,6 +34,7 @@ from pipeline.legend import Legend
 from pipeline.store import StoreInfo
 
 CONFIG, LAST, BEST, HISTORY = "config.json", "last.safetensors", "best.safetensors", "history.csv"
+TEACHER = "teacher"  # the folder, in a run that is taught, of the run that teaches it
 ENVIRONMENT, CARD = "environment.json", "README.md"
 _MADE_BY = "cropcam"  # the one metadata key; safetensors writes several in no fixed order, and bytes are to repeat
 _CONSEQUENCES = ("digests", "dropped", "statistics")  # attributes of a store that follow from others

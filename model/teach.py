@@ -17,7 +17,7 @@ import numpy.typing as npt
 import torch
 import xarray as xr
 
-from model.checkpoint import RunConfig, load_network
+from model.checkpoint import TEACHER, RunConfig, load_network
 from model.data import Patches
 from model.labels import Classes, Rule, WeakLabels
 from model.losses import Targets
@@ -25,7 +25,6 @@ from model.scoring import BATCH_PATCHES, answers
 from model.selflabels import self_labels
 from pipeline.store import split_indices
 
-FOLDER = "teacher"  # in the run's
 MODEL = "fcn"
 _SAME = ("epochs", "batch_size", "seed", "precision", "deterministic", "feed", *(item.name for item in fields(Rule) if item.name != "kind"))
 
@@ -49,7 +48,7 @@ def taught(split: Patches, name: str, run: Path, dataset: xr.Dataset, device: to
     Raises:
         DataError: the teacher's folder is damaged.
     """
-    pixel_NHW = _pixels(split.labels, run / FOLDER, dataset, split_indices(dataset, name), device)
+    pixel_NHW = _pixels(split.labels, run / TEACHER, dataset, split_indices(dataset, name), device)
     return replace(split, labels=replace(split.labels, pixel_NHW=pixel_NHW))
 
 

@@ -21,7 +21,7 @@ import xarray as xr
 from model.agreement import constant_agreement
 from model.board import board
 from model.card import write_card
-from model.checkpoint import CONFIG, ENVIRONMENT, RunConfig, clear_leftovers, load_config, load_network, write_json
+from model.checkpoint import CONFIG, ENVIRONMENT, TEACHER, RunConfig, clear_leftovers, load_config, load_network, write_json
 from model.data import Patches, read_split
 from model.device import choose, deterministic, environment, settle_precision
 from model.feed import choose_feed
@@ -31,7 +31,7 @@ from model.labels import WeakLabels
 from model.ranks import joined
 from model.runlock import run_lock
 from model.settings import configure
-from model.teach import FOLDER, taught, teacher_settings
+from model.teach import taught, teacher_settings
 from model.trainer import Progress, Trainer
 from pipeline.errors import ConfigError, DataError
 from pipeline.legend import UNLABELLED
@@ -129,7 +129,7 @@ def _train_teacher(store: Path, run: Path, config: RunConfig, device: str, progr
     """A run in RUN/teacher; goes on where it stopped, does nothing where it is done."""
     train(
         store,
-        run / FOLDER,
+        run / TEACHER,
         device=device,
         resume=True,
         progress=lambda done, total, note: progress(done, total, f"teacher, {note}"),

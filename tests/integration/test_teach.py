@@ -7,15 +7,17 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 import zarr
 
 from fixtures import make_store
-from model.checkpoint import BEST, CONFIG, file_digest, load_config
+from model.checkpoint import BEST, CONFIG, HISTORY, TEACHER, file_digest, load_config
 from model.data import read_split
 from model.evaluate import evaluate
-from model.teach import FOLDER, taught
+from model.report.entries import read
+from model.teach import taught
 from model.train import train
 from pipeline.errors import ConfigError
 from pipeline.legend import UNLABELLED
@@ -40,19 +42,22 @@ def whole(store: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_shares_are_learned_through_a_teacher(store: Path, whole: Path) -> None:
-    config, teacher = load_config(whole), load_config(whole / FOLDER)
+    config, teacher = load_config(whole), load_config(whole / TEACHER)
     assert (config.model, config.loss, config.taught) == ("unet", "taught", True)
     assert (teacher.model, teacher.loss, teacher.taught) == ("fcn", "shares", False)
     assert (teacher.rule, teacher.epochs, teacher.seed, teacher.store_digest) == (config.rule, 3, 5, config.store_digest)
-    assert (whole / FOLDER / teacher.store).resolve() == store.resolve()
+    assert (whole / TEACHER / teacher.store).resolve() == store.resolve()
     assert evaluate(whole)["segmentation"]["default"] == "score-argmax"
+    spent = [pd.read_csv(run / HISTORY)["seconds"].sum() for run in (whole, whole / TEACHER)]
+    assert read(whole, "run").seconds == pytest.approx(sum(spent))
+    assert min(spent) > 0
 
 
 @pytest.mark.parametrize("group_patches", [1, 4])
 def test_the_teachers_labels_are_better_than_its_own_answers(store: Path, tmp_path: Path, group_patches: int) -> None:
     """Mended by the shares of the very patches, they agree with the truth more often than what an unseen patch would be told."""
-    train(store, tmp_path / "run" / FOLDER, model="fcn", **SETTINGS | {"epochs": 12, "group_patches": group_patches, "lr": 1e-2})
-    config = load_config(tmp_path / "run" / FOLDER)
+    train(store, tmp_path / "run" / TEACHER, model="fcn", **SETTINGS | {"epochs": 12, "group_patches": group_patches, "lr": 1e-2})
+    config = load_config(tmp_path / "run" / TEACHER)
     dataset, info = open_store(store)
     split = read_split(dataset, "train", config.rule, config.classes)
     pixel_NHW = taught(split, "train", tmp_path / "run", dataset, torch.device("cpu")).labels.pixel_NHW
@@ -75,7 +80,7 @@ def test_the_truth_of_a_pixel_reaches_neither(store: Path, whole: Path, tmp_path
     label = zarr.open_group(spoiled, mode="r+")["label"]
     label[:] = np.random.default_rng(0).choice(np.array([1, 5, 141, 37, 61], np.uint8), label.shape)  # type: ignore[index, union-attr]
     train(spoiled, tmp_path / "run", **SETTINGS)
-    for name in (BEST, f"{FOLDER}/{BEST}"):
+    for name in (BEST, f"{TEACHER}/{BEST}"):
         assert file_digest(tmp_path / "run" / name) == file_digest(whole / name)
 
 
@@ -92,7 +97,7 @@ def test_killed_in_either_and_run_again(store: Path, whole: Path, tmp_path: Path
         train(store, tmp_path / "run", progress=progress, **SETTINGS)
     assert (tmp_path / "run" / CONFIG).exists() == (phase == "epoch 2")
     train(store, tmp_path / "run", resume=True, **SETTINGS)
-    for name in (BEST, f"{FOLDER}/{BEST}"):
+    for name in (BEST, f"{TEACHER}/{BEST}"):
         assert file_digest(tmp_path / "run" / name) == file_digest(whole / name)
 
 
@@ -117,6 +122,6 @@ def test_what_cannot_be_taught_is_refused(store: Path, tmp_path: Path) -> None:
 
 def test_without_a_teacher_or_with_another_network(store: Path, tmp_path: Path) -> None:
     alone = train(store, tmp_path / "alone", **SETTINGS | {"taught": False, "epochs": 1})
-    assert (alone.model, alone.loss, (tmp_path / "alone" / FOLDER).exists()) == ("fcn", "shares", False)
+    assert (alone.model, alone.loss, (tmp_path / "alone" / TEACHER).exists()) == ("fcn", "shares", False)
     small = train(store, tmp_path / "small", **SETTINGS | {"model": "fcn", "taught": True, "epochs": 1})
-    assert (small.model, small.loss, (tmp_path / "small" / FOLDER / BEST).exists()) == ("fcn", "taught", True)
+    assert (small.model, small.loss, (tmp_path / "small" / TEACHER / BEST).exists()) == ("fcn", "taught", True)
