@@ -113,7 +113,7 @@ def train(
                 say(f"{run}: already trained for all {trainer.epoch} epochs; {hint}")
             with board(run, tensorboard and ranks.leads, trainer.epoch) as note:
                 while not trainer.finished:
-                    if not trainer.run_epoch(progress if ranks.leads else _still, stop):
+                    if not trainer.run_epoch(progress if ranks.leads else _silent, stop):
                         say(f"{run}: stopped in epoch {trainer.epoch + 1}, saved; go on with --resume")
                         raise KeyboardInterrupt
                     note(trainer.newest)
@@ -138,12 +138,8 @@ def _train_teacher(store: Path, run: Path, config: RunConfig, device: str, progr
     )
 
 
-def _silent(_line: str) -> None:
-    """A log that tells nobody."""
-
-
-def _still(_done: int, _total: int, _note: str) -> None:
-    """A progress that tells nobody."""
+def _silent(*_: object) -> None:
+    """A log, or a progress, that tells nobody."""
 
 
 def _settled(config: RunConfig, dataset: xr.Dataset, device: torch.device) -> RunConfig:
