@@ -55,7 +55,7 @@ def train(
     """Train a network on a store's weak labels and keep everything in the folder `run`.
 
     A setting left at None is the run's own when it is resumed, else the default of `Settings`, and for
-    `presence_min_share` the study's.
+    `presence_min_share` the study's. A run that is taught trains its teacher first, in RUN/teacher.
 
     Args:
         store: a finished patch store.
