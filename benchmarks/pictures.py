@@ -4,7 +4,7 @@
 
 Simulated data: the region of the demo study, exported from the embedded engine, cut, and learned from by the product's own
 `train`: the poster's network on presence at any pixel, above 5 % and above 25 %, and ours on shares. No account and no
-raster is needed. About five minutes on 2 cores; what is done already is kept in DIR. The last line is one JSON object with
+raster is needed. About seven minutes on 2 shared cores; what is done already is kept in DIR. The last line is one JSON object with
 the figures that the page quotes.
 """
 
