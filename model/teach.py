@@ -32,6 +32,7 @@ _SAME = ("epochs", "batch_size", "seed", "precision", "deterministic", "feed", *
 def teacher_settings(config: RunConfig) -> dict[str, Any]:
     """What the teacher of a run is told: the run's labels, epochs, seed and machine; the rest is its own recipe."""
     told = {name: getattr(config, name) for name in _SAME if not name.endswith("_digest")}
+    told = {name: value for name, value in told.items() if value is not None}
     return told | {"model": MODEL, "labels": config.labels, "taught": False}
 
 

@@ -8,7 +8,7 @@ that was never interrupted. Axis suffixes: N patch, B batch, C band, K class.
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, nullcontext
 from dataclasses import replace
 from pathlib import Path
@@ -18,7 +18,6 @@ import numpy as np
 import torch
 import xarray as xr
 
-from model.agreement import constant_agreement
 from model.board import board
 from model.card import write_card
 from model.checkpoint import CONFIG, ENVIRONMENT, TEACHER, RunConfig, clear_leftovers, load_config, load_network, write_json
@@ -26,19 +25,18 @@ from model.data import Patches, read_split
 from model.device import choose, deterministic, environment, settle_precision
 from model.feed import choose_feed
 from model.fitting import fitted_segmenter
+from model.foreword import say_what
 from model.interrupt import stop_asked
-from model.labels import WeakLabels
-from model.ranks import joined
+from model.ranks import Ranks, joined
 from model.runlock import run_lock
 from model.settings import configure
 from model.teach import taught, teacher_settings
 from model.trainer import Progress, Trainer
 from pipeline.errors import ConfigError, DataError
 from pipeline.legend import UNLABELLED
-from pipeline.store import SPLITS, StoreInfo, open_store
+from pipeline.store import SPLITS, open_store
 
 Log = Callable[[str], None]
-INFORMATIVE = (0.03, 0.97)  # a label whose base rate lies outside carries next to no information
 
 
 def train(
@@ -76,66 +74,78 @@ def train(
         OSError: the disk says no; the last complete epoch stays.
     """
     given = {name: value for name, value in settings.items() if value is not None}
-    dataset, info = open_store(store)
-    asked = configure(store, info, run, given, resume)
-    if asked.taught:
-        _train_teacher(store, run, asked, device, progress, log)
     with joined(choose(device)) as (ranks, target), run_lock(run) if ranks.leads else nullcontext(), _memory_advice():
         say = log if ranks.leads else _silent
-        config = _settled(configure(store, info, run, given, resume), dataset, target)
-        if config.schedule != "constant" and resume and (run / CONFIG).is_file() and load_config(run).epochs < config.epochs:
-            say(
-                f"warning: the {config.schedule} schedule is laid out anew over {config.epochs} epochs: not the run that began with so many"
-            )
-        if ranks.count > 1 and config.grouped:
-            raise ConfigError(
-                "--group-patches and --areas train in one process: a group may lie in the parts of several; start it without torchrun"
-            )
-        train_split, validation = (
-            read_split(dataset, split, config.rule, config.classes, config.feed, target) for split in ("train", "validation")
-        )
-        _check_labels(train_split, validation, config)
-        if ranks.leads:
-            _say_what(dataset, train_split, validation, config, info, log)
+        show = progress if ranks.leads else _silent
+        config = configure(store, open_store(store)[1], run, given, resume)
         if config.taught:
-            train_split, validation = (
-                taught(train_split, "train", run, dataset, target),
-                taught(validation, "validation", run, dataset, target),
-            )
-        with deterministic(target, bool(config.deterministic)), stop_asked() as stop:
-            trainer = Trainer(config, run, train_split, validation, target, ranks)
-            trainer.restore()
-            ranks.wait()  # nobody reads the folder any more
-            if ranks.leads:
-                _prepare_folder(run, config, target, log)
-            if trainer.finished:
-                hint = "it stopped early" if trainer.stalled else "a larger --epochs goes on"
-                say(f"{run}: already trained for all {trainer.epoch} epochs; {hint}")
-            with board(run, tensorboard and ranks.leads, trainer.epoch) as note:
-                while not trainer.finished:
-                    if not trainer.run_epoch(progress if ranks.leads else _silent, stop):
-                        say(f"{run}: stopped in epoch {trainer.epoch + 1}, saved; go on with --resume")
-                        raise KeyboardInterrupt
-                    note(trainer.newest)
-            say(trainer.verdict())
-            if ranks.leads:
-                network, _ = load_network(run, target)
-                fitted_segmenter(run, network, config, dataset, target)
-                write_card(run, config)
-    return config
+            with run_lock(run / TEACHER) if ranks.leads else nullcontext():
+                _train(
+                    store,
+                    run / TEACHER,
+                    teacher_settings(config),
+                    resume=True,
+                    ranks=ranks,
+                    target=target,
+                    progress=lambda done, total, note: show(done, total, f"teacher, {note}"),
+                    say=lambda line: say(f"teacher: {line}"),
+                )
+        return _train(store, run, given, resume=resume, ranks=ranks, target=target, tensorboard=tensorboard, progress=show, say=say)
 
 
-def _train_teacher(store: Path, run: Path, config: RunConfig, device: str, progress: Progress, log: Log) -> None:
-    """A run in RUN/teacher; goes on where it stopped, does nothing where it is done."""
-    train(
-        store,
-        run / TEACHER,
-        device=device,
-        resume=True,
-        progress=lambda done, total, note: progress(done, total, f"teacher, {note}"),
-        log=lambda line: log(f"teacher: {line}"),
-        **teacher_settings(config),
+def _train(
+    store: Path,
+    run: Path,
+    given: Mapping[str, Any],
+    *,
+    resume: bool,
+    ranks: Ranks,
+    target: torch.device,
+    progress: Progress,
+    say: Log,
+    tensorboard: bool = False,
+) -> RunConfig:
+    """One run, the teacher's or its own, by the processes that are joined."""
+    dataset, info = open_store(store)
+    config = _settled(configure(store, info, run, given, resume), dataset, target)
+    if config.schedule != "constant" and resume and (run / CONFIG).is_file() and load_config(run).epochs < config.epochs:
+        say(f"warning: the {config.schedule} schedule is laid out anew over {config.epochs} epochs: not the run that began with so many")
+    if ranks.count > 1 and config.grouped:
+        raise ConfigError(
+            "--group-patches and --areas train in one process: a group may lie in the parts of several; start it without torchrun"
+        )
+    train_split, validation = (
+        read_split(dataset, split, config.rule, config.classes, config.feed, target) for split in ("train", "validation")
     )
+    _check_labels(train_split, validation, config)
+    if ranks.leads:
+        say_what(dataset, train_split, validation, config, info, say)
+    if config.taught:
+        train_split, validation = (
+            taught(train_split, "train", run, dataset, target),
+            taught(validation, "validation", run, dataset, target),
+        )
+    with deterministic(target, bool(config.deterministic)), stop_asked() as stop:
+        trainer = Trainer(config, run, train_split, validation, target, ranks)
+        trainer.restore()
+        ranks.wait()  # nobody reads the folder any more
+        if ranks.leads:
+            _prepare_folder(run, config, target, say)
+        if trainer.finished:
+            hint = "it stopped early" if trainer.stalled else "a larger --epochs goes on"
+            say(f"{run}: already trained for all {trainer.epoch} epochs; {hint}")
+        with board(run, tensorboard and ranks.leads, trainer.epoch) as note:
+            while not trainer.finished:
+                if not trainer.run_epoch(progress, stop):
+                    say(f"{run}: stopped in epoch {trainer.epoch + 1}, saved; go on with --resume")
+                    raise KeyboardInterrupt
+                note(trainer.newest)
+        say(trainer.verdict())
+        if ranks.leads:
+            network, _ = load_network(run, target)
+            fitted_segmenter(run, network, config, dataset, target)
+            write_card(run, config)
+    return config
 
 
 def _silent(*_: object) -> None:
@@ -186,48 +196,6 @@ def _memory_advice() -> Iterator[None]:
         raise ConfigError(
             "out of memory; lower --batch-size, or use --precision bf16, or --feed streamed, which keeps no split in memory. The last complete epoch is kept"
         ) from None
-
-
-def _say_what(dataset: xr.Dataset, train_split: Patches, validation: Patches, config: RunConfig, info: StoreInfo, log: Log) -> None:
-    counts = np.bincount(dataset["split"].to_numpy(), minlength=len(SPLITS))
-    log(
-        f"{', '.join(f'{count} {name}' for name, count in zip(SPLITS, counts, strict=True))} patches; {_labels_line(train_split.labels)}; "
-        f"the best constant answer agrees with {constant_agreement(validation.labels):.4f} of the validation labels"
-    )
-    if config.points:
-        log(
-            f"{config.points}: {train_split.labels.outside:,} of its points lie outside the patches of the train split, "
-            f"{validation.labels.outside:,} outside those of the validation split"
-        )
-    if config.areas:
-        log(
-            f"{config.areas}: {train_split.labels.outside:,} of {len(train_split):,} patches of the train split lie in no polygon, "
-            f"{validation.labels.outside:,} of {len(validation):,} of the validation split: they have no label"
-        )
-    if train_split.labels.kind == "presence" and train_split.labels.image_NK is not None:
-        for name, rate in zip(info.classes.names, np.nanmean(train_split.labels.image_NK, axis=0), strict=True):
-            if not INFORMATIVE[0] <= rate <= INFORMATIVE[1]:
-                log(f"warning: label {name} holds for {rate:.1%} of the training patches: it carries next to no information{_hint(rate)}")
-    if config.batch_size > len(train_split):
-        log(f"warning: --batch-size {config.batch_size} is more than the {len(train_split)} training patches: one step per epoch")
-    for band, std in zip(info.bands, info.statistics["std"], strict=True):
-        if std == 0:
-            log(f"warning: band {band} is constant over the training split: it carries no information")
-
-
-def _labels_line(labels: WeakLabels) -> str:
-    if labels.pixel_NHW is not None:
-        return f"{int((labels.pixel_NHW != UNLABELLED).sum()):,} labelled pixels"
-    assert labels.image_NK is not None
-    if labels.kind == "presence":
-        return f"{np.nansum(labels.image_NK) / len(labels.image_NK):.2f} of {labels.image_NK.shape[1]} labels per patch"
-    known_N = ~np.isnan(labels.image_NK).any(axis=1)
-    groups = len(labels.image_NK) if labels.group_N is None else len(np.unique(labels.group_N[known_N]))
-    return f"{labels.kind} of {groups:,} {'patches' if labels.group_N is None else 'groups of patches'}"
-
-
-def _hint(rate: float) -> str:
-    return "; a larger --presence-min-share helps" if rate > INFORMATIVE[1] else ""
 
 
 def _prepare_folder(run: Path, config: RunConfig, device: torch.device, log: Log) -> None:

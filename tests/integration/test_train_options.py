@@ -20,7 +20,7 @@ import torch
 
 from fixtures import make_store
 from model import feed, stream, trainer
-from model.checkpoint import BEST, HISTORY, LAST, load_config, load_tensors, save_tensors, write_json
+from model.checkpoint import BEST, HISTORY, LAST, TEACHER, load_config, load_tensors, save_tensors, write_json
 from model.history import TIMINGS
 from model.runlock import run_lock
 from model.train import train
@@ -149,12 +149,8 @@ def free_port() -> int:
         return int(listener.getsockname()[1])
 
 
-@pytest.mark.parametrize(("model", "labels", "tolerance"), [("baseline", "presence", 1e-4), ("fcn", "pixels", 2e-3)])
-def test_two_processes_are_one(store: Path, tmp_path: Path, model: str, labels: str, tolerance: float) -> None:
-    """The same global batches, 18 patches in batches of 5 (the last one of 3): the same curve and weights, up to the order of sums."""
-    settings = SETTINGS | {"model": model, "labels": labels, "lr": 1e-3, "optimizer": "sgd"}
-    train(store, tmp_path / "one", **settings)
-    words = [f"--{name.replace('_', '-')}={value}" for name, value in settings.items()]
+def in_two_processes(store: Path, run: Path, words: list[str]) -> str:
+    """What `torchrun` says of training with these options."""
     command = [
         sys.executable,
         "-m",
@@ -165,16 +161,33 @@ def test_two_processes_are_one(store: Path, tmp_path: Path, model: str, labels: 
     ]
     environment = os.environ | {"OMP_NUM_THREADS": "1", "GLOO_SOCKET_IFNAME": "lo"}
     done = subprocess.run(
-        [*command, "--", "cli.py", "train", str(store), "--run", str(tmp_path / "two"), *words],
+        [*command, "--", "cli.py", "train", str(store), "--run", str(run), *words],
         cwd=ROOT,
         env=environment,
         capture_output=True,
         text=True,
         check=False,
+        timeout=240,
     )
     assert done.returncode == 0, done.stderr
-    assert done.stdout.count(": trained;") == 1
+    return done.stdout
+
+
+@pytest.mark.parametrize(("model", "labels", "tolerance"), [("baseline", "presence", 1e-4), ("fcn", "pixels", 2e-3)])
+def test_two_processes_are_one(store: Path, tmp_path: Path, model: str, labels: str, tolerance: float) -> None:
+    """The same global batches, 18 patches in batches of 5 (the last one of 3): the same curve and weights, up to the order of sums."""
+    settings = SETTINGS | {"model": model, "labels": labels, "lr": 1e-3, "optimizer": "sgd"}
+    train(store, tmp_path / "one", **settings)
+    words = [f"--{name.replace('_', '-')}={value}" for name, value in settings.items()]
+    assert in_two_processes(store, tmp_path / "two", words).count(": trained;") == 1
     assert_close(tmp_path / "two", tmp_path / "one", tolerance)
+
+
+def test_two_processes_are_taught_by_one_teacher(store: Path, tmp_path: Path) -> None:
+    in_two_processes(store, tmp_path / "run", ["--labels=shares", "--epochs=2", "--batch-size=5", "--device=cpu"])
+    for run, loss in ((tmp_path / "run", "taught"), (tmp_path / "run" / TEACHER, "shares")):
+        assert load_config(run).loss == loss
+        assert len(history(run)) == 2
 
 
 def test_a_run_in_use_is_refused(store: Path, tmp_path: Path) -> None:

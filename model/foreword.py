@@ -1,0 +1,62 @@
+"""What is said before training: how much there is to learn from, and what of it says nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+import xarray as xr
+
+from model.agreement import constant_agreement
+from model.checkpoint import RunConfig
+from model.data import Patches
+from model.labels import WeakLabels
+from pipeline.legend import UNLABELLED
+from pipeline.store import SPLITS, StoreInfo
+
+INFORMATIVE = (0.03, 0.97)  # a label whose base rate lies outside carries next to no information
+
+
+def say_what(
+    dataset: xr.Dataset, train_split: Patches, validation: Patches, config: RunConfig, info: StoreInfo, log: Callable[[str], None]
+) -> None:
+    """Patches and labels of the splits, beside what a constant answer reaches; then what carries no information."""
+    counts = np.bincount(dataset["split"].to_numpy(), minlength=len(SPLITS))
+    log(
+        f"{', '.join(f'{count} {name}' for name, count in zip(SPLITS, counts, strict=True))} patches; {_labels_line(train_split.labels)}; "
+        f"the best constant answer agrees with {constant_agreement(validation.labels):.4f} of the validation labels"
+    )
+    if config.points:
+        log(
+            f"{config.points}: {train_split.labels.outside:,} of its points lie outside the patches of the train split, "
+            f"{validation.labels.outside:,} outside those of the validation split"
+        )
+    if config.areas:
+        log(
+            f"{config.areas}: {train_split.labels.outside:,} of {len(train_split):,} patches of the train split lie in no polygon, "
+            f"{validation.labels.outside:,} of {len(validation):,} of the validation split: they have no label"
+        )
+    if train_split.labels.kind == "presence" and train_split.labels.image_NK is not None:
+        for name, rate in zip(info.classes.names, np.nanmean(train_split.labels.image_NK, axis=0), strict=True):
+            if not INFORMATIVE[0] <= rate <= INFORMATIVE[1]:
+                log(f"warning: label {name} holds for {rate:.1%} of the training patches: it carries next to no information{_hint(rate)}")
+    if config.batch_size > len(train_split):
+        log(f"warning: --batch-size {config.batch_size} is more than the {len(train_split)} training patches: one step per epoch")
+    for band, std in zip(info.bands, info.statistics["std"], strict=True):
+        if std == 0:
+            log(f"warning: band {band} is constant over the training split: it carries no information")
+
+
+def _labels_line(labels: WeakLabels) -> str:
+    if labels.pixel_NHW is not None:
+        return f"{int((labels.pixel_NHW != UNLABELLED).sum()):,} labelled pixels"
+    assert labels.image_NK is not None
+    if labels.kind == "presence":
+        return f"{np.nansum(labels.image_NK) / len(labels.image_NK):.2f} of {labels.image_NK.shape[1]} labels per patch"
+    known_N = ~np.isnan(labels.image_NK).any(axis=1)
+    groups = len(labels.image_NK) if labels.group_N is None else len(np.unique(labels.group_N[known_N]))
+    return f"{labels.kind} of {groups:,} {'patches' if labels.group_N is None else 'groups of patches'}"
+
+
+def _hint(rate: float) -> str:
+    return "; a larger --presence-min-share helps" if rate > INFORMATIVE[1] else ""
