@@ -59,12 +59,11 @@ def recipe(given: Mapping[str, Any]) -> dict[str, Any]:
     >>> recipe({"labels": "shares", "model": "baseline"})
     {'labels': 'shares', 'model': 'baseline'}
     """
-    grouped = given.get("group_patches", 1) > 1 or bool(given.get("areas", ""))
-    taught = given.get("labels") == "shares" and not grouped and "model" not in given and given.get("taught", True)
-    model = given.get("model", "unet" if taught else "fcn")
     labels = given.get("labels", "presence")
-    presence = labels == "presence" and given.get("loss", "best") in ("best", "lse")
-    any_pixel = presence and given.get("presence_min_share", 0.0) < ANY_BELOW
+    grouped = given.get("group_patches", 1) > 1 or bool(given.get("areas", ""))
+    taught = labels == "shares" and not grouped and "model" not in given and given.get("taught", True)
+    model = given.get("model", "unet" if taught else "fcn")
+    any_pixel = labels == "presence" and given.get("loss", "best") in ("best", "lse") and given.get("presence_min_share", 0.0) < ANY_BELOW
     return {
         "model": model,
         **_OF_NETWORK.get(model, {}),

@@ -11,7 +11,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from model.losses import Batch, Targets, grouped, mean_probability
+from model.losses import Batch, Targets, grouped, mean_probability, pixel_loss
 from pipeline.legend import UNLABELLED
 
 BEGIN = 0.3  # of the epochs: before, a network knows too little to teach itself
@@ -21,9 +21,7 @@ _LEAST = 1e-6
 
 def self_label_loss(batch: Batch, targets: Targets) -> Tensor:
     """Cross entropy of the scores with `self_labels`, over the pixels that have one; 0 where none has."""
-    label_BHW = self_labels(batch.scores_BKHW.detach(), targets)
-    total = F.cross_entropy(batch.scores_BKHW, label_BHW, ignore_index=UNLABELLED, reduction="sum")
-    return total / (label_BHW != UNLABELLED).sum().clamp(min=1)
+    return pixel_loss(batch, targets._replace(pixel_BHW=self_labels(batch.scores_BKHW.detach(), targets)), 0.0)
 
 
 @torch.no_grad()

@@ -26,14 +26,14 @@ from model.selflabels import self_labels
 from pipeline.store import split_indices
 
 MODEL = "fcn"
-_SAME = ("epochs", "batch_size", "seed", "precision", "deterministic", "feed", *(item.name for item in fields(Rule) if item.name != "kind"))
+_LABELS = tuple(item.name for item in fields(Rule) if item.name != "kind" and not item.name.endswith("_digest"))
+_SAME = ("labels", *_LABELS, "epochs", "batch_size", "seed", "precision", "deterministic", "feed")
 
 
 def teacher_settings(config: RunConfig) -> dict[str, Any]:
     """What the teacher of a run is told: the run's labels, epochs, seed and machine; the rest is its own recipe."""
-    told = {name: getattr(config, name) for name in _SAME if not name.endswith("_digest")}
-    told = {name: value for name, value in told.items() if value is not None}
-    return told | {"model": MODEL, "labels": config.labels, "taught": False}
+    told = {name: getattr(config, name) for name in _SAME} | {"model": MODEL}
+    return {name: value for name, value in told.items() if value is not None}
 
 
 def taught(split: Patches, name: str, run: Path, dataset: xr.Dataset, device: torch.device) -> Patches:

@@ -8,7 +8,7 @@ that was never interrupted. Axis suffixes: N patch, B batch, C band, K class.
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
 from dataclasses import replace
 from pathlib import Path
@@ -34,7 +34,7 @@ from model.teach import taught, teacher_settings
 from model.trainer import Progress, Trainer
 from pipeline.errors import ConfigError, DataError
 from pipeline.legend import UNLABELLED
-from pipeline.store import SPLITS, open_store
+from pipeline.store import SPLITS, StoreInfo, open_store
 
 Log = Callable[[str], None]
 
@@ -77,38 +77,38 @@ def train(
     with joined(choose(device)) as (ranks, target), run_lock(run) if ranks.leads else nullcontext(), _memory_advice():
         say = log if ranks.leads else _silent
         show = progress if ranks.leads else _silent
-        config = configure(store, open_store(store)[1], run, given, resume)
+        dataset, info = open_store(store)
+        config = configure(store, info, run, given, resume)
         if config.taught:
             with run_lock(run / TEACHER) if ranks.leads else nullcontext():
                 _train(
-                    store,
+                    configure(store, info, run / TEACHER, teacher_settings(config), resume=True),
                     run / TEACHER,
-                    teacher_settings(config),
-                    resume=True,
+                    dataset,
+                    info,
                     ranks=ranks,
                     target=target,
                     progress=lambda done, total, note: show(done, total, f"teacher, {note}"),
                     say=lambda line: say(f"teacher: {line}"),
                 )
-        return _train(store, run, given, resume=resume, ranks=ranks, target=target, tensorboard=tensorboard, progress=show, say=say)
+        return _train(config, run, dataset, info, ranks=ranks, target=target, tensorboard=tensorboard, progress=show, say=say)
 
 
 def _train(
-    store: Path,
+    config: RunConfig,
     run: Path,
-    given: Mapping[str, Any],
+    dataset: xr.Dataset,
+    info: StoreInfo,
     *,
-    resume: bool,
     ranks: Ranks,
     target: torch.device,
     progress: Progress,
     say: Log,
     tensorboard: bool = False,
 ) -> RunConfig:
-    """One run, the teacher's or its own, by the processes that are joined."""
-    dataset, info = open_store(store)
-    config = _settled(configure(store, info, run, given, resume), dataset, target)
-    if config.schedule != "constant" and resume and (run / CONFIG).is_file() and load_config(run).epochs < config.epochs:
+    """One run, the teacher's or its own, by the processes that are joined; as it was settled."""
+    config = _settled(config, dataset, target)
+    if config.schedule != "constant" and (run / CONFIG).is_file() and load_config(run).epochs < config.epochs:
         say(f"warning: the {config.schedule} schedule is laid out anew over {config.epochs} epochs: not the run that began with so many")
     if ranks.count > 1 and config.grouped:
         raise ConfigError(
