@@ -16,13 +16,10 @@ from pathlib import Path
 from statistics import mean
 from typing import Any
 
+from benchmarks.region import store_of
 from model.evaluate import evaluate
 from model.train import train
-from pipeline.earthengine.delivery import deliver
-from pipeline.earthengine.session import open_session
-from pipeline.emulator import serve
 from pipeline.landscape import simulate
-from pipeline.patches import from_shards
 from pipeline.study import Study, load_study, parse_study
 
 VISIBLE = ["SR_B2", "SR_B3", "SR_B4"]
@@ -59,11 +56,7 @@ def main() -> None:
     for name, image in IMAGES.items():
         wanted = study(name, image)
         place = out / wanted.name
-        store = place / "patches.zarr"
-        if not store.exists():
-            with serve(out / "archive") as server:
-                deliver(wanted, open_session(None, server.url), place / "shards")
-            from_shards(wanted, place / "shards", store)
+        store = store_of(wanted, out / "archive", place)
         results = []
         for seed in range(args.seeds):
             run = place / f"run-{seed}"

@@ -24,6 +24,7 @@ import xarray as xr
 
 from benchmarks import drawing
 from benchmarks.drawing import Maps, Question, Tile, right, share
+from benchmarks.region import store_of
 from model.checkpoint import load_network
 from model.evaluate import evaluate
 from model.fitting import fitted_segmenter
@@ -33,13 +34,9 @@ from model.report.page import evaluated
 from model.scoring import Scored, score
 from model.segment import POSTER
 from model.train import train
-from pipeline.earthengine.delivery import deliver
-from pipeline.earthengine.session import open_session
-from pipeline.emulator import serve
 from pipeline.errors import DataError
 from pipeline.landscape import simulate
 from pipeline.legend import Legend
-from pipeline.patches import from_shards
 from pipeline.store import open_store, split_indices, to_reflectance
 from pipeline.study import load_study
 
@@ -77,14 +74,10 @@ class Run:
 
 def cut(out: Path, seed: int) -> Path:
     """The demo's store, as the demo makes it."""
-    study, store = load_study("demo"), out / "patches.zarr"
+    study = load_study("demo")
     if not (out / "archive").exists():
         simulate(study, out / "archive", seed=seed)
-    if not store.exists():
-        with serve(out / "archive") as server:
-            deliver(study, open_session(None, server.url), out / "shards")
-        from_shards(study, out / "shards", store, seed=seed)
-    return store
+    return store_of(study, out / "archive", out, seed)
 
 
 def learned(store: Path, folder: Path, settings: dict[str, Any]) -> Run:

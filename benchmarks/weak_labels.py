@@ -146,10 +146,14 @@ def _split_by_columns(store: Path, place: Place) -> None:
         zarr.consolidate_metadata(group.store)
 
 
+def run_folder(out: Path, place: Place, row: str, seed: int) -> Path:
+    """Where a run of a row lies."""
+    return out / "runs" / f"{place.name} {row} seed {seed}".replace(" ", "-").replace(",", "").replace("%", "pct")
+
+
 def measure(row: Row, seed: int, steps: int, store: Path, out: Path, say: Callable[[str], None]) -> dict[str, Any]:
     """Train and evaluate one row with one seed, or read what was measured before."""
-    name = f"{row.place.name}, {row.name}, seed {seed}"
-    run = out / "runs" / name.replace(" ", "-").replace(",", "").replace("%", "pct")
+    name, run = f"{row.place.name}, {row.name}, seed {seed}", run_folder(out, row.place, row.name, seed)
     kept = run / "measured.json"
     if kept.exists():
         found: dict[str, Any] = json.loads(kept.read_text())
@@ -249,7 +253,7 @@ def main() -> None:
             one = measure(row, seed, args.steps, stores[row.place.name], args.out, lambda line: print(line, flush=True))
             measured.setdefault(row.place.name, {}).setdefault(row.name, []).append(one)
     found = summary(measured)
-    runs = {name: args.out / "runs" / f"dakota {name} seed 0".replace(" ", "-").replace("%", "pct") for name in TRANSFER}
+    runs = {name: run_folder(args.out, DAKOTA, name, 0) for name in TRANSFER}
     found["dakota to illinois"] = {
         name: transferred(run, stores["illinois"]) for name, run in runs.items() if (run / "measured.json").exists()
     }
