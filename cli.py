@@ -535,6 +535,11 @@ def _learning_options(sub: argparse.ArgumentParser) -> None:
         action=argparse.BooleanOptionalAction,
         help="shares: learn each pixel from an fcn trained first, in RUN/teacher, on the same shares (default: for shares of single patches, where --model is left out)",
     )
+    group.add_argument(
+        "--symmetric",
+        action=argparse.BooleanOptionalAction,
+        help="fcn: filters that equal their flips (default for fcn and labels of whole patches): a flipped image gives the flipped map",
+    )
     group.add_argument("--clip-norm", type=float, metavar="X", help="longest gradient (default 0: no limit)")
     group.add_argument("--patience", type=int, metavar="N", help="stop after N epochs without a better one (default 0: never)")
     group.add_argument("--quarter-turns", action=argparse.BooleanOptionalAction, help="turn patches too, not only flip them")

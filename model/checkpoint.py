@@ -208,7 +208,7 @@ def load_network(run: Path, device: torch.device) -> tuple[Network, RunConfig]:
     config = load_config(run)
     tensors, _ = load_tensors(run / BEST)
     with torch.random.fork_rng(devices=[]):  # the caller's random state is its own
-        network = build(config.model, len(config.bands), len(config.classes))
+        network = build(config.model, len(config.bands), len(config.classes), symmetric=config.symmetric)
     load_weights(network, tensors, run / BEST)
     return network.to(device).eval(), config
 

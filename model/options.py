@@ -28,6 +28,7 @@ class Options:
     taught: bool = False
     clip_norm: float = 0.0
     patience: int = 0
+    symmetric: bool = False
     channels_last: bool = False
     compile: bool = False
     cuda_graphs: bool = False

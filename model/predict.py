@@ -77,7 +77,7 @@ class Predictor:
     @cached_property
     def network(self) -> Network:
         """The network on its device, ready to infer."""
-        network = build(self.config.model, len(self.config.bands), len(self.config.classes))
+        network = build(self.config.model, len(self.config.bands), len(self.config.classes), symmetric=self.config.symmetric)
         network.load_state_dict(self.weights)
         return network.to(self.device).eval()
 

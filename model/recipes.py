@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from model.labels import OF_PIXELS
+from model.networks import SYMMETRIC
 from pipeline.errors import ConfigError
 
 # The poster states no step size, batch or optimiser: ours are kept. The paper: U-Net, Adam 1e-3, batches of 32.
@@ -67,6 +68,7 @@ def recipe(given: Mapping[str, Any]) -> dict[str, Any]:
     return {
         "model": model,
         **_OF_NETWORK.get(model, {}),
+        **({"symmetric": True} if model in SYMMETRIC and labels not in OF_PIXELS else {}),
         **(_OF_ANY if model == "fcn" and any_pixel else {}),
         **({"taught": True} if taught else {}),
         **({"self_labels": 1.0} if model == "fcn" and labels == "shares" and grouped else {}),

@@ -15,7 +15,7 @@ from model.device import PRECISIONS
 from model.feed import FEEDS
 from model.labels import KINDS
 from model.losses import best_objective, objective
-from model.networks import NETWORKS
+from model.networks import NETWORKS, SYMMETRIC
 from model.optimisation import OPTIMIZERS, SCHEDULES
 from model.options import Options
 from model.recipes import recipe
@@ -99,6 +99,8 @@ class Settings(Options):
         for name, (fine, rule) in rules.items():
             if not fine:
                 raise ConfigError(f"{option(name)} {getattr(self, name)} is not possible; it must be {rule}")
+        if self.symmetric and self.model not in SYMMETRIC:
+            raise ConfigError(f"--symmetric goes with --model {' or '.join(SYMMETRIC)}, not with {self.model}")
         for name, kinds in _OF_KIND.items():
             if self.labels not in kinds and getattr(self, name) != getattr(type(self), name):
                 raise ConfigError(f"{option(name)} goes with --labels {' or '.join(kinds)}, not with {self.labels}")

@@ -40,7 +40,7 @@ class Trainer:
         self._config, self._train, self._validation, self._device, self._ranks = config, train_split, validation, device, ranks
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(config.seed)
-            network: Network = build(config.model, len(config.bands), len(config.classes)).to(device)
+            network: Network = build(config.model, len(config.bands), len(config.classes), symmetric=config.symmetric).to(device)
         if config.channels_last:
             network = network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         if config.compile or config.cuda_graphs:  # the maps alone: what follows asks the data, which no compiled graph can

@@ -11,16 +11,17 @@ from model.networks.resnet50 import ResNet50
 from model.networks.unet import UNet
 from pipeline.errors import ConfigError
 
-__all__ = ["NETWORKS", "Network", "Output", "build"]
-NETWORKS: dict[str, Callable[[int, int], Network]] = {"baseline": Baseline, "resnet50": ResNet50, "unet": UNet, "fcn": FCN}
+__all__ = ["NETWORKS", "SYMMETRIC", "Network", "Output", "build"]
+NETWORKS: dict[str, Callable[..., Network]] = {"baseline": Baseline, "resnet50": ResNet50, "unet": UNet, "fcn": FCN}
+SYMMETRIC = ("fcn",)  # networks whose filters can be made equal to their flips
 
 
-def build(name: str, bands: int, classes: int) -> Network:
-    """A fresh network by name, for that many input bands and classes.
+def build(name: str, bands: int, classes: int, *, symmetric: bool = False) -> Network:
+    """A fresh network by name, for that many input bands and classes; `symmetric`: its filters equal their flips, for one of `SYMMETRIC`.
 
     Raises:
         ConfigError: no network has that name.
     """
     if name not in NETWORKS:
         raise ConfigError(f"no network {name!r}; known: {', '.join(NETWORKS)}")
-    return NETWORKS[name](bands, classes)
+    return NETWORKS[name](bands, classes, symmetric=True) if symmetric else NETWORKS[name](bands, classes)

@@ -28,6 +28,15 @@ def test_shares_are_learned_through_a_teacher_unless_a_network_is_named() -> Non
     assert "self_labels" not in recipe({"labels": "shares", "model": "fcn"})
 
 
+def test_filters_are_symmetric_where_labels_are_of_whole_patches() -> None:
+    """On validation they helped presence and shares, not labels of pixels (docs/results.md)."""
+    assert all(recipe({"labels": kind, "model": "fcn"}).get("symmetric", False) == (kind not in ("points", "pixels")) for kind in KINDS)
+    assert "symmetric" not in recipe({"labels": "presence", "model": "unet"})
+    assert recipe({"labels": "presence", "symmetric": False})["symmetric"] is False
+    with pytest.raises(ConfigError, match=r"--symmetric goes with --model fcn, not with unet"):
+        Settings(model="unet", symmetric=True)
+
+
 def test_what_is_given_stands() -> None:
     assert recipe({"labels": "presence", "lr": 0.5, "class_weights": "none"}) | {"lr": 0.5, "class_weights": "none"} == recipe(
         {"labels": "presence", "lr": 0.5, "class_weights": "none"}
