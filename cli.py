@@ -538,7 +538,7 @@ def _learning_options(sub: argparse.ArgumentParser) -> None:
     group.add_argument(
         "--symmetric",
         action=argparse.BooleanOptionalAction,
-        help="fcn: filters that equal their flips (default for fcn and labels of whole patches): a flipped image gives the flipped map",
+        help="fcn: filters that equal their flips (default for fcn and presence of any pixel): a flipped image gives the flipped map",
     )
     group.add_argument("--clip-norm", type=float, metavar="X", help="longest gradient (default 0: no limit)")
     group.add_argument("--patience", type=int, metavar="N", help="stop after N epochs without a better one (default 0: never)")

@@ -6,7 +6,6 @@ from collections.abc import Mapping
 from typing import Any
 
 from model.labels import OF_PIXELS
-from model.networks import SYMMETRIC
 from pipeline.errors import ConfigError
 
 # The poster states no step size, batch or optimiser: ours are kept. The paper: U-Net, Adam 1e-3, batches of 32.
@@ -48,7 +47,7 @@ _OF_NETWORK: dict[str, dict[str, Any]] = {
     "unet": {"lr": 2e-3, "weight_decay": 1e-2, "schedule": "cosine", "warmup_epochs": 1.0, "channels_last": True},
 }
 # "Any pixel": all there is to learn from are the few patches without a class.
-_OF_ANY: dict[str, Any] = {"lr": 3e-3, "weight_decay": 0.1, "class_weights": "balanced"}
+_OF_ANY: dict[str, Any] = {"lr": 3e-3, "weight_decay": 0.1, "class_weights": "balanced", "symmetric": True}
 ANY_BELOW = 0.01  # a presence label of a smaller share is as good as one of any pixel
 
 
@@ -68,7 +67,6 @@ def recipe(given: Mapping[str, Any]) -> dict[str, Any]:
     return {
         "model": model,
         **_OF_NETWORK.get(model, {}),
-        **({"symmetric": True} if model in SYMMETRIC and labels not in OF_PIXELS else {}),
         **(_OF_ANY if model == "fcn" and any_pixel else {}),
         **({"taught": True} if taught else {}),
         **({"self_labels": 1.0} if model == "fcn" and labels == "shares" and grouped else {}),

@@ -28,9 +28,9 @@ def test_shares_are_learned_through_a_teacher_unless_a_network_is_named() -> Non
     assert "self_labels" not in recipe({"labels": "shares", "model": "fcn"})
 
 
-def test_filters_are_symmetric_where_labels_are_of_whole_patches() -> None:
-    """On validation they helped presence and shares, not labels of pixels (docs/results.md)."""
-    assert all(recipe({"labels": kind, "model": "fcn"}).get("symmetric", False) == (kind not in ("points", "pixels")) for kind in KINDS)
+def test_filters_are_symmetric_where_labels_say_least() -> None:
+    assert recipe({"labels": "presence", "presence_min_share": 0.0})["symmetric"]
+    assert not any(recipe({"labels": kind, "presence_min_share": 0.05}).get("symmetric") for kind in KINDS)
     assert "symmetric" not in recipe({"labels": "presence", "model": "unet"})
     assert recipe({"labels": "presence", "symmetric": False})["symmetric"] is False
     with pytest.raises(ConfigError, match=r"--symmetric goes with --model fcn, not with unet"):
