@@ -66,9 +66,9 @@ def write_store(folder: Path, shards: int) -> Path:
     create(folder, shards * PATCHES_PER_SHARD, BANDS, CLASSES, SIZE_PX)
     encode = encoder("image")
     for number in range(min(2, shards)):
-        write_whole(
-            shard_path(folder, "image", number), pack([encode(patch) for patch in fields(PATCHES_PER_SHARD, number)], PATCHES_PER_SHARD)
-        )
+        chunks = [encode(patch) for patch in fields(PATCHES_PER_SHARD, number)]
+        sizes = np.array([len(chunk) for chunk in chunks])
+        write_whole(shard_path(folder, "image", number), pack(chunks, sizes, PATCHES_PER_SHARD))
     for number in range(2, shards):
         path = shard_path(folder, "image", number)
         path.parent.mkdir(parents=True, exist_ok=True)

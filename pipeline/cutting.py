@@ -6,75 +6,50 @@ Axis suffixes: N kept patches, C bands, K classes, U units (pieces of blocks tha
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import dataclass, replace
+from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from pipeline.legend import UNLABELLED
-from pipeline.store import NODATA_DN, encoder
+from pipeline import kernels
+from pipeline.chunks import Chunks, Encoder
 
 BINS, BIN_DN = 256, 256  # of the histograms: 256 bins of 256 DN (0.007 of reflectance)
 HISTOGRAM_STEP = 10  # pixel rows 0, 10, 20, ... of a patch are counted: all of them would cost a tenth of the whole cutting
 
-_TOGETHER = 4  # patches whose pixels are widened together: few enough for the processor's cache
+_REASONS = ("image_nodata", "unlabelled", "both_together")
 
 
 @dataclass(frozen=True)
-class Cut:
-    """Patches cut from one band of rows and what became of the rest."""
+class Rules:
+    """What decides whether a patch is kept and what is counted in it.
 
-    image: npt.NDArray[np.uint16]  # N, C, y, x
-    label: npt.NDArray[np.uint8]  # N, y, x
-    row: npt.NDArray[np.int32]  # N
-    col: npt.NDArray[np.int32]  # N
-    counts: npt.NDArray[np.uint32]  # N, K: labelled pixels
-    valid: npt.NDArray[np.float32]  # N
-    dropped: Counter[str]
+    Attributes:
+        size_px: side of a patch.
+        lookup: class index of each code (256).
+        classes: how many there are.
+        valid_min_share: least share of valid pixels; a pixel is valid where every band has a value and the label is one.
+    """
 
-    def __len__(self) -> int:
-        return len(self.row)
-
-    def moved(self, rows: int, cols: int) -> Cut:
-        """The same, with rows and columns counted from farther up and left."""
-        return replace(self, row=self.row + np.int32(rows), col=self.col + np.int32(cols))
-
-    @property
-    def share(self) -> npt.NDArray[np.float32]:
-        """Share of the labelled pixels of each class (N, K)."""
-        return shares(self.counts)
+    size_px: int
+    lookup: npt.NDArray[np.uint8]
+    classes: int
+    valid_min_share: float
 
 
 @dataclass(frozen=True)
 class Encoded:
     """What one part of the work leaves: patches as bytes, and the small figures of each."""
 
-    image: list[bytes]
-    label: list[bytes]
-    small: dict[str, npt.NDArray[Any]]  # row, col, counts, valid, moments (N, 3, C), units (U, 3), histogram (U, C, BINS)
+    image: list[Chunks]
+    label: list[Chunks]
+    small: dict[str, npt.NDArray[Any]]  # row, col, counts, valid, moments (N, 3, C), units (U), histogram (U, C, BINS)
     dropped: Counter[str]
 
     def __len__(self) -> int:
-        return len(self.image)
-
-    def __reduce__(self) -> tuple[Any, ...]:
-        """Between processes all bytes travel as one array each, which dask sends without copying."""
-        packed = [(np.frombuffer(b"".join(chunks), np.uint8), [len(chunk) for chunk in chunks]) for chunks in (self.image, self.label)]
-        return _unpacked, (*packed, self.small, self.dropped)
-
-
-def _unpacked(
-    image: tuple[npt.NDArray[np.uint8], list[int]],
-    label: tuple[npt.NDArray[np.uint8], list[int]],
-    *rest: Any,  # noqa: ANN401 - the other fields
-) -> Encoded:
-    return Encoded(_chunks(*image), _chunks(*label), *rest)
-
-
-def _chunks(data: npt.NDArray[np.uint8], sizes: list[int]) -> list[bytes]:
-    stops = np.cumsum(sizes).tolist()
-    return [data[stop - size : stop].tobytes() for stop, size in zip(stops, sizes, strict=True)]
+        return len(self.small["row"])
 
 
 def shares(counts_NK: npt.NDArray[np.uint32]) -> npt.NDArray[np.float32]:
@@ -83,66 +58,78 @@ def shares(counts_NK: npt.NDArray[np.uint32]) -> npt.NDArray[np.float32]:
     return np.asarray(counts_NK / total, np.float32)
 
 
-def cut(
-    dn_byx: npt.NDArray[np.uint16],
-    codes_yx: npt.NDArray[np.uint8],
-    size_px: int,
-    lookup: npt.NDArray[np.uint8],
-    classes: int,
-    valid_min_share: float,
-) -> Cut:
-    """Cut a band of rows into patches; keep those whose valid share reaches the minimum.
+def cut(dn_byx: npt.NDArray[np.uint16], codes_yx: npt.NDArray[np.uint8], rules: Rules, unit_RC: npt.NDArray[np.int64]) -> Encoded:
+    """Cut pixels into patches, keep those whose valid share reaches the minimum, measure and encode them.
 
-    A pixel is valid where every band has a value and the label is one; rows and columns count from the band's upper
-    left. Rows and columns beyond the last whole patch are left out.
-    """
-    bands, height, width = dn_byx.shape
-    rows, cols = height // size_px, width // size_px
-    inside = (slice(0, rows * size_px), slice(0, cols * size_px))
-    dn, codes = dn_byx[:, *inside], codes_yx[inside]
-    class_index = np.take(lookup, codes)
-    seen, labelled = np.minimum.reduce(dn, axis=0) != NODATA_DN, class_index != UNLABELLED
-    valid, seen_share, labelled_share = (_per_patch(mask, size_px) / size_px**2 for mask in (seen & labelled, seen, labelled))
-    keep = valid >= valid_min_share - 1e-9
-    counts = np.stack([_per_patch(class_index == index, size_px) for index in range(classes)], axis=1)
-    image = dn.reshape(bands, rows, size_px, cols, size_px).transpose(1, 3, 0, 2, 4).reshape(-1, bands, size_px, size_px)
-    label = codes.reshape(rows, size_px, cols, size_px).transpose(0, 2, 1, 3).reshape(-1, size_px, size_px)
-    row, col = np.divmod(np.flatnonzero(keep), max(cols, 1))
-    return Cut(
-        np.ascontiguousarray(image if keep.all() else image[keep]),  # copied once, here: patches are then measured and encoded as they lie
-        np.ascontiguousarray(label if keep.all() else label[keep]),
-        row.astype(np.int32),
-        col.astype(np.int32),
-        counts[keep],
-        valid[keep].astype(np.float32),
-        _reasons(seen_share[~keep], labelled_share[~keep], valid_min_share),
-    )
-
-
-def measure(found: Cut, unit_N: npt.NDArray[np.int64]) -> tuple[npt.NDArray[np.uint64], npt.NDArray[np.int64], npt.NDArray[np.uint32]]:
-    """Moments of each patch and histograms of each unit, over the pixels that have a value.
+    One row of patches at a time: they stay in the processor's cache from cutting to encoding. Rows and columns of patches
+    count from the upper left; pixels beyond the last whole patch are left out.
 
     Args:
-        found: the patches.
-        unit_N: the unit each patch belongs to.
+        dn_byx: image DN, 0 = nodata; C-contiguous.
+        codes_yx: CDL codes of the same pixels; C-contiguous.
+        rules: which to keep, what to count.
+        unit_RC: the unit of each patch, by its row and column.
 
     Returns:
-        (N, 3, C): valid pixels, sum and sum of squares of DN, exact integers; the units that occur, ascending (U,);
-        histograms of DN over every tenth row of pixels (U, C, BINS), nodata left out.
+        The kept patches in row-major order; moments are valid pixels, sum and sum of squares of DN, exact integers;
+        histograms of DN over every tenth row of pixels, nodata left out, of each unit there is, ascending.
     """
-    count, bands = found.image.shape[:2]
-    pixels = found.image.reshape(count, bands, found.image.shape[2] * found.image.shape[3])
-    moments = np.empty((count, 3, bands), np.uint64)
-    moments[:, 0] = pixels.shape[2]
-    if (partly := found.valid < 1).any():
-        moments[partly, 0] = np.count_nonzero(pixels[partly], axis=2)
-    ones = np.ones(pixels.shape[2])
-    for start in range(0, count, _TOGETHER):
-        wide = pixels[start : start + _TOGETHER].astype(np.float64)  # sums below 2**53 stay exact
-        moments[start : start + _TOGETHER, 1] = np.vecdot(wide, ones)
-        moments[start : start + _TOGETHER, 2] = np.vecdot(wide, wide)
-    units, slot_N = np.unique(unit_N, return_inverse=True)
-    return moments, units, histograms(found.image, slot_N, len(units))
+    bands, height, width = dn_byx.shape
+    size, rows, cols = rules.size_px, height // rules.size_px, width // rules.size_px
+    units, slot_RC = np.unique(unit_RC, return_inverse=True)
+    slot_RC = slot_RC.reshape(unit_RC.shape)
+    image, label = np.empty((cols, bands, size, size), np.uint16), np.empty((cols, size, size), np.uint8)
+    small: dict[str, npt.NDArray[Any]] = {
+        "row": np.empty(rows * cols, np.int32),
+        "col": np.empty(rows * cols, np.int32),
+        "counts": np.empty((rows * cols, rules.classes), np.uint32),
+        "valid": np.empty(rows * cols, np.float32),
+        "moments": np.empty((rows * cols, 3, bands), np.uint64),
+    }
+    histogram, dropped = np.zeros((len(units), bands, BINS), np.uint32), np.zeros(len(_REASONS), np.int64)
+    encoders = (Encoder("image", rows * cols, image), Encoder("label", rows * cols, label))
+    done = 0
+    for row in range(rows):
+        room = {name: values[done:] for name, values in small.items()}
+        kept = kernels.cut_strip(
+            dn_byx,
+            codes_yx,
+            row * size,
+            rules.lookup,
+            rules.valid_min_share,
+            image,
+            label,
+            room["col"],
+            room["counts"],
+            room["valid"],
+            dropped,
+        )
+        room["row"][:kept] = row
+        kernels.measure(image[:kept], slot_RC[row][room["col"][:kept]], HISTOGRAM_STEP, BIN_DN, room["moments"], histogram)
+        for encoder in encoders:
+            encoder.add(kept)
+        done += kept
+    small = {name: values[:done] for name, values in small.items()} | {"units": units, "histogram": histogram}
+    return Encoded([encoders[0].chunks()], [encoders[1].chunks()], small, Counter(dict(zip(_REASONS, dropped.tolist(), strict=True))))
+
+
+def join(found: Sequence[Encoded]) -> Encoded:
+    """Several results as one, patches in row-major order. Each result has its own in that order; encoded bytes are not copied."""
+    small = {name: np.concatenate([one.small[name] for one in found]) for name in found[0].small}
+    order = np.lexsort([small["col"], small["row"]])
+    small |= {name: small[name][order] for name in ("row", "col", "counts", "valid", "moments")}
+    small["units"], small["histogram"] = by_unit(small["units"], small["histogram"])
+    image, label = [], []
+    for row in np.unique(small["row"]):
+        for one in sorted(found, key=lambda one: int(one.small["col"].min(initial=0))):
+            start, stop = np.searchsorted(one.small["row"], [row, row + 1]).tolist()
+            if start < stop:
+                image.append(one.image[0].part(start, stop))
+                label.append(one.label[0].part(start, stop))
+    dropped: Counter[str] = Counter()
+    for one in found:
+        dropped.update(one.dropped)
+    return Encoded(image, label, small, dropped)
 
 
 def by_unit(units_U: npt.NDArray[np.int64], counted_UCB: npt.NDArray[np.uint32]) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.uint32]]:
@@ -154,44 +141,8 @@ def by_unit(units_U: npt.NDArray[np.int64], counted_UCB: npt.NDArray[np.uint32])
     return units, total
 
 
-def histograms(patches_NCYX: npt.NDArray[np.uint16], slot_N: npt.NDArray[np.intp], slots: int) -> npt.NDArray[np.uint32]:
-    """Pixels per bin of DN (slots, C, BINS) over every tenth row of each patch, nodata left out; patch n counts in slot `slot_N[n]`."""
-    bands = patches_NCYX.shape[1]
-    sample = patches_NCYX[:, :, ::HISTOGRAM_STEP]
-    place = (sample // BIN_DN).astype(np.intp)
-    place += ((slot_N[:, None] * bands + np.arange(bands)) * BINS)[:, :, None, None]
-    counted = np.bincount(place.ravel(), minlength=slots * bands * BINS).reshape(slots, bands, BINS)
-    if counted[:, :, 0].any():
-        np.subtract.at(counted[:, :, 0], slot_N, (sample == NODATA_DN).sum(axis=(2, 3)))
-    return counted.astype(np.uint32)
-
-
-def encode(found: Cut, unit_N: npt.NDArray[np.int64]) -> Encoded:
-    """The patches as bytes of zarr chunks, and their figures; `unit_N` is the unit of each."""
-    image, label = encoder("image"), encoder("label")
-    moments, units, histogram = measure(found, unit_N)
-    small: dict[str, npt.NDArray[Any]] = {
-        "row": found.row,
-        "col": found.col,
-        "counts": found.counts,
-        "valid": found.valid,
-        "moments": moments,
-        "units": units,
-        "histogram": histogram,
-    }
-    return Encoded([image(patch) for patch in found.image], [label(patch) for patch in found.label], small, found.dropped)
-
-
-def _per_patch(mask_yx: npt.NDArray[np.bool_], size_px: int) -> npt.NDArray[np.uint32]:
-    """True pixels of each patch, patches in row-major order: first down, in the narrowest type, then across."""
-    rows, cols = (length // size_px for length in mask_yx.shape)
-    narrow = np.uint8 if size_px < 256 else np.uint16
-    down = np.add.reduce(mask_yx.view(np.uint8).reshape(rows, size_px, cols * size_px), axis=1, dtype=narrow)
-    return np.asarray(down.reshape(rows * cols, size_px).sum(axis=1, dtype=np.uint32))
-
-
-def _reasons(seen: npt.NDArray[np.float64], labelled: npt.NDArray[np.float64], minimum: float) -> Counter[str]:
-    enough = minimum - 1e-9
-    found = Counter({"image_nodata": int((seen < enough).sum()), "unlabelled": int(((seen >= enough) & (labelled < enough)).sum())})
-    found["both_together"] = len(seen) - found.total()
-    return found
+def histogram(patch_CYX: npt.NDArray[np.uint16]) -> npt.NDArray[np.uint32]:
+    """Pixels per bin of DN (C, BINS) over every tenth row of a patch, nodata left out."""
+    counted = np.zeros((len(patch_CYX), BINS), np.uint32)
+    kernels.count_bins(np.array(patch_CYX), HISTOGRAM_STEP, BIN_DN, counted)
+    return counted

@@ -5,7 +5,6 @@ A piece is what one thread holds. Pixels at its lower and right edge, too few fo
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
@@ -14,17 +13,17 @@ import numpy as np
 import numpy.typing as npt
 import rasterio
 
-from pipeline.cutting import Encoded, by_unit, cut, encode
+from pipeline.chunks import memory
+from pipeline.cutting import Encoded, Rules, cut, join
 from pipeline.grid import PatchGrid, Window
 from pipeline.sources import LabelSource, Source
 from pipeline.splits import units
 from pipeline.study import Study
 
-_BAND_BYTES = 104 * 2**20  # of image DN in a band, if a row of tiles is not larger; its encoded patches are held until it is complete
-_PIECE_BYTES = 16 * 2**20  # of image DN in a piece, if a tile is not larger
+_BAND_BYTES = 26 * 2**20  # of image DN in a band, if a row of tiles is not larger; its encoded patches are held until it is complete
+_PIECE_BYTES = 8 * 2**20  # of image DN in a piece, if a tile is not larger
 _LIMIT_BYTES = 192 * 2**20  # a piece whose tiles are larger than this cuts through them, and they are decoded more than once
 _CACHE_MB = 32
-_TOGETHER_BYTES = 2**20  # of patches that are cut, measured and encoded together
 
 
 class Block(NamedTuple):
@@ -36,6 +35,14 @@ class Block(NamedTuple):
     def part(self, rows: slice, cols: slice) -> Block:
         """A view of some rows and columns."""
         return Block(self.dn[:, rows, cols], self.codes[rows, cols])
+
+    def copy(self) -> Block:
+        """The same in memory of its own."""
+        return Block(self.dn.copy(), self.codes.copy())
+
+    def fill(self, other: Block) -> None:
+        """Take the pixels of another of the same shape."""
+        self.dn[:], self.codes[:] = other
 
 
 @dataclass(frozen=True)
@@ -74,60 +81,67 @@ class Job:
         return PatchGrid(self.source.grid, self.study.patches.size_px)
 
     def read(self, piece: Piece) -> Block:
-        """The pixels of a piece alone."""
-        return self._read(piece.top, piece.bottom, piece.left, piece.right)
+        """The pixels of a piece, in a block whose margins, above and to the left, `cut` fills with what was left over there."""
+        top, left = piece.first * self.grid.size_px, piece.first_col * self.grid.size_px
+        shape = (piece.bottom - top, piece.right - left)
+        block = Block(memory((len(self.source.bands), *shape), np.uint16), memory(shape, np.uint8))
+        self._read(
+            piece.top, piece.bottom, piece.left, piece.right, block.part(slice(piece.top - top, None), slice(piece.left - left, None))
+        )
+        return block
 
     def above(self, piece: Piece) -> Block:
         """The rows above a piece that its first patches need, read on their own."""
-        return self._read(piece.first * self.grid.size_px, piece.top, piece.left, piece.right)
+        shape = (piece.top - piece.first * self.grid.size_px, piece.right - piece.left)
+        block = Block(np.empty((len(self.source.bands), *shape), np.uint16), np.empty(shape, np.uint8))
+        if shape[0]:
+            self._read(piece.top - shape[0], piece.top, piece.left, piece.right, block)
+        return block
 
     def below(self, piece: Piece, block: Block) -> Block:
         """The rows of a piece that the piece below needs."""
-        return _copied([block.part(slice(piece.last * self.grid.size_px - piece.top, None), slice(None))])
+        own = slice(piece.left - piece.first_col * self.grid.size_px, None)
+        return block.part(slice((piece.last - piece.first) * self.grid.size_px, None), own).copy()
 
     def beside(self, piece: Piece, block: Block, above: Block) -> Block:
         """The columns of a piece, and of what lies above it, that the piece to the right needs."""
-        cols = slice(piece.last_col * self.grid.size_px - piece.left, None)
-        return _copied([above.part(slice(None), cols), block.part(slice(None), cols)])
+        size = self.grid.size_px
+        found = block.part(slice(None), slice((piece.last_col - piece.first_col) * size, None)).copy()
+        found.part(slice(0, piece.top - piece.first * size), slice(None)).fill(
+            above.part(slice(None), slice(piece.last_col * size - piece.left, None))
+        )
+        return found
 
     def cut(self, piece: Piece, block: Block, above: Block, before: Block | None) -> Encoded:
-        """The patches that end in a piece, encoded, a few at a time: they stay in the processor's cache from cutting to encoding.
+        """The patches that end in a piece, encoded.
 
         Args:
             piece: where.
-            block: its own pixels.
+            block: its own pixels; its margins are filled.
             above: what the piece above left over.
             before: what the piece to the left left over; None at the western edge.
         """
-        size, legend, found = self.grid.size_px, self.study.legend, []
-        lookup, least = legend.lookup(), self.study.patches.valid_min_share
-        step = max(1, _TOGETHER_BYTES // (2 * len(self.source.bands) * size**2))
-        for row in range(piece.first, piece.last):
-            rows = slice(row * size - piece.first * size, (row + 1) * size - piece.first * size)
-            strip = _strip(rows, block, above, before)
-            for first in range(0, piece.last_col - piece.first_col, step):
-                few = strip.part(slice(None), slice(first * size, min(first + step, piece.last_col - piece.first_col) * size))
-                patches = cut(few.dn, few.codes, size, lookup, len(legend), least).moved(row, piece.first_col + first)
-                found.append(encode(patches, units(patches.row, patches.col, self.study.splits, self.grid)))
-        return self.join(found)
+        size, legend = self.grid.size_px, self.study.legend
+        left = piece.left - piece.first_col * size
+        block.part(slice(0, piece.top - piece.first * size), slice(left, None)).fill(above)
+        if before is not None:
+            block.part(slice(None), slice(0, left)).fill(before)
+        row, col = np.indices((piece.last - piece.first, piece.last_col - piece.first_col), np.int32)
+        unit_RC = units(row + piece.first, col + piece.first_col, self.study.splits, self.grid)
+        found = cut(block.dn, block.codes, Rules(size, legend.lookup(), len(legend), self.study.patches.valid_min_share), unit_RC)
+        found.small["row"] += piece.first
+        found.small["col"] += piece.first_col
+        return found
 
     def join(self, found: Sequence[Encoded]) -> Encoded:
         """Several results as one, patches in row-major order."""
-        small = {name: np.concatenate([one.small[name] for one in found]) for name in found[0].small}
-        order = np.lexsort([small["col"], small["row"]]).tolist()
-        small |= {name: small[name][order] for name in ("row", "col", "counts", "valid", "moments")}
-        small["units"], small["histogram"] = by_unit(small["units"], small["histogram"])
-        image = [chunk for one in found for chunk in one.image]
-        label = [chunk for one in found for chunk in one.label]
-        dropped: Counter[str] = Counter()
-        for one in found:
-            dropped.update(one.dropped)
-        return Encoded([image[n] for n in order], [label[n] for n in order], small, dropped)
+        return join(found)
 
-    def _read(self, top: int, bottom: int, left: int, right: int) -> Block:
+    def _read(self, top: int, bottom: int, left: int, right: int, into: Block) -> None:
         window = Window(top, left, bottom - top, right - left)
         with rasterio.Env(GDAL_CACHEMAX=_CACHE_MB):  # whole tiles are read once: a cache of them would only take memory
-            return Block(self.source.read(window), self.labels.read(window))
+            self.source.read(window, into.dn)
+            self.labels.read(window, into.codes)
 
 
 def plan(job: Job) -> list[Part]:
@@ -154,20 +168,3 @@ def _spans(edges: npt.NDArray[np.int64], end: int, size: int, wanted: int, limit
         stop = int(near[-1]) if near.size else int(fits[0]) if fits.size else max(lowest, (start + wanted) // size * size)
         yield start, min(stop, end)
         start = stop
-
-
-def _strip(rows: slice, block: Block, above: Block, before: Block | None) -> Block:
-    """Some rows, counted from the first row above, of a block with what was left over around it."""
-    over = above.codes.shape[0]
-    own = block.part(slice(max(rows.start - over, 0), rows.stop - over), slice(None))
-    if rows.start < over:
-        own = _copied([above.part(slice(rows.start, rows.stop), slice(None)), own])
-    if before is None or not before.codes.shape[1]:
-        return own
-    left = before.part(rows, slice(None))
-    return Block(np.concatenate([left.dn, own.dn], axis=2), np.concatenate([left.codes, own.codes], axis=1))
-
-
-def _copied(blocks: Sequence[Block]) -> Block:
-    """Blocks one above the other."""
-    return Block(np.concatenate([block.dn for block in blocks], axis=1), np.concatenate([block.codes for block in blocks]))

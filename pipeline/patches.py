@@ -17,6 +17,7 @@ from numcodecs import Blosc
 
 from pipeline import __version__, cluster, statistics
 from pipeline.aside import locked
+from pipeline.chunks import give_back
 from pipeline.cutting import Encoded, shares
 from pipeline.digests import of_files
 from pipeline.errors import ConfigError, DataError, WorkStoppedError
@@ -139,6 +140,7 @@ def _cut_store(job: Job, store: Path, seed: int, asked: dict[str, str], schedule
             told.say(f"warning: {RANDOM_WARNING}")
         if client is not None:
             told.say(f"dashboard: {client.dashboard_link}")
+        stack.callback(give_back)
         try:
             _work(job, work, client, told.progress)
             info, split = _finish(job, work, seed, digests | work.digests())

@@ -1,9 +1,9 @@
-"""One raster file: its grid, its lazy values, and what they mean as Collection 2 DN or CDL codes."""
+"""One raster file: its grid, its values window by window, and what they mean as Collection 2 DN or CDL codes."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -37,11 +37,11 @@ class Conversion:
 
 @dataclass(frozen=True)
 class Raster:
-    """One open file: its grid, its lazy array (band, y, x) and how its values become DN."""
+    """One file: its grid, the type of its values and how they become DN. Opened anew for each window, in any thread or process."""
 
     path: Path
     grid: PixelGrid
-    values: xr.DataArray
+    dtype: np.dtype[Any]
     band_names: tuple[str, ...]
     scale: float
     offset: float
@@ -52,42 +52,54 @@ class Raster:
     @property
     def holds_dn(self) -> bool:
         """Whether the stored values are Collection 2 DN with 0 as nodata, as they are."""
-        return self.values.dtype == np.uint16 and (self.scale, self.offset, self.nodata) == (SCALE, OFFSET, NODATA_DN)
+        return self.dtype == np.uint16 and (self.scale, self.offset, self.nodata) == (SCALE, OFFSET, NODATA_DN)
 
-    def __reduce__(self) -> tuple[Any, ...]:
-        """Workers open the file themselves; coordinates do not travel."""
-        return _reopened, tuple(getattr(self, item.name) for item in fields(self) if item.name != "values")
+    @property
+    def holds_codes(self) -> bool:
+        """Whether the stored values are CDL codes with 0 as nodata, as they are."""
+        return self.dtype == np.uint8 and self.nodata in {None, 0}
 
-    def read(self, window: Window) -> npt.NDArray[Any]:
-        """Raw values (band, y, x) of a window inside the grid.
+    def read(self, window: Window, out: npt.NDArray[Any] | None = None) -> npt.NDArray[Any]:
+        """Raw values (band, y, x) of a window inside the grid; in `out`, of that shape and the file's type, where it is given.
 
         Raises:
             DataError: the file ends early or is damaged there.
         """
-        rows, cols = window.slices
         try:
-            return self.values[:, rows, cols].to_numpy()
+            if out is None:
+                with _lazy(self.path) as values:
+                    return values[:, *window.slices].to_numpy()
+            with rasterio.open(self.path) as file:  # straight into `out`: an array of xarray's own would cost as much again
+                file.read(window=((window.row, window.row + window.height), (window.col, window.col + window.width)), out=out)
+                return out
         except (RasterioError, OSError) as error:
             raise DataError(
                 f"{self.path}: cannot be read at rows {window.row}..{window.row + window.height}: truncated or damaged "
                 f"({_reason(error)}); fetch the file again"
             ) from None
 
-    def read_dn(self, window: Window) -> npt.NDArray[np.uint16]:
-        """Collection 2 DN (band, y, x) of a window inside the grid, 0 = nodata."""
-        values = self.read(window)
-        return values if self.holds_dn else to_dn(values, self.scale, self.offset, self.nodata)
+    def read_dn(self, window: Window, out: npt.NDArray[np.uint16]) -> None:
+        """Collection 2 DN (band, y, x) of a window inside the grid to `out`, 0 = nodata."""
+        if self.holds_dn:
+            self.read(window, out)
+        else:
+            out[:] = to_dn(self.read(window), self.scale, self.offset, self.nodata)
 
+    def read_codes(self, window: Window, out: npt.NDArray[np.uint8]) -> None:
+        """CDL codes (y, x) of a window inside the grid to `out`, 0 = nodata.
 
-def _reopened(path: Path, grid: PixelGrid, *about: Any) -> Raster:  # noqa: ANN401 - the other fields, as they were
-    return Raster(path, grid, _lazy(path), *about)
+        Raises:
+            DataError: the file is damaged there, or holds a value that is no code.
+        """
+        if self.holds_codes:
+            self.read(window, out[None])
+            to_codes(out, self.nodata, self.path)
+        else:
+            out[:] = to_codes(self.read(window)[0], self.nodata, self.path)
 
 
 def _lazy(path: Path) -> xr.DataArray:
-    try:
-        values = rioxarray.open_rasterio(path, chunks=None, cache=False, lock=False)
-    except (RasterioError, OSError) as error:
-        raise DataError(f"{path}: no readable raster ({_reason(error)}); fetch the file again") from None
+    values = rioxarray.open_rasterio(path, chunks=None, cache=False, lock=False)
     if not isinstance(values, xr.DataArray):
         raise DataError(f"{path}: holds several subdatasets; give one of them")
     return values
@@ -120,7 +132,7 @@ def to_codes(values: npt.NDArray[Any], nodata: float | None, path: Path) -> npt.
     Raises:
         DataError: a value is no code that a CDL uses.
     """
-    present = values[values != nodata] if nodata is not None else values
+    present = values[values != nodata] if nodata is not None and values.dtype != np.uint8 else values
     if present.size and values.dtype != np.uint8:
         low, high = int(present.min()), int(present.max())
         if low < 0 or high > 255:
@@ -147,12 +159,11 @@ def open_raster(path: Path, conversion: Conversion | None = None, labels: bool =
     if not path.is_file():
         raise DataError(f"{path}: no such file")
     try:
-        with rasterio.open(path) as file:
+        with _lazy(path) as values, rasterio.open(path) as file:
             about = (file.crs, file.transform, file.width, file.height, file.scales, file.offsets, file.nodata, file.descriptions)
-            tile, tags = file.block_shapes[0], file.tags()
+            dtype, tile, tags = values.dtype, file.block_shapes[0], file.tags()
     except (RasterioError, OSError) as error:
         raise DataError(f"{path}: no readable raster ({_reason(error)}); fetch the file again") from None
-    values = _lazy(path)
     crs, transform, width, height, scales, offsets, nodata, descriptions = about
     if crs is None:
         raise DataError(f"{path}: has no CRS; assign it, for example with gdal_edit.py -a_srs EPSG:n")
@@ -161,25 +172,25 @@ def open_raster(path: Path, conversion: Conversion | None = None, labels: bool =
     grid = PixelGrid(crs.to_string(), tuple(transform)[:6], width, height)
     names = tuple(text or path.stem for text in descriptions)
     if labels:
-        return _label_raster(path, grid, values, names, nodata, tile, tags)
-    scale, offset, missing = _conversion(path, values.dtype, conversion or Conversion(), scales, offsets, nodata)
-    return Raster(path, grid, values, names, scale, offset, missing, tile, tags)
+        return _label_raster(path, grid, dtype, names, nodata, tile, tags)
+    scale, offset, missing = _conversion(path, dtype, conversion or Conversion(), scales, offsets, nodata)
+    return Raster(path, grid, dtype, names, scale, offset, missing, tile, tags)
 
 
 def _label_raster(
     path: Path,
     grid: PixelGrid,
-    values: xr.DataArray,
+    dtype: np.dtype[Any],
     names: tuple[str, ...],
     nodata: float | None,
     tile: tuple[int, int],
     tags: Mapping[str, str],
 ) -> Raster:
-    if values.dtype.kind not in "iu":
-        raise DataError(f"{path}: labels are {values.dtype}; CDL codes are integers 0..255: give a CDL raster")
-    if values.shape[0] != 1:
-        raise DataError(f"{path}: {values.shape[0]} bands; labels are one band of CDL codes")
-    return Raster(path, grid, values, names, 1.0, 0.0, nodata, tile, tags)
+    if dtype.kind not in "iu":
+        raise DataError(f"{path}: labels are {dtype}; CDL codes are integers 0..255: give a CDL raster")
+    if len(names) != 1:
+        raise DataError(f"{path}: {len(names)} bands; labels are one band of CDL codes")
+    return Raster(path, grid, dtype, names, 1.0, 0.0, nodata, tile, tags)
 
 
 def _conversion(

@@ -26,6 +26,7 @@ import numpy.typing as npt
 
 from pipeline import store as stores
 from pipeline.aside import remove
+from pipeline.chunks import Chunks, of_bytes, split
 from pipeline.cutting import Encoded
 from pipeline.digests import in_background, of_files
 from pipeline.shardfile import file_checksum, pack, unpack, write_whole
@@ -57,7 +58,7 @@ class Work:
                 break
             for name in HEAVY:
                 self.checksums[name].append(line[name])
-        self._waiting: dict[str, list[bytes]] = {name: [] for name in HEAVY}
+        self._waiting: dict[str, list[Chunks]] = {name: [] for name in HEAVY}
         self._skip = 0
 
     @property
@@ -97,9 +98,9 @@ class Work:
         write_whole(self.folder / "parts" / f"{number}.npz", [buffer.getvalue()])
         self._say({"part": number, "count": len(found), "dropped": dict(found.dropped)})
         for name in HEAVY:
-            self._waiting[name] += getattr(found, name)[self._skip :]
+            self._waiting[name] += split(getattr(found, name), self._skip)[1]
         self._skip = max(0, self._skip - len(found))
-        while len(self._waiting["image"]) >= stores.PATCHES_PER_SHARD:
+        while sum(map(len, self._waiting["image"])) >= stores.PATCHES_PER_SHARD:
             self._flush()
 
     def flush(self) -> None:
@@ -129,10 +130,10 @@ class Work:
             for chunk, out in zip(self.patches(name), left_out, strict=True):
                 chunks += [] if out else [chunk]
                 if len(chunks) == stores.PATCHES_PER_SHARD:
-                    checksums[name].append(_write(target, name, len(checksums[name]), chunks))
+                    checksums[name].append(_write(target, name, len(checksums[name]), [of_bytes(chunks)]))
                     chunks = []
             if chunks:
-                checksums[name].append(_write(target, name, len(checksums[name]), chunks))
+                checksums[name].append(_write(target, name, len(checksums[name]), [of_bytes(chunks)]))
         self.store = target
         return checksums
 
@@ -198,7 +199,7 @@ class Work:
     def _flush(self) -> None:
         number, entry = self.shards, {}
         for name in HEAVY:
-            full, self._waiting[name] = self._waiting[name][: stores.PATCHES_PER_SHARD], self._waiting[name][stores.PATCHES_PER_SHARD :]
+            full, self._waiting[name] = split(self._waiting[name], stores.PATCHES_PER_SHARD)
             entry[name] = _write(self.store, name, number, full)
         self._say({"shard": number, **entry})
         for name in HEAVY:
@@ -213,8 +214,9 @@ def _json(path: Path) -> dict[str, str] | None:
     return found
 
 
-def _write(store: Path, name: str, number: int, chunks: Sequence[bytes]) -> str:
-    return write_whole(stores.shard_path(store, name, number), pack(chunks, stores.PATCHES_PER_SHARD))
+def _write(store: Path, name: str, number: int, chunks: Sequence[Chunks]) -> str:
+    sizes = np.concatenate([one.sizes for one in chunks])
+    return write_whole(stores.shard_path(store, name, number), pack([one.data for one in chunks], sizes, stores.PATCHES_PER_SHARD))
 
 
 def _line(entry: dict[str, Any]) -> bytes:

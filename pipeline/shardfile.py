@@ -19,17 +19,23 @@ import numpy.typing as npt
 
 from pipeline.errors import DataError
 
+Bytes = bytes | npt.NDArray[np.uint8]
 _ABSENT = np.iinfo(np.uint64).max
 
 
-def pack(chunks: Sequence[bytes], room: int) -> list[bytes]:
-    """A zarr shard with room for `room` chunks along its first axis that holds the given encoded ones, in order; in pieces, not joined."""
-    sizes = np.fromiter(map(len, chunks), np.uint64, len(chunks))
+def pack(pieces: Sequence[Bytes], sizes: npt.NDArray[np.int64], room: int) -> list[Bytes]:
+    """A zarr shard with room for `room` chunks along its first axis, in pieces, not joined.
+
+    Args:
+        pieces: the bytes of encoded chunks, in order, several of them in each.
+        sizes: bytes of each chunk.
+        room: chunks a full shard holds.
+    """
     index = np.full((room, 2), _ABSENT, "<u8")
-    index[: len(chunks), 0] = np.cumsum(sizes) - sizes
-    index[: len(chunks), 1] = sizes
+    index[: len(sizes), 0] = np.cumsum(sizes) - sizes
+    index[: len(sizes), 1] = sizes
     table = index.tobytes()
-    return [*chunks, table, checksum(table).to_bytes(4, "little")]
+    return [*pieces, table, checksum(table).to_bytes(4, "little")]
 
 
 def unpack(shard: bytes, room: int, where: str) -> list[bytes]:
@@ -72,7 +78,7 @@ def file_checksum(path: Path) -> str:
         return ""
 
 
-def write_whole(path: Path, pieces: Sequence[bytes]) -> str:
+def write_whole(path: Path, pieces: Sequence[Bytes]) -> str:
     """Write a file of these pieces so that it is there whole or not at all; return its checksum.
 
     Raises:
@@ -82,7 +88,7 @@ def write_whole(path: Path, pieces: Sequence[bytes]) -> str:
     aside = path.with_name(f".{path.name}.part")
     try:
         with aside.open("wb") as file:
-            file.writelines(pieces)
+            file.writelines(pieces)  # type: ignore[arg-type] # arrays are buffers too
         os.replace(aside, path)  # noqa: PTH105 - says what it does
     except BaseException:
         aside.unlink(missing_ok=True)

@@ -45,12 +45,12 @@ def open_image_shards(folder: Path, study: Study) -> Source:
     pieces = []
     for path in _find(folder, "image"):
         raster = open_raster(path)
-        if raster.values.shape[0] != len(bands):
-            raise DataError(f"{path}: {raster.values.shape[0]} bands, study {study.name} has {len(bands)} ({', '.join(bands)})")
+        if len(raster.band_names) != len(bands):
+            raise DataError(f"{path}: {len(raster.band_names)} bands, study {study.name} has {len(bands)} ({', '.join(bands)})")
         check_band_order(raster, bands)
-        if raster.values.dtype != "uint16":
+        if raster.dtype != "uint16":
             raise DataError(
-                f"{path}: {raster.values.dtype}; image shards are uint16 Collection 2 DN: export toUint16(), or cut it as own raster with --image"
+                f"{path}: {raster.dtype}; image shards are uint16 Collection 2 DN: export toUint16(), or cut it as own raster with --image"
             )
         pieces.append((raster, place_on(study.grid, raster), slice(0, len(bands))))
     check_cover(study.grid, [(raster.path, place) for raster, place, _ in pieces])

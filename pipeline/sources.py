@@ -14,6 +14,7 @@ import numpy.typing as npt
 from pipeline.errors import DataError
 from pipeline.grid import PixelGrid, Window, covering_window, resample_nearest, same_crs
 from pipeline.rasters import Conversion, Raster, open_raster, to_codes
+from pipeline.store import NODATA_DN
 
 ALIGNED_PX = 1e-3  # origins that differ by more are shifted, not rounded
 
@@ -52,15 +53,14 @@ class Source:
             whole &= ~within | ((edges - start) % raster.tile_shape_yx[axis] == 0)
         return edges[whole]
 
-    def read(self, window: Window) -> npt.NDArray[np.uint16]:
-        """DN (band, y, x) of a window inside the grid, 0 = nodata. Thread-safe."""
-        shape = (len(self.bands), window.height, window.width)
+    def read(self, window: Window, out: npt.NDArray[np.uint16] | None = None) -> npt.NDArray[np.uint16]:
+        """DN (band, y, x) of a window inside the grid, 0 = nodata; in `out`, of that shape, where it is given. Thread-safe."""
+        dn = np.empty((len(self.bands), window.height, window.width), np.uint16) if out is None else out
         parts = [(raster, bands, shared) for raster, place, bands in self.pieces if (shared := meeting(window, place)) is not None]
-        if len(parts) == 1 and parts[0][2][0].height == window.height and parts[0][2][0].width == window.width:
-            return parts[0][0].read_dn(parts[0][2][0])
-        dn = np.zeros(shape, np.uint16)
+        if sum(dn[bands, here.slices[0], here.slices[1]].size for _, bands, (_, here) in parts) < dn.size:
+            dn[:] = NODATA_DN
         for raster, bands, (there, here) in parts:
-            dn[bands, here.slices[0], here.slices[1]] = raster.read_dn(there)
+            raster.read_dn(there, dn[bands, here.slices[0], here.slices[1]])
         return dn
 
 
@@ -76,29 +76,31 @@ class LabelSource:
         """Files, in order."""
         return tuple(raster.path for raster in self.rasters)
 
-    def read(self, window: Window) -> npt.NDArray[np.uint8]:
-        """CDL codes (y, x) of a window inside the grid, 0 = nodata. Thread-safe.
+    def read(self, window: Window, out: npt.NDArray[np.uint8] | None = None) -> npt.NDArray[np.uint8]:
+        """CDL codes (y, x) of a window inside the grid, 0 = nodata; in `out`, of that shape, where it is given. Thread-safe.
 
         Raises:
             DataError: a file cannot be read, or holds a value that is no code.
         """
         target = self.grid.window(window)
-        codes = np.zeros(target.shape_yx, np.uint8)
-        for raster in self.rasters:
-            place = _on_lattice(raster.grid, self.grid)
-            if place is not None:
-                shared = meeting(window, place)
-                if shared is not None:
-                    there, here = shared
-                    found = to_codes(raster.read(there)[0], raster.nodata, raster.path)
-                    codes[here.slices] = np.where(found != 0, found, codes[here.slices]) if codes[here.slices].any() else found
-                continue
-            part = covering_window(raster.grid, target)
-            if part is None:
-                continue
-            own = to_codes(raster.read(part)[0], raster.nodata, raster.path)
-            resampled = resample_nearest(own, raster.grid.window(part), target, fill=0)
-            codes = np.where(resampled != 0, resampled, codes).astype(np.uint8)
+        codes = np.empty(target.shape_yx, np.uint8) if out is None else out
+        places = [(raster, _on_lattice(raster.grid, self.grid)) for raster in self.rasters]
+        shared = [(raster, place and meeting(window, place)) for raster, place in places]
+        if len(shared) == 1 and shared[0][1] is not None and shared[0][1][0][2:] == window[2:]:
+            shared[0][0].read_codes(shared[0][1][0], codes)
+            return codes
+        codes[:] = 0
+        for (raster, place), (_, both) in zip(places, shared, strict=True):
+            if both is not None:
+                there, here = both
+                found = np.empty(here[2:], np.uint8)
+                raster.read_codes(there, found)
+                np.copyto(codes[here.slices], found, where=found != 0)
+            part = covering_window(raster.grid, target) if place is None else None
+            if part is not None:
+                own = to_codes(raster.read(part)[0], raster.nodata, raster.path)
+                resampled = resample_nearest(own, raster.grid.window(part), target, fill=0)
+                np.copyto(codes, resampled, where=resampled != 0)
         return codes
 
 
@@ -121,14 +123,14 @@ def open_image(paths: Sequence[Path], bands: tuple[str, ...], conversion: Conver
         raise DataError(
             f"{len(layers)} band{'s' if len(layers) != 1 else ''} in {len(rasters)} file(s), the study has {len(bands)} ({', '.join(bands)}); give each of them once"
         )
-    if len({dtype for raster in rasters for dtype in [raster.values.dtype]}) > 1:
-        kinds = ", ".join(f"{raster.path.name} {raster.values.dtype}" for raster in rasters)
+    if len({dtype for raster in rasters for dtype in [raster.dtype]}) > 1:
+        kinds = ", ".join(f"{raster.path.name} {raster.dtype}" for raster in rasters)
         raise DataError(f"the image files differ in type: {kinds}; their values would not mean the same")
     rasters = _in_band_order(rasters, bands)
     place = Window(0, 0, *first.grid.shape_yx)
     pieces, start = [], 0
     for raster in rasters:
-        stop = start + raster.values.shape[0]
+        stop = start + len(raster.band_names)
         pieces.append((raster, place, slice(start, stop)))
         start = stop
     return Source(first.grid, bands, tuple(pieces))

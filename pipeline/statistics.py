@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from pipeline.cutting import BIN_DN, BINS, HISTOGRAM_STEP, histograms
+from pipeline.cutting import BIN_DN, BINS, HISTOGRAM_STEP, histogram
 from pipeline.grid import PatchGrid
 from pipeline.splits import TRAIN, units
 from pipeline.store import OFFSET, SCALE, SPLITS
@@ -45,7 +45,7 @@ def of_bands(
 def without(counted_CB: npt.NDArray[np.int64], patches: Iterator[npt.NDArray[np.uint16]]) -> npt.NDArray[np.int64]:
     """A histogram less that of some patches (C, y, x)."""
     for patch in patches:
-        counted_CB = counted_CB - histograms(patch[None], np.zeros(1, np.intp), 1)[0]
+        counted_CB = counted_CB - histogram(patch)
     return counted_CB
 
 

@@ -185,9 +185,14 @@ def _codec(name: str) -> BloscCodec:
 
 def encoder(name: str) -> Callable[[npt.NDArray[Any]], bytes]:
     """What turns one patch of `image` or `label` into the bytes of its zarr chunk. Thread-safe outside the main thread."""
+    cname, level, shuffle, size = blosc_codec(name)
+    return lambda patch: bytes(blosc.compress(np.ascontiguousarray(patch), cname.encode(), level, shuffle, 0, size))
+
+
+def blosc_codec(name: str) -> tuple[str, int, int, int]:
+    """Blosc's compressor, level, shuffle (0 none, 1 bytes, 2 bits) and item size for `image` or `label`."""
     cname, level, shuffle, size = _CODECS[name]
-    order = ("noshuffle", "shuffle", "bitshuffle").index(shuffle)
-    return lambda patch: bytes(blosc.compress(np.ascontiguousarray(patch), cname.encode(), level, order, 0, size))
+    return cname, level, ("noshuffle", "shuffle", "bitshuffle").index(shuffle), size
 
 
 def shard_path(store: Path, name: str, number: int) -> Path:

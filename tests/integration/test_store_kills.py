@@ -104,7 +104,7 @@ def test_unfinished_work_on_other_inputs_is_thrown_away_and_said(tmp_path: Path)
 
 
 def test_the_second_of_two_runs_at_once_is_refused(folder: Path) -> None:
-    with start(folder, "twice.zarr", delay_s=0.05) as first:
+    with start(folder, "twice.zarr", delay_s=0.1) as first:  # long enough for a second to start on a busy machine
         while not (folder / ".twice.zarr.partial").exists():
             time.sleep(0.02)
         with start(folder, "twice.zarr") as second:

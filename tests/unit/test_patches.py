@@ -12,10 +12,13 @@ import pytest
 import xarray as xr
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from numcodecs import Blosc
 
 from cli import main
+from pipeline import kernels
 from pipeline.check import check
-from pipeline.cutting import HISTOGRAM_STEP, cut
+from pipeline.chunks import Chunks, give_back, memory, of_bytes, split
+from pipeline.cutting import BIN_DN, BINS, HISTOGRAM_STEP, Rules, cut, shares
 from pipeline.errors import ConfigError, DataError, WorkStoppedError
 from pipeline.grid import PixelGrid, Window
 from pipeline.legend import UNLABELLED
@@ -58,24 +61,71 @@ def test_cutting_agrees_with_a_plain_loop(height: int, width: int, size: int, mi
     dn = rng.integers(1, 65536, (3, height, width)).astype(np.uint16)
     dn[:, rng.random((height, width)) < rng.choice([0, 0.02, 0.5])] = 0
     codes = rng.choice(np.array([0, 81, 1, 5, 141, 176, 111], np.uint8), (height, width), p=[0.02, 0.02, *[0.192] * 5])
-    found = cut(dn, codes, size, LEGEND.lookup(), len(LEGEND), minimum)
-    n, dropped = 0, 0
-    for row in range(height // size):
-        for col in range(width // size):
-            part = np.s_[row * size : (row + 1) * size, col * size : (col + 1) * size]
-            index = LEGEND.index(codes[part])
-            valid = np.mean((dn[:, *part] > 0).all(axis=0) & (index != UNLABELLED))
-            if valid < minimum - 1e-9:
-                dropped += 1
-                continue
-            assert (found.row[n], found.col[n]) == (row, col)
-            np.testing.assert_array_equal(found.image[n], dn[:, *part])
-            np.testing.assert_array_equal(found.label[n], codes[part])
-            assert found.valid[n] == pytest.approx(valid)
-            labelled = max((index != UNLABELLED).sum(), 1)
-            np.testing.assert_allclose(found.share[n], [(index == k).sum() / labelled for k in range(len(LEGEND))], rtol=1e-6)
-            n += 1
+    units_RC = rng.integers(0, 4, (height // size, width // size))
+    found = cut(dn, codes, Rules(size, LEGEND.lookup(), len(LEGEND), minimum), units_RC)
+    image, label = decoded(found.image[0], "<u2", (3, size, size)), decoded(found.label[0], "u1", (size, size))
+    small, n, dropped = found.small, 0, 0
+    counted = {unit: np.zeros((3, BINS), int) for unit in np.unique(units_RC)}
+    for row, col in product(range(height // size), range(width // size)):
+        part = np.s_[row * size : (row + 1) * size, col * size : (col + 1) * size]
+        index, pixels = LEGEND.index(codes[part]), dn[:, *part].astype(int)
+        valid = np.mean((pixels > 0).all(axis=0) & (index != UNLABELLED))
+        if valid < minimum - 1e-9:
+            dropped += 1
+            continue
+        assert (small["row"][n], small["col"][n]) == (row, col)
+        np.testing.assert_array_equal(image[n], pixels)
+        np.testing.assert_array_equal(label[n], codes[part])
+        assert small["valid"][n] == pytest.approx(valid)
+        labelled = max((index != UNLABELLED).sum(), 1)
+        np.testing.assert_allclose(shares(small["counts"])[n], [(index == k).sum() / labelled for k in range(len(LEGEND))], rtol=1e-6)
+        sums = [(pixels > 0).sum(axis=(1, 2)), pixels.sum(axis=(1, 2)), (pixels**2).sum(axis=(1, 2))]
+        np.testing.assert_array_equal(small["moments"][n], sums)
+        for band, sample in enumerate(pixels[:, ::HISTOGRAM_STEP]):
+            counted[units_RC[row, col]][band] += np.bincount(sample[sample > 0] // BIN_DN, minlength=BINS)
+        n += 1
     assert (len(found), found.dropped.total()) == (n, dropped)
+    np.testing.assert_array_equal(small["units"], sorted(counted))
+    np.testing.assert_array_equal(small["histogram"], [counted[unit] for unit in sorted(counted)])
+
+
+def decoded(chunks: Chunks, dtype: str, shape: tuple[int, ...]) -> list[np.ndarray]:
+    ends = np.cumsum(chunks.sizes)
+    assert ends[-1] == chunks.data.size if len(ends) else not chunks.data.size
+    frames = [chunks.data[end - size : end].tobytes() for end, size in zip(ends, chunks.sizes, strict=True)]
+    return [np.frombuffer(Blosc().decode(frame), dtype).reshape(shape) for frame in frames]
+
+
+def test_without_blosc_at_hand_the_same_bytes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    image, labels, _, _ = rasters(tmp_path)
+    checksums = []
+    for name, calls in (("a.zarr", kernels.CALLS_BLOSC), ("b.zarr", False)):
+        monkeypatch.setattr("pipeline.kernels.CALLS_BLOSC", calls)
+        checksums.append(from_rasters(study(), image, labels, tmp_path / name).info.checksums)
+    assert checksums[0] == checksums[1]
+
+
+@given(st.lists(st.lists(st.binary(min_size=1, max_size=5), max_size=5), max_size=5), st.integers(0, 30))
+def test_chunks_are_split_between_two_patches(runs: list[list[bytes]], count: int) -> None:
+    flat = [chunk for run in runs for chunk in run]
+    for found, expected in zip(split([of_bytes(run) for run in runs], count), (flat[:count], flat[count:]), strict=True):
+        assert b"".join(one.data.tobytes() for one in found) == b"".join(expected)
+        assert [size for one in found for size in one.sizes] == [len(chunk) for chunk in expected]
+
+
+def test_memory_is_used_again_only_when_nothing_looks_at_it() -> None:
+    give_back()
+    first = memory((1000,), np.uint8)
+    view = first[10:20]
+    view[:] = 7
+    del first
+    second = memory((1000,), np.uint8)
+    second[:] = 0
+    assert view.tolist() == [7] * 10
+    address = view.ctypes.data - 10
+    del view
+    assert memory((5, 100), np.uint16).ctypes.data == address
+    give_back()
 
 
 @settings(deadline=None, max_examples=30)
