@@ -131,6 +131,8 @@ def cut_here(parts: int, folder: Path, store: Path, scheduler: str | None) -> No
     """One run of ours: seconds, patches and peak memory as JSON on stdout."""
     from pipeline.patches import from_shards  # noqa: PLC0415 - before the clock starts
 
+    if scheduler:
+        import_module("distributed")  # likewise
     wanted, before = study(parts), time.process_time()
     started = time.perf_counter()
     summary = from_shards(wanted, folder, store, scheduler=scheduler)

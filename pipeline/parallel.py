@@ -47,9 +47,8 @@ class Pieces(Protocol):
         """Its pieces, in order; the parts of one work have equally many."""
 
 
-def work_through(steps: Steps, parts: Sequence[Pieces]) -> list[Any]:
+def work_through(steps: Steps, parts: Sequence[Pieces]) -> Iterator[Any]:
     """The result of each of some neighbouring parts, one piece after the other."""
-    results = []
     above = [steps.above(piece) for piece in parts[0].pieces]
     for part in parts:
         found, before = [], None
@@ -57,8 +56,7 @@ def work_through(steps: Steps, parts: Sequence[Pieces]) -> list[Any]:
             block = steps.read(piece)
             found.append(steps.cut(piece, block, above[number], before))
             before, above[number] = steps.beside(piece, block, above[number]), steps.below(piece, block)
-        results.append(steps.join(found))
-    return results
+        yield steps.join(found)
 
 
 def cores() -> int:

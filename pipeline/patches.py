@@ -29,6 +29,7 @@ from pipeline.resume import Work
 from pipeline.shards import open_shards
 from pipeline.sources import LabelSource, Source, open_image, open_labels
 from pipeline.splits import RANDOM_WARNING, TRAIN, assign
+from pipeline.spool import Spool
 from pipeline.store import PATCHES_PER_SHARD, SPLITS, StoreInfo, create, drops_in_words, finish, open_store
 from pipeline.study import Study, differences, parse_study
 
@@ -171,7 +172,9 @@ def _work(job: Job, work: Work, client: Any, progress: Progress | None) -> None:
             progress(part.index + 1, len(parts), f"{work.count:,} patches kept, {rate:,.0f}/s")
 
     if client is not None:
-        cluster.run_steps(client, job, todo, consume)
+        spool = Spool.begin(work.folder / "spool")
+        cluster.run_steps(client, job, todo, consume, spool)
+        spool.end()
     else:
         piece = (
             2

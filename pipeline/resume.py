@@ -4,6 +4,7 @@
                   digests.json    from which input files; work killed before they are known starts over
                   journal.jsonl   one line per finished part and per finished zarr shard, in order; a torn last line counts as none
                   parts/N.npz     small figures of each patch of part N
+                  spool/          what a cluster's workers hand over, in files that go when they are taken
                   store.zarr/     the store; its metadata come last
 
 A zarr shard is written whole by one process and renamed; it counts once its checksum stands in the journal.
