@@ -97,6 +97,8 @@ def memory(shape: tuple[int, ...], dtype: type[np.generic]) -> npt.NDArray[Any]:
         buffer = min(fitting, key=len, default=None)
         if buffer is not None:
             _FREE.remove(buffer)
+        while sum(map(len, _FREE)) > _KEEP_BYTES:
+            del _FREE[0]  # the one free for longest
     if buffer is None:
         buffer = mmap.mmap(-1, -(-max(nbytes, 1) // _STEP) * _STEP, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
         if hasattr(mmap, "MADV_HUGEPAGE"):
@@ -113,5 +115,6 @@ def give_back() -> None:
 
 
 _STEP = 2**21  # bytes of a large page
+_KEEP_BYTES = 24 * 2**20  # of free buffers: more would wait there for nobody, and the more the wider the region
 _LOCK = threading.Lock()
 _FREE: list[mmap.mmap] = []

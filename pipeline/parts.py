@@ -20,8 +20,8 @@ from pipeline.sources import LabelSource, Source
 from pipeline.splits import units
 from pipeline.study import Study
 
-_BAND_BYTES = 26 * 2**20  # of image DN in a band, if a row of tiles is not larger; its encoded patches are held until it is complete
-_PIECE_BYTES = 8 * 2**20  # of image DN in a piece, if a tile is not larger
+_BAND_BYTES = 104 * 2**20  # of image DN in a band, if a row of tiles is not larger; its encoded patches are held until it is complete
+_PIECE_BYTES = 16 * 2**20  # of image DN in a piece, if a tile is not larger
 _LIMIT_BYTES = 192 * 2**20  # a piece whose tiles are larger than this cuts through them, and they are decoded more than once
 _CACHE_MB = 32
 
