@@ -245,7 +245,13 @@ def _asked(study: Study, options: Mapping[str, str], seed: int) -> dict[str, str
 
 
 def _files(source: Source, labels: LabelSource) -> dict[str, Path]:
-    return {f"image:{path.name}": path for path in source.paths} | {f"labels:{path.name}": path for path in labels.paths}
+    found: dict[str, Path] = {}
+    for kind, paths in (("image", source.paths), ("labels", labels.paths)):
+        seen: Counter[str] = Counter()
+        for path in paths:
+            seen[path.name] += 1  # files of several folders may share a name
+            found[f"{kind}:{path.name}" + (f" ({seen[path.name]})" if seen[path.name] > 1 else "")] = path
+    return found
 
 
 def _existing(store: Path, study: Study, digests: dict[str, str], seed: int) -> Summary:

@@ -166,7 +166,9 @@ def open_raster(path: Path, conversion: Conversion | None = None, labels: bool =
         raise DataError(f"{path}: no readable raster ({_reason(error)}); fetch the file again") from None
     crs, transform, width, height, scales, offsets, nodata, descriptions = about
     if crs is None:
-        raise DataError(f"{path}: has no CRS; assign it, for example with gdal_edit.py -a_srs EPSG:n")
+        raise DataError(
+            f"{path}: has no CRS; fetch the file again if it was cut short, else assign the CRS, for example with gdal_edit.py -a_srs EPSG:n"
+        )
     if transform.b or transform.d or transform.a <= 0 or transform.e >= 0:
         raise DataError(f"{path}: is rotated or not north-up (transform {tuple(transform)[:6]}); warp it first, for example with gdalwarp")
     grid = PixelGrid(crs.to_string(), tuple(transform)[:6], width, height)

@@ -16,6 +16,7 @@ from pipeline.grid import PixelGrid, Window, covering_window, resample_nearest, 
 from pipeline.rasters import Conversion, Raster, open_raster, to_codes
 from pipeline.store import NODATA_DN
 
+_LANDSAT_BAND = re.compile(r"(?:sr_|st_)?b\d+(?![a-z0-9])")
 ALIGNED_PX = 1e-3  # origins that differ by more are shifted, not rounded
 
 
@@ -197,10 +198,17 @@ def _ends_with(name: str, band: str) -> bool:
 
 
 def check_band_order(raster: Raster, bands: tuple[str, ...]) -> None:
-    """Refuse a multi-band file whose layers carry the study's band names in another order."""
-    lower = [name.lower() for name in raster.band_names]
-    if set(lower) == {band.lower() for band in bands} and lower != [band.lower() for band in bands]:
+    """Refuse a multi-band file whose layers carry the study's band names in another order, or are another Landsat band by name."""
+    found, wanted = [name.lower() for name in raster.band_names], [band.lower() for band in bands]
+    if set(found) == set(wanted) and found != wanted:
         raise DataError(_other_order(raster, raster.band_names, bands))
+    known = {match[0] for band in wanted if (match := _LANDSAT_BAND.match(band))}
+    if known and any(
+        (match := _LANDSAT_BAND.match(name)) and match[0] not in known for name in found
+    ):  # suffixes, as of a reducer or a season, may differ
+        raise DataError(
+            f"{raster.path}: its bands are named {', '.join(raster.band_names)}, the study has {', '.join(bands)}; export it with the study's bands"
+        )
 
 
 def _other_order(raster: Raster, found: tuple[str, ...], bands: tuple[str, ...]) -> str:

@@ -48,6 +48,10 @@ def assign(row: Places, col: Places, splits: Splits, seed: int, grid: PatchGrid)
             raise DataError(
                 "splits.holdout: no kept patch lies inside these polygons; are they in longitude and latitude, and in the area?"
             )
+        if inside.all():
+            raise DataError(
+                f"splits.holdout: all {len(row):,} kept patches lie inside these polygons; nothing is left to train on: draw them smaller"
+            )
         split = np.full(len(row), TEST, np.uint8)
         train, validation, _ = splits.fractions
         whole = train + validation

@@ -223,6 +223,9 @@ def open_store(path: str | Path) -> tuple[xr.Dataset, StoreInfo]:
     where = Path(path)
     if not where.exists():
         raise DataError(f"{where}: no such store; make one with 'cropcam patches STUDY ... --store {where}'")
+    if not (where / "zarr.json").is_file():
+        what = "a folder without zarr.json" if where.is_dir() else "a file"  # zarr's own words for both say nothing of either
+        raise DataError(f"{where}: is {what}, not a patch store; name one, or make one with 'cropcam patches STUDY ... --store STORE'")
     try:
         dataset = xr.open_zarr(where, mask_and_scale=False, chunks=None)
     except (FileNotFoundError, KeyError, ValueError, OSError, zarr.errors.BaseZarrError) as error:

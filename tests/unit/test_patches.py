@@ -289,11 +289,35 @@ def test_an_equal_store_is_left_and_another_is_never_overwritten(tmp_path: Path)
     assert before == {path: path.stat().st_mtime_ns for path in store.rglob("*")}
 
 
+def test_files_of_one_name_in_several_folders_are_told_apart(tmp_path: Path) -> None:
+    dn, codes, labels = random_dn((2, *BIG.shape_yx)), random_codes(BIG.shape_yx), tmp_path / "cdl.tif"
+    images = [tmp_path / folder / "band.tif" for folder in ("four", "five")]
+    for path, band in zip(images, dn, strict=True):
+        path.parent.mkdir()
+        write_raster(path, band, BIG)
+    write_raster(labels, codes, BIG)
+    digests = from_rasters(study(), images, [labels], tmp_path / "s.zarr").info.digests
+    assert {"image:band.tif", "image:band.tif (2)", "labels:cdl.tif"} <= digests.keys()
+    for path, band in zip(images, dn, strict=True):
+        write_raster(path, band + 1, BIG)
+        with pytest.raises(DataError, match=r"made otherwise \(input image:band\.tif( \(2\))? differs"):
+            from_rasters(study(), images, [labels], tmp_path / "s.zarr")
+        write_raster(path, band, BIG)
+
+
+def test_a_file_is_no_store(tmp_path: Path) -> None:
+    image, labels, _, _ = rasters(tmp_path)
+    (tmp_path / "notes").write_text("years")
+    with pytest.raises(DataError, match="is a file, not a patch store; name one, or make one with"):
+        from_rasters(study(), image, labels, tmp_path / "notes")
+    assert (tmp_path / "notes").read_text() == "years"
+
+
 def test_a_folder_that_is_no_store_is_not_touched(tmp_path: Path) -> None:
     image, labels, _, _ = rasters(tmp_path)
     (tmp_path / "mine").mkdir()
     (tmp_path / "mine" / "thesis.txt").write_text("years")
-    with pytest.raises(DataError, match="cannot be opened as a patch store"):
+    with pytest.raises(DataError, match=r"is a folder without zarr\.json, not a patch store"):
         from_rasters(study(), image, labels, tmp_path / "mine")
     assert (tmp_path / "mine" / "thesis.txt").read_text() == "years"
 

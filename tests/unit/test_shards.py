@@ -107,6 +107,11 @@ def test_other_bands(tmp_path: Path) -> None:
     write_raster(tmp_path / "image.tif", IMAGE[:1], GRID)
     with pytest.raises(DataError, match=r"1 bands, study demo has 2 \(SR_B4, SR_B5\)"):
         open_image_shards(tmp_path, STUDY)
+    write_raster(tmp_path / "image.tif", IMAGE, GRID, names=("SR_B6", "SR_B7"))
+    with pytest.raises(DataError, match=r"image\.tif: its bands are named SR_B6, SR_B7, the study has SR_B4, SR_B5; export it"):
+        open_image_shards(tmp_path, STUDY)
+    write_raster(tmp_path / "image.tif", IMAGE, GRID, names=("SR_B4_median", "SR_B5_median"))  # as a reducer names them
+    open_image_shards(tmp_path, STUDY)
     write_raster(tmp_path / "image.tif", IMAGE, GRID, names=("SR_B5", "SR_B4"))
     with pytest.raises(DataError, match="bands in the order SR_B5, SR_B4, the study has SR_B4, SR_B5"):
         open_image_shards(tmp_path, STUDY)

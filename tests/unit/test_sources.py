@@ -171,7 +171,7 @@ SOUTH_UP = PixelGrid(UTM.crs, (30.0, 0.0, UTM.transform[2], 0.0, 30.0, UTM.trans
         (two(UTM, "float32"), "differ in type|band"),
         (one(grid=TURNED), "is rotated or not north-up"),
         (one(grid=SOUTH_UP), "is rotated or not north-up"),
-        (one(crs=None), "has no CRS; assign it"),
+        (one(crs=None), "has no CRS; fetch the file again if it was cut short, else assign the CRS"),
         (one(np.zeros((3, *UTM.shape_yx), np.uint8)), "values of type uint8 have no agreed meaning; give --scale"),
     ],
 )

@@ -90,6 +90,7 @@ def test_every_block_is_tested_in_exactly_one_fold() -> None:
     ("splits", "message"),
     [
         ({"holdout": EAST.replace("-89", "-9")}, "no kept patch lies inside these polygons"),
+        ({"holdout": EAST.replace("-89.7", "-99")}, "all .* kept patches lie inside these polygons; nothing is left to train on"),
         ({"gap_patches": 30, "block_patches": (10, 10)}, "splits.gap_patches = 30 leaves no"),
         ({"method": "folds", "folds": 9, "block_patches": (20, 20)}, "the folds need at least 9"),
     ],

@@ -75,7 +75,7 @@ def test_reflectance_of_nodata_is_nan() -> None:
     ("harm", "message"),
     [
         (shutil.rmtree, r"no such store; make one with 'cropcam patches"),
-        (lambda path: (path / "zarr.json").unlink(), "cannot be opened as a patch store"),
+        (lambda path: (path / "zarr.json").unlink(), "is a folder without zarr.json, not a patch store; name one, or make one"),
         (lambda path: (path / "zarr.json").write_text("{"), "cannot be opened as a patch store"),
         (edit_attribute("schema_version", None), r"no patch store \(no schema_version"),
         (edit_attribute("schema_version", 99), "schema version 99, this cropcam reads 1; cut the store again"),
