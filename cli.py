@@ -222,6 +222,7 @@ def train(args: argparse.Namespace) -> None:
 def evaluate(args: argparse.Namespace) -> None:
     """Figures of a run on one split, beside the majority guess: RUN/metrics.json."""
     from model.evaluate import evaluate as measure
+    from model.results import absences
     from pipeline.progress import Stage
 
     with Stage("evaluate") as stage:
@@ -235,7 +236,7 @@ def evaluate(args: argparse.Namespace) -> None:
             progress=stage,
         )
     print(json.dumps(metrics, indent=2) if args.json else _figures(metrics))
-    for note in metrics["segmentation"].get("references_notes", []):
+    for note in [*absences(metrics), *metrics["segmentation"].get("references_notes", [])]:
         print(f"note: {note}", file=sys.stderr)
 
 
@@ -391,6 +392,8 @@ def _figures(metrics: dict[str, Any]) -> str:
 
 def _with_interval(part: dict[str, Any], name: str) -> str:
     interval = part[f"{name}_ci95"]
+    if part[name] is None:
+        return "undefined"
     return f"{part[name]:.4f}" + (f" [{interval[0]:.4f}, {interval[1]:.4f}]" if interval else "")
 
 
