@@ -235,7 +235,7 @@ def evaluate(args: argparse.Namespace) -> None:
             device=args.device,
             progress=stage,
         )
-    print(json.dumps(metrics, indent=2) if args.json else _figures(metrics))
+    print(json.dumps(metrics, indent=2) if args.json else f"{_figures(metrics)}\n{_methods(metrics['segmentation'])}")
     for note in [*absences(metrics), *metrics["segmentation"].get("references_notes", [])]:
         print(f"note: {note}", file=sys.stderr)
 
@@ -388,6 +388,18 @@ def _figures(metrics: dict[str, Any]) -> str:
             f"segmentation    accuracy {_with_interval(chosen, 'pixel_accuracy')}  majority guess {pixels['majority_accuracy']:.4f}  macro F1 {_with_interval(chosen, 'macro_f1')}  ({pixels['default']})",
         )
     )
+
+
+def _methods(pixels: dict[str, Any]) -> str:
+    """Every way from pixels to classes, one line each: the run's methods and, where they were scored, the references."""
+    rows = [("method", "pixel accuracy", "macro F1", "")]
+    for kind in ("methods", "references"):
+        for name, part in pixels.get(kind, {}).items():
+            marks = {"default": name == pixels["default"], "oracle: knows true shares, no result": name.startswith("oracle")}
+            note = "reference, no network" if kind == "references" else ", ".join(mark for mark, holds in marks.items() if holds)
+            rows.append((name, f"{part['pixel_accuracy']:.4f}", f"{part['macro_f1']:.4f}", note))
+    width = max(len(name) for name, *_ in rows)
+    return "\n".join(f"{name:{width}}  {accuracy:>14}  {macro_f1:>8}  {note}".rstrip() for name, accuracy, macro_f1, note in rows)
 
 
 def _with_interval(part: dict[str, Any], name: str) -> str:

@@ -233,6 +233,30 @@ def test_figures_of_a_class_without_positives_or_negatives_are_null(tmp_path: Pa
     assert "class corn has no labels in the test split: of labels, its precision" in absences(found)[0]
 
 
+def test_every_method_is_printed_with_the_default_and_the_oracle_marked(
+    made: Any, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    shutil.copytree(made[0], tmp_path / "run", ignore=shutil.ignore_patterns("*.zarr"))
+    words = ["evaluate", str(tmp_path / "run"), "--store", str(made[1]), "--device", "cpu"]
+    assert main(words) == 0
+    alone = capsys.readouterr().out.splitlines()
+    assert main([*words, "--references"]) == 0
+    out, found = capsys.readouterr().out.splitlines(), json.loads((tmp_path / "run" / "metrics.json").read_text())
+    part = found["segmentation"]
+    assert [line.split() for line in alone] == [line.split() for line in out[: len(alone)]]
+    assert out[3].split() == ["method", "pixel", "accuracy", "macro", "F1"]
+    rows = dict(zip([*part["methods"], *part["references"]], out[4:], strict=True))
+    for name, line in rows.items():
+        values = (part["methods"] | part["references"])[name]
+        assert line.split()[:3] == [name, f"{values['pixel_accuracy']:.4f}", f"{values['macro_f1']:.4f}"]
+        assert line.endswith("reference, no network") == (name in part["references"])
+        assert line.endswith("default") == (name == part["default"])
+        assert ("oracle: knows true shares" in line) == (name == "oracle-prior")
+    assert len({line.rindex(line.split()[2]) for line in rows.values()}) == 1, "columns stand below each other"
+    assert main([*words, "--references", "--json"]) == 0
+    assert json.loads(capsys.readouterr().out) == found
+
+
 def _refused(run: Path, match: str, **options: Any) -> None:
     before = sorted(path.name for path in run.parent.iterdir())
     with pytest.raises(DataError, match=match) as caught:
