@@ -222,6 +222,7 @@ def train(args: argparse.Namespace) -> None:
 def evaluate(args: argparse.Namespace) -> None:
     """Figures of a run on one split, beside the majority guess: RUN/metrics.json."""
     from model.evaluate import evaluate as measure
+    from model.results import absences
     from pipeline.progress import Stage
 
     with Stage("evaluate") as stage:
@@ -234,8 +235,8 @@ def evaluate(args: argparse.Namespace) -> None:
             device=args.device,
             progress=stage,
         )
-    print(json.dumps(metrics, indent=2) if args.json else _figures(metrics))
-    for note in metrics["segmentation"].get("references_notes", []):
+    print(json.dumps(metrics, indent=2) if args.json else f"{_figures(metrics)}\n{_methods(metrics['segmentation'])}")
+    for note in [*absences(metrics), *metrics["segmentation"].get("references_notes", [])]:
         print(f"note: {note}", file=sys.stderr)
 
 
@@ -389,8 +390,22 @@ def _figures(metrics: dict[str, Any]) -> str:
     )
 
 
+def _methods(pixels: dict[str, Any]) -> str:
+    """Every way from pixels to classes, one line each: the run's methods and, where they were scored, the references."""
+    rows = [("method", "pixel accuracy", "macro F1", "")]
+    for kind in ("methods", "references"):
+        for name, part in pixels.get(kind, {}).items():
+            marks = {"default": name == pixels["default"], "oracle: knows true shares, no result": name.startswith("oracle")}
+            note = "reference, no network" if kind == "references" else ", ".join(mark for mark, holds in marks.items() if holds)
+            rows.append((name, f"{part['pixel_accuracy']:.4f}", f"{part['macro_f1']:.4f}", note))
+    width = max(len(name) for name, *_ in rows)
+    return "\n".join(f"{name:{width}}  {accuracy:>14}  {macro_f1:>8}  {note}".rstrip() for name, accuracy, macro_f1, note in rows)
+
+
 def _with_interval(part: dict[str, Any], name: str) -> str:
     interval = part[f"{name}_ci95"]
+    if part[name] is None:
+        return "undefined"
     return f"{part[name]:.4f}" + (f" [{interval[0]:.4f}, {interval[1]:.4f}]" if interval else "")
 
 

@@ -18,7 +18,7 @@ from torch import Tensor
 
 from model.areas import own_areas
 from model.feed import Streamed, encoded_image, fits_gpu, read_images
-from model.labels import Rule, WeakLabels, weak_labels
+from model.labels import Rule, WeakLabels, sound_shares, weak_labels
 from model.losses import Targets
 from model.points import own_points
 from model.ranks import ALONE, Ranks
@@ -88,7 +88,7 @@ def read_split(
         device: resident images go there if it is a GPU with room for them.
 
     Raises:
-        DataError: no patch lies in that split, or the store's data are damaged or missing.
+        DataError: no patch lies in that split, the store's data are damaged or missing, or its shares do not add up.
     """
     index = split_indices(dataset, split)
     try:
@@ -110,7 +110,11 @@ def read_split(
 
 
 def read_labels(dataset: xr.Dataset, index_N: npt.NDArray[np.int64], rule: Rule, legend: Legend) -> WeakLabels:
-    """The weak labels of some patches; of the store only what the kind of label allows is read, with the user's own points or areas no truth at all."""
+    """The weak labels of some patches; of the store only what the kind of label allows is read, with the user's own points or areas no truth at all.
+
+    Raises:
+        DataError: the store's shares are none, or the user's own file is not usable.
+    """
 
     def place_N2() -> npt.NDArray[np.int32]:
         return np.stack([dataset["row"][index_N].to_numpy(), dataset["col"][index_N].to_numpy()], axis=1)
@@ -123,7 +127,7 @@ def read_labels(dataset: xr.Dataset, index_N: npt.NDArray[np.int64], rule: Rule,
     return weak_labels(
         rule,
         len(legend),
-        dataset["share"][index_N].to_numpy,
+        lambda: sound_shares(dataset["share"][index_N].to_numpy(), index_N),
         lambda: legend.index(dataset["label"][index_N].to_numpy()),
         place_N2,
     )

@@ -18,10 +18,12 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from pipeline.errors import DataError
 from pipeline.legend import UNLABELLED
 
 KINDS = ("presence", "majority", "shares", "points", "pixels")
 OF_PIXELS = ("points", "pixels")
+SUM_TOLERANCE = 1e-3  # of a patch's shares to 1; a store's own are off by float32's rounding
 Shares = npt.NDArray[np.float32]
 Classes = npt.NDArray[np.uint8]
 
@@ -131,6 +133,29 @@ def weak_labels(
         return WeakLabels(rule.kind, image_NK=_without(image, unknown_N), group_N=group_N)
     image = presence(share, rule.presence_min_share) if rule.kind == "presence" else majority(share)
     return WeakLabels(rule.kind, image_NK=_without(_noisy_answers(image, rule, random), unknown_N))
+
+
+def sound_shares(share_NK: Shares, index_N: npt.NDArray[np.int64]) -> Shares:
+    """The same, once each patch's are found to be shares, none negative and together 1; all 0 or all NaN is a patch without a label.
+
+    Args:
+        share_NK: as a store has them.
+        index_N: where in the store these patches stand.
+
+    Raises:
+        DataError: they are not, and would be learned as if they were.
+    """
+    total_N = share_NK.sum(axis=1, dtype=np.float64)
+    without_N = (share_NK == 0).all(axis=1) | np.isnan(share_NK).all(axis=1)
+    wrong_N = ~without_N & ~((share_NK >= 0).all(axis=1) & (np.abs(total_N - 1) <= SUM_TOLERANCE))
+    if wrong_N.any():
+        first = int(wrong_N.argmax())
+        raise DataError(
+            f"{int(wrong_N.sum()):,} of {len(wrong_N):,} patches have class shares that are negative or do not add up to 1, the first is patch "
+            f"{index_N[first]} of the store (sum {total_N[first]:.4g}, smallest {share_NK[first].min():.4g}): look with 'cropcam check STORE', "
+            "and cut it again with 'cropcam patches'"
+        )
+    return share_NK
 
 
 def presence(share_NK: Shares, min_share: float) -> Shares:

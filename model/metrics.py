@@ -6,9 +6,10 @@ Leading axes are many samples at once, as a bootstrap has them; counts may then 
 
 A figure that the data cannot define is NaN here and null in a file, never 0 or 1, and means leave it out:
 
-    recall      of a class without truth             precision   of a class never predicted
-    F1, IoU     of a class neither true nor predicted (true or predicted, but never both: 0)
-    AUC, average precision   without a positive or without a negative
+    recall, precision, F1, IoU   of a class without truth, even where it is predicted: how large their 0 would be in a
+                                 mean depends on what else the split happens to hold, not on the answers
+    precision                    of a class never predicted (whose F1 and IoU are 0)
+    AUC, average precision       without a positive or without a negative
 """
 
 from __future__ import annotations
@@ -72,19 +73,19 @@ def recall(confusion_KK: Numbers) -> Floats:
 
 
 def precision(confusion_KK: Numbers) -> Floats:
-    """Per class (..., K): right answers among its predictions."""
-    return ratio(_hits(confusion_KK), confusion_KK.sum(axis=-2))
+    """Per class (..., K) with truth: right answers among its predictions."""
+    return _where_true(confusion_KK, ratio(_hits(confusion_KK), confusion_KK.sum(axis=-2)))
 
 
 def f1(confusion_KK: Numbers) -> Floats:
-    """Per class (..., K): 2 tp / (2 tp + fp + fn)."""
-    return ratio(2 * _hits(confusion_KK), confusion_KK.sum(axis=-2) + confusion_KK.sum(axis=-1))
+    """Per class (..., K) with truth: 2 tp / (2 tp + fp + fn)."""
+    return _where_true(confusion_KK, ratio(2 * _hits(confusion_KK), confusion_KK.sum(axis=-2) + confusion_KK.sum(axis=-1)))
 
 
 def iou(confusion_KK: Numbers) -> Floats:
-    """Per class (..., K): tp / (tp + fp + fn), intersection over union."""
+    """Per class (..., K) with truth: tp / (tp + fp + fn), intersection over union."""
     hits = _hits(confusion_KK)
-    return ratio(hits, confusion_KK.sum(axis=-2) + confusion_KK.sum(axis=-1) - hits)
+    return _where_true(confusion_KK, ratio(hits, confusion_KK.sum(axis=-2) + confusion_KK.sum(axis=-1) - hits))
 
 
 def base_rate(confusion_KK: Numbers) -> Floats:
@@ -111,9 +112,9 @@ def mean(figures: npt.ArrayLike) -> Floats:
 
 
 def summary(confusion_KK: Numbers) -> dict[str, Floats]:
-    """`pixel_accuracy`, `mean_class_accuracy` (mean recall over classes with truth), `macro_f1`, `mean_iou`, each (...,).
+    """`pixel_accuracy`, `mean_class_accuracy` (mean recall), `macro_f1`, `mean_iou`, each (...,).
 
-    The last two are means over classes that are true or predicted somewhere; a class that is neither is left out.
+    Means are over the classes with truth; a class without is left out, and answering it costs the classes that are there.
     """
     return {
         "pixel_accuracy": accuracy(confusion_KK),
@@ -226,6 +227,10 @@ def _bins(score_N: npt.NDArray[np.float32]) -> Counts:
 def _counts_by_score(positive_N: Bools, score_N: npt.NDArray[np.floating]) -> Counts:
     values, place = np.unique(score_N, return_inverse=True)
     return np.stack([np.bincount(place[positive_N == sign], minlength=values.size) for sign in (False, True)]).astype(np.int64)
+
+
+def _where_true(confusion_KK: Numbers, figure_K: Floats) -> Floats:
+    return np.where(confusion_KK.sum(axis=-1) > 0, figure_K, np.nan)
 
 
 def _hits(confusion_KK: Numbers) -> Numbers:

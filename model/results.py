@@ -98,6 +98,23 @@ def method(confusion_BKK: Counts, names: Sequence[str], bootstrap: Bootstrap) ->
     }
 
 
+def absences(metrics: Mapping[str, Any]) -> list[str]:
+    """Of which classes the evaluated split has nothing, one sentence each: figures that are null need their reason.
+
+    A class may have pixels and yet be the label of no patch, where none has more of it than `presence_min_share`.
+    """
+    labels, found = metrics["classification"]["per_class"], []
+    for name, share in metrics["segmentation"]["class_shares"].items():
+        lacks = ("" if share else "pixels", "" if labels[name]["base_rate"] else "labels")
+        if any(lacks):
+            what = "is absent from" if all(lacks) else f"has no {''.join(lacks)} in"
+            whose = "its" if all(lacks) else f"of {''.join(lacks)}, its"
+            found.append(
+                f"class {name} {what} the {metrics['split']} split: {whose} precision, recall, F1, IoU and AUC are null and no part of the means"
+            )
+    return found
+
+
 def patch_table(
     patches_N: npt.NDArray[np.int64], place_PN: npt.NDArray[np.int32], tally: Tally, right_NK: npt.NDArray[np.float64]
 ) -> pd.DataFrame:

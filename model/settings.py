@@ -132,7 +132,7 @@ def configure(store: Path, info: StoreInfo, run: Path, given: Mapping[str, Any],
         resume: whether to go on with what the folder holds.
 
     Raises:
-        ConfigError: the folder holds a run and `resume` is false, or a setting differs from the run's.
+        ConfigError: the folder holds a run and `resume` is false, or a setting differs from the run's or does not fit the store.
         DataError: the run was trained on another store, or its configuration is damaged.
     """
     if run.exists() and not run.is_dir():
@@ -170,6 +170,11 @@ def _fresh(store: Path, info: StoreInfo, run: Path, given: Mapping[str, Any]) ->
     if settings.class_prior and len(settings.class_prior) != len(info.classes):
         raise ConfigError(
             f"--class-prior has {len(settings.class_prior)} shares, the store has {len(info.classes)} classes: {', '.join(info.classes.names)}"
+        )
+    if settings.points_per_patch > info.patch_size_px**2:
+        raise ConfigError(
+            f"--points-per-patch {settings.points_per_patch} is not possible: a patch has {info.patch_size_px**2} pixels "
+            f"({info.patch_size_px} x {info.patch_size_px}); to learn from all of them say --labels pixels"
         )
     mean, std = (tuple(float(value) for value in info.statistics[key]) for key in ("mean", "std"))
     if not all(map(math.isfinite, (*mean, *std))):

@@ -18,11 +18,13 @@ import zarr
 from sklearn import metrics as oracle
 
 import model.scoring
+from cli import main
 from fixtures import make_store
 from model.bootstrap import BINS
 from model.checkpoint import BEST, CONFIG
 from model.evaluate import evaluate
 from model.networks import build
+from model.results import absences
 from model.scoring import Scored
 from model.tally import Tally
 from pipeline.errors import ConfigError, DataError
@@ -200,7 +202,7 @@ def test_another_split_is_scored_on_its_own_patches(made: Any) -> None:
         evaluate(made[0], split="holdout")
 
 
-def test_figures_of_a_class_without_positives_or_negatives_are_null(tmp_path: Path) -> None:
+def test_figures_of_a_class_without_positives_or_negatives_are_null(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     info = make_store(tmp_path / "s.zarr", count=40, size_px=16)
     group = zarr.open_group(tmp_path / "s.zarr")
     share = np.zeros((40, 5), np.float32)
@@ -215,6 +217,44 @@ def test_figures_of_a_class_without_positives_or_negatives_are_null(tmp_path: Pa
     assert set(found["segmentation"]["cam_auc"].values()) == {None}
     assert found["segmentation"]["methods"]["cam-argmax"]["per_class"]["corn"]["accuracy"] is None
     assert found["segmentation"]["majority_accuracy"] == found["classification"]["majority_accuracy"] == 1.0
+    default = found["segmentation"]["methods"]["cam-argmax"]
+    assert any(sum(column) for column in list(zip(*default["confusion"], strict=True))[1:]), "absent classes are predicted"
+    for entry in [*list(default["per_class"].values())[1:], *list(found["classification"]["per_class"].values())[1:]]:
+        assert {entry[key] for key in entry if key.startswith(("f1", "iou", "precision", "recall"))} == {None}
+    assert default["macro_f1"] == default["per_class"]["background"]["f1"]
+    assert default["mean_iou"] == default["per_class"]["background"]["iou"]
+    said = absences(found)
+    assert [line.split(":")[0] for line in said] == [
+        f"class {name} is absent from the test split" for name in ("corn", "soybean", "forest", "grassland")
+    ]
+    assert main(["evaluate", str(tmp_path / "run"), "--device", "cpu"]) == 0
+    assert capsys.readouterr().err.splitlines()[-4:] == [f"note: {line}" for line in said]
+    found["segmentation"]["class_shares"]["corn"] = 0.01
+    assert "class corn has no labels in the test split: of labels, its precision" in absences(found)[0]
+
+
+def test_every_method_is_printed_with_the_default_and_the_oracle_marked(
+    made: Any, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    shutil.copytree(made[0], tmp_path / "run", ignore=shutil.ignore_patterns("*.zarr"))
+    words = ["evaluate", str(tmp_path / "run"), "--store", str(made[1]), "--device", "cpu"]
+    assert main(words) == 0
+    alone = capsys.readouterr().out.splitlines()
+    assert main([*words, "--references"]) == 0
+    out, found = capsys.readouterr().out.splitlines(), json.loads((tmp_path / "run" / "metrics.json").read_text())
+    part = found["segmentation"]
+    assert [line.split() for line in alone] == [line.split() for line in out[: len(alone)]]
+    assert out[3].split() == ["method", "pixel", "accuracy", "macro", "F1"]
+    rows = dict(zip([*part["methods"], *part["references"]], out[4:], strict=True))
+    for name, line in rows.items():
+        values = (part["methods"] | part["references"])[name]
+        assert line.split()[:3] == [name, f"{values['pixel_accuracy']:.4f}", f"{values['macro_f1']:.4f}"]
+        assert line.endswith("reference, no network") == (name in part["references"])
+        assert line.endswith("default") == (name == part["default"])
+        assert ("oracle: knows true shares" in line) == (name == "oracle-prior")
+    assert len({line.rindex(line.split()[2]) for line in rows.values()}) == 1, "columns stand below each other"
+    assert main([*words, "--references", "--json"]) == 0
+    assert json.loads(capsys.readouterr().out) == found
 
 
 def _refused(run: Path, match: str, **options: Any) -> None:

@@ -148,14 +148,30 @@ def test_what_every_block_agrees_on_has_an_interval_without_width() -> None:
 
 def test_undefined_figures_and_classes_of_few_blocks_have_no_interval() -> None:
     confusion = np.zeros((20, 3, 3), np.int64)
-    confusion[:, 0, 0], confusion[:, 0, 1] = 10, 5
-    confusion[3, 1, 1] = 4  # corn is true in one block alone; soybean nowhere
+    confusion[:, 0, 0], confusion[:, 0, 1], confusion[:, 0, 2] = 10, 5, 1
+    confusion[3, 1, 1] = 4  # corn is true in one block alone; soybean nowhere, though predicted
     found = method(confusion, NAMES, Bootstrap.of(20))
     corn, soybean = found["per_class"]["corn"], found["per_class"]["soybean"]
     assert (corn["accuracy"], corn["accuracy_ci95"]) == (1.0, None)
-    assert (soybean["accuracy"], soybean["accuracy_ci95"]) == (None, None)
+    assert corn["f1"] == 8 / 108
+    for key in ("accuracy", "precision", "f1", "iou"):
+        assert corn[key + "_ci95"] is None, "resamples without corn's block have no figure of it"
+        assert (soybean[key], soybean[key + "_ci95"]) == (None, None)
     assert found["pixel_accuracy_ci95"] is not None
-    assert corn["f1_ci95"] is not None
+    assert found["macro_f1_ci95"] is not None
+    assert found["macro_f1"] == pytest.approx((corn["f1"] + found["per_class"]["background"]["f1"]) / 2)
+
+
+def test_a_label_that_no_patch_has_is_null_and_so_are_its_intervals() -> None:
+    present = np.tile([[True, False, True], [False, False, True]], (20, 1))
+    logits = np.where(present, 1.0, -1.0).astype(np.float32)
+    logits[:3, 1] = 1.0  # corn is said to be present three times
+    found = classification(present, logits, np.arange(40) // 4, NAMES, Bootstrap.of(10, 50))
+    corn = found["per_class"]["corn"]
+    for key in ("precision", "recall", "f1", "auc", "average_precision"):
+        assert (corn[key], corn[key + "_ci95"]) == (None, None)
+    assert (corn["accuracy"], corn["majority_accuracy"], corn["confusion"]) == (37 / 40, 1.0, [[37, 3], [0, 0]])
+    assert found["mean_auc"] == 1.0
 
 
 def test_one_block_has_no_interval_and_says_so() -> None:

@@ -9,13 +9,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+import zarr
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from fixtures import make_store
 from model import feed
 from model.data import CLIP, Patches, Scaling, batches, flip, plan_epoch, plan_in_order, read_split, standardise, turn
-from model.labels import Rule, WeakLabels
+from model.labels import KINDS, OF_PIXELS, Rule, WeakLabels
 from model.ranks import Ranks
 from pipeline.errors import ConfigError, DataError
 from pipeline.store import SPLITS, open_store, split_indices, to_reflectance
@@ -62,6 +63,23 @@ def test_a_damaged_file_is_named(store: Path, tmp_path: Path, damage: Callable[[
             file.write_bytes(damage(file.read_bytes()))
     with pytest.raises(DataError, match=r"(damaged zarr shard|is damaged).*cut the store again"):
         read(broken, "train")
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_shares_that_do_not_add_up_are_refused_by_the_kinds_that_read_them(store: Path, tmp_path: Path, kind: str) -> None:
+    broken = tmp_path / "broken.zarr"
+    shutil.copytree(store, broken)
+    dataset, info = open_store(broken)
+    place = int(split_indices(dataset, "train")[2])
+    share = zarr.open_group(broken)["share"]
+    share[place] = share[place] / 2  # type: ignore[index, operator]
+    dataset, _ = open_store(broken)
+    if kind in OF_PIXELS:
+        assert len(read_split(dataset, "train", Rule(kind), info.classes)) > 0
+        return
+    with pytest.raises(DataError, match=rf"^1 of 13 patches .* patch {place} of the store \(sum 0\.5"):
+        read_split(dataset, "train", Rule(kind), info.classes)
+    assert len(read_split(dataset, "test", Rule(kind), info.classes)) > 0
 
 
 def test_standardise_is_reflectance_less_the_mean() -> None:

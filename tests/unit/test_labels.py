@@ -7,7 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from model.labels import KINDS, Rule, WeakLabels, majority, neighbours, perturbed, presence, single_pixels, weak_labels
+from model.labels import KINDS, Rule, WeakLabels, majority, neighbours, perturbed, presence, single_pixels, sound_shares, weak_labels
+from pipeline.errors import DataError
 from pipeline.legend import UNLABELLED
 
 
@@ -26,6 +27,32 @@ def test_presence_above_the_share(min_share: float, expected: list[int]) -> None
     label_NK = presence(share_NK, min_share)
     assert label_NK.dtype == np.float32
     assert label_NK[0].tolist() == expected
+
+
+@given(counts=st.lists(st.integers(0, 2**20), min_size=2, max_size=40).filter(any))
+def test_shares_of_any_counts_are_sound_and_come_back_as_they_are(counts: list[int]) -> None:
+    share_NK = (np.array([counts, [0] * len(counts)]) / sum(counts)).astype(np.float32)
+    share_NK = np.concatenate([share_NK, np.full((1, len(counts)), np.nan, np.float32)])
+    assert sound_shares(share_NK, np.arange(3)) is share_NK
+
+
+@pytest.mark.parametrize(
+    ("row", "said"),
+    [
+        ([0.25, 0.25], r"sum 0\.5, smallest 0\.25"),
+        ([0.8, 0.202], r"sum 1\.002, smallest 0\.202"),
+        ([1.5, -0.5], r"sum 1, smallest -0\.5"),
+        ([0.5, -0.5], r"sum 0, smallest -0\.5"),
+        ([1.0, np.nan], r"sum nan"),
+        ([np.inf, 0.0], r"sum inf"),
+    ],
+)
+def test_shares_that_are_none_are_refused_by_the_first_patchs_place_in_the_store(row: list[float], said: str) -> None:
+    share_NK = np.array([[0.5, 0.5], [0.0, 0.0], row, [0.3, 0.7], row], np.float32)
+    with pytest.raises(
+        DataError, match=rf"2 of 5 patches .* not add up to 1, the first is patch 21 of the store \({said}.*cropcam check STORE"
+    ):
+        sound_shares(share_NK, np.array([3, 8, 21, 30, 31]))
 
 
 def forbidden() -> Any:

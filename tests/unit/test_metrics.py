@@ -42,7 +42,7 @@ def test_a_confusion_matrix_has_truth_in_rows(pair: Any) -> None:
 def test_figures_of_a_confusion_matrix_are_those_of_scikit_learn(pair: Any) -> None:
     truth, prediction = pair
     found = metrics.confusion(truth, prediction, CLASSES)
-    seen = sorted(set(truth) | set(prediction))
+    seen = sorted(set(truth))  # not those only predicted, which scikit-learn would take by itself: they have no positives
     figures = metrics.summary(found)
     assert figures["pixel_accuracy"] == pytest.approx(oracle.accuracy_score(truth, prediction))
     assert figures["macro_f1"] == pytest.approx(oracle.f1_score(truth, prediction, labels=seen, average="macro", zero_division=0))
@@ -56,12 +56,17 @@ def test_figures_of_a_confusion_matrix_are_those_of_scikit_learn(pair: Any) -> N
 def test_each_class_has_its_own_figures_or_none(pair: Any) -> None:
     truth, prediction = pair
     found = metrics.confusion(truth, prediction, CLASSES)
-    labels = range(CLASSES)
-    for ours, theirs in [
-        (metrics.recall(found), oracle.recall_score(truth, prediction, labels=labels, average=None, zero_division=np.nan)),
-        (metrics.precision(found), oracle.precision_score(truth, prediction, labels=labels, average=None, zero_division=np.nan)),
-    ]:
-        np.testing.assert_allclose(ours, theirs)
+    is_true = np.isin(range(CLASSES), truth)
+    for ours, theirs in {
+        metrics.recall: oracle.recall_score,
+        metrics.precision: oracle.precision_score,
+        metrics.f1: oracle.f1_score,
+        metrics.iou: oracle.jaccard_score,
+    }.items():
+        undefined = 0 if theirs is oracle.jaccard_score else np.nan  # which knows no other
+        expected = theirs(truth, prediction, labels=range(CLASSES), average=None, zero_division=undefined)
+        # a class that is predicted but never true is 0 in scikit-learn; here it has no figure
+        np.testing.assert_allclose(ours(found), np.where(is_true, expected, np.nan))
 
 
 @settings(deadline=None)
@@ -77,11 +82,19 @@ def test_a_class_neither_true_nor_predicted_has_no_figure_and_is_left_out_of_mea
     assert metrics.summary(found)["mean_iou"] == 0.5
 
 
-def test_a_class_predicted_but_never_true_costs_f1_but_not_recall() -> None:
+def test_a_class_predicted_but_never_true_has_no_figure_and_costs_the_classes_it_was_taken_for() -> None:
     found = metrics.confusion(np.array([0, 0]), np.array([0, 1]), 2)
+    for figures, expected in ((metrics.recall, 0.5), (metrics.precision, 1.0), (metrics.f1, 2 / 3), (metrics.iou, 0.5)):
+        np.testing.assert_allclose(figures(found), [expected, np.nan])
+    summary = metrics.summary(found)
+    assert (summary["mean_class_accuracy"], summary["macro_f1"], summary["mean_iou"]) == (0.5, pytest.approx(2 / 3), 0.5)
+
+
+def test_a_class_true_but_never_predicted_is_0_in_the_means() -> None:
+    found = metrics.confusion(np.array([0, 1]), np.array([0, 0]), 2)
     np.testing.assert_allclose(metrics.f1(found), [2 / 3, 0.0])
-    np.testing.assert_array_equal(metrics.recall(found), [0.5, np.nan])
-    assert metrics.summary(found)["mean_class_accuracy"] == 0.5
+    np.testing.assert_array_equal(metrics.precision(found), [0.5, np.nan])
+    assert metrics.summary(found)["mean_iou"] == 0.25
 
 
 @settings(deadline=None)

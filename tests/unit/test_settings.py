@@ -56,6 +56,14 @@ def test_a_new_run_takes_the_studys_share_unless_told(info: StoreInfo, tmp_path:
     assert configure(STORE, info, tmp_path / "run", {"presence_min_share": 0.0}, resume=True).presence_min_share == 0.0
 
 
+def test_no_more_points_than_a_patch_has_pixels(info: StoreInfo, tmp_path: Path) -> None:
+    told = {"labels": "points", "points_per_patch": 64}
+    assert configure(STORE, info, tmp_path / "run", told, resume=False).points_per_patch == 64
+    match = r"^--points-per-patch 65 is not possible: a patch has 64 pixels \(8 x 8\); .* say --labels pixels$"
+    with pytest.raises(ConfigError, match=match):
+        configure(STORE, info, tmp_path / "run", told | {"points_per_patch": 65}, resume=False)
+
+
 def test_a_constant_band_is_divided_by_1(info: StoreInfo, tmp_path: Path) -> None:
     statistics = info.statistics | {"std": [0.0, *info.statistics["std"][1:]]}
     config = configure(STORE, dataclasses.replace(info, statistics=statistics), tmp_path / "run", {}, resume=False)
