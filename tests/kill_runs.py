@@ -55,7 +55,7 @@ def start(folder: Path, name: str, delay_s: float = 0.0) -> subprocess.Popen[str
     return subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd=Path(__file__).parents[1])
 
 
-def kill_and_finish(folder: Path, name: str, kills: int, seed: int = 0, delay_s: float = 0.02) -> list[int]:
+def kill_and_finish(folder: Path, name: str, kills: int, seed: int = 0, delay_s: float = 0.05) -> list[int]:
     """Kill `kills` attempts at random moments, then let one finish; finished zarr shards found after each kill."""
     draw, shards = random.Random(seed), []  # noqa: S311 - moments of kills, no secret
     while len(shards) < kills:
