@@ -1,7 +1,7 @@
 """Loops over the pixels of patches, compiled: one pass each, and Python's lock is free meanwhile, so threads do not wait for each other.
 
 Compiled by numba at the first use on a machine, about two seconds, and kept beside this file or, where that cannot be
-written, in the user's cache folder. The tests hold them against plain numpy.
+written, in the user's cache folder; where neither can, anew by each process. The tests hold them against plain numpy.
 
 Axis suffixes: N patches, C bands, K classes, B bins, Y and X pixels.
 """
@@ -27,8 +27,15 @@ _SYMBOL = "cropcam_blosc_compress_ctx"
 
 def _compiled(signature: str) -> Callable[[Loop], Loop]:
     """Compiled when the module is imported, not when first called: a run's clock has started by then."""
-    compiled: Any = numba.njit(signature, nogil=True, cache=True)
-    return compiled  # type: ignore[no-any-return]
+
+    def compile_loop(loop: Loop) -> Loop:
+        try:
+            compiled: Any = numba.njit(signature, nogil=True, cache=True)(loop)
+        except RuntimeError:  # no folder to keep it in can be written: compiled by each process
+            compiled = numba.njit(signature, nogil=True)(loop)
+        return compiled  # type: ignore[no-any-return]
+
+    return compile_loop
 
 
 @_compiled("void(u2[:,:,:], i8, i8, u4[:,::1])")
