@@ -397,16 +397,18 @@ def _methods(pixels: dict[str, Any]) -> str:
         for name, part in pixels.get(kind, {}).items():
             marks = {"default": name == pixels["default"], "oracle: knows true shares, no result": name.startswith("oracle")}
             note = "reference, no network" if kind == "references" else ", ".join(mark for mark, holds in marks.items() if holds)
-            rows.append((name, f"{part['pixel_accuracy']:.4f}", f"{part['macro_f1']:.4f}", note))
+            rows.append((name, _figure(part["pixel_accuracy"]), _figure(part["macro_f1"]), note))
     width = max(len(name) for name, *_ in rows)
     return "\n".join(f"{name:{width}}  {accuracy:>14}  {macro_f1:>8}  {note}".rstrip() for name, accuracy, macro_f1, note in rows)
 
 
 def _with_interval(part: dict[str, Any], name: str) -> str:
     interval = part[f"{name}_ci95"]
-    if part[name] is None:
-        return "undefined"
-    return f"{part[name]:.4f}" + (f" [{interval[0]:.4f}, {interval[1]:.4f}]" if interval else "")
+    return _figure(part[name]) + (f" [{interval[0]:.4f}, {interval[1]:.4f}]" if interval else "")
+
+
+def _figure(value: float | None) -> str:
+    return "undefined" if value is None else f"{value:.4f}"
 
 
 def _parser() -> argparse.ArgumentParser:

@@ -120,8 +120,9 @@ def join(found: Sequence[Encoded]) -> Encoded:
     small |= {name: small[name][order] for name in ("row", "col", "counts", "valid", "moments")}
     small["units"], small["histogram"] = by_unit(small["units"], small["histogram"])
     image, label = [], []
+    eastward = sorted(found, key=lambda one: int(one.small["col"].min(initial=0)))
     for row in np.unique(small["row"]):
-        for one in sorted(found, key=lambda one: int(one.small["col"].min(initial=0))):
+        for one in eastward:
             start, stop = np.searchsorted(one.small["row"], [row, row + 1]).tolist()
             if start < stop:
                 image.append(one.image[0].part(start, stop))

@@ -86,12 +86,12 @@ class LabelSource:
         target = self.grid.window(window)
         codes = np.empty(target.shape_yx, np.uint8) if out is None else out
         places = [(raster, _on_lattice(raster.grid, self.grid)) for raster in self.rasters]
-        shared = [(raster, place and meeting(window, place)) for raster, place in places]
-        if len(shared) == 1 and shared[0][1] is not None and shared[0][1][0][2:] == window[2:]:
-            shared[0][0].read_codes(shared[0][1][0], codes)
+        shared = [(raster, place, place and meeting(window, place)) for raster, place in places]
+        if len(shared) == 1 and (whole := shared[0][2]) is not None and whole[0][2:] == window[2:]:
+            shared[0][0].read_codes(whole[0], codes)
             return codes
         codes[:] = 0
-        for (raster, place), (_, both) in zip(places, shared, strict=True):
+        for raster, place, both in shared:
             if both is not None:
                 there, here = both
                 found = np.empty(here[2:], np.uint8)

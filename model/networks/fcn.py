@@ -13,8 +13,8 @@ FILTERS = (32, 48, 48)
 class FCN(Network):
     """Three 3 x 3 convolutions with batch norm and ReLU (32, 48, 48 filters): a pixel sees 7 x 7 pixels and none is pooled away.
 
-    7 bands and 5 classes: 37,077 parameters. On a real scene with weak labels it did better than larger networks, and with
-    `symmetric` filters better still: a weak label leaves a filter free to prefer one side, and nothing in a north-up image does.
+    7 bands and 5 classes: 37,077 parameters. On a real scene with weak labels it did better than larger networks, and from
+    labels of any pixel better still with `symmetric` filters: such a label leaves a filter free to prefer one side.
     """
 
     stride = 1

@@ -18,7 +18,7 @@ import zarr
 from sklearn import metrics as oracle
 
 import model.scoring
-from cli import main
+from cli import _methods, main
 from fixtures import make_store
 from model.bootstrap import BINS
 from model.checkpoint import BEST, CONFIG
@@ -356,3 +356,13 @@ def test_references_stand_beside_with_the_same_figures(made: Any, tmp_path: Path
     assert (np.delete(trivial, commonest, axis=1) == 0).all()
     assert trivial.sum() == found["pixels"]
     assert info.classes.names[commonest] in found["class_shares"]
+
+
+def test_a_figure_that_is_null_is_said_to_be_undefined() -> None:
+    method = {"pixel_accuracy": None, "macro_f1": 0.5}
+    assert _methods({"default": "cam-argmax", "methods": {"cam-argmax": method}}).splitlines()[1].split() == [
+        "cam-argmax",
+        "undefined",
+        "0.5000",
+        "default",
+    ]
