@@ -85,6 +85,11 @@ def split(chunks: Sequence[Chunks], count: int) -> tuple[list[Chunks], list[Chun
     return first, []
 
 
+def sizes(chunks: Sequence[Chunks]) -> npt.NDArray[np.int64]:
+    """Bytes of each patch."""
+    return np.concatenate([np.empty(0, np.int64), *(one.sizes for one in chunks)])
+
+
 def memory(shape: tuple[int, ...], dtype: type[np.generic]) -> npt.NDArray[Any]:
     """An array that holds anything, in a buffer that is used again once nothing looks at it: fresh pages cost as much as cutting does.
 
@@ -101,8 +106,6 @@ def memory(shape: tuple[int, ...], dtype: type[np.generic]) -> npt.NDArray[Any]:
             del _FREE[0]  # the one free for longest
     if buffer is None:
         buffer = mmap.mmap(-1, -(-max(nbytes, 1) // _STEP) * _STEP, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
-        if hasattr(mmap, "MADV_HUGEPAGE"):
-            buffer.madvise(mmap.MADV_HUGEPAGE)  # as numpy asks for its own large arrays
     array = np.frombuffer(buffer, dtype, math.prod(shape))
     weakref.finalize(array, _FREE.append, buffer).atexit = False  # views keep it alive
     return array.reshape(shape)
@@ -115,6 +118,6 @@ def give_back() -> None:
 
 
 _STEP = 2**21  # bytes of a large page
-_KEEP_BYTES = 24 * 2**20  # of free buffers: more would wait there for nobody, and the more the wider the region
+_KEEP_BYTES = 400 * 2**20
 _LOCK = threading.Lock()
 _FREE: list[mmap.mmap] = []

@@ -15,9 +15,7 @@ import numpy.typing as npt
 
 from pipeline import kernels
 from pipeline.chunks import Chunks, Encoder
-
-BINS, BIN_DN = 256, 256  # of the histograms: 256 bins of 256 DN (0.007 of reflectance)
-HISTOGRAM_STEP = 10  # pixel rows 0, 10, 20, ... of a patch are counted: all of them would cost a tenth of the whole cutting
+from pipeline.kernels import BINS
 
 _REASONS = ("image_nodata", "unlabelled", "both_together")
 
@@ -97,15 +95,17 @@ def cut(dn_byx: npt.NDArray[np.uint16], codes_yx: npt.NDArray[np.uint8], rules: 
             row * size,
             rules.lookup,
             rules.valid_min_share,
+            slot_RC[row],
             image,
             label,
             room["col"],
             room["counts"],
             room["valid"],
+            room["moments"],
+            histogram,
             dropped,
         )
         room["row"][:kept] = row
-        kernels.measure(image[:kept], slot_RC[row][room["col"][:kept]], HISTOGRAM_STEP, BIN_DN, room["moments"], histogram)
         for encoder in encoders:
             encoder.add(kept)
         done += kept
@@ -145,5 +145,5 @@ def by_unit(units_U: npt.NDArray[np.int64], counted_UCB: npt.NDArray[np.uint32])
 def histogram(patch_CYX: npt.NDArray[np.uint16]) -> npt.NDArray[np.uint32]:
     """Pixels per bin of DN (C, BINS) over every tenth row of a patch, nodata left out."""
     counted = np.zeros((len(patch_CYX), BINS), np.uint32)
-    kernels.count_bins(np.array(patch_CYX), HISTOGRAM_STEP, BIN_DN, counted)
+    kernels.count_bins(np.array(patch_CYX), counted)
     return counted

@@ -39,5 +39,5 @@ def in_background(files: Mapping[str, Path], then: Path) -> Future[dict[str, str
 
 def _kept(files: dict[str, Path], then: Path) -> dict[str, str]:
     digests = {name: of_file(path) for name, path in files.items()}
-    write_whole(then, [json.dumps(digests, indent=1, sort_keys=True).encode()])
+    write_whole(then, json.dumps(digests, indent=1, sort_keys=True).encode())
     return digests

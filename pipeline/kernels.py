@@ -3,7 +3,7 @@
 Compiled by numba at the first use on a machine, about two seconds, and kept beside this file or, where that cannot be
 written, in the user's cache folder; where neither can, anew by each process. The tests hold them against plain numpy.
 
-Axis suffixes: N patches, C bands, K classes, B bins, Y and X pixels.
+Axis suffixes: N patches, P places in a row of patches, C bands, K classes, U units, B bins, Y and X pixels.
 """
 
 from __future__ import annotations
@@ -13,15 +13,20 @@ from collections.abc import Callable
 from typing import Any, TypeVar
 
 import llvmlite.binding
+import llvmlite.ir
 import numba
 import numpy as np
 import numpy.typing as npt
+from numba.core.cgutils import raw_memcpy
+from numba.extending import intrinsic
 from numcodecs import blosc
 
 from pipeline.legend import UNLABELLED
 from pipeline.store import NODATA_DN
 
 Loop = TypeVar("Loop", bound=Callable[..., Any])
+BINS, BIN_DN = 256, 256  # of the histograms: 256 bins of 256 DN (0.007 of reflectance)
+HISTOGRAM_STEP = 10  # pixel rows 0, 10, 20, ... of a patch are counted: all of them would cost a tenth of the whole cutting
 _SYMBOL = "cropcam_blosc_compress_ctx"
 
 
@@ -38,34 +43,52 @@ def _compiled(signature: str) -> Callable[[Loop], Loop]:
     return compile_loop
 
 
-@_compiled("void(u2[:,:,:], i8, i8, u4[:,::1])")
-def count_bins(patch_CYX: npt.NDArray[np.uint16], every_row: int, bin_dn: int, counted_CB: npt.NDArray[np.uint32]) -> None:
-    """Add the DN of every so many rows of a patch to the bins of its bands, nodata left out."""
+@intrinsic
+def _copy(typing: Any, target: Any, source: Any, nbytes: Any) -> Any:  # noqa: ANN401, ARG001 - numba's protocol
+    """Bytes from one address to another: for rows as short as a patch's numba's own loop takes twice as long."""
+
+    def emit(context: Any, builder: Any, _signature: Any, args: Any) -> Any:  # noqa: ANN401
+        byte = llvmlite.ir.IntType(8).as_pointer()
+        to, at, count = args
+        raw_memcpy(builder, builder.inttoptr(to, byte), builder.inttoptr(at, byte), count, 1)
+        return context.get_dummy_value()
+
+    return numba.types.void(numba.types.uintp, numba.types.uintp, numba.types.intp), emit
+
+
+@_compiled("void(u2[:,:,:], u4[:,::1])")
+def count_bins(patch_CYX: npt.NDArray[np.uint16], counted_CB: npt.NDArray[np.uint32]) -> None:
+    """Add the DN of every HISTOGRAM_STEP-th row of a patch to the bins of its bands, nodata left out."""
     bands, height, width = patch_CYX.shape
     for band in range(bands):
         bins = counted_CB[band]
-        for y in range(0, height, every_row):
+        for y in range(0, height, HISTOGRAM_STEP):
             line = patch_CYX[band, y]
             for x in range(width):
                 if line[x] != NODATA_DN:
-                    bins[line[x] // bin_dn] += 1
+                    bins[line[x] // BIN_DN] += 1
 
 
-@_compiled("i8(u2[:,:,::1], u1[:,::1], i8, u1[::1], f8, u2[:,:,:,::1], u1[:,:,::1], i4[::1], u4[:,::1], f4[::1], i8[::1])")
-def cut_strip(  # noqa: PLR0912 - one pass, each pixel looked at once
+@_compiled(
+    "i8(u2[:,:,::1], u1[:,::1], i8, u1[::1], f8, i8[::1], u2[:,:,:,::1], u1[:,:,::1], i4[::1], u4[:,::1], f4[::1], u8[:,:,::1], u4[:,:,::1], i8[::1])"
+)
+def cut_strip(  # noqa: PLR0912, PLR0915 - one pass, each patch looked at while it lies in the processor's cache
     dn_CYX: npt.NDArray[np.uint16],
     codes_YX: npt.NDArray[np.uint8],
     top: int,
     lookup: npt.NDArray[np.uint8],
     least_share: float,
+    slot_P: npt.NDArray[np.int64],
     image_NCYX: npt.NDArray[np.uint16],
     label_NYX: npt.NDArray[np.uint8],
     col_N: npt.NDArray[np.int32],
     counts_NK: npt.NDArray[np.uint32],
     valid_N: npt.NDArray[np.float32],
+    moments_N3C: npt.NDArray[np.uint64],
+    counted_UCB: npt.NDArray[np.uint32],
     dropped: npt.NDArray[np.int64],
 ) -> int:
-    """Cut one row of patches; those with too few valid pixels are left out.
+    """Cut one row of patches and measure them; those with too few valid pixels are left out.
 
     Args:
         dn_CYX: image; columns beyond the last whole patch do not count.
@@ -73,11 +96,14 @@ def cut_strip(  # noqa: PLR0912 - one pass, each pixel looked at once
         top: the first of the rows of pixels to cut.
         lookup: class index of each code (256).
         least_share: of valid pixels; a pixel is valid where every band has a value and the label is one.
+        slot_P: the histogram that each patch of the row adds to.
         image_NCYX: room for all patches; filled from the front.
         label_NYX: likewise.
         col_N: takes the patch column of each.
         counts_NK: takes the pixels of each class.
         valid_N: takes the valid share.
+        moments_N3C: takes valid pixels, sum and sum of squares of DN of each band, exact.
+        counted_UCB: histograms.
         dropped: counts those left out: too little image, too few labels, too little of both together.
 
     Returns:
@@ -85,43 +111,61 @@ def cut_strip(  # noqa: PLR0912 - one pass, each pixel looked at once
     """
     bands, width, size = dn_CYX.shape[0], dn_CYX.shape[2], label_NYX.shape[1]
     whole = size * size
-    of_code = np.zeros(256, np.uint32)
+    of_code = np.zeros((4, 256), np.uint32)  # four of each: neighbours are mostly alike, and adding to one cell twice waits
     kept = 0
     for col in range(width // size):
-        left, right = col * size, (col + 1) * size
-        of_code[:] = 0
+        left = col * size
         for y in range(size):
-            codes, to = codes_YX[top + y, left:right], label_NYX[kept, y]
-            for x in range(size):
-                to[x] = codes[x]
-                of_code[codes[x]] += 1
+            _copy(label_NYX[kept, y].ctypes.data, codes_YX[top + y, left:].ctypes.data, size)
+        for band in range(bands):
+            for y in range(size):
+                _copy(image_NCYX[kept, band, y].ctypes.data, dn_CYX[band, top + y, left:].ctypes.data, 2 * size)
+        of_code[:] = 0
+        codes = label_NYX[kept].reshape(whole)
+        for n in range(whole // 4):
+            of_code[0, codes[4 * n]] += 1
+            of_code[1, codes[4 * n + 1]] += 1
+            of_code[2, codes[4 * n + 2]] += 1
+            of_code[3, codes[4 * n + 3]] += 1
+        for n in range(whole // 4 * 4, whole):
+            of_code[0, codes[n]] += 1
         counts = counts_NK[kept]
         counts[:] = 0
         labelled = 0
         for code in range(256):
-            if of_code[code] and lookup[code] != UNLABELLED:
-                counts[lookup[code]] += of_code[code]
-                labelled += of_code[code]
-        lowest = np.uint16(65535)
+            pixels = of_code[0, code] + of_code[1, code] + of_code[2, code] + of_code[3, code]
+            if pixels and lookup[code] != UNLABELLED:
+                counts[lookup[code]] += pixels
+                labelled += pixels
+        has_nodata = False
         for band in range(bands):
+            there, total, squares = np.uint64(0), np.uint64(0), np.uint64(0)
             for y in range(size):
-                values, into = dn_CYX[band, top + y, left:right], image_NCYX[kept, band, y]
+                line = image_NCYX[kept, band, y]
+                some, few = np.uint32(0), np.uint32(0)  # narrow sums of one row: more of them at once
                 for x in range(size):
-                    into[x] = values[x]
-                    lowest = min(lowest, values[x])
+                    value = np.uint32(line[x])
+                    few = np.uint32(few + np.uint32(value != NODATA_DN))
+                    some = np.uint32(some + value)
+                    squares += np.uint64(np.uint32(value * value))
+                there += np.uint64(few)
+                total += np.uint64(some)
+            moments_N3C[kept, 0, band], moments_N3C[kept, 1, band], moments_N3C[kept, 2, band] = there, total, squares
+            has_nodata |= there != whole
         seen, valid = whole, labelled
-        if lowest == NODATA_DN:
+        if has_nodata:
             seen = valid = 0
             for y in range(size):
                 for x in range(size):
-                    there = True
+                    there_all = True
                     for band in range(bands):
-                        there &= image_NCYX[kept, band, y, x] != NODATA_DN
-                    seen += there
-                    valid += there and lookup[label_NYX[kept, y, x]] != UNLABELLED
+                        there_all &= image_NCYX[kept, band, y, x] != NODATA_DN
+                    seen += there_all
+                    valid += there_all and lookup[label_NYX[kept, y, x]] != UNLABELLED
         if valid / whole >= least_share - 1e-9:
             col_N[kept] = col
             valid_N[kept] = valid / whole
+            count_bins(image_NCYX[kept], counted_UCB[slot_P[col]])
             kept += 1
         elif seen / whole < least_share - 1e-9:
             dropped[0] += 1
@@ -130,34 +174,6 @@ def cut_strip(  # noqa: PLR0912 - one pass, each pixel looked at once
         else:
             dropped[2] += 1
     return kept
-
-
-@_compiled("void(u2[:,:,:,::1], i8[:], i8, i8, u8[:,:,::1], u4[:,:,::1])")
-def measure(
-    image_NCYX: npt.NDArray[np.uint16],
-    slot_N: npt.NDArray[np.int64],
-    every_row: int,
-    bin_dn: int,
-    moments_N3C: npt.NDArray[np.uint64],
-    counted_UCB: npt.NDArray[np.uint32],
-) -> None:
-    """Valid pixels, sum and sum of squares of DN of each patch and band, exact; patch n adds its rows to histogram `slot_N[n]`."""
-    count, bands, height, width = image_NCYX.shape
-    for n in range(count):
-        for band in range(bands):
-            there, total, squares = np.uint64(0), np.uint64(0), np.uint64(0)
-            for y in range(height):
-                line = image_NCYX[n, band, y]
-                some, few = np.uint32(0), np.uint32(0)  # narrow sums of one row: more of them at once
-                for x in range(width):
-                    value = np.uint32(line[x])
-                    few = np.uint32(few + np.uint32(value != NODATA_DN))
-                    some = np.uint32(some + value)
-                    squares += np.uint64(np.uint32(value * value))
-                there += np.uint64(few)
-                total += np.uint64(some)
-            moments_N3C[n, 0, band], moments_N3C[n, 1, band], moments_N3C[n, 2, band] = there, total, squares
-        count_bins(image_NCYX[n], every_row, bin_dn, counted_UCB[slot_N[n]])
 
 
 def _find_blosc() -> bool:

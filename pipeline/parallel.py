@@ -76,16 +76,19 @@ def ordered(function: Callable[[Item], Result], items: Iterable[Item], workers: 
 def run_steps(steps: Steps, parts: Sequence[Part], consume: Callable[[Part, Any], None], workers: int) -> None:
     """`consume(part, result)` of each part, in order and one at a time, on dask's threads.
 
-    One graph, which holds itself back: a piece is read once the piece `workers` + 1 places before it is cut, and the part two
-    places before its own is consumed. What a piece leaves over is copied before it is cut: then its own input can go.
+    One graph, which holds itself back. A piece is read once the piece `workers` places before it is read and the one twice as
+    far back is cut: a thread that must wait for a neighbour's margin reads ahead, and no thread runs away, as dask takes
+    last what has been ready for longest. What a piece leaves over is copied before it is cut: then its own input can go.
     """
     graph: dict[tuple[Any, ...], Any] = {}
-    earlier: deque[tuple[Any, ...]] = deque()  # cuts, the last workers + 1
+    earlier: deque[tuple[int, int]] = deque(maxlen=2 * workers)
     for number, part in enumerate(parts):
         for column, piece in enumerate(part.pieces):
             here, left, up = (number, column), (number, column - 1), (number - 1, column)
-            after = [earlier.popleft()] if len(earlier) > workers else []
-            after += [("consume", number - 2)] if number > 1 else []
+            after = [("below", *earlier[-workers])] if len(earlier) >= workers else []
+            after += [("cut", *earlier[0])] if len(earlier) == earlier.maxlen else []
+            if number and column == min(2 * workers + 2, len(part.pieces) - 1):
+                after += [("consume", number - 1)]  # its last pieces are cut by then; until it is consumed it takes memory
             graph["read", *here] = (_read, steps, piece, after)
             if not number:
                 graph["below", *up] = (steps.above, piece)
@@ -93,7 +96,7 @@ def run_steps(steps: Steps, parts: Sequence[Part], consume: Callable[[Part, Any]
             graph["below", *here] = (steps.below, piece, block)
             graph["beside", *here] = (steps.beside, piece, block, above)
             graph["cut", *here] = (_cut, steps, piece, block, above, before, [("below", *here), ("beside", *here)])
-            earlier.append(("cut", *here))
+            earlier.append(here)
         cuts = [("cut", number, column) for column in range(len(part.pieces))]
         graph["consume", number] = (_consume, consume, part, steps.join, cuts, ("consume", number - 1) if number else None)
     if parts:

@@ -16,9 +16,9 @@ import io
 import json
 import os
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from concurrent.futures import Future, wait
-from itertools import accumulate
+from itertools import accumulate, compress, islice
 from pathlib import Path
 from typing import Any
 
@@ -27,10 +27,10 @@ import numpy.typing as npt
 
 from pipeline import store as stores
 from pipeline.aside import remove
-from pipeline.chunks import Chunks, of_bytes, split
+from pipeline.chunks import of_bytes, sizes, split
 from pipeline.cutting import Encoded
 from pipeline.digests import in_background, of_files
-from pipeline.shardfile import file_checksum, pack, unpack, write_whole
+from pipeline.shardfile import GrowingShard, file_checksum, unpack, write_whole
 
 HEAVY = ("image", "label")
 Small = dict[str, npt.NDArray[Any]]
@@ -59,7 +59,7 @@ class Work:
                 break
             for name in HEAVY:
                 self.checksums[name].append(line[name])
-        self._waiting: dict[str, list[Chunks]] = {name: [] for name in HEAVY}
+        self._growing: dict[str, GrowingShard] = {}
         self._skip = 0
 
     @property
@@ -88,7 +88,7 @@ class Work:
         self._skip = max(0, safe - before[first])  # patches of the first part that stand in finished zarr shards already
         self.parts = self.parts[:first]
         kept = [*self.parts, *({"shard": n, **{name: self.checksums[name][n] for name in HEAVY}} for n in range(self.shards))]
-        write_whole(self.folder / "journal.jsonl", [_line(entry) for entry in kept])
+        write_whole(self.folder / "journal.jsonl", b"".join(map(_line, kept)))
         return first
 
     def add(self, found: Encoded) -> None:
@@ -96,18 +96,26 @@ class Work:
         number = len(self.parts)
         buffer = io.BytesIO()
         np.savez(buffer, **found.small)  # type: ignore[arg-type]
-        write_whole(self.folder / "parts" / f"{number}.npz", [buffer.getvalue()])
+        write_whole(self.folder / "parts" / f"{number}.npz", buffer.getvalue())
         self._say({"part": number, "count": len(found), "dropped": dict(found.dropped)})
-        for name in HEAVY:
-            self._waiting[name] += split(getattr(found, name), self._skip)[1]
+        rest = {name: split(getattr(found, name), self._skip)[1] for name in HEAVY}
         self._skip = max(0, self._skip - len(found))
-        while sum(map(len, self._waiting["image"])) >= stores.PATCHES_PER_SHARD:
-            self._flush()
+        while any(map(len, rest["image"])):
+            for name in HEAVY:
+                shard = self._growing.setdefault(name, _shard(self.store, name, self.shards))
+                now, rest[name] = split(rest[name], shard.room - shard.count)
+                shard.append([one.data for one in now], sizes(now))
+            if shard.count == shard.room:
+                self.flush()
 
     def flush(self) -> None:
-        """Write the last zarr shard, which may not be full."""
-        if self._waiting["image"]:
-            self._flush()
+        """Finish the zarr shard that grows, if one does; the last one may not be full."""
+        if self._growing:
+            checksums = {name: shard.finish() for name, shard in self._growing.items()}
+            self._say({"shard": self.shards, **checksums})
+            for name in HEAVY:
+                self.checksums[name].append(checksums[name])
+            self._growing = {}
 
     def small(self) -> Iterator[Small]:
         """The small figures of each part, in order."""
@@ -127,14 +135,11 @@ class Work:
         remove(target)
         checksums: dict[str, list[str]] = {}
         for name in HEAVY:
-            checksums[name], chunks = [], []
-            for chunk, out in zip(self.patches(name), left_out, strict=True):
-                chunks += [] if out else [chunk]
-                if len(chunks) == stores.PATCHES_PER_SHARD:
-                    checksums[name].append(_write(target, name, len(checksums[name]), [of_bytes(chunks)]))
-                    chunks = []
-            if chunks:
-                checksums[name].append(_write(target, name, len(checksums[name]), [of_bytes(chunks)]))
+            checksums[name], kept = [], compress(self.patches(name), ~left_out)
+            while chunks := of_bytes(list(islice(kept, stores.PATCHES_PER_SHARD))):
+                shard = _shard(target, name, len(checksums[name]))
+                shard.append([chunks.data], chunks.sizes)
+                checksums[name].append(shard.finish())
         self.store = target
         return checksums
 
@@ -173,7 +178,7 @@ class Work:
                 self.without_metadata()
                 return []
         self.forget()
-        write_whole(note, [json.dumps(asked, indent=1, sort_keys=True).encode()])
+        write_whole(note, json.dumps(asked, indent=1, sort_keys=True).encode())
         self._digests = in_background(inputs, digests)
         return changed
 
@@ -197,15 +202,6 @@ class Work:
         if "part" in entry:
             self.parts.append(entry)
 
-    def _flush(self) -> None:
-        number, entry = self.shards, {}
-        for name in HEAVY:
-            full, self._waiting[name] = split(self._waiting[name], stores.PATCHES_PER_SHARD)
-            entry[name] = _write(self.store, name, number, full)
-        self._say({"shard": number, **entry})
-        for name in HEAVY:
-            self.checksums[name].append(entry[name])
-
 
 def _json(path: Path) -> dict[str, str] | None:
     try:
@@ -215,9 +211,8 @@ def _json(path: Path) -> dict[str, str] | None:
     return found
 
 
-def _write(store: Path, name: str, number: int, chunks: Sequence[Chunks]) -> str:
-    sizes = np.concatenate([one.sizes for one in chunks])
-    return write_whole(stores.shard_path(store, name, number), pack([one.data for one in chunks], sizes, stores.PATCHES_PER_SHARD))
+def _shard(store: Path, name: str, number: int) -> GrowingShard:
+    return GrowingShard(stores.shard_path(store, name, number), stores.PATCHES_PER_SHARD)
 
 
 def _line(entry: dict[str, Any]) -> bytes:

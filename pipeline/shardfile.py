@@ -23,23 +23,66 @@ Bytes = bytes | npt.NDArray[np.uint8]
 _ABSENT = np.iinfo(np.uint64).max
 
 
-def pack(pieces: Sequence[Bytes], sizes: npt.NDArray[np.int64], room: int) -> list[Bytes]:
-    """A zarr shard with room for `room` chunks along its first axis, in pieces, not joined.
+class GrowingShard:
+    """A zarr shard that chunks are appended to, under a hidden name; `finish` gives it its own: it is there whole or not at all."""
 
-    Args:
-        pieces: the bytes of encoded chunks, in order, several of them in each.
-        sizes: bytes of each chunk.
-        room: chunks a full shard holds.
-    """
-    index = np.full((room, 2), _ABSENT, "<u8")
-    index[: len(sizes), 0] = np.cumsum(sizes) - sizes
-    index[: len(sizes), 1] = sizes
-    table = index.tobytes()
-    return [*pieces, table, checksum(table).to_bytes(4, "little")]
+    def __init__(self, path: Path, room: int) -> None:
+        """Begin; what a killed process left of it is overwritten.
+
+        Args:
+            path: where it goes.
+            room: chunks a full shard holds.
+        """
+        self._path, self._aside = path, path.with_name(f".{path.name}.part")
+        self._sizes: list[npt.NDArray[np.int64]] = []
+        self._checksum = 0
+        self.room = room
+        self.count = 0
+
+    def append(self, pieces: Sequence[Bytes], sizes: npt.NDArray[np.int64]) -> None:
+        """Write chunks behind those there are.
+
+        Args:
+            pieces: the bytes of encoded chunks, in order, several of them in each.
+            sizes: bytes of each chunk.
+
+        Raises:
+            OSError: the disk says no; nothing is left.
+        """
+        if not self._sizes:
+            self._path.parent.mkdir(parents=True, exist_ok=True)
+            self._aside.unlink(missing_ok=True)
+        self._write(pieces)
+        self._sizes.append(sizes)
+        self.count += len(sizes)
+
+    def finish(self) -> str:
+        """Write the index and name the file; its checksum.
+
+        Raises:
+            OSError: the disk says no; nothing is left.
+        """
+        sizes = np.concatenate(self._sizes)
+        index = np.full((self.room, 2), _ABSENT, "<u8")
+        index[: len(sizes), 0] = np.cumsum(sizes) - sizes
+        index[: len(sizes), 1] = sizes
+        table = index.tobytes()
+        self._write([table, checksum(table).to_bytes(4, "little")])
+        os.replace(self._aside, self._path)  # noqa: PTH105 - says what it does
+        return f"{self._checksum:08x}"
+
+    def _write(self, pieces: Sequence[Bytes]) -> None:
+        try:
+            with self._aside.open("ab") as file:
+                file.writelines(pieces)  # type: ignore[arg-type] # arrays are buffers too
+        except BaseException:
+            self._aside.unlink(missing_ok=True)
+            raise
+        self._checksum = reduce(google_crc32c.extend, pieces, self._checksum)
 
 
 def unpack(shard: bytes, room: int, where: str) -> list[bytes]:
-    """The encoded chunks of a zarr shard written by `pack`.
+    """The encoded chunks of a zarr shard.
 
     Raises:
         DataError: shorter than its index, or the index is damaged.
@@ -78,8 +121,8 @@ def file_checksum(path: Path) -> str:
         return ""
 
 
-def write_whole(path: Path, pieces: Sequence[Bytes]) -> str:
-    """Write a file of these pieces so that it is there whole or not at all; return its checksum.
+def write_whole(path: Path, content: bytes) -> None:
+    """Write a file so that it is there whole or not at all.
 
     Raises:
         OSError: the disk says no; nothing is left.
@@ -87,10 +130,8 @@ def write_whole(path: Path, pieces: Sequence[Bytes]) -> str:
     path.parent.mkdir(parents=True, exist_ok=True)
     aside = path.with_name(f".{path.name}.part")
     try:
-        with aside.open("wb") as file:
-            file.writelines(pieces)  # type: ignore[arg-type] # arrays are buffers too
+        aside.write_bytes(content)
         os.replace(aside, path)  # noqa: PTH105 - says what it does
     except BaseException:
         aside.unlink(missing_ok=True)
         raise
-    return f"{reduce(google_crc32c.extend, pieces, 0):08x}"

@@ -16,7 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from pipeline.aside import remove
-from pipeline.chunks import Chunks
+from pipeline.chunks import Chunks, sizes
 from pipeline.cutting import Encoded
 
 _MARK = "token"  # the file that says whose folder it is
@@ -66,7 +66,7 @@ class Spool:
                 with path.open("xb") as file:
                     for chunks in (*found.image, *found.label):
                         file.write(chunks.data.data)
-                return Left(name, _sizes(found.image), _sizes(found.label), found.small, found.dropped)
+                return Left(name, sizes(found.image), sizes(found.label), found.small, found.dropped)
         except OSError:
             path.unlink(missing_ok=True)
         return replace(found, image=[_joined(found.image)], label=[_joined(found.label)])
@@ -85,9 +85,5 @@ class Spool:
         return Encoded([Chunks(data[:images], found.image_sizes)], [Chunks(data[images:], found.label_sizes)], found.small, found.dropped)
 
 
-def _sizes(chunks: Sequence[Chunks]) -> npt.NDArray[np.int64]:
-    return np.concatenate([np.empty(0, np.int64), *(one.sizes for one in chunks)])
-
-
 def _joined(chunks: Sequence[Chunks]) -> Chunks:
-    return Chunks(np.concatenate([np.empty(0, np.uint8), *(one.data for one in chunks)]), _sizes(chunks))
+    return Chunks(np.concatenate([np.empty(0, np.uint8), *(one.data for one in chunks)]), sizes(chunks))

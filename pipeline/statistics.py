@@ -8,8 +8,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from pipeline.cutting import BIN_DN, BINS, HISTOGRAM_STEP, histogram
+from pipeline.cutting import histogram
 from pipeline.grid import PatchGrid
+from pipeline.kernels import BIN_DN, BINS, HISTOGRAM_STEP
 from pipeline.splits import TRAIN, units
 from pipeline.store import OFFSET, SCALE, SPLITS
 from pipeline.study import Splits

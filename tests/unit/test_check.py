@@ -13,7 +13,7 @@ import zarr
 
 from cli import main
 from pipeline.check import check
-from pipeline.cutting import HISTOGRAM_STEP
+from pipeline.kernels import HISTOGRAM_STEP
 from pipeline.patches import from_rasters
 from pipeline.store import open_store, shard_path
 from pipeline.study import Study, load_study, parse_study

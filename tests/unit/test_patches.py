@@ -19,9 +19,10 @@ from cli import main
 from pipeline import kernels
 from pipeline.check import check
 from pipeline.chunks import Chunks, give_back, memory, of_bytes, split
-from pipeline.cutting import BIN_DN, BINS, HISTOGRAM_STEP, Rules, cut, shares
+from pipeline.cutting import Rules, cut, shares
 from pipeline.errors import ConfigError, DataError, WorkStoppedError
 from pipeline.grid import PixelGrid, Window
+from pipeline.kernels import BIN_DN, BINS, HISTOGRAM_STEP
 from pipeline.legend import UNLABELLED
 from pipeline.patches import from_rasters, from_shards
 from pipeline.rasters import Conversion
