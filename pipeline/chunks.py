@@ -118,6 +118,6 @@ def give_back() -> None:
 
 
 _STEP = 2**21  # bytes of a large page
-_KEEP_BYTES = 400 * 2**20
+_KEEP_BYTES = 256 * 2**20  # of free buffers
 _LOCK = threading.Lock()
 _FREE: list[mmap.mmap] = []

@@ -5,16 +5,17 @@ from __future__ import annotations
 import asyncio
 import ctypes
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from functools import cache
 from itertools import pairwise
+from operator import itemgetter
 from typing import Any, Protocol
 
 from pipeline.errors import ConfigError, DataError, WorkStoppedError
-from pipeline.parallel import Part, Steps, work_through
+from pipeline.parallel import Item, Part, Result, Steps, work_one
 
-_TOGETHER = 5  # parts of one task at most: the first of them decodes the row of tiles above it once more
+_TOGETHER = 5  # parts of one group at most: the first of them decodes the row of tiles above it once more
 _CONNECT_S, _POLL_S, _NOBODY_S = 10, 5, 60
 
 
@@ -66,7 +67,8 @@ def run_steps(
 ) -> None:
     """`consume(part, result)` of each part, in order, in this process; all else on the workers.
 
-    Two groups of parts per thread are in flight. What is lost with a worker is worked again by another.
+    Neighbours are worked one after the other, each with what the one before left over, in groups; two groups per thread are in
+    flight. What is lost with a worker is worked again by another.
 
     Raises:
         WorkStoppedError: every worker is gone, one part killed several, or the scheduler went away.
@@ -75,11 +77,14 @@ def run_steps(
     from distributed.comm.core import CommClosedError  # noqa: PLC0415
 
     try:
-        waiting: deque[tuple[Sequence[Part], Any]] = deque()
+        waiting: deque[tuple[int, Part, Any]] = deque()
         for number, group in enumerate(_groups(parts, _threads(client))):
-            waiting.append((group, client.submit(_work, steps, group, handing, pure=False, priority=-number)))
-            while len(waiting) >= 2 * _threads(client):
+            while waiting and number - waiting[0][0] >= 2 * _threads(client):
                 _next(client, waiting, consume, handing)
+            done = None
+            for part in group:
+                done = client.submit(_work, steps, part, done, handing, pure=False, priority=-number)
+                waiting.append((number, part, client.submit(itemgetter(0), done, pure=False, priority=-number)))
         while waiting:
             _next(client, waiting, consume, handing)
     except KilledWorker:
@@ -90,6 +95,12 @@ def run_steps(
         raise WorkStoppedError(
             "the dask scheduler went away; start it again and run the same command: it goes on where it stopped"
         ) from None
+
+
+def each(client: Any, function: Callable[[Item], Result], items: Iterable[Item]) -> list[Result]:  # noqa: ANN401
+    """`function(item)` of each item, in order, on the workers, before all other work. From any thread."""
+    found: list[Result] = client.gather([client.submit(function, item, pure=False, priority=1) for item in items])
+    return found
 
 
 @cache
@@ -105,13 +116,14 @@ def _keep_memory() -> None:
             mallopt(parameter, megabytes * 2**20)
 
 
-def _work(steps: Steps, parts: Sequence[Part], handing: Handing) -> list[Any]:
+def _work(steps: Steps, part: Part, before: tuple[Any, Sequence[Any]] | None, handing: Handing) -> tuple[Any, Sequence[Any]]:
     _keep_memory()
-    return [handing.leave(found) for found in work_through(steps, parts)]
+    found, below = work_one(steps, part, before[1] if before else None)
+    return handing.leave(found), below
 
 
 def _groups(parts: Sequence[Part], threads: int) -> Iterator[Sequence[Part]]:
-    """Neighbours that one task works through, equally many for each thread: the first of a group reads its head on its own, which decodes some tiles again."""
+    """Neighbours, equally many for each thread: the first of a group reads its head on its own, which decodes some tiles again."""
     rounds = -(-len(parts) // (_TOGETHER * threads))
     edges = [len(parts) * n // (rounds * threads) for n in range(rounds * threads + 1)]
     yield from (parts[start:stop] for start, stop in pairwise(edges) if start < stop)
@@ -123,15 +135,15 @@ def _threads(client: Any) -> int:  # noqa: ANN401
 
 def _next(
     client: Any,  # noqa: ANN401
-    waiting: deque[tuple[Sequence[Any], Any]],
+    waiting: deque[tuple[int, Any, Any]],
     consume: Callable[[Any, Any], None],
     handing: Handing,
 ) -> None:
-    group, future = waiting.popleft()
+    _, part, future = waiting.popleft()
     patience = _NOBODY_S
     while True:
         try:
-            results = future.result(timeout=_POLL_S)
+            left = future.result(timeout=_POLL_S)
             break
         except TimeoutError:
             patience = _NOBODY_S if client.nthreads() else patience - _POLL_S
@@ -139,5 +151,4 @@ def _next(
                 raise WorkStoppedError(
                     f"the dask cluster has had no worker for {_NOBODY_S} s; start workers and run the same command: it goes on where it stopped"
                 ) from None
-    for part, result in zip(group, results, strict=True):
-        consume(part, handing.take(result))
+    consume(part, handing.take(left))

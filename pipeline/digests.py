@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 
@@ -15,9 +15,12 @@ from pipeline.shardfile import write_whole
 _AT_ONCE = 2**18  # bytes: they stay in the processor's cache
 
 
-def of_files(files: Mapping[str, Path]) -> dict[str, str]:
-    """Digest of each file, under the name it was given."""
-    return dict(zip(files, ordered(of_file, files.values()), strict=True))
+Each = Callable[[Callable[[Path], str], Iterable[Path]], Iterable[str]]
+
+
+def of_files(files: Mapping[str, Path], each: Each = ordered) -> dict[str, str]:
+    """Digest of each file, under the name it was given; `each` says where they are found."""
+    return dict(zip(files, each(of_file, files.values()), strict=True))
 
 
 def of_file(path: Path) -> str:
@@ -29,15 +32,15 @@ def of_file(path: Path) -> str:
     return f"blake3:{digest.hexdigest()}"
 
 
-def in_background(files: Mapping[str, Path], then: Path) -> Future[dict[str, str]]:
+def in_background(files: Mapping[str, Path], then: Path, each: Each = map) -> Future[dict[str, str]]:
     """The same from a thread of its own, file after file; when all are known they are written to `then` as JSON."""
     pool = ThreadPoolExecutor(1, thread_name_prefix="digests")
-    found = pool.submit(_kept, dict(files), then)
+    found = pool.submit(_kept, dict(files), then, each)
     pool.shutdown(wait=False)
     return found
 
 
-def _kept(files: dict[str, Path], then: Path) -> dict[str, str]:
-    digests = {name: of_file(path) for name, path in files.items()}
+def _kept(files: dict[str, Path], then: Path, each: Each) -> dict[str, str]:
+    digests = of_files(files, each)
     write_whole(then, json.dumps(digests, indent=1, sort_keys=True).encode())
     return digests

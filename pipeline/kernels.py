@@ -43,17 +43,29 @@ def _compiled(signature: str) -> Callable[[Loop], Loop]:
     return compile_loop
 
 
-@intrinsic
-def _copy(typing: Any, target: Any, source: Any, nbytes: Any) -> Any:  # noqa: ANN401, ARG001 - numba's protocol
+def _emit_copy(typing: Any, target: Any, source: Any, nbytes: Any) -> Any:  # noqa: ANN401, ARG001 - numba's protocol
     """Bytes from one address to another: for rows as short as a patch's numba's own loop takes twice as long."""
 
     def emit(context: Any, builder: Any, _signature: Any, args: Any) -> Any:  # noqa: ANN401
         byte = llvmlite.ir.IntType(8).as_pointer()
         to, at, count = args
-        raw_memcpy(builder, builder.inttoptr(to, byte), builder.inttoptr(at, byte), count, 1)
+        raw_memcpy(builder, builder.inttoptr(to, byte), builder.inttoptr(at, byte), count, 1)  # type: ignore[no-untyped-call]
         return context.get_dummy_value()
 
     return numba.types.void(numba.types.uintp, numba.types.uintp, numba.types.intp), emit
+
+
+_copy: Any = intrinsic(_emit_copy)
+
+
+@_compiled("b1(u1[:,:], b1[::1])")
+def all_in(codes_YX: npt.NDArray[np.uint8], is_one: npt.NDArray[np.bool_]) -> bool:
+    """Whether every code is one of those that `is_one` says (256)."""
+    found = True
+    for y in range(codes_YX.shape[0]):
+        for x in range(codes_YX.shape[1]):
+            found &= is_one[codes_YX[y, x]]
+    return found
 
 
 @_compiled("void(u2[:,:,:], u4[:,::1])")

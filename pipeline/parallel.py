@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
 from itertools import islice
 from typing import Any, Protocol, TypeVar
 
@@ -47,16 +48,21 @@ class Pieces(Protocol):
         """Its pieces, in order; the parts of one work have equally many."""
 
 
-def work_through(steps: Steps, parts: Sequence[Pieces]) -> Iterator[Any]:
-    """The result of each of some neighbouring parts, one piece after the other."""
-    above = [steps.above(piece) for piece in parts[0].pieces]
-    for part in parts:
-        found, before = [], None
-        for number, piece in enumerate(part.pieces):
-            block = steps.read(piece)
-            found.append(steps.cut(piece, block, above[number], before))
-            before, above[number] = steps.beside(piece, block, above[number]), steps.below(piece, block)
-        yield steps.join(found)
+def work_one(steps: Steps, part: Pieces, above: Sequence[Any] | None = None) -> tuple[Any, list[Any]]:
+    """The result of one part, one piece after the other, and what its pieces leave over for the next part.
+
+    Args:
+        steps: what is to be done.
+        part: where.
+        above: what the part before it left over, if this process knows.
+    """
+    found, below, before = [], [], None
+    for piece, over in zip(part.pieces, above or map(steps.above, part.pieces), strict=True):
+        block = steps.read(piece)
+        found.append(steps.cut(piece, block, over, before))
+        before = steps.beside(piece, block, over)
+        below.append(steps.below(piece, block))
+    return steps.join(found), below
 
 
 def cores() -> int:
@@ -73,42 +79,54 @@ def ordered(function: Callable[[Item], Result], items: Iterable[Item], workers: 
         yield from compute(*map(task, group), scheduler="threads", num_workers=workers)  # type: ignore[no-untyped-call]
 
 
+@dataclass
+class _Held:
+    """A piece that was read: its input, until it is cut, and what it leaves over."""
+
+    block: Any
+    below: Any
+    beside: Any
+
+
 def run_steps(steps: Steps, parts: Sequence[Part], consume: Callable[[Part, Any], None], workers: int) -> None:
     """`consume(part, result)` of each part, in order and one at a time, on dask's threads.
 
     One graph, which holds itself back. A piece is read once the piece `workers` places before it is read and the one twice as
     far back is cut: a thread that must wait for a neighbour's margin reads ahead, and no thread runs away, as dask takes
-    last what has been ready for longest. What a piece leaves over is copied before it is cut: then its own input can go.
+    last what has been ready for longest. What a piece leaves over is copied when it is read: its input goes when it is cut.
     """
     graph: dict[tuple[Any, ...], Any] = {}
     earlier: deque[tuple[int, int]] = deque(maxlen=2 * workers)
     for number, part in enumerate(parts):
         for column, piece in enumerate(part.pieces):
-            here, left, up = (number, column), (number, column - 1), (number - 1, column)
-            after = [("below", *earlier[-workers])] if len(earlier) >= workers else []
+            here, left, up = ("read", number, column), ("read", number, column - 1) if column else None, ("read", number - 1, column)
+            if not number:
+                graph[up] = (_above, steps, piece)
+            after: list[Any] = [("read", *earlier[-workers])] if len(earlier) >= workers else []
             after += [("cut", *earlier[0])] if len(earlier) == earlier.maxlen else []
             if number and column == min(2 * workers + 2, len(part.pieces) - 1):
                 after += [("consume", number - 1)]  # its last pieces are cut by then; until it is consumed it takes memory
-            graph["read", *here] = (_read, steps, piece, after)
-            if not number:
-                graph["below", *up] = (steps.above, piece)
-            block, above, before = ("read", *here), ("below", *up), ("beside", *left) if column else None
-            graph["below", *here] = (steps.below, piece, block)
-            graph["beside", *here] = (steps.beside, piece, block, above)
-            graph["cut", *here] = (_cut, steps, piece, block, above, before, [("below", *here), ("beside", *here)])
-            earlier.append(here)
+            graph[here] = (_read, steps, piece, up, after)
+            graph["cut", number, column] = (_cut, steps, piece, here, up, left)
+            earlier.append((number, column))
         cuts = [("cut", number, column) for column in range(len(part.pieces))]
         graph["consume", number] = (_consume, consume, part, steps.join, cuts, ("consume", number - 1) if number else None)
     if parts:
         get(graph, ("consume", len(parts) - 1), num_workers=workers)
 
 
-def _read(steps: Steps, piece: Any, _after: list[Any]) -> Any:  # noqa: ANN401
-    return steps.read(piece)
+def _above(steps: Steps, piece: Any) -> _Held:  # noqa: ANN401
+    return _Held(None, steps.above(piece), None)
 
 
-def _cut(steps: Steps, piece: Any, block: Any, above: Any, before: Any, _left_over: list[Any]) -> Any:  # noqa: ANN401
-    return steps.cut(piece, block, above, before)
+def _read(steps: Steps, piece: Any, above: _Held, _after: list[Any]) -> _Held:  # noqa: ANN401
+    block = steps.read(piece)
+    return _Held(block, steps.below(piece, block), steps.beside(piece, block, above.below))
+
+
+def _cut(steps: Steps, piece: Any, here: _Held, above: _Held, left: _Held | None) -> Any:  # noqa: ANN401
+    block, here.block = here.block, None
+    return steps.cut(piece, block, above.below, left.beside if left else None)
 
 
 def _consume(consume: Callable[[Any, Any], None], part: Any, join: Callable[[list[Any]], Any], found: list[Any], _before: None) -> None:  # noqa: ANN401

@@ -8,6 +8,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -134,7 +135,7 @@ def _cut_store(job: Job, store: Path, seed: int, asked: dict[str, str], schedule
     with ExitStack() as stack:
         stack.enter_context(locked(store))
         client = stack.enter_context(cluster.connected(scheduler)) if scheduler else None
-        work = Work(store, _asked(study, asked, seed), files)
+        work = Work(store, _asked(study, asked, seed), files, partial(cluster.each, client) if client else None)
         if work.changed:
             told.say(f"starting over: unfinished work found here was begun with another {', another '.join(work.changed[:3])}")
         if study.splits.method == "random":
@@ -190,9 +191,10 @@ def _finish(job: Job, work: Work, seed: int, digests: dict[str, str]) -> tuple[S
     study, grid, dropped = job.study, job.grid, work.dropped
     if not work.count:
         raise DataError(_nothing_left(grid, dropped, study))
-    small = _gathered(work)
+    parts = list(work.small("row", "col", "counts", "valid"))
+    small = {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
     split, gap = assign(small["row"], small["col"], study.splits, seed, grid)
-    moments, counted = statistics.of_bands(work.small(), split, gap, study.splits, grid)
+    moments, counted = statistics.of_bands(work.small("row", "col", "moments", "units", "histogram"), split, gap, study.splits, grid)
     checksums = work.checksums
     if gap.any():
         counted = statistics.without(counted, _decoded(work, gap & (split == TRAIN), (len(job.source.bands), grid.size_px, grid.size_px)))
@@ -222,12 +224,6 @@ def _finish(job: Job, work: Work, seed: int, digests: dict[str, str]) -> tuple[S
         group[name][:] = values  # type: ignore[index]
     finish(group, len(split), info)
     return info, split
-
-
-def _gathered(work: Work) -> dict[str, npt.NDArray[Any]]:
-    names = ("row", "col", "counts", "valid")
-    parts = [{name: small[name] for name in names} for small in work.small()]
-    return {name: np.concatenate([part[name] for part in parts]) for name in names}
 
 
 def _decoded(work: Work, wanted: npt.NDArray[np.bool_], shape: tuple[int, int, int]) -> Iterator[npt.NDArray[np.uint16]]:

@@ -138,9 +138,11 @@ def to_codes(values: npt.NDArray[Any], nodata: float | None, path: Path) -> npt.
         if low < 0 or high > 255:
             raise DataError(f"{path}: holds label {high if high > 255 else low}; CDL codes are 0..255: give a CDL raster")
     codes = (np.where(values == nodata, 0, values) if nodata else values).astype(np.uint8, copy=False)  # 0 is nodata already
-    if not (is_code := np.take(IS_CDL, codes)).all():
+    from pipeline import kernels  # noqa: PLC0415 - an export opens rasters too, and needs no compiler
+
+    if not kernels.all_in(codes, IS_CDL):
         raise DataError(
-            f"{path}: holds label {codes[~is_code][0]}, which no CDL uses: give a CDL raster, or tag its nodata value (gdal_edit.py -a_nodata)"
+            f"{path}: holds label {codes[~IS_CDL[codes]][0]}, which no CDL uses: give a CDL raster, or tag its nodata value (gdal_edit.py -a_nodata)"
         )
     return codes
 

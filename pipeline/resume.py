@@ -29,7 +29,8 @@ from pipeline import store as stores
 from pipeline.aside import remove
 from pipeline.chunks import of_bytes, sizes, split
 from pipeline.cutting import Encoded
-from pipeline.digests import in_background, of_files
+from pipeline.digests import Each, in_background, of_files
+from pipeline.parallel import ordered
 from pipeline.shardfile import GrowingShard, file_checksum, unpack, write_whole
 
 HEAVY = ("image", "label")
@@ -39,17 +40,18 @@ Small = dict[str, npt.NDArray[Any]]
 class Work:
     """The hidden folder beside a store that is being made. One process at a time: hold `aside.locked`."""
 
-    def __init__(self, final: Path, asked: dict[str, str], inputs: Mapping[str, Path]) -> None:
+    def __init__(self, final: Path, asked: dict[str, str], inputs: Mapping[str, Path], each: Each | None = None) -> None:
         """Begin, or go on where the same work stopped.
 
         Args:
             final: the store that is to be.
             asked: everything its bytes depend on, beside its input files.
             inputs: those files by name. Their digests are found in the background, and at once where work goes on.
+            each: who finds them, if not threads of this process.
         """
         self.folder = final.with_name(f".{final.name}.partial")
         self.store = self.folder / "store.zarr"
-        self.changed = self._begin(asked, inputs)
+        self.changed = self._begin(asked, inputs, each)
         lines = list(self._journal())
         self.parts: list[dict[str, Any]] = [line for line in lines if "part" in line]
         shards = [line for line in lines if "shard" in line]
@@ -117,11 +119,11 @@ class Work:
                 self.checksums[name].append(checksums[name])
             self._growing = {}
 
-    def small(self) -> Iterator[Small]:
-        """The small figures of each part, in order."""
+    def small(self, *names: str) -> Iterator[Small]:
+        """Small figures of these names of each part, in order."""
         for number in range(len(self.parts)):
             with np.load(self.folder / "parts" / f"{number}.npz") as file:
-                yield dict(file)
+                yield {name: file[name] for name in names}
 
     def patches(self, name: str) -> Iterator[bytes]:
         """Every patch of `image` or `label` as the bytes of its zarr chunk, in order."""
@@ -163,14 +165,14 @@ class Work:
             for name in HEAVY:
                 remove(self.store / name / "zarr.json")
 
-    def _begin(self, asked: dict[str, str], inputs: Mapping[str, Path]) -> list[str]:
+    def _begin(self, asked: dict[str, str], inputs: Mapping[str, Path], each: Each | None) -> list[str]:
         """Names of what differs from the work found there, which is then thrown away."""
         note, digests = self.folder / "asked.json", self.folder / "digests.json"
         asked_before, digests_before = _json(note), _json(digests)
         changed: list[str] = []
         if asked_before is not None and digests_before is not None:
             self._digests: Future[dict[str, str]] = Future()
-            self._digests.set_result(of_files(inputs))
+            self._digests.set_result(of_files(inputs, each or ordered))
             before = asked_before | {f"input {name}": value for name, value in digests_before.items()}
             now = asked | {f"input {name}": value for name, value in self._digests.result().items()}
             changed = sorted(key for key in {*before, *now} if before.get(key) != now.get(key))
@@ -179,7 +181,7 @@ class Work:
                 return []
         self.forget()
         write_whole(note, json.dumps(asked, indent=1, sort_keys=True).encode())
-        self._digests = in_background(inputs, digests)
+        self._digests = in_background(inputs, digests, each or map)
         return changed
 
     def digests(self) -> dict[str, str]:

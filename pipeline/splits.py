@@ -123,7 +123,9 @@ def _ranked(
     row: Places, col: Places, block_patches: tuple[int, int], seed: int, least: int
 ) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
     """The rank of each block that holds a patch, by a seeded hash of its place, and the block of each patch."""
-    blocks, block_of = np.unique(np.stack([row // block_patches[1], col // block_patches[0]], axis=1), axis=0, return_inverse=True)
+    block_row, block_col = row // block_patches[1], col // block_patches[0]
+    across = int(block_col.max(initial=0)) + 1  # one number per block: unique over pairs takes ten times as long
+    blocks, block_of = np.unique(block_row.astype(np.int64) * across + block_col, return_inverse=True)
     count = len(blocks)
     if count < least:
         what = "train, validation and test" if least == len(SPLITS) else "train and validation" if least < len(SPLITS) else "the folds"
@@ -131,8 +133,8 @@ def _ranked(
             f"{len(row)} patches lie in {count} block{'s' if count != 1 else ''} of {block_patches[0]} x {block_patches[1]} patches; "
             f"{what} need at least {least}: lower splits.block_patches or widen the area"
         )
-    rank = np.argsort(np.argsort([_key(seed, int(block_row), int(block_col)) for block_row, block_col in blocks]))
-    return rank, block_of.reshape(-1)
+    rank = np.argsort(np.argsort([_key(seed, *divmod(int(block), across)) for block in blocks]))
+    return rank, block_of
 
 
 def _gap(row: Places, col: Places, split: npt.NDArray[np.uint8], gap: int, grid: PatchGrid) -> npt.NDArray[np.bool_]:
