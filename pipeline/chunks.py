@@ -118,6 +118,6 @@ def give_back() -> None:
 
 
 _STEP = 2**21  # bytes of a large page
-_KEEP_BYTES = 256 * 2**20  # of free buffers
+_KEEP_BYTES = 2**28  # of free buffers at most: more than a run at its widest lets go of at once
 _LOCK = threading.Lock()
 _FREE: list[mmap.mmap] = []

@@ -84,7 +84,7 @@ def run_steps(
             done = None
             for part in group:
                 done = client.submit(_work, steps, part, done, handing, pure=False, priority=-number)
-                waiting.append((number, part, client.submit(itemgetter(0), done, pure=False, priority=-number)))
+                waiting.append((number, part, client.submit(itemgetter(0), done, pure=False, priority=1)))
         while waiting:
             _next(client, waiting, consume, handing)
     except KilledWorker:

@@ -175,6 +175,7 @@ def _work(job: Job, work: Work, client: Any, progress: Progress | None) -> None:
     if client is not None:
         spool = Spool.begin(work.folder / "spool")
         cluster.run_steps(client, job, todo, consume, spool)
+        client.run(give_back, on_error="ignore")
         spool.end()
     else:
         piece = (

@@ -5,6 +5,7 @@ As messages they would pass through sockets and event loops, on processors that 
 
 from __future__ import annotations
 
+import errno
 import uuid
 from collections import Counter
 from collections.abc import Sequence
@@ -16,7 +17,7 @@ import numpy as np
 import numpy.typing as npt
 
 from pipeline.aside import remove
-from pipeline.chunks import Chunks, sizes
+from pipeline.chunks import Chunks, memory, sizes
 from pipeline.cutting import Encoded
 
 _MARK = "token"  # the file that says whose folder it is
@@ -72,15 +73,18 @@ class Spool:
         return replace(found, image=[_joined(found.image)], label=[_joined(found.label)])
 
     def take(self, found: Encoded | Left) -> Encoded:
-        """At the writer: the result. Its file goes; its bytes stay readable as long as they are looked at.
+        """At the writer: the result. Its file goes.
 
         Raises:
             OSError: the file is gone or too short.
         """
         if isinstance(found, Encoded):
             return found
-        path, images, labels = self.folder / found.name, int(found.image_sizes.sum()), int(found.label_sizes.sum())
-        data = np.memmap(path, np.uint8, "r", shape=images + labels) if images else np.empty(0, np.uint8)
+        path, images = self.folder / found.name, int(found.image_sizes.sum())
+        data = memory((images + int(found.label_sizes.sum()),), np.uint8)
+        with path.open("rb", buffering=0) as file:  # not mapped: the faults of its pages would take longer than a copy
+            if file.readinto(data.data) != data.size:
+                raise OSError(errno.EIO, "shorter than it was written", str(path))
         path.unlink()
         return Encoded([Chunks(data[:images], found.image_sizes)], [Chunks(data[images:], found.label_sizes)], found.small, found.dropped)
 
