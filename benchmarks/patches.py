@@ -166,8 +166,10 @@ def compared(parts: int, place: Path, repeats: int) -> dict[str, Any]:
         print(f"1/{parts}: shards written in {time.perf_counter() - started:.0f} s", file=sys.stderr)
     runs, floors = [], []
     for _ in range(repeats):
+        os.sync()  # what was written before would be written back meanwhile
         subprocess.run(["rm", "-rf", str(store)], check=True)
         runs.append(ours(parts, folder, store))
+        os.sync()
         floors.append((read_seconds(folder, threads), codec_seconds(store, runs[-1]["patches"], threads)))
         print(f"1/{parts}: ours {runs[-1]['seconds']:.2f} s, read {floors[-1][0]:.2f} s, codec {floors[-1][1]:.2f} s", file=sys.stderr)
     count = runs[0]["patches"]
@@ -201,6 +203,7 @@ def clusters(parts: int, place: Path) -> dict[str, float]:
         ):
             client.run(import_module, "pipeline.patches")  # type: ignore[no-untyped-call]
             store = place / f"workers-{count}.zarr"
+            os.sync()
             subprocess.run(["rm", "-rf", str(store)], check=True)
             found[f"workers_{count}_s"] = round(ours(parts, place / f"shards-{parts}", store, cluster.scheduler_address)["seconds"], 2)
     return {**found, "two_workers_over_one": round(found["workers_1_s"] / found["workers_2_s"], 3)}

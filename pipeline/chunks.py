@@ -98,14 +98,16 @@ def memory(shape: tuple[int, ...], dtype: type[np.generic]) -> npt.NDArray[Any]:
     """
     nbytes = math.prod(shape) * np.dtype(dtype).itemsize
     with _LOCK:
-        fitting = [held for held in _FREE if len(held) >= nbytes]
-        buffer = min(fitting, key=len, default=None)
-        if buffer is not None:
-            _FREE.remove(buffer)
+        fitting = [place for place, held in enumerate(_FREE) if len(held) >= nbytes]
+        found = min(
+            reversed(fitting), key=lambda place: len(_FREE[place]), default=None
+        )  # of equal ones the last used: others may have fewer pages
+        buffer = None if found is None else _FREE.pop(found)
         while sum(map(len, _FREE)) > _KEEP_BYTES:
             del _FREE[0]  # the one free for longest
     if buffer is None:
-        buffer = mmap.mmap(-1, -(-max(nbytes, 1) // _STEP) * _STEP, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
+        # few different sizes, else one hardly ever fits where another was; pages that are never touched cost nothing
+        buffer = mmap.mmap(-1, max(_LEAST_BYTES, 1 << max(nbytes - 1, 0).bit_length()), flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
     array = np.frombuffer(buffer, dtype, math.prod(shape))
     weakref.finalize(array, _FREE.append, buffer).atexit = False  # views keep it alive
     return array.reshape(shape)
@@ -117,7 +119,7 @@ def give_back() -> None:
         _FREE.clear()
 
 
-_STEP = 2**21  # bytes of a large page
+_LEAST_BYTES = 2**21
 _KEEP_BYTES = 2**28  # of free buffers at most: more than a run at its widest lets go of at once
 _LOCK = threading.Lock()
 _FREE: list[mmap.mmap] = []

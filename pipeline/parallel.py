@@ -13,6 +13,7 @@ from dask.base import compute
 from dask.delayed import delayed
 from dask.threaded import get
 
+AHEAD = 3  # pieces that a thread may have read and not cut
 Item = TypeVar("Item")
 Result = TypeVar("Result")
 Part = TypeVar("Part", bound="Pieces")
@@ -91,12 +92,12 @@ class _Held:
 def run_steps(steps: Steps, parts: Sequence[Part], consume: Callable[[Part, Any], None], workers: int) -> None:
     """`consume(part, result)` of each part, in order and one at a time, on dask's threads.
 
-    One graph, which holds itself back. A piece is read once the piece `workers` places before it is read and the one twice as
-    far back is cut: a thread that must wait for a neighbour's margin reads ahead, and no thread runs away, as dask takes
-    last what has been ready for longest. What a piece leaves over is copied when it is read: its input goes when it is cut.
+    One graph, which holds itself back. A piece is read once the piece `workers` places before it is read and the one AHEAD times
+    as far back is cut: a thread that must wait for a neighbour's margin reads on, and none runs away, as dask takes last
+    what has been ready for longest. What a piece leaves over is copied when it is read: its input goes when it is cut.
     """
     graph: dict[tuple[Any, ...], Any] = {}
-    earlier: deque[tuple[int, int]] = deque(maxlen=2 * workers)
+    earlier: deque[tuple[int, int]] = deque(maxlen=AHEAD * workers)
     for number, part in enumerate(parts):
         for column, piece in enumerate(part.pieces):
             here, left, up = ("read", number, column), ("read", number, column - 1) if column else None, ("read", number - 1, column)
@@ -104,8 +105,8 @@ def run_steps(steps: Steps, parts: Sequence[Part], consume: Callable[[Part, Any]
                 graph[up] = (_above, steps, piece)
             after: list[Any] = [("read", *earlier[-workers])] if len(earlier) >= workers else []
             after += [("cut", *earlier[0])] if len(earlier) == earlier.maxlen else []
-            if number and column == min(2 * workers + 2, len(part.pieces) - 1):
-                after += [("consume", number - 1)]  # its last pieces are cut by then; until it is consumed it takes memory
+            if number and column >= min(2 * workers, len(part.pieces) - 1):
+                after.append(("consume", number - 1))  # its last pieces are cut by then; until it is consumed it takes memory
             graph[here] = (_read, steps, piece, up, after)
             graph["cut", number, column] = (_cut, steps, piece, here, up, left)
             earlier.append((number, column))

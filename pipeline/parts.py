@@ -21,7 +21,7 @@ from pipeline.splits import units
 from pipeline.study import Study
 
 _BAND_BYTES = 104 * 2**20  # of image DN in a band, if a row of tiles is not larger; its encoded patches are held until it is complete
-_PIECE_BYTES = 16 * 2**20  # of image DN in a piece, if a tile is not larger
+_PIECE_BYTES = 16 * 2**20  # of image DN in a piece and its margins, if a tile is not larger
 _LIMIT_BYTES = 192 * 2**20  # a piece whose tiles are larger than this cuts through them, and they are decoded more than once
 _CACHE_MB = 32
 
@@ -150,8 +150,8 @@ def plan(job: Job) -> list[Part]:
     rows, cols = job.source.tile_edges()
     row = pixel * grid.width
     bands = list(_spans(rows, job.grid.rows * size, size, _BAND_BYTES // row, _LIMIT_BYTES // row))
-    high = pixel * max(bottom - top for top, bottom in bands)
-    across = list(_spans(cols, job.grid.columns * size, size, _PIECE_BYTES // high, _LIMIT_BYTES // high))
+    high = pixel * max(bottom - top // size * size for top, bottom in bands)  # with the rows above that its first patches need
+    across = list(_spans(cols, job.grid.columns * size, size, _PIECE_BYTES // high - size, _LIMIT_BYTES // high))
     return [
         Part(number, tuple(Piece(top, bottom, top // size, bottom // size, *side, side[0] // size, side[1] // size) for side in across))
         for number, (top, bottom) in enumerate(bands)

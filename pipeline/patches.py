@@ -23,7 +23,7 @@ from pipeline.cutting import Encoded, shares
 from pipeline.digests import of_files
 from pipeline.errors import ConfigError, DataError, WorkStoppedError
 from pipeline.grid import PatchGrid
-from pipeline.parallel import cores, run_steps
+from pipeline.parallel import AHEAD, cores, run_steps
 from pipeline.parts import Job, Part, plan
 from pipeline.rasters import Conversion
 from pipeline.resume import Work
@@ -36,8 +36,8 @@ from pipeline.study import Study, differences, parse_study
 
 Progress = Callable[[int, int, str], None]
 Log = Callable[[str], None]
-_MEMORY_BYTES = 2**29  # of pixels that threads of this process hold
-_HELD = 2.5  # what a thread holds, in pieces
+_MEMORY_BYTES = 768 * 2**20  # of pixels that threads of this process hold
+_HELD = AHEAD + 0.5  # what a thread holds, in pieces
 
 
 @dataclass(frozen=True)

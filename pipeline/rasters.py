@@ -161,9 +161,15 @@ def open_raster(path: Path, conversion: Conversion | None = None, labels: bool =
     if not path.is_file():
         raise DataError(f"{path}: no such file")
     try:
-        with _lazy(path) as values, rasterio.open(path) as file:
+        with rasterio.open(path) as file:
+            if file.subdatasets and not file.count:
+                raise DataError(f"{path}: holds several subdatasets; give one of them")
+            if len(set(file.dtypes)) > 1:
+                raise DataError(
+                    f"{path}: its bands are of different types ({', '.join(sorted(set(file.dtypes)))}); give them one, for example with gdal_translate -ot"
+                )
             about = (file.crs, file.transform, file.width, file.height, file.scales, file.offsets, file.nodata, file.descriptions)
-            dtype, tile, tags = values.dtype, file.block_shapes[0], file.tags()
+            dtype, tile, tags = np.dtype(file.dtypes[0]), file.block_shapes[0], file.tags()
     except (RasterioError, OSError) as error:
         raise DataError(f"{path}: no readable raster ({_reason(error)}); fetch the file again") from None
     crs, transform, width, height, scales, offsets, nodata, descriptions = about
