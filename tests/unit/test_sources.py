@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import pytest
+import rasterio
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -180,6 +181,18 @@ def test_bad_images(tmp_path: Path, make: Callable[[Path], list[Path]], message:
     with pytest.raises(DataError, match=message) as caught:
         open_image(make(tmp_path), bands)
     assert "\n" not in str(caught.value)
+
+
+def test_bands_of_different_types_are_named(tmp_path: Path) -> None:
+    for name, dtype in (("a", np.uint16), ("b", np.float32)):
+        write_raster(tmp_path / f"{name}.tif", np.ones((1, *UTM.shape_yx), dtype), UTM)
+    height, width = UTM.shape_yx
+    band = '<VRTRasterBand dataType="{}" band="{}"><SimpleSource><SourceFilename relativeToVRT="1">{}.tif</SourceFilename></SimpleSource></VRTRasterBand>'
+    geo = ", ".join(str(value) for value in rasterio.Affine(*UTM.transform).to_gdal())
+    head = f'<VRTDataset rasterXSize="{width}" rasterYSize="{height}"><SRS>{UTM.crs}</SRS><GeoTransform>{geo}</GeoTransform>'
+    (tmp_path / "mixed.vrt").write_text(head + band.format("UInt16", 1, "a") + band.format("Float32", 2, "b") + "</VRTDataset>")
+    with pytest.raises(DataError, match=r"mixed\.vrt: its bands are of different types \(float32, uint16\); give them one"):
+        open_image([tmp_path / "mixed.vrt"], BANDS[:2])
 
 
 def test_a_file_that_ends_early_is_found_when_read(tmp_path: Path) -> None:
