@@ -33,7 +33,7 @@ import rasterio
 
 from pipeline.grid import PixelGrid, Window, tiles
 from pipeline.landscape import reflectance, truth
-from pipeline.shardfile import GrowingShard
+from pipeline.shardfile import write_shard
 from pipeline.store import OFFSET, PATCHES_PER_SHARD, SCALE, encoder, open_store
 from pipeline.study import Study, load_study, parse_study
 
@@ -118,9 +118,7 @@ def codec_seconds(store: Path, count: int, threads: int) -> float:
             first = number * PATCHES_PER_SHARD % len(values)
             chunks = [encode[name](patch) for patch in values[first : first + min(PATCHES_PER_SHARD, count - number * PATCHES_PER_SHARD)]]
             sizes = np.array([len(chunk) for chunk in chunks])
-            shard = GrowingShard(folder / name / str(number), PATCHES_PER_SHARD)
-            shard.append(chunks, sizes)
-            shard.finish()
+            write_shard(folder / name / str(number), chunks, sizes, PATCHES_PER_SHARD)
 
     with tempfile.TemporaryDirectory(dir=store.parent) as folder:
         started = time.perf_counter()

@@ -42,7 +42,7 @@ from model.stream import batches_of, block_patches, rooms_for, stream, stream_or
 from model.trainer import Trainer
 from pipeline.encoded import open_encoded
 from pipeline.legend import Legend
-from pipeline.shardfile import GrowingShard
+from pipeline.shardfile import write_shard
 from pipeline.store import PATCHES_PER_SHARD, create, encoder, shard_path
 
 ROOT = Path(__file__).parents[1]
@@ -68,9 +68,7 @@ def write_store(folder: Path, shards: int) -> Path:
     for number in range(min(2, shards)):
         chunks = [encode(patch) for patch in fields(PATCHES_PER_SHARD, number)]
         sizes = np.array([len(chunk) for chunk in chunks])
-        shard = GrowingShard(shard_path(folder, "image", number), PATCHES_PER_SHARD)
-        shard.append(chunks, sizes)
-        shard.finish()
+        write_shard(shard_path(folder, "image", number), chunks, sizes, PATCHES_PER_SHARD)
     for number in range(2, shards):
         path = shard_path(folder, "image", number)
         path.parent.mkdir(parents=True, exist_ok=True)

@@ -99,9 +99,8 @@ def memory(shape: tuple[int, ...], dtype: type[np.generic]) -> npt.NDArray[Any]:
     nbytes = math.prod(shape) * np.dtype(dtype).itemsize
     with _LOCK:
         fitting = [place for place, held in enumerate(_FREE) if len(held) >= nbytes]
-        found = min(
-            reversed(fitting), key=lambda place: len(_FREE[place]), default=None
-        )  # of equal ones the last used: others may have fewer pages
+        # the smallest, of equal ones the last used: others may have fewer pages
+        found = min(reversed(fitting), key=lambda place: len(_FREE[place]), default=None)
         buffer = None if found is None else _FREE.pop(found)
         while sum(map(len, _FREE)) > _KEEP_BYTES:
             del _FREE[0]  # the one free for longest

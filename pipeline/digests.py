@@ -18,9 +18,9 @@ _AT_ONCE = 2**18  # bytes: they stay in the processor's cache
 Each = Callable[[Callable[[Path], str], Iterable[Path]], Iterable[str]]
 
 
-def of_files(files: Mapping[str, Path], each: Each = ordered) -> dict[str, str]:
-    """Digest of each file, under the name it was given; `each` says where they are found."""
-    return dict(zip(files, each(of_file, files.values()), strict=True))
+def of_files(files: Mapping[str, Path], each: Each | None = None) -> dict[str, str]:
+    """Digest of each file, under the name it was given; from threads of this process, if not `each` finds them."""
+    return dict(zip(files, (each or ordered)(of_file, files.values()), strict=True))
 
 
 def of_file(path: Path) -> str:
@@ -32,10 +32,10 @@ def of_file(path: Path) -> str:
     return f"blake3:{digest.hexdigest()}"
 
 
-def in_background(files: Mapping[str, Path], then: Path, each: Each = map) -> Future[dict[str, str]]:
+def in_background(files: Mapping[str, Path], then: Path, each: Each | None = None) -> Future[dict[str, str]]:
     """The same from a thread of its own, file after file; when all are known they are written to `then` as JSON."""
     pool = ThreadPoolExecutor(1, thread_name_prefix="digests")
-    found = pool.submit(_kept, dict(files), then, each)
+    found = pool.submit(_kept, dict(files), then, each or map)
     pool.shutdown(wait=False)
     return found
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import numpy.typing as npt
@@ -67,7 +67,8 @@ class Raster:
         """
         try:
             if out is None:
-                with _lazy(self.path) as values:
+                opened = rioxarray.open_rasterio(self.path, chunks=None, cache=False, lock=False)
+                with cast("xr.DataArray", opened) as values:  # several subdatasets were refused when the file was opened
                     return values[:, *window.slices].to_numpy()
             with rasterio.open(self.path) as file:  # straight into `out`: an array of xarray's own would cost as much again
                 file.read(window=((window.row, window.row + window.height), (window.col, window.col + window.width)), out=out)
@@ -96,13 +97,6 @@ class Raster:
             to_codes(out, self.nodata, self.path)
         else:
             out[:] = to_codes(self.read(window)[0], self.nodata, self.path)
-
-
-def _lazy(path: Path) -> xr.DataArray:
-    values = rioxarray.open_rasterio(path, chunks=None, cache=False, lock=False)
-    if not isinstance(values, xr.DataArray):
-        raise DataError(f"{path}: holds several subdatasets; give one of them")
-    return values
 
 
 def to_dn(values: npt.NDArray[Any], scale: float, offset: float, nodata: float | None) -> npt.NDArray[np.uint16]:

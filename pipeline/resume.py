@@ -30,8 +30,7 @@ from pipeline.aside import remove
 from pipeline.chunks import of_bytes, sizes, split
 from pipeline.cutting import Encoded
 from pipeline.digests import Each, in_background, of_files
-from pipeline.parallel import ordered
-from pipeline.shardfile import GrowingShard, file_checksum, unpack, write_whole
+from pipeline.shardfile import GrowingShard, file_checksum, unpack, write_shard, write_whole
 
 HEAVY = ("image", "label")
 Small = dict[str, npt.NDArray[Any]]
@@ -104,7 +103,8 @@ class Work:
         self._skip = max(0, self._skip - len(found))
         while any(map(len, rest["image"])):
             for name in HEAVY:
-                shard = self._growing.setdefault(name, _shard(self.store, name, self.shards))
+                path = stores.shard_path(self.store, name, self.shards)
+                shard = self._growing.setdefault(name, GrowingShard(path, stores.PATCHES_PER_SHARD))
                 now, rest[name] = split(rest[name], shard.room - shard.count)
                 shard.append([one.data for one in now], sizes(now))
             if shard.count == shard.room:
@@ -139,9 +139,8 @@ class Work:
         for name in HEAVY:
             checksums[name], kept = [], compress(self.patches(name), ~left_out)
             while chunks := of_bytes(list(islice(kept, stores.PATCHES_PER_SHARD))):
-                shard = _shard(target, name, len(checksums[name]))
-                shard.append([chunks.data], chunks.sizes)
-                checksums[name].append(shard.finish())
+                path = stores.shard_path(target, name, len(checksums[name]))
+                checksums[name].append(write_shard(path, [chunks.data], chunks.sizes, stores.PATCHES_PER_SHARD))
         self.store = target
         return checksums
 
@@ -172,7 +171,7 @@ class Work:
         changed: list[str] = []
         if asked_before is not None and digests_before is not None:
             self._digests: Future[dict[str, str]] = Future()
-            self._digests.set_result(of_files(inputs, each or ordered))
+            self._digests.set_result(of_files(inputs, each))
             before = asked_before | {f"input {name}": value for name, value in digests_before.items()}
             now = asked | {f"input {name}": value for name, value in self._digests.result().items()}
             changed = sorted(key for key in {*before, *now} if before.get(key) != now.get(key))
@@ -181,7 +180,7 @@ class Work:
                 return []
         self.forget()
         write_whole(note, json.dumps(asked, indent=1, sort_keys=True).encode())
-        self._digests = in_background(inputs, digests, each or map)
+        self._digests = in_background(inputs, digests, each)
         return changed
 
     def digests(self) -> dict[str, str]:
@@ -211,10 +210,6 @@ def _json(path: Path) -> dict[str, str] | None:
     except (FileNotFoundError, ValueError):
         return None
     return found
-
-
-def _shard(store: Path, name: str, number: int) -> GrowingShard:
-    return GrowingShard(stores.shard_path(store, name, number), stores.PATCHES_PER_SHARD)
 
 
 def _line(entry: dict[str, Any]) -> bytes:

@@ -81,6 +81,13 @@ class GrowingShard:
         self._checksum = reduce(google_crc32c.extend, pieces, self._checksum)
 
 
+def write_shard(path: Path, pieces: Sequence[Bytes], sizes: npt.NDArray[np.int64], room: int) -> str:
+    """A zarr shard whose chunks are all there, as `GrowingShard` takes them; its checksum."""
+    shard = GrowingShard(path, room)
+    shard.append(pieces, sizes)
+    return shard.finish()
+
+
 def unpack(shard: bytes, room: int, where: str) -> list[bytes]:
     """The encoded chunks of a zarr shard.
 
