@@ -557,6 +557,11 @@ def _learning_options(sub: argparse.ArgumentParser) -> None:
         action=argparse.BooleanOptionalAction,
         help="fcn: filters that equal their flips (default for fcn and presence of any pixel): a flipped image gives the flipped map",
     )
+    group.add_argument(
+        "--whiten",
+        action=argparse.BooleanOptionalAction,
+        help="decorrelate the bands by the covariance of the training split (default for fcn and unet)",
+    )
     group.add_argument("--clip-norm", type=float, metavar="X", help="longest gradient (default 0: no limit)")
     group.add_argument("--patience", type=int, metavar="N", help="stop after N epochs without a better one (default 0: never)")
     group.add_argument("--quarter-turns", action=argparse.BooleanOptionalAction, help="turn patches too, not only flip them")

@@ -33,11 +33,12 @@ import torch
 from torch.utils.flop_counter import FlopCounterMode
 
 from model.checkpoint import RunConfig
-from model.data import Patches, Scaling, batches, gather, plan_epoch
+from model.data import Patches, batches, gather, plan_epoch
 from model.device import deterministic
 from model.labels import WeakLabels
 from model.networks import NETWORKS, build
 from model.optimisation import make_optimiser
+from model.scaling import Scaling
 from model.stream import batches_of, block_patches, rooms_for, stream, stream_order
 from model.trainer import Trainer
 from pipeline.encoded import open_encoded
@@ -192,7 +193,7 @@ def loop(name: str, pairs: int, folder: Path) -> dict[str, float]:
     torch.manual_seed(0)
     network = build(name, BANDS, CLASSES)
     optimiser = make_optimiser("adamw", network, 1e-3, 1e-4)
-    scaling = Scaling(torch.tensor(told.mean), torch.tensor(told.std))
+    scaling = Scaling.of(told, device)
     ready = [(x.clone(), targets.image_BK) for x, targets in batches(split, size, scaling, plan_epoch(count, 0, 0))]
 
     def ours() -> float:

@@ -45,7 +45,8 @@ class RunConfig(Options):
     """What was trained, on what, how.
 
     `mean` and `std` are reflectance per band over the training split; `store_attrs` is what the store said of itself;
-    `class_prior` the classes' shares of pixels as the user knows them, empty where unknown.
+    `class_prior` the classes' shares of pixels as the user knows them, empty where unknown; `whitening` the matrix that `model.scaling` found, row by
+    row, empty where bands stay as they are.
     """
 
     study: str
@@ -71,6 +72,7 @@ class RunConfig(Options):
     feed: str = "resident"
     points_digest: str = ""
     areas_digest: str = ""
+    whitening: tuple[tuple[float, ...], ...] = ()
 
     @property
     def rule(self) -> Rule:
@@ -99,12 +101,16 @@ class RunConfig(Options):
             "mean": list(self.mean),
             "std": list(self.std),
             "class_prior": list(self.class_prior),
+            "whitening": [list(row) for row in self.whitening],
         }
 
     @classmethod
     def from_json(cls, values: dict[str, Any]) -> RunConfig:
         """The inverse of `to_json`."""
-        lists: dict[str, Any] = {key: tuple(values[key]) for key in ("bands", "mean", "std", "class_prior") if key in values}
+        keys = ("bands", "mean", "std", "class_prior", "whitening")
+        lists: dict[str, Any] = {
+            key: tuple(map(tuple, values[key]) if key == "whitening" else values[key]) for key in keys if key in values
+        }
         return cls(**{**values, **lists, "classes": Legend.from_attrs(values["classes"])})
 
 

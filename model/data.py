@@ -22,20 +22,13 @@ from model.labels import Rule, WeakLabels, sound_shares, weak_labels
 from model.losses import Targets
 from model.points import own_points
 from model.ranks import ALONE, Ranks
+from model.scaling import Scaling, standardise
 from model.stream import Order
 from pipeline.errors import DataError
 from pipeline.legend import Legend
-from pipeline.store import NODATA_DN, OFFSET, SCALE, StoreInfo, split_indices
+from pipeline.store import NODATA_DN, StoreInfo, split_indices
 
 GROUP_RUN = 32  # patches of a group that meet in one batch; a smaller group is whole
-CLIP = 6.0  # standard deviations: left-over cloud and glint must not drive the network
-
-
-class Scaling(NamedTuple):
-    """Mean and standard deviation per band, in reflectance, on the device where batches are wanted."""
-
-    mean_C: Tensor
-    std_C: Tensor
 
 
 class Plan(NamedTuple):
@@ -133,20 +126,6 @@ def read_labels(dataset: xr.Dataset, index_N: npt.NDArray[np.int64], rule: Rule,
     )
 
 
-def standardise(dn_BCHW: Tensor, mean_C: Tensor, std_C: Tensor) -> Tensor:
-    """Collection 2 DN (uint16) to standardised float32, clipped to +-6; nodata becomes 0, the training mean.
-
-    Args:
-        dn_BCHW: DN, 0 = nodata.
-        mean_C: mean reflectance of the training split per band.
-        std_C: standard deviation of the same.
-    """
-    dn = dn_BCHW.to(torch.float32)
-    shape = (1, -1, 1, 1)
-    standard = (dn * SCALE + (OFFSET - mean_C.view(shape))) / std_C.view(shape)
-    return torch.where(dn == NODATA_DN, 0.0, standard.clamp_(-CLIP, CLIP))
-
-
 def plan_epoch(
     count: int,
     seed: int,
@@ -210,7 +189,7 @@ def batches(
     Args:
         patches: the split.
         batch_size: patches per batch, of all ranks together.
-        scaling: mean and std per band.
+        scaling: of the bands.
         plan: order and flips.
         ranks: this process among several: it gets its part of each batch, which may be empty.
         start: batches to pass over, for a run that goes on.

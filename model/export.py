@@ -22,8 +22,8 @@ from torch import Tensor, nn
 
 from model.cam import activation_maps, to_pixels
 from model.checkpoint import BEST, RunConfig, file_digest, load_network, write_atomically
-from model.data import standardise
 from model.networks import Network
+from model.scaling import Scaling, standardise
 from pipeline import __version__
 from pipeline.errors import ConfigError, DataError
 
@@ -36,16 +36,17 @@ class Exported(nn.Module):
 
     mean_C: Tensor
     std_C: Tensor
+    mix_CC: Tensor | None
 
     def __init__(self, network: Network, config: RunConfig) -> None:
         super().__init__()
         self.network = network
-        self.register_buffer("mean_C", torch.tensor(config.mean, dtype=torch.float32))
-        self.register_buffer("std_C", torch.tensor(config.std, dtype=torch.float32))
+        for name, values in Scaling.of(config, "cpu")._asdict().items():
+            self.register_buffer(name, values)
 
     def forward(self, dn_BCHW: Tensor) -> Outputs:
         """Logits and activation maps."""
-        logits_BK, maps_BFhw = self.network(standardise(dn_BCHW, self.mean_C, self.std_C))
+        logits_BK, maps_BFhw = self.network(standardise(dn_BCHW, self.mean_C, self.std_C, self.mix_CC))
         cams_BKhw = activation_maps(maps_BFhw, self.network.dense.weight)
         return logits_BK, to_pixels(cams_BKhw, self.network.stride, dn_BCHW.shape[2], dn_BCHW.shape[3])
 

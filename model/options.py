@@ -29,6 +29,7 @@ class Options:
     clip_norm: float = 0.0
     patience: int = 0
     symmetric: bool = False
+    whiten: bool = False
     channels_last: bool = False
     compile: bool = False
     cuda_graphs: bool = False

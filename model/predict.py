@@ -23,11 +23,11 @@ from torch import Tensor
 
 from model.cam import pixel_scores
 from model.checkpoint import BEST, RunConfig, file_digest, load_network
-from model.data import standardise
 from model.device import choose
 from model.fitting import method_of
 from model.lattice import Lattice, lattice_halo, tent
 from model.networks import Network, build
+from model.scaling import Scaling, standardise
 from model.segment import Method
 from pipeline import __version__
 from pipeline.errors import DataError
@@ -109,10 +109,10 @@ class Predictor:
 
     def _scores(self, patches: Lattice) -> Iterator[tuple[tuple[int, int], Floats]]:
         """Upper left and scores (class, y, x) of every patch that holds data, row by row."""
-        mean_C, std_C = torch.tensor(self.config.mean, device=self.device), torch.tensor(self.config.std, device=self.device)
+        scaling = Scaling.of(self.config, self.device)
         for start in range(0, len(patches), BATCH_PATCHES):
             corners, dn_BCYX = patches.batch(start, BATCH_PATCHES)
-            x_BCYX = standardise(torch.from_numpy(dn_BCYX).to(self.device), mean_C, std_C)
+            x_BCYX = standardise(torch.from_numpy(dn_BCYX).to(self.device), *scaling)
             _, scores_BKYX = pixel_scores(self.network, x_BCYX.contiguous(memory_format=torch.channels_last))
             yield from zip(corners, scores_BKYX.cpu().numpy(), strict=False)
 

@@ -20,6 +20,7 @@ PRESETS: dict[str, dict[str, Any]] = {
         "weight_decay": 0.0,
         "schedule": "constant",
         "warmup_epochs": 0.0,
+        "whiten": False,
     },
 }
 
@@ -43,8 +44,8 @@ def preset(name: str, given: Mapping[str, Any]) -> dict[str, Any]:
 
 # Chosen on the validation part of dakota-2015 (docs/results.md). Networks that are not named here keep the defaults of Settings.
 _OF_NETWORK: dict[str, dict[str, Any]] = {
-    "fcn": {"lr": 1e-2, "weight_decay": 1e-2, "schedule": "cosine", "warmup_epochs": 1.0, "channels_last": True},
-    "unet": {"lr": 2e-3, "weight_decay": 1e-2, "schedule": "cosine", "warmup_epochs": 1.0, "channels_last": True},
+    "fcn": {"lr": 1e-2, "weight_decay": 1e-2, "schedule": "cosine", "warmup_epochs": 1.0, "channels_last": True, "whiten": True},
+    "unet": {"lr": 2e-3, "weight_decay": 1e-2, "schedule": "cosine", "warmup_epochs": 1.0, "channels_last": True, "whiten": True},
 }
 # "Any pixel": all there is to learn from are the few patches without a class.
 _OF_ANY: dict[str, Any] = {"lr": 3e-3, "weight_decay": 0.1, "class_weights": "balanced", "symmetric": True}

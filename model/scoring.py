@@ -15,9 +15,9 @@ import torch
 import xarray as xr
 
 from model.checkpoint import RunConfig, store_differences
-from model.data import standardise
 from model.losses import Batch
 from model.networks import Network
+from model.scaling import Scaling, standardise
 from model.segment import Segmenter
 from pipeline.errors import DataError
 from pipeline.legend import UNLABELLED
@@ -93,13 +93,13 @@ def answers(
 
     A `Batch` makes its maps when they are first asked for: ask in inference mode too, or they are recorded for gradients.
     """
-    mean_C, std_C = (torch.tensor(values, dtype=torch.float32, device=device) for values in (config.mean, config.std))
+    scaling = Scaling.of(config, device)
     for start in range(0, len(patches), BATCH_PATCHES):
         chosen = patches[start : start + BATCH_PATCHES]
         image_BCHW = dataset["image"][chosen].to_numpy()
         nodata_BHW = (image_BCHW == NODATA_DN).any(axis=1)
         valid_BHW = torch.from_numpy(~nodata_BHW).to(device)
-        x_BCHW = standardise(torch.from_numpy(image_BCHW).to(device), mean_C, std_C)
+        x_BCHW = standardise(torch.from_numpy(image_BCHW).to(device), *scaling)
         yield chosen, nodata_BHW, Batch(network, network(x_BCHW, valid_BHW), valid_BHW)
 
 

@@ -29,6 +29,7 @@ from model.foreword import say_what
 from model.interrupt import stop_asked
 from model.ranks import Ranks, joined
 from model.runlock import run_lock
+from model.scaling import whitening
 from model.settings import configure
 from model.teach import taught, teacher_settings
 from model.trainer import Progress, Trainer
@@ -153,13 +154,14 @@ def _silent(*_: object) -> None:
 
 
 def _settled(config: RunConfig, dataset: xr.Dataset, device: torch.device) -> RunConfig:
-    """What was left to the machine, decided: a run keeps it when it goes on elsewhere."""
+    """What was left to the machine or is found in the store, decided: a run keeps it when it goes on elsewhere."""
     counts = np.bincount(dataset["split"].to_numpy(), minlength=len(SPLITS))
     return replace(
         config,
         precision=settle_precision(config.precision, device),
         deterministic=device.type == "cpu" if config.deterministic is None else config.deterministic,
         feed=choose_feed(config.feed, dataset, int(counts[0] + counts[1]), grouped=config.grouped),
+        whitening=config.whitening or (whitening(dataset, config.mean, config.std) if config.whiten else ()),
     )
 
 

@@ -17,12 +17,13 @@ from torch import Tensor, nn
 from model import history
 from model.agreement import agreement, constant_agreement
 from model.checkpoint import RunConfig
-from model.data import Patches, Plan, Scaling, batches, plan_epoch, plan_in_order
+from model.data import Patches, Plan, batches, plan_epoch, plan_in_order
 from model.keeping import Keeper, Progressed, Sums
 from model.losses import Batch, Targets
 from model.networks import Network, Output, build
 from model.optimisation import lr_factor, make_optimiser, set_lr
 from model.ranks import ALONE, Ranks, spread
+from model.scaling import Scaling
 from model.selflabels import BEGIN, self_label_loss
 from model.weighing import Weighing, balanced
 from pipeline.errors import DataError
@@ -48,7 +49,7 @@ class Trainer:
             network.maps = maps  # type: ignore[method-assign]
         self._network, self._forward = spread(network, ranks, device)
         self._optimiser = make_optimiser(config.optimizer, self._network, config.lr, config.weight_decay)
-        self._scaling = Scaling(torch.tensor(config.mean, device=device), torch.tensor(config.std, device=device))
+        self._scaling = Scaling.of(config, device)
         self._steps = math.ceil(len(train_split) / config.batch_size)
         self._objective = config.objective
         self._weigh = Weighing(config.labels, config.label_smoothing, self._class_weights())

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import torch
 
@@ -44,10 +46,16 @@ def make_config(store: Path, info: StoreInfo, presence_min_share: float = 0.05, 
 
 
 def make_run(
-    run: Path, store: Path, info: StoreInfo, network: Network | None = None, presence_min_share: float = 0.05, model: str = "baseline"
+    run: Path,
+    store: Path,
+    info: StoreInfo,
+    network: Network | None = None,
+    presence_min_share: float = 0.05,
+    model: str = "baseline",
+    **told: Any,
 ) -> RunConfig:
     """A run folder as `train` leaves it; without a network a random one from a fixed seed."""
-    config = make_config(store, info, presence_min_share, model)
+    config = replace(make_config(store, info, presence_min_share, model), **told)
     if network is None:
         torch.manual_seed(0)
         network = build(config.model, len(config.bands), len(config.classes))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -15,6 +16,7 @@ from model import export
 from model.checkpoint import load_network
 from model.export import Exported, export_model
 from model.networks import build
+from model.scaling import Scaling, standardise
 from pipeline.errors import ConfigError, DataError
 from runs import make_run
 
@@ -24,7 +26,8 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("export")
     info = make_store(folder / "patches.zarr", count=12, size_px=9)
     torch.manual_seed(3)
-    make_run(folder / "run", folder / "patches.zarr", info, build("unet", 7, 5), model="unet")
+    mixed = tuple(map(tuple, np.random.default_rng(4).normal(0, 1, (7, 7)).tolist()))
+    make_run(folder / "run", folder / "patches.zarr", info, build("unet", 7, 5), model="unet", whiten=True, whitening=mixed)
     return folder / "run"
 
 
@@ -33,6 +36,18 @@ def expected(run: Path, patches: int) -> tuple[torch.Tensor, list[np.ndarray]]:
     dn_BCHW = torch.randint(0, 60000, (patches, 7, 9, 9), generator=torch.Generator().manual_seed(1)).float()
     with torch.no_grad():
         return dn_BCHW, [tensor.numpy() for tensor in Exported(network, config)(dn_BCHW)]
+
+
+def test_the_file_standardises_as_the_run_does(run: Path) -> None:
+    network, config = load_network(run, torch.device("cpu"))
+    dn_BCHW, (logits_BK, _) = expected(run, 3)
+    with torch.no_grad():
+        ours_BK, plain_BK = (
+            network(standardise(dn_BCHW, *scaling)).logits_BK.numpy()
+            for scaling in (Scaling.of(config, "cpu"), Scaling.of(replace(config, whitening=()), "cpu"))
+        )
+    np.testing.assert_allclose(logits_BK, ours_BK, rtol=1e-5)
+    assert np.abs(logits_BK - plain_BK).max() > 1e-2
 
 
 def test_onnx(run: Path, tmp_path: Path) -> None:

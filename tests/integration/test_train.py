@@ -20,11 +20,11 @@ import torch
 from fixtures import make_store, make_study
 from model.cam import pixel_scores
 from model.checkpoint import BEST, CARD, CONFIG, ENVIRONMENT, HISTORY, LAST, file_digest, load_config, load_network, load_tensors
-from model.data import standardise
 from model.history import TIMINGS
 from model.labels import presence
 from model.losses import OBJECTIVES, Batch, Targets
 from model.networks import build
+from model.scaling import standardise
 from model.segment import SEGMENT
 from model.train import train
 from pipeline.errors import ConfigError, DataError

@@ -15,9 +15,10 @@ from hypothesis import strategies as st
 
 from fixtures import make_store
 from model import feed
-from model.data import CLIP, Patches, Scaling, batches, flip, plan_epoch, plan_in_order, read_split, standardise, turn
+from model.data import Patches, batches, flip, plan_epoch, plan_in_order, read_split, turn
 from model.labels import KINDS, OF_PIXELS, Rule, WeakLabels
 from model.ranks import Ranks
+from model.scaling import Scaling
 from pipeline.errors import ConfigError, DataError
 from pipeline.store import SPLITS, open_store, split_indices, to_reflectance
 
@@ -80,24 +81,6 @@ def test_shares_that_do_not_add_up_are_refused_by_the_kinds_that_read_them(store
     with pytest.raises(DataError, match=rf"^1 of 13 patches .* patch {place} of the store \(sum 0\.5"):
         read_split(dataset, "train", Rule(kind), info.classes)
     assert len(read_split(dataset, "test", Rule(kind), info.classes)) > 0
-
-
-def test_standardise_is_reflectance_less_the_mean() -> None:
-    dn = np.array([[[[0, 1, 7273]], [[20000, 43636, 65535]]]], np.uint16)
-    mean, std = np.array([0.1, 0.5], np.float32), np.array([0.02, 0.9], np.float32)
-    ours = standardise(torch.from_numpy(dn), torch.from_numpy(mean), torch.from_numpy(std)).numpy()
-    expected = (to_reflectance(dn) - mean[:, None, None]) / std[:, None, None]
-    np.testing.assert_allclose(ours, np.nan_to_num(np.clip(expected, -CLIP, CLIP), nan=0.0), rtol=1e-4, atol=1e-5)
-    assert ours[0, 0, 0, 0] == 0, "nodata is the mean"
-
-
-def test_standardised_training_pixels_have_mean_0_and_deviation_1(store: Path) -> None:
-    info = open_store(store)[1]
-    dn = read(store, "train").dn_NCHW
-    mean, std = (torch.tensor(info.statistics[key], dtype=torch.float32) for key in ("mean", "std"))
-    valid = standardise(dn, mean, std).movedim(1, -1)[(dn.to(torch.int32) > 0).all(dim=1)]
-    torch.testing.assert_close(valid.mean(dim=0), torch.zeros(7), atol=0.01, rtol=0)
-    torch.testing.assert_close(valid.std(dim=0), torch.ones(7), atol=0.02, rtol=0)
 
 
 @given(count=st.integers(1, 60), batch_size=st.integers(1, 70), seed=st.integers(0, 2**32), epoch=st.integers(0, 50))

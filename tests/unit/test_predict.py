@@ -14,10 +14,10 @@ from hypothesis import strategies as st
 from map_runs import make_config, random_dn, random_network, sign_network
 from memory_source import LEGEND, Memory
 from model.cam import pixel_scores
-from model.data import standardise
 from model.lattice import Lattice, lattice_halo, tent
 from model.networks import Network
 from model.predict import Predictor, fitting_block
+from model.scaling import Scaling, standardise
 from model.segment import unfitted
 from pipeline.errors import DataError
 from pipeline.grid import Window, tiles
@@ -61,7 +61,7 @@ def oracle(predictor: Predictor, dn_CYX: npt.NDArray[np.uint16]) -> npt.NDArray[
             patch = padded[:, row : row + size, col : col + size]
             if not (patch != 0).all(axis=0).any():
                 continue
-            x = standardise(torch.from_numpy(patch[None].copy()), torch.tensor(config.mean), torch.tensor(config.std))
+            x = standardise(torch.from_numpy(patch[None].copy()), *Scaling.of(config, "cpu"))
             scores = pixel_scores(predictor.network.double(), x.double())[1][0].numpy()
             total[:, row : row + size, col : col + size] += scores * tent_YX
             weights[row : row + size, col : col + size] += tent_YX
@@ -76,10 +76,14 @@ def oracle(predictor: Predictor, dn_CYX: npt.NDArray[np.uint16]) -> npt.NDArray[
     width=st.integers(1, 60),
     size_px=st.sampled_from([8, 9, 16, 21]),
     nodata_share=st.sampled_from([0.0, 0.5, 0.9]),
+    whitening=st.sampled_from([(), ((2.0, -1.0, 0.0), (-1.0, 3.0, 0.5), (0.0, 0.5, 0.2))]),
     seed=st.integers(0, 99),
 )
-def test_scores_are_those_of_the_plain_loop(height: int, width: int, size_px: int, nodata_share: float, seed: int) -> None:
+def test_scores_are_those_of_the_plain_loop(
+    height: int, width: int, size_px: int, nodata_share: float, whitening: tuple[tuple[float, ...], ...], seed: int
+) -> None:
     predictor = make_predictor(size_px)
+    predictor = replace(predictor, config=replace(predictor.config, whitening=whitening))
     dn = random_dn(np.random.default_rng(seed), height, width, nodata_share)
     expected = oracle(predictor, dn)
     found = wall_to_wall(predictor, dn, 4 * (size_px // 2))

@@ -6,7 +6,7 @@ import pytest
 
 from model.labels import KINDS
 from model.networks import NETWORKS
-from model.recipes import preset, recipe
+from model.recipes import PRESETS, preset, recipe
 from model.settings import Settings
 from pipeline.errors import ConfigError
 
@@ -35,6 +35,13 @@ def test_filters_are_symmetric_where_labels_say_least() -> None:
     assert recipe({"labels": "presence", "symmetric": False})["symmetric"] is False
     with pytest.raises(ConfigError, match=r"--symmetric goes with --model fcn, not with unet"):
         Settings(model="unet", symmetric=True)
+
+
+def test_bands_are_decorrelated_but_for_the_posters_networks_and_the_presets() -> None:
+    assert all(recipe({"labels": kind})["whiten"] for kind in KINDS)
+    assert not any(recipe({"labels": "presence", "model": model}).get("whiten") for model in ("baseline", "resnet50"))
+    assert not any(recipe(preset(name, {})).get("whiten") for name in PRESETS)
+    assert recipe({"labels": "points", "whiten": False})["whiten"] is False
 
 
 def test_what_is_given_stands() -> None:
