@@ -47,7 +47,7 @@ def card(config: RunConfig, best: history.Row | None, metrics: dict[str, Any] | 
         f"- patches of {config.size_px} px; store {config.store_digest[:12]}",
         f"- labels: {config.labels}, presence above {config.presence_min_share:.0%} of a patch; truth from {config.points or config.areas or study.get('labels', {}).get('asset', 'not stated')}",
         f"- loss {config.loss}, {config.optimizer}, step size {config.lr:g}, batches of {config.batch_size}, {config.epochs} epochs, seed {config.seed}, "
-        f"{config.precision}",
+        f"{config.precision}{', bands decorrelated' if config.whitening else ''}",
         "",
         "## Figures",
         *_validation(best),

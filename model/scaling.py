@@ -1,7 +1,7 @@
 """What a network sees of an image: standardised bands and, where the run is told so, bands that say nothing twice.
 
-The seven bands of Landsat vary nearly together: of Dakota's variance 1 % lies in three of seven directions, and the crops differ there.
-Whitening gives each direction the same weight, so that a network need not find the small ones first, and bf16 does not round them away.
+The seven bands of Landsat vary nearly together: four of seven directions hold 1 % of Dakota's variance, and the crops differ there.
+Whitening gives each direction the same weight, so that a network need not find the small ones first.
 Axis suffixes: N patch, P pixel, B batch, C band, H/W rows and columns.
 """
 
