@@ -49,6 +49,8 @@ _OF_NETWORK: dict[str, dict[str, Any]] = {
 }
 # "Any pixel": all there is to learn from are the few patches without a class.
 _OF_ANY: dict[str, Any] = {"lr": 3e-3, "weight_decay": 0.1, "class_weights": "balanced", "symmetric": True}
+# One pixel per patch: decorrelated bands let a network learn so few labels by heart.
+_OF_POINTS: dict[str, Any] = {"lr": 3e-3, "weight_decay": 0.1, "label_smoothing": 0.1}
 ANY_BELOW = 0.01  # a presence label of a smaller share is as good as one of any pixel
 
 
@@ -69,6 +71,7 @@ def recipe(given: Mapping[str, Any]) -> dict[str, Any]:
         "model": model,
         **_OF_NETWORK.get(model, {}),
         **(_OF_ANY if model == "fcn" and any_pixel else {}),
+        **(_OF_POINTS if model == "fcn" and labels == "points" else {}),
         **({"taught": True} if taught else {}),
         **({"self_labels": 1.0} if model == "fcn" and labels == "shares" and grouped else {}),
         **given,

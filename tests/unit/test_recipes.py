@@ -44,6 +44,14 @@ def test_bands_are_decorrelated_but_for_the_posters_networks_and_the_presets() -
     assert recipe({"labels": "points", "whiten": False})["whiten"] is False
 
 
+def test_few_points_are_not_to_be_learned_by_heart() -> None:
+    points, pixels = recipe({"labels": "points"}), recipe({"labels": "pixels"})
+    assert points["label_smoothing"] == 0.1
+    assert "label_smoothing" not in pixels
+    assert points["weight_decay"] > pixels["weight_decay"]
+    assert "label_smoothing" not in recipe({"labels": "points", "model": "unet"})
+
+
 def test_what_is_given_stands() -> None:
     assert recipe({"labels": "presence", "lr": 0.5, "class_weights": "none"}) | {"lr": 0.5, "class_weights": "none"} == recipe(
         {"labels": "presence", "lr": 0.5, "class_weights": "none"}
