@@ -545,7 +545,7 @@ def _learning_options(sub: argparse.ArgumentParser) -> None:
         "--self-labels",
         type=float,
         metavar="W",
-        help="shares: weight of what the network says itself, mended by the shares (default: 1 for fcn and shares of groups or areas, else 0)",
+        help="shares: weight of what the network says itself, mended by the shares (default 0)",
     )
     group.add_argument(
         "--taught",

@@ -73,6 +73,5 @@ def recipe(given: Mapping[str, Any]) -> dict[str, Any]:
         **(_OF_ANY if model == "fcn" and any_pixel else {}),
         **(_OF_POINTS if model == "fcn" and labels == "points" else {}),
         **({"taught": True} if taught else {}),
-        **({"self_labels": 1.0} if model == "fcn" and labels == "shares" and grouped else {}),
         **given,
     }
