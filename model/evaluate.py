@@ -31,11 +31,11 @@ from model.labels import OF_PIXELS, presence
 from model.references import References, fit
 from model.results import classification, method, patch_table, segmentation
 from model.saved import saving
-from model.scoring import BATCH_PATCHES, Scored, evenly, open_trained_store, score
+from model.scoring import BATCH_PATCHES, Scored, open_trained_store, score
 from model.tally import Tally
 from pipeline import __version__
 from pipeline.errors import ConfigError, DataError
-from pipeline.store import SPLITS, split_indices
+from pipeline.store import SPLITS, evenly, split_indices
 
 METRICS, PATCHES = "metrics.json", "patches.csv"
 Progress = Callable[[int, int, str], None]

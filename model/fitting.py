@@ -15,10 +15,10 @@ from model import segment
 from model.checkpoint import BEST, RunConfig, file_digest
 from model.data import read_labels
 from model.networks import Network
-from model.scoring import answers, evenly
+from model.scoring import answers
 from model.segment import Method, Sample, Segmenter
 from pipeline.errors import DataError
-from pipeline.store import split_indices
+from pipeline.store import evenly, split_indices
 
 SAMPLE_PATCHES = 512
 ALWAYS = 0.995  # a class that more of the patches have is one that next to none lacks

@@ -17,7 +17,7 @@ import xarray as xr
 from torch import Tensor
 
 from model.checkpoint import RunConfig
-from pipeline.store import NODATA_DN, OFFSET, SCALE, split_indices
+from pipeline.store import NODATA_DN, OFFSET, SCALE, evenly, split_indices
 
 CLIP = 6.0  # standard deviations: left-over cloud and glint must not drive the network
 SAMPLE_PATCHES = 512  # that the whitening is found on: a million pixels
@@ -93,7 +93,7 @@ def whitening(dataset: xr.Dataset, mean: tuple[float, ...], std: tuple[float, ..
 
 def _sampled(dataset: xr.Dataset, scaling: Scaling) -> Iterator[npt.NDArray[np.float64]]:
     train_N = split_indices(dataset, "train")
-    some_N = train_N[np.unique(np.linspace(0, len(train_N) - 1, min(len(train_N), SAMPLE_PATCHES)).astype(np.int64))]
+    some_N = train_N[evenly(len(train_N), SAMPLE_PATCHES)]
     for start in range(0, len(some_N), _READ_PATCHES):
         dn_NCHW = dataset["image"][some_N[start : start + _READ_PATCHES]].to_numpy()
         valid_NHW = (dn_NCHW != NODATA_DN).all(axis=1)

@@ -76,15 +76,6 @@ def open_trained_store(run: Path, config: RunConfig, store: Path | None = None) 
     return dataset, info
 
 
-def evenly(length: int, count: int) -> Indices:
-    """At most `count` of `length` places, evenly spaced from the first to the last.
-
-    >>> evenly(10, 4).tolist(), evenly(3, 4).tolist()
-    ([0, 3, 6, 9], [0, 1, 2])
-    """
-    return np.unique(np.linspace(0, length - 1, min(count, length)).astype(np.int64))
-
-
 @torch.inference_mode()
 def answers(
     network: Network, config: RunConfig, dataset: xr.Dataset, patches: Indices, device: torch.device

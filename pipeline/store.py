@@ -247,6 +247,15 @@ def split_indices(dataset: xr.Dataset, split: Literal["train", "validation", "te
     return found
 
 
+def evenly(length: int, count: int) -> npt.NDArray[np.int64]:
+    """At most `count` of `length` places, evenly spaced from the first to the last.
+
+    >>> evenly(10, 4).tolist(), evenly(3, 4).tolist()
+    ([0, 3, 6, 9], [0, 1, 2])
+    """
+    return np.unique(np.linspace(0, length - 1, min(count, length)).astype(np.int64))
+
+
 def to_reflectance(dn: npt.NDArray[np.uint16]) -> npt.NDArray[np.float32]:
     """Reflectance (unitless, about 0 to 1, float32) from Collection 2 DN; NaN where DN is 0 (nodata)."""
     return np.where(dn == NODATA_DN, np.float32(np.nan), dn.astype(np.float32) * np.float32(SCALE) + np.float32(OFFSET))
