@@ -545,7 +545,7 @@ def _learning_options(sub: argparse.ArgumentParser) -> None:
         "--self-labels",
         type=float,
         metavar="W",
-        help="shares: weight of what the network says itself, mended by the shares (default 0)",
+        help="weight of the labels that the running mean of its weights gives all pixels, with shares mended by them (default: 3 for fcn and points, 1 for fcn and presence of 1 %% or more, else 0)",
     )
     group.add_argument(
         "--taught",

@@ -229,30 +229,39 @@ def load_weights(network: Network, tensors: Mapping[str, Tensor], path: Path) ->
     network.load_state_dict(dict(tensors))
 
 
-def training_state(network: Network, optimiser: torch.optim.Optimizer) -> dict[str, Tensor]:
-    """All that the next step depends on: `network.NAME`, and of parameter I `optimiser.I.NAME` (for AdamW step, exp_avg, exp_avg_sq)."""
-    weights = {f"network.{name}": tensor for name, tensor in network.state_dict().items()}
+def training_state(network: Network, optimiser: torch.optim.Optimizer, average: Network | None = None) -> dict[str, Tensor]:
+    """All that the next step depends on: `network.NAME`, where there is one `average.NAME`, and of parameter I `optimiser.I.NAME` (for AdamW step, exp_avg, exp_avg_sq)."""
+    networks = _networks(network, average).items()
+    weights = {f"{which}.{name}": tensor for which, one in networks for name, tensor in one.state_dict().items()}
     memory = optimiser.state_dict()["state"]
     return weights | {f"optimiser.{index}.{name}": tensor for index, kept in memory.items() for name, tensor in kept.items()}
 
 
-def load_training_state(network: Network, optimiser: torch.optim.Optimizer, tensors: Mapping[str, Tensor], path: Path) -> None:
+def load_training_state(
+    network: Network, optimiser: torch.optim.Optimizer, tensors: Mapping[str, Tensor], path: Path, average: Network | None = None
+) -> None:
     """The inverse of `training_state`, from the checkpoint at `path`.
 
     Raises:
         DataError: a tensor is missing, unknown, of another shape or not finite.
     """
     remembered = {index: remembers(optimiser, parameter) for index, parameter in enumerate(network.parameters())}
-    expected = {f"network.{name}": tensor.shape for name, tensor in network.state_dict().items()}
+    networks = _networks(network, average)
+    expected = {f"{which}.{name}": tensor.shape for which, one in networks.items() for name, tensor in one.state_dict().items()}
     expected |= {f"optimiser.{index}.{name}": shape for index, kept in remembered.items() for name, shape in kept.items()}
     _check(expected, tensors, path)
-    network.load_state_dict({name.removeprefix("network."): tensor for name, tensor in tensors.items() if name.startswith("network.")})
+    for which, one in networks.items():
+        one.load_state_dict({name: tensors[f"{which}.{name}"] for name in one.state_dict()})
     parameters, memory = list(network.parameters()), {}
     for index, kept in remembered.items():
         found = {name: tensors[f"optimiser.{index}.{name}"] for name in kept}
         # laid out as the parameter is: fused kernels walk both as they lie in memory
         memory[index] = {name: t if name == "step" else torch.empty_like(parameters[index]).copy_(t) for name, t in found.items()}
     optimiser.load_state_dict({**optimiser.state_dict(), "state": memory})
+
+
+def _networks(network: Network, average: Network | None) -> dict[str, Network]:
+    return {"network": network} | ({"average": average} if average else {})
 
 
 def file_digest(path: Path) -> str:

@@ -63,9 +63,19 @@ class Progressed:
 class Keeper:
     """Writes and reads the run folder's history and checkpoints."""
 
-    def __init__(self, run: Path, config: RunConfig, network: Network, optimiser: torch.optim.Optimizer, *, writes: bool = True) -> None:
-        """Without `writes` it reads only: of several processes one writes."""
-        self._run, self._config, self._network, self._optimiser, self._writes = run, config, network, optimiser, writes
+    def __init__(
+        self,
+        run: Path,
+        config: RunConfig,
+        network: Network,
+        optimiser: torch.optim.Optimizer,
+        average: Network | None = None,
+        *,
+        writes: bool = True,
+    ) -> None:
+        """Without `writes` it reads only: of several processes one writes. `average`: the running mean of the weights, if there is one."""
+        self._run, self._config, self._writes = run, config, writes
+        self._network, self._optimiser, self._average = network, optimiser, average
 
     def save_epoch(self, rows: list[history.Row]) -> None:
         """History, last and, if the newest epoch is the best one, best, in this order."""
@@ -91,7 +101,7 @@ class Keeper:
             return Progressed()
         tensors, made_by = load_tensors(last)
         self._check_origin(made_by, last)
-        load_training_state(self._network, self._optimiser, tensors, last)
+        load_training_state(self._network, self._optimiser, tensors, last, self._average)
         done = _progressed(made_by, last)
         if not (epochs := _epoch(made_by, last)):
             return done
@@ -109,7 +119,7 @@ class Keeper:
 
     def _save_last(self, epoch: int, more: dict[str, str]) -> None:
         if self._writes:
-            save_tensors(self._run / LAST, training_state(self._network, self._optimiser), self._made_by(epoch) | more)
+            save_tensors(self._run / LAST, training_state(self._network, self._optimiser, self._average), self._made_by(epoch) | more)
 
     def _save_best(self, epoch: int) -> None:
         if self._writes:

@@ -49,8 +49,10 @@ _OF_NETWORK: dict[str, dict[str, Any]] = {
 }
 # "Any pixel": all there is to learn from are the few patches without a class.
 _OF_ANY: dict[str, Any] = {"lr": 3e-3, "weight_decay": 0.1, "class_weights": "balanced", "symmetric": True}
-# One pixel per patch: decorrelated bands let a network learn so few labels by heart.
-_OF_POINTS: dict[str, Any] = {"lr": 3e-3, "weight_decay": 0.1, "label_smoothing": 0.1}
+# One pixel per patch: decorrelated bands let a network learn so few labels by heart; most is learned from what its own mean says of the others.
+_OF_POINTS: dict[str, Any] = {"lr": 3e-3, "weight_decay": 0.1, "label_smoothing": 0.1, "self_labels": 3.0}
+_OF_SHARES: dict[str, Any] = {"self_labels": 3.0}
+_OF_THRESHOLD: dict[str, Any] = {"self_labels": 1.0}
 ANY_BELOW = 0.01  # a presence label of a smaller share is as good as one of any pixel
 
 
@@ -66,12 +68,14 @@ def recipe(given: Mapping[str, Any]) -> dict[str, Any]:
     grouped = given.get("group_patches", 1) > 1 or bool(given.get("areas", ""))
     taught = labels == "shares" and not grouped and "model" not in given and given.get("taught", True)
     model = given.get("model", "unet" if taught else "fcn")
-    any_pixel = labels == "presence" and given.get("loss", "best") in ("best", "lse") and given.get("presence_min_share", 0.0) < ANY_BELOW
+    loss = given.get("loss", "best")
+    if labels == "presence" and loss == "best":
+        loss = "lse" if given.get("presence_min_share", 0.0) < ANY_BELOW else "threshold"
+    of_labels = {"points": _OF_POINTS, "shares": _OF_SHARES, "presence": {"lse": _OF_ANY, "threshold": _OF_THRESHOLD}.get(loss, {})}
     return {
         "model": model,
         **_OF_NETWORK.get(model, {}),
-        **(_OF_ANY if model == "fcn" and any_pixel else {}),
-        **(_OF_POINTS if model == "fcn" and labels == "points" else {}),
+        **(of_labels.get(labels, {}) if model == "fcn" else {}),
         **({"taught": True} if taught else {}),
         **given,
     }

@@ -1,7 +1,7 @@
-"""Labels of pixels that a network gives itself in training: its own answer, mended by its neighbours' and by the shares of the patch.
+"""Labels of pixels from a network's own answers, where a label does not say where: as they are or, with shares, mended by them.
 
-Shares do not say where. Once the network knows the classes, its own answer says it, and the shares mend that answer: as much of each class as
-there is. Nothing here sees the truth of a pixel.
+Once a network knows the classes, its own answer says where they are. Shares mend it: as much of each class as there is. Nothing here sees the truth
+of a pixel.
 Axis suffixes: B batch, K class, H/W rows and columns, G group.
 """
 
@@ -11,7 +11,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from model.losses import Batch, Targets, grouped, mean_probability, pixel_loss
+from model.losses import Targets, grouped, mean_probability
 from pipeline.legend import UNLABELLED
 
 BEGIN = 0.3  # of the epochs: before, a network knows too little to teach itself
@@ -19,13 +19,14 @@ ROUNDS = 5  # of matching shares; more change next to no pixel
 _LEAST = 1e-6
 
 
-def self_label_loss(batch: Batch, targets: Targets) -> Tensor:
-    """Cross entropy of the scores with `self_labels`, over the pixels that have one; 0 where none has."""
-    return pixel_loss(batch, targets._replace(pixel_BHW=self_labels(batch.scores_BKHW.detach(), targets)), 0.0)
+@torch.no_grad()
+def self_labels(scores_BKHW: Tensor, valid_BHW: Tensor) -> Tensor:
+    """The class of the largest score (B, H, W), int64, of each pixel; 255 without image data."""
+    return scores_BKHW.argmax(dim=1).masked_fill(~valid_BHW, UNLABELLED)
 
 
 @torch.no_grad()
-def self_labels(scores_BKHW: Tensor, targets: Targets) -> Tensor:
+def mended_labels(scores_BKHW: Tensor, targets: Targets) -> Tensor:
     """Class index (B, H, W), int64, of each pixel; 255 without image data or in a patch without a label.
 
     The softmax is averaged over 3 x 3 pixels; then each class is raised or lowered, patch by patch or group by group, until the mean over the pixels
@@ -48,5 +49,4 @@ def self_labels(scores_BKHW: Tensor, targets: Targets) -> Tensor:
         log_BK = mean_probability(log_BKHW + offset_BK[:, :, None, None], targets.valid_BHW)
         log_GK, share_GK, group_B = grouped(log_BK, targets)
         offset_BK = offset_BK + (share_GK.nan_to_num().clamp(min=_LEAST).log() - log_GK)[group_B]
-    label_BHW = (log_BKHW + offset_BK[:, :, None, None]).argmax(dim=1)
-    return label_BHW.masked_fill(~(targets.valid_BHW & known_B[:, None, None]), UNLABELLED)
+    return self_labels(log_BKHW + offset_BK[:, :, None, None], targets.valid_BHW & known_B[:, None, None])

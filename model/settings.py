@@ -32,7 +32,6 @@ _OF_KIND = {
     "points_per_patch": ("points",),
     "points": ("points",),
     "areas": ("shares",),
-    "self_labels": ("shares",),
     "taught": ("shares",),
     "label_noise": ("presence", "majority", "points", "pixels"),
 }
@@ -90,7 +89,7 @@ class Settings(Options):
             "label_smoothing": (0 <= self.label_smoothing < 1, "at least 0 and below 1"),
             "class_weights": (self.class_weights in CLASS_WEIGHTS, f"one of {', '.join(CLASS_WEIGHTS)}"),
             "clip_norm": (0 <= self.clip_norm < math.inf, "a number of at least 0; 0 = no clipping"),
-            "self_labels": (0 <= self.self_labels < math.inf, "a number of at least 0; 0 = learn from the shares alone"),
+            "self_labels": (0 <= self.self_labels < math.inf, "a number of at least 0; 0 = learn from the labels alone"),
             "patience": (self.patience >= 0, "at least 0; 0 = never stop early"),
             "precision": (self.precision in PRECISIONS, f"one of {', '.join(PRECISIONS)}"),
             "feed": (self.feed in FEEDS, f"one of {', '.join(FEEDS)}"),
@@ -176,6 +175,11 @@ def _fresh(store: Path, info: StoreInfo, run: Path, given: Mapping[str, Any]) ->
             f"--points-per-patch {settings.points_per_patch} is not possible: a patch has {info.patch_size_px**2} pixels "
             f"({info.patch_size_px} x {info.patch_size_px}); to learn from all of them say --labels pixels"
         )
+    loss = _loss(settings)
+    if settings.self_labels and not objective(loss, settings.labels).exclusive:
+        raise ConfigError(
+            f"--self-labels goes with classes that exclude each other; --loss {loss} asks for each class on its own: leave it out"
+        )
     mean, std = (tuple(float(value) for value in info.statistics[key]) for key in ("mean", "std"))
     if not all(map(math.isfinite, (*mean, *std))):
         raise DataError(f"{store}: a band has no mean or standard deviation over the training split; cut the store again")
@@ -190,7 +194,7 @@ def _fresh(store: Path, info: StoreInfo, run: Path, given: Mapping[str, Any]) ->
         std=tuple(value or 1.0 for value in std),  # a constant band becomes 0 everywhere: it says nothing and harms nothing
         code_version=__version__,
         store_attrs=info.attrs(),
-        **{field.name: getattr(settings, field.name) for field in fields(settings)} | {"loss": _loss(settings)},
+        **{field.name: getattr(settings, field.name) for field in fields(settings)} | {"loss": loss},
     )
 
 

@@ -22,7 +22,7 @@ from model.data import Patches
 from model.labels import Classes, Rule, WeakLabels
 from model.losses import Targets
 from model.scoring import BATCH_PATCHES, answers
-from model.selflabels import self_labels
+from model.selflabels import mended_labels
 from pipeline.store import split_indices
 
 MODEL = "fcn"
@@ -63,7 +63,7 @@ def _pixels(labels: WeakLabels, teacher: Path, dataset: xr.Dataset, index_N: npt
             scores_BKHW, valid_BHW = torch.cat([one.scores_BKHW for one in said]), torch.cat([one.valid_BHW for one in said])
             group_B = None if labels.group_N is None else torch.from_numpy(labels.group_N[chosen]).to(device)
             targets = Targets(valid_BHW, torch.from_numpy(labels.image_NK[chosen]).to(device), group_B=group_B)
-            pixel_NHW[chosen] = self_labels(scores_BKHW, targets).to(torch.uint8).cpu().numpy()
+            pixel_NHW[chosen] = mended_labels(scores_BKHW, targets).to(torch.uint8).cpu().numpy()
     return pixel_NHW
 
 

@@ -16,15 +16,16 @@ from torch import Tensor, nn
 
 from model import history
 from model.agreement import agreement, constant_agreement
+from model.average import Average
 from model.checkpoint import RunConfig
 from model.data import Patches, Plan, batches, plan_epoch, plan_in_order
 from model.keeping import Keeper, Progressed, Sums
-from model.losses import Batch, Targets
+from model.losses import Batch, Targets, pixel_loss
 from model.networks import Network, Output, build
 from model.optimisation import lr_factor, make_optimiser, set_lr
 from model.ranks import ALONE, Ranks, spread
 from model.scaling import Scaling
-from model.selflabels import BEGIN, self_label_loss
+from model.selflabels import BEGIN, mended_labels, self_labels
 from model.weighing import Weighing, balanced
 from pipeline.errors import DataError
 
@@ -44,6 +45,7 @@ class Trainer:
             network: Network = build(config.model, len(config.bands), len(config.classes), symmetric=config.symmetric).to(device)
         if config.channels_last:
             network = network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        self._average = Average(network) if config.self_labels else None
         if config.compile or config.cuda_graphs:  # the maps alone: what follows asks the data, which no compiled graph can
             maps: Any = torch.compile(network.maps, mode="reduce-overhead" if config.cuda_graphs else None)
             network.maps = maps  # type: ignore[method-assign]
@@ -54,7 +56,9 @@ class Trainer:
         self._objective = config.objective
         self._weigh = Weighing(config.labels, config.label_smoothing, self._class_weights())
         self._majority_accuracy = constant_agreement(validation.labels)
-        self._keeper = Keeper(run, config, self._network, self._optimiser, writes=ranks.leads)
+        self._keeper = Keeper(
+            run, config, self._network, self._optimiser, self._average.network if self._average else None, writes=ranks.leads
+        )
         self._done = Progressed()
 
     @property
@@ -154,18 +158,18 @@ class Trainer:
     def _step(
         self, step: int, x_BCHW: Tensor, targets: Targets, pending: list[tuple[int, Tensor, float, Tensor]], stop: Callable[[], bool]
     ) -> bool:
-        config = self._config
-        factor = lr_factor(
-            config.schedule, self.epoch * self._steps + step, config.epochs * self._steps, round(config.warmup_epochs * self._steps)
-        )
+        config, done = self._config, self.epoch * self._steps + step
+        factor = lr_factor(config.schedule, done, config.epochs * self._steps, round(config.warmup_epochs * self._steps))
         set_lr(self._optimiser, config.lr * factor)
-        loss, batch = self._loss(x_BCHW, targets)
+        loss, batch = self._loss(x_BCHW, targets, done)
         weight, stopping = self._ranks.agree(targets.answers, stop(), self._device)
         self._optimiser.zero_grad()
         (loss if weight == 1 else loss * (weight * self._ranks.count)).backward()  # type: ignore[no-untyped-call]
         if config.clip_norm:
             nn.utils.clip_grad_norm_(self._network.parameters(), config.clip_norm)
         self._optimiser.step()
+        if self._average:
+            self._average.follow(self._network, done)
         patches = min(config.batch_size, len(self._train) - step * config.batch_size)
         pending.append((step, loss.detach(), weight * patches, self._agreement(batch, targets)))
         return stopping
@@ -185,7 +189,7 @@ class Trainer:
         order = self._validation.streamed.order(None) if self._validation.streamed else None
         plan = plan_in_order(count, self._validation.labels.group_N, order)
         for step, (x_BCHW, targets) in enumerate(self._batches(self._validation, plan)):
-            loss, batch = self._loss(x_BCHW, targets, self._network)
+            loss, batch = self._loss(x_BCHW, targets)
             weight, _ = self._ranks.agree(targets.answers, False, self._device)
             sums.add(loss.item(), weight * min(size, count - step * size), *self._agreement(batch, targets).tolist())
         return Sums(*self._ranks.sums(sums.values(), self._device))
@@ -198,19 +202,23 @@ class Trainer:
         order = split.streamed.order(seed, self.epoch) if split.streamed else None
         return plan_epoch(len(split), seed, self.epoch, split.labels.group_N, quarter_turns=self._config.quarter_turns, order=order)
 
-    def _loss(self, x_BCHW: Tensor, targets: Targets, forward: nn.Module | None = None) -> tuple[Tensor, Batch]:
-        if self._config.channels_last:
+    def _loss(self, x_BCHW: Tensor, targets: Targets, step: int | None = None) -> tuple[Tensor, Batch]:
+        """In training `step` says how many steps of the run there were before."""
+        config = self._config
+        if config.channels_last:
             x_BCHW = x_BCHW.contiguous(memory_format=torch.channels_last)
         valid_BHW = None if targets.whole else targets.valid_BHW
-        with torch.autocast(self._device.type, torch.bfloat16, enabled=self._config.precision == "bf16"):
-            output: Any = (self._forward if forward is None else forward)(x_BCHW, valid_BHW)
+        with torch.autocast(self._device.type, torch.bfloat16, enabled=config.precision == "bf16"):
+            output: Any = (self._network if step is None else self._forward)(x_BCHW, valid_BHW)
             batch = Batch(self._network, Output(output.logits_BK.float(), output.maps_BFhw), targets.valid_BHW)
             if not len(x_BCHW):
                 return 0 * (batch.output.logits_BK.sum() + batch.scores_BKHW.sum()), batch
             targets = self._weigh(targets)
-            loss = self._objective.loss(batch, targets, self._config.presence_min_share)
-            if self._network.training and self._config.self_labels and self.epoch >= BEGIN * self._config.epochs:
-                loss = loss + self._config.self_labels * self_label_loss(batch, targets)
+            loss = self._objective.loss(batch, targets, config.presence_min_share)
+            if step is not None and self._average and self.epoch >= BEGIN * config.epochs:
+                scores_BKHW = self._average.scores(x_BCHW, targets.valid_BHW, step)
+                own_BHW = mended_labels(scores_BKHW, targets) if config.labels == "shares" else self_labels(scores_BKHW, targets.valid_BHW)
+                loss = loss + config.self_labels * pixel_loss(batch, Targets(targets.valid_BHW, pixel_BHW=own_BHW), 0.0)
             return loss, batch
 
     @torch.no_grad()

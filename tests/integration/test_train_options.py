@@ -88,6 +88,8 @@ OPTIONS: list[dict[str, Any]] = [
         "feed": "streamed",
     },
     {"model": "fcn", "labels": "points", "class_weights": "balanced", "label_smoothing": 0.1, "precision": "bf16", "feed": "streamed"},
+    {"model": "fcn", "labels": "presence", "presence_min_share": 0.1, "self_labels": 2.0},
+    {"model": "unet", "labels": "shares", "group_patches": 2, "self_labels": 2.0},
 ]
 
 
@@ -173,7 +175,9 @@ def in_two_processes(store: Path, run: Path, words: list[str]) -> str:
     return done.stdout
 
 
-@pytest.mark.parametrize(("model", "labels", "tolerance"), [("baseline", "presence", 1e-4), ("fcn", "pixels", 2e-3)])
+@pytest.mark.parametrize(
+    ("model", "labels", "tolerance"), [("baseline", "presence", 1e-4), ("fcn", "pixels", 2e-3), ("fcn", "points", 2e-3)]
+)
 def test_two_processes_are_one(store: Path, tmp_path: Path, model: str, labels: str, tolerance: float) -> None:
     """The same global batches, 18 patches in batches of 5 (the last one of 3): the same curve and weights, up to the order of sums."""
     settings = SETTINGS | {"model": model, "labels": labels, "lr": 1e-3, "optimizer": "sgd"}

@@ -24,7 +24,15 @@ def test_shares_are_learned_through_a_teacher_unless_a_network_is_named() -> Non
     assert recipe({"labels": "shares", "taught": False})["model"] == "fcn"
     assert "taught" not in recipe({"labels": "shares", "model": "unet"})
     assert recipe({"labels": "shares", "group_patches": 8})["model"] == recipe({"labels": "shares", "areas": "a.geojson"})["model"] == "fcn"
-    assert not any("self_labels" in recipe({"labels": "shares", "group_patches": size}) for size in (1, 8))
+
+
+def test_weak_labels_are_helped_by_what_the_mean_of_the_weights_says() -> None:
+    assert recipe({"labels": "points"})["self_labels"] == recipe({"labels": "shares", "group_patches": 8})["self_labels"] == 3
+    assert recipe({"labels": "presence", "presence_min_share": 0.05})["self_labels"] == 1
+    for told in ({"labels": "presence"}, {"labels": "presence", "presence_min_share": 0.05, "loss": "bce"}, {"labels": "shares"}):
+        assert "self_labels" not in recipe(told)  # the last of them has a teacher, and that has them
+    assert not any("self_labels" in recipe({"labels": kind}) for kind in ("majority", "pixels"))
+    assert not any("self_labels" in recipe(preset(name, {})) for name in PRESETS)
 
 
 def test_filters_are_symmetric_where_labels_say_least() -> None:
