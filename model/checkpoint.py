@@ -6,7 +6,7 @@ RUN/history.csv          one line per epoch
 RUN/last.safetensors     weights, optimiser state and epoch: where `--resume` goes on
 RUN/history.jsonl        the same, one JSON object per line
 RUN/README.md            the model card, once trained
-RUN/best.safetensors     the weights with the lowest validation loss: what `evaluate`, `map` and `report` use
+RUN/best.safetensors     the weights with the lowest validation loss, or of the last epoch where a network labels itself: what `evaluate`, `map` and `report` use
 """
 
 from __future__ import annotations
@@ -84,6 +84,11 @@ class RunConfig(Options):
     def grouped(self) -> bool:
         """Whether patches share labels, so that they have to meet in a batch."""
         return self.labels == "shares" and (self.group_patches > 1 or bool(self.areas))
+
+    @property
+    def keeps_newest(self) -> bool:
+        """Whether the last epoch is kept and not the best: a network that labels itself grows surer, which its weak labels take amiss."""
+        return self.self_labels > 0
 
     @property
     def objective(self) -> Objective:

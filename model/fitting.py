@@ -21,7 +21,6 @@ from pipeline.errors import DataError
 from pipeline.store import evenly, split_indices
 
 SAMPLE_PATCHES = 512
-ALWAYS = 0.995  # a class that more of the patches have is one that next to none lacks
 
 
 def fitted_segmenter(run: Path, network: Network, config: RunConfig, dataset: xr.Dataset, device: torch.device) -> Segmenter:
@@ -77,7 +76,7 @@ def sample(network: Network, config: RunConfig, dataset: xr.Dataset, device: tor
         valid_NHW=np.concatenate(valid)[known_N],
         present_NK=None if present_NK is None else present_NK[known_N] > 0,
         min_share=config.presence_min_share,
-        always_K=None if whole.image_NK is None or not questions else np.nanmean(whole.image_NK, axis=0) >= ALWAYS,
+        always_K=whole.always() if questions else None,
         prior_K=np.array(config.class_prior) if config.class_prior else whole.class_shares(len(config.classes)),
         truth_K=dataset["share"][some_N].to_numpy().mean(axis=0, dtype=np.float64),
     )

@@ -36,6 +36,11 @@ class Row:
 COLUMNS = tuple(field.name for field in fields(Row))
 
 
+def kept_epoch(rows: list[Row], *, newest: bool) -> int:
+    """The epoch whose weights are kept: the newest or, if not that, the best."""
+    return len(rows) if newest else best_epoch(rows)
+
+
 def best_epoch(rows: list[Row]) -> int:
     """The epoch of the lowest validation loss, the earliest of equals."""
     return min(rows, key=lambda row: row.validation_loss).epoch

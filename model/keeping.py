@@ -78,10 +78,10 @@ class Keeper:
         self._network, self._optimiser, self._average = network, optimiser, average
 
     def save_epoch(self, rows: list[history.Row]) -> None:
-        """History, last and, if the newest epoch is the best one, best, in this order."""
+        """History, last and, if the newest epoch is the one to keep, best, in this order."""
         self._write_history(rows)
         self._save_last(len(rows), {})
-        if history.best_epoch(rows) == len(rows):
+        if self._kept(rows) == len(rows):
             self._save_best(len(rows))
 
     def save_middle(self, epochs: int, batches: int, sums: Sums) -> None:
@@ -107,11 +107,14 @@ class Keeper:
             return done
         done.rows = history.read(self._run / HISTORY, epochs)
         self._write_history(done.rows)
-        if history.best_epoch(done.rows) == len(done.rows) and not done.batches:
+        if self._kept(done.rows) == len(done.rows) and not done.batches:
             self._save_best(len(done.rows))
-        elif _epoch(load_tensors(best)[1], best) != history.best_epoch(done.rows):
-            raise DataError(f"{best}: not the best epoch of {HISTORY}; train into another folder")
+        elif _epoch(load_tensors(best)[1], best) != self._kept(done.rows):
+            raise DataError(f"{best}: not the epoch of {HISTORY} that is kept; train into another folder")
         return done
+
+    def _kept(self, rows: list[history.Row]) -> int:
+        return history.kept_epoch(rows, newest=self._config.keeps_newest)
 
     def _write_history(self, rows: list[history.Row]) -> None:
         if self._writes:

@@ -23,6 +23,7 @@ from pipeline.legend import UNLABELLED
 
 KINDS = ("presence", "majority", "shares", "points", "pixels")
 OF_PIXELS = ("points", "pixels")
+ALWAYS = 0.995  # a class that more of the patches have is one that next to none lacks
 SUM_TOLERANCE = 1e-3  # of a patch's shares to 1; a store's own are off by float32's rounding
 Shares = npt.NDArray[np.float32]
 Classes = npt.NDArray[np.uint8]
@@ -91,6 +92,12 @@ class WeakLabels:
     def __len__(self) -> int:
         labels = self.pixel_NHW if self.image_NK is None else self.image_NK
         return 0 if labels is None else len(labels)
+
+    def always(self) -> npt.NDArray[np.bool_] | None:
+        """Classes that next to no patch lacks, as far as presence labels tell: nothing ever contradicts their maps."""
+        if self.kind != "presence" or self.image_NK is None:
+            return None
+        return np.asarray(np.nanmean(self.image_NK, axis=0) >= ALWAYS)
 
     def class_shares(self, classes: int) -> npt.NDArray[np.float64] | None:
         """The share of each class among the pixels, as far as these labels tell: from shares and from labelled pixels."""

@@ -48,7 +48,7 @@ _OF_NETWORK: dict[str, dict[str, Any]] = {
     "unet": {"lr": 2e-3, "weight_decay": 1e-2, "schedule": "cosine", "warmup_epochs": 1.0, "channels_last": True, "whiten": True},
 }
 # "Any pixel": all there is to learn from are the few patches without a class.
-_OF_ANY: dict[str, Any] = {"lr": 3e-3, "weight_decay": 0.1, "class_weights": "balanced", "symmetric": True}
+_OF_ANY: dict[str, Any] = {"lr": 3e-3, "weight_decay": 0.1, "class_weights": "balanced", "symmetric": True, "self_labels": 3.0}
 # One pixel per patch: decorrelated bands let a network learn so few labels by heart; most is learned from what its own mean says of the others.
 _OF_POINTS: dict[str, Any] = {"lr": 3e-3, "weight_decay": 0.1, "label_smoothing": 0.1, "self_labels": 3.0}
 _OF_SHARES: dict[str, Any] = {"self_labels": 3.0}
@@ -59,15 +59,13 @@ ANY_BELOW = 0.01  # a presence label of a smaller share is as good as one of any
 def recipe(given: Mapping[str, Any]) -> dict[str, Any]:
     """What was given, put over what was measured best for the kind of label and the network.
 
-    >>> recipe({"labels": "points"})["model"], recipe({"labels": "shares"})["model"], recipe({"labels": "shares"})["taught"]
-    ('fcn', 'unet', True)
+    >>> recipe({"labels": "points"})["model"], recipe({"labels": "points"})["self_labels"]
+    ('fcn', 3.0)
     >>> recipe({"labels": "shares", "model": "baseline"})
     {'labels': 'shares', 'model': 'baseline'}
     """
     labels = given.get("labels", "presence")
-    grouped = given.get("group_patches", 1) > 1 or bool(given.get("areas", ""))
-    taught = labels == "shares" and not grouped and "model" not in given and given.get("taught", True)
-    model = given.get("model", "unet" if taught else "fcn")
+    model = given.get("model", "fcn")
     loss = given.get("loss", "best")
     if labels == "presence" and loss == "best":
         loss = "lse" if given.get("presence_min_share", 0.0) < ANY_BELOW else "threshold"
@@ -76,6 +74,5 @@ def recipe(given: Mapping[str, Any]) -> dict[str, Any]:
         "model": model,
         **_OF_NETWORK.get(model, {}),
         **(of_labels.get(labels, {}) if model == "fcn" else {}),
-        **({"taught": True} if taught else {}),
         **given,
     }

@@ -11,12 +11,30 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from model.losses import Targets, grouped, mean_probability
+from model.losses import Batch, Targets, grouped, mean_probability
 from pipeline.legend import UNLABELLED
 
 BEGIN = 0.3  # of the epochs: before, a network knows too little to teach itself
 ROUNDS = 5  # of matching shares; more change next to no pixel
 _LEAST = 1e-6
+
+
+def own_label_loss(batch: Batch, said_BKHW: Tensor, targets: Targets, kind: str, rest_K: Tensor | None = None) -> Tensor:
+    """Cross entropy of a network's scores with the labels that its own answers give all pixels; shares mend them.
+
+    Args:
+        batch: what it says of a batch.
+        said_BKHW: the scores the labels are taken from: of the mean of its weights.
+        targets: what the batch is labelled with.
+        kind: of label.
+        rest_K: classes that score 0: they get the pixels that no other class claims.
+    """
+    scores_BKHW = batch.scores_BKHW
+    if rest_K is not None:
+        scores_BKHW, said_BKHW = (each.masked_fill(rest_K[:, None, None], 0.0) for each in (scores_BKHW, said_BKHW))
+    own_BHW = mended_labels(said_BKHW, targets) if kind == "shares" else self_labels(said_BKHW, targets.valid_BHW)
+    total = F.cross_entropy(scores_BKHW, own_BHW, ignore_index=UNLABELLED, reduction="sum")
+    return total / (own_BHW != UNLABELLED).sum().clamp(min=1)
 
 
 @torch.no_grad()

@@ -176,10 +176,8 @@ def _fresh(store: Path, info: StoreInfo, run: Path, given: Mapping[str, Any]) ->
             f"({info.patch_size_px} x {info.patch_size_px}); to learn from all of them say --labels pixels"
         )
     loss = _loss(settings)
-    if settings.self_labels and not objective(loss, settings.labels).exclusive:
-        raise ConfigError(
-            f"--self-labels goes with classes that exclude each other; --loss {loss} asks for each class on its own: leave it out"
-        )
+    if settings.self_labels and loss == "bce":
+        raise ConfigError("--self-labels does not go with --loss bce, whose classes share no scale: leave it out, or name another --loss")
     mean, std = (tuple(float(value) for value in info.statistics[key]) for key in ("mean", "std"))
     if not all(map(math.isfinite, (*mean, *std))):
         raise DataError(f"{store}: a band has no mean or standard deviation over the training split; cut the store again")

@@ -20,12 +20,12 @@ from model.average import Average
 from model.checkpoint import RunConfig
 from model.data import Patches, Plan, batches, plan_epoch, plan_in_order
 from model.keeping import Keeper, Progressed, Sums
-from model.losses import Batch, Targets, pixel_loss
+from model.losses import Batch, Targets
 from model.networks import Network, Output, build
 from model.optimisation import lr_factor, make_optimiser, set_lr
 from model.ranks import ALONE, Ranks, spread
 from model.scaling import Scaling
-from model.selflabels import BEGIN, mended_labels, self_labels
+from model.selflabels import BEGIN, own_label_loss
 from model.weighing import Weighing, balanced
 from pipeline.errors import DataError
 
@@ -55,6 +55,8 @@ class Trainer:
         self._steps = math.ceil(len(train_split) / config.batch_size)
         self._objective = config.objective
         self._weigh = Weighing(config.labels, config.label_smoothing, self._class_weights())
+        always_K = None if config.objective.exclusive else train_split.labels.always()
+        self._rest_K = None if always_K is None else torch.from_numpy(always_K).to(device)
         self._majority_accuracy = constant_agreement(validation.labels)
         self._keeper = Keeper(
             run, config, self._network, self._optimiser, self._average.network if self._average else None, writes=ranks.leads
@@ -128,12 +130,13 @@ class Trainer:
         return True
 
     def verdict(self) -> str:
-        """One line: which epoch was best, and how good, beside the majority guess."""
+        """One line: which epoch is kept, and how good it was, beside the majority guess."""
         if not self._done.rows:
             return "no epoch is complete yet"
-        row = self._done.rows[history.best_epoch(self._done.rows) - 1]
+        newest = self._config.keeps_newest
+        row = self._done.rows[history.kept_epoch(self._done.rows, newest=newest) - 1]
         early = f"; stopped early: {self._config.patience} epochs without a better one" if self.stalled else ""
-        return f"best of {self.epoch} epochs: {row.epoch}, validation {_figures(row)}{early}"
+        return f"{'last' if newest else 'best'} of {self.epoch} epochs: {row.epoch}, validation {_figures(row)}{early}"
 
     def _learn(self, progress: Progress, stop: Callable[[], bool]) -> float | None:
         """Seconds waited for data; None when told to stop before the end."""
@@ -203,7 +206,10 @@ class Trainer:
         return plan_epoch(len(split), seed, self.epoch, split.labels.group_N, quarter_turns=self._config.quarter_turns, order=order)
 
     def _loss(self, x_BCHW: Tensor, targets: Targets, step: int | None = None) -> tuple[Tensor, Batch]:
-        """In training `step` says how many steps of the run there were before."""
+        """In training `step` says how many steps of the run there were before.
+
+        Validation counts own labels from the first epoch on, so that epochs can be compared.
+        """
         config = self._config
         if config.channels_last:
             x_BCHW = x_BCHW.contiguous(memory_format=torch.channels_last)
@@ -215,10 +221,9 @@ class Trainer:
                 return 0 * (batch.output.logits_BK.sum() + batch.scores_BKHW.sum()), batch
             targets = self._weigh(targets)
             loss = self._objective.loss(batch, targets, config.presence_min_share)
-            if step is not None and self._average and self.epoch >= BEGIN * config.epochs:
-                scores_BKHW = self._average.scores(x_BCHW, targets.valid_BHW, step)
-                own_BHW = mended_labels(scores_BKHW, targets) if config.labels == "shares" else self_labels(scores_BKHW, targets.valid_BHW)
-                loss = loss + config.self_labels * pixel_loss(batch, Targets(targets.valid_BHW, pixel_BHW=own_BHW), 0.0)
+            if self._average and (step is None or self.epoch >= BEGIN * config.epochs):
+                scores_BKHW = self._average.scores(x_BCHW, targets.valid_BHW, step or 0)
+                loss = loss + config.self_labels * own_label_loss(batch, scores_BKHW, targets, config.labels, self._rest_K)
             return loss, batch
 
     @torch.no_grad()

@@ -59,7 +59,7 @@ def write_report(run: Path, *, store: Path | None = None, progress: Progress = s
         metrics=metrics,
         learnt_from=content.LEARNT_FROM.get(config.labels, f"{config.labels} labels"),
         headlines=content.headlines(metrics),
-        cautions=content.cautions(metrics, history, best),
+        cautions=content.cautions(metrics, history),
         label_rows=content.label_rows(metrics, config.classes),
         pixel_rows=content.pixel_rows(metrics, config.classes),
         interval_note=content.interval_note(metrics),

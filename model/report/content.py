@@ -48,7 +48,7 @@ def headlines(metrics: Mapping[str, Any]) -> list[Headline]:
     ]
 
 
-def cautions(metrics: Mapping[str, Any], history: pd.DataFrame | None, best: int | None) -> list[str]:
+def cautions(metrics: Mapping[str, Any], history: pd.DataFrame | None) -> list[str]:
     """What a reader must know before believing the figures, in sentences."""
     per_class = metrics["classification"]["per_class"]
     pixels = metrics["segmentation"]["methods"][metrics["segmentation"]["default"]]
@@ -59,8 +59,8 @@ def cautions(metrics: Mapping[str, Any], history: pd.DataFrame | None, best: int
         *_few(per_class, metrics["classification"]["patches"]),
         *([f"The segmentation never answers {listing(unused)}."] if unused else []),
     ]
-    if history is not None and best == history["epoch"].iloc[-1] and len(history) > 1:
-        found.append(f"The lowest validation loss is that of the last epoch ({best}): longer training may help.")
+    if history is not None and len(history) > 1 and history["validation_loss"].iloc[-1] < history["validation_loss"].iloc[:-1].min():
+        found.append(f"The lowest validation loss is that of the last epoch ({len(history)}): longer training may help.")
     return found
 
 

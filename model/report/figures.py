@@ -41,7 +41,7 @@ _STYLE: Any = {
 
 
 def curve(history: pd.DataFrame, what: str, best: int, majority: float | None = None) -> Markup:
-    """Training and validation curves of `what` ("loss" or "accuracy") over epochs, the best epoch marked.
+    """Training and validation curves of `what` ("loss" or "accuracy") over epochs, the epoch that is kept marked.
 
     Args:
         history: columns epoch, train_WHAT, validation_WHAT.
@@ -64,7 +64,7 @@ def curve(history: pd.DataFrame, what: str, best: int, majority: float | None = 
         axes.legend(frameon=False, fontsize=10, labelcolor=INK)
         value = _at(history, best, f"validation_{what}")
         return _svg(
-            figure, f"{what}-curve", f"{what} of training and validation over {len(history)} epochs; best epoch {best}: {value:.3f}"
+            figure, f"{what}-curve", f"{what} of training and validation over {len(history)} epochs; kept epoch {best}: {value:.3f}"
         )
 
 
@@ -167,7 +167,7 @@ def _mark_best(axes: Axes, history: pd.DataFrame, what: str, best: int) -> None:
     value = _at(history, best, f"validation_{what}")
     axes.axvline(best, color=RULE, lw=1.2, zorder=0)
     axes.plot([best], [value], "o", ms=8, mfc="white", mec=VALIDATION, mew=2.2)
-    axes.set_title(f"best epoch {best}: {value:.3f}", loc="right", fontsize=10.5, color=VALIDATION)
+    axes.set_title(f"kept epoch {best}: {value:.3f}", loc="right", fontsize=10.5, color=VALIDATION)
 
 
 def _at(history: pd.DataFrame, epoch: int, column: str) -> float:

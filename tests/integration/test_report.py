@@ -75,7 +75,7 @@ def test_the_figures_stand_beside_the_majority_guess(made: Any, page: Page) -> N
     for name, values in labels["per_class"].items():
         assert name in text
         assert f"{values['auc']:.3f}" in text
-    assert "best epoch 3: 0.470" in text
+    assert "kept epoch 3: 0.470" in text
     for trace in (made[1].digest, made[2]["made_by"]["checkpoint_digest"], "3.11.9", "SR_B4, SR_B3, SR_B2"):
         assert trace in text
 
@@ -128,7 +128,7 @@ def test_without_history_or_environment_the_rest_is_there(tmp_path: Path) -> Non
     (tmp_path / "run" / "history.csv").unlink()
     (tmp_path / "run" / "environment.json").unlink()
     page = Page(write_report(tmp_path / "run").read_text())
-    assert "best epoch" not in page.text
+    assert "kept epoch" not in page.text
     assert len([tag for tag, _ in page.tags if tag == "svg"]) == 2
 
 
