@@ -545,12 +545,7 @@ def _learning_options(sub: argparse.ArgumentParser) -> None:
         "--self-labels",
         type=float,
         metavar="W",
-        help="weight of the labels that the running mean of its weights gives all pixels, with shares mended by them (default: 3 for fcn and points, 1 for fcn and presence of 1 %% or more, else 0)",
-    )
-    group.add_argument(
-        "--taught",
-        action=argparse.BooleanOptionalAction,
-        help="shares: learn each pixel from an fcn trained first, in RUN/teacher, on the same shares (default: for shares of single patches, where --model is left out)",
+        help="weight of the labels that the running mean of its weights gives all pixels, with shares mended by them (default for fcn: 3; presence of 1 %% or more: 1; majority and pixels: 0. Other networks: 0)",
     )
     group.add_argument(
         "--symmetric",

@@ -47,7 +47,7 @@ RUNS: dict[str, dict[str, Any]] = {
     ANY: preset("poster", {"presence_min_share": 0.0}),
     FIVE: preset("poster", {"presence_min_share": 0.05}),
     QUARTER: preset("poster", {"presence_min_share": 0.25}),
-    SHARES: {"labels": "shares", "model": "fcn"},  # no teacher: the picture is about the labels
+    SHARES: {"labels": "shares"},
 }
 
 

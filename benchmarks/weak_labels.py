@@ -4,7 +4,7 @@
 
 Real scenes, split by columns: `dakota-2015` (train 0 to 4351, validation 4352 to 5119, test 5120 to 7679), `illinois-2023`
 (left half, its last patch column for validation, against the right half). Every run goes the whole way of the
-product (`train`, `evaluate --references`); the budget is counted in steps of 32 patches, those of a teacher among them. What is done already is kept in DIR and not
+product (`train`, `evaluate --references`); the budget is counted in steps of 32 patches. What is done already is kept in DIR and not
 done again. The last line is one JSON object: figures of every row, mean over seeds, and as a share of the U-Net's.
 """
 
@@ -32,7 +32,7 @@ from model import metrics
 from model.checkpoint import load_network
 from model.evaluate import evaluate
 from model.fitting import fitted_segmenter
-from model.recipes import preset, recipe
+from model.recipes import preset
 from model.scoring import score
 from model.train import train
 from pipeline.legend import UNLABELLED
@@ -158,8 +158,7 @@ def measure(row: Row, seed: int, steps: int, store: Path, out: Path, say: Callab
         return found
     dataset, info = open_store(store)
     split_N = dataset["split"].to_numpy()
-    of_each = 2 if recipe(row.settings).get("taught") else 1  # teacher and taught share the steps
-    wanted = steps * row.place.steps_share / of_each
+    wanted = steps * row.place.steps_share
     epochs = max(1, round(wanted / math.ceil((split_N == 0).sum() / BATCH)))
     settings = row.settings | {"epochs": epochs, "seed": seed, "batch_size": BATCH}
     if row.prior:
@@ -170,7 +169,7 @@ def measure(row: Row, seed: int, steps: int, store: Path, out: Path, say: Callab
     result = evaluate(run, references=row.name == "full U-Net" and seed == 0)
     part = result["segmentation"]
     measured = {
-        "steps": of_each * epochs * math.ceil((split_N == 0).sum() / BATCH),
+        "steps": epochs * math.ceil((split_N == 0).sum() / BATCH),
         "train_s": round(seconds, 1),
         "method": part["default"],
         "labels_accuracy": result["classification"]["accuracy"],

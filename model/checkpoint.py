@@ -34,7 +34,6 @@ from pipeline.legend import Legend
 from pipeline.store import StoreInfo
 
 CONFIG, LAST, BEST, HISTORY = "config.json", "last.safetensors", "best.safetensors", "history.csv"
-TEACHER = "teacher"  # the folder, in a run that is taught, of the run that teaches it
 ENVIRONMENT, CARD = "environment.json", "README.md"
 _MADE_BY = "cropcam"  # the one metadata key; safetensors writes several in no fixed order, and bytes are to repeat
 _CONSEQUENCES = ("digests", "dropped", "statistics")  # attributes of a store that follow from others
@@ -111,7 +110,10 @@ class RunConfig(Options):
 
     @classmethod
     def from_json(cls, values: dict[str, Any]) -> RunConfig:
-        """The inverse of `to_json`."""
+        """The inverse of `to_json`; a run that a teacher's labels were given to, as was done once, reads as one of shares."""
+        values = {key: value for key, value in values.items() if key != "taught"}
+        if values.get("loss") == "taught":
+            values["loss"] = "shares"
         keys = ("bands", "mean", "std", "class_prior", "whitening")
         lists: dict[str, Any] = {
             key: tuple(map(tuple, values[key]) if key == "whitening" else values[key]) for key in keys if key in values

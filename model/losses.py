@@ -246,7 +246,6 @@ OBJECTIVES = {
         Objective("majority", ("majority",), True, majority_loss, None, "score-argmax"),
         Objective("shares", ("shares",), True, share_loss, None, "score-argmax"),
         Objective("cross-entropy", ("points", "pixels"), True, pixel_loss, None, "score-argmax"),
-        Objective("taught", ("shares",), True, pixel_loss, None, "score-argmax"),  # by the pixels that a teacher labelled
     )
 }
 

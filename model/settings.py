@@ -32,7 +32,6 @@ _OF_KIND = {
     "points_per_patch": ("points",),
     "points": ("points",),
     "areas": ("shares",),
-    "taught": ("shares",),
     "label_noise": ("presence", "majority", "points", "pixels"),
 }
 
@@ -113,8 +112,6 @@ class Settings(Options):
             )
         if self.loss != "best":
             objective(self.loss, self.labels)
-            if self.taught != (self.loss == "taught"):
-                raise ConfigError(f"--loss {self.loss}: the loss taught belongs to --taught, and no other does; leave --loss out")
 
 
 SETTINGS = tuple(field.name for field in fields(Settings))
@@ -147,6 +144,10 @@ def configure(store: Path, info: StoreInfo, run: Path, given: Mapping[str, Any],
     if not resume:
         raise ConfigError(f"{run}: holds a run already; go on with it with --resume, or name another folder")
     config = load_config(run)
+    if (run / "teacher").is_dir():
+        raise ConfigError(
+            f"{run}: was taught by {run / 'teacher'}, as is done no longer; it can be evaluated; to train, name another folder"
+        )
     if found := store_differences(config, info):
         more = f" (and {len(found) - 1} more)" if len(found) > 1 else ""
         raise DataError(f"{store}: not the store that {run} was trained on: {found[0]}{more}; name that store or another run folder")
@@ -199,7 +200,7 @@ def _fresh(store: Path, info: StoreInfo, run: Path, given: Mapping[str, Any]) ->
 def _loss(settings: Settings) -> str:
     if settings.loss != "best":
         return settings.loss
-    return "taught" if settings.taught else best_objective(settings.labels, settings.model, settings.presence_min_share)
+    return best_objective(settings.labels, settings.model, settings.presence_min_share)
 
 
 def _continued(config: RunConfig, run: Path, given: Mapping[str, Any], digests: Mapping[str, Any]) -> RunConfig:

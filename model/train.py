@@ -20,7 +20,7 @@ import xarray as xr
 
 from model.board import board
 from model.card import write_card
-from model.checkpoint import CONFIG, ENVIRONMENT, TEACHER, RunConfig, clear_leftovers, load_config, load_network, write_json
+from model.checkpoint import CONFIG, ENVIRONMENT, RunConfig, clear_leftovers, load_config, load_network, write_json
 from model.data import Patches, read_split
 from model.device import choose, deterministic, environment, settle_precision
 from model.feed import choose_feed
@@ -31,7 +31,6 @@ from model.ranks import Ranks, joined
 from model.runlock import run_lock
 from model.scaling import whitening
 from model.settings import configure
-from model.teach import taught, teacher_settings
 from model.trainer import Progress, Trainer
 from pipeline.errors import ConfigError, DataError
 from pipeline.legend import UNLABELLED
@@ -54,7 +53,7 @@ def train(
     """Train a network on a store's weak labels and keep everything in the folder `run`.
 
     A setting left at None is the run's own when it is resumed, else the default of `Settings`, and for
-    `presence_min_share` the study's. A run that is taught trains its teacher first, in RUN/teacher.
+    `presence_min_share` the study's.
 
     Args:
         store: a finished patch store.
@@ -80,18 +79,6 @@ def train(
         show = progress if ranks.leads else _silent
         dataset, info = open_store(store)
         config = configure(store, info, run, given, resume)
-        if config.taught:
-            with run_lock(run / TEACHER) if ranks.leads else nullcontext():
-                _train(
-                    configure(store, info, run / TEACHER, teacher_settings(config), resume=True),
-                    run / TEACHER,
-                    dataset,
-                    info,
-                    ranks=ranks,
-                    target=target,
-                    progress=lambda done, total, note: show(done, total, f"teacher, {note}"),
-                    say=lambda line: say(f"teacher: {line}"),
-                )
         return _train(config, run, dataset, info, ranks=ranks, target=target, tensorboard=tensorboard, progress=show, say=say)
 
 
@@ -107,7 +94,7 @@ def _train(
     say: Log,
     tensorboard: bool = False,
 ) -> RunConfig:
-    """One run, the teacher's or its own, by the processes that are joined; as it was settled."""
+    """The run, by the processes that are joined; as it was settled."""
     config = _settled(config, dataset, target)
     if config.schedule != "constant" and (run / CONFIG).is_file() and load_config(run).epochs < config.epochs:
         say(f"warning: the {config.schedule} schedule is laid out anew over {config.epochs} epochs: not the run that began with so many")
@@ -121,11 +108,6 @@ def _train(
     _check_labels(train_split, validation, config)
     if ranks.leads:
         say_what(dataset, train_split, validation, config, info, say)
-    if config.taught:
-        train_split, validation = (
-            taught(train_split, "train", run, dataset, target),
-            taught(validation, "validation", run, dataset, target),
-        )
     with deterministic(target, bool(config.deterministic)), stop_asked() as stop:
         trainer = Trainer(config, run, train_split, validation, target, ranks)
         trainer.restore()

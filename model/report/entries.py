@@ -9,7 +9,7 @@ from typing import Any
 
 import pandas as pd
 
-from model.checkpoint import HISTORY, TEACHER, RunConfig, load_config
+from model.checkpoint import HISTORY, RunConfig, load_config
 from model.report.page import evaluated
 from pipeline.errors import DataError
 
@@ -23,7 +23,7 @@ class Entry:
         config: as trained.
         metrics: its metrics.json.
         patches: its patches.csv.
-        seconds: spent on training, its teacher's among them; None where the history does not say.
+        seconds: spent on training; None where the history does not say.
         epochs: trained.
     """
 
@@ -53,8 +53,7 @@ def read(run: Path, name: str) -> Entry:
     if "intervals" not in metrics:
         raise DataError(f"{run}: its metrics.json is of an older cropcam, without intervals; evaluate again: cropcam evaluate {run}")
     history = _history(run)
-    each = [history, _history(run / TEACHER)] if config.taught else [history]
-    seconds = float(sum(one["seconds"].sum() for one in each)) if all("seconds" in one for one in each) else None
+    seconds = float(history["seconds"].sum()) if "seconds" in history else None
     return Entry(name, config, metrics, patches, seconds, len(history) or config.epochs)
 
 

@@ -20,7 +20,8 @@ import torch
 
 from fixtures import make_store
 from model import feed, stream, trainer
-from model.checkpoint import BEST, HISTORY, LAST, TEACHER, load_config, load_tensors, save_tensors, write_json
+from model.checkpoint import BEST, HISTORY, LAST, load_config, load_tensors, save_tensors, write_json
+from model.evaluate import evaluate
 from model.history import TIMINGS
 from model.runlock import run_lock
 from model.train import train
@@ -187,13 +188,6 @@ def test_two_processes_are_one(store: Path, tmp_path: Path, model: str, labels: 
     assert_close(tmp_path / "two", tmp_path / "one", tolerance)
 
 
-def test_two_processes_are_taught_by_one_teacher(store: Path, tmp_path: Path) -> None:
-    in_two_processes(store, tmp_path / "run", ["--labels=shares", "--epochs=2", "--batch-size=5", "--device=cpu"])
-    for run, loss in ((tmp_path / "run", "taught"), (tmp_path / "run" / TEACHER, "shares")):
-        assert load_config(run).loss == loss
-        assert len(history(run)) == 2
-
-
 def test_a_run_in_use_is_refused(store: Path, tmp_path: Path) -> None:
     with run_lock(tmp_path / "run"), pytest.raises(DataError, match=r"run: another process is training it; wait for that one"):
         train(store, tmp_path / "run", **SETTINGS)
@@ -289,3 +283,15 @@ def test_training_in_a_thread_needs_no_signals(store: Path, tmp_path: Path) -> N
     thread.start()
     thread.join()
     assert len(history(tmp_path / "run")) == 1
+
+
+def test_a_run_that_had_a_teacher_can_be_evaluated_and_not_trained_on(store: Path, tmp_path: Path) -> None:
+    run = tmp_path / "run"
+    train(store, run, **SETTINGS | {"epochs": 1, "labels": "shares", "model": "unet"})
+    write_json(run / "config.json", load_config(run).to_json() | {"taught": True, "loss": "taught"})
+    (run / "teacher").mkdir()
+    assert evaluate(run)["segmentation"]["default"] == "score-argmax"
+    with pytest.raises(
+        ConfigError, match=r"run: was taught by .*teacher, as is done no longer; it can be evaluated; to train, name another"
+    ):
+        train(store, run, resume=True, epochs=2)

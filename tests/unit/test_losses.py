@@ -72,11 +72,6 @@ def targets_for(kind: str, valid: torch.Tensor, seed: int = 0, groups: bool = Fa
     return Targets(valid, image_BK=image, group_B=torch.arange(count) // 2 if groups else None)
 
 
-def learned_from(name: str, kind: str) -> str:
-    """A teacher turns shares into labels of pixels."""
-    return "pixels" if name == "taught" else kind
-
-
 CASES = [
     (name, kind, groups)
     for name, entry in OBJECTIVES.items()
@@ -89,7 +84,7 @@ CASES = [
 def test_gradients_are_those_of_finite_differences(name: str, kind: str, groups: bool) -> None:
     rng = np.random.default_rng(1)
     valid = torch.from_numpy(rng.random((4, 3, 4)) < 0.8)
-    targets, start = targets_for(learned_from(name, kind), valid, groups=groups), torch.from_numpy(rng.normal(0, 1, (4, 3, 3, 4)))
+    targets, start = targets_for(kind, valid, groups=groups), torch.from_numpy(rng.normal(0, 1, (4, 3, 3, 4)))
 
     def loss(scores: torch.Tensor) -> torch.Tensor:
         return OBJECTIVES[name].loss(batch_of(scores, valid), targets, 0.1)
@@ -101,7 +96,7 @@ def test_gradients_are_those_of_finite_differences(name: str, kind: str, groups:
 def test_pixels_without_image_data_count_nowhere(name: str, kind: str, groups: bool) -> None:
     rng = np.random.default_rng(2)
     valid = torch.from_numpy(rng.random((4, 5, 4)) < 0.7)
-    targets, scores = targets_for(learned_from(name, kind), valid, groups=groups), torch.from_numpy(rng.normal(0, 1, (4, 3, 5, 4)))
+    targets, scores = targets_for(kind, valid, groups=groups), torch.from_numpy(rng.normal(0, 1, (4, 3, 5, 4)))
     other = torch.where(valid[:, None], scores, torch.from_numpy(rng.normal(0, 9, (4, 3, 5, 4))))
     ours, theirs = (OBJECTIVES[name].loss(batch_of(values, valid), targets, 0.1).item() for values in (scores, other))
     assert ours == pytest.approx(theirs, rel=1e-12)

@@ -16,22 +16,20 @@ from pipeline.errors import ConfigError
 def test_every_kind_of_label_has_settings_that_are_possible(kind: str, model: str | None) -> None:
     given = {"labels": kind} | ({"model": model} if model else {})
     settings = Settings(**recipe(given))
-    assert (settings.labels, settings.model) == (kind, model or ("unet" if kind == "shares" else "fcn"))
-
-
-def test_shares_are_learned_through_a_teacher_unless_a_network_is_named() -> None:
-    assert (recipe({"labels": "shares"})["model"], recipe({"labels": "shares"})["taught"]) == ("unet", True)
-    assert recipe({"labels": "shares", "taught": False})["model"] == "fcn"
-    assert "taught" not in recipe({"labels": "shares", "model": "unet"})
-    assert recipe({"labels": "shares", "group_patches": 8})["model"] == recipe({"labels": "shares", "areas": "a.geojson"})["model"] == "fcn"
+    assert (settings.labels, settings.model) == (kind, model or "fcn")
 
 
 def test_weak_labels_are_helped_by_what_the_mean_of_the_weights_says() -> None:
-    assert recipe({"labels": "points"})["self_labels"] == recipe({"labels": "shares", "group_patches": 8})["self_labels"] == 3
+    assert {kind: recipe({"labels": kind}).get("self_labels") for kind in KINDS} == {
+        "presence": 3,
+        "majority": None,
+        "shares": 3,
+        "points": 3,
+        "pixels": None,
+    }
     assert recipe({"labels": "presence", "presence_min_share": 0.05})["self_labels"] == 1
-    for told in ({"labels": "presence"}, {"labels": "presence", "presence_min_share": 0.05, "loss": "bce"}, {"labels": "shares"}):
-        assert "self_labels" not in recipe(told)  # the last of them has a teacher, and that has them
-    assert not any("self_labels" in recipe({"labels": kind}) for kind in ("majority", "pixels"))
+    assert "self_labels" not in recipe({"labels": "presence", "presence_min_share": 0.05, "loss": "bce"})
+    assert "self_labels" not in recipe({"labels": "points", "model": "unet"})
     assert not any("self_labels" in recipe(preset(name, {})) for name in PRESETS)
 
 
