@@ -612,7 +612,9 @@ def test_a_path_that_no_route_answers_is_named() -> None:
 
 
 def test_the_command_prints_its_url_and_ends_on_ctrl_c(archive: Path, tmp_path: Path) -> None:
-    code = f"from pathlib import Path; from pipeline.emulator import serve_forever as s; s(Path({str(archive)!r}), out=Path({str(tmp_path)!r}), say=lambda text: print(text, flush=True))"
+    # a shell that starts the tests in the background has them, and so this process, ignore SIGINT
+    code = "import signal; signal.signal(signal.SIGINT, signal.default_int_handler)\n"
+    code += f"from pathlib import Path; from pipeline.emulator import serve_forever as s; s(Path({str(archive)!r}), out=Path({str(tmp_path)!r}), say=lambda text: print(text, flush=True))"
     faults = json.dumps([{"route": "config", "status": 500}])
     with subprocess.Popen(
         [sys.executable, "-c", code],
@@ -632,7 +634,10 @@ def test_the_command_prints_its_url_and_ends_on_ctrl_c(archive: Path, tmp_path: 
             answer.read()
             assert answer.status == code_expected
         process.send_signal(signal.SIGINT)
-        output, errors = process.communicate(timeout=20)
+        try:
+            output, errors = process.communicate(timeout=20)
+        finally:
+            process.kill()
         kept.close()
     assert (process.returncode, output, errors) == (0, "", "")
 
