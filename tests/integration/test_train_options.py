@@ -295,3 +295,20 @@ def test_a_run_that_had_a_teacher_can_be_evaluated_and_not_trained_on(store: Pat
         ConfigError, match=r"run: was taught by .*teacher, as is done no longer; it can be evaluated; to train, name another"
     ):
         train(store, run, resume=True, epochs=2)
+
+
+def test_a_network_that_labels_itself_keeps_its_last_epoch(store: Path, tmp_path: Path) -> None:
+    lines: list[str] = []
+    train(store, tmp_path / "run", log=lines.append, **SETTINGS | {"model": "fcn", "labels": "points", "epochs": 4})
+    assert load_config(tmp_path / "run").keeps_newest
+    assert load_tensors(tmp_path / "run" / BEST)[1]["epoch"] == "4"
+    assert lines[-1].startswith("last of 4 epochs: 4, validation loss ")
+    average = {name for name in weights(tmp_path / "run", LAST) if name.startswith("average.")}
+    assert average == {f"average.{name}" for name in weights(tmp_path / "run", BEST)}
+
+
+def test_own_labels_need_classes_on_one_scale(store: Path, tmp_path: Path) -> None:
+    with pytest.raises(
+        ConfigError, match=r"--self-labels does not go with --loss bce, whose classes share no scale: leave it out, or name"
+    ):
+        train(store, tmp_path / "run", **SETTINGS | {"self_labels": 1.0})

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from model.history import COLUMNS, Row, best_epoch, read, write
+from model.history import COLUMNS, Row, best_epoch, kept_epoch, read, write
 from pipeline.errors import DataError
 
 
@@ -30,6 +30,8 @@ def test_an_epoch_cut_short_does_not_count(tmp_path: Path) -> None:
 
 def test_best_is_the_earliest_of_equals() -> None:
     assert best_epoch(rows(3, 1, 2, 1)) == 2
+    assert kept_epoch(rows(3, 1, 2, 1), newest=False) == 2
+    assert kept_epoch(rows(3, 1, 2, 1), newest=True) == 4
 
 
 @pytest.mark.parametrize("text", ["", "epoch\n1\n", "\x00\x01", ",".join(COLUMNS) + "\n" + "x," * 7 + "1\n"])

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import numpy as np
 import numpy.typing as npt
+import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from model.losses import Targets
-from model.selflabels import ROUNDS, mended_labels, self_labels
+from model.losses import Batch, Targets
+from model.networks import build
+from model.selflabels import ROUNDS, mended_labels, own_label_loss, self_labels
 from pipeline.legend import UNLABELLED
 
 Floats = npt.NDArray[np.float64]
@@ -88,3 +90,33 @@ def test_without_shares_the_largest_score_wins_where_there_is_image_data() -> No
     label = self_labels(scores, valid)
     np.testing.assert_array_equal(label[valid], scores.numpy().argmax(axis=1)[valid.numpy()])
     assert (label[~valid] == UNLABELLED).all()
+
+
+def test_the_loss_is_the_cross_entropy_with_what_was_said() -> None:
+    """Against numpy; a class that scores 0 gets the pixels that no other claims, and no gradient."""
+    network = build("fcn", 2, 3)
+    x, valid = torch.randn(2, 2, 6, 7), torch.rand(2, 6, 7) < 0.8
+    said, rest = torch.randn(2, 3, 6, 7), torch.tensor([False, True, False])
+    for rest_K in (None, rest):
+        batch = Batch(network, network(x), valid)
+        scores, wanted = batch.scores_BKHW.detach().double().numpy().copy(), said.double().numpy().copy()
+        if rest_K is not None:
+            scores[:, 1] = wanted[:, 1] = 0
+        log = scores - np.log(np.exp(scores).sum(axis=1, keepdims=True))
+        chosen = np.take_along_axis(log, wanted.argmax(axis=1)[:, None], axis=1)[:, 0]
+        loss = own_label_loss(batch, said, Targets(valid), "presence", rest_K)
+        assert loss.item() == pytest.approx(-chosen[valid.numpy()].mean(), rel=1e-5)
+        network.zero_grad()
+        loss.backward()  # type: ignore[no-untyped-call]
+        assert network.dense.bias.grad is not None
+        assert bool(network.dense.bias.grad[1] == 0) == (rest_K is not None)
+
+
+def test_without_a_pixel_to_label_there_is_a_loss_of_nothing() -> None:
+    network = build("fcn", 2, 3)
+    valid = torch.zeros(1, 6, 6, dtype=torch.bool)
+    batch = Batch(network, network(torch.randn(1, 2, 6, 6)), valid)
+    loss = own_label_loss(batch, torch.randn(1, 3, 6, 6), Targets(valid), "points")
+    loss.backward()  # type: ignore[no-untyped-call]
+    assert loss.item() == 0
+    assert all(weight.grad is not None and not weight.grad.any() for weight in network.parameters())
