@@ -491,7 +491,7 @@ def _model_options(command: Callable[[str, Callable[[argparse.Namespace], None]]
     sub.add_argument("store", type=Path, metavar="STORE")
     sub.add_argument("--run", type=Path, required=True, metavar="RUN")
     sub.add_argument("--preset", choices=("poster", "paper"), help="settings of the poster, or of the paper after it; options go over them")
-    sub.add_argument("--model", choices=("baseline", "resnet50", "unet", "fcn"), help="default: baseline")
+    sub.add_argument("--model", choices=("baseline", "resnet50", "unet", "fcn"), help="default: fcn")
     sub.add_argument("--labels", choices=("presence", "majority", "shares", "points", "pixels"), help="kind of label (default: presence)")
     sub.add_argument("--presence-min-share", type=float, metavar="SHARE", help="a class is present above this share (default: the study's)")
     _label_options(sub)
@@ -558,7 +558,12 @@ def _learning_options(sub: argparse.ArgumentParser) -> None:
         help="decorrelate the bands by the covariance of the training split (default for fcn and unet)",
     )
     group.add_argument("--clip-norm", type=float, metavar="X", help="longest gradient (default 0: no limit)")
-    group.add_argument("--patience", type=int, metavar="N", help="stop after N epochs without a better one (default 0: never)")
+    group.add_argument(
+        "--patience",
+        type=int,
+        metavar="N",
+        help="stop after N epochs without a better one, own labels counted in and from their beginning (default 0: never)",
+    )
     group.add_argument("--quarter-turns", action=argparse.BooleanOptionalAction, help="turn patches too, not only flip them")
 
 

@@ -10,7 +10,7 @@ import copy
 import torch
 from torch import Tensor
 
-from model.losses import Batch
+from model.cam import activation_maps, to_pixels
 from model.networks import Network
 
 DECAY = 0.99  # of the mean, per step: about the last hundred steps
@@ -42,8 +42,9 @@ class Average:
                 value.copy_(theirs[name])
 
     @torch.no_grad()
-    def scores(self, x_BCHW: Tensor, valid_BHW: Tensor, step: int) -> Tensor:
+    def scores(self, x_BCHW: Tensor, step: int) -> Tensor:
         """Class scores (B, K, H, W), float32, found on the patches flipped (by rows, by columns, by both: in turn, by `step`), and flipped back."""
         dims = _FLIPS[step % len(_FLIPS)]
-        valid_BHW = valid_BHW.flip([dim - 1 for dim in dims])
-        return Batch(self.network, self.network(x_BCHW.flip(dims), valid_BHW), valid_BHW).scores_BKHW.flip(dims)
+        maps_BKhw = activation_maps(self.network.maps(x_BCHW.flip(dims)), self.network.dense.weight)
+        cams_BKHW = to_pixels(maps_BKhw, self.network.stride, *x_BCHW.shape[2:]).float()
+        return cams_BKHW.flip(dims) + self.network.dense.bias[:, None, None]

@@ -111,7 +111,8 @@ class RunConfig(Options):
     @classmethod
     def from_json(cls, values: dict[str, Any]) -> RunConfig:
         """The inverse of `to_json`; a run that a teacher's labels were given to, as was done once, reads as one of shares."""
-        values = {key: value for key, value in values.items() if key != "taught"}
+        values = dict(values)
+        values.pop("taught", None)
         if values.get("loss") == "taught":
             values["loss"] = "shares"
         keys = ("bands", "mean", "std", "class_prior", "whitening")
@@ -253,6 +254,11 @@ def load_training_state(
         DataError: a tensor is missing, unknown, of another shape or not finite.
     """
     remembered = {index: remembers(optimiser, parameter) for index, parameter in enumerate(network.parameters())}
+    if average and not any(name.startswith("average.") for name in tensors):  # saved before there was a mean: it begins with the network
+        tensors = {
+            **tensors,
+            **{name.replace("network.", "average.", 1): tensor for name, tensor in tensors.items() if name.startswith("network.")},
+        }
     networks = _networks(network, average)
     expected = {f"{which}.{name}": tensor.shape for which, one in networks.items() for name, tensor in one.state_dict().items()}
     expected |= {f"optimiser.{index}.{name}": shape for index, kept in remembered.items() for name, shape in kept.items()}

@@ -208,7 +208,8 @@ def grouped(log_BK: Tensor, targets: Targets) -> tuple[Tensor, Tensor, Tensor]:
     mean_GK = (
         log_BK.new_zeros(groups, log_BK.shape[1]).index_add(0, group_B, log_BK.exp() * weight_B[:, None]) / total_G.clamp(min=1)[:, None]
     )
-    share_GK = share_BK.new_zeros(groups, share_BK.shape[1]).index_copy(0, group_B, share_BK)
+    known_B = ~share_BK.isnan().any(dim=1)
+    share_GK = share_BK.new_full((groups, share_BK.shape[1]), torch.nan).index_copy(0, group_B[known_B], share_BK[known_B])
     return mean_GK.clamp(min=1e-30).log(), share_GK, group_B
 
 

@@ -19,6 +19,8 @@ from torch import Tensor, nn
 from model.networks import Network
 from pipeline.errors import ConfigError
 
+Term = tuple[Tensor, Callable[[], Tensor]]  # of a loss: a mean over answers, and how many they are
+
 
 @dataclass(frozen=True)
 class Ranks:
@@ -50,13 +52,18 @@ class Ranks:
         dist.all_reduce(total)
         return total.tolist()
 
-    def agree(self, answers: Callable[[], Tensor], stop: bool, device: torch.device) -> tuple[float, bool]:
-        """This rank's share of the answers of a global batch, and whether any rank was told to stop. Alone: 1, and itself."""
+    def agree(self, terms: Sequence[Term], stop: bool, device: torch.device) -> tuple[Tensor, bool]:
+        """The loss of this rank's part of a global batch, and whether any rank was told to stop.
+
+        Each term is a mean over this rank's answers; weighted by its share of all ranks' answers and by the number of ranks, the mean over ranks is
+        the loss of the whole batch. Alone: the sum of the terms, and itself.
+        """
         if self.count == 1:
-            return 1.0, stop
-        ours = answers().item()
-        total, stopping = self.sums([ours, stop], device)
-        return (ours / total if total else 0.0), stopping > 0
+            return torch.stack([loss for loss, _ in terms]).sum() if len(terms) > 1 else terms[0][0], stop
+        ours = [answers().item() for _, answers in terms]
+        *totals, stopping = self.sums([*ours, stop], device)
+        weights = [self.count * our / total if total else 0.0 for our, total in zip(ours, totals, strict=True)]
+        return torch.stack([weight * loss for weight, (loss, _) in zip(weights, terms, strict=True)]).sum(), stopping > 0
 
     def wait(self) -> None:
         """Until every rank has come here."""

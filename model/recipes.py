@@ -21,6 +21,8 @@ PRESETS: dict[str, dict[str, Any]] = {
         "schedule": "constant",
         "warmup_epochs": 0.0,
         "whiten": False,
+        "label_smoothing": 0.0,
+        "self_labels": 0.0,
     },
 }
 
@@ -66,10 +68,12 @@ def recipe(given: Mapping[str, Any]) -> dict[str, Any]:
     """
     labels = given.get("labels", "presence")
     model = given.get("model", "fcn")
-    loss = given.get("loss", "best")
-    if labels == "presence" and loss == "best":
-        loss = "lse" if given.get("presence_min_share", 0.0) < ANY_BELOW else "threshold"
-    of_labels = {"points": _OF_POINTS, "shares": _OF_SHARES, "presence": {"lse": _OF_ANY, "threshold": _OF_THRESHOLD}.get(loss, {})}
+    wanted, of_presence = ("lse", _OF_ANY) if given.get("presence_min_share", 0.0) < ANY_BELOW else ("threshold", _OF_THRESHOLD)
+    of_labels = {
+        "points": _OF_POINTS,
+        "shares": _OF_SHARES,
+        "presence": of_presence if given.get("loss", "best") in ("best", wanted) else {},
+    }
     return {
         "model": model,
         **_OF_NETWORK.get(model, {}),

@@ -19,8 +19,8 @@ ROUNDS = 5  # of matching shares; more change next to no pixel
 _LEAST = 1e-6
 
 
-def own_label_loss(batch: Batch, said_BKHW: Tensor, targets: Targets, kind: str, rest_K: Tensor | None = None) -> Tensor:
-    """Cross entropy of a network's scores with the labels that its own answers give all pixels; shares mend them.
+def own_label_loss(batch: Batch, said_BKHW: Tensor, targets: Targets, kind: str, rest_K: Tensor | None = None) -> tuple[Tensor, Tensor]:
+    """Mean cross entropy of a network's scores with the labels that its own answers give all pixels, and how many they are; shares mend them.
 
     Args:
         batch: what it says of a batch.
@@ -33,8 +33,11 @@ def own_label_loss(batch: Batch, said_BKHW: Tensor, targets: Targets, kind: str,
     if rest_K is not None:
         scores_BKHW, said_BKHW = (each.masked_fill(rest_K[:, None, None], 0.0) for each in (scores_BKHW, said_BKHW))
     own_BHW = mended_labels(said_BKHW, targets) if kind == "shares" else self_labels(said_BKHW, targets.valid_BHW)
-    total = F.cross_entropy(scores_BKHW, own_BHW, ignore_index=UNLABELLED, reduction="sum")
-    return total / (own_BHW != UNLABELLED).sum().clamp(min=1)
+    entropy_BHW = F.cross_entropy(
+        scores_BKHW, own_BHW, ignore_index=UNLABELLED, reduction="none"
+    )  # a sum over pixels is not deterministic on GPUs
+    pixels = (own_BHW != UNLABELLED).sum()
+    return entropy_BHW.sum() / pixels.clamp(min=1), pixels
 
 
 @torch.no_grad()

@@ -23,7 +23,7 @@ from model.keeping import Keeper, Progressed, Sums
 from model.losses import Batch, Targets
 from model.networks import Network, Output, build
 from model.optimisation import lr_factor, make_optimiser, set_lr
-from model.ranks import ALONE, Ranks, spread
+from model.ranks import ALONE, Ranks, Term, spread
 from model.scaling import Scaling
 from model.selflabels import BEGIN, own_label_loss
 from model.weighing import Weighing, balanced
@@ -55,6 +55,7 @@ class Trainer:
         self._steps = math.ceil(len(train_split) / config.batch_size)
         self._objective = config.objective
         self._weigh = Weighing(config.labels, config.label_smoothing, self._class_weights())
+        self._begin = math.ceil(BEGIN * config.epochs) if config.self_labels else 0
         always_K = None if config.objective.exclusive else train_split.labels.always()
         self._rest_K = None if always_K is None else torch.from_numpy(always_K).to(device)
         self._majority_accuracy = constant_agreement(validation.labels)
@@ -76,8 +77,8 @@ class Trainer:
     @property
     def stalled(self) -> bool:
         """Whether `patience` epochs brought nothing better than the best before them."""
-        rows, patience = self._done.rows, self._config.patience
-        return bool(patience and rows and len(rows) - history.best_epoch(rows) >= patience)
+        rows, patience = self._done.rows[self._begin :], self._config.patience  # before, nothing was learned from own labels
+        return bool(patience and rows and self.epoch - history.best_epoch(rows) >= patience)
 
     @property
     def finished(self) -> bool:
@@ -164,17 +165,17 @@ class Trainer:
         config, done = self._config, self.epoch * self._steps + step
         factor = lr_factor(config.schedule, done, config.epochs * self._steps, round(config.warmup_epochs * self._steps))
         set_lr(self._optimiser, config.lr * factor)
-        loss, batch = self._loss(x_BCHW, targets, done)
-        weight, stopping = self._ranks.agree(targets.answers, stop(), self._device)
+        terms, batch = self._terms(x_BCHW, targets, done)
+        loss, stopping = self._ranks.agree(terms, stop(), self._device)
         self._optimiser.zero_grad()
-        (loss if weight == 1 else loss * (weight * self._ranks.count)).backward()  # type: ignore[no-untyped-call]
+        loss.backward()  # type: ignore[no-untyped-call]
         if config.clip_norm:
             nn.utils.clip_grad_norm_(self._network.parameters(), config.clip_norm)
         self._optimiser.step()
         if self._average:
             self._average.follow(self._network, done)
         patches = min(config.batch_size, len(self._train) - step * config.batch_size)
-        pending.append((step, loss.detach(), weight * patches, self._agreement(batch, targets)))
+        pending.append((step, loss.detach(), patches / self._ranks.count, self._agreement(batch, targets)))
         return stopping
 
     def _count(self, pending: list[tuple[int, Tensor, float, Tensor]]) -> float:
@@ -192,9 +193,9 @@ class Trainer:
         order = self._validation.streamed.order(None) if self._validation.streamed else None
         plan = plan_in_order(count, self._validation.labels.group_N, order)
         for step, (x_BCHW, targets) in enumerate(self._batches(self._validation, plan)):
-            loss, batch = self._loss(x_BCHW, targets)
-            weight, _ = self._ranks.agree(targets.answers, False, self._device)
-            sums.add(loss.item(), weight * min(size, count - step * size), *self._agreement(batch, targets).tolist())
+            terms, batch = self._terms(x_BCHW, targets)
+            loss, _ = self._ranks.agree(terms, False, self._device)
+            sums.add(loss.item(), min(size, count - step * size) / self._ranks.count, *self._agreement(batch, targets).tolist())
         return Sums(*self._ranks.sums(sums.values(), self._device))
 
     def _batches(self, patches: Patches, plan: Plan, start: int = 0) -> Iterator[tuple[Tensor, Targets]]:
@@ -205,8 +206,8 @@ class Trainer:
         order = split.streamed.order(seed, self.epoch) if split.streamed else None
         return plan_epoch(len(split), seed, self.epoch, split.labels.group_N, quarter_turns=self._config.quarter_turns, order=order)
 
-    def _loss(self, x_BCHW: Tensor, targets: Targets, step: int | None = None) -> tuple[Tensor, Batch]:
-        """In training `step` says how many steps of the run there were before.
+    def _terms(self, x_BCHW: Tensor, targets: Targets, step: int | None = None) -> tuple[list[Term], Batch]:
+        """The terms of the loss; in training `step` says how many steps of the run there were before.
 
         Validation counts own labels from the first epoch on, so that epochs can be compared.
         """
@@ -217,14 +218,16 @@ class Trainer:
         with torch.autocast(self._device.type, torch.bfloat16, enabled=config.precision == "bf16"):
             output: Any = (self._network if step is None else self._forward)(x_BCHW, valid_BHW)
             batch = Batch(self._network, Output(output.logits_BK.float(), output.maps_BFhw), targets.valid_BHW)
+            labels_itself = self._average is not None and (step is None or self.epoch >= self._begin)
             if not len(x_BCHW):
-                return 0 * (batch.output.logits_BK.sum() + batch.scores_BKHW.sum()), batch
+                nothing: Term = (0 * (batch.output.logits_BK.sum() + batch.scores_BKHW.sum()), lambda: torch.zeros(()))
+                return [nothing] * (1 + labels_itself), batch
             targets = self._weigh(targets)
-            loss = self._objective.loss(batch, targets, config.presence_min_share)
-            if self._average and (step is None or self.epoch >= BEGIN * config.epochs):
-                scores_BKHW = self._average.scores(x_BCHW, targets.valid_BHW, step or 0)
-                loss = loss + config.self_labels * own_label_loss(batch, scores_BKHW, targets, config.labels, self._rest_K)
-            return loss, batch
+            terms: list[Term] = [(self._objective.loss(batch, targets, config.presence_min_share), targets.answers)]
+            if self._average and labels_itself:
+                own, pixels = own_label_loss(batch, self._average.scores(x_BCHW, step or 0), targets, config.labels, self._rest_K)
+                terms.append((config.self_labels * own, lambda: pixels))
+            return terms, batch
 
     @torch.no_grad()
     def _agreement(self, batch: Batch, targets: Targets) -> Tensor:

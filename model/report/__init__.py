@@ -47,7 +47,7 @@ def write_report(run: Path, *, store: Path | None = None, progress: Progress = s
     metrics, table = evaluated(run)
     dataset, info = open_trained_store(run, config, store)
     progress(1, 4, "curves")
-    history, best = _history(run / HISTORY)
+    history, best = _history(run / HISTORY, newest=config.keeps_newest)
     plots = {"curves": _curves(history, best), "places": _places(dataset, info, table, metrics)}
     progress(2, 4, "gallery")
     pictures = gallery(network, config, dataset, table, fitted_segmenter(run, network, config, dataset, torch.device("cpu")))
@@ -76,13 +76,15 @@ def write_report(run: Path, *, store: Path | None = None, progress: Progress = s
     return run / REPORT
 
 
-def _history(path: Path) -> tuple[pd.DataFrame | None, int | None]:
+def _history(path: Path, *, newest: bool) -> tuple[pd.DataFrame | None, int | None]:
+    """The epochs, and which of them is kept."""
     if not path.is_file():
         return None, None
     try:
         history = pd.read_csv(path)
         losses = history["validation_loss"].to_numpy(dtype=np.float64)
-        return (history, int(history["epoch"].iloc[int(np.nanargmin(losses))])) if np.isfinite(losses).any() else (None, None)
+        kept = -1 if newest else int(np.nanargmin(losses)) if np.isfinite(losses).any() else None
+        return (None, None) if kept is None else (history, int(history["epoch"].iloc[kept]))
     except (ValueError, KeyError, TypeError) as error:
         raise DataError(f"{path}: cannot be read as a history ({str(error).splitlines()[0]}); train into another folder") from None
 

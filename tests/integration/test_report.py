@@ -121,6 +121,17 @@ def test_studies_with_fewer_bands_get_what_can_be_shown(tmp_path: Path, bands: t
     assert "False colour" not in text
 
 
+def test_the_last_epoch_is_named_where_a_network_labelled_itself(tmp_path: Path) -> None:
+    info = make_store(tmp_path / "s.zarr", count=20, size_px=16)
+    make_run(tmp_path / "run", tmp_path / "s.zarr", info)
+    path = tmp_path / "run" / "config.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | {"self_labels": 1.0, "loss": "threshold"}))
+    evaluate(tmp_path / "run")
+    text = re.sub(r"\s+", " ", Page(write_report(tmp_path / "run").read_text()).text)
+    assert "kept epoch 4" in text
+    assert "The weights of epoch 4 are the ones scored here" in text
+
+
 def test_without_history_or_environment_the_rest_is_there(tmp_path: Path) -> None:
     info = make_store(tmp_path / "s.zarr", count=20, size_px=16)
     make_run(tmp_path / "run", tmp_path / "s.zarr", info)
@@ -214,7 +225,9 @@ def test_cautions_name_what_makes_figures_weak(made: Any) -> None:
     corn["base_rate"], corn["auc"] = 0.99, 0.7
     metrics["classification"]["accuracy"] = 0.1
     history = pd.read_csv(made[0] / "history.csv")
-    found = " ".join(cautions(metrics, history, 4)).replace("\u00a0", " ")
+    assert "last epoch" not in " ".join(cautions(metrics, history))
+    history.loc[history.index[-1], "validation_loss"] = 0.001
+    found = " ".join(cautions(metrics, history)).replace("\u00a0", " ")
     assert "Patch labels right: 10.0 %" in found
     assert "corn (99.0 %)" in found
     assert "corn (0)" in found

@@ -17,6 +17,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
+import zarr
 
 from fixtures import make_store
 from model import feed, stream, trainer
@@ -186,6 +187,34 @@ def test_two_processes_are_one(store: Path, tmp_path: Path, model: str, labels: 
     words = [f"--{name.replace('_', '-')}={value}" for name, value in settings.items()]
     assert in_two_processes(store, tmp_path / "two", words).count(": trained;") == 1
     assert_close(tmp_path / "two", tmp_path / "one", tolerance)
+
+
+def test_own_labels_count_by_pixels_where_processes_have_different_labels(store: Path, tmp_path: Path) -> None:
+    """Two of three patches have no labelled pixel: a process may have none in its part of a batch, and its own labels still count."""
+    sparse = tmp_path / "sparse.zarr"
+    shutil.copytree(store, sparse)
+    label = zarr.open_group(sparse, mode="r+")["label"]
+    values = label[:]  # type: ignore[index]
+    values[np.arange(len(values)) % 3 > 0] = 0  # type: ignore[index, arg-type]
+    label[:] = values  # type: ignore[index]
+    settings = SETTINGS | {"model": "fcn", "labels": "points", "self_labels": 3.0, "lr": 1e-3, "optimizer": "sgd", "epochs": 3}
+    train(sparse, tmp_path / "one", **settings)
+    in_two_processes(sparse, tmp_path / "two", [f"--{name.replace('_', '-')}={value}" for name, value in settings.items()])
+    assert_close(tmp_path / "two", tmp_path / "one", 2e-3)
+
+
+def test_own_labels_begin_anew_where_a_run_had_none_of_a_mean(store: Path, tmp_path: Path) -> None:
+    settings = SETTINGS | {"model": "fcn", "labels": "points", "epochs": 1}
+    train(store, tmp_path / "run", **settings)
+    tensors, made_by = load_tensors(tmp_path / "run" / LAST)
+    save_tensors(tmp_path / "run" / LAST, {name: value for name, value in tensors.items() if not name.startswith("average.")}, made_by)
+    train(store, tmp_path / "run", resume=True, epochs=2)
+    assert any(name.startswith("average.") for name in weights(tmp_path / "run", LAST))
+
+
+def test_patience_counts_from_when_own_labels_begin(store: Path, tmp_path: Path) -> None:
+    train(store, tmp_path / "run", **SETTINGS | {"model": "fcn", "labels": "points", "epochs": 10, "patience": 1, "lr": 0.5})
+    assert len(history(tmp_path / "run")) >= 4  # own labels begin with the fourth
 
 
 def test_a_run_in_use_is_refused(store: Path, tmp_path: Path) -> None:

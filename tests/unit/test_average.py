@@ -49,7 +49,7 @@ def test_it_is_never_trained() -> None:
     assert not any(weight.requires_grad for weight in average.network.parameters())
     assert all(weight.requires_grad for weight in network.parameters())
     assert not average.network.training
-    assert not average.scores(torch.randn(2, 2, 9, 9), torch.ones(2, 9, 9, dtype=torch.bool), 0).requires_grad
+    assert not average.scores(torch.randn(2, 2, 9, 9), 0).requires_grad
 
 
 @pytest.mark.parametrize("model", ["fcn", "unet", "baseline"])
@@ -58,7 +58,7 @@ def test_its_scores_are_found_on_flipped_patches(model: str) -> None:
     average, x, valid = Average(network), torch.randn(2, 2, 16, 20), torch.ones(2, 16, 20, dtype=torch.bool)
     with torch.no_grad():
         plain = Batch(network, network(x), valid).scores_BKHW
-        found = [average.scores(x, valid, step) for step in range(4)]
+        found = [average.scores(x, step) for step in range(4)]
         by_rows = Batch(network, network(x.flip(2)), valid).scores_BKHW.flip(2)
     torch.testing.assert_close(found[0], by_rows)
     torch.testing.assert_close(found[3], found[0])
@@ -71,4 +71,4 @@ def test_a_symmetric_network_says_the_same_of_a_flipped_patch() -> None:
     network = build("fcn", 2, 3, symmetric=True).eval()
     x, valid = torch.randn(1, 2, 9, 12), torch.ones(1, 9, 12, dtype=torch.bool)
     with torch.no_grad():
-        torch.testing.assert_close(Average(network).scores(x, valid, 2), Batch(network, network(x), valid).scores_BKHW)
+        torch.testing.assert_close(Average(network).scores(x, 2), Batch(network, network(x), valid).scores_BKHW)

@@ -77,6 +77,17 @@ def test_a_class_that_is_not_there_is_never_given() -> None:
     assert label[1].unique().tolist() == [2]
 
 
+def test_a_patch_without_a_label_does_not_spoil_its_group() -> None:
+    valid, share = torch.ones(3, 6, 6, dtype=torch.bool), torch.tensor([[0.9, 0.1, 0.0]] * 3)
+    scores, group = torch.randn(3, 3, 6, 6), torch.zeros(3, dtype=torch.int64)
+    for unknown in range(3):
+        known = torch.arange(3) != unknown
+        shares = torch.where(known[:, None], share, torch.nan)
+        label = mended_labels(scores, Targets(valid, shares, group_B=group))
+        assert (label[unknown] == UNLABELLED).all()
+        assert set(label[known].unique().tolist()) <= {0, 1}
+
+
 def test_patches_without_shares_label_nothing() -> None:
     valid = torch.ones(2, 7, 7, dtype=torch.bool)
     share = torch.tensor([[torch.nan] * 3, [0.5, 0.5, 0.0]])
@@ -104,7 +115,8 @@ def test_the_loss_is_the_cross_entropy_with_what_was_said() -> None:
             scores[:, 1] = wanted[:, 1] = 0
         log = scores - np.log(np.exp(scores).sum(axis=1, keepdims=True))
         chosen = np.take_along_axis(log, wanted.argmax(axis=1)[:, None], axis=1)[:, 0]
-        loss = own_label_loss(batch, said, Targets(valid), "presence", rest_K)
+        loss, pixels = own_label_loss(batch, said, Targets(valid), "presence", rest_K)
+        assert pixels == valid.sum()
         assert loss.item() == pytest.approx(-chosen[valid.numpy()].mean(), rel=1e-5)
         network.zero_grad()
         loss.backward()  # type: ignore[no-untyped-call]
@@ -116,7 +128,7 @@ def test_without_a_pixel_to_label_there_is_a_loss_of_nothing() -> None:
     network = build("fcn", 2, 3)
     valid = torch.zeros(1, 6, 6, dtype=torch.bool)
     batch = Batch(network, network(torch.randn(1, 2, 6, 6)), valid)
-    loss = own_label_loss(batch, torch.randn(1, 3, 6, 6), Targets(valid), "points")
+    loss, pixels = own_label_loss(batch, torch.randn(1, 3, 6, 6), Targets(valid), "points")
     loss.backward()  # type: ignore[no-untyped-call]
-    assert loss.item() == 0
+    assert (loss.item(), pixels.item()) == (0, 0)
     assert all(weight.grad is not None and not weight.grad.any() for weight in network.parameters())
