@@ -60,7 +60,7 @@ def main() -> None:
         results = []
         for seed in range(args.seeds):
             run = place / f"run-{seed}"
-            train(store, run, labels="shares", model="fcn", epochs=args.epochs, seed=seed, resume=True)
+            train(store, run, labels="shares", model="fcn", whiten=False, self_labels=0.0, epochs=args.epochs, seed=seed, resume=True)
             part = evaluate(run)["segmentation"]
             results.append(part["methods"][part["default"]])
         found[name] = {
