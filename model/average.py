@@ -10,7 +10,7 @@ import copy
 import torch
 from torch import Tensor
 
-from model.cam import activation_maps, to_pixels
+from model.cam import pixel_maps
 from model.networks import Network
 
 DECAY = 0.99  # of the mean, per step: about the last hundred steps
@@ -45,6 +45,5 @@ class Average:
     def scores(self, x_BCHW: Tensor, step: int) -> Tensor:
         """Class scores (B, K, H, W), float32, found on the patches flipped (by rows, by columns, by both: in turn, by `step`), and flipped back."""
         dims = _FLIPS[step % len(_FLIPS)]
-        maps_BKhw = activation_maps(self.network.maps(x_BCHW.flip(dims)), self.network.dense.weight)
-        cams_BKHW = to_pixels(maps_BKhw, self.network.stride, *x_BCHW.shape[2:]).float()
+        cams_BKHW = pixel_maps(self.network, self.network.maps(x_BCHW.flip(dims)), *x_BCHW.shape[2:]).float()
         return cams_BKHW.flip(dims) + self.network.dense.bias[:, None, None]

@@ -9,7 +9,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from model.networks import Network, Output
+from model.networks import Network
 
 
 def activation_maps(maps_BFhw: Tensor, weight_KF: Tensor) -> Tensor:
@@ -32,13 +32,13 @@ def to_pixels(maps_BKhw: Tensor, stride: int, height: int, width: int) -> Tensor
     return F.pad(maps_BKhw, (0, right, 0, below), mode="replicate") if below or right else maps_BKhw
 
 
-def pixel_maps(network: Network, output: Output, height: int, width: int) -> Tensor:
+def pixel_maps(network: Network, maps_BFhw: Tensor, height: int, width: int) -> Tensor:
     """Activation maps at full resolution (B, K, height, width), without the bias."""
-    return to_pixels(activation_maps(output.maps_BFhw, network.dense.weight), network.stride, height, width)
+    return to_pixels(activation_maps(maps_BFhw, network.dense.weight), network.stride, height, width)
 
 
 @torch.inference_mode()
 def pixel_scores(network: Network, x_BCHW: Tensor) -> tuple[Tensor, Tensor]:
     """Logits (B, K) and activation maps at full resolution (B, K, H, W) of standardised patches."""
     output = network(x_BCHW)
-    return output.logits_BK, pixel_maps(network, output, x_BCHW.shape[2], x_BCHW.shape[3])
+    return output.logits_BK, pixel_maps(network, output.maps_BFhw, x_BCHW.shape[2], x_BCHW.shape[3])

@@ -20,7 +20,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from model.cam import activation_maps, to_pixels
+from model.cam import pixel_maps
 from model.checkpoint import BEST, RunConfig, file_digest, load_network, write_atomically
 from model.networks import Network
 from model.scaling import Scaling, standardise
@@ -47,8 +47,7 @@ class Exported(nn.Module):
     def forward(self, dn_BCHW: Tensor) -> Outputs:
         """Logits and activation maps."""
         logits_BK, maps_BFhw = self.network(standardise(dn_BCHW, self.mean_C, self.std_C, self.mix_CC))
-        cams_BKhw = activation_maps(maps_BFhw, self.network.dense.weight)
-        return logits_BK, to_pixels(cams_BKhw, self.network.stride, dn_BCHW.shape[2], dn_BCHW.shape[3])
+        return logits_BK, pixel_maps(self.network, maps_BFhw, dn_BCHW.shape[2], dn_BCHW.shape[3])
 
 
 def export_model(run: Path, to: Path) -> str:

@@ -81,7 +81,7 @@ class Keeper:
         """History, last and, if the newest epoch is the one to keep, best, in this order."""
         self._write_history(rows)
         self._save_last(len(rows), {})
-        if self._kept(rows) == len(rows):
+        if self.kept(rows) == len(rows):
             self._save_best(len(rows))
 
     def save_middle(self, epochs: int, batches: int, sums: Sums) -> None:
@@ -107,13 +107,14 @@ class Keeper:
             return done
         done.rows = history.read(self._run / HISTORY, epochs)
         self._write_history(done.rows)
-        if self._kept(done.rows) == len(done.rows) and not done.batches:
+        if self.kept(done.rows) == len(done.rows) and not done.batches:
             self._save_best(len(done.rows))
-        elif _epoch(load_tensors(best)[1], best) != self._kept(done.rows):
+        elif _epoch(load_tensors(best)[1], best) != self.kept(done.rows):
             raise DataError(f"{best}: not the epoch of {HISTORY} that is kept; train into another folder")
         return done
 
-    def _kept(self, rows: list[history.Row]) -> int:
+    def kept(self, rows: list[history.Row]) -> int:
+        """The epoch whose weights are kept."""
         return history.kept_epoch(rows, newest=self._config.keeps_newest)
 
     def _write_history(self, rows: list[history.Row]) -> None:

@@ -69,7 +69,7 @@ class Batch:
     @cached_property
     def cams_BKHW(self) -> Tensor:
         """Activation maps at full resolution, without the bias."""
-        return pixel_maps(self.network, self.output, *self.valid_BHW.shape[1:]).float()
+        return pixel_maps(self.network, self.output.maps_BFhw, *self.valid_BHW.shape[1:]).float()
 
     @cached_property
     def scores_BKHW(self) -> Tensor:

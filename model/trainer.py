@@ -134,10 +134,9 @@ class Trainer:
         """One line: which epoch is kept, and how good it was, beside the majority guess."""
         if not self._done.rows:
             return "no epoch is complete yet"
-        newest = self._config.keeps_newest
-        row = self._done.rows[history.kept_epoch(self._done.rows, newest=newest) - 1]
+        row = self._done.rows[self._keeper.kept(self._done.rows) - 1]
         early = f"; stopped early: {self._config.patience} epochs without a better one" if self.stalled else ""
-        return f"{'last' if newest else 'best'} of {self.epoch} epochs: {row.epoch}, validation {_figures(row)}{early}"
+        return f"{'last' if self._config.keeps_newest else 'best'} of {self.epoch} epochs: {row.epoch}, validation {_figures(row)}{early}"
 
     def _learn(self, progress: Progress, stop: Callable[[], bool]) -> float | None:
         """Seconds waited for data; None when told to stop before the end."""
@@ -218,14 +217,14 @@ class Trainer:
         with torch.autocast(self._device.type, torch.bfloat16, enabled=config.precision == "bf16"):
             output: Any = (self._network if step is None else self._forward)(x_BCHW, valid_BHW)
             batch = Batch(self._network, Output(output.logits_BK.float(), output.maps_BFhw), targets.valid_BHW)
-            labels_itself = self._average is not None and (step is None or self.epoch >= self._begin)
+            average = self._average if step is None or self.epoch >= self._begin else None
             if not len(x_BCHW):
                 nothing: Term = (0 * (batch.output.logits_BK.sum() + batch.scores_BKHW.sum()), lambda: torch.zeros(()))
-                return [nothing] * (1 + labels_itself), batch
+                return [nothing] * (2 if average else 1), batch
             targets = self._weigh(targets)
             terms: list[Term] = [(self._objective.loss(batch, targets, config.presence_min_share), targets.answers)]
-            if self._average and labels_itself:
-                own, pixels = own_label_loss(batch, self._average.scores(x_BCHW, step or 0), targets, config.labels, self._rest_K)
+            if average:
+                own, pixels = own_label_loss(batch, average.scores(x_BCHW, step or 0), targets, config.labels, self._rest_K)
                 terms.append((config.self_labels * own, lambda: pixels))
             return terms, batch
 
