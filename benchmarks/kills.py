@@ -1,9 +1,10 @@
 """SIGKILLs at random moments, each followed by a rerun: nothing twice, the same bytes.
 
     python -m benchmarks.kills [exports] [--kills N] [--seed N] [--size-px N] [--per-set N]
-    python -m benchmarks.kills store [--kills N] [--seed N] [--per-set N]
+    python -m benchmarks.kills store [--kills N] [--seed N] [--per-set N] [--cluster]
 
-`exports`: exports and deliveries. `store`: cutting a patch store; `--per-set` kills per store, all compared with one cut in peace.
+`exports`: exports and deliveries. `store`: cutting a patch store; `--per-set` kills per store, all compared with one cut in peace by
+threads; with `--cluster` a dask cluster of two workers cuts, and outlives the runs that are killed.
 
 The embedded engine runs in this process; every export runs in one of its own and is killed. Half of the sets go to
 Drive, half straight to a folder. Each set is run until one run is left alone to its end; then its tasks at the engine
@@ -22,6 +23,7 @@ import sys
 import tempfile
 import time
 from collections import Counter
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -129,27 +131,34 @@ def measure(kills: int, seed: int, size_px: int, per_set: int) -> dict[str, Any]
     }  # fmt: skip
 
 
-def measure_store(kills: int, seed: int, per_set: int) -> dict[str, Any]:
+def measure_store(kills: int, seed: int, per_set: int, *, cluster: bool) -> dict[str, Any]:
     """Kill `kills` cuttings, `per_set` of each store; return how many stores ended equal, byte for byte."""
+    from distributed import LocalCluster
+
     sys.path.insert(0, str(ROOT / "tests"))
     from kill_runs import fingerprint, inputs, kill_and_finish
     from kill_runs import start as start_cutting
 
     started, equal, with_work = time.monotonic(), 0, 0
-    with tempfile.TemporaryDirectory() as text:
-        folder = Path(text)
+    with tempfile.TemporaryDirectory() as text, ExitStack() as stack:
+        folder, scheduler = Path(text), ""
+        if cluster:
+            workers = stack.enter_context(LocalCluster(n_workers=2, threads_per_worker=1, dashboard_address=None, memory_limit=0))  # type: ignore[no-untyped-call]
+            scheduler = workers.scheduler_address
         inputs(folder)
         with start_cutting(folder, "whole.zarr") as process:
             process.wait()
         whole, stores = fingerprint(folder / "whole.zarr"), -(-kills // per_set)
         for number in range(stores):
             name = f"killed-{number}.zarr"
-            shards = kill_and_finish(folder, name, per_set, seed + number, delay_s=0.008 * per_set)
+            shards = kill_and_finish(folder, name, per_set, seed + number, 0.008 * per_set, scheduler)
             equal += fingerprint(folder / name) == whole
             with_work += sum(count > 0 for count in shards)
             print(f"store {number}: zarr shards after each kill {shards}", file=sys.stderr)
     seconds = round(time.monotonic() - started, 1)
-    return {"kills": stores * per_set, "stores": stores, "equal": equal, "kills_with_work_to_keep": with_work, "seconds": seconds}
+    return {
+        "kills": stores * per_set, "stores": stores, "equal": equal, "kills_with_work_to_keep": with_work, "cluster": cluster, "seconds": seconds,
+    }  # fmt: skip
 
 
 def _count(engine: Path, expected: int) -> tuple[int, int]:
@@ -174,12 +183,13 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--size-px", type=int, default=700)
     parser.add_argument("--per-set", type=int, help="kills of one set of tasks, at most (default 6), or of one store (default 10)")
+    parser.add_argument("--cluster", action="store_true")
     parser.add_argument("--child", nargs=3, metavar=("KIND", "URL", "PLACE"), help=argparse.SUPPRESS)
     args = parser.parse_args()
     if args.child:
         export(*args.child, small_study(args.size_px))
     elif args.what == "store":
-        print(json.dumps(measure_store(args.kills, args.seed, args.per_set or 10)))
+        print(json.dumps(measure_store(args.kills, args.seed, args.per_set or 10, cluster=args.cluster)))
     else:
         print(json.dumps(measure(args.kills, args.seed, args.size_px, args.per_set or 6)))
 

@@ -11,13 +11,33 @@ import threading
 import weakref
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol, Self, TypeVar
 
 import numpy as np
 import numpy.typing as npt
 
 from pipeline import kernels
 from pipeline.store import blosc_codec
+
+
+class Patches(Protocol):
+    """Encoded patches, one behind the other, wherever their bytes are."""
+
+    @property
+    def data(self) -> Any:  # noqa: ANN401 - what a zarr shard is made of
+        """Their bytes, or where they are."""
+
+    @property
+    def sizes(self) -> npt.NDArray[np.int64]:
+        """Bytes of each."""
+
+    def __len__(self) -> int: ...
+
+    def part(self, start: int, stop: int) -> Self:
+        """Some of them, not copied."""
+
+
+Some = TypeVar("Some", bound=Patches)
 
 
 @dataclass(frozen=True)
@@ -73,9 +93,9 @@ def of_bytes(chunks: Sequence[bytes]) -> Chunks:
     return Chunks(np.frombuffer(b"".join(chunks), np.uint8), np.fromiter(map(len, chunks), np.int64, len(chunks)))
 
 
-def split(chunks: Sequence[Chunks], count: int) -> tuple[list[Chunks], list[Chunks]]:
+def split(chunks: Sequence[Some], count: int) -> tuple[list[Some], list[Some]]:
     """The first `count` patches, or all where there are fewer, and the rest."""
-    first: list[Chunks] = []
+    first: list[Some] = []
     for number, one in enumerate(chunks):
         if len(one) >= count:
             rest = [one.part(count, len(one))] if len(one) > count else []
@@ -85,7 +105,7 @@ def split(chunks: Sequence[Chunks], count: int) -> tuple[list[Chunks], list[Chun
     return first, []
 
 
-def sizes(chunks: Sequence[Chunks]) -> npt.NDArray[np.int64]:
+def sizes(chunks: Sequence[Patches]) -> npt.NDArray[np.int64]:
     """Bytes of each patch."""
     return np.concatenate([np.empty(0, np.int64), *(one.sizes for one in chunks)])
 

@@ -7,26 +7,17 @@ import ctypes
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
+from dataclasses import dataclass
 from functools import cache
 from itertools import pairwise
 from operator import itemgetter
-from typing import Any, Protocol
+from typing import Any
 
 from pipeline.errors import ConfigError, DataError, WorkStoppedError
 from pipeline.parallel import Item, Part, Result, Steps, work_one
 
 _TOGETHER = 5  # parts of one group at most: the first of them decodes the row of tiles above it once more
 _CONNECT_S, _POLL_S, _NOBODY_S = 10, 5, 60
-
-
-class Handing(Protocol):
-    """How a result comes from a worker to this process. Picklable."""
-
-    def leave(self, found: Any, /) -> Any:  # noqa: ANN401 - whatever the steps' results are
-        """On the worker: what travels."""
-
-    def take(self, left: Any, /) -> Any:  # noqa: ANN401
-        """Here: the result."""
 
 
 @contextmanager
@@ -58,14 +49,51 @@ def connected(address: str) -> Iterator[Any]:
         client.close()
 
 
+@dataclass(frozen=True)
+class Answer:
+    """What a worker will have found."""
+
+    client: Any
+    future: Any
+
+    def done(self) -> bool:
+        """Whether `result` need not wait."""
+        return bool(self.future.done())
+
+    def result(self) -> Any:  # noqa: ANN401 - whatever was asked
+        """It; waits for it, also for workers that are still to come.
+
+        Raises:
+            WorkStoppedError: every worker is gone, this killed several, or the scheduler went away.
+        """
+        patience = _NOBODY_S
+        with _in_words():
+            while True:
+                try:
+                    return self.future.result(timeout=_POLL_S)
+                except TimeoutError:
+                    patience = _NOBODY_S if self.client.nthreads() else patience - _POLL_S
+                    if patience <= 0 or self.client.status != "running":
+                        raise WorkStoppedError(
+                            f"the dask cluster has had no worker for {_NOBODY_S} s; start workers and run the same command: it goes on where it stopped"
+                        ) from None
+
+
+def submit(client: Any, function: Callable[..., Any], *arguments: Any) -> Answer:  # noqa: ANN401
+    """Have a worker call a function, before all other work."""
+    # of tasks without dependencies a scheduler sends few, and late, unless it is told to which workers: they would all come last
+    anywhere = {"workers": list(client.nthreads()), "allow_other_workers": True}
+    return Answer(client, client.submit(function, *arguments, pure=False, priority=2, **anywhere))
+
+
 def run_steps(
     client: Any,  # noqa: ANN401 - distributed is optional
     steps: Steps,
     parts: Sequence[Part],
     consume: Callable[[Part, Any], None],
-    handing: Handing,
+    leave: Callable[[Any], Any],
 ) -> None:
-    """`consume(part, result)` of each part, in order, in this process; all else on the workers.
+    """`consume(part, leave(result))` of each part, in order, in this process; all else, `leave` too, on the workers.
 
     Neighbours are worked one after the other, each with what the one before left over, in groups; two groups per thread are in
     flight. What is lost with a worker is worked again by another.
@@ -73,28 +101,21 @@ def run_steps(
     Raises:
         WorkStoppedError: every worker is gone, one part killed several, or the scheduler went away.
     """
-    from distributed import CancelledError, KilledWorker  # noqa: PLC0415
-    from distributed.comm.core import CommClosedError  # noqa: PLC0415
-
-    try:
-        waiting: deque[tuple[int, Part, Any]] = deque()
-        for number, group in enumerate(_groups(parts, _threads(client))):
-            while waiting and number - waiting[0][0] >= 2 * _threads(client):
-                _next(client, waiting, consume, handing)
-            done = None
+    with _in_words():
+        threads = _threads(client)
+        waiting: deque[tuple[int, Part, Answer]] = deque()
+        for number, group in enumerate(groups(parts, threads)):
+            while waiting and number - waiting[0][0] >= 2 * threads:
+                _, part, answer = waiting.popleft()
+                consume(part, answer.result())
+            done = left = None
             for part in group:
-                done = client.submit(_work, steps, part, done, handing, pure=False, priority=-number)
-                waiting.append((number, part, client.submit(itemgetter(0), done, pure=False, priority=1)))
-        while waiting:
-            _next(client, waiting, consume, handing)
-    except KilledWorker:
-        raise WorkStoppedError(
-            "several workers died on the same part; give them more memory, or fewer threads each, then run it again"
-        ) from None
-    except (CommClosedError, CancelledError, asyncio.CancelledError):
-        raise WorkStoppedError(
-            "the dask scheduler went away; start it again and run the same command: it goes on where it stopped"
-        ) from None
+                # `left` comes first, or a worker of one thread would hand it over only after the next part
+                done = client.submit(_work, steps, part, done, leave, left, pure=False, priority=-number)
+                left = client.submit(itemgetter(0), done, pure=False, priority=1)
+                waiting.append((number, part, Answer(client, left)))
+        for _, part, answer in waiting:
+            consume(part, answer.result())
 
 
 def each(client: Any, function: Callable[[Item], Result], items: Iterable[Item]) -> list[Result]:  # noqa: ANN401
@@ -116,15 +137,21 @@ def _keep_memory() -> None:
             mallopt(parameter, megabytes * 2**20)
 
 
-def _work(steps: Steps, part: Part, before: tuple[Any, Sequence[Any]] | None, handing: Handing) -> tuple[Any, Sequence[Any]]:
+def _work(
+    steps: Steps,
+    part: Part,
+    before: tuple[Any, Sequence[Any]] | None,
+    leave: Callable[[Any], Any],
+    _left: Any,  # noqa: ANN401
+) -> tuple[Any, Sequence[Any]]:
     _keep_memory()
     found, below = work_one(steps, part, before[1] if before else None)
-    return handing.leave(found), below
+    return leave(found), below
 
 
-def _groups(parts: Sequence[Part], threads: int) -> Iterator[Sequence[Part]]:
+def groups(parts: Sequence[Part], threads: int) -> Iterator[Sequence[Part]]:
     """Neighbours, equally many for each thread: the first of a group reads its head on its own, which decodes some tiles again."""
-    rounds = -(-len(parts) // (_TOGETHER * threads))
+    rounds = max(1, -(-len(parts) // (_TOGETHER * threads)))
     edges = [len(parts) * n // (rounds * threads) for n in range(rounds * threads + 1)]
     yield from (parts[start:stop] for start, stop in pairwise(edges) if start < stop)
 
@@ -133,22 +160,18 @@ def _threads(client: Any) -> int:  # noqa: ANN401
     return max(1, int(sum(client.nthreads().values())))
 
 
-def _next(
-    client: Any,  # noqa: ANN401
-    waiting: deque[tuple[int, Any, Any]],
-    consume: Callable[[Any, Any], None],
-    handing: Handing,
-) -> None:
-    _, part, future = waiting.popleft()
-    patience = _NOBODY_S
-    while True:
-        try:
-            left = future.result(timeout=_POLL_S)
-            break
-        except TimeoutError:
-            patience = _NOBODY_S if client.nthreads() else patience - _POLL_S
-            if patience <= 0 or client.status != "running":
-                raise WorkStoppedError(
-                    f"the dask cluster has had no worker for {_NOBODY_S} s; start workers and run the same command: it goes on where it stopped"
-                ) from None
-    consume(part, handing.take(left))
+@contextmanager
+def _in_words() -> Iterator[None]:
+    from distributed import CancelledError, KilledWorker  # noqa: PLC0415
+    from distributed.comm.core import CommClosedError  # noqa: PLC0415
+
+    try:
+        yield
+    except KilledWorker:
+        raise WorkStoppedError(
+            "several workers died on the same part; give them more memory, or fewer threads each, then run it again"
+        ) from None
+    except (CommClosedError, CancelledError, asyncio.CancelledError):
+        raise WorkStoppedError(
+            "the dask scheduler went away; start it again and run the same command: it goes on where it stopped"
+        ) from None

@@ -30,7 +30,7 @@ from pipeline.resume import Work
 from pipeline.shards import open_shards
 from pipeline.sources import LabelSource, Source, open_image, open_labels
 from pipeline.splits import RANDOM_WARNING, TRAIN, assign
-from pipeline.spool import Spool
+from pipeline.spool import Assembly, Left, Spool
 from pipeline.store import PATCHES_PER_SHARD, SPLITS, StoreInfo, create, drops_in_words, finish, open_store
 from pipeline.study import Study, differences, parse_study
 
@@ -166,15 +166,21 @@ def _work(job: Job, work: Work, client: Any, progress: Progress | None) -> None:
     todo = parts[work.rewind() :]
     before = work.count
 
-    def consume(part: Part, found: Encoded) -> None:
-        work.add(found)
+    def told(part: Part) -> None:
         if progress:
             rate = (work.count - before) / max(time.monotonic() - started, 1e-9)
             progress(part.index + 1, len(parts), f"{work.count:,} patches kept, {rate:,.0f}/s")
 
     if client is not None:
         spool = Spool.begin(work.folder / "spool")
-        cluster.run_steps(client, job, todo, consume, spool)
+        assembly = Assembly(spool, partial(cluster.submit, client))
+
+        def take(part: Part, found: Encoded | Left) -> None:
+            work.add(assembly.take(found), assembly.shard)
+            told(part)
+
+        cluster.run_steps(client, job, todo, take, spool.leave)
+        work.flush()
         client.run(give_back, on_error="ignore")
         spool.end()
     else:
@@ -183,8 +189,13 @@ def _work(job: Job, work: Work, client: Any, progress: Progress | None) -> None:
             * len(job.source.bands)
             * max((piece.bottom - piece.top) * (piece.right - piece.left) for part in parts for piece in part.pieces)
         )
-        run_steps(job, todo, consume, max(1, min(cores(), int(_MEMORY_BYTES / (_HELD * piece)))))
-    work.flush()
+
+        def add(part: Part, found: Encoded) -> None:
+            work.add(found)
+            told(part)
+
+        run_steps(job, todo, add, max(1, min(cores(), int(_MEMORY_BYTES / (_HELD * piece)))))
+        work.flush()
 
 
 def _finish(job: Job, work: Work, seed: int, digests: dict[str, str]) -> tuple[StoreInfo, npt.NDArray[np.uint8]]:

@@ -4,7 +4,7 @@
                   digests.json    from which input files; work killed before they are known starts over
                   journal.jsonl   one line per finished part and per finished zarr shard, in order; a torn last line counts as none
                   parts/N.npz     small figures of each patch of part N
-                  spool/          what a cluster's workers hand over, in files that go when they are taken
+                  spool/          what a cluster's workers cut, in files that go once zarr shards hold it
                   store.zarr/     the store; its metadata come last
 
 A zarr shard is written whole by one process and renamed; it counts once its checksum stands in the journal.
@@ -15,8 +15,8 @@ from __future__ import annotations
 import io
 import json
 import os
-from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections import Counter, deque
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import Future, wait
 from itertools import accumulate, compress, islice
 from pathlib import Path
@@ -27,13 +27,15 @@ import numpy.typing as npt
 
 from pipeline import store as stores
 from pipeline.aside import remove
-from pipeline.chunks import of_bytes, sizes, split
+from pipeline.chunks import Patches, of_bytes, sizes, split
 from pipeline.cutting import Encoded
 from pipeline.digests import Each, in_background, of_files
 from pipeline.shardfile import GrowingShard, file_checksum, unpack, write_shard, write_whole
+from pipeline.spool import Assembled, Left, SpooledShard
 
 HEAVY = ("image", "label")
 Small = dict[str, npt.NDArray[Any]]
+Shard = GrowingShard | SpooledShard
 
 
 class Work:
@@ -60,7 +62,8 @@ class Work:
                 break
             for name in HEAVY:
                 self.checksums[name].append(line[name])
-        self._growing: dict[str, GrowingShard] = {}
+        self._growing: dict[str, Shard] = {}
+        self._finishing: deque[dict[str, str | Assembled]] = deque()
         self._skip = 0
 
     @property
@@ -92,32 +95,45 @@ class Work:
         write_whole(self.folder / "journal.jsonl", b"".join(map(_line, kept)))
         return first
 
-    def add(self, found: Encoded) -> None:
-        """Take the patches of the next part; write the zarr shards that are full."""
+    def add(self, found: Encoded | Left, begin: Callable[[Path, int], Shard] = GrowingShard) -> None:
+        """Take the patches of the next part; write the zarr shards that are full.
+
+        Args:
+            found: the part's patches and small figures.
+            begin: makes a zarr shard that takes such patches, of its path and the patches it has room for.
+        """
         number = len(self.parts)
         buffer = io.BytesIO()
         np.savez(buffer, **found.small)  # type: ignore[arg-type]
         write_whole(self.folder / "parts" / f"{number}.npz", buffer.getvalue())
         self._say({"part": number, "count": len(found), "dropped": dict(found.dropped)})
-        rest = {name: split(getattr(found, name), self._skip)[1] for name in HEAVY}
+        rest: dict[str, list[Patches]] = {name: split(getattr(found, name), self._skip)[1] for name in HEAVY}
         self._skip = max(0, self._skip - len(found))
         while any(map(len, rest["image"])):
             for name in HEAVY:
-                path = stores.shard_path(self.store, name, self.shards)
-                shard = self._growing.setdefault(name, GrowingShard(path, stores.PATCHES_PER_SHARD))
+                if name not in self._growing:
+                    path = stores.shard_path(self.store, name, self.shards + len(self._finishing))
+                    self._growing[name] = begin(path, stores.PATCHES_PER_SHARD)
+                shard = self._growing[name]
                 now, rest[name] = split(rest[name], shard.room - shard.count)
                 shard.append([one.data for one in now], sizes(now))
             if shard.count == shard.room:
-                self.flush()
+                self._finish(wait=False)
 
     def flush(self) -> None:
-        """Finish the zarr shard that grows, if one does; the last one may not be full."""
+        """Finish the zarr shard that grows, if one does; the last one may not be full. Waits for those that workers write."""
+        self._finish(wait=True)
+
+    def _finish(self, *, wait: bool) -> None:
         if self._growing:
-            checksums = {name: shard.finish() for name, shard in self._growing.items()}
+            self._finishing.append({name: shard.finish() for name, shard in self._growing.items()})
+            self._growing = {}
+        while self._finishing and (wait or all(isinstance(one, str) or one.done() for one in self._finishing[0].values())):
+            checksums = {name: one if isinstance(one, str) else one.result() for name, one in self._finishing[0].items()}
             self._say({"shard": self.shards, **checksums})
+            self._finishing.popleft()
             for name in HEAVY:
                 self.checksums[name].append(checksums[name])
-            self._growing = {}
 
     def small(self, *names: str) -> Iterator[Small]:
         """Small figures of these names of each part, in order."""

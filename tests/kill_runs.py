@@ -24,13 +24,14 @@ from pipeline.study import load_study
 parts._BAND_BYTES = 1
 store.PATCHES_PER_SHARD = 64
 add = resume.Work.add
-def slow(self, found):
+def slow(self, *found):
     time.sleep(float(sys.argv[2]))
-    add(self, found)
+    add(self, *found)
 resume.Work.add = slow
 folder = Path(sys.argv[1])
 print("ready", flush=True)
-from_rasters(load_study(str(folder / "study.toml")), [folder / "image.tif"], [folder / "cdl.tif"], folder / sys.argv[3])
+study, image, labels = load_study(str(folder / "study.toml")), [folder / "image.tif"], [folder / "cdl.tif"]
+from_rasters(study, image, labels, folder / sys.argv[3], scheduler=sys.argv[4] or None)
 """
 
 
@@ -49,17 +50,17 @@ def inputs(folder: Path, gap_patches: int = 0) -> Study:
     return study
 
 
-def start(folder: Path, name: str, delay_s: float = 0.0) -> subprocess.Popen[str]:
-    """One attempt; each part takes `delay_s` longer."""
-    words = [sys.executable, "-c", SCRIPT, str(folder), str(delay_s), name]
+def start(folder: Path, name: str, delay_s: float = 0.0, scheduler: str = "") -> subprocess.Popen[str]:
+    """One attempt, on threads or on the cluster of `scheduler`; each part takes `delay_s` longer."""
+    words = [sys.executable, "-c", SCRIPT, str(folder), str(delay_s), name, scheduler]
     return subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd=Path(__file__).parents[1])
 
 
-def kill_and_finish(folder: Path, name: str, kills: int, seed: int = 0, delay_s: float = 0.05) -> list[int]:
+def kill_and_finish(folder: Path, name: str, kills: int, seed: int = 0, delay_s: float = 0.05, scheduler: str = "") -> list[int]:
     """Kill `kills` attempts at random moments, then let one finish; finished zarr shards found after each kill."""
     draw, shards = random.Random(seed), []  # noqa: S311 - moments of kills, no secret
     while len(shards) < kills:
-        with start(folder, name, delay_s) as process:
+        with start(folder, name, delay_s, scheduler) as process:
             assert process.stdout is not None
             process.stdout.readline()
             time.sleep(draw.uniform(0.02, 1.0))
@@ -67,7 +68,7 @@ def kill_and_finish(folder: Path, name: str, kills: int, seed: int = 0, delay_s:
         if (folder / name).exists():
             raise AssertionError("done before it was killed; make it slower")
         shards.append(sum(path.is_file() for path in (folder / f".{name}.partial" / "store.zarr" / "image").rglob("0")))
-    with start(folder, name) as process:
+    with start(folder, name, scheduler=scheduler) as process:
         error = process.stderr.read() if process.stderr else ""
     assert process.returncode == 0, error
     return shards

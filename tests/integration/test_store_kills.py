@@ -163,6 +163,14 @@ def test_a_cluster_that_loses_a_worker_ends_with_the_same_store(
     assert fingerprint(folder / "cluster.zarr") == fingerprint(folder / "whole.zarr")
 
 
+@pytest.mark.slow
+def test_kills_while_a_cluster_goes_on_end_with_the_same_bytes(folder: Path, cluster: tuple[str, list[subprocess.Popen[bytes]]]) -> None:
+    shards = kill_and_finish(folder, "outlived.zarr", kills=3, scheduler=cluster[0])
+    assert fingerprint(folder / "outlived.zarr") == fingerprint(folder / "whole.zarr")
+    assert shards == sorted(shards)
+    assert not (folder / ".outlived.zarr.partial").exists()
+
+
 @pytest.mark.parametrize(
     ("address", "kind", "message"),
     [

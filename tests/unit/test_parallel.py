@@ -10,6 +10,7 @@ from typing import Any
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from pipeline.cluster import groups
 from pipeline.parallel import AHEAD, run_steps, work_one
 
 Piece = tuple[int, int]
@@ -79,3 +80,11 @@ def test_one_part_takes_what_the_one_before_left_over() -> None:
     found, below = work_one(steps, first)
     assert (found, below) == (first.pieces, first.pieces)
     assert work_one(steps, second, below) == work_one(steps, second)
+
+
+@given(parts=st.integers(0, 99), threads=st.integers(1, 12))
+def test_groups_hold_each_part_once_in_order_and_equally_many(parts: int, threads: int) -> None:
+    found = [[part.number for part in group] for group in groups([Part(number, 1) for number in range(parts)], threads)]
+    assert [number for group in found for number in group] == list(range(parts))
+    assert all(1 <= len(group) <= 5 for group in found)
+    assert max(map(len, found), default=0) - min(map(len, found), default=0) <= 1
