@@ -540,7 +540,11 @@ def _learning_options(sub: argparse.ArgumentParser) -> None:
     group.add_argument("--schedule", choices=("constant", "cosine", "step"), help="of the step size; step: a tenth at 1/2 and at 3/4")
     group.add_argument("--warmup-epochs", type=float, metavar="N", help="epochs in which the step size rises (default 0)")
     group.add_argument("--label-smoothing", type=float, metavar="S", help="share of each answer spread evenly (default 0)")
-    group.add_argument("--class-weights", choices=("none", "balanced"), help="balanced: rare answers count as much as frequent ones")
+    group.add_argument(
+        "--class-weights",
+        choices=("none", "balanced", "rare"),
+        help="balanced: rare answers count as much as frequent ones; rare: a class below 10 %% counts as one of 10 %%",
+    )
     group.add_argument(
         "--self-labels",
         type=float,

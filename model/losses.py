@@ -37,7 +37,7 @@ class Targets(NamedTuple):
         group_B: patches with the same number share one row of shares; int64.
         whole: no pixel of the batch is invalid, known without looking.
         weight_BK: of each answer of `image_BK`; None = 1.
-        weight_K: of each class, for pixels; None = 1.
+        weight_K: of each class, for pixels and shares; None = 1.
         smoothing: how much of a pixel's label is spread evenly over all classes (that of `image_BK` is in it already).
     """
 
@@ -161,11 +161,16 @@ def majority_loss(batch: Batch, targets: Targets, _min_share: float) -> Tensor:
 def share_loss(batch: Batch, targets: Targets, _min_share: float) -> Tensor:
     """Kullback-Leibler divergence of the labelled shares from the mean probabilities, over patches or groups of them.
 
+    With weights each class's term is s log(s / m) - s + m, which is never below 0 and 0 where m = s, so that no weights move
+    the answer that costs least; equal weights give the divergence itself.
+
     Source: Ardehali, Culotta 2017, "Co-training for Demographic Classification Using Deep Learning from Label
-    Proportions", arXiv 1709.04108: the batch-averaged KL; in the log domain here.
+    Proportions", arXiv 1709.04108: the batch-averaged KL; in the log domain here. The terms: Csiszar 1991, "Why least
+    squares and maximum entropy?", Annals of Statistics 19(4), the I-divergence of vectors that need not add up to 1.
     """
     log_GK, share_GK, _ = grouped(mean_probability(batch.scores_BKHW, targets.valid_BHW), targets)
-    return _known(_divergence, log_GK, targets._replace(image_BK=share_GK))
+    weight_GK = None if targets.weight_K is None else targets.weight_K.expand_as(log_GK)
+    return _known(_divergence, log_GK, targets._replace(image_BK=share_GK, weight_BK=weight_GK))
 
 
 def pixel_loss(batch: Batch, targets: Targets, _min_share: float) -> Tensor:
@@ -187,9 +192,11 @@ def _chosen(log_BK: Tensor, label_BK: Tensor, weight_BK: Tensor | None) -> Tenso
     return (entropy_BK if weight_BK is None else weight_BK * entropy_BK).sum(dim=1).mean()
 
 
-def _divergence(log_BK: Tensor, share_BK: Tensor, _weight_BK: Tensor | None) -> Tensor:
-    divergence_B: Tensor = (torch.special.xlogy(share_BK, share_BK) - share_BK * log_BK).sum(dim=1)
-    return divergence_B.mean()
+def _divergence(log_BK: Tensor, share_BK: Tensor, weight_BK: Tensor | None) -> Tensor:
+    divergence_BK: Tensor = torch.special.xlogy(share_BK, share_BK) - share_BK * log_BK
+    if weight_BK is not None:
+        divergence_BK = weight_BK * (divergence_BK - share_BK + log_BK.exp())
+    return divergence_BK.sum(dim=1).mean()
 
 
 def grouped(log_BK: Tensor, targets: Targets) -> tuple[Tensor, Tensor, Tensor]:

@@ -53,7 +53,9 @@ _OF_NETWORK: dict[str, dict[str, Any]] = {
 _OF_ANY: dict[str, Any] = {"lr": 3e-3, "weight_decay": 0.1, "class_weights": "balanced", "symmetric": True, "self_labels": 3.0}
 # One pixel per patch: decorrelated bands let a network learn so few labels by heart; most is learned from what its own mean says of the others.
 _OF_POINTS: dict[str, Any] = {"lr": 3e-3, "weight_decay": 0.1, "label_smoothing": 0.1, "self_labels": 3.0}
-_OF_SHARES: dict[str, Any] = {"self_labels": 3.0}
+# Shares: a class of half a percent is never found unless it counts for more, and not if the network's own answers count for much more.
+_OF_SHARES: dict[str, Any] = {"class_weights": "rare", "self_labels": 1.0}
+_OF_GROUPS: dict[str, Any] = {"self_labels": 3.0}  # of which there are too few for that
 _OF_THRESHOLD: dict[str, Any] = {"self_labels": 1.0}
 ANY_BELOW = 0.01  # a presence label of a smaller share is as good as one of any pixel
 
@@ -69,9 +71,10 @@ def recipe(given: Mapping[str, Any]) -> dict[str, Any]:
     labels = given.get("labels", "presence")
     model = given.get("model", "fcn")
     wanted, of_presence = ("lse", _OF_ANY) if given.get("presence_min_share", 0.0) < ANY_BELOW else ("threshold", _OF_THRESHOLD)
+    grouped = given.get("group_patches", 1) > 1 or given.get("areas")
     of_labels = {
         "points": _OF_POINTS,
-        "shares": _OF_SHARES,
+        "shares": _OF_GROUPS if grouped else _OF_SHARES,
         "presence": of_presence if given.get("loss", "best") in ("best", wanted) else {},
     }
     return {

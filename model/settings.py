@@ -19,11 +19,11 @@ from model.networks import NETWORKS, SYMMETRIC
 from model.optimisation import OPTIMIZERS, SCHEDULES
 from model.options import Options
 from model.recipes import recipe
+from model.weighing import CLASS_WEIGHTS
 from pipeline import __version__
 from pipeline.errors import ConfigError, DataError
 from pipeline.store import StoreInfo
 
-CLASS_WEIGHTS = ("none", "balanced")
 MACHINE = ("precision", "deterministic", "feed")  # "auto" is settled once, when a run begins, and then stays
 _OF_KIND = {
     "share_step": ("shares",),
@@ -102,14 +102,12 @@ class Settings(Options):
         for name, kinds in _OF_KIND.items():
             if self.labels not in kinds and getattr(self, name) != getattr(type(self), name):
                 raise ConfigError(f"{option(name)} goes with --labels {' or '.join(kinds)}, not with {self.labels}")
+        if self.labels not in (kinds := CLASS_WEIGHTS[self.class_weights]):
+            raise ConfigError(f"--class-weights {self.class_weights} goes with --labels {' or '.join(kinds)}, not with {self.labels}")
         for name, others in OWN_FILES.items():
             for other in others:
                 if getattr(self, name) and getattr(self, other) != getattr(type(self), other):
                     raise ConfigError(f"{option(other)} makes labels from the store's truth; with {option(name)} they come from the file")
-        if self.class_weights != "none" and self.labels == "shares":
-            raise ConfigError(
-                "--class-weights balanced goes with presence, majority, points and pixels: weighted shares would be learned wrong"
-            )
         if self.loss != "best":
             objective(self.loss, self.labels)
 

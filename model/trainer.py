@@ -26,7 +26,7 @@ from model.optimisation import lr_factor, make_optimiser, set_lr
 from model.ranks import ALONE, Ranks, Term, spread
 from model.scaling import Scaling
 from model.selflabels import BEGIN, own_label_loss
-from model.weighing import Weighing, balanced
+from model.weighing import Weighing, class_weights
 from pipeline.errors import DataError
 
 Progress = Callable[[int, int, str], None]
@@ -54,7 +54,10 @@ class Trainer:
         self._scaling = Scaling.of(config, device)
         self._steps = math.ceil(len(train_split) / config.batch_size)
         self._objective = config.objective
-        self._weigh = Weighing(config.labels, config.label_smoothing, self._class_weights())
+        weight_2K = class_weights(config.class_weights, self._train.labels, len(config.classes))
+        self._weigh = Weighing(
+            config.labels, config.label_smoothing, None if weight_2K is None else torch.from_numpy(weight_2K).to(self._device)
+        )
         self._begin = math.ceil(BEGIN * config.epochs) if config.self_labels else 0
         always_K = None if config.objective.exclusive else train_split.labels.always()
         self._rest_K = None if always_K is None else torch.from_numpy(always_K).to(device)
@@ -233,11 +236,6 @@ class Trainer:
         if not len(targets.valid_BHW):
             return torch.zeros(2, dtype=torch.float64)
         return agreement(self._objective, batch, targets, self._config.labels, self._config.presence_min_share)
-
-    def _class_weights(self) -> Tensor | None:
-        if self._config.class_weights == "none":
-            return None
-        return torch.from_numpy(balanced(self._train.labels, len(self._config.classes))).to(self._device)
 
     def _finite(self, loss: float, where: str) -> float:
         if math.isfinite(loss):

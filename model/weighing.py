@@ -6,6 +6,7 @@ Axis suffixes: N patch, B batch, K class.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -16,6 +17,13 @@ from model.labels import WeakLabels
 from model.losses import Targets
 from pipeline.legend import UNLABELLED
 
+CLASS_WEIGHTS = {  # by name: the kinds of label they go with
+    "none": ("presence", "majority", "shares", "points", "pixels"),
+    "balanced": ("presence", "majority", "points", "pixels"),
+    "rare": ("majority", "shares", "points", "pixels"),
+}
+RARE_SHARE, LEAST_SHARE = 0.1, 0.001  # with "rare" a class counts as one of the first does; below the second it counts no more
+
 
 @dataclass(frozen=True)
 class Weighing:
@@ -23,7 +31,7 @@ class Weighing:
 
     Attributes:
         smoothing: how much of each answer is spread evenly: over yes and no (presence) or over the classes.
-        weight_2K: presence: weight of each class's no and yes. majority, points, pixels: of each class, both rows equal. None = 1.
+        weight_2K: presence: weight of each class's no and yes. Other kinds: of each class, both rows equal. None = 1.
     """
 
     kind: str
@@ -32,12 +40,14 @@ class Weighing:
 
     def __call__(self, targets: Targets) -> Targets:
         """The targets with weights and smoothed answers."""
+        weight_K = None if self.weight_2K is None else self.weight_2K[1]
         if targets.pixel_BHW is not None:
-            weight_K = None if self.weight_2K is None else self.weight_2K[1]
             return targets._replace(weight_K=weight_K, smoothing=self.smoothing)
         label_BK = targets.image_BK
         assert label_BK is not None
-        if self.weight_2K is not None:
+        if self.kind == "shares":
+            targets = targets._replace(weight_K=weight_K)
+        elif self.weight_2K is not None:
             targets = targets._replace(weight_BK=torch.where(label_BK > 0, self.weight_2K[1], self.weight_2K[0]))
         if self.smoothing:
             even = 0.5 if self.kind == "presence" else 1 / label_BK.shape[1]
@@ -45,22 +55,32 @@ class Weighing:
         return targets
 
 
-def balanced(labels: WeakLabels, classes: int) -> npt.NDArray[np.float32]:
-    """Weights (2, K) that make rare answers count as much as frequent ones: all / (answers x how often this one is given).
+def class_weights(how: str, labels: WeakLabels, classes: int) -> npt.NDArray[np.float32] | None:
+    """Weights (2, K) by one of `CLASS_WEIGHTS`; None: every answer 1.
 
-    presence: yes and no of each class, each half of the weight. majority, points, pixels: each class 1 / K of it. An answer that
-    is never given has weight 0.
+    balanced: rare answers count as much as frequent ones, all / (answers x how often this one is given). Presence: yes and no of each class, each half
+    of the weight. Other kinds: each class 1 / K of it; one that is never given has weight 0.
+    rare: `RARE_SHARE` / the class's share of what is given, at least 1.
     """
+    if how == "none":
+        return None
+    given_2K, total, answers = _given(labels, classes)
+    if how == "rare":
+        weight_2K = np.maximum(RARE_SHARE / np.maximum(given_2K / max(total, 1), LEAST_SHARE), 1)
+    else:
+        weight_2K = np.divide(total, answers * given_2K, out=np.zeros(given_2K.shape), where=given_2K > 0)
+    return np.asarray(weight_2K, np.float32)
+
+
+def _given(labels: WeakLabels, classes: int) -> tuple[npt.NDArray[np.floating[Any]], float, int]:
+    """How often each answer is given (2, K), how often one is, and how many there are."""
     if labels.pixel_NHW is not None:
-        count_K = np.bincount(labels.pixel_NHW[labels.pixel_NHW != UNLABELLED], minlength=classes)[:classes]
-        count_2K = np.stack([count_K, count_K])
-        answers = classes
+        given_K = np.bincount(labels.pixel_NHW[labels.pixel_NHW != UNLABELLED], minlength=classes)[:classes]
     else:
         assert labels.image_NK is not None
-        known_NK = labels.image_NK[~np.isnan(labels.image_NK).any(axis=1)] > 0
-        yes_K = known_NK.sum(axis=0)
-        count_2K = np.stack([len(known_NK) - yes_K, yes_K]) if labels.kind == "presence" else np.stack([yes_K, yes_K])
-        answers = 2 if labels.kind == "presence" else classes
-    total = count_2K.sum(axis=0) if labels.kind == "presence" else count_2K[0].sum()
-    weight = np.divide(total, answers * count_2K, out=np.zeros(count_2K.shape), where=count_2K > 0)
-    return np.asarray(weight, np.float32)
+        known_NK = labels.image_NK[~np.isnan(labels.image_NK).any(axis=1)]
+        if labels.kind == "presence":
+            yes_K = known_NK.sum(axis=0)
+            return np.stack([len(known_NK) - yes_K, yes_K]), len(known_NK), 2
+        given_K = known_NK.sum(axis=0, dtype=np.float64)
+    return np.stack([given_K, given_K]), float(given_K.sum()), classes

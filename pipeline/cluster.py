@@ -1,4 +1,4 @@
-"""The same steps on a dask.distributed cluster. This process is the only one that writes."""
+"""The same steps on a dask.distributed cluster, and single calls on its workers. Only this process keeps the journal."""
 
 from __future__ import annotations
 

@@ -143,6 +143,42 @@ def test_shares_that_are_met_cost_nothing() -> None:
     assert OBJECTIVES["shares"].loss(batch_of(scores, valid), Targets(valid, share), 0.0).item() == pytest.approx(0, abs=1e-9)
 
 
+@pytest.mark.parametrize("groups", [False, True])
+def test_weighted_shares_are_csiszars_divergence_and_their_gradient_that_of_finite_differences(groups: bool) -> None:
+    rng = np.random.default_rng(5)
+    valid = torch.from_numpy(rng.random((4, 3, 4)) < 0.8)
+    weight = torch.tensor([0.5, 1.0, 40.0], dtype=torch.float64)
+    targets, start = targets_for("shares", valid, groups=groups), torch.from_numpy(rng.normal(0, 1, (4, 3, 3, 4)))
+
+    def loss(scores: torch.Tensor) -> torch.Tensor:
+        return OBJECTIVES["shares"].loss(batch_of(scores, valid), targets._replace(weight_K=weight), 0.0)
+
+    p = np.exp(start.numpy()) / np.exp(start.numpy()).sum(axis=1, keepdims=True)
+    owners = np.arange(4) // 2 if groups else np.arange(4)
+    terms = []
+    for owner in range(owners.max() + 1):
+        patches = np.flatnonzero(owners == owner)
+        mean = np.concatenate([p[i][:, valid[i].numpy()] for i in patches], axis=1).mean(axis=1)
+        assert targets.image_BK is not None
+        share = targets.image_BK[patches[-1]].numpy()
+        terms.append((weight.numpy() * (share * np.log(share / mean) - share + mean)).sum())
+    assert loss(start).item() == pytest.approx(np.mean(terms), rel=1e-12)
+    assert torch.autograd.gradcheck(loss, (start.requires_grad_(),), eps=1e-6, atol=1e-5)
+
+
+@given(st.integers(0, 2**32 - 1))
+def test_no_weights_move_the_shares_that_cost_least(seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    scores, valid = torch.from_numpy(rng.normal(0, 2, (2, 4, 3, 3))).requires_grad_(), torch.ones(2, 3, 3, dtype=torch.bool)
+    met = mean_probability(scores.detach(), valid).exp()
+    weight, other = torch.from_numpy(rng.exponential(9, 4)), torch.from_numpy(rng.dirichlet(np.ones(4), 2))
+    loss = OBJECTIVES["shares"].loss(batch_of(scores, valid), Targets(valid, met, weight_K=weight), 0.0)
+    (slope,) = torch.autograd.grad(loss, scores)
+    assert loss.item() == pytest.approx(0, abs=1e-12)
+    assert slope.abs().max() < 1e-12
+    assert OBJECTIVES["shares"].loss(batch_of(scores.detach(), valid), Targets(valid, other, weight_K=weight), 0.0).item() > 0
+
+
 @pytest.mark.parametrize(("count", "min_share", "present"), [(0, 0.0, False), (1, 0.0, True), (5, 0.05, False), (6, 0.05, True)])
 def test_presence_is_read_off_the_segmented_patch(count: int, min_share: float, present: bool) -> None:
     """Of 100 pixels, `count` are the second class; present is what covers more than the share."""

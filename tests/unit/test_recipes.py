@@ -19,11 +19,27 @@ def test_every_kind_of_label_has_settings_that_are_possible(kind: str, model: st
     assert (settings.labels, settings.model) == (kind, model or "fcn")
 
 
+def test_class_weights_go_with_kinds_of_label() -> None:
+    assert recipe({"labels": "shares"})["class_weights"] == "rare"
+    for grouped in ({"group_patches": 8}, {"areas": "a.geojson"}):
+        assert "class_weights" not in recipe({"labels": "shares", **grouped})
+    with pytest.raises(
+        ConfigError, match=r"--class-weights balanced goes with --labels presence or majority or points or pixels, not with shares"
+    ):
+        Settings(labels="shares", class_weights="balanced")
+    with pytest.raises(
+        ConfigError, match=r"--class-weights rare goes with --labels majority or shares or points or pixels, not with presence"
+    ):
+        Settings(labels="presence", class_weights="rare")
+    with pytest.raises(ConfigError, match=r"--class-weights heavy is not possible; it must be one of none, balanced, rare"):
+        Settings(labels="shares", class_weights="heavy")
+
+
 def test_weak_labels_are_helped_by_what_the_mean_of_the_weights_says() -> None:
     assert {kind: recipe({"labels": kind}).get("self_labels") for kind in KINDS} == {
         "presence": 3,
         "majority": None,
-        "shares": 3,
+        "shares": 1,
         "points": 3,
         "pixels": None,
     }
