@@ -21,8 +21,8 @@ _CONNECT_S, _POLL_S, _NOBODY_S = 10, 5, 60
 
 
 @contextmanager
-def connected(address: str) -> Iterator[Any]:
-    """A client of the scheduler at `address`.
+def connected(address: str) -> Iterator[Workers]:
+    """The workers of the scheduler at `address`.
 
     Raises:
         ConfigError: distributed is not installed, or the address is none.
@@ -44,7 +44,7 @@ def connected(address: str) -> Iterator[Any]:
             f"no dask scheduler answers at {address} ({str(error).splitlines()[0][:120] or type(error).__name__}); start one with 'dask scheduler', or leave --scheduler out"
         ) from None
     try:
-        yield client
+        yield Workers(client)
     finally:
         client.close()
 
@@ -79,49 +79,64 @@ class Answer:
                         ) from None
 
 
-def submit(client: Any, function: Callable[..., Any], *arguments: Any) -> Answer:  # noqa: ANN401
-    """Have a worker call a function, before all other work."""
-    # of tasks without dependencies a scheduler sends few, and late, unless it is told to which workers: they would all come last
-    anywhere = {"workers": list(client.nthreads()), "allow_other_workers": True}
-    return Answer(client, client.submit(function, *arguments, pure=False, priority=2, **anywhere))
+@dataclass
+class Workers:
+    """The workers of a cluster, as a client of their scheduler has them."""
 
+    client: Any
+    _consumed: int = 0  # the group of parts whose results are being consumed
 
-def run_steps(
-    client: Any,  # noqa: ANN401 - distributed is optional
-    steps: Steps,
-    parts: Sequence[Part],
-    consume: Callable[[Part, Any], None],
-    leave: Callable[[Any], Any],
-) -> None:
-    """`consume(part, leave(result))` of each part, in order, in this process; all else, `leave` too, on the workers.
+    @property
+    def dashboard(self) -> str:
+        """Address of the scheduler's pages."""
+        return str(self.client.dashboard_link)
 
-    Neighbours are worked one after the other, each with what the one before left over, in groups; two groups per thread are in
-    flight. What is lost with a worker is worked again by another.
+    def submit(self, function: Callable[..., Any], *arguments: Any) -> Answer:  # noqa: ANN401
+        """Have a worker call a function: from `consume`, after the group of parts that follows and before those after that.
 
-    Raises:
-        WorkStoppedError: every worker is gone, one part killed several, or the scheduler went away.
-    """
-    with _in_words():
-        threads = _threads(client)
-        waiting: deque[tuple[int, Part, Answer]] = deque()
-        for number, group in enumerate(groups(parts, threads)):
-            while waiting and number - waiting[0][0] >= 2 * threads:
-                _, part, answer = waiting.popleft()
+        Before it, a worker would go on with its last parts when the others have nothing left to do; after all of them, what the call consumes would pile up.
+        """
+        # of tasks without dependencies a scheduler sends few, and late, unless it is told to which workers: they would all come last
+        anywhere = {"workers": list(self.client.nthreads()), "allow_other_workers": True}
+        return Answer(self.client, self.client.submit(function, *arguments, pure=False, priority=-self._consumed - 1.5, **anywhere))
+
+    def each(self, function: Callable[[Item], Result], items: Iterable[Item]) -> list[Result]:
+        """`function(item)` of each item, in order, before all other work. From any thread."""
+        found: list[Result] = self.client.gather([self.client.submit(function, item, pure=False, priority=1) for item in items])
+        return found
+
+    def everywhere(self, function: Callable[[], Any]) -> None:
+        """Call a function on every worker; what fails there is let be."""
+        self.client.run(function, on_error="ignore")
+
+    def run_steps(self, steps: Steps, parts: Sequence[Part], consume: Callable[[Part, Any], None], leave: Callable[[Any], Any]) -> None:
+        """`consume(part, leave(result))` of each part, in order, in this process; all else, `leave` too, on the workers.
+
+        Neighbours are worked one after the other, each with what the one before left over, in groups; two groups per thread are in
+        flight. What is lost with a worker is worked again by another.
+
+        Raises:
+            WorkStoppedError: every worker is gone, one part killed several, or the scheduler went away.
+        """
+        with _in_words():
+            threads = max(1, int(sum(self.client.nthreads().values())))
+            waiting: deque[tuple[int, Part, Answer]] = deque()
+
+            def consume_first() -> None:
+                self._consumed, part, answer = waiting.popleft()
                 consume(part, answer.result())
-            done = left = None
-            for part in group:
-                # `left` comes first, or a worker of one thread would hand it over only after the next part
-                done = client.submit(_work, steps, part, done, leave, left, pure=False, priority=-number)
-                left = client.submit(itemgetter(0), done, pure=False, priority=1)
-                waiting.append((number, part, Answer(client, left)))
-        for _, part, answer in waiting:
-            consume(part, answer.result())
 
-
-def each(client: Any, function: Callable[[Item], Result], items: Iterable[Item]) -> list[Result]:  # noqa: ANN401
-    """`function(item)` of each item, in order, on the workers, before all other work. From any thread."""
-    found: list[Result] = client.gather([client.submit(function, item, pure=False, priority=1) for item in items])
-    return found
+            for number, group in enumerate(groups(parts, threads)):
+                while waiting and number - waiting[0][0] >= 2 * threads:
+                    consume_first()
+                done = left = None
+                for part in group:
+                    # `left` comes first, or a worker of one thread would hand it over only after the next part
+                    done = self.client.submit(_work, steps, part, done, leave, left, pure=False, priority=-number)
+                    left = self.client.submit(itemgetter(0), done, pure=False, priority=1)
+                    waiting.append((number, part, Answer(self.client, left)))
+            while waiting:
+                consume_first()
 
 
 @cache
@@ -154,10 +169,6 @@ def groups(parts: Sequence[Part], threads: int) -> Iterator[Sequence[Part]]:
     rounds = max(1, -(-len(parts) // (_TOGETHER * threads)))
     edges = [len(parts) * n // (rounds * threads) for n in range(rounds * threads + 1)]
     yield from (parts[start:stop] for start, stop in pairwise(edges) if start < stop)
-
-
-def _threads(client: Any) -> int:  # noqa: ANN401
-    return max(1, int(sum(client.nthreads().values())))
 
 
 @contextmanager

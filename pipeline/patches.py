@@ -8,17 +8,16 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass
-from functools import partial
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 from numcodecs import Blosc
 
-from pipeline import __version__, cluster, statistics
+from pipeline import __version__, statistics
 from pipeline.aside import locked
 from pipeline.chunks import give_back
+from pipeline.cluster import Workers, connected
 from pipeline.cutting import Encoded, shares
 from pipeline.digests import of_files
 from pipeline.errors import ConfigError, DataError, WorkStoppedError
@@ -134,17 +133,17 @@ def _cut_store(job: Job, store: Path, seed: int, asked: dict[str, str], schedule
     store.parent.mkdir(parents=True, exist_ok=True)
     with ExitStack() as stack:
         stack.enter_context(locked(store))
-        client = stack.enter_context(cluster.connected(scheduler)) if scheduler else None
-        work = Work(store, _asked(study, asked, seed), files, partial(cluster.each, client) if client else None)
+        workers = stack.enter_context(connected(scheduler)) if scheduler else None
+        work = Work(store, _asked(study, asked, seed), files, workers.each if workers else None)
         if work.changed:
             told.say(f"starting over: unfinished work found here was begun with another {', another '.join(work.changed[:3])}")
         if study.splits.method == "random":
             told.say(f"warning: {RANDOM_WARNING}")
-        if client is not None:
-            told.say(f"dashboard: {client.dashboard_link}")
+        if workers:
+            told.say(f"dashboard: {workers.dashboard}")
         stack.callback(give_back)
         try:
-            _work(job, work, client, told.progress)
+            _work(job, work, workers, told.progress)
             info, split = _finish(job, work, seed, digests | work.digests())
         except WorkStoppedError:
             raise
@@ -160,7 +159,7 @@ def _cut_store(job: Job, store: Path, seed: int, asked: dict[str, str], schedule
     return _summary(info, split, existed=False)
 
 
-def _work(job: Job, work: Work, client: Any, progress: Progress | None) -> None:  # noqa: ANN401 - distributed is optional
+def _work(job: Job, work: Work, workers: Workers | None, progress: Progress | None) -> None:
     """Cut every part that is not done yet."""
     parts, started = plan(job), time.monotonic()
     todo = parts[work.rewind() :]
@@ -171,17 +170,17 @@ def _work(job: Job, work: Work, client: Any, progress: Progress | None) -> None:
             rate = (work.count - before) / max(time.monotonic() - started, 1e-9)
             progress(part.index + 1, len(parts), f"{work.count:,} patches kept, {rate:,.0f}/s")
 
-    if client is not None:
+    if workers:
         spool = Spool.begin(work.folder / "spool")
-        assembly = Assembly(spool, partial(cluster.submit, client))
+        assembly = Assembly(spool, workers.submit)
 
         def take(part: Part, found: Encoded | Left) -> None:
             work.add(assembly.take(found), assembly.shard)
             told(part)
 
-        cluster.run_steps(client, job, todo, take, spool.leave)
+        workers.run_steps(job, todo, take, spool.leave)
         work.flush()
-        client.run(give_back, on_error="ignore")
+        workers.everywhere(give_back)
         spool.end()
     else:
         piece = (
