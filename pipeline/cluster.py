@@ -7,7 +7,7 @@ import ctypes
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cache
 from itertools import pairwise
 from operator import itemgetter
@@ -85,20 +85,29 @@ class Workers:
 
     client: Any
     _consumed: int = 0  # the group of parts whose results are being consumed
+    _calls: list[tuple[str | None, int, Answer]] = field(default_factory=list)  # those not known to be done, and to whom they went
 
     @property
     def dashboard(self) -> str:
         """Address of the scheduler's pages."""
         return str(self.client.dashboard_link)
 
-    def submit(self, function: Callable[..., Any], *arguments: Any) -> Answer:  # noqa: ANN401
+    def submit(self, load: int, function: Callable[..., Any], *arguments: Any) -> Answer:  # noqa: ANN401
         """Have a worker call a function: from `consume`, after the group of parts that follows and before those after that.
 
         Before it, a worker would go on with its last parts when the others have nothing left to do; after all of them, what the call consumes would pile up.
+        The worker is chosen here, by the `load` of its calls (of the same unit): a scheduler does not know that some take ten times as long as others, and
+        of tasks without dependencies and without a worker it sends few, and late.
         """
-        # of tasks without dependencies a scheduler sends few, and late, unless it is told to which workers: they would all come last
-        anywhere = {"workers": list(self.client.nthreads()), "allow_other_workers": True}
-        return Answer(self.client, self.client.submit(function, *arguments, pure=False, priority=-self._consumed - 1.5, **anywhere))
+        threads = self.client.nthreads()
+        self._calls = [call for call in self._calls if not call[2].done()]
+        loads = {worker: sum(load for at, load, _ in self._calls if at == worker) / max(count, 1) for worker, count in threads.items()}
+        worker = min(loads, key=loads.__getitem__, default=None)
+        where = {"workers": worker, "allow_other_workers": True} if worker else {}
+        future = self.client.submit(function, *arguments, pure=False, priority=-self._consumed - 1.5, **where)
+        answer = Answer(self.client, future)
+        self._calls.append((worker, load, answer))
+        return answer
 
     def each(self, function: Callable[[Item], Result], items: Iterable[Item]) -> list[Result]:
         """`function(item)` of each item, in order, before all other work. From any thread."""

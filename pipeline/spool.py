@@ -163,7 +163,7 @@ class Assembly:
 
         Args:
             spool: where workers leave patches.
-            submit: has a worker call a function with arguments.
+            submit: has a worker call a function with arguments; how many bytes it works on comes first.
         """
         self.spool, self.submit = spool, submit
         self._waiting: dict[str, int] = {}  # bytes of each file that stand in no zarr shard yet
@@ -211,11 +211,11 @@ class SpooledShard:
 
     def finish(self) -> Assembled:
         """Have it written."""
-        work = (self._path, tuple(self._stretches), np.concatenate(self._sizes), self.room)
+        sizes = np.concatenate(self._sizes)
+        work = (self._path, tuple(self._stretches), sizes, self.room)
         spool = self._assembly.spool
-        return Assembled(
-            self._assembly.submit(spool.assemble_there, *work), partial(spool.assemble, *work), partial(self._assembly.placed, work[1])
-        )
+        answer = self._assembly.submit(int(sizes.sum()), spool.assemble_there, *work)
+        return Assembled(answer, partial(spool.assemble, *work), partial(self._assembly.placed, work[1]))
 
 
 @dataclass(frozen=True)

@@ -43,13 +43,13 @@ class Done:
         return self.found
 
 
-def worker(function: Any, *arguments: Any) -> Answer:
+def worker(_load: int, function: Any, *arguments: Any) -> Answer:
     """What a worker answers, to which everything travels."""
     function, arguments = pickle.loads(pickle.dumps((function, arguments)))  # noqa: S301 - our own
     return Answer(None, Done(function(*arguments)))
 
 
-def blind(_function: Any, *_arguments: Any) -> Answer:
+def blind(_load: int, _function: Any, *_arguments: Any) -> Answer:
     """What a worker on another disk answers."""
     return Answer(None, Done(None))
 
