@@ -29,6 +29,7 @@ class Options:
     patience: int = 0
     symmetric: bool = False
     whiten: bool = False
+    prior_bias: bool = False
     channels_last: bool = False
     compile: bool = False
     cuda_graphs: bool = False

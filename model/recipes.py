@@ -21,6 +21,7 @@ PRESETS: dict[str, dict[str, Any]] = {
         "schedule": "constant",
         "warmup_epochs": 0.0,
         "whiten": False,
+        "prior_bias": False,
         "label_smoothing": 0.0,
         "self_labels": 0.0,
     },
@@ -57,6 +58,7 @@ _OF_POINTS: dict[str, Any] = {"lr": 3e-3, "weight_decay": 0.1, "label_smoothing"
 _OF_SHARES: dict[str, Any] = {"class_weights": "rare", "self_labels": 1.0}
 _OF_GROUPS: dict[str, Any] = {"self_labels": 3.0}  # of which there are too few for that
 _OF_THRESHOLD: dict[str, Any] = {"self_labels": 1.0}
+_UNET_OF_PIXELS: dict[str, Any] = {"prior_bias": True}  # without, it never answers a class of half a percent; an fcn does
 ANY_BELOW = 0.01  # a presence label of a smaller share is as good as one of any pixel
 
 
@@ -81,5 +83,6 @@ def recipe(given: Mapping[str, Any]) -> dict[str, Any]:
         "model": model,
         **_OF_NETWORK.get(model, {}),
         **(of_labels.get(labels, {}) if model == "fcn" else {}),
+        **(_UNET_OF_PIXELS if (model, labels) == ("unet", "pixels") else {}),
         **given,
     }

@@ -33,6 +33,7 @@ _OF_KIND = {
     "points": ("points",),
     "areas": ("shares",),
     "label_noise": ("presence", "majority", "points", "pixels"),
+    "prior_bias": ("majority", "shares", "points", "pixels"),
 }
 
 

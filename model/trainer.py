@@ -26,7 +26,7 @@ from model.optimisation import lr_factor, make_optimiser, set_lr
 from model.ranks import ALONE, Ranks, Term, spread
 from model.scaling import Scaling
 from model.selflabels import BEGIN, own_label_loss
-from model.weighing import Weighing, class_weights
+from model.weighing import Weighing, class_weights, prior_bias
 from pipeline.errors import DataError
 
 Progress = Callable[[int, int, str], None]
@@ -43,6 +43,8 @@ class Trainer:
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(config.seed)
             network: Network = build(config.model, len(config.bands), len(config.classes), symmetric=config.symmetric).to(device)
+        if config.prior_bias:
+            network.dense.bias.data.copy_(torch.from_numpy(prior_bias(train_split.labels, len(config.classes))))
         if config.channels_last:
             network = network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         self._average = Average(network) if config.self_labels else None

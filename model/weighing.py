@@ -1,4 +1,4 @@
-"""Label smoothing and class weights, from nothing but the labels that the kind of label allows.
+"""Label smoothing, class weights and where a network begins, from nothing but the labels that the kind of label allows.
 
 Axis suffixes: N patch, B batch, K class.
 """
@@ -22,7 +22,10 @@ CLASS_WEIGHTS = {  # by name: the kinds of label they go with
     "balanced": ("presence", "majority", "points", "pixels"),
     "rare": ("majority", "shares", "points", "pixels"),
 }
-RARE_SHARE, LEAST_SHARE = 0.1, 0.001  # with "rare" a class counts as one of the first does; below the second it counts no more
+RARE_SHARE, LEAST_SHARE = (
+    0.1,
+    0.001,
+)  # with "rare" a class counts as one of the first does; a rarer one than the second counts as one of that share
 
 
 @dataclass(frozen=True)
@@ -70,6 +73,17 @@ def class_weights(how: str, labels: WeakLabels, classes: int) -> npt.NDArray[np.
     else:
         weight_2K = np.divide(total, answers * given_2K, out=np.zeros(given_2K.shape), where=given_2K > 0)
     return np.asarray(weight_2K, np.float32)
+
+
+def prior_bias(labels: WeakLabels, classes: int) -> npt.NDArray[np.float32]:
+    """Logarithm of the share of each class (K) in the labels, of `LEAST_SHARE` where it is rarer: not for presence.
+
+    A network whose scores begin there need not first learn how frequent classes are, in which it forgets rare ones.
+
+    Source: Lin et al. 2017, "Focal Loss for Dense Object Detection", arXiv 1708.02002, section 4.1, for two classes.
+    """
+    given_2K, total, _ = _given(labels, classes)
+    return np.asarray(np.log(np.maximum(given_2K[1] / max(total, 1), LEAST_SHARE)), np.float32)
 
 
 def _given(labels: WeakLabels, classes: int) -> tuple[npt.NDArray[np.floating[Any]], float, int]:

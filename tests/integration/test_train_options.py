@@ -91,6 +91,7 @@ OPTIONS: list[dict[str, Any]] = [
     },
     {"model": "fcn", "labels": "points", "class_weights": "balanced", "label_smoothing": 0.1, "precision": "bf16", "feed": "streamed"},
     {"model": "fcn", "labels": "presence", "presence_min_share": 0.1, "self_labels": 2.0},
+    {"model": "unet", "labels": "pixels", "prior_bias": True},
     {"model": "unet", "labels": "shares", "group_patches": 2, "self_labels": 2.0, "class_weights": "rare"},
 ]
 

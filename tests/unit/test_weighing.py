@@ -6,7 +6,7 @@ import torch
 
 from model.labels import WeakLabels
 from model.losses import Targets
-from model.weighing import LEAST_SHARE, RARE_SHARE, Weighing, class_weights
+from model.weighing import LEAST_SHARE, RARE_SHARE, Weighing, class_weights, prior_bias
 
 
 def test_a_rare_class_of_shares_counts_as_one_of_a_tenth() -> None:
@@ -65,3 +65,26 @@ def test_rare_pixels_count_more_and_frequent_ones_no_less() -> None:
 
 def test_no_weights_are_none() -> None:
     assert class_weights("none", WeakLabels("pixels", pixel_NHW=np.zeros((1, 2, 2), np.uint8)), 2) is None
+
+
+@pytest.mark.parametrize("kind", ["majority", "shares", "points", "pixels"])
+def test_a_network_of_the_prior_bias_says_the_shares_of_the_labels(kind: str) -> None:
+    rng = np.random.default_rng(2)
+    if kind in ("points", "pixels"):
+        pixel_NHW = rng.choice([0, 1, 255], (6, 5, 5), p=[0.5, 0.2, 0.3]).astype(np.uint8)
+        labels, mean_K = (
+            WeakLabels(kind, pixel_NHW=pixel_NHW),
+            np.array([(pixel_NHW == k).sum() for k in range(2)]) / (pixel_NHW != 255).sum(),
+        )
+    else:
+        image_NK = rng.dirichlet([5, 2], 50).astype(np.float32) if kind == "shares" else np.eye(2, dtype=np.float32)[rng.integers(0, 2, 50)]
+        image_NK[3] = np.nan
+        labels, mean_K = WeakLabels(kind, image_NK=image_NK), np.nanmean(image_NK, axis=0)
+    bias_K = prior_bias(labels, 2)
+    assert bias_K.dtype == np.float32
+    np.testing.assert_allclose(torch.from_numpy(bias_K).softmax(0), mean_K, rtol=1e-5)
+
+
+def test_a_class_without_a_label_is_not_ruled_out_by_the_prior_bias() -> None:
+    bias_K = prior_bias(WeakLabels("pixels", pixel_NHW=np.zeros((1, 2, 2), np.uint8)), 2)
+    np.testing.assert_allclose(bias_K, [0, np.log(LEAST_SHARE)], rtol=1e-6)
