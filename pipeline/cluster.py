@@ -95,13 +95,13 @@ class Workers:
     def submit(self, load: int, function: Callable[..., Any], *arguments: Any) -> Answer:  # noqa: ANN401
         """Have a worker call a function: from `consume`, after the group of parts that follows and before those after that.
 
-        Before it, a worker would go on with its last parts when the others have nothing left to do; after all of them, what the call consumes would pile up.
+        Earlier, calls would hold up the last parts of one worker while another has nothing left to do; later, what they consume would pile up.
         The worker is chosen here, by the `load` of its calls (of the same unit): a scheduler does not know that some take ten times as long as others, and
         of tasks without dependencies and without a worker it sends few, and late.
         """
         threads = self.client.nthreads()
         self._calls = [call for call in self._calls if not call[2].done()]
-        loads = {worker: sum(load for at, load, _ in self._calls if at == worker) / max(count, 1) for worker, count in threads.items()}
+        loads = {worker: sum(each for at, each, _ in self._calls if at == worker) / max(count, 1) for worker, count in threads.items()}
         worker = min(loads, key=loads.__getitem__, default=None)
         where = {"workers": worker, "allow_other_workers": True} if worker else {}
         future = self.client.submit(function, *arguments, pure=False, priority=-self._consumed - 1.5, **where)

@@ -14,7 +14,7 @@ import torch
 import xarray as xr
 from markupsafe import Markup
 
-from model.checkpoint import ENVIRONMENT, HISTORY, RunConfig, load_network, write_atomically
+from model.checkpoint import BEST, ENVIRONMENT, HISTORY, RunConfig, load_network, load_tensors, write_atomically
 from model.evaluate import silent
 from model.fitting import fitted_segmenter
 from model.report import content, figures
@@ -47,7 +47,7 @@ def write_report(run: Path, *, store: Path | None = None, progress: Progress = s
     metrics, table = evaluated(run)
     dataset, info = open_trained_store(run, config, store)
     progress(1, 4, "curves")
-    history, best = _history(run / HISTORY, newest=config.keeps_newest)
+    history, best = _history(run)
     plots = {"curves": _curves(history, best), "places": _places(dataset, info, table, metrics)}
     progress(2, 4, "gallery")
     pictures = gallery(network, config, dataset, table, fitted_segmenter(run, network, config, dataset, torch.device("cpu")))
@@ -76,15 +76,13 @@ def write_report(run: Path, *, store: Path | None = None, progress: Progress = s
     return run / REPORT
 
 
-def _history(path: Path, *, newest: bool) -> tuple[pd.DataFrame | None, int | None]:
-    """The epochs, and which of them is kept."""
-    if not path.is_file():
+def _history(run: Path) -> tuple[pd.DataFrame | None, int | None]:
+    """The epochs, and which of them the weights are of."""
+    path, epoch = run / HISTORY, load_tensors(run / BEST)[1].get("epoch")
+    if not path.is_file() or epoch is None:
         return None, None
     try:
-        history = pd.read_csv(path)
-        losses = history["validation_loss"].to_numpy(dtype=np.float64)
-        kept = -1 if newest else int(np.nanargmin(losses)) if np.isfinite(losses).any() else None
-        return (None, None) if kept is None else (history, int(history["epoch"].iloc[kept]))
+        return pd.read_csv(path).astype({"epoch": int, "validation_loss": float}), int(epoch)
     except (ValueError, KeyError, TypeError) as error:
         raise DataError(f"{path}: cannot be read as a history ({str(error).splitlines()[0]}); train into another folder") from None
 
