@@ -179,16 +179,16 @@ def patches(args: argparse.Namespace) -> None:
 def check(args: argparse.Namespace) -> None:
     """Look through a whole store: checksums, labels, shares, splits; and draw where its patches lie."""
     from pipeline.check import check as look_through
-    from pipeline.check import draw
+    from pipeline.check import draw, picture_path
     from pipeline.errors import DataError
     from pipeline.progress import Stage
 
+    picture = picture_path(args.store, args.out)
     with Stage("check") as stage:
         report = look_through(args.store, progress=stage)
     note = "" if report.checksums else " (it carries no checksums)"
-    sound = f"{args.store}: sound: {report.patches:,} patches in {report.shards:,} zarr shards{note}"
+    sound = f"{args.store}: sound: {report.patches:,} patches in {report.shards:,} zarr shard{'s' if report.shards != 1 else ''}{note}"
     print("\n".join(report.problems) or sound)
-    picture: Path = args.out or args.store.with_name(f"{args.store.name.removesuffix('.zarr')}-splits.png")
     draw(args.store, picture)
     print(f"{picture}: shows where its patches lie")
     if report.problems:
@@ -477,19 +477,19 @@ def _data_options(command: Callable[[str, Callable[[argparse.Namespace], None]],
     sub.add_argument("study", metavar="STUDY")
     _image_options(sub)
     sub.add_argument("--labels", type=Path, nargs="+", metavar="FILE", help="CDL raster(s), any CRS and grid")
-    sub.add_argument("--store", type=Path, required=True, metavar="STORE")
+    sub.add_argument("--store", type=_folder, required=True, metavar="STORE")
     sub.add_argument("--seed", type=int, default=0, help="of the split (default %(default)s)")
     sub.add_argument("--scheduler", metavar="ADDRESS", help="cut on a dask.distributed cluster (default: threads)")
 
     sub = command("check", check)
-    sub.add_argument("store", type=Path, metavar="STORE")
+    sub.add_argument("store", type=_folder, metavar="STORE")
     sub.add_argument("--out", type=Path, metavar="PICTURE", help="PNG or SVG of the splits (default: STORE-splits.png beside it)")
 
 
 def _model_options(command: Callable[[str, Callable[[argparse.Namespace], None]], argparse.ArgumentParser]) -> None:
     sub = command("train", train)
-    sub.add_argument("store", type=Path, metavar="STORE")
-    sub.add_argument("--run", type=Path, required=True, metavar="RUN")
+    sub.add_argument("store", type=_folder, metavar="STORE")
+    sub.add_argument("--run", type=_folder, required=True, metavar="RUN")
     sub.add_argument("--preset", choices=("poster", "paper"), help="settings of the poster, or of the paper after it; options go over them")
     sub.add_argument("--model", choices=("baseline", "resnet50", "unet", "fcn"), help="default: fcn")
     sub.add_argument("--labels", choices=("presence", "majority", "shares", "points", "pixels"), help="kind of label (default: presence)")
@@ -503,9 +503,11 @@ def _model_options(command: Callable[[str, Callable[[argparse.Namespace], None]]
     sub.add_argument("--resume", action="store_true", help="go on where the run stopped")
 
     sub = command("evaluate", evaluate)
-    sub.add_argument("run", type=Path, metavar="RUN")
+    sub.add_argument("run", type=_folder, metavar="RUN")
     sub.add_argument("--split", choices=("train", "validation", "test"), default="test")
-    sub.add_argument("--save", type=Path, metavar="SEGMENTATION.zarr", help="keep activation maps and classes per patch, with coordinates")
+    sub.add_argument(
+        "--save", type=_folder, metavar="SEGMENTATION.zarr", help="keep activation maps and classes per patch, with coordinates"
+    )
     sub.add_argument(
         "--references", action="store_true", help="beside it: random forest and logistic regression on pixels (needs scikit-learn)"
     )
@@ -514,22 +516,22 @@ def _model_options(command: Callable[[str, Callable[[argparse.Namespace], None]]
     _device_option(sub)
 
     sub = command("compare", compare)
-    sub.add_argument("runs", type=Path, nargs="+", metavar="RUN", help="evaluated runs; gains are against the first")
+    sub.add_argument("runs", type=_folder, nargs="+", metavar="RUN", help="evaluated runs; gains are against the first")
     sub.add_argument("--out", type=Path, default=Path("comparison"), metavar="DIR", help="default: %(default)s")
     sub.add_argument("--json", action="store_true")
 
     sub = command("map", map_)
-    sub.add_argument("run", type=Path, metavar="RUN")
+    sub.add_argument("run", type=_folder, metavar="RUN")
     _image_options(sub)
     sub.add_argument("--out", type=Path, required=True, metavar="MAP.tif")
     _device_option(sub)
 
     sub = command("export-model", export_model)
-    sub.add_argument("run", type=Path, metavar="RUN")
+    sub.add_argument("run", type=_folder, metavar="RUN")
     sub.add_argument("--to", type=Path, required=True, metavar="FILE", help="FILE.onnx, or FILE.pt2 for torch.export.load")
 
     sub = command("report", report)
-    sub.add_argument("run", type=Path, metavar="RUN")
+    sub.add_argument("run", type=_folder, metavar="RUN")
     _store_option(sub)
 
 
@@ -603,6 +605,12 @@ def _label_options(sub: argparse.ArgumentParser) -> None:
     )
 
 
+def _folder(text: str) -> Path:
+    """A folder by a name of its own, also where it was called "." or "..": locks and unfinished work lie beside it, under names made of it."""
+    path = Path(text)
+    return path if path.name.strip(".") else path.resolve()
+
+
 def _shares(text: str) -> tuple[float, ...]:
     try:
         return tuple(float(part) for part in text.split(","))
@@ -633,7 +641,7 @@ def _endpoint_options(sub: argparse.ArgumentParser) -> None:
 
 
 def _store_option(sub: argparse.ArgumentParser) -> None:
-    sub.add_argument("--store", type=Path, metavar="STORE", help="where the run's store lies now, if it was moved")
+    sub.add_argument("--store", type=_folder, metavar="STORE", help="where the run's store lies now, if it was moved")
 
 
 def _device_option(sub: argparse.ArgumentParser) -> None:

@@ -148,6 +148,21 @@ def _shard(store: Path, dataset: xr.Dataset, info: StoreInfo, small: dict[str, n
         yield f"{where}: {unlabelled} have no label at all"
 
 
+def picture_path(store: Path, out: Path | None) -> Path:
+    """Where `draw` is to write: `out`, else a PNG beside the store. To be asked before the store is looked through, which may take minutes.
+
+    Raises:
+        ConfigError: a folder, or the name of no PNG or SVG.
+    """
+    if out is None:
+        return store.with_name(f"{store.name.removesuffix('.zarr')}-splits.png")
+    if out.is_dir():
+        raise ConfigError(f"--out {out}: is a folder; give the file name of the picture, for example {out / 'splits.png'}")
+    if out.suffix.lower() not in (".png", ".svg"):
+        raise ConfigError(f"--out {out}: the picture is a PNG or an SVG; end the name in .png or .svg")
+    return out
+
+
 def draw(store: Path, picture: Path) -> None:
     """A picture (PNG or SVG) of the patch grid, north up: one square per patch, coloured by split, grey where patches were dropped.
 

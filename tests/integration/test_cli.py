@@ -292,10 +292,13 @@ def test_a_read_only_place(trained: Path, scene: Path, tmp_path: Path, capsys: p
     assert os.listdir(tmp_path) == ["file"]  # noqa: PTH208
 
 
-def test_simulated_stores_train_too(tmp_path: Path) -> None:
+def test_simulated_stores_train_too_and_a_run_may_be_called_from_within(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     make_store(tmp_path / "s.zarr", count=40, size_px=24)
     assert main(["train", str(tmp_path / "s.zarr"), "--run", str(tmp_path / "run"), "--epochs", "1", "--device", "cpu"]) == 0
     assert main(["train", str(tmp_path / "s.zarr"), "--run", str(tmp_path / "run"), "--epochs", "1"]) == 2  # a run is there
+    monkeypatch.chdir(tmp_path / "run")
+    assert main(["train", "../s.zarr", "--run", ".", "--resume", "--device", "cpu"]) == 0
+    assert main(["evaluate", ".", "--device", "cpu"]) == 0
 
 
 def test_a_run_and_its_store_may_move_together(trained: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -49,10 +50,29 @@ def test_a_sound_store_and_its_picture(good: Path, tmp_path: Path, capsys: pytes
     assert check(good).problems == ()
     for name in ("p.png", "p.svg"):
         assert main(["check", str(good), "--out", str(tmp_path / name)]) == 0
-        assert "sound: 107 patches in 1 zarr shards" in capsys.readouterr().out
+        assert "sound: 107 patches in 1 zarr shard\n" in capsys.readouterr().out
         assert (tmp_path / name).stat().st_size > 2000
     assert main(["describe", str(good)]) == 0
     assert "98 %" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("said", [".", "../s.zarr", "group/.."])
+def test_the_picture_lies_beside_the_store_however_that_is_called(
+    good: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, said: str
+) -> None:
+    shutil.copytree(good, tmp_path / "s.zarr")
+    (tmp_path / "s.zarr" / "group").mkdir()
+    monkeypatch.chdir(tmp_path / "s.zarr")
+    assert main(["check", said]) == 0
+    assert (tmp_path / "s-splits.png").stat().st_size > 2000
+
+
+@pytest.mark.parametrize(("name", "said"), [("", r"is a folder; give the file name"), ("p.txt", r"end the name in \.png or \.svg")])
+def test_a_place_for_no_picture_is_refused_before_the_store_is_read(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], name: str, said: str
+) -> None:
+    assert main(["check", str(tmp_path / "absent.zarr"), "--out", str(tmp_path / name)]) == 2
+    assert re.search(rf"^cropcam: --out {re.escape(str(tmp_path / name))}: .*{said}", capsys.readouterr().err, re.MULTILINE)
 
 
 def test_statistics_of_one_pass_are_those_of_the_store(good: Path) -> None:
