@@ -551,7 +551,7 @@ def _learning_options(sub: argparse.ArgumentParser) -> None:
         "--self-labels",
         type=float,
         metavar="W",
-        help="weight of the labels that the running mean of its weights gives all pixels, with shares mended by them (default for fcn: 3; presence of 1 %% or more: 1; majority and pixels: 0. Other networks: 0)",
+        help="weight of the labels that the running mean of its weights gives all pixels, with shares mended by them (default for fcn: 3; shares of single patches and presence of 1 %% or more: 1; majority and pixels: 0. Other networks: 0)",
     )
     group.add_argument(
         "--symmetric",

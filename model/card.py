@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from model import history
-from model.checkpoint import BEST, CARD, HISTORY, RunConfig, load_tensors, write_atomically
+from model.checkpoint import BEST, CARD, HISTORY, RunConfig, load_metadata, write_atomically
 from pipeline.errors import DataError
 
 _METRICS = "metrics.json"
@@ -24,7 +24,7 @@ def write_card(run: Path, config: RunConfig) -> None:
 
 def _best(run: Path) -> history.Row | None:
     try:
-        return history.read(run / HISTORY, int(load_tensors(run / BEST)[1]["epoch"]))[-1]
+        return history.read(run / HISTORY, int(load_metadata(run / BEST)["epoch"]))[-1]
     except (DataError, KeyError, ValueError, IndexError):  # a card says what is known; whoever trains on is told of the damage
         return None
 

@@ -14,7 +14,8 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any
@@ -188,14 +189,34 @@ def load_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
     Raises:
         DataError: absent or damaged.
     """
+    with _opened(path) as file:
+        return {name: file.get_tensor(name) for name in file.keys()}, _metadata(file)  # noqa: SIM118 - no mapping
+
+
+def load_metadata(path: Path) -> dict[str, str]:
+    """What a checkpoint says of itself; its tensors are not read.
+
+    Raises:
+        DataError: absent or damaged.
+    """
+    with _opened(path) as file:
+        return _metadata(file)
+
+
+@contextmanager
+def _opened(path: Path) -> Iterator[Any]:
     if not path.is_file():
         raise DataError(f"{path}: no checkpoint; train the run first: cropcam train STORE --run {path.parent}")
     try:
         with safe_open(path, framework="pt") as file:
-            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - no mapping
-            return tensors, json.loads((file.metadata() or {}).get(_MADE_BY, "{}"))
+            yield file
     except (SafetensorError, OSError, ValueError) as error:
         raise DataError(f"{path}: damaged checkpoint ({error}); train into another folder") from None
+
+
+def _metadata(file: Any) -> dict[str, str]:  # noqa: ANN401 - safetensors names no type
+    found: dict[str, str] = json.loads((file.metadata() or {}).get(_MADE_BY, "{}"))
+    return found
 
 
 def load_config(run: Path) -> RunConfig:

@@ -13,7 +13,7 @@ from pathlib import Path
 import torch
 
 from model import history
-from model.checkpoint import BEST, HISTORY, LAST, RunConfig, load_tensors, load_training_state, save_tensors, training_state
+from model.checkpoint import BEST, HISTORY, LAST, RunConfig, load_metadata, load_tensors, load_training_state, save_tensors, training_state
 from model.networks import Network
 from pipeline.errors import DataError
 
@@ -109,7 +109,7 @@ class Keeper:
         self._write_history(done.rows)
         if self.kept(done.rows) == len(done.rows) and not done.batches:
             self._save_best(len(done.rows))
-        elif _epoch(load_tensors(best)[1], best) != self.kept(done.rows):
+        elif _epoch(load_metadata(best), best) != self.kept(done.rows):
             raise DataError(f"{best}: not the epoch of {HISTORY} that is kept; train into another folder")
         return done
 

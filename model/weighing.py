@@ -13,19 +13,17 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from model.labels import WeakLabels
+from model.labels import KINDS, WeakLabels
 from model.losses import Targets
 from pipeline.legend import UNLABELLED
 
 CLASS_WEIGHTS = {  # by name: the kinds of label they go with
-    "none": ("presence", "majority", "shares", "points", "pixels"),
+    "none": KINDS,
     "balanced": ("presence", "majority", "points", "pixels"),
     "rare": ("majority", "shares", "points", "pixels"),
 }
-RARE_SHARE, LEAST_SHARE = (
-    0.1,
-    0.001,
-)  # with "rare" a class counts as one of the first does; a rarer one than the second counts as one of that share
+RARE_SHARE = 0.1  # with "rare" a class below it counts as one of it
+LEAST_SHARE = 0.001  # a class below it is taken for one of it
 
 
 @dataclass(frozen=True)

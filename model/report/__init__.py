@@ -14,7 +14,7 @@ import torch
 import xarray as xr
 from markupsafe import Markup
 
-from model.checkpoint import BEST, ENVIRONMENT, HISTORY, RunConfig, load_network, load_tensors, write_atomically
+from model.checkpoint import BEST, ENVIRONMENT, HISTORY, RunConfig, load_metadata, load_network, write_atomically
 from model.evaluate import silent
 from model.fitting import fitted_segmenter
 from model.report import content, figures
@@ -78,7 +78,7 @@ def write_report(run: Path, *, store: Path | None = None, progress: Progress = s
 
 def _history(run: Path) -> tuple[pd.DataFrame | None, int | None]:
     """The epochs, and which of them the weights are of."""
-    path, epoch = run / HISTORY, load_tensors(run / BEST)[1].get("epoch")
+    path, epoch = run / HISTORY, load_metadata(run / BEST).get("epoch")
     if not path.is_file() or epoch is None:
         return None, None
     try:
