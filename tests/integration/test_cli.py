@@ -239,8 +239,10 @@ def test_ctrl_c_is_130_and_the_next_run_completes(stage: str, trained: Path, sce
         process.send_signal(signal.SIGINT)
         error = process.stderr.read()
         code = process.wait(60)
-    assert code in (130, 0), error  # a quick stage may have been done
-    if code:
+    if " done in " in error:  # a quick stage; told while it closes, the interpreter dies by the signal, which a shell calls 130 too
+        assert code in (0, 130, -signal.SIGINT), error
+    else:
+        assert code == 130, error
         assert "interrupted" in error
         assert not (tmp_path / "out.zarr").exists()
         assert not (tmp_path / "out.tif").exists()
