@@ -91,6 +91,11 @@ class RunConfig(Options):
         return self.self_labels > 0
 
     @property
+    def levels_by_prior(self) -> bool:
+        """Whether classes that share no scale are set against each other by their known shares: in own labels and in the segmentation."""
+        return bool(self.class_prior) and not self.objective.exclusive
+
+    @property
     def objective(self) -> Objective:
         """What it learns by."""
         return objective(self.loss, self.labels)

@@ -53,7 +53,7 @@ def method_of(run: Path, network: Network, config: RunConfig) -> Method:
 
 def default_method(config: RunConfig) -> str:
     """The objective's own; where the user knows the class shares and the classes share no scale, the one that uses them."""
-    return "prior-matched" if config.class_prior and not config.objective.exclusive else config.objective.method
+    return "prior-matched" if config.levels_by_prior else config.objective.method
 
 
 @torch.inference_mode()

@@ -1,11 +1,14 @@
-"""Labels of pixels from a network's own answers, where a label does not say where: as they are or, with shares, mended by them.
+"""Labels of pixels from a network's own answers, where a label does not say where: as they are or mended by what is known of how much there is.
 
-Once a network knows the classes, its own answer says where they are. Shares mend it: as much of each class as there is. Nothing here sees the truth
-of a pixel.
+Once a network knows the classes, its own answer says where they are. Shares mend it, of a patch or of the whole region: as much of each class as there is.
+Nothing here sees the truth of a pixel.
 Axis suffixes: B batch, K class, H/W rows and columns, G group.
 """
 
 from __future__ import annotations
+
+import math
+from collections.abc import Callable
 
 import torch
 import torch.nn.functional as F
@@ -19,8 +22,18 @@ ROUNDS = 5  # of matching shares; more change next to no pixel
 _LEAST = 1e-6
 
 
-def own_label_loss(batch: Batch, said_BKHW: Tensor, targets: Targets, kind: str, rest_K: Tensor | None = None) -> tuple[Tensor, Tensor]:
-    """Mean cross entropy of a network's scores with the labels that its own answers give all pixels, and how many they are; shares mend them.
+def own_label_loss(
+    batch: Batch,
+    said_BKHW: Tensor,
+    targets: Targets,
+    kind: str,
+    rest_K: Tensor | None = None,
+    prior_K: Tensor | None = None,
+    min_share: float = 0.0,
+) -> tuple[Tensor, Tensor]:
+    """Mean cross entropy of a network's scores with the labels that its own answers give all pixels, and how many they are.
+
+    Shares mend them (`mended_labels`), and so does a prior (`frequent_labels`).
 
     Args:
         batch: what it says of a batch.
@@ -28,11 +41,18 @@ def own_label_loss(batch: Batch, said_BKHW: Tensor, targets: Targets, kind: str,
         targets: what the batch is labelled with.
         kind: of label.
         rest_K: classes that score 0: they get the pixels that no other class claims.
+        prior_K: the classes' shares of all pixels, with presence labels; None = unknown.
+        min_share: what presence labels mean.
     """
     scores_BKHW = batch.scores_BKHW
     if rest_K is not None:
         scores_BKHW, said_BKHW = (each.masked_fill(rest_K[:, None, None], 0.0) for each in (scores_BKHW, said_BKHW))
-    own_BHW = mended_labels(said_BKHW, targets) if kind == "shares" else self_labels(said_BKHW, targets.valid_BHW)
+    if kind == "shares":
+        own_BHW = mended_labels(said_BKHW, targets)
+    elif prior_K is not None:
+        own_BHW = frequent_labels(said_BKHW, targets, prior_K, min_share)
+    else:
+        own_BHW = self_labels(said_BKHW, targets.valid_BHW)
     entropy_BHW = F.cross_entropy(
         scores_BKHW, own_BHW, ignore_index=UNLABELLED, reduction="none"
     )  # a sum over pixels is not deterministic on GPUs
@@ -61,13 +81,63 @@ def mended_labels(scores_BKHW: Tensor, targets: Targets) -> Tensor:
     """
     assert targets.image_BK is not None
     known_B = ~targets.image_BK.isnan().any(dim=1)
-    valid_B1HW = targets.valid_BHW[:, None].to(scores_BKHW.dtype)
+    matched_BKHW = _matched(scores_BKHW, targets.valid_BHW, lambda log_BK: _to_shares(log_BK, targets))
+    return self_labels(matched_BKHW, targets.valid_BHW & known_B[:, None, None])
+
+
+@torch.no_grad()
+def frequent_labels(scores_BKHW: Tensor, targets: Targets, prior_K: Tensor, min_share: float) -> Tensor:
+    """Class index (B, H, W), int64, of each pixel; 255 without image data.
+
+    As `mended_labels`, with two things to match: the batch as a whole has the known shares; then, patch by patch, an absent class has at
+    most the share that its label is about, a present one at least that.
+
+    Source: labels as frequent as is known, Berthelot et al. 2020, "ReMixMatch", arXiv 1911.09785, section 3.1.
+
+    Args:
+        scores_BKHW: of classes that exclude each other.
+        targets: presence labels of the patches.
+        prior_K: the classes' shares of all pixels.
+        min_share: what "present" means; 0 counts as half a pixel of the patch.
+    """
+    assert targets.image_BK is not None
+    label_BK, all_B = targets.image_BK, torch.zeros(len(scores_BKHW), dtype=torch.int64, device=scores_BKHW.device)
+    region = targets._replace(image_BK=prior_K.expand_as(label_BK), group_B=all_B)
+    log_share = math.log(max(min_share, 0.5 / targets.valid_BHW[0].numel()))
+    matched_BKHW = _matched(
+        scores_BKHW,
+        targets.valid_BHW,
+        lambda log_BK: _to_shares(log_BK, region),
+        lambda log_BK: _to_presence(log_BK, label_BK, log_share),
+    )
+    return self_labels(matched_BKHW, targets.valid_BHW)
+
+
+def _matched(scores_BKHW: Tensor, valid_BHW: Tensor, *steps: Callable[[Tensor], Tensor]) -> Tensor:
+    """Log of the softmax averaged over 3 x 3 pixels (B, K, H, W), each patch and class raised or lowered until the steps ask for no more.
+
+    Args:
+        scores_BKHW: of classes that exclude each other.
+        valid_BHW: pixels with image data.
+        steps: from log mean probabilities (B, K) to what is to be added to the class's scores; taken in turn.
+    """
+    valid_B1HW = valid_BHW[:, None].to(scores_BKHW.dtype)
     around_B1HW = F.avg_pool2d(valid_B1HW, 3, stride=1, padding=1).clamp(min=_LEAST)
     mean_BKHW = F.avg_pool2d(scores_BKHW.softmax(dim=1) * valid_B1HW, 3, stride=1, padding=1) / around_B1HW
     log_BKHW = mean_BKHW.clamp(min=_LEAST).log()
-    offset_BK = log_BKHW.new_zeros(log_BKHW.shape[:2])
     for _ in range(ROUNDS):
-        log_BK = mean_probability(log_BKHW + offset_BK[:, :, None, None], targets.valid_BHW)
-        log_GK, share_GK, group_B = grouped(log_BK, targets)
-        offset_BK = offset_BK + (share_GK.nan_to_num().clamp(min=_LEAST).log() - log_GK)[group_B]
-    return self_labels(log_BKHW + offset_BK[:, :, None, None], targets.valid_BHW & known_B[:, None, None])
+        for step in steps:
+            log_BKHW = log_BKHW + step(mean_probability(log_BKHW, valid_BHW))[:, :, None, None]
+    return log_BKHW
+
+
+def _to_shares(log_BK: Tensor, targets: Targets) -> Tensor:
+    """What takes the mean probability of each patch, or group, to its labelled shares."""
+    log_GK, share_GK, group_B = grouped(log_BK, targets)
+    return (share_GK.nan_to_num().clamp(min=_LEAST).log() - log_GK)[group_B]
+
+
+def _to_presence(log_BK: Tensor, label_BK: Tensor, log_share: float) -> Tensor:
+    """What takes the mean probability of a class said to be present up to a share, of one said to be absent down to it."""
+    wanted_BK = torch.where(label_BK > 0.5, log_BK.clamp(min=log_share), log_BK.clamp(max=log_share))
+    return torch.where(label_BK.isnan(), 0.0, wanted_BK - log_BK)

@@ -6,20 +6,21 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 import torch
+import torch.nn.functional as F
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from model.losses import Batch, Targets
 from model.networks import build
-from model.selflabels import ROUNDS, mended_labels, own_label_loss, self_labels
+from model.selflabels import ROUNDS, frequent_labels, mended_labels, own_label_loss, self_labels
 from pipeline.legend import UNLABELLED
 
 Floats = npt.NDArray[np.float64]
 
 
-def oracle(scores_BKHW: Floats, valid_BHW: npt.NDArray[np.bool_], share_BK: Floats, group_B: list[int]) -> tuple[Floats, Floats]:
-    """Matched log probabilities (B, K, H, W) and the mean over each group's valid pixels (B, K), pixel by pixel."""
-    batch, classes, height, width = scores_BKHW.shape
+def averaged(scores_BKHW: Floats, valid_BHW: npt.NDArray[np.bool_]) -> Floats:
+    """Log of the mean softmax of the valid pixels within 3 x 3 (B, K, H, W), pixel by pixel."""
+    batch, _, height, width = scores_BKHW.shape
     chance = np.exp(scores_BKHW - scores_BKHW.max(axis=1, keepdims=True))
     chance /= chance.sum(axis=1, keepdims=True)
     log = np.zeros_like(chance)
@@ -30,14 +31,24 @@ def oracle(scores_BKHW: Floats, valid_BHW: npt.NDArray[np.bool_], share_BK: Floa
                 held = valid_BHW[b][near]
                 mean = chance[b][:, *near][:, held].sum(axis=1) / max(held.sum(), 1e-9)
                 log[b, :, y, x] = np.log(np.maximum(mean, 1e-6))
-    mean_BK = np.zeros((batch, classes))
-    for _ in range(ROUNDS):
-        matched = np.exp(log) / np.exp(log).sum(axis=1, keepdims=True)
-        for b in range(batch):
-            of_group = [i for i in range(batch) if group_B[i] == group_B[b]]
-            mean_BK[b] = np.concatenate([matched[i][:, valid_BHW[i]] for i in of_group], axis=1).mean(axis=1)
-        log = log + (np.log(np.maximum(share_BK, 1e-6)) - np.log(mean_BK))[:, :, None, None]
-    return log, mean_BK
+    return log
+
+
+def means(log_BKHW: Floats, valid_BHW: npt.NDArray[np.bool_], group_B: list[int]) -> Floats:
+    """Mean probability over the valid pixels of each patch's group (B, K)."""
+    chance = np.exp(log_BKHW) / np.exp(log_BKHW).sum(axis=1, keepdims=True)
+    found = []
+    for group in group_B:
+        of_group = [i for i in range(len(group_B)) if group_B[i] == group]
+        found.append(np.concatenate([chance[i][:, valid_BHW[i]] for i in of_group], axis=1).mean(axis=1))
+    return np.array(found)
+
+
+def assert_largest(found_BHW: npt.NDArray[np.int64], log_BKHW: Floats, valid_BHW: npt.NDArray[np.bool_]) -> None:
+    best = np.sort(log_BKHW, axis=1)
+    sure = valid_BHW & (best[:, -1] - best[:, -2] > 1e-6)
+    np.testing.assert_array_equal(found_BHW[sure], log_BKHW.argmax(axis=1)[sure])
+    assert (found_BHW[~valid_BHW] == UNLABELLED).all()
 
 
 @settings(max_examples=25)
@@ -50,13 +61,30 @@ def test_agrees_with_numpy(seed: int, together: bool) -> None:
     group = [0, 0, 1] if together else [0, 1, 2]
     if together:
         share[1] = share[0]
-    log, _ = oracle(scores, valid, share, group)
+    log = averaged(scores, valid)
+    for _ in range(ROUNDS):
+        log = log + (np.log(np.maximum(share, 1e-6)) - np.log(means(log, valid, group)))[:, :, None, None]
     targets = Targets(torch.from_numpy(valid), torch.from_numpy(share), group_B=torch.tensor(group) if together else None)
-    found = mended_labels(torch.from_numpy(scores), targets).numpy()
-    best = np.sort(log, axis=1)
-    sure = valid & (best[:, -1] - best[:, -2] > 1e-6)
-    np.testing.assert_array_equal(found[sure], log.argmax(axis=1)[sure])
-    assert (found[~valid] == UNLABELLED).all()
+    assert_largest(mended_labels(torch.from_numpy(scores), targets).numpy(), log, valid)
+
+
+@settings(max_examples=25)
+@given(seed=st.integers(0, 2**31), min_share=st.sampled_from([0.0, 0.1, 0.4]))
+def test_with_a_prior_agrees_with_numpy(seed: int, min_share: float) -> None:
+    """The batch has the prior, then each patch what its presence label says; a patch without a label is only part of the batch."""
+    rng = np.random.default_rng(seed)
+    scores, valid = rng.normal(0, 2, (3, 4, 6, 5)), rng.random((3, 6, 5)) < 0.8
+    valid[:, 0, 0] = True
+    prior, label = rng.dirichlet(np.ones(4)), (rng.random((3, 4)) < 0.6).astype(np.float64)
+    label[1] = np.nan
+    least, log = max(min_share, 0.5 / 30), averaged(scores, valid)
+    for _ in range(ROUNDS):
+        log = log + (np.log(np.maximum(prior, 1e-6)) - np.log(means(log, valid, [0, 0, 0])))[:, :, None, None]
+        mean = means(log, valid, [0, 1, 2])
+        wanted = np.where(label > 0, np.maximum(mean, least), np.minimum(mean, least))
+        log = log + np.where(np.isnan(label), 0, np.log(wanted) - np.log(mean))[:, :, None, None]
+    targets = Targets(torch.from_numpy(valid), torch.from_numpy(label))
+    assert_largest(frequent_labels(torch.from_numpy(scores), targets, torch.from_numpy(prior), min_share).numpy(), log, valid)
 
 
 def test_there_is_as_much_of_each_class_as_its_share() -> None:
@@ -75,6 +103,20 @@ def test_a_class_that_is_not_there_is_never_given() -> None:
     label = mended_labels(scores, Targets(torch.ones(2, 8, 8, dtype=torch.bool), torch.tensor([[0.0, 0.6, 0.4], [0.0, 0.0, 1.0]])))
     assert set(label[0].unique().tolist()) == {1, 2}
     assert label[1].unique().tolist() == [2]
+
+
+def test_a_batch_has_the_prior_and_no_patch_a_class_it_lacks() -> None:
+    torch.manual_seed(0)
+    scores = 3 * torch.randn(4, 3, 40, 40) + torch.tensor([4.0, 0.0, -4.0])[:, None, None]
+    prior, label = torch.tensor([0.2, 0.5, 0.3]), torch.tensor([[1.0, 1.0, 1.0]] * 3 + [[1.0, 0.0, 1.0]])
+    valid = torch.ones(4, 40, 40, dtype=torch.bool)
+    found = frequent_labels(scores, Targets(valid, label), prior, 0.0)
+    share = torch.bincount(found.ravel(), minlength=3) / found.numel()
+    assert (share - prior).abs().max() < 0.15
+    assert (found[3] == 1).sum() <= 1  # of 1,600
+    batch = Batch(build("fcn", 2, 3), build("fcn", 2, 3)(torch.randn(4, 2, 40, 40)), valid)
+    with_prior, _ = own_label_loss(batch, scores, Targets(valid, label), "presence", None, prior)
+    assert with_prior.item() == pytest.approx(F.cross_entropy(batch.scores_BKHW, found).item(), rel=1e-5)
 
 
 def test_a_patch_without_a_label_does_not_spoil_its_group() -> None:
