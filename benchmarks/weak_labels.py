@@ -1,11 +1,11 @@
 """What each kind of label is worth: networks trained on weak labels beside the same project's fully supervised U-Net.
 
-    python -m benchmarks.weak_labels --out DIR [--data DIR] [--steps 1000] [--seeds 3] [--only TEXT ...]
+    python -m benchmarks.weak_labels --out DIR [--data DIR] [--steps 1000] [--seeds 3] [--jobs 2] [--only TEXT ...]
 
 Real scenes, split by columns: `dakota-2015` (train 0 to 4351, validation 4352 to 5119, test 5120 to 7679), `illinois-2023`
 (left half, its last patch column for validation, against the right half). Every run goes the whole way of the
 product (`train`, `evaluate --references`); the budget is counted in steps of 32 patches. What is done already is kept in DIR and not
-done again. The last line is one JSON object: figures of every row, mean over seeds, and as a share of the U-Net's.
+done again. Runs go side by side, each with its part of the cores: small networks use one core better than two. The last line is one JSON object: figures of every row, mean over seeds, and as a share of the U-Net's.
 """
 
 from __future__ import annotations
@@ -17,8 +17,9 @@ import os
 import shutil
 import time
 import warnings
-from collections.abc import Callable
+from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, field
+from multiprocessing import get_context
 from pathlib import Path
 from statistics import mean
 from typing import Any
@@ -149,7 +150,7 @@ def run_folder(out: Path, place: Place, row: str, seed: int) -> Path:
     return out / "runs" / f"{place.name} {row} seed {seed}".replace(" ", "-").replace(",", "").replace("%", "pct")
 
 
-def measure(row: Row, seed: int, steps: int, store: Path, out: Path, say: Callable[[str], None]) -> dict[str, Any]:
+def measure(row: Row, seed: int, steps: int, store: Path, out: Path) -> dict[str, Any]:
     """Train and evaluate one row with one seed, or read what was measured before."""
     name, run = f"{row.place.name}, {row.name}, seed {seed}", run_folder(out, row.place, row.name, seed)
     kept = run / "measured.json"
@@ -180,7 +181,7 @@ def measure(row: Row, seed: int, steps: int, store: Path, out: Path, say: Callab
         **_two(part["methods"][part["default"]], info.classes.names),
     }
     kept.write_text(json.dumps(measured, indent=1))
-    say(f"{name}: pixel accuracy {measured['pixel_accuracy']:.4f}, macro F1 {measured['macro_f1']:.4f}, {seconds:.0f} s")
+    print(f"{name}: pixel accuracy {measured['pixel_accuracy']:.4f}, macro F1 {measured['macro_f1']:.4f}, {seconds:.0f} s", flush=True)
     return measured
 
 
@@ -238,22 +239,32 @@ def main() -> None:
     parser.add_argument("--data", type=Path, default=DATA)
     parser.add_argument("--steps", type=int, default=1000)
     parser.add_argument("--seeds", type=int, default=3)
+    parser.add_argument("--jobs", type=int, default=2, help="runs side by side")
     parser.add_argument("--only", nargs="*", default=[], help="rows whose 'PLACE, NAME' holds one of these")
     args = parser.parse_args()
     args.out.mkdir(parents=True, exist_ok=True)
+    started = time.perf_counter()
     stores = {place.name: cut(place, args.data, args.out) for place in PLACES}
+    wanted = [
+        (row, seed)
+        for seed in range(args.seeds)
+        for row in ROWS
+        if not (seed and row.once) and (not args.only or any(text in f"{row.place.name}, {row.name}" for text in args.only))
+    ]
+    longest_first = sorted(wanted, key=lambda each: (each[0].settings.get("model") != "unet", -each[0].place.steps_share))
+    threads = max(1, (os.cpu_count() or 1) // args.jobs)
+    with ProcessPoolExecutor(args.jobs, get_context("spawn"), torch.set_num_threads, (threads,)) as pool:
+        running = [pool.submit(measure, row, seed, args.steps, stores[row.place.name], args.out) for row, seed in longest_first]
+        done = {(row.place.name, row.name, seed): each.result() for (row, seed), each in zip(longest_first, running, strict=True)}
     measured: dict[str, dict[str, list[dict[str, Any]]]] = {}
-    for seed in range(args.seeds):
-        for row in ROWS:
-            if (seed and row.once) or (args.only and not any(text in f"{row.place.name}, {row.name}" for text in args.only)):
-                continue
-            one = measure(row, seed, args.steps, stores[row.place.name], args.out, lambda line: print(line, flush=True))
-            measured.setdefault(row.place.name, {}).setdefault(row.name, []).append(one)
+    for row, seed in wanted:
+        measured.setdefault(row.place.name, {}).setdefault(row.name, []).append(done[row.place.name, row.name, seed])
     found = summary(measured)
     runs = {name: run_folder(args.out, DAKOTA, name, 0) for name in TRANSFER}
     found["dakota to illinois"] = {
         name: transferred(run, stores["illinois"]) for name, run in runs.items() if (run / "measured.json").exists()
     }
+    found["minutes"] = round((time.perf_counter() - started) / 60, 1)
     print(json.dumps(found))
 
 
