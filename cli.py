@@ -566,7 +566,7 @@ def _learning_options(sub: argparse.ArgumentParser) -> None:
     group.add_argument(
         "--prior-bias",
         action=argparse.BooleanOptionalAction,
-        help="begin with the classes as frequent as in the labels, not all alike (default for unet and pixels; not for presence)",
+        help="begin with the classes as frequent as in the labels, not all alike (default for unet and pixels, fcn and shares; not for presence)",
     )
     group.add_argument("--clip-norm", type=float, metavar="X", help="longest gradient (default 0: no limit)")
     group.add_argument(

@@ -94,11 +94,13 @@ def test_the_poster_is_the_posters_own_network_and_loss() -> None:
         preset("postr", {})
 
 
-def test_a_unet_of_pixels_begins_with_the_prior_and_the_papers_does_not() -> None:
+def test_what_begins_with_the_prior() -> None:
     assert recipe({"labels": "pixels", "model": "unet"})["prior_bias"]
     assert recipe({"labels": "pixels", "model": "unet", "prior_bias": False})["prior_bias"] is False
     assert not any(recipe({"labels": kind, "model": "unet"}).get("prior_bias") for kind in KINDS if kind != "pixels")
-    assert "prior_bias" not in recipe({"labels": "pixels"})
+    assert recipe({"labels": "shares"})["prior_bias"]
+    assert not any(recipe({"labels": kind}).get("prior_bias") for kind in KINDS if kind != "shares")
+    assert "prior_bias" not in recipe({"labels": "shares", "group_patches": 2})
     assert recipe(preset("paper", {"labels": "pixels"}))["prior_bias"] is False
     with pytest.raises(ConfigError, match=r"--prior-bias goes with --labels majority or shares or points or pixels, not with presence"):
         Settings(labels="presence", prior_bias=True)
