@@ -114,7 +114,12 @@ def test_a_batch_has_the_prior_and_no_patch_a_class_it_lacks() -> None:
     share = torch.bincount(found.ravel(), minlength=3) / found.numel()
     assert (share - prior).abs().max() < 0.15
     assert (found[3] == 1).sum() <= 1  # of 1,600
-    batch = Batch(build("fcn", 2, 3), build("fcn", 2, 3)(torch.randn(4, 2, 40, 40)), valid)
+    with_an_empty_one = Targets(torch.cat([valid, ~valid[:1]]), torch.cat([label, label[:1]]))
+    of_five = frequent_labels(torch.cat([scores, scores[:1]]), with_an_empty_one, prior, 0.0)
+    assert torch.equal(of_five[:4], found)
+    assert (of_five[4] == UNLABELLED).all()
+    network = build("fcn", 2, 3)
+    batch = Batch(network, network(torch.randn(4, 2, 40, 40)), valid)
     with_prior, _ = own_label_loss(batch, scores, Targets(valid, label), "presence", None, prior)
     assert with_prior.item() == pytest.approx(F.cross_entropy(batch.scores_BKHW, found).item(), rel=1e-5)
 
