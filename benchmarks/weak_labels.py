@@ -5,7 +5,8 @@
 Real scenes, split by columns: `dakota-2015` (train 0 to 4351, validation 4352 to 5119, test 5120 to 7679), `illinois-2023`
 (left half, its last patch column for validation, against the right half). Every run goes the whole way of the
 product (`train`, `evaluate --references`); the budget is counted in steps of 32 patches. What is done already is kept in DIR and not
-done again. Runs go side by side, each with its part of the cores: small networks use one core better than two. The last line is one JSON object: figures of every row, mean over seeds, and as a share of the U-Net's.
+done again. Runs go side by side, each with its part of the cores: small networks use one core better than two.
+The last line is one JSON object: figures of every row, mean over seeds, and as a share of the U-Net's.
 """
 
 from __future__ import annotations

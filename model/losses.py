@@ -141,15 +141,17 @@ def log_sum_exp(batch: Batch) -> Tensor:
 
 
 def threshold_loss(batch: Batch, targets: Targets, min_share: float) -> Tensor:
-    """Binary cross entropy of "the mean share is above the threshold the label was made with", in log odds.
-
-    `min_share` 0 (any pixel) counts as half a pixel of the patch.
-    """
+    """Binary cross entropy of "the mean share is above the threshold the label was made with", in log odds."""
     log_BK = mean_probability(batch.scores_BKHW, targets.valid_BHW)
     odds_BK = log_BK - torch.log(-torch.expm1(log_BK.clamp(max=-1e-6)))
-    pixels = targets.valid_BHW[0].numel()
-    share = min(max(min_share, 0.5 / pixels), 1 - 0.5 / pixels)
+    share = share_of_label(min_share, targets.valid_BHW)
     return _known(presence_loss, SHARPNESS * (odds_BK - math.log(share / (1 - share))), targets)
+
+
+def share_of_label(min_share: float, valid_BHW: Tensor) -> float:
+    """The share that a presence label is about: at least half a pixel of the patch (any pixel), at most all but half a pixel."""
+    half = 0.5 / valid_BHW[0].numel()
+    return min(max(min_share, half), 1 - half)
 
 
 def majority_loss(batch: Batch, targets: Targets, _min_share: float) -> Tensor:

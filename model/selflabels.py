@@ -14,7 +14,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from model.losses import Batch, Targets, grouped, mean_probability
+from model.losses import Batch, Targets, grouped, mean_probability, share_of_label
 from pipeline.legend import UNLABELLED
 
 BEGIN = 0.3  # of the epochs: before, a network knows too little to teach itself
@@ -103,7 +103,7 @@ def frequent_labels(scores_BKHW: Tensor, targets: Targets, prior_K: Tensor, min_
     assert targets.image_BK is not None
     label_BK, all_B = targets.image_BK, torch.zeros(len(scores_BKHW), dtype=torch.int64, device=scores_BKHW.device)
     region = targets._replace(image_BK=prior_K.expand_as(label_BK), group_B=all_B)
-    log_share = math.log(max(min_share, 0.5 / targets.valid_BHW[0].numel()))
+    log_share = math.log(share_of_label(min_share, targets.valid_BHW))
     matched_BKHW = _matched(
         scores_BKHW,
         targets.valid_BHW,
