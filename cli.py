@@ -554,6 +554,11 @@ def _learning_options(sub: argparse.ArgumentParser) -> None:
         help="weight of the labels that the running mean of its weights gives all pixels, with shares mended by them (default for fcn: 3; shares of single patches and presence of 1 %% or more: 1; majority and pixels: 0. Other networks: 0)",
     )
     group.add_argument(
+        "--border-spectra",
+        action=argparse.BooleanOptionalAction,
+        help="shares: at borders own labels follow what the classes look like in the patch (default for fcn and shares of single patches)",
+    )
+    group.add_argument(
         "--symmetric",
         action=argparse.BooleanOptionalAction,
         help="fcn: filters that equal their flips (default for fcn and presence of any pixel): a flipped image gives the flipped map",

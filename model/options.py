@@ -25,6 +25,7 @@ class Options:
     label_smoothing: float = 0.0
     class_weights: str = "none"
     self_labels: float = 0.0
+    border_spectra: bool = False
     clip_norm: float = 0.0
     patience: int = 0
     symmetric: bool = False

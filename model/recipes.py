@@ -69,15 +69,16 @@ def recipe(given: Mapping[str, Any]) -> dict[str, Any]:
     >>> recipe({"labels": "points"})["model"], recipe({"labels": "points"})["self_labels"]
     ('fcn', 3.0)
     >>> recipe({"labels": "shares", "model": "baseline"})
-    {'labels': 'shares', 'model': 'baseline'}
+    {'model': 'baseline', 'labels': 'shares'}
     """
     labels = given.get("labels", "presence")
     model = given.get("model", "fcn")
     wanted, of_presence = ("lse", _OF_ANY) if given.get("presence_min_share", 0.0) < ANY_BELOW else ("threshold", _OF_THRESHOLD)
     grouped = given.get("group_patches", 1) > 1 or given.get("areas")
+    of_shares = {**_OF_SHARES, "border_spectra": given.get("self_labels") != 0}  # which are about own labels
     of_labels = {
         "points": _OF_POINTS,
-        "shares": _OF_GROUPS if grouped else _OF_SHARES,
+        "shares": _OF_GROUPS if grouped else of_shares,
         "presence": of_presence if given.get("loss", "best") in ("best", wanted) else {},
     }
     return {

@@ -9,12 +9,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from dataclasses import dataclass
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
 from model.losses import Batch, Targets, grouped, mean_probability, share_of_label
+from model.spectra import by_spectra
 from pipeline.legend import UNLABELLED
 
 BEGIN = 0.3  # of the epochs: before, a network knows too little to teach itself
@@ -22,42 +24,47 @@ ROUNDS = 5  # of matching shares; more change next to no pixel
 _LEAST = 1e-6
 
 
-def own_label_loss(
-    batch: Batch,
-    said_BKHW: Tensor,
-    targets: Targets,
-    kind: str,
-    rest_K: Tensor | None = None,
-    prior_K: Tensor | None = None,
-    min_share: float = 0.0,
-) -> tuple[Tensor, Tensor]:
-    """Mean cross entropy of a network's scores with the labels that its own answers give all pixels, and how many they are.
+@dataclass(frozen=True)
+class OwnLabels:
+    """How a network labels the pixels of a batch.
 
-    Shares mend them (`mended_labels`), and so does a prior (`frequent_labels`).
-
-    Args:
-        batch: what it says of a batch.
-        said_BKHW: the scores the labels are taken from: of the mean of its weights.
-        targets: what the batch is labelled with.
-        kind: of label.
-        rest_K: classes that score 0: they get the pixels that no other class claims.
-        prior_K: the classes' shares of all pixels, with presence labels; None = unknown.
+    Attributes:
+        kind: of weak label. Shares mend what the network says (`mended_labels`).
         min_share: what presence labels mean.
+        rest_K: classes that score 0: they get the pixels that no other class claims.
+        prior_K: the classes' shares of all pixels, with presence labels, which then mend it too (`frequent_labels`); None = unknown.
+        border_spectra: with shares, whether borders follow the spectra of a patch (`model.spectra`).
     """
-    scores_BKHW = batch.scores_BKHW
-    if rest_K is not None:
-        scores_BKHW, said_BKHW = (each.masked_fill(rest_K[:, None, None], 0.0) for each in (scores_BKHW, said_BKHW))
-    if kind == "shares":
-        own_BHW = mended_labels(said_BKHW, targets)
-    elif prior_K is not None:
-        own_BHW = frequent_labels(said_BKHW, targets, prior_K, min_share)
-    else:
-        own_BHW = self_labels(said_BKHW, targets.valid_BHW)
-    entropy_BHW = F.cross_entropy(
-        scores_BKHW, own_BHW, ignore_index=UNLABELLED, reduction="none"
-    )  # a sum over pixels is not deterministic on GPUs
-    pixels = (own_BHW != UNLABELLED).sum()
-    return entropy_BHW.sum() / pixels.clamp(min=1), pixels
+
+    kind: str
+    min_share: float = 0.0
+    rest_K: Tensor | None = None
+    prior_K: Tensor | None = None
+    border_spectra: bool = False
+
+    def loss(self, batch: Batch, said_BKHW: Tensor, x_BCHW: Tensor, targets: Targets) -> tuple[Tensor, Tensor]:
+        """Mean cross entropy of a network's scores with the labels that its own answers give all pixels, and how many they are.
+
+        Args:
+            batch: what it says of a batch.
+            said_BKHW: the scores the labels are taken from: of the mean of its weights.
+            x_BCHW: the batch.
+            targets: what it is labelled with.
+        """
+        scores_BKHW = batch.scores_BKHW
+        if self.rest_K is not None:
+            scores_BKHW, said_BKHW = (each.masked_fill(self.rest_K[:, None, None], 0.0) for each in (scores_BKHW, said_BKHW))
+        if self.kind == "shares":
+            own_BHW = mended_labels(said_BKHW, targets, x_BCHW if self.border_spectra else None)
+        elif self.prior_K is not None:
+            own_BHW = frequent_labels(said_BKHW, targets, self.prior_K, self.min_share)
+        else:
+            own_BHW = self_labels(said_BKHW, targets.valid_BHW)
+        entropy_BHW = F.cross_entropy(
+            scores_BKHW, own_BHW, ignore_index=UNLABELLED, reduction="none"
+        )  # a sum over pixels is not deterministic on GPUs
+        pixels = (own_BHW != UNLABELLED).sum()
+        return entropy_BHW.sum() / pixels.clamp(min=1), pixels
 
 
 @torch.no_grad()
@@ -67,22 +74,29 @@ def self_labels(scores_BKHW: Tensor, valid_BHW: Tensor) -> Tensor:
 
 
 @torch.no_grad()
-def mended_labels(scores_BKHW: Tensor, targets: Targets) -> Tensor:
+def mended_labels(scores_BKHW: Tensor, targets: Targets, x_BCHW: Tensor | None = None) -> Tensor:
     """Class index (B, H, W), int64, of each pixel; 255 without image data or in a patch without a label.
 
     The softmax is averaged over 3 x 3 pixels; then each class is raised or lowered, patch by patch or group by group, until the mean over the pixels
-    is its labelled share; the largest wins.
+    is its labelled share; the largest wins. With spectra, what they say at borders is added to that, and the shares are matched once more.
 
     Source: matching shares as in Liu et al. 2021, "Two-stage Training for Learning from Label Proportions", arXiv 2105.10635.
 
     Args:
         scores_BKHW: of classes that exclude each other.
         targets: shares of the patches, or of the groups they belong to.
+        x_BCHW: the patches as the network sees them; None = spectra are not heard.
     """
     assert targets.image_BK is not None
     known_B = ~targets.image_BK.isnan().any(dim=1)
-    matched_BKHW = _matched(scores_BKHW, targets.valid_BHW, lambda log_BK: _to_shares(log_BK, targets))
-    return self_labels(matched_BKHW, targets.valid_BHW & known_B[:, None, None])
+
+    def matched(log_BKHW: Tensor) -> Tensor:
+        return _matched(log_BKHW, targets.valid_BHW, lambda log_BK: _to_shares(log_BK, targets))
+
+    log_BKHW = matched(_averaged(scores_BKHW, targets.valid_BHW))
+    if x_BCHW is not None:
+        log_BKHW = matched(by_spectra(log_BKHW, x_BCHW, targets.valid_BHW))
+    return self_labels(log_BKHW, targets.valid_BHW & known_B[:, None, None])
 
 
 @torch.no_grad()
@@ -105,7 +119,7 @@ def frequent_labels(scores_BKHW: Tensor, targets: Targets, prior_K: Tensor, min_
     region = targets._replace(image_BK=prior_K.expand_as(label_BK), group_B=all_B)
     log_share = math.log(share_of_label(min_share, targets.valid_BHW))
     matched_BKHW = _matched(
-        scores_BKHW,
+        _averaged(scores_BKHW, targets.valid_BHW),
         targets.valid_BHW,
         lambda log_BK: _to_shares(log_BK, region),
         lambda log_BK: _to_presence(log_BK, label_BK, log_share),
@@ -113,18 +127,22 @@ def frequent_labels(scores_BKHW: Tensor, targets: Targets, prior_K: Tensor, min_
     return self_labels(matched_BKHW, targets.valid_BHW)
 
 
-def _matched(scores_BKHW: Tensor, valid_BHW: Tensor, *steps: Callable[[Tensor], Tensor]) -> Tensor:
-    """Log of the softmax averaged over 3 x 3 pixels (B, K, H, W), each patch and class raised or lowered until the steps ask for no more.
-
-    Args:
-        scores_BKHW: of classes that exclude each other.
-        valid_BHW: pixels with image data.
-        steps: from log mean probabilities (B, K) to what is to be added to the class's scores; taken in turn.
-    """
+def _averaged(scores_BKHW: Tensor, valid_BHW: Tensor) -> Tensor:
+    """Log of the softmax averaged over the valid pixels within 3 x 3 (B, K, H, W)."""
     valid_B1HW = valid_BHW[:, None].to(scores_BKHW.dtype)
     around_B1HW = F.avg_pool2d(valid_B1HW, 3, stride=1, padding=1).clamp(min=_LEAST)
     mean_BKHW = F.avg_pool2d(scores_BKHW.softmax(dim=1) * valid_B1HW, 3, stride=1, padding=1) / around_B1HW
-    log_BKHW = mean_BKHW.clamp(min=_LEAST).log()
+    return mean_BKHW.clamp(min=_LEAST).log()
+
+
+def _matched(log_BKHW: Tensor, valid_BHW: Tensor, *steps: Callable[[Tensor], Tensor]) -> Tensor:
+    """Log probabilities (B, K, H, W), each patch and class raised or lowered until the steps ask for no more.
+
+    Args:
+        log_BKHW: of classes that exclude each other.
+        valid_BHW: pixels with image data.
+        steps: from log mean probabilities (B, K) to what is to be added to the class's scores; taken in turn.
+    """
     for _ in range(ROUNDS):
         for step in steps:
             log_BKHW = log_BKHW + step(mean_probability(log_BKHW, valid_BHW))[:, :, None, None]

@@ -34,6 +34,7 @@ _OF_KIND = {
     "areas": ("shares",),
     "label_noise": ("presence", "majority", "points", "pixels"),
     "prior_bias": ("majority", "shares", "points", "pixels"),
+    "border_spectra": ("shares",),
 }
 
 
@@ -100,6 +101,8 @@ class Settings(Options):
                 raise ConfigError(f"{option(name)} {getattr(self, name)} is not possible; it must be {rule}")
         if self.symmetric and self.model not in SYMMETRIC:
             raise ConfigError(f"--symmetric goes with --model {' or '.join(SYMMETRIC)}, not with {self.model}")
+        if self.border_spectra and not self.self_labels:
+            raise ConfigError("--border-spectra is about own labels: it goes with --self-labels above 0")
         for name, kinds in _OF_KIND.items():
             if self.labels not in kinds and getattr(self, name) != getattr(type(self), name):
                 raise ConfigError(f"{option(name)} goes with --labels {' or '.join(kinds)}, not with {self.labels}")

@@ -25,7 +25,7 @@ from model.networks import Network, Output, build
 from model.optimisation import lr_factor, make_optimiser, set_lr
 from model.ranks import ALONE, Ranks, Term, spread
 from model.scaling import Scaling
-from model.selflabels import BEGIN, own_label_loss
+from model.selflabels import BEGIN, OwnLabels
 from model.weighing import Weighing, class_weights, prior_bias
 from pipeline.errors import DataError
 
@@ -62,8 +62,13 @@ class Trainer:
         )
         self._begin = math.ceil(BEGIN * config.epochs) if config.self_labels else 0
         always_K = None if config.objective.exclusive else train_split.labels.always()
-        self._rest_K = None if always_K is None else torch.from_numpy(always_K).to(device)
-        self._prior_K = torch.tensor(config.class_prior, device=device) if config.levels_by_prior else None
+        self._own = OwnLabels(
+            config.labels,
+            config.presence_min_share,
+            None if always_K is None else torch.from_numpy(always_K).to(device),
+            torch.tensor(config.class_prior, device=device) if config.levels_by_prior else None,
+            config.border_spectra,
+        )
         self._majority_accuracy = constant_agreement(validation.labels)
         self._keeper = Keeper(
             run, config, self._network, self._optimiser, self._average.network if self._average else None, writes=ranks.leads
@@ -230,10 +235,7 @@ class Trainer:
             targets = self._weigh(targets)
             terms: list[Term] = [(self._objective.loss(batch, targets, config.presence_min_share), targets.answers)]
             if average:
-                said_BKHW = average.scores(x_BCHW, step or 0)
-                own, pixels = own_label_loss(
-                    batch, said_BKHW, targets, config.labels, self._rest_K, self._prior_K, config.presence_min_share
-                )
+                own, pixels = self._own.loss(batch, average.scores(x_BCHW, step or 0), x_BCHW, targets)
                 terms.append((config.self_labels * own, lambda: pixels))
             return terms, batch
 

@@ -104,3 +104,14 @@ def test_what_begins_with_the_prior() -> None:
     assert recipe(preset("paper", {"labels": "pixels"}))["prior_bias"] is False
     with pytest.raises(ConfigError, match=r"--prior-bias goes with --labels majority or shares or points or pixels, not with presence"):
         Settings(labels="presence", prior_bias=True)
+
+
+def test_borders_follow_spectra_for_shares_of_single_patches() -> None:
+    assert recipe({"labels": "shares"})["border_spectra"]
+    assert not recipe({"labels": "shares", "self_labels": 0.0})["border_spectra"]
+    assert not any(recipe({"labels": kind}).get("border_spectra") for kind in KINDS if kind != "shares")
+    assert not recipe({"labels": "shares", "group_patches": 2}).get("border_spectra")
+    with pytest.raises(ConfigError, match=r"--border-spectra goes with --labels shares, not with points"):
+        Settings(labels="points", self_labels=1.0, border_spectra=True)
+    with pytest.raises(ConfigError, match=r"--border-spectra is about own labels: it goes with --self-labels above 0"):
+        Settings(labels="shares", border_spectra=True)

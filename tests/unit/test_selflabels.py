@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from model.losses import Batch, Targets
 from model.networks import build
-from model.selflabels import ROUNDS, frequent_labels, mended_labels, own_label_loss, self_labels
+from model.selflabels import ROUNDS, OwnLabels, frequent_labels, mended_labels, self_labels
 from pipeline.legend import UNLABELLED
 
 Floats = npt.NDArray[np.float64]
@@ -118,9 +118,9 @@ def test_a_batch_has_the_prior_and_no_patch_a_class_it_lacks() -> None:
     of_five = frequent_labels(torch.cat([scores, scores[:1]]), with_an_empty_one, prior, 0.0)
     assert torch.equal(of_five[:4], found)
     assert (of_five[4] == UNLABELLED).all()
-    network = build("fcn", 2, 3)
-    batch = Batch(network, network(torch.randn(4, 2, 40, 40)), valid)
-    with_prior, _ = own_label_loss(batch, scores, Targets(valid, label), "presence", None, prior)
+    network, x = build("fcn", 2, 3), torch.randn(4, 2, 40, 40)
+    batch = Batch(network, network(x), valid)
+    with_prior, _ = OwnLabels("presence", prior_K=prior).loss(batch, scores, x, Targets(valid, label))
     assert with_prior.item() == pytest.approx(F.cross_entropy(batch.scores_BKHW, found).item(), rel=1e-5)
 
 
@@ -162,7 +162,7 @@ def test_the_loss_is_the_cross_entropy_with_what_was_said() -> None:
             scores[:, 1] = wanted[:, 1] = 0
         log = scores - np.log(np.exp(scores).sum(axis=1, keepdims=True))
         chosen = np.take_along_axis(log, wanted.argmax(axis=1)[:, None], axis=1)[:, 0]
-        loss, pixels = own_label_loss(batch, said, Targets(valid), "presence", rest_K)
+        loss, pixels = OwnLabels("presence", rest_K=rest_K).loss(batch, said, x, Targets(valid))
         assert pixels == valid.sum()
         assert loss.item() == pytest.approx(-chosen[valid.numpy()].mean(), rel=1e-5)
         network.zero_grad()
@@ -174,8 +174,28 @@ def test_the_loss_is_the_cross_entropy_with_what_was_said() -> None:
 def test_without_a_pixel_to_label_there_is_a_loss_of_nothing() -> None:
     network = build("fcn", 2, 3)
     valid = torch.zeros(1, 6, 6, dtype=torch.bool)
-    batch = Batch(network, network(torch.randn(1, 2, 6, 6)), valid)
-    loss, pixels = own_label_loss(batch, torch.randn(1, 3, 6, 6), Targets(valid), "points")
+    x = torch.randn(1, 2, 6, 6)
+    loss, pixels = OwnLabels("points").loss(Batch(network, network(x), valid), torch.randn(1, 3, 6, 6), x, Targets(valid))
     loss.backward()  # type: ignore[no-untyped-call]
     assert (loss.item(), pixels.item()) == (0, 0)
     assert all(weight.grad is not None and not weight.grad.any() for weight in network.parameters())
+
+
+@pytest.mark.parametrize("precision", [torch.float32, torch.bfloat16])
+def test_spectra_are_heard_at_borders_and_the_shares_stay(precision: torch.dtype) -> None:
+    """Two fields whose border the scores put two pixels off: with the spectra it is found; without them only the shares are right."""
+    torch.manual_seed(0)
+    truth = (torch.arange(20) >= 10).long().expand(1, 20, 20)
+    x = torch.tensor([[-1.0, 0.5], [1.0, 0.0]])[truth].movedim(-1, 1) + 0.1 * torch.randn(1, 2, 20, 20)
+    said = F.one_hot((torch.arange(20) >= 9).long(), 2).T[None, :, None].expand(1, 2, 20, 20) * 2.0
+    share = F.one_hot(truth, 2).float().mean(dim=(1, 2))
+    targets = Targets(torch.ones(1, 20, 20, dtype=torch.bool), share)
+    with torch.autocast("cpu", precision, enabled=precision != torch.float32):
+        with_spectra = mended_labels(said, targets, x)
+    assert torch.equal(with_spectra, truth)
+    network = build("fcn", 2, 2)
+    batch = Batch(network, network(x), targets.valid_BHW)
+    for spectra, label in ((True, with_spectra), (False, mended_labels(said, targets))):
+        loss, _ = OwnLabels("shares", border_spectra=spectra).loss(batch, said, x, targets)
+        assert loss.item() == pytest.approx(F.cross_entropy(batch.scores_BKHW, label).item(), rel=1e-5)
+    assert not torch.equal(mended_labels(said, targets), truth)
