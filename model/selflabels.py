@@ -88,15 +88,15 @@ def mended_labels(scores_BKHW: Tensor, targets: Targets, x_BCHW: Tensor | None =
         x_BCHW: the patches as the network sees them; None = spectra are not heard.
     """
     assert targets.image_BK is not None
-    known_B = ~targets.image_BK.isnan().any(dim=1)
+    known_BHW = targets.valid_BHW & ~targets.image_BK.isnan().any(dim=1)[:, None, None]
 
     def matched(log_BKHW: Tensor) -> Tensor:
         return _matched(log_BKHW, targets.valid_BHW, lambda log_BK: _to_shares(log_BK, targets))
 
     log_BKHW = matched(_averaged(scores_BKHW, targets.valid_BHW))
     if x_BCHW is not None:
-        log_BKHW = matched(by_spectra(log_BKHW, x_BCHW, targets.valid_BHW))
-    return self_labels(log_BKHW, targets.valid_BHW & known_B[:, None, None])
+        log_BKHW = matched(by_spectra(log_BKHW, x_BCHW, known_BHW))
+    return self_labels(log_BKHW, known_BHW)
 
 
 @torch.no_grad()

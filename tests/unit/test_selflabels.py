@@ -199,3 +199,15 @@ def test_spectra_are_heard_at_borders_and_the_shares_stay(precision: torch.dtype
         loss, _ = OwnLabels("shares", border_spectra=spectra).loss(batch, said, x, targets)
         assert loss.item() == pytest.approx(F.cross_entropy(batch.scores_BKHW, label).item(), rel=1e-5)
     assert not torch.equal(mended_labels(said, targets), truth)
+
+
+def test_a_patch_without_shares_says_nothing_of_spectra() -> None:
+    torch.manual_seed(0)
+    scores = F.avg_pool2d(torch.randn(3, 3, 20, 20), 5, stride=1, padding=2) * 9
+    x, share = torch.randn(3, 2, 20, 20), torch.tensor([[0.2, 0.5, 0.3], [0.6, 0.2, 0.2], [torch.nan] * 3])
+    valid = torch.ones(3, 20, 20, dtype=torch.bool)
+    label = mended_labels(scores, Targets(valid, share), x)
+    x[2] += 5
+    assert torch.equal(mended_labels(scores, Targets(valid, share), x), label)
+    x[0] += torch.randn(2, 20, 20)
+    assert not torch.equal(mended_labels(scores, Targets(valid, share), x), label)
