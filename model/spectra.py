@@ -12,7 +12,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-PIXELS = 100.0  # that the batch's mean of a class counts for beside the patch's own; 50 and 200 did alike
+PIXELS = 100.0  # that the batch's mean of a class counts for beside the patch's own; 30 to 300 did alike
 WEIGHT = 0.2  # of a log likelihood: a pixel's bands and its neighbours are no independent witnesses; 0.1 to 0.4 did alike
 _RIDGE = 1e-3
 
@@ -25,7 +25,7 @@ def by_spectra(log_BKHW: Tensor, x_BCHW: Tensor, valid_BHW: Tensor) -> Tensor:
     pixels where there are none; one covariance within classes for the batch.
 
     Source: class means that correct labels a network gives itself, Zhang et al. 2021, "Prototypical Pseudo Label Denoising", arXiv 2101.10979,
-    section 3.1; here of spectra and of each patch, with Fisher's common covariance.
+    section 3.1; here of spectra and of each patch, by Fisher's linear discriminant.
 
     Args:
         log_BKHW: log probabilities of classes that exclude each other.
@@ -39,10 +39,12 @@ def by_spectra(log_BKHW: Tensor, x_BCHW: Tensor, valid_BHW: Tensor) -> Tensor:
         member_BKHW = F.one_hot(class_BHW, log_BKHW.shape[1]).movedim(-1, 1) * (valid_BHW & ~border_BHW)[:, None]
         member_BKP = member_BKHW.flatten(2).float()
         mean_BKC = _means(member_BKP, x_BCP)
-        root_CC = _root_of_precision(member_BKP, x_BCP, mean_BKC)
-        ours_BKC, theirs_BPC = mean_BKC @ root_CC, x_BCP.transpose(1, 2) @ root_CC
-        distance_BKP = torch.cdist(ours_BKC, theirs_BPC).square()
-        said_BKHW = (-WEIGHT / 2 * distance_BKP).log_softmax(dim=1).view_as(log_BKHW)
+        cov_CC = _within(member_BKP, x_BCP, mean_BKC)
+        solved = torch.linalg.solve_ex(cov_CC, mean_BKC.flatten(0, 1), left=False)  # solve would make a GPU wait
+        weight_BKC: Tensor = solved.result.view_as(mean_BKC)
+        # the log likelihood, but for what all classes have in common
+        likelihood_BKP = weight_BKC @ x_BCP - (weight_BKC * mean_BKC).sum(dim=2, keepdim=True) / 2
+        said_BKHW = (WEIGHT * likelihood_BKP).log_softmax(dim=1).view_as(log_BKHW)
         return log_BKHW + said_BKHW.masked_fill(~border_BHW[:, None], 0.0)
 
 
@@ -61,13 +63,10 @@ def _means(member_BKP: Tensor, x_BCP: Tensor) -> Tensor:
     return (sum_BKC + PIXELS * batch_KC) / (count_BK + PIXELS)[:, :, None]
 
 
-def _root_of_precision(member_BKP: Tensor, x_BCP: Tensor, mean_BKC: Tensor) -> Tensor:
-    """R (C, C) with R R^T the inverse of the covariance within classes."""
+def _within(member_BKP: Tensor, x_BCP: Tensor, mean_BKC: Tensor) -> Tensor:
+    """Covariance within classes (C, C), with a ridge."""
     one_B1P = member_BKP.sum(dim=1, keepdim=True)
     off_BCP = (x_BCP - mean_BKC.transpose(1, 2) @ member_BKP) * one_B1P
-    cov_CC = torch.einsum("bcp,bdp->cd", off_BCP, off_BCP) / one_B1P.sum().clamp(min=1)
+    cov_CC: Tensor = torch.einsum("bcp,bdp->cd", off_BCP, off_BCP) / one_B1P.sum().clamp(min=1)
     ridge = _RIDGE * cov_CC.diagonal().mean() + 1e-6
-    unit_CC = torch.eye(len(cov_CC), device=cov_CC.device)
-    lower_CC: Tensor = torch.linalg.cholesky_ex(cov_CC + ridge * unit_CC).L  # which asks nothing of a GPU, unlike cholesky
-    inverse_CC: Tensor = torch.linalg.solve_triangular(lower_CC, unit_CC, upper=False)
-    return inverse_CC.T
+    return cov_CC + ridge * torch.eye(len(cov_CC), device=cov_CC.device)

@@ -63,11 +63,11 @@ class Trainer:
         self._begin = math.ceil(BEGIN * config.epochs) if config.self_labels else 0
         always_K = None if config.objective.exclusive else train_split.labels.always()
         self._own = OwnLabels(
-            config.labels,
-            config.presence_min_share,
-            None if always_K is None else torch.from_numpy(always_K).to(device),
-            torch.tensor(config.class_prior, device=device) if config.levels_by_prior else None,
-            config.border_spectra,
+            kind=config.labels,
+            min_share=config.presence_min_share,
+            rest_K=None if always_K is None else torch.from_numpy(always_K).to(device),
+            prior_K=torch.tensor(config.class_prior, device=device) if config.levels_by_prior else None,
+            border_spectra=config.border_spectra,
         )
         self._majority_accuracy = constant_agreement(validation.labels)
         self._keeper = Keeper(

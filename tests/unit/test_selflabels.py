@@ -183,7 +183,7 @@ def test_without_a_pixel_to_label_there_is_a_loss_of_nothing() -> None:
 
 @pytest.mark.parametrize("precision", [torch.float32, torch.bfloat16])
 def test_spectra_are_heard_at_borders_and_the_shares_stay(precision: torch.dtype) -> None:
-    """Two fields whose border the scores put two pixels off: with the spectra it is found; without them only the shares are right."""
+    """Two fields whose border the scores put one pixel off: with the spectra it is found; without them only the shares are right."""
     torch.manual_seed(0)
     truth = (torch.arange(20) >= 10).long().expand(1, 20, 20)
     x = torch.tensor([[-1.0, 0.5], [1.0, 0.0]])[truth].movedim(-1, 1) + 0.1 * torch.randn(1, 2, 20, 20)
