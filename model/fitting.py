@@ -52,7 +52,12 @@ def method_of(run: Path, network: Network, config: RunConfig) -> Method:
 
 
 def default_method(config: RunConfig) -> str:
-    """The objective's own; where the user knows the class shares and the classes share no scale, the one that uses them."""
+    """The objective's own; where the user knows the class shares and the classes share no scale, the one that uses them.
+
+    A network that learned from spectra at borders is not told them again: it loses as often as it gains.
+    """
+    if config.border_spectra:
+        return "score-argmax"
     return "prior-matched" if config.levels_by_prior else config.objective.method
 
 
@@ -62,10 +67,11 @@ def sample(network: Network, config: RunConfig, dataset: xr.Dataset, device: tor
     train_N = split_indices(dataset, "train")
     chosen = evenly(len(train_N), SAMPLE_PATCHES)
     some_N = train_N[chosen]
-    cams, valid = [], []
-    for _, nodata_BHW, said in answers(network, config, dataset, some_N, device):
+    cams, valid, images = [], [], []
+    for _, x_BCHW, said in answers(network, config, dataset, some_N, device):
         cams.append(said.cams_BKHW.cpu().numpy())
-        valid.append(~nodata_BHW)
+        valid.append(said.valid_BHW.cpu().numpy())
+        images.append(x_BCHW.cpu().numpy())
     whole = read_labels(dataset, train_N, config.rule, config.classes)  # what is drawn at random depends on the whole split
     labels = whole.of(chosen)
     present_NK = labels.image_NK if labels.kind == "presence" else None
@@ -73,6 +79,7 @@ def sample(network: Network, config: RunConfig, dataset: xr.Dataset, device: tor
     known_N = slice(None) if present_NK is None else ~np.isnan(present_NK).any(axis=1)
     return Sample(
         cams_NKHW=np.concatenate(cams)[known_N],
+        x_NCHW=np.concatenate(images)[known_N],
         valid_NHW=np.concatenate(valid)[known_N],
         present_NK=None if present_NK is None else present_NK[known_N] > 0,
         min_share=config.presence_min_share,

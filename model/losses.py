@@ -250,11 +250,11 @@ OBJECTIVES = {
             False,
             lambda batch, targets, _share: _known(presence_loss, log_sum_exp(batch), targets),
             log_sum_exp,
-            "score-or-rest",
+            "border-spectra",
         ),
-        Objective("threshold", ("presence",), True, threshold_loss, None, "score-argmax"),
-        Objective("majority", ("majority",), True, majority_loss, None, "score-argmax"),
-        Objective("shares", ("shares",), True, share_loss, None, "score-argmax"),
+        Objective("threshold", ("presence",), True, threshold_loss, None, "border-spectra"),
+        Objective("majority", ("majority",), True, majority_loss, None, "border-spectra"),
+        Objective("shares", ("shares",), True, share_loss, None, "border-spectra"),
         Objective("cross-entropy", ("points", "pixels"), True, pixel_loss, None, "score-argmax"),
     )
 }

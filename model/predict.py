@@ -1,7 +1,7 @@
 """Wall to wall: a run's network over a whole raster, through overlapping patches of the size it learnt from.
 
 The raster is covered by a lattice of patches at half a patch's stride, from its upper left, so that the patch grid is
-part of it; patches beyond the edges are filled with nodata. Each patch's activation maps count with a tent weight and
+part of it; patches beyond the edges are filled with nodata. Each patch's scores count with a tent weight and
 are averaged. A pixel's scores depend on the patches that cover it and on nothing else: the window size leaves no trace.
 Axis suffixes: B batch, C band, K class, Y/X rows and columns.
 """
@@ -33,6 +33,7 @@ from pipeline import __version__
 from pipeline.errors import DataError
 from pipeline.maps.cog import TIFF_TILE_PX, is_map, written_map
 from pipeline.maps.windows import NODATA_CLASS, DnSource, Progress, run, silent
+from pipeline.store import NODATA_DN
 
 BLOCK_PX = 800
 # Every batch has this size, the last one padded: the bits of a convolution may depend on how many patches go together.
@@ -85,7 +86,7 @@ class Predictor:
         return {key: value for key, value in self.__dict__.items() if key != "network"}
 
     def __call__(self, block_CYX: npt.NDArray[np.uint16]) -> Floats:
-        """Scores (class, y, x) of the block without its halo: the run's method over mean activation maps, 0 where no patch with data covers a pixel.
+        """Scores (class, y, x) of the block without its halo: those of the patches by the run's method, averaged; 0 where no patch with data covers a pixel.
 
         Args:
             block_CYX: Collection 2 DN, 0 = nodata, with `halo_px` on every side; its inner upper left pixel lies on
@@ -105,7 +106,7 @@ class Predictor:
         mean_KYX: Floats = np.divide(inner_KYX[:-1], inner_KYX[-1], out=np.zeros_like(inner_KYX[:-1]), where=inner_KYX[-1] > 0)
         if not np.isfinite(mean_KYX).all():
             raise DataError(f"the {self.config.model}'s scores are not finite: its training diverged; train again with a lower --lr")
-        return self.method.scores(torch.from_numpy(mean_KYX)[None])[0].numpy()
+        return mean_KYX
 
     def _scores(self, patches: Lattice) -> Iterator[tuple[tuple[int, int], Floats]]:
         """Upper left and scores (class, y, x) of every patch that holds data, row by row."""
@@ -113,8 +114,9 @@ class Predictor:
         for start in range(0, len(patches), BATCH_PATCHES):
             corners, dn_BCYX = patches.batch(start, BATCH_PATCHES)
             x_BCYX = standardise(torch.from_numpy(dn_BCYX).to(self.device), *scaling)
-            _, scores_BKYX = pixel_scores(self.network, x_BCYX.contiguous(memory_format=torch.channels_last))
-            yield from zip(corners, scores_BKYX.cpu().numpy(), strict=False)
+            _, cams_BKYX = pixel_scores(self.network, x_BCYX.contiguous(memory_format=torch.channels_last))
+            valid_BYX = torch.from_numpy((dn_BCYX != NODATA_DN).all(axis=1)).to(self.device)
+            yield from zip(corners, self.method.scores(cams_BKYX, x_BCYX, valid_BYX).cpu().numpy(), strict=False)
 
 
 def map_run(

@@ -13,6 +13,7 @@ import numpy as np
 import numpy.typing as npt
 import torch
 import xarray as xr
+from torch import Tensor
 
 from model.checkpoint import RunConfig, store_differences
 from model.losses import Batch
@@ -79,8 +80,8 @@ def open_trained_store(run: Path, config: RunConfig, store: Path | None = None) 
 @torch.inference_mode()
 def answers(
     network: Network, config: RunConfig, dataset: xr.Dataset, patches: Indices, device: torch.device
-) -> Iterator[tuple[Indices, npt.NDArray[np.bool_], Batch]]:
-    """What the network says of patches in the given order, `BATCH_PATCHES` at a time: which, their pixels without image data (B, H, W), the answer.
+) -> Iterator[tuple[Indices, Tensor, Batch]]:
+    """What the network says of patches in the given order, `BATCH_PATCHES` at a time: which, as it sees them (B, C, H, W), the answer.
 
     A `Batch` makes its maps when they are first asked for: ask in inference mode too, or they are recorded for gradients.
     """
@@ -88,10 +89,9 @@ def answers(
     for start in range(0, len(patches), BATCH_PATCHES):
         chosen = patches[start : start + BATCH_PATCHES]
         image_BCHW = dataset["image"][chosen].to_numpy()
-        nodata_BHW = (image_BCHW == NODATA_DN).any(axis=1)
-        valid_BHW = torch.from_numpy(~nodata_BHW).to(device)
+        valid_BHW = torch.from_numpy((image_BCHW != NODATA_DN).all(axis=1)).to(device)
         x_BCHW = standardise(torch.from_numpy(image_BCHW).to(device), *scaling)
-        yield chosen, nodata_BHW, Batch(network, network(x_BCHW, valid_BHW), valid_BHW)
+        yield chosen, x_BCHW, Batch(network, network(x_BCHW, valid_BHW), valid_BHW)
 
 
 @torch.inference_mode()
@@ -103,7 +103,8 @@ def score(
     Raises:
         DataError: the network answers with something not finite.
     """
-    for chosen, nodata_BHW, said in answers(network, config, dataset, patches, device):
+    for chosen, x_BCHW, said in answers(network, config, dataset, patches, device):
+        nodata_BHW = ~said.valid_BHW.cpu().numpy()
         logits_BK, cams_BKHW = config.objective.presence_logits(said, config.presence_min_share), said.cams_BKHW
         if not (logits_BK.isfinite().all() and cams_BKHW.isfinite().all()):
             raise DataError("the network's scores are not finite: its training diverged; train again with a lower --lr")
@@ -113,6 +114,8 @@ def score(
             truth_BHW=np.where(nodata_BHW, np.uint8(UNLABELLED), config.classes.index(dataset["label"][chosen].to_numpy())),
             logits_BK=logits_BK.cpu().numpy(),
             cams_BKHW=cams_BKHW.cpu().numpy(),
-            segmentation_BHW={name: method(cams_BKHW, logits_BK).cpu().numpy() for name, method in segmenter.methods.items()},
+            segmentation_BHW={
+                name: method(cams_BKHW, logits_BK, x_BCHW, said.valid_BHW).cpu().numpy() for name, method in segmenter.methods.items()
+            },
             default=segmenter.default,
         )

@@ -1,15 +1,15 @@
 """From activation maps to a segmentation.
 
-Every method is an affine map of each class's activation map, then the largest: only where the numbers come from differs.
+Every method is an affine map of each class's activation map, then the largest: only where the numbers come from differs. One of them asks the image too, at borders.
 Nothing here sees the truth of a pixel but what is called oracle, and that is never a run's default.
-Axis suffixes: N patch, B batch, K class, H/W rows and columns.
+Axis suffixes: N patch, B batch, C band, K class, H/W rows and columns.
 """
 
 from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -19,10 +19,12 @@ import torch
 from torch import Tensor
 
 from model.checkpoint import write_json
+from model.spectra import Spectra, by_spectra, seen
 
 SEGMENT = "segment.json"
 POSTER = "cam-argmax"
 Floats = npt.NDArray[np.floating[Any]]
+Rows = tuple[tuple[float, ...], ...]
 
 
 @dataclass(frozen=True)
@@ -35,6 +37,7 @@ class Method:
         offset_K: in units of the scaled maps.
         gated: only classes that are said to be present in the patch may win, unless none is.
         oracle: its numbers were fitted on the truth of pixels.
+        mean_KC, cov_CC: of `model.spectra.Spectra`: at borders the pixel's spectrum is heard too; empty = it is not.
     """
 
     name: str
@@ -42,20 +45,28 @@ class Method:
     offset_K: tuple[float, ...]
     gated: bool = False
     oracle: bool = False
+    mean_KC: Rows = ()
+    cov_CC: Rows = ()
 
-    def scores(self, cams_BKHW: Tensor) -> Tensor:
-        """What is compared (B, K, H, W)."""
+    def scores(self, cams_BKHW: Tensor, x_BCHW: Tensor, valid_BHW: Tensor) -> Tensor:
+        """What is compared (B, K, H, W); of each patch by itself. Arguments as of a call."""
         scale_K, offset_K = (cams_BKHW.new_tensor(values)[:, None, None] for values in (self.scale_K, self.offset_K))
-        return cams_BKHW * scale_K + offset_K
+        scores_BKHW = cams_BKHW * scale_K + offset_K
+        if not self.mean_KC:
+            return scores_BKHW
+        known = Spectra(*(x_BCHW.new_tensor(rows) for rows in (self.mean_KC, self.cov_CC)))
+        return by_spectra(scores_BKHW.log_softmax(dim=1), x_BCHW, valid_BHW, known)
 
-    def __call__(self, cams_BKHW: Tensor, logits_BK: Tensor) -> Tensor:
+    def __call__(self, cams_BKHW: Tensor, logits_BK: Tensor, x_BCHW: Tensor, valid_BHW: Tensor) -> Tensor:
         """Class index (B, H, W), uint8. A pixel without image data gets an answer too; the caller leaves it out.
 
         Args:
             cams_BKHW: activation maps at full resolution, without bias.
             logits_BK: of presence, above 0 = present.
+            x_BCHW: the patches as the network sees them.
+            valid_BHW: pixels with image data.
         """
-        scores_BKHW = self.scores(cams_BKHW)
+        scores_BKHW = self.scores(cams_BKHW, x_BCHW, valid_BHW)
         if self.gated:
             absent_BK = (logits_BK <= 0) & (logits_BK > 0).any(dim=1, keepdim=True)
             scores_BKHW = scores_BKHW.masked_fill(absent_BK[:, :, None, None], -torch.inf)
@@ -81,6 +92,7 @@ class Sample:
 
     Attributes:
         cams_NKHW: activation maps of patches, at full resolution, on the CPU.
+        x_NCHW: the patches as the network sees them.
         valid_NHW: pixels with image data.
         present_NK: presence labels, where the kind of label gives them.
         min_share: what "present" means.
@@ -90,6 +102,7 @@ class Sample:
     """
 
     cams_NKHW: Floats
+    x_NCHW: Floats
     valid_NHW: npt.NDArray[np.bool_]
     present_NK: npt.NDArray[np.bool_] | None = None
     min_share: float = 0.0
@@ -105,6 +118,7 @@ def fit(sample: Sample, bias_K: Sequence[float], default: str) -> Segmenter:
         score-argmax     with the dense layer's bias: the network's own scores
         score-or-rest    a class that next to no patch lacks scores 0: it gets the pixels that no other class claims
         standardised     each map by its mean and standard deviation over the sample
+        border-spectra   score-or-rest where there is one, else the scores, and where two classes meet also what they look like in the patch (`model.spectra`)
         prior-matched    score-or-rest where there is one, else the scores, shifted so that the classes' shares over the sample are the known ones
         thresholded      each map from the threshold that tells its image labels best
         gated            score-argmax among the classes said to be present
@@ -133,6 +147,7 @@ def fit(sample: Sample, bias_K: Sequence[float], default: str) -> Segmenter:
             "score-or-rest", tuple(np.where(sample.always_K, 0.0, 1.0).tolist()), tuple(np.where(sample.always_K, 0.0, bias).tolist())
         )
         found.append(base)
+    found.append(_with_spectra(base, sample))
     if sample.present_NK is not None:
         found.append(Method("thresholded", ones, tuple(-value for value in image_thresholds(sample))))
     for name, share_K in (("prior-matched", sample.prior_K), ("oracle-prior", sample.truth_K)):
@@ -141,6 +156,12 @@ def fit(sample: Sample, bias_K: Sequence[float], default: str) -> Segmenter:
             found.append(Method(name, base.scale_K, offsets, oracle=name.startswith("oracle")))
     methods = {method.name: method for method in found}
     return Segmenter(methods, default if default in methods else "score-argmax")
+
+
+def _with_spectra(base: Method, sample: Sample) -> Method:
+    cams, x, valid = (torch.from_numpy(each) for each in (sample.cams_NKHW, sample.x_NCHW, sample.valid_NHW))
+    mean_KC, cov_CC = (tuple(map(tuple, values.tolist())) for values in seen(base.scores(cams, x, valid), x, valid))
+    return replace(base, name="border-spectra", mean_KC=mean_KC, cov_CC=cov_CC)
 
 
 def unfitted(bias_K: Sequence[float]) -> dict[str, Method]:
@@ -222,7 +243,11 @@ def load(run: Path, checkpoint_digest: str) -> Segmenter | None:
         values = json.loads((run / SEGMENT).read_text("utf-8"))
         if values["checkpoint_digest"] != checkpoint_digest:
             return None
-        tuples = [{**one, "scale_K": tuple(one["scale_K"]), "offset_K": tuple(one["offset_K"])} for one in values["methods"]]
-        return Segmenter({one["name"]: Method(**one) for one in tuples}, values["default"])
+        methods = [Method(**{key: _tuples(value) for key, value in one.items()}) for one in values["methods"]]
+        return Segmenter({method.name: method for method in methods}, values["default"])
     except (OSError, ValueError, KeyError, TypeError):
         return None
+
+
+def _tuples(value: Any) -> Any:  # noqa: ANN401 - what JSON has
+    return tuple(map(_tuples, value)) if isinstance(value, list) else value

@@ -18,7 +18,7 @@ from model.lattice import Lattice, lattice_halo, tent
 from model.networks import Network
 from model.predict import Predictor, fitting_block
 from model.scaling import Scaling, standardise
-from model.segment import unfitted
+from model.segment import Method, unfitted
 from pipeline.errors import DataError
 from pipeline.grid import Window, tiles
 from pipeline.maps.windows import read_block
@@ -35,8 +35,18 @@ def _one_core() -> Iterator[None]:
 RAW = unfitted([0.0] * len(LEGEND))["cam-argmax"]
 
 
-def make_predictor(size_px: int = 16, network: Network | None = None) -> Predictor:
-    return Predictor(make_config(size_px), (network or random_network()).state_dict(), RAW, "cpu")
+CLASSES = len(LEGEND)
+SPECTRA = Method(
+    "border-spectra",
+    (1.0,) * CLASSES,
+    (0.0,) * CLASSES,
+    mean_KC=tuple((float(k), -0.5 * k, 0.3) for k in range(CLASSES)),
+    cov_CC=((1.0, 0.2, 0.0), (0.2, 0.5, 0.1), (0.0, 0.1, 2.0)),
+)
+
+
+def make_predictor(size_px: int = 16, network: Network | None = None, method: Method = RAW) -> Predictor:
+    return Predictor(make_config(size_px), (network or random_network()).state_dict(), method, "cpu")
 
 
 def wall_to_wall(predictor: Predictor, dn_CYX: npt.NDArray[np.uint16], block_px: int) -> npt.NDArray[np.float32]:
@@ -62,7 +72,8 @@ def oracle(predictor: Predictor, dn_CYX: npt.NDArray[np.uint16]) -> npt.NDArray[
             if not (patch != 0).all(axis=0).any():
                 continue
             x = standardise(torch.from_numpy(patch[None].copy()), *Scaling.of(config, "cpu"))
-            scores = pixel_scores(predictor.network.double(), x.double())[1][0].numpy()
+            cams = pixel_scores(predictor.network.double(), x.double())[1]
+            scores = predictor.method.scores(cams, x, torch.from_numpy((patch != 0).all(axis=0))[None])[0].numpy()
             total[:, row : row + size, col : col + size] += scores * tent_YX
             weights[row : row + size, col : col + size] += tent_YX
     predictor.network.float()
@@ -77,12 +88,13 @@ def oracle(predictor: Predictor, dn_CYX: npt.NDArray[np.uint16]) -> npt.NDArray[
     size_px=st.sampled_from([8, 9, 16, 21]),
     nodata_share=st.sampled_from([0.0, 0.5, 0.9]),
     whitening=st.sampled_from([(), ((2.0, -1.0, 0.0), (-1.0, 3.0, 0.5), (0.0, 0.5, 0.2))]),
+    method=st.sampled_from([RAW, SPECTRA]),
     seed=st.integers(0, 99),
 )
 def test_scores_are_those_of_the_plain_loop(
-    height: int, width: int, size_px: int, nodata_share: float, whitening: tuple[tuple[float, ...], ...], seed: int
+    height: int, width: int, size_px: int, nodata_share: float, whitening: tuple[tuple[float, ...], ...], method: Method, seed: int
 ) -> None:
-    predictor = make_predictor(size_px)
+    predictor = make_predictor(size_px, method=method)
     predictor = replace(predictor, config=replace(predictor.config, whitening=whitening))
     dn = random_dn(np.random.default_rng(seed), height, width, nodata_share)
     expected = oracle(predictor, dn)
@@ -96,10 +108,11 @@ def test_scores_are_those_of_the_plain_loop(
     width=st.integers(1, 60),
     size_px=st.sampled_from([8, 9, 16, 21]),
     strides=st.integers(2, 6),
+    method=st.sampled_from([RAW, SPECTRA]),
     seed=st.integers(0, 99),
 )
-def test_the_window_size_leaves_no_trace_in_any_bit(height: int, width: int, size_px: int, strides: int, seed: int) -> None:
-    predictor = make_predictor(size_px)
+def test_the_window_size_leaves_no_trace_in_any_bit(height: int, width: int, size_px: int, strides: int, method: Method, seed: int) -> None:
+    predictor = make_predictor(size_px, method=method)
     dn = random_dn(np.random.default_rng(seed), height, width, 0.3)
     whole = wall_to_wall(predictor, dn, 200 * predictor.stride_px)
     blocks = wall_to_wall(predictor, dn, strides * predictor.stride_px)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -14,6 +15,7 @@ from hypothesis.extra import numpy as arrays
 
 from model import segment
 from model.segment import Method, Sample, Segmenter, best_threshold, fit, matched_offsets, unfitted
+from model.spectra import borders
 
 
 def made_sample(classes: int = 3, seed: int = 0, **more: object) -> Sample:
@@ -21,7 +23,19 @@ def made_sample(classes: int = 3, seed: int = 0, **more: object) -> Sample:
     cams = (rng.normal(0, 1, (20, classes, 8, 9)) * (np.arange(classes) + 1)[:, None, None] + rng.normal(0, 3, (classes, 1, 1))).astype(
         np.float32
     )
-    return Sample(cams, rng.random((20, 8, 9)) < 0.9, **more)  # type: ignore[arg-type]
+    return Sample(cams, *looks(rng, cams), **more)  # type: ignore[arg-type]
+
+
+def looks(rng: np.random.Generator, cams: npt.NDArray[np.float32]) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.bool_]]:
+    """An image of two bands that knows nothing of the maps, and its valid pixels."""
+    patches, _, height, width = cams.shape
+    return rng.normal(0, 1, (patches, 2, height, width)).astype(np.float32), rng.random((patches, height, width)) < 0.9
+
+
+def unseen(cams: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    """An image and its valid pixels for activation maps that are looked at without it."""
+    batch, _, height, width = cams.shape
+    return torch.full((batch, 2, height, width), torch.nan), torch.ones(batch, height, width, dtype=torch.bool)
 
 
 @settings(deadline=None)
@@ -30,7 +44,7 @@ def test_a_method_is_the_argmax_of_an_affine_map(seed: int, classes: int) -> Non
     rng = np.random.default_rng(seed)
     scale, offset = rng.uniform(0.1, 3, classes), rng.normal(0, 2, classes)
     cams = torch.from_numpy(rng.normal(0, 1, (3, classes, 5, 4)))
-    found = Method("any", tuple(scale), tuple(offset))(cams, torch.zeros(3, classes))
+    found = Method("any", tuple(scale), tuple(offset))(cams, torch.zeros(3, classes), *unseen(cams))
     assert found.dtype == torch.uint8
     np.testing.assert_array_equal(found.numpy(), (cams.numpy() * scale[:, None, None] + offset[:, None, None]).argmax(axis=1))
 
@@ -38,14 +52,14 @@ def test_a_method_is_the_argmax_of_an_affine_map(seed: int, classes: int) -> Non
 def test_the_posters_method_knows_neither_bias_nor_scale() -> None:
     cams = torch.randn((2, 3, 6, 6), generator=torch.Generator().manual_seed(1))
     plain = unfitted([5.0, -5.0, 0.0])
-    assert torch.equal(plain["cam-argmax"](cams, torch.zeros(2, 3)), cams.argmax(dim=1).to(torch.uint8))
-    assert (plain["score-argmax"](cams, torch.zeros(2, 3)) == 0).all()
+    assert torch.equal(plain["cam-argmax"](cams, torch.zeros(2, 3), *unseen(cams)), cams.argmax(dim=1).to(torch.uint8))
+    assert (plain["score-argmax"](cams, torch.zeros(2, 3), *unseen(cams)) == 0).all()
 
 
 def test_gating_leaves_only_classes_said_to_be_present() -> None:
     cams = torch.randn((2, 3, 6, 6), generator=torch.Generator().manual_seed(1))
     gated = Method("gated", (1.0,) * 3, (0.0,) * 3, gated=True)
-    said = gated(cams, torch.tensor([[-1.0, 2.0, -3.0], [-1.0, -2.0, -3.0]]))
+    said = gated(cams, torch.tensor([[-1.0, 2.0, -3.0], [-1.0, -2.0, -3.0]]), *unseen(cams))
     assert (said[0] == 1).all()
     assert torch.equal(said[1], cams[1].argmax(dim=0).to(torch.uint8)), "nothing said to be present gates nothing"
 
@@ -53,7 +67,8 @@ def test_gating_leaves_only_classes_said_to_be_present() -> None:
 def test_standardised_maps_have_mean_0_and_deviation_1_over_the_sample() -> None:
     sample = made_sample()
     method = fit(sample, [0.0] * 3, "standardised").method
-    scores = np.moveaxis(method.scores(torch.from_numpy(sample.cams_NKHW).double()).numpy(), 1, -1)[sample.valid_NHW]
+    cams = torch.from_numpy(sample.cams_NKHW).double()
+    scores = np.moveaxis(method.scores(cams, *unseen(cams)).numpy(), 1, -1)[sample.valid_NHW]
     np.testing.assert_allclose(scores.mean(axis=0), 0, atol=1e-6)
     np.testing.assert_allclose(scores.std(axis=0), 1, atol=1e-6)
 
@@ -85,16 +100,17 @@ def test_a_threshold_tells_image_labels_from_the_share_above_it() -> None:
     share = rng.permutation(np.linspace(0, 0.5, 60))
     inside = rng.random((60, 1, 20, 20)) < share[:, None, None, None]
     cams = (3 * inside + rng.normal(0, 0.2, inside.shape)).astype(np.float32)
-    sample = Sample(cams, np.ones((60, 20, 20), np.bool_), present_NK=inside.mean(axis=(2, 3)) > 0.2, min_share=0.2)
+    sample = Sample(cams, looks(rng, cams)[0], np.ones((60, 20, 20), np.bool_), present_NK=inside.mean(axis=(2, 3)) > 0.2, min_share=0.2)
     (threshold,) = segment.image_thresholds(sample)
     np.testing.assert_array_equal((cams > threshold).mean(axis=(2, 3)) > 0.2, sample.present_NK)
 
 
 def test_what_is_fitted_is_what_the_labels_allow() -> None:
-    assert set(fit(made_sample(), [0.0] * 3, "cam-argmax").methods) == {"cam-argmax", "score-argmax", "standardised", "gated"}
+    always = {"cam-argmax", "score-argmax", "standardised", "gated", "border-spectra"}
+    assert set(fit(made_sample(), [0.0] * 3, "cam-argmax").methods) == always
     told = made_sample(prior_K=np.array([0.5, 0.3, 0.2]), present_NK=np.ones((20, 3), np.bool_), truth_K=np.array([0.2, 0.3, 0.5]))
     found = fit(told, [0.0] * 3, "prior-matched")
-    assert set(found.methods) - {"cam-argmax", "score-argmax", "standardised", "gated"} == {"prior-matched", "thresholded", "oracle-prior"}
+    assert set(found.methods) - always == {"prior-matched", "thresholded", "oracle-prior"}
     assert {name for name, method in found.methods.items() if method.oracle} == {"oracle-prior"}
     assert not found.method.oracle
     assert fit(made_sample(), [0.0] * 3, "prior-matched").default == "score-argmax", "no prior is known"
@@ -104,20 +120,78 @@ def test_a_class_that_no_patch_lacks_gets_what_the_others_leave() -> None:
     """Its map was never contradicted: however high it is, a pixel that another class claims is that class's."""
     cams = np.zeros((4, 3, 2, 2), np.float32)
     cams[:, 0], cams[:, 1, 0, 0], cams[:, 1, 0, 1], cams[:, 2] = 9.0, 2.0, -2.0, -1.0
-    sample = Sample(cams, np.ones((4, 2, 2), np.bool_), always_K=np.array([True, False, False]))
+    sample = Sample(cams, np.zeros((4, 1, 2, 2), np.float32), np.ones((4, 2, 2), np.bool_), always_K=np.array([True, False, False]))
     found = fit(sample, [5.0, 0.5, 0.0], "score-or-rest").method
     assert found.name == "score-or-rest"
-    assert found(torch.from_numpy(cams), torch.zeros(4, 3))[0].tolist() == [[1, 0], [1, 1]]
+    assert found(torch.from_numpy(cams), torch.zeros(4, 3), *unseen(torch.from_numpy(cams)))[0].tolist() == [[1, 0], [1, 1]]
     assert "score-or-rest" not in fit(made_sample(always_K=np.zeros(3, np.bool_)), [0.0] * 3, "score-or-rest").methods
 
 
+def fields(patches: int) -> tuple[npt.NDArray[np.int64], Sample]:
+    """True classes (N, H, W) in blocks, and a sample of maps that blur them over 5 x 5 pixels beside an image that does not."""
+    rng = np.random.default_rng(7)
+    truth = np.kron(rng.integers(0, 3, (patches, 3, 3)), np.ones((1, 8, 8), np.int64))
+    told = torch.nn.functional.one_hot(torch.from_numpy(truth), 3).movedim(-1, 1).float()
+    cams = 4 * torch.nn.functional.avg_pool2d(torch.nn.functional.pad(told, (2, 2, 2, 2), mode="replicate"), 5, 1)
+    cams += torch.from_numpy(rng.normal(0, 0.3, cams.shape))
+    image = (
+        np.eye(3)[truth].swapaxes(1, 3).swapaxes(2, 3)[:, :2]
+        + rng.normal(0, 0.2, (patches, 2, 24, 24))
+        + rng.normal(0, 0.2, (patches, 2, 1, 1))
+    )
+    valid = rng.random(truth.shape) < 0.95
+    return truth, Sample(cams.numpy(), np.where(valid[:, None], image, 0).astype(np.float32), valid)
+
+
+def asked(sample: Sample) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+    """Activation maps, image and valid pixels of a sample, as a method takes them."""
+    return torch.from_numpy(sample.cams_NKHW), torch.from_numpy(sample.x_NCHW), torch.from_numpy(sample.valid_NHW)
+
+
+def test_at_borders_the_image_decides_what_blurred_maps_cannot() -> None:
+    truth, sample = fields(40)
+    found = fit(sample, [0.0] * 3, "border-spectra")
+    cams, x, valid = asked(sample)
+    plain, ours = (found.methods[name](cams, torch.zeros(40, 3), x, valid).numpy() for name in ("score-argmax", "border-spectra"))
+    wrong = [(said != truth)[sample.valid_NHW].mean() for said in (plain, ours)]
+    assert wrong[1] < wrong[0] / 2
+    assert (plain == ours)[~borders(torch.from_numpy(plain)).numpy()].all()
+
+
+def test_a_patch_is_segmented_alike_whatever_stands_beside_it() -> None:
+    _, sample = fields(8)
+    method = fit(sample, [0.0] * 3, "border-spectra").method
+    cams, x, valid = asked(sample)
+    together = method.scores(cams, x, valid)
+    torch.testing.assert_close(torch.cat([method.scores(cams[i : i + 1], x[i : i + 1], valid[i : i + 1]) for i in range(8)]), together)
+
+
+def test_a_patch_without_valid_pixels_gets_finite_scores() -> None:
+    _, sample = fields(4)
+    method = fit(sample, [0.0] * 3, "border-spectra").method
+    cams, x, valid = asked(sample)
+    assert method.scores(cams, torch.zeros_like(x), torch.zeros_like(valid)).isfinite().all()
+
+
+def test_a_class_that_gets_the_rest_gets_it_at_borders_too() -> None:
+    _, sample = fields(20)
+    sample = replace(sample, always_K=np.array([True, False, False]))
+    found = fit(sample, [0.0] * 3, "border-spectra").methods
+    assert (found["border-spectra"].scale_K, found["border-spectra"].offset_K) == (
+        found["score-or-rest"].scale_K,
+        found["score-or-rest"].offset_K,
+    )
+
+
 def test_a_sample_without_valid_pixels_fits_nothing() -> None:
-    empty = Sample(np.zeros((2, 3, 4, 4), np.float32), np.zeros((2, 4, 4), np.bool_))
+    empty = Sample(np.zeros((2, 3, 4, 4), np.float32), np.zeros((2, 1, 4, 4), np.float32), np.zeros((2, 4, 4), np.bool_))
     assert set(fit(empty, [0.0] * 3, "standardised").methods) == {"cam-argmax", "score-argmax"}
 
 
 def test_methods_are_kept_with_the_checkpoint_they_belong_to(tmp_path: Path) -> None:
     found = fit(made_sample(prior_K=np.array([0.5, 0.3, 0.2])), [0.1, 0.2, 0.3], "prior-matched")
+    _, sample = fields(4)
+    found = Segmenter(found.methods | fit(sample, [0.0] * 3, "border-spectra").methods, "border-spectra")
     segment.save(tmp_path, found, "a" * 64)
     assert segment.load(tmp_path, "a" * 64) == found
     assert segment.load(tmp_path, "b" * 64) is None

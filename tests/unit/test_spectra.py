@@ -8,7 +8,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from model.spectra import PIXELS, WEIGHT, borders, by_spectra
+from model.spectra import BALANCE, PIXELS, WEIGHT, borders, by_spectra, seen
 
 
 def fields(seed: int) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
@@ -54,6 +54,21 @@ def test_agrees_with_numpy(seed: int) -> None:
     assert found.dtype == torch.float32
     if everywhere.size:  # without a pixel away from borders the spectra say nothing, whatever the covariance
         np.testing.assert_allclose(found.numpy(), wanted, rtol=1e-3, atol=1e-3)
+
+
+def test_what_is_known_of_classes_stands_for_the_batch_and_the_patchs_own_shares_are_heard() -> None:
+    log, image, valid = fields(5)
+    of_batch, known = by_spectra(log, image, valid), by_spectra(log, image, valid, seen(log, image, valid))
+    share = (log.exp() * valid[:, None]).sum(dim=(2, 3)) / valid.sum(dim=(1, 2))[:, None]
+    heard = BALANCE * share.clamp(min=1e-4).log()[:, :, None, None].expand_as(log).float() * borders(log.argmax(dim=1))[:, None]
+    torch.testing.assert_close(known, of_batch + heard)
+
+
+def test_a_patch_is_told_by_what_is_known_and_by_itself() -> None:
+    log, image, valid = fields(6)
+    known = seen(log, image, valid)
+    alone = [by_spectra(log[i : i + 1], image[i : i + 1], valid[i : i + 1], known) for i in range(len(log))]
+    torch.testing.assert_close(torch.cat(alone), by_spectra(log, image, valid, known))
 
 
 def test_away_from_borders_nothing_changes() -> None:
