@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import json
 import shutil
+import time
 import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -42,6 +43,7 @@ _ARRAYS: dict[str, tuple[tuple[str, ...], str]] = {
     "truth": (("patch", "y", "x"), "uint8"),
     "probability": (("patch", "class"), "float32"),
 }
+_SETTLED_S = 0.1  # a small file takes a thread far less
 _COORDINATES = ("patch", "row", "col", "xc", "yc")
 
 
@@ -98,7 +100,16 @@ def saving(
         _finish(group, info, made_by)
         _put_in_place(aside, path)
     finally:
+        _discard(aside)
+
+
+def _discard(aside: Path) -> None:
+    # where one of zarr's threads fails, another may be about to write the group's metadata, and make the folder anew
+    for _ in range(5):
+        if not aside.exists():
+            return
         shutil.rmtree(aside, ignore_errors=True)
+        time.sleep(_SETTLED_S)
 
 
 def probability(logits: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:

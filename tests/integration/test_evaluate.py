@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+import threading
 import tracemalloc
 import warnings
 from pathlib import Path
@@ -25,6 +26,7 @@ from model.checkpoint import BEST, CONFIG
 from model.evaluate import evaluate
 from model.networks import build
 from model.results import absences
+from model.saved import saving
 from model.scoring import Scored
 from model.tally import Tally
 from pipeline.errors import ConfigError, DataError
@@ -337,6 +339,27 @@ def test_interrupted_it_leaves_the_older_results(small: Any, tmp_path: Path) -> 
         evaluate(run, split="validation", save=save, progress=interrupt)
     assert ((run / "metrics.json").read_bytes(), (save / "zarr.json").read_bytes()) == before
     assert sorted(path.name for path in tmp_path.iterdir()) == ["out.zarr", "run", "s.zarr"]
+
+
+def test_what_a_thread_still_writes_when_another_fails_is_removed_too(made: Any, tmp_path: Path) -> None:
+    """Zarr's threads write the metadata of an array and of its group side by side: the one may fail before the other has begun."""
+    aside = tmp_path / ".out.zarr.partial"
+
+    def late() -> None:
+        aside.mkdir(exist_ok=True)
+        (aside / "zarr.json").write_text("{}")
+
+    thread = threading.Timer(0.05, late)
+
+    def failing() -> None:
+        with saving(tmp_path / "out.zarr", made[2], np.zeros((2, 3), np.int32), {}):
+            thread.start()
+            raise OSError("full")
+
+    with pytest.raises(OSError, match="full"):
+        failing()
+    thread.join()
+    assert not list(tmp_path.iterdir())
 
 
 def test_references_stand_beside_with_the_same_figures(made: Any, tmp_path: Path) -> None:
