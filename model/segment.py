@@ -24,6 +24,7 @@ from model.spectra import Spectra, by_spectra, seen
 SEGMENT = "segment.json"
 POSTER = "cam-argmax"
 Floats = npt.NDArray[np.floating[Any]]
+_SPECTRA_PIXELS = 1_500_000  # enough for means and a covariance; the work takes some 100 bytes of each
 Rows = tuple[tuple[float, ...], ...]
 
 
@@ -54,7 +55,7 @@ class Method:
         scores_BKHW = cams_BKHW * scale_K + offset_K
         if not self.mean_KC:
             return scores_BKHW
-        known = Spectra(*(x_BCHW.new_tensor(rows) for rows in (self.mean_KC, self.cov_CC)))
+        known = Spectra(*(x_BCHW.new_tensor(rows, dtype=torch.float32) for rows in (self.mean_KC, self.cov_CC)))
         return by_spectra(scores_BKHW.log_softmax(dim=1), x_BCHW, valid_BHW, known)
 
     def __call__(self, cams_BKHW: Tensor, logits_BK: Tensor, x_BCHW: Tensor, valid_BHW: Tensor) -> Tensor:
@@ -159,7 +160,8 @@ def fit(sample: Sample, bias_K: Sequence[float], default: str) -> Segmenter:
 
 
 def _with_spectra(base: Method, sample: Sample) -> Method:
-    cams, x, valid = (torch.from_numpy(each) for each in (sample.cams_NKHW, sample.x_NCHW, sample.valid_NHW))
+    every = max(sample.valid_NHW.size // _SPECTRA_PIXELS, 1)
+    cams, x, valid = (torch.from_numpy(each[::every]) for each in (sample.cams_NKHW, sample.x_NCHW, sample.valid_NHW))
     mean_KC, cov_CC = (tuple(map(tuple, values.tolist())) for values in seen(base.scores(cams, x, valid), x, valid))
     return replace(base, name="border-spectra", mean_KC=mean_KC, cov_CC=cov_CC)
 
