@@ -16,7 +16,7 @@ from memory_source import LEGEND, Memory
 from model.cam import pixel_scores
 from model.lattice import Lattice, lattice_halo, tent
 from model.networks import Network
-from model.predict import Predictor, fitting_block
+from model.predict import BATCH_PATCHES, Predictor, fitting_block
 from model.scaling import Scaling, standardise
 from model.segment import Method, unfitted
 from pipeline.errors import DataError
@@ -57,8 +57,18 @@ def wall_to_wall(predictor: Predictor, dn_CYX: npt.NDArray[np.uint16], block_px:
     return scores
 
 
+def alone(predictor: Predictor, x_1CYX: torch.Tensor) -> torch.Tensor:
+    """Activation maps of one patch in double precision; for spectra in the product's own bits: where two classes score alike, rounding decides where a border is."""
+    if predictor.method.mean_KC:
+        x_BCYX = x_1CYX.expand(BATCH_PATCHES, -1, -1, -1).contiguous(memory_format=torch.channels_last)
+        return pixel_scores(predictor.network, x_BCYX)[1][:1]
+    cams = pixel_scores(predictor.network.double(), x_1CYX.double())[1]
+    predictor.network.float()
+    return cams
+
+
 def oracle(predictor: Predictor, dn_CYX: npt.NDArray[np.uint16]) -> npt.NDArray[np.float64]:
-    """One patch after the other over the whole raster, each on its own, in double precision."""
+    """One patch after the other over the whole raster, each on its own."""
     config, size, stride = predictor.config, predictor.config.size_px, predictor.config.size_px // 2
     _, height, width = dn_CYX.shape
     margin = 4 * stride
@@ -72,11 +82,10 @@ def oracle(predictor: Predictor, dn_CYX: npt.NDArray[np.uint16]) -> npt.NDArray[
             if not (patch != 0).all(axis=0).any():
                 continue
             x = standardise(torch.from_numpy(patch[None].copy()), *Scaling.of(config, "cpu"))
-            cams = pixel_scores(predictor.network.double(), x.double())[1]
+            cams = alone(predictor, x)
             scores = predictor.method.scores(cams, x, torch.from_numpy((patch != 0).all(axis=0))[None])[0].numpy()
             total[:, row : row + size, col : col + size] += scores * tent_YX
             weights[row : row + size, col : col + size] += tent_YX
-    predictor.network.float()
     inner = np.s_[margin : margin + height, margin : margin + width]
     return total[:, *inner] / np.maximum(weights[inner], 1e-30)
 
