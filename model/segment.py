@@ -24,8 +24,8 @@ from model.spectra import Spectra, by_spectra, seen
 SEGMENT = "segment.json"
 POSTER = "cam-argmax"
 Floats = npt.NDArray[np.floating[Any]]
-_SPECTRA_PIXELS = 1_500_000  # enough for means and a covariance; the work takes some 100 bytes of each
 Rows = tuple[tuple[float, ...], ...]
+_SPECTRA_PIXELS = 1_500_000  # enough for means and a covariance; the work takes some 100 bytes of each
 
 
 @dataclass(frozen=True)
