@@ -314,7 +314,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         args.call(args)
     except KeyboardInterrupt:
-        print("interrupted; nothing is half-written: run the same command again to go on", file=sys.stderr)
+        again = "run the same command again with --resume" if "resume" in vars(args) else "run the same command again"
+        print(f"interrupted; nothing is half-written: {again} to go on", file=sys.stderr)
         return 130
     except Exception as error:  # noqa: BLE001 - the last stop: one line, or the traceback of a bug
         return _explain(error, args.debug)
@@ -497,7 +498,7 @@ def _model_options(command: Callable[[str, Callable[[argparse.Namespace], None]]
     _label_options(sub)
     _training_options(sub)
     sub.add_argument("--batch-size", type=int, help="patches per step (default 32)")
-    sub.add_argument("--lr", type=float, help="step size (default 0.001)")
+    sub.add_argument("--lr", type=float, help="step size (default: fcn 0.01, of points and any pixel 0.003; unet 0.002; else 0.001)")
     _learning_options(sub)
     _machine_options(sub)
     sub.add_argument("--resume", action="store_true", help="go on where the run stopped")
@@ -538,14 +539,24 @@ def _model_options(command: Callable[[str, Callable[[argparse.Namespace], None]]
 def _learning_options(sub: argparse.ArgumentParser) -> None:
     group = sub.add_argument_group("how it learns")
     group.add_argument("--optimizer", choices=("adamw", "adam", "sgd"), help="default: adamw")
-    group.add_argument("--weight-decay", type=float, metavar="X", help="default 0.0001")
-    group.add_argument("--schedule", choices=("constant", "cosine", "step"), help="of the step size; step: a tenth at 1/2 and at 3/4")
-    group.add_argument("--warmup-epochs", type=float, metavar="N", help="epochs in which the step size rises (default 0)")
-    group.add_argument("--label-smoothing", type=float, metavar="S", help="share of each answer spread evenly (default 0)")
+    group.add_argument(
+        "--weight-decay", type=float, metavar="X", help="default: fcn and unet 0.01, fcn of points and any pixel 0.1; else 0.0001"
+    )
+    group.add_argument(
+        "--schedule",
+        choices=("constant", "cosine", "step"),
+        help="of the step size; step: a tenth at 1/2 and at 3/4 (default: fcn and unet cosine; else constant)",
+    )
+    group.add_argument(
+        "--warmup-epochs", type=float, metavar="N", help="epochs in which the step size rises (default: fcn and unet 1; else 0)"
+    )
+    group.add_argument(
+        "--label-smoothing", type=float, metavar="S", help="share of each answer spread evenly (default: fcn of points 0.1; else 0)"
+    )
     group.add_argument(
         "--class-weights",
         choices=("none", "balanced", "rare"),
-        help="balanced: rare answers count as much as frequent ones; rare: a class below 10 %% counts as one of 10 %%",
+        help="balanced: rare answers count as much as frequent ones; rare: a class below 10 %% counts as one of 10 %% (default: fcn of any pixel balanced, fcn of shares of single patches rare; else none)",
     )
     group.add_argument(
         "--self-labels",
@@ -585,7 +596,9 @@ def _learning_options(sub: argparse.ArgumentParser) -> None:
 
 def _machine_options(sub: argparse.ArgumentParser) -> None:
     group = sub.add_argument_group("how it runs")
-    group.add_argument("--precision", choices=("auto", "fp32", "bf16"), help="auto: bf16 on a GPU or a CPU with AMX, else fp32")
+    group.add_argument(
+        "--precision", choices=("auto", "fp32", "bf16"), help="auto: bf16 on a GPU or a CPU with AMX or AVX-512 BF16, else fp32"
+    )
     group.add_argument("--channels-last", action=argparse.BooleanOptionalAction, help="memory order of the maps")
     group.add_argument("--compile", action=argparse.BooleanOptionalAction, help="torch.compile")
     group.add_argument("--cuda-graphs", action=argparse.BooleanOptionalAction, help="torch.compile with CUDA graphs")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
 from model.labels import KINDS
@@ -17,6 +19,29 @@ def test_every_kind_of_label_has_settings_that_are_possible(kind: str, model: st
     given = {"labels": kind} | ({"model": model} if model else {})
     settings = Settings(**recipe(given))
     assert (settings.labels, settings.model) == (kind, model or "fcn")
+
+
+def test_the_page_on_training_states_the_defaults() -> None:
+    page = (Path(__file__).parents[2] / "docs" / "training.md").read_text("utf-8")
+    table = page.split('"any pixel" is presence below 1 %:\n\n')[1].split("\n\n")[0].splitlines()
+    rows = {line.split("|")[1].strip(" `-").replace("-", "_"): [cell.strip() for cell in line.split("|")[2:-1]] for line in table[2:]}
+    columns: tuple[dict[str, str], ...] = (
+        {"labels": "majority"},
+        {"labels": "points"},
+        {"labels": "presence"},
+        {"labels": "pixels", "model": "unet"},
+        {"labels": "pixels", "model": "baseline"},
+    )
+    for place, given in enumerate(columns):
+        settings = Settings(**recipe(given))
+        for name, cells in rows.items():
+            value, stated = getattr(settings, name), cells[place].split(";")[0]
+            if name == "self_labels" and place == 0:
+                stated = cells[place].rsplit("else ")[-1]
+            assert stated == (value if isinstance(value, str) else f"{value:g}"), (name, given)
+    shares, present = recipe({"labels": "shares"}), recipe({"labels": "presence", "presence_min_share": 0.01})
+    assert (shares["class_weights"], shares["self_labels"], present["self_labels"]) == ("rare", 1, 1)
+    assert recipe({"labels": "shares", "group_patches": 8})["self_labels"] == 3
 
 
 def test_class_weights_go_with_kinds_of_label() -> None:
