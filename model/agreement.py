@@ -44,7 +44,7 @@ def _pair(right: Tensor, counted: Tensor) -> Tensor:
 def constant_agreement(labels: WeakLabels) -> float:
     """The agreement of the best constant answer: the more frequent answer, the most frequent class, the mean shares; 0 without labels."""
     if labels.pixel_NHW is not None:
-        count_K = np.bincount(labels.pixel_NHW[labels.pixel_NHW != UNLABELLED], minlength=1)
+        count_K = labels.class_pixels()
         return float(count_K.max() / max(count_K.sum(), 1))
     assert labels.image_NK is not None
     known_NK = labels.image_NK[~np.isnan(labels.image_NK).any(axis=1)]

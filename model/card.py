@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from model import history
-from model.checkpoint import BEST, CARD, HISTORY, RunConfig, load_metadata, write_atomically
+from model.checkpoint import BEST, CARD, HISTORY, RunConfig, file_digest, load_metadata, write_atomically
 from pipeline.errors import DataError
 
 _METRICS = "metrics.json"
@@ -19,7 +19,7 @@ def write_card(run: Path, config: RunConfig) -> None:
     Raises:
         OSError: the disk says no.
     """
-    write_atomically(run / CARD, card(config, _best(run), _metrics(run / _METRICS)))
+    write_atomically(run / CARD, card(config, _best(run), _metrics(run)))
 
 
 def _best(run: Path) -> history.Row | None:
@@ -45,7 +45,7 @@ def card(config: RunConfig, best: history.Row | None, metrics: dict[str, Any] | 
         "## Data",
         f"- study `{config.study}`, bounds {bounds or 'not stated'}, images {period}",
         f"- patches of {config.size_px} px; store {config.store_digest[:12]}",
-        f"- labels: {config.labels}, presence above {config.presence_min_share:.0%} of a patch; truth from {config.points or config.areas or study.get('labels', {}).get('asset', 'not stated')}",
+        f"- labels: {config.labels}, presence above {100 * config.presence_min_share:g} % of a patch; truth from {config.points or config.areas or study.get('labels', {}).get('asset', 'not stated')}",
         f"- loss {config.loss}, {config.optimizer}, step size {config.lr:g}, batches of {config.batch_size}, {config.epochs} epochs, seed {config.seed}, "
         f"{config.precision}{', bands decorrelated' if config.whitening else ''}",
         "",
@@ -89,8 +89,10 @@ def _number(value: float | None) -> str:
     return "undefined" if value is None else f"{value:.4f}"
 
 
-def _metrics(path: Path) -> dict[str, Any] | None:
+def _metrics(run: Path) -> dict[str, Any] | None:
+    """What `evaluate` found of these weights; None where it is damaged or of others."""
     try:
-        return dict(json.loads(path.read_text("utf-8")))
-    except (OSError, ValueError):
+        found: dict[str, Any] = json.loads((run / _METRICS).read_text("utf-8"))
+        return found if found["made_by"]["checkpoint_digest"] == file_digest(run / BEST) else None
+    except (OSError, ValueError, KeyError, TypeError):
         return None

@@ -170,8 +170,8 @@ def write_json(path: Path, values: Mapping[str, Any]) -> None:
 
 def clear_leftovers(run: Path) -> None:
     """Remove what a killed command wrote aside in the run folder."""
-    for name in (CONFIG, ENVIRONMENT, HISTORY, "history.jsonl", CARD, LAST, BEST):
-        for aside in run.glob(f".{name}.*"):
+    for aside in run.glob(".*.*"):
+        if aside.suffix[1:].isdigit():  # `write_atomically`: .NAME.PID
             aside.unlink(missing_ok=True)
 
 

@@ -28,7 +28,7 @@ from pipeline.errors import DataError
 from pipeline.legend import Legend
 from pipeline.store import NODATA_DN, StoreInfo, split_indices
 
-GROUP_RUN = 32  # patches of a group that meet in one batch; a smaller group is whole
+GROUP_RUN = 32  # patches of a group that are kept together
 
 
 class Plan(NamedTuple):
@@ -138,7 +138,8 @@ def plan_epoch(
     """The order and the flips of one training epoch: a function of its arguments alone, on every machine.
 
     Flips are exact symmetries of a north-up grid, EPSG:4326 included, where a pixel is taller than wide and quarter turns
-    are none. Both flips together are the half turn. Groups stay together, in runs of at most `GROUP_RUN` patches.
+    are none. Both flips together are the half turn. Groups stay together, in runs of at most `GROUP_RUN` patches; longer runs come first,
+    so that groups of one size that divides a batch's are never parted, whatever few patches are left over.
 
     Args:
         count: patches.
@@ -154,7 +155,8 @@ def plan_epoch(
         order_N = order_N[np.argsort(group_N[order_N], kind="stable")]  # by group, at random within each
         place_N = np.arange(count) - np.searchsorted(group_N[order_N], group_N[order_N])
         run_N = np.unique(np.stack([group_N[order_N], place_N // GROUP_RUN]), axis=1, return_inverse=True)[1].ravel()
-        order_N = order_N[np.argsort(random.permutation(run_N.max() + 1)[run_N], kind="stable")]
+        turn_R = random.permutation(run_N.max() + 1)
+        order_N = order_N[np.lexsort([turn_R[run_N], -np.bincount(run_N)[run_N]])]
     turn_N = random.random(count) < 0.5 if quarter_turns else None
     return Plan(order_N, flip_N2, turn_N) if order is None else Plan(order.position_N, flip_N2, turn_N, order.ends)
 

@@ -20,19 +20,20 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from model.cam import pixel_maps
 from model.checkpoint import BEST, RunConfig, file_digest, load_network, write_atomically
-from model.networks import Network
+from model.losses import Batch
+from model.networks import Network, Output
 from model.scaling import Scaling, standardise
 from pipeline import __version__
 from pipeline.errors import ConfigError, DataError
+from pipeline.store import NODATA_DN
 
 TOLERANCE = 1e-3  # of what eager says: other kernels add in another order
 Outputs = tuple[Tensor, Tensor]
 
 
 class Exported(nn.Module):
-    """DN (B, C, H, W) float32 to logits (B, K) and activation maps (B, K, H, W) without the bias."""
+    """DN (B, C, H, W) float32 to logits of presence (B, K), above 0 as `evaluate` says "present", and activation maps (B, K, H, W) without the bias."""
 
     mean_C: Tensor
     std_C: Tensor
@@ -40,14 +41,17 @@ class Exported(nn.Module):
 
     def __init__(self, network: Network, config: RunConfig) -> None:
         super().__init__()
-        self.network = network
+        self.network, self._objective, self._min_share = network, config.objective, config.presence_min_share
         for name, values in Scaling.of(config, "cpu")._asdict().items():
             self.register_buffer(name, values)
 
     def forward(self, dn_BCHW: Tensor) -> Outputs:
         """Logits and activation maps."""
-        logits_BK, maps_BFhw = self.network(standardise(dn_BCHW, self.mean_C, self.std_C, self.mix_CC))
-        return logits_BK, pixel_maps(self.network, maps_BFhw, dn_BCHW.shape[2], dn_BCHW.shape[3])
+        valid_BHW = (dn_BCHW != NODATA_DN).all(dim=1)
+        x_BCHW = standardise(dn_BCHW, self.mean_C, self.std_C, self.mix_CC)
+        maps_BFhw = self.network.maps(x_BCHW)  # a program cannot ask the data whether all of it is valid, as the network does
+        said = Batch(self.network, Output(self.network.dense(self.network.pooled(maps_BFhw, valid_BHW)), maps_BFhw), valid_BHW)
+        return self._objective.presence_logits(said, self._min_share), said.cams_BKHW
 
 
 def export_model(run: Path, to: Path) -> str:
@@ -121,7 +125,7 @@ def _about(run: Path, config: RunConfig) -> dict[str, str]:
         "bands": ",".join(config.bands),
         "classes": ",".join(config.classes.names),
         "input": "dn (batch, band, y, x) float32: Collection 2 DN, reflectance = DN x 0.0000275 - 0.2, 0 = nodata",
-        "output": "logits (batch, class), above 0 is present; maps (batch, class, y, x): activation maps without the bias",
+        "output": f"logits (batch, class), above 0: the class is said to cover more than {config.presence_min_share:g} of the valid pixels; maps (batch, class, y, x): activation maps without the bias",
         "store_digest": config.store_digest,
         "checkpoint_digest": file_digest(run / BEST),
         "code_version": __version__,

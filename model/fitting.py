@@ -20,7 +20,7 @@ from model.segment import Method, Sample, Segmenter
 from pipeline.errors import DataError
 from pipeline.store import evenly, split_indices
 
-SAMPLE_PATCHES = 512
+SAMPLE_PATCHES, SAMPLE_PIXELS = 512, 1_500_000  # at most so many of either: the work takes some 200 bytes of a pixel
 
 
 def fitted_segmenter(run: Path, network: Network, config: RunConfig, dataset: xr.Dataset, device: torch.device) -> Segmenter:
@@ -63,9 +63,9 @@ def default_method(config: RunConfig) -> str:
 
 @torch.inference_mode()
 def sample(network: Network, config: RunConfig, dataset: xr.Dataset, device: torch.device) -> Sample:
-    """At most `SAMPLE_PATCHES` patches of the training split, evenly spread, and what their labels allow."""
+    """Patches of the training split, evenly spread, at most `SAMPLE_PATCHES` and, but for one, `SAMPLE_PIXELS`; and what their labels allow."""
     train_N = split_indices(dataset, "train")
-    chosen = evenly(len(train_N), SAMPLE_PATCHES)
+    chosen = evenly(len(train_N), min(SAMPLE_PATCHES, max(1, SAMPLE_PIXELS // config.size_px**2)))
     some_N = train_N[chosen]
     cams, valid, images = [], [], []
     for _, x_BCHW, said in answers(network, config, dataset, some_N, device):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 import numpy as np
 import xarray as xr
@@ -36,15 +36,34 @@ def say_what(
             f"{config.areas}: {train_split.labels.outside:,} of {len(train_split):,} patches of the train split lie in no polygon, "
             f"{validation.labels.outside:,} of {len(validation):,} of the validation split: they have no label"
         )
-    if train_split.labels.kind == "presence" and train_split.labels.image_NK is not None:
-        for name, rate in zip(info.classes.names, np.nanmean(train_split.labels.image_NK, axis=0), strict=True):
-            if not INFORMATIVE[0] <= rate <= INFORMATIVE[1]:
-                log(f"warning: label {name} holds for {rate:.1%} of the training patches: it carries next to no information{_hint(rate)}")
+    for line in _uninformative(train_split.labels, info.classes.names):
+        log(f"warning: {line}")
+    if config.group_patches > config.batch_size:
+        log(
+            f"warning: batches of {config.batch_size} hold only parts of the groups of {config.group_patches} patches, whose shares they are "
+            f"not; --batch-size {config.group_patches} helps"
+        )
     if config.batch_size > len(train_split):
         log(f"warning: --batch-size {config.batch_size} is more than the {len(train_split)} training patches: one step per epoch")
     for band, std in zip(info.bands, info.statistics["std"], strict=True):
         if std == 0:
             log(f"warning: band {band} is constant over the training split: it carries no information")
+
+
+def _uninformative(labels: WeakLabels, names: tuple[str, ...]) -> Iterator[str]:
+    """What of the training labels is nearly always the same, or never there."""
+    if labels.kind == "presence":
+        assert labels.image_NK is not None
+        for name, rate in zip(names, np.nanmean(labels.image_NK, axis=0), strict=True):
+            if not INFORMATIVE[0] <= rate <= INFORMATIVE[1]:
+                yield f"label {name} holds for {rate:.1%} of the training patches: it carries next to no information{_hint(rate)}"
+        return
+    share_K = labels.class_pixels()[: len(names)] if labels.image_NK is None else np.nanmean(labels.image_NK, axis=0)
+    for name, share in zip(names, share_K / share_K.sum(), strict=True):
+        if share > INFORMATIVE[1]:
+            yield f"the training labels say {name} {share:.1%} of the time: there is next to nothing to tell apart"
+        if share == 0:
+            yield f"no training label names {name}: it cannot be learned"
 
 
 def _labels_line(labels: WeakLabels) -> str:

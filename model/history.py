@@ -19,7 +19,7 @@ class Row:
     """One epoch. Losses and accuracies are means over patches and labels; training ones are taken while the weights move.
 
     `data_wait_share` is the share of the training time in which the network waited for data.
-    `validation_majority_accuracy` is the accuracy of always answering as most training patches do; the same in each row.
+    `validation_majority_accuracy` is what the best constant answer reaches on the validation labels; the same in each row.
     """
 
     epoch: int

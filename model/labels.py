@@ -11,7 +11,7 @@ Axis suffixes: N patch, K class, H/W rows and columns.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -24,6 +24,7 @@ from pipeline.legend import UNLABELLED
 KINDS = ("presence", "majority", "shares", "points", "pixels")
 OF_PIXELS = ("points", "pixels")
 ALWAYS = 0.995  # a class that more of the patches have is one that next to none lacks
+_SLICE_PATCHES = 1024  # that are worked on at once: drawing and counting take several bytes of each pixel
 SUM_TOLERANCE = 1e-3  # of a patch's shares to 1; a store's own are off by float32's rounding
 Shares = npt.NDArray[np.float32]
 Classes = npt.NDArray[np.uint8]
@@ -99,14 +100,27 @@ class WeakLabels:
             return None
         return np.asarray(np.nanmean(self.image_NK, axis=0) >= ALWAYS)
 
+    def class_pixels(self) -> npt.NDArray[np.int64]:
+        """How many labelled pixels each class index has, (255,); none where labels are of patches."""
+        count = np.zeros(UNLABELLED + 1, np.int64)
+        if self.pixel_NHW is not None:
+            for some in slices(len(self.pixel_NHW)):
+                count += np.bincount(self.pixel_NHW[some].ravel(), minlength=UNLABELLED + 1)
+        return count[:UNLABELLED]
+
     def class_shares(self, classes: int) -> npt.NDArray[np.float64] | None:
         """The share of each class among the pixels, as far as these labels tell: from shares and from labelled pixels."""
         if self.pixel_NHW is not None:
-            count_K = np.bincount(self.pixel_NHW[self.pixel_NHW != UNLABELLED], minlength=classes)
+            count_K = self.class_pixels()[:classes]
             return np.asarray(count_K / max(count_K.sum(), 1))
         if self.kind != "shares" or self.image_NK is None:
             return None
         return np.asarray(np.nanmean(self.image_NK.astype(np.float64), axis=0))
+
+
+def slices(patches: int) -> Iterator[slice]:
+    """Patches in order, some at a time."""
+    return (slice(first, first + _SLICE_PATCHES) for first in range(0, patches, _SLICE_PATCHES))
 
 
 def weak_labels(
@@ -134,9 +148,11 @@ def weak_labels(
     share = share_NK()
     unknown_N = share.sum(axis=1) == 0
     if rule.kind == "shares":
-        group_N = neighbours(place_N2(), rule.group_patches) if rule.group_patches > 1 else None
-        image = _group_means(share, unknown_N, group_N)
-        image = perturbed(image, rule.share_step, rule.share_noise, random)
+        if rule.group_patches == 1:
+            return WeakLabels(rule.kind, image_NK=_without(perturbed(share, rule.share_step, rule.share_noise, random), unknown_N))
+        group_N = neighbours(place_N2(), rule.group_patches)
+        # a group has one row of shares, so one draw of noise
+        image = perturbed(_group_means(share, unknown_N, group_N), rule.share_step, rule.share_noise, random)[group_N]
         return WeakLabels(rule.kind, image_NK=_without(image, unknown_N), group_N=group_N)
     image = presence(share, rule.presence_min_share) if rule.kind == "presence" else majority(share)
     return WeakLabels(rule.kind, image_NK=_without(_noisy_answers(image, rule, random), unknown_N))
@@ -189,10 +205,12 @@ def majority(share_NK: Shares) -> Shares:
 def single_pixels(truth_NHW: Classes, count: int, random: np.random.Generator) -> Classes:
     """The truth at `count` pixels per patch, drawn at random among those that have a label; 255 everywhere else."""
     flat = truth_NHW.reshape(len(truth_NHW), -1)
-    drawn = np.where(flat == UNLABELLED, np.float32(2), random.random(flat.shape, np.float32))
-    chosen = np.argpartition(drawn, min(count, flat.shape[1] - 1), axis=1)[:, :count]
     points = np.full_like(flat, UNLABELLED)
-    np.put_along_axis(points, chosen, np.take_along_axis(flat, chosen, axis=1), axis=1)
+    for part in slices(len(flat)):
+        some, here = flat[part], points[part]
+        drawn = np.where(some == UNLABELLED, np.float32(2), random.random(some.shape, np.float32))
+        chosen = np.argpartition(drawn, min(count, flat.shape[1] - 1), axis=1)[:, :count]
+        np.put_along_axis(here, chosen, np.take_along_axis(some, chosen, axis=1), axis=1)
     return points.reshape(truth_NHW.shape)
 
 
@@ -210,22 +228,21 @@ def neighbours(place_N2: npt.NDArray[np.int32], size: int) -> npt.NDArray[np.int
 
 
 def perturbed(share_NK: Shares, step: float, noise: float, random: np.random.Generator) -> Shares:
-    """Shares with noise added and rounded, made to add up to 1 again where anything is left of them."""
+    """Shares with noise added and rounded, made to add up to 1 again; where nothing is left of them the largest, or first of equals, has all."""
     if not step and not noise:
         return share_NK
     share = np.clip(share_NK + random.normal(0, noise, share_NK.shape), 0, None) if noise else share_NK.astype(np.float64)
-    share = np.round(share / step) * step if step else share
-    total = share.sum(axis=1, keepdims=True)
-    return np.asarray(np.divide(share, total, out=share_NK.astype(np.float64), where=total > 0), np.float32)
+    left = np.round(share / step) * step if step else share
+    total = left.sum(axis=1, keepdims=True)
+    return np.asarray(np.divide(left, total, out=majority(np.asarray(share, np.float32)).astype(np.float64), where=total > 0), np.float32)
 
 
-def _group_means(share_NK: Shares, unknown_N: npt.NDArray[np.bool_], group_N: npt.NDArray[np.int64] | None) -> Shares:
-    if group_N is None:
-        return share_NK
+def _group_means(share_NK: Shares, unknown_N: npt.NDArray[np.bool_], group_N: npt.NDArray[np.int64]) -> Shares:
+    """Mean shares of each group (G, K), of its patches that have some."""
     total = np.zeros((int(group_N.max()) + 1, share_NK.shape[1]))
     np.add.at(total, group_N[~unknown_N], share_NK[~unknown_N])
     count = np.bincount(group_N[~unknown_N], minlength=len(total))[:, None]
-    return np.asarray((total / np.maximum(count, 1))[group_N], np.float32)
+    return np.asarray(total / np.maximum(count, 1), np.float32)
 
 
 def _without(image_NK: Shares, unknown_N: npt.NDArray[np.bool_]) -> Shares:
@@ -251,5 +268,9 @@ def _one_hot(class_N: npt.NDArray[np.integer[Any]], classes: int) -> Shares:
 def _noisy_classes(truth: Classes, noise: float, classes: int, random: np.random.Generator) -> Any:  # noqa: ANN401 - of truth's shape
     if not noise:
         return truth
-    wrong = (truth + random.integers(1, classes, truth.shape, np.uint8)) % np.uint8(classes)
-    return np.where((random.random(truth.shape, np.float32) < noise) & (truth != UNLABELLED), wrong, truth)
+    wrong = random.integers(1, classes, truth.shape, np.uint8)
+    for part in slices(len(truth)):
+        some, instead = truth[part], wrong[part]
+        kept = (random.random(some.shape, np.float32) >= noise) | (some == UNLABELLED)
+        instead[:] = np.where(kept, some, (some + instead) % np.uint8(classes))
+    return wrong

@@ -164,14 +164,17 @@ def share_loss(batch: Batch, targets: Targets, _min_share: float) -> Tensor:
     """Kullback-Leibler divergence of the labelled shares from the mean probabilities, over patches or groups of them.
 
     With weights each class's term is s log(s / m) - s + m, which is never below 0 and 0 where m = s, so that no weights move
-    the answer that costs least; equal weights give the divergence itself.
+    the answer that costs least; equal weights give the divergence itself. A group counts by how many of its patches the batch holds.
 
     Source: Ardehali, Culotta 2017, "Co-training for Demographic Classification Using Deep Learning from Label
     Proportions", arXiv 1709.04108: the batch-averaged KL; in the log domain here. The terms: Csiszar 1991, "Why least
     squares and maximum entropy?", Annals of Statistics 19(4), the I-divergence of vectors that need not add up to 1.
     """
-    log_GK, share_GK, _ = grouped(mean_probability(batch.scores_BKHW, targets.valid_BHW), targets)
+    log_GK, share_GK, group_B = grouped(mean_probability(batch.scores_BKHW, targets.valid_BHW), targets)
     weight_GK = None if targets.weight_K is None else targets.weight_K.expand_as(log_GK)
+    if targets.group_B is not None:  # a few patches of a large group say less of its shares than all of a small one
+        size_G = log_GK.new_zeros(len(log_GK)).index_add(0, group_B, torch.ones_like(group_B, dtype=log_GK.dtype))
+        weight_GK = (torch.ones_like(log_GK) if weight_GK is None else weight_GK) * (size_G / size_G.mean())[:, None]
     return _known(_divergence, log_GK, targets._replace(image_BK=share_GK, weight_BK=weight_GK))
 
 
@@ -180,9 +183,11 @@ def pixel_loss(batch: Batch, targets: Targets, _min_share: float) -> Tensor:
     assert targets.pixel_BHW is not None
     label_BHW = targets.pixel_BHW.long().masked_fill(~targets.valid_BHW, UNLABELLED)
     weight_K, smoothing = targets.weight_K, targets.smoothing
-    total = F.cross_entropy(batch.scores_BKHW, label_BHW, weight_K, ignore_index=UNLABELLED, reduction="sum", label_smoothing=smoothing)
+    entropy_BHW = F.cross_entropy(  # each pixel's: a sum over pixels is not deterministic on GPUs
+        batch.scores_BKHW, label_BHW, weight_K, ignore_index=UNLABELLED, reduction="none", label_smoothing=smoothing
+    )
     labelled: Tensor = (label_BHW != UNLABELLED).sum().clamp(min=1)
-    return total / labelled
+    return entropy_BHW.sum() / labelled
 
 
 def _log_pixels(valid_BHW: Tensor, like: Tensor) -> Tensor:

@@ -25,7 +25,6 @@ SEGMENT = "segment.json"
 POSTER = "cam-argmax"
 Floats = npt.NDArray[np.floating[Any]]
 Rows = tuple[tuple[float, ...], ...]
-_SPECTRA_PIXELS = 1_500_000  # enough for means and a covariance; the work takes some 100 bytes of each
 
 
 @dataclass(frozen=True)
@@ -160,8 +159,7 @@ def fit(sample: Sample, bias_K: Sequence[float], default: str) -> Segmenter:
 
 
 def _with_spectra(base: Method, sample: Sample) -> Method:
-    every = max(sample.valid_NHW.size // _SPECTRA_PIXELS, 1)
-    cams, x, valid = (torch.from_numpy(each[::every]) for each in (sample.cams_NKHW, sample.x_NCHW, sample.valid_NHW))
+    cams, x, valid = (torch.from_numpy(each) for each in (sample.cams_NKHW, sample.x_NCHW, sample.valid_NHW))
     mean_KC, cov_CC = (tuple(map(tuple, values.tolist())) for values in seen(base.scores(cams, x, valid), x, valid))
     return replace(base, name="border-spectra", mean_KC=mean_KC, cov_CC=cov_CC)
 

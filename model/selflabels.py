@@ -60,9 +60,7 @@ class OwnLabels:
             own_BHW = frequent_labels(said_BKHW, targets, self.prior_K, self.min_share)
         else:
             own_BHW = self_labels(said_BKHW, targets.valid_BHW)
-        entropy_BHW = F.cross_entropy(
-            scores_BKHW, own_BHW, ignore_index=UNLABELLED, reduction="none"
-        )  # a sum over pixels is not deterministic on GPUs
+        entropy_BHW = F.cross_entropy(scores_BKHW, own_BHW, ignore_index=UNLABELLED, reduction="none")  # as in `pixel_loss`
         pixels = (own_BHW != UNLABELLED).sum()
         return entropy_BHW.sum() / pixels.clamp(min=1), pixels
 

@@ -135,7 +135,9 @@ def configure(store: Path, info: StoreInfo, run: Path, given: Mapping[str, Any],
     """
     if run.exists() and not run.is_dir():
         raise ConfigError(f"{run}: is a file; name a folder for the run")
-    holds_run = any((run / name).exists() for name in (CONFIG, LAST, BEST, HISTORY))
+    begun, holds_run = (run / CONFIG).exists(), any((run / name).exists() for name in (LAST, BEST, HISTORY))
+    if resume and begun and not holds_run:  # nothing was learned yet: what is given now may differ
+        given = {name: getattr(load_config(run), name) for name in SETTINGS} | dict(given)
     given = {name: value for name, value in given.items() if not (name in MACHINE and value in ("auto", None))}
     digests: dict[str, Any] = {}
     for name in OWN_FILES:

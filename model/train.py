@@ -20,13 +20,14 @@ import xarray as xr
 
 from model.board import board
 from model.card import write_card
-from model.checkpoint import CONFIG, ENVIRONMENT, RunConfig, clear_leftovers, load_config, load_network, write_json
+from model.checkpoint import CONFIG, ENVIRONMENT, LAST, RunConfig, clear_leftovers, load_config, load_network, write_json
 from model.data import Patches, read_split
 from model.device import choose, deterministic, environment, settle_precision
 from model.feed import choose_feed
 from model.fitting import fitted_segmenter
 from model.foreword import say_what
 from model.interrupt import stop_asked
+from model.networks import LONE_SIZE_PX
 from model.ranks import Ranks, joined
 from model.runlock import run_lock
 from model.scaling import whitening
@@ -96,8 +97,8 @@ def _train(
 ) -> RunConfig:
     """The run, by the processes that are joined; as it was settled."""
     config = _settled(config, dataset, target)
-    if config.schedule != "constant" and (run / CONFIG).is_file() and load_config(run).epochs < config.epochs:
-        say(f"warning: the {config.schedule} schedule is laid out anew over {config.epochs} epochs: not the run that began with so many")
+    if (run / LAST).is_file() and load_config(run).epochs < config.epochs and (anew := _laid_out(config)):
+        say(f"warning: {anew} anew over {config.epochs} epochs: not the run that began with so many")
     if ranks.count > 1 and config.grouped:
         raise ConfigError(
             "--group-patches and --areas train in one process: a group may lie in the parts of several; start it without torchrun"
@@ -106,6 +107,11 @@ def _train(
         read_split(dataset, split, config.rule, config.classes, config.feed, target) for split in ("train", "validation")
     )
     _check_labels(train_split, validation, config)
+    if config.size_px < LONE_SIZE_PX.get(config.model, 0) and 1 in (config.batch_size, len(train_split) % config.batch_size):
+        raise ConfigError(
+            f"--batch-size {config.batch_size} leaves a batch of one of {len(train_split)} training patches: {config.model} cannot learn from one of "
+            f"{config.size_px} px; take another size, or --model fcn"
+        )
     if ranks.leads:
         say_what(dataset, train_split, validation, config, info, say)
     with deterministic(target, bool(config.deterministic)), stop_asked() as stop:
@@ -129,6 +135,14 @@ def _train(
             fitted_segmenter(run, network, config, dataset, target)
             write_card(run, config)
     return config
+
+
+def _laid_out(config: RunConfig) -> str:
+    """What of a run depends on how many epochs it is to have."""
+    parts = [f"the {config.schedule} schedule"] * (config.schedule != "constant") + ["the beginning of own labels"] * bool(
+        config.self_labels
+    )
+    return f"{' and '.join(parts)} {'are' if len(parts) > 1 else 'is'} laid out" if parts else ""
 
 
 def _silent(*_: object) -> None:

@@ -132,7 +132,7 @@ class Trainer:
             validation_accuracy=judged.accuracy,
             validation_majority_accuracy=self._majority_accuracy,
             seconds=round(time.perf_counter() - started, 3),
-            patches_per_second=round((len(self._train) - before * self._config.batch_size) / trained_s, 4),
+            patches_per_second=round(max(len(self._train) - before * self._config.batch_size, 0) / trained_s, 4),
             data_wait_share=round(waited_s / trained_s, 4),
         )
         self._done = Progressed([*self._done.rows, row])

@@ -15,7 +15,6 @@ from torch import Tensor
 
 from model.labels import KINDS, WeakLabels
 from model.losses import Targets
-from pipeline.legend import UNLABELLED
 
 CLASS_WEIGHTS = {  # by name: the kinds of label they go with
     "none": KINDS,
@@ -87,7 +86,7 @@ def prior_bias(labels: WeakLabels, classes: int) -> npt.NDArray[np.float32]:
 def _given(labels: WeakLabels, classes: int) -> tuple[npt.NDArray[np.floating[Any]], float, int]:
     """How often each answer is given (2, K), how often one is, and how many there are."""
     if labels.pixel_NHW is not None:
-        given_K = np.bincount(labels.pixel_NHW[labels.pixel_NHW != UNLABELLED], minlength=classes)[:classes]
+        given_K: npt.NDArray[Any] = labels.class_pixels()[:classes]
     else:
         assert labels.image_NK is not None
         known_NK = labels.image_NK[~np.isnan(labels.image_NK).any(axis=1)]

@@ -11,8 +11,9 @@ from model.networks.resnet50 import ResNet50
 from model.networks.unet import UNet
 from pipeline.errors import ConfigError
 
-__all__ = ["NETWORKS", "SYMMETRIC", "Network", "Output", "build"]
+__all__ = ["LONE_SIZE_PX", "NETWORKS", "SYMMETRIC", "Network", "Output", "build"]
 NETWORKS: dict[str, Callable[..., Network]] = {"baseline": Baseline, "resnet50": ResNet50, "unet": UNet, "fcn": FCN}
+LONE_SIZE_PX = {"resnet50": 9, "unet": 9}  # a smaller patch leaves one pixel inside: alone in a batch it gives batch norm nothing to go by
 SYMMETRIC = ("fcn",)  # networks whose filters can be made equal to their flips
 
 

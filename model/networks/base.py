@@ -38,11 +38,12 @@ class Network(nn.Module, ABC):
     def forward(self, x_BCHW: Tensor, valid_BHW: Tensor | None = None) -> Output:
         """Logits (B, K) and maps (B, F, h, w); pixels that are not valid count nowhere in the mean over the maps."""
         maps_BFhw = self.maps(x_BCHW)
-        return Output(self.dense(self._pooled(maps_BFhw, valid_BHW)), maps_BFhw)
-
-    def _pooled(self, maps_BFhw: Tensor, valid_BHW: Tensor | None) -> Tensor:
         if valid_BHW is None or bool(valid_BHW.all()):
-            return maps_BFhw.mean(dim=(2, 3))
+            return Output(self.dense(maps_BFhw.mean(dim=(2, 3))), maps_BFhw)
+        return Output(self.dense(self.pooled(maps_BFhw, valid_BHW)), maps_BFhw)
+
+    def pooled(self, maps_BFhw: Tensor, valid_BHW: Tensor) -> Tensor:
+        """Mean over the maps (B, F), each cell by how many of its pixels are valid."""
         height, width = maps_BFhw.shape[2:]
         weight_B1HW = valid_BHW[:, None, : height * self.stride, : width * self.stride].to(maps_BFhw.dtype)
         weight_B1hw = F.avg_pool2d(weight_B1HW, self.stride) if self.stride > 1 else weight_B1HW

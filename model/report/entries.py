@@ -50,8 +50,6 @@ def read(run: Path, name: str) -> Entry:
     """
     config = load_config(run)
     metrics, patches = evaluated(run)
-    if "intervals" not in metrics:
-        raise DataError(f"{run}: its metrics.json is of an older cropcam, without intervals; evaluate again: cropcam evaluate {run}")
     history = _history(run)
     seconds = float(history["seconds"].sum()) if "seconds" in history else None
     return Entry(name, config, metrics, patches, seconds, len(history) or config.epochs)

@@ -33,6 +33,8 @@ def evaluated(run: Path) -> tuple[dict[str, Any], pd.DataFrame]:
         evaluated, listed = metrics["made_by"]["checkpoint_digest"], metrics["made_by"]["patches_digest"]
     except (ValueError, KeyError, TypeError) as error:
         raise DataError(f"{run}: {METRICS} or {PATCHES} is damaged ({error}); evaluate again: {again}") from None
+    if "intervals" not in metrics:
+        raise DataError(f"{run}: its {METRICS} is of an older cropcam, without intervals; evaluate again: {again}")
     if evaluated != file_digest(run / BEST):
         raise DataError(f"{run}: {METRICS} is about another checkpoint ({evaluated[:12]}) than {BEST}; evaluate again: {again}")
     if listed != file_digest(run / PATCHES):

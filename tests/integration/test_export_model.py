@@ -17,7 +17,10 @@ from model.checkpoint import load_network
 from model.export import Exported, export_model
 from model.networks import build
 from model.scaling import Scaling, standardise
+from model.scoring import score
+from model.segment import Segmenter, unfitted
 from pipeline.errors import ConfigError, DataError
+from pipeline.store import open_store
 from runs import make_run
 
 
@@ -48,6 +51,25 @@ def test_the_file_standardises_as_the_run_does(run: Path) -> None:
         )
     np.testing.assert_allclose(logits_BK, ours_BK, rtol=1e-5)
     assert np.abs(logits_BK - plain_BK).max() > 1e-2
+
+
+@pytest.mark.parametrize(("labels", "loss"), [("presence", "bce"), ("presence", "lse"), ("shares", "shares")])
+def test_the_file_says_of_presence_what_evaluate_says(labels: str, loss: str, tmp_path: Path) -> None:
+    info = make_store(tmp_path / "patches.zarr", count=12, size_px=9, nodata_share=0.3)
+    torch.manual_seed(3)
+    config = make_run(tmp_path / "run", tmp_path / "patches.zarr", info, build("fcn", 7, 5), model="fcn", labels=labels, loss=loss)
+    dataset, _ = open_store(tmp_path / "patches.zarr")
+    network, _ = load_network(tmp_path / "run", torch.device("cpu"))
+    segmenter = Segmenter(unfitted(network.dense.bias.tolist()), "cam-argmax")
+    ours = next(iter(score(network, config, dataset, np.arange(12), torch.device("cpu"), segmenter)))
+    assert ours.nodata_BHW.any()
+    export_model(tmp_path / "run", tmp_path / "model.pt2")
+    program = torch.export.load(io.BytesIO((tmp_path / "model.pt2").read_bytes()))
+    dn_BCHW = torch.from_numpy(dataset["image"].to_numpy().astype(np.float32))
+    with torch.no_grad():
+        logits_BK, maps_BKHW = program.module()(dn_BCHW)
+    np.testing.assert_allclose(logits_BK.numpy(), ours.logits_BK, atol=1e-3)
+    np.testing.assert_allclose(maps_BKHW.numpy(), ours.cams_BKHW, atol=1e-4)
 
 
 def test_onnx(run: Path, tmp_path: Path) -> None:

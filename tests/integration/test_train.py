@@ -11,6 +11,7 @@ import sys
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -166,6 +167,43 @@ def test_labels_without_information_are_named(tmp_path: Path) -> None:
     share_NK = open_store(path)[0]["share"].to_numpy()[split_indices(open_store(path)[0], "train")]
     rates = (share_NK > np.float32(0.99)).mean(axis=0)
     assert len(warnings) == ((rates < 0.03) | (rates > 0.97)).sum()
+
+
+def test_classes_that_no_label_names_are_named(store: Path, tmp_path: Path) -> None:
+    study = make_study(8, 0.0, {"corn": (1,), "rice": (3,)})
+    make_store(tmp_path / "patches.zarr", count=12, size_px=8, study=study)
+    share_NK = open_store(tmp_path / "patches.zarr")[0]["share"].to_numpy()
+    for kind in ("majority", "shares", "pixels"):
+        lines: list[str] = []
+        train(tmp_path / "patches.zarr", tmp_path / kind, epochs=1, labels=kind, device="cpu", log=lines.append)
+        assert (share_NK[:, 2] == 0).all() == ("warning: no training label names rice: it cannot be learned" in lines)
+    lines = []
+    train(store, tmp_path / "groups", epochs=1, labels="shares", group_patches=8, batch_size=4, device="cpu", log=lines.append)
+    assert any("batches of 4 hold only parts of the groups of 8 patches" in line for line in lines)
+
+
+def test_a_folder_where_nothing_was_learned_yet_takes_other_settings(store: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    told: dict[str, Any] = {"epochs": 1, "device": "cpu", "labels": "shares"}
+    with monkeypatch.context() as patch:
+        patch.setattr("model.trainer.Trainer.run_epoch", _out_of_memory)
+        with pytest.raises(ConfigError, match="out of memory; lower --batch-size"):
+            train(store, tmp_path / "run", batch_size=64, **told)
+    assert load_config(tmp_path / "run").batch_size == 64
+    assert train(store, tmp_path / "run", resume=True, batch_size=4, device="cpu").batch_size == 4
+    kept = load_config(tmp_path / "run")
+    assert (kept.labels, kept.epochs, kept.batch_size) == ("shares", 1, 4)
+
+
+def _out_of_memory(*_: object) -> bool:
+    raise MemoryError
+
+
+def test_a_lone_patch_too_small_for_the_network_is_refused(store: Path, tmp_path: Path) -> None:
+    size = int((open_store(store)[0]["split"].to_numpy() == 0).sum()) - 1
+    match = rf"--batch-size {size} leaves a batch of one of {size + 1} training patches: unet cannot learn from one of 8 px"
+    with pytest.raises(ConfigError, match=match):
+        train(store, tmp_path / "run", model="unet", labels="pixels", epochs=1, batch_size=size, device="cpu")
+    assert not (tmp_path / "run").exists()
 
 
 class Killed(BaseException):

@@ -280,6 +280,14 @@ def test_a_schedule_that_grows_is_laid_out_anew_and_says_so(store: Path, tmp_pat
     assert any("the cosine schedule is laid out anew over 2 epochs" in line for line in lines)
 
 
+def test_more_epochs_move_the_beginning_of_own_labels_and_it_is_said(store: Path, tmp_path: Path) -> None:
+    told = SETTINGS | {"epochs": 1, "model": "fcn", "labels": "shares", "schedule": "constant", "self_labels": 1.0}
+    train(store, tmp_path / "run", **told)
+    lines: list[str] = []
+    train(store, tmp_path / "run", resume=True, epochs=2, device="cpu", log=lines.append)
+    assert any("the beginning of own labels is laid out anew over 2 epochs" in line for line in lines)
+
+
 def test_a_split_without_labels_is_refused(tmp_path: Path) -> None:
     make_store(tmp_path / "p.zarr", count=12, size_px=8)
     import zarr

@@ -229,6 +229,7 @@ def test_a_full_disk_leaves_the_old_file(run: Path) -> None:
 
 def test_leftovers_of_a_killed_command_go(run: Path) -> None:
     (run / f".{BEST}.4711").write_bytes(b"half")
+    (run / ".metrics.json.4711").write_bytes(b"half")
     (run / ".keep").write_bytes(b"")
     clear_leftovers(run)
     assert sorted(path.name for path in run.iterdir()) == [".keep", BEST, CONFIG]

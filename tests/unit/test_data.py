@@ -107,6 +107,16 @@ def test_each_patch_comes_once_with_its_label_and_its_flip(count: int, batch_siz
         np.testing.assert_array_equal(truth_NHW[place], pixel_NHW[patch][:: -1 if down else 1, :: -1 if across else 1])
 
 
+@given(groups=st.integers(1, 30), rest=st.integers(0, 7), epoch=st.integers(0, 9))
+def test_groups_that_divide_a_batch_are_never_parted(groups: int, rest: int, epoch: int) -> None:
+    group_N = np.random.default_rng(1).permutation(np.repeat(np.arange(groups + 1), [8] * groups + [rest]))
+    order_N = plan_epoch(len(group_N), 3, epoch, group_N).index_N
+    assert sorted(order_N) == list(range(len(group_N)))
+    for first in range(0, len(order_N), 16):
+        members = np.unique(group_N[order_N[first : first + 16]], return_counts=True)
+        assert all(count == (8 if group < groups else rest) for group, count in zip(*members, strict=True))
+
+
 def test_in_order_is_the_stores_order() -> None:
     dn = np.arange(1, 6, dtype=np.uint16).reshape(5, 1, 1, 1) * 9000
     label_NK = np.arange(5, dtype=np.float32)[:, None]

@@ -123,6 +123,37 @@ def test_the_curve_does_not_depend_on_the_order_of_patches() -> None:
     np.testing.assert_array_equal(neighbours(place, 5)[order], neighbours(place[order], 5))
 
 
+def test_one_draw_of_noise_speaks_for_a_group() -> None:
+    share, _, place = made(16)
+    labels = weak_labels(Rule("shares", group_patches=4, share_noise=0.1), 4, lambda: share, forbidden, lambda: place)
+    assert labels.group_N is not None
+    assert labels.image_NK is not None
+    for group in range(4):
+        mine = labels.image_NK[labels.group_N == group]
+        assert (mine == mine[0]).all()
+        assert np.abs(mine[0] - share[labels.group_N == group].mean(axis=0)).max() > 1e-3
+
+
+def test_shares_that_all_round_to_nothing_are_not_told_as_they_are() -> None:
+    share = np.array([[0.2, 0.24, 0.2, 0.18, 0.18]], np.float32)
+    assert perturbed(share, 0.5, 0.0, np.random.default_rng(0)).tolist() == [[0, 1, 0, 0, 0]]
+
+
+def test_points_noise_and_counts_do_not_depend_on_how_many_patches_are_at_hand(monkeypatch: pytest.MonkeyPatch) -> None:
+    _, truth, _ = made(12)
+    rules = [Rule("points", points_per_patch=2, label_noise=0.3), Rule("pixels", label_noise=0.3)]
+
+    def found() -> list[Any]:
+        labels = [weak_labels(rule, 4, forbidden, lambda: truth, forbidden) for rule in rules]
+        return [value for each in labels for value in (each.pixel_NHW, each.class_pixels())]
+
+    whole = found()
+    monkeypatch.setattr("model.labels._SLICE_PATCHES", 5)
+    for ours, theirs in zip(whole, found(), strict=True):
+        np.testing.assert_array_equal(ours, theirs)
+    np.testing.assert_array_equal(whole[3][:5], [np.count_nonzero(whole[2] == index) for index in range(5)])
+
+
 @given(st.integers(0, 2**31), st.sampled_from([0.0, 0.05, 0.1, 0.25]), st.floats(0, 0.3))
 def test_perturbed_shares_still_add_up(seed: int, step: float, noise: float) -> None:
     share = np.random.default_rng(seed).dirichlet(np.ones(5), 20).astype(np.float32)

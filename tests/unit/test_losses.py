@@ -166,6 +166,17 @@ def test_weighted_shares_are_csiszars_divergence_and_their_gradient_that_of_fini
     assert torch.autograd.gradcheck(loss, (start.requires_grad_(),), eps=1e-6, atol=1e-5)
 
 
+def test_a_piece_of_a_group_counts_by_its_patches() -> None:
+    rng = np.random.default_rng(6)
+    valid, scores = torch.ones(4, 3, 3, dtype=torch.bool), torch.from_numpy(rng.normal(0, 1, (4, 3, 3, 3)))
+    share = torch.from_numpy(rng.dirichlet(np.ones(3), 2))
+    group = torch.tensor([0, 0, 0, 1])
+    mean = scores.softmax(dim=1).mean(dim=(2, 3))
+    terms = [(share[g] * (share[g].log() - mean[group == g].mean(dim=0).log())).sum() for g in (0, 1)]
+    loss = OBJECTIVES["shares"].loss(batch_of(scores, valid), Targets(valid, share[group], group_B=group), 0.0)
+    assert loss.item() == pytest.approx(((3 * terms[0] + terms[1]) / 4).item(), rel=1e-12)
+
+
 @given(st.integers(0, 2**32 - 1))
 def test_no_weights_move_the_shares_that_cost_least(seed: int) -> None:
     rng = np.random.default_rng(seed)

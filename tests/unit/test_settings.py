@@ -25,6 +25,7 @@ def run(info: StoreInfo, tmp_path: Path) -> Path:
     folder = tmp_path / "run"
     folder.mkdir()
     write_json(folder / CONFIG, configure(STORE, info, folder, {"model": "baseline", "epochs": 4, "lr": 0.01}, resume=False).to_json())
+    (folder / LAST).write_bytes(b"")
     return folder
 
 
@@ -79,6 +80,13 @@ def test_statistics_that_are_no_numbers(info: StoreInfo, tmp_path: Path) -> None
 def test_an_existing_run_is_not_trained_over(info: StoreInfo, run: Path) -> None:
     with pytest.raises(ConfigError, match=r"run: holds a run already; go on with it with --resume, or name another folder"):
         configure(STORE, info, run, {}, resume=False)
+
+
+def test_a_folder_with_nothing_but_settings_holds_no_run(info: StoreInfo, run: Path) -> None:
+    (run / LAST).unlink()
+    assert configure(STORE, info, run, {"model": "baseline"}, resume=False).lr == 0.001
+    again = configure(STORE, info, run, {"batch_size": 8}, resume=True)
+    assert (again.lr, again.epochs, again.batch_size) == (0.01, 4, 8)
 
 
 def test_a_file_is_no_run_folder(info: StoreInfo, tmp_path: Path) -> None:
