@@ -15,7 +15,8 @@ import numpy.typing as npt
 import shapely
 
 from model import ownfile
-from model.labels import Shares, WeakLabels
+from model.labels import WeakLabels
+from model.weakening import Shares
 from pipeline.errors import DataError
 from pipeline.grid import PatchGrid, transform_points
 from pipeline.legend import BACKGROUND, Legend

@@ -27,12 +27,13 @@ from model.checkpoint import BEST, RunConfig, file_digest, load_network, write_a
 from model.data import read_labels
 from model.device import choose
 from model.fitting import fitted_segmenter
-from model.labels import OF_PIXELS, presence
+from model.labels import OF_PIXELS
 from model.references import References, fit
 from model.results import classification, method, patch_table, segmentation
 from model.saved import saving
 from model.scoring import BATCH_PATCHES, Scored, open_trained_store, score
 from model.tally import Tally
+from model.weakening import presence
 from pipeline import __version__
 from pipeline.errors import ConfigError, DataError
 from pipeline.store import SPLITS, evenly, split_indices

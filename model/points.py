@@ -13,7 +13,8 @@ import numpy.typing as npt
 import pandas as pd
 
 from model import ownfile
-from model.labels import Classes, WeakLabels
+from model.labels import WeakLabels
+from model.weakening import Classes
 from pipeline.errors import DataError
 from pipeline.grid import PatchGrid, transform_points
 from pipeline.legend import IS_CDL, UNLABELLED, UNLABELLED_CODES, Legend

@@ -22,12 +22,12 @@ from fixtures import make_store, make_study
 from model.cam import pixel_scores
 from model.checkpoint import BEST, CARD, CONFIG, ENVIRONMENT, HISTORY, LAST, file_digest, load_config, load_network, load_tensors
 from model.history import TIMINGS
-from model.labels import presence
 from model.losses import OBJECTIVES, Batch, Targets
 from model.networks import build
 from model.scaling import standardise
 from model.segment import SEGMENT
 from model.train import train
+from model.weakening import presence
 from pipeline.errors import ConfigError, DataError
 from pipeline.store import StoreInfo, open_store, split_indices
 
@@ -236,6 +236,7 @@ def kill_in_epoch_2(store: Path, run: Path) -> None:
 import sys, time
 from pathlib import Path
 from model.train import train
+from model.weakening import presence
 def progress(done, total, note):
     print(done, flush=True)
     if done > 6:
@@ -357,6 +358,7 @@ def test_a_full_disk_leaves_what_was_there(store: Path, whole: Path, tmp_path: P
 import resource
 from pathlib import Path
 from model.train import train
+from model.weakening import presence
 resource.setrlimit(resource.RLIMIT_FSIZE, (2_000_000, 2_000_000))
 try:
     train(Path({str(store)!r}), Path({str(run)!r}), epochs={EPOCHS}, **{SETTINGS!r})

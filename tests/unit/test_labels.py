@@ -7,7 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from model.labels import KINDS, Rule, WeakLabels, majority, neighbours, perturbed, presence, single_pixels, sound_shares, weak_labels
+from model.labels import KINDS, Rule, WeakLabels, sound_shares, weak_labels
+from model.weakening import majority, neighbours, perturbed, presence, single_pixels
 from pipeline.errors import DataError
 from pipeline.legend import UNLABELLED
 
@@ -148,7 +149,7 @@ def test_points_noise_and_counts_do_not_depend_on_how_many_patches_are_at_hand(m
         return [value for each in labels for value in (each.pixel_NHW, each.class_pixels())]
 
     whole = found()
-    monkeypatch.setattr("model.labels._SLICE_PATCHES", 5)
+    monkeypatch.setattr("model.weakening._SLICE_PATCHES", 5)
     for ours, theirs in zip(whole, found(), strict=True):
         np.testing.assert_array_equal(ours, theirs)
     np.testing.assert_array_equal(whole[3][:5], [np.count_nonzero(whole[2] == index) for index in range(5)])
