@@ -24,7 +24,8 @@ from pipeline.errors import ConfigError
 from pipeline.legend import UNLABELLED
 
 POOLING = 6.0  # of log-sum-exp: 4 and 8 did better than 1 and 2 with labels of any pixel
-SHARPNESS = 3.0  # of "the mean share is above the label's threshold"; 1 to 10 rank alike (measured where it was found)
+SHARPNESS = 3.0  # of "this class has the largest mean share"
+_SHARPEST = ((0.05, 3.0), (0.25, 20.0))  # of "the mean share is above this share": what did best at two of them (docs/decisions/0018)
 
 
 class Targets(NamedTuple):
@@ -141,11 +142,24 @@ def log_sum_exp(batch: Batch) -> Tensor:
 
 
 def threshold_loss(batch: Batch, targets: Targets, min_share: float) -> Tensor:
-    """Binary cross entropy of "the mean share is above the threshold the label was made with", in log odds."""
+    """Binary cross entropy of "the mean share is above the threshold the label was made with", in log odds times `sharpness`."""
     log_BK = mean_probability(batch.scores_BKHW, targets.valid_BHW)
     odds_BK = log_BK - torch.log(-torch.expm1(log_BK.clamp(max=-1e-6)))
     share = share_of_label(min_share, targets.valid_BHW)
-    return _known(presence_loss, SHARPNESS * (odds_BK - math.log(share / (1 - share))), targets)
+    return _known(presence_loss, sharpness(share) * (odds_BK - math.log(share / (1 - share))), targets)
+
+
+def sharpness(share: float) -> float:
+    """How surely a mean share above a label's threshold means "present": 3 up to 5 %, 20 from 25 % on.
+
+    Few pixels decide about a small share, and how many a network finds of them is wrong by a large part of it.
+
+    >>> [round(sharpness(share), 1) for share in (0.01, 0.05, 0.1, 0.25, 0.5)]
+    [3.0, 3.0, 6.8, 20.0, 20.0]
+    """
+    (low, least), (high, most) = _SHARPEST
+    reach = math.log(min(max(share, low), high) / low) / math.log(high / low)
+    return float(least * (most / least) ** reach)
 
 
 def share_of_label(min_share: float, valid_BHW: Tensor) -> float:
