@@ -22,7 +22,8 @@ import model.scoring
 from cli import _methods, main
 from fixtures import make_store
 from model.bootstrap import BINS
-from model.checkpoint import BEST, CONFIG
+from model.card import write_card
+from model.checkpoint import BEST, CARD, CONFIG, load_config
 from model.evaluate import evaluate
 from model.networks import build
 from model.results import absences
@@ -67,6 +68,17 @@ def test_metrics_json_has_the_contracts_keys(made: Any, result: Any) -> None:
     method = found["segmentation"]["methods"]["cam-argmax"]
     figures = {"pixel_accuracy", "mean_class_accuracy", "macro_f1", "mean_iou"}
     assert figures | {f"{name}_ci95" for name in figures} | {"per_class", "confusion"} == set(method)
+
+
+def test_the_model_card_shows_the_figures_of_these_weights_alone(made: Any, result: Any, tmp_path: Path) -> None:
+    run = shutil.copytree(made[0], tmp_path / "run", ignore=shutil.ignore_patterns("*.zarr"))
+    figure = f"label accuracy {result[0]['classification']['accuracy']:.4f}"
+    config = load_config(run)
+    for values, shown in ((result[0], True), (result[0] | {"made_by": {"checkpoint_digest": "0" * 64}}, False), ({}, False)):
+        (run / "metrics.json").write_text(json.dumps(values))
+        write_card(run, config)
+        card = (run / CARD).read_text()
+        assert (figure in card, "not evaluated yet" in card) == (shown, not shown)
 
 
 def test_every_figure_has_an_interval_that_holds_it_beside_it(result: Any) -> None:
