@@ -137,7 +137,8 @@ def configure(store: Path, info: StoreInfo, run: Path, given: Mapping[str, Any],
         raise ConfigError(f"{run}: is a file; name a folder for the run")
     begun, holds_run = (run / CONFIG).exists(), any((run / name).exists() for name in (LAST, BEST, HISTORY))
     if resume and begun and not holds_run:  # nothing was learned yet: what is given now may differ
-        given = {name: getattr(load_config(run), name) for name in SETTINGS} | dict(given)
+        before = load_config(run)
+        given = {name: getattr(before, name) for name in SETTINGS} | dict(given)
     given = {name: value for name, value in given.items() if not (name in MACHINE and value in ("auto", None))}
     digests: dict[str, Any] = {}
     for name in OWN_FILES:

@@ -139,9 +139,8 @@ def _train(
 
 def _laid_out(config: RunConfig) -> str:
     """What of a run depends on how many epochs it is to have."""
-    parts = [f"the {config.schedule} schedule"] * (config.schedule != "constant") + ["the beginning of own labels"] * bool(
-        config.self_labels
-    )
+    depend = {f"the {config.schedule} schedule": config.schedule != "constant", "the beginning of own labels": config.self_labels > 0}
+    parts = [name for name, holds in depend.items() if holds]
     return f"{' and '.join(parts)} {'are' if len(parts) > 1 else 'is'} laid out" if parts else ""
 
 

@@ -236,7 +236,6 @@ def kill_in_epoch_2(store: Path, run: Path) -> None:
 import sys, time
 from pathlib import Path
 from model.train import train
-from model.weakening import presence
 def progress(done, total, note):
     print(done, flush=True)
     if done > 6:
@@ -358,7 +357,6 @@ def test_a_full_disk_leaves_what_was_there(store: Path, whole: Path, tmp_path: P
 import resource
 from pathlib import Path
 from model.train import train
-from model.weakening import presence
 resource.setrlimit(resource.RLIMIT_FSIZE, (2_000_000, 2_000_000))
 try:
     train(Path({str(store)!r}), Path({str(run)!r}), epochs={EPOCHS}, **{SETTINGS!r})

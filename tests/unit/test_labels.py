@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from model.foreword import _uninformative
 from model.labels import KINDS, Rule, WeakLabels, sound_shares, weak_labels
 from model.weakening import majority, neighbours, perturbed, presence, single_pixels
 from pipeline.errors import DataError
@@ -207,6 +208,17 @@ def test_class_shares_come_from_shares_and_pixels_alone() -> None:
     np.testing.assert_allclose(told["pixels"], np.bincount(truth[truth != UNLABELLED], minlength=4) / (truth != UNLABELLED).sum())
     assert told["points"] is not None
     assert told["points"].sum() == pytest.approx(1)
+
+
+def test_what_labels_of_other_kinds_do_not_tell_is_said() -> None:
+    never, always = "no training label names rice: it cannot be learned", "the training labels say corn 100.0% of the time"
+    pixels = np.full((2, 3, 3), UNLABELLED, np.uint8)
+    pixels[:, 0, 0] = 1
+    for labels in (WeakLabels("majority", np.array([[0, 1, 0]] * 4, np.float32)), WeakLabels("points", pixel_NHW=pixels)):
+        lines = list(_uninformative(labels, ("background", "corn", "rice")))
+        assert never in lines
+        assert any(line.startswith(always) for line in lines)
+    assert not list(_uninformative(WeakLabels("shares", np.full((4, 3), 1 / 3, np.float32)), ("background", "corn", "rice")))
 
 
 def test_the_majority_is_one_class() -> None:
