@@ -1,4 +1,4 @@
-"""Is a store what it says? Everything that can be recomputed is recomputed; and a picture of where its patches lie."""
+"""Is a store what it says? Places, splits, shares and checksums are made anew, statistics are not; and a picture of where its patches lie."""
 
 from __future__ import annotations
 
@@ -22,6 +22,7 @@ from pipeline.study import Study, parse_study
 Progress = Callable[[int, int, str], None]
 SPLIT_COLORS = {"train": (70, 120, 180), "validation": (230, 160, 40), "test": (200, 60, 90)}
 DROPPED_COLOR = (225, 225, 225)
+_HELD_BYTES = 2**26  # of pixels that are decoded together
 _UNREADABLE = (OSError, RuntimeError, ValueError, KeyError)  # what zarr and its codecs raise over damaged bytes
 
 
@@ -127,22 +128,31 @@ def _checksum(store: Path, info: StoreInfo, number: int) -> Iterator[str]:
 
 
 def _shard(store: Path, dataset: xr.Dataset, info: StoreInfo, small: dict[str, npt.NDArray[Any]], number: int) -> Iterator[str]:
-    here = slice(number * PATCHES_PER_SHARD, (number + 1) * PATCHES_PER_SHARD)
-    where = f"patches {here.start}..{min(here.stop, len(small['row'])) - 1}"
-    try:
-        image, label = (dataset[name][here].to_numpy() for name in ("image", "label"))
-    except _UNREADABLE as error:
-        yield f"{store}: {where} cannot be read: {_line(error)}"
-        return
+    stop = min((number + 1) * PATCHES_PER_SHARD, len(small["row"]))
+    step = max(1, _HELD_BYTES // (info.patch_size_px**2 * (2 * len(info.bands) + 1)))
+    for start in range(number * PATCHES_PER_SHARD, stop, step):
+        here = slice(start, min(start + step, stop))
+        where = f"patches {here.start}..{here.stop - 1}"
+        try:
+            image, label = (dataset[name][here].to_numpy() for name in ("image", "label"))
+        except _UNREADABLE as error:
+            yield f"{store}: {where} cannot be read: {_line(error)}"
+            return
+        yield from _pixels(image, label, info, {name: values[here] for name, values in small.items()}, where)
+
+
+def _pixels(
+    image: npt.NDArray[np.uint16], label: npt.NDArray[np.uint8], info: StoreInfo, small: dict[str, npt.NDArray[Any]], where: str
+) -> Iterator[str]:
     if not (is_code := IS_CDL[label]).all():
         yield f"{where}: label codes that no CDL uses: {', '.join(map(str, np.unique(label[~is_code])[:5]))}"
     index = info.classes.index(label)
     counts = np.stack([(index == k).sum(axis=(1, 2)) for k in range(len(info.classes))], axis=1)
     share = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
-    if not np.allclose(share, small["share"][here], rtol=0, atol=1e-6):
+    if not np.allclose(share, small["share"], rtol=0, atol=1e-6):
         yield f"{where}: class shares are not those of the labels"
     valid = ((image != NODATA_DN).all(axis=1) & (index != UNLABELLED)).mean(axis=(1, 2))
-    if not np.allclose(valid, small["valid"][here], rtol=0, atol=1e-6):
+    if not np.allclose(valid, small["valid"], rtol=0, atol=1e-6):
         yield f"{where}: valid shares are not those of image and labels"
     if (unlabelled := int((counts.sum(axis=1) == 0).sum())) > 0:
         yield f"{where}: {unlabelled} have no label at all"

@@ -110,9 +110,14 @@ class Workers:
         return answer
 
     def each(self, function: Callable[[Item], Result], items: Iterable[Item]) -> list[Result]:
-        """`function(item)` of each item, in order, before all other work. From any thread."""
-        found: list[Result] = self.client.gather([self.client.submit(function, item, pure=False, priority=1) for item in items])
-        return found
+        """`function(item)` of each item, in order, before all other work. From any thread.
+
+        Raises:
+            WorkStoppedError: as of `Answer.result`.
+        """
+        with _in_words():
+            answers = [Answer(self.client, self.client.submit(function, item, pure=False, priority=1)) for item in items]
+        return [answer.result() for answer in answers]
 
     def everywhere(self, function: Callable[[], Any]) -> None:
         """Call a function on every worker; what fails there is let be."""

@@ -111,4 +111,4 @@ def _shape(grid: PatchGrid, bands: tuple[str, ...], legend: Legend) -> dict[str,
 
 
 def _short(crs: str) -> str:
-    return crs if len(crs) <= 24 else crs.split('"')[1]
+    return crs if len(crs) <= 24 else crs.split('"')[1] if '"' in crs else f"{crs[:21]}..."

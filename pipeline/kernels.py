@@ -174,14 +174,14 @@ def cut_strip(  # noqa: PLR0912, PLR0915 - one pass, each patch looked at while 
                         there_all &= image_NCYX[kept, band, y, x] != NODATA_DN
                     seen += there_all
                     valid += there_all and lookup[label_NYX[kept, y, x]] != UNLABELLED
-        if valid / whole >= least_share - 1e-9:
+        if valid and valid / whole >= least_share - 1e-9:
             col_N[kept] = col
             valid_N[kept] = valid / whole
             count_bins(image_NCYX[kept], counted_UCB[slot_P[col]])
             kept += 1
-        elif seen / whole < least_share - 1e-9:
+        elif not seen or seen / whole < least_share - 1e-9:
             dropped[0] += 1
-        elif labelled / whole < least_share - 1e-9:
+        elif not labelled or labelled / whole < least_share - 1e-9:
             dropped[1] += 1
         else:
             dropped[2] += 1

@@ -7,6 +7,7 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import islice
+from threading import Lock
 from typing import Any, Protocol, TypeVar
 
 from dask.base import compute
@@ -97,6 +98,7 @@ def run_steps(steps: Steps, parts: Sequence[Part], consume: Callable[[Part, Any]
     what has been ready for longest. What a piece leaves over is copied when it is read: its input goes when it is cut.
     """
     graph: dict[tuple[Any, ...], Any] = {}
+    turn = _Turn()
     earlier: deque[tuple[int, int]] = deque(maxlen=AHEAD * workers)
     for number, part in enumerate(parts):
         for column, piece in enumerate(part.pieces):
@@ -111,9 +113,31 @@ def run_steps(steps: Steps, parts: Sequence[Part], consume: Callable[[Part, Any]
             graph["cut", number, column] = (_cut, steps, piece, here, up, left)
             earlier.append((number, column))
         cuts = [("cut", number, column) for column in range(len(part.pieces))]
-        graph["consume", number] = (_consume, consume, part, steps.join, cuts, ("consume", number - 1) if number else None)
-    if parts:
-        get(graph, ("consume", len(parts) - 1), num_workers=workers)
+        graph["consume", number] = (_consume, turn, consume, part, steps.join, cuts, ("consume", number - 1) if number else None)
+    try:
+        if parts:
+            get(graph, ("consume", len(parts) - 1), num_workers=workers)
+    finally:
+        turn.end()  # dask raises what one thread raised while others go on
+
+
+class _Turn:
+    """The right to consume; after `end` nobody has it, and nobody is at it."""
+
+    def __init__(self) -> None:
+        self._lock, self._ended = Lock(), False
+
+    def end(self) -> None:
+        """Refuse whoever comes; wait for the one who has it."""
+        self._ended = True
+        with self._lock:
+            pass
+
+    def take(self, consume: Callable[[Part, Any], None], part: Part, found: Any) -> None:  # noqa: ANN401
+        """`consume(part, found)`, unless it is over."""
+        with self._lock:
+            if not self._ended:
+                consume(part, found)
 
 
 def _above(steps: Steps, piece: Any) -> _Held:  # noqa: ANN401
@@ -130,5 +154,12 @@ def _cut(steps: Steps, piece: Any, here: _Held, above: _Held, left: _Held | None
     return steps.cut(piece, block, above.below, left.beside if left else None)
 
 
-def _consume(consume: Callable[[Any, Any], None], part: Any, join: Callable[[list[Any]], Any], found: list[Any], _before: None) -> None:  # noqa: ANN401
-    consume(part, join(found))
+def _consume(
+    turn: _Turn,
+    consume: Callable[[Any, Any], None],
+    part: Any,  # noqa: ANN401
+    join: Callable[[list[Any]], Any],
+    found: list[Any],
+    _before: None,
+) -> None:
+    turn.take(consume, part, join(found))

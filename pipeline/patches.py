@@ -6,7 +6,7 @@ import json
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -15,7 +15,7 @@ import numpy.typing as npt
 from numcodecs import Blosc
 
 from pipeline import __version__, statistics
-from pipeline.aside import locked
+from pipeline.aside import locked, remove
 from pipeline.chunks import give_back
 from pipeline.cluster import Workers, connected
 from pipeline.cutting import Encoded, shares
@@ -25,7 +25,7 @@ from pipeline.grid import PatchGrid
 from pipeline.parallel import AHEAD, cores, run_steps
 from pipeline.parts import Job, Part, plan
 from pipeline.rasters import Conversion
-from pipeline.resume import Work
+from pipeline.resume import Work, partial_folder
 from pipeline.shards import open_shards
 from pipeline.sources import LabelSource, Source, open_image, open_labels
 from pipeline.splits import RANDOM_WARNING, TRAIN, assign
@@ -98,9 +98,12 @@ def from_rasters(
             "labels.confidence_min_pct needs CDL's confidence, which an export applies; own label rasters carry none: set it to 0"
         )
     conversion = conversion or Conversion()
-    source = open_image(image, study.image.layers, conversion)
-    asked = {"options": json.dumps(asdict(conversion), sort_keys=True)}
-    return _cut_store(Job(study, source, open_labels(labels, source.grid)), store, seed, asked, scheduler, _Told(progress, log))
+    source = open_image([path.absolute() for path in image], study.image.layers, conversion)  # workers may run elsewhere
+    source_labels = open_labels([path.absolute() for path in labels], source.grid)
+    # names that say nothing of bands leave it to the order, and the last of labels that overlap counts
+    order = {"order": json.dumps([*_files(source, source_labels)])}
+    asked = {"options": json.dumps(asdict(conversion), sort_keys=True), **order}
+    return _cut_store(Job(study, source, source_labels), store, seed, asked, scheduler, _Told(progress, log))
 
 
 def from_shards(
@@ -114,7 +117,7 @@ def from_shards(
     log: Log | None = None,
 ) -> Summary:
     """Cut the shards of an export into a patch store, on the study's grid; otherwise as `from_rasters`."""
-    source, labels = open_shards(folder, study)
+    source, labels = open_shards(folder.absolute(), study)
     return _cut_store(Job(study, source, labels), store, seed, {}, scheduler, _Told(progress, log))
 
 
@@ -129,7 +132,10 @@ def _cut_store(job: Job, store: Path, seed: int, asked: dict[str, str], schedule
     if store.is_dir() and not any(store.iterdir()):
         store.rmdir()  # an empty folder made beforehand
     if store.exists():
-        return _existing(store, study, digests | of_files(files), seed)
+        found = _existing(store, study, digests | of_files(files), seed)
+        with suppress(DataError), locked(store):  # a process that delivered it may have been killed, or is there still
+            remove(partial_folder(store))
+        return found
     store.parent.mkdir(parents=True, exist_ok=True)
     with ExitStack() as stack:
         stack.enter_context(locked(store))
@@ -266,9 +272,8 @@ def _existing(store: Path, study: Study, digests: dict[str, str], seed: int) -> 
     dataset, info = open_store(store)
     changed = differences(parse_study(info.study, str(store)).to_dict(), study.to_dict())
     changed += [f"split seed: {info.split_seed} against {seed}"] if info.split_seed != seed else []
-    changed += [
-        f"input {key} differs" for key in sorted({*info.digests, *digests}) if info.digests.get(key) != digests.get(key) and key != "study"
-    ]
+    unsaid = {"study"} | ({"order"} - set(info.digests))  # stores of before do not say it
+    changed += [f"input {key} differs" for key in sorted({*info.digests, *digests} - unsaid) if info.digests.get(key) != digests.get(key)]
     if changed:
         raise DataError(f"{store}: made otherwise ({'; '.join(changed[:3])}); choose another --store, or delete this one")
     return _summary(info, dataset["split"].to_numpy(), existed=True)

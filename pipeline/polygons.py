@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from functools import lru_cache
-from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +12,10 @@ import numpy as np
 import numpy.typing as npt
 
 from pipeline.errors import ConfigError
-from pipeline.grid import PatchGrid
+from pipeline.grid import PatchGrid, transform_bounds
+
+_MARGIN_DEG = 1.0  # beyond a grid: nothing there is nearer to a patch than what is left of a polygon
+_STEP_DEG = 0.01  # edges are straight in degrees, not in a projection
 
 
 def read_polygons(path: Path, key: str) -> str:
@@ -51,24 +53,21 @@ def patches_inside(text: str, grid: PatchGrid) -> npt.NDArray[np.bool_]:
     """Which patches of a grid (rows, columns) have their centre inside the polygons of canonical GeoJSON text."""
     import rasterio.features  # noqa: PLC0415 - a study is read without GDAL
     import rasterio.warp  # noqa: PLC0415
+    import shapely  # noqa: PLC0415
+    from shapely.geometry import mapping  # noqa: PLC0415
 
-    value = json.loads(text)
-    value["coordinates"] = [[_densified(ring) for ring in polygon] for polygon in value["coordinates"]]
-    shape = rasterio.warp.transform_geom("EPSG:4326", grid.pixels.crs, value)
+    # "all south of 37.5" reaches places that a projection knows nothing of: what lies far from the grid is cut off before
+    west, south, east, north = transform_bounds(grid.pixels.crs, "EPSG:4326", grid.pixels.bounds_xyxy)
+    near = shapely.box(west - _MARGIN_DEG, south - _MARGIN_DEG, east + _MARGIN_DEG, north + _MARGIN_DEG)
+    each = shapely.make_valid(shapely.get_parts(shapely.from_geojson(text)), method="structure", keep_collapsed=False)
+    polygons = shapely.intersection(shapely.union_all(each), near)  # whatever overlaps is inside once
+    if polygons.is_empty:
+        return np.zeros((grid.rows, grid.columns), bool)
+    shape = rasterio.warp.transform_geom("EPSG:4326", grid.pixels.crs, mapping(shapely.segmentize(polygons, _STEP_DEG)))
     a, _, c, _, e, f = grid.pixels.transform
     transform = rasterio.Affine(a * grid.size_px, 0.0, c, 0.0, e * grid.size_px, f)
     inside = rasterio.features.geometry_mask([shape], (grid.rows, grid.columns), transform, invert=True)
     return np.asarray(inside, bool)
-
-
-def _densified(ring: list[list[float]]) -> list[tuple[float, float]]:
-    """A ring with a point every hundredth of a degree: its edges are straight in degrees, not in a projection."""
-    corners = np.array(ring, np.float64)
-    pieces = [corners[:1]]
-    for start, stop in pairwise(corners):
-        steps = max(1, int(np.ceil(np.abs(stop - start).max() / 0.01)))
-        pieces.append(start + (stop - start) * np.arange(1, steps + 1)[:, None] / steps)
-    return [(float(x), float(y)) for x, y in np.concatenate(pieces)]
 
 
 def _polygons(value: Any) -> Iterator[list[Any]]:  # noqa: ANN401 - JSON

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -18,6 +19,9 @@ from pipeline.errors import ConfigError, DataError
 from pipeline.grid import PixelGrid, Window
 from pipeline.legend import IS_CDL
 from pipeline.store import NODATA_DN, OFFSET, SCALE
+
+# rioxarray says so at each window; raw values are read, and what they mean was settled when the file was opened
+warnings.filterwarnings("ignore", "(Scales|Offsets) differ across bands", UserWarning)
 
 
 @dataclass(frozen=True)
@@ -74,10 +78,12 @@ class Raster:
                 file.read(window=((window.row, window.row + window.height), (window.col, window.col + window.width)), out=out)
                 return out
         except (RasterioError, OSError) as error:
-            raise DataError(
-                f"{self.path}: cannot be read at rows {window.row}..{window.row + window.height}: truncated or damaged "
-                f"({_reason(error)}); fetch the file again"
-            ) from None
+            reason = _reason(error)
+        # not raised above: GDAL's error, as its context, does not come back from a cluster's worker, and neither would this one
+        raise DataError(
+            f"{self.path}: cannot be read at rows {window.row}..{window.row + window.height}: truncated or damaged ({reason}); "
+            "fetch the file again"
+        )
 
     def read_dn(self, window: Window, out: npt.NDArray[np.uint16]) -> None:
         """Collection 2 DN (band, y, x) of a window inside the grid to `out`, 0 = nodata."""
@@ -102,7 +108,7 @@ class Raster:
 def to_dn(values: npt.NDArray[Any], scale: float, offset: float, nodata: float | None) -> npt.NDArray[np.uint16]:
     """Stored values as Collection 2 DN: floor((value * scale + offset + 0.2) / 0.0000275 + 0.5), clamped to 1..65535.
 
-    Nodata, NaN and infinite values become 0. Values that already are DN are taken as they are.
+    Nodata, NaN and infinite values become 0. Values that already are DN are taken as they are: 0 is nodata beside what a tag says.
     """
     missing = np.zeros(values.shape, bool)
     if values.dtype.kind == "f":
@@ -110,6 +116,7 @@ def to_dn(values: npt.NDArray[Any], scale: float, offset: float, nodata: float |
     if nodata is not None and not np.isnan(nodata):
         missing |= values == np.float64(nodata).astype(values.dtype) if values.dtype.kind == "f" else values == nodata
     if scale == SCALE and offset == OFFSET:
+        missing |= values == NODATA_DN
         dn = np.where(
             missing, NODATA_DN, np.clip(values, 1, 65535) if values.dtype.kind != "f" else np.floor(np.clip(values, 1, 65535) + 0.5)
         )
@@ -162,11 +169,11 @@ def open_raster(path: Path, conversion: Conversion | None = None, labels: bool =
                 raise DataError(
                     f"{path}: its bands are of different types ({', '.join(sorted(set(file.dtypes)))}); give them one, for example with gdal_translate -ot"
                 )
-            about = (file.crs, file.transform, file.width, file.height, file.scales, file.offsets, file.nodata, file.descriptions)
+            about = (file.crs, file.transform, file.width, file.height, file.scales, file.offsets, file.nodatavals, file.descriptions)
             dtype, tile, tags = np.dtype(file.dtypes[0]), file.block_shapes[0], file.tags()
     except (RasterioError, OSError) as error:
         raise DataError(f"{path}: no readable raster ({_reason(error)}); fetch the file again") from None
-    crs, transform, width, height, scales, offsets, nodata, descriptions = about
+    crs, transform, width, height, scales, offsets, nodatas, descriptions = about
     if crs is None:
         raise DataError(
             f"{path}: has no CRS; fetch the file again if it was cut short, else assign the CRS, for example with gdal_edit.py -a_srs EPSG:n"
@@ -176,8 +183,8 @@ def open_raster(path: Path, conversion: Conversion | None = None, labels: bool =
     grid = PixelGrid(crs.to_string(), tuple(transform)[:6], width, height)
     names = tuple(text or path.stem for text in descriptions)
     if labels:
-        return _label_raster(path, grid, dtype, names, nodata, tile, tags)
-    scale, offset, missing = _conversion(path, dtype, conversion or Conversion(), scales, offsets, nodata)
+        return _label_raster(path, grid, dtype, names, nodatas[0], tile, tags)
+    scale, offset, missing = _conversion(path, dtype, conversion or Conversion(), scales, offsets, nodatas)
     return Raster(path, grid, dtype, names, scale, offset, missing, tile, tags)
 
 
@@ -198,27 +205,33 @@ def _label_raster(
 
 
 def _conversion(
-    path: Path, dtype: np.dtype[Any], asked: Conversion, scales: Sequence[float], offsets: Sequence[float], nodata: float | None
+    path: Path,
+    dtype: np.dtype[Any],
+    asked: Conversion,
+    scales: Sequence[float],
+    offsets: Sequence[float],
+    nodatas: Sequence[float | None],
 ) -> tuple[float, float, float | None]:
-    if len(set(scales)) > 1 or len(set(offsets)) > 1:
-        raise DataError(f"{path}: its bands carry different scales or offsets ({scales}, {offsets}); give --scale and --offset")
+    for name, tagged, given in (("scale", scales, asked.scale), ("offset", offsets, asked.offset), ("nodata", nodatas, asked.nodata)):
+        if given is None and len(set(map(str, tagged))) > 1:  # as text: NaN is not equal to itself
+            raise DataError(f"{path}: its bands carry different {name} tags ({', '.join(map(str, tagged))}); give one with --{name}")
     by_type = {
         "uint16": (SCALE, OFFSET, 0.0),
         "int16": (0.0001, 0.0, -9999.0),
         "float32": (1.0, 0.0, -9999.0),
         "float64": (1.0, 0.0, -9999.0),
     }
-    tagged = (scales[0], offsets[0]) != (1.0, 0.0)
-    if dtype.name not in by_type and asked.scale is None and not tagged:
+    is_tagged = (scales[0], offsets[0]) != (1.0, 0.0)
+    if dtype.name not in by_type and asked.scale is None and not is_tagged:
         raise DataError(
             f"{path}: values of type {dtype.name} have no agreed meaning; give --scale and --offset (reflectance = value x scale + offset)"
         )
     scale, offset, missing = by_type.get(dtype.name, (1.0, 0.0, None))
-    if tagged:
+    if is_tagged:
         scale, offset = scales[0], offsets[0]
     scale = scale if asked.scale is None else asked.scale
     offset = offset if asked.offset is None else asked.offset
-    return scale, offset, asked.nodata if asked.nodata is not None else nodata if nodata is not None else missing
+    return scale, offset, next((value for value in (asked.nodata, nodatas[0]) if value is not None), missing)
 
 
 def _reason(error: Exception) -> str:

@@ -2,7 +2,7 @@
 
 What Earth Engine computes from the study's graph this computes from an archive of GeoTIFF scenes, window by window:
 scenes that meet the area and a season, bad pixels masked by QA_PIXEL and QA_RADSAT, exact nearest resampling onto the
-study's grid, median per band. It is the oracle of the real graph, and what the demo uses where no engine runs.
+study's grid, median per band. It is the oracle of the graph and of the engine that runs it.
 
 Source: USGS LSDS-1619, Landsat 8-9 Collection 2 Level 2 Science Product Guide, tables of QA_PIXEL and QA_RADSAT.
 """
@@ -38,8 +38,6 @@ class Scene:
     """One acquisition of the archive: its bands, QA_PIXEL and QA_RADSAT on one UTM grid."""
 
     name: str
-    time_ms: int
-    cloud_cover_pct: float
     grid: PixelGrid
     rasters: dict[str, Raster]
 
@@ -94,7 +92,7 @@ def find_scenes(study: Study, archive: Path, season: tuple[str, str]) -> list[Sc
             grid = open_raster(about.parent / "QA_PIXEL.tif").grid
             if covering_window(grid, study.grid, margin_px=0) is not None:
                 rasters = {band: open_raster(about.parent / f"{band}.tif") for band in bands}
-                found.append(Scene(about.parent.name, properties["system:time_start"], float(properties["CLOUD_COVER"]), grid, rasters))
+                found.append(Scene(about.parent.name, grid, rasters))
     if not found:
         raise DataError(
             f"{archive}: no scene of {', '.join(study.image.collections)} in {season[0]} to {season[1]} meets the area; simulate that period or change image.seasons"

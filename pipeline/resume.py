@@ -50,7 +50,7 @@ class Work:
             inputs: those files by name. Their digests are found in the background, and at once where work goes on.
             each: who finds them, if not threads of this process.
         """
-        self.folder = final.with_name(f".{final.name}.partial")
+        self.folder = partial_folder(final)
         self.store = self.folder / "store.zarr"
         self.changed = self._begin(asked, inputs, each)
         lines = list(self._journal())
@@ -144,8 +144,7 @@ class Work:
     def patches(self, name: str) -> Iterator[bytes]:
         """Every patch of `image` or `label` as the bytes of its zarr chunk, in order."""
         for number in range(self.shards):
-            path = stores.shard_path(self.store, name, number)
-            yield from unpack(path.read_bytes(), stores.PATCHES_PER_SHARD, str(path))
+            yield from unpack(stores.shard_path(self.store, name, number), stores.PATCHES_PER_SHARD)
 
     def without(self, left_out: npt.NDArray[np.bool_]) -> dict[str, list[str]]:
         """Leave patches out: other zarr shards, in a folder of their own that becomes the store; their checksums."""
@@ -193,6 +192,8 @@ class Work:
             changed = sorted(key for key in {*before, *now} if before.get(key) != now.get(key))
             if not changed:
                 self.without_metadata()
+                for path in self.store.rglob(".*.part"):  # a zarr shard that grew; on a cluster nobody would write over it
+                    path.unlink()
                 return []
         self.forget()
         write_whole(note, json.dumps(asked, indent=1, sort_keys=True).encode())
@@ -218,6 +219,11 @@ class Work:
             file.write(_line(entry))
         if "part" in entry:
             self.parts.append(entry)
+
+
+def partial_folder(final: Path) -> Path:
+    """Where work on the store that is to be `final` is kept until it is done."""
+    return final.with_name(f".{final.name}.partial")
 
 
 def _json(path: Path) -> dict[str, str] | None:

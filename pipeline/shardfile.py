@@ -9,8 +9,8 @@ Source: https://zarr-specs.readthedocs.io/en/latest/v3/codecs/sharding-indexed/v
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
-from functools import reduce
+from collections.abc import Iterator, Sequence
+from functools import partial, reduce
 from pathlib import Path
 
 import google_crc32c
@@ -21,6 +21,7 @@ from pipeline.errors import DataError
 
 Bytes = bytes | npt.NDArray[np.uint8]
 _ABSENT = np.iinfo(np.uint64).max
+_BLOCK_BYTES = 2**24
 
 
 class GrowingShard:
@@ -88,14 +89,19 @@ def write_shard(path: Path, pieces: Sequence[Bytes], sizes: npt.NDArray[np.int64
     return shard.finish()
 
 
-def unpack(shard: bytes, room: int, where: str) -> list[bytes]:
-    """The encoded chunks of a zarr shard.
+def unpack(path: Path, room: int) -> Iterator[bytes]:
+    """The encoded chunks of a zarr shard, one by one.
 
     Raises:
         DataError: shorter than its index, or the index is damaged.
     """
-    index = parse_index(shard[-index_bytes(room) :], room, where)
-    return [shard[start : start + size] for start, size in index.tolist() if size]
+    with path.open("rb") as file:
+        end = file.seek(0, os.SEEK_END)
+        file.seek(max(0, end - index_bytes(room)))
+        for start, size in parse_index(file.read(), room, str(path)).tolist():
+            if size:
+                file.seek(start)
+                yield file.read(size)
 
 
 def index_bytes(room: int) -> int:
@@ -123,7 +129,8 @@ def checksum(data: bytes) -> int:
 def file_checksum(path: Path) -> str:
     """CRC-32C of a file as eight hex digits; empty where there is no file."""
     try:
-        return f"{checksum(path.read_bytes()):08x}"
+        with path.open("rb") as file:
+            return f"{reduce(google_crc32c.extend, iter(partial(file.read, _BLOCK_BYTES), b''), 0):08x}"
     except FileNotFoundError:
         return ""
 

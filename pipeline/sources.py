@@ -190,7 +190,8 @@ def _bands_named(raster: Raster, bands: tuple[str, ...]) -> list[str | None]:
         names[0].append(raster.path.stem)
     elif set(raster.band_names) == {raster.path.stem}:
         return [None] * len(names)  # layers without descriptions
-    return [next((band for name in tried for band in bands if _ends_with(name, band)), None) for tried in names]
+    longest_first = sorted(bands, key=len, reverse=True)  # "infra_red" ends in "red"
+    return [next((band for name in tried for band in longest_first if _ends_with(name, band)), None) for tried in names]
 
 
 def _ends_with(name: str, band: str) -> bool:

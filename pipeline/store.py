@@ -121,14 +121,11 @@ class StoreInfo:
             )
         try:
             values = {item.name: attrs[item.name] for item in fields(cls) if item.name in attrs or item.default_factory is MISSING}
-            return cls(
-                **{
-                    **values,
-                    "classes": Legend.from_attrs(values["classes"]),
-                    "bands": tuple(values["bands"]),
-                    "transform": tuple(values["transform"]),
-                }
-            )
+            typed = {"classes": Legend.from_attrs(values["classes"]), **{key: tuple(values[key]) for key in ("bands", "transform")}}
+            info = cls(**{**values, **typed})
+            if not info.name:
+                raise ValueError("study")
+            return info
         except (KeyError, TypeError, ValueError) as error:
             raise DataError(
                 f"{where}: damaged patch store: attribute {error} is missing or wrong; cut it again with 'cropcam patches'"
@@ -228,7 +225,7 @@ def open_store(path: str | Path) -> tuple[xr.Dataset, StoreInfo]:
         raise DataError(f"{where}: is {what}, not a patch store; name one, or make one with 'cropcam patches STUDY ... --store STORE'")
     try:
         dataset = xr.open_zarr(where, mask_and_scale=False, chunks=None)
-    except (FileNotFoundError, KeyError, ValueError, OSError, zarr.errors.BaseZarrError) as error:
+    except (FileNotFoundError, KeyError, ValueError, TypeError, AttributeError, OSError, zarr.errors.BaseZarrError) as error:
         raise DataError(f"{where}: cannot be opened as a patch store: {str(error).splitlines()[0]}") from None
     info = StoreInfo.from_attrs(dataset.attrs, str(where))
     _check_arrays(dataset, info, where)

@@ -1,7 +1,6 @@
 """The study: area, period, sensor, labels, patches and splits in one frozen, validated configuration.
 
-A study is a TOML file or the name of a preset. Unknown keys are refused with the nearest known one; a key whose
-capability does not exist yet is refused unless it has its default.
+A study is a TOML file or the name of a preset. Unknown keys are refused with the nearest known one.
 """
 
 from __future__ import annotations

@@ -20,6 +20,7 @@ from rio_cogeo.cogeo import cog_validate
 from cli import main
 from fixtures import make_store
 from pipeline.grid import PixelGrid
+from pipeline.study import load_study
 from rasters import random_codes, random_dn, write_raster
 
 ROOT = Path(__file__).parents[2]
@@ -168,6 +169,13 @@ def test_a_preset_is_no_folder_of_that_name(tmp_path: Path, monkeypatch: pytest.
     assert main(["describe", "demo"]) == 0
     assert "demo" in capsys.readouterr().out
     assert main(["describe", "./demo"]) == 3
+
+
+@pytest.mark.parametrize("crs", ["+proj=utm +zone=15 +datum=WGS84 +units=m", "urn:ogc:def:crs:EPSG::5070"])
+def test_a_grid_may_be_named_in_any_way_that_proj_reads(tmp_path: Path, capsys: pytest.CaptureFixture[str], crs: str) -> None:
+    (tmp_path / "study.toml").write_text(load_study("demo").to_toml().replace('"EPSG:5070"', f'"{crs}"').replace('"EPSG:4326"', f'"{crs}"'))
+    assert main(["describe", str(tmp_path / "study.toml")]) == 0
+    assert f"({crs[:21]}...)" in capsys.readouterr().out
 
 
 def test_a_bug_says_so_and_exits_1(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -71,7 +72,7 @@ def test_a_run_killed_before_it_adds_anything_loses_nothing(folder: Path) -> Non
     assert fingerprint(folder / "idle.zarr") == fingerprint(folder / "whole.zarr")
 
 
-@pytest.mark.parametrize("harm", ["torn line", "damaged shard", "lost shard", "half-written metadata"])
+@pytest.mark.parametrize("harm", ["torn line", "damaged shard", "lost shard", "half-written shard", "half-written metadata"])
 def test_a_damaged_remainder_is_worked_again(folder: Path, harm: str) -> None:
     name = f"harmed-{harm.replace(' ', '-')}.zarr"
     partial = killed_half_way(folder, name)
@@ -83,6 +84,8 @@ def test_a_damaged_remainder_is_worked_again(folder: Path, harm: str) -> None:
         shard.write_bytes(shard.read_bytes()[:-9] + b"123456789")
     elif harm == "lost shard":
         shard.unlink()
+    elif harm == "half-written shard":
+        (shard.parent / ".0.part").write_bytes(b"of a run on threads, which a cluster goes on with")
     else:
         (partial / "store.zarr" / "zarr.json").write_text("{")
     with start(folder, name) as process:
@@ -169,6 +172,22 @@ def test_kills_while_a_cluster_goes_on_end_with_the_same_bytes(folder: Path, clu
     assert fingerprint(folder / "outlived.zarr") == fingerprint(folder / "whole.zarr")
     assert shards == sorted(shards)
     assert not (folder / ".outlived.zarr.partial").exists()
+
+
+@pytest.mark.slow
+def test_a_damaged_file_is_named_though_a_worker_elsewhere_found_it(
+    folder: Path, cluster: tuple[str, list[subprocess.Popen[bytes]]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole = (folder / "image.tif").read_bytes()
+    (tmp_path / "image.tif").write_bytes(whole[: len(whole) * 2 // 3])
+    shutil.copy(folder / "cdl.tif", tmp_path / "cdl.tif")
+    monkeypatch.chdir(tmp_path.parent)  # the workers' folder is `tmp_path`
+    here = Path(tmp_path.name)
+    with pytest.raises(DataError, match=r"image\.tif: cannot be read at rows .*: truncated or damaged"):
+        from_rasters(
+            load_study(str(folder / "study.toml")), [here / "image.tif"], [here / "cdl.tif"], here / "s.zarr", scheduler=cluster[0]
+        )
+    assert not list(tmp_path.glob("*s.zarr*"))
 
 
 @pytest.mark.parametrize(

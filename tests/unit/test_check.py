@@ -153,6 +153,16 @@ def test_every_harm_is_named(good: Path, tmp_path: Path, harm: Callable[[Path], 
     assert main(["check", str(copy)]) == 3
 
 
+def test_a_few_patches_at_a_time_find_the_same(good: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    copy = tmp_path / "harmed.zarr"
+    shutil.copytree(good, copy)
+    valid = zarr.open_array(copy / "valid")
+    valid[50] = 0.5  # type: ignore[index]
+    monkeypatch.setattr("pipeline.check._HELD_BYTES", 20 * 10 * 10 * 9)
+    assert check(good).problems == ()
+    assert check(copy).problems == ("patches 40..59: valid shares are not those of image and labels",)
+
+
 @pytest.mark.parametrize("name", ["image", "label", "row", "col", "share", "valid", "split"])
 def test_a_flipped_bit_anywhere_in_a_zarr_shard_is_found(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str) -> None:
     monkeypatch.setattr("pipeline.store.PATCHES_PER_SHARD", 16)

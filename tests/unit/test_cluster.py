@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections import Counter
+from types import SimpleNamespace
 from typing import Any
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from pipeline.cluster import Workers
+from pipeline.errors import WorkStoppedError
 
 
 class Future:
@@ -62,3 +65,23 @@ def test_what_is_done_burdens_nobody_and_a_worker_that_comes_is_asked() -> None:
     scheduler.threads = {}
     workers.submit(1, print)
     assert scheduler.asked[-1][0] is None  # whoever comes
+
+
+class Nobody(Scheduler):
+    """A scheduler without a worker."""
+
+    status = "running"
+
+    def __init__(self) -> None:
+        super().__init__({})
+
+    def submit(self, *_call: Any, **_how: Any) -> Any:
+        def never(timeout: float) -> None:
+            raise TimeoutError(timeout)
+
+        return SimpleNamespace(result=never)
+
+
+def test_digests_are_not_waited_for_where_nobody_works() -> None:
+    with pytest.raises(WorkStoppedError, match="has had no worker for 60 s; start workers and run the same command"):
+        Workers(Nobody()).each(print, [1, 2])

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import threading
+import time
 import weakref
 from dataclasses import dataclass
 from typing import Any
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -73,6 +75,28 @@ def test_parts_come_in_order_and_few_pieces_are_held(rows: int, columns: int, wo
     assert seen == [(part, part.pieces) for part in parts]
     assert steps.most <= AHEAD * workers
     assert not steps.blocks
+
+
+def test_nothing_is_consumed_once_a_piece_has_failed() -> None:
+    steps, began, seen = Watched(), threading.Event(), []
+
+    def slow(part: Part, _found: Any) -> None:
+        began.set()
+        time.sleep(0.3)
+        seen.append(part.number)
+
+    def read(piece: Piece) -> Block:
+        if piece == (1, 3):  # parts 0 and 1 are worked at the same time
+            assert began.wait(5)
+            raise ValueError("truncated")
+        return Block(piece)
+
+    steps.read = read  # type: ignore[method-assign]
+    with pytest.raises(ValueError, match="truncated"):
+        run_steps(steps, [Part(number, 9) for number in range(3)], slow, 2)
+    after = list(seen)
+    time.sleep(0.5)
+    assert seen == after == [0]
 
 
 def test_one_part_takes_what_the_one_before_left_over() -> None:

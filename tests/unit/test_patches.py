@@ -320,6 +320,41 @@ def test_files_of_one_name_in_several_folders_are_told_apart(tmp_path: Path) -> 
         write_raster(path, band, BIG)
 
 
+def test_the_order_of_files_is_part_of_what_a_store_is(tmp_path: Path) -> None:
+    dn, labels = random_dn((2, *BIG.shape_yx)), [tmp_path / f"cdl-{name}.tif" for name in "ab"]
+    images = [write_raster(tmp_path / f"{name}.tif", band, BIG) for name, band in zip(("one", "two"), dn, strict=True)]
+    for seed, path in enumerate(labels):
+        write_raster(path, random_codes(BIG.shape_yx, seed), BIG)
+    store = tmp_path / "s.zarr"
+    from_rasters(study(), images, labels, store)
+    assert from_rasters(study(), images, labels, store).existed
+    for other in ((images[::-1], labels), (images, labels[::-1])):
+        with pytest.raises(DataError, match=r"made otherwise \(input order differs\)"):
+            from_rasters(study(), *other, store)
+    attributes = json.loads((store / "zarr.json").read_text())
+    del attributes["attributes"]["digests"]["order"]  # a store of before
+    (store / "zarr.json").write_text(json.dumps(attributes))
+    assert from_rasters(study(), images[::-1], labels, store).existed
+
+
+def test_what_a_kill_right_after_delivery_leaves_is_removed(tmp_path: Path) -> None:
+    image, labels, _, _ = rasters(tmp_path)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("pipeline.resume.Work.forget", lambda _work: None)
+        from_rasters(study(), image, labels, tmp_path / "s.zarr")
+    assert (tmp_path / ".s.zarr.partial").exists()
+    assert from_rasters(study(), image, labels, tmp_path / "s.zarr").existed
+    assert not (tmp_path / ".s.zarr.partial").exists()
+
+
+def test_a_patch_without_a_valid_pixel_is_never_kept(tmp_path: Path) -> None:
+    image, labels, _, _ = rasters(tmp_path)
+    info = from_rasters(study(patches={"valid_min_share": 1e-9}), image, labels, tmp_path / "s.zarr").info
+    raw, _ = open_store(tmp_path / "s.zarr")
+    assert raw["valid"].to_numpy().min() > 0
+    assert info.dropped == {"image_nodata": 2, "unlabelled": 2, "both_together": 0}
+
+
 def test_a_file_is_no_store(tmp_path: Path) -> None:
     image, labels, _, _ = rasters(tmp_path)
     (tmp_path / "notes").write_text("years")

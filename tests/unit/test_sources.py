@@ -54,7 +54,7 @@ def test_what_has_no_value_is_nodata() -> None:
     floats = np.array([0.1, np.nan, np.inf, -np.inf, -9999.0], np.float32)
     assert (to_dn(floats, 1.0, 0.0, -9999.0) > 0).tolist() == [True, False, False, False, False]
     assert to_dn(np.array([-9999, 0], np.int16), 0.0001, 0.0, -9999).tolist() == [0, oracle_dn(0.0)]
-    assert to_dn(np.array([0, 9], np.uint16), 0.0000275, -0.2, 9).tolist() == [1, 0]  # a valid 0 is not lost
+    assert to_dn(np.array([0, 9, 10], np.uint16), 0.0000275, -0.2, 9).tolist() == [0, 0, 10]  # 0 is fill in Collection 2, whatever else is
 
 
 @pytest.mark.parametrize("dtype", ["uint16", "int16", "float32", "float64"])
@@ -81,6 +81,56 @@ def test_tags_beat_the_type_and_options_beat_tags(tmp_path: Path) -> None:
     assert open_image([path], ("SR_B1",), Conversion(scale=0.0005)).read(place)[0, 0, 0] == oracle_dn(0.55)
     assert open_image([path], ("SR_B1",), Conversion(offset=0.1)).read(place)[0, 0, 0] == oracle_dn(0.3)
     assert open_image([path], ("SR_B1",), Conversion(nodata=1000)).read(place).max() == 0
+
+
+def tagged(folder: Path, **tags: tuple[float, float]) -> list[Path]:
+    """A file of two bands whose tags differ: scales, offsets, or nodata, which only a virtual raster can have."""
+    path = write_raster(folder / "a.tif", np.full((2, *UTM.shape_yx), 1000, np.int16), UTM)
+    with rasterio.open(path, "r+") as file:
+        for name, values in tags.items():
+            if name != "nodata":
+                setattr(file, name, values)
+    if "nodata" not in tags:
+        return [path]
+    height, width = UTM.shape_yx
+    geo = ", ".join(str(value) for value in rasterio.Affine(*UTM.transform).to_gdal())
+    bands = "".join(
+        f'<VRTRasterBand dataType="Int16" band="{number}"><NoDataValue>{value}</NoDataValue><SimpleSource><SourceFilename relativeToVRT="1">'
+        f"a.tif</SourceFilename><SourceBand>{number}</SourceBand></SimpleSource></VRTRasterBand>"
+        for number, value in enumerate(tags["nodata"], 1)
+    )
+    text = f'<VRTDataset rasterXSize="{width}" rasterYSize="{height}"><SRS>{UTM.crs}</SRS><GeoTransform>{geo}</GeoTransform>{bands}</VRTDataset>'
+    (folder / "a.vrt").write_text(text)
+    return [folder / "a.vrt"]
+
+
+@pytest.mark.filterwarnings(
+    "ignore:(Scales|Offsets) differ across bands"
+)  # as `pipeline.rasters` does; pytest begins with filters of its own
+@pytest.mark.parametrize(
+    ("name", "values", "option"),
+    [
+        ("scales", (0.0001, 0.0002), {"scale": 0.0002}),
+        ("offsets", (0.0, 0.1), {"offset": 0.1}),
+        ("nodata", (-9999.0, -1.0), {"nodata": 7}),
+    ],
+)
+def test_tags_that_differ_between_bands_need_the_option(
+    tmp_path: Path, name: str, values: tuple[float, float], option: dict[str, float]
+) -> None:
+    paths, singular = tagged(tmp_path, **{name: values}), next(iter(option))
+    with pytest.raises(
+        DataError, match=rf"its bands carry different {singular} tags \({values[0]}, {values[1]}\); give one with --{singular}"
+    ):
+        open_image(paths, BANDS[:2])
+    found = open_image(paths, BANDS[:2], Conversion(**option)).read(WHOLE)
+    assert found.min() == found.max() == oracle_dn(1000 * option.get("scale", 0.0001) + option.get("offset", 0.0))
+
+
+def test_a_band_whose_name_ends_in_anothers(tmp_path: Path) -> None:
+    dn = random_dn((2, *UTM.shape_yx))
+    paths = [write_raster(tmp_path / f"scene_{name}.tif", dn[i], UTM) for i, name in enumerate(("red", "infra_red"))]
+    np.testing.assert_array_equal(open_image(paths[::-1], ("red", "infra_red")).read(WHOLE), dn)
 
 
 def test_single_band_files_are_put_in_the_studys_order(tmp_path: Path) -> None:
@@ -197,8 +247,9 @@ def test_bands_of_different_types_are_named(tmp_path: Path) -> None:
 
 def test_a_file_that_ends_early_is_found_when_read(tmp_path: Path) -> None:
     source = open_image(broken(0.6)(tmp_path), BANDS)
-    with pytest.raises(DataError, match=r"bad\.tif: cannot be read at rows 0\.\.90: truncated or damaged"):
+    with pytest.raises(DataError, match=r"bad\.tif: cannot be read at rows 0\.\.90: truncated or damaged") as caught:
         source.read(WHOLE)
+    assert caught.value.__context__ is None  # GDAL's error cannot travel from a cluster's worker
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pipeline.errors import DataError
-from pipeline.grid import PatchGrid, PixelGrid
+from pipeline.grid import PatchGrid, PixelGrid, transform_points
+from pipeline.polygons import canonical_polygons, patches_inside
 from pipeline.splits import assign, deal, units
 from pipeline.study import Splits
 
@@ -77,6 +78,20 @@ def test_splits_keep_their_distance_and_blocks_stay_whole(gap: int, seed: int, m
         np.testing.assert_array_equal(split == 2, COL >= 30)
     if not gap:
         assert not left_out.any()
+
+
+@pytest.mark.parametrize("crs", ["EPSG:32615", "EPSG:5070", "EPSG:4326"])
+def test_a_hold_out_may_reach_to_the_pole_and_overlap_itself(crs: str) -> None:
+    size = 0.0003 if crs == "EPSG:4326" else 30.0
+    west, north = (float(value) for value in transform_points("EPSG:4326", crs, -93.0, 41.0))
+    grid = PatchGrid(PixelGrid(crs, (size, 0.0, west, 0.0, -size, north), 900, 900), 30)
+    south, half = 40.9, [[-180, -90], [180, -90], [180, 40.9], [-180, 40.9], [-180, -90]]
+    twice = {"type": "MultiPolygon", "coordinates": [[half], [[[-95, 40], [-90, 40], [-90, south], [-95, south], [-95, 40]]]]}
+    inside = patches_inside(canonical_polygons(json.dumps(twice)), grid)
+    rows, cols = np.mgrid[:30, :30] * 30 + 15
+    _, lat = transform_points(crs, "EPSG:4326", west + cols * size, north - rows * size)
+    np.testing.assert_array_equal(inside, lat < south)
+    assert 0 < inside.mean() < 1
 
 
 def test_every_block_is_tested_in_exactly_one_fold() -> None:

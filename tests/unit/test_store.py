@@ -76,7 +76,11 @@ def test_reflectance_of_nodata_is_nan() -> None:
     [
         (shutil.rmtree, r"no such store; make one with 'cropcam patches"),
         (lambda path: (path / "zarr.json").unlink(), "is a folder without zarr.json, not a patch store; name one, or make one"),
-        (lambda path: (path / "zarr.json").write_text("{"), "cannot be opened as a patch store"),
+        *(
+            (lambda path, text=text: (path / "zarr.json").write_text(text), "cannot be opened as a patch store")
+            for text in ("{", "null", "[]")
+        ),
+        (edit_attribute("study", {}), "damaged patch store: attribute 'study'"),
         (edit_attribute("schema_version", None), r"no patch store \(no schema_version"),
         (edit_attribute("schema_version", 99), "schema version 99, this cropcam reads 1; cut the store again"),
         (edit_attribute("bands", None), "damaged patch store: attribute 'bands'"),
