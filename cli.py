@@ -100,11 +100,13 @@ def export(args: argparse.Namespace) -> None:
         if args.dry_run:
             print(delivery.plan_text(study, destination, window_px=args.window_px, shard_px=args.shard_px))
             return
-        with _session(args) as session, Stage("export") as stage:
+        with _session(args, exports=False) as session, Stage("export") as stage:
             lattice = {"workers": args.workers, "window_px": args.window_px, "shard_px": args.shard_px}
             shards = delivery.deliver(study, session, destination, **lattice, progress=stage, log=stage.log)
         print("\n".join(map(str, shards)))
         return
+    if args.no_wait and args.archive:
+        raise _usage("--no-wait needs an endpoint that outlives the command: run cropcam emulate --archive DIR, and give --api-url its URL")
     tasks_planned = plan(study, destination, cell_px=args.cell_px, file_px=args.file_px, priority=args.priority)
     if args.dry_run:
         print(tasks_planned.text())
@@ -139,7 +141,7 @@ def preview(args: argparse.Namespace) -> None:
     from pipeline.study import load_study
 
     study = load_study(args.study)
-    with _session(args) as session, Stage("preview") as stage:
+    with _session(args, exports=False) as session, Stage("preview") as stage:
         draw(study, session, args.out, progress=stage)
     print(f"{args.out}: its tiles come from the endpoint when a browser opens it")
 
@@ -278,6 +280,8 @@ def map_(args: argparse.Namespace) -> None:
     from pipeline.sources import open_image
     from pipeline.study import parse_study
 
+    if args.folder and (args.scale, args.offset, args.nodata) != (None, None, None):
+        raise _usage("--scale, --offset and --nodata go with --image; shards of an export carry their own meaning")
     config = load_config(args.run)
     if args.folder:
         source = open_image_shards(args.folder, parse_study(config.store_attrs["study"], f"{args.run}/config.json"))
@@ -347,20 +351,23 @@ def _explain(error: Exception, debug: bool) -> int:
 
 
 @contextmanager
-def _session(args: argparse.Namespace) -> Iterator[Any]:
-    """An open session: with the service, with --api-url, or with an embedded engine over --archive that ends with the command."""
-    from pipeline.earthengine.session import open_session
+def _session(args: argparse.Namespace, *, exports: bool = True) -> Iterator[Any]:
+    """An open session: with the service, with --api-url, or with an embedded engine over --archive that ends with the command.
+
+    Only with `exports` does that engine write: beside the archive, where one engine at a time may.
+    """
+    from pipeline.earthengine.session import EMBEDDED, open_session
 
     if not args.archive:
         yield open_session(args.project, args.api_url)
         return
-    if args.api_url:
+    if args.api_url is not None:
         raise _usage("--archive starts an endpoint of its own; leave out --api-url")
     from pipeline.emulator import serve
 
     folder: Path = args.archive.resolve()
-    with serve(folder, out=folder.with_name(f"{folder.name}-exports")) as server:
-        yield open_session(args.project, server.url)
+    with serve(folder, out=folder.with_name(f"{folder.name}-exports") if exports else None) as server:
+        yield open_session(args.project, server.url, name=f"{EMBEDDED}{folder}")
 
 
 def _usage(text: str) -> Exception:

@@ -4,8 +4,8 @@
 
 `export_ratio`: wall time of exporting image and labels (real client, HTTP, two batch tasks) over that of
 `pipeline.reference.compose`, median over pairs measured in turn. `direct_ratio`: the same for the pixels fetched straight,
-512 px a request, `--readers` at once. `delivery_share`: throughput of `export --to DIR`, files written and verified, as a share
-of that of those bare requests. `server_peak_GiB` is the server process's; the twin's stands beside it. Every
+512 px a request, `--readers` at once. `delivery_share`: throughput of `export --to DIR`, files written and verified, as many
+requests at once, as a share of that of those bare requests. `server_peak_GiB` is the server process's; the twin's stands beside it. Every
 pixel is compared. `ready_MB_s` is what the server sends when the pixels are there already.
 """
 
@@ -34,6 +34,7 @@ import numpy as np
 import numpy.typing as npt
 import rasterio
 
+from benchmarks import at_least_one
 from pipeline.earthengine.delivery import deliver
 from pipeline.earthengine.graphs import expression, graph
 from pipeline.earthengine.session import open_session
@@ -53,8 +54,8 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--study", default="demo")
     parser.add_argument("--archive", type=Path, help="an archive of the study; simulated by default")
-    parser.add_argument("--pairs", type=int, default=3)
-    parser.add_argument("--readers", type=int, default=4)
+    parser.add_argument("--pairs", type=at_least_one, default=3)
+    parser.add_argument("--readers", type=at_least_one, default=4)
     args = parser.parse_args()
     study = load_study(args.study)
     with tempfile.TemporaryDirectory() as name:
@@ -82,7 +83,7 @@ def measure(
         exports.append(timed(partial(export, url, expressions, grid, f"pair{pair}")))
         direct: dict[str, npt.NDArray[Any]] = {}
         directs.append(timed(partial(fetch, url, expressions, grid, args.readers, direct)))
-        deliveries.append(timed(partial(deliver, study, session, folder / f"delivered{pair}")))
+        deliveries.append(timed(partial(deliver, study, session, folder / f"delivered{pair}", workers=args.readers)))
     after = peak_gib(process.pid)
     differing = 0
     for layer in expressions:

@@ -27,6 +27,7 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
+from benchmarks import at_least_one
 from pipeline.study import Study, load_study, parse_study
 
 ROOT = Path(__file__).parents[1]
@@ -179,10 +180,10 @@ def main() -> None:
     """Measure and print one JSON object."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("what", nargs="?", choices=("exports", "store"), default="exports")
-    parser.add_argument("--kills", type=int, default=100)
+    parser.add_argument("--kills", type=at_least_one, default=100)
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--size-px", type=int, default=700)
-    parser.add_argument("--per-set", type=int, help="kills of one set of tasks, at most (default 6), or of one store (default 10)")
+    parser.add_argument("--size-px", type=at_least_one, default=700)
+    parser.add_argument("--per-set", type=at_least_one, help="kills of one set of tasks, at most (default 6), or of one store (default 10)")
     parser.add_argument("--cluster", action="store_true")
     parser.add_argument("--child", nargs=3, metavar=("KIND", "URL", "PLACE"), help=argparse.SUPPRESS)
     args = parser.parse_args()

@@ -32,6 +32,8 @@ import numpy as np
 import numpy.typing as npt
 import rasterio
 
+from benchmarks import at_least_one
+from pipeline.aside import written_aside
 from pipeline.grid import PixelGrid, Window, tiles
 from pipeline.landscape import reflectance, truth
 from pipeline.shardfile import write_shard
@@ -161,7 +163,8 @@ def compared(parts: int, place: Path, repeats: int) -> dict[str, Any]:
     threads, folder, store = len(os.sched_getaffinity(0)), place / f"shards-{parts}", place / f"store-{parts}.zarr"
     if not folder.exists():
         started = time.perf_counter()
-        write_shards(folder, study(parts).grid)
+        with written_aside(folder) as aside:
+            write_shards(aside, study(parts).grid)
         print(f"1/{parts}: shards written in {time.perf_counter() - started:.0f} s", file=sys.stderr)
     runs, floors = [], []
     for _ in range(repeats):
@@ -230,8 +233,8 @@ def clusters(parts: int, place: Path, repeats: int) -> dict[str, Any]:
 def main() -> None:
     """Measure and print."""
     parser = argparse.ArgumentParser()
-    parser.add_argument("--parts", type=int, default=16)
-    parser.add_argument("--repeats", type=int, default=3)
+    parser.add_argument("--parts", type=at_least_one, default=16)
+    parser.add_argument("--repeats", type=at_least_one, default=3)
     parser.add_argument("--whole", action="store_true")
     parser.add_argument("--workers", action="store_true")
     parser.add_argument("--keep", type=Path)

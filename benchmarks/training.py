@@ -32,6 +32,7 @@ import numpy.typing as npt
 import torch
 from torch.utils.flop_counter import FlopCounterMode
 
+from benchmarks import at_least_one
 from model.checkpoint import RunConfig
 from model.data import Patches, batches, gather, plan_epoch
 from model.device import deterministic
@@ -251,7 +252,7 @@ def main() -> None:
     """Measure and print."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--only", default="feed,stream,memory,loop,gpu")
-    parser.add_argument("--pairs", type=int, default=7)
+    parser.add_argument("--pairs", type=at_least_one, default=7)
     parser.add_argument("--networks", default=",".join(NETWORKS))
     parser.add_argument("--stream-once", type=Path, help=argparse.SUPPRESS)
     args = parser.parse_args()
@@ -270,7 +271,10 @@ def main() -> None:
             "loop": [lambda network=network: loop(network, args.pairs, folder) for network in args.networks.split(",")],
             "gpu": [lambda: gpu(folder)] if torch.cuda.is_available() else [lambda: {"gpu": "none here"}],
         }
-        for part in args.only.split(","):
+        asked = args.only.split(",")
+        if unknown := set(asked) - set(parts):
+            parser.error(f"--only {', '.join(sorted(unknown))}: known are {', '.join(parts)}")
+        for part in asked:
             for measure in parts[part]:
                 found |= (said := measure())
                 print({key: round(value, 3) if isinstance(value, float) else value for key, value in said.items()}, flush=True)

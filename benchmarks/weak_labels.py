@@ -20,9 +20,10 @@ import time
 import warnings
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, field
-from multiprocessing import get_context
+from multiprocessing import get_context, parent_process
 from pathlib import Path
 from statistics import mean
+from threading import Thread
 from typing import Any
 
 import numpy as np
@@ -30,6 +31,7 @@ import numpy.typing as npt
 import torch
 import zarr
 
+from benchmarks import at_least_one
 from model import metrics
 from model.checkpoint import load_network
 from model.evaluate import evaluate
@@ -152,12 +154,9 @@ def run_folder(out: Path, place: Place, row: str, seed: int) -> Path:
 
 
 def measure(row: Row, seed: int, steps: int, store: Path, out: Path) -> dict[str, Any]:
-    """Train and evaluate one row with one seed, or read what was measured before."""
+    """Train and evaluate one row with one seed, or read what was measured before with the same settings."""
     name, run = f"{row.place.name}, {row.name}, seed {seed}", run_folder(out, row.place, row.name, seed)
-    kept = run / "measured.json"
-    if kept.exists():
-        found: dict[str, Any] = json.loads(kept.read_text())
-        return found
+    kept, asked = run / "measured.json", run.with_name(f"{run.name}.json")
     dataset, info = open_store(store)
     split_N = dataset["split"].to_numpy()
     wanted = steps * row.place.steps_share
@@ -165,6 +164,14 @@ def measure(row: Row, seed: int, steps: int, store: Path, out: Path) -> dict[str
     settings = row.settings | {"epochs": epochs, "seed": seed, "batch_size": BATCH}
     if row.prior:
         settings["class_prior"] = tuple(map(float, _prior(dataset["share"].to_numpy()[split_N == 0])))
+    said = json.dumps(settings, sort_keys=True)
+    if not asked.exists() or asked.read_text() != said:
+        shutil.rmtree(run, ignore_errors=True)  # another budget, or a row that has changed since: no mean of both
+        asked.parent.mkdir(exist_ok=True)
+        asked.write_text(said)
+    if kept.exists():
+        found: dict[str, Any] = json.loads(kept.read_text())
+        return found
     started = time.perf_counter()
     train(store, run, resume=True, **settings)
     seconds = time.perf_counter() - started
@@ -233,14 +240,27 @@ def summary(measured: dict[str, dict[str, list[dict[str, Any]]]]) -> dict[str, A
     return found
 
 
+def _begin(threads: int) -> None:
+    """In a process that trains: its part of the cores, and an end where the one that waits for it is killed."""
+    torch.set_num_threads(threads)
+
+    def end_with_parent() -> None:
+        parent = parent_process()
+        if parent:
+            parent.join()
+            os._exit(1)  # a run goes on from its last checkpoint
+
+    Thread(target=end_with_parent, daemon=True).start()
+
+
 def main() -> None:
     """Measure what is not measured yet, print all."""
     parser = argparse.ArgumentParser()
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--data", type=Path, default=DATA)
-    parser.add_argument("--steps", type=int, default=1000)
-    parser.add_argument("--seeds", type=int, default=3)
-    parser.add_argument("--jobs", type=int, default=2, help="runs side by side")
+    parser.add_argument("--steps", type=at_least_one, default=1000)
+    parser.add_argument("--seeds", type=at_least_one, default=3)
+    parser.add_argument("--jobs", type=at_least_one, default=2, help="runs side by side")
     parser.add_argument("--only", nargs="*", default=[], help="rows whose 'PLACE, NAME' holds one of these")
     args = parser.parse_args()
     args.out.mkdir(parents=True, exist_ok=True)
@@ -254,7 +274,7 @@ def main() -> None:
     ]
     longest_first = sorted(wanted, key=lambda each: (each[0].settings.get("model") != "unet", -each[0].place.steps_share))
     threads = max(1, (os.cpu_count() or 1) // args.jobs)
-    with ProcessPoolExecutor(args.jobs, get_context("spawn"), torch.set_num_threads, (threads,)) as pool:
+    with ProcessPoolExecutor(args.jobs, get_context("spawn"), _begin, (threads,)) as pool:
         running = [pool.submit(measure, row, seed, args.steps, stores[row.place.name], args.out) for row, seed in longest_first]
         done = {(row.place.name, row.name, seed): each.result() for (row, seed), each in zip(longest_first, running, strict=True)}
     measured: dict[str, dict[str, list[dict[str, Any]]]] = {}

@@ -34,6 +34,8 @@ def read_polygons(path: Path, key: str) -> str:
 def canonical_polygons(text: str) -> str:
     """The polygons of GeoJSON text as one MultiPolygon in canonical JSON, without heights, so that equal areas give equal text.
 
+    Those that overlap become one: where two rings cross, engines differ about what is inside.
+
     Raises:
         ValueError: not GeoJSON, or no polygon in it, or coordinates that are no degrees.
     """
@@ -45,7 +47,7 @@ def canonical_polygons(text: str) -> str:
         raise ValueError("the GeoJSON holds no polygon; give one or more Polygon or MultiPolygon")
     if not all(abs(x) <= 180 and abs(y) <= 90 for polygon in polygons for ring in polygon for x, y in ring):
         raise ValueError("the GeoJSON's coordinates are not degrees; RFC 7946 wants longitude and latitude")
-    return json.dumps({"coordinates": polygons, "type": "MultiPolygon"}, separators=(",", ":"))
+    return json.dumps({"coordinates": _without_overlap(polygons), "type": "MultiPolygon"}, separators=(",", ":"))
 
 
 @lru_cache(maxsize=8)
@@ -68,6 +70,20 @@ def patches_inside(text: str, grid: PatchGrid) -> npt.NDArray[np.bool_]:
     transform = rasterio.Affine(a * grid.size_px, 0.0, c, 0.0, e * grid.size_px, f)
     inside = rasterio.features.geometry_mask([shape], (grid.rows, grid.columns), transform, invert=True)
     return np.asarray(inside, bool)
+
+
+def _without_overlap(polygons: list[Any]) -> list[Any]:
+    """The same coordinates, or, where polygons overlap, those of their union."""
+    if len(polygons) == 1:
+        return polygons
+    import shapely  # noqa: PLC0415 - most studies name no polygon
+
+    each = shapely.make_valid([shapely.Polygon(shell, holes) for shell, *holes in polygons], method="structure", keep_collapsed=False)
+    together = shapely.union_all(each)
+    if together.area >= shapely.area(each).sum() * (1 - 1e-9):
+        return polygons  # neighbours, which may share an edge
+    parts = [part for part in shapely.get_parts(together) if part.geom_type == "Polygon"]
+    return [[[list(point) for point in ring.coords] for ring in (part.exterior, *part.interiors)] for part in parts]
 
 
 def _polygons(value: Any) -> Iterator[list[Any]]:  # noqa: ANN401 - JSON

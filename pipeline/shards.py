@@ -35,12 +35,13 @@ def open_shards(folder: Path, study: Study) -> tuple[Source, LabelSource]:
     last = max(date.fromisoformat(end) for _, end in study.image.seasons) - timedelta(days=1)
     years = {str(year) for year in range(first.year, last.year + 1)}
     _check_origin("image", [raster for raster, _, _ in source.pieces], study, years)
+    _check_together(labels)
     _check_origin("labels", labels, study, set(_YEAR.findall(study.labels.asset)))
     return source, LabelSource(study.grid, labels)
 
 
 def open_image_shards(folder: Path, study: Study) -> Source:
-    """The image shards alone; otherwise as `open_shards`."""
+    """The image shards alone, of any year and study that has the bands and the grid of `study`, but of one; otherwise as `open_shards`."""
     bands = study.image.layers
     pieces = []
     for path in _find(folder, "image"):
@@ -54,6 +55,7 @@ def open_image_shards(folder: Path, study: Study) -> Source:
             )
         pieces.append((raster, place_on(study.grid, raster), slice(0, len(bands))))
     check_cover(study.grid, [(raster.path, place) for raster, place, _ in pieces])
+    _check_together([raster for raster, _, _ in pieces])
     return Source(study.grid, bands, tuple(pieces))
 
 
@@ -95,7 +97,7 @@ def place_on(grid: PixelGrid, raster: Raster) -> Window:
 
 
 def _check_origin(kind: str, rasters: Sequence[Raster], study: Study, years: set[str]) -> None:
-    """Shards that say what they are by tags or names belong together and to the study; those that say nothing pass.
+    """Shards that say what they are by tags or names belong to the study; those that say nothing pass.
 
     Raises:
         DataError: naming the shard and what differs.
@@ -109,15 +111,27 @@ def _check_origin(kind: str, rasters: Sequence[Raster], study: Study, years: set
         for line in differing:
             if line.startswith(_DECIDE[kind]) and not line.startswith(_EXCEPT):
                 raise DataError(f"{raster.path}: a shard of another study ({line}); cut it with the study it was exported for")
-    for tag in _TAGS:
-        _check_same(tag, ((raster, _tag(raster, tag)) for raster in rasters))
-    named = [(raster, " ".join(_YEAR.findall(re.sub(r"(-\d{10}){2}$", "", raster.path.stem)))) for raster in rasters]
-    _check_same("year", named)
-    for raster, found in named:
+    for raster, found in _years(rasters):
         if found and years and not years & set(found.split()):
             raise DataError(
                 f"{raster.path}: its name says {found}, the study's {kind} {' or '.join(sorted(years))}; take the shards of that year, or rename it"
             )
+
+
+def _check_together(rasters: Sequence[Raster]) -> None:
+    """Shards of one layer that say what they are by tags or names are of one export.
+
+    Raises:
+        DataError: naming the shard and what differs.
+    """
+    for tag in _TAGS:
+        _check_same(tag, ((raster, _tag(raster, tag)) for raster in rasters))
+    _check_same("year", _years(rasters))
+
+
+def _years(rasters: Sequence[Raster]) -> list[tuple[Raster, str]]:
+    """The years in each one's name, but for the offsets at its end."""
+    return [(raster, " ".join(_YEAR.findall(re.sub(r"(-\d{10}){2}$", "", raster.path.stem)))) for raster in rasters]
 
 
 def _check_same(what: str, found: Iterable[tuple[Raster, str | None]]) -> None:

@@ -28,7 +28,7 @@ from pipeline.earthengine.faults import ServiceError
 from pipeline.earthengine.graphs import graph, graph_digest
 from pipeline.earthengine.layers import Layer, layers_of
 from pipeline.earthengine.session import Session
-from pipeline.earthengine.shardfiles import Shard, is_there, verify, write_shard
+from pipeline.earthengine.shardfiles import Shard, differing, is_there, verify, write_shard
 from pipeline.earthengine.windows import Journal, check_window_px, fetch, window_px_for
 from pipeline.errors import ConfigError, DataError
 from pipeline.grid import Window, tiles
@@ -156,11 +156,17 @@ class _Delivery:
         return [shard.path for shard in self._windows]
 
     def _refuse_other_shards(self) -> None:
-        """Shards of another layout would overlap ours: say so before the first request."""
+        """Shards of another layout would overlap ours, or belong to another study: say so before the first request."""
         ours = {shard.path.name for shard in self._windows}
         for path in sorted(self._out.glob("*.tif")):
             if path.name not in ours and re.fullmatch(r"(image|labels|count)(-\d{10}-\d{10})?\.tif", path.name):
-                raise DataError(f"{path}: a shard of another layout; give the --shard-px it was made with, or choose another folder")
+                found = differing(path, self._study)
+                what = (
+                    f"a shard of another study ({'; '.join(found)})"
+                    if found
+                    else "a shard of another layout; give the --shard-px it was made with"
+                )
+                raise DataError(f"{path}: {what}, or choose another folder")
 
     def _shards(self, layer: Layer, shard_px: int) -> Iterator[Shard]:
         places = list(tiles(self._study.grid.shape_yx, (shard_px, shard_px)))
@@ -230,9 +236,9 @@ def _disk_errors(out: Path) -> Iterator[None]:
     """Turns a full or failing disk into one line."""
     try:
         yield
-    except OSError as error:
-        if error.errno not in (errno.ENOSPC, errno.EDQUOT):
+    except (OSError, RasterioError) as error:
+        number = getattr(error, "errno", None)  # GDAL and numpy say that a write failed, not why
+        if number not in (errno.ENOSPC, errno.EDQUOT, None):
             raise
-        raise DataError(f"{out}: the disk is full; what was fetched stays: free space and run the same command again") from error
-    except RasterioError as error:
-        raise DataError(f"{out}: a shard cannot be written ({error}); what was fetched stays: run the same command again") from error
+        reason = "the disk is full" if number else f"cannot be written ({str(error).splitlines()[0].rstrip('.')}), the disk may be full"
+        raise DataError(f"{out}: {reason}; what was fetched stays: free space and run the same command again") from error

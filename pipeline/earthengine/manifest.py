@@ -19,7 +19,7 @@ from pipeline.aside import locked
 from pipeline.earthengine.graphs import graph_digest, sha256
 from pipeline.earthengine.layers import layers_of
 from pipeline.earthengine.plan import DESCRIPTION_LENGTH, Plan, Task
-from pipeline.earthengine.session import Session
+from pipeline.earthengine.session import Session, is_local
 from pipeline.errors import DataError
 from pipeline.study import differences, presets
 
@@ -112,13 +112,15 @@ def load(path: Path, plan: Plan, session: Session) -> Manifest:
     digests = {layer.name: graph_digest(study, layer.name) for layer in layers_of(study)}
     digest = sha256([digests, plan.geometry()])
     about = {
-        "endpoint": session.api_url, "project": session.project, "destination": where, "graph_digest": digest,
+        "endpoint": session.endpoint, "project": session.project, "destination": where, "graph_digest": digest,
         "cropcam": __version__, "study": study.to_dict(), **plan.geometry(),
     }  # fmt: skip
     content = _read(path, study.name)
-    key = sha256([session.api_url, session.project, where, digest])[:16]
+    key = sha256([session.endpoint, session.project, where, digest])[:16]
     for other_key, other in content["exports"].items():
-        if other_key != key and (other["project"], other["destination"]) == (session.project, where) and other["graph_digest"] != digest:
+        is_same = other["endpoint"] == session.endpoint or not (is_local(other["endpoint"]) or is_local(session.endpoint))
+        is_here = is_same and (other["project"], other["destination"]) == (session.project, where)
+        if other_key != key and is_here and other["graph_digest"] != digest:
             raise DataError(_conflict(path, where, other, about))
     known = content["exports"].get(key, {}).get("tasks", {})
     entries = {}

@@ -30,6 +30,7 @@ from pipeline.grid import PixelGrid
 STANDARD_URL = "https://earthengine.googleapis.com"
 HIGH_VOLUME_URL = "https://earthengine-highvolume.googleapis.com"
 LOOPBACK_PROJECT = "local"
+EMBEDDED = "archive:"  # how the name of an engine begins that a command starts for itself, on any free port
 CLIENT_RETRIES = 5  # the client's own, before `Patience` begins
 _LOG_IN = "run: earthengine authenticate, or set GOOGLE_APPLICATION_CREDENTIALS to a service account's key file"
 
@@ -46,6 +47,12 @@ class Session:
     api_url: str
     is_loopback: bool
     patience: Patience = field(default_factory=Patience)
+    name: str = ""
+
+    @property
+    def endpoint(self) -> str:
+        """What a manifest calls the place: its name, which stays the same where a port does not, or its URL."""
+        return self.name or self.api_url
 
     def patient(self, patience: Patience) -> Session:
         """The same session with other patience."""
@@ -94,6 +101,7 @@ def open_session(
     *,
     patience: Patience | None = None,
     client_retries: int = CLIENT_RETRIES,
+    name: str = "",
     credentials: Any = None,  # noqa: ANN401 - any of google.auth's
     transport: _Sends | None = None,
 ) -> Session:
@@ -107,6 +115,7 @@ def open_session(
         api_url: another endpoint, such as the high-volume one or a loopback server.
         patience: with a busy service; a default that lasts about ten minutes.
         client_retries: how often the client itself asks again before that.
+        name: of the endpoint, where its URL is another one each time.
         credentials: instead of those found.
         transport: an httplib2-style object that sends requests.
 
@@ -114,19 +123,17 @@ def open_session(
         ConfigError: the URL is none.
         EarthEngineError: no credentials, no project, or the service does not let them in.
     """
-    url = (api_url or STANDARD_URL).rstrip("/")
-    parts = urlsplit(url)
-    if parts.scheme not in ("http", "https") or not parts.hostname or parts.username or parts.query:
-        raise ConfigError("--api-url: not a plain URL of an endpoint; write for example " + HIGH_VOLUME_URL)
-    is_loopback = _is_loopback(parts.hostname)
-    if parts.scheme == "http" and not is_loopback:
+    url = (STANDARD_URL if api_url is None else api_url).rstrip("/")
+    host = _host_of(url)
+    is_loopback = _is_loopback(host)
+    if url.startswith("http:") and not is_loopback:
         raise ConfigError(f"--api-url {url}: credentials would travel unencrypted; write https")
     if credentials is None:
         credentials = AnonymousCredentials() if is_loopback else find_credentials()  # type: ignore[no-untyped-call]
     project = project or _project_of(credentials) or (LOOPBACK_PROJECT if is_loopback else None)
     if not project:
         raise ServiceError("no Google Cloud project; give --project, or run: earthengine set_project PROJECT", "project")
-    session = Session(project, url, is_loopback, patience or Patience())
+    session = Session(project, url, is_loopback, patience or Patience(), name)
 
     def initialise() -> None:
         with _without_catalogue(is_loopback):
@@ -140,6 +147,11 @@ def open_session(
     return session
 
 
+def is_local(endpoint: str) -> bool:
+    """Whether a manifest's endpoint is a server of its own, of this machine, and not the one service that all other URLs lead to."""
+    return endpoint.startswith(EMBEDDED) or _is_loopback(_host_of(endpoint))
+
+
 def find_credentials() -> Any:  # noqa: ANN401 - any of google.auth's
     """The user's credentials, of whatever kind.
 
@@ -147,6 +159,7 @@ def find_credentials() -> Any:  # noqa: ANN401 - any of google.auth's
         EarthEngineError: there are none, or the file named is no credential.
     """
     named = os.environ.get("GOOGLE_APPLICATION_CREDENTIALS")
+    where = f"GOOGLE_APPLICATION_CREDENTIALS={named}" if named else str(ee.oauth.get_credentials_path())
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # google.auth advises on quota projects; `open_session` sees to the project
@@ -158,7 +171,7 @@ def find_credentials() -> Any:  # noqa: ANN401 - any of google.auth's
             return google.auth.default(scopes=ee.oauth.SCOPES)[0]
     except (OSError, ValueError, AttributeError) as error:
         reason = error.strerror if isinstance(error, OSError) else "not the JSON of a credential"
-        raise ServiceError(f"GOOGLE_APPLICATION_CREDENTIALS={named}: {reason}; {_LOG_IN}", "credentials") from None
+        raise ServiceError(f"{where}: {reason}; {_LOG_IN}", "credentials") from None
     except GoogleAuthError as error:
         raise ServiceError(f"{understand(error).text}; {_LOG_IN}" if named else f"no credentials; {_LOG_IN}", "credentials") from None
     except ee.EEException:
@@ -170,6 +183,16 @@ def _project_of(credentials: Any) -> str | None:  # noqa: ANN401
         if found := getattr(credentials, attribute, None):
             return str(found)
     return os.environ.get("GOOGLE_CLOUD_PROJECT") or None
+
+
+def _host_of(url: str) -> str:
+    try:
+        parts = urlsplit(url)
+    except ValueError:
+        parts = urlsplit("")
+    if parts.scheme not in ("http", "https") or not parts.hostname or parts.username or parts.query:
+        raise ConfigError("--api-url: not a plain URL of an endpoint; write for example " + HIGH_VOLUME_URL)
+    return parts.hostname
 
 
 def _is_loopback(host: str) -> bool:

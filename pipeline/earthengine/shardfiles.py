@@ -44,19 +44,31 @@ def is_there(shard: Shard, study: Study) -> bool:
     """
     if not shard.path.is_file():
         return False
-    try:
-        with rasterio.open(shard.path) as file:
-            tags, size = file.tags(), (file.height, file.width)
-    except RasterioError:
-        raise DataError(f"{shard.path}: damaged; delete it and run the same command again") from None
+    tags, size = _about(shard.path)
     if tags.get("GRAPH_DIGEST") == shard.graph_digest and size == (shard.place.height, shard.place.width):
         return True
-    try:
-        found = [line for line in differences(json.loads(tags["STUDY_JSON"]), study.to_dict()) if line.split(".")[0] in _SECTIONS]
-    except (KeyError, ValueError):
-        found = ["it does not say what made it"]
-    found = found or [f"{size[1]} x {size[0]} px against {shard.place.width} x {shard.place.height}"]
+    found = differing(shard.path, study) or [f"{size[1]} x {size[0]} px against {shard.place.width} x {shard.place.height}"]
     raise DataError(f"{shard.path}: a shard of another study ({'; '.join(found)}); choose another folder, or delete it")
+
+
+def differing(path: Path, study: Study) -> list[str]:
+    """Where the study a shard was made of differs from `study`, of what decides pixels.
+
+    Raises:
+        DataError: the file is damaged.
+    """
+    try:
+        return [line for line in differences(json.loads(_about(path)[0]["STUDY_JSON"]), study.to_dict()) if line.split(".")[0] in _SECTIONS]
+    except (KeyError, ValueError):
+        return ["it does not say what made it"]
+
+
+def _about(path: Path) -> tuple[dict[str, str], tuple[int, int]]:
+    try:
+        with rasterio.open(path) as file:
+            return file.tags(), (file.height, file.width)
+    except RasterioError:
+        raise DataError(f"{path}: damaged; delete it and run the same command again") from None
 
 
 def write_shard(shard: Shard, study: Study, windows: Sequence[Window], read: Callable[[Window], npt.NDArray[Any]]) -> None:

@@ -39,6 +39,10 @@ class Archive:
         self._images: dict[str, tuple[int, LazyImage]] = {}
         self._lock = threading.Lock()
 
+    def state(self) -> dict[str, int]:
+        """When each `asset.json` was written (ns), by its path: what is remembered of the archive holds as long as this does."""
+        return {str(path.relative_to(self._folder)): path.stat().st_mtime_ns for path in self._folder.rglob("asset.json")}
+
     def image(self, asset_id: str) -> LazyImage:
         """The image of that id.
 

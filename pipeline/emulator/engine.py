@@ -51,7 +51,8 @@ class Engine:
         Raises:
             EngineError: as `compute`, or the value is no image.
         """
-        key = hashlib.sha256(json.dumps(expression, sort_keys=True).encode()).hexdigest()
+        said = json.dumps([expression, self._archive.state()], sort_keys=True)
+        key = hashlib.sha256(said.encode()).hexdigest()
         with self._lock:
             found = self._images.get(key)
             if found is not None:

@@ -108,7 +108,7 @@ class Geometry:
             return (x >= west) & (x <= east) & (y >= south) & (y <= north)
         inside = np.zeros(np.broadcast_shapes(x.shape, y.shape), np.bool_)
         if self.is_area:
-            for ring in self.dense(self.crs):
+            for ring in self.dense(self.crs) if self.geodesic else self.lines():  # straight edges need no points between
                 inside ^= _in_ring(ring, x, y)
         return inside
 

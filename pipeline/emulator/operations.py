@@ -164,7 +164,10 @@ class Operations:
 
     def _set(self, task: Task, state: str) -> None:
         task.state, task.updated = state, now()
-        self._journal.save(task)
+        try:
+            self._journal.save(task)
+        except OSError:  # a full disk must not end a worker; a server that starts anew works again what it has not heard of
+            _LOG.exception("task %s is %s, which the journal does not know", task.id, state)
 
     def _end(self, task: Task, state: str, error: EngineError | None) -> None:
         with self._changed:

@@ -18,6 +18,7 @@ import rasterio
 from rasterio.io import DatasetWriter
 
 from pipeline import __version__
+from pipeline.aside import locked
 from pipeline.errors import ConfigError, DataError
 from pipeline.grid import PixelGrid, Window, tiles
 from pipeline.landscape.assets import ASIDE, MAKER, aside, create, finish, is_complete, raster_window
@@ -68,27 +69,42 @@ def simulate(study: Study, archive: Path, seed: int = 0, progress: Progress = _q
 
     Raises:
         ConfigError: the study cannot be simulated (not Landsat, not CDL, not in the contiguous United States).
-        DataError: the archive holds assets of another study, seed or maker, or cannot be written.
+        DataError: the archive holds assets of another study, seed or maker, cannot be written, or another process writes it.
     """
     year = label_year(study.labels.asset)
     planned = scenes(study)
     made_by = identity(study, seed)
     try:
         _check_archive(archive, made_by)
-        jobs = _jobs(study, planned, archive)
-        total = sum(job.blocks(block_px) for job in jobs)
-        done = 0
-        with rasterio.Env(GDAL_CACHEMAX=_CACHE_BYTES):
-            for job in jobs:
-                for note in job.run(archive, made_by, seed, year, block_px):
-                    done += 1
-                    progress(done, total, note)
-        assets = (*(scene.asset for scene in planned), study.labels.asset)
-        size = sum(file.stat().st_size for asset in assets for file in (archive / asset).iterdir())
+        archive.mkdir(parents=True, exist_ok=True)
+        with locked(archive / "simulate"):
+            return _write(study, planned, archive, made_by, seed, year, progress, block_px)
     except OSError as error:
         raise DataError(
             f"{archive}: cannot be written: {error}; see to space and rights, then run simulate again, it goes on where it stopped"
         ) from error
+
+
+def _write(
+    study: Study,
+    planned: Sequence[Scene],
+    archive: Path,
+    made_by: Mapping[str, Any],
+    seed: int,
+    year: int,
+    progress: Progress,
+    block_px: int,
+) -> ArchiveSummary:
+    jobs = _jobs(study, planned, archive)
+    total = sum(job.blocks(block_px) for job in jobs)
+    done = 0
+    with rasterio.Env(GDAL_CACHEMAX=_CACHE_BYTES):
+        for job in jobs:
+            for note in job.run(archive, made_by, seed, year, block_px):
+                done += 1
+                progress(done, total, note)
+    assets = (*(scene.asset for scene in planned), study.labels.asset)
+    size = sum(file.stat().st_size for asset in assets for file in (archive / asset).iterdir())
     written = sum(len(job.assets) for job in jobs)
     return ArchiveSummary(archive, assets, written, len(assets) - written, size)
 

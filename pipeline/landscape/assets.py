@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import shutil
 from collections.abc import Iterator, Mapping, Sequence
@@ -49,10 +50,17 @@ def aside(final: Path) -> Iterator[Path]:
 def finish(
     folder: Path, final: Path, bands: Sequence[str], grid: PixelGrid, properties: Mapping[str, Any], made_by: Mapping[str, Any]
 ) -> None:
-    """Verifies the rasters, writes asset.json and gives the folder its name."""
+    """Reads the rasters back, writes asset.json and gives the folder its name.
+
+    Raises:
+        OSError: something did not reach the disk.
+    """
     for band in bands:
         with rasterio.open(folder / f"{band}.tif") as source:
-            source.read(1, window=RasterWindow(grid.width - 1, grid.height - 1, 1, 1))
+            if source.shape != grid.shape_yx:
+                raise OSError(errno.EIO, f"{source.shape} px against {grid.shape_yx}", source.name)
+            for _, window in source.block_windows(1):
+                source.read(1, window=window)
     text = json.dumps({"bands": list(bands), "properties": dict(properties), "made_by": dict(made_by)}, indent=1)
     (folder / "asset.json").write_text(text + "\n", "utf-8")
     folder.rename(final)

@@ -175,8 +175,10 @@ def _nominal(path: int, row: int) -> _Place:
 def _beside(path: int, bounds_xyxy: tuple[float, float, float, float]) -> _Place:
     """The row of a path nearest to a low area, moved along the track so that this one row sees all the path can see."""
     west, south, east, north = bounds_xyxy
-    place = _nominal(path, _row((south + north) / 2))
-    return place.moved(0.0, place.offset_m((west + east) / 2, (south + north) / 2)[1])
+    lat, middle, reach = (south + north) / 2, (west + east) / 2, max(0.0, (east - west) / 2 - 1.0)
+    place = _nominal(path, _row(lat))
+    lon = min(max(_centre(path, place.row)[0], middle - reach), middle + reach)  # of a wide area what this path sees
+    return place.moved(0.0, place.offset_m(lon, lat)[1])
 
 
 def _edge_place(zone: int, bounds_xyxy: tuple[float, float, float, float]) -> _Place:
@@ -184,7 +186,8 @@ def _edge_place(zone: int, bounds_xyxy: tuple[float, float, float, float]) -> _P
     west, south, east, north = bounds_xyxy
     lon, lat = (west + east) / 2, (south + north) / 2
     row = _row(lat)
-    paths = [path for path in range(_path(lon, lat) - 6, _path(lon, lat) + 7) if _zone(_centre(path, row)[0]) == zone]
+    around = _path(6.0 * zone - 183.0, lat)  # the zone's own meridian: the middle of a wide area may be far from it
+    paths = [path for path in range(around - 6, around + 7) if _zone(_centre(path, row)[0]) == zone]
     place = _nominal(min(paths, key=lambda p: abs(_centre(p, row)[0] - lon)), row)
     across_m, along_m = place.offset_m(lon, lat)
     reach_m = 0.15 * (east - west) * 111_320 * math.cos(math.radians(lat)) / 2

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import http.client
 import io
 import json
@@ -26,6 +27,7 @@ import rasterio
 from pipeline.emulator import Fault, Faults, Limits, Server, serve
 from pipeline.emulator.errors import EngineError
 from pipeline.emulator.routes import find
+from pipeline.emulator.tasks import Journal, Task
 from pipeline.errors import DataError, EarthEngineError
 from pipeline.grid import PixelGrid
 from rasters import random_dn, write_raster
@@ -300,6 +302,13 @@ def test_a_map_is_painted_tile_by_tile(call: Caller) -> None:
 def test_a_thumbnail_keeps_the_images_shape(call: Caller) -> None:
     made = call("POST", f"{PROJECT}/thumbnails", asked(None, file_format="PNG", bandIds=["B2"])).json
     assert plot(call("GET", f"/v1/{made['name']}:getPixels").body).shape == (439, 512, 4)
+
+
+def test_a_thumbnail_of_its_own_grid_keeps_the_limits(call: Caller) -> None:
+    wide = {"dimensions": {"width": 40_000, "height": 4}, "crsCode": "EPSG:32616", "affineTransform": {"scaleX": 1, "scaleY": -1}}
+    made = call("POST", f"{PROJECT}/thumbnails", asked(None, file_format="PNG", bandIds=["B2"]) | {"grid": wide}).json
+    found = call("GET", f"/v1/{made['name']}:getPixels")
+    assert (found.code, "must be less than or equal to 32768" in found.json["error"]["message"]) == (400, True)
 
 
 # --- exports
@@ -601,6 +610,24 @@ def test_a_disk_that_cannot_be_written_fails_the_task_and_no_more(running: Calla
     assert done["error"]["code"] == 13
     assert "out/gs/crops/a" in done["error"]["message"]
     finished(call, call("POST", f"{PROJECT}/image:export", export_of("image", bucket="crops")))
+
+
+def test_a_journal_that_cannot_be_written_ends_no_worker(
+    running: Callable[..., tuple[Server, Caller]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _, call = running()
+    save, full = Journal.save, []
+
+    def sometimes(journal: Journal, task: Task) -> None:
+        if task.state != "PENDING" and len(full) < 4:
+            full.append(task.state)
+            raise OSError(errno.ENOSPC, "No space left on device")
+        save(journal, task)
+
+    monkeypatch.setattr(Journal, "save", sometimes)
+    for number in range(4):
+        finished(call, call("POST", f"{PROJECT}/image:export", export_of(f"image{number}", bucket="crops")))
+    assert full == ["RUNNING", "SUCCEEDED"] * 2
 
 
 def test_a_path_that_no_route_answers_is_named() -> None:

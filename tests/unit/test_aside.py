@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import signal
 import subprocess
 import sys
@@ -55,3 +56,21 @@ with written_aside(pathlib.Path({str(final)!r})) as aside:
         (aside / "fresh").write_text("y")
     assert [path.name for path in final.iterdir()] == ["fresh"]
     assert [path.name for path in tmp_path.iterdir()] == ["s.zarr"]
+
+
+def test_a_lock_that_was_removed_while_it_was_being_taken_keeps_nobody_out(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    lock, flock, calls = tmp_path / ".s.zarr.lock", fcntl.flock, []
+
+    def late(file: object, how: int) -> None:
+        calls.append(how)
+        if len(calls) == 1:
+            lock.unlink()  # the one who held it ends between our open and our lock
+        flock(file, how)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(fcntl, "flock", late)
+    with locked(tmp_path / "s.zarr"):
+        assert lock.exists()
+        with pytest.raises(DataError, match="another process is writing it"), locked(tmp_path / "s.zarr"):
+            pass
+    assert len(calls) == 3
+    assert not lock.exists()

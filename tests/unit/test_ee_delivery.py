@@ -15,6 +15,7 @@ import pytest
 import rasterio
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from rasterio.errors import RasterioIOError
 
 from engines import FakeService, offline
 from pipeline.earthengine import delivery, shardfiles, windows
@@ -55,7 +56,7 @@ class Pixels(FakeService):
             row, col = round((grid.transform[5] - f) / e), round((grid.transform[2] - c) / a)
             yy, xx = np.mgrid[row : row + grid.height, col : col + grid.width]
             is_label = "label" in what
-            names = ("cropland",) if is_label else self.bands
+            names = ("cropland",) if is_label else ("count",) if "count" in what else self.bands
             found = np.zeros(grid.shape_yx, [(name, "u1" if is_label else "u2") for name in names])
             for number, name in enumerate(names):
                 found[name] = (yy * 7 + xx + number) % 250 + 1
@@ -213,6 +214,27 @@ def test_a_full_disk_is_one_line_and_the_run_goes_on_where_it_stopped(tmp_path: 
     deliver(study, service, tmp_path / "full", window_px=256, workers=1)
     assert len(service.asked) - asked == 12 - kept + 1  # and the check of the label asset
     assert bytes_of(tmp_path / "full") == bytes_of(tmp_path / "calm")
+
+
+@pytest.mark.parametrize(
+    "error", [OSError("8214 requested and 566 written"), RasterioIOError("Read failed. See previous exception for details.")]
+)
+def test_a_write_that_failed_without_a_number_is_one_line_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, error: OSError) -> None:
+    def fails(*_what: object) -> None:
+        raise error
+
+    monkeypatch.setattr(windows, "_save", fails)
+    with pytest.raises(DataError, match=rf"cannot be written \({str(error).rstrip('.')}\), the disk may be full; what was fetched stays"):
+        deliver(small(), Pixels(small()), tmp_path)
+
+
+def test_a_layer_the_study_no_longer_has_is_named_by_the_field(tmp_path: Path) -> None:
+    counted = small(count=True)
+    deliver(counted, Pixels(counted), tmp_path)
+    with pytest.raises(
+        DataError, match=r"count\.tif: a shard of another study \(image\.count: True against False\), or choose another folder"
+    ):
+        deliver(small(), Pixels(small()), tmp_path)
 
 
 def test_windows_that_are_not_whole_are_fetched_again(tmp_path: Path) -> None:

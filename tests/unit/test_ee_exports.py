@@ -21,6 +21,7 @@ from pipeline.earthengine.graphs import graph
 from pipeline.earthengine.manifest import load, manifest_path, open_manifest
 from pipeline.earthengine.plan import Plan, plan
 from pipeline.earthengine.request import request_of
+from pipeline.earthengine.session import HIGH_VOLUME_URL, STANDARD_URL
 from pipeline.errors import DataError, EarthEngineError
 from pipeline.study import load_study, parse_study
 
@@ -211,6 +212,26 @@ def test_an_export_of_a_changed_study_to_the_same_place_is_refused(made: Plan, f
     values["patches"]["size_px"] = 25
     run(plan(parse_study(values), made.destination, cell_px=1024), service, file)
     assert len(service.sent) == 8
+
+
+def at(name: str, api_url: str = "http://127.0.0.1:1") -> FakeService:
+    service = FakeService()
+    service.__dict__.update(name=name, api_url=api_url)
+    return service
+
+
+def test_engines_of_this_machine_are_each_a_place_of_their_own_and_the_service_is_one(made: Plan, file: Path) -> None:
+    values = made.study.to_dict()
+    values["image"]["cloud_cover_max_pct"] = 40.0
+    changed = plan(parse_study(values), made.destination, cell_px=1024)
+    run(made, at("archive:/data/one"), file)
+    run(made, at("archive:/data/one", "http://127.0.0.1:2"), file)  # another port, the same engine
+    assert len(json.loads(file.read_text())["exports"]) == 1
+    run(changed, at("archive:/data/two"), file)
+    run(changed, at("", "http://127.0.0.1:3"), file)
+    run(made, at("", STANDARD_URL), file)
+    with pytest.raises(DataError, match="already holds an export of a changed study"):
+        run(changed, at("", HIGH_VOLUME_URL), file)
 
 
 def test_manifests_of_another_study_damaged_or_held_are_refused(made: Plan, file: Path) -> None:

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import ee
+import numpy as np
 import pytest
 
 if __name__ == "__main__":
@@ -21,6 +22,7 @@ from engines import Offline, invocations, offline, signatures
 from pipeline.earthengine import graphs, layers
 from pipeline.earthengine.composite import QA_PIXEL_BITS, scenes
 from pipeline.earthengine.region import bounds_lonlat, polygons, rectangle
+from pipeline.emulator.geometry import Geometry
 from pipeline.reference import QA_BITS
 from pipeline.study import Study, load_study, parse_study
 
@@ -172,11 +174,20 @@ def test_region_count_and_confidence() -> None:
 def test_polygons_of_any_geojson_reach_the_graph() -> None:
     ring = [[0, 0], [1, 0], [1, 1], [0, 0]]
     feature = {"type": "Feature", "geometry": {"type": "Polygon", "coordinates": [ring]}, "properties": {}}
-    multi = {"type": "MultiPolygon", "coordinates": [[ring], [ring]]}
+    second, third = ([[x + shift, y] for x, y in ring] for shift in (1, 2))  # neighbours that share an edge stay as they are
+    multi = {"type": "MultiPolygon", "coordinates": [[second], [third]]}
     features = {"type": "FeatureCollection", "features": [feature, {"type": "Feature", "geometry": multi, "properties": {}}]}
-    assert polygons(variant(area={"region": json.dumps(features)}).area.region) == [[ring]] * 3
+    assert polygons(variant(area={"region": json.dumps(features)}).area.region) == [[ring], [second], [third]]
     collection = {"type": "GeometryCollection", "geometries": [multi]}
-    assert polygons(variant(area={"region": json.dumps(collection)}).area.region) == [[ring]] * 2
+    assert polygons(variant(area={"region": json.dumps(collection)}).area.region) == [[second], [third]]
+
+
+def test_polygons_that_overlap_become_one() -> None:
+    squares = [[[[x, 0], [x + 2, 0], [x + 2, 2], [x, 2], [x, 0]]] for x in (0, 1, 5)]
+    found = polygons(variant(area={"region": json.dumps({"type": "MultiPolygon", "coordinates": squares})}).area.region)
+    assert sorted(sorted({x for x, _ in shell}) for (shell,) in found) == [[0, 1, 2, 3], [5, 7]]
+    inside = Geometry("MultiPolygon", tuple(tuple(tuple(map(tuple, ring)) for ring in polygon) for polygon in found))
+    assert inside.contains(np.array([0.5, 1.5, 2.5, 4.0, 6.0]), np.array([1.0])).tolist() == [True, True, True, False, True]
 
 
 def test_digests_tell_graphs_and_grids_apart_and_nothing_else() -> None:

@@ -115,6 +115,14 @@ def test_what_earthengine_authenticate_wrote_is_found(monkeypatch: pytest.Monkey
     assert room._project_of(found) == "stored-project"
 
 
+def test_credentials_that_are_damaged_are_named_by_their_file(tmp_path: Path) -> None:
+    stored = tmp_path / ".config/earthengine/credentials"
+    stored.parent.mkdir(parents=True)
+    stored.write_text("no json")
+    with pytest.raises(EarthEngineError, match=r"earthengine/credentials: not the JSON of a credential; run: earthengine authenticate"):
+        room.find_credentials()
+
+
 def test_a_project_is_needed_and_comes_from_the_option_the_credentials_or_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     quiet_catalogue(monkeypatch)
     anonymous = AnonymousCredentials()
@@ -131,6 +139,8 @@ def test_a_project_is_needed_and_comes_from_the_option_the_credentials_or_the_en
     [
         ("127.0.0.1:5000", "not a plain URL"),
         ("ftp://x", "not a plain URL"),
+        ("", "not a plain URL"),  # an unset variable must not mean the service
+        ("http://[::1", "not a plain URL"),
         ("https://user:pass@host", "not a plain URL"),
         ("http://earthengine.googleapis.com", "would travel unencrypted; write https"),
     ],

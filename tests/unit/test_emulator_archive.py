@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -123,6 +124,24 @@ def test_an_asset_that_changes_is_read_again(tmp_path: Path) -> None:
     (folder / "asset.json").write_text(json.dumps(about))
     os.utime(folder / "asset.json", ns=(1, 1))
     assert engine.asset("T/scene")["properties"]["CLOUD_COVER"] == 50
+
+
+def test_pixels_follow_the_archive_as_counts_do(tmp_path: Path) -> None:
+    folder, engine = damaged(tmp_path)
+    expression = {
+        "result": "0",
+        "values": {
+            "0": {
+                "functionInvocationValue": {"functionName": "ImageCollection.mosaic", "arguments": {"collection": {"valueReference": "1"}}}
+            },
+            "1": {"functionInvocationValue": {"functionName": "ImageCollection.load", "arguments": {"id": {"constantValue": "T"}}}},
+        },
+    }
+    first = engine.image(expression)
+    assert engine.image(expression) is first
+    shutil.copytree(folder, tmp_path / ".later")
+    (tmp_path / ".later").rename(folder.with_name("later"))
+    assert engine.image(expression) is not first
 
 
 def test_half_written_assets_are_no_assets(tmp_path: Path) -> None:

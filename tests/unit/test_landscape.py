@@ -276,6 +276,7 @@ def test_qa_bits_are_consistent_and_real() -> None:
         (-90.02, 38.0, -89.99, 38.03),
         (-84.01, 39.0, -83.98, 39.03),
         (-91, 36, -89, 44),
+        (-110.0, 39.0, -77.5, 39.5),
     ],
 )
 def test_frames_see_the_whole_area_in_every_zone(bounds: tuple[float, float, float, float]) -> None:

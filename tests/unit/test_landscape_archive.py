@@ -14,10 +14,12 @@ import numpy.typing as npt
 import pytest
 import rasterio
 
+from pipeline.aside import locked
 from pipeline.errors import ConfigError, DataError
 from pipeline.grid import CDL_ORIGIN_XY, PixelGrid, resample_nearest
 from pipeline.landscape import simulate, truth
 from pipeline.landscape.archive import LABEL_BANDS, SCENE_BANDS
+from pipeline.landscape.assets import finish
 from pipeline.legend import CDL
 from pipeline.study import Study, parse_study
 
@@ -193,6 +195,28 @@ def test_interrupt_leaves_nothing_half_written(tmp_path: Path) -> None:
     assert [file.parent.name for file in tmp_path.rglob("asset.json")] == ["2016"]
     assert not list(tmp_path.rglob("*.part"))
     assert not list((tmp_path / SCENES).iterdir())
+
+
+def test_one_process_writes_an_archive(tmp_path: Path) -> None:
+    with locked(tmp_path / "simulate"), pytest.raises(DataError, match="another process is writing it"):
+        simulate(tiny(), tmp_path)
+    assert simulate(tiny(), tmp_path).written > 1
+    assert not list(tmp_path.glob(".*"))
+
+
+def test_what_did_not_reach_the_disk_is_found_before_an_asset_appears(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def worn(folder: Path, *arguments: Any) -> None:
+        path = folder / "cropland.tif"
+        if path.exists():
+            with path.open("r+b") as file:
+                file.seek(path.stat().st_size // 2)
+                file.write(bytes(400))
+        finish(folder, *arguments)
+
+    monkeypatch.setattr("pipeline.landscape.archive.finish", worn)
+    with pytest.raises(DataError, match=r"cannot be written: .*; see to space and rights, then run simulate again"):
+        simulate(tiny(), tmp_path)
+    assert not list(tmp_path.rglob("asset.json"))
 
 
 @pytest.mark.parametrize(

@@ -147,6 +147,13 @@ def test_shards_of_different_years(tmp_path: Path, kind: str) -> None:
             file.update_tags(year=str(2016 + (number > 0)))
     with pytest.raises(DataError, match=rf"{kind}-.*: year 2017, {kind}-.*tif has 2016: shards of different exports"):
         open_shards(tmp_path, STUDY)
+    if kind == "image":  # a map may be of any year, but of one
+        with pytest.raises(DataError, match=r"image-.*: year 2017, image-.*tif has 2016: shards of different exports"):
+            open_image_shards(tmp_path, STUDY)
+        for path in tmp_path.glob("image*"):
+            with rasterio.open(path, "r+") as file:
+                file.update_tags(year="2017")
+        open_image_shards(tmp_path, STUDY)
 
 
 def test_names_that_carry_years(tmp_path: Path) -> None:
