@@ -64,7 +64,7 @@ def describe(args: argparse.Namespace) -> None:
 
 
 def simulate(args: argparse.Namespace) -> None:
-    """Write a simulated archive of Landsat 8 scenes and a CDL for the study's area and period."""
+    """Write a simulated archive of Landsat scenes and a CDL for the study's area and period."""
     from pipeline.landscape import simulate as write_archive
     from pipeline.progress import Stage
     from pipeline.study import load_study

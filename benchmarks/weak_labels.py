@@ -12,6 +12,7 @@ The last line is one JSON object: figures of every row, mean over seeds, and as 
 from __future__ import annotations
 
 import argparse
+import hashlib
 import json
 import math
 import os
@@ -148,37 +149,39 @@ def _split_by_columns(store: Path, place: Place) -> None:
         zarr.consolidate_metadata(group.store)
 
 
-def run_folder(out: Path, place: Place, row: str, seed: int) -> Path:
-    """Where a run of a row lies."""
-    return out / "runs" / f"{place.name} {row} seed {seed}".replace(" ", "-").replace(",", "").replace("%", "pct")
-
-
-def measure(row: Row, seed: int, steps: int, store: Path, out: Path) -> dict[str, Any]:
-    """Train and evaluate one row with one seed, or read what was measured before with the same settings."""
-    name, run = f"{row.place.name}, {row.name}, seed {seed}", run_folder(out, row.place, row.name, seed)
-    kept, asked = run / "measured.json", run.with_name(f"{run.name}.json")
-    dataset, info = open_store(store)
+def settings_of(row: Row, seed: int, steps: int, store: Path) -> dict[str, Any]:
+    """How a row is trained with one seed."""
+    dataset, _ = open_store(store)
     split_N = dataset["split"].to_numpy()
-    wanted = steps * row.place.steps_share
-    epochs = max(1, round(wanted / math.ceil((split_N == 0).sum() / BATCH)))
+    epochs = max(1, round(steps * row.place.steps_share / _batches(split_N)))
     settings = row.settings | {"epochs": epochs, "seed": seed, "batch_size": BATCH}
     if row.prior:
         settings["class_prior"] = tuple(map(float, _prior(dataset["share"].to_numpy()[split_N == 0])))
-    said = json.dumps(settings, sort_keys=True)
-    if not asked.exists() or asked.read_text() != said:
-        shutil.rmtree(run, ignore_errors=True)  # another budget, or a row that has changed since: no mean of both
-        asked.parent.mkdir(exist_ok=True)
-        asked.write_text(said)
+    return settings
+
+
+def run_folder(out: Path, row: Row, settings: dict[str, Any]) -> Path:
+    """Where a run of a row lies; another budget, or another row of that name, lies elsewhere, so that no mean mixes them."""
+    digest = hashlib.sha256(json.dumps(settings, sort_keys=True).encode()).hexdigest()[:6]
+    name = f"{row.place.name} {row.name} seed {settings['seed']} {digest}"
+    return out / "runs" / name.replace(" ", "-").replace(",", "").replace("%", "pct")
+
+
+def measure(row: Row, settings: dict[str, Any], store: Path, out: Path) -> dict[str, Any]:
+    """Train and evaluate one row with one seed, or read what was measured before."""
+    name, run = f"{row.place.name}, {row.name}, seed {settings['seed']}", run_folder(out, row, settings)
+    kept = run / "measured.json"
     if kept.exists():
         found: dict[str, Any] = json.loads(kept.read_text())
         return found
+    dataset, info = open_store(store)
     started = time.perf_counter()
     train(store, run, resume=True, **settings)
     seconds = time.perf_counter() - started
-    result = evaluate(run, references=row.name == "full U-Net" and seed == 0)
+    result = evaluate(run, references=row.name == "full U-Net" and settings["seed"] == 0)
     part = result["segmentation"]
     measured = {
-        "steps": epochs * math.ceil((split_N == 0).sum() / BATCH),
+        "steps": settings["epochs"] * _batches(dataset["split"].to_numpy()),
         "train_s": round(seconds, 1),
         "method": part["default"],
         "labels_accuracy": result["classification"]["accuracy"],
@@ -204,6 +207,10 @@ def transferred(run: Path, store: Path) -> dict[str, float]:
         counts = batch.truth_BHW != UNLABELLED
         confusion_KK += metrics.confusion(batch.truth_BHW[counts], batch.segmented_BHW[counts], len(config.classes))
     return _two(metrics.summary(confusion_KK))
+
+
+def _batches(split_N: npt.NDArray[np.uint8]) -> int:
+    return math.ceil((split_N == 0).sum() / BATCH)
 
 
 def _prior(share_NK: npt.NDArray[np.float32]) -> npt.NDArray[np.float64]:
@@ -273,15 +280,19 @@ def main() -> None:
         if not (seed and row.once) and (not args.only or any(text in f"{row.place.name}, {row.name}" for text in args.only))
     ]
     longest_first = sorted(wanted, key=lambda each: (each[0].settings.get("model") != "unet", -each[0].place.steps_share))
+
+    def settings(row: Row, seed: int) -> dict[str, Any]:
+        return settings_of(row, seed, args.steps, stores[row.place.name])
+
     threads = max(1, (os.cpu_count() or 1) // args.jobs)
     with ProcessPoolExecutor(args.jobs, get_context("spawn"), _begin, (threads,)) as pool:
-        running = [pool.submit(measure, row, seed, args.steps, stores[row.place.name], args.out) for row, seed in longest_first]
+        running = [pool.submit(measure, row, settings(row, seed), stores[row.place.name], args.out) for row, seed in longest_first]
         done = {(row.place.name, row.name, seed): each.result() for (row, seed), each in zip(longest_first, running, strict=True)}
     measured: dict[str, dict[str, list[dict[str, Any]]]] = {}
     for row, seed in wanted:
         measured.setdefault(row.place.name, {}).setdefault(row.name, []).append(done[row.place.name, row.name, seed])
     found = summary(measured)
-    runs = {name: run_folder(args.out, DAKOTA, name, 0) for name in TRANSFER}
+    runs = {row.name: run_folder(args.out, row, settings(row, 0)) for row in ROWS if row.place == DAKOTA and row.name in TRANSFER}
     found["dakota to illinois"] = {
         name: transferred(run, stores["illinois"]) for name, run in runs.items() if (run / "measured.json").exists()
     }

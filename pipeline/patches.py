@@ -25,7 +25,7 @@ from pipeline.grid import PatchGrid
 from pipeline.parallel import AHEAD, cores, run_steps
 from pipeline.parts import Job, Part, plan
 from pipeline.rasters import Conversion
-from pipeline.resume import Work, partial_folder
+from pipeline.resume import Work, differing, partial_folder
 from pipeline.shards import open_shards
 from pipeline.sources import LabelSource, Source, open_image, open_labels
 from pipeline.splits import RANDOM_WARNING, TRAIN, assign
@@ -133,8 +133,9 @@ def _cut_store(job: Job, store: Path, seed: int, asked: dict[str, str], schedule
         store.rmdir()  # an empty folder made beforehand
     if store.exists():
         found = _existing(store, study, digests | of_files(files), seed)
-        with suppress(DataError), locked(store):  # a process that delivered it may have been killed, or is there still
-            remove(partial_folder(store))
+        if (left := partial_folder(store)).exists():
+            with suppress(DataError, OSError), locked(store):  # a process that delivered it was killed, or is at it still
+                remove(left)
         return found
     store.parent.mkdir(parents=True, exist_ok=True)
     with ExitStack() as stack:
@@ -272,8 +273,7 @@ def _existing(store: Path, study: Study, digests: dict[str, str], seed: int) -> 
     dataset, info = open_store(store)
     changed = differences(parse_study(info.study, str(store)).to_dict(), study.to_dict())
     changed += [f"split seed: {info.split_seed} against {seed}"] if info.split_seed != seed else []
-    unsaid = {"study"} | ({"order"} - set(info.digests))  # stores of before do not say it
-    changed += [f"input {key} differs" for key in sorted({*info.digests, *digests} - unsaid) if info.digests.get(key) != digests.get(key)]
+    changed += [f"input {key} differs" for key in differing(info.digests, digests) if key != "study"]
     if changed:
         raise DataError(f"{store}: made otherwise ({'; '.join(changed[:3])}); choose another --store, or delete this one")
     return _summary(info, dataset["split"].to_numpy(), existed=True)

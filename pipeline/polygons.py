@@ -14,7 +14,7 @@ import numpy.typing as npt
 from pipeline.errors import ConfigError
 from pipeline.grid import PatchGrid, transform_bounds
 
-_MARGIN_DEG = 1.0  # beyond a grid: nothing there is nearer to a patch than what is left of a polygon
+_MARGIN_DEG = 1.0  # beyond a grid, so that no cut edge lies in it
 _STEP_DEG = 0.01  # edges are straight in degrees, not in a projection
 
 
@@ -34,13 +34,14 @@ def read_polygons(path: Path, key: str) -> str:
 def canonical_polygons(text: str) -> str:
     """The polygons of GeoJSON text as one MultiPolygon in canonical JSON, without heights, so that equal areas give equal text.
 
-    Those that overlap become one: where two rings cross, engines differ about what is inside.
+    Polygons that overlap each other become one: where their rings cross, engines differ about what is inside.
 
     Raises:
         ValueError: not GeoJSON, or no polygon in it, or coordinates that are no degrees.
     """
     try:
-        polygons = [[[[float(x), float(y)] for x, y, *_ in ring] for ring in polygon] for polygon in _polygons(json.loads(text))]
+        polygons = [[_closed([[float(x), float(y)] for x, y, *_ in ring]) for ring in polygon] for polygon in _polygons(json.loads(text))]
+        polygons = [polygon for polygon in polygons if polygon]
     except (ValueError, TypeError, KeyError, AttributeError):
         raise ValueError(f"{text[:40]!r} is not GeoJSON with polygons, nor the path of such a file") from None
     if not polygons or any(len(ring) < 4 for polygon in polygons for ring in polygon):
@@ -60,7 +61,8 @@ def patches_inside(text: str, grid: PatchGrid) -> npt.NDArray[np.bool_]:
 
     # "all south of 37.5" reaches places that a projection knows nothing of: what lies far from the grid is cut off before
     west, south, east, north = transform_bounds(grid.pixels.crs, "EPSG:4326", grid.pixels.bounds_xyxy)
-    near = shapely.box(west - _MARGIN_DEG, south - _MARGIN_DEG, east + _MARGIN_DEG, north + _MARGIN_DEG)
+    spans = [(west, east)] if west <= east else [(west, 180.0), (-180.0, east)]  # a grid across 180 degrees
+    near = shapely.union_all([shapely.box(a - _MARGIN_DEG, south - _MARGIN_DEG, b + _MARGIN_DEG, north + _MARGIN_DEG) for a, b in spans])
     each = shapely.make_valid(shapely.get_parts(shapely.from_geojson(text)), method="structure", keep_collapsed=False)
     polygons = shapely.intersection(shapely.union_all(each), near)  # whatever overlaps is inside once
     if polygons.is_empty:
@@ -70,6 +72,10 @@ def patches_inside(text: str, grid: PatchGrid) -> npt.NDArray[np.bool_]:
     transform = rasterio.Affine(a * grid.size_px, 0.0, c, 0.0, e * grid.size_px, f)
     inside = rasterio.features.geometry_mask([shape], (grid.rows, grid.columns), transform, invert=True)
     return np.asarray(inside, bool)
+
+
+def _closed(ring: list[list[float]]) -> list[list[float]]:
+    return ring if ring[:1] == ring[-1:] else [*ring, ring[0]]
 
 
 def _without_overlap(polygons: list[Any]) -> list[Any]:

@@ -189,7 +189,7 @@ class Work:
             self._digests.set_result(of_files(inputs, each))
             before = asked_before | {f"input {name}": value for name, value in digests_before.items()}
             now = asked | {f"input {name}": value for name, value in self._digests.result().items()}
-            changed = sorted(key for key in {*before, *now} if before.get(key) != now.get(key))
+            changed = differing(before, now)
             if not changed:
                 self.without_metadata()
                 for path in self.store.rglob(".*.part"):  # a zarr shard that grew; on a cluster nobody would write over it
@@ -219,6 +219,11 @@ class Work:
             file.write(_line(entry))
         if "part" in entry:
             self.parts.append(entry)
+
+
+def differing(before: Mapping[str, str], now: Mapping[str, str]) -> list[str]:
+    """Names of what a store was made of then and is asked of now that are not the same; work of before says nothing of an order."""
+    return sorted(key for key in {*before, *now} if before.get(key) != now.get(key) and (key != "order" or key in before))
 
 
 def partial_folder(final: Path) -> Path:

@@ -240,5 +240,6 @@ def _disk_errors(out: Path) -> Iterator[None]:
         number = getattr(error, "errno", None)  # GDAL and numpy say that a write failed, not why
         if number not in (errno.ENOSPC, errno.EDQUOT, None):
             raise
-        reason = "the disk is full" if number else f"cannot be written ({str(error).splitlines()[0].rstrip('.')}), the disk may be full"
+        said = (str(error).splitlines() or [type(error).__name__])[0].rstrip(".")
+        reason = "the disk is full" if number else f"cannot be written ({said}), the disk may be full"
         raise DataError(f"{out}: {reason}; what was fetched stays: free space and run the same command again") from error

@@ -19,7 +19,7 @@ from pipeline.aside import locked
 from pipeline.earthengine.graphs import graph_digest, sha256
 from pipeline.earthengine.layers import layers_of
 from pipeline.earthengine.plan import DESCRIPTION_LENGTH, Plan, Task
-from pipeline.earthengine.session import Session, is_local
+from pipeline.earthengine.session import Session, is_one_place
 from pipeline.errors import DataError
 from pipeline.study import differences, presets
 
@@ -118,8 +118,7 @@ def load(path: Path, plan: Plan, session: Session) -> Manifest:
     content = _read(path, study.name)
     key = sha256([session.endpoint, session.project, where, digest])[:16]
     for other_key, other in content["exports"].items():
-        is_same = other["endpoint"] == session.endpoint or not (is_local(other["endpoint"]) or is_local(session.endpoint))
-        is_here = is_same and (other["project"], other["destination"]) == (session.project, where)
+        is_here = is_one_place(other["endpoint"], session.endpoint) and (other["project"], other["destination"]) == (session.project, where)
         if other_key != key and is_here and other["graph_digest"] != digest:
             raise DataError(_conflict(path, where, other, about))
     known = content["exports"].get(key, {}).get("tasks", {})

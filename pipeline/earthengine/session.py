@@ -14,7 +14,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Protocol
-from urllib.parse import urlsplit
+from urllib.parse import SplitResult, urlsplit
 
 import ee
 import google.auth
@@ -124,9 +124,9 @@ def open_session(
         EarthEngineError: no credentials, no project, or the service does not let them in.
     """
     url = (STANDARD_URL if api_url is None else api_url).rstrip("/")
-    host = _host_of(url)
-    is_loopback = _is_loopback(host)
-    if url.startswith("http:") and not is_loopback:
+    parts = _parts_of(url)
+    is_loopback = _is_loopback(str(parts.hostname))
+    if parts.scheme == "http" and not is_loopback:
         raise ConfigError(f"--api-url {url}: credentials would travel unencrypted; write https")
     if credentials is None:
         credentials = AnonymousCredentials() if is_loopback else find_credentials()  # type: ignore[no-untyped-call]
@@ -147,9 +147,18 @@ def open_session(
     return session
 
 
-def is_local(endpoint: str) -> bool:
-    """Whether a manifest's endpoint is a server of its own, of this machine, and not the one service that all other URLs lead to."""
-    return endpoint.startswith(EMBEDDED) or _is_loopback(_host_of(endpoint))
+def is_one_place(first: str, second: str) -> bool:
+    """Whether exports through two endpoints may land side by side: through any URLs of the service, or any ports of this machine.
+
+    Engines that commands start over two archives write to two places.
+    """
+
+    def is_local(endpoint: str) -> bool:
+        return endpoint.startswith(EMBEDDED) or _is_loopback(str(_parts_of(endpoint).hostname))
+
+    if first.startswith(EMBEDDED) and second.startswith(EMBEDDED):
+        return first == second
+    return is_local(first) == is_local(second)
 
 
 def find_credentials() -> Any:  # noqa: ANN401 - any of google.auth's
@@ -185,14 +194,14 @@ def _project_of(credentials: Any) -> str | None:  # noqa: ANN401
     return os.environ.get("GOOGLE_CLOUD_PROJECT") or None
 
 
-def _host_of(url: str) -> str:
+def _parts_of(url: str) -> SplitResult:
     try:
         parts = urlsplit(url)
     except ValueError:
         parts = urlsplit("")
     if parts.scheme not in ("http", "https") or not parts.hostname or parts.username or parts.query:
         raise ConfigError("--api-url: not a plain URL of an endpoint; write for example " + HIGH_VOLUME_URL)
-    return parts.hostname
+    return parts
 
 
 def _is_loopback(host: str) -> bool:

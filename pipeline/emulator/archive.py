@@ -8,9 +8,11 @@ from __future__ import annotations
 
 import datetime
 import json
+import os
 import re
 import threading
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -41,7 +43,7 @@ class Archive:
 
     def state(self) -> dict[str, int]:
         """When each `asset.json` was written (ns), by its path: what is remembered of the archive holds as long as this does."""
-        return {str(path.relative_to(self._folder)): path.stat().st_mtime_ns for path in self._folder.rglob("asset.json")}
+        return dict(sorted(_written(self._folder)))
 
     def image(self, asset_id: str) -> LazyImage:
         """The image of that id.
@@ -118,6 +120,18 @@ class Archive:
             with self._lock:
                 self._images[asset_id] = known
         return known[1]
+
+
+def _written(folder: str | Path) -> Iterator[tuple[str, int]]:
+    """Path and modification time (ns) of each `asset.json` below a folder; bands are not looked at, nor what is under way."""
+    try:
+        about = os.path.join(folder, "asset.json")  # noqa: PTH118 - at every request, for every asset
+        yield about, os.stat(about).st_mtime_ns  # noqa: PTH116
+    except FileNotFoundError:
+        with suppress(FileNotFoundError, NotADirectoryError), os.scandir(folder) as entries:
+            for entry in entries:
+                if not entry.name.startswith(".") and entry.is_dir():
+                    yield from _written(entry.path)
 
 
 def plain_id(asset_id: str) -> str:

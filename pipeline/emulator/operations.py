@@ -166,7 +166,7 @@ class Operations:
         task.state, task.updated = state, now()
         try:
             self._journal.save(task)
-        except OSError:  # a full disk must not end a worker; a server that starts anew works again what it has not heard of
+        except OSError:  # a full disk must not end a worker; a server that starts anew takes the task up from the state before
             _LOG.exception("task %s is %s, which the journal does not know", task.id, state)
 
     def _end(self, task: Task, state: str, error: EngineError | None) -> None:

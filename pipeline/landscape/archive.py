@@ -22,7 +22,7 @@ from pipeline.aside import locked
 from pipeline.errors import ConfigError, DataError
 from pipeline.grid import PixelGrid, Window, tiles
 from pipeline.landscape.assets import ASIDE, MAKER, aside, create, finish, is_complete, raster_window
-from pipeline.landscape.frames import Frame, Scene, scenes
+from pipeline.landscape.frames import Frame, Scene, is_wide_and_low, scenes
 from pipeline.landscape.scenes import Block, Ground, covered, label_grid, labels
 from pipeline.landscape.spectra import BANDS
 from pipeline.legend import CDL
@@ -76,44 +76,44 @@ def simulate(study: Study, archive: Path, seed: int = 0, progress: Progress = _q
     made_by = identity(study, seed)
     try:
         _check_archive(archive, made_by)
-        archive.mkdir(parents=True, exist_ok=True)
-        with locked(archive / "simulate"):
-            return _write(study, planned, archive, made_by, seed, year, progress, block_px)
+        written = 0
+        if _jobs(study, planned, archive):  # a complete archive may lie where nobody can write
+            archive.mkdir(parents=True, exist_ok=True)
+            with locked(archive / "simulate"):
+                written = _write(_jobs(study, planned, archive), archive, made_by, seed, year, progress, block_px)
+        assets = (*(scene.asset for scene in planned), study.labels.asset)
+        size = sum(file.stat().st_size for asset in assets for file in (archive / asset).iterdir())
     except OSError as error:
         raise DataError(
             f"{archive}: cannot be written: {error}; see to space and rights, then run simulate again, it goes on where it stopped"
         ) from error
+    return ArchiveSummary(archive, assets, written, len(assets) - written, size)
 
 
 def _write(
-    study: Study,
-    planned: Sequence[Scene],
+    jobs: Sequence[_SceneJob | _LabelJob],
     archive: Path,
     made_by: Mapping[str, Any],
     seed: int,
     year: int,
     progress: Progress,
     block_px: int,
-) -> ArchiveSummary:
-    jobs = _jobs(study, planned, archive)
-    total = sum(job.blocks(block_px) for job in jobs)
-    done = 0
+) -> int:
+    """Do the jobs; how many assets that made."""
+    done, total = 0, sum(job.blocks(block_px) for job in jobs)
     with rasterio.Env(GDAL_CACHEMAX=_CACHE_BYTES):
         for job in jobs:
             for note in job.run(archive, made_by, seed, year, block_px):
                 done += 1
                 progress(done, total, note)
-    assets = (*(scene.asset for scene in planned), study.labels.asset)
-    size = sum(file.stat().st_size for asset in assets for file in (archive / asset).iterdir())
-    written = sum(len(job.assets) for job in jobs)
-    return ArchiveSummary(archive, assets, written, len(assets) - written, size)
+    return sum(len(job.assets) for job in jobs)
 
 
 def identity(study: Study, seed: int) -> dict[str, Any]:
     """What decides the pixels of an archive, as every asset.json records it under "made_by"."""
     return {
         "maker": MAKER,
-        "landscape_version": LANDSCAPE_VERSION,
+        "landscape_version": LANDSCAPE_VERSION + is_wide_and_low(study.area.bounds),  # whose rows moved; all else stayed
         "seed": seed,
         "area.bounds": list(study.area.bounds),
         "image.collections": list(study.image.collections),

@@ -30,6 +30,7 @@ REPEAT_DAYS = 16
 _SWAY_M = 2_500.0  # how far a frame lies off its nominal place from date to date
 _PATHS = 233
 _LOW_AREA_DEG = 1.2  # areas of less latitude fit into one row
+_NARROW_DEG = 2.0  # every path that sees areas of less longitude sees their middle
 _FIRST_PASS = datetime.date(2023, 8, 31).toordinal()  # of Landsat 8 on path 23
 _WITHIN = (-130.0, 22.0, -60.0, 52.0)  # degrees; where EPSG:5070 and the fit above hold
 # collection: (scene prefix, days after Landsat 8 on the same path)
@@ -144,6 +145,12 @@ def frames(bounds_xyxy: tuple[float, float, float, float]) -> list[Frame]:
     return sorted(found, key=lambda frame: (-frame.path, frame.row))
 
 
+def is_wide_and_low(bounds_xyxy: tuple[float, float, float, float]) -> bool:
+    """Whether one row of each path sees an area (degrees) whose middle not every path sees."""
+    west, south, east, north = bounds_xyxy
+    return north - south < _LOW_AREA_DEG and east - west > _NARROW_DEG
+
+
 class _Place(NamedTuple):
     """Where a path and row lies: UTM CRS and middle in it."""
 
@@ -175,7 +182,7 @@ def _nominal(path: int, row: int) -> _Place:
 def _beside(path: int, bounds_xyxy: tuple[float, float, float, float]) -> _Place:
     """The row of a path nearest to a low area, moved along the track so that this one row sees all the path can see."""
     west, south, east, north = bounds_xyxy
-    lat, middle, reach = (south + north) / 2, (west + east) / 2, max(0.0, (east - west) / 2 - 1.0)
+    lat, middle, reach = (south + north) / 2, (west + east) / 2, max(0.0, (east - west - _NARROW_DEG) / 2)
     place = _nominal(path, _row(lat))
     lon = min(max(_centre(path, place.row)[0], middle - reach), middle + reach)  # of a wide area what this path sees
     return place.moved(0.0, place.offset_m(lon, lat)[1])

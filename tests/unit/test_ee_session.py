@@ -143,6 +143,7 @@ def test_a_project_is_needed_and_comes_from_the_option_the_credentials_or_the_en
         ("http://[::1", "not a plain URL"),
         ("https://user:pass@host", "not a plain URL"),
         ("http://earthengine.googleapis.com", "would travel unencrypted; write https"),
+        ("HTTP://earthengine.googleapis.com", "would travel unencrypted; write https"),
     ],
 )
 def test_endpoints_that_are_none_are_refused(url: str, said: str) -> None:

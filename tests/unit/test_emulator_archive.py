@@ -140,6 +140,7 @@ def test_pixels_follow_the_archive_as_counts_do(tmp_path: Path) -> None:
     first = engine.image(expression)
     assert engine.image(expression) is first
     shutil.copytree(folder, tmp_path / ".later")
+    assert engine.image(expression) is first  # it is under way
     (tmp_path / ".later").rename(folder.with_name("later"))
     assert engine.image(expression) is not first
 

@@ -18,7 +18,7 @@ from pipeline.aside import locked
 from pipeline.errors import ConfigError, DataError
 from pipeline.grid import CDL_ORIGIN_XY, PixelGrid, resample_nearest
 from pipeline.landscape import simulate, truth
-from pipeline.landscape.archive import LABEL_BANDS, SCENE_BANDS
+from pipeline.landscape.archive import LABEL_BANDS, SCENE_BANDS, identity
 from pipeline.landscape.assets import finish
 from pipeline.legend import CDL
 from pipeline.study import Study, parse_study
@@ -202,6 +202,8 @@ def test_one_process_writes_an_archive(tmp_path: Path) -> None:
         simulate(tiny(), tmp_path)
     assert simulate(tiny(), tmp_path).written > 1
     assert not list(tmp_path.glob(".*"))
+    with locked(tmp_path / "simulate"):
+        assert simulate(tiny(), tmp_path).written == 0  # whole as it is, perhaps where nobody may write
 
 
 def test_what_did_not_reach_the_disk_is_found_before_an_asset_appears(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -251,6 +253,11 @@ def test_foreign_assets_are_refused(tmp_path: Path) -> None:
         simulate(tiny(), tmp_path / "file")
     with pytest.raises(DataError, match="cannot be written"):
         simulate(tiny(), tmp_path / "file" / "below")
+
+
+def test_rows_of_wide_and_low_areas_are_of_another_version() -> None:
+    wide, narrow = tiny(bounds=[-95.0, 41.0, -92.0, 42.0]), tiny(bounds=[-95.0, 41.0, -93.5, 42.0])
+    assert (identity(wide, 0)["landscape_version"], identity(narrow, 0)["landscape_version"]) == (2, 1)
 
 
 def test_labels_need_a_year(tmp_path: Path) -> None:

@@ -94,6 +94,23 @@ def test_a_hold_out_may_reach_to_the_pole_and_overlap_itself(crs: str) -> None:
     assert 0 < inside.mean() < 1
 
 
+@pytest.mark.parametrize(
+    "polygon",
+    [
+        [[[178, 51], [180, 51], [180, 53], [178, 53]]],  # as many write it, without the first point once more
+        [[[178, 51], [180, 51], [180, 53], [178, 53], [178, 51]]],
+    ],
+)
+def test_a_grid_across_180_degrees_has_a_hold_out_too(polygon: list[list[list[float]]]) -> None:
+    west, north = (float(value) for value in transform_points("EPSG:4326", "EPSG:32660", 179.9, 52.0))
+    grid = PatchGrid(PixelGrid("EPSG:32660", (30.0, 0.0, west, 0.0, -30.0, north), 900, 300), 30)
+    inside = patches_inside(canonical_polygons(json.dumps({"type": "MultiPolygon", "coordinates": [[], polygon]})), grid)
+    rows, cols = np.mgrid[:10, :30] * 30 + 15
+    lon, _ = transform_points("EPSG:32660", "EPSG:4326", west + cols * 30.0, north - rows * 30.0)
+    np.testing.assert_array_equal(inside, lon > 0)
+    assert 0 < inside.mean() < 1
+
+
 def test_every_block_is_tested_in_exactly_one_fold() -> None:
     tested = sum(
         (assign(ROW, COL, Splits(block_patches=(5, 5), method="folds", folds=4, fold=k), 0, GRID)[0] == 2).astype(int) for k in range(4)
