@@ -491,7 +491,7 @@ def _data_options(command: Callable[[str, Callable[[argparse.Namespace], None]],
 
     sub = command("check", check)
     sub.add_argument("store", type=_folder, metavar="STORE")
-    sub.add_argument("--out", type=Path, metavar="PICTURE", help="PNG or SVG of the splits (default: STORE-splits.png beside it)")
+    sub.add_argument("--out", type=Path, metavar="PICTURE", help="PNG or SVG of the splits (default: NAME-splits.png beside NAME.zarr)")
 
 
 def _model_options(command: Callable[[str, Callable[[argparse.Namespace], None]], argparse.ArgumentParser]) -> None:
@@ -589,7 +589,7 @@ def _learning_options(sub: argparse.ArgumentParser) -> None:
     group.add_argument(
         "--prior-bias",
         action=argparse.BooleanOptionalAction,
-        help="begin with the classes as frequent as in the labels, not all alike (default for unet and pixels, fcn and shares; not for presence)",
+        help="begin with the classes as frequent as in the labels, not all alike (default for unet and pixels, fcn and shares of single patches; not for presence)",
     )
     group.add_argument("--clip-norm", type=float, metavar="X", help="longest gradient (default 0: no limit)")
     group.add_argument(
@@ -677,9 +677,9 @@ def _image_options(sub: argparse.ArgumentParser) -> None:
     given = sub.add_mutually_exclusive_group(required=True)
     given.add_argument("--from", dest="folder", type=Path, metavar="DIR", help="GeoTIFF shards of an export")
     given.add_argument("--image", type=Path, nargs="+", metavar="FILE", help="own rasters: single-band files or one multi-band file")
-    sub.add_argument("--scale", type=float, help="reflectance = value x scale + offset, if the files' tags and type do not tell")
-    sub.add_argument("--offset", type=float)
-    sub.add_argument("--nodata", type=float, help="the image's nodata value, if its tags do not tell")
+    sub.add_argument("--scale", type=float, help="reflectance = value x scale + offset, whatever the files' tags and type tell")
+    sub.add_argument("--offset", type=float, help="as --scale; each stays what tags and type tell where only the other is given")
+    sub.add_argument("--nodata", type=float, help="the image's nodata value, whatever its tags tell")
 
 
 if __name__ == "__main__":
