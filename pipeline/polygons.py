@@ -63,8 +63,7 @@ def patches_inside(text: str, grid: PatchGrid) -> npt.NDArray[np.bool_]:
     west, south, east, north = transform_bounds(grid.pixels.crs, "EPSG:4326", grid.pixels.bounds_xyxy)
     spans = [(west, east)] if west <= east else [(west, 180.0), (-180.0, east)]  # a grid across 180 degrees
     near = shapely.union_all([shapely.box(a - _MARGIN_DEG, south - _MARGIN_DEG, b + _MARGIN_DEG, north + _MARGIN_DEG) for a, b in spans])
-    each = shapely.make_valid(shapely.get_parts(shapely.from_geojson(text)), method="structure", keep_collapsed=False)
-    polygons = shapely.intersection(shapely.union_all(each), near)  # whatever overlaps is inside once
+    polygons = shapely.intersection(shapely.make_valid(shapely.from_geojson(text), method="structure", keep_collapsed=False), near)
     if polygons.is_empty:
         return np.zeros((grid.rows, grid.columns), bool)
     shape = rasterio.warp.transform_geom("EPSG:4326", grid.pixels.crs, mapping(shapely.segmentize(polygons, _STEP_DEG)))
