@@ -156,7 +156,7 @@ def patches(args: argparse.Namespace) -> None:
 
     if args.image and not args.labels:
         raise ConfigError("--image needs --labels FILE: the CDL raster the patches are labelled from")
-    if args.folder and (args.labels or (args.scale, args.offset, args.nodata) != (None, None, None)):
+    if args.folder and (args.labels or _says_what_values_mean(args)):
         raise ConfigError("--labels, --scale, --offset and --nodata go with --image; shards of an export carry their own meaning")
     study = load_study(args.study)
     with Stage("patches") as stage:
@@ -280,7 +280,7 @@ def map_(args: argparse.Namespace) -> None:
     from pipeline.sources import open_image
     from pipeline.study import parse_study
 
-    if args.folder and (args.scale, args.offset, args.nodata) != (None, None, None):
+    if args.folder and _says_what_values_mean(args):
         raise _usage("--scale, --offset and --nodata go with --image; shards of an export carry their own meaning")
     config = load_config(args.run)
     if args.folder:
@@ -368,6 +368,10 @@ def _session(args: argparse.Namespace, *, exports: bool = True) -> Iterator[Any]
     folder: Path = args.archive.resolve()
     with serve(folder, out=folder.with_name(f"{folder.name}-exports") if exports else None) as server:
         yield open_session(args.project, server.url, name=f"{EMBEDDED}{folder}")
+
+
+def _says_what_values_mean(args: argparse.Namespace) -> bool:
+    return (args.scale, args.offset, args.nodata) != (None, None, None)
 
 
 def _usage(text: str) -> Exception:

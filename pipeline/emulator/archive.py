@@ -43,7 +43,7 @@ class Archive:
 
     def state(self) -> dict[str, int]:
         """When each `asset.json` was written (ns), by its path: what is remembered of the archive holds as long as this does."""
-        return dict(sorted(_written(self._folder)))
+        return dict(_written(self._folder))
 
     def image(self, asset_id: str) -> LazyImage:
         """The image of that id.

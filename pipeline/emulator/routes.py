@@ -136,9 +136,10 @@ class Service:
             request.body = body
             return self._pixels(image, request)
         own = parse_grid(body.get("grid"), image.grid, "Unable to compute a thumbnail of an unbounded image.")
-        if body.get("grid"):
-            limits.check_pixels(own.width, own.height, [band.type.dtype for band in chosen(image, bands)], self.limits)
-        return self._paint(body, image, bands, own if body.get("grid") else tiles.thumbnail_grid(own))
+        if not body.get("grid"):
+            return self._paint(body, image, bands, tiles.thumbnail_grid(own))
+        limits.check_pixels(own.width, own.height, [band.type.dtype for band in chosen(image, bands)], self.limits)
+        return self._paint(body, image, bands, own)
 
     def unknown(self, request: Request) -> Answer:
         """Any other method of the API."""

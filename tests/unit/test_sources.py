@@ -92,16 +92,25 @@ def tagged(folder: Path, **tags: tuple[float, float]) -> list[Path]:
                 setattr(file, name, values)
     if "nodata" not in tags:
         return [path]
+    bands = "".join(
+        virtual_band("a", number, "Int16", number, f"<NoDataValue>{value}</NoDataValue>") for number, value in enumerate(tags["nodata"], 1)
+    )
+    return [virtual(folder / "a.vrt", bands)]
+
+
+def virtual(path: Path, bands: str) -> Path:
+    """A virtual raster of bands of files beside it."""
     height, width = UTM.shape_yx
     geo = ", ".join(str(value) for value in rasterio.Affine(*UTM.transform).to_gdal())
-    bands = "".join(
-        f'<VRTRasterBand dataType="Int16" band="{number}"><NoDataValue>{value}</NoDataValue><SimpleSource><SourceFilename relativeToVRT="1">'
-        f"a.tif</SourceFilename><SourceBand>{number}</SourceBand></SimpleSource></VRTRasterBand>"
-        for number, value in enumerate(tags["nodata"], 1)
-    )
-    text = f'<VRTDataset rasterXSize="{width}" rasterYSize="{height}"><SRS>{UTM.crs}</SRS><GeoTransform>{geo}</GeoTransform>{bands}</VRTDataset>'
-    (folder / "a.vrt").write_text(text)
-    return [folder / "a.vrt"]
+    head = f'<VRTDataset rasterXSize="{width}" rasterYSize="{height}"><SRS>{UTM.crs}</SRS><GeoTransform>{geo}</GeoTransform>'
+    path.write_text(f"{head}{bands}</VRTDataset>")
+    return path
+
+
+def virtual_band(name: str, number: int, dtype: str, source_band: int = 1, about: str = "") -> str:
+    """Band `number` of a virtual raster: a band of the file `name`.tif."""
+    source = f'<SourceFilename relativeToVRT="1">{name}.tif</SourceFilename><SourceBand>{source_band}</SourceBand>'
+    return f'<VRTRasterBand dataType="{dtype}" band="{number}">{about}<SimpleSource>{source}</SimpleSource></VRTRasterBand>'
 
 
 @pytest.mark.filterwarnings(
@@ -236,11 +245,7 @@ def test_bad_images(tmp_path: Path, make: Callable[[Path], list[Path]], message:
 def test_bands_of_different_types_are_named(tmp_path: Path) -> None:
     for name, dtype in (("a", np.uint16), ("b", np.float32)):
         write_raster(tmp_path / f"{name}.tif", np.ones((1, *UTM.shape_yx), dtype), UTM)
-    height, width = UTM.shape_yx
-    band = '<VRTRasterBand dataType="{}" band="{}"><SimpleSource><SourceFilename relativeToVRT="1">{}.tif</SourceFilename></SimpleSource></VRTRasterBand>'
-    geo = ", ".join(str(value) for value in rasterio.Affine(*UTM.transform).to_gdal())
-    head = f'<VRTDataset rasterXSize="{width}" rasterYSize="{height}"><SRS>{UTM.crs}</SRS><GeoTransform>{geo}</GeoTransform>'
-    (tmp_path / "mixed.vrt").write_text(head + band.format("UInt16", 1, "a") + band.format("Float32", 2, "b") + "</VRTDataset>")
+    virtual(tmp_path / "mixed.vrt", virtual_band("a", 1, "UInt16") + virtual_band("b", 2, "Float32"))
     with pytest.raises(DataError, match=r"mixed\.vrt: its bands are of different types \(float32, uint16\); give them one"):
         open_image([tmp_path / "mixed.vrt"], BANDS[:2])
 
