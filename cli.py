@@ -224,7 +224,7 @@ def train(args: argparse.Namespace) -> None:
 def evaluate(args: argparse.Namespace) -> None:
     """Figures of a run on one split, beside the majority guess: RUN/metrics.json."""
     from model.evaluate import evaluate as measure
-    from model.results import absences
+    from model.results import absences, transduction
     from pipeline.progress import Stage
 
     with Stage("evaluate") as stage:
@@ -238,7 +238,7 @@ def evaluate(args: argparse.Namespace) -> None:
             progress=stage,
         )
     print(json.dumps(metrics, indent=2) if args.json else f"{_figures(metrics)}\n{_methods(metrics['segmentation'])}")
-    for note in [*absences(metrics), *metrics["segmentation"].get("references_notes", [])]:
+    for note in [*transduction(metrics), *absences(metrics), *metrics["segmentation"].get("references_notes", [])]:
         print(f"note: {note}", file=sys.stderr)
 
 
@@ -574,6 +574,11 @@ def _learning_options(sub: argparse.ArgumentParser) -> None:
         type=float,
         metavar="W",
         help="weight of the labels that the running mean of its weights gives all pixels, with shares mended by them (default for fcn: 3; shares of single patches and presence of 1 %% or more: 1; majority and pixels: 0. Other networks: 0)",
+    )
+    group.add_argument(
+        "--unlabelled",
+        choices=("none", "validation", "all"),
+        help="other splits whose images own labels learn from too, never from their labels; all: the test split as well, whose figures are of images it has seen then (default for fcn where own labels are learned from, but for groups and areas: validation; else none)",
     )
     group.add_argument(
         "--border-spectra",

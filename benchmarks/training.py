@@ -34,11 +34,12 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from benchmarks import at_least_one
 from model.checkpoint import RunConfig
-from model.data import Patches, batches, gather, plan_epoch
+from model.data import Patches, batches, gather
 from model.device import deterministic
 from model.labels import WeakLabels
 from model.networks import NETWORKS, build
 from model.optimisation import make_optimiser
+from model.plan import plan_epoch
 from model.scaling import Scaling
 from model.stream import batches_of, block_patches, rooms_for, stream, stream_order
 from model.trainer import Trainer

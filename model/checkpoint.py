@@ -25,7 +25,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 from torch import Tensor
 
-from model.labels import Rule
+from model.labels import UNLABELLED_SPLITS, Rule
 from model.losses import Objective, objective
 from model.networks import Network, build
 from model.optimisation import remembers
@@ -89,6 +89,11 @@ class RunConfig(Options):
     def keeps_newest(self) -> bool:
         """Whether the last epoch is kept and not the best: a network that labels itself grows surer, which its weak labels take amiss."""
         return self.self_labels > 0
+
+    @property
+    def unlabelled_splits(self) -> tuple[str, ...]:
+        """Splits whose images, but no labels, are learned from beside the training split."""
+        return UNLABELLED_SPLITS[self.unlabelled]
 
     @property
     def levels_by_prior(self) -> bool:

@@ -6,9 +6,8 @@ there flipped and standardised. Axis suffixes: N patch, B batch, C band, H/W row
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -20,6 +19,7 @@ from model.areas import own_areas
 from model.feed import Streamed, encoded_image, fits_gpu, read_images
 from model.labels import Rule, WeakLabels, sound_shares, weak_labels
 from model.losses import Targets
+from model.plan import Plan
 from model.points import own_points
 from model.ranks import ALONE, Ranks
 from model.scaling import Scaling, standardise
@@ -27,24 +27,6 @@ from model.stream import Order
 from pipeline.errors import DataError
 from pipeline.legend import Legend
 from pipeline.store import NODATA_DN, StoreInfo, split_indices
-
-GROUP_RUN = 32  # patches of a group that are kept together
-
-
-class Plan(NamedTuple):
-    """One pass over a split.
-
-    Attributes:
-        index_N: patches in order.
-        flip_N2: for each place in that order, whether the patch is flipped top-bottom and left-right.
-        turn_N: the same for swapping rows and columns after that, which makes quarter turns of flips; None = never.
-        ends: streamed: where windows end in the order.
-    """
-
-    index_N: npt.NDArray[np.int64]
-    flip_N2: npt.NDArray[np.bool_]
-    turn_N: npt.NDArray[np.bool_] | None = None
-    ends: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -84,18 +66,30 @@ def read_split(
         DataError: no patch lies in that split, the store's data are damaged or missing, or its shares do not add up.
     """
     index = split_indices(dataset, split)
+    return read_patches(dataset, index, lambda: read_labels(dataset, index, rule, legend), f"{split} split", feed, device)
+
+
+def read_patches(
+    dataset: xr.Dataset,
+    index: npt.NDArray[np.int64],
+    labelled: Callable[[], WeakLabels],
+    where: str,
+    feed: str,
+    device: torch.device | None,
+) -> Patches:
+    """Patches of the store, ascending, with the labels that `labelled` gives; `where` names them. The rest as of `read_split`."""
     try:
-        labels = read_labels(dataset, index, rule, legend)
+        labels = labelled()
         whole_N = dataset["valid"][index].to_numpy() == 1
         encoded = encoded_image(dataset) if feed == "streamed" else None
         if encoded is not None:
             return Patches(None, labels, Streamed(encoded, index), whole_N)
         dn_NCHW = read_images(dataset, index)
     except (OSError, RuntimeError, ValueError) as error:
-        raise DataError(f"the {split} split cannot be read: {error}; cut the store again with 'cropcam patches'") from None
+        raise DataError(f"the {where} cannot be read: {error}; cut the store again with 'cropcam patches'") from None
     empty_N = np.fromiter((not patch.any() for patch in dn_NCHW), np.bool_, len(dn_NCHW))
     if empty := int(empty_N.sum()):  # zarr reads a lost file as zeros
-        raise DataError(f"{empty} patches of the {split} split are all nodata: a file of the store is lost; cut it again")
+        raise DataError(f"{empty} patches of the {where} are all nodata: a file of the store is lost; cut it again")
     resident = torch.from_numpy(dn_NCHW)
     if device is not None and fits_gpu(dataset, len(index), device):
         resident = resident.view(torch.int16).to(device).view(torch.uint16)
@@ -124,47 +118,6 @@ def read_labels(dataset: xr.Dataset, index_N: npt.NDArray[np.int64], rule: Rule,
         lambda: legend.index(dataset["label"][index_N].to_numpy()),
         place_N2,
     )
-
-
-def plan_epoch(
-    count: int,
-    seed: int,
-    epoch: int,
-    group_N: npt.NDArray[np.int64] | None = None,
-    *,
-    quarter_turns: bool = False,
-    order: Order | None = None,
-) -> Plan:
-    """The order and the flips of one training epoch: a function of its arguments alone, on every machine.
-
-    Flips are exact symmetries of a north-up grid, EPSG:4326 included, where a pixel is taller than wide and quarter turns
-    are none. Both flips together are the half turn. Groups stay together, in runs of at most `GROUP_RUN` patches; longer runs come first,
-    so that groups of one size that divides a batch's are never parted, whatever few patches are left over.
-
-    Args:
-        count: patches.
-        seed: of the run.
-        epoch: from 0.
-        group_N: the group of each patch.
-        quarter_turns: also swap rows and columns of half of the patches: all eight symmetries of the square.
-        order: the order, where streaming decides it.
-    """
-    random = np.random.default_rng([seed, epoch])
-    order_N, flip_N2 = random.permutation(count), random.random((count, 2)) < 0.5
-    if group_N is not None:
-        order_N = order_N[np.argsort(group_N[order_N], kind="stable")]  # by group, at random within each
-        place_N = np.arange(count) - np.searchsorted(group_N[order_N], group_N[order_N])
-        run_N = np.unique(np.stack([group_N[order_N], place_N // GROUP_RUN]), axis=1, return_inverse=True)[1].ravel()
-        turn_R = random.permutation(run_N.max() + 1)
-        order_N = order_N[np.lexsort([turn_R[run_N], -np.bincount(run_N)[run_N]])]
-    turn_N = random.random(count) < 0.5 if quarter_turns else None
-    return Plan(order_N, flip_N2, turn_N) if order is None else Plan(order.position_N, flip_N2, turn_N, order.ends)
-
-
-def plan_in_order(count: int, group_N: npt.NDArray[np.int64] | None = None, order: Order | None = None) -> Plan:
-    """Every patch once, unflipped: in the store's order, groups together."""
-    order_N = np.arange(count) if group_N is None else np.argsort(group_N, kind="stable")
-    return Plan(order_N, np.zeros((count, 2), np.bool_), None, () if order is None else order.ends)
 
 
 def flip(values_BHW: Tensor, flip_B2: Tensor) -> Tensor:

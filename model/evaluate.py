@@ -107,6 +107,7 @@ def evaluate(
         "split": split,
         "patches": len(patches_N),
         "labels": config.labels,
+        "transductive": split in config.unlabelled_splits,
         "classification": {
             **classification(present_NK[known_N], tally.logits[known_N], block_N[known_N], names, resamples),
             "presence_min_share": config.presence_min_share,

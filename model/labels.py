@@ -35,6 +35,8 @@ from pipeline.legend import UNLABELLED
 
 KINDS = ("presence", "majority", "shares", "points", "pixels")
 OF_PIXELS = ("points", "pixels")
+# by name: other splits whose images, never their labels, are learned from beside the training split
+UNLABELLED_SPLITS: dict[str, tuple[str, ...]] = {"none": (), "validation": ("validation",), "all": ("validation", "test")}
 ALWAYS = 0.995  # a class that more of the patches have is one that next to none lacks
 SUM_TOLERANCE = 1e-3  # of a patch's shares to 1; a store's own are off by float32's rounding
 

@@ -115,6 +115,15 @@ def absences(metrics: Mapping[str, Any]) -> list[str]:
     return found
 
 
+def transduction(metrics: Mapping[str, Any]) -> list[str]:
+    """That the evaluated split's images were learned from, in a sentence; nothing where they were not."""
+    if not metrics.get("transductive"):
+        return []
+    return [
+        f"The images of the {metrics['split']} split, none of its labels, were learned from (--unlabelled): its figures are of images the network has seen."
+    ]
+
+
 def patch_table(
     patches_N: npt.NDArray[np.int64], place_PN: npt.NDArray[np.int32], tally: Tally, right_NK: npt.NDArray[np.float64]
 ) -> pd.DataFrame:

@@ -13,7 +13,7 @@ from model import ownfile
 from model.checkpoint import BEST, CONFIG, HISTORY, LAST, RunConfig, load_config, store_differences
 from model.device import PRECISIONS
 from model.feed import FEEDS
-from model.labels import KINDS
+from model.labels import KINDS, UNLABELLED_SPLITS
 from model.losses import best_objective, objective
 from model.networks import NETWORKS, SYMMETRIC
 from model.optimisation import OPTIMIZERS, SCHEDULES
@@ -91,6 +91,7 @@ class Settings(Options):
             "class_weights": (self.class_weights in CLASS_WEIGHTS, f"one of {', '.join(CLASS_WEIGHTS)}"),
             "clip_norm": (0 <= self.clip_norm < math.inf, "a number of at least 0; 0 = no clipping"),
             "self_labels": (0 <= self.self_labels < math.inf, "a number of at least 0; 0 = learn from the labels alone"),
+            "unlabelled": (self.unlabelled in UNLABELLED_SPLITS, f"one of {', '.join(UNLABELLED_SPLITS)}"),
             "patience": (self.patience >= 0, "at least 0; 0 = never stop early"),
             "precision": (self.precision in PRECISIONS, f"one of {', '.join(PRECISIONS)}"),
             "feed": (self.feed in FEEDS, f"one of {', '.join(FEEDS)}"),
@@ -101,8 +102,7 @@ class Settings(Options):
                 raise ConfigError(f"{option(name)} {getattr(self, name)} is not possible; it must be {rule}")
         if self.symmetric and self.model not in SYMMETRIC:
             raise ConfigError(f"--symmetric goes with --model {' or '.join(SYMMETRIC)}, not with {self.model}")
-        if self.border_spectra and not self.self_labels:
-            raise ConfigError("--border-spectra is about own labels: it goes with --self-labels above 0")
+        self._check_own_labels()
         for name, kinds in _OF_KIND.items():
             if self.labels not in kinds and getattr(self, name) != getattr(type(self), name):
                 raise ConfigError(f"{option(name)} goes with --labels {' or '.join(kinds)}, not with {self.labels}")
@@ -114,6 +114,21 @@ class Settings(Options):
                     raise ConfigError(f"{option(other)} makes labels from the store's truth; with {option(name)} they come from the file")
         if self.loss != "best":
             objective(self.loss, self.labels)
+
+    def _check_own_labels(self) -> None:
+        """What is about labels that a network gives itself goes with them."""
+        if self.border_spectra and not self.self_labels:
+            raise ConfigError("--border-spectra is about own labels: it goes with --self-labels above 0")
+        if self.unlabelled == "none":
+            return
+        if not self.self_labels:
+            raise ConfigError(
+                f"--unlabelled {self.unlabelled}: only own labels learn from patches without a label: it goes with --self-labels above 0"
+            )
+        if self.group_patches > 1 or self.areas:
+            raise ConfigError(
+                f"--unlabelled {self.unlabelled} does not go with --group-patches or --areas, where own labels are those of groups"
+            )
 
 
 SETTINGS = tuple(field.name for field in fields(Settings))

@@ -33,6 +33,7 @@ from model.runlock import run_lock
 from model.scaling import whitening
 from model.settings import configure
 from model.trainer import Progress, Trainer
+from model.unlabelled import Unlabelled
 from pipeline.errors import ConfigError, DataError
 from pipeline.legend import UNLABELLED
 from pipeline.store import SPLITS, StoreInfo, open_store
@@ -106,6 +107,7 @@ def _train(
     train_split, validation = (
         read_split(dataset, split, config.rule, config.classes, config.feed, target) for split in ("train", "validation")
     )
+    unlabelled = Unlabelled.of(dataset, config, target)
     _check_labels(train_split, validation, config)
     if config.size_px < LONE_SIZE_PX.get(config.model, 0) and 1 in (config.batch_size, len(train_split) % config.batch_size):
         raise ConfigError(
@@ -114,8 +116,10 @@ def _train(
         )
     if ranks.leads:
         say_what(dataset, train_split, validation, config, info, say)
+        if unlabelled:
+            say(str(unlabelled))
     with deterministic(target, bool(config.deterministic)), stop_asked() as stop:
-        trainer = Trainer(config, run, train_split, validation, target, ranks)
+        trainer = Trainer(config, run, train_split, validation, target, ranks, unlabelled)
         trainer.restore()
         ranks.wait()  # nobody reads the folder any more
         if ranks.leads:
@@ -150,12 +154,13 @@ def _silent(*_: object) -> None:
 
 def _settled(config: RunConfig, dataset: xr.Dataset, device: torch.device) -> RunConfig:
     """What was left to the machine or is found in the store, decided: a run keeps it when it goes on elsewhere."""
-    counts = np.bincount(dataset["split"].to_numpy(), minlength=len(SPLITS))
+    counts = dict(zip(SPLITS, np.bincount(dataset["split"].to_numpy(), minlength=len(SPLITS)).tolist(), strict=False))
+    patches = sum(counts[split] for split in ("train", "validation", *config.unlabelled_splits))
     return replace(
         config,
         precision=settle_precision(config.precision, device),
         deterministic=device.type == "cpu" if config.deterministic is None else config.deterministic,
-        feed=choose_feed(config.feed, dataset, int(counts[0] + counts[1]), grouped=config.grouped),
+        feed=choose_feed(config.feed, dataset, patches, grouped=config.grouped),
         whitening=config.whitening or (whitening(dataset, config.mean, config.std) if config.whiten else ()),
     )
 

@@ -18,14 +18,16 @@ from model import history
 from model.agreement import agreement, constant_agreement
 from model.average import Average
 from model.checkpoint import RunConfig
-from model.data import Patches, Plan, batches, plan_epoch, plan_in_order
+from model.data import Patches, batches
 from model.keeping import Keeper, Progressed, Sums
 from model.losses import Batch, Targets
 from model.networks import Network, Output, build
 from model.optimisation import lr_factor, make_optimiser, set_lr
+from model.plan import Plan, plan_epoch, plan_in_order
 from model.ranks import ALONE, Ranks, Term, spread
 from model.scaling import Scaling
 from model.selflabels import BEGIN, OwnLabels
+from model.unlabelled import Unlabelled
 from model.weighing import Weighing, class_weights, prior_bias
 from pipeline.errors import DataError
 
@@ -37,9 +39,17 @@ class Trainer:
     """A network in training: its state in memory and, epoch by epoch, in the run folder."""
 
     def __init__(
-        self, config: RunConfig, run: Path, train_split: Patches, validation: Patches, device: torch.device, ranks: Ranks = ALONE
+        self,
+        config: RunConfig,
+        run: Path,
+        train_split: Patches,
+        validation: Patches,
+        device: torch.device,
+        ranks: Ranks = ALONE,
+        unlabelled: Unlabelled | None = None,
     ) -> None:
-        self._config, self._train, self._validation, self._device, self._ranks = config, train_split, validation, device, ranks
+        self._config, self._device, self._ranks = config, device, ranks
+        self._train, self._validation, self._unlabelled = train_split, validation, unlabelled
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(config.seed)
             network: Network = build(config.model, len(config.bands), len(config.classes), symmetric=config.symmetric).to(device)
@@ -154,6 +164,8 @@ class Trainer:
         self._network.train()
         plan, waited_s, first, started = self._plan(), 0.0, self._done.batches, time.perf_counter()
         feed = self._batches(self._train, plan, first)
+        if self._unlabelled and self.epoch >= self._begin:
+            feed = self._unlabelled.behind(feed, self._scaling, self._ranks, epoch=self.epoch, steps=self._steps, start=first)
         pending: list[tuple[int, Tensor, float, Tensor]] = []
         for step in range(first, self._steps):
             asked = time.perf_counter()

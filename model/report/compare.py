@@ -87,6 +87,7 @@ def differences(first: Entry, other: Entry) -> list[str]:
     for name, ours, theirs in (
         ("the split", first.metrics["split"], other.metrics["split"]),
         ("presence_min_share", first.config.presence_min_share, other.config.presence_min_share),
+        ("whether its images were learned from", *("yes" if entry.metrics.get("transductive") else "no" for entry in (first, other))),
     ):
         if ours != theirs:
             found.append(f"{name}: {theirs} against {ours}")

@@ -19,6 +19,7 @@ from model.evaluate import evaluate
 from model.networks import build
 from model.report import write_report
 from model.report.compare import Comparison, compare
+from model.report.content import cautions
 from pages import Page
 from pipeline.errors import ConfigError, DataError
 from pipeline.study import parse_study
@@ -105,6 +106,19 @@ def test_another_split_is_marked(made: Path) -> None:
     found = compare([made / "one", made / "validated"], made / "splits")
     assert found.cautions == ["validated differs from one in the split: validation against test"]
     assert "Scored on different splits" in found.page.read_text()
+
+
+def test_images_that_were_learned_from_are_marked(made: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    shutil.copytree(made / "two", made / "seen")
+    config = json.loads((made / "seen" / "config.json").read_text())
+    (made / "seen" / "config.json").write_text(json.dumps(config | {"unlabelled": "all"}))
+    assert main(["evaluate", str(made / "seen")]) == 0
+    assert "note: The images of the test split, none of its labels, were learned from (--unlabelled)" in capsys.readouterr().err
+    assert metrics(made, "seen")["transductive"] is True
+    assert cautions(metrics(made, "seen"), None)[0].startswith("The images of the test split")
+    found = compare([made / "one", made / "seen"], made / "transductive")
+    assert found.cautions == ["seen differs from one in whether its images were learned from: yes against no"]
+    assert evaluate(made / "two")["transductive"] is False
 
 
 def test_one_block_and_an_absent_class_leave_gaps_not_crashes(tmp_path: Path) -> None:

@@ -93,7 +93,8 @@ OPTIONS: list[dict[str, Any]] = [
     {"model": "fcn", "labels": "presence", "presence_min_share": 0.1, "self_labels": 2.0},
     {"model": "fcn", "labels": "presence", "loss": "lse", "self_labels": 2.0, "class_prior": (0.3, 0.3, 0.1, 0.1, 0.2)},
     {"model": "unet", "labels": "pixels", "prior_bias": True},
-    {"model": "fcn", "labels": "shares", "self_labels": 1.0, "border_spectra": True, "precision": "bf16"},
+    {"model": "fcn", "labels": "shares", "self_labels": 1.0, "border_spectra": True, "precision": "bf16", "unlabelled": "validation"},
+    {"model": "fcn", "labels": "points", "self_labels": 3.0, "unlabelled": "all", "feed": "streamed"},
     {"model": "unet", "labels": "shares", "group_patches": 2, "self_labels": 2.0, "class_weights": "rare"},
 ]
 

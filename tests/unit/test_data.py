@@ -15,8 +15,9 @@ from hypothesis import strategies as st
 
 from fixtures import make_store
 from model import feed
-from model.data import Patches, batches, flip, plan_epoch, plan_in_order, read_split, turn
+from model.data import Patches, batches, flip, read_split, turn
 from model.labels import KINDS, OF_PIXELS, Rule, WeakLabels
+from model.plan import plan_epoch, plan_in_order
 from model.ranks import Ranks
 from model.scaling import Scaling
 from pipeline.errors import ConfigError, DataError
@@ -226,6 +227,22 @@ def test_streamed_and_resident_give_the_same_batches(store: Path) -> None:
         for (x, label), (expected, targets) in zip(ours, theirs, strict=True):
             torch.testing.assert_close(x, expected)
             torch.testing.assert_close(label, targets.image_BK)
+
+
+def test_a_streamed_split_whose_windows_differ(store: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    # splits lie scattered, so blocks hold more or fewer of their patches, and a later epoch's window may be the largest
+    monkeypatch.setattr(feed, "block_patches", lambda _image: 2)
+    dataset, info = open_store(store)
+    resident, streamed = (read_split(dataset, "train", RULE, info.classes, how) for how in ("resident", "streamed"))
+    assert streamed.streamed is not None
+    scaling, largest = Scaling(torch.full((7,), 0.1), torch.full((7,), 0.05)), []
+    for epoch in (1, 0):
+        order = streamed.streamed.order(0, epoch)
+        largest.append(int(np.diff([0, *order.ends]).max()))
+        plan = plan_epoch(len(resident), 0, epoch, order=order)
+        for (x, _), (expected, _) in zip(batches(streamed, 5, scaling, plan), batches(resident, 5, scaling, plan), strict=True):
+            torch.testing.assert_close(x, expected)
+    assert largest[1] > largest[0], "else this shows nothing"
 
 
 def test_the_feed_follows_the_size_unless_told(store: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -131,6 +131,27 @@ def test_what_begins_with_the_prior() -> None:
         Settings(labels="presence", prior_bias=True)
 
 
+def test_images_of_the_validation_split_are_learned_from_where_own_labels_are() -> None:
+    assert recipe({"labels": "shares"})["unlabelled"] == recipe({"labels": "points"})["unlabelled"] == "validation"
+    assert not any("unlabelled" in recipe({"labels": kind}) for kind in ("majority", "pixels"))
+    for without in ({"self_labels": 0.0}, {"model": "unet"}):
+        assert not any("unlabelled" in recipe({"labels": kind, **without}) for kind in KINDS)
+    for grouped in ({"group_patches": 8}, {"areas": "a.geojson"}):
+        assert "unlabelled" not in recipe({"labels": "shares", **grouped})
+        with pytest.raises(
+            ConfigError, match=r"--unlabelled all does not go with --group-patches or --areas, where own labels are those of groups"
+        ):
+            Settings(labels="shares", self_labels=1.0, unlabelled="all", **grouped)  # type: ignore[arg-type]
+    assert "unlabelled" not in recipe(preset("paper", {"model": "fcn"}))
+    with pytest.raises(
+        ConfigError,
+        match=r"--unlabelled validation: only own labels learn from patches without a label: it goes with --self-labels above 0",
+    ):
+        Settings(labels="pixels", unlabelled="validation")
+    with pytest.raises(ConfigError, match=r"--unlabelled test is not possible; it must be one of none, validation, all"):
+        Settings(labels="points", self_labels=1.0, unlabelled="test")
+
+
 def test_borders_follow_spectra_for_shares_of_single_patches() -> None:
     assert recipe({"labels": "shares"})["border_spectra"]
     assert not recipe({"labels": "shares", "self_labels": 0.0})["border_spectra"]

@@ -135,14 +135,6 @@ def test_a_patch_without_a_label_does_not_spoil_its_group() -> None:
         assert set(label[known].unique().tolist()) <= {0, 1}
 
 
-def test_patches_without_shares_label_nothing() -> None:
-    valid = torch.ones(2, 7, 7, dtype=torch.bool)
-    share = torch.tensor([[torch.nan] * 3, [0.5, 0.5, 0.0]])
-    label = mended_labels(torch.randn(2, 3, 7, 7), Targets(valid, share))
-    assert (label[0] == UNLABELLED).all()
-    assert (label[1] != UNLABELLED).all()
-
-
 def test_without_shares_the_largest_score_wins_where_there_is_image_data() -> None:
     scores, valid = torch.randn(2, 4, 5, 6), torch.rand(2, 5, 6) < 0.7
     label = self_labels(scores, valid)
