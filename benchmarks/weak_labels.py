@@ -37,7 +37,7 @@ from model import metrics
 from model.checkpoint import load_network
 from model.evaluate import evaluate
 from model.fitting import fitted_segmenter
-from model.recipes import preset
+from model.recipes import preset, recipe
 from model.scoring import score
 from model.train import train
 from pipeline.legend import UNLABELLED
@@ -134,7 +134,7 @@ def _split_by_columns(store: Path, place: Place) -> None:
         np.uint8
     )
     straddling = ((first_N < validation) & (last_N > validation)) | ((first_N < test) & (last_N > test))
-    split_N[straddling] = SPLITS.index("validation")  # a patch on the border belongs to neither training nor test
+    split_N[straddling] = SPLITS.index("validation")  # a patch on the border is neither learned from with its label nor tested
     reflectance = to_reflectance(dataset["image"][np.flatnonzero(split_N == 0)].to_numpy())
     group = zarr.open_group(store, mode="r+")
     group["split"][:] = split_N  # type: ignore[index]
@@ -161,8 +161,8 @@ def settings_of(row: Row, seed: int, steps: int, store: Path) -> dict[str, Any]:
 
 
 def run_folder(out: Path, row: Row, settings: dict[str, Any]) -> Path:
-    """Where a run of a row lies; another budget, or another row of that name, lies elsewhere, so that no mean mixes them."""
-    digest = hashlib.sha256(json.dumps(settings, sort_keys=True).encode()).hexdigest()[:6]
+    """Where a run of a row lies; another budget, recipe, or row of that name lies elsewhere, so that no mean mixes them."""
+    digest = hashlib.sha256(json.dumps(recipe(settings), sort_keys=True).encode()).hexdigest()[:6]
     name = f"{row.place.name} {row.name} seed {settings['seed']} {digest}"
     return out / "runs" / name.replace(" ", "-").replace(",", "").replace("%", "pct")
 

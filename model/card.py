@@ -8,6 +8,7 @@ from typing import Any
 
 from model import history
 from model.checkpoint import BEST, CARD, HISTORY, RunConfig, file_digest, load_metadata, write_atomically
+from model.results import transduction
 from pipeline.errors import DataError
 
 _METRICS = "metrics.json"
@@ -35,6 +36,7 @@ def card(config: RunConfig, best: history.Row | None, metrics: dict[str, Any] | 
     seasons = study.get("image", {}).get("seasons", [])
     bounds = study.get("area", {}).get("bounds", [])
     period = ", ".join(f"{first} to {last}" for first, last in seasons) or "not stated"
+    seen = config.unlabelled_splits
     lines = [
         f"# {config.model} on {config.study}",
         "",
@@ -46,6 +48,7 @@ def card(config: RunConfig, best: history.Row | None, metrics: dict[str, Any] | 
         f"- study `{config.study}`, bounds {bounds or 'not stated'}, images {period}",
         f"- patches of {config.size_px} px; store {config.store_digest[:12]}",
         f"- labels: {config.labels}, presence above {100 * config.presence_min_share:g} % of a patch; truth from {config.points or config.areas or study.get('labels', {}).get('asset', 'not stated')}",
+        *([f"- own labels from the images, not the labels, of the {' and '.join(seen)} split{'s' * (len(seen) > 1)} too"] if seen else []),
         f"- loss {config.loss}, {config.optimizer}, step size {config.lr:g}, batches of {config.batch_size}, {config.epochs} epochs, seed {config.seed}, "
         f"{config.precision}{', bands decorrelated' if config.whitening else ''}",
         "",
@@ -74,7 +77,7 @@ def _validation(best: history.Row | None) -> list[str]:
 
 def _figures(metrics: dict[str, Any] | None) -> list[str]:
     if metrics is None:
-        return ["- not evaluated yet: `cropcam evaluate` adds figures on patches it never saw"]
+        return ["- not evaluated yet: `cropcam evaluate` adds figures"]
     labels, pixels = metrics["classification"], metrics["segmentation"]
     chosen = pixels["methods"][pixels["default"]]
     return [
@@ -82,6 +85,7 @@ def _figures(metrics: dict[str, Any] | None) -> list[str]:
         f"(majority guess {_number(labels['majority_accuracy'])})",
         f"- {metrics['split']}, pixels by {pixels['default']}: accuracy {_number(chosen['pixel_accuracy'])} "
         f"(majority guess {_number(pixels['majority_accuracy'])}), macro F1 {_number(chosen['macro_f1'])}",
+        *(f"- {sentence}" for sentence in transduction(metrics)),
     ]
 
 

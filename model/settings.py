@@ -38,6 +38,7 @@ _OF_KIND = {
 }
 
 
+OF_OWN_LABELS = ("border_spectra", "unlabelled")  # of single patches
 OWN_FILES = {  # by setting: what says how labels are made from the truth, so not from the file
     "points": ("points_per_patch", "label_noise"),
     "areas": ("share_step", "share_noise", "group_patches"),
@@ -153,7 +154,9 @@ def configure(store: Path, info: StoreInfo, run: Path, given: Mapping[str, Any],
     begun, holds_run = (run / CONFIG).exists(), any((run / name).exists() for name in (LAST, BEST, HISTORY))
     if resume and begun and not holds_run:  # nothing was learned yet: what is given now may differ
         before = load_config(run)
-        given = {name: getattr(before, name) for name in SETTINGS} | dict(given)
+        joined = {name: getattr(before, name) for name in SETTINGS} | dict(given)
+        own = joined["self_labels"] and joined["group_patches"] == 1 and not joined["areas"]
+        given = {name: value for name, value in joined.items() if own or name in given or name not in OF_OWN_LABELS}
     given = {name: value for name, value in given.items() if not (name in MACHINE and value in ("auto", None))}
     digests: dict[str, Any] = {}
     for name in OWN_FILES:

@@ -107,7 +107,7 @@ def _train(
     train_split, validation = (
         read_split(dataset, split, config.rule, config.classes, config.feed, target) for split in ("train", "validation")
     )
-    unlabelled = Unlabelled.of(dataset, config, target)
+    unlabelled = Unlabelled.of(dataset, config, target, validation)
     _check_labels(train_split, validation, config)
     if config.size_px < LONE_SIZE_PX.get(config.model, 0) and 1 in (config.batch_size, len(train_split) % config.batch_size):
         raise ConfigError(
@@ -154,8 +154,9 @@ def _silent(*_: object) -> None:
 
 def _settled(config: RunConfig, dataset: xr.Dataset, device: torch.device) -> RunConfig:
     """What was left to the machine or is found in the store, decided: a run keeps it when it goes on elsewhere."""
-    counts = dict(zip(SPLITS, np.bincount(dataset["split"].to_numpy(), minlength=len(SPLITS)).tolist(), strict=False))
-    patches = sum(counts[split] for split in ("train", "validation", *config.unlabelled_splits))
+    counts = dict(zip(SPLITS, np.bincount(dataset["split"].to_numpy(), minlength=len(SPLITS)).tolist(), strict=True))
+    again = config.unlabelled_splits if config.unlabelled == "all" else ()  # the images of validation alone are there anyway
+    patches = sum(counts[split] for split in ("train", "validation", *again))
     return replace(
         config,
         precision=settle_precision(config.precision, device),
@@ -196,7 +197,7 @@ def _memory_advice() -> Iterator[None]:
         if isinstance(error, RuntimeError) and not isinstance(error, torch.OutOfMemoryError) and "allocate memory" not in str(error):
             raise
         raise ConfigError(
-            "out of memory; lower --batch-size, or use --precision bf16, or --feed streamed, which keeps no split in memory. The last complete epoch is kept"
+            "out of memory; lower --batch-size, or use --precision bf16, or --unlabelled none, or --feed streamed, which keeps no split in memory. The last complete epoch is kept"
         ) from None
 
 

@@ -165,7 +165,8 @@ class Trainer:
         plan, waited_s, first, started = self._plan(), 0.0, self._done.batches, time.perf_counter()
         feed = self._batches(self._train, plan, first)
         if self._unlabelled and self.epoch >= self._begin:
-            feed = self._unlabelled.behind(feed, self._scaling, self._ranks, epoch=self.epoch, steps=self._steps, start=first)
+            size = min(self._config.batch_size, len(self._train))
+            feed = self._unlabelled.behind(feed, self._scaling, self._ranks, epoch=self.epoch, steps=self._steps, start=first, size=size)
         pending: list[tuple[int, Tensor, float, Tensor]] = []
         for step in range(first, self._steps):
             asked = time.perf_counter()

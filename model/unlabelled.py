@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -21,10 +21,11 @@ from model.losses import Targets
 from model.plan import plan_epoch, plan_passes
 from model.ranks import Ranks
 from model.scaling import Scaling
+from model.selflabels import BEGIN
 from pipeline.legend import UNLABELLED
 from pipeline.store import SPLITS
 
-SHARE = 0.5  # of a batch: so many come beside it
+SHARE = 0.5  # of a batch: so many come behind it
 
 
 @dataclass(frozen=True)
@@ -40,8 +41,8 @@ class Unlabelled:
     config: RunConfig
 
     @classmethod
-    def of(cls, dataset: xr.Dataset, config: RunConfig, device: torch.device) -> Unlabelled | None:
-        """Those of a run; None where it has none.
+    def of(cls, dataset: xr.Dataset, config: RunConfig, device: torch.device, validation: Patches) -> Unlabelled | None:
+        """Those of a run; None where it has none. Images of validation that are in memory are not read again.
 
         Raises:
             DataError: the store's data are damaged or missing.
@@ -51,21 +52,22 @@ class Unlabelled:
         if not len(index):
             return None
         labels = WeakLabels(config.labels, np.full((len(index), len(config.classes)), np.nan, np.float32))
+        if splits == ("validation",) and validation.dn_NCHW is not None:
+            return cls(replace(validation, labels=labels), config)
         return cls(read_patches(dataset, index, lambda: labels, f"{' or '.join(splits)} split", config.feed, device), config)
 
     def __str__(self) -> str:
         """One line: how many, and of which splits."""
-        splits = self.config.unlabelled_splits
-        seen = "; figures of the test split will be of images the network has seen" if "test" in splits else ""
+        splits = " and ".join(self.config.unlabelled_splits)
         return (
-            f"own labels learn from the images of {len(self.patches):,} patches of the {' and '.join(splits)} split too, "
-            f"from none of their labels (--unlabelled {self.config.unlabelled}){seen}"
+            f"from {100 * BEGIN:g} % of the epochs on own labels learn from the images of {len(self.patches):,} patches of {splits} too, from none of their labels "
+            f"(--unlabelled {self.config.unlabelled}): figures of {splits} are of images the network has seen"
         )
 
     def behind(
-        self, feed: Iterator[tuple[Tensor, Targets]], scaling: Scaling, ranks: Ranks, *, epoch: int, steps: int, start: int
+        self, feed: Iterator[tuple[Tensor, Targets]], scaling: Scaling, ranks: Ranks, *, epoch: int, steps: int, start: int, size: int
     ) -> Iterator[tuple[Tensor, Targets]]:
-        """The batches of an epoch with such patches behind the labelled ones: every one as often as it takes, in another order each time.
+        """The batches of an epoch with such patches behind the labelled ones, in an epoch each as often as any other or once more.
 
         Args:
             feed: the batches, from step `start` on.
@@ -74,8 +76,9 @@ class Unlabelled:
             epoch: from 0.
             steps: of an epoch.
             start: steps that are passed over.
+            size: labelled patches of a batch, of all processes together; behind a smaller last one come as many as behind the others.
         """
-        pool, config, beside = self.patches, self.config, max(1, round(SHARE * self.config.batch_size))
+        pool, config, beside = self.patches, self.config, max(1, round(SHARE * size))
         passes = math.ceil(steps * beside / len(pool))
         plans = []
         for number in range(epoch * passes, (epoch + 1) * passes):
@@ -91,12 +94,12 @@ def extended(targets: Targets, unlabelled: Targets) -> Targets:
     assert targets.group_B is None  # the patches of a group have one label; these are in none
     count = len(unlabelled.valid_BHW)
 
-    def behind(labels_B: Tensor | None, nothing: float) -> Tensor | None:
+    def padded(labels_B: Tensor | None, nothing: float) -> Tensor | None:
         return None if labels_B is None else torch.cat([labels_B, labels_B.new_full((count, *labels_B.shape[1:]), nothing)])
 
     return targets._replace(
         valid_BHW=torch.cat([targets.valid_BHW, unlabelled.valid_BHW]),
-        image_BK=behind(targets.image_BK, torch.nan),
-        pixel_BHW=behind(targets.pixel_BHW, UNLABELLED),
+        image_BK=padded(targets.image_BK, torch.nan),
+        pixel_BHW=padded(targets.pixel_BHW, UNLABELLED),
         whole=targets.whole and unlabelled.whole,
     )

@@ -117,7 +117,11 @@ def test_images_that_were_learned_from_are_marked(made: Path, capsys: pytest.Cap
     assert metrics(made, "seen")["transductive"] is True
     assert cautions(metrics(made, "seen"), None)[0].startswith("The images of the test split")
     found = compare([made / "one", made / "seen"], made / "transductive")
-    assert found.cautions == ["seen differs from one in whether its images were learned from: yes against no"]
+    assert found.cautions == [
+        "seen differs from one in whether the images of its split were learned from: yes against no",
+        "seen: The images of the test split, none of its labels, were learned from (--unlabelled): its figures are of images the network has seen.",
+    ]
+    assert "- The images of the test split, none of its labels" in (made / "seen" / "README.md").read_text()
     assert evaluate(made / "two")["transductive"] is False
 
 

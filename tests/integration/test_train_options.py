@@ -268,6 +268,9 @@ def test_an_older_runs_configuration_is_read(store: Path, tmp_path: Path) -> Non
         "precision",
         "feed",
         "deterministic",
+        "self_labels",
+        "border_spectra",
+        "unlabelled",
     )
     write_json(tmp_path / "run" / "config.json", {name: value for name, value in values.items() if name not in added})
     shutil.rmtree(tmp_path / "run" / "tensorboard", ignore_errors=True)

@@ -14,8 +14,10 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from fixtures import make_store
-from model.checkpoint import load_config
-from model.data import Patches, batches
+from model import unlabelled as unlabelled_module
+from model.checkpoint import load_config, write_json
+from model.data import Patches, batches, read_split
+from model.history import read
 from model.labels import UNLABELLED_SPLITS, WeakLabels
 from model.losses import Targets
 from model.plan import Plan, plan_epoch, plan_passes
@@ -25,6 +27,7 @@ from model.selflabels import mended_labels
 from model.settings import configure
 from model.train import train
 from model.unlabelled import Unlabelled, extended
+from pipeline.errors import ConfigError
 from pipeline.legend import UNLABELLED
 from pipeline.store import open_store, split_indices
 
@@ -38,12 +41,14 @@ def store(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
-def of(store: Path, blind: bool = True, **settings: object) -> Unlabelled | None:
+def of(store: Path, **settings: object) -> Unlabelled | None:
+    """Of the store without the truth of pixels and without shares: whatever reads them fails."""
     dataset, info = open_store(store)
     config = configure(
         store, info, store.parent / "run", {"labels": "shares", "batch_size": 6, "feed": "resident", **settings}, resume=False
     )
-    return Unlabelled.of(dataset.drop_vars(["label", "share"]) if blind else dataset, config, torch.device("cpu"))
+    elsewhere = Patches(None, WeakLabels("shares"))
+    return Unlabelled.of(dataset.drop_vars(["label", "share"]), config, torch.device("cpu"), elsewhere)
 
 
 @pytest.mark.parametrize("feed", ["resident", "streamed"])
@@ -63,7 +68,51 @@ def test_images_alone_are_read(store: Path, feed: str) -> None:
         ours = torch.cat([x.clone() for x, _ in batches(found.patches, 4, SCALING, plan)])
         theirs = Patches(torch.from_numpy(dataset["image"][index].to_numpy()), WeakLabels("shares", np.zeros((len(index), 1), np.float32)))
         assert torch.equal(ours, torch.cat([x for x, _ in batches(theirs, 4, SCALING, plan)]))
-        assert ("images the network has seen" in str(found)) == ("test" in splits)
+        assert str(found).endswith(f": figures of {' and '.join(splits)} are of images the network has seen")
+
+
+def test_images_of_validation_in_memory_are_not_read_again(store: Path) -> None:
+    dataset, info = open_store(store)
+    config = configure(store, info, store.parent / "run", {"labels": "points", "unlabelled": "validation"}, resume=False)
+    validation = read_split(dataset, "validation", config.rule, config.classes)
+    found = Unlabelled.of(dataset.drop_vars(["image", "label", "share"]), config, torch.device("cpu"), validation)
+    assert found is not None
+    assert found.patches.dn_NCHW is validation.dn_NCHW
+    assert found.patches.labels.pixel_NHW is None
+
+
+@pytest.mark.parametrize("feed", ["resident", "streamed"])
+def test_of_more_processes_than_patches_some_have_none(store: Path, feed: str) -> None:
+    pool = of(store, unlabelled="all", feed=feed)
+    assert pool is not None
+    counts = []
+    for rank in range(3):
+        found = pool.behind(iter(feed_of(4, 2)), SCALING, Ranks(rank, 3), epoch=0, steps=4, start=0, size=4)
+        counts.append([len(x) - 2 for x, _ in found])
+    assert counts == [[1] * 4, [1] * 4, [0] * 4]
+
+
+def test_a_batch_larger_than_the_split_has_half_the_split_behind_it(store: Path, tmp_path: Path) -> None:
+    told = {"labels": "points", "model": "fcn", "batch_size": 1000, "epochs": 2, "device": "cpu", "precision": "fp32"}
+    sizes: list[int] = []
+    with pytest.MonkeyPatch.context() as patch:
+        whole = unlabelled_module.extended
+        patch.setattr(unlabelled_module, "extended", lambda targets, more: sizes.append(len(more.valid_BHW)) or whole(targets, more))
+        train(store, tmp_path / "run", **told)  # type: ignore[arg-type]
+    assert sizes == [9]  # of 18 training patches
+
+
+def test_what_is_about_own_labels_is_no_obstacle_to_a_run_that_has_learned_nothing(store: Path, tmp_path: Path) -> None:
+    """Such a folder may be told otherwise; what its recipe had settled about own labels goes with them."""
+    _, info = open_store(store)
+    for told in ({"self_labels": 0.0}, {"group_patches": 8}):
+        config = configure(store, info, tmp_path, {"labels": "shares"}, resume=False)
+        assert (config.unlabelled, config.border_spectra) == ("validation", True)
+        write_json(tmp_path / "config.json", config.to_json())
+        found = configure(store, info, tmp_path, told, resume=True)
+        assert (found.unlabelled, found.border_spectra) == ("none", False)
+    with pytest.raises(ConfigError, match=r"--unlabelled validation does not go with --group-patches"):
+        configure(store, info, tmp_path, {"group_patches": 8, "unlabelled": "validation"}, resume=True)
 
 
 def feed_of(count: int, size: int) -> list[tuple[Tensor, Targets]]:
@@ -79,7 +128,7 @@ def test_every_patch_comes_as_often_and_a_run_that_goes_on_sees_the_same(store: 
 
     def behind(epoch: int, start: int = 0, ranks: Ranks = ALONE) -> list[list[float]]:
         feed = iter(feed_of(8 - start, 6))
-        found = pool.behind(feed, scaling, ranks, epoch=epoch, steps=8, start=start)
+        found = pool.behind(feed, scaling, ranks, epoch=epoch, steps=8, start=start, size=6)
         return [x[6:, 0, 0, 0].tolist() for x, targets in found if len(x) == len(targets.valid_BHW)]
 
     whole = behind(0)
@@ -125,7 +174,7 @@ def test_targets_say_nothing_of_them(kind: str) -> None:
 def test_a_runs_weights_depend_on_their_images_and_on_none_of_their_labels(tmp_path: Path, labels: str) -> None:
     """Validation's truth turned round: validation says otherwise, the weights are the same. Its images turned round: they are not."""
     told = {"labels": labels, "presence_min_share": 0.1, "model": "fcn", "batch_size": 6, "epochs": 4, "device": "cpu", "precision": "fp32"}
-    weights = {}
+    weights, said = {}, {}
     for name in ("as it is", "labels", "images", "none"):
         path = tmp_path / name
         make_store(path, count=30, size_px=10, nodata_share=0.3)
@@ -133,7 +182,9 @@ def test_a_runs_weights_depend_on_their_images_and_on_none_of_their_labels(tmp_p
         train(path, tmp_path / f"run {name}", unlabelled="none" if name == "none" else "validation", **told)  # type: ignore[arg-type]
         assert load_config(tmp_path / f"run {name}").unlabelled == ("none" if name == "none" else "validation")
         weights[name] = (tmp_path / f"run {name}" / "best.safetensors").read_bytes()
+        said[name] = read(tmp_path / f"run {name}" / "history.csv", 4)[-1].validation_loss
     assert weights["labels"] == weights["as it is"]
+    assert said["labels"] != said["as it is"]
     assert weights["images"] != weights["as it is"]
     assert weights["none"] != weights["as it is"]
 
