@@ -578,7 +578,7 @@ def _learning_options(sub: argparse.ArgumentParser) -> None:
     group.add_argument(
         "--unlabelled",
         choices=("none", "validation", "all"),
-        help="other splits whose images own labels learn from too, never from their labels; all: the test split as well, whose figures are of images it has seen then (default for fcn of points, presence of 1 %% and more and shares of single patches: validation; else none)",
+        help="other splits whose images own labels learn from too, never from their labels; all: the test split as well, whose figures are of images it has seen then (default for fcn of presence of 1 %% and more: validation; else none)",
     )
     group.add_argument(
         "--border-spectra",

@@ -77,7 +77,7 @@ def mended_labels(scores_BKHW: Tensor, targets: Targets, x_BCHW: Tensor | None =
 
     The softmax is averaged over 3 x 3 pixels; then each class is raised or lowered, patch by patch or group by group, until the mean over the pixels
     is its labelled share; the largest wins. With spectra, what they say at borders is added to that, and the shares are matched once more.
-    Of a patch without a label only the average is taken.
+    Of a patch without a label the shares are those that the average says.
 
     Source: matching shares as in Liu et al. 2021, "Two-stage Training for Learning from Label Proportions", arXiv 2105.10635.
 
@@ -87,19 +87,19 @@ def mended_labels(scores_BKHW: Tensor, targets: Targets, x_BCHW: Tensor | None =
         x_BCHW: the patches as the network sees them; None = spectra are not heard.
     """
     assert targets.image_BK is not None
-    known_B111 = ~targets.image_BK.isnan().any(dim=1)[:, None, None, None]
-    known_BHW = targets.valid_BHW & known_B111[:, 0]
+    averaged_BKHW = _averaged(scores_BKHW, targets.valid_BHW)
+    if targets.group_B is None:
+        balance_BK = mean_probability(averaged_BKHW, targets.valid_BHW).exp().to(targets.image_BK.dtype)
+        targets = targets._replace(image_BK=torch.where(targets.image_BK.isnan(), balance_BK, targets.image_BK))
+    known_BHW = targets.valid_BHW & ~targets.image_BK.isnan().any(dim=1)[:, None, None]
 
     def matched(log_BKHW: Tensor) -> Tensor:
         return _matched(log_BKHW, targets.valid_BHW, lambda log_BK: _to_shares(log_BK, targets))
 
-    averaged_BKHW = _averaged(scores_BKHW, targets.valid_BHW)
     log_BKHW = matched(averaged_BKHW)
     if x_BCHW is not None:
         log_BKHW = matched(by_spectra(log_BKHW, x_BCHW, known_BHW))
-    if targets.group_B is not None:
-        return self_labels(log_BKHW, known_BHW)
-    return self_labels(torch.where(known_B111, log_BKHW, averaged_BKHW), targets.valid_BHW)
+    return self_labels(log_BKHW, known_BHW)
 
 
 @torch.no_grad()

@@ -187,6 +187,7 @@ def in_two_processes(store: Path, run: Path, words: list[str]) -> str:
 def test_two_processes_are_one(store: Path, tmp_path: Path, model: str, labels: str, tolerance: float) -> None:
     """The same global batches, 18 patches in batches of 5 (the last one of 3): the same curve and weights, up to the order of sums."""
     settings = SETTINGS | {"model": model, "labels": labels, "lr": 1e-3, "optimizer": "sgd"}
+    settings |= {"unlabelled": "all"} if labels == "points" else {}
     train(store, tmp_path / "one", **settings)
     words = [f"--{name.replace('_', '-')}={value}" for name, value in settings.items()]
     assert in_two_processes(store, tmp_path / "two", words).count(": trained;") == 1

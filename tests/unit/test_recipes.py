@@ -132,12 +132,12 @@ def test_what_begins_with_the_prior() -> None:
 
 
 def test_images_of_the_validation_split_are_learned_from_where_own_labels_are() -> None:
-    assert recipe({"labels": "shares"})["unlabelled"] == recipe({"labels": "points"})["unlabelled"] == "validation"
-    assert not any("unlabelled" in recipe({"labels": kind}) for kind in ("majority", "pixels"))
-    for without in ({"self_labels": 0.0}, {"model": "unet"}):
-        assert not any("unlabelled" in recipe({"labels": kind, **without}) for kind in KINDS)
+    present = {"labels": "presence", "presence_min_share": 0.05}
+    assert recipe(present)["unlabelled"] == "validation"
+    assert not any("unlabelled" in recipe({"labels": kind}) for kind in KINDS)
+    for without in ({"self_labels": 0.0}, {"model": "unet"}, {"loss": "lse"}):
+        assert "unlabelled" not in recipe({**present, **without})
     for grouped in ({"group_patches": 8}, {"areas": "a.geojson"}):
-        assert "unlabelled" not in recipe({"labels": "shares", **grouped})
         with pytest.raises(
             ConfigError, match=r"--unlabelled all does not go with --group-patches or --areas, where own labels are those of groups"
         ):

@@ -193,11 +193,12 @@ def test_spectra_are_heard_at_borders_and_the_shares_stay(precision: torch.dtype
     assert not torch.equal(mended_labels(said, targets), truth)
 
 
-def test_a_patch_without_shares_says_nothing_of_spectra() -> None:
+def test_a_patch_without_image_data_says_nothing_of_spectra() -> None:
     torch.manual_seed(0)
     scores = F.avg_pool2d(torch.randn(3, 3, 20, 20), 5, stride=1, padding=2) * 9
     x, share = torch.randn(3, 2, 20, 20), torch.tensor([[0.2, 0.5, 0.3], [0.6, 0.2, 0.2], [torch.nan] * 3])
     valid = torch.ones(3, 20, 20, dtype=torch.bool)
+    valid[2] = False
     label = mended_labels(scores, Targets(valid, share), x)
     x[2] += 5
     assert torch.equal(mended_labels(scores, Targets(valid, share), x), label)

@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+import torch.nn.functional as F
 import zarr
 from hypothesis import given
 from hypothesis import strategies as st
@@ -93,7 +94,15 @@ def test_of_more_processes_than_patches_some_have_none(store: Path, feed: str) -
 
 
 def test_a_batch_larger_than_the_split_has_half_the_split_behind_it(store: Path, tmp_path: Path) -> None:
-    told = {"labels": "points", "model": "fcn", "batch_size": 1000, "epochs": 2, "device": "cpu", "precision": "fp32"}
+    told = {
+        "labels": "points",
+        "unlabelled": "validation",
+        "model": "fcn",
+        "batch_size": 1000,
+        "epochs": 2,
+        "device": "cpu",
+        "precision": "fp32",
+    }
     sizes: list[int] = []
     with pytest.MonkeyPatch.context() as patch:
         whole = unlabelled_module.extended
@@ -106,7 +115,7 @@ def test_what_is_about_own_labels_is_no_obstacle_to_a_run_that_has_learned_nothi
     """Such a folder may be told otherwise; what its recipe had settled about own labels goes with them."""
     _, info = open_store(store)
     for told in ({"self_labels": 0.0}, {"group_patches": 8}):
-        config = configure(store, info, tmp_path, {"labels": "shares"}, resume=False)
+        config = configure(store, info, tmp_path, {"labels": "shares", "unlabelled": "validation"}, resume=False)
         assert (config.unlabelled, config.border_spectra) == ("validation", True)
         write_json(tmp_path / "config.json", config.to_json())
         found = configure(store, info, tmp_path, told, resume=True)
@@ -200,16 +209,19 @@ def turned(path: Path, what: str) -> None:
 
 
 def test_own_labels_are_given_to_patches_without_shares() -> None:
-    """Mended where there are shares, else the average of what the mean of the weights says; alone they are what they are among others."""
+    """As if labelled with the balance that the average of what the mean of the weights says has anyhow; without spectra that is the average itself."""
     torch.manual_seed(0)
     scores, x = torch.randn(3, 4, 9, 9), torch.randn(3, 2, 9, 9)
     valid = torch.rand(3, 9, 9) < 0.9
     share = torch.tensor([[0.0, 0.5, 0.5, 0.0], [torch.nan] * 4, [0.25] * 4])
+    around = F.avg_pool2d(valid[:, None].float(), 3, 1, 1)
+    mean = F.avg_pool2d(scores.softmax(dim=1) * valid[:, None], 3, 1, 1) / around
+    balance = mean[1][:, valid[1]].mean(dim=1)
+    assert torch.equal(mended_labels(scores, Targets(valid, share))[1], mean[1].argmax(dim=0).masked_fill(~valid[1], UNLABELLED))
+    labelled = torch.stack([share[0], balance, share[2]])
     for spectra in (None, x):
         label = mended_labels(scores, Targets(valid, share), spectra)
+        assert torch.equal(label, mended_labels(scores, Targets(valid, labelled), spectra))
         assert not set(label[0].unique().tolist()) & {0, 3}
-        mean = torch.nn.functional.avg_pool2d(scores.softmax(dim=1) * valid[:, None], 3, 1, 1)
-        wanted = mean.argmax(dim=1).masked_fill(~valid, UNLABELLED)
-        assert torch.equal(label[1], wanted[1])
-        known = mended_labels(scores[[0, 2]], Targets(valid[[0, 2]], share[[0, 2]]), None if spectra is None else x[[0, 2]])
-        assert torch.equal(label[[0, 2]], known)
+    in_groups = Targets(valid, share, group_B=torch.arange(3))
+    assert (mended_labels(scores, in_groups)[1] == UNLABELLED).all()
