@@ -86,12 +86,13 @@ def mended_labels(scores_BKHW: Tensor, targets: Targets, x_BCHW: Tensor | None =
         targets: shares of the patches, or of the groups they belong to.
         x_BCHW: the patches as the network sees them; None = spectra are not heard.
     """
-    assert targets.image_BK is not None
+    share_BK = targets.image_BK
+    assert share_BK is not None
     averaged_BKHW = _averaged(scores_BKHW, targets.valid_BHW)
     if targets.group_B is None:
-        balance_BK = mean_probability(averaged_BKHW, targets.valid_BHW).exp().to(targets.image_BK.dtype)
-        targets = targets._replace(image_BK=torch.where(targets.image_BK.isnan(), balance_BK, targets.image_BK))
-    known_BHW = targets.valid_BHW & ~targets.image_BK.isnan().any(dim=1)[:, None, None]
+        share_BK = torch.where(share_BK.isnan(), mean_probability(averaged_BKHW, targets.valid_BHW).exp().to(share_BK.dtype), share_BK)
+        targets = targets._replace(image_BK=share_BK)
+    known_BHW = targets.valid_BHW & ~share_BK.isnan().any(dim=1)[:, None, None]
 
     def matched(log_BKHW: Tensor) -> Tensor:
         return _matched(log_BKHW, targets.valid_BHW, lambda log_BK: _to_shares(log_BK, targets))
