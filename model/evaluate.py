@@ -107,7 +107,6 @@ def evaluate(
         "split": split,
         "patches": len(patches_N),
         "labels": config.labels,
-        "transductive": split in config.unlabelled_splits,
         "classification": {
             **classification(present_NK[known_N], tally.logits[known_N], block_N[known_N], names, resamples),
             "presence_min_share": config.presence_min_share,
@@ -122,6 +121,7 @@ def evaluate(
         "intervals": bootstrap.about(tally.blocks, block_patches),
         "made_by": {
             **made_by,
+            "transductive": split in config.unlabelled_splits,
             "train_patches": len(split_indices(dataset, "train")),
             "patches_digest": hashlib.sha256(table.encode()).hexdigest(),
         },

@@ -117,7 +117,7 @@ def absences(metrics: Mapping[str, Any]) -> list[str]:
 
 def transduction(metrics: Mapping[str, Any]) -> list[str]:
     """That the evaluated split's images were learned from, in a sentence; nothing where they were not."""
-    if not metrics.get("transductive"):
+    if not metrics["made_by"].get("transductive"):
         return []
     return [
         f"The images of the {metrics['split']} split, none of its labels, were learned from (--unlabelled): its figures are of images the network has seen."

@@ -91,7 +91,7 @@ def differences(first: Entry, other: Entry) -> list[str]:
         ("presence_min_share", first.config.presence_min_share, other.config.presence_min_share),
         (
             "whether the images of its split were learned from",
-            *("yes" if entry.metrics.get("transductive") else "no" for entry in (first, other)),
+            *("yes" if transduction(entry.metrics) else "no" for entry in (first, other)),
         ),
     ):
         if ours != theirs:

@@ -114,7 +114,7 @@ def test_images_that_were_learned_from_are_marked(made: Path, capsys: pytest.Cap
     (made / "seen" / "config.json").write_text(json.dumps(config | {"unlabelled": "all"}))
     assert main(["evaluate", str(made / "seen")]) == 0
     assert "note: The images of the test split, none of its labels, were learned from (--unlabelled)" in capsys.readouterr().err
-    assert metrics(made, "seen")["transductive"] is True
+    assert metrics(made, "seen")["made_by"]["transductive"] is True
     assert cautions(metrics(made, "seen"), None)[0].startswith("The images of the test split")
     found = compare([made / "one", made / "seen"], made / "transductive")
     assert found.cautions == [
@@ -122,7 +122,7 @@ def test_images_that_were_learned_from_are_marked(made: Path, capsys: pytest.Cap
         "seen: The images of the test split, none of its labels, were learned from (--unlabelled): its figures are of images the network has seen.",
     ]
     assert "- The images of the test split, none of its labels" in (made / "seen" / "README.md").read_text()
-    assert evaluate(made / "two")["transductive"] is False
+    assert evaluate(made / "two")["made_by"]["transductive"] is False
 
 
 def test_one_block_and_an_absent_class_leave_gaps_not_crashes(tmp_path: Path) -> None:
