@@ -81,11 +81,6 @@ class RunConfig(Options):
         return Rule(kind=self.labels, **told)
 
     @property
-    def grouped(self) -> bool:
-        """Whether patches share labels, so that they have to meet in a batch."""
-        return self.labels == "shares" and (self.group_patches > 1 or bool(self.areas))
-
-    @property
     def keeps_newest(self) -> bool:
         """Whether the last epoch is kept and not the best: a network that labels itself grows surer, which its weak labels take amiss."""
         return self.self_labels > 0

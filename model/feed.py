@@ -50,11 +50,8 @@ class Streamed:
         for part in parts:
             wanted_N[part] = True
         windows = [order.position_N[start:end][wanted_N[start:end]] for start, end in zip(starts, order.ends, strict=True)]
-        groups = [self._index[window] for window in windows if len(window)]
+        groups = [self._index[window] for window in windows]  # of a process with nothing to do all are empty
         sizes = [part.stop - part.start for part in parts]
-        if not groups:  # a process among so many that its parts are empty
-            yield from (torch.empty((0, *self._image.shape[1:]), dtype=torch.uint16) for _ in parts)
-            return
         for arrays in batches_of(stream([self._image], groups, self._block, self._threads, self._rooms), sizes):
             yield torch.from_numpy(arrays[0])
 

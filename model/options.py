@@ -39,3 +39,8 @@ class Options:
     deterministic: bool | None = None
     points: str = ""
     areas: str = ""
+
+    @property
+    def grouped(self) -> bool:
+        """Whether patches share labels, so that they have to meet in a batch; only shares can."""
+        return self.group_patches > 1 or bool(self.areas)

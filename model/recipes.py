@@ -75,10 +75,9 @@ def recipe(given: Mapping[str, Any]) -> dict[str, Any]:
     model = given.get("model", "fcn")
     grouped = given.get("group_patches", 1) > 1 or given.get("areas")
     own = given.get("self_labels") != 0  # the rest of these settings is about own labels
-    unlabelled = {"unlabelled": "validation"} if own else {}
     of_shares = {**_OF_SHARES, "border_spectra": own}
-    any_pixel = given.get("presence_min_share", 0.0) < ANY_BELOW
-    wanted, of_presence = ("lse", _OF_ANY) if any_pixel else ("threshold", {**_OF_THRESHOLD, **unlabelled})
+    of_threshold = _OF_THRESHOLD | ({"unlabelled": "validation"} if own else {})
+    wanted, of_presence = ("lse", _OF_ANY) if given.get("presence_min_share", 0.0) < ANY_BELOW else ("threshold", of_threshold)
     of_labels = {
         "points": _OF_POINTS,
         "shares": _OF_GROUPS if grouped else of_shares,

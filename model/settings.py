@@ -126,7 +126,7 @@ class Settings(Options):
             raise ConfigError(
                 f"--unlabelled {self.unlabelled}: only own labels learn from patches without a label: it goes with --self-labels above 0"
             )
-        if self.group_patches > 1 or self.areas:
+        if self.grouped:
             raise ConfigError(
                 f"--unlabelled {self.unlabelled} does not go with --group-patches or --areas, where own labels are those of groups"
             )

@@ -117,7 +117,7 @@ def batches_of(windows: Iterator[list[npt.NDArray[Any]]], sizes: Sequence[int]) 
             size -= len(held[0])  # noqa: PLW2901 - what is still wanted
             held = next(windows)
         batch, held = [array[:size] for array in held], [array[size:] for array in held]
-        parts = [part for part in [*parts, batch] if len(part[0])]
+        parts = [part for part in [*parts, batch] if len(part[0])] or [batch]
         yield parts[0] if len(parts) == 1 else [np.concatenate(together) for together in zip(*parts, strict=True)]
 
 

@@ -229,6 +229,23 @@ def test_streamed_and_resident_give_the_same_batches(store: Path) -> None:
             torch.testing.assert_close(label, targets.image_BK)
 
 
+def test_streamed_batches_leave_some_processes_nothing(store: Path) -> None:
+    """Of a last batch of fewer patches than processes, and of batches of one patch each."""
+    dataset, info = open_store(store)
+    resident, streamed = (read_split(dataset, "train", RULE, info.classes, how) for how in ("resident", "streamed"))
+    assert streamed.streamed is not None
+    plan = plan_epoch(len(resident), 0, 0, order=streamed.streamed.order(0))
+    for size in (1, len(resident) - 1):
+        for rank in (Ranks(0, 2), Ranks(1, 2)):
+            ours, theirs = (
+                [x.clone() for x, _ in batches(one, size, Scaling(torch.zeros(7), torch.ones(7)), plan, ranks=rank)]
+                for one in (streamed, resident)
+            )
+            assert (len(ours[-1]) == 0) == (rank.rank == 1)
+            for x, expected in zip(ours, theirs, strict=True):
+                torch.testing.assert_close(x, expected)
+
+
 def test_a_streamed_split_whose_windows_differ(store: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     # splits lie scattered, so blocks hold more or fewer of their patches, and a later epoch's window may be the largest
     monkeypatch.setattr(feed, "block_patches", lambda _image: 2)
