@@ -224,7 +224,7 @@ def train(args: argparse.Namespace) -> None:
 def evaluate(args: argparse.Namespace) -> None:
     """Figures of a run on one split, beside the majority guess: RUN/metrics.json."""
     from model.evaluate import evaluate as measure
-    from model.results import absences, transduction
+    from model.results import absences, seen_before
     from pipeline.progress import Stage
 
     with Stage("evaluate") as stage:
@@ -238,7 +238,7 @@ def evaluate(args: argparse.Namespace) -> None:
             progress=stage,
         )
     print(json.dumps(metrics, indent=2) if args.json else f"{_figures(metrics)}\n{_methods(metrics['segmentation'])}")
-    for note in [*transduction(metrics), *absences(metrics), *metrics["segmentation"].get("references_notes", [])]:
+    for note in [*seen_before(metrics), *absences(metrics), *metrics["segmentation"].get("references_notes", [])]:
         print(f"note: {note}", file=sys.stderr)
 
 

@@ -8,7 +8,7 @@ from typing import Any
 
 from model import history
 from model.checkpoint import BEST, CARD, HISTORY, RunConfig, file_digest, load_metadata, write_atomically
-from model.results import transduction
+from model.results import seen_before
 from pipeline.errors import DataError
 
 _METRICS = "metrics.json"
@@ -85,7 +85,7 @@ def _figures(metrics: dict[str, Any] | None) -> list[str]:
         f"(majority guess {_number(labels['majority_accuracy'])})",
         f"- {metrics['split']}, pixels by {pixels['default']}: accuracy {_number(chosen['pixel_accuracy'])} "
         f"(majority guess {_number(pixels['majority_accuracy'])}), macro F1 {_number(chosen['macro_f1'])}",
-        *(f"- {sentence}" for sentence in transduction(metrics)),
+        *(f"- {sentence}" for sentence in seen_before(metrics)),
     ]
 
 

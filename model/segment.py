@@ -19,10 +19,11 @@ import torch
 from torch import Tensor
 
 from model.checkpoint import write_json
-from model.spectra import Spectra, by_spectra, seen
+from model.spectra import Spectra, borders, by_spectra, seen
 
 SEGMENT = "segment.json"
 POSTER = "cam-argmax"
+BORDER_LEVELS = "border-levels"
 Floats = npt.NDArray[np.floating[Any]]
 Rows = tuple[tuple[float, ...], ...]
 
@@ -38,6 +39,7 @@ class Method:
         gated: only classes that are said to be present in the patch may win, unless none is.
         oracle: its numbers were fitted on the truth of pixels.
         mean_KC, cov_CC: of `model.spectra.Spectra`: at borders the pixel's spectrum is heard too; empty = it is not.
+        level_K: added to the scores at borders, in nats; empty = nothing.
     """
 
     name: str
@@ -47,15 +49,21 @@ class Method:
     oracle: bool = False
     mean_KC: Rows = ()
     cov_CC: Rows = ()
+    level_K: tuple[float, ...] = ()
 
     def scores(self, cams_BKHW: Tensor, x_BCHW: Tensor, valid_BHW: Tensor) -> Tensor:
         """What is compared (B, K, H, W); of each patch by itself. Arguments as of a call."""
         scale_K, offset_K = (cams_BKHW.new_tensor(values)[:, None, None] for values in (self.scale_K, self.offset_K))
         scores_BKHW = cams_BKHW * scale_K + offset_K
-        if not self.mean_KC:
+        if not (self.mean_KC or self.level_K):
             return scores_BKHW
-        known = Spectra(*(x_BCHW.new_tensor(rows, dtype=torch.float32) for rows in (self.mean_KC, self.cov_CC)))
-        return by_spectra(scores_BKHW.log_softmax(dim=1), x_BCHW, valid_BHW, known)
+        border_B1HW = borders(scores_BKHW.argmax(dim=1))[:, None]
+        if self.mean_KC:
+            known = Spectra(*(x_BCHW.new_tensor(rows, dtype=torch.float32) for rows in (self.mean_KC, self.cov_CC)))
+            scores_BKHW = by_spectra(scores_BKHW.log_softmax(dim=1), x_BCHW, valid_BHW, known)
+        if self.level_K:
+            scores_BKHW = scores_BKHW + scores_BKHW.new_tensor(self.level_K)[:, None, None] * border_B1HW
+        return scores_BKHW
 
     def __call__(self, cams_BKHW: Tensor, logits_BK: Tensor, x_BCHW: Tensor, valid_BHW: Tensor) -> Tensor:
         """Class index (B, H, W), uint8. A pixel without image data gets an answer too; the caller leaves it out.

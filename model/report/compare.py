@@ -22,7 +22,7 @@ from model.report.content import interval_note, label_rows
 from model.report.entries import Entry, names, read
 from model.report.page import template
 from model.report.wording import Estimate, estimate, span
-from model.results import transduction
+from model.results import seen_before
 from pipeline.errors import ConfigError, DataError
 from pipeline.store import StoreInfo
 
@@ -76,7 +76,7 @@ def compare(runs: Sequence[Path], out: Path) -> Comparison:
         [_line(entry, first, differs[entry.name]) for entry in entries] + [_reference_line(row, differs[row.entry.name]) for row in beside]
     ).astype(dict.fromkeys(_COUNTS, "Int64"))
     cautions = [f"{name} differs from {first.name} in {found}" for name, lines in differs.items() for found in lines]
-    cautions += [f"{entry.name}: {sentence}" for entry in entries for sentence in transduction(entry.metrics)]
+    cautions += [f"{entry.name}: {sentence}" for entry in entries for sentence in seen_before(entry.metrics)]
     out.mkdir(parents=True, exist_ok=True)
     write_atomically(out / CSV, table.to_csv(index=False, float_format="%.6f", lineterminator="\n"))
     write_atomically(out / PAGE, _page(entries, beside, table, cautions))
@@ -91,7 +91,7 @@ def differences(first: Entry, other: Entry) -> list[str]:
         ("presence_min_share", first.config.presence_min_share, other.config.presence_min_share),
         (
             "whether the images of its split were learned from",
-            *("yes" if transduction(entry.metrics) else "no" for entry in (first, other)),
+            *("yes" if entry.metrics["made_by"].get("transductive") else "no" for entry in (first, other)),
         ),
     ):
         if ours != theirs:

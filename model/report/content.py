@@ -10,7 +10,7 @@ import pandas as pd
 from model.bootstrap import SUFFIX
 from model.metrics import Figure
 from model.report.wording import Estimate, Headline, decimal, estimate, listing, matrix, percent, span
-from model.results import transduction
+from model.results import seen_before
 from pipeline.legend import Legend
 
 RARE_SHARE, FEW_PATCHES = 0.03, 10
@@ -55,7 +55,7 @@ def cautions(metrics: Mapping[str, Any], history: pd.DataFrame | None) -> list[s
     pixels = metrics["segmentation"]["methods"][metrics["segmentation"]["default"]]
     unused = [name for name, column in zip(per_class, zip(*pixels["confusion"], strict=True), strict=True) if not sum(column)]
     found = [
-        *transduction(metrics),
+        *seen_before(metrics),
         *_losing(headlines(metrics)),
         *_one_sided(per_class),
         *_few(per_class, metrics["classification"]["patches"]),

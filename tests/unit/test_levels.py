@@ -1,0 +1,230 @@
+"""Levels at borders: against another minimiser, the laws they must keep, and that no truth is read beyond what a label says."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pytest
+import torch
+import zarr
+from scipy.optimize import minimize
+from torch import Tensor
+
+from fixtures import make_store
+from model import levels as levels_module
+from model.checkpoint import load_network
+from model.data import read_labels
+from model.evaluate import evaluate
+from model.fitting import fitted_segmenter
+from model.levels import PRIOR, PRIOR_OF_ANSWERS, Answers, border_levels
+from model.losses import OBJECTIVES, Batch, Targets
+from model.networks import Output, build
+from model.segment import BORDER_LEVELS, Method
+from model.train import train
+from pipeline.legend import UNLABELLED
+from pipeline.store import open_store, split_indices
+
+CLASSES = 3
+NETWORK = build("fcn", 2, CLASSES)
+
+
+def said(scores: Tensor, border: Tensor, **labels: Tensor) -> Answers:
+    valid = torch.ones(border.shape, dtype=torch.bool)
+    batch = Batch(NETWORK, Output(torch.zeros(len(scores), CLASSES), torch.zeros(len(scores), 1, 1, 1)), valid).rescored(scores)
+    return Answers(batch, border, Targets(valid, **labels))
+
+
+def fields(seed: int, patches: int = 12, size: int = 10) -> tuple[Tensor, Tensor, npt.NDArray[np.int64]]:
+    """Scores that at borders are short of what is true by a level per class, borders, and a class drawn for every pixel by the true scores."""
+    rng = np.random.default_rng(seed)
+    scores, border = rng.normal(0, 1, (patches, CLASSES, size, size)), rng.random((patches, size, size)) < 0.5
+    true = scores + np.array([1.5, 0.0, -1.5])[:, None, None] * border[:, None]
+    drawn = (true + rng.gumbel(size=true.shape)).argmax(axis=1)
+    return torch.from_numpy(scores).float(), torch.from_numpy(border), drawn
+
+
+def shares(drawn: npt.NDArray[np.int64]) -> npt.NDArray[np.float32]:
+    return np.stack([(drawn == k).mean(axis=(1, 2)) for k in range(CLASSES)], axis=1).astype(np.float32)
+
+
+def levels(scores: Tensor, border: Tensor, name: str, min_share: float = 0.0, **labels: Any) -> tuple[float, ...]:
+    """In two batches, as they come."""
+    targets = {key: torch.from_numpy(values) for key, values in labels.items()}
+    parts = [
+        said(scores[part], border[part], **{key: each[part] for key, each in targets.items()}) for part in (slice(0, 7), slice(7, None))
+    ]
+    found = border_levels(parts, OBJECTIVES[name], min_share, CLASSES)
+    assert found is not None
+    return found
+
+
+def points(drawn: npt.NDArray[np.int64], share: float) -> npt.NDArray[np.uint8]:
+    return np.where(np.random.default_rng(1).random(drawn.shape) < share, drawn, UNLABELLED).astype(np.uint8)
+
+
+@pytest.mark.parametrize("share", [1.0, 0.05])
+def test_points_agree_with_another_minimiser(share: float) -> None:
+    scores, border, drawn = fields(0)
+    label = points(drawn, share)
+    of_points, at_border = np.moveaxis(scores.numpy(), 1, -1)[label != UNLABELLED].astype(np.float64), border.numpy()[label != UNLABELLED]
+    true = label[label != UNLABELLED]
+
+    def cost(level: npt.NDArray[np.float64]) -> float:
+        moved = of_points + level * at_border[:, None]
+        log = moved - np.log(np.exp(moved).sum(axis=1, keepdims=True))
+        return float(-log[np.arange(len(true)), true].sum() + PRIOR * (level**2).sum())
+
+    wanted = minimize(cost, np.zeros(CLASSES)).x
+    np.testing.assert_allclose(levels(scores, border, "cross-entropy", pixel_BHW=label), wanted, atol=5e-3)
+
+
+def test_shares_agree_with_another_minimiser() -> None:
+    scores, border, drawn = fields(1)
+    share, plain = shares(drawn).astype(np.float64), scores.numpy().astype(np.float64)
+
+    def cost(level: npt.NDArray[np.float64]) -> float:
+        moved = plain + level[:, None, None] * border.numpy()[:, None]
+        mean = (np.exp(moved) / np.exp(moved).sum(axis=1, keepdims=True)).mean(axis=(2, 3))
+        return float((share * np.log(np.maximum(share, 1e-12) / mean)).sum() + PRIOR * (level**2).sum())
+
+    np.testing.assert_allclose(levels(scores, border, "shares", image_BK=shares(drawn)), minimize(cost, np.zeros(CLASSES)).x, atol=5e-3)
+
+
+def test_presence_agrees_with_another_minimiser() -> None:
+    scores, border, drawn = fields(2)
+    label, plain = (shares(drawn) > 0.25).astype(np.float32), scores.numpy().astype(np.float64)
+
+    def cost(level: npt.NDArray[np.float64]) -> float:
+        moved = plain + level[:, None, None] * border.numpy()[:, None]
+        mean = (np.exp(moved) / np.exp(moved).sum(axis=1, keepdims=True)).mean(axis=(2, 3))
+        sure = 20.0 * (np.log(mean / (1 - mean)) - np.log(0.25 / 0.75))
+        entropy = np.logaddexp(0, sure) - label * sure
+        return float(entropy.mean(axis=1).sum() + PRIOR_OF_ANSWERS * (level**2).sum())
+
+    np.testing.assert_allclose(levels(scores, border, "threshold", 0.25, image_BK=label), minimize(cost, np.zeros(CLASSES)).x, atol=1e-2)
+
+
+def test_what_scores_are_short_of_is_found_and_few_labels_say_less() -> None:
+    scores, border, drawn = fields(3, patches=60)
+    many, few = (np.array(levels(scores, border, "cross-entropy", pixel_BHW=points(drawn, share))) for share in (1.0, 0.01))
+    np.testing.assert_allclose(many - many.mean(), [1.5, 0.0, -1.5], atol=0.15)
+    assert np.abs(few).sum() < np.abs(many).sum()
+    corrected = scores + torch.tensor(many, dtype=torch.float32)[:, None, None] * border[:, None]
+    assert (corrected.argmax(dim=1).numpy() == drawn).mean() > (scores.argmax(dim=1).numpy() == drawn).mean() + 0.03
+
+
+def test_labels_away_from_borders_say_nothing_and_no_label_at_all_is_none() -> None:
+    scores, border, drawn = fields(4)
+    inside = np.where(border.numpy(), UNLABELLED, drawn).astype(np.uint8)
+    assert np.abs(levels(scores, border, "cross-entropy", pixel_BHW=inside)).max() < 1e-6
+    nothing = said(scores, border, pixel_BHW=torch.full(border.shape, UNLABELLED, dtype=torch.uint8))
+    assert border_levels([nothing], OBJECTIVES["cross-entropy"], 0.0, CLASSES) is None
+    unknown = torch.full((len(scores), CLASSES), torch.nan)
+    assert border_levels([said(scores, border, image_BK=unknown)], OBJECTIVES["shares"], 0.0, CLASSES) is None
+
+
+def test_a_patch_without_a_label_is_passed_over() -> None:
+    scores, border, drawn = fields(5)
+    some = np.where(np.arange(len(drawn))[:, None] % 2, shares(drawn), np.nan).astype(np.float32)
+    some[:7] = np.nan  # a batch without any
+    alone = said(scores[7::2], border[7::2], image_BK=torch.from_numpy(shares(drawn)[7::2]))
+    found = border_levels([alone], OBJECTIVES["shares"], 0.0, CLASSES)
+    assert found == pytest.approx(levels(scores, border, "shares", image_BK=some), abs=1e-4)
+
+
+def test_levels_are_added_at_borders_alone() -> None:
+    torch.manual_seed(0)
+    cams = torch.randn(2, CLASSES, 8, 8)
+    x, valid = torch.zeros(2, 1, 8, 8), torch.ones(2, 8, 8, dtype=torch.bool)
+    cams[0] = torch.tensor([1.0, 0.0, 0.0])[:, None, None]  # one class: no border
+    plain = Method("score-argmax", (1.0,) * 3, (0.5, 0.0, 0.0))
+    moved = Method(BORDER_LEVELS, plain.scale_K, plain.offset_K, level_K=(0.0, 2.0, -1.0)).scores(cams, x, valid) - plain.scores(
+        cams, x, valid
+    )
+    assert not moved[0].any()
+    label = np.pad(plain.scores(cams, x, valid).argmax(dim=1)[1].numpy(), 1, mode="edge")
+    for y, z in np.ndindex(8, 8):
+        meets = len(np.unique(label[y : y + 3, z : z + 3])) > 1
+        assert moved[1, :, y, z].tolist() == pytest.approx([0.0, 2.0, -1.0] if meets else [0.0] * 3, abs=1e-5)
+
+
+@pytest.fixture(scope="module")
+def store(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("levels") / "patches.zarr"
+    make_store(path, count=40, size_px=12)
+    return path
+
+
+KINDS = (
+    {"labels": "points", "points_per_patch": 3},
+    {"labels": "shares"},
+    {"labels": "presence", "presence_min_share": 0.25},
+    {"labels": "majority"},
+)
+
+
+@pytest.mark.parametrize("kind", KINDS, ids=lambda kind: kind["labels"])
+def test_a_run_takes_levels_from_validations_labels_and_from_no_truth(
+    store: Path, tmp_path: Path, kind: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Truth that the kind of label does not tell is turned round in validation: the same levels. Labels that say otherwise: others."""
+    config = train(store, tmp_path / "run", epochs=2, seed=3, **kind)
+    run, device = tmp_path / "run", torch.device("cpu")
+    network, _ = load_network(run, device)
+    dataset, _ = open_store(store)
+    found = fitted_segmenter(run, network, config, dataset, device)
+    assert found.default == BORDER_LEVELS
+    assert found.method.level_K
+    assert found.method.mean_KC == found.methods["border-spectra"].mean_KC
+    assert not found.method.oracle
+
+    other = tmp_path / "other.zarr"
+    make_store(other, count=40, size_px=12)
+    group = zarr.open_group(other, mode="r+")
+    turned, labels = split_indices(dataset, "validation"), dataset["label"].to_numpy()
+    told = read_labels(dataset, turned, config.rule, config.classes)
+    if told.pixel_NHW is None:  # where a class lies within a patch is not told
+        labels[turned] = labels[turned][:, ::-1]
+    else:  # only the class of a few pixels is; the others may be any class, but no gap, as which are drawn depends on those
+        some = np.where(
+            (told.pixel_NHW == UNLABELLED) & (labels[turned] != 0), labels[turned].ravel()[labels[turned].ravel() != 0][0], labels[turned]
+        )
+        labels[turned] = some
+    group["label"][:] = labels
+    (run / "segment.json").unlink()
+    assert fitted_segmenter(run, network, config, open_store(other)[0], device) == found
+
+    monkeypatch.setattr(levels_module, "PRIOR", 1e6)
+    monkeypatch.setattr(levels_module, "PRIOR_OF_ANSWERS", 1e6)
+    (run / "segment.json").unlink()
+    assert np.abs(fitted_segmenter(run, network, config, dataset, device).method.level_K).max() < 1e-4
+
+
+@pytest.mark.parametrize(
+    ("settings", "default"),
+    [
+        ({"labels": "pixels"}, "score-argmax"),
+        ({"labels": "shares", "group_patches": 2}, "border-spectra"),
+        ({"labels": "presence", "presence_min_share": 0.0}, "border-spectra"),
+        ({"labels": "presence", "presence_min_share": 0.25, "model": "baseline"}, "cam-argmax"),
+    ],
+)
+def test_where_no_level_is_fitted(store: Path, tmp_path: Path, settings: dict[str, Any], default: str) -> None:
+    train(store, tmp_path / "run", epochs=1, **settings)
+    found = evaluate(tmp_path / "run", split="validation")
+    assert found["segmentation"]["default"] == default
+    assert BORDER_LEVELS not in found["segmentation"]["methods"]
+    assert found["made_by"]["fitted_on_labels"] is False
+
+
+def test_figures_of_the_split_that_levels_were_fitted_on_say_so(store: Path, tmp_path: Path) -> None:
+    train(store, tmp_path / "run", epochs=1, labels="shares")
+    assert evaluate(tmp_path / "run")["made_by"]["fitted_on_labels"] is False
+    assert evaluate(tmp_path / "run", split="validation")["made_by"]["fitted_on_labels"] is True
+    assert (
+        "- The run's own method has a level per class that was fitted on weak labels of the validation split"
+        in (tmp_path / "run" / "README.md").read_text()
+    )
