@@ -134,7 +134,7 @@ def _split_by_columns(store: Path, place: Place) -> None:
         np.uint8
     )
     straddling = ((first_N < validation) & (last_N > validation)) | ((first_N < test) & (last_N > test))
-    split_N[straddling] = SPLITS.index("validation")  # a patch on the border is neither learned from with its label nor tested
+    split_N[straddling] = SPLITS.index("validation")  # a patch on the border is no training patch and not tested; test begins behind it
     reflectance = to_reflectance(dataset["image"][np.flatnonzero(split_N == 0)].to_numpy())
     group = zarr.open_group(store, mode="r+")
     group["split"][:] = split_N  # type: ignore[index]

@@ -5,7 +5,6 @@ Axis suffixes: N patch, K class, H/W rows and columns.
 
 from __future__ import annotations
 
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -17,10 +16,9 @@ from model.checkpoint import BEST, RunConfig, file_digest
 from model.data import read_labels
 from model.levels import Answers, border_levels
 from model.losses import Batch, Targets
-from model.networks import Network
-from model.scoring import Indices, answers
-from model.segment import BORDER_LEVELS, Method, Sample, Segmenter
-from model.spectra import borders
+from model.networks import Network, Output
+from model.scoring import answers
+from model.segment import Method, Sample, Segmenter
 from pipeline.errors import DataError
 from pipeline.store import evenly, split_indices
 
@@ -31,19 +29,18 @@ def fitted_segmenter(run: Path, network: Network, config: RunConfig, dataset: xr
     """The methods of a run's best checkpoint, from RUN/segment.json or, where that is another checkpoint's, fitted and written there.
 
     Raises:
-        DataError: no patch lies in the training split.
+        DataError: no patch lies in the training split, or none in the validation split.
         OSError: the disk says no.
     """
     digest = file_digest(run / BEST)
     if (known := segment.load(run, digest)) is not None:
         return known
-    found = segment.fit(sample(network, config, dataset, device), network.dense.bias.tolist(), _without_levels(config))
-    if (spectra := found.methods.get("border-spectra")) and _fits_levels(config):
-        answered = held_out(network, config, dataset, device, spectra)
-        levels = border_levels(answered, config.objective, config.presence_min_share, len(config.classes))
-        if levels is not None:
-            ours = replace(spectra, name=BORDER_LEVELS, level_K=levels)
-            found = Segmenter(found.methods | {BORDER_LEVELS: ours}, default_method(config))
+    found = segment.fit(sample(network, config, dataset, device), network.dense.bias.tolist(), _plain_method(config))
+    spectra = found.methods.get("border-spectra")
+    if spectra and _fits_levels(config):
+        said = held_out(network, config, dataset, device, spectra)
+        if level_K := border_levels(said, config.objective, config.presence_min_share, len(config.classes)):
+            found = segment.with_levels(found, level_K, default=default_method(config) == segment.BORDER_LEVELS)
     segment.save(run, found, digest)
     return found
 
@@ -62,18 +59,20 @@ def method_of(run: Path, network: Network, config: RunConfig) -> Method:
 
 
 def default_method(config: RunConfig) -> str:
-    """Spectra and levels at borders, where the classes exclude each other and single patches or points are labelled; else the objective's own.
+    """The objective's own, but levels at borders for `fcn`, on which they were measured.
 
-    Where the user knows the class shares and the classes share no scale, the one that uses them.
+    Where the user knows the class shares and the classes share no scale, what uses them.
     """
-    return BORDER_LEVELS if _fits_levels(config) else _without_levels(config)
+    return segment.BORDER_LEVELS if config.model == "fcn" and _fits_levels(config) else _plain_method(config)
 
 
 def _fits_levels(config: RunConfig) -> bool:
-    return config.objective.exclusive and config.labels != "pixels" and not config.grouped
+    """Not for groups, which may lie in several batches, nor where weights move the answer to rare classes: levels would take it back."""
+    moved = config.class_weights != "none" and config.labels != "shares"
+    return config.objective.prior is not None and config.labels != "pixels" and not config.grouped and not moved
 
 
-def _without_levels(config: RunConfig) -> str:
+def _plain_method(config: RunConfig) -> str:
     """A network that learned from spectra at borders is not told them again: without levels it loses as often as it gains."""
     if config.border_spectra:
         return "score-argmax"
@@ -83,7 +82,8 @@ def _without_levels(config: RunConfig) -> str:
 @torch.inference_mode()
 def sample(network: Network, config: RunConfig, dataset: xr.Dataset, device: torch.device) -> Sample:
     """Patches of the training split, evenly spread, at most `SAMPLE_PATCHES` and, but for one, `SAMPLE_PIXELS`; and what their labels allow."""
-    train_N, chosen = _some(dataset, "train", config)
+    train_N = split_indices(dataset, "train")
+    chosen = evenly(len(train_N), _at_most(config))
     some_N = train_N[chosen]
     cams, valid, images = [], [], []
     for _, x_BCHW, said in answers(network, config, dataset, some_N, device):
@@ -108,25 +108,27 @@ def sample(network: Network, config: RunConfig, dataset: xr.Dataset, device: tor
 
 
 def held_out(network: Network, config: RunConfig, dataset: xr.Dataset, device: torch.device, method: Method) -> list[Answers]:
-    """What a method says of patches of the validation split, as many as `sample` has, with their labels."""
-    validation_N, chosen = _some(dataset, "validation", config)
-    labels = read_labels(dataset, validation_N, config.rule, config.classes).of(chosen)
-    image_NK, pixel_NHW = labels.image_NK, labels.pixel_NHW
-    found, start = [], 0
+    """What a method says of labelled patches of the validation split, as many as `sample` has, with their labels."""
+    validation_N = split_indices(dataset, "validation")
+    whole = read_labels(dataset, validation_N, config.rule, config.classes)
+    labelled = np.flatnonzero(whole.labelled())
+    chosen = labelled[evenly(len(labelled), _at_most(config))] if len(labelled) else labelled
+    labels, found, start = whole.of(chosen), [], 0
     for part_N, x_BCHW, said in answers(network, config, dataset, validation_N[chosen], device):
         part, start = slice(start, start + len(part_N)), start + len(part_N)
         with torch.inference_mode():
-            scores_BKHW = method.scores(said.cams_BKHW, x_BCHW, said.valid_BHW)
-            border_BHW = borders(said.scores_BKHW.argmax(dim=1))
+            scores_BKHW, border_BHW = method.scores(said.cams_BKHW, x_BCHW, said.valid_BHW), method.borders(said.cams_BKHW)
         # copies on the CPU, for gradients: what inference made has none
-        scores_BKHW, border_BHW, valid_BHW = (each.to("cpu", copy=True) for each in (scores_BKHW, border_BHW, said.valid_BHW))
-        image_BK, pixel_BHW = (None if each is None else torch.from_numpy(each[part]) for each in (image_NK, pixel_NHW))
-        targets = Targets(valid_BHW, image_BK, pixel_BHW)
-        found.append(Answers(Batch(network, said.output, valid_BHW).rescored(scores_BKHW), border_BHW, targets))
+        scores_BKHW, border_BHW, valid_BHW, logits_BK = (
+            each.to("cpu", copy=True) for each in (scores_BKHW, border_BHW, said.valid_BHW, said.output.logits_BK)
+        )
+        image_BK, pixel_BHW = (None if each is None else torch.from_numpy(each[part]) for each in (labels.image_NK, labels.pixel_NHW))
+        batch = Batch(network, Output(logits_BK, scores_BKHW), valid_BHW).rescored(scores_BKHW)
+        answered = Answers(batch, border_BHW, Targets(valid_BHW, image_BK, pixel_BHW))
+        found.append(answered if pixel_BHW is None else answered.of_labelled_pixels())
     return found
 
 
-def _some(dataset: xr.Dataset, split: str, config: RunConfig) -> tuple[Indices, Indices]:
-    """Patches of a split, and the places among them of some, evenly spread."""
-    split_N = split_indices(dataset, split)
-    return split_N, evenly(len(split_N), min(SAMPLE_PATCHES, max(1, SAMPLE_PIXELS // config.size_px**2)))
+def _at_most(config: RunConfig) -> int:
+    """How many patches the fit looks at."""
+    return min(SAMPLE_PATCHES, max(1, SAMPLE_PIXELS // config.size_px**2))

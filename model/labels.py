@@ -101,6 +101,13 @@ class WeakLabels:
             None if self.group_N is None else self.group_N[chosen],
         )
 
+    def labelled(self) -> npt.NDArray[np.bool_]:
+        """Which patches have a label (N,)."""
+        if self.pixel_NHW is not None:
+            return np.asarray((self.pixel_NHW != UNLABELLED).any(axis=(1, 2)))
+        assert self.image_NK is not None
+        return np.asarray(~np.isnan(self.image_NK).any(axis=1))
+
     def __len__(self) -> int:
         labels = self.pixel_NHW if self.image_NK is None else self.image_NK
         return 0 if labels is None else len(labels)

@@ -2,7 +2,7 @@
 
 A network knows the labels it learned from, points by heart; of others it is wrong in one direction: where classes meet, some are answered too often, others too
 seldom. A few labels that it never learned from, of whatever kind, say by how much. Nothing here sees the truth of a pixel that the kind of label does not tell.
-Axis suffixes: B batch, K class, H/W rows and columns.
+Axis suffixes: B batch, K class, H/W rows and columns, P pixel.
 """
 
 from __future__ import annotations
@@ -14,10 +14,10 @@ import torch
 from torch import Tensor
 
 from model.losses import Batch, Objective, Targets
+from pipeline.legend import UNLABELLED
 
-# Of the squared levels, in nats: 1 is a normal distribution around 0 of standard deviation 0.7. What is minimised for presence and majority is no likelihood.
-PRIOR, PRIOR_OF_ANSWERS = 1.0, 3.0
-_STEPS = 30
+LEAST = 5  # labels that have to name a class before its level counts
+_STEPS, _TOLERANCE = 30, 1e-4  # of a level, or of the loss: nothing that a map would show
 
 
 class Answers(NamedTuple):
@@ -25,7 +25,7 @@ class Answers(NamedTuple):
 
     Attributes:
         batch: its scores are what is compared, classes excluding each other.
-        border_BHW: pixels where two classes meet (`model.spectra.borders`).
+        border_BHW: pixels where two classes meet.
         targets: the labels.
     """
 
@@ -33,11 +33,22 @@ class Answers(NamedTuple):
     border_BHW: Tensor
     targets: Targets
 
+    def of_labelled_pixels(self) -> Answers:
+        """The labelled pixels alone, in one row (1, K, 1, P): with labels of single pixels the others say nothing."""
+        valid_BHW, label_BHW = self.targets.valid_BHW, self.targets.pixel_BHW
+        assert label_BHW is not None
+        chosen_BHW = valid_BHW & (label_BHW != UNLABELLED)
+        scores_1K1P = self.batch.scores_BKHW.movedim(1, -1)[chosen_BHW].T[None, :, None]
+        border_11P, label_11P, valid_11P = (each[chosen_BHW][None, None] for each in (self.border_BHW, label_BHW, valid_BHW))
+        row = Batch(self.batch.network, self.batch.output, valid_11P).rescored(scores_1K1P)
+        return Answers(row, border_11P, Targets(valid_11P, pixel_BHW=label_11P))
+
 
 def border_levels(answers: Sequence[Answers], objective: Objective, min_share: float, classes: int) -> tuple[float, ...] | None:
     """What to add to each class's scores at borders so that the labels become most likely; None without a label.
 
-    Minimised is the objective's own loss, summed over what is labelled, and a prior times the sum of squares: with few labels next to nothing is added.
+    Minimised is the objective's own loss without weights of classes, summed over what is labelled, and `Objective.prior` times the sum of squares: few labels add next to
+    nothing. A class that fewer than `LEAST` labels name has the mean of the others' levels: that a few blocks lack it says nothing of other places.
 
     Source: a bias per class fitted on held-out labels, Guo et al. 2017, "On Calibration of Modern Neural Networks", arXiv 1706.04599, section 4.2 (vector scaling);
     here at borders alone, and by labels of any kind.
@@ -48,20 +59,27 @@ def border_levels(answers: Sequence[Answers], objective: Objective, min_share: f
         min_share: what presence labels mean.
         classes: how many there are.
     """
-    prior = PRIOR_OF_ANSWERS if objective.name in ("threshold", "majority") else PRIOR
-    labelled = [int(said.targets.answers()) for said in answers]
+    assert objective.prior is not None
+    prior, labelled = objective.prior, [int(said.targets.answers()) for said in answers]
     if not sum(labelled):
         return None
-    level_K = torch.zeros(classes, requires_grad=True)
-    optimiser = torch.optim.LBFGS([level_K], max_iter=_STEPS, line_search_fn="strong_wolfe")
+    named_K = torch.stack([_named(said.targets, classes) for said in answers]).sum(dim=0) >= LEAST
+    free_K = torch.zeros(classes, requires_grad=True)
+    optimiser = torch.optim.LBFGS(
+        [free_K], max_iter=_STEPS, tolerance_grad=_TOLERANCE, tolerance_change=_TOLERANCE, line_search_fn="strong_wolfe"
+    )
+
+    def levels() -> Tensor:
+        mean = (free_K * named_K).sum() / named_K.sum().clamp(min=1)
+        return torch.where(named_K, free_K, mean)
 
     def closure() -> Tensor:
         optimiser.zero_grad()
-        total = prior * level_K.square().sum()
+        total = prior * levels().square().sum()
         total.backward()  # type: ignore[no-untyped-call]
         for (batch, border_BHW, targets), count in zip(answers, labelled, strict=True):
             if count:
-                moved_BKHW = batch.scores_BKHW + level_K[:, None, None] * border_BHW[:, None]
+                moved_BKHW = batch.scores_BKHW + levels()[:, None, None] * border_BHW[:, None]
                 loss = count * objective.loss(batch.rescored(moved_BKHW), targets, min_share)
                 loss.backward()  # type: ignore[no-untyped-call]
                 total = total + loss.detach()
@@ -69,4 +87,13 @@ def border_levels(answers: Sequence[Answers], objective: Objective, min_share: f
 
     with torch.enable_grad():
         optimiser.step(closure)  # type: ignore[no-untyped-call]
-    return tuple(level_K.detach().tolist())
+    return tuple(levels().detach().tolist())
+
+
+def _named(targets: Targets, classes: int) -> Tensor:
+    """How many labels name each class (K,): pixels, patches, or shares in whole patches."""
+    if targets.pixel_BHW is not None:
+        label_P = targets.pixel_BHW[targets.valid_BHW & (targets.pixel_BHW != UNLABELLED)]
+        return torch.bincount(label_P.long(), minlength=classes).double()
+    assert targets.image_BK is not None
+    return targets.image_BK.double().nan_to_num().sum(dim=0)

@@ -93,7 +93,9 @@ class Objective:
         exclusive: classes exclude each other (softmax), else they are K questions.
         loss: (batch, targets, presence_min_share) -> a number.
         pooled: for questions: (batch) -> one logit per class and patch (B, K).
-        method: the segmentation that suits it best (`model.segment`).
+        method: the segmentation that suits it best (`model.segment`), where no level at borders is fitted.
+        prior: weight of the squares of levels at borders (`model.levels`) beside the loss: 1 where that is a likelihood; None = no levels, as the classes
+            share no scale.
     """
 
     name: str
@@ -102,6 +104,7 @@ class Objective:
     loss: Callable[[Batch, Targets, float], Tensor]
     pooled: Callable[[Batch], Tensor] | None
     method: str
+    prior: float | None = None
 
     def presence_logits(self, batch: Batch, min_share: float) -> Tensor:
         """One logit (B, K) per class and patch, above 0 where the class is said to cover more than `min_share`.
@@ -277,10 +280,10 @@ OBJECTIVES = {
             log_sum_exp,
             "border-spectra",
         ),
-        Objective("threshold", ("presence",), True, threshold_loss, None, "border-spectra"),
-        Objective("majority", ("majority",), True, majority_loss, None, "border-spectra"),
-        Objective("shares", ("shares",), True, share_loss, None, "border-spectra"),
-        Objective("cross-entropy", ("points", "pixels"), True, pixel_loss, None, "score-argmax"),
+        Objective("threshold", ("presence",), True, threshold_loss, None, "border-spectra", 3.0),
+        Objective("majority", ("majority",), True, majority_loss, None, "border-spectra", 3.0),
+        Objective("shares", ("shares",), True, share_loss, None, "border-spectra", 1.0),
+        Objective("cross-entropy", ("points", "pixels"), True, pixel_loss, None, "score-argmax", 1.0),
     )
 }
 

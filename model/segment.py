@@ -1,6 +1,7 @@
 """From activation maps to a segmentation.
 
-Every method is an affine map of each class's activation map, then the largest: only where the numbers come from differs. One of them asks the image too, at borders.
+Every method is an affine map of each class's activation map, then the largest: only where the numbers come from differs. Two of them ask the image too, at borders;
+one of these adds a level per class there (`model.levels`).
 Nothing here sees the truth of a pixel but what is called oracle, and that is never a run's default.
 Axis suffixes: N patch, B batch, C band, K class, H/W rows and columns.
 """
@@ -30,7 +31,7 @@ Rows = tuple[tuple[float, ...], ...]
 
 @dataclass(frozen=True)
 class Method:
-    """scale x activation map + offset, per class; the largest wins.
+    """scale x activation map + offset, per class, and at borders what spectra and levels say; the largest wins.
 
     Attributes:
         name: as in metrics.json.
@@ -53,17 +54,21 @@ class Method:
 
     def scores(self, cams_BKHW: Tensor, x_BCHW: Tensor, valid_BHW: Tensor) -> Tensor:
         """What is compared (B, K, H, W); of each patch by itself. Arguments as of a call."""
-        scale_K, offset_K = (cams_BKHW.new_tensor(values)[:, None, None] for values in (self.scale_K, self.offset_K))
-        scores_BKHW = cams_BKHW * scale_K + offset_K
-        if not (self.mean_KC or self.level_K):
-            return scores_BKHW
-        border_B1HW = borders(scores_BKHW.argmax(dim=1))[:, None]
+        scores_BKHW = self._affine(cams_BKHW)
         if self.mean_KC:
             known = Spectra(*(x_BCHW.new_tensor(rows, dtype=torch.float32) for rows in (self.mean_KC, self.cov_CC)))
             scores_BKHW = by_spectra(scores_BKHW.log_softmax(dim=1), x_BCHW, valid_BHW, known)
         if self.level_K:
-            scores_BKHW = scores_BKHW + scores_BKHW.new_tensor(self.level_K)[:, None, None] * border_B1HW
+            scores_BKHW = scores_BKHW + scores_BKHW.new_tensor(self.level_K)[:, None, None] * self.borders(cams_BKHW)[:, None]
         return scores_BKHW
+
+    def borders(self, cams_BKHW: Tensor) -> Tensor:
+        """Where two classes meet (B, H, W), bool, before spectra and levels are heard."""
+        return borders(self._affine(cams_BKHW).argmax(dim=1))
+
+    def _affine(self, cams_BKHW: Tensor) -> Tensor:
+        scale_K, offset_K = (cams_BKHW.new_tensor(values)[:, None, None] for values in (self.scale_K, self.offset_K))
+        return cams_BKHW * scale_K + offset_K
 
     def __call__(self, cams_BKHW: Tensor, logits_BK: Tensor, x_BCHW: Tensor, valid_BHW: Tensor) -> Tensor:
         """Class index (B, H, W), uint8. A pixel without image data gets an answer too; the caller leaves it out.
@@ -170,6 +175,12 @@ def _with_spectra(base: Method, sample: Sample) -> Method:
     cams, x, valid = (torch.from_numpy(each) for each in (sample.cams_NKHW, sample.x_NCHW, sample.valid_NHW))
     mean_KC, cov_CC = (tuple(map(tuple, values.tolist())) for values in seen(base.scores(cams, x, valid), x, valid))
     return replace(base, name="border-spectra", mean_KC=mean_KC, cov_CC=cov_CC)
+
+
+def with_levels(segmenter: Segmenter, level_K: tuple[float, ...], *, default: bool) -> Segmenter:
+    """The same with border-levels: border-spectra, and a level per class where two classes meet; `default`: it answers for the run."""
+    ours = replace(segmenter.methods["border-spectra"], name=BORDER_LEVELS, level_K=level_K)
+    return Segmenter(segmenter.methods | {BORDER_LEVELS: ours}, BORDER_LEVELS if default else segmenter.default)
 
 
 def unfitted(bias_K: Sequence[float]) -> dict[str, Method]:

@@ -35,7 +35,6 @@ from model.settings import configure
 from model.trainer import Progress, Trainer
 from model.unlabelled import Unlabelled
 from pipeline.errors import ConfigError, DataError
-from pipeline.legend import UNLABELLED
 from pipeline.store import SPLITS, StoreInfo, open_store
 
 Log = Callable[[str], None]
@@ -169,10 +168,7 @@ def _settled(config: RunConfig, dataset: xr.Dataset, device: torch.device) -> Ru
 def _check_labels(train_split: Patches, validation: Patches, config: RunConfig) -> None:
     for split, patches in (("train", train_split), ("validation", validation)):
         labels = patches.labels
-        if labels.pixel_NHW is not None:
-            known = bool((labels.pixel_NHW != UNLABELLED).any())
-        else:
-            known = labels.image_NK is not None and not bool(np.isnan(labels.image_NK).any(axis=1).all())
+        known = labels.labelled().any()
         if not known and config.points:
             raise DataError(
                 f"{config.points}: none of its {labels.outside:,} points lies in a patch of the {split} split: there is nothing to learn from; "

@@ -335,7 +335,7 @@ def test_a_run_that_had_a_teacher_can_be_evaluated_and_not_trained_on(store: Pat
     train(store, run, **SETTINGS | {"epochs": 1, "labels": "shares", "model": "unet"})
     write_json(run / "config.json", load_config(run).to_json() | {"taught": True, "loss": "taught"})
     (run / "teacher").mkdir()
-    assert evaluate(run)["segmentation"]["default"] == "border-levels"
+    assert evaluate(run)["segmentation"]["default"] == "border-spectra"
     with pytest.raises(
         ConfigError, match=r"run: was taught by .*teacher, as is done no longer; it can be evaluated; to train, name another"
     ):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,15 +16,15 @@ from scipy.optimize import minimize
 from torch import Tensor
 
 from fixtures import make_store
-from model import levels as levels_module
+from model import fitting
 from model.checkpoint import load_network
 from model.data import read_labels
 from model.evaluate import evaluate
 from model.fitting import fitted_segmenter
-from model.levels import PRIOR, PRIOR_OF_ANSWERS, Answers, border_levels
+from model.levels import LEAST, Answers, border_levels
 from model.losses import OBJECTIVES, Batch, Targets
 from model.networks import Output, build
-from model.segment import BORDER_LEVELS, Method
+from model.segment import BORDER_LEVELS, Method, Segmenter, unfitted
 from model.train import train
 from pipeline.legend import UNLABELLED
 from pipeline.store import open_store, split_indices
@@ -75,26 +77,26 @@ def test_points_agree_with_another_minimiser(share: float) -> None:
     def cost(level: npt.NDArray[np.float64]) -> float:
         moved = of_points + level * at_border[:, None]
         log = moved - np.log(np.exp(moved).sum(axis=1, keepdims=True))
-        return float(-log[np.arange(len(true)), true].sum() + PRIOR * (level**2).sum())
+        return float(-log[np.arange(len(true)), true].sum() + 1.0 * (level**2).sum())
 
     wanted = minimize(cost, np.zeros(CLASSES)).x
     np.testing.assert_allclose(levels(scores, border, "cross-entropy", pixel_BHW=label), wanted, atol=5e-3)
 
 
 def test_shares_agree_with_another_minimiser() -> None:
-    scores, border, drawn = fields(1)
+    scores, border, drawn = fields(1, patches=40)
     share, plain = shares(drawn).astype(np.float64), scores.numpy().astype(np.float64)
 
     def cost(level: npt.NDArray[np.float64]) -> float:
         moved = plain + level[:, None, None] * border.numpy()[:, None]
         mean = (np.exp(moved) / np.exp(moved).sum(axis=1, keepdims=True)).mean(axis=(2, 3))
-        return float((share * np.log(np.maximum(share, 1e-12) / mean)).sum() + PRIOR * (level**2).sum())
+        return float((share * np.log(np.maximum(share, 1e-12) / mean)).sum() + 1.0 * (level**2).sum())
 
     np.testing.assert_allclose(levels(scores, border, "shares", image_BK=shares(drawn)), minimize(cost, np.zeros(CLASSES)).x, atol=5e-3)
 
 
 def test_presence_agrees_with_another_minimiser() -> None:
-    scores, border, drawn = fields(2)
+    scores, border, drawn = fields(2, patches=40)
     label, plain = (shares(drawn) > 0.25).astype(np.float32), scores.numpy().astype(np.float64)
 
     def cost(level: npt.NDArray[np.float64]) -> float:
@@ -102,7 +104,7 @@ def test_presence_agrees_with_another_minimiser() -> None:
         mean = (np.exp(moved) / np.exp(moved).sum(axis=1, keepdims=True)).mean(axis=(2, 3))
         sure = 20.0 * (np.log(mean / (1 - mean)) - np.log(0.25 / 0.75))
         entropy = np.logaddexp(0, sure) - label * sure
-        return float(entropy.mean(axis=1).sum() + PRIOR_OF_ANSWERS * (level**2).sum())
+        return float(entropy.mean(axis=1).sum() + 3.0 * (level**2).sum())
 
     np.testing.assert_allclose(levels(scores, border, "threshold", 0.25, image_BK=label), minimize(cost, np.zeros(CLASSES)).x, atol=1e-2)
 
@@ -124,6 +126,29 @@ def test_labels_away_from_borders_say_nothing_and_no_label_at_all_is_none() -> N
     assert border_levels([nothing], OBJECTIVES["cross-entropy"], 0.0, CLASSES) is None
     unknown = torch.full((len(scores), CLASSES), torch.nan)
     assert border_levels([said(scores, border, image_BK=unknown)], OBJECTIVES["shares"], 0.0, CLASSES) is None
+
+
+def test_the_pixels_without_a_label_make_no_difference() -> None:
+    scores, border, drawn = fields(6)
+    whole = said(scores, border, pixel_BHW=torch.from_numpy(points(drawn, 0.1)))
+    row = whole.of_labelled_pixels()
+    assert row.batch.scores_BKHW.shape == (1, CLASSES, 1, int(whole.targets.answers()))
+    both = [border_levels([each], OBJECTIVES["cross-entropy"], 0.0, CLASSES) for each in (whole, row)]
+    assert both[0] == pytest.approx(both[1], abs=1e-3)
+
+
+def test_a_class_that_next_to_no_label_names_is_left_where_it_is() -> None:
+    """A few blocks may lack a class that other places have: it has the mean of the others' levels, so that it is neither raised nor lowered as a whole."""
+    scores, border, drawn = fields(7, patches=30)
+    drawn = np.where(drawn == 2, 1, drawn)
+    for label in (points(drawn, 0.1), points(np.where(np.arange(drawn.size).reshape(drawn.shape) < LEAST - 1, 2, drawn), 1.0)):
+        found = levels(scores, border, "cross-entropy", pixel_BHW=label)
+        assert found[2] == pytest.approx(np.mean(found[:2]), abs=1e-5)
+        assert found[0] > found[1] + 0.1
+    of_shares = levels(scores, border, "shares", image_BK=shares(drawn))
+    assert of_shares[2] == pytest.approx(np.mean(of_shares[:2]), abs=1e-5)
+    seen = points(np.where(np.arange(drawn.size).reshape(drawn.shape) < 400, 2, drawn), 1.0)
+    assert levels(scores, border, "cross-entropy", pixel_BHW=seen)[2] < -0.5, "many labels name it: what they say counts"
 
 
 def test_a_patch_without_a_label_is_passed_over() -> None:
@@ -154,10 +179,11 @@ def test_levels_are_added_at_borders_alone() -> None:
 @pytest.fixture(scope="module")
 def store(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("levels") / "patches.zarr"
-    make_store(path, count=40, size_px=12)
+    make_store(path, count=PATCHES, size_px=12)
     return path
 
 
+PATCHES = 160
 KINDS = (
     {"labels": "points", "points_per_patch": 3},
     {"labels": "shares"},
@@ -166,41 +192,78 @@ KINDS = (
 )
 
 
+def changed(path: Path, split: str, change: Callable[[npt.NDArray[np.uint8]], npt.NDArray[np.uint8]]) -> Path:
+    """A copy of the store in which the labels of a split are others, and the shares with them."""
+    info = make_store(path, count=PATCHES, size_px=12)
+    dataset, _ = open_store(path)
+    index_N, label_NHW = split_indices(dataset, split), dataset["label"].to_numpy()
+    label_NHW[index_N] = change(label_NHW[index_N])
+    group = zarr.open_group(path, mode="r+")
+    group["label"][:] = label_NHW
+    classes = info.classes.index(label_NHW)
+    counts_NK = np.stack([(classes == k).sum(axis=(1, 2)) for k in range(len(info.classes))], axis=1)
+    group["share"][:] = counts_NK / np.maximum(counts_NK.sum(axis=1, keepdims=True), 1)
+    return path
+
+
+def exchanged(label_NHW: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
+    """The commonest code for the second, and the other way round."""
+    codes, counts = np.unique(label_NHW[label_NHW > 0], return_counts=True)
+    first, second = codes[np.argsort(-counts)[:2]]
+    return np.where(label_NHW == first, second, np.where(label_NHW == second, first, label_NHW)).astype(np.uint8)
+
+
 @pytest.mark.parametrize("kind", KINDS, ids=lambda kind: kind["labels"])
-def test_a_run_takes_levels_from_validations_labels_and_from_no_truth(
-    store: Path, tmp_path: Path, kind: dict[str, Any], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Truth that the kind of label does not tell is turned round in validation: the same levels. Labels that say otherwise: others."""
-    config = train(store, tmp_path / "run", epochs=2, seed=3, **kind)
+def test_a_run_takes_levels_from_validations_labels_and_from_no_truth(store: Path, tmp_path: Path, kind: dict[str, Any]) -> None:
+    """Labels of validation that say otherwise: other levels. Truth that the kind of label does not tell, and the labels of other splits: the same."""
     run, device = tmp_path / "run", torch.device("cpu")
+    config = train(store, run, model="fcn", epochs=2, seed=3, **kind)
     network, _ = load_network(run, device)
-    dataset, _ = open_store(store)
-    found = fitted_segmenter(run, network, config, dataset, device)
+
+    def fitted(path: Path) -> Segmenter:
+        (run / "segment.json").unlink()
+        return fitted_segmenter(run, network, config, open_store(path)[0], device)
+
+    found = fitted(store)
     assert found.default == BORDER_LEVELS
-    assert found.method.level_K
+    assert np.abs(found.method.level_K).max() > 0.02
     assert found.method.mean_KC == found.methods["border-spectra"].mean_KC
     assert not found.method.oracle
+    assert (
+        np.abs(
+            np.subtract(fitted(changed(tmp_path / "exchanged.zarr", "validation", exchanged)).method.level_K, found.method.level_K)
+        ).max()
+        > 0.02
+    )
+    for split in ("train", "test"):
+        assert fitted(changed(tmp_path / f"{split}.zarr", split, exchanged)).method.level_K == found.method.level_K
 
-    other = tmp_path / "other.zarr"
-    make_store(other, count=40, size_px=12)
-    group = zarr.open_group(other, mode="r+")
-    turned, labels = split_indices(dataset, "validation"), dataset["label"].to_numpy()
-    told = read_labels(dataset, turned, config.rule, config.classes)
-    if told.pixel_NHW is None:  # where a class lies within a patch is not told
-        labels[turned] = labels[turned][:, ::-1]
-    else:  # only the class of a few pixels is; the others may be any class, but no gap, as which are drawn depends on those
-        some = np.where(
-            (told.pixel_NHW == UNLABELLED) & (labels[turned] != 0), labels[turned].ravel()[labels[turned].ravel() != 0][0], labels[turned]
-        )
-        labels[turned] = some
-    group["label"][:] = labels
-    (run / "segment.json").unlink()
-    assert fitted_segmenter(run, network, config, open_store(other)[0], device) == found
+    dataset, _ = open_store(store)
+    told = read_labels(dataset, split_indices(dataset, "validation"), config.rule, config.classes)
 
-    monkeypatch.setattr(levels_module, "PRIOR", 1e6)
-    monkeypatch.setattr(levels_module, "PRIOR_OF_ANSWERS", 1e6)
-    (run / "segment.json").unlink()
-    assert np.abs(fitted_segmenter(run, network, config, dataset, device).method.level_K).max() < 1e-4
+    def hidden(label_NHW: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
+        if told.pixel_NHW is None:  # where in a patch a class lies
+            return label_NHW[:, ::-1]
+        return np.where(
+            (told.pixel_NHW == UNLABELLED) & (label_NHW > 0), label_NHW[label_NHW > 0][0], label_NHW
+        )  # no gap: it would change which are drawn
+
+    assert fitted(changed(tmp_path / "hidden.zarr", "validation", hidden)).method == found.method
+
+
+def test_own_points_count_wherever_in_validation_they_lie(store: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Patches with a label are looked for before some are chosen evenly."""
+    run, device = tmp_path / "run", torch.device("cpu")
+    config = train(store, run, labels="points", model="fcn", epochs=1)
+    network, _ = load_network(run, device)
+    dataset, _ = open_store(store)
+    monkeypatch.setattr(fitting, "SAMPLE_PATCHES", 2)
+    whole = read_labels(dataset, split_indices(dataset, "validation"), config.rule, config.classes)
+    pixel_NHW = np.full_like(whole.pixel_NHW, UNLABELLED)  # type: ignore[arg-type]
+    pixel_NHW[2] = whole.pixel_NHW[2]  # type: ignore[index]
+    monkeypatch.setattr(fitting, "read_labels", lambda *_: replace(whole, pixel_NHW=pixel_NHW))
+    (said_of_one,) = fitting.held_out(network, config, dataset, device, unfitted([0.0] * len(config.classes))["score-argmax"])
+    assert said_of_one.targets.answers() == 1
 
 
 @pytest.mark.parametrize(
@@ -210,6 +273,7 @@ def test_a_run_takes_levels_from_validations_labels_and_from_no_truth(
         ({"labels": "shares", "group_patches": 2}, "border-spectra"),
         ({"labels": "presence", "presence_min_share": 0.0}, "border-spectra"),
         ({"labels": "presence", "presence_min_share": 0.25, "model": "baseline"}, "cam-argmax"),
+        ({"labels": "points", "class_weights": "balanced"}, "score-argmax"),
     ],
 )
 def test_where_no_level_is_fitted(store: Path, tmp_path: Path, settings: dict[str, Any], default: str) -> None:
@@ -220,8 +284,15 @@ def test_where_no_level_is_fitted(store: Path, tmp_path: Path, settings: dict[st
     assert found["made_by"]["fitted_on_labels"] is False
 
 
+@pytest.mark.parametrize(("kind", "default"), [("points", "score-argmax"), ("shares", "border-spectra")])
+def test_other_networks_show_levels_and_keep_what_they_had(store: Path, tmp_path: Path, kind: str, default: str) -> None:
+    train(store, tmp_path / "run", epochs=1, labels=kind, model="unet")
+    found = evaluate(tmp_path / "run")["segmentation"]
+    assert (found["default"], BORDER_LEVELS in found["methods"]) == (default, True)
+
+
 def test_figures_of_the_split_that_levels_were_fitted_on_say_so(store: Path, tmp_path: Path) -> None:
-    train(store, tmp_path / "run", epochs=1, labels="shares")
+    train(store, tmp_path / "run", epochs=1, labels="shares", model="fcn")
     assert evaluate(tmp_path / "run")["made_by"]["fitted_on_labels"] is False
     assert evaluate(tmp_path / "run", split="validation")["made_by"]["fitted_on_labels"] is True
     assert (

@@ -44,6 +44,8 @@ SPECTRA = Method(
     cov_CC=((1.0, 0.2, 0.0), (0.2, 0.5, 0.1), (0.0, 0.1, 2.0)),
 )
 
+LEVELS = replace(SPECTRA, name="border-levels", level_K=tuple(0.5 * k - 0.7 for k in range(CLASSES)))
+
 
 def make_predictor(size_px: int = 16, network: Network | None = None, method: Method = RAW) -> Predictor:
     return Predictor(make_config(size_px), (network or random_network()).state_dict(), method, "cpu")
@@ -97,7 +99,7 @@ def oracle(predictor: Predictor, dn_CYX: npt.NDArray[np.uint16]) -> npt.NDArray[
     size_px=st.sampled_from([8, 9, 16, 21]),
     nodata_share=st.sampled_from([0.0, 0.5, 0.9]),
     whitening=st.sampled_from([(), ((2.0, -1.0, 0.0), (-1.0, 3.0, 0.5), (0.0, 0.5, 0.2))]),
-    method=st.sampled_from([RAW, SPECTRA]),
+    method=st.sampled_from([RAW, SPECTRA, LEVELS]),
     seed=st.integers(0, 99),
 )
 def test_scores_are_those_of_the_plain_loop(
@@ -117,7 +119,7 @@ def test_scores_are_those_of_the_plain_loop(
     width=st.integers(1, 60),
     size_px=st.sampled_from([8, 9, 16, 21]),
     strides=st.integers(2, 6),
-    method=st.sampled_from([RAW, SPECTRA]),
+    method=st.sampled_from([RAW, SPECTRA, LEVELS]),
     seed=st.integers(0, 99),
 )
 def test_the_window_size_leaves_no_trace_in_any_bit(height: int, width: int, size_px: int, strides: int, method: Method, seed: int) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 from pathlib import Path
 
@@ -188,8 +189,14 @@ def test_methods_are_kept_with_the_checkpoint_they_belong_to(tmp_path: Path) -> 
     found = fit(made_sample(prior_K=np.array([0.5, 0.3, 0.2])), [0.1, 0.2, 0.3], "prior-matched")
     _, sample = fields(4)
     found = Segmenter(found.methods | fit(sample, [0.0] * 3, "border-spectra").methods, "border-spectra")
+    found = segment.with_levels(found, (0.5, -0.25, 0.0), default=True)
+    assert found.method == replace(found.methods["border-spectra"], name="border-levels", level_K=(0.5, -0.25, 0.0))
     segment.save(tmp_path, found, "a" * 64)
     assert segment.load(tmp_path, "a" * 64) == found
+    before = json.loads((tmp_path / segment.SEGMENT).read_text())
+    before["methods"] = [{key: value for key, value in one.items() if key != "level_K"} for one in before["methods"]]
+    (tmp_path / segment.SEGMENT).write_text(json.dumps(before))
+    assert not segment.load(tmp_path, "a" * 64).method.level_K, "a folder from before there were levels"  # type: ignore[union-attr]
     assert segment.load(tmp_path, "b" * 64) is None
     (tmp_path / segment.SEGMENT).write_text("{")
     assert segment.load(tmp_path, "a" * 64) is None
