@@ -36,11 +36,11 @@ def fitted_segmenter(run: Path, network: Network, config: RunConfig, dataset: xr
     if (known := segment.load(run, digest)) is not None:
         return known
     found = segment.fit(sample(network, config, dataset, device), network.dense.bias.tolist(), _plain_method(config))
-    spectra = found.methods.get("border-spectra")
-    if spectra and _fits_levels(config):
-        said = held_out(network, config, dataset, device, spectra)
+    base = found.methods.get("score-argmax" if config.border_spectra else "border-spectra")
+    if base and _fits_levels(config):
+        said = held_out(network, config, dataset, device, base)
         if level_K := border_levels(said, config.objective, config.presence_min_share, len(config.classes)):
-            found = segment.with_levels(found, level_K, default=default_method(config) == segment.BORDER_LEVELS)
+            found = segment.with_levels(found, base, level_K, default=default_method(config) == segment.BORDER_LEVELS)
     segment.save(run, found, digest)
     return found
 
@@ -73,7 +73,7 @@ def _fits_levels(config: RunConfig) -> bool:
 
 
 def _plain_method(config: RunConfig) -> str:
-    """A network that learned from spectra at borders is not told them again: without levels it loses as often as it gains."""
+    """A network that learned from spectra at borders is not told them again, with levels or without: it loses as often as it gains."""
     if config.border_spectra:
         return "score-argmax"
     return "prior-matched" if config.levels_by_prior else config.objective.method

@@ -177,9 +177,9 @@ def _with_spectra(base: Method, sample: Sample) -> Method:
     return replace(base, name="border-spectra", mean_KC=mean_KC, cov_CC=cov_CC)
 
 
-def with_levels(segmenter: Segmenter, level_K: tuple[float, ...], *, default: bool) -> Segmenter:
-    """The same with border-levels: border-spectra, and a level per class where two classes meet; `default`: it answers for the run."""
-    ours = replace(segmenter.methods["border-spectra"], name=BORDER_LEVELS, level_K=level_K)
+def with_levels(segmenter: Segmenter, base: Method, level_K: tuple[float, ...], *, default: bool) -> Segmenter:
+    """The same with border-levels: what `base` says, and a level per class where two classes meet; `default`: it answers for the run."""
+    ours = replace(base, name=BORDER_LEVELS, level_K=level_K)
     return Segmenter(segmenter.methods | {BORDER_LEVELS: ours}, BORDER_LEVELS if default else segmenter.default)
 
 

@@ -189,7 +189,7 @@ def test_methods_are_kept_with_the_checkpoint_they_belong_to(tmp_path: Path) -> 
     found = fit(made_sample(prior_K=np.array([0.5, 0.3, 0.2])), [0.1, 0.2, 0.3], "prior-matched")
     _, sample = fields(4)
     found = Segmenter(found.methods | fit(sample, [0.0] * 3, "border-spectra").methods, "border-spectra")
-    found = segment.with_levels(found, (0.5, -0.25, 0.0), default=True)
+    found = segment.with_levels(found, found.method, (0.5, -0.25, 0.0), default=True)
     assert found.method == replace(found.methods["border-spectra"], name="border-levels", level_K=(0.5, -0.25, 0.0))
     segment.save(tmp_path, found, "a" * 64)
     assert segment.load(tmp_path, "a" * 64) == found
