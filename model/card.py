@@ -6,7 +6,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-from model import history
+from model import history, segment
 from model.checkpoint import BEST, CARD, HISTORY, RunConfig, file_digest, load_metadata, write_atomically
 from model.results import seen_before
 from pipeline.errors import DataError
@@ -20,7 +20,9 @@ def write_card(run: Path, config: RunConfig) -> None:
     Raises:
         OSError: the disk says no.
     """
-    write_atomically(run / CARD, card(config, _best(run), _metrics(run)))
+    segmenter = segment.load(run, file_digest(run / BEST))
+    leveled = segmenter is not None and bool(segmenter.method.level_K)
+    write_atomically(run / CARD, card(config, _best(run), _metrics(run), leveled=leveled))
 
 
 def _best(run: Path) -> history.Row | None:
@@ -30,8 +32,8 @@ def _best(run: Path) -> history.Row | None:
         return None
 
 
-def card(config: RunConfig, best: history.Row | None, metrics: dict[str, Any] | None) -> str:
-    """The card as Markdown."""
+def card(config: RunConfig, best: history.Row | None, metrics: dict[str, Any] | None, *, leveled: bool = False) -> str:
+    """The card as Markdown; `leveled`: its own segmentation has levels at borders."""
     study = config.store_attrs.get("study", {})
     seasons = study.get("image", {}).get("seasons", [])
     bounds = study.get("area", {}).get("bounds", [])
@@ -49,6 +51,7 @@ def card(config: RunConfig, best: history.Row | None, metrics: dict[str, Any] | 
         f"- patches of {config.size_px} px; store {config.store_digest[:12]}",
         f"- labels: {config.labels}, presence above {100 * config.presence_min_share:g} % of a patch; truth from {config.points or config.areas or study.get('labels', {}).get('asset', 'not stated')}",
         *([f"- own labels from the images, not the labels, of the {' and '.join(seen)} split{'s' * (len(seen) > 1)} too"] if seen else []),
+        *(["- its segmentation has a level per class at borders, from the labels of the validation split"] if leveled else []),
         f"- loss {config.loss}, {config.optimizer}, step size {config.lr:g}, batches of {config.batch_size}, {config.epochs} epochs, seed {config.seed}, "
         f"{config.precision}{', bands decorrelated' if config.whitening else ''}",
         "",

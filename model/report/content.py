@@ -11,6 +11,7 @@ from model.bootstrap import SUFFIX
 from model.metrics import Figure
 from model.report.wording import Estimate, Headline, decimal, estimate, listing, matrix, percent, span
 from model.results import seen_before
+from model.segment import BORDER_LEVELS
 from pipeline.legend import Legend
 
 RARE_SHARE, FEW_PATCHES = 0.03, 10
@@ -111,7 +112,11 @@ def method_rows(metrics: Mapping[str, Any]) -> list[dict[str, Any]]:
     part = metrics["segmentation"]
     labels = metrics["labels"]
     sources = {
-        name: (values, f"{labels}, true shares" if name.startswith("oracle") else labels) for name, values in part["methods"].items()
+        name: (
+            values,
+            f"{labels}, true shares" if name.startswith("oracle") else f"{labels}, validation's too" if name == BORDER_LEVELS else labels,
+        )
+        for name, values in part["methods"].items()
     }
     sources |= {name: (values, source) for name, values, source in without_network(metrics)}
     return [

@@ -113,15 +113,15 @@ def test_images_that_were_learned_from_are_marked(made: Path, capsys: pytest.Cap
     config = json.loads((made / "seen" / "config.json").read_text())
     (made / "seen" / "config.json").write_text(json.dumps(config | {"unlabelled": "all"}))
     assert main(["evaluate", str(made / "seen")]) == 0
-    assert "note: The images of the test split, none of its labels, were learned from (--unlabelled)" in capsys.readouterr().err
+    assert "note: The images of the test split, not its labels, were learned from (--unlabelled)" in capsys.readouterr().err
     assert metrics(made, "seen")["made_by"]["transductive"] is True
     assert cautions(metrics(made, "seen"), None)[0].startswith("The images of the test split")
     found = compare([made / "one", made / "seen"], made / "transductive")
     assert found.cautions == [
         "seen differs from one in whether the images of its split were learned from: yes against no",
-        "seen: The images of the test split, none of its labels, were learned from (--unlabelled): its figures are of images the network has seen.",
+        "seen: The images of the test split, not its labels, were learned from (--unlabelled): its figures are of images the network has seen.",
     ]
-    assert "- The images of the test split, none of its labels" in (made / "seen" / "README.md").read_text()
+    assert "- The images of the test split, not its labels" in (made / "seen" / "README.md").read_text()
     assert evaluate(made / "two")["made_by"]["transductive"] is False
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -15,6 +16,7 @@ import zarr
 from scipy.optimize import minimize
 from torch import Tensor
 
+from cli import main
 from fixtures import make_store
 from model import fitting
 from model.checkpoint import load_network
@@ -24,6 +26,7 @@ from model.fitting import fitted_segmenter
 from model.levels import LEAST, Answers, border_levels
 from model.losses import OBJECTIVES, Batch, Targets
 from model.networks import Output, build
+from model.report.content import cautions, method_rows
 from model.segment import BORDER_LEVELS, Method, Segmenter, unfitted
 from model.train import train
 from pipeline.legend import UNLABELLED
@@ -293,11 +296,18 @@ def test_other_networks_show_levels_and_keep_what_they_had(store: Path, tmp_path
     assert (found["default"], BORDER_LEVELS in found["methods"]) == (default, True)
 
 
-def test_figures_of_the_split_that_levels_were_fitted_on_say_so(store: Path, tmp_path: Path) -> None:
-    train(store, tmp_path / "run", epochs=1, labels="shares", model="fcn")
-    assert evaluate(tmp_path / "run")["made_by"]["fitted_on_labels"] is False
-    assert evaluate(tmp_path / "run", split="validation")["made_by"]["fitted_on_labels"] is True
-    assert (
-        "- The run's own method has a level per class that was fitted on weak labels of the validation split"
-        in (tmp_path / "run" / "README.md").read_text()
-    )
+def test_figures_of_the_split_that_levels_were_fitted_on_say_so(store: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    run, sentence = tmp_path / "run", "The run's own method has a level per class that was fitted on weak labels of the validation split"
+    train(store, run, epochs=1, labels="shares", model="fcn")
+    assert "- its segmentation has a level per class at borders, from the labels of the validation split" in (run / "README.md").read_text()
+    found = evaluate(run)
+    assert found["made_by"]["fitted_on_labels"] is False
+    assert sentence not in (run / "README.md").read_text()
+    (ours,) = (row for row in method_rows(found) if row["name"] == BORDER_LEVELS)
+    assert (ours["learnt_from"], ours["is_default"]) == ("shares, validation's too", True)
+    assert main(["evaluate", str(run), "--split", "validation"]) == 0
+    assert f"note: {sentence}" in capsys.readouterr().err
+    assert f"- {sentence}" in (run / "README.md").read_text()
+    found = json.loads((run / "metrics.json").read_text())
+    assert found["made_by"]["fitted_on_labels"] is True
+    assert cautions(found, None)[0].startswith(sentence)
