@@ -69,7 +69,7 @@ def default_method(config: RunConfig) -> str:
 def _fits_levels(config: RunConfig) -> bool:
     """Not for groups, which may lie in several batches, nor where weights move the answer to rare classes: levels would take it back."""
     moved = config.class_weights != "none" and config.labels != "shares"
-    return config.objective.prior is not None and config.labels != "pixels" and not config.grouped and not moved
+    return config.objective.level_prior is not None and config.labels != "pixels" and not config.grouped and not moved
 
 
 def _plain_method(config: RunConfig) -> str:

@@ -47,7 +47,7 @@ class Answers(NamedTuple):
 def border_levels(answers: Sequence[Answers], objective: Objective, min_share: float, classes: int) -> tuple[float, ...] | None:
     """What to add to each class's scores at borders so that the labels become most likely; None without a label.
 
-    Minimised is the objective's own loss without weights of classes, summed over what is labelled, and `Objective.prior` times the sum of squares: few labels add next to
+    Minimised is the objective's own loss without weights of classes, summed over what is labelled, and `Objective.level_prior` times the sum of squares: few labels add next to
     nothing. A class that fewer than `LEAST` labels name has the mean of the others' levels: that a few blocks lack it says nothing of other places.
 
     Source: a bias per class fitted on held-out labels, Guo et al. 2017, "On Calibration of Modern Neural Networks", arXiv 1706.04599, section 4.2 (vector scaling);
@@ -59,8 +59,8 @@ def border_levels(answers: Sequence[Answers], objective: Objective, min_share: f
         min_share: what presence labels mean.
         classes: how many there are.
     """
-    assert objective.prior is not None
-    prior, labelled = objective.prior, [int(said.targets.answers()) for said in answers]
+    assert objective.level_prior is not None
+    prior, labelled = objective.level_prior, [int(said.targets.answers()) for said in answers]
     if not sum(labelled):
         return None
     named_K = torch.stack([_named(said.targets, classes) for said in answers]).sum(dim=0) >= LEAST

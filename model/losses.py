@@ -94,7 +94,7 @@ class Objective:
         loss: (batch, targets, presence_min_share) -> a number.
         pooled: for questions: (batch) -> one logit per class and patch (B, K).
         method: the segmentation that suits it best (`model.segment`), where no level at borders is fitted.
-        prior: weight of the squares of levels at borders (`model.levels`) beside the loss: 1 where that is a likelihood; None = no levels, as the classes
+        level_prior: weight of the squares of levels at borders (`model.levels`) beside the loss: 1 where that is a likelihood; None = no levels, as the classes
             share no scale.
     """
 
@@ -104,7 +104,7 @@ class Objective:
     loss: Callable[[Batch, Targets, float], Tensor]
     pooled: Callable[[Batch], Tensor] | None
     method: str
-    prior: float | None = None
+    level_prior: float | None = None
 
     def presence_logits(self, batch: Batch, min_share: float) -> Tensor:
         """One logit (B, K) per class and patch, above 0 where the class is said to cover more than `min_share`.
