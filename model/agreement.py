@@ -47,7 +47,7 @@ def constant_agreement(labels: WeakLabels) -> float:
         count_K = labels.class_pixels()
         return float(count_K.max() / max(count_K.sum(), 1))
     assert labels.image_NK is not None
-    known_NK = labels.image_NK[~np.isnan(labels.image_NK).any(axis=1)]
+    known_NK = labels.image_NK[labels.labelled()]
     if not len(known_NK):
         return 0.0
     if labels.kind == "presence":

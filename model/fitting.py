@@ -15,8 +15,8 @@ from model import segment
 from model.checkpoint import BEST, RunConfig, file_digest
 from model.data import read_labels
 from model.levels import Answers, border_levels
-from model.losses import Batch, Targets
-from model.networks import Network, Output
+from model.losses import Targets
+from model.networks import Network
 from model.scoring import answers
 from model.segment import Method, Sample, Segmenter
 from pipeline.errors import DataError
@@ -94,7 +94,7 @@ def sample(network: Network, config: RunConfig, dataset: xr.Dataset, device: tor
     labels = whole.of(chosen)
     present_NK = labels.image_NK if labels.kind == "presence" else None
     questions = present_NK is not None and not config.objective.exclusive
-    known_N = slice(None) if present_NK is None else ~np.isnan(present_NK).any(axis=1)
+    known_N = slice(None) if present_NK is None else labels.labelled()
     return Sample(
         cams_NKHW=np.concatenate(cams)[known_N],
         x_NCHW=np.concatenate(images)[known_N],
@@ -112,19 +112,16 @@ def held_out(network: Network, config: RunConfig, dataset: xr.Dataset, device: t
     validation_N = split_indices(dataset, "validation")
     whole = read_labels(dataset, validation_N, config.rule, config.classes)
     labelled = np.flatnonzero(whole.labelled())
-    chosen = labelled[evenly(len(labelled), _at_most(config))] if len(labelled) else labelled
+    chosen = labelled[evenly(len(labelled), _at_most(config))]
     labels, found, start = whole.of(chosen), [], 0
     for part_N, x_BCHW, said in answers(network, config, dataset, validation_N[chosen], device):
         part, start = slice(start, start + len(part_N)), start + len(part_N)
         with torch.inference_mode():
             scores_BKHW, border_BHW = method.scores(said.cams_BKHW, x_BCHW, said.valid_BHW), method.borders(said.cams_BKHW)
         # copies on the CPU, for gradients: what inference made has none
-        scores_BKHW, border_BHW, valid_BHW, logits_BK = (
-            each.to("cpu", copy=True) for each in (scores_BKHW, border_BHW, said.valid_BHW, said.output.logits_BK)
-        )
+        scores_BKHW, border_BHW, valid_BHW = (each.to("cpu", copy=True) for each in (scores_BKHW, border_BHW, said.valid_BHW))
         image_BK, pixel_BHW = (None if each is None else torch.from_numpy(each[part]) for each in (labels.image_NK, labels.pixel_NHW))
-        batch = Batch(network, Output(logits_BK, scores_BKHW), valid_BHW).rescored(scores_BKHW)
-        answered = Answers(batch, border_BHW, Targets(valid_BHW, image_BK, pixel_BHW))
+        answered = Answers(said.rescored(scores_BKHW, valid_BHW), border_BHW, Targets(valid_BHW, image_BK, pixel_BHW))
         found.append(answered if pixel_BHW is None else answered.of_labelled_pixels())
     return found
 

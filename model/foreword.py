@@ -70,7 +70,7 @@ def _labels_line(labels: WeakLabels) -> str:
     if labels.pixel_NHW is not None:
         return f"{int((labels.pixel_NHW != UNLABELLED).sum()):,} labelled pixels"
     assert labels.image_NK is not None
-    known_N = ~np.isnan(labels.image_NK).any(axis=1)
+    known_N = labels.labelled()
     if labels.kind == "presence":
         return f"{np.nansum(labels.image_NK) / max(known_N.sum(), 1):.2f} of {labels.image_NK.shape[1]} labels per patch"
     groups = len(labels.image_NK) if labels.group_N is None else len(np.unique(labels.group_N[known_N]))

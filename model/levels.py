@@ -21,7 +21,7 @@ _STEPS, _TOLERANCE = 30, 1e-4  # of a level, or of the loss: nothing that a map 
 
 
 class Answers(NamedTuple):
-    """What a network says of a batch that it did not learn from, on the CPU.
+    """What a network says of a batch that it did not learn from; scores, borders and labels on the CPU.
 
     Attributes:
         batch: its scores are what is compared, classes excluding each other.
@@ -40,8 +40,7 @@ class Answers(NamedTuple):
         chosen_BHW = valid_BHW & (label_BHW != UNLABELLED)
         scores_1K1P = self.batch.scores_BKHW.movedim(1, -1)[chosen_BHW].T[None, :, None]
         border_11P, label_11P, valid_11P = (each[chosen_BHW][None, None] for each in (self.border_BHW, label_BHW, valid_BHW))
-        row = Batch(self.batch.network, self.batch.output, valid_11P).rescored(scores_1K1P)
-        return Answers(row, border_11P, Targets(valid_11P, pixel_BHW=label_11P))
+        return Answers(self.batch.rescored(scores_1K1P, valid_11P), border_11P, Targets(valid_11P, pixel_BHW=label_11P))
 
 
 def border_levels(answers: Sequence[Answers], objective: Objective, min_share: float, classes: int) -> tuple[float, ...] | None:
@@ -80,7 +79,7 @@ def border_levels(answers: Sequence[Answers], objective: Objective, min_share: f
         for (batch, border_BHW, targets), count in zip(answers, labelled, strict=True):
             if count:
                 moved_BKHW = batch.scores_BKHW + levels()[:, None, None] * border_BHW[:, None]
-                loss = count * objective.loss(batch.rescored(moved_BKHW), targets, min_share)
+                loss = count * objective.loss(batch.rescored(moved_BKHW, batch.valid_BHW), targets, min_share)
                 loss.backward()  # type: ignore[no-untyped-call]
                 total = total + loss.detach()
         return total.detach()

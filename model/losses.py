@@ -77,9 +77,9 @@ class Batch:
         """Class scores: activation maps and the dense layer's bias."""
         return self.cams_BKHW + self.network.dense.bias[:, None, None]
 
-    def rescored(self, scores_BKHW: Tensor) -> Batch:
-        """The same batch with other scores, which are all that a loss of exclusive classes looks at; its maps are let go."""
-        other = Batch(self.network, Output(self.output.logits_BK, self.output.maps_BFhw.new_empty(0)), self.valid_BHW)
+    def rescored(self, scores_BKHW: Tensor, valid_BHW: Tensor) -> Batch:
+        """With other scores and valid pixels, which are all that a loss of exclusive classes looks at; the maps are let go."""
+        other = Batch(self.network, Output(self.output.logits_BK, self.output.maps_BFhw.new_empty(0)), valid_BHW)
         other.__dict__["scores_BKHW"] = scores_BKHW  # where a cached property keeps its value
         return other
 

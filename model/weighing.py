@@ -89,7 +89,7 @@ def _given(labels: WeakLabels, classes: int) -> tuple[npt.NDArray[np.floating[An
         given_K: npt.NDArray[Any] = labels.class_pixels()[:classes]
     else:
         assert labels.image_NK is not None
-        known_NK = labels.image_NK[~np.isnan(labels.image_NK).any(axis=1)]
+        known_NK = labels.image_NK[labels.labelled()]
         if labels.kind == "presence":
             yes_K = known_NK.sum(axis=0)
             return np.stack([len(known_NK) - yes_K, yes_K]), len(known_NK), 2

@@ -38,7 +38,7 @@ NETWORK = build("fcn", 2, CLASSES)
 
 def said(scores: Tensor, border: Tensor, **labels: Tensor) -> Answers:
     valid = torch.ones(border.shape, dtype=torch.bool)
-    batch = Batch(NETWORK, Output(torch.zeros(len(scores), CLASSES), torch.zeros(len(scores), 1, 1, 1)), valid).rescored(scores)
+    batch = Batch(NETWORK, Output(torch.zeros(len(scores), CLASSES), torch.zeros(len(scores), 1, 1, 1)), valid).rescored(scores, valid)
     return Answers(batch, border, Targets(valid, **labels))
 
 
