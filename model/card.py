@@ -51,6 +51,7 @@ def card(config: RunConfig, best: history.Row | None, metrics: dict[str, Any] | 
         f"- patches of {config.size_px} px; store {config.store_digest[:12]}",
         f"- labels: {config.labels}, presence above {100 * config.presence_min_share:g} % of a patch; truth from {config.points or config.areas or study.get('labels', {}).get('asset', 'not stated')}",
         *([f"- own labels from the images, not the labels, of the {' and '.join(seen)} split{'s' * (len(seen) > 1)} too"] if seen else []),
+        *(["- own labels with a level per class at borders, from the points of the validation split"] if config.border_levels else []),
         *(["- its segmentation has a level per class at borders, from the labels of the validation split"] if leveled else []),
         f"- loss {config.loss}, {config.optimizer}, step size {config.lr:g}, batches of {config.batch_size}, {config.epochs} epochs, seed {config.seed}, "
         f"{config.precision}{', bands decorrelated' if config.whitening else ''}",

@@ -121,7 +121,7 @@ def held_out(network: Network, config: RunConfig, dataset: xr.Dataset, device: t
         # copies on the CPU, for gradients: what inference made has none
         scores_BKHW, border_BHW, valid_BHW = (each.to("cpu", copy=True) for each in (scores_BKHW, border_BHW, said.valid_BHW))
         image_BK, pixel_BHW = (None if each is None else torch.from_numpy(each[part]) for each in (labels.image_NK, labels.pixel_NHW))
-        answered = Answers(said.rescored(scores_BKHW, valid_BHW), border_BHW, Targets(valid_BHW, image_BK, pixel_BHW))
+        answered = Answers(scores_BKHW, border_BHW, Targets(valid_BHW, image_BK, pixel_BHW))
         found.append(answered if pixel_BHW is None else answered.of_labelled_pixels())
     return found
 

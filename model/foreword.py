@@ -31,6 +31,10 @@ def say_what(
             f"{config.points}: {train_split.labels.outside:,} of its points lie outside the patches of the train split, "
             f"{validation.labels.outside:,} outside those of the validation split"
         )
+    if config.border_levels:
+        log(
+            f"own labels are mended at borders by a level per class, from validation's {_labels_line(validation.labels)} (--border-levels): its figures flatter"
+        )
     if config.areas:
         log(
             f"{config.areas}: {train_split.labels.outside:,} of {len(train_split):,} patches of the train split lie in no polygon, "

@@ -7,6 +7,7 @@ batches are done and what they summed up to.
 from __future__ import annotations
 
 import json
+import math
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -53,11 +54,16 @@ class Sums:
 
 @dataclass
 class Progressed:
-    """How far a run has come: complete epochs, and batches of the one that was cut short."""
+    """How far a run has come: complete epochs, and batches of the one that was cut short.
+
+    Attributes:
+        level_K: of own labels at borders, fitted after the last complete epoch; empty = none.
+    """
 
     rows: list[history.Row] = field(default_factory=list)
     batches: int = 0
     sums: Sums = field(default_factory=Sums)
+    level_K: tuple[float, ...] = ()
 
 
 class Keeper:
@@ -77,16 +83,17 @@ class Keeper:
         self._run, self._config, self._writes = run, config, writes
         self._network, self._optimiser, self._average = network, optimiser, average
 
-    def save_epoch(self, rows: list[history.Row]) -> None:
+    def save_epoch(self, done: Progressed) -> None:
         """History, last and, if the newest epoch is the one to keep, best, in this order."""
+        rows = done.rows
         self._write_history(rows)
-        self._save_last(len(rows), {})
+        self._save_last(done, {})
         if self.kept(rows) == len(rows):
             self._save_best(len(rows))
 
-    def save_middle(self, epochs: int, batches: int, sums: Sums) -> None:
-        """Last, in the middle of epoch `epochs` + 1."""
-        self._save_last(epochs, {"batches": str(batches), "sums": json.dumps(sums.values())})
+    def save_middle(self, done: Progressed) -> None:
+        """Last, in the middle of an epoch."""
+        self._save_last(done, {"batches": str(done.batches), "sums": json.dumps(done.sums.values())})
 
     def restore(self) -> Progressed:
         """Bring network and optimiser to where the folder stands, history and best level with it; nothing saved yet is nothing done.
@@ -102,7 +109,7 @@ class Keeper:
         tensors, made_by = load_tensors(last)
         self._check_origin(made_by, last)
         load_training_state(self._network, self._optimiser, tensors, last, self._average)
-        done = _progressed(made_by, last)
+        done = _progressed(made_by, last, len(self._config.classes))
         if not (epochs := _epoch(made_by, last)):
             return done
         done.rows = history.read(self._run / HISTORY, epochs)
@@ -121,9 +128,11 @@ class Keeper:
         if self._writes:
             history.write(self._run / HISTORY, rows)
 
-    def _save_last(self, epoch: int, more: dict[str, str]) -> None:
+    def _save_last(self, done: Progressed, more: dict[str, str]) -> None:
         if self._writes:
-            save_tensors(self._run / LAST, training_state(self._network, self._optimiser, self._average), self._made_by(epoch) | more)
+            levels = {"levels": json.dumps(done.level_K)} if done.level_K else {}
+            tensors = training_state(self._network, self._optimiser, self._average)
+            save_tensors(self._run / LAST, tensors, self._made_by(len(done.rows)) | levels | more)
 
     def _save_best(self, epoch: int) -> None:
         if self._writes:
@@ -139,11 +148,17 @@ class Keeper:
                 raise DataError(f"{path}: another run's checkpoint: its {name} is {theirs}, this run's {ours}; train into another folder")
 
 
-def _progressed(made_by: dict[str, str], path: Path) -> Progressed:
+def _progressed(made_by: dict[str, str], path: Path, classes: int) -> Progressed:
     try:
-        return Progressed([], int(made_by.get("batches", "0")), Sums(*json.loads(made_by.get("sums", "[]"))))
+        level_K = tuple(map(float, json.loads(made_by.get("levels", "[]"))))
+        done = Progressed([], int(made_by.get("batches", "0")), Sums(*json.loads(made_by.get("sums", "[]"))), level_K)
     except (ValueError, TypeError):
         raise DataError(f"{path}: does not say how far its epoch had come; train into another folder") from None
+    if len(level_K) not in (0, classes) or not all(map(math.isfinite, level_K)):
+        raise DataError(
+            f"{path}: its levels at borders are {len(level_K)}, not one number for each of {classes} classes; train into another folder"
+        )
+    return done
 
 
 def _epoch(made_by: dict[str, str], path: Path) -> int:

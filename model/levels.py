@@ -21,45 +21,62 @@ _STEPS, _TOLERANCE = 30, 1e-4  # of a level, or of the loss: nothing that a map 
 
 
 class Answers(NamedTuple):
-    """What a network says of a batch that it did not learn from; scores, borders and labels on the CPU.
+    """What a network says of a batch that it did not learn from.
 
     Attributes:
-        batch: its scores are what is compared, classes excluding each other.
+        scores_BKHW: what is compared, classes excluding each other.
         border_BHW: pixels where two classes meet.
         targets: the labels.
     """
 
-    batch: Batch
+    scores_BKHW: Tensor
     border_BHW: Tensor
     targets: Targets
 
     def of_labelled_pixels(self) -> Answers:
-        """The labelled pixels alone, in one row (1, K, 1, P): with labels of single pixels the others say nothing."""
+        """The labelled pixels alone, in one row (1, K, 1, P), on the CPU: with labels of single pixels the others say nothing."""
         valid_BHW, label_BHW = self.targets.valid_BHW, self.targets.pixel_BHW
         assert label_BHW is not None
         chosen_BHW = valid_BHW & (label_BHW != UNLABELLED)
-        scores_1K1P = self.batch.scores_BKHW.movedim(1, -1)[chosen_BHW].T[None, :, None]
-        border_11P, label_11P, valid_11P = (each[chosen_BHW][None, None] for each in (self.border_BHW, label_BHW, valid_BHW))
-        return Answers(self.batch.rescored(scores_1K1P, valid_11P), border_11P, Targets(valid_11P, pixel_BHW=label_11P))
+        scores_1K1P = self.scores_BKHW.movedim(1, -1)[chosen_BHW].T[None, :, None].cpu()
+        border_11P, label_11P, valid_11P = (each[chosen_BHW][None, None].cpu() for each in (self.border_BHW, label_BHW, valid_BHW))
+        return Answers(scores_1K1P, border_11P, Targets(valid_11P, pixel_BHW=label_11P))
 
 
-def border_levels(answers: Sequence[Answers], objective: Objective, min_share: float, classes: int) -> tuple[float, ...] | None:
+def in_one_row(rows: Sequence[Answers]) -> Answers:
+    """Several rows of labelled pixels as one."""
+    scores_1K1P, border_11P, valid_11P, label_11P = (
+        torch.cat(each, dim=-1)
+        for each in zip(*((row.scores_BKHW, row.border_BHW, row.targets.valid_BHW, row.targets.pixel_BHW) for row in rows), strict=True)
+    )
+    return Answers(scores_1K1P, border_11P, Targets(valid_11P, pixel_BHW=label_11P))
+
+
+def raised(scores_BKHW: Tensor, level_K: Sequence[float], border_BHW: Tensor) -> Tensor:
+    """Scores (B, K, H, W) with a level per class added where two classes meet."""
+    return scores_BKHW + scores_BKHW.new_tensor(level_K)[:, None, None] * border_BHW[:, None]
+
+
+def border_levels(
+    answers: Sequence[Answers], objective: Objective, min_share: float, classes: int, prior: float | None = None
+) -> tuple[float, ...] | None:
     """What to add to each class's scores at borders so that the labels become most likely; None without a label.
 
-    Minimised is the objective's own loss without weights of classes, summed over what is labelled, and `Objective.level_prior` times the sum of squares: few labels add next to
+    Minimised is the objective's own loss without weights of classes, summed over what is labelled, and `prior` times the sum of squares: few labels add next to
     nothing. A class that fewer than `LEAST` labels name has the mean of the others' levels: that a few blocks lack it says nothing of other places.
 
     Source: a bias per class fitted on held-out labels, Guo et al. 2017, "On Calibration of Modern Neural Networks", arXiv 1706.04599, section 4.2 (vector scaling);
     here at borders alone, and by labels of any kind.
 
     Args:
-        answers: of patches the network did not learn from.
+        answers: of patches the network did not learn from, on the CPU.
         objective: of classes that exclude each other.
         min_share: what presence labels mean.
         classes: how many there are.
+        prior: None = `Objective.level_prior`.
     """
-    assert objective.level_prior is not None
-    prior, labelled = objective.level_prior, [int(said.targets.answers()) for said in answers]
+    weight, labelled = objective.level_prior if prior is None else prior, [int(said.targets.answers()) for said in answers]
+    assert weight is not None
     if not sum(labelled):
         return None
     named_K = torch.stack([_named(said.targets, classes) for said in answers]).sum(dim=0) >= LEAST
@@ -74,12 +91,12 @@ def border_levels(answers: Sequence[Answers], objective: Objective, min_share: f
 
     def closure() -> Tensor:
         optimiser.zero_grad()
-        total = prior * levels().square().sum()
+        total = weight * levels().square().sum()
         total.backward()  # type: ignore[no-untyped-call]
-        for (batch, border_BHW, targets), count in zip(answers, labelled, strict=True):
+        for (scores_BKHW, border_BHW, targets), count in zip(answers, labelled, strict=True):
             if count:
-                moved_BKHW = batch.scores_BKHW + levels()[:, None, None] * border_BHW[:, None]
-                loss = count * objective.loss(batch.rescored(moved_BKHW, batch.valid_BHW), targets, min_share)
+                moved_BKHW = scores_BKHW + levels()[:, None, None] * border_BHW[:, None]
+                loss = count * objective.loss(Batch.of_scores(moved_BKHW, targets.valid_BHW), targets, min_share)
                 loss.backward()  # type: ignore[no-untyped-call]
                 total = total + loss.detach()
         return total.detach()

@@ -61,27 +61,31 @@ class Targets(NamedTuple):
 
 @dataclass(frozen=True)
 class Batch:
-    """What the network said of a batch; maps of pixels are made when they are first needed, float32."""
+    """What the network said of a batch; maps of pixels are made when they are first needed, float32. Without a network the scores are all there is."""
 
-    network: Network
+    network: Network | None
     output: Output
     valid_BHW: Tensor
 
     @cached_property
     def cams_BKHW(self) -> Tensor:
         """Activation maps at full resolution, without the bias."""
+        assert self.network is not None
         return pixel_maps(self.network, self.output.maps_BFhw, *self.valid_BHW.shape[1:]).float()
 
     @cached_property
     def scores_BKHW(self) -> Tensor:
         """Class scores: activation maps and the dense layer's bias."""
+        assert self.network is not None
         return self.cams_BKHW + self.network.dense.bias[:, None, None]
 
-    def rescored(self, scores_BKHW: Tensor, valid_BHW: Tensor) -> Batch:
-        """With other scores and valid pixels, which are all that a loss of exclusive classes looks at; the maps are let go."""
-        other = Batch(self.network, Output(self.output.logits_BK, self.output.maps_BFhw.new_empty(0)), valid_BHW)
-        other.__dict__["scores_BKHW"] = scores_BKHW  # where a cached property keeps its value
-        return other
+    @classmethod
+    def of_scores(cls, scores_BKHW: Tensor, valid_BHW: Tensor) -> Batch:
+        """Scores and valid pixels alone, which are all that a loss of exclusive classes looks at."""
+        nothing = scores_BKHW.new_empty(0)
+        batch = cls(None, Output(nothing, nothing), valid_BHW)
+        batch.__dict__["scores_BKHW"] = scores_BKHW  # where a cached property keeps its value
+        return batch
 
 
 @dataclass(frozen=True)

@@ -26,6 +26,7 @@ class Options:
     class_weights: str = "none"
     self_labels: float = 0.0
     border_spectra: bool = False
+    border_levels: bool = False
     unlabelled: str = "none"
     clip_norm: float = 0.0
     patience: int = 0

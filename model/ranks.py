@@ -10,7 +10,7 @@ import os
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 import torch.distributed as dist
@@ -19,6 +19,7 @@ from torch import Tensor, nn
 from model.networks import Network
 from pipeline.errors import ConfigError
 
+T = TypeVar("T")
 Term = tuple[Tensor, Callable[[], Tensor]]  # of a loss: a mean over answers, and how many they are
 
 
@@ -51,6 +52,14 @@ class Ranks:
         total = torch.tensor(values, dtype=torch.float64, device=device)
         dist.all_reduce(total)
         return total.tolist()
+
+    def gathered(self, values: list[T]) -> list[T]:
+        """The values of all ranks, in their order."""
+        if self.count == 1:
+            return values
+        found: list[list[T]] = [[]] * self.count
+        dist.all_gather_object(found, values)
+        return [value for part in found for value in part]
 
     def agree(self, terms: Sequence[Term], stop: bool, device: torch.device) -> tuple[Tensor, bool]:
         """The loss of this rank's part of a global batch, and whether any rank was told to stop.

@@ -76,10 +76,11 @@ def recipe(given: Mapping[str, Any]) -> dict[str, Any]:
     grouped = given.get("group_patches", 1) > 1 or given.get("areas")
     own = given.get("self_labels") != 0  # the rest of these settings is about own labels
     of_shares = {**_OF_SHARES, "border_spectra": own}
+    of_points = _OF_POINTS | ({"unlabelled": "auto", "border_levels": given.get("class_weights", "none") == "none"} if own else {})
     of_threshold = _OF_THRESHOLD | ({"unlabelled": "validation"} if own else {})
     wanted, of_presence = ("lse", _OF_ANY) if given.get("presence_min_share", 0.0) < ANY_BELOW else ("threshold", of_threshold)
     of_labels = {
-        "points": _OF_POINTS,
+        "points": of_points,
         "shares": _OF_GROUPS if grouped else of_shares,
         "presence": of_presence if given.get("loss", "best") in ("best", wanted) else {},
     }

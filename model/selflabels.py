@@ -1,6 +1,7 @@
-"""Labels of pixels from a network's own answers, where a label does not say where: as they are or mended by what is known of how much there is.
+"""Labels of pixels from a network's own answers, where a label does not say where: as they are or mended by what is known.
 
 Once a network knows the classes, its own answer says where they are. Shares mend it, of a patch or of the whole region: as much of each class as there is.
+Points it did not learn from mend it where classes meet.
 Nothing here sees the truth of a pixel.
 Axis suffixes: B batch, K class, H/W rows and columns, G group.
 """
@@ -8,18 +9,22 @@ Axis suffixes: B batch, K class, H/W rows and columns, G group.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from model.levels import Answers, raised
 from model.losses import Batch, Targets, grouped, mean_probability, share_of_label
-from model.spectra import by_spectra
+from model.spectra import borders, by_spectra
 from pipeline.legend import UNLABELLED
 
 BEGIN = 0.3  # of the epochs: before, a network knows too little to teach itself
+LEVEL_PRIOR = (
+    10.0  # of levels at borders, ten times that of a segmentation: what is learned from them stays; 1 harmed where points were few
+)
 ROUNDS = 5  # of matching shares; more change next to no pixel
 _LEAST = 1e-6
 
@@ -42,7 +47,9 @@ class OwnLabels:
     prior_K: Tensor | None = None
     border_spectra: bool = False
 
-    def loss(self, batch: Batch, said_BKHW: Tensor, x_BCHW: Tensor, targets: Targets) -> tuple[Tensor, Tensor]:
+    def loss(
+        self, batch: Batch, said_BKHW: Tensor, x_BCHW: Tensor, targets: Targets, level_K: Sequence[float] = ()
+    ) -> tuple[Tensor, Tensor]:
         """Mean cross entropy of a network's scores with the labels that its own answers give all pixels, and how many they are.
 
         Args:
@@ -50,8 +57,11 @@ class OwnLabels:
             said_BKHW: the scores the labels are taken from: of the mean of its weights.
             x_BCHW: the batch.
             targets: what it is labelled with.
+            level_K: added to those scores where two classes meet (`model.levels`); empty = nothing.
         """
         scores_BKHW = batch.scores_BKHW
+        if level_K:
+            said_BKHW = raised(said_BKHW, level_K, _borders(said_BKHW))
         if self.rest_K is not None:
             scores_BKHW, said_BKHW = (each.masked_fill(self.rest_K[:, None, None], 0.0) for each in (scores_BKHW, said_BKHW))
         if self.kind == "shares":
@@ -63,6 +73,16 @@ class OwnLabels:
         entropy_BHW = F.cross_entropy(scores_BKHW, own_BHW, ignore_index=UNLABELLED, reduction="none")  # as in `pixel_loss`
         pixels = (own_BHW != UNLABELLED).sum()
         return entropy_BHW.sum() / pixels.clamp(min=1), pixels
+
+
+@torch.no_grad()
+def told_of_points(said_BKHW: Tensor, targets: Targets) -> Answers:
+    """The scores that own labels are taken from, at the labelled points of a batch that was not learned from: what levels are fitted on."""
+    return Answers(said_BKHW, _borders(said_BKHW), targets).of_labelled_pixels()
+
+
+def _borders(scores_BKHW: Tensor) -> Tensor:
+    return borders(scores_BKHW.argmax(dim=1))
 
 
 @torch.no_grad()

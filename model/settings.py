@@ -24,7 +24,7 @@ from pipeline import __version__
 from pipeline.errors import ConfigError, DataError
 from pipeline.store import StoreInfo
 
-MACHINE = ("precision", "deterministic", "feed")  # "auto" is settled once, when a run begins, and then stays
+SETTLED = ("precision", "deterministic", "feed", "unlabelled")  # "auto" is settled once, when a run begins, and then stays
 _OF_KIND = {
     "share_step": ("shares",),
     "share_noise": ("shares",),
@@ -35,10 +35,11 @@ _OF_KIND = {
     "label_noise": ("presence", "majority", "points", "pixels"),
     "prior_bias": ("majority", "shares", "points", "pixels"),
     "border_spectra": ("shares",),
+    "border_levels": ("points",),
 }
 
 
-OF_OWN_LABELS = ("border_spectra", "unlabelled")  # of single patches
+OF_OWN_LABELS = ("border_spectra", "border_levels", "unlabelled")  # of single patches
 OWN_FILES = {  # by setting: what says how labels are made from the truth, so not from the file
     "points": ("points_per_patch", "label_noise"),
     "areas": ("share_step", "share_noise", "group_patches"),
@@ -92,7 +93,7 @@ class Settings(Options):
             "class_weights": (self.class_weights in CLASS_WEIGHTS, f"one of {', '.join(CLASS_WEIGHTS)}"),
             "clip_norm": (0 <= self.clip_norm < math.inf, "a number of at least 0; 0 = no clipping"),
             "self_labels": (0 <= self.self_labels < math.inf, "a number of at least 0; 0 = learn from the labels alone"),
-            "unlabelled": (self.unlabelled in UNLABELLED_SPLITS, f"one of {', '.join(UNLABELLED_SPLITS)}"),
+            "unlabelled": (self.unlabelled in ("auto", *UNLABELLED_SPLITS), f"one of auto, {', '.join(UNLABELLED_SPLITS)}"),
             "patience": (self.patience >= 0, "at least 0; 0 = never stop early"),
             "precision": (self.precision in PRECISIONS, f"one of {', '.join(PRECISIONS)}"),
             "feed": (self.feed in FEEDS, f"one of {', '.join(FEEDS)}"),
@@ -118,8 +119,13 @@ class Settings(Options):
 
     def _check_own_labels(self) -> None:
         """What is about labels that a network gives itself goes with them."""
-        if self.border_spectra and not self.self_labels:
-            raise ConfigError("--border-spectra is about own labels: it goes with --self-labels above 0")
+        for name in ("border_spectra", "border_levels"):
+            if getattr(self, name) and not self.self_labels:
+                raise ConfigError(f"{option(name)} is about own labels: it goes with --self-labels above 0")
+        if self.border_levels and self.class_weights != "none":
+            raise ConfigError(
+                f"--border-levels takes back what --class-weights {self.class_weights} does for rare classes: leave one of them out"
+            )
         if self.unlabelled == "none":
             return
         if not self.self_labels:
@@ -157,7 +163,7 @@ def configure(store: Path, info: StoreInfo, run: Path, given: Mapping[str, Any],
         joined = {name: getattr(before, name) for name in SETTINGS} | dict(given)
         own = joined["self_labels"] and joined["group_patches"] == 1 and not joined["areas"]
         given = {name: value for name, value in joined.items() if own or name in given or name not in OF_OWN_LABELS}
-    given = {name: value for name, value in given.items() if not (name in MACHINE and value in ("auto", None))}
+    given = {name: value for name, value in given.items() if not (name in SETTLED and value in ("auto", None))}
     digests: dict[str, Any] = {}
     for name in OWN_FILES:
         if given.get(name):

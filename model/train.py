@@ -33,7 +33,7 @@ from model.runlock import run_lock
 from model.scaling import whitening
 from model.settings import configure
 from model.trainer import Progress, Trainer
-from model.unlabelled import Unlabelled
+from model.unlabelled import Unlabelled, settle_unlabelled
 from pipeline.errors import ConfigError, DataError
 from pipeline.store import SPLITS, StoreInfo, open_store
 
@@ -106,6 +106,7 @@ def _train(
     train_split, validation = (
         read_split(dataset, split, config.rule, config.classes, config.feed, target) for split in ("train", "validation")
     )
+    config = replace(config, unlabelled=settle_unlabelled(config.unlabelled, train_split.labels))
     unlabelled = Unlabelled.of(dataset, config, target, validation)
     _check_labels(train_split, validation, config)
     if config.size_px < LONE_SIZE_PX.get(config.model, 0) and 1 in (config.batch_size, len(train_split) % config.batch_size):

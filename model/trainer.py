@@ -8,6 +8,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -20,13 +21,14 @@ from model.average import Average
 from model.checkpoint import RunConfig
 from model.data import Patches, batches
 from model.keeping import Keeper, Progressed, Sums
+from model.levels import Answers, border_levels, in_one_row
 from model.losses import Batch, Targets
 from model.networks import Network, Output, build
 from model.optimisation import lr_factor, make_optimiser, set_lr
 from model.plan import Plan, plan_epoch, plan_in_order
 from model.ranks import ALONE, Ranks, Term, spread
 from model.scaling import Scaling
-from model.selflabels import BEGIN, OwnLabels
+from model.selflabels import BEGIN, LEVEL_PRIOR, OwnLabels, told_of_points
 from model.unlabelled import Unlabelled
 from model.weighing import Weighing, class_weights, prior_bias
 from pipeline.errors import DataError
@@ -130,10 +132,10 @@ class Trainer:
         trained_s = time.perf_counter() - started
         learned = Sums(*self._ranks.sums(self._done.sums.values(), self._device))
         if waited_s is None:
-            self._keeper.save_middle(self.epoch, self._done.batches, learned)
+            self._keeper.save_middle(replace(self._done, sums=learned))
             self._ranks.wait()
             return False
-        judged = self._validate()
+        judged, level_K = self._validate()
         row = history.Row(
             epoch=self.epoch + 1,
             train_loss=learned.loss,
@@ -145,8 +147,8 @@ class Trainer:
             patches_per_second=round(max(len(self._train) - before * self._config.batch_size, 0) / trained_s, 4),
             data_wait_share=round(waited_s / trained_s, 4),
         )
-        self._done = Progressed([*self._done.rows, row])
-        self._keeper.save_epoch(self._done.rows)
+        self._done = Progressed([*self._done.rows, row], level_K=level_K)
+        self._keeper.save_epoch(self._done)
         self._ranks.wait()
         progress(self.epoch * self._steps, self._config.epochs * self._steps, f"{self._note()}, validation {_figures(row)}")
         return True
@@ -188,7 +190,7 @@ class Trainer:
         config, done = self._config, self.epoch * self._steps + step
         factor = lr_factor(config.schedule, done, config.epochs * self._steps, round(config.warmup_epochs * self._steps))
         set_lr(self._optimiser, config.lr * factor)
-        terms, batch = self._terms(x_BCHW, targets, done)
+        terms, batch, _ = self._terms(x_BCHW, targets, done)
         loss, stopping = self._ranks.agree(terms, stop(), self._device)
         self._optimiser.zero_grad()
         loss.backward()  # type: ignore[no-untyped-call]
@@ -209,17 +211,26 @@ class Trainer:
         pending.clear()
         return loss
 
-    @torch.inference_mode()
-    def _validate(self) -> Sums:
+    @torch.no_grad()  # not inference mode: levels are fitted to what is said here
+    def _validate(self) -> tuple[Sums, tuple[float, ...]]:
+        """How good the network is, and the levels at borders of the next epoch's own labels."""
         self._network.eval()
         sums, size, count = Sums(), self._config.batch_size, len(self._validation)
+        told: list[Answers] = []
         order = self._validation.streamed.order(None) if self._validation.streamed else None
         plan = plan_in_order(count, self._validation.labels.group_N, order)
         for step, (x_BCHW, targets) in enumerate(self._batches(self._validation, plan)):
-            terms, batch = self._terms(x_BCHW, targets)
+            terms, batch, said_BKHW = self._terms(x_BCHW, targets)
+            if said_BKHW is not None and self._config.border_levels and self.epoch + 1 >= self._begin:
+                told.append(told_of_points(said_BKHW, targets))
             loss, _ = self._ranks.agree(terms, False, self._device)
             sums.add(loss.item(), min(size, count - step * size) / self._ranks.count, *self._agreement(batch, targets).tolist())
-        return Sums(*self._ranks.sums(sums.values(), self._device))
+        return Sums(*self._ranks.sums(sums.values(), self._device)), self._levels(self._ranks.gathered(told))
+
+    def _levels(self, told: list[Answers]) -> tuple[float, ...]:
+        if not told:
+            return ()
+        return border_levels([in_one_row(told)], self._objective, 0.0, len(self._config.classes), LEVEL_PRIOR) or ()
 
     def _batches(self, patches: Patches, plan: Plan, start: int = 0) -> Iterator[tuple[Tensor, Targets]]:
         return batches(patches, self._config.batch_size, self._scaling, plan, ranks=self._ranks, start=start)
@@ -229,8 +240,8 @@ class Trainer:
         order = split.streamed.order(seed, self.epoch) if split.streamed else None
         return plan_epoch(len(split), seed, self.epoch, split.labels.group_N, quarter_turns=self._config.quarter_turns, order=order)
 
-    def _terms(self, x_BCHW: Tensor, targets: Targets, step: int | None = None) -> tuple[list[Term], Batch]:
-        """The terms of the loss; in training `step` says how many steps of the run there were before.
+    def _terms(self, x_BCHW: Tensor, targets: Targets, step: int | None = None) -> tuple[list[Term], Batch, Tensor | None]:
+        """The terms of the loss, what the network says, and the scores that own labels are taken from; in training `step` says how many steps of the run there were before.
 
         Validation counts own labels from the first epoch on, so that epochs can be compared.
         """
@@ -244,13 +255,14 @@ class Trainer:
             average = self._average if step is None or self.epoch >= self._begin else None
             if not len(x_BCHW):
                 nothing: Term = (0 * (batch.output.logits_BK.sum() + batch.scores_BKHW.sum()), lambda: torch.zeros(()))
-                return [nothing] * (2 if average else 1), batch
+                return [nothing] * (2 if average else 1), batch, None
             targets = self._weigh(targets)
             terms: list[Term] = [(self._objective.loss(batch, targets, config.presence_min_share), targets.answers)]
-            if average:
-                own, pixels = self._own.loss(batch, average.scores(x_BCHW, step or 0), x_BCHW, targets)
+            said_BKHW = average.scores(x_BCHW, step or 0) if average else None
+            if said_BKHW is not None:
+                own, pixels = self._own.loss(batch, said_BKHW, x_BCHW, targets, self._done.level_K)
                 terms.append((config.self_labels * own, lambda: pixels))
-            return terms, batch
+            return terms, batch, said_BKHW
 
     @torch.no_grad()
     def _agreement(self, batch: Batch, targets: Targets) -> Tensor:

@@ -26,6 +26,7 @@ from pipeline.legend import UNLABELLED
 from pipeline.store import SPLITS
 
 SHARE = 0.5  # of a batch: so many come behind it
+LABELLED = 500  # patches with a label; a hundred are too few to hold own labels of more ground in place (docs/decisions/0022)
 
 
 @dataclass(frozen=True)
@@ -87,6 +88,13 @@ class Unlabelled:
         more = batches(pool, beside, scaling, plan_passes(plans, steps * beside), ranks=ranks, start=start)
         for (x_BCHW, targets), (more_BCHW, unlabelled) in zip(feed, more, strict=True):
             yield torch.cat([x_BCHW, more_BCHW]), extended(targets, unlabelled)
+
+
+def settle_unlabelled(choice: str, labels: WeakLabels) -> str:
+    """`choice`, or for auto validation where enough patches of the training split have a label, else none."""
+    if choice != "auto":
+        return choice
+    return "validation" if labels.labelled().sum() >= LABELLED else "none"
 
 
 def extended(targets: Targets, unlabelled: Targets) -> Targets:

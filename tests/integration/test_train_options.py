@@ -271,6 +271,7 @@ def test_an_older_runs_configuration_is_read(store: Path, tmp_path: Path) -> Non
         "deterministic",
         "self_labels",
         "border_spectra",
+        "border_levels",
         "unlabelled",
     )
     write_json(tmp_path / "run" / "config.json", {name: value for name, value in values.items() if name not in added})

@@ -19,27 +19,26 @@ from torch import Tensor
 from cli import main
 from fixtures import make_store
 from model import fitting
-from model.checkpoint import load_network
+from model.checkpoint import LAST, load_network, load_tensors, save_tensors
 from model.data import read_labels
 from model.evaluate import evaluate
 from model.fitting import fitted_segmenter
-from model.levels import LEAST, Answers, border_levels
-from model.losses import OBJECTIVES, Batch, Targets
-from model.networks import Output, build
+from model.levels import LEAST, Answers, border_levels, in_one_row
+from model.losses import OBJECTIVES, Targets
 from model.report.content import cautions, method_rows
 from model.segment import BORDER_LEVELS, Method, Segmenter, unfitted
+from model.settings import configure
 from model.train import train
+from pipeline.errors import DataError
 from pipeline.legend import UNLABELLED
 from pipeline.store import open_store, split_indices
 
 CLASSES = 3
-NETWORK = build("fcn", 2, CLASSES)
 
 
 def said(scores: Tensor, border: Tensor, **labels: Tensor) -> Answers:
     valid = torch.ones(border.shape, dtype=torch.bool)
-    batch = Batch(NETWORK, Output(torch.zeros(len(scores), CLASSES), torch.zeros(len(scores), 1, 1, 1)), valid).rescored(scores, valid)
-    return Answers(batch, border, Targets(valid, **labels))
+    return Answers(scores, border, Targets(valid, **labels))
 
 
 def fields(seed: int, patches: int = 12, size: int = 10) -> tuple[Tensor, Tensor, npt.NDArray[np.int64]]:
@@ -135,9 +134,24 @@ def test_the_pixels_without_a_label_make_no_difference() -> None:
     scores, border, drawn = fields(6)
     whole = said(scores, border, pixel_BHW=torch.from_numpy(points(drawn, 0.1)))
     row = whole.of_labelled_pixels()
-    assert row.batch.scores_BKHW.shape == (1, CLASSES, 1, int(whole.targets.answers()))
+    assert row.scores_BKHW.shape == (1, CLASSES, 1, int(whole.targets.answers()))
     both = [border_levels([each], OBJECTIVES["cross-entropy"], 0.0, CLASSES) for each in (whole, row)]
     assert both[0] == pytest.approx(both[1], abs=1e-3)
+
+
+def test_rows_are_one_row_and_a_stronger_prior_says_less() -> None:
+    scores, border, drawn = fields(8)
+    label = torch.from_numpy(points(drawn, 0.1))
+    rows = [
+        said(scores[part], border[part], pixel_BHW=label[part]).of_labelled_pixels() for part in (slice(0, 5), slice(5, 5), slice(5, None))
+    ]
+    objective = OBJECTIVES["cross-entropy"]
+    joined, apart = (border_levels(parts, objective, 0.0, CLASSES) for parts in ([in_one_row(rows)], rows))
+    assert joined == pytest.approx(apart, abs=1e-3)
+    held = border_levels(rows, objective, 0.0, CLASSES, prior=10.0)
+    assert held is not None
+    assert apart is not None
+    assert 0.01 < np.abs(held).max() < np.abs(apart).max()
 
 
 def test_a_class_that_next_to_no_label_names_is_left_where_it_is() -> None:
@@ -256,6 +270,57 @@ def test_a_run_takes_levels_from_validations_labels_and_from_no_truth(store: Pat
     assert fitted(changed(tmp_path / "hidden.zarr", "validation", hidden)).method == found.method
 
 
+def test_own_labels_take_levels_from_validations_points_and_from_no_truth(store: Path, tmp_path: Path) -> None:
+    """Of validation's truth its points alone reach the weights, and only with `border_levels`; of test's nothing does."""
+    told: dict[str, Any] = {"labels": "points", "points_per_patch": 3, "model": "fcn", "epochs": 4, "seed": 3, "lr": 0.03}
+
+    def weights(path: Path, **more: bool) -> bytes:
+        run = tmp_path / f"run {path.name} {more}"
+        train(path, run, device="cpu", **told, **more)
+        return (run / "best.safetensors").read_bytes()
+
+    dataset, info = open_store(store)
+    index_N = split_indices(dataset, "validation")
+    pixel_NHW = read_labels(dataset, index_N, configure(store, info, tmp_path, told, resume=False).rule, info.classes).pixel_NHW
+    assert pixel_NHW is not None
+
+    def hidden(label_NHW: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
+        return np.where((pixel_NHW == UNLABELLED) & (label_NHW > 0), label_NHW[label_NHW > 0][0], label_NHW)
+
+    ours, other = weights(store), changed(tmp_path / "validation.zarr", "validation", exchanged)
+    assert weights(other) != ours
+    assert weights(other, border_levels=False) == weights(store, border_levels=False) != ours
+    for name, path in {
+        "hidden": changed(tmp_path / "hidden.zarr", "validation", hidden),
+        "test": changed(tmp_path / "test.zarr", "test", exchanged),
+    }.items():
+        assert weights(path) == ours, name
+
+
+def test_levels_of_own_labels_are_kept_with_the_run(store: Path, tmp_path: Path) -> None:
+    """In `last`, from the epoch before own labels begin; damaged ones are refused."""
+    run, told = tmp_path / "run", {"labels": "points", "points_per_patch": 3, "model": "fcn", "lr": 0.03, "device": "cpu"}
+    lines: list[str] = []
+    config = train(store, run, epochs=2, log=lines.append, **told)
+    assert (
+        "own labels are mended at borders by a level per class, from validation's 96 labelled pixels (--border-levels): its figures flatter"
+        in lines
+    )
+    tensors, made_by = load_tensors(run / LAST)
+    level_K = json.loads(made_by["levels"])
+    assert len(level_K) == len(config.classes)
+    assert np.abs(level_K).max() > 0.01
+    for damaged, match in (
+        ("[1.0]", r"its levels at borders are 1, not one number for each of 5"),
+        ("[[1]]", r"does not say how far its epoch had come"),
+    ):
+        save_tensors(run / LAST, tensors, made_by | {"levels": damaged})
+        with pytest.raises(DataError, match=match):
+            train(store, run, epochs=3, resume=True, **told)
+    train(store, tmp_path / "plain", epochs=2, border_levels=False, **told)
+    assert "levels" not in load_tensors(tmp_path / "plain" / LAST)[1]
+
+
 def test_own_points_count_wherever_in_validation_they_lie(store: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Patches with a label are looked for before some are chosen evenly."""
     run, device = tmp_path / "run", torch.device("cpu")
@@ -297,8 +362,9 @@ def test_other_networks_show_levels_and_keep_what_they_had(store: Path, tmp_path
 
 
 def test_figures_of_the_split_that_levels_were_fitted_on_say_so(store: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    run, sentence = tmp_path / "run", "The run's own method has a level per class that was fitted on weak labels of the validation split"
+    run, sentence = tmp_path / "run", "The run has a level per class that was fitted on weak labels of the validation split"
     train(store, run, epochs=1, labels="shares", model="fcn")
+    assert "- own labels with a level per class" not in (run / "README.md").read_text()
     assert "- its segmentation has a level per class at borders, from the labels of the validation split" in (run / "README.md").read_text()
     found = evaluate(run)
     assert found["made_by"]["fitted_on_labels"] is False

@@ -134,7 +134,8 @@ def test_what_begins_with_the_prior() -> None:
 def test_images_of_the_validation_split_are_learned_from_where_own_labels_are() -> None:
     present = {"labels": "presence", "presence_min_share": 0.05}
     assert recipe(present)["unlabelled"] == "validation"
-    assert not any("unlabelled" in recipe({"labels": kind}) for kind in KINDS)
+    assert {kind: recipe({"labels": kind}).get("unlabelled") for kind in KINDS} == dict.fromkeys(KINDS) | {"points": "auto"}
+    assert "unlabelled" not in recipe({"labels": "points", "self_labels": 0.0})
     for without in ({"self_labels": 0.0}, {"model": "unet"}, {"loss": "lse"}):
         assert "unlabelled" not in recipe({**present, **without})
     for grouped in ({"group_patches": 8}, {"areas": "a.geojson"}):
@@ -148,7 +149,7 @@ def test_images_of_the_validation_split_are_learned_from_where_own_labels_are() 
         match=r"--unlabelled validation: only own labels learn from patches without a label: it goes with --self-labels above 0",
     ):
         Settings(labels="pixels", unlabelled="validation")
-    with pytest.raises(ConfigError, match=r"--unlabelled test is not possible; it must be one of none, validation, all"):
+    with pytest.raises(ConfigError, match=r"--unlabelled test is not possible; it must be one of auto, none, validation, all"):
         Settings(labels="points", self_labels=1.0, unlabelled="test")
 
 
@@ -161,3 +162,17 @@ def test_borders_follow_spectra_for_shares_of_single_patches() -> None:
         Settings(labels="points", self_labels=1.0, border_spectra=True)
     with pytest.raises(ConfigError, match=r"--border-spectra is about own labels: it goes with --self-labels above 0"):
         Settings(labels="shares", border_spectra=True)
+
+
+def test_own_labels_of_points_have_levels_at_borders() -> None:
+    assert [kind for kind in KINDS if recipe({"labels": kind}).get("border_levels")] == ["points"]
+    for without in ({"self_labels": 0.0}, {"model": "unet"}, {"class_weights": "balanced"}, preset("paper", {"model": "fcn"})):
+        assert not recipe({"labels": "points", **without}).get("border_levels")
+    with pytest.raises(ConfigError, match=r"--border-levels goes with --labels points, not with shares"):
+        Settings(labels="shares", self_labels=1.0, border_levels=True)
+    with pytest.raises(ConfigError, match=r"--border-levels is about own labels: it goes with --self-labels above 0"):
+        Settings(labels="points", border_levels=True)
+    with pytest.raises(
+        ConfigError, match=r"--border-levels takes back what --class-weights rare does for rare classes: leave one of them out"
+    ):
+        Settings(labels="points", self_labels=1.0, border_levels=True, class_weights="rare")

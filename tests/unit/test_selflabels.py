@@ -163,6 +163,25 @@ def test_the_loss_is_the_cross_entropy_with_what_was_said() -> None:
         assert bool(network.dense.bias.grad[1] == 0) == (rest_K is not None)
 
 
+def test_levels_mend_them_where_two_classes_meet() -> None:
+    torch.manual_seed(1)
+    network, x, said = build("fcn", 2, 3), torch.randn(2, 2, 9, 9), F.avg_pool2d(torch.randn(2, 3, 9, 9), 3, stride=1, padding=1)
+    valid, level = torch.rand(2, 9, 9) > 0.1, (0.5, 0.0, -0.3)
+    batch = Batch(network, network(x), valid)
+    plain = np.pad(said.numpy().argmax(axis=1), ((0, 0), (1, 1), (1, 1)), mode="edge")
+    moved = said.numpy().copy()
+    for b, y, z in np.ndindex(2, 9, 9):
+        if len(np.unique(plain[b, y : y + 3, z : z + 3])) > 1:
+            moved[b, :, y, z] += level
+    own, targets = OwnLabels("points"), Targets(valid, pixel_BHW=torch.zeros(2, 9, 9, dtype=torch.uint8))
+    label = torch.from_numpy(moved.argmax(axis=1))
+    assert ((label != said.argmax(dim=1)) & valid).any()
+    loss, pixels = own.loss(batch, said, x, targets, level)
+    assert pixels == valid.sum()
+    assert loss.item() == pytest.approx(F.cross_entropy(batch.scores_BKHW.movedim(1, -1)[valid], label[valid]).item(), rel=1e-5)
+    assert loss.item() != own.loss(batch, said, x, targets)[0].item()
+
+
 def test_without_a_pixel_to_label_there_is_a_loss_of_nothing() -> None:
     network = build("fcn", 2, 3)
     valid = torch.zeros(1, 6, 6, dtype=torch.bool)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -27,7 +28,7 @@ from model.scaling import Scaling
 from model.selflabels import mended_labels
 from model.settings import configure
 from model.train import train
-from model.unlabelled import Unlabelled, extended
+from model.unlabelled import LABELLED, Unlabelled, extended, settle_unlabelled
 from pipeline.errors import ConfigError
 from pipeline.legend import UNLABELLED
 from pipeline.store import open_store, split_indices
@@ -80,6 +81,20 @@ def test_images_of_validation_in_memory_are_not_read_again(store: Path) -> None:
     assert found is not None
     assert found.patches.dn_NCHW is validation.dn_NCHW
     assert found.patches.labels.pixel_NHW is None
+
+
+def test_left_alone_it_is_settled_by_how_many_patches_have_a_label(store: Path, tmp_path: Path) -> None:
+    pixel_NHW = np.full((LABELLED + 5, 2, 2), UNLABELLED, np.uint8)
+    pixel_NHW[:LABELLED, 0, 0] = 1
+    assert settle_unlabelled("auto", WeakLabels("points", pixel_NHW=pixel_NHW)) == "validation"
+    assert settle_unlabelled("auto", WeakLabels("points", pixel_NHW=pixel_NHW[1:])) == "none"
+    assert settle_unlabelled("all", WeakLabels("points", pixel_NHW=pixel_NHW[1:])) == "all"
+    told: dict[str, Any] = {"labels": "points", "model": "fcn", "device": "cpu"}
+    train(store, tmp_path / "run", epochs=1, unlabelled="auto", **told)
+    assert load_config(tmp_path / "run").unlabelled == "none"
+    train(store, tmp_path / "run", epochs=2, unlabelled="auto", resume=True, **told)
+    with pytest.raises(ConfigError, match=r"trained with --unlabelled none, asked to go on with validation"):
+        train(store, tmp_path / "run", epochs=3, unlabelled="validation", resume=True, **told)
 
 
 @pytest.mark.parametrize("feed", ["resident", "streamed"])
@@ -182,7 +197,16 @@ def test_targets_say_nothing_of_them(kind: str) -> None:
 @pytest.mark.parametrize("labels", ["shares", "points", "presence"])
 def test_a_runs_weights_depend_on_their_images_and_on_none_of_their_labels(tmp_path: Path, labels: str) -> None:
     """Validation's truth turned round: validation says otherwise, the weights are the same. Its images turned round: they are not."""
-    told = {"labels": labels, "presence_min_share": 0.1, "model": "fcn", "batch_size": 6, "epochs": 4, "device": "cpu", "precision": "fp32"}
+    told = {"border_levels": False} if labels == "points" else {}  # which are fitted on validation's points
+    told |= {
+        "labels": labels,
+        "presence_min_share": 0.1,
+        "model": "fcn",
+        "batch_size": 6,
+        "epochs": 4,
+        "device": "cpu",
+        "precision": "fp32",
+    }
     weights, said = {}, {}
     for name in ("as it is", "labels", "images", "none"):
         path = tmp_path / name
