@@ -566,8 +566,8 @@ def _learning_options(sub: argparse.ArgumentParser) -> None:
     )
     group.add_argument(
         "--class-weights",
-        choices=("none", "balanced", "rare"),
-        help="balanced: rare answers count as much as frequent ones; rare: a class below 10 %% counts as one of 10 %% (default: fcn of any pixel balanced, fcn of shares of single patches rare; else none)",
+        choices=("none", "balanced", "rare", "very-rare"),
+        help="balanced: rare answers count as much as frequent ones; rare: a class below 10 %% counts as one of 10 %%; very-rare: the same with 4 %% (default: fcn of any pixel balanced, fcn of shares of single patches rare, fcn of points very-rare; else none)",
     )
     group.add_argument(
         "--self-labels",

@@ -14,11 +14,14 @@ import xarray as xr
 from model import segment
 from model.checkpoint import BEST, RunConfig, file_digest
 from model.data import read_labels
+from model.labels import WeakLabels
 from model.levels import Answers, border_levels
 from model.losses import Targets
 from model.networks import Network
+from model.recipes import WITH_LEVELS
 from model.scoring import answers
 from model.segment import Method, Sample, Segmenter
+from model.weighing import class_weights
 from pipeline.errors import DataError
 from pipeline.store import evenly, split_indices
 
@@ -35,11 +38,15 @@ def fitted_segmenter(run: Path, network: Network, config: RunConfig, dataset: xr
     digest = file_digest(run / BEST)
     if (known := segment.load(run, digest)) is not None:
         return known
-    found = segment.fit(sample(network, config, dataset, device), network.dense.bias.tolist(), _plain_method(config))
+    whole = read_labels(dataset, split_indices(dataset, "train"), config.rule, config.classes)
+    found = segment.fit(sample(network, config, dataset, device, whole), network.dense.bias.tolist(), _plain_method(config))
     base = found.methods.get("score-argmax" if config.border_spectra else "border-spectra")
     if base and _fits_levels(config):
         said = held_out(network, config, dataset, device, base)
-        if level_K := border_levels(said, config.objective, config.presence_min_share, len(config.classes)):
+        moving = "none" if config.labels == "shares" else config.class_weights  # those of shares do not move the answer
+        weights = class_weights(moving, whole, len(config.classes))
+        weight_K = None if weights is None else torch.from_numpy(weights[1])
+        if level_K := border_levels(said, config.objective, config.presence_min_share, len(config.classes), weight_K=weight_K):
             found = segment.with_levels(found, base, level_K, default=default_method(config) == segment.BORDER_LEVELS)
     segment.save(run, found, digest)
     return found
@@ -68,7 +75,7 @@ def default_method(config: RunConfig) -> str:
 
 def _fits_levels(config: RunConfig) -> bool:
     """Not for groups, which may lie in several batches, nor where weights move the answer to rare classes: levels would take it back."""
-    moved = config.class_weights != "none" and config.labels != "shares"
+    moved = config.class_weights not in WITH_LEVELS and config.labels != "shares"
     return config.objective.level_prior is not None and config.labels != "pixels" and not config.grouped and not moved
 
 
@@ -80,8 +87,11 @@ def _plain_method(config: RunConfig) -> str:
 
 
 @torch.inference_mode()
-def sample(network: Network, config: RunConfig, dataset: xr.Dataset, device: torch.device) -> Sample:
-    """Patches of the training split, evenly spread, at most `SAMPLE_PATCHES` and, but for one, `SAMPLE_PIXELS`; and what their labels allow."""
+def sample(network: Network, config: RunConfig, dataset: xr.Dataset, device: torch.device, whole: WeakLabels) -> Sample:
+    """Patches of the training split, evenly spread, at most `SAMPLE_PATCHES` and, but for one, `SAMPLE_PIXELS`; and what their labels allow.
+
+    `whole`: of the whole split, on which depends what is drawn at random.
+    """
     train_N = split_indices(dataset, "train")
     chosen = evenly(len(train_N), _at_most(config))
     some_N = train_N[chosen]
@@ -90,7 +100,6 @@ def sample(network: Network, config: RunConfig, dataset: xr.Dataset, device: tor
         cams.append(said.cams_BKHW.cpu().numpy())
         valid.append(said.valid_BHW.cpu().numpy())
         images.append(x_BCHW.cpu().numpy())
-    whole = read_labels(dataset, train_N, config.rule, config.classes)  # what is drawn at random depends on the whole split
     labels = whole.of(chosen)
     present_NK = labels.image_NK if labels.kind == "presence" else None
     questions = present_NK is not None and not config.objective.exclusive

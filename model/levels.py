@@ -58,12 +58,18 @@ def raised(scores_BKHW: Tensor, level_K: Sequence[float], border_BHW: Tensor) ->
 
 
 def border_levels(
-    answers: Sequence[Answers], objective: Objective, min_share: float, classes: int, prior: float | None = None
+    answers: Sequence[Answers],
+    objective: Objective,
+    min_share: float,
+    classes: int,
+    prior: float | None = None,
+    weight_K: Tensor | None = None,
 ) -> tuple[float, ...] | None:
     """What to add to each class's scores at borders so that the labels become most likely; None without a label.
 
     Minimised is the objective's own loss without weights of classes, summed over what is labelled, and `prior` times the sum of squares: few labels add next to
     nothing. A class that fewer than `LEAST` labels name has the mean of the others' levels: that a few blocks lack it says nothing of other places.
+    So has one that counts for more: its level would take back what its weight does.
 
     Source: a bias per class fitted on held-out labels, Guo et al. 2017, "On Calibration of Modern Neural Networks", arXiv 1706.04599, section 4.2 (vector scaling);
     here at borders alone, and by labels of any kind.
@@ -74,12 +80,15 @@ def border_levels(
         min_share: what presence labels mean.
         classes: how many there are.
         prior: None = `Objective.level_prior`.
+        weight_K: of each class in the network's own loss, where that moves its answers; None = 1.
     """
-    weight, labelled = objective.level_prior if prior is None else prior, [int(said.targets.answers()) for said in answers]
-    assert weight is not None
+    prior, labelled = objective.level_prior if prior is None else prior, [int(said.targets.answers()) for said in answers]
+    assert prior is not None
     if not sum(labelled):
         return None
     named_K = torch.stack([_named(said.targets, classes) for said in answers]).sum(dim=0) >= LEAST
+    if weight_K is not None:
+        named_K &= weight_K <= 1
     free_K = torch.zeros(classes, requires_grad=True)
     optimiser = torch.optim.LBFGS(
         [free_K], max_iter=_STEPS, tolerance_grad=_TOLERANCE, tolerance_change=_TOLERANCE, line_search_fn="strong_wolfe"
@@ -91,7 +100,7 @@ def border_levels(
 
     def closure() -> Tensor:
         optimiser.zero_grad()
-        total = weight * levels().square().sum()
+        total = prior * levels().square().sum()
         total.backward()  # type: ignore[no-untyped-call]
         for (scores_BKHW, border_BHW, targets), count in zip(answers, labelled, strict=True):
             if count:

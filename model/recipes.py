@@ -53,7 +53,10 @@ _OF_NETWORK: dict[str, dict[str, Any]] = {
 # "Any pixel": all there is to learn from are the few patches without a class.
 _OF_ANY: dict[str, Any] = {"lr": 3e-3, "weight_decay": 0.1, "class_weights": "balanced", "symmetric": True, "self_labels": 3.0}
 # One pixel per patch: decorrelated bands let a network learn so few labels by heart; most is learned from what its own mean says of the others.
+# Of a class that next to no point names it says nothing, unless the few count for more.
 _OF_POINTS: dict[str, Any] = {"lr": 3e-3, "weight_decay": 0.1, "label_smoothing": 0.1, "self_labels": 3.0}
+_OF_OWN_POINTS: dict[str, Any] = {"unlabelled": "auto", "class_weights": "very-rare"}
+WITH_LEVELS = ("none", "very-rare")  # class weights: others move the answer further, and levels at borders would take that back
 # Shares: a class of half a percent is never found unless it counts for more, and not if the network's own answers count for much more.
 # Beginning with the classes as frequent as they are finds it with more seeds.
 _OF_SHARES: dict[str, Any] = {"class_weights": "rare", "self_labels": 1.0, "prior_bias": True}
@@ -76,7 +79,8 @@ def recipe(given: Mapping[str, Any]) -> dict[str, Any]:
     grouped = given.get("group_patches", 1) > 1 or given.get("areas")
     own = given.get("self_labels") != 0  # the rest of these settings is about own labels
     of_shares = {**_OF_SHARES, "border_spectra": own}
-    of_points = _OF_POINTS | ({"unlabelled": "auto", "border_levels": given.get("class_weights", "none") == "none"} if own else {})
+    leveled = given.get("class_weights", "none") in WITH_LEVELS
+    of_points = _OF_POINTS | (_OF_OWN_POINTS | {"border_levels": leveled} if own else {})
     of_threshold = _OF_THRESHOLD | ({"unlabelled": "validation"} if own else {})
     wanted, of_presence = ("lse", _OF_ANY) if given.get("presence_min_share", 0.0) < ANY_BELOW else ("threshold", of_threshold)
     of_labels = {

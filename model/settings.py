@@ -18,7 +18,7 @@ from model.losses import best_objective, objective
 from model.networks import NETWORKS, SYMMETRIC
 from model.optimisation import OPTIMIZERS, SCHEDULES
 from model.options import Options
-from model.recipes import recipe
+from model.recipes import WITH_LEVELS, recipe
 from model.weighing import CLASS_WEIGHTS
 from pipeline import __version__
 from pipeline.errors import ConfigError, DataError
@@ -122,7 +122,7 @@ class Settings(Options):
         for name in ("border_spectra", "border_levels"):
             if getattr(self, name) and not self.self_labels:
                 raise ConfigError(f"{option(name)} is about own labels: it goes with --self-labels above 0")
-        if self.border_levels and self.class_weights != "none":
+        if self.border_levels and self.class_weights not in WITH_LEVELS:
             raise ConfigError(
                 f"--border-levels takes back what --class-weights {self.class_weights} does for rare classes: leave one of them out"
             )

@@ -68,10 +68,10 @@ class Trainer:
         self._scaling = Scaling.of(config, device)
         self._steps = math.ceil(len(train_split) / config.batch_size)
         self._objective = config.objective
-        weight_2K = class_weights(config.class_weights, self._train.labels, len(config.classes))
-        self._weigh = Weighing(
-            config.labels, config.label_smoothing, None if weight_2K is None else torch.from_numpy(weight_2K).to(self._device)
-        )
+        weights = class_weights(config.class_weights, self._train.labels, len(config.classes))
+        weight_2K = None if weights is None else torch.from_numpy(weights)
+        self._weight_K = None if weight_2K is None else weight_2K[1]
+        self._weigh = Weighing(config.labels, config.label_smoothing, None if weight_2K is None else weight_2K.to(device))
         self._begin = math.ceil(BEGIN * config.epochs) if config.self_labels else 0
         always_K = None if config.objective.exclusive else train_split.labels.always()
         self._own = OwnLabels(
@@ -230,7 +230,7 @@ class Trainer:
     def _levels(self, told: list[Answers]) -> tuple[float, ...]:
         if not told:
             return ()
-        return border_levels([in_one_row(told)], self._objective, 0.0, len(self._config.classes), LEVEL_PRIOR) or ()
+        return border_levels([in_one_row(told)], self._objective, 0.0, len(self._config.classes), LEVEL_PRIOR, self._weight_K) or ()
 
     def _batches(self, patches: Patches, plan: Plan, start: int = 0) -> Iterator[tuple[Tensor, Targets]]:
         return batches(patches, self._config.batch_size, self._scaling, plan, ranks=self._ranks, start=start)

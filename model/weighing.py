@@ -20,8 +20,9 @@ CLASS_WEIGHTS = {  # by name: the kinds of label they go with
     "none": KINDS,
     "balanced": ("presence", "majority", "points", "pixels"),
     "rare": ("majority", "shares", "points", "pixels"),
+    "very-rare": ("majority", "points", "pixels"),
 }
-RARE_SHARE = 0.1  # with "rare" a class below it counts as one of it
+RARE_SHARE = {"rare": 0.1, "very-rare": 0.04}  # a class below it counts as one of it
 LEAST_SHARE = 0.001  # a class below it is taken for one of it
 
 
@@ -60,13 +61,13 @@ def class_weights(how: str, labels: WeakLabels, classes: int) -> npt.NDArray[np.
 
     balanced: rare answers count as much as frequent ones, all / (answers x how often this one is given). Presence: yes and no of each class, each half
     of the weight. Other kinds: each class 1 / K of it; one that is never given has weight 0.
-    rare: `RARE_SHARE` / the class's share of what is given, at least 1.
+    rare, very-rare: `RARE_SHARE` / the class's share of what is given, at least 1.
     """
     if how == "none":
         return None
     given_2K, total, answers = _given(labels, classes)
-    if how == "rare":
-        weight_2K = np.maximum(RARE_SHARE / np.maximum(given_2K / max(total, 1), LEAST_SHARE), 1)
+    if how in RARE_SHARE:
+        weight_2K = np.maximum(RARE_SHARE[how] / np.maximum(given_2K / max(total, 1), LEAST_SHARE), 1)
     else:
         weight_2K = np.divide(total, answers * given_2K, out=np.zeros(given_2K.shape), where=given_2K > 0)
     return np.asarray(weight_2K, np.float32)

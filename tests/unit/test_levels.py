@@ -168,6 +168,18 @@ def test_a_class_that_next_to_no_label_names_is_left_where_it_is() -> None:
     assert levels(scores, border, "cross-entropy", pixel_BHW=seen)[2] < -0.5, "many labels name it: what they say counts"
 
 
+def test_a_class_that_counts_for_more_is_left_where_it_is() -> None:
+    scores, border, drawn = fields(9, patches=30)
+    answers, objective = [said(scores, border, pixel_BHW=torch.from_numpy(points(drawn, 0.3)))], OBJECTIVES["cross-entropy"]
+    weighed = border_levels(answers, objective, 0.0, CLASSES, weight_K=torch.tensor([1.0, 1.0, 4.0]))
+    free = border_levels(answers, objective, 0.0, CLASSES, weight_K=torch.ones(CLASSES))
+    assert weighed is not None
+    assert free is not None
+    assert free == border_levels(answers, objective, 0.0, CLASSES)
+    assert weighed[2] == pytest.approx(np.mean(weighed[:2]), abs=1e-5)
+    assert free[2] < np.mean(free[:2]) - 0.5
+
+
 def test_a_patch_without_a_label_is_passed_over() -> None:
     scores, border, drawn = fields(5)
     some = np.where(np.arange(len(drawn))[:, None] % 2, shares(drawn), np.nan).astype(np.float32)
@@ -344,6 +356,7 @@ def test_own_points_count_wherever_in_validation_they_lie(store: Path, tmp_path:
         ({"labels": "presence", "presence_min_share": 0.0}, "border-spectra"),
         ({"labels": "presence", "presence_min_share": 0.25, "model": "baseline"}, "cam-argmax"),
         ({"labels": "points", "class_weights": "balanced"}, "score-argmax"),
+        ({"labels": "points", "class_weights": "rare"}, "score-argmax"),
     ],
 )
 def test_where_no_level_is_fitted(store: Path, tmp_path: Path, settings: dict[str, Any], default: str) -> None:

@@ -56,7 +56,7 @@ def test_class_weights_go_with_kinds_of_label() -> None:
         ConfigError, match=r"--class-weights rare goes with --labels majority or shares or points or pixels, not with presence"
     ):
         Settings(labels="presence", class_weights="rare")
-    with pytest.raises(ConfigError, match=r"--class-weights heavy is not possible; it must be one of none, balanced, rare"):
+    with pytest.raises(ConfigError, match=r"--class-weights heavy is not possible; it must be one of none, balanced, rare, very-rare"):
         Settings(labels="shares", class_weights="heavy")
 
 
@@ -166,6 +166,9 @@ def test_borders_follow_spectra_for_shares_of_single_patches() -> None:
 
 def test_own_labels_of_points_have_levels_at_borders() -> None:
     assert [kind for kind in KINDS if recipe({"labels": kind}).get("border_levels")] == ["points"]
+    assert [kind for kind in KINDS if recipe({"labels": kind}).get("class_weights") == "very-rare"] == ["points"]
+    assert "class_weights" not in recipe({"labels": "points", "self_labels": 0.0})
+    assert recipe({"labels": "points", "class_weights": "none"})["border_levels"]
     for without in ({"self_labels": 0.0}, {"model": "unet"}, {"class_weights": "balanced"}, preset("paper", {"model": "fcn"})):
         assert not recipe({"labels": "points", **without}).get("border_levels")
     with pytest.raises(ConfigError, match=r"--border-levels goes with --labels points, not with shares"):

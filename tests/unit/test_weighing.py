@@ -16,14 +16,14 @@ def test_a_rare_class_of_shares_counts_as_one_of_a_tenth() -> None:
     mean_K = np.nanmean(share_NK, axis=0)
     weight_2K = class_weights("rare", WeakLabels("shares", image_NK=share_NK), 3)
     assert weight_2K is not None
-    np.testing.assert_allclose(weight_2K, np.tile([1, 1, RARE_SHARE / mean_K[2]], (2, 1)), rtol=1e-5)
+    np.testing.assert_allclose(weight_2K, np.tile([1, 1, RARE_SHARE["rare"] / mean_K[2]], (2, 1)), rtol=1e-5)
 
 
 @pytest.mark.parametrize("share", [0.0, 1e-7])
 def test_a_class_that_is_hardly_there_does_not_outweigh_all_others(share: float) -> None:
     weight_2K = class_weights("rare", WeakLabels("shares", image_NK=np.array([[1.0 - share, share]] * 2, np.float32)), 2)
     assert weight_2K is not None
-    np.testing.assert_allclose(weight_2K[0], [1, RARE_SHARE / LEAST_SHARE], rtol=1e-4)
+    np.testing.assert_allclose(weight_2K[0], [1, RARE_SHARE["rare"] / LEAST_SHARE], rtol=1e-4)
 
 
 def test_shares_are_weighted_by_class_and_stay_what_they_are() -> None:
@@ -61,6 +61,9 @@ def test_rare_pixels_count_more_and_frequent_ones_no_less() -> None:
     weight_2K = class_weights("rare", WeakLabels("pixels", pixel_NHW=pixel_NHW), 2)
     assert weight_2K is not None
     np.testing.assert_allclose(weight_2K[1], [1, 4])
+    weight_2K = class_weights("very-rare", WeakLabels("points", pixel_NHW=pixel_NHW), 2)
+    assert weight_2K is not None
+    np.testing.assert_allclose(weight_2K[1], [1, 1.6])
 
 
 def test_no_weights_are_none() -> None:
