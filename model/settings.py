@@ -104,10 +104,10 @@ class Settings(Options):
                 raise ConfigError(f"{option(name)} {getattr(self, name)} is not possible; it must be {rule}")
         if self.symmetric and self.model not in SYMMETRIC:
             raise ConfigError(f"--symmetric goes with --model {' or '.join(SYMMETRIC)}, not with {self.model}")
-        self._check_own_labels()
         for name, kinds in _OF_KIND.items():
             if self.labels not in kinds and getattr(self, name) != getattr(type(self), name):
                 raise ConfigError(f"{option(name)} goes with --labels {' or '.join(kinds)}, not with {self.labels}")
+        self._check_own_labels()
         if self.labels not in (kinds := CLASS_WEIGHTS[self.class_weights]):
             raise ConfigError(f"--class-weights {self.class_weights} goes with --labels {' or '.join(kinds)}, not with {self.labels}")
         for name, others in OWN_FILES.items():
