@@ -74,7 +74,7 @@ def default_method(config: RunConfig) -> str:
 
 
 def _fits_levels(config: RunConfig) -> bool:
-    """Not for groups, which may lie in several batches, nor where weights move the answer to rare classes: levels would take it back."""
+    """Not for groups, which may lie in several batches, nor where weights move the answer far to rare classes: levels would take it back."""
     moved = config.class_weights not in WITH_LEVELS and config.labels != "shares"
     return config.objective.level_prior is not None and config.labels != "pixels" and not config.grouped and not moved
 

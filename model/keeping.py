@@ -1,7 +1,7 @@
 """What a run in training keeps in its folder, and how it goes on from there.
 
 `last` is written at the end of each epoch, and in the middle of one when the run is told to stop; then it also says how many
-batches are done and what they summed up to.
+batches are done and what they summed up to. Levels of own labels, fitted once an epoch, are in it either way.
 """
 
 from __future__ import annotations

@@ -22,9 +22,7 @@ from model.spectra import borders, by_spectra
 from pipeline.legend import UNLABELLED
 
 BEGIN = 0.3  # of the epochs: before, a network knows too little to teach itself
-LEVEL_PRIOR = (
-    10.0  # of levels at borders, ten times that of a segmentation: what is learned from them stays; 1 harmed where points were few
-)
+LEVEL_PRIOR = 10.0  # of levels at borders; a segmentation has 1, which harms here where points are few: what is learned stays
 ROUNDS = 5  # of matching shares; more change next to no pixel
 _LEAST = 1e-6
 
