@@ -578,7 +578,7 @@ def _learning_options(sub: argparse.ArgumentParser) -> None:
     group.add_argument(
         "--unlabelled",
         choices=("auto", "none", "validation", "all"),
-        help="other splits whose images own labels learn from too, never from their labels; all: the test split as well, whose figures are of images it has seen then (default for fcn of presence of 1 %% and more: validation; of points: the same where 500 training patches have one; else none)",
+        help="other splits whose images own labels learn from too, not their labels; auto: as if left out; all: the test split as well, whose figures are of images it has seen then (default for fcn of presence of 1 %% and more: validation; of points: the same where 500 training patches have one; else none)",
     )
     group.add_argument(
         "--border-spectra",
@@ -588,7 +588,7 @@ def _learning_options(sub: argparse.ArgumentParser) -> None:
     group.add_argument(
         "--border-levels",
         action=argparse.BooleanOptionalAction,
-        help="points: at borders own labels are mended by a level per class, from the points of the validation split (default for fcn and points)",
+        help="points: at borders own labels are mended by a level per class, from the points of the validation split; not with --class-weights balanced or rare (default for fcn and points)",
     )
     group.add_argument(
         "--symmetric",

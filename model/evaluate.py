@@ -122,6 +122,7 @@ def evaluate(
         "made_by": {
             **made_by,
             "transductive": split in config.unlabelled_splits,
+            "border_levels": config.border_levels,
             "fitted_on_labels": split == "validation" and (config.border_levels or bool(segmenter.method.level_K)),
             "train_patches": len(split_indices(dataset, "train")),
             "patches_digest": hashlib.sha256(table.encode()).hexdigest(),

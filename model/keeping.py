@@ -155,9 +155,7 @@ def _progressed(made_by: dict[str, str], path: Path, classes: int) -> Progressed
     except (ValueError, TypeError):
         raise DataError(f"{path}: does not say how far its epoch had come; train into another folder") from None
     if len(level_K) not in (0, classes) or not all(map(math.isfinite, level_K)):
-        raise DataError(
-            f"{path}: its levels at borders are {len(level_K)}, not one number for each of {classes} classes; train into another folder"
-        )
+        raise DataError(f"{path}: its levels at borders are not one finite number for each of {classes} classes; train into another folder")
     return done
 
 

@@ -52,9 +52,9 @@ def in_one_row(rows: Sequence[Answers]) -> Answers:
     return Answers(scores_1K1P, border_11P, Targets(valid_11P, pixel_BHW=label_11P))
 
 
-def raised(scores_BKHW: Tensor, level_K: Sequence[float], border_BHW: Tensor) -> Tensor:
+def raised(scores_BKHW: Tensor, level_K: Tensor, border_BHW: Tensor) -> Tensor:
     """Scores (B, K, H, W) with a level per class added where two classes meet."""
-    return scores_BKHW + scores_BKHW.new_tensor(level_K)[:, None, None] * border_BHW[:, None]
+    return scores_BKHW + level_K[:, None, None] * border_BHW[:, None]
 
 
 def border_levels(

@@ -118,8 +118,9 @@ def absences(metrics: Mapping[str, Any]) -> list[str]:
 def seen_before(metrics: Mapping[str, Any]) -> list[str]:
     """That the evaluated split's images were learned from, or levels of the run fitted on its labels, a sentence each."""
     split, made_by = metrics["split"], metrics["made_by"]
+    but = "" if made_by.get("fitted_on_labels") else ", not its labels,"
     sentences = {
-        "transductive": f"The images of the {split} split, not its labels, were learned from (--unlabelled): its figures are of images the network has seen.",
+        "transductive": f"The images of the {split} split{but} were learned from (--unlabelled): its figures are of images the network has seen.",
         "fitted_on_labels": f"The run has a level per class that was fitted on weak labels of the {split} split: its figures there flatter.",
     }
     return [sentence for key, sentence in sentences.items() if made_by.get(key)]

@@ -60,7 +60,7 @@ class Method:
             known = Spectra(*(x_BCHW.new_tensor(rows, dtype=torch.float32) for rows in (self.mean_KC, self.cov_CC)))
             scores_BKHW = by_spectra(scores_BKHW.log_softmax(dim=1), x_BCHW, valid_BHW, known)
         if self.level_K:
-            scores_BKHW = raised(scores_BKHW, self.level_K, self.borders(cams_BKHW))
+            scores_BKHW = raised(scores_BKHW, scores_BKHW.new_tensor(self.level_K), self.borders(cams_BKHW))
         return scores_BKHW
 
     def borders(self, cams_BKHW: Tensor) -> Tensor:

@@ -9,7 +9,7 @@ Axis suffixes: B batch, K class, H/W rows and columns, G group.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
@@ -46,7 +46,7 @@ class OwnLabels:
     border_spectra: bool = False
 
     def loss(
-        self, batch: Batch, said_BKHW: Tensor, x_BCHW: Tensor, targets: Targets, level_K: Sequence[float] = ()
+        self, batch: Batch, said_BKHW: Tensor, x_BCHW: Tensor, targets: Targets, level_K: Tensor | None = None
     ) -> tuple[Tensor, Tensor]:
         """Mean cross entropy of a network's scores with the labels that its own answers give all pixels, and how many they are.
 
@@ -55,10 +55,10 @@ class OwnLabels:
             said_BKHW: the scores the labels are taken from: of the mean of its weights.
             x_BCHW: the batch.
             targets: what it is labelled with.
-            level_K: added to those scores where two classes meet (`model.levels`); empty = nothing.
+            level_K: added to those scores where two classes meet (`model.levels`); None = nothing.
         """
         scores_BKHW = batch.scores_BKHW
-        if level_K:
+        if level_K is not None:
             said_BKHW = raised(said_BKHW, level_K, _borders(said_BKHW))
         if self.rest_K is not None:
             scores_BKHW, said_BKHW = (each.masked_fill(self.rest_K[:, None, None], 0.0) for each in (scores_BKHW, said_BKHW))

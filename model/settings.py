@@ -124,7 +124,7 @@ class Settings(Options):
                 raise ConfigError(f"{option(name)} is about own labels: it goes with --self-labels above 0")
         if self.border_levels and self.class_weights not in WITH_LEVELS:
             raise ConfigError(
-                f"--border-levels takes back what --class-weights {self.class_weights} does for rare classes: leave one of them out"
+                f"--border-levels takes back what --class-weights {self.class_weights} does for rare classes; take --no-border-levels, or --class-weights none or very-rare"
             )
         if self.unlabelled == "none":
             return
@@ -162,7 +162,9 @@ def configure(store: Path, info: StoreInfo, run: Path, given: Mapping[str, Any],
         before = load_config(run)
         joined = {name: getattr(before, name) for name in SETTINGS} | dict(given)
         own = joined["self_labels"] and joined["group_patches"] == 1 and not joined["areas"]
-        given = {name: value for name, value in joined.items() if own or name in given or name not in OF_OWN_LABELS}
+        fit = {name for name in OF_OWN_LABELS if own and joined["labels"] in _OF_KIND.get(name, KINDS)}
+        fit -= {"border_levels"} if joined["class_weights"] not in WITH_LEVELS else set()
+        given = {name: value for name, value in joined.items() if name in given or name in fit or name not in OF_OWN_LABELS}
     given = {name: value for name, value in given.items() if not (name in SETTLED and value in ("auto", None))}
     digests: dict[str, Any] = {}
     for name in OWN_FILES:

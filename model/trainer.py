@@ -86,6 +86,7 @@ class Trainer:
             run, config, self._network, self._optimiser, self._average.network if self._average else None, writes=ranks.leads
         )
         self._done = Progressed()
+        self._level_K: Tensor | None = None
 
     @property
     def epoch(self) -> int:
@@ -128,6 +129,8 @@ class Trainer:
         """
         started = time.perf_counter()
         before = self._done.batches
+        # on the device once an epoch: a copy in every step would make a GPU wait
+        self._level_K = torch.tensor(self._done.level_K, device=self._device) if self._done.level_K else None
         waited_s = self._learn(progress, stop)
         trained_s = time.perf_counter() - started
         learned = Sums(*self._ranks.sums(self._done.sums.values(), self._device))
@@ -243,7 +246,7 @@ class Trainer:
     def _terms(self, x_BCHW: Tensor, targets: Targets, step: int | None = None) -> tuple[list[Term], Batch, Tensor | None]:
         """The terms of the loss, what the network says, and the scores that own labels are taken from; in training `step` says how many steps of the run there were before.
 
-        Validation counts own labels from the first epoch on, so that epochs can be compared.
+        Validation counts own labels from the first epoch on, so that epochs can be compared; but those with levels from when own labels begin.
         """
         config = self._config
         if config.channels_last:
@@ -260,7 +263,7 @@ class Trainer:
             terms: list[Term] = [(self._objective.loss(batch, targets, config.presence_min_share), targets.answers)]
             said_BKHW = average.scores(x_BCHW, step or 0) if average else None
             if said_BKHW is not None:
-                own, pixels = self._own.loss(batch, said_BKHW, x_BCHW, targets, self._done.level_K)
+                own, pixels = self._own.loss(batch, said_BKHW, x_BCHW, targets, self._level_K)
                 terms.append((config.self_labels * own, lambda: pixels))
             return terms, batch, said_BKHW
 

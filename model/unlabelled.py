@@ -61,7 +61,7 @@ class Unlabelled:
         """One line: how many, and of which splits."""
         splits = " and ".join(self.config.unlabelled_splits)
         return (
-            f"from {100 * BEGIN:g} % of the epochs on own labels learn from the images of {len(self.patches):,} patches of {splits} too, from none of their labels "
+            f"from {100 * BEGIN:g} % of the epochs on own labels learn from the images, not the labels, of {len(self.patches):,} patches of {splits} too "
             f"(--unlabelled {self.config.unlabelled}): figures of {splits} are of images the network has seen"
         )
 

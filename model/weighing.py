@@ -24,6 +24,9 @@ CLASS_WEIGHTS = {  # by name: the kinds of label they go with
 }
 RARE_SHARE = {"rare": 0.1, "very-rare": 0.04}  # a class below it counts as one of it
 LEAST_SHARE = 0.001  # a class below it is taken for one of it
+# With "very-rare". Where labels are spread (`smoothing`) every point teaches each class by its weight: 0.1 spread over two classes and fifteenfold, a point still
+# says its own class most of all.
+MOST = 15.0
 
 
 @dataclass(frozen=True)
@@ -61,13 +64,15 @@ def class_weights(how: str, labels: WeakLabels, classes: int) -> npt.NDArray[np.
 
     balanced: rare answers count as much as frequent ones, all / (answers x how often this one is given). Presence: yes and no of each class, each half
     of the weight. Other kinds: each class 1 / K of it; one that is never given has weight 0.
-    rare, very-rare: `RARE_SHARE` / the class's share of what is given, at least 1.
+    rare, very-rare: `RARE_SHARE` / the class's share of what is given, at least 1; very-rare at most `MOST`, and 1 for a class that is never given.
     """
     if how == "none":
         return None
     given_2K, total, answers = _given(labels, classes)
     if how in RARE_SHARE:
         weight_2K = np.maximum(RARE_SHARE[how] / np.maximum(given_2K / max(total, 1), LEAST_SHARE), 1)
+        if how == "very-rare":
+            weight_2K = np.where(given_2K > 0, np.minimum(weight_2K, MOST), 1)
     else:
         weight_2K = np.divide(total, answers * given_2K, out=np.zeros(given_2K.shape), where=given_2K > 0)
     return np.asarray(weight_2K, np.float32)

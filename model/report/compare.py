@@ -93,6 +93,10 @@ def differences(first: Entry, other: Entry) -> list[str]:
             "whether the images of its split were learned from",
             *("yes" if entry.metrics["made_by"].get("transductive") else "no" for entry in (first, other)),
         ),
+        (
+            "whether levels were fitted on labels of its split",
+            *("yes" if entry.metrics["made_by"].get("fitted_on_labels") else "no" for entry in (first, other)),
+        ),
     ):
         if ours != theirs:
             found.append(f"{name}: {theirs} against {ours}")

@@ -110,26 +110,25 @@ def pixel_rows(metrics: Mapping[str, Any], legend: Legend) -> list[dict[str, Any
 def method_rows(metrics: Mapping[str, Any]) -> list[dict[str, Any]]:
     """Every way to segment with its figures: the run's methods, the references, and the majority guess last."""
     part = metrics["segmentation"]
-    labels = metrics["labels"]
-    sources = {
-        name: (
-            values,
-            f"{labels}, true shares" if name.startswith("oracle") else f"{labels}, validation's too" if name == BORDER_LEVELS else labels,
-        )
-        for name, values in part["methods"].items()
-    }
-    sources |= {name: (values, source) for name, values, source in without_network(metrics)}
+    labels, leveled = metrics["labels"], metrics["made_by"].get("border_levels")
+
+    def source(name: str) -> str:
+        validation = f"{labels}, validation's too" if leveled or name == BORDER_LEVELS else labels
+        return f"{validation}, true shares" if name.startswith("oracle") else validation
+
+    sources = {name: (values, source(name)) for name, values in part["methods"].items()}
+    sources |= {name: (values, learnt_from) for name, values, learnt_from in without_network(metrics)}
     return [
         {
             "name": name,
-            "learnt_from": source,
+            "learnt_from": learnt_from,
             "is_default": name == part["default"],
             "figures": [
                 estimate(values, "pixel_accuracy", is_share=True),
                 *(estimate(values, key) for key in ("mean_class_accuracy", "macro_f1", "mean_iou")),
             ],
         }
-        for name, (values, source) in sources.items()
+        for name, (values, learnt_from) in sources.items()
     ]
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import random
 import shutil
@@ -94,7 +95,7 @@ OPTIONS: list[dict[str, Any]] = [
     {"model": "fcn", "labels": "presence", "loss": "lse", "self_labels": 2.0, "class_prior": (0.3, 0.3, 0.1, 0.1, 0.2)},
     {"model": "unet", "labels": "pixels", "prior_bias": True},
     {"model": "fcn", "labels": "shares", "self_labels": 1.0, "border_spectra": True, "precision": "bf16", "unlabelled": "validation"},
-    {"model": "fcn", "labels": "points", "self_labels": 3.0, "unlabelled": "all", "feed": "streamed"},
+    {"model": "fcn", "labels": "points", "self_labels": 3.0, "points_per_patch": 12, "unlabelled": "all", "feed": "streamed"},
     {"model": "unet", "labels": "shares", "group_patches": 2, "self_labels": 2.0, "class_weights": "rare"},
 ]
 
@@ -121,6 +122,8 @@ def test_told_to_stop_at_a_random_step_and_resumed(store: Path, tmp_path: Path, 
     train(store, run, resume=True)
     assert signal.getsignal(signal.SIGTERM) is before
     assert_same(run, tmp_path / "whole")
+    if "points_per_patch" in options:
+        assert levels(run) == levels(tmp_path / "whole")
 
 
 def test_another_machines_choice_is_kept(store: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -187,11 +190,20 @@ def in_two_processes(store: Path, run: Path, words: list[str]) -> str:
 def test_two_processes_are_one(store: Path, tmp_path: Path, model: str, labels: str, tolerance: float) -> None:
     """The same global batches, 18 patches in batches of 5 (the last one of 3): the same curve and weights, up to the order of sums."""
     settings = SETTINGS | {"model": model, "labels": labels, "lr": 1e-3, "optimizer": "sgd"}
-    settings |= {"unlabelled": "all"} if labels == "points" else {}
+    settings |= {"unlabelled": "all", "points_per_patch": 12} if labels == "points" else {}
     train(store, tmp_path / "one", **settings)
     words = [f"--{name.replace('_', '-')}={value}" for name, value in settings.items()]
     assert in_two_processes(store, tmp_path / "two", words).count(": trained;") == 1
     assert_close(tmp_path / "two", tmp_path / "one", tolerance)
+    if labels == "points":  # each process sees half of validation's points, and both have the same levels
+        np.testing.assert_allclose(levels(tmp_path / "two"), levels(tmp_path / "one"), atol=0.01)
+
+
+def levels(run: Path) -> list[float]:
+    """Of own labels; if they were next to nothing, no test would notice their loss."""
+    found: list[float] = json.loads(load_tensors(run / LAST)[1]["levels"])
+    assert np.abs(found).max() > 0.05
+    return found
 
 
 def test_own_labels_count_by_pixels_where_processes_have_different_labels(store: Path, tmp_path: Path) -> None:

@@ -323,7 +323,8 @@ def test_levels_of_own_labels_are_kept_with_the_run(store: Path, tmp_path: Path)
     assert len(level_K) == len(config.classes)
     assert np.abs(level_K).max() > 0.01
     for damaged, match in (
-        ("[1.0]", r"its levels at borders are 1, not one number for each of 5"),
+        ("[1.0]", r"its levels at borders are not one finite number for each of 5"),
+        ("[NaN, 0, 0, 0, 0]", r"its levels at borders are not one finite number"),
         ("[[1]]", r"does not say how far its epoch had come"),
     ):
         save_tensors(run / LAST, tensors, made_by | {"levels": damaged})
@@ -331,6 +332,19 @@ def test_levels_of_own_labels_are_kept_with_the_run(store: Path, tmp_path: Path)
             train(store, run, epochs=3, resume=True, **told)
     train(store, tmp_path / "plain", epochs=2, border_levels=False, **told)
     assert "levels" not in load_tensors(tmp_path / "plain" / LAST)[1]
+
+
+def test_a_run_whose_method_has_no_levels_but_its_own_labels_says_so(store: Path, tmp_path: Path) -> None:
+    run = tmp_path / "run"
+    train(store, run, epochs=2, labels="points", model="unet", self_labels=2.0, border_levels=True, device="cpu")
+    assert "- own labels with a level per class at borders, from the points of the validation split" in (run / "README.md").read_text()
+    for split in ("validation", "test"):
+        found = evaluate(run, split=split)
+        assert found["segmentation"]["default"] == "score-argmax"
+        assert found["made_by"]["fitted_on_labels"] is (split == "validation")
+        assert {row["learnt_from"] for row in method_rows(found) if not row["name"].startswith(("oracle", "all "))} == {
+            "points, validation's too"
+        }
 
 
 def test_own_points_count_wherever_in_validation_they_lie(store: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

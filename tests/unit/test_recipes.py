@@ -176,6 +176,6 @@ def test_own_labels_of_points_have_levels_at_borders() -> None:
     with pytest.raises(ConfigError, match=r"--border-levels is about own labels: it goes with --self-labels above 0"):
         Settings(labels="points", border_levels=True)
     with pytest.raises(
-        ConfigError, match=r"--border-levels takes back what --class-weights rare does for rare classes: leave one of them out"
+        ConfigError, match=r"--border-levels takes back what --class-weights rare does for rare classes; take --no-border-levels"
     ):
         Settings(labels="points", self_labels=1.0, border_levels=True, class_weights="rare")

@@ -137,6 +137,10 @@ def test_what_is_about_own_labels_is_no_obstacle_to_a_run_that_has_learned_nothi
         assert (found.unlabelled, found.border_spectra) == ("none", False)
     with pytest.raises(ConfigError, match=r"--unlabelled validation does not go with --group-patches"):
         configure(store, info, tmp_path, {"group_patches": 8, "unlabelled": "validation"}, resume=True)
+    config = configure(store, info, tmp_path, {"labels": "points"}, resume=False)
+    write_json(tmp_path / "config.json", config.to_json())
+    assert config.border_levels
+    assert not configure(store, info, tmp_path, {"class_weights": "balanced"}, resume=True).border_levels
 
 
 def feed_of(count: int, size: int) -> list[tuple[Tensor, Targets]]:

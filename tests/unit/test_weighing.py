@@ -5,8 +5,8 @@ import pytest
 import torch
 
 from model.labels import WeakLabels
-from model.losses import Targets
-from model.weighing import LEAST_SHARE, RARE_SHARE, Weighing, class_weights, prior_bias
+from model.losses import Batch, Targets, pixel_loss
+from model.weighing import LEAST_SHARE, MOST, RARE_SHARE, Weighing, class_weights, prior_bias
 
 
 def test_a_rare_class_of_shares_counts_as_one_of_a_tenth() -> None:
@@ -91,3 +91,23 @@ def test_a_network_of_the_prior_bias_says_the_shares_of_the_labels(kind: str) ->
 def test_a_class_without_a_label_is_not_ruled_out_by_the_prior_bias() -> None:
     bias_K = prior_bias(WeakLabels("pixels", pixel_NHW=np.zeros((1, 2, 2), np.uint8)), 2)
     np.testing.assert_allclose(bias_K, [0, np.log(LEAST_SHARE)], rtol=1e-6)
+
+
+@pytest.mark.parametrize("classes", [2, 3, 5])
+def test_a_spread_point_says_its_own_class_most_of_all_and_of_unnamed_ones_no_more_than_before(classes: int) -> None:
+    """torch weighs the spread part of a label by the classes it is spread over: a class that counts for much is taught at every point."""
+    label = np.zeros((1, 1, 3000), np.uint8)
+    label[0, 0, :1] = 1  # one point in three thousand; of what lies above class 1 none
+    weights = class_weights("very-rare", WeakLabels("points", pixel_NHW=label), classes)
+    assert weights is not None
+    assert weights[1].tolist() == [1, MOST, *[1] * (classes - 2)]
+    valid = torch.ones(1, 1, 1, dtype=torch.bool)
+    targets = Weighing("points", 0.1, torch.from_numpy(weights))(Targets(valid, pixel_BHW=torch.zeros(1, 1, 1, dtype=torch.uint8)))
+    free = torch.zeros(1, classes, 1, 1, requires_grad=True)
+    for _ in range(500):
+        (gradient,) = torch.autograd.grad(pixel_loss(Batch.of_scores(free, valid), targets, 0.0), free)
+        free = (free - gradient).detach().requires_grad_()
+    said = free.softmax(dim=1)[0, :, 0, 0].detach().numpy()
+    spread = 0.1 / classes * weights[1] + 0.9 * (np.arange(classes) == 0)
+    np.testing.assert_allclose(said, spread / spread.sum(), atol=1e-3)
+    assert said.argmax() == 0
