@@ -43,8 +43,7 @@ def fitted_segmenter(run: Path, network: Network, config: RunConfig, dataset: xr
     base = found.methods.get("score-argmax" if config.border_spectra else "border-spectra")
     if base and _fits_levels(config):
         said = held_out(network, config, dataset, device, base)
-        moving = "none" if config.labels == "shares" else config.class_weights  # those of shares do not move the answer
-        weights = class_weights(moving, whole, len(config.classes))
+        weights = class_weights(_moving_weights(config), whole, len(config.classes))
         weight_K = None if weights is None else torch.from_numpy(weights[1])
         if level_K := border_levels(said, config.objective, config.presence_min_share, len(config.classes), weight_K=weight_K):
             found = segment.with_levels(found, base, level_K, default=default_method(config) == segment.BORDER_LEVELS)
@@ -75,8 +74,13 @@ def default_method(config: RunConfig) -> str:
 
 def _fits_levels(config: RunConfig) -> bool:
     """Not for groups, which may lie in several batches, nor where weights move the answer far to rare classes: levels would take it back."""
-    moved = config.class_weights not in WITH_LEVELS and config.labels != "shares"
-    return config.objective.level_prior is not None and config.labels != "pixels" and not config.grouped and not moved
+    single = config.labels != "pixels" and not config.grouped
+    return config.objective.level_prior is not None and single and _moving_weights(config) in WITH_LEVELS
+
+
+def _moving_weights(config: RunConfig) -> str:
+    """The class weights that move the answer: those of shares do not."""
+    return "none" if config.labels == "shares" else config.class_weights
 
 
 def _plain_method(config: RunConfig) -> str:

@@ -104,8 +104,8 @@ def border_levels(
         total.backward()  # type: ignore[no-untyped-call]
         for (scores_BKHW, border_BHW, targets), count in zip(answers, labelled, strict=True):
             if count:
-                moved_BKHW = scores_BKHW + levels()[:, None, None] * border_BHW[:, None]
-                loss = count * objective.loss(Batch.of_scores(moved_BKHW, targets.valid_BHW), targets, min_share)
+                moved = Batch.of_scores(raised(scores_BKHW, levels(), border_BHW), targets.valid_BHW)
+                loss = count * objective.loss(moved, targets, min_share)
                 loss.backward()  # type: ignore[no-untyped-call]
                 total = total + loss.detach()
         return total.detach()

@@ -37,6 +37,7 @@ class OwnLabels:
         rest_K: classes that score 0: they get the pixels that no other class claims.
         prior_K: the classes' shares of all pixels, with presence labels, which then mend it too (`frequent_labels`); None = unknown.
         border_spectra: with shares, whether borders follow the spectra of a patch (`model.spectra`).
+        level_K: added to what the network says where two classes meet (`model.levels`); None = nothing.
     """
 
     kind: str
@@ -44,10 +45,9 @@ class OwnLabels:
     rest_K: Tensor | None = None
     prior_K: Tensor | None = None
     border_spectra: bool = False
+    level_K: Tensor | None = None
 
-    def loss(
-        self, batch: Batch, said_BKHW: Tensor, x_BCHW: Tensor, targets: Targets, level_K: Tensor | None = None
-    ) -> tuple[Tensor, Tensor]:
+    def loss(self, batch: Batch, said_BKHW: Tensor, x_BCHW: Tensor, targets: Targets) -> tuple[Tensor, Tensor]:
         """Mean cross entropy of a network's scores with the labels that its own answers give all pixels, and how many they are.
 
         Args:
@@ -55,11 +55,10 @@ class OwnLabels:
             said_BKHW: the scores the labels are taken from: of the mean of its weights.
             x_BCHW: the batch.
             targets: what it is labelled with.
-            level_K: added to those scores where two classes meet (`model.levels`); None = nothing.
         """
         scores_BKHW = batch.scores_BKHW
-        if level_K is not None:
-            said_BKHW = raised(said_BKHW, level_K, _borders(said_BKHW))
+        if self.level_K is not None:
+            said_BKHW = raised(said_BKHW, self.level_K, _borders(said_BKHW))
         if self.rest_K is not None:
             scores_BKHW, said_BKHW = (each.masked_fill(self.rest_K[:, None, None], 0.0) for each in (scores_BKHW, said_BKHW))
         if self.kind == "shares":

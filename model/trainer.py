@@ -68,10 +68,10 @@ class Trainer:
         self._scaling = Scaling.of(config, device)
         self._steps = math.ceil(len(train_split) / config.batch_size)
         self._objective = config.objective
-        weights = class_weights(config.class_weights, self._train.labels, len(config.classes))
-        weight_2K = None if weights is None else torch.from_numpy(weights)
-        self._weight_K = None if weight_2K is None else weight_2K[1]
-        self._weigh = Weighing(config.labels, config.label_smoothing, None if weight_2K is None else weight_2K.to(device))
+        weight_2K = class_weights(config.class_weights, self._train.labels, len(config.classes))
+        self._weigh = Weighing(
+            config.labels, config.label_smoothing, None if weight_2K is None else torch.from_numpy(weight_2K).to(self._device)
+        )
         self._begin = math.ceil(BEGIN * config.epochs) if config.self_labels else 0
         always_K = None if config.objective.exclusive else train_split.labels.always()
         self._own = OwnLabels(
@@ -86,7 +86,6 @@ class Trainer:
             run, config, self._network, self._optimiser, self._average.network if self._average else None, writes=ranks.leads
         )
         self._done = Progressed()
-        self._level_K: Tensor | None = None
 
     @property
     def epoch(self) -> int:
@@ -130,7 +129,8 @@ class Trainer:
         started = time.perf_counter()
         before = self._done.batches
         # on the device once an epoch: a copy in every step would make a GPU wait
-        self._level_K = torch.tensor(self._done.level_K, device=self._device) if self._done.level_K else None
+        level_K = self._done.level_K
+        self._own = replace(self._own, level_K=torch.tensor(level_K, device=self._device) if level_K else None)
         waited_s = self._learn(progress, stop)
         trained_s = time.perf_counter() - started
         learned = Sums(*self._ranks.sums(self._done.sums.values(), self._device))
@@ -228,12 +228,15 @@ class Trainer:
                 told.append(told_of_points(said_BKHW, targets))
             loss, _ = self._ranks.agree(terms, False, self._device)
             sums.add(loss.item(), min(size, count - step * size) / self._ranks.count, *self._agreement(batch, targets).tolist())
-        return Sums(*self._ranks.sums(sums.values(), self._device)), self._levels(self._ranks.gathered(told))
+        return Sums(*self._ranks.sums(sums.values(), self._device)), self._levels(told)
 
     def _levels(self, told: list[Answers]) -> tuple[float, ...]:
+        told = self._ranks.gathered(told) if self._config.border_levels else []
         if not told:
             return ()
-        return border_levels([in_one_row(told)], self._objective, 0.0, len(self._config.classes), LEVEL_PRIOR, self._weight_K) or ()
+        weight_2K = self._weigh.weight_2K
+        weight_K = None if weight_2K is None else weight_2K[1].cpu()
+        return border_levels([in_one_row(told)], self._objective, 0.0, len(self._config.classes), LEVEL_PRIOR, weight_K) or ()
 
     def _batches(self, patches: Patches, plan: Plan, start: int = 0) -> Iterator[tuple[Tensor, Targets]]:
         return batches(patches, self._config.batch_size, self._scaling, plan, ranks=self._ranks, start=start)
@@ -263,7 +266,7 @@ class Trainer:
             terms: list[Term] = [(self._objective.loss(batch, targets, config.presence_min_share), targets.answers)]
             said_BKHW = average.scores(x_BCHW, step or 0) if average else None
             if said_BKHW is not None:
-                own, pixels = self._own.loss(batch, said_BKHW, x_BCHW, targets, self._level_K)
+                own, pixels = self._own.loss(batch, said_BKHW, x_BCHW, targets)
                 terms.append((config.self_labels * own, lambda: pixels))
             return terms, batch, said_BKHW
 

@@ -74,11 +74,11 @@ def test_standardised_maps_have_mean_0_and_deviation_1_over_the_sample() -> None
     np.testing.assert_allclose(scores.std(axis=0), 1, atol=1e-6)
 
 
-@settings(deadline=None, max_examples=12)
+@settings(deadline=None, max_examples=30)
 @given(st.integers(0, 2**32 - 1), st.integers(2, 6))
 def test_matched_offsets_give_the_prior(seed: int, classes: int) -> None:
     rng = np.random.default_rng(seed)
-    scores = rng.normal(0, 1, (10_000, classes)) * rng.uniform(0.3, 3, classes) + rng.normal(0, 3, classes)
+    scores = rng.normal(0, 1, (20_000, classes)) * rng.uniform(0.3, 3, classes) + rng.normal(0, 3, classes)
     prior = rng.dirichlet(np.full(classes, 3.0))
     won = np.bincount((scores + matched_offsets(scores, prior, np.zeros(classes))).argmax(axis=1), minlength=classes) / len(scores)
     assert np.abs(won - prior).sum() < 0.05

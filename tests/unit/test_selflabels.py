@@ -176,7 +176,7 @@ def test_levels_mend_them_where_two_classes_meet() -> None:
     own, targets = OwnLabels("points"), Targets(valid, pixel_BHW=torch.zeros(2, 9, 9, dtype=torch.uint8))
     label = torch.from_numpy(moved.argmax(axis=1))
     assert ((label != said.argmax(dim=1)) & valid).any()
-    loss, pixels = own.loss(batch, said, x, targets, torch.tensor(level))
+    loss, pixels = OwnLabels("points", level_K=torch.tensor(level)).loss(batch, said, x, targets)
     assert pixels == valid.sum()
     assert loss.item() == pytest.approx(F.cross_entropy(batch.scores_BKHW.movedim(1, -1)[valid], label[valid]).item(), rel=1e-5)
     assert loss.item() != own.loss(batch, said, x, targets)[0].item()
