@@ -9,6 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from model.cam import winners
 from model.labels import WeakLabels
 from model.losses import Batch, Objective, Targets, mean_probability
 from model.metrics import majority_label_accuracy
@@ -23,7 +24,7 @@ def agreement(objective: Objective, batch: Batch, targets: Targets, kind: str, m
     """
     if targets.pixel_BHW is not None:
         counts_BHW = (targets.pixel_BHW != UNLABELLED) & targets.valid_BHW
-        return _pair((batch.scores_BKHW.argmax(dim=1) == targets.pixel_BHW) & counts_BHW, counts_BHW)
+        return _pair((winners(batch.scores_BKHW) == targets.pixel_BHW) & counts_BHW, counts_BHW)
     label_BK = targets.image_BK
     assert label_BK is not None
     known_B = ~label_BK.isnan().any(dim=1)

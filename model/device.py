@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import os
 import platform
 from collections.abc import Iterator
@@ -15,6 +16,8 @@ from pipeline import __version__
 from pipeline.errors import ConfigError
 
 PRECISIONS = ("auto", "fp32", "bf16")
+_M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -1, -3  # of malloc.h
+_MOST_BYTES = 1 << 30  # kept; buffers of a quarter of that and more go back at once, as data sets do
 
 
 def choose(name: str) -> torch.device:
@@ -23,11 +26,29 @@ def choose(name: str) -> torch.device:
     Raises:
         ConfigError: cuda was asked for and there is none.
     """
-    if name == "auto":
-        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
     if name == "cuda" and not torch.cuda.is_available():
         raise ConfigError("--device cuda: this machine has no usable GPU (torch.cuda.is_available() is False); use --device cpu")
-    return torch.device(name)
+    if name == "auto":
+        name = "cuda" if torch.cuda.is_available() else "cpu"
+    device = torch.device(name)
+    if device.type == "cpu":
+        _keep_freed_memory()
+    return device
+
+
+def _keep_freed_memory() -> None:
+    """Buffers of batches that were freed stay with the process for the next batch, where the C library is glibc.
+
+    It gives them back to the system at once by default, which then clears each page anew: a sixth of the time of a small network's training.
+
+    Source: mallopt(3).
+    """
+    try:
+        mallopt = ctypes.CDLL(None).mallopt
+    except (OSError, AttributeError):  # another C library
+        return
+    mallopt(_M_MMAP_THRESHOLD, _MOST_BYTES // 4)
+    mallopt(_M_TRIM_THRESHOLD, _MOST_BYTES)
 
 
 def environment(device: torch.device) -> dict[str, str | int]:

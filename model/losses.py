@@ -17,7 +17,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from model.cam import pixel_maps
+from model.cam import pixel_maps, winners
 from model.networks import Network, Output
 from model.recipes import ANY_BELOW
 from pipeline.errors import ConfigError
@@ -121,7 +121,7 @@ class Objective:
             return self.pooled(batch)
         scores_BKHW, valid_B1HW = batch.scores_BKHW, batch.valid_BHW[:, None]
         pixels_B1 = valid_B1HW.sum(dim=(2, 3)).clamp(min=1).float()
-        chosen_BKHW = F.one_hot(scores_BKHW.argmax(dim=1), scores_BKHW.shape[1]).movedim(-1, 1)
+        chosen_BKHW = F.one_hot(winners(scores_BKHW), scores_BKHW.shape[1]).movedim(-1, 1)
         count_BK = (chosen_BKHW * valid_B1HW).sum(dim=(2, 3)).float()
         mean_BK = mean_probability(scores_BKHW, batch.valid_BHW).exp()
         return torch.logit((count_BK + mean_BK) / (pixels_B1 + 1), 1e-6) - torch.logit(

@@ -19,6 +19,7 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
+from model.cam import winners
 from model.checkpoint import write_json
 from model.levels import raised
 from model.spectra import Spectra, borders, by_spectra, seen
@@ -36,7 +37,7 @@ class Method:
 
     Attributes:
         name: as in metrics.json.
-        scale_K: above 0; 0 for a class that gets what the others leave.
+        scale_K: above 0; 0 for classes that get what the others leave: the first of them, unless offsets say which.
         offset_K: in units of the scaled maps.
         gated: only classes that are said to be present in the patch may win, unless none is.
         oracle: its numbers were fitted on the truth of pixels.
@@ -65,7 +66,7 @@ class Method:
 
     def borders(self, cams_BKHW: Tensor) -> Tensor:
         """Where two classes meet (B, H, W), bool, before spectra and levels are heard."""
-        return borders(self._affine(cams_BKHW).argmax(dim=1))
+        return borders(winners(self._affine(cams_BKHW)))
 
     def _affine(self, cams_BKHW: Tensor) -> Tensor:
         scale_K, offset_K = (cams_BKHW.new_tensor(values)[:, None, None] for values in (self.scale_K, self.offset_K))
@@ -84,7 +85,7 @@ class Method:
         if self.gated:
             absent_BK = (logits_BK <= 0) & (logits_BK > 0).any(dim=1, keepdim=True)
             scores_BKHW = scores_BKHW.masked_fill(absent_BK[:, :, None, None], -torch.inf)
-        return scores_BKHW.argmax(dim=1).to(torch.uint8)
+        return winners(scores_BKHW).to(torch.uint8)
 
 
 @dataclass(frozen=True)
@@ -130,7 +131,8 @@ def fit(sample: Sample, bias_K: Sequence[float], default: str) -> Segmenter:
 
         cam-argmax       raw activation maps, as the poster
         score-argmax     with the dense layer's bias: the network's own scores
-        score-or-rest    a class that next to no patch lacks scores 0: it gets the pixels that no other class claims
+        score-or-rest    a class that next to no patch lacks scores 0: it gets the pixels that no other class claims; of several such, which their
+                         labels tell nothing of, the first
         standardised     each map by its mean and standard deviation over the sample
         border-spectra   score-or-rest where there is one, else the scores, and where two classes meet also what they look like in the patch (`model.spectra`)
         prior-matched    score-or-rest where there is one, else the scores, shifted so that the classes' shares over the sample are the known ones

@@ -16,6 +16,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from model.cam import winners
 from model.levels import Answers, raised
 from model.losses import Batch, Targets, grouped, mean_probability, share_of_label
 from model.spectra import borders, by_spectra
@@ -79,13 +80,13 @@ def told_of_points(said_BKHW: Tensor, targets: Targets) -> Answers:
 
 
 def _borders(scores_BKHW: Tensor) -> Tensor:
-    return borders(scores_BKHW.argmax(dim=1))
+    return borders(winners(scores_BKHW))
 
 
 @torch.no_grad()
 def self_labels(scores_BKHW: Tensor, valid_BHW: Tensor) -> Tensor:
     """The class of the largest score (B, H, W), int64, of each pixel; 255 without image data."""
-    return scores_BKHW.argmax(dim=1).masked_fill(~valid_BHW, UNLABELLED)
+    return winners(scores_BKHW).masked_fill(~valid_BHW, UNLABELLED)
 
 
 @torch.no_grad()

@@ -15,6 +15,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from model.cam import winners
 from model.losses import mean_probability
 
 PIXELS = 100.0  # that the batch's mean of a class counts for beside the patch's own; 30 to 300 did alike
@@ -22,6 +23,17 @@ BALANCE = 0.5  # of the log share that a patch's classes have anyhow: few pixels
 WEIGHT = 0.2  # of a log likelihood: a pixel's bands and its neighbours are no independent witnesses; 0.1 to 0.4 did alike
 _RIDGE = 1e-3
 _LEAST = math.log(1e-4)
+_ALL, _FIRST, _LAST = slice(None), slice(None, -1), slice(1, None)
+# where the one and the other of each two neighbours stand: below, beside, and along both diagonals
+_NEIGHBOURS = tuple(
+    ((_ALL, *one), (_ALL, *other))
+    for one, other in (
+        ((_FIRST, _ALL), (_LAST, _ALL)),
+        ((_ALL, _FIRST), (_ALL, _LAST)),
+        ((_FIRST, _FIRST), (_LAST, _LAST)),
+        ((_FIRST, _LAST), (_LAST, _FIRST)),
+    )
+)
 
 
 class Spectra(NamedTuple):
@@ -77,14 +89,17 @@ def seen(log_BKHW: Tensor, x_BCHW: Tensor, valid_BHW: Tensor) -> Spectra:
 
 def borders(class_BHW: Tensor) -> Tensor:
     """Pixels with another class in their 3 x 3 neighbourhood (B, H, W), bool."""
-    around_B1HW = F.pad(class_BHW[:, None].float(), (1, 1, 1, 1), mode="replicate")
-    differs_B1HW: Tensor = F.max_pool2d(around_B1HW, 3, 1) != -F.max_pool2d(-around_B1HW, 3, 1)
-    return differs_B1HW[:, 0]
+    border_BHW = torch.zeros_like(class_BHW, dtype=torch.bool)
+    for one, other in _NEIGHBOURS:
+        differs_BHW = class_BHW[one] != class_BHW[other]
+        border_BHW[one] |= differs_BHW
+        border_BHW[other] |= differs_BHW
+    return border_BHW
 
 
 def _members(log_BKHW: Tensor, valid_BHW: Tensor) -> tuple[Tensor, Tensor]:
     """1 for the class of each valid pixel away from borders (B, K, P), and the borders (B, H, W)."""
-    class_BHW = log_BKHW.argmax(dim=1)
+    class_BHW = winners(log_BKHW)
     border_BHW = borders(class_BHW)
     member_BKHW = F.one_hot(class_BHW, log_BKHW.shape[1]).movedim(-1, 1) * (valid_BHW & ~border_BHW)[:, None]
     return member_BKHW.flatten(2).float(), border_BHW

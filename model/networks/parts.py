@@ -25,7 +25,7 @@ def convolution(inputs: int, outputs: int, size: int, *, stride: int = 1, relu: 
     """
     kind = SymmetricConv2d if symmetric else nn.Conv2d
     layers: list[nn.Module] = [kind(inputs, outputs, size, stride=stride, padding=size // 2, bias=False), nn.BatchNorm2d(outputs)]
-    return nn.Sequential(*layers, nn.ReLU()) if relu else nn.Sequential(*layers)
+    return nn.Sequential(*layers, nn.ReLU(inplace=True)) if relu else nn.Sequential(*layers)
 
 
 def initialise(network: nn.Module) -> None:

@@ -128,6 +128,22 @@ def test_a_class_that_no_patch_lacks_gets_what_the_others_leave() -> None:
     assert "score-or-rest" not in fit(made_sample(always_K=np.zeros(3, np.bool_)), [0.0] * 3, "score-or-rest").methods
 
 
+def test_of_two_classes_that_no_patch_lacks_the_first_or_the_more_frequent_gets_the_rest() -> None:
+    """Neither map was ever contradicted, so neither says where; what the third class claims stays its own."""
+    cams = np.zeros((4, 3, 2, 2), np.float32)
+    cams[:, 0], cams[:, 1], cams[:, 2] = 3.0, 9.0, -1.0
+    cams[:, 2, 0, 0] = 2.0
+    image = np.zeros((4, 1, 2, 2), np.float32)
+    sample = Sample(cams, image, np.ones((4, 2, 2), np.bool_), always_K=np.array([True, True, False]), prior_K=np.array([0.1, 0.65, 0.25]))
+    methods = fit(sample, [5.0, 5.0, 0.5], "score-or-rest").methods
+    said = {}
+    for name in ("score-or-rest", "prior-matched"):
+        said[name] = methods[name](torch.from_numpy(cams), torch.zeros(4, 3), *unseen(torch.from_numpy(cams)))[0].tolist()
+    assert said["score-or-rest"] == [[2, 0], [0, 0]]
+    assert said["prior-matched"] == [[2, 1], [1, 1]]
+    assert "score-or-rest" not in fit(replace(sample, always_K=np.ones(3, np.bool_)), [0.0] * 3, "score-or-rest").methods, "nothing is left"
+
+
 def fields(patches: int) -> tuple[npt.NDArray[np.int64], Sample]:
     """True classes (N, H, W) in blocks, and a sample of maps that blur them over 5 x 5 pixels beside an image that does not."""
     rng = np.random.default_rng(7)
