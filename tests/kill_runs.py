@@ -14,6 +14,8 @@ from pipeline.grid import PixelGrid
 from pipeline.study import Study, load_study, parse_study
 from rasters import UTM, random_codes, random_dn, write_raster
 
+LIMIT_S = 300  # for what takes seconds on an idle machine
+
 GRID = PixelGrid(UTM.crs, UTM.transform, 1210, 1615)
 SCRIPT = """
 import sys, time
@@ -25,6 +27,7 @@ parts._BAND_BYTES = 1
 store.PATCHES_PER_SHARD = 64
 add = resume.Work.add
 def slow(self, *found):
+    print("adding", flush=True)
     time.sleep(float(sys.argv[2]))
     add(self, *found)
 resume.Work.add = slow

@@ -16,7 +16,7 @@ import dask
 import numpy as np
 import pytest
 import xarray as xr
-from kill_runs import GRID, fingerprint, inputs, kill_and_finish, start
+from kill_runs import GRID, LIMIT_S, fingerprint, inputs, kill_and_finish, start
 
 from pipeline.errors import ConfigError, DataError
 from pipeline.patches import from_rasters
@@ -33,8 +33,14 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     place = tmp_path_factory.mktemp("kills")
     inputs(place)
     with start(place, "whole.zarr") as process:
-        assert process.wait(60) == 0
+        assert process.wait(LIMIT_S) == 0
     return place
+
+
+@pytest.fixture(scope="module")
+def half(folder: Path) -> Path:
+    """The hidden folder of an attempt that was killed half-way."""
+    return killed_half_way(folder, "half.zarr")
 
 
 def test_five_kills_end_with_the_same_bytes(folder: Path) -> None:
@@ -61,21 +67,24 @@ def journal(partial: Path) -> list[bytes]:
     return (partial / "journal.jsonl").read_bytes().splitlines()
 
 
-def test_a_run_killed_before_it_adds_anything_loses_nothing(folder: Path) -> None:
-    killed_half_way(folder, "idle.zarr")
+def test_a_run_killed_before_it_adds_anything_loses_nothing(folder: Path, half: Path) -> None:
+    partial = shutil.copytree(half, folder / ".idle.zarr.partial")
+    before = len(journal(partial))
     for _ in range(2):
-        with start(folder, "idle.zarr", delay_s=30) as process:  # rewinds the journal, then adds no part
-            time.sleep(2.5)
+        with start(folder, "idle.zarr", delay_s=LIMIT_S) as process:  # rewinds the journal, then adds no part
+            assert process.stdout is not None
+            assert [process.stdout.readline().strip() for _ in range(2)] == ["ready", "adding"]
             process.send_signal(signal.SIGKILL)
+        assert 0 < len(journal(partial)) <= before
     with start(folder, "idle.zarr") as process:
-        assert process.wait(60) == 0
+        assert process.wait(LIMIT_S) == 0
     assert fingerprint(folder / "idle.zarr") == fingerprint(folder / "whole.zarr")
 
 
 @pytest.mark.parametrize("harm", ["torn line", "damaged shard", "lost shard", "half-written shard", "half-written metadata"])
-def test_a_damaged_remainder_is_worked_again(folder: Path, harm: str) -> None:
+def test_a_damaged_remainder_is_worked_again(folder: Path, half: Path, harm: str) -> None:
     name = f"harmed-{harm.replace(' ', '-')}.zarr"
-    partial = killed_half_way(folder, name)
+    partial = shutil.copytree(half, folder / f".{name}.partial")
     shard = partial / "store.zarr" / "image" / "c" / "2" / "0" / "0" / "0"
     if harm == "torn line":
         with (partial / "journal.jsonl").open("ab") as file:
@@ -89,7 +98,7 @@ def test_a_damaged_remainder_is_worked_again(folder: Path, harm: str) -> None:
     else:
         (partial / "store.zarr" / "zarr.json").write_text("{")
     with start(folder, name) as process:
-        assert process.wait(60) == 0
+        assert process.wait(LIMIT_S) == 0
     assert fingerprint(folder / name) == fingerprint(folder / "whole.zarr")
 
 
@@ -107,13 +116,15 @@ def test_unfinished_work_on_other_inputs_is_thrown_away_and_said(tmp_path: Path)
 
 
 def test_the_second_of_two_runs_at_once_is_refused(folder: Path) -> None:
-    with start(folder, "twice.zarr", delay_s=0.1) as first:  # long enough for a second to start on a busy machine
-        while not (folder / ".twice.zarr.partial").exists():
+    with start(folder, "twice.zarr", delay_s=0.1) as first:
+        while first.poll() is None and not (folder / ".twice.zarr.partial").exists():
             time.sleep(0.02)
+        first.send_signal(signal.SIGSTOP)  # however long a second takes to start
         with start(folder, "twice.zarr") as second:
             error = second.stderr.read() if second.stderr else ""
         assert "another process is writing it" in error
-        assert first.wait(60) == 0
+        first.send_signal(signal.SIGCONT)
+        assert first.wait(LIMIT_S) == 0
     assert fingerprint(folder / "twice.zarr") == fingerprint(folder / "whole.zarr")
 
 
@@ -136,6 +147,7 @@ def cluster(tmp_path: Path) -> Iterator[tuple[str, list[subprocess.Popen[bytes]]
     ]
     processes = [subprocess.Popen([sys.executable, *words], **quiet)]  # type: ignore[call-overload]
     while not address.exists() or not address.read_text().endswith("}"):
+        assert processes[0].poll() is None
         time.sleep(0.05)
     where = str(json.loads(address.read_text())["address"])
     worker = ["-m", "distributed.cli.dask_worker", where, "--host", "127.0.0.1", "--nthreads", "1", "--no-dashboard", "--no-nanny"]

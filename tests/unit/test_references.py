@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import subprocess
 import sys
 from pathlib import Path
 from typing import Any
@@ -96,4 +97,6 @@ def test_without_scikit_learn_it_says_what_to_install(store: Any, monkeypatch: p
 
 
 def test_nothing_is_imported_before_it_is_asked_for() -> None:
-    assert "sklearn" not in (Path(__file__).parents[2] / "model" / "evaluate.py").read_text()
+    code = "import sys, model.evaluate; print(sorted(name for name in sys.modules if name.split('.')[0] == 'sklearn'))"
+    done = subprocess.run([sys.executable, "-c", code], cwd=Path(__file__).parents[2], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"
