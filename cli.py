@@ -19,6 +19,7 @@ def demo(args: argparse.Namespace) -> None:
     """The whole way on simulated scenes: archive, export, patches, train, evaluate, map, report."""
     from model.evaluate import evaluate
     from model.predict import map_run
+    from model.printed import headline
     from model.report import write_report
     from model.train import train
     from pipeline.earthengine.delivery import deliver
@@ -45,7 +46,7 @@ def demo(args: argparse.Namespace) -> None:
         )
     with Stage("evaluate") as stage:
         metrics = evaluate(run, device=args.device, progress=stage)
-    print(_figures(metrics))
+    print(headline(metrics))
     with Stage("map") as stage:
         map_run(run, open_image_shards(out / "shards", study), out / "map.tif", device=args.device, progress=stage)
     with Stage("report") as stage:
@@ -224,7 +225,8 @@ def train(args: argparse.Namespace) -> None:
 def evaluate(args: argparse.Namespace) -> None:
     """Figures of a run on one split, beside the majority guess: RUN/metrics.json."""
     from model.evaluate import evaluate as measure
-    from model.results import absences, seen_before
+    from model.printed import classes, headline, methods
+    from model.results import to_know
     from pipeline.progress import Stage
 
     with Stage("evaluate") as stage:
@@ -237,13 +239,16 @@ def evaluate(args: argparse.Namespace) -> None:
             device=args.device,
             progress=stage,
         )
-    print(json.dumps(metrics, indent=2) if args.json else f"{_figures(metrics)}\n{_methods(metrics['segmentation'])}")
-    for note in [*seen_before(metrics), *absences(metrics), *metrics["segmentation"].get("references_notes", [])]:
+    print(
+        json.dumps(metrics, indent=2) if args.json else f"{headline(metrics)}\n\n{methods(metrics['segmentation'])}\n\n{classes(metrics)}"
+    )
+    for note in [*to_know(metrics), *metrics["segmentation"].get("references_notes", [])]:
         print(f"note: {note}", file=sys.stderr)
 
 
 def compare(args: argparse.Namespace) -> None:
     """Evaluated runs side by side: table, plot, confusion matrices; CSV and one HTML page."""
+    from model.printed import side_by_side
     from model.report.compare import compare as set_side_by_side
 
     found = set_side_by_side(args.runs, args.out)
@@ -252,21 +257,7 @@ def compare(args: argparse.Namespace) -> None:
     if args.json:
         print(json.dumps(json.loads(found.table.to_json(orient="records", double_precision=15)), indent=2))
         return
-    shown = [
-        "run",
-        *(["reference"] if found.table["reference"].any() else []),
-        "labels",
-        "model",
-        "seed",
-        "label_accuracy",
-        "label_majority",
-        "pixel_accuracy",
-        "pixel_majority",
-        "macro_f1",
-        "mean_iou",
-    ]
-    rows = found.table[shown].astype(object).where(found.table[shown].notna(), "")
-    print(rows.to_string(index=False, float_format=lambda value: f"{value:.4f}"))
+    print(side_by_side(found.table))
     print(f"{found.page}: open it in a browser; {found.csv} has intervals and all columns")
 
 
@@ -386,41 +377,6 @@ def _patches_line(cut: Any) -> str:  # noqa: ANN401 - pipeline.patches.Summary, 
     splits = ", ".join(f"{count:,} {name}" for name, count in cut.split_counts.items())
     already = "already there, " if cut.existed else ""
     return f"{already}{cut.count:,} patches kept of {cut.info.patch_grid.count:,} ({splits}); dropped: {drops_in_words(cut.info.dropped)}"
-
-
-def _figures(metrics: dict[str, Any]) -> str:
-    labels, pixels = metrics["classification"], metrics["segmentation"]
-    chosen = pixels["methods"][pixels["default"]]
-    aucs = [entry["auc"] for entry in labels["per_class"].values() if entry["auc"] is not None]
-    auc = f"{sum(aucs) / len(aucs):.3f} over {len(aucs)} classes that have both answers" if aucs else "undefined: no class has both answers"
-    return "\n".join(
-        (
-            f"{metrics['patches']:,} patches of the {metrics['split']} split, labels: {metrics['labels']}",
-            f"classification  accuracy {_with_interval(labels, 'accuracy')}  majority guess {labels['majority_accuracy']:.4f}  mean AUC {auc}",
-            f"segmentation    accuracy {_with_interval(chosen, 'pixel_accuracy')}  majority guess {pixels['majority_accuracy']:.4f}  macro F1 {_with_interval(chosen, 'macro_f1')}  ({pixels['default']})",
-        )
-    )
-
-
-def _methods(pixels: dict[str, Any]) -> str:
-    """Every way from pixels to classes, one line each: the run's methods and, where they were scored, the references."""
-    rows = [("method", "pixel accuracy", "macro F1", "")]
-    for kind in ("methods", "references"):
-        for name, part in pixels.get(kind, {}).items():
-            marks = {"default": name == pixels["default"], "oracle: knows true shares, no result": name.startswith("oracle")}
-            note = "reference, no network" if kind == "references" else ", ".join(mark for mark, holds in marks.items() if holds)
-            rows.append((name, _figure(part["pixel_accuracy"]), _figure(part["macro_f1"]), note))
-    width = max(len(name) for name, *_ in rows)
-    return "\n".join(f"{name:{width}}  {accuracy:>14}  {macro_f1:>8}  {note}".rstrip() for name, accuracy, macro_f1, note in rows)
-
-
-def _with_interval(part: dict[str, Any], name: str) -> str:
-    interval = part[f"{name}_ci95"]
-    return _figure(part[name]) + (f" [{interval[0]:.4f}, {interval[1]:.4f}]" if interval else "")
-
-
-def _figure(value: float | None) -> str:
-    return "undefined" if value is None else f"{value:.4f}"
 
 
 def _parser() -> argparse.ArgumentParser:

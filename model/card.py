@@ -49,7 +49,7 @@ def card(config: RunConfig, best: history.Row | None, metrics: dict[str, Any] | 
         "## Data",
         f"- study `{config.study}`, bounds {bounds or 'not stated'}, images {period}",
         f"- patches of {config.size_px} px; store {config.store_digest[:12]}",
-        f"- labels: {config.labels}, presence above {100 * config.presence_min_share:g} % of a patch; truth from {config.points or config.areas or study.get('labels', {}).get('asset', 'not stated')}",
+        f"- labels: {config.rule}; a class counts as present above {100 * config.presence_min_share:g} % of a patch; truth from {config.points or config.areas or study.get('labels', {}).get('asset', 'not stated')}",
         *([f"- own labels from the images, not the labels, of the {' and '.join(seen)} split{'s' * (len(seen) > 1)} too"] if seen else []),
         *(["- own labels with a level per class at borders, from the points of the validation split"] if config.border_levels else []),
         *(["- its segmentation has a level per class at borders, from the labels of the validation split"] if leveled else []),

@@ -25,8 +25,10 @@ from model.ranks import ALONE, Ranks
 from model.scaling import Scaling, standardise
 from model.stream import Order
 from pipeline.errors import DataError
-from pipeline.legend import Legend
+from pipeline.legend import UNLABELLED, Legend
 from pipeline.store import NODATA_DN, StoreInfo, split_indices
+
+_LOOK_PATCHES = 512  # whose images are looked at at once
 
 
 @dataclass(frozen=True)
@@ -187,6 +189,24 @@ def _images(patches: Patches, plan: Plan, parts: list[slice], device: torch.devi
     bits_NCHW = patches.dn_NCHW.view(torch.int16)
     for part in parts:
         yield to_device(gather(bits_NCHW, plan.index_N[part]), device)
+
+
+def labels_without_image(dataset: xr.Dataset, split: str, patches: Patches) -> int:
+    """How many labelled pixels of a split lack image data in some band: no loss counts them.
+
+    Args:
+        dataset: the store.
+        split: its name.
+        patches: its patches, with labels of pixels.
+    """
+    assert patches.labels.pixel_NHW is not None
+    whole_N = np.zeros(len(patches), np.bool_) if patches.whole_N is None else patches.whole_N
+    some_N, found = np.flatnonzero(patches.labels.labelled() & ~whole_N), 0
+    for part_N in np.split(some_N, range(_LOOK_PATCHES, len(some_N), _LOOK_PATCHES)):
+        if len(part_N):
+            blank_NHW = (read_images(dataset, split_indices(dataset, split)[part_N]) == NODATA_DN).any(axis=1)
+            found += int((blank_NHW & (patches.labels.pixel_NHW[part_N] != UNLABELLED)).sum())
+    return found
 
 
 def gather(values_N: Tensor, index_B: npt.NDArray[np.int64]) -> Tensor:

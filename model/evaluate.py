@@ -121,9 +121,11 @@ def evaluate(
         "intervals": bootstrap.about(tally.blocks, block_patches),
         "made_by": {
             **made_by,
+            "labels_rule": str(config.rule),
             "transductive": split in config.unlabelled_splits,
             "border_levels": config.border_levels,
             "fitted_on_labels": split == "validation" and (config.border_levels or bool(segmenter.method.level_K)),
+            "selected_on": split == "validation" and not config.keeps_newest,
             "train_patches": len(split_indices(dataset, "train")),
             "patches_digest": hashlib.sha256(table.encode()).hexdigest(),
         },

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import PurePath
 
 import numpy as np
 import numpy.typing as npt
@@ -48,7 +49,7 @@ class Rule:
     Attributes:
         kind: one of `KINDS`.
         presence_min_share: presence: a class is present above this share of a patch's labelled pixels; 0 = any pixel.
-        share_step: shares: rounded to multiples of this (0.1 = tenths); 0 = exact.
+        share_step: shares: rounded to multiples of this (0.1 = tenths); 0 = exact. Where all round to 0 a patch, or group, has no label.
         share_noise: shares: standard deviation of the noise added to each before they are made to add up to 1 again.
         group_patches: shares: patches per group that one row of shares speaks for, as county statistics do.
         points_per_patch: points: labelled pixels per patch.
@@ -72,6 +73,26 @@ class Rule:
     points_digest: str = ""
     areas: str = ""
     areas_digest: str = ""
+
+    def __str__(self) -> str:
+        """What tells these labels from others, in words.
+
+        >>> str(Rule("presence", presence_min_share=0.05)), str(Rule("shares", group_patches=8, share_step=0.1))
+        ('presence above 5 % of a patch', 'shares of 8 patches together, rounded to 0.1')
+        """
+        own, share = self.points or self.areas, self.presence_min_share
+        details = {
+            "presence": f" above {100 * share:.4g} % of a patch" if share else " of any pixel",
+            "shares": f" of {self.group_patches} patches together" if self.group_patches > 1 else "",
+            "points": f", {self.points_per_patch} per patch",
+        }
+        parts = [
+            self.kind + (f" of {PurePath(own).name}" if own else details.get(self.kind, "")),
+            *([f"rounded to {self.share_step:g}"] if self.kind == "shares" and self.share_step else []),
+            *([f"noise {self.share_noise:g}"] if self.kind == "shares" and self.share_noise else []),
+            *([f"{100 * self.label_noise:.4g} % wrong"] if self.label_noise else []),
+        ]
+        return ", ".join(parts)
 
 
 @dataclass(frozen=True)

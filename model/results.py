@@ -110,16 +110,25 @@ def absences(metrics: Mapping[str, Any]) -> list[str]:
             what = "is absent from" if all(lacks) else f"has no {''.join(lacks)} in"
             whose = "its" if all(lacks) else f"of {''.join(lacks)}, its"
             found.append(
-                f"class {name} {what} the {metrics['split']} split: {whose} precision, recall, F1, IoU and AUC are null and no part of the means"
+                f"Class {name} {what} the {metrics['split']} split: {whose} precision, recall, F1, IoU and AUC are null and no part of the means."
             )
     return found
 
 
+def to_know(metrics: Mapping[str, Any]) -> list[str]:
+    """What a reader must know beside the figures, a sentence each: what of the split the run has seen, what the split lacks, how few blocks it has."""
+    note = metrics["intervals"].get("note")
+    return [*seen_before(metrics), *absences(metrics), *([f"{note[:1].upper()}{note[1:]}."] if note else [])]
+
+
 def seen_before(metrics: Mapping[str, Any]) -> list[str]:
-    """That the evaluated split's images were learned from, or levels of the run fitted on its labels, a sentence each."""
+    """How the evaluated split had a part in the run: learned from, looked at to choose the epoch, or fitted on; a sentence each."""
     split, made_by = metrics["split"], metrics["made_by"]
+    if split == "train":
+        return ["The train split is what the run learned from: its figures say how well that is known, not how well other places are."]
     but = "" if made_by.get("fitted_on_labels") else ", not its labels,"
     sentences = {
+        "selected_on": f"The epoch that was kept is the one with the lowest loss on the {split} split: its figures there flatter.",
         "transductive": f"The images of the {split} split{but} were learned from (--unlabelled): its figures are of images the network has seen.",
         "fitted_on_labels": f"The run has a level per class that was fitted on weak labels of the {split} split: its figures there flatter.",
     }

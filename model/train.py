@@ -21,7 +21,7 @@ import xarray as xr
 from model.board import board
 from model.card import write_card
 from model.checkpoint import CONFIG, ENVIRONMENT, LAST, RunConfig, clear_leftovers, load_config, load_network, write_json
-from model.data import Patches, read_split
+from model.data import Patches, labels_without_image, read_split
 from model.device import choose, deterministic, environment, settle_precision
 from model.feed import choose_feed
 from model.fitting import fitted_segmenter
@@ -109,6 +109,7 @@ def _train(
     config = replace(config, unlabelled=settle_unlabelled(config.unlabelled, train_split.labels))
     unlabelled = Unlabelled.of(dataset, config, target, validation)
     _check_labels(train_split, validation, config)
+    _check_points(dataset, train_split, validation, config, say)
     if config.size_px < LONE_SIZE_PX.get(config.model, 0) and 1 in (config.batch_size, len(train_split) % config.batch_size):
         raise ConfigError(
             f"--batch-size {config.batch_size} leaves a batch of one of {len(train_split)} training patches: {config.model} cannot learn from one of "
@@ -182,8 +183,24 @@ def _check_labels(train_split: Patches, validation: Patches, config: RunConfig) 
             )
         if not known:
             raise DataError(
-                f"no patch of the {split} split has a labelled pixel: there is nothing to learn from; look at the store with 'cropcam check'"
+                f"no patch of the {split} split has a label: there is nothing to learn from; look at the store with 'cropcam check'"
+                + (f", or take a smaller --share-step: shares below {config.share_step / 2:g} round to 0" if config.share_step else "")
             )
+
+
+def _check_points(dataset: xr.Dataset, train_split: Patches, validation: Patches, config: RunConfig, say: Log) -> None:
+    if config.labels != "points":
+        return
+    for split, patches in (("train", train_split), ("validation", validation)):
+        points = int(patches.labels.class_pixels().sum())
+        blank = labels_without_image(dataset, split, patches)
+        where = f"of the {points:,} labelled pixels of the {split} split lie where a band has no image data"
+        if blank == points:
+            raise DataError(
+                f"{config.points or config.store}: all {where}: there is nothing to learn from; look at the store with 'cropcam check'"
+            )
+        if blank:
+            say(f"warning: {blank:,} {where}: no loss counts them")
 
 
 @contextmanager

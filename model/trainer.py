@@ -153,7 +153,9 @@ class Trainer:
         self._done = Progressed([*self._done.rows, row], level_K=level_K)
         self._keeper.save_epoch(self._done)
         self._ranks.wait()
-        progress(self.epoch * self._steps, self._config.epochs * self._steps, f"{self._note()}, validation {_figures(row)}")
+        progress(
+            self.epoch * self._steps, self._config.epochs * self._steps, f"{self._note()}, validation {_figures(row, self._config.labels)}"
+        )
         return True
 
     def verdict(self) -> str:
@@ -162,7 +164,7 @@ class Trainer:
             return "no epoch is complete yet"
         row = self._done.rows[self._keeper.kept(self._done.rows) - 1]
         early = f"; stopped early: {self._config.patience} epochs without a better one" if self.stalled else ""
-        return f"{'last' if self._config.keeps_newest else 'best'} of {self.epoch} epochs: {row.epoch}, validation {_figures(row)}{early}"
+        return f"{'last' if self._config.keeps_newest else 'best'} of {self.epoch} epochs: {row.epoch}, validation {_figures(row, self._config.labels)}{early}"
 
     def _learn(self, progress: Progress, stop: Callable[[], bool]) -> float | None:
         """Seconds waited for data; None when told to stop before the end."""
@@ -285,5 +287,6 @@ class Trainer:
         return f"epoch {min(self.epoch + 1, self._config.epochs)}/{self._config.epochs}"
 
 
-def _figures(row: history.Row) -> str:
-    return f"loss {row.validation_loss:.4f}, accuracy {row.validation_accuracy:.4f} (majority guess {row.validation_majority_accuracy:.4f})"
+def _figures(row: history.Row, kind: str) -> str:
+    name, guess = ("overlap", "best constant answer") if kind == "shares" else ("accuracy", "majority guess")
+    return f"loss {row.validation_loss:.4f}, {name} {row.validation_accuracy:.4f} ({guess} {row.validation_majority_accuracy:.4f})"

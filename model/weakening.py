@@ -70,13 +70,13 @@ def neighbours(place_N2: npt.NDArray[np.int32], size: int) -> npt.NDArray[np.int
 
 
 def perturbed(share_NK: Shares, step: float, noise: float, random: np.random.Generator) -> Shares:
-    """Shares with noise added and rounded, made to add up to 1 again; where nothing is left of them the largest, or first of equals, has all."""
+    """Shares with noise added and rounded, made to add up to 1 again; NaN where nothing is left of them: such a row no longer tells which is largest."""
     if not step and not noise:
         return share_NK
     share = np.clip(share_NK + random.normal(0, noise, share_NK.shape), 0, None) if noise else share_NK.astype(np.float64)
     left = np.round(share / step) * step if step else share
     total = left.sum(axis=1, keepdims=True)
-    return np.asarray(np.divide(left, total, out=majority(np.asarray(share, np.float32)).astype(np.float64), where=total > 0), np.float32)
+    return np.asarray(np.divide(left, total, out=np.full_like(left, np.nan), where=total > 0), np.float32)
 
 
 def group_means(share_NK: Shares, unknown_N: npt.NDArray[np.bool_], group_N: npt.NDArray[np.int64]) -> Shares:

@@ -21,8 +21,8 @@ from model.report.beside import Reference, references
 from model.report.content import interval_note, label_rows
 from model.report.entries import Entry, names, read
 from model.report.page import template
-from model.report.wording import Estimate, estimate, span
-from model.results import seen_before
+from model.report.wording import Estimate, estimate, listing, span
+from model.results import to_know
 from pipeline.errors import ConfigError, DataError
 from pipeline.store import StoreInfo
 
@@ -75,8 +75,8 @@ def compare(runs: Sequence[Path], out: Path) -> Comparison:
     table = pd.DataFrame(
         [_line(entry, first, differs[entry.name]) for entry in entries] + [_reference_line(row, differs[row.entry.name]) for row in beside]
     ).astype(dict.fromkeys(_COUNTS, "Int64"))
-    cautions = [f"{name} differs from {first.name} in {found}" for name, lines in differs.items() for found in lines]
-    cautions += [f"{entry.name}: {sentence}" for entry in entries for sentence in seen_before(entry.metrics)]
+    cautions = [f"{name} differs from {first.name} in {found}." for name, lines in differs.items() for found in lines]
+    cautions += _to_know(entries)
     out.mkdir(parents=True, exist_ok=True)
     write_atomically(out / CSV, table.to_csv(index=False, float_format="%.6f", lineterminator="\n"))
     write_atomically(out / PAGE, _page(entries, beside, table, cautions))
@@ -125,6 +125,15 @@ def gain(first: Entry, other: Entry) -> tuple[float, list[float] | None] | None:
         return value, interval(value, sums_R2[:, 0] / sums_R2[:, 1])
 
 
+def _to_know(entries: Sequence[Entry]) -> list[str]:
+    """What is to be known of the runs, each sentence once, with the runs that it is said of."""
+    runs: dict[str, list[str]] = {}
+    for entry in entries:
+        for sentence in to_know(entry.metrics):
+            runs.setdefault(sentence, []).append(entry.name)
+    return [f"{'every run' if len(named) == len(entries) else listing(named)}: {sentence}" for sentence, named in runs.items()]
+
+
 def _line(entry: Entry, first: Entry, differs: Sequence[str]) -> dict[str, Any]:
     labels, pixels, config = entry.metrics["classification"], entry.metrics["segmentation"], entry.config
     patches = entry.metrics["made_by"]["train_patches"]
@@ -132,6 +141,7 @@ def _line(entry: Entry, first: Entry, differs: Sequence[str]) -> dict[str, Any]:
         "run": entry.name,
         "reference": "",
         "labels": config.labels,
+        "labels_rule": str(config.rule),
         "model": config.model,
         "seed": config.seed,
         "epochs": entry.epochs,
@@ -155,6 +165,7 @@ def _reference_line(row: Reference, differs: Sequence[str]) -> dict[str, Any]:
         "run": "; ".join(row.runs),
         "reference": row.name,
         "labels": row.learnt_from,
+        "labels_rule": row.learnt_from,
         "seed": row.seed,
         "split": metrics["split"],
         "patches": metrics["patches"],
@@ -216,7 +227,7 @@ def _shown(entry: Entry, line: Mapping[Any, Any]) -> dict[str, Any]:
     gained = line[GAIN]
     limits = None if pd.isna(line[f"{GAIN}_low"]) else [line[f"{GAIN}_low"], line[f"{GAIN}_high"]]
     return {
-        **{key: line[key] for key in ("run", "labels", "model", "seed", "steps", "method", "differs")},
+        **{key: line[key] for key in ("run", "labels_rule", "model", "seed", "steps", "method", "differs")},
         "seconds": None if entry.seconds is None else round(entry.seconds),
         "label_accuracy": estimate(labels, "accuracy", is_share=True),
         "label_majority": labels["majority_accuracy"],

@@ -10,7 +10,7 @@ import pandas as pd
 from model.bootstrap import SUFFIX
 from model.metrics import Figure
 from model.report.wording import Estimate, Headline, decimal, estimate, listing, matrix, percent, span
-from model.results import seen_before
+from model.results import absences, seen_before
 from model.segment import BORDER_LEVELS
 from pipeline.legend import Legend
 
@@ -57,6 +57,7 @@ def cautions(metrics: Mapping[str, Any], history: pd.DataFrame | None) -> list[s
     unused = [name for name, column in zip(per_class, zip(*pixels["confusion"], strict=True), strict=True) if not sum(column)]
     found = [
         *seen_before(metrics),
+        *absences(metrics),
         *_losing(headlines(metrics)),
         *_one_sided(per_class),
         *_few(per_class, metrics["classification"]["patches"]),
@@ -110,7 +111,7 @@ def pixel_rows(metrics: Mapping[str, Any], legend: Legend) -> list[dict[str, Any
 def method_rows(metrics: Mapping[str, Any]) -> list[dict[str, Any]]:
     """Every way to segment with its figures: the run's methods, the references, and the majority guess last."""
     part = metrics["segmentation"]
-    labels, leveled = metrics["labels"], metrics["made_by"].get("border_levels")
+    labels, leveled = metrics["made_by"].get("labels_rule", metrics["labels"]), metrics["made_by"].get("border_levels")
 
     def source(name: str) -> str:
         validation = f"{labels}, validation's too" if leveled or name == BORDER_LEVELS else labels

@@ -45,6 +45,9 @@ def found(made: Path) -> Comparison:
     return compare([made / "one", made / "two", made / "far"], made / "out")
 
 
+FEW = "every run: Fewer than 20 blocks: intervals are too narrow."
+
+
 def metrics(made: Path, name: str) -> dict[str, Any]:
     return dict(json.loads((made / name / "metrics.json").read_text()))
 
@@ -75,7 +78,8 @@ def test_a_gain_is_paired_and_only_on_the_same_pixels(made: Path, found: Compari
 
 def test_another_store_is_marked_and_the_field_named(found: Comparison) -> None:
     assert [bool(text) for text in found.table["differs"]] == [False, False, True]
-    (caution,) = found.cautions
+    caution, few = found.cautions
+    assert few == FEW
     assert caution.startswith("far differs from one in the store: split_seed: 9 against 0")
 
 
@@ -104,7 +108,12 @@ def test_another_split_is_marked(made: Path) -> None:
     shutil.copytree(made / "two", made / "validated")
     evaluate(made / "validated", split="validation")
     found = compare([made / "one", made / "validated"], made / "splits")
-    assert found.cautions == ["validated differs from one in the split: validation against test"]
+    assert found.cautions == [
+        "validated differs from one in the split: validation against test.",
+        FEW,
+        "validated: The epoch that was kept is the one with the lowest loss on the validation split: its figures there flatter.",
+    ]
+    assert metrics(made, "validated")["made_by"]["selected_on"] is True
     assert "Scored on different splits" in found.page.read_text()
 
 
@@ -118,7 +127,8 @@ def test_images_that_were_learned_from_are_marked(made: Path, capsys: pytest.Cap
     assert cautions(metrics(made, "seen"), None)[0].startswith("The images of the test split")
     found = compare([made / "one", made / "seen"], made / "transductive")
     assert found.cautions == [
-        "seen differs from one in whether the images of its split were learned from: yes against no",
+        "seen differs from one in whether the images of its split were learned from: yes against no.",
+        FEW,
         "seen: The images of the test split, not its labels, were learned from (--unlabelled): its figures are of images the network has seen.",
     ]
     assert "- The images of the test split, not its labels" in (made / "seen" / "README.md").read_text()
@@ -242,8 +252,29 @@ def test_the_command_prints_a_table_or_json(made: Path, tmp_path: Path, capsys: 
     words = ["compare", str(made / "one"), str(made / "two"), str(made / "far"), "--out", str(tmp_path / "out")]
     assert main(words) == 0
     said = capsys.readouterr()
-    assert "pixel_majority" in said.out
-    assert "compare.html" in said.out
+    header, one, two, far, last = said.out.splitlines()
+    assert header.split() == (
+        [
+            "run",
+            "labels",
+            "model",
+            "seed",
+            "method",
+            "label_accuracy",
+            "label_majority",
+            "pixel_accuracy",
+            "pixel_majority",
+            "pixel_accuracy_gain",
+            "macro_f1",
+        ]
+    )
+    assert "presence above 5 % of a patch" in one
+    figures = metrics(made, "two")["segmentation"]["methods"]["cam-argmax"]
+    low, high = figures["pixel_accuracy_ci95"]
+    assert f"{figures['pixel_accuracy']:.4f} [{low:.3f}, {high:.3f}]" in two
+    gains = [line[header.index("pixel_accuracy_gain") : header.index("macro_f1")].split() for line in (one, two, far)]
+    assert [len(gain) for gain in gains] == [0, 3, 0], "of the first there is none, nor of other pixels"
+    assert "compare.html" in last
     assert said.err.startswith("note: far differs from one")
     assert main([*words, "--json"]) == 0
     lines = json.loads(capsys.readouterr().out)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import shutil
-import threading
 import tracemalloc
 import warnings
 from pathlib import Path
@@ -19,8 +18,9 @@ import zarr
 from sklearn import metrics as oracle
 
 import model.scoring
-from cli import _methods, main
+from cli import main
 from fixtures import make_store
+from model import printed
 from model.bootstrap import BINS
 from model.card import write_card
 from model.checkpoint import BEST, CARD, CONFIG, load_config
@@ -239,12 +239,15 @@ def test_figures_of_a_class_without_positives_or_negatives_are_null(tmp_path: Pa
     assert default["mean_iou"] == default["per_class"]["background"]["iou"]
     said = absences(found)
     assert [line.split(":")[0] for line in said] == [
-        f"class {name} is absent from the test split" for name in ("corn", "soybean", "forest", "grassland")
+        f"Class {name} is absent from the test split" for name in ("corn", "soybean", "forest", "grassland")
     ]
     assert main(["evaluate", str(tmp_path / "run"), "--device", "cpu"]) == 0
-    assert capsys.readouterr().err.splitlines()[-4:] == [f"note: {line}" for line in said]
+    assert capsys.readouterr().err.splitlines()[-5:] == [
+        *(f"note: {line}" for line in said),
+        "note: Fewer than 20 blocks: intervals are too narrow.",
+    ]
     found["segmentation"]["class_shares"]["corn"] = 0.01
-    assert "class corn has no labels in the test split: of labels, its precision" in absences(found)[0]
+    assert "Class corn has no labels in the test split: of labels, its precision" in absences(found)[0]
 
 
 def test_every_method_is_printed_with_the_default_and_the_oracle_marked(
@@ -257,16 +260,26 @@ def test_every_method_is_printed_with_the_default_and_the_oracle_marked(
     assert main([*words, "--references"]) == 0
     out, found = capsys.readouterr().out.splitlines(), json.loads((tmp_path / "run" / "metrics.json").read_text())
     part = found["segmentation"]
-    assert [line.split() for line in alone] == [line.split() for line in out[: len(alone)]]
-    assert out[3].split() == ["method", "pixel", "accuracy", "macro", "F1"]
-    rows = dict(zip([*part["methods"], *part["references"]], out[4:], strict=True))
+    assert [line.split() for line in alone if "reference" not in line] == [line.split() for line in out if "reference" not in line]
+    assert out[4].split() == ["method", "pixel", "accuracy", "macro", "F1"]
+    rows = dict(zip([*part["methods"], *part["references"]], out[5 : out.index("", 4)], strict=True))
     for name, line in rows.items():
         values = (part["methods"] | part["references"])[name]
-        assert line.split()[:3] == [name, f"{values['pixel_accuracy']:.4f}", f"{values['macro_f1']:.4f}"]
+        spans = ([f"[{low:.3f},", f"{high:.3f}]"] for low, high in (values["pixel_accuracy_ci95"], values["macro_f1_ci95"]))
+        assert line.split()[:7] == [
+            name,
+            *(word for key, span in zip(("pixel_accuracy", "macro_f1"), spans, strict=True) for word in (f"{values[key]:.4f}", *span)),
+        ]
         assert line.endswith("reference, no network") == (name in part["references"])
         assert line.endswith("default") == (name == part["default"])
         assert ("oracle: knows true shares" in line) == (name == "oracle-prior")
-    assert len({line.rindex(line.split()[2]) for line in rows.values()}) == 1, "columns stand below each other"
+    assert len({line.rindex(line.split()[4]) for line in rows.values()}) == 1, "columns stand below each other"
+    classes = dict(zip(part["class_shares"], out[out.index("", 4) + 2 :], strict=True))
+    for name, line in classes.items():
+        entry, label = part["methods"][part["default"]]["per_class"][name], found["classification"]["per_class"][name]
+        values = [part["class_shares"][name], entry["accuracy"], entry["precision"], entry["f1"]]
+        assert line.split()[:5] == [name, *("undefined" if value is None else f"{value:.4f}" for value in values)]
+        assert {f"{label['base_rate']:.4f}", "undefined" if label["auc"] is None else f"{label['auc']:.4f}"} <= set(line.split()[5:])
     assert main([*words, "--references", "--json"]) == 0
     assert json.loads(capsys.readouterr().out) == found
 
@@ -353,24 +366,25 @@ def test_interrupted_it_leaves_the_older_results(small: Any, tmp_path: Path) -> 
     assert sorted(path.name for path in tmp_path.iterdir()) == ["out.zarr", "run", "s.zarr"]
 
 
-def test_what_a_thread_still_writes_when_another_fails_is_removed_too(made: Any, tmp_path: Path) -> None:
+def test_what_a_thread_still_writes_when_another_fails_is_removed_too(made: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Zarr's threads write the metadata of an array and of its group side by side: the one may fail before the other has begun."""
-    aside = tmp_path / ".out.zarr.partial"
+    aside, remove, removed = tmp_path / ".out.zarr.partial", shutil.rmtree, []
 
-    def late() -> None:
-        aside.mkdir(exist_ok=True)
-        (aside / "zarr.json").write_text("{}")
-
-    thread = threading.Timer(0.05, late)
+    def late(folder: Path, *words: Any, **more: Any) -> None:
+        remove(folder, *words, **more)
+        removed.append(folder)
+        if len(removed) == 1:  # behind its back, once it is gone
+            aside.mkdir()
+            (aside / "zarr.json").write_text("{}")
 
     def failing() -> None:
         with saving(tmp_path / "out.zarr", made[2], np.zeros((2, 3), np.int32), {}):
-            thread.start()
+            monkeypatch.setattr(shutil, "rmtree", late)
             raise OSError("full")
 
     with pytest.raises(OSError, match="full"):
         failing()
-    thread.join()
+    assert len(removed) == 2
     assert not list(tmp_path.iterdir())
 
 
@@ -395,7 +409,7 @@ def test_references_stand_beside_with_the_same_figures(made: Any, tmp_path: Path
 
 def test_a_figure_that_is_null_is_said_to_be_undefined() -> None:
     method = {"pixel_accuracy": None, "macro_f1": 0.5}
-    assert _methods({"default": "cam-argmax", "methods": {"cam-argmax": method}}).splitlines()[1].split() == [
+    assert printed.methods({"default": "cam-argmax", "methods": {"cam-argmax": method}}).splitlines()[1].split() == [
         "cam-argmax",
         "undefined",
         "0.5000",

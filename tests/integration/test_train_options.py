@@ -315,7 +315,7 @@ def test_a_split_without_labels_is_refused(tmp_path: Path) -> None:
     share = group["share"][:]
     share[split == 1] = 0
     group["share"][:] = share
-    with pytest.raises(DataError, match=r"no patch of the validation split has a labelled pixel"):
+    with pytest.raises(DataError, match=r"no patch of the validation split has a label: there is nothing to learn from"):
         train(tmp_path / "p.zarr", tmp_path / "run", **SETTINGS)
 
 

@@ -136,9 +136,16 @@ def test_one_draw_of_noise_speaks_for_a_group() -> None:
         assert np.abs(mine[0] - share[labels.group_N == group].mean(axis=0)).max() > 1e-3
 
 
-def test_shares_that_all_round_to_nothing_are_not_told_as_they_are() -> None:
-    share = np.array([[0.2, 0.24, 0.2, 0.18, 0.18]], np.float32)
-    assert perturbed(share, 0.5, 0.0, np.random.default_rng(0)).tolist() == [[0, 1, 0, 0, 0]]
+def test_shares_that_all_round_to_nothing_do_not_tell_the_largest() -> None:
+    share = np.array([[0.2, 0.24, 0.2, 0.18, 0.18], [0.3, 0.3, 0.2, 0.1, 0.1]], np.float32)
+    found = perturbed(share, 0.5, 0.0, np.random.default_rng(0))
+    assert np.isnan(found[0]).all()
+    assert found[1].tolist() == [0.5, 0.5, 0, 0, 0]
+    for groups in (1, 2):
+        place = np.array([[0, 0], [4, 4]], np.int32)
+        rule = Rule("shares", share_step=0.5, group_patches=groups)
+        labels = weak_labels(rule, 5, lambda: share[[0, 0]], forbidden, lambda place=place: place)
+        assert not labels.labelled().any()
 
 
 def test_points_noise_and_counts_do_not_depend_on_how_many_patches_are_at_hand(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -160,8 +167,10 @@ def test_points_noise_and_counts_do_not_depend_on_how_many_patches_are_at_hand(m
 def test_perturbed_shares_still_add_up(seed: int, step: float, noise: float) -> None:
     share = np.random.default_rng(seed).dirichlet(np.ones(5), 20).astype(np.float32)
     found = perturbed(share, step, noise, np.random.default_rng(seed))
-    assert found.min() >= 0
-    np.testing.assert_allclose(found.sum(axis=1), 1, atol=1e-5)
+    told = ~np.isnan(found).any(axis=1)
+    assert told.all() or step
+    assert (found[told] >= 0).all()
+    np.testing.assert_allclose(found[told].sum(axis=1), 1, atol=1e-5)
     if not step and not noise:
         np.testing.assert_array_equal(found, share)
 
@@ -219,6 +228,15 @@ def test_what_labels_of_other_kinds_do_not_tell_is_said() -> None:
         assert never in lines
         assert any(line.startswith(always) for line in lines)
     assert not list(_uninformative(WeakLabels("shares", np.full((4, 3), 1 / 3, np.float32)), ("background", "corn", "rice")))
+
+
+def test_classes_that_no_patch_lacks_are_said_not_to_be_told_apart() -> None:
+    names = ("background", "corn", "rice")
+    told = "next to no training patch lacks {}: these labels tell nothing of which pixels are which of them".format
+    for present, expected in (([1, 0, 0], None), ([1, 1, 0], told("background and corn")), ([1, 1, 1], told("background, corn and rice"))):
+        image = np.array([present] * 9 + [[1, 1, 1]] * 9, np.float32)
+        lines = list(_uninformative(WeakLabels("presence", image), names))
+        assert [line for line in lines if line.startswith("next to no")] == ([expected] if expected else [])
 
 
 def test_the_majority_is_one_class() -> None:

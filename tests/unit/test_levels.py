@@ -343,7 +343,7 @@ def test_a_run_whose_method_has_no_levels_but_its_own_labels_says_so(store: Path
         assert found["segmentation"]["default"] == "score-argmax"
         assert found["made_by"]["fitted_on_labels"] is (split == "validation")
         assert {row["learnt_from"] for row in method_rows(found) if not row["name"].startswith(("oracle", "all "))} == {
-            "points, validation's too"
+            "points, 1 per patch, validation's too"
         }
 
 

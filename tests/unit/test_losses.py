@@ -135,6 +135,31 @@ def test_mean_probability_is_numpys() -> None:
     np.testing.assert_allclose(mean_probability(torch.from_numpy(scores), torch.from_numpy(valid)).exp().numpy(), expected, rtol=1e-12)
 
 
+@given(seed=st.integers(0, 2**31), min_share=st.floats(0.02, 0.6))
+def test_on_a_uniform_map_a_patch_says_what_its_pixels_say(seed: int, min_share: float) -> None:
+    """Whichever pixels are valid: the shares are the softmax of the one score, the pooled question is that score, and a share of exactly the threshold is undecided."""
+    rng = np.random.default_rng(seed)
+    score_BK, valid = rng.normal(0, 2, (4, 3)), torch.from_numpy(rng.random((4, 5, 6)) < 0.7)
+    valid[:, 0, 0] = True
+    softmax_BK = np.exp(score_BK) / np.exp(score_BK).sum(axis=1, keepdims=True)
+
+    def uniform(values_BK: np.ndarray) -> Batch:
+        return batch_of(torch.from_numpy(values_BK)[:, :, None, None].expand(4, 3, 5, 6), valid)
+
+    batch = uniform(score_BK)
+    np.testing.assert_allclose(mean_probability(batch.scores_BKHW, valid).exp().detach(), softmax_BK, rtol=1e-9)
+    for name in ("lse", "bce"):
+        np.testing.assert_allclose(OBJECTIVES[name].presence_logits(batch, min_share).detach(), score_BK, atol=1e-9)
+    label_BK = rng.dirichlet(np.ones(3), 4)
+    divergence = (label_BK * np.log(label_BK / softmax_BK)).sum(axis=1).mean()
+    shares = OBJECTIVES["shares"].loss(batch, Targets(valid, image_BK=torch.from_numpy(label_BK)), 0.0)
+    assert shares.item() == pytest.approx(divergence, rel=1e-9, abs=1e-12)
+    at_threshold = np.log(np.tile([min_share, (1 - min_share) / 2, (1 - min_share) / 2], (4, 1)))
+    asked = [Targets(valid, image_BK=torch.tensor([[yes, 1.0, 1.0]] * 4, dtype=torch.float64)) for yes in (0.0, 1.0)]
+    no, yes = (OBJECTIVES["threshold"].loss(uniform(at_threshold), targets, min_share).item() for targets in asked)
+    assert no == pytest.approx(yes, rel=1e-9)
+
+
 def test_shares_that_are_met_cost_nothing() -> None:
     share = torch.tensor([[0.25, 0.75, 0.0]], dtype=torch.float64)
     scores = torch.full((1, 3, 2, 2), -200.0, dtype=torch.float64)

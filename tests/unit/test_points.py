@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 import xarray as xr
 
+from fixtures import make_store
 from model.checkpoint import BEST, load_config
 from model.data import read_labels, read_split
 from model.labels import Rule
@@ -170,6 +171,31 @@ def test_the_truth_of_pixels_is_not_read(store: Path, info: StoreInfo, tmp_path:
     file = true_table(tmp_path / "p.csv", store)
     found = read_split(blind(store)[0], "train", Rule("points", points=file), info.classes)
     assert len(found) == 18
+
+
+def test_points_where_there_is_no_image_are_counted_and_alone_refused(tmp_path: Path) -> None:
+    make_store(tmp_path / "s.zarr", count=30, size_px=12, nodata_share=0.5)
+    dataset, info = open_store(tmp_path / "s.zarr")
+    split_N, places = dataset["split"].to_numpy(), {True: [], False: []}  # type: ignore[var-annotated]
+    for patch in np.flatnonzero(split_N < 2):
+        for dx in (4.5, 8.5):  # columns 0 to 5 of every fourth patch have no image
+            x, y = centre(info, int(dataset["row"][patch]), int(dataset["col"][patch]), 3.5, dx)
+            places[patch % 4 == 0 and dx < 6].append((repr(x), repr(y), "corn", split_N[patch]))
+    told: dict[str, Any] = {"labels": "points", "device": "cpu", "epochs": 1, "batch_size": 6}
+    lost = [sum(split == which for *_, split in places[True]) for which in (0, 1)]
+    said: list[str] = []
+    file = table(tmp_path / "p.csv", [line[:3] for line in places[True] + places[False]], "x,y,class")
+    train(tmp_path / "s.zarr", tmp_path / "run", points=file, log=said.append, **told)
+    assert [line for line in said if "no image data" in line] == [
+        f"warning: {blank} of the {2 * patches} labelled pixels of the {split} split lie where a band has no image data: no loss counts them"
+        for split, blank, patches in (("train", lost[0], 18), ("validation", lost[1], 6))
+        if blank
+    ]
+    assert lost[0]
+    alone = table(tmp_path / "q.csv", [line[:3] for line in places[True]], "x,y,class")
+    with pytest.raises(DataError, match=r"q\.csv: all of the \d+ labelled pixels of the train split lie where a band has no image data"):
+        train(tmp_path / "s.zarr", tmp_path / "other", points=alone, **told)
+    assert not (tmp_path / "other").exists()
 
 
 def test_a_table_of_elsewhere_is_refused(store: Path, tmp_path: Path) -> None:

@@ -1,0 +1,81 @@
+"""What a kind of label does not tell of the truth does not reach the weights, of any split: other hidden truth, the same bytes."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pytest
+import zarr
+
+from fixtures import make_store, shares
+from model.checkpoint import BEST, RunConfig
+from model.data import read_labels
+from model.train import train
+from pipeline.legend import UNLABELLED
+from pipeline.store import SPLITS, open_store, split_indices
+
+MIN_SHARE = 0.1
+KINDS: dict[str, dict[str, Any]] = {
+    "presence": {"labels": "presence", "presence_min_share": MIN_SHARE},
+    "any pixel": {"labels": "presence", "presence_min_share": 0.0},
+    "majority": {"labels": "majority"},
+    "shares": {"labels": "shares"},
+    "groups": {"labels": "shares", "group_patches": 4},
+    "points": {"labels": "points", "points_per_patch": 2},
+}
+
+
+def trained(store: Path, run: Path, told: dict[str, Any]) -> tuple[RunConfig, bytes]:
+    """With everything that is the default of these labels, own labels and levels among it."""
+    config = train(store, run, model="fcn", epochs=3, batch_size=8, device="cpu", precision="fp32", **told)
+    return config, (run / BEST).read_bytes()
+
+
+def moved(share_NK: npt.NDArray[np.float32], may_NK: npt.NDArray[np.bool_]) -> npt.NDArray[np.float32]:
+    """Each patch's shares of the classes that may move, moved on by one such class."""
+    found = share_NK.copy()
+    for share_K, may_K in zip(found, may_NK, strict=True):
+        share_K[may_K] = np.roll(share_K[may_K], 1)
+    return found
+
+
+def hide(path: Path, config: RunConfig) -> None:
+    """Another truth that the labels of the run tell the same of, in every split."""
+    dataset, info = open_store(path)
+    group, label_NHW, share_NK = zarr.open_group(path, mode="r+"), dataset["label"].to_numpy(), dataset["share"].to_numpy()
+    before = label_NHW.copy(), share_NK.copy()
+    if config.labels == "presence":
+        share_NK = moved(share_NK, share_NK > np.float32(config.presence_min_share))
+    elif config.labels == "majority":
+        share_NK = moved(share_NK, share_NK < share_NK.max(axis=1, keepdims=True))
+    elif config.labels == "points":
+        code = label_NHW[label_NHW > 0][0]
+        for split in SPLITS:
+            index_N = split_indices(dataset, split)
+            told_NHW = read_labels(dataset, index_N, config.rule, info.classes).pixel_NHW
+            some_NHW = label_NHW[index_N]
+            label_NHW[index_N] = np.where((told_NHW == UNLABELLED) & (some_NHW > 0), code, some_NHW)
+        share_NK = shares(label_NHW, info.classes)
+    if config.labels != "points":
+        label_NHW = label_NHW[:, ::-1]
+    assert not (np.array_equal(label_NHW, before[0]) and np.array_equal(share_NK, before[1]))
+    group["label"][:], group["share"][:] = label_NHW, share_NK  # type: ignore[index]
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_truth_that_the_labels_do_not_tell_reaches_no_weight(tmp_path: Path, kind: str) -> None:
+    for name in ("told", "hidden", "other"):
+        make_store(tmp_path / f"{name}.zarr", count=40, size_px=10)
+    config, ours = trained(tmp_path / "told.zarr", tmp_path / "told", KINDS[kind])
+    hide(tmp_path / "hidden.zarr", config)
+    assert trained(tmp_path / "hidden.zarr", tmp_path / "hidden", KINDS[kind])[1] == ours
+    group = zarr.open_group(tmp_path / "other.zarr", mode="r+")
+    train_N = split_indices(open_store(tmp_path / "other.zarr")[0], "train")
+    for array in ("label", "share"):
+        values = np.asarray(group[array])
+        values[train_N] = values[np.roll(train_N, 1)]
+        group[array][:] = values  # type: ignore[index]
+    assert trained(tmp_path / "other.zarr", tmp_path / "other", KINDS[kind])[1] != ours, "what the labels do tell does"
