@@ -4,10 +4,10 @@
 
 Real scenes, split by columns: `dakota-2015` (train 0 to 4351, validation 4352 to 5119, test 5120 to 7679), `illinois-2023`
 (left half, its last patch column for validation, against the right half). Every run goes the whole way of the
-product (`train`, `evaluate --references`); the budget is counted in steps of 32 patches. What is done already is kept in DIR and not
+product (`train`, `evaluate`, with `--references` for the first U-Net of a place); the budget is counted in steps of 32 patches. What is done already is kept in DIR and not
 done again, whatever code did it: after a change of code take another DIR. Runs go side by side, each with its part of the cores: small networks use one core better than two.
-The last line is one JSON object: figures of every row, mean over seeds, and as a share of the U-Net's; `train_s` of the epochs of a run, over all calls that
-trained it, `minutes` of this call.
+The last line is one JSON object: figures of every row, mean over seeds, and as a share of the U-Net's; `train_s` of the epochs of a run, without
+reading, fitting and scoring, and without what a call that was killed had done of an epoch; `minutes` of this call, with everything.
 """
 
 from __future__ import annotations
@@ -104,6 +104,7 @@ ROWS = (
     Row("full U-Net", CROP, {"labels": "pixels", "model": "unet"}),
     Row("one point", CROP, {"labels": "points"}),
     Row("majority", CROP, {"labels": "majority"}),
+    Row("paper", CROP, preset("paper", {}), once=True),
 )
 NOT_CARRIED = ("full FCN", "poster, any", "poster, 5 %")  # to Illinois: there for comparison on Dakota
 

@@ -38,6 +38,11 @@ def agreement(objective: Objective, batch: Batch, targets: Targets, kind: str, m
     return _pair(torch.where(known_B, overlap_B, 0.0), known_B)
 
 
+def in_words(kind: str) -> tuple[str, str]:
+    """What agreement with a kind of label is called, and what the best constant answer is."""
+    return ("overlap", "best constant answer") if kind == "shares" else ("accuracy", "majority guess")
+
+
 def _pair(right: Tensor, counted: Tensor) -> Tensor:
     return torch.stack([right.sum(dtype=torch.float64), counted.sum(dtype=torch.float64)])
 

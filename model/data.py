@@ -6,6 +6,7 @@ there flipped and standardised. Axis suffixes: N patch, B batch, C band, H/W row
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
@@ -28,7 +29,7 @@ from pipeline.errors import DataError
 from pipeline.legend import UNLABELLED, Legend
 from pipeline.store import NODATA_DN, StoreInfo, split_indices
 
-_LOOK_PATCHES = 512  # whose images are looked at at once
+_LOOK_BYTES = 1 << 26  # of images that are looked at at once
 
 
 @dataclass(frozen=True)
@@ -201,11 +202,14 @@ def labels_without_image(dataset: xr.Dataset, split: str, patches: Patches) -> i
     """
     assert patches.labels.pixel_NHW is not None
     whole_N = np.zeros(len(patches), np.bool_) if patches.whole_N is None else patches.whole_N
-    some_N, found = np.flatnonzero(patches.labels.labelled() & ~whole_N), 0
-    for part_N in np.split(some_N, range(_LOOK_PATCHES, len(some_N), _LOOK_PATCHES)):
-        if len(part_N):
-            blank_NHW = (read_images(dataset, split_indices(dataset, split)[part_N]) == NODATA_DN).any(axis=1)
-            found += int((blank_NHW & (patches.labels.pixel_NHW[part_N] != UNLABELLED)).sum())
+    some_N, index_N, found = np.flatnonzero(patches.labels.labelled() & ~whole_N), split_indices(dataset, split), 0
+    at_once = max(1, _LOOK_BYTES // (2 * math.prod(dataset["image"].shape[1:])))
+    for first in range(0, len(some_N), at_once):
+        part_N = some_N[first : first + at_once]
+        resident = patches.dn_NCHW is not None and patches.dn_NCHW.device.type == "cpu"
+        dn_NCHW = patches.dn_NCHW.numpy()[part_N] if resident else read_images(dataset, index_N[part_N])  # type: ignore[union-attr]
+        blank_NHW = (dn_NCHW == NODATA_DN).any(axis=1)
+        found += int((blank_NHW & (patches.labels.pixel_NHW[part_N] != UNLABELLED)).sum())
     return found
 
 

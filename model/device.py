@@ -17,7 +17,8 @@ from pipeline.errors import ConfigError
 
 PRECISIONS = ("auto", "fp32", "bf16")
 _M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -1, -3  # of malloc.h
-_MOST_BYTES = 1 << 30  # kept; buffers of a quarter of that and more go back at once, as data sets do
+_FREE_BYTES = 1 << 30  # at the top of the heap, from which on they go back
+_LARGE_BYTES, _LARGE_BYTES_OLD = 1 << 28, 1 << 25  # of a buffer that goes back at once, as data sets do; the most that an older glibc takes
 
 
 def choose(name: str) -> torch.device:
@@ -47,8 +48,8 @@ def _keep_freed_memory() -> None:
         mallopt = ctypes.CDLL(None).mallopt
     except (OSError, AttributeError):  # another C library
         return
-    mallopt(_M_MMAP_THRESHOLD, _MOST_BYTES // 4)
-    mallopt(_M_TRIM_THRESHOLD, _MOST_BYTES)
+    if mallopt(_M_MMAP_THRESHOLD, _LARGE_BYTES) or mallopt(_M_MMAP_THRESHOLD, _LARGE_BYTES_OLD):
+        mallopt(_M_TRIM_THRESHOLD, _FREE_BYTES)  # alone it would keep buffers from ever being kept
 
 
 def environment(device: torch.device) -> dict[str, str | int]:

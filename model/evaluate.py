@@ -125,7 +125,7 @@ def evaluate(
             "transductive": split in config.unlabelled_splits,
             "border_levels": config.border_levels,
             "fitted_on_labels": split == "validation" and (config.border_levels or bool(segmenter.method.level_K)),
-            "selected_on": split == "validation" and not config.keeps_newest,
+            "selected_on": split == "validation" and (not config.keeps_newest or config.patience > 0),
             "train_patches": len(split_indices(dataset, "train")),
             "patches_digest": hashlib.sha256(table.encode()).hexdigest(),
         },

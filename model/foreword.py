@@ -36,6 +36,12 @@ def say_what(
         log(
             f"own labels are mended at borders by a level per class, from validation's {_labels_line(validation.labels)} (--border-levels): its figures flatter"
         )
+    if config.share_step or config.share_noise:
+        without = [len(each) - int(each.labels.labelled().sum()) for each in (train_split, validation)]
+        log(
+            f"{config.rule}: {without[0]:,} of {len(train_split):,} patches of the train split have no label, {without[1]:,} of "
+            f"{len(validation):,} of the validation split, as nothing is left of their shares"
+        )
     if config.areas:
         log(
             f"{config.areas}: {train_split.labels.outside:,} of {len(train_split):,} patches of the train split lie in no polygon, "

@@ -16,7 +16,7 @@ TIMINGS = ("seconds", "patches_per_second", "data_wait_share")  # the columns in
 
 @dataclass(frozen=True)
 class Row:
-    """One epoch. Losses and accuracies are means over patches and labels; training ones are taken while the weights move.
+    """One epoch. Losses and accuracies are means over patches and labels; training ones are taken while the weights move. With shares an accuracy is their overlap.
 
     `data_wait_share` is the share of the training time in which the network waited for data.
     `validation_majority_accuracy` is what the best constant answer reaches on the validation labels; the same in each row.

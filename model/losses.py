@@ -100,6 +100,7 @@ class Objective:
         method: the segmentation that suits it best (`model.segment`), where no level at borders is fitted.
         level_prior: weight of the squares of levels at borders (`model.levels`) beside the loss: 1 where that is a likelihood; None = no levels, as the classes
             share no scale.
+        reads_logits: the loss is of the logits of whole patches that the network gives, not of its maps.
     """
 
     name: str
@@ -109,6 +110,7 @@ class Objective:
     pooled: Callable[[Batch], Tensor] | None
     method: str
     level_prior: float | None = None
+    reads_logits: bool = False
 
     def presence_logits(self, batch: Batch, min_share: float) -> Tensor:
         """One logit (B, K) per class and patch, above 0 where the class is said to cover more than `min_share`.
@@ -275,6 +277,7 @@ OBJECTIVES = {
             lambda batch, targets, _share: _known(presence_loss, batch.output.logits_BK, targets),
             lambda batch: batch.output.logits_BK,
             "cam-argmax",
+            reads_logits=True,
         ),
         Objective(
             "lse",

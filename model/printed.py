@@ -1,4 +1,4 @@
-"""What `evaluate` and `compare` print: the figures of metrics.json as lines of a terminal, each with its 95 % interval and what needs no image beside it."""
+"""What `evaluate` and `compare` print: figures of metrics.json as lines of a terminal, the main ones with their 95 % interval and what needs no image beside them."""
 
 from __future__ import annotations
 
@@ -104,7 +104,7 @@ def _span(line: Mapping[Any, Any], name: str) -> str:
 
 
 def _limits(interval: Sequence[float] | None) -> str:
-    return f" [{interval[0]:.3f}, {interval[1]:.3f}]" if interval else ""
+    return f" [{interval[0]:.4f}, {interval[1]:.4f}]" if interval else ""
 
 
 def _aligned(rows: Sequence[Sequence[str]]) -> str:

@@ -105,13 +105,12 @@ def absences(metrics: Mapping[str, Any]) -> list[str]:
     """
     labels, found = metrics["classification"]["per_class"], []
     for name, share in metrics["segmentation"]["class_shares"].items():
-        lacks = ("" if share else "pixels", "" if labels[name]["base_rate"] else "labels")
-        if any(lacks):
-            what = "is absent from" if all(lacks) else f"has no {''.join(lacks)} in"
-            whose = "its" if all(lacks) else f"of {''.join(lacks)}, its"
-            found.append(
-                f"Class {name} {what} the {metrics['split']} split: {whose} precision, recall, F1, IoU and AUC are null and no part of the means."
-            )
+        labelled = labels[name]["base_rate"]
+        if share and labelled:
+            continue
+        what = "is the label of no patch in" if share else "has no pixels in" if labelled else "is absent from"
+        whose = "the precision, recall, F1 and AUC of its label" if share else "its precision, recall, F1, IoU and AUC"
+        found.append(f"Class {name} {what} the {metrics['split']} split: {whose} are undefined and no part of the means.")
     return found
 
 
@@ -128,7 +127,7 @@ def seen_before(metrics: Mapping[str, Any]) -> list[str]:
         return ["The train split is what the run learned from: its figures say how well that is known, not how well other places are."]
     but = "" if made_by.get("fitted_on_labels") else ", not its labels,"
     sentences = {
-        "selected_on": f"The epoch that was kept is the one with the lowest loss on the {split} split: its figures there flatter.",
+        "selected_on": f"Which epoch is kept was chosen by the loss on the {split} split: its figures flatter.",
         "transductive": f"The images of the {split} split{but} were learned from (--unlabelled): its figures are of images the network has seen.",
         "fitted_on_labels": f"The run has a level per class that was fitted on weak labels of the {split} split: its figures there flatter.",
     }

@@ -91,7 +91,7 @@ def answers(
         image_BCHW = dataset["image"][chosen].to_numpy()
         valid_BHW = torch.from_numpy((image_BCHW != NODATA_DN).all(axis=1)).to(device)
         x_BCHW = standardise(torch.from_numpy(image_BCHW).to(device), *scaling)
-        yield chosen, x_BCHW, Batch(network, network(x_BCHW, valid_BHW), valid_BHW)
+        yield chosen, x_BCHW, Batch(network, network(x_BCHW, valid_BHW, pooled=config.objective.reads_logits), valid_BHW)
 
 
 @torch.inference_mode()

@@ -109,12 +109,12 @@ def _train(
     config = replace(config, unlabelled=settle_unlabelled(config.unlabelled, train_split.labels))
     unlabelled = Unlabelled.of(dataset, config, target, validation)
     _check_labels(train_split, validation, config)
-    _check_points(dataset, train_split, validation, config, say)
     if config.size_px < LONE_SIZE_PX.get(config.model, 0) and 1 in (config.batch_size, len(train_split) % config.batch_size):
         raise ConfigError(
             f"--batch-size {config.batch_size} leaves a batch of one of {len(train_split)} training patches: {config.model} cannot learn from one of "
             f"{config.size_px} px; take another size, or --model fcn"
         )
+    _check_points(dataset, train_split, validation, config, say)
     if ranks.leads:
         say_what(dataset, train_split, validation, config, info, say)
         if unlabelled:
@@ -184,7 +184,7 @@ def _check_labels(train_split: Patches, validation: Patches, config: RunConfig) 
         if not known:
             raise DataError(
                 f"no patch of the {split} split has a label: there is nothing to learn from; look at the store with 'cropcam check'"
-                + (f", or take a smaller --share-step: shares below {config.share_step / 2:g} round to 0" if config.share_step else "")
+                + (f", or take a smaller --share-step: shares up to {config.share_step / 2:g} round to 0" if config.share_step else "")
             )
 
 

@@ -16,7 +16,7 @@ import torch
 from torch import Tensor, nn
 
 from model import history
-from model.agreement import agreement, constant_agreement
+from model.agreement import agreement, constant_agreement, in_words
 from model.average import Average
 from model.checkpoint import RunConfig
 from model.data import Patches, batches
@@ -159,7 +159,7 @@ class Trainer:
         return True
 
     def verdict(self) -> str:
-        """One line: which epoch is kept, and how good it was, beside the majority guess."""
+        """One line: which epoch is kept, and how good it was, beside the best constant answer."""
         if not self._done.rows:
             return "no epoch is complete yet"
         row = self._done.rows[self._keeper.kept(self._done.rows) - 1]
@@ -258,7 +258,7 @@ class Trainer:
             x_BCHW = x_BCHW.contiguous(memory_format=torch.channels_last)
         valid_BHW = None if targets.whole else targets.valid_BHW
         with torch.autocast(self._device.type, torch.bfloat16, enabled=config.precision == "bf16"):
-            output: Any = (self._network if step is None else self._forward)(x_BCHW, valid_BHW)
+            output: Any = (self._network if step is None else self._forward)(x_BCHW, valid_BHW, pooled=self._objective.reads_logits)
             batch = Batch(self._network, Output(output.logits_BK.float(), output.maps_BFhw), targets.valid_BHW)
             average = self._average if step is None or self.epoch >= self._begin else None
             if not len(x_BCHW):
@@ -288,5 +288,5 @@ class Trainer:
 
 
 def _figures(row: history.Row, kind: str) -> str:
-    name, guess = ("overlap", "best constant answer") if kind == "shares" else ("accuracy", "majority guess")
+    name, guess = in_words(kind)
     return f"loss {row.validation_loss:.4f}, {name} {row.validation_accuracy:.4f} ({guess} {row.validation_majority_accuracy:.4f})"

@@ -70,7 +70,7 @@ def neighbours(place_N2: npt.NDArray[np.int32], size: int) -> npt.NDArray[np.int
 
 
 def perturbed(share_NK: Shares, step: float, noise: float, random: np.random.Generator) -> Shares:
-    """Shares with noise added and rounded, made to add up to 1 again; NaN where nothing is left of them: such a row no longer tells which is largest."""
+    """Shares with noise added and rounded, made to add up to 1 again; NaN where nothing is left of them, so that such a row no longer tells which was largest."""
     if not step and not noise:
         return share_NK
     share = np.clip(share_NK + random.normal(0, noise, share_NK.shape), 0, None) if noise else share_NK.astype(np.float64)

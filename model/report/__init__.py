@@ -14,6 +14,7 @@ import torch
 import xarray as xr
 from markupsafe import Markup
 
+from model.agreement import in_words
 from model.checkpoint import BEST, ENVIRONMENT, HISTORY, RunConfig, load_metadata, load_network, write_atomically
 from model.evaluate import silent
 from model.fitting import fitted_segmenter
@@ -48,7 +49,7 @@ def write_report(run: Path, *, store: Path | None = None, progress: Progress = s
     dataset, info = open_trained_store(run, config, store)
     progress(1, 4, "curves")
     history, best = _history(run)
-    plots = {"curves": _curves(history, best), "places": _places(dataset, info, table, metrics)}
+    plots = {"curves": _curves(history, best, config.labels), "places": _places(dataset, info, table, metrics)}
     progress(2, 4, "gallery")
     pictures = gallery(network, config, dataset, table, fitted_segmenter(run, network, config, dataset, torch.device("cpu")))
     progress(3, 4, "page")
@@ -87,12 +88,12 @@ def _history(run: Path) -> tuple[pd.DataFrame | None, int | None]:
         raise DataError(f"{path}: cannot be read as a history ({str(error).splitlines()[0]}); train into another folder") from None
 
 
-def _curves(history: pd.DataFrame | None, best: int | None) -> list[Markup]:
+def _curves(history: pd.DataFrame | None, best: int | None, labels: str) -> list[Markup]:
     if history is None or best is None:
         return []
     column = "validation_majority_accuracy"
     majority = float(history[column].iloc[-1]) if column in history else None
-    return [figures.curve(history, "loss", best), figures.curve(history, "accuracy", best, majority)]
+    return [figures.curve(history, "loss", best), figures.curve(history, "accuracy", best, majority, in_words(labels))]
 
 
 def _places(dataset: xr.Dataset, info: StoreInfo, table: pd.DataFrame, metrics: dict[str, Any]) -> list[Markup]:

@@ -155,7 +155,7 @@ def _losing(figures: Sequence[Headline]) -> list[str]:
 
 
 def _one_sided(per_class: Mapping[str, Any]) -> list[str]:
-    near = [name for name, values in per_class.items() if not RARE_SHARE <= values["base_rate"] <= 1 - RARE_SHARE]
+    near = [name for name, values in per_class.items() if values["base_rate"] and not RARE_SHARE <= values["base_rate"] <= 1 - RARE_SHARE]
     if not near:
         return []
     shares = listing([f"{name} ({percent(per_class[name]['base_rate'])})" for name in near])

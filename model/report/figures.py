@@ -40,7 +40,7 @@ _STYLE: Any = {
 }
 
 
-def curve(history: pd.DataFrame, what: str, best: int, majority: float | None = None) -> Markup:
+def curve(history: pd.DataFrame, what: str, best: int, majority: float | None = None, words: tuple[str, str] = ("", "")) -> Markup:
     """Training and validation curves of `what` ("loss" or "accuracy") over epochs, the epoch that is kept marked.
 
     Args:
@@ -48,7 +48,9 @@ def curve(history: pd.DataFrame, what: str, best: int, majority: float | None = 
         what: which curve.
         best: epoch of the weights that are kept.
         majority: the constant answer's value, drawn as a line.
+        words: what the reader calls the curve, if not `what`, and the line.
     """
+    name, guess = words
     with mpl.rc_context(_STYLE):
         figure = Figure(figsize=(5.4, 3.3), layout="constrained")
         axes = figure.add_subplot()
@@ -56,15 +58,15 @@ def curve(history: pd.DataFrame, what: str, best: int, majority: float | None = 
         axes.plot(history["epoch"], history[f"train_{what}"], color=TRAIN, lw=1.8, marker=single, label="training")
         axes.plot(history["epoch"], history[f"validation_{what}"], color=VALIDATION, lw=2.2, marker=single, label="validation")
         if majority is not None:
-            axes.axhline(majority, color=ACCENT, lw=1.2, ls=(0, (5, 3)), label="majority guess")
+            axes.axhline(majority, color=ACCENT, lw=1.2, ls=(0, (5, 3)), label=guess)
         _mark_best(axes, history, what, best)
         axes.set_xlabel("epoch")
-        axes.set_title(what.capitalize(), loc="left", fontsize=12, fontweight="bold")
+        axes.set_title((name or what).capitalize(), loc="left", fontsize=12, fontweight="bold")
         axes.xaxis.set_major_locator(MaxNLocator(integer=True))
         axes.legend(frameon=False, fontsize=10, labelcolor=INK)
         value = _at(history, best, f"validation_{what}")
         return _svg(
-            figure, f"{what}-curve", f"{what} of training and validation over {len(history)} epochs; kept epoch {best}: {value:.3f}"
+            figure, f"{what}-curve", f"{name or what} of training and validation over {len(history)} epochs; kept epoch {best}: {value:.3f}"
         )
 
 

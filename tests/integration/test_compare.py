@@ -111,7 +111,7 @@ def test_another_split_is_marked(made: Path) -> None:
     assert found.cautions == [
         "validated differs from one in the split: validation against test.",
         FEW,
-        "validated: The epoch that was kept is the one with the lowest loss on the validation split: its figures there flatter.",
+        "validated: Which epoch is kept was chosen by the loss on the validation split: its figures flatter.",
     ]
     assert metrics(made, "validated")["made_by"]["selected_on"] is True
     assert "Scored on different splits" in found.page.read_text()
@@ -133,6 +133,15 @@ def test_images_that_were_learned_from_are_marked(made: Path, capsys: pytest.Cap
     ]
     assert "- The images of the test split, not its labels" in (made / "seen" / "README.md").read_text()
     assert evaluate(made / "two")["made_by"]["transductive"] is False
+
+
+def test_figures_of_the_patches_learned_from_are_said_to_be(made: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    shutil.copytree(made / "two", made / "learned")
+    assert main(["evaluate", str(made / "learned"), "--split", "train"]) == 0
+    told = "The train split is what the run learned from: its figures say how well that is known, not how well other places are."
+    assert f"note: {told}" in capsys.readouterr().err
+    assert told in cautions(metrics(made, "learned"), None)
+    assert f"learned: {told}" in compare([made / "one", made / "learned"], made / "known").cautions
 
 
 def test_one_block_and_an_absent_class_leave_gaps_not_crashes(tmp_path: Path) -> None:
@@ -271,7 +280,7 @@ def test_the_command_prints_a_table_or_json(made: Path, tmp_path: Path, capsys: 
     assert "presence above 5 % of a patch" in one
     figures = metrics(made, "two")["segmentation"]["methods"]["cam-argmax"]
     low, high = figures["pixel_accuracy_ci95"]
-    assert f"{figures['pixel_accuracy']:.4f} [{low:.3f}, {high:.3f}]" in two
+    assert f"{figures['pixel_accuracy']:.4f} [{low:.4f}, {high:.4f}]" in two
     gains = [line[header.index("pixel_accuracy_gain") : header.index("macro_f1")].split() for line in (one, two, far)]
     assert [len(gain) for gain in gains] == [0, 3, 0], "of the first there is none, nor of other pixels"
     assert "compare.html" in last

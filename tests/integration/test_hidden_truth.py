@@ -14,6 +14,7 @@ from fixtures import make_store, shares
 from model.checkpoint import BEST, RunConfig
 from model.data import read_labels
 from model.train import train
+from model.weakening import neighbours
 from pipeline.legend import UNLABELLED
 from pipeline.store import SPLITS, open_store, split_indices
 
@@ -59,6 +60,15 @@ def hide(path: Path, config: RunConfig) -> None:
             some_NHW = label_NHW[index_N]
             label_NHW[index_N] = np.where((told_NHW == UNLABELLED) & (some_NHW > 0), code, some_NHW)
         share_NK = shares(label_NHW, info.classes)
+    elif config.grouped:  # which patch of a group has which shares
+        for split in SPLITS:
+            index_N = split_indices(dataset, split)
+            place_N2 = np.stack([dataset[name].to_numpy()[index_N] for name in ("row", "col")], axis=1)
+            group_N = neighbours(place_N2, config.group_patches)
+            for number in np.unique(group_N):
+                members_N = index_N[group_N == number]
+                share_NK[members_N] = share_NK[np.roll(members_N, 1)]
+        assert not np.array_equal(share_NK, before[1])
     if config.labels != "points":
         label_NHW = label_NHW[:, ::-1]
     assert not (np.array_equal(label_NHW, before[0]) and np.array_equal(share_NK, before[1]))

@@ -300,8 +300,12 @@ def test_a_schedule_that_grows_is_laid_out_anew_and_says_so(store: Path, tmp_pat
 
 def test_more_epochs_move_the_beginning_of_own_labels_and_it_is_said(store: Path, tmp_path: Path) -> None:
     told = SETTINGS | {"epochs": 1, "model": "fcn", "labels": "shares", "schedule": "constant", "self_labels": 1.0}
-    train(store, tmp_path / "run", **told)
     lines: list[str] = []
+    train(store, tmp_path / "run", **told, share_step=0.5, log=lines.append)
+    assert "overlap 0." in lines[-1]
+    assert "(best constant answer 0." in lines[-1]
+    (dropped,) = (line for line in lines if line.startswith("shares, rounded to 0.5: "))
+    assert dropped.endswith("of the validation split, as nothing is left of their shares")
     train(store, tmp_path / "run", resume=True, epochs=2, device="cpu", log=lines.append)
     assert any("the beginning of own labels is laid out anew over 2 epochs" in line for line in lines)
 

@@ -168,7 +168,7 @@ def test_perturbed_shares_still_add_up(seed: int, step: float, noise: float) -> 
     share = np.random.default_rng(seed).dirichlet(np.ones(5), 20).astype(np.float32)
     found = perturbed(share, step, noise, np.random.default_rng(seed))
     told = ~np.isnan(found).any(axis=1)
-    assert told.all() or step
+    assert told.all() or step or noise  # which may leave nothing of a patch's shares
     assert (found[told] >= 0).all()
     np.testing.assert_allclose(found[told].sum(axis=1), 1, atol=1e-5)
     if not step and not noise:
