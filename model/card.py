@@ -8,7 +8,7 @@ from typing import Any
 
 from model import history, segment
 from model.checkpoint import BEST, CARD, HISTORY, RunConfig, file_digest, load_metadata, write_atomically
-from model.results import seen_before
+from model.results import figure, seen_before
 from pipeline.errors import DataError
 
 _METRICS = "metrics.json"
@@ -85,16 +85,12 @@ def _figures(metrics: dict[str, Any] | None) -> list[str]:
     labels, pixels = metrics["classification"], metrics["segmentation"]
     chosen = pixels["methods"][pixels["default"]]
     return [
-        f"- {metrics['split']}, {metrics['patches']:,} patches: label accuracy {_number(labels['accuracy'])} "
-        f"(majority guess {_number(labels['majority_accuracy'])})",
-        f"- {metrics['split']}, pixels by {pixels['default']}: accuracy {_number(chosen['pixel_accuracy'])} "
-        f"(majority guess {_number(pixels['majority_accuracy'])}), macro F1 {_number(chosen['macro_f1'])}",
+        f"- {metrics['split']}, {metrics['patches']:,} patches: label accuracy {figure(labels['accuracy'])} "
+        f"(majority guess {figure(labels['majority_accuracy'])})",
+        f"- {metrics['split']}, pixels by {pixels['default']}: accuracy {figure(chosen['pixel_accuracy'])} "
+        f"(majority guess {figure(pixels['majority_accuracy'])}), macro F1 {figure(chosen['macro_f1'])}",
         *(f"- {sentence}" for sentence in seen_before(metrics)),
     ]
-
-
-def _number(value: float | None) -> str:
-    return "undefined" if value is None else f"{value:.4f}"
 
 
 def _metrics(run: Path) -> dict[str, Any] | None:

@@ -203,11 +203,11 @@ def labels_without_image(dataset: xr.Dataset, split: str, patches: Patches) -> i
     assert patches.labels.pixel_NHW is not None
     whole_N = np.zeros(len(patches), np.bool_) if patches.whole_N is None else patches.whole_N
     some_N, index_N, found = np.flatnonzero(patches.labels.labelled() & ~whole_N), split_indices(dataset, split), 0
+    resident_NCHW = patches.dn_NCHW if patches.dn_NCHW is not None and patches.dn_NCHW.device.type == "cpu" else None
     at_once = max(1, _LOOK_BYTES // (2 * math.prod(dataset["image"].shape[1:])))
     for first in range(0, len(some_N), at_once):
         part_N = some_N[first : first + at_once]
-        resident = patches.dn_NCHW is not None and patches.dn_NCHW.device.type == "cpu"
-        dn_NCHW = patches.dn_NCHW.numpy()[part_N] if resident else read_images(dataset, index_N[part_N])  # type: ignore[union-attr]
+        dn_NCHW = read_images(dataset, index_N[part_N]) if resident_NCHW is None else resident_NCHW.numpy()[part_N]
         blank_NHW = (dn_NCHW == NODATA_DN).any(axis=1)
         found += int((blank_NHW & (patches.labels.pixel_NHW[part_N] != UNLABELLED)).sum())
     return found

@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 
 import numpy as np
-import numpy.typing as npt
 import xarray as xr
 
 from model.agreement import constant_agreement
 from model.checkpoint import RunConfig
 from model.data import Patches
 from model.labels import WeakLabels
+from model.results import listing
 from pipeline.legend import UNLABELLED
 from pipeline.store import SPLITS, StoreInfo
 
@@ -70,7 +70,7 @@ def _uninformative(labels: WeakLabels, names: tuple[str, ...]) -> Iterator[str]:
                 yield f"label {name} holds for {rate:.1%} of the training patches: it carries next to no information{_hint(rate)}"
         always_K = labels.always()
         if always_K is not None and always_K.sum() > 1:
-            yield f"next to no training patch lacks {_listed(names, always_K)}: these labels tell nothing of which pixels are which of them"
+            yield f"next to no training patch lacks {listing([name for name, always in zip(names, always_K, strict=True) if always])}: these labels tell nothing of which pixels are which of them"
         return
     share_K = labels.class_pixels()[: len(names)] if labels.image_NK is None else np.nanmean(labels.image_NK, axis=0)
     for name, share in zip(names, share_K / share_K.sum(), strict=True):
@@ -89,11 +89,6 @@ def _labels_line(labels: WeakLabels) -> str:
         return f"{np.nansum(labels.image_NK) / max(known_N.sum(), 1):.2f} of {labels.image_NK.shape[1]} labels per patch"
     groups = int(known_N.sum()) if labels.group_N is None else len(np.unique(labels.group_N[known_N]))
     return f"{labels.kind} of {groups:,} {'patches' if labels.group_N is None else 'groups of patches'}"
-
-
-def _listed(names: tuple[str, ...], chosen_K: npt.NDArray[np.bool_]) -> str:
-    *others, last = (name for name, chosen in zip(names, chosen_K, strict=True) if chosen)
-    return f"{', '.join(others)} and {last}"
 
 
 def _hint(rate: float) -> str:

@@ -8,7 +8,7 @@ from typing import Any
 import pandas as pd
 
 from model.bootstrap import SUFFIX
-from model.metrics import Figure
+from model.results import figure
 
 
 def headline(metrics: Mapping[str, Any]) -> str:
@@ -87,15 +87,6 @@ def side_by_side(table: pd.DataFrame) -> str:
 def estimate(part: Mapping[str, Any], name: str) -> str:
     """A figure and the interval that stands beside it in metrics.json, if any does."""
     return figure(part[name]) + _limits(part.get(name + SUFFIX))
-
-
-def figure(value: Figure, undefined: str = "undefined") -> str:
-    """Four decimals.
-
-    >>> figure(0.89123), figure(None)
-    ('0.8912', 'undefined')
-    """
-    return undefined if value is None else f"{value:.4f}"
 
 
 def _span(line: Mapping[Any, Any], name: str) -> str:

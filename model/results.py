@@ -15,7 +15,7 @@ import pandas as pd
 
 from model import metrics
 from model.bootstrap import SUFFIX, Bootstrap, beside, edges, histograms
-from model.metrics import Bools, Counts, Floats, Numbers
+from model.metrics import Bools, Counts, Figure, Floats, Numbers
 from model.tally import Tally
 
 
@@ -132,6 +132,25 @@ def seen_before(metrics: Mapping[str, Any]) -> list[str]:
         "fitted_on_labels": f"The run has a level per class that was fitted on weak labels of the {split} split: its figures there flatter.",
     }
     return [sentence for key, sentence in sentences.items() if made_by.get(key)]
+
+
+def figure(value: Figure, undefined: str = "undefined") -> str:
+    """Four decimals.
+
+    >>> figure(0.89123), figure(None)
+    ('0.8912', 'undefined')
+    """
+    return undefined if value is None else f"{value:.4f}"
+
+
+def listing(names: Sequence[str]) -> str:
+    """Names as a phrase.
+
+    Examples:
+        >>> listing(["corn", "soybean", "forest"])
+        'corn, soybean and forest'
+    """
+    return " and ".join(filter(None, (", ".join(names[:-1]), names[-1])))
 
 
 def patch_table(

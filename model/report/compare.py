@@ -21,8 +21,8 @@ from model.report.beside import Reference, references
 from model.report.content import interval_note, label_rows
 from model.report.entries import Entry, names, read
 from model.report.page import template
-from model.report.wording import Estimate, estimate, listing, span
-from model.results import to_know
+from model.report.wording import Estimate, estimate, span
+from model.results import listing, to_know
 from pipeline.errors import ConfigError, DataError
 from pipeline.store import StoreInfo
 

@@ -9,8 +9,8 @@ import pandas as pd
 
 from model.bootstrap import SUFFIX
 from model.metrics import Figure
-from model.report.wording import Estimate, Headline, decimal, estimate, listing, matrix, percent, span
-from model.results import absences, seen_before
+from model.report.wording import Estimate, Headline, decimal, estimate, matrix, percent, span
+from model.results import absences, listing, seen_before
 from model.segment import BORDER_LEVELS
 from pipeline.legend import Legend
 

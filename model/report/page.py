@@ -14,6 +14,7 @@ from markupsafe import Markup
 from model.checkpoint import BEST, file_digest
 from model.evaluate import METRICS, PATCHES
 from model.report import wording
+from model.results import listing
 from pipeline.errors import DataError
 
 
@@ -46,6 +47,6 @@ def template(name: str) -> jinja2.Template:
     """A page of this package: everything is escaped, nothing may be missing, the style sheet is at hand."""
     loader = jinja2.PackageLoader("model.report", ".")
     environment = jinja2.Environment(loader=loader, autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True)
-    environment.filters |= {"percent": wording.percent, "decimal": wording.decimal, "listing": wording.listing}
+    environment.filters |= {"percent": wording.percent, "decimal": wording.decimal, "listing": listing}
     environment.globals["css"] = Markup(resources.files("model.report").joinpath("report.css").read_text("utf-8"))  # noqa: S704 - our own file
     return environment.get_template(name)

@@ -114,16 +114,6 @@ def matrix(confusion: Sequence[Sequence[int]]) -> list[list[Cell]]:
     return [[_cell(count, sum(row)) for count in row] for row in confusion]
 
 
-def listing(names: Sequence[str]) -> str:
-    """Names as a phrase.
-
-    Examples:
-        >>> listing(["corn", "soybean", "forest"])
-        'corn, soybean and forest'
-    """
-    return " and ".join(filter(None, (", ".join(names[:-1]), names[-1])))
-
-
 def _cell(count: int, total: int) -> Cell:
     share = count / total if total else None
     mixed = tuple(round(a + (b - a) * (share or 0.0)) for a, b in zip(_LIGHT, _DARK, strict=True))

@@ -20,7 +20,8 @@ from model.report import write_report
 from model.report.content import cautions, headlines
 from model.report.figures import diverging
 from model.report.gallery import choose, class_picture, composites
-from model.report.wording import Headline, listing, matrix
+from model.report.wording import Headline, matrix
+from model.results import listing
 from pages import Page
 from pipeline.errors import DataError
 from pipeline.store import StoreInfo
