@@ -35,6 +35,7 @@ import zarr
 
 from benchmarks import at_least_one
 from model import history, metrics
+from model.bootstrap import Bootstrap, beside, block_of
 from model.checkpoint import HISTORY, load_network, write_json
 from model.evaluate import evaluate
 from model.fitting import fitted_segmenter
@@ -198,16 +199,25 @@ def measure(row: Row, settings: dict[str, Any], store: Path, out: Path) -> dict[
 
 
 def transferred(run: Path, store: Path) -> npt.NDArray[np.int64]:
-    """Confusion matrix (K, K), truth by answer, of a run's default segmentation on every patch of another place."""
+    """Confusion matrices (B, K, K) of spatial blocks, truth by answer, of a run's default segmentation on every patch of another place."""
     network, config = load_network(run, torch.device("cpu"))
-    dataset, _ = open_store(store)
+    dataset, info = open_store(store)
     segmenter = fitted_segmenter(run, network, config, open_store(run / config.store)[0], torch.device("cpu"))
-    confusion_KK = np.zeros((len(config.classes),) * 2, np.int64)
-    patches = np.arange(dataset.sizes["patch"])
-    for batch in score(network, config, dataset, patches, torch.device("cpu"), segmenter):
-        counts = batch.truth_BHW != UNLABELLED
-        confusion_KK += metrics.confusion(batch.truth_BHW[counts], batch.segmented_BHW[counts], len(config.classes))
-    return confusion_KK
+    columns, rows = info.study["splits"]["block_patches"]
+    block_N = block_of(dataset["row"].to_numpy(), dataset["col"].to_numpy(), (int(columns), int(rows)))
+    blocks, classes = int(block_N.max()) + 1, len(config.classes)
+    confusion_BKK = np.zeros((blocks, classes, classes), np.int64)
+    for batch in score(network, config, dataset, np.arange(len(block_N)), torch.device("cpu"), segmenter):
+        counts_BHW = batch.truth_BHW != UNLABELLED
+        block = np.broadcast_to(block_N[batch.patches_B, None, None], counts_BHW.shape)[counts_BHW]
+        confusion_BKK += metrics.confusions(block, batch.truth_BHW[counts_BHW], batch.segmented_BHW[counts_BHW], blocks, classes)
+    return confusion_BKK
+
+
+def carried_figures(confusion_BKK: npt.NDArray[np.int64]) -> dict[str, Any]:
+    """Pixel accuracy and macro F1 of one row on another place, with their intervals."""
+    confusion_RKK = Bootstrap.of(len(confusion_BKK)).sums(confusion_BKK)
+    return _two(beside(metrics.summary(confusion_BKK.sum(axis=0)), metrics.summary(confusion_RKK)))
 
 
 def _batches(split_N: npt.NDArray[np.uint8]) -> int:
@@ -301,12 +311,10 @@ def main() -> None:
     carried = [row for row in ROWS if row.place == DAKOTA and row.name not in NOT_CARRIED]
     runs = {row.name: run_folder(args.out, row, settings(row, 0)) for row in carried}
     there = {name: transferred(run, stores["illinois"]) for name, run in runs.items() if (run / "measured.json").exists()}
-    found["dakota to illinois"] = {name: _two(metrics.summary(confusion_KK)) for name, confusion_KK in there.items()}
     if there:
-        truth_KK = next(iter(there.values()))
-        found["dakota to illinois"]["always the majority"] = _two(
-            metrics.summary(metrics.constant_confusion(truth_KK, metrics.majority(truth_KK)))
-        )
+        truth_BKK = next(iter(there.values()))
+        there["always the majority"] = metrics.constant_confusion(truth_BKK, metrics.majority(truth_BKK.sum(axis=0)))
+    found["dakota to illinois"] = {name: carried_figures(confusion_BKK) for name, confusion_BKK in there.items()}
     found["minutes"] = round((time.perf_counter() - started) / 60, 1)
     print(json.dumps(found))
 

@@ -10,7 +10,7 @@ import pandas as pd
 from model.bootstrap import SUFFIX
 from model.metrics import Figure
 from model.report.wording import Estimate, Headline, decimal, estimate, matrix, percent, span
-from model.results import absences, listing, seen_before
+from model.results import listing, to_know
 from model.segment import BORDER_LEVELS
 from pipeline.legend import Legend
 
@@ -56,8 +56,7 @@ def cautions(metrics: Mapping[str, Any], history: pd.DataFrame | None) -> list[s
     pixels = metrics["segmentation"]["methods"][metrics["segmentation"]["default"]]
     unused = [name for name, column in zip(per_class, zip(*pixels["confusion"], strict=True), strict=True) if not sum(column)]
     found = [
-        *seen_before(metrics),
-        *absences(metrics),
+        *to_know(metrics),
         *_losing(headlines(metrics)),
         *_one_sided(per_class),
         *_few(per_class, metrics["classification"]["patches"]),
@@ -145,8 +144,7 @@ def interval_note(metrics: Mapping[str, Any]) -> str:
     """How the intervals were made and what they assume, in one or two sentences."""
     made = metrics["intervals"]
     size = " x ".join(map(str, made["block_patches"]))
-    note = f" {made['note'].capitalize()}." if "note" in made else ""
-    return f"{made['resamples']:,} resamples of the split's {made['blocks']} spatial blocks of {size} patches, drawn as wholes.{note} Where none stands, too few blocks define the figure."
+    return f"{made['resamples']:,} resamples of the split's {made['blocks']} spatial blocks of {size} patches, drawn as wholes. Where none stands, too few blocks define the figure."
 
 
 def _losing(figures: Sequence[Headline]) -> list[str]:

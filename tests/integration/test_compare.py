@@ -96,6 +96,7 @@ def test_the_page_shows_every_matrix_and_asks_for_nothing(made: Path, found: Com
     ids = [attrs["id"] for _, attrs in page.tags if "id" in attrs]
     assert len(ids) == len(set(ids))
     assert "the store: split_seed" in page.text
+    assert page.text.count("intervals are too narrow") == 1
 
 
 def test_comparing_twice_writes_the_same_bytes(made: Path, found: Comparison) -> None:

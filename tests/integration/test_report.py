@@ -230,6 +230,7 @@ def test_cautions_name_what_makes_figures_weak(made: Any) -> None:
     history.loc[history.index[-1], "validation_loss"] = 0.001
     found = " ".join(cautions(metrics, history)).replace("\u00a0", " ")
     assert "Patch labels right: 10.0 %" in found
+    assert found.count("Fewer than 20 blocks: intervals are too narrow.") == 1
     assert "corn (99.0 %)" in found
     assert "corn (0)" in found
     assert "last epoch (4)" in found
