@@ -18,6 +18,7 @@ from typing import Any
 
 from benchmarks import at_least_one
 from benchmarks.region import store_of
+from benchmarks.told import told
 from model.bootstrap import SUFFIX
 from model.evaluate import evaluate
 from model.train import train
@@ -45,12 +46,6 @@ def study(name: str, image: dict[str, Any]) -> Study:
     return parse_study(values)
 
 
-def figures(method: dict[str, Any]) -> dict[str, Any]:
-    """What is told of one run, each figure with its interval."""
-    of_all = {key: method[key] for name in ("pixel_accuracy", "macro_f1") for key in (name, name + SUFFIX)}
-    return of_all | {f"{crop}_{key}": method["per_class"][crop][key] for crop in ("corn", "soybean") for key in ("f1", "f1" + SUFFIX)}
-
-
 def main() -> None:
     """Measure what is not measured yet, print all."""
     parser = argparse.ArgumentParser()
@@ -70,10 +65,12 @@ def main() -> None:
             run = place / f"run-{seed}"
             train(store, run, labels="shares", model="fcn", whiten=False, self_labels=0.0, epochs=args.epochs, seed=seed, resume=True)
             part = evaluate(run)["segmentation"]
-            results.append(figures(part["methods"][METHOD]))
+            results.append(told(part["methods"][METHOD], ("corn", "soybean")))
         found[name] = {
-            **{key: round(mean(one[key] for one in results), 4) for key in results[0] if not key.endswith(SUFFIX)},
-            **{key: interval for key, interval in results[0].items() if key.endswith(SUFFIX)},
+            **{
+                key: of_first if key.endswith(SUFFIX) else round(mean(one[key] for one in results), 4)
+                for key, of_first in results[0].items()
+            },
             "majority": round(part["majority_accuracy"], 4),
             "seeds": args.seeds,
         }

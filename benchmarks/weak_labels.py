@@ -34,6 +34,7 @@ import torch
 import zarr
 
 from benchmarks import at_least_one
+from benchmarks.told import told
 from model import history, metrics
 from model.bootstrap import Bootstrap, beside, block_of
 from model.checkpoint import HISTORY, load_network, write_json
@@ -188,10 +189,10 @@ def measure(row: Row, settings: dict[str, Any], store: Path, out: Path) -> dict[
         "method": part["default"],
         "labels_accuracy": result["classification"]["accuracy"],
         "labels_majority": result["classification"]["majority_accuracy"],
-        "methods": {key: _two(value) for key, value in part["methods"].items()},
-        "references": {key: _two(value) for key, value in part.get("references", {}).items()},
-        "majority": _two(part["majority"]),
-        **_two(part["methods"][part["default"]], info.classes.names),
+        "methods": {key: told(value) for key, value in part["methods"].items()},
+        "references": {key: told(value) for key, value in part.get("references", {}).items()},
+        "majority": told(part["majority"]),
+        **told(part["methods"][part["default"]], {"crop"} & set(info.classes.names)),
     }
     write_json(kept, measured)
     print(f"{name}: pixel accuracy {measured['pixel_accuracy']:.4f}, macro F1 {measured['macro_f1']:.4f}, {seconds:.0f} s", flush=True)
@@ -203,8 +204,7 @@ def transferred(run: Path, store: Path) -> npt.NDArray[np.int64]:
     network, config = load_network(run, torch.device("cpu"))
     dataset, info = open_store(store)
     segmenter = fitted_segmenter(run, network, config, open_store(run / config.store)[0], torch.device("cpu"))
-    columns, rows = info.study["splits"]["block_patches"]
-    block_N = block_of(dataset["row"].to_numpy(), dataset["col"].to_numpy(), (int(columns), int(rows)))
+    block_N = block_of(dataset["row"].to_numpy(), dataset["col"].to_numpy(), info.block_patches)
     blocks, classes = int(block_N.max()) + 1, len(config.classes)
     confusion_BKK = np.zeros((blocks, classes, classes), np.int64)
     for batch in score(network, config, dataset, np.arange(len(block_N)), torch.device("cpu"), segmenter):
@@ -217,7 +217,7 @@ def transferred(run: Path, store: Path) -> npt.NDArray[np.int64]:
 def carried_figures(confusion_BKK: npt.NDArray[np.int64]) -> dict[str, Any]:
     """Pixel accuracy and macro F1 of one row on another place, with their intervals."""
     confusion_RKK = Bootstrap.of(len(confusion_BKK)).sums(confusion_BKK)
-    return _two(beside(metrics.summary(confusion_BKK.sum(axis=0)), metrics.summary(confusion_RKK)))
+    return told(beside(metrics.summary(confusion_BKK.sum(axis=0)), metrics.summary(confusion_RKK)))
 
 
 def _batches(split_N: npt.NDArray[np.uint8]) -> int:
@@ -226,14 +226,6 @@ def _batches(split_N: npt.NDArray[np.uint8]) -> int:
 
 def _prior(share_NK: npt.NDArray[np.float32]) -> npt.NDArray[np.float64]:
     return share_NK.mean(axis=0, dtype=np.float64) / share_NK.mean(axis=0, dtype=np.float64).sum()
-
-
-def _two(method: dict[str, Any], names: tuple[str, ...] = ()) -> dict[str, float]:
-    found = {key: float(method[key]) for key in ("pixel_accuracy", "macro_f1")}
-    for key in ("pixel_accuracy_ci95", "macro_f1_ci95"):
-        if key in method:
-            found[key] = method[key]
-    return found | ({"crop_f1": method["per_class"]["crop"]["f1"]} if "crop" in names else {})
 
 
 def summary(measured: dict[str, dict[str, list[dict[str, Any]]]]) -> dict[str, Any]:

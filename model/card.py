@@ -8,7 +8,7 @@ from typing import Any
 
 from model import history, segment
 from model.checkpoint import BEST, CARD, HISTORY, RunConfig, file_digest, load_metadata, write_atomically
-from model.results import figure, seen_before
+from model.results import four_decimals, seen_before
 from pipeline.errors import DataError
 
 _METRICS = "metrics.json"
@@ -85,10 +85,10 @@ def _figures(metrics: dict[str, Any] | None) -> list[str]:
     labels, pixels = metrics["classification"], metrics["segmentation"]
     chosen = pixels["methods"][pixels["default"]]
     return [
-        f"- {metrics['split']}, {metrics['patches']:,} patches: label accuracy {figure(labels['accuracy'])} "
-        f"(majority guess {figure(labels['majority_accuracy'])})",
-        f"- {metrics['split']}, pixels by {pixels['default']}: accuracy {figure(chosen['pixel_accuracy'])} "
-        f"(majority guess {figure(pixels['majority_accuracy'])}), macro F1 {figure(chosen['macro_f1'])}",
+        f"- {metrics['split']}, {metrics['patches']:,} patches: label accuracy {four_decimals(labels['accuracy'])} "
+        f"(majority guess {four_decimals(labels['majority_accuracy'])})",
+        f"- {metrics['split']}, pixels by {pixels['default']}: accuracy {four_decimals(chosen['pixel_accuracy'])} "
+        f"(majority guess {four_decimals(pixels['majority_accuracy'])}), macro F1 {four_decimals(chosen['macro_f1'])}",
         *(f"- {sentence}" for sentence in seen_before(metrics)),
     ]
 

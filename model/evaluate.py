@@ -80,9 +80,7 @@ def evaluate(
     some = dataset[["row", "col", "share"]].isel(patch=patches_N)
     place_PN = np.stack([some["row"].to_numpy(), some["col"].to_numpy()])
     made_by = provenance(run, config)
-    columns, rows = info.study["splits"]["block_patches"]
-    block_patches = (int(columns), int(rows))
-    block_N = block_of(place_PN[0], place_PN[1], block_patches)
+    block_N = block_of(place_PN[0], place_PN[1], info.block_patches)
     segmenter = fitted_segmenter(run, network, config, dataset, chosen)
     bounds_KE = activation_bounds(score(network, config, dataset, patches_N[evenly(len(patches_N), BATCH_PATCHES)], chosen, segmenter))
     beside = _references(config, dataset) if references else References()
@@ -118,7 +116,7 @@ def evaluate(
             **({"references": {name: {"pixels": row.pixels, **figures[name]} for name, row in rows.items()}} if references else {}),
             **({"references_notes": beside.notes} if beside.notes else {}),
         },
-        "intervals": bootstrap.about(tally.blocks, block_patches),
+        "intervals": bootstrap.about(tally.blocks, info.block_patches),
         "made_by": {
             **made_by,
             "labels_rule": str(config.rule),

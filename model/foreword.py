@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from itertools import compress
 
 import numpy as np
 import xarray as xr
@@ -70,7 +71,7 @@ def _uninformative(labels: WeakLabels, names: tuple[str, ...]) -> Iterator[str]:
                 yield f"label {name} holds for {rate:.1%} of the training patches: it carries next to no information{_hint(rate)}"
         always_K = labels.always()
         if always_K is not None and always_K.sum() > 1:
-            yield f"next to no training patch lacks {listing([name for name, always in zip(names, always_K, strict=True) if always])}: these labels tell nothing of which pixels are which of them"
+            yield f"next to no training patch lacks {listing(list(compress(names, always_K)))}: these labels tell nothing of which pixels are which of them"
         return
     share_K = labels.class_pixels()[: len(names)] if labels.image_NK is None else np.nanmean(labels.image_NK, axis=0)
     for name, share in zip(names, share_K / share_K.sum(), strict=True):

@@ -8,7 +8,7 @@ from typing import Any
 import pandas as pd
 
 from model.bootstrap import SUFFIX
-from model.results import figure
+from model.results import four_decimals
 
 
 def headline(metrics: Mapping[str, Any]) -> str:
@@ -20,9 +20,9 @@ def headline(metrics: Mapping[str, Any]) -> str:
     return "\n".join(
         (
             f"{metrics['patches']:,} patches of the {metrics['split']} split, labels: {metrics['made_by']['labels_rule']}",
-            f"classification  accuracy {estimate(labels, 'accuracy')}  majority guess {figure(labels['majority_accuracy'])}  mean AUC {auc}",
-            f"segmentation    accuracy {estimate(chosen, 'pixel_accuracy')}  majority guess {figure(pixels['majority_accuracy'])}  macro F1 {estimate(chosen, 'macro_f1')}  "
-            f"(all {trivial['class']}: {figure(trivial['macro_f1'])})  by {pixels['default']}",
+            f"classification  accuracy {estimate(labels, 'accuracy')}  majority guess {four_decimals(labels['majority_accuracy'])}  mean AUC {auc}",
+            f"segmentation    accuracy {estimate(chosen, 'pixel_accuracy')}  majority guess {four_decimals(pixels['majority_accuracy'])}  macro F1 {estimate(chosen, 'macro_f1')}  "
+            f"(all {trivial['class']}: {four_decimals(trivial['macro_f1'])})  by {pixels['default']}",
         )
     )
 
@@ -44,9 +44,15 @@ def classes(metrics: Mapping[str, Any]) -> str:
     found = pixels["methods"][pixels["default"]]["per_class"]
     rows = [("class", "of pixels", "found", "right of answered", "F1", "of patches", "AUC of its label")]
     for name, entry in found.items():
-        figures = [estimate(entry, "f1") if key == "f1" else figure(entry[key]) for key in ("accuracy", "precision", "f1")]
+        figures = [estimate(entry, "f1") if key == "f1" else four_decimals(entry[key]) for key in ("accuracy", "precision", "f1")]
         rows.append(
-            (name, figure(pixels["class_shares"][name]), *figures, figure(labels[name]["base_rate"]), estimate(labels[name], "auc"))
+            (
+                name,
+                four_decimals(pixels["class_shares"][name]),
+                *figures,
+                four_decimals(labels[name]["base_rate"]),
+                estimate(labels[name], "auc"),
+            )
         )
     return _aligned(rows)
 
@@ -74,9 +80,9 @@ def side_by_side(table: pd.DataFrame) -> str:
         named = [line["run"], *([line["reference"]] if beside else []), line["labels_rule"], line["model"], line["seed"], line["method"]]
         figures = (
             _span(line, "label_accuracy"),
-            figure(line["label_majority"], ""),
+            four_decimals(line["label_majority"], ""),
             _span(line, "pixel_accuracy"),
-            figure(line["pixel_majority"], ""),
+            four_decimals(line["pixel_majority"], ""),
             _span(line, "pixel_accuracy_gain"),
             _span(line, "macro_f1"),
         )
@@ -86,12 +92,12 @@ def side_by_side(table: pd.DataFrame) -> str:
 
 def estimate(part: Mapping[str, Any], name: str) -> str:
     """A figure and the interval that stands beside it in metrics.json, if any does."""
-    return figure(part[name]) + _limits(part.get(name + SUFFIX))
+    return four_decimals(part[name]) + _limits(part.get(name + SUFFIX))
 
 
 def _span(line: Mapping[Any, Any], name: str) -> str:
     low, high = line[f"{name}_low"], line[f"{name}_high"]
-    return figure(line[name], "") + _limits(None if low is None else (low, high))
+    return four_decimals(line[name], "") + _limits(None if low is None else (low, high))
 
 
 def _limits(interval: Sequence[float] | None) -> str:

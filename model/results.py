@@ -134,10 +134,10 @@ def seen_before(metrics: Mapping[str, Any]) -> list[str]:
     return [sentence for key, sentence in sentences.items() if made_by.get(key)]
 
 
-def figure(value: Figure, undefined: str = "undefined") -> str:
-    """Four decimals.
+def four_decimals(value: Figure, undefined: str = "undefined") -> str:
+    """A figure with four decimals.
 
-    >>> figure(0.89123), figure(None)
+    >>> four_decimals(0.89123), four_decimals(None)
     ('0.8912', 'undefined')
     """
     return undefined if value is None else f"{value:.4f}"

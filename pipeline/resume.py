@@ -53,7 +53,7 @@ class Work:
         self.folder = partial_folder(final)
         self.store = self.folder / "store.zarr"
         self.changed = self._begin(asked, inputs, each)
-        lines = list(self._journal())
+        lines = list(journal(self.folder))
         self.parts: list[dict[str, Any]] = [line for line in lines if "part" in line]
         shards = [line for line in lines if "shard" in line]
         self.checksums: dict[str, list[str]] = {name: [] for name in HEAVY}
@@ -204,16 +204,6 @@ class Work:
         """Digest of each input file; waits for it."""
         return self._digests.result()
 
-    def _journal(self) -> Iterator[dict[str, Any]]:
-        try:
-            lines = (self.folder / "journal.jsonl").read_bytes().splitlines(keepends=True)
-        except FileNotFoundError:
-            return
-        for line in lines:
-            if not line.endswith(b"\n"):
-                return
-            yield json.loads(line)
-
     def _say(self, entry: dict[str, Any]) -> None:
         with (self.folder / "journal.jsonl").open("ab", buffering=0) as file:
             file.write(_line(entry))
@@ -229,6 +219,18 @@ def differing(before: Mapping[str, str], now: Mapping[str, str]) -> list[str]:
 def partial_folder(final: Path) -> Path:
     """Where work on the store that is to be `final` is kept until it is done."""
     return final.with_name(f".{final.name}.partial")
+
+
+def journal(folder: Path) -> Iterator[dict[str, Any]]:
+    """What is finished of the work in such a folder, in order; nothing where there is none."""
+    try:
+        lines = (folder / "journal.jsonl").read_bytes().splitlines(keepends=True)
+    except FileNotFoundError:
+        return
+    for line in lines:
+        if not line.endswith(b"\n"):
+            return
+        yield json.loads(line)
 
 
 def _json(path: Path) -> dict[str, str] | None:

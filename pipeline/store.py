@@ -85,6 +85,12 @@ class StoreInfo:
         return PatchGrid(PixelGrid(self.crs, self.transform, self.width, self.height), self.patch_size_px)
 
     @property
+    def block_patches(self) -> tuple[int, int]:
+        """Columns and rows of patches per spatial block, as the study's `splits.block_patches` has them."""
+        columns, rows = self.study["splits"]["block_patches"]
+        return int(columns), int(rows)
+
+    @property
     def name(self) -> str:
         """The study's name."""
         return str(self.study["study"]["name"])

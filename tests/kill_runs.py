@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import json
 import random
 import signal
 import subprocess
@@ -12,6 +11,7 @@ import time
 from pathlib import Path
 
 from pipeline.grid import PixelGrid
+from pipeline.resume import journal, partial_folder
 from pipeline.study import Study, load_study, parse_study
 from rasters import UTM, random_codes, random_dn, write_raster
 
@@ -67,13 +67,10 @@ def kill_and_finish(folder: Path, name: str, kills: int, seed: int = 0, delay_s:
     Finished is what `pipeline.resume` calls so: its checksum stands in the journal, and from which input files it is made is known.
     """
     draw, shards = random.Random(seed), [0]  # noqa: S311 - moments of kills, no secret
-    partial = folder / f".{name}.partial"
+    partial = partial_folder(folder / name)
 
     def finished() -> int:
-        if not (partial / "digests.json").exists() or not (partial / "journal.jsonl").exists():
-            return 0
-        lines = (partial / "journal.jsonl").read_bytes().splitlines(keepends=True)
-        return sum("shard" in json.loads(line) for line in lines if line.endswith(b"\n"))
+        return sum("shard" in line for line in journal(partial)) if (partial / "digests.json").exists() else 0
 
     while len(shards) <= kills:
         with start(folder, name, delay_s, scheduler) as process:

@@ -1,7 +1,7 @@
 """One image export: blocks in, GeoTIFF files out, each written aside and renamed when it is whole.
 
 Files land in `OUT/drive/FOLDER/PREFIX.tif` and `OUT/gs/BUCKET/PREFIX.tif`; an image over one file's dimensions becomes
-PREFIX-YYYYYYYYYY-XXXXXXXXXX.tif with each file's first row and column.
+PREFIX-ROW-COLUMN.tif with each file's first row and column, ten digits each as Earth Engine has them.
 """
 
 from __future__ import annotations
