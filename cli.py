@@ -522,44 +522,14 @@ def _learning_options(sub: argparse.ArgumentParser) -> None:
     )
     group.add_argument(
         "--class-weights",
-        choices=("none", "balanced", "rare", "very-rare"),
-        help="balanced: rare answers count as much as frequent ones; rare: a class below 10 %% counts as one of 10 %%; very-rare: the same with 4 %% (default: fcn of any pixel balanced, fcn of shares of single patches rare, fcn of points very-rare; else none)",
+        choices=("none", "balanced"),
+        help="balanced: inverse class frequency (default: fcn of any pixel balanced; else none)",
     )
     group.add_argument(
         "--self-labels",
         type=float,
         metavar="W",
         help="weight of the labels that the running mean of its weights gives all pixels, with shares mended by them (default for fcn: 3; shares of single patches and presence of 1 %% or more: 1; majority and pixels: 0. Other networks: 0)",
-    )
-    group.add_argument(
-        "--unlabelled",
-        choices=("auto", "none", "validation", "all"),
-        help="other splits whose images own labels learn from too, not their labels; auto: as if left out; all: the test split as well, whose figures are of images it has seen then (default for fcn of presence of 1 %% and more: validation; of points: the same where 500 training patches have one; else none)",
-    )
-    group.add_argument(
-        "--border-spectra",
-        action=argparse.BooleanOptionalAction,
-        help="shares: at borders own labels follow what the classes look like in the patch (default for fcn and shares of single patches)",
-    )
-    group.add_argument(
-        "--border-levels",
-        action=argparse.BooleanOptionalAction,
-        help="points: at borders own labels are mended by a level per class, from the points of the validation split; not with --class-weights balanced or rare (default for fcn and points)",
-    )
-    group.add_argument(
-        "--symmetric",
-        action=argparse.BooleanOptionalAction,
-        help="fcn: filters that equal their flips (default for fcn and presence of any pixel): a flipped image gives the flipped map",
-    )
-    group.add_argument(
-        "--whiten",
-        action=argparse.BooleanOptionalAction,
-        help="decorrelate the bands by the covariance of the training split (default for fcn and unet)",
-    )
-    group.add_argument(
-        "--prior-bias",
-        action=argparse.BooleanOptionalAction,
-        help="begin with the classes as frequent as in the labels, not all alike (default for unet and pixels, fcn and shares of single patches; not for presence)",
     )
     group.add_argument("--clip-norm", type=float, metavar="X", help="longest gradient (default 0: no limit)")
     group.add_argument(

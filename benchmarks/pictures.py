@@ -32,7 +32,7 @@ from model.recipes import preset
 from model.report.gallery import choose, class_picture, composites
 from model.report.page import evaluated
 from model.scoring import Scored, score
-from model.segment import POSTER
+from model.segment import CAM_ARGMAX
 from model.train import train
 from pipeline.errors import DataError
 from pipeline.landscape import simulate
@@ -121,10 +121,13 @@ def compared(
 
 
 def maps_of(run: Run, dataset: xr.Dataset, patch: int) -> Maps:
-    """The run's activation maps of one patch, and the two ways to compare them."""
+    """The run's activation maps of one patch, and the two ways to compare them: as they are, and by their mean and deviation over 64 training patches."""
     (one,) = run.scored(dataset, np.array([patch]))
-    by_name = one.segmentation_BHW
-    return Maps(one.cams_BKHW[0], by_name[POSTER][0], by_name["standardised"][0], one.truth_BHW[0])
+    sample = [batch.cams_BKHW[0].reshape(len(one.cams_BKHW[0]), -1) for batch in run.scored(dataset, split_indices(dataset, "train")[:64])]
+    cams_KP = np.concatenate(sample, axis=1)
+    mean_K11, std_K11 = (values[:, None, None] for values in (cams_KP.mean(axis=1), cams_KP.std(axis=1)))
+    standardised_YX = ((one.cams_BKHW[0] - mean_K11) / std_K11).argmax(axis=0).astype(np.uint8)
+    return Maps(one.cams_BKHW[0], one.segmentation_BHW[CAM_ARGMAX][0], standardised_YX, one.truth_BHW[0])
 
 
 def draw(runs: Mapping[str, Run], store: Path, folder: Path) -> None:
@@ -149,13 +152,12 @@ def draw(runs: Mapping[str, Run], store: Path, folder: Path) -> None:
 def figures(runs: Mapping[str, Run], legend: Legend) -> dict[str, Any]:
     """What the page quotes: labels right, pixels right, and which classes the poster's argmax answers."""
     part = runs[ANY].metrics["segmentation"]
-    confusion_KK = np.array(part["methods"][POSTER]["confusion"])
+    confusion_KK = np.array(part["methods"][CAM_ARGMAX]["confusion"])
     answered_K = (confusion_KK.sum(axis=0) / confusion_KK.sum()).round(4).tolist()
     return {
         "labels": {question.title: {"guess": question.guess, "network": question.network} for question in questions(runs)},
         "pixels": {name: run.accuracy for name, run in runs.items()},
         "pixels, one colour": part["majority_accuracy"],
-        "pixels, any, each map by its mean and spread": part["methods"]["standardised"]["pixel_accuracy"],
         "answered, any": dict(zip(legend.names, answered_K, strict=True)),
     }
 

@@ -9,14 +9,14 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from model.cam import winners
+from model.cam import argmax_classes
 from model.labels import WeakLabels
-from model.losses import Batch, Objective, Targets, mean_probability
+from model.losses import ModelOutputs, Objective, Targets, mean_probability
 from model.metrics import majority_label_accuracy
 from pipeline.legend import UNLABELLED
 
 
-def agreement(objective: Objective, batch: Batch, targets: Targets, kind: str, min_share: float) -> Tensor:
+def agreement(objective: Objective, batch: ModelOutputs, targets: Targets, kind: str, min_share: float) -> Tensor:
     """How much of a batch's labels is answered right, and of how many: (2,) float64, on the batch's device.
 
     presence: answers; majority: patches; shares: the overlap (1 - half the sum of absolute differences) of each patch;
@@ -24,14 +24,14 @@ def agreement(objective: Objective, batch: Batch, targets: Targets, kind: str, m
     """
     if targets.pixel_BHW is not None:
         counts_BHW = (targets.pixel_BHW != UNLABELLED) & targets.valid_BHW
-        return _pair((winners(batch.scores_BKHW) == targets.pixel_BHW) & counts_BHW, counts_BHW)
+        return _pair((argmax_classes(batch.logits_BKHW) == targets.pixel_BHW) & counts_BHW, counts_BHW)
     label_BK = targets.image_BK
     assert label_BK is not None
     known_B = ~label_BK.isnan().any(dim=1)
     if kind == "presence":
         right_BK = (objective.presence_logits(batch, min_share) > 0) == (label_BK > 0)
         return _pair(right_BK & known_B[:, None], known_B[:, None].expand_as(right_BK))
-    mean_BK = mean_probability(batch.scores_BKHW, targets.valid_BHW)
+    mean_BK = mean_probability(batch.logits_BKHW, targets.valid_BHW)
     if kind == "majority":
         return _pair((mean_BK.argmax(dim=1) == label_BK.argmax(dim=1)) & known_B, known_B)
     overlap_B = 1 - (mean_BK.exp() - label_BK).abs().sum(dim=1) / 2

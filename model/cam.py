@@ -37,9 +37,9 @@ def pixel_maps(network: Network, maps_BFhw: Tensor, height: int, width: int) -> 
     return to_pixels(activation_maps(maps_BFhw, network.dense.weight), network.stride, height, width)
 
 
-def winners(scores_BKHW: Tensor) -> Tensor:
+def argmax_classes(logits_BKHW: Tensor) -> Tensor:
     """The class of the largest score (B, H, W), int64, the first of equals. `argmax` over an axis that is not the last takes several times as long on a CPU."""
-    return scores_BKHW.max(dim=1).indices
+    return logits_BKHW.max(dim=1).indices
 
 
 @torch.inference_mode()

@@ -6,7 +6,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-from model import history, segment
+from model import history
 from model.checkpoint import BEST, CARD, HISTORY, RunConfig, file_digest, load_metadata, write_atomically
 from model.results import four_decimals, seen_before
 from pipeline.errors import DataError
@@ -20,9 +20,7 @@ def write_card(run: Path, config: RunConfig) -> None:
     Raises:
         OSError: the disk says no.
     """
-    segmenter = segment.load(run, file_digest(run / BEST))
-    leveled = segmenter is not None and bool(segmenter.method.level_K)
-    write_atomically(run / CARD, card(config, _best(run), _metrics(run), leveled=leveled))
+    write_atomically(run / CARD, card(config, _best(run), _metrics(run)))
 
 
 def _best(run: Path) -> history.Row | None:
@@ -32,13 +30,12 @@ def _best(run: Path) -> history.Row | None:
         return None
 
 
-def card(config: RunConfig, best: history.Row | None, metrics: dict[str, Any] | None, *, leveled: bool = False) -> str:
-    """The card as Markdown; `leveled`: its own segmentation has levels at borders."""
+def card(config: RunConfig, best: history.Row | None, metrics: dict[str, Any] | None) -> str:
+    """The card as Markdown."""
     study = config.store_attrs.get("study", {})
     seasons = study.get("image", {}).get("seasons", [])
     bounds = study.get("area", {}).get("bounds", [])
     period = ", ".join(f"{first} to {last}" for first, last in seasons) or "not stated"
-    seen = config.unlabelled_splits
     lines = [
         f"# {config.model} on {config.study}",
         "",
@@ -50,11 +47,8 @@ def card(config: RunConfig, best: history.Row | None, metrics: dict[str, Any] | 
         f"- study `{config.study}`, bounds {bounds or 'not stated'}, images {period}",
         f"- patches of {config.size_px} px; store {config.store_digest[:12]}",
         f"- labels: {config.rule}; a class counts as present above {100 * config.presence_min_share:g} % of a patch; truth from {config.points or config.areas or study.get('labels', {}).get('asset', 'not stated')}",
-        *([f"- own labels from the images, not the labels, of the {' and '.join(seen)} split{'s' * (len(seen) > 1)} too"] if seen else []),
-        *(["- own labels with a level per class at borders, from the points of the validation split"] if config.border_levels else []),
-        *(["- its segmentation has a level per class at borders, from the labels of the validation split"] if leveled else []),
         f"- loss {config.loss}, {config.optimizer}, step size {config.lr:g}, batches of {config.batch_size}, {config.epochs} epochs, seed {config.seed}, "
-        f"{config.precision}{', bands decorrelated' if config.whitening else ''}",
+        f"{config.precision}",
         "",
         "## Figures",
         *_validation(best),

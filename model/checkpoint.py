@@ -4,7 +4,6 @@ RUN/config.json          what was trained, on what, how: enough to rebuild the n
 RUN/environment.json     versions, platform, device
 RUN/history.csv          one line per epoch
 RUN/last.safetensors     weights, optimiser state and epoch: where `--resume` goes on
-RUN/history.jsonl        the same, one JSON object per line
 RUN/README.md            the model card, once trained
 RUN/best.safetensors     the weights with the lowest validation loss, or of the last epoch where a network labels itself: what `evaluate`, `map` and `report` use
 """
@@ -25,7 +24,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 from torch import Tensor
 
-from model.labels import UNLABELLED_SPLITS, Rule
+from model.labels import Rule
 from model.losses import Objective, objective
 from model.networks import Network, build
 from model.optimisation import remembers
@@ -45,8 +44,7 @@ class RunConfig(Options):
     """What was trained, on what, how.
 
     `mean` and `std` are reflectance per band over the training split; `store_attrs` is what the store said of itself;
-    `class_prior` the classes' shares of pixels as the user knows them, empty where unknown; `whitening` the matrix that `model.scaling` found, row by
-    row, empty where bands stay as they are.
+    `class_prior` the classes' shares of pixels as the user knows them, empty where unknown.
     """
 
     study: str
@@ -72,7 +70,6 @@ class RunConfig(Options):
     feed: str = "resident"
     points_digest: str = ""
     areas_digest: str = ""
-    whitening: tuple[tuple[float, ...], ...] = ()
 
     @property
     def rule(self) -> Rule:
@@ -86,14 +83,9 @@ class RunConfig(Options):
         return self.self_labels > 0
 
     @property
-    def unlabelled_splits(self) -> tuple[str, ...]:
-        """Splits whose images, but no labels, are learned from beside the training split."""
-        return UNLABELLED_SPLITS[self.unlabelled]
-
-    @property
-    def levels_by_prior(self) -> bool:
-        """Whether classes that share no scale are set against each other by their known shares: in own labels and in the segmentation."""
-        return bool(self.class_prior) and not self.objective.exclusive
+    def matches_prior(self) -> bool:
+        """Whether one-vs-rest logits are put on one scale by the known class shares, in pseudo-labels and in the segmentation."""
+        return bool(self.class_prior) and not self.objective.is_softmax
 
     @property
     def objective(self) -> Objective:
@@ -111,20 +103,12 @@ class RunConfig(Options):
             "mean": list(self.mean),
             "std": list(self.std),
             "class_prior": list(self.class_prior),
-            "whitening": [list(row) for row in self.whitening],
         }
 
     @classmethod
     def from_json(cls, values: dict[str, Any]) -> RunConfig:
-        """The inverse of `to_json`; a run that a teacher's labels were given to, as was done once, reads as one of shares."""
-        values = dict(values)
-        values.pop("taught", None)
-        if values.get("loss") == "taught":
-            values["loss"] = "shares"
-        keys = ("bands", "mean", "std", "class_prior", "whitening")
-        lists: dict[str, Any] = {
-            key: tuple(map(tuple, values[key]) if key == "whitening" else values[key]) for key in keys if key in values
-        }
+        """The inverse of `to_json`."""
+        lists: dict[str, Any] = {key: tuple(values[key]) for key in ("bands", "mean", "std", "class_prior")}
         return cls(**{**values, **lists, "classes": Legend.from_attrs(values["classes"])})
 
 
@@ -248,7 +232,7 @@ def load_network(run: Path, device: torch.device) -> tuple[Network, RunConfig]:
     config = load_config(run)
     tensors, _ = load_tensors(run / BEST)
     with torch.random.fork_rng(devices=[]):  # the caller's random state is its own
-        network = build(config.model, len(config.bands), len(config.classes), symmetric=config.symmetric)
+        network = build(config.model, len(config.bands), len(config.classes))
     load_weights(network, tensors, run / BEST)
     return network.to(device).eval(), config
 
@@ -280,11 +264,6 @@ def load_training_state(
         DataError: a tensor is missing, unknown, of another shape or not finite.
     """
     remembered = {index: remembers(optimiser, parameter) for index, parameter in enumerate(network.parameters())}
-    if average and not any(name.startswith("average.") for name in tensors):  # saved before there was a mean: it begins with the network
-        tensors = {
-            **tensors,
-            **{name.replace("network.", "average.", 1): tensor for name, tensor in tensors.items() if name.startswith("network.")},
-        }
     networks = _networks(network, average)
     expected = {f"{which}.{name}": tensor.shape for which, one in networks.items() for name, tensor in one.state_dict().items()}
     expected |= {f"optimiser.{index}.{name}": shape for index, kept in remembered.items() for name, shape in kept.items()}

@@ -120,9 +120,6 @@ def evaluate(
         "made_by": {
             **made_by,
             "labels_rule": str(config.rule),
-            "transductive": split in config.unlabelled_splits,
-            "border_levels": config.border_levels,
-            "fitted_on_labels": split == "validation" and (config.border_levels or bool(segmenter.method.level_K)),
             "selected_on": split == "validation" and (not config.keeps_newest or config.patience > 0),
             "train_patches": len(split_indices(dataset, "train")),
             "patches_digest": hashlib.sha256(table.encode()).hexdigest(),

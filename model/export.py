@@ -21,8 +21,8 @@ import torch
 from torch import Tensor, nn
 
 from model.checkpoint import BEST, RunConfig, file_digest, load_network, write_atomically
-from model.losses import Batch
-from model.networks import Network, Output
+from model.losses import ModelOutputs
+from model.networks import Network, NetworkOutput
 from model.scaling import Scaling, standardise
 from pipeline import __version__
 from pipeline.errors import ConfigError, DataError
@@ -37,7 +37,6 @@ class Exported(nn.Module):
 
     mean_C: Tensor
     std_C: Tensor
-    mix_CC: Tensor | None
 
     def __init__(self, network: Network, config: RunConfig) -> None:
         super().__init__()
@@ -48,9 +47,11 @@ class Exported(nn.Module):
     def forward(self, dn_BCHW: Tensor) -> Outputs:
         """Logits and activation maps."""
         valid_BHW = (dn_BCHW != NODATA_DN).all(dim=1)
-        x_BCHW = standardise(dn_BCHW, self.mean_C, self.std_C, self.mix_CC)
+        x_BCHW = standardise(dn_BCHW, self.mean_C, self.std_C)
         maps_BFhw = self.network.maps(x_BCHW)  # a program cannot ask the data whether all of it is valid, as the network does
-        said = Batch(self.network, Output(self.network.dense(self.network.pooled(maps_BFhw, valid_BHW)), maps_BFhw), valid_BHW)
+        said = ModelOutputs(
+            self.network, NetworkOutput(self.network.dense(self.network.pooled(maps_BFhw, valid_BHW)), maps_BFhw), valid_BHW
+        )
         return self._objective.presence_logits(said, self._min_share), said.cams_BKHW
 
 

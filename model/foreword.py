@@ -33,10 +33,6 @@ def say_what(
             f"{config.points}: {train_split.labels.outside:,} of its points lie outside the patches of the train split, "
             f"{validation.labels.outside:,} outside those of the validation split"
         )
-    if config.border_levels:
-        log(
-            f"own labels are mended at borders by a level per class, from validation's {_labels_line(validation.labels)} (--border-levels): its figures flatter"
-        )
     if config.share_step or config.share_noise:
         without = [len(each) - int(each.labels.labelled().sum()) for each in (train_split, validation)]
         log(
@@ -69,9 +65,9 @@ def _uninformative(labels: WeakLabels, names: tuple[str, ...]) -> Iterator[str]:
         for name, rate in zip(names, np.nanmean(labels.image_NK, axis=0), strict=True):
             if not INFORMATIVE[0] <= rate <= INFORMATIVE[1]:
                 yield f"label {name} holds for {rate:.1%} of the training patches: it carries next to no information{_hint(rate)}"
-        always_K = labels.always()
-        if always_K is not None and always_K.sum() > 1:
-            yield f"next to no training patch lacks {listing(list(compress(names, always_K)))}: these labels tell nothing of which pixels are which of them"
+        ubiquitous_K = labels.ubiquitous_classes()
+        if ubiquitous_K is not None and ubiquitous_K.sum() > 1:
+            yield f"next to no training patch lacks {listing(list(compress(names, ubiquitous_K)))}: these labels tell nothing of which pixels are which of them"
         return
     share_K = labels.class_pixels()[: len(names)] if labels.image_NK is None else np.nanmean(labels.image_NK, axis=0)
     for name, share in zip(names, share_K / share_K.sum(), strict=True):

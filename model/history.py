@@ -1,8 +1,7 @@
-"""What each epoch brought, kept as RUN/history.csv, and as RUN/history.jsonl for programs that read line by line."""
+"""The figures of each epoch, kept as RUN/history.csv."""
 
 from __future__ import annotations
 
-import json
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 
@@ -30,7 +29,7 @@ class Row:
     validation_majority_accuracy: float
     seconds: float
     patches_per_second: float
-    data_wait_share: float = 0.0
+    data_wait_share: float
 
 
 COLUMNS = tuple(field.name for field in fields(Row))
@@ -52,9 +51,7 @@ def write(path: Path, rows: list[Row]) -> None:
     Raises:
         OSError: the disk says no.
     """
-    values = [asdict(row) for row in rows]
-    write_atomically(path, pd.DataFrame(values, columns=list(COLUMNS)).to_csv(index=False))
-    write_atomically(path.with_suffix(".jsonl"), "".join(f"{json.dumps(row)}\n" for row in values))
+    write_atomically(path, pd.DataFrame([asdict(row) for row in rows], columns=list(COLUMNS)).to_csv(index=False))
 
 
 def read(path: Path, epochs: int) -> list[Row]:
@@ -65,8 +62,6 @@ def read(path: Path, epochs: int) -> list[Row]:
     """
     try:
         table = pd.read_csv(path, dtype=str)  # float() reads back what repr() wrote; not every pandas does
-        if "data_wait_share" not in table:  # added later
-            table["data_wait_share"] = "0.0"
         rows = [Row(int(epoch), *map(float, rest)) for epoch, *rest in table[list(COLUMNS)].itertuples(index=False)]
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise DataError(f"{path}: cannot be read as a history ({str(error).splitlines()[0]}); train into another folder") from None

@@ -1,13 +1,12 @@
 """What a run in training keeps in its folder, and how it goes on from there.
 
 `last` is written at the end of each epoch, and in the middle of one when the run is told to stop; then it also says how many
-batches are done and what they summed up to. Levels of own labels, fitted once an epoch, are in it either way.
+batches are done and what they summed up to.
 """
 
 from __future__ import annotations
 
 import json
-import math
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -54,16 +53,11 @@ class Sums:
 
 @dataclass
 class Progressed:
-    """How far a run has come: complete epochs, and batches of the one that was cut short.
-
-    Attributes:
-        level_K: of own labels at borders, fitted after the last complete epoch; empty = none.
-    """
+    """How far a run has come: complete epochs, and batches of the one that was cut short."""
 
     rows: list[history.Row] = field(default_factory=list)
     batches: int = 0
     sums: Sums = field(default_factory=Sums)
-    level_K: tuple[float, ...] = ()
 
 
 class Keeper:
@@ -96,7 +90,7 @@ class Keeper:
         self._save_last(done, {"batches": str(done.batches), "sums": json.dumps(done.sums.values())})
 
     def restore(self) -> Progressed:
-        """Bring network and optimiser to where the folder stands, history and best level with it; nothing saved yet is nothing done.
+        """Bring network and optimiser to where the folder stands, history with it; nothing saved yet is nothing done.
 
         Raises:
             DataError: what is saved is damaged or does not belong together.
@@ -109,7 +103,7 @@ class Keeper:
         tensors, made_by = load_tensors(last)
         self._check_origin(made_by, last)
         load_training_state(self._network, self._optimiser, tensors, last, self._average)
-        done = _progressed(made_by, last, len(self._config.classes))
+        done = _progressed(made_by, last)
         if not (epochs := _epoch(made_by, last)):
             return done
         done.rows = history.read(self._run / HISTORY, epochs)
@@ -130,9 +124,8 @@ class Keeper:
 
     def _save_last(self, done: Progressed, more: dict[str, str]) -> None:
         if self._writes:
-            levels = {"levels": json.dumps(done.level_K)} if done.level_K else {}
             tensors = training_state(self._network, self._optimiser, self._average)
-            save_tensors(self._run / LAST, tensors, self._made_by(len(done.rows)) | levels | more)
+            save_tensors(self._run / LAST, tensors, self._made_by(len(done.rows)) | more)
 
     def _save_best(self, epoch: int) -> None:
         if self._writes:
@@ -148,15 +141,11 @@ class Keeper:
                 raise DataError(f"{path}: another run's checkpoint: its {name} is {theirs}, this run's {ours}; train into another folder")
 
 
-def _progressed(made_by: dict[str, str], path: Path, classes: int) -> Progressed:
+def _progressed(made_by: dict[str, str], path: Path) -> Progressed:
     try:
-        level_K = tuple(map(float, json.loads(made_by.get("levels", "[]"))))
-        done = Progressed([], int(made_by.get("batches", "0")), Sums(*json.loads(made_by.get("sums", "[]"))), level_K)
+        return Progressed([], int(made_by.get("batches", "0")), Sums(*json.loads(made_by.get("sums", "[]"))))
     except (ValueError, TypeError):
         raise DataError(f"{path}: does not say how far its epoch had come; train into another folder") from None
-    if len(level_K) not in (0, classes) or not all(map(math.isfinite, level_K)):
-        raise DataError(f"{path}: its levels at borders are not one finite number for each of {classes} classes; train into another folder")
-    return done
 
 
 def _epoch(made_by: dict[str, str], path: Path) -> int:

@@ -36,9 +36,7 @@ from pipeline.legend import UNLABELLED
 
 KINDS = ("presence", "majority", "shares", "points", "pixels")
 OF_PIXELS = ("points", "pixels")
-# by name: other splits whose images, never their labels, are learned from beside the training split
-UNLABELLED_SPLITS: dict[str, tuple[str, ...]] = {"none": (), "validation": ("validation",), "all": ("validation", "test")}
-ALWAYS = 0.995  # a class that more of the patches have is one that next to none lacks
+UBIQUITOUS = 0.995  # share of patches from which a class counts as present everywhere
 SUM_TOLERANCE = 1e-3  # of a patch's shares to 1; a store's own are off by float32's rounding
 
 
@@ -113,7 +111,7 @@ class WeakLabels:
     group_N: npt.NDArray[np.int64] | None = None
     outside: int = 0
 
-    def of(self, chosen: npt.NDArray[np.int64]) -> WeakLabels:
+    def subset(self, chosen: npt.NDArray[np.int64]) -> WeakLabels:
         """The labels of some of the patches."""
         return WeakLabels(
             self.kind,
@@ -133,11 +131,11 @@ class WeakLabels:
         labels = self.pixel_NHW if self.image_NK is None else self.image_NK
         return 0 if labels is None else len(labels)
 
-    def always(self) -> npt.NDArray[np.bool_] | None:
-        """Classes that next to no patch lacks, as far as presence labels tell: nothing ever contradicts their maps."""
+    def ubiquitous_classes(self) -> npt.NDArray[np.bool_] | None:
+        """Classes (K,) that nearly every labelled patch has, from presence labels: no label contradicts their maps. None for other kinds."""
         if self.kind != "presence" or self.image_NK is None:
             return None
-        return np.asarray(np.nanmean(self.image_NK, axis=0) >= ALWAYS)
+        return np.asarray(np.nanmean(self.image_NK, axis=0) >= UBIQUITOUS)
 
     def class_pixels(self) -> npt.NDArray[np.int64]:
         """How many labelled pixels each class index has, (255,); none where labels are of patches."""

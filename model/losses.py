@@ -17,8 +17,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from model.cam import pixel_maps, winners
-from model.networks import Network, Output
+from model.cam import argmax_classes, pixel_maps
+from model.networks import Network, NetworkOutput
 from model.recipes import ANY_BELOW
 from pipeline.errors import ConfigError
 from pipeline.legend import UNLABELLED
@@ -38,7 +38,7 @@ class Targets(NamedTuple):
         group_B: patches with the same number share one row of shares; int64.
         whole: no pixel of the batch is invalid, known without looking.
         weight_BK: of each answer of `image_BK`; None = 1.
-        weight_K: of each class, for pixels and shares; None = 1.
+        weight_K: of each class, for pixels; None = 1.
         smoothing: how much of a pixel's label is spread evenly over all classes (that of `image_BK` is in it already).
     """
 
@@ -51,7 +51,7 @@ class Targets(NamedTuple):
     weight_K: Tensor | None = None
     smoothing: float = 0.0
 
-    def answers(self) -> Tensor:
+    def label_count(self) -> Tensor:
         """What the loss is a mean over: labelled pixels with image data, labelled patches, or groups."""
         if self.pixel_BHW is not None:
             return ((self.pixel_BHW != UNLABELLED) & self.valid_BHW).sum()
@@ -60,11 +60,11 @@ class Targets(NamedTuple):
 
 
 @dataclass(frozen=True)
-class Batch:
+class ModelOutputs:
     """What the network said of a batch; maps of pixels are made when they are first needed, float32. Without a network the scores are all there is."""
 
     network: Network | None
-    output: Output
+    output: NetworkOutput
     valid_BHW: Tensor
 
     @cached_property
@@ -74,18 +74,10 @@ class Batch:
         return pixel_maps(self.network, self.output.maps_BFhw, *self.valid_BHW.shape[1:]).float()
 
     @cached_property
-    def scores_BKHW(self) -> Tensor:
+    def logits_BKHW(self) -> Tensor:
         """Class scores: activation maps and the dense layer's bias."""
         assert self.network is not None
         return self.cams_BKHW + self.network.dense.bias[:, None, None]
-
-    @classmethod
-    def of_scores(cls, scores_BKHW: Tensor, valid_BHW: Tensor) -> Batch:
-        """Scores and valid pixels alone, which are all that a loss of exclusive classes looks at."""
-        nothing = scores_BKHW.new_empty(0)
-        batch = cls(None, Output(nothing, nothing), valid_BHW)
-        batch.__dict__["scores_BKHW"] = scores_BKHW  # where a cached property keeps its value
-        return batch
 
 
 @dataclass(frozen=True)
@@ -97,22 +89,19 @@ class Objective:
         exclusive: classes exclude each other (softmax), else they are K questions.
         loss: (batch, targets, presence_min_share) -> a number.
         pooled: for questions: (batch) -> one logit per class and patch (B, K).
-        method: the segmentation that suits it best (`model.segment`), where no level at borders is fitted.
-        level_prior: weight of the squares of levels at borders (`model.levels`) beside the loss: 1 where that is a likelihood; None = no levels, as the classes
-            share no scale.
-        reads_logits: the loss is of the logits of whole patches that the network gives, not of its maps.
+        method: the segmentation that suits it best (`model.segment`).
+        uses_image_logits: the loss is of the logits of whole patches that the network gives, not of its maps.
     """
 
     name: str
     kinds: tuple[str, ...]
-    exclusive: bool
-    loss: Callable[[Batch, Targets, float], Tensor]
-    pooled: Callable[[Batch], Tensor] | None
+    is_softmax: bool
+    loss: Callable[[ModelOutputs, Targets, float], Tensor]
+    pooled: Callable[[ModelOutputs], Tensor] | None
     method: str
-    level_prior: float | None = None
-    reads_logits: bool = False
+    uses_image_logits: bool = False
 
-    def presence_logits(self, batch: Batch, min_share: float) -> Tensor:
+    def presence_logits(self, batch: ModelOutputs, min_share: float) -> Tensor:
         """One logit (B, K) per class and patch, above 0 where the class is said to cover more than `min_share`.
 
         Questions are answered by the pooled score. Exclusive classes are counted in the segmented patch, mean
@@ -121,19 +110,19 @@ class Objective:
         """
         if self.pooled is not None:
             return self.pooled(batch)
-        scores_BKHW, valid_B1HW = batch.scores_BKHW, batch.valid_BHW[:, None]
+        logits_BKHW, valid_B1HW = batch.logits_BKHW, batch.valid_BHW[:, None]
         pixels_B1 = valid_B1HW.sum(dim=(2, 3)).clamp(min=1).float()
-        chosen_BKHW = F.one_hot(winners(scores_BKHW), scores_BKHW.shape[1]).movedim(-1, 1)
+        chosen_BKHW = F.one_hot(argmax_classes(logits_BKHW), logits_BKHW.shape[1]).movedim(-1, 1)
         count_BK = (chosen_BKHW * valid_B1HW).sum(dim=(2, 3)).float()
-        mean_BK = mean_probability(scores_BKHW, batch.valid_BHW).exp()
+        mean_BK = mean_probability(logits_BKHW, batch.valid_BHW).exp()
         return torch.logit((count_BK + mean_BK) / (pixels_B1 + 1), 1e-6) - torch.logit(
             (min_share * pixels_B1 + 0.5) / (pixels_B1 + 1), 1e-6
         )
 
 
-def mean_probability(scores_BKHW: Tensor, valid_BHW: Tensor) -> Tensor:
+def mean_probability(logits_BKHW: Tensor, valid_BHW: Tensor) -> Tensor:
     """Log of each class's mean softmax probability over the valid pixels (B, K); never clamped, so never without gradient."""
-    log_BKHW = scores_BKHW.log_softmax(dim=1).masked_fill(~valid_BHW[:, None], -torch.inf)
+    log_BKHW = logits_BKHW.log_softmax(dim=1).masked_fill(~valid_BHW[:, None], -torch.inf)
     return log_BKHW.flatten(2).logsumexp(dim=2) - _log_pixels(valid_BHW, log_BKHW)
 
 
@@ -147,18 +136,18 @@ def presence_loss(logits_BK: Tensor, label_BK: Tensor, weight_BK: Tensor | None 
     return F.binary_cross_entropy_with_logits(logits_BK, label_BK, weight_BK)
 
 
-def log_sum_exp(batch: Batch) -> Tensor:
+def log_sum_exp(batch: ModelOutputs) -> Tensor:
     """1/r log of the mean of exp(r x score) over the valid pixels (B, K), r = `POOLING`: between their mean and their maximum.
 
     Source: Pinheiro, Collobert 2015, "From Image-level to Pixel-level Labeling", arXiv 1411.6228, equation 3.
     """
-    scores_BKHW = (POOLING * batch.scores_BKHW).masked_fill(~batch.valid_BHW[:, None], -torch.inf)
-    return (scores_BKHW.flatten(2).logsumexp(dim=2) - _log_pixels(batch.valid_BHW, scores_BKHW)) / POOLING
+    logits_BKHW = (POOLING * batch.logits_BKHW).masked_fill(~batch.valid_BHW[:, None], -torch.inf)
+    return (logits_BKHW.flatten(2).logsumexp(dim=2) - _log_pixels(batch.valid_BHW, logits_BKHW)) / POOLING
 
 
-def threshold_loss(batch: Batch, targets: Targets, min_share: float) -> Tensor:
+def threshold_loss(batch: ModelOutputs, targets: Targets, min_share: float) -> Tensor:
     """Binary cross entropy of "the mean share is above the threshold the label was made with", in log odds times `sharpness`."""
-    log_BK = mean_probability(batch.scores_BKHW, targets.valid_BHW)
+    log_BK = mean_probability(batch.logits_BKHW, targets.valid_BHW)
     odds_BK = log_BK - torch.log(-torch.expm1(log_BK.clamp(max=-1e-6)))
     share = share_of_label(min_share, targets.valid_BHW)
     return _known(presence_loss, sharpness(share) * (odds_BK - math.log(share / (1 - share))), targets)
@@ -183,37 +172,35 @@ def share_of_label(min_share: float, valid_BHW: Tensor) -> float:
     return min(max(min_share, half), 1 - half)
 
 
-def majority_loss(batch: Batch, targets: Targets, _min_share: float) -> Tensor:
+def majority_loss(batch: ModelOutputs, targets: Targets, _min_share: float) -> Tensor:
     """Cross entropy of "this class has the largest mean share", with `SHARPNESS` x log mean share as its scores."""
-    log_BK = mean_probability(batch.scores_BKHW, targets.valid_BHW)
+    log_BK = mean_probability(batch.logits_BKHW, targets.valid_BHW)
     return _known(_chosen, log_BK, targets)
 
 
-def share_loss(batch: Batch, targets: Targets, _min_share: float) -> Tensor:
+def share_loss(batch: ModelOutputs, targets: Targets, _min_share: float) -> Tensor:
     """Kullback-Leibler divergence of the labelled shares from the mean probabilities, over patches or groups of them.
 
-    With weights each class's term is s log(s / m) - s + m, which is never below 0 and 0 where m = s, so that no weights move
-    the answer that costs least; equal weights give the divergence itself. A group counts by how many of its patches the batch holds.
+    A group counts by how many of its patches the batch holds.
 
     Source: Ardehali, Culotta 2017, "Co-training for Demographic Classification Using Deep Learning from Label
-    Proportions", arXiv 1709.04108: the batch-averaged KL; in the log domain here. The terms: Csiszar 1991, "Why least
-    squares and maximum entropy?", Annals of Statistics 19(4), the I-divergence of vectors that need not add up to 1.
+    Proportions", arXiv 1709.04108: the batch-averaged KL; in the log domain here.
     """
-    log_GK, share_GK, group_B = grouped(mean_probability(batch.scores_BKHW, targets.valid_BHW), targets)
-    weight_GK = None if targets.weight_K is None else targets.weight_K.expand_as(log_GK)
-    if targets.group_B is not None:  # a few patches of a large group say less of its shares than all of a small one
+    log_GK, share_GK, group_B = grouped(mean_probability(batch.logits_BKHW, targets.valid_BHW), targets)
+    weight_GK = None
+    if targets.group_B is not None:  # a few patches of a large group are a poor sample of its shares
         size_G = log_GK.new_zeros(len(log_GK)).index_add(0, group_B, torch.ones_like(group_B, dtype=log_GK.dtype))
-        weight_GK = (torch.ones_like(log_GK) if weight_GK is None else weight_GK) * (size_G / size_G.mean())[:, None]
+        weight_GK = (size_G / size_G.mean())[:, None].expand_as(log_GK)
     return _known(_divergence, log_GK, targets._replace(image_BK=share_GK, weight_BK=weight_GK))
 
 
-def pixel_loss(batch: Batch, targets: Targets, _min_share: float) -> Tensor:
+def pixel_loss(batch: ModelOutputs, targets: Targets, _min_share: float) -> Tensor:
     """Cross entropy over the labelled pixels of the batch that have image data."""
     assert targets.pixel_BHW is not None
     label_BHW = targets.pixel_BHW.long().masked_fill(~targets.valid_BHW, UNLABELLED)
     weight_K, smoothing = targets.weight_K, targets.smoothing
     entropy_BHW = F.cross_entropy(  # each pixel's: a sum over pixels is not deterministic on GPUs
-        batch.scores_BKHW, label_BHW, weight_K, ignore_index=UNLABELLED, reduction="none", label_smoothing=smoothing
+        batch.logits_BKHW, label_BHW, weight_K, ignore_index=UNLABELLED, reduction="none", label_smoothing=smoothing
     )
     labelled: Tensor = (label_BHW != UNLABELLED).sum().clamp(min=1)
     return entropy_BHW.sum() / labelled
@@ -231,7 +218,7 @@ def _chosen(log_BK: Tensor, label_BK: Tensor, weight_BK: Tensor | None) -> Tenso
 def _divergence(log_BK: Tensor, share_BK: Tensor, weight_BK: Tensor | None) -> Tensor:
     divergence_BK: Tensor = torch.special.xlogy(share_BK, share_BK) - share_BK * log_BK
     if weight_BK is not None:
-        divergence_BK = weight_BK * (divergence_BK - share_BK + log_BK.exp())
+        divergence_BK = weight_BK * divergence_BK
     return divergence_BK.sum(dim=1).mean()
 
 
@@ -277,7 +264,7 @@ OBJECTIVES = {
             lambda batch, targets, _share: _known(presence_loss, batch.output.logits_BK, targets),
             lambda batch: batch.output.logits_BK,
             "cam-argmax",
-            reads_logits=True,
+            uses_image_logits=True,
         ),
         Objective(
             "lse",
@@ -285,12 +272,12 @@ OBJECTIVES = {
             False,
             lambda batch, targets, _share: _known(presence_loss, log_sum_exp(batch), targets),
             log_sum_exp,
-            "border-spectra",
+            "score-argmax",
         ),
-        Objective("threshold", ("presence",), True, threshold_loss, None, "border-spectra", 3.0),
-        Objective("majority", ("majority",), True, majority_loss, None, "border-spectra", 3.0),
-        Objective("shares", ("shares",), True, share_loss, None, "border-spectra", 1.0),
-        Objective("cross-entropy", ("points", "pixels"), True, pixel_loss, None, "score-argmax", 1.0),
+        Objective("threshold", ("presence",), True, threshold_loss, None, "score-argmax"),
+        Objective("majority", ("majority",), True, majority_loss, None, "score-argmax"),
+        Objective("shares", ("shares",), True, share_loss, None, "score-argmax"),
+        Objective("cross-entropy", ("points", "pixels"), True, pixel_loss, None, "score-argmax"),
     )
 }
 

@@ -25,14 +25,8 @@ class Options:
     label_smoothing: float = 0.0
     class_weights: str = "none"
     self_labels: float = 0.0
-    border_spectra: bool = False
-    border_levels: bool = False
-    unlabelled: str = "none"
     clip_norm: float = 0.0
     patience: int = 0
-    symmetric: bool = False
-    whiten: bool = False
-    prior_bias: bool = False
     channels_last: bool = False
     compile: bool = False
     cuda_graphs: bool = False

@@ -78,7 +78,7 @@ class Predictor:
     @cached_property
     def network(self) -> Network:
         """The network on its device, ready to infer."""
-        network = build(self.config.model, len(self.config.bands), len(self.config.classes), symmetric=self.config.symmetric)
+        network = build(self.config.model, len(self.config.bands), len(self.config.classes))
         network.load_state_dict(self.weights)
         return network.to(self.device).eval()
 
@@ -116,7 +116,7 @@ class Predictor:
             x_BCYX = standardise(torch.from_numpy(dn_BCYX).to(self.device), *scaling)
             _, cams_BKYX = pixel_scores(self.network, x_BCYX.contiguous(memory_format=torch.channels_last))
             valid_BYX = torch.from_numpy((dn_BCYX != NODATA_DN).all(axis=1)).to(self.device)
-            yield from zip(corners, self.method.scores(cams_BKYX, x_BCYX, valid_BYX).cpu().numpy(), strict=False)
+            yield from zip(corners, self.method.logits(cams_BKYX, x_BCYX, valid_BYX).cpu().numpy(), strict=False)
 
 
 def map_run(

@@ -32,7 +32,7 @@ def methods(pixels: Mapping[str, Any]) -> str:
     rows = [("method", "pixel accuracy", "macro F1", "")]
     for kind in ("methods", "references"):
         for name, part in pixels.get(kind, {}).items():
-            marks = {"default": name == pixels["default"], "oracle: knows true shares, no result": name.startswith("oracle")}
+            marks = {"default": name == pixels["default"]}
             note = "reference, no network" if kind == "references" else ", ".join(mark for mark, holds in marks.items() if holds)
             rows.append((name, estimate(part, "pixel_accuracy"), estimate(part, "macro_f1"), note))
     return _aligned(rows)

@@ -84,7 +84,7 @@ ALONE = Ranks()
 
 
 class SyncedBatchNorm(nn.BatchNorm2d):
-    """Batch norm over the batches of all ranks together, on any device; torch's own knows GPUs only. A rank's part may be empty."""
+    """ModelOutputs norm over the batches of all ranks together, on any device; torch's own knows GPUs only. A rank's part may be empty."""
 
     def forward(self, input: Tensor) -> Tensor:  # noqa: A002 - torch's name
         """Normalised maps (B, C, H, W)."""

@@ -20,8 +20,6 @@ PRESETS: dict[str, dict[str, Any]] = {
         "weight_decay": 0.0,
         "schedule": "constant",
         "warmup_epochs": 0.0,
-        "whiten": False,
-        "prior_bias": False,
         "label_smoothing": 0.0,
         "self_labels": 0.0,
     },
@@ -45,29 +43,22 @@ def preset(name: str, given: Mapping[str, Any]) -> dict[str, Any]:
     return {"epochs": epochs, **settings}
 
 
-# Chosen on the validation part of dakota-2015 (docs/results.md). Networks that are not named here keep the defaults of Settings.
+# Chosen on validation splits of more than one place (docs/results.md). Networks that are not named here keep the defaults of Settings.
 _OF_NETWORK: dict[str, dict[str, Any]] = {
-    "fcn": {"lr": 1e-2, "weight_decay": 1e-2, "schedule": "cosine", "warmup_epochs": 1.0, "channels_last": True, "whiten": True},
-    "unet": {"lr": 2e-3, "weight_decay": 1e-2, "schedule": "cosine", "warmup_epochs": 1.0, "channels_last": True, "whiten": True},
+    "fcn": {"lr": 1e-2, "weight_decay": 1e-2, "schedule": "cosine", "warmup_epochs": 1.0, "channels_last": True},
+    "unet": {"lr": 2e-3, "weight_decay": 1e-2, "schedule": "cosine", "warmup_epochs": 1.0, "channels_last": True},
 }
-# "Any pixel": all there is to learn from are the few patches without a class.
-_OF_ANY: dict[str, Any] = {"lr": 3e-3, "weight_decay": 0.1, "class_weights": "balanced", "symmetric": True, "self_labels": 3.0}
-# One pixel per patch: decorrelated bands let a network learn so few labels by heart; most is learned from what its own mean says of the others.
-# Of a class that next to no point names it says nothing, unless the few count for more.
+# Few labels per patch: a smaller learning rate and more decay.
+_OF_ANY: dict[str, Any] = {"lr": 3e-3, "weight_decay": 0.1, "class_weights": "balanced", "self_labels": 3.0}
 _OF_POINTS: dict[str, Any] = {"lr": 3e-3, "weight_decay": 0.1, "label_smoothing": 0.1, "self_labels": 3.0}
-_OF_OWN_POINTS: dict[str, Any] = {"unlabelled": "auto", "class_weights": "very-rare"}
-WITH_LEVELS = ("none", "very-rare")  # class weights: others move the answer further, and levels at borders would take that back
-# Shares: a class of half a percent is never found unless it counts for more, and not if the network's own answers count for much more.
-# Beginning with the classes as frequent as they are finds it with more seeds.
-_OF_SHARES: dict[str, Any] = {"class_weights": "rare", "self_labels": 1.0, "prior_bias": True}
-_OF_GROUPS: dict[str, Any] = {"self_labels": 3.0}  # of which there are too few for that
+_OF_SHARES: dict[str, Any] = {"self_labels": 1.0}
+_OF_GROUPS: dict[str, Any] = {"self_labels": 3.0}
 _OF_THRESHOLD: dict[str, Any] = {"self_labels": 1.0}
-_UNET_OF_PIXELS: dict[str, Any] = {"prior_bias": True}  # without, it never answers a class of half a percent; an fcn does
 ANY_BELOW = 0.01  # a presence label of a smaller share is as good as one of any pixel
 
 
 def recipe(given: Mapping[str, Any]) -> dict[str, Any]:
-    """What was given, put over what was measured best for the kind of label and the network.
+    """The given settings over the measured defaults of the kind of label and the network.
 
     >>> recipe({"labels": "points"})["model"], recipe({"labels": "points"})["self_labels"]
     ('fcn', 3.0)
@@ -77,21 +68,15 @@ def recipe(given: Mapping[str, Any]) -> dict[str, Any]:
     labels = given.get("labels", "presence")
     model = given.get("model", "fcn")
     grouped = given.get("group_patches", 1) > 1 or given.get("areas")
-    own = given.get("self_labels") != 0  # the rest of these settings is about own labels
-    of_shares = {**_OF_SHARES, "border_spectra": own}
-    leveled = given.get("class_weights", "none") in WITH_LEVELS
-    of_points = _OF_POINTS | (_OF_OWN_POINTS | {"border_levels": leveled} if own else {})
-    of_threshold = _OF_THRESHOLD | ({"unlabelled": "validation"} if own else {})
-    wanted, of_presence = ("lse", _OF_ANY) if given.get("presence_min_share", 0.0) < ANY_BELOW else ("threshold", of_threshold)
+    wanted, of_presence = ("lse", _OF_ANY) if given.get("presence_min_share", 0.0) < ANY_BELOW else ("threshold", _OF_THRESHOLD)
     of_labels = {
-        "points": of_points,
-        "shares": _OF_GROUPS if grouped else of_shares,
+        "points": _OF_POINTS,
+        "shares": _OF_GROUPS if grouped else _OF_SHARES,
         "presence": of_presence if given.get("loss", "best") in ("best", wanted) else {},
     }
     return {
         "model": model,
         **_OF_NETWORK.get(model, {}),
         **(of_labels.get(labels, {}) if model == "fcn" else {}),
-        **(_UNET_OF_PIXELS if (model, labels) == ("unet", "pixels") else {}),
         **given,
     }

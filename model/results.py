@@ -121,17 +121,13 @@ def to_know(metrics: Mapping[str, Any]) -> list[str]:
 
 
 def seen_before(metrics: Mapping[str, Any]) -> list[str]:
-    """How the evaluated split had a part in the run: learned from, looked at to choose the epoch, or fitted on; a sentence each."""
+    """The part that the evaluated split had in training, a sentence: trained on, or used to select the epoch."""
     split, made_by = metrics["split"], metrics["made_by"]
     if split == "train":
-        return ["The train split is what the run learned from: its figures say how well that is known, not how well other places are."]
-    but = "" if made_by.get("fitted_on_labels") else ", not its labels,"
-    sentences = {
-        "selected_on": f"Which epoch is kept was chosen by the loss on the {split} split: its figures flatter.",
-        "transductive": f"The images of the {split} split{but} were learned from (--unlabelled): its figures are of images the network has seen.",
-        "fitted_on_labels": f"The run has a level per class that was fitted on weak labels of the {split} split: its figures there flatter.",
-    }
-    return [sentence for key, sentence in sentences.items() if made_by.get(key)]
+        return ["The run was trained on the train split: these figures do not show how well the network does elsewhere."]
+    if made_by.get("selected_on"):
+        return [f"The epoch was selected by the loss on the {split} split: these figures are optimistic."]
+    return []
 
 
 def four_decimals(value: Figure, undefined: str = "undefined") -> str:

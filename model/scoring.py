@@ -16,7 +16,7 @@ import xarray as xr
 from torch import Tensor
 
 from model.checkpoint import RunConfig, store_differences
-from model.losses import Batch
+from model.losses import ModelOutputs
 from model.networks import Network
 from model.scaling import Scaling, standardise
 from model.segment import Segmenter
@@ -78,12 +78,12 @@ def open_trained_store(run: Path, config: RunConfig, store: Path | None = None) 
 
 
 @torch.inference_mode()
-def answers(
+def forward_batches(
     network: Network, config: RunConfig, dataset: xr.Dataset, patches: Indices, device: torch.device
-) -> Iterator[tuple[Indices, Tensor, Batch]]:
-    """What the network says of patches in the given order, `BATCH_PATCHES` at a time: which, as it sees them (B, C, H, W), the answer.
+) -> Iterator[tuple[Indices, Tensor, ModelOutputs]]:
+    """Forward passes over patches in the given order, `BATCH_PATCHES` at a time: indices, standardised images (B, C, H, W), outputs.
 
-    A `Batch` makes its maps when they are first asked for: ask in inference mode too, or they are recorded for gradients.
+    `ModelOutputs` makes its maps when they are first used: use them in inference mode too, or they are recorded for gradients.
     """
     scaling = Scaling.of(config, device)
     for start in range(0, len(patches), BATCH_PATCHES):
@@ -91,7 +91,7 @@ def answers(
         image_BCHW = dataset["image"][chosen].to_numpy()
         valid_BHW = torch.from_numpy((image_BCHW != NODATA_DN).all(axis=1)).to(device)
         x_BCHW = standardise(torch.from_numpy(image_BCHW).to(device), *scaling)
-        yield chosen, x_BCHW, Batch(network, network(x_BCHW, valid_BHW, pooled=config.objective.reads_logits), valid_BHW)
+        yield chosen, x_BCHW, ModelOutputs(network, network(x_BCHW, valid_BHW, pooled=config.objective.uses_image_logits), valid_BHW)
 
 
 @torch.inference_mode()
@@ -103,9 +103,9 @@ def score(
     Raises:
         DataError: the network answers with something not finite.
     """
-    for chosen, x_BCHW, said in answers(network, config, dataset, patches, device):
-        nodata_BHW = ~said.valid_BHW.cpu().numpy()
-        logits_BK, cams_BKHW = config.objective.presence_logits(said, config.presence_min_share), said.cams_BKHW
+    for chosen, x_BCHW, outputs in forward_batches(network, config, dataset, patches, device):
+        nodata_BHW = ~outputs.valid_BHW.cpu().numpy()
+        logits_BK, cams_BKHW = config.objective.presence_logits(outputs, config.presence_min_share), outputs.cams_BKHW
         if not (logits_BK.isfinite().all() and cams_BKHW.isfinite().all()):
             raise DataError("the network's scores are not finite: its training diverged; train again with a lower --lr")
         yield Scored(
@@ -115,7 +115,7 @@ def score(
             logits_BK=logits_BK.cpu().numpy(),
             cams_BKHW=cams_BKHW.cpu().numpy(),
             segmentation_BHW={
-                name: method(cams_BKHW, logits_BK, x_BCHW, said.valid_BHW).cpu().numpy() for name, method in segmenter.methods.items()
+                name: method(cams_BKHW, x_BCHW, outputs.valid_BHW).cpu().numpy() for name, method in segmenter.methods.items()
             },
             default=segmenter.default,
         )

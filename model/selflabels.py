@@ -1,8 +1,7 @@
-"""Labels of pixels from a network's own answers, where a label does not say where: as they are or mended by what is known.
+"""Pseudo-labels: the classes that a teacher network predicts for every pixel, matched to the proportions that are known.
 
-Once a network knows the classes, its own answer says where they are. Shares mend it, of a patch or of the whole region: as much of each class as there is.
-Points it did not learn from mend it where classes meet.
-Nothing here sees the truth of a pixel.
+With proportions as labels, the teacher's probabilities are scaled until each patch, or bag, has its labelled proportions. With presence labels and known
+class shares of the region they are scaled to both. No pixel truth is read.
 Axis suffixes: B batch, K class, H/W rows and columns, G group.
 """
 
@@ -16,14 +15,11 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from model.cam import winners
-from model.levels import Answers, raised
-from model.losses import Batch, Targets, grouped, mean_probability, share_of_label
-from model.spectra import borders, by_spectra
+from model.cam import argmax_classes
+from model.losses import ModelOutputs, Targets, grouped, mean_probability, share_of_label
 from pipeline.legend import UNLABELLED
 
 BEGIN = 0.3  # of the epochs: before, a network knows too little to teach itself
-LEVEL_PRIOR = 10.0  # of levels at borders; a segmentation has 1, which harms here where points are few: what is learned stays
 ROUNDS = 5  # of matching shares; more change next to no pixel
 _LEAST = 1e-6
 
@@ -37,92 +33,63 @@ class OwnLabels:
         min_share: what presence labels mean.
         rest_K: classes that score 0: they get the pixels that no other class claims.
         prior_K: the classes' shares of all pixels, with presence labels, which then mend it too (`frequent_labels`); None = unknown.
-        border_spectra: with shares, whether borders follow the spectra of a patch (`model.spectra`).
-        level_K: added to what the network says where two classes meet (`model.levels`); None = nothing.
     """
 
     kind: str
     min_share: float = 0.0
     rest_K: Tensor | None = None
     prior_K: Tensor | None = None
-    border_spectra: bool = False
-    level_K: Tensor | None = None
 
-    def loss(self, batch: Batch, said_BKHW: Tensor, x_BCHW: Tensor, targets: Targets) -> tuple[Tensor, Tensor]:
+    def loss(self, batch: ModelOutputs, said_BKHW: Tensor, targets: Targets) -> tuple[Tensor, Tensor]:
         """Mean cross entropy of a network's scores with the labels that its own answers give all pixels, and how many they are.
 
         Args:
             batch: what it says of a batch.
             said_BKHW: the scores the labels are taken from: of the mean of its weights.
-            x_BCHW: the batch.
             targets: what it is labelled with.
         """
-        scores_BKHW = batch.scores_BKHW
-        if self.level_K is not None:
-            said_BKHW = raised(said_BKHW, self.level_K, _borders(said_BKHW))
+        logits_BKHW = batch.logits_BKHW
         if self.rest_K is not None:
-            scores_BKHW, said_BKHW = (each.masked_fill(self.rest_K[:, None, None], 0.0) for each in (scores_BKHW, said_BKHW))
+            logits_BKHW, said_BKHW = (each.masked_fill(self.rest_K[:, None, None], 0.0) for each in (logits_BKHW, said_BKHW))
         if self.kind == "shares":
-            own_BHW = mended_labels(said_BKHW, targets, x_BCHW if self.border_spectra else None)
+            own_BHW = mended_labels(said_BKHW, targets)
         elif self.prior_K is not None:
             own_BHW = frequent_labels(said_BKHW, targets, self.prior_K, self.min_share)
         else:
             own_BHW = self_labels(said_BKHW, targets.valid_BHW)
-        entropy_BHW = F.cross_entropy(scores_BKHW, own_BHW, ignore_index=UNLABELLED, reduction="none")  # as in `pixel_loss`
+        entropy_BHW = F.cross_entropy(logits_BKHW, own_BHW, ignore_index=UNLABELLED, reduction="none")  # as in `pixel_loss`
         pixels = (own_BHW != UNLABELLED).sum()
         return entropy_BHW.sum() / pixels.clamp(min=1), pixels
 
 
 @torch.no_grad()
-def told_of_points(said_BKHW: Tensor, targets: Targets) -> Answers:
-    """The scores that own labels are taken from, at the labelled points of a batch that was not learned from: what levels are fitted on."""
-    return Answers(said_BKHW, _borders(said_BKHW), targets).of_labelled_pixels()
-
-
-def _borders(scores_BKHW: Tensor) -> Tensor:
-    return borders(winners(scores_BKHW))
-
-
-@torch.no_grad()
-def self_labels(scores_BKHW: Tensor, valid_BHW: Tensor) -> Tensor:
+def self_labels(logits_BKHW: Tensor, valid_BHW: Tensor) -> Tensor:
     """The class of the largest score (B, H, W), int64, of each pixel; 255 without image data."""
-    return winners(scores_BKHW).masked_fill(~valid_BHW, UNLABELLED)
+    return argmax_classes(logits_BKHW).masked_fill(~valid_BHW, UNLABELLED)
 
 
 @torch.no_grad()
-def mended_labels(scores_BKHW: Tensor, targets: Targets, x_BCHW: Tensor | None = None) -> Tensor:
-    """Class index (B, H, W), int64, of each pixel; 255 without image data or, with groups, in a patch without a label.
+def mended_labels(logits_BKHW: Tensor, targets: Targets) -> Tensor:
+    """Class index (B, H, W), int64, of each pixel; 255 without image data or in a patch without a label.
 
-    The softmax is averaged over 3 x 3 pixels; then each class is raised or lowered, patch by patch or group by group, until the mean over the pixels
-    is its labelled share; the largest wins. With spectra, what they say at borders is added to that, and the shares are matched once more.
-    Of a patch without a label the shares are those that the average says.
+    The softmax is averaged over 3 x 3 pixels; then each class is scaled, patch by patch or group by group, until the mean over the pixels
+    is its labelled share; the argmax is the pseudo-label.
 
     Source: matching shares as in Liu et al. 2021, "Two-stage Training for Learning from Label Proportions", arXiv 2105.10635.
 
     Args:
-        scores_BKHW: of classes that exclude each other.
+        logits_BKHW: of mutually exclusive classes.
         targets: shares of the patches, or of the groups they belong to.
-        x_BCHW: the patches as the network sees them; None = spectra are not heard.
     """
     share_BK = targets.image_BK
     assert share_BK is not None
-    averaged_BKHW = _averaged(scores_BKHW, targets.valid_BHW)
-    if targets.group_B is None:
-        share_BK = torch.where(share_BK.isnan(), mean_probability(averaged_BKHW, targets.valid_BHW).exp().to(share_BK.dtype), share_BK)
-        targets = targets._replace(image_BK=share_BK)
     known_BHW = targets.valid_BHW & ~share_BK.isnan().any(dim=1)[:, None, None]
-
-    def matched(log_BKHW: Tensor) -> Tensor:
-        return _matched(log_BKHW, targets.valid_BHW, lambda log_BK: _to_shares(log_BK, targets))
-
-    log_BKHW = matched(averaged_BKHW)
-    if x_BCHW is not None:
-        log_BKHW = matched(by_spectra(log_BKHW, x_BCHW, known_BHW))
-    return self_labels(log_BKHW, known_BHW)
+    averaged_BKHW = _averaged(logits_BKHW, targets.valid_BHW)
+    return self_labels(_matched(averaged_BKHW, targets.valid_BHW, lambda log_BK: _to_shares(log_BK, targets)), known_BHW)
 
 
 @torch.no_grad()
-def frequent_labels(scores_BKHW: Tensor, targets: Targets, prior_K: Tensor, min_share: float) -> Tensor:
+def frequent_labels(logits_BKHW: Tensor, targets: Targets, prior_K: Tensor, min_share: float) -> Tensor:
     """Class index (B, H, W), int64, of each pixel; 255 without image data.
 
     As `mended_labels`, with two things to match: the batch as a whole has the known shares; then, patch by patch, an absent class has at
@@ -131,17 +98,17 @@ def frequent_labels(scores_BKHW: Tensor, targets: Targets, prior_K: Tensor, min_
     Source: labels as frequent as is known, Berthelot et al. 2020, "ReMixMatch", arXiv 1911.09785, section 3.1.
 
     Args:
-        scores_BKHW: of classes that exclude each other.
+        logits_BKHW: of classes that exclude each other.
         targets: presence labels of the patches.
         prior_K: the classes' shares of all pixels.
         min_share: what "present" means; 0 counts as half a pixel of the patch.
     """
     assert targets.image_BK is not None
-    label_BK, all_B = targets.image_BK, torch.zeros(len(scores_BKHW), dtype=torch.int64, device=scores_BKHW.device)
+    label_BK, all_B = targets.image_BK, torch.zeros(len(logits_BKHW), dtype=torch.int64, device=logits_BKHW.device)
     region = targets._replace(image_BK=prior_K.expand_as(label_BK), group_B=all_B)
     log_share = math.log(share_of_label(min_share, targets.valid_BHW))
     matched_BKHW = _matched(
-        _averaged(scores_BKHW, targets.valid_BHW),
+        _averaged(logits_BKHW, targets.valid_BHW),
         targets.valid_BHW,
         lambda log_BK: _to_shares(log_BK, region),
         lambda log_BK: _to_presence(log_BK, label_BK, log_share),
@@ -149,11 +116,11 @@ def frequent_labels(scores_BKHW: Tensor, targets: Targets, prior_K: Tensor, min_
     return self_labels(matched_BKHW, targets.valid_BHW)
 
 
-def _averaged(scores_BKHW: Tensor, valid_BHW: Tensor) -> Tensor:
+def _averaged(logits_BKHW: Tensor, valid_BHW: Tensor) -> Tensor:
     """Log of the softmax averaged over the valid pixels within 3 x 3 (B, K, H, W)."""
-    valid_B1HW = valid_BHW[:, None].to(scores_BKHW.dtype)
+    valid_B1HW = valid_BHW[:, None].to(logits_BKHW.dtype)
     around_B1HW = F.avg_pool2d(valid_B1HW, 3, stride=1, padding=1).clamp(min=_LEAST)
-    mean_BKHW = F.avg_pool2d(scores_BKHW.softmax(dim=1) * valid_B1HW, 3, stride=1, padding=1) / around_B1HW
+    mean_BKHW = F.avg_pool2d(logits_BKHW.softmax(dim=1) * valid_B1HW, 3, stride=1, padding=1) / around_B1HW
     return mean_BKHW.clamp(min=_LEAST).log()
 
 

@@ -13,18 +13,18 @@ from model import ownfile
 from model.checkpoint import BEST, CONFIG, HISTORY, LAST, RunConfig, load_config, store_differences
 from model.device import PRECISIONS
 from model.feed import FEEDS
-from model.labels import KINDS, UNLABELLED_SPLITS
+from model.labels import KINDS
 from model.losses import best_objective, objective
-from model.networks import NETWORKS, SYMMETRIC
+from model.networks import NETWORKS
 from model.optimisation import OPTIMIZERS, SCHEDULES
 from model.options import Options
-from model.recipes import WITH_LEVELS, recipe
+from model.recipes import recipe
 from model.weighing import CLASS_WEIGHTS
 from pipeline import __version__
 from pipeline.errors import ConfigError, DataError
 from pipeline.store import StoreInfo
 
-SETTLED = ("precision", "deterministic", "feed", "unlabelled")  # "auto" is settled once, when a run begins, and then stays
+SETTLED = ("precision", "deterministic", "feed")  # "auto" is settled once, when a run begins, and then stays
 _OF_KIND = {
     "share_step": ("shares",),
     "share_noise": ("shares",),
@@ -33,13 +33,9 @@ _OF_KIND = {
     "points": ("points",),
     "areas": ("shares",),
     "label_noise": ("presence", "majority", "points", "pixels"),
-    "prior_bias": ("majority", "shares", "points", "pixels"),
-    "border_spectra": ("shares",),
-    "border_levels": ("points",),
 }
 
 
-OF_OWN_LABELS = ("border_spectra", "border_levels", "unlabelled")  # of single patches
 OWN_FILES = {  # by setting: what says how labels are made from the truth, so not from the file
     "points": ("points_per_patch", "label_noise"),
     "areas": ("share_step", "share_noise", "group_patches"),
@@ -93,7 +89,6 @@ class Settings(Options):
             "class_weights": (self.class_weights in CLASS_WEIGHTS, f"one of {', '.join(CLASS_WEIGHTS)}"),
             "clip_norm": (0 <= self.clip_norm < math.inf, "a number of at least 0; 0 = no clipping"),
             "self_labels": (0 <= self.self_labels < math.inf, "a number of at least 0; 0 = learn from the labels alone"),
-            "unlabelled": (self.unlabelled in ("auto", *UNLABELLED_SPLITS), f"one of auto, {', '.join(UNLABELLED_SPLITS)}"),
             "patience": (self.patience >= 0, "at least 0; 0 = never stop early"),
             "precision": (self.precision in PRECISIONS, f"one of {', '.join(PRECISIONS)}"),
             "feed": (self.feed in FEEDS, f"one of {', '.join(FEEDS)}"),
@@ -102,12 +97,9 @@ class Settings(Options):
         for name, (fine, rule) in rules.items():
             if not fine:
                 raise ConfigError(f"{option(name)} {getattr(self, name)} is not possible; it must be {rule}")
-        if self.symmetric and self.model not in SYMMETRIC:
-            raise ConfigError(f"--symmetric goes with --model {' or '.join(SYMMETRIC)}, not with {self.model}")
         for name, kinds in _OF_KIND.items():
             if self.labels not in kinds and getattr(self, name) != getattr(type(self), name):
                 raise ConfigError(f"{option(name)} goes with --labels {' or '.join(kinds)}, not with {self.labels}")
-        self._check_own_labels()
         if self.labels not in (kinds := CLASS_WEIGHTS[self.class_weights]):
             raise ConfigError(f"--class-weights {self.class_weights} goes with --labels {' or '.join(kinds)}, not with {self.labels}")
         for name, others in OWN_FILES.items():
@@ -116,26 +108,6 @@ class Settings(Options):
                     raise ConfigError(f"{option(other)} makes labels from the store's truth; with {option(name)} they come from the file")
         if self.loss != "best":
             objective(self.loss, self.labels)
-
-    def _check_own_labels(self) -> None:
-        """What is about labels that a network gives itself goes with them."""
-        for name in ("border_spectra", "border_levels"):
-            if getattr(self, name) and not self.self_labels:
-                raise ConfigError(f"{option(name)} is about own labels: it goes with --self-labels above 0")
-        if self.border_levels and self.class_weights not in WITH_LEVELS:
-            raise ConfigError(
-                f"--border-levels takes back what --class-weights {self.class_weights} does for rare classes; take --no-border-levels, or --class-weights none or very-rare"
-            )
-        if self.unlabelled == "none":
-            return
-        if not self.self_labels:
-            raise ConfigError(
-                f"--unlabelled {self.unlabelled}: only own labels learn from patches without a label: it goes with --self-labels above 0"
-            )
-        if self.grouped:
-            raise ConfigError(
-                f"--unlabelled {self.unlabelled} does not go with --group-patches or --areas, where own labels are those of groups"
-            )
 
 
 SETTINGS = tuple(field.name for field in fields(Settings))
@@ -161,10 +133,7 @@ def configure(store: Path, info: StoreInfo, run: Path, given: Mapping[str, Any],
     if resume and begun and not holds_run:  # nothing was learned yet: what is given now may differ
         before = load_config(run)
         joined = {name: getattr(before, name) for name in SETTINGS} | dict(given)
-        own = joined["self_labels"] and joined["group_patches"] == 1 and not joined["areas"]
-        fit = {name for name in OF_OWN_LABELS if own and joined["labels"] in _OF_KIND.get(name, KINDS)}
-        fit -= {"border_levels"} if joined["class_weights"] not in WITH_LEVELS else set()
-        given = {name: value for name, value in joined.items() if name in given or name in fit or name not in OF_OWN_LABELS}
+        given = joined
     given = {name: value for name, value in given.items() if not (name in SETTLED and value in ("auto", None))}
     digests: dict[str, Any] = {}
     for name in OWN_FILES:
@@ -175,10 +144,6 @@ def configure(store: Path, info: StoreInfo, run: Path, given: Mapping[str, Any],
     if not resume:
         raise ConfigError(f"{run}: holds a run already; go on with it with --resume, or name another folder")
     config = load_config(run)
-    if (run / "teacher").is_dir():
-        raise ConfigError(
-            f"{run}: was taught by {run / 'teacher'}, as is done no longer; it can be evaluated; to train, name another folder"
-        )
     if found := store_differences(config, info):
         more = f" (and {len(found) - 1} more)" if len(found) > 1 else ""
         raise DataError(f"{store}: not the store that {run} was trained on: {found[0]}{more}; name that store or another run folder")

@@ -30,10 +30,8 @@ from model.interrupt import stop_asked
 from model.networks import LONE_SIZE_PX
 from model.ranks import Ranks, joined
 from model.runlock import run_lock
-from model.scaling import whitening
 from model.settings import configure
 from model.trainer import Progress, Trainer
-from model.unlabelled import Unlabelled, settle_unlabelled
 from pipeline.errors import ConfigError, DataError
 from pipeline.store import SPLITS, StoreInfo, open_store
 
@@ -106,8 +104,6 @@ def _train(
     train_split, validation = (
         read_split(dataset, split, config.rule, config.classes, config.feed, target) for split in ("train", "validation")
     )
-    config = replace(config, unlabelled=settle_unlabelled(config.unlabelled, train_split.labels))
-    unlabelled = Unlabelled.of(dataset, config, target, validation)
     _check_labels(train_split, validation, config)
     if config.size_px < LONE_SIZE_PX.get(config.model, 0) and 1 in (config.batch_size, len(train_split) % config.batch_size):
         raise ConfigError(
@@ -117,10 +113,8 @@ def _train(
     _check_points(dataset, train_split, validation, config, say)
     if ranks.leads:
         say_what(dataset, train_split, validation, config, info, say)
-        if unlabelled:
-            say(str(unlabelled))
     with deterministic(target, bool(config.deterministic)), stop_asked() as stop:
-        trainer = Trainer(config, run, train_split, validation, target, ranks, unlabelled)
+        trainer = Trainer(config, run, train_split, validation, target, ranks)
         trainer.restore()
         ranks.wait()  # nobody reads the folder any more
         if ranks.leads:
@@ -156,14 +150,12 @@ def _silent(*_: object) -> None:
 def _settled(config: RunConfig, dataset: xr.Dataset, device: torch.device) -> RunConfig:
     """What was left to the machine or is found in the store, decided: a run keeps it when it goes on elsewhere."""
     counts = dict(zip(SPLITS, np.bincount(dataset["split"].to_numpy(), minlength=len(SPLITS)).tolist(), strict=True))
-    again = config.unlabelled_splits if config.unlabelled == "all" else ()  # the images of validation alone are there anyway
-    patches = sum(counts[split] for split in ("train", "validation", *again))
+    patches = counts["train"] + counts["validation"]
     return replace(
         config,
         precision=settle_precision(config.precision, device),
         deterministic=device.type == "cpu" if config.deterministic is None else config.deterministic,
         feed=choose_feed(config.feed, dataset, patches, grouped=config.grouped),
-        whitening=config.whitening or (whitening(dataset, config.mean, config.std) if config.whiten else ()),
     )
 
 
@@ -211,7 +203,7 @@ def _memory_advice() -> Iterator[None]:
         if isinstance(error, RuntimeError) and not isinstance(error, torch.OutOfMemoryError) and "allocate memory" not in str(error):
             raise
         raise ConfigError(
-            "out of memory; lower --batch-size, or use --precision bf16, or --unlabelled none, or --feed streamed, which keeps no split in memory. The last complete epoch is kept"
+            "out of memory; lower --batch-size, or use --precision bf16, or --feed streamed, which keeps no split in memory. The last complete epoch is kept"
         ) from None
 
 

@@ -21,16 +21,14 @@ from model.average import Average
 from model.checkpoint import RunConfig
 from model.data import Patches, batches
 from model.keeping import Keeper, Progressed, Sums
-from model.levels import Answers, border_levels, in_one_row
-from model.losses import Batch, Targets
-from model.networks import Network, Output, build
+from model.losses import ModelOutputs, Targets
+from model.networks import Network, NetworkOutput, build
 from model.optimisation import lr_factor, make_optimiser, set_lr
 from model.plan import Plan, plan_epoch, plan_in_order
 from model.ranks import ALONE, Ranks, Term, spread
 from model.scaling import Scaling
-from model.selflabels import BEGIN, LEVEL_PRIOR, OwnLabels, told_of_points
-from model.unlabelled import Unlabelled
-from model.weighing import Weighing, class_weights, prior_bias
+from model.selflabels import BEGIN, OwnLabels
+from model.weighing import Weighing, class_weights
 from pipeline.errors import DataError
 
 Progress = Callable[[int, int, str], None]
@@ -48,15 +46,12 @@ class Trainer:
         validation: Patches,
         device: torch.device,
         ranks: Ranks = ALONE,
-        unlabelled: Unlabelled | None = None,
     ) -> None:
         self._config, self._device, self._ranks = config, device, ranks
-        self._train, self._validation, self._unlabelled = train_split, validation, unlabelled
+        self._train, self._validation = train_split, validation
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(config.seed)
-            network: Network = build(config.model, len(config.bands), len(config.classes), symmetric=config.symmetric).to(device)
-        if config.prior_bias:
-            network.dense.bias.data.copy_(torch.from_numpy(prior_bias(train_split.labels, len(config.classes))))
+            network: Network = build(config.model, len(config.bands), len(config.classes)).to(device)
         if config.channels_last:
             network = network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         self._average = Average(network) if config.self_labels else None
@@ -73,13 +68,12 @@ class Trainer:
             config.labels, config.label_smoothing, None if weight_2K is None else torch.from_numpy(weight_2K).to(self._device)
         )
         self._begin = math.ceil(BEGIN * config.epochs) if config.self_labels else 0
-        always_K = None if config.objective.exclusive else train_split.labels.always()
+        ubiquitous_K = None if config.objective.is_softmax else train_split.labels.ubiquitous_classes()
         self._own = OwnLabels(
             kind=config.labels,
             min_share=config.presence_min_share,
-            rest_K=None if always_K is None else torch.from_numpy(always_K).to(device),
-            prior_K=torch.tensor(config.class_prior, device=device) if config.levels_by_prior else None,
-            border_spectra=config.border_spectra,
+            rest_K=None if ubiquitous_K is None else torch.from_numpy(ubiquitous_K).to(device),
+            prior_K=torch.tensor(config.class_prior, device=device) if config.matches_prior else None,
         )
         self._majority_accuracy = constant_agreement(validation.labels)
         self._keeper = Keeper(
@@ -128,9 +122,6 @@ class Trainer:
         """
         started = time.perf_counter()
         before = self._done.batches
-        # on the device once an epoch: a copy in every step would make a GPU wait
-        level_K = self._done.level_K
-        self._own = replace(self._own, level_K=torch.tensor(level_K, device=self._device) if level_K else None)
         waited_s = self._learn(progress, stop)
         trained_s = time.perf_counter() - started
         learned = Sums(*self._ranks.sums(self._done.sums.values(), self._device))
@@ -138,7 +129,7 @@ class Trainer:
             self._keeper.save_middle(replace(self._done, sums=learned))
             self._ranks.wait()
             return False
-        judged, level_K = self._validate()
+        judged = self._validate()
         row = history.Row(
             epoch=self.epoch + 1,
             train_loss=learned.loss,
@@ -150,7 +141,7 @@ class Trainer:
             patches_per_second=round(max(len(self._train) - before * self._config.batch_size, 0) / trained_s, 4),
             data_wait_share=round(waited_s / trained_s, 4),
         )
-        self._done = Progressed([*self._done.rows, row], level_K=level_K)
+        self._done = Progressed([*self._done.rows, row])
         self._keeper.save_epoch(self._done)
         self._ranks.wait()
         progress(
@@ -171,9 +162,6 @@ class Trainer:
         self._network.train()
         plan, waited_s, first, started = self._plan(), 0.0, self._done.batches, time.perf_counter()
         feed = self._batches(self._train, plan, first)
-        if self._unlabelled and self.epoch >= self._begin:
-            size = min(self._config.batch_size, len(self._train))
-            feed = self._unlabelled.behind(feed, self._scaling, self._ranks, epoch=self.epoch, steps=self._steps, start=first, size=size)
         pending: list[tuple[int, Tensor, float, Tensor]] = []
         for step in range(first, self._steps):
             asked = time.perf_counter()
@@ -195,7 +183,7 @@ class Trainer:
         config, done = self._config, self.epoch * self._steps + step
         factor = lr_factor(config.schedule, done, config.epochs * self._steps, round(config.warmup_epochs * self._steps))
         set_lr(self._optimiser, config.lr * factor)
-        terms, batch, _ = self._terms(x_BCHW, targets, done)
+        terms, batch = self._terms(x_BCHW, targets, done)
         loss, stopping = self._ranks.agree(terms, stop(), self._device)
         self._optimiser.zero_grad()
         loss.backward()  # type: ignore[no-untyped-call]
@@ -216,29 +204,18 @@ class Trainer:
         pending.clear()
         return loss
 
-    @torch.no_grad()  # not inference mode: levels are fitted to what is said here
-    def _validate(self) -> tuple[Sums, tuple[float, ...]]:
-        """How good the network is, and the levels at borders of the next epoch's own labels."""
+    @torch.inference_mode()
+    def _validate(self) -> Sums:
+        """Loss and accuracy over the validation split."""
         self._network.eval()
         sums, size, count = Sums(), self._config.batch_size, len(self._validation)
-        told: list[Answers] = []
         order = self._validation.streamed.order(None) if self._validation.streamed else None
         plan = plan_in_order(count, self._validation.labels.group_N, order)
         for step, (x_BCHW, targets) in enumerate(self._batches(self._validation, plan)):
-            terms, batch, said_BKHW = self._terms(x_BCHW, targets)
-            if said_BKHW is not None and self._config.border_levels and self.epoch + 1 >= self._begin:
-                told.append(told_of_points(said_BKHW, targets))
+            terms, batch = self._terms(x_BCHW, targets)
             loss, _ = self._ranks.agree(terms, False, self._device)
             sums.add(loss.item(), min(size, count - step * size) / self._ranks.count, *self._agreement(batch, targets).tolist())
-        return Sums(*self._ranks.sums(sums.values(), self._device)), self._levels(told)
-
-    def _levels(self, told: list[Answers]) -> tuple[float, ...]:
-        told = self._ranks.gathered(told) if self._config.border_levels else []
-        if not told:
-            return ()
-        weight_2K = self._weigh.weight_2K
-        weight_K = None if weight_2K is None else weight_2K[1].cpu()
-        return border_levels([in_one_row(told)], self._objective, 0.0, len(self._config.classes), LEVEL_PRIOR, weight_K) or ()
+        return Sums(*self._ranks.sums(sums.values(), self._device))
 
     def _batches(self, patches: Patches, plan: Plan, start: int = 0) -> Iterator[tuple[Tensor, Targets]]:
         return batches(patches, self._config.batch_size, self._scaling, plan, ranks=self._ranks, start=start)
@@ -248,32 +225,32 @@ class Trainer:
         order = split.streamed.order(seed, self.epoch) if split.streamed else None
         return plan_epoch(len(split), seed, self.epoch, split.labels.group_N, quarter_turns=self._config.quarter_turns, order=order)
 
-    def _terms(self, x_BCHW: Tensor, targets: Targets, step: int | None = None) -> tuple[list[Term], Batch, Tensor | None]:
-        """The terms of the loss, what the network says, and the scores that own labels are taken from; in training `step` says how many steps of the run there were before.
+    def _terms(self, x_BCHW: Tensor, targets: Targets, step: int | None = None) -> tuple[list[Term], ModelOutputs]:
+        """The terms of the loss and the network's outputs; `step` counts the steps of the run in training and is None in validation.
 
-        Validation counts own labels from the first epoch on, so that epochs can be compared; but those with levels from when own labels begin.
+        Validation counts pseudo-labels from the first epoch on, so that epochs can be compared.
         """
         config = self._config
         if config.channels_last:
             x_BCHW = x_BCHW.contiguous(memory_format=torch.channels_last)
         valid_BHW = None if targets.whole else targets.valid_BHW
         with torch.autocast(self._device.type, torch.bfloat16, enabled=config.precision == "bf16"):
-            output: Any = (self._network if step is None else self._forward)(x_BCHW, valid_BHW, pooled=self._objective.reads_logits)
-            batch = Batch(self._network, Output(output.logits_BK.float(), output.maps_BFhw), targets.valid_BHW)
+            output: Any = (self._network if step is None else self._forward)(x_BCHW, valid_BHW, pooled=self._objective.uses_image_logits)
+            batch = ModelOutputs(self._network, NetworkOutput(output.logits_BK.float(), output.maps_BFhw), targets.valid_BHW)
             average = self._average if step is None or self.epoch >= self._begin else None
             if not len(x_BCHW):
-                nothing: Term = (0 * (batch.output.logits_BK.sum() + batch.scores_BKHW.sum()), lambda: torch.zeros(()))
-                return [nothing] * (2 if average else 1), batch, None
+                nothing: Term = (0 * (batch.output.logits_BK.sum() + batch.logits_BKHW.sum()), lambda: torch.zeros(()))
+                return [nothing] * (2 if average else 1), batch
             targets = self._weigh(targets)
-            terms: list[Term] = [(self._objective.loss(batch, targets, config.presence_min_share), targets.answers)]
+            terms: list[Term] = [(self._objective.loss(batch, targets, config.presence_min_share), targets.label_count)]
             said_BKHW = average.scores(x_BCHW, step or 0) if average else None
             if said_BKHW is not None:
-                own, pixels = self._own.loss(batch, said_BKHW, x_BCHW, targets)
+                own, pixels = self._own.loss(batch, said_BKHW, targets)
                 terms.append((config.self_labels * own, lambda: pixels))
-            return terms, batch, said_BKHW
+            return terms, batch
 
     @torch.no_grad()
-    def _agreement(self, batch: Batch, targets: Targets) -> Tensor:
+    def _agreement(self, batch: ModelOutputs, targets: Targets) -> Tensor:
         if not len(targets.valid_BHW):
             return torch.zeros(2, dtype=torch.float64)
         return agreement(self._objective, batch, targets, self._config.labels, self._config.presence_min_share)

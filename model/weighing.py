@@ -1,4 +1,4 @@
-"""Label smoothing, class weights and where a network begins, from nothing but the labels that the kind of label allows.
+"""Label smoothing and class weights, from nothing but the weak labels.
 
 Axis suffixes: N patch, B batch, K class.
 """
@@ -16,17 +16,10 @@ from torch import Tensor
 from model.labels import KINDS, WeakLabels
 from model.losses import Targets
 
-CLASS_WEIGHTS = {  # by name: the kinds of label they go with
+CLASS_WEIGHTS: dict[str, tuple[str, ...]] = {  # by name: the kinds of label they go with
     "none": KINDS,
     "balanced": ("presence", "majority", "points", "pixels"),
-    "rare": ("majority", "shares", "points", "pixels"),
-    "very-rare": ("majority", "points", "pixels"),
 }
-RARE_SHARE = {"rare": 0.1, "very-rare": 0.04}  # a class below it counts as one of it
-LEAST_SHARE = 0.001  # a class below it is taken for one of it
-# With "very-rare". Where labels are spread (`smoothing`) every point teaches each class by its weight: 0.1 spread over two classes and fifteenfold, a point still
-# says its own class most of all.
-MOST = 15.0
 
 
 @dataclass(frozen=True)
@@ -49,9 +42,7 @@ class Weighing:
             return targets._replace(weight_K=weight_K, smoothing=self.smoothing)
         label_BK = targets.image_BK
         assert label_BK is not None
-        if self.kind == "shares":
-            targets = targets._replace(weight_K=weight_K)
-        elif self.weight_2K is not None:
+        if self.weight_2K is not None:
             targets = targets._replace(weight_BK=torch.where(label_BK > 0, self.weight_2K[1], self.weight_2K[0]))
         if self.smoothing:
             even = 0.5 if self.kind == "presence" else 1 / label_BK.shape[1]
@@ -60,33 +51,15 @@ class Weighing:
 
 
 def class_weights(how: str, labels: WeakLabels, classes: int) -> npt.NDArray[np.float32] | None:
-    """Weights (2, K) by one of `CLASS_WEIGHTS`; None: every answer 1.
+    """Class weights (2, K) by one of `CLASS_WEIGHTS`; None: every label 1.
 
-    balanced: rare answers count as much as frequent ones, all / (answers x how often this one is given). Presence: yes and no of each class, each half
-    of the weight. Other kinds: each class 1 / K of it; one that is never given has weight 0.
-    rare, very-rare: `RARE_SHARE` / the class's share of what is given, at least 1; very-rare at most `MOST`, and 1 for a class that is never given.
+    balanced: inverse class frequency, count of all labels / (number of classes x count of this class). Presence: the 0 and the 1 of each class have half of
+    the weight each. Other kinds: each class has 1 / K of it; a class without a label has weight 0.
     """
     if how == "none":
         return None
     given_2K, total, answers = _given(labels, classes)
-    if how in RARE_SHARE:
-        weight_2K = np.maximum(RARE_SHARE[how] / np.maximum(given_2K / max(total, 1), LEAST_SHARE), 1)
-        if how == "very-rare":
-            weight_2K = np.where(given_2K > 0, np.minimum(weight_2K, MOST), 1)
-    else:
-        weight_2K = np.divide(total, answers * given_2K, out=np.zeros(given_2K.shape), where=given_2K > 0)
-    return np.asarray(weight_2K, np.float32)
-
-
-def prior_bias(labels: WeakLabels, classes: int) -> npt.NDArray[np.float32]:
-    """Logarithm of the share of each class (K) in the labels, of `LEAST_SHARE` where it is rarer: not for presence.
-
-    A network whose scores begin there need not first learn how frequent classes are, in which it forgets rare ones.
-
-    Source: Lin et al. 2017, "Focal Loss for Dense Object Detection", arXiv 1708.02002, section 4.1, for two classes.
-    """
-    given_2K, total, _ = _given(labels, classes)
-    return np.asarray(np.log(np.maximum(given_2K[1] / max(total, 1), LEAST_SHARE)), np.float32)
+    return np.asarray(np.divide(total, answers * given_2K, out=np.zeros(given_2K.shape), where=given_2K > 0), np.float32)
 
 
 def _given(labels: WeakLabels, classes: int) -> tuple[npt.NDArray[np.floating[Any]], float, int]:

@@ -212,8 +212,8 @@ class Work:
 
 
 def differing(before: Mapping[str, str], now: Mapping[str, str]) -> list[str]:
-    """Names of what a store was made of then and is asked of now that are not the same; work of before says nothing of an order."""
-    return sorted(key for key in {*before, *now} if before.get(key) != now.get(key) and (key != "order" or key in before))
+    """Names of the options and inputs in which the store begun before and the one asked for now differ."""
+    return sorted(key for key in {*before, *now} if before.get(key) != now.get(key))
 
 
 def partial_folder(final: Path) -> Path:

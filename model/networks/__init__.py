@@ -4,25 +4,24 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from model.networks.base import Network, Output
+from model.networks.base import Network, NetworkOutput
 from model.networks.baseline import Baseline
 from model.networks.fcn import FCN
 from model.networks.resnet50 import ResNet50
 from model.networks.unet import UNet
 from pipeline.errors import ConfigError
 
-__all__ = ["LONE_SIZE_PX", "NETWORKS", "SYMMETRIC", "Network", "Output", "build"]
-NETWORKS: dict[str, Callable[..., Network]] = {"baseline": Baseline, "resnet50": ResNet50, "unet": UNet, "fcn": FCN}
+__all__ = ["LONE_SIZE_PX", "NETWORKS", "Network", "NetworkOutput", "build"]
+NETWORKS: dict[str, Callable[[int, int], Network]] = {"baseline": Baseline, "resnet50": ResNet50, "unet": UNet, "fcn": FCN}
 LONE_SIZE_PX = {"resnet50": 9, "unet": 9}  # a smaller patch leaves one pixel inside: alone in a batch it gives batch norm nothing to go by
-SYMMETRIC = ("fcn",)  # networks whose filters can be made equal to their flips
 
 
-def build(name: str, bands: int, classes: int, *, symmetric: bool = False) -> Network:
-    """A fresh network by name, for that many input bands and classes; `symmetric`: its filters equal their flips, for one of `SYMMETRIC`.
+def build(name: str, bands: int, classes: int) -> Network:
+    """A fresh network by name, for that many input bands and classes.
 
     Raises:
         ConfigError: no network has that name.
     """
     if name not in NETWORKS:
         raise ConfigError(f"no network {name!r}; known: {', '.join(NETWORKS)}")
-    return NETWORKS[name](bands, classes, symmetric=True) if symmetric else NETWORKS[name](bands, classes)
+    return NETWORKS[name](bands, classes)

@@ -13,7 +13,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 
-class Output(NamedTuple):
+class NetworkOutput(NamedTuple):
     """Image-level logits, none where they were not asked for, and the feature maps that are pooled into them."""
 
     logits_BK: Tensor
@@ -35,17 +35,17 @@ class Network(nn.Module, ABC):
     def maps(self, x_BCHW: Tensor) -> Tensor:
         """The last feature maps (B, F, h, w) of standardised input."""
 
-    def forward(self, x_BCHW: Tensor, valid_BHW: Tensor | None = None, *, pooled: bool = True) -> Output:
+    def forward(self, x_BCHW: Tensor, valid_BHW: Tensor | None = None, *, pooled: bool = True) -> NetworkOutput:
         """Logits (B, K) and maps (B, F, h, w); pixels that are not valid count nowhere in the mean over the maps.
 
         Without `pooled` there are no logits (an empty tensor): whoever looks at pixels alone need not wait for them.
         """
         maps_BFhw = self.maps(x_BCHW)
         if not pooled:
-            return Output(maps_BFhw.new_empty(0), maps_BFhw)
+            return NetworkOutput(maps_BFhw.new_empty(0), maps_BFhw)
         if valid_BHW is None or bool(valid_BHW.all()):
-            return Output(self.dense(maps_BFhw.mean(dim=(2, 3))), maps_BFhw)
-        return Output(self.dense(self.pooled(maps_BFhw, valid_BHW)), maps_BFhw)
+            return NetworkOutput(self.dense(maps_BFhw.mean(dim=(2, 3))), maps_BFhw)
+        return NetworkOutput(self.dense(self.pooled(maps_BFhw, valid_BHW)), maps_BFhw)
 
     def pooled(self, maps_BFhw: Tensor, valid_BHW: Tensor) -> Tensor:
         """Mean over the maps (B, F), each cell by how many of its pixels are valid."""

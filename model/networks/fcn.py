@@ -13,16 +13,15 @@ FILTERS = (32, 48, 48)
 class FCN(Network):
     """Three 3 x 3 convolutions with batch norm and ReLU (32, 48, 48 filters): a pixel sees 7 x 7 pixels and none is pooled away.
 
-    7 bands and 5 classes: 37,077 parameters. On a real scene with weak labels it did better than larger networks, and from
-    labels of any pixel better still with `symmetric` filters: such a label leaves a filter free to prefer one side.
+    7 bands and 5 classes: 37,077 parameters. On a real scene with weak labels it did better than larger networks.
     """
 
     stride = 1
 
-    def __init__(self, bands: int, classes: int, *, symmetric: bool = False) -> None:
+    def __init__(self, bands: int, classes: int) -> None:
         super().__init__()
         self.features = nn.Sequential(
-            *(convolution(inputs, outputs, 3, symmetric=symmetric) for inputs, outputs in zip((bands, *FILTERS), FILTERS, strict=False))
+            *(convolution(inputs, outputs, 3) for inputs, outputs in zip((bands, *FILTERS), FILTERS, strict=False))
         )
         self.dense = nn.Linear(FILTERS[-1], classes)
         initialise(self)

@@ -119,7 +119,7 @@ def _made_by(run: Path, config: RunConfig, info: StoreInfo, metrics: dict[str, A
         environment = json.loads(path.read_text("utf-8")) if path.is_file() else {}
     except ValueError:
         raise DataError(f"{path}: damaged; delete it, or train the run again") from None
-    settings = ("model", "labels", "presence_min_share", "epochs", "batch_size", "lr", "weight_decay", "whiten", "seed", "size_px")
+    settings = ("model", "labels", "presence_min_share", "epochs", "batch_size", "lr", "weight_decay", "seed", "size_px")
     statistics = zip(config.bands, config.mean, config.std, strict=True)
     return {
         "Study": {

@@ -87,15 +87,9 @@ def differences(first: Entry, other: Entry) -> list[str]:
     """What, beside training, differs between the figures of two runs: split, store and what "present" means."""
     found = []
 
-    def said(key: str) -> tuple[str, str]:
-        ours, theirs = ("yes" if entry.metrics["made_by"].get(key) else "no" for entry in (first, other))
-        return ours, theirs
-
     for name, ours, theirs in (
         ("the split", first.metrics["split"], other.metrics["split"]),
         ("presence_min_share", first.config.presence_min_share, other.config.presence_min_share),
-        ("whether the images of its split were learned from", *said("transductive")),
-        ("whether levels were fitted on labels of its split", *said("fitted_on_labels")),
     ):
         if ours != theirs:
             found.append(f"{name}: {theirs} against {ours}")

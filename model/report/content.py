@@ -11,7 +11,6 @@ from model.bootstrap import SUFFIX
 from model.metrics import Figure
 from model.report.wording import Estimate, Headline, decimal, estimate, matrix, percent, span
 from model.results import listing, to_know
-from model.segment import BORDER_LEVELS
 from pipeline.legend import Legend
 
 RARE_SHARE, FEW_PATCHES = 0.03, 10
@@ -110,13 +109,8 @@ def pixel_rows(metrics: Mapping[str, Any], legend: Legend) -> list[dict[str, Any
 def method_rows(metrics: Mapping[str, Any]) -> list[dict[str, Any]]:
     """Every way to segment with its figures: the run's methods, the references, and the majority guess last."""
     part = metrics["segmentation"]
-    labels, leveled = metrics["made_by"].get("labels_rule", metrics["labels"]), metrics["made_by"].get("border_levels")
-
-    def source(name: str) -> str:
-        validation = f"{labels}, validation's too" if leveled or name == BORDER_LEVELS else labels
-        return f"{validation}, true shares" if name.startswith("oracle") else validation
-
-    sources = {name: (values, source(name)) for name, values in part["methods"].items()}
+    labels = metrics["made_by"].get("labels_rule", metrics["labels"])
+    sources = {name: (values, labels) for name, values in part["methods"].items()}
     sources |= {name: (values, learnt_from) for name, values, learnt_from in without_network(metrics)}
     return [
         {

@@ -70,9 +70,9 @@ def trained(scene: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_the_whole_way_leaves_what_the_contract_says(trained: Path) -> None:
     metrics = json.loads((trained / "run" / "metrics.json").read_text())
     assert {"split", "patches", "labels", "classification", "segmentation"} <= set(metrics)
-    methods = {"cam-argmax", "score-argmax", "standardised", "gated", "border-spectra", "border-levels", "thresholded", "oracle-prior"}
+    methods = {"cam-argmax", "score-argmax", "spectral"}
     assert set(metrics["segmentation"]["methods"]) == methods
-    assert metrics["segmentation"]["default"] == "border-levels"
+    assert metrics["segmentation"]["default"] == "spectral"
     with xr.open_zarr(trained / "seg.zarr") as saved:
         assert saved.sizes["patch"] == metrics["patches"]
     assert "<html" in (trained / "run" / "report.html").read_text()

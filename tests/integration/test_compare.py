@@ -112,34 +112,16 @@ def test_another_split_is_marked(made: Path) -> None:
     assert found.cautions == [
         "validated differs from one in the split: validation against test.",
         FEW,
-        "validated: Which epoch is kept was chosen by the loss on the validation split: its figures flatter.",
+        "validated: The epoch was selected by the loss on the validation split: these figures are optimistic.",
     ]
     assert metrics(made, "validated")["made_by"]["selected_on"] is True
     assert "Scored on different splits" in found.page.read_text()
 
 
-def test_images_that_were_learned_from_are_marked(made: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    shutil.copytree(made / "two", made / "seen")
-    config = json.loads((made / "seen" / "config.json").read_text())
-    (made / "seen" / "config.json").write_text(json.dumps(config | {"unlabelled": "all"}))
-    assert main(["evaluate", str(made / "seen")]) == 0
-    assert "note: The images of the test split, not its labels, were learned from (--unlabelled)" in capsys.readouterr().err
-    assert metrics(made, "seen")["made_by"]["transductive"] is True
-    assert cautions(metrics(made, "seen"), None)[0].startswith("The images of the test split")
-    found = compare([made / "one", made / "seen"], made / "transductive")
-    assert found.cautions == [
-        "seen differs from one in whether the images of its split were learned from: yes against no.",
-        FEW,
-        "seen: The images of the test split, not its labels, were learned from (--unlabelled): its figures are of images the network has seen.",
-    ]
-    assert "- The images of the test split, not its labels" in (made / "seen" / "README.md").read_text()
-    assert evaluate(made / "two")["made_by"]["transductive"] is False
-
-
 def test_figures_of_the_patches_learned_from_are_said_to_be(made: Path, capsys: pytest.CaptureFixture[str]) -> None:
     shutil.copytree(made / "two", made / "learned")
     assert main(["evaluate", str(made / "learned"), "--split", "train"]) == 0
-    told = "The train split is what the run learned from: its figures say how well that is known, not how well other places are."
+    told = "The run was trained on the train split: these figures do not show how well the network does elsewhere."
     assert f"note: {told}" in capsys.readouterr().err
     assert told in cautions(metrics(made, "learned"), None)
     assert f"learned: {told}" in compare([made / "one", made / "learned"], made / "known").cautions

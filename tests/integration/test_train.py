@@ -23,7 +23,7 @@ from fixtures import BACKGROUND_CODES, make_store, make_study
 from model.cam import pixel_scores
 from model.checkpoint import BEST, CARD, CONFIG, ENVIRONMENT, HISTORY, LAST, file_digest, load_config, load_network, load_tensors
 from model.history import TIMINGS
-from model.losses import OBJECTIVES, Batch, Targets
+from model.losses import OBJECTIVES, ModelOutputs, Targets
 from model.networks import build
 from model.scaling import standardise
 from model.segment import SEGMENT
@@ -33,7 +33,6 @@ from pipeline.errors import ConfigError, DataError
 from pipeline.store import StoreInfo, open_store, split_indices
 
 EPOCHS = 3
-LINES = "history.jsonl"
 SETTINGS = {"model": "baseline", "batch_size": 5, "seed": 11, "device": "cpu", "precision": "fp32"}  # its digits are compared with numpy's
 
 
@@ -57,7 +56,7 @@ def files(run: Path) -> list[str]:
 
 
 def assert_same(run: Path, whole: Path) -> None:
-    assert files(run) == files(whole) == sorted([BEST, CARD, CONFIG, ENVIRONMENT, HISTORY, LINES, LAST, SEGMENT])
+    assert files(run) == files(whole) == sorted([BEST, CARD, CONFIG, ENVIRONMENT, HISTORY, LAST, SEGMENT])
     for name in (LAST, BEST):
         assert file_digest(run / name) == file_digest(whole / name), f"{name} differs"
     ours_config, theirs_config = (replace(load_config(each), store="") for each in (run, whole))  # its path is seen from the run folder
@@ -351,7 +350,7 @@ def test_nothing_is_made_where_nothing_can_be_trained(store: Path, tmp_path: Pat
 def test_a_loss_that_is_not_finite_stops(store: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     calls = [0]
 
-    def loss(batch: Batch, targets: Targets, _share: float) -> torch.Tensor:
+    def loss(batch: ModelOutputs, targets: Targets, _share: float) -> torch.Tensor:
         calls[0] += 1
         return ((batch.output.logits_BK - targets.image_BK) * (torch.nan if calls[0] == 9 else 1.0)).square().mean()
 
@@ -376,7 +375,7 @@ except OSError as error:
 """
     said = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
     assert said == f"[Errno 27] File too large: '{run / LAST}'\n"
-    assert files(run) == sorted([CONFIG, ENVIRONMENT, HISTORY, LINES])
+    assert files(run) == sorted([CONFIG, ENVIRONMENT, HISTORY])
     train(store, run, resume=True)
     assert_same(run, whole)
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import random
 import shutil
@@ -22,8 +21,7 @@ import zarr
 
 from fixtures import make_store
 from model import feed, stream, trainer
-from model.checkpoint import BEST, HISTORY, LAST, load_config, load_tensors, save_tensors, write_json
-from model.evaluate import evaluate
+from model.checkpoint import BEST, HISTORY, LAST, load_config, load_tensors, save_tensors
 from model.history import TIMINGS
 from model.runlock import run_lock
 from model.train import train
@@ -93,10 +91,10 @@ OPTIONS: list[dict[str, Any]] = [
     {"model": "fcn", "labels": "points", "class_weights": "balanced", "label_smoothing": 0.1, "precision": "bf16", "feed": "streamed"},
     {"model": "fcn", "labels": "presence", "presence_min_share": 0.1, "self_labels": 2.0},
     {"model": "fcn", "labels": "presence", "loss": "lse", "self_labels": 2.0, "class_prior": (0.3, 0.3, 0.1, 0.1, 0.2)},
-    {"model": "unet", "labels": "pixels", "prior_bias": True},
-    {"model": "fcn", "labels": "shares", "self_labels": 1.0, "border_spectra": True, "precision": "bf16", "unlabelled": "validation"},
-    {"model": "fcn", "labels": "points", "self_labels": 3.0, "points_per_patch": 12, "unlabelled": "all", "feed": "streamed"},
-    {"model": "unet", "labels": "shares", "group_patches": 2, "self_labels": 2.0, "class_weights": "rare"},
+    {"model": "unet", "labels": "pixels"},
+    {"model": "fcn", "labels": "shares", "self_labels": 1.0, "precision": "bf16"},
+    {"model": "fcn", "labels": "points", "self_labels": 3.0, "points_per_patch": 12, "feed": "streamed"},
+    {"model": "unet", "labels": "shares", "group_patches": 2, "self_labels": 2.0},
 ]
 
 
@@ -122,8 +120,6 @@ def test_told_to_stop_at_a_random_step_and_resumed(store: Path, tmp_path: Path, 
     train(store, run, resume=True)
     assert signal.getsignal(signal.SIGTERM) is before
     assert_same(run, tmp_path / "whole")
-    if "points_per_patch" in options:
-        assert levels(run) == levels(tmp_path / "whole")
 
 
 def test_another_machines_choice_is_kept(store: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -190,20 +186,11 @@ def in_two_processes(store: Path, run: Path, words: list[str]) -> str:
 def test_two_processes_are_one(store: Path, tmp_path: Path, model: str, labels: str, tolerance: float) -> None:
     """The same global batches, 18 patches in batches of 5 (the last one of 3): the same curve and weights, up to the order of sums."""
     settings = SETTINGS | {"model": model, "labels": labels, "lr": 1e-3, "optimizer": "sgd"}
-    settings |= {"unlabelled": "all", "points_per_patch": 12} if labels == "points" else {}
+    settings |= {"points_per_patch": 12} if labels == "points" else {}
     train(store, tmp_path / "one", **settings)
     words = [f"--{name.replace('_', '-')}={value}" for name, value in settings.items()]
     assert in_two_processes(store, tmp_path / "two", words).count(": trained;") == 1
     assert_close(tmp_path / "two", tmp_path / "one", tolerance)
-    if labels == "points":  # each process sees half of validation's points, and both have the same levels
-        np.testing.assert_allclose(levels(tmp_path / "two"), levels(tmp_path / "one"), atol=0.01)
-
-
-def levels(run: Path) -> list[float]:
-    """Of own labels; if they were next to nothing, no test would notice their loss."""
-    found: list[float] = json.loads(load_tensors(run / LAST)[1]["levels"])
-    assert np.abs(found).max() > 0.05
-    return found
 
 
 def test_own_labels_count_by_pixels_where_processes_have_different_labels(store: Path, tmp_path: Path) -> None:
@@ -218,15 +205,6 @@ def test_own_labels_count_by_pixels_where_processes_have_different_labels(store:
     train(sparse, tmp_path / "one", **settings)
     in_two_processes(sparse, tmp_path / "two", [f"--{name.replace('_', '-')}={value}" for name, value in settings.items()])
     assert_close(tmp_path / "two", tmp_path / "one", 2e-3)
-
-
-def test_own_labels_begin_anew_where_a_run_had_none_of_a_mean(store: Path, tmp_path: Path) -> None:
-    settings = SETTINGS | {"model": "fcn", "labels": "points", "epochs": 1}
-    train(store, tmp_path / "run", **settings)
-    tensors, made_by = load_tensors(tmp_path / "run" / LAST)
-    save_tensors(tmp_path / "run" / LAST, {name: value for name, value in tensors.items() if not name.startswith("average.")}, made_by)
-    train(store, tmp_path / "run", resume=True, epochs=2)
-    assert any(name.startswith("average.") for name in weights(tmp_path / "run", LAST))
 
 
 def test_patience_counts_from_when_own_labels_begin(store: Path, tmp_path: Path) -> None:
@@ -265,30 +243,6 @@ def test_another_runs_checkpoint_names_the_field(store: Path, tmp_path: Path) ->
     save_tensors(tmp_path / "run" / LAST, tensors, made_by | {"model": "unet"})
     with pytest.raises(DataError, match=r"last\.safetensors: another run's checkpoint: its model is unet, this run's baseline"):
         train(store, tmp_path / "run", resume=True, epochs=2)
-
-
-def test_an_older_runs_configuration_is_read(store: Path, tmp_path: Path) -> None:
-    train(store, tmp_path / "run", **SETTINGS | {"epochs": 1})
-    values = load_config(tmp_path / "run").to_json()
-    added = (
-        "optimizer",
-        "schedule",
-        "warmup_epochs",
-        "label_smoothing",
-        "class_weights",
-        "clip_norm",
-        "patience",
-        "precision",
-        "feed",
-        "deterministic",
-        "self_labels",
-        "border_spectra",
-        "border_levels",
-        "unlabelled",
-    )
-    write_json(tmp_path / "run" / "config.json", {name: value for name, value in values.items() if name not in added})
-    shutil.rmtree(tmp_path / "run" / "tensorboard", ignore_errors=True)
-    assert train(store, tmp_path / "run", resume=True, epochs=2).deterministic is True
 
 
 def test_a_schedule_that_grows_is_laid_out_anew_and_says_so(store: Path, tmp_path: Path) -> None:
@@ -345,18 +299,6 @@ def test_training_in_a_thread_needs_no_signals(store: Path, tmp_path: Path) -> N
     thread.start()
     thread.join()
     assert len(history(tmp_path / "run")) == 1
-
-
-def test_a_run_that_had_a_teacher_can_be_evaluated_and_not_trained_on(store: Path, tmp_path: Path) -> None:
-    run = tmp_path / "run"
-    train(store, run, **SETTINGS | {"epochs": 1, "labels": "shares", "model": "unet"})
-    write_json(run / "config.json", load_config(run).to_json() | {"taught": True, "loss": "taught"})
-    (run / "teacher").mkdir()
-    assert evaluate(run)["segmentation"]["default"] == "border-spectra"
-    with pytest.raises(
-        ConfigError, match=r"run: was taught by .*teacher, as is done no longer; it can be evaluated; to train, name another"
-    ):
-        train(store, run, resume=True, epochs=2)
 
 
 def test_a_network_that_labels_itself_keeps_its_last_epoch(store: Path, tmp_path: Path) -> None:

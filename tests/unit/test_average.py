@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from model.average import DECAY, Average
-from model.losses import Batch
+from model.losses import ModelOutputs
 from model.networks import Network, build
 
 
@@ -57,18 +57,11 @@ def test_its_scores_are_found_on_flipped_patches(model: str) -> None:
     network = build(model, 2, 3).eval()
     average, x, valid = Average(network), torch.randn(2, 2, 16, 20), torch.ones(2, 16, 20, dtype=torch.bool)
     with torch.no_grad():
-        plain = Batch(network, network(x), valid).scores_BKHW
+        plain = ModelOutputs(network, network(x), valid).logits_BKHW
         found = [average.scores(x, step) for step in range(4)]
-        by_rows = Batch(network, network(x.flip(2)), valid).scores_BKHW.flip(2)
+        by_rows = ModelOutputs(network, network(x.flip(2)), valid).logits_BKHW.flip(2)
     torch.testing.assert_close(found[0], by_rows)
     torch.testing.assert_close(found[3], found[0])
     assert all(one.shape == plain.shape and not torch.allclose(one, plain) for one in found)
     assert not torch.allclose(found[0], found[1])
     assert not torch.allclose(found[1], found[2])
-
-
-def test_a_symmetric_network_says_the_same_of_a_flipped_patch() -> None:
-    network = build("fcn", 2, 3, symmetric=True).eval()
-    x, valid = torch.randn(1, 2, 9, 12), torch.ones(1, 9, 12, dtype=torch.bool)
-    with torch.no_grad():
-        torch.testing.assert_close(Average(network).scores(x, 2), Batch(network, network(x), valid).scores_BKHW)

@@ -89,19 +89,6 @@ def test_config_reads_back_equal(run: Path, config: RunConfig) -> None:
     assert load_config(run) == config
 
 
-def test_config_keeps_the_mixture_of_the_bands(run: Path, config: RunConfig) -> None:
-    mixed = dataclasses.replace(config, whiten=True, whitening=((1.5, -0.1), (-0.1, 2 / 3)))
-    write_json(run / CONFIG, mixed.to_json())
-    assert load_config(run) == mixed
-
-
-def test_a_config_from_before_bands_were_mixed_is_read(run: Path, config: RunConfig) -> None:
-    values = config.to_json()
-    del values["whitening"], values["whiten"]
-    write_json(run / CONFIG, values)
-    assert load_config(run) == config
-
-
 def test_config_without_the_stores_attributes_is_read(run: Path, config: RunConfig) -> None:
     values = config.to_json()
     del values["store_attrs"]

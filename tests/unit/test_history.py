@@ -11,7 +11,7 @@ from pipeline.errors import DataError
 
 
 def rows(*losses: float) -> list[Row]:
-    return [Row(epoch, 0.5, 0.25, loss, 1 / 3, 0.1, 1.234, 99.9) for epoch, loss in enumerate(losses, 1)]
+    return [Row(epoch, 0.5, 0.25, loss, 1 / 3, 0.1, 1.234, 99.9, 0.25) for epoch, loss in enumerate(losses, 1)]
 
 
 @given(losses=st.lists(st.floats(0, 1e9), min_size=1, max_size=9))
@@ -34,7 +34,7 @@ def test_best_is_the_earliest_of_equals() -> None:
     assert kept_epoch(rows(3, 1, 2, 1), newest=True) == 4
 
 
-@pytest.mark.parametrize("text", ["", "epoch\n1\n", "\x00\x01", ",".join(COLUMNS) + "\n" + "x," * 7 + "1\n"])
+@pytest.mark.parametrize("text", ["", "epoch\n1\n", "\x00\x01", ",".join(COLUMNS) + "\n" + "x," * 8 + "1\n"])
 def test_damaged(tmp_path: Path, text: str) -> None:
     path = tmp_path / "history.csv"
     path.write_text(text)

@@ -6,8 +6,8 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from model.losses import OBJECTIVES, Batch, Targets, best_objective, mean_probability, objective, presence_loss
-from model.networks.base import Network, Output
+from model.losses import OBJECTIVES, ModelOutputs, Targets, best_objective, mean_probability, objective, presence_loss
+from model.networks.base import Network, NetworkOutput
 from pipeline.errors import ConfigError
 from pipeline.legend import UNLABELLED
 
@@ -50,11 +50,11 @@ class Through(Network):
         return x_BCHW
 
 
-def batch_of(scores: torch.Tensor, valid: torch.Tensor) -> Batch:
+def batch_of(scores: torch.Tensor, valid: torch.Tensor) -> ModelOutputs:
     network = Through(scores.shape[1])
     weight = valid[:, None].double()
-    output = Output((scores * weight).sum(dim=(2, 3)) / weight.sum(dim=(2, 3)), scores)
-    batch = Batch(network, output, valid)
+    output = NetworkOutput((scores * weight).sum(dim=(2, 3)) / weight.sum(dim=(2, 3)), scores)
+    batch = ModelOutputs(network, output, valid)
     batch.__dict__["cams_BKHW"] = scores  # in double precision: what is cached otherwise is float32
     return batch
 
@@ -143,11 +143,11 @@ def test_on_a_uniform_map_a_patch_says_what_its_pixels_say(seed: int, min_share:
     valid[:, 0, 0] = True
     softmax_BK = np.exp(score_BK) / np.exp(score_BK).sum(axis=1, keepdims=True)
 
-    def uniform(values_BK: np.ndarray) -> Batch:
+    def uniform(values_BK: np.ndarray) -> ModelOutputs:
         return batch_of(torch.from_numpy(values_BK)[:, :, None, None].expand(4, 3, 5, 6), valid)
 
     batch = uniform(score_BK)
-    np.testing.assert_allclose(mean_probability(batch.scores_BKHW, valid).exp().detach(), softmax_BK, rtol=1e-9)
+    np.testing.assert_allclose(mean_probability(batch.logits_BKHW, valid).exp().detach(), softmax_BK, rtol=1e-9)
     for name in ("lse", "bce"):
         np.testing.assert_allclose(OBJECTIVES[name].presence_logits(batch, min_share).detach(), score_BK, atol=1e-9)
     label_BK = rng.dirichlet(np.ones(3), 4)
@@ -169,14 +169,13 @@ def test_shares_that_are_met_cost_nothing() -> None:
 
 
 @pytest.mark.parametrize("groups", [False, True])
-def test_weighted_shares_are_csiszars_divergence_and_their_gradient_that_of_finite_differences(groups: bool) -> None:
+def test_shares_are_the_kl_divergence_and_their_gradient_that_of_finite_differences(groups: bool) -> None:
     rng = np.random.default_rng(5)
     valid = torch.from_numpy(rng.random((4, 3, 4)) < 0.8)
-    weight = torch.tensor([0.5, 1.0, 40.0], dtype=torch.float64)
     targets, start = targets_for("shares", valid, groups=groups), torch.from_numpy(rng.normal(0, 1, (4, 3, 3, 4)))
 
     def loss(scores: torch.Tensor) -> torch.Tensor:
-        return OBJECTIVES["shares"].loss(batch_of(scores, valid), targets._replace(weight_K=weight), 0.0)
+        return OBJECTIVES["shares"].loss(batch_of(scores, valid), targets, 0.0)
 
     p = np.exp(start.numpy()) / np.exp(start.numpy()).sum(axis=1, keepdims=True)
     owners = np.arange(4) // 2 if groups else np.arange(4)
@@ -186,7 +185,7 @@ def test_weighted_shares_are_csiszars_divergence_and_their_gradient_that_of_fini
         mean = np.concatenate([p[i][:, valid[i].numpy()] for i in patches], axis=1).mean(axis=1)
         assert targets.image_BK is not None
         share = targets.image_BK[patches[-1]].numpy()
-        terms.append((weight.numpy() * (share * np.log(share / mean) - share + mean)).sum())
+        terms.append((share * np.log(share / mean)).sum())
     assert loss(start).item() == pytest.approx(np.mean(terms), rel=1e-12)
     assert torch.autograd.gradcheck(loss, (start.requires_grad_(),), eps=1e-6, atol=1e-5)
 
@@ -226,7 +225,7 @@ def test_presence_is_read_off_the_segmented_patch(count: int, min_share: float, 
 
 
 def test_objectives_and_kinds_go_together() -> None:
-    assert objective("shares", "shares").exclusive
+    assert objective("shares", "shares").is_softmax
     with pytest.raises(ConfigError, match=r"--loss bce does not learn from shares labels; possible: shares"):
         objective("bce", "shares")
     for kind, min_share in [("presence", 0.0), ("presence", 0.05), ("majority", 0.0), ("shares", 0.0), ("points", 0.0), ("pixels", 0.0)]:

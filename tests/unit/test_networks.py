@@ -4,13 +4,11 @@ from __future__ import annotations
 
 import itertools
 
-import numpy as np
 import pytest
 import torch
 
 from model.cam import activation_maps, pixel_scores
 from model.networks import NETWORKS, Network, build
-from model.networks.parts import SymmetricConv2d
 from pipeline.errors import ConfigError
 
 
@@ -101,31 +99,6 @@ def test_a_patch_answers_alone_or_in_a_batch(name: str) -> None:
     x_BCHW = torch.randn(3, 3, 16, 16, generator=torch.Generator().manual_seed(0))
     alone = torch.cat([network(x_BCHW[i : i + 1]).logits_BK for i in range(3)])
     torch.testing.assert_close(network(x_BCHW).logits_BK, alone, rtol=1e-4, atol=1e-5)
-
-
-@pytest.mark.parametrize("sides", [(2,), (3,), (2, 3)])
-def test_symmetric_filters_give_a_flipped_image_the_flipped_maps(sides: tuple[int, ...]) -> None:
-    torch.manual_seed(2)
-    plain, symmetric = build("fcn", 3, 4).eval(), build("fcn", 3, 4, symmetric=True).eval()
-    x_BCHW = torch.randn(2, 3, 17, 12)
-    torch.testing.assert_close(symmetric.maps(x_BCHW.flip(sides)), symmetric.maps(x_BCHW).flip(sides), rtol=1e-4, atol=1e-5)
-    assert (plain.maps(x_BCHW.flip(sides)) - plain.maps(x_BCHW).flip(sides)).abs().max() > 0.01
-    assert count(symmetric) == count(plain)
-    symmetric.maps(x_BCHW).square().sum().backward()
-    assert all(p.grad is not None and p.grad.abs().sum() > 0 for name, p in symmetric.named_parameters() if "features" in name)
-
-
-def test_a_symmetric_filter_is_the_mean_of_its_flips_doubled() -> None:
-    layer = SymmetricConv2d(2, 3, 3, padding=1, bias=False)
-    weight = layer.weight.detach().numpy()
-    expected = sum(weight[:, :, ::up, ::left] for up in (1, -1) for left in (1, -1)) / 2
-    x_BCHW = torch.randn(1, 2, 5, 5)
-    by_hand = np.einsum(
-        "oikl,ihwkl->ohw",
-        expected,
-        np.lib.stride_tricks.sliding_window_view(np.pad(x_BCHW[0].numpy(), ((0, 0), (1, 1), (1, 1))), (3, 3), (1, 2)),
-    )
-    np.testing.assert_allclose(layer(x_BCHW)[0].detach().numpy(), by_hand, rtol=1e-4, atol=1e-5)
 
 
 @pytest.mark.parametrize("name", NETWORKS)

@@ -10,7 +10,7 @@ import torch.nn.functional as F
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from model.losses import Batch, Targets
+from model.losses import ModelOutputs, Targets
 from model.networks import build
 from model.selflabels import ROUNDS, OwnLabels, frequent_labels, mended_labels, self_labels
 from pipeline.legend import UNLABELLED
@@ -18,10 +18,10 @@ from pipeline.legend import UNLABELLED
 Floats = npt.NDArray[np.float64]
 
 
-def averaged(scores_BKHW: Floats, valid_BHW: npt.NDArray[np.bool_]) -> Floats:
+def averaged(logits_BKHW: Floats, valid_BHW: npt.NDArray[np.bool_]) -> Floats:
     """Log of the mean softmax of the valid pixels within 3 x 3 (B, K, H, W), pixel by pixel."""
-    batch, _, height, width = scores_BKHW.shape
-    chance = np.exp(scores_BKHW - scores_BKHW.max(axis=1, keepdims=True))
+    batch, _, height, width = logits_BKHW.shape
+    chance = np.exp(logits_BKHW - logits_BKHW.max(axis=1, keepdims=True))
     chance /= chance.sum(axis=1, keepdims=True)
     log = np.zeros_like(chance)
     for b in range(batch):
@@ -119,9 +119,9 @@ def test_a_batch_has_the_prior_and_no_patch_a_class_it_lacks() -> None:
     assert torch.equal(of_five[:4], found)
     assert (of_five[4] == UNLABELLED).all()
     network, x = build("fcn", 2, 3), torch.randn(4, 2, 40, 40)
-    batch = Batch(network, network(x), valid)
-    with_prior, _ = OwnLabels("presence", prior_K=prior).loss(batch, scores, x, Targets(valid, label))
-    assert with_prior.item() == pytest.approx(F.cross_entropy(batch.scores_BKHW, found).item(), rel=1e-5)
+    batch = ModelOutputs(network, network(x), valid)
+    with_prior, _ = OwnLabels("presence", prior_K=prior).loss(batch, scores, Targets(valid, label))
+    assert with_prior.item() == pytest.approx(F.cross_entropy(batch.logits_BKHW, found).item(), rel=1e-5)
 
 
 def test_a_patch_without_a_label_does_not_spoil_its_group() -> None:
@@ -148,13 +148,13 @@ def test_the_loss_is_the_cross_entropy_with_what_was_said() -> None:
     x, valid = torch.randn(2, 2, 6, 7), torch.rand(2, 6, 7) < 0.8
     said, rest = torch.randn(2, 3, 6, 7), torch.tensor([False, True, False])
     for rest_K in (None, rest):
-        batch = Batch(network, network(x), valid)
-        scores, wanted = batch.scores_BKHW.detach().double().numpy().copy(), said.double().numpy().copy()
+        batch = ModelOutputs(network, network(x), valid)
+        scores, wanted = batch.logits_BKHW.detach().double().numpy().copy(), said.double().numpy().copy()
         if rest_K is not None:
             scores[:, 1] = wanted[:, 1] = 0
         log = scores - np.log(np.exp(scores).sum(axis=1, keepdims=True))
         chosen = np.take_along_axis(log, wanted.argmax(axis=1)[:, None], axis=1)[:, 0]
-        loss, pixels = OwnLabels("presence", rest_K=rest_K).loss(batch, said, x, Targets(valid))
+        loss, pixels = OwnLabels("presence", rest_K=rest_K).loss(batch, said, Targets(valid))
         assert pixels == valid.sum()
         assert loss.item() == pytest.approx(-chosen[valid.numpy()].mean(), rel=1e-5)
         network.zero_grad()
@@ -163,63 +163,11 @@ def test_the_loss_is_the_cross_entropy_with_what_was_said() -> None:
         assert bool(network.dense.bias.grad[1] == 0) == (rest_K is not None)
 
 
-def test_levels_mend_them_where_two_classes_meet() -> None:
-    torch.manual_seed(1)
-    network, x, said = build("fcn", 2, 3), torch.randn(2, 2, 9, 9), F.avg_pool2d(torch.randn(2, 3, 9, 9), 3, stride=1, padding=1)
-    valid, level = torch.rand(2, 9, 9) > 0.1, (0.5, 0.0, -0.3)
-    batch = Batch(network, network(x), valid)
-    plain = np.pad(said.numpy().argmax(axis=1), ((0, 0), (1, 1), (1, 1)), mode="edge")
-    moved = said.numpy().copy()
-    for b, y, z in np.ndindex(2, 9, 9):
-        if len(np.unique(plain[b, y : y + 3, z : z + 3])) > 1:
-            moved[b, :, y, z] += level
-    own, targets = OwnLabels("points"), Targets(valid, pixel_BHW=torch.zeros(2, 9, 9, dtype=torch.uint8))
-    label = torch.from_numpy(moved.argmax(axis=1))
-    assert ((label != said.argmax(dim=1)) & valid).any()
-    loss, pixels = OwnLabels("points", level_K=torch.tensor(level)).loss(batch, said, x, targets)
-    assert pixels == valid.sum()
-    assert loss.item() == pytest.approx(F.cross_entropy(batch.scores_BKHW.movedim(1, -1)[valid], label[valid]).item(), rel=1e-5)
-    assert loss.item() != own.loss(batch, said, x, targets)[0].item()
-
-
 def test_without_a_pixel_to_label_there_is_a_loss_of_nothing() -> None:
     network = build("fcn", 2, 3)
     valid = torch.zeros(1, 6, 6, dtype=torch.bool)
     x = torch.randn(1, 2, 6, 6)
-    loss, pixels = OwnLabels("points").loss(Batch(network, network(x), valid), torch.randn(1, 3, 6, 6), x, Targets(valid))
+    loss, pixels = OwnLabels("points").loss(ModelOutputs(network, network(x), valid), torch.randn(1, 3, 6, 6), Targets(valid))
     loss.backward()  # type: ignore[no-untyped-call]
     assert (loss.item(), pixels.item()) == (0, 0)
     assert all(weight.grad is not None and not weight.grad.any() for weight in network.parameters())
-
-
-@pytest.mark.parametrize("precision", [torch.float32, torch.bfloat16])
-def test_spectra_are_heard_at_borders_and_the_shares_stay(precision: torch.dtype) -> None:
-    """Two fields whose border the scores put one pixel off: with the spectra it is found; without them only the shares are right."""
-    torch.manual_seed(0)
-    truth = (torch.arange(20) >= 10).long().expand(1, 20, 20)
-    x = torch.tensor([[-1.0, 0.5], [1.0, 0.0]])[truth].movedim(-1, 1) + 0.1 * torch.randn(1, 2, 20, 20)
-    said = F.one_hot((torch.arange(20) >= 9).long(), 2).T[None, :, None].expand(1, 2, 20, 20) * 2.0
-    share = F.one_hot(truth, 2).float().mean(dim=(1, 2))
-    targets = Targets(torch.ones(1, 20, 20, dtype=torch.bool), share)
-    with torch.autocast("cpu", precision, enabled=precision != torch.float32):
-        with_spectra = mended_labels(said, targets, x)
-    assert torch.equal(with_spectra, truth)
-    network = build("fcn", 2, 2)
-    batch = Batch(network, network(x), targets.valid_BHW)
-    for spectra, label in ((True, with_spectra), (False, mended_labels(said, targets))):
-        loss, _ = OwnLabels("shares", border_spectra=spectra).loss(batch, said, x, targets)
-        assert loss.item() == pytest.approx(F.cross_entropy(batch.scores_BKHW, label).item(), rel=1e-5)
-    assert not torch.equal(mended_labels(said, targets), truth)
-
-
-def test_a_patch_without_image_data_says_nothing_of_spectra() -> None:
-    torch.manual_seed(0)
-    scores = F.avg_pool2d(torch.randn(3, 3, 20, 20), 5, stride=1, padding=2) * 9
-    x, share = torch.randn(3, 2, 20, 20), torch.tensor([[0.2, 0.5, 0.3], [0.6, 0.2, 0.2], [torch.nan] * 3])
-    valid = torch.ones(3, 20, 20, dtype=torch.bool)
-    valid[2] = False
-    label = mended_labels(scores, Targets(valid, share), x)
-    x[2] += 5
-    assert torch.equal(mended_labels(scores, Targets(valid, share), x), label)
-    x[0] += torch.randn(2, 20, 20)
-    assert not torch.equal(mended_labels(scores, Targets(valid, share), x), label)
