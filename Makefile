@@ -33,6 +33,7 @@ lint: $(READY)
 	$(BIN)/ruff format --check .
 
 types: $(READY)
+	@mkdir -p .types && ln -sfn .. .types/cropcam
 	$(BIN)/mypy
 
 imports: $(READY)
@@ -46,4 +47,4 @@ constraints: $(READY)
 	$(BIN)/python -m pip freeze --exclude-editable | sed 's/+[a-z0-9.]*$$//' > constraints.txt
 
 clean:
-	rm -rf .venv build demo *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	rm -rf .venv .types build demo *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis

@@ -17,19 +17,19 @@ from typing import Any
 
 def demo(args: argparse.Namespace) -> None:
     """The whole way on simulated scenes: archive, export, patches, train, evaluate, map, report."""
-    from model.evaluate import evaluate
-    from model.predict import map_run
-    from model.printed import headline
-    from model.report import write_report
-    from model.train import train
-    from pipeline.earthengine.delivery import deliver
-    from pipeline.earthengine.session import open_session
-    from pipeline.emulator import serve
-    from pipeline.landscape import simulate
-    from pipeline.patches import from_shards
-    from pipeline.progress import Stage
-    from pipeline.shards import open_image_shards
-    from pipeline.study import load_study
+    from cropcam.model.evaluation.evaluate import evaluate
+    from cropcam.model.inference.wall_to_wall import map_run
+    from cropcam.model.report.run_report import write_report
+    from cropcam.model.report.terminal import headline
+    from cropcam.model.training.train import train
+    from cropcam.pipeline.earthengine.delivery import deliver
+    from cropcam.pipeline.earthengine.session import open_session
+    from cropcam.pipeline.emulator import serve
+    from cropcam.pipeline.landscape import simulate
+    from cropcam.pipeline.patches import from_shards
+    from cropcam.pipeline.rasters.export_shards import open_image_shards
+    from cropcam.pipeline.runtime.progress import Stage
+    from cropcam.pipeline.study.study import load_study
 
     out: Path = args.out
     study, run, store = load_study("demo"), out / "run", out / "patches.zarr"
@@ -56,8 +56,8 @@ def demo(args: argparse.Namespace) -> None:
 
 def describe(args: argparse.Namespace) -> None:
     """Grid, patches, bands, classes, bytes to expect; of a store: counts, shares, statistics."""
-    from pipeline import describe as about
-    from pipeline.study import presets
+    from cropcam.pipeline import describe as about
+    from cropcam.pipeline.study.study import presets
 
     is_store = args.what not in presets() and Path(args.what).is_dir()  # 'demo' is the preset, './demo' a folder
     facts = about.of_store(Path(args.what)) if is_store else about.of_study(args.what)
@@ -66,9 +66,9 @@ def describe(args: argparse.Namespace) -> None:
 
 def simulate(args: argparse.Namespace) -> None:
     """Write a simulated archive of Landsat scenes and a CDL for the study's area and period."""
-    from pipeline.landscape import simulate as write_archive
-    from pipeline.progress import Stage
-    from pipeline.study import load_study
+    from cropcam.pipeline.landscape import simulate as write_archive
+    from cropcam.pipeline.runtime.progress import Stage
+    from cropcam.pipeline.study.study import load_study
 
     study = load_study(args.study)
     with Stage("simulate") as stage:
@@ -78,21 +78,21 @@ def simulate(args: argparse.Namespace) -> None:
 
 def emulate(args: argparse.Namespace) -> None:
     """Serve an archive as an Earth Engine endpoint on loopback; prints the URL."""
-    from pipeline.emulator import serve_forever
+    from cropcam.pipeline.emulator import serve_forever
 
     serve_forever(args.archive, args.port, out=args.out, say=lambda url: print(url, flush=True))
 
 
 def export(args: argparse.Namespace) -> None:
     """Bring composite and labels to Drive, Cloud Storage or, straight as pixels, a local folder."""
-    from pipeline.earthengine import delivery, exports
-    from pipeline.earthengine.destinations import parse_destination
-    from pipeline.earthengine.live import TaskView
-    from pipeline.earthengine.manifest import manifest_path
-    from pipeline.earthengine.plan import plan
-    from pipeline.earthengine.watch import summary
-    from pipeline.progress import Stage
-    from pipeline.study import load_study
+    from cropcam.pipeline.earthengine import delivery, exports
+    from cropcam.pipeline.earthengine.destinations import parse_destination
+    from cropcam.pipeline.earthengine.manifest import manifest_path
+    from cropcam.pipeline.earthengine.plan import plan
+    from cropcam.pipeline.earthengine.task_status import summary
+    from cropcam.pipeline.earthengine.task_view import TaskView
+    from cropcam.pipeline.runtime.progress import Stage
+    from cropcam.pipeline.study.study import load_study
 
     study, destination = load_study(args.study), parse_destination(args.to)
     if isinstance(destination, Path):
@@ -119,11 +119,12 @@ def export(args: argparse.Namespace) -> None:
 
 def tasks(args: argparse.Namespace) -> None:
     """What the exports of a study are doing; --cancel stops them."""
-    from pipeline.earthengine import exports, watch
-    from pipeline.earthengine.destinations import parse_destination
-    from pipeline.earthengine.manifest import manifest_path
-    from pipeline.earthengine.plan import plan
-    from pipeline.study import load_study
+    from cropcam.pipeline.earthengine import exports
+    from cropcam.pipeline.earthengine import task_status as watch
+    from cropcam.pipeline.earthengine.destinations import parse_destination
+    from cropcam.pipeline.earthengine.manifest import manifest_path
+    from cropcam.pipeline.earthengine.plan import plan
+    from cropcam.pipeline.study.study import load_study
 
     study, destination = load_study(args.study), parse_destination(args.to)
     if isinstance(destination, Path):
@@ -137,9 +138,9 @@ def tasks(args: argparse.Namespace) -> None:
 
 def preview(args: argparse.Namespace) -> None:
     """A geemap page of region, export cells, composite and labels."""
-    from pipeline.earthengine.preview import preview as draw
-    from pipeline.progress import Stage
-    from pipeline.study import load_study
+    from cropcam.pipeline.earthengine.preview import preview as draw
+    from cropcam.pipeline.runtime.progress import Stage
+    from cropcam.pipeline.study.study import load_study
 
     study = load_study(args.study)
     with _session(args, exports=False) as session, Stage("preview") as stage:
@@ -149,11 +150,11 @@ def preview(args: argparse.Namespace) -> None:
 
 def patches(args: argparse.Namespace) -> None:
     """Cut rasters into a patch store: own files (--image, --labels) or an export's shards (--from)."""
-    from pipeline.errors import ConfigError
-    from pipeline.patches import from_rasters, from_shards
-    from pipeline.progress import Stage
-    from pipeline.rasters import Conversion
-    from pipeline.study import load_study
+    from cropcam.pipeline.errors import ConfigError
+    from cropcam.pipeline.patches import from_rasters, from_shards
+    from cropcam.pipeline.rasters.raster import Conversion
+    from cropcam.pipeline.runtime.progress import Stage
+    from cropcam.pipeline.study.study import load_study
 
     if args.image and not args.labels:
         raise ConfigError("--image needs --labels FILE: the CDL raster the patches are labelled from")
@@ -181,10 +182,10 @@ def patches(args: argparse.Namespace) -> None:
 
 def check(args: argparse.Namespace) -> None:
     """Look through a whole store: checksums, labels, shares, splits; and draw where its patches lie."""
-    from pipeline.check import check as look_through
-    from pipeline.check import draw, picture_path
-    from pipeline.errors import DataError
-    from pipeline.progress import Stage
+    from cropcam.pipeline.errors import DataError
+    from cropcam.pipeline.runtime.progress import Stage
+    from cropcam.pipeline.store.verify import check as look_through
+    from cropcam.pipeline.store.verify import draw, picture_path
 
     picture = picture_path(args.store, args.out)
     with Stage("check") as stage:
@@ -200,10 +201,10 @@ def check(args: argparse.Namespace) -> None:
 
 def train(args: argparse.Namespace) -> None:
     """Train a network on a store's weak labels; the run folder keeps everything."""
-    from model.recipes import preset
-    from model.settings import SETTINGS
-    from model.train import train as run_training
-    from pipeline.progress import Stage
+    from cropcam.model.training.presets import preset
+    from cropcam.model.training.settings import SETTINGS
+    from cropcam.model.training.train import train as run_training
+    from cropcam.pipeline.runtime.progress import Stage
 
     settings = {name: value for name, value in vars(args).items() if name in SETTINGS and value is not None}
     settings = preset(args.preset, settings) if args.preset else settings
@@ -224,10 +225,10 @@ def train(args: argparse.Namespace) -> None:
 
 def evaluate(args: argparse.Namespace) -> None:
     """Figures of a run on one split, beside the majority guess: RUN/metrics.json."""
-    from model.evaluate import evaluate as measure
-    from model.printed import classes, headline, methods
-    from model.results import to_know
-    from pipeline.progress import Stage
+    from cropcam.model.evaluation.evaluate import evaluate as measure
+    from cropcam.model.evaluation.results import to_know
+    from cropcam.model.report.terminal import classes, headline, methods
+    from cropcam.pipeline.runtime.progress import Stage
 
     with Stage("evaluate") as stage:
         metrics = measure(
@@ -248,8 +249,8 @@ def evaluate(args: argparse.Namespace) -> None:
 
 def compare(args: argparse.Namespace) -> None:
     """Evaluated runs side by side: table, plot, confusion matrices; CSV and one HTML page."""
-    from model.printed import side_by_side
-    from model.report.compare import compare as set_side_by_side
+    from cropcam.model.report.compare import compare as set_side_by_side
+    from cropcam.model.report.terminal import side_by_side
 
     found = set_side_by_side(args.runs, args.out)
     for caution in found.cautions:
@@ -263,13 +264,13 @@ def compare(args: argparse.Namespace) -> None:
 
 def map_(args: argparse.Namespace) -> None:
     """Class map of whole rasters as a Cloud Optimized GeoTIFF."""
-    from model.checkpoint import load_config
-    from model.predict import map_run
-    from pipeline.progress import Stage
-    from pipeline.rasters import Conversion
-    from pipeline.shards import open_image_shards
-    from pipeline.sources import open_image
-    from pipeline.study import parse_study
+    from cropcam.model.inference.wall_to_wall import map_run
+    from cropcam.model.runs.checkpoint import load_config
+    from cropcam.pipeline.rasters.export_shards import open_image_shards
+    from cropcam.pipeline.rasters.mosaic import open_image
+    from cropcam.pipeline.rasters.raster import Conversion
+    from cropcam.pipeline.runtime.progress import Stage
+    from cropcam.pipeline.study.study import parse_study
 
     if args.folder and _says_what_values_mean(args):
         raise _usage("--scale, --offset and --nodata go with --image; shards of an export carry their own meaning")
@@ -285,8 +286,8 @@ def map_(args: argparse.Namespace) -> None:
 
 def report(args: argparse.Namespace) -> None:
     """One self-contained HTML page about a run: RUN/report.html."""
-    from model.report import write_report
-    from pipeline.progress import Stage
+    from cropcam.model.report.run_report import write_report
+    from cropcam.pipeline.runtime.progress import Stage
 
     with Stage("report") as stage:
         page = write_report(args.run, store=args.store, progress=stage)
@@ -295,7 +296,7 @@ def report(args: argparse.Namespace) -> None:
 
 def export_model(args: argparse.Namespace) -> None:
     """A trained run as one file that needs no cropcam: ONNX or a torch.export program, checked equal."""
-    from model.export import export_model as write
+    from cropcam.model.inference.export import export_model as write
 
     print(write(args.run, args.to))
 
@@ -320,7 +321,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 def _explain(error: Exception, debug: bool) -> int:
     import traceback
 
-    from pipeline.errors import CropcamError
+    from cropcam.pipeline.errors import CropcamError
 
     if isinstance(error, BrokenPipeError):
         return 0
@@ -347,14 +348,14 @@ def _session(args: argparse.Namespace, *, exports: bool = True) -> Iterator[Any]
 
     Only with `exports` does that engine write: beside the archive, where one engine at a time may.
     """
-    from pipeline.earthengine.session import EMBEDDED, open_session
+    from cropcam.pipeline.earthengine.session import EMBEDDED, open_session
 
     if not args.archive:
         yield open_session(args.project, args.api_url)
         return
     if args.api_url is not None:
         raise _usage("--archive starts an endpoint of its own; leave out --api-url")
-    from pipeline.emulator import serve
+    from cropcam.pipeline.emulator import serve
 
     folder: Path = args.archive.resolve()
     with serve(folder, out=folder.with_name(f"{folder.name}-exports") if exports else None) as server:
@@ -366,13 +367,13 @@ def _says_what_values_mean(args: argparse.Namespace) -> bool:
 
 
 def _usage(text: str) -> Exception:
-    from pipeline.errors import ConfigError
+    from cropcam.pipeline.errors import ConfigError
 
     return ConfigError(text)
 
 
-def _patches_line(cut: Any) -> str:  # noqa: ANN401 - pipeline.patches.Summary, not imported for --help's sake
-    from pipeline.store import drops_in_words
+def _patches_line(cut: Any) -> str:  # noqa: ANN401 - cropcam.pipeline.patches.Summary, not imported for --help's sake
+    from cropcam.pipeline.store.schema import drops_in_words
 
     splits = ", ".join(f"{count:,} {name}" for name, count in cut.split_counts.items())
     already = "already there, " if cut.existed else ""

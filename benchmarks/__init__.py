@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+import sys
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))  # some compare with the oracles of the tests
+
 
 def at_least_one(text: str) -> int:
     """How often, how long or how many, from a command line.

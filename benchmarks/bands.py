@@ -19,11 +19,11 @@ from typing import Any
 from benchmarks import at_least_one
 from benchmarks.region import store_of
 from benchmarks.told import told
-from model.bootstrap import SUFFIX
-from model.evaluate import evaluate
-from model.train import train
-from pipeline.landscape import simulate
-from pipeline.study import Study, load_study, parse_study
+from cropcam.model.evaluation.bootstrap import SUFFIX
+from cropcam.model.evaluation.evaluate import evaluate
+from cropcam.model.training.train import train
+from cropcam.pipeline.landscape import simulate
+from cropcam.pipeline.study.study import Study, load_study, parse_study
 
 VISIBLE = ["SR_B2", "SR_B3", "SR_B4"]
 METHOD = "score-argmax"  # the same for every image

@@ -19,9 +19,9 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from PIL import Image
 
-from model.report.figures import INK, MUTED, RULE
-from model.report.gallery import class_picture
-from pipeline.legend import Legend
+from cropcam.model.report.figures import INK, MUTED, RULE
+from cropcam.model.report.gallery import class_picture
+from cropcam.pipeline.legend import Legend
 
 WIDTH_IN, DPI, COLOURS = 8.0, 200, 256  # shown at 800 px, sharp at twice that
 _STYLE: Any = {

@@ -3,7 +3,7 @@
     python -m benchmarks.emulator [--study demo] [--archive DIR] [--pairs 3]
 
 `export_ratio`: wall time of exporting image and labels (real client, HTTP, two batch tasks) over that of
-`pipeline.reference.compose`, median over pairs measured in turn. `direct_ratio`: the same for the pixels fetched straight,
+`oracles.composite.compose`, median over pairs measured in turn. `direct_ratio`: the same for the pixels fetched straight,
 512 px a request, `--readers` at once. `delivery_share`: throughput of `export --to DIR`, files written and verified, as many
 requests at once, as a share of that of those bare requests. `server_peak_GiB` is the server process's; the twin's stands beside it. Every
 pixel is compared. `ready_MB_s` is what the server sends when the pixels are there already.
@@ -35,18 +35,18 @@ import numpy.typing as npt
 import rasterio
 
 from benchmarks import at_least_one
-from pipeline.earthengine.delivery import deliver
-from pipeline.earthengine.graphs import expression, graph
-from pipeline.earthengine.session import open_session
-from pipeline.emulator import serve
-from pipeline.grid import PixelGrid, Window, tiles
-from pipeline.landscape import simulate
-from pipeline.study import Study, load_study
+from cropcam.pipeline.earthengine.delivery import deliver
+from cropcam.pipeline.earthengine.graphs import expression, graph
+from cropcam.pipeline.earthengine.session import open_session
+from cropcam.pipeline.emulator import serve
+from cropcam.pipeline.grid import PixelGrid, Window, tiles
+from cropcam.pipeline.landscape import simulate
+from cropcam.pipeline.study.study import Study, load_study
 
 ROOT = Path(__file__).parents[1]
 PROJECT = "benchmark"
-SERVE = "import sys; from pathlib import Path; from pipeline.emulator import serve_forever as s; s(Path(sys.argv[1]), out=Path(sys.argv[2]), say=lambda u: print(u, flush=True))"
-TWIN = "import sys; from pathlib import Path; from pipeline.reference import compose; from pipeline.study import load_study; import time; t = time.perf_counter(); compose(load_study(sys.argv[1]), Path(sys.argv[2]), Path(sys.argv[3])); print(time.perf_counter() - t); print(next(l for l in open('/proc/self/status') if l.startswith('VmHWM')).split()[1])"
+SERVE = "import sys; from pathlib import Path; from cropcam.pipeline.emulator import serve_forever as s; s(Path(sys.argv[1]), out=Path(sys.argv[2]), say=lambda u: print(u, flush=True))"
+TWIN = "import sys; from pathlib import Path; import benchmarks; from oracles.composite import compose; from cropcam.pipeline.study.study import load_study; import time; t = time.perf_counter(); compose(load_study(sys.argv[1]), Path(sys.argv[2]), Path(sys.argv[3])); print(time.perf_counter() - t); print(next(l for l in open('/proc/self/status') if l.startswith('VmHWM')).split()[1])"
 
 
 def main() -> None:

@@ -28,7 +28,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks import at_least_one
-from pipeline.study import Study, load_study, parse_study
+from cropcam.pipeline.study.study import Study, load_study, parse_study
 
 ROOT = Path(__file__).parents[1]
 CELL_PX = 256
@@ -45,12 +45,12 @@ def small_study(size_px: int) -> Study:
 
 def export(kind: str, url: str, place: str, study: Study) -> None:
     """What the killed process does: one whole export to the end."""
-    from pipeline.earthengine.delivery import deliver
-    from pipeline.earthengine.destinations import Drive
-    from pipeline.earthengine.exports import Pace
-    from pipeline.earthengine.exports import export as run
-    from pipeline.earthengine.plan import plan
-    from pipeline.earthengine.session import open_session
+    from cropcam.pipeline.earthengine.delivery import deliver
+    from cropcam.pipeline.earthengine.destinations import Drive
+    from cropcam.pipeline.earthengine.exports import Pace
+    from cropcam.pipeline.earthengine.exports import export as run
+    from cropcam.pipeline.earthengine.plan import plan
+    from cropcam.pipeline.earthengine.session import open_session
 
     print("ready", flush=True)
     session = open_session(None, url)
@@ -88,8 +88,8 @@ def digests(folder: Path) -> dict[str, str]:
 
 def measure(kills: int, seed: int, size_px: int, per_set: int) -> dict[str, Any]:
     """Kill `kills` runs; return what came of them."""
-    from pipeline.emulator import serve
-    from pipeline.landscape import simulate
+    from cropcam.pipeline.emulator import serve
+    from cropcam.pipeline.landscape import simulate
 
     rng, study = random.Random(seed), small_study(size_px)  # noqa: S311 - moments, not secrets
     twice = wrong = sets = done = tasks = 0
@@ -136,9 +136,8 @@ def measure_store(kills: int, seed: int, per_set: int, *, cluster: bool) -> dict
     """Kill `kills` cuttings, `per_set` of each store; return how many stores ended equal, byte for byte."""
     from distributed import LocalCluster
 
-    sys.path.insert(0, str(ROOT / "tests"))
-    from kill_runs import fingerprint, inputs, kill_and_finish
-    from kill_runs import start as start_cutting
+    from support.kill_runs import fingerprint, inputs, kill_and_finish
+    from support.kill_runs import start as start_cutting
 
     started, equal, with_work = time.monotonic(), 0, 0
     with tempfile.TemporaryDirectory() as text, ExitStack() as stack:

@@ -33,12 +33,12 @@ import numpy.typing as npt
 import rasterio
 
 from benchmarks import at_least_one
-from pipeline.aside import written_aside
-from pipeline.grid import PixelGrid, Window, tiles
-from pipeline.landscape import reflectance, truth
-from pipeline.shardfile import write_shard
-from pipeline.store import OFFSET, PATCHES_PER_SHARD, SCALE, encoder, open_store
-from pipeline.study import Study, load_study, parse_study
+from cropcam.pipeline.grid import PixelGrid, Window, tiles
+from cropcam.pipeline.landscape import reflectance, truth
+from cropcam.pipeline.runtime.atomic import written_aside
+from cropcam.pipeline.shardfile import write_shard
+from cropcam.pipeline.store.schema import OFFSET, PATCHES_PER_SHARD, SCALE, encoder, open_store
+from cropcam.pipeline.study.study import Study, load_study, parse_study
 
 ROOT = Path(__file__).parents[1]
 BLOCK_PX, SHARD_PX = 2560, 12_800
@@ -132,7 +132,7 @@ def codec_seconds(store: Path, count: int, threads: int) -> float:
 
 def cut_here(parts: int, folder: Path, store: Path, scheduler: str | None) -> None:
     """One run of ours: seconds, patches and peak memory as JSON on stdout."""
-    from pipeline.patches import from_shards  # noqa: PLC0415 - before the clock starts
+    from cropcam.pipeline.patches import from_shards  # noqa: PLC0415 - before the clock starts
 
     if scheduler:
         import_module("distributed")  # likewise
@@ -201,7 +201,7 @@ def with_workers(count: int, parts: int, place: Path) -> float:
         LocalCluster(n_workers=count, threads_per_worker=1, dashboard_address=None, memory_limit=0) as cluster,  # type: ignore[no-untyped-call]
         Client(cluster) as client,  # type: ignore[no-untyped-call]
     ):
-        client.run(import_module, "pipeline.patches")  # type: ignore[no-untyped-call]
+        client.run(import_module, "cropcam.pipeline.patches")  # type: ignore[no-untyped-call]
         store = place / f"workers-{count}.zarr"
         os.sync()
         subprocess.run(["rm", "-rf", str(store)], check=True)

@@ -25,20 +25,20 @@ import xarray as xr
 from benchmarks import at_least_one, drawing
 from benchmarks.drawing import Maps, Question, Tile, right, share
 from benchmarks.region import store_of
-from model.checkpoint import load_network
-from model.evaluate import evaluate
-from model.fitting import fitted_segmenter
-from model.recipes import preset
-from model.report.gallery import choose, class_picture, composites
-from model.report.page import evaluated
-from model.scoring import Scored, score
-from model.segment import CAM_ARGMAX
-from model.train import train
-from pipeline.errors import DataError
-from pipeline.landscape import simulate
-from pipeline.legend import Legend
-from pipeline.store import open_store, split_indices, to_reflectance
-from pipeline.study import load_study
+from cropcam.model.evaluation.evaluate import evaluate
+from cropcam.model.report.gallery import choose, class_picture, composites
+from cropcam.model.report.page import evaluated
+from cropcam.model.runs.checkpoint import load_network
+from cropcam.model.segmentation.fitting import fitted_segmenter
+from cropcam.model.segmentation.methods import CAM_ARGMAX
+from cropcam.model.segmentation.predictions import Scored, score
+from cropcam.model.training.presets import preset
+from cropcam.model.training.train import train
+from cropcam.pipeline.errors import DataError
+from cropcam.pipeline.landscape import simulate
+from cropcam.pipeline.legend import Legend
+from cropcam.pipeline.store.schema import open_store, split_indices, to_reflectance
+from cropcam.pipeline.study.study import load_study
 
 PICTURES = Path(__file__).parents[1] / "docs" / "pictures"
 ANY, FIVE, QUARTER, SHARES = "any", "above-5-pct", "above-25-pct", "shares"

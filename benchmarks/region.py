@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from pipeline.earthengine.delivery import deliver
-from pipeline.earthengine.session import open_session
-from pipeline.emulator import serve
-from pipeline.patches import from_shards
-from pipeline.study import Study
+from cropcam.pipeline.earthengine.delivery import deliver
+from cropcam.pipeline.earthengine.session import open_session
+from cropcam.pipeline.emulator import serve
+from cropcam.pipeline.patches import from_shards
+from cropcam.pipeline.study.study import Study
 
 
 def store_of(study: Study, archive: Path, place: Path, seed: int = 0) -> Path:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from model.bootstrap import SUFFIX
+from cropcam.model.evaluation.bootstrap import SUFFIX
 
 
 def told(method: Mapping[str, Any], classes: Iterable[str] = ()) -> dict[str, Any]:

@@ -33,20 +33,20 @@ import torch
 from torch.utils.flop_counter import FlopCounterMode
 
 from benchmarks import at_least_one
-from model.checkpoint import RunConfig
-from model.data import Patches, batches, gather
-from model.device import deterministic
-from model.labels import WeakLabels
-from model.networks import NETWORKS, build
-from model.optimisation import make_optimiser
-from model.plan import plan_epoch
-from model.scaling import Scaling
-from model.stream import batches_of, block_patches, rooms_for, stream, stream_order
-from model.trainer import Trainer
-from pipeline.encoded import open_encoded
-from pipeline.legend import Legend
-from pipeline.shardfile import write_shard
-from pipeline.store import PATCHES_PER_SHARD, create, encoder, shard_path
+from cropcam.model.data.dataset import Patches, batches, gather
+from cropcam.model.data.normalization import Scaling
+from cropcam.model.data.prefetch import batches_of, block_patches, rooms_for, stream, stream_order
+from cropcam.model.data.sampler import plan_epoch
+from cropcam.model.labels.weak_labels import WeakLabels
+from cropcam.model.networks import NETWORKS, build
+from cropcam.model.runs.checkpoint import RunConfig
+from cropcam.model.runtime.device import deterministic
+from cropcam.model.training.optimizers import make_optimiser
+from cropcam.model.training.trainer import Trainer
+from cropcam.pipeline.encoded import open_encoded
+from cropcam.pipeline.legend import Legend
+from cropcam.pipeline.shardfile import write_shard
+from cropcam.pipeline.store.schema import PATCHES_PER_SHARD, create, encoder, shard_path
 
 ROOT = Path(__file__).parents[1]
 BANDS, SIZE_PX, CLASSES = 7, 50, 5
@@ -105,7 +105,7 @@ def feed(pairs: int) -> dict[str, float]:
         def numpy_gather() -> float:
             return seconds(lambda: [mapped[order[first : first + 64]] for first in range(0, len(dn), 64)])
 
-        def our_gather() -> float:  # what model.data does for each batch
+        def our_gather() -> float:  # what cropcam.model.data.dataset does for each batch
             return seconds(lambda: [gather(bits, order[first : first + 64]) for first in range(0, len(dn), 64)])
 
         ratio, ours, bare = ratios(our_gather, numpy_gather, pairs)

@@ -35,18 +35,19 @@ import zarr
 
 from benchmarks import at_least_one
 from benchmarks.told import told
-from model import history, metrics
-from model.bootstrap import Bootstrap, beside, block_of
-from model.checkpoint import HISTORY, load_network, write_json
-from model.evaluate import evaluate
-from model.fitting import fitted_segmenter
-from model.recipes import preset, recipe
-from model.scoring import score
-from model.train import train
-from pipeline.legend import UNLABELLED
-from pipeline.patches import from_rasters
-from pipeline.store import SPLITS, open_store, to_reflectance
-from pipeline.study import load_study, parse_study
+from cropcam.model.evaluation import metrics
+from cropcam.model.evaluation.bootstrap import Bootstrap, beside, block_of
+from cropcam.model.evaluation.evaluate import evaluate
+from cropcam.model.runs import history
+from cropcam.model.runs.checkpoint import HISTORY, load_network, write_json
+from cropcam.model.segmentation.fitting import fitted_segmenter
+from cropcam.model.segmentation.predictions import score
+from cropcam.model.training.presets import preset, recipe
+from cropcam.model.training.train import train
+from cropcam.pipeline.legend import UNLABELLED
+from cropcam.pipeline.patches import from_rasters
+from cropcam.pipeline.store.schema import SPLITS, open_store, to_reflectance
+from cropcam.pipeline.study.study import load_study, parse_study
 
 DATA = Path(os.environ.get("CROPCAM_DATA", Path(__file__).parents[2] / "shared" / "data"))
 BATCH = 32

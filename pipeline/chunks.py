@@ -16,8 +16,8 @@ from typing import Any, Protocol, Self, TypeVar
 import numpy as np
 import numpy.typing as npt
 
-from pipeline import kernels
-from pipeline.store import blosc_codec
+from cropcam.pipeline import kernels
+from cropcam.pipeline.store.schema import blosc_codec
 
 
 class Patches(Protocol):

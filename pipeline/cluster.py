@@ -13,8 +13,8 @@ from itertools import pairwise
 from operator import itemgetter
 from typing import Any
 
-from pipeline.errors import ConfigError, DataError, WorkStoppedError
-from pipeline.parallel import Item, Part, Result, Steps, work_one
+from cropcam.pipeline.errors import ConfigError, DataError, WorkStoppedError
+from cropcam.pipeline.parallel import Item, Part, Result, Steps, work_one
 
 _TOGETHER = 5  # parts of one group at most: the first of them decodes the row of tiles above it once more
 _CONNECT_S, _POLL_S, _NOBODY_S = 10, 5, 60

@@ -13,9 +13,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from pipeline import kernels
-from pipeline.chunks import Chunks, Encoder
-from pipeline.kernels import BINS
+from cropcam.pipeline import kernels
+from cropcam.pipeline.chunks import Chunks, Encoder
+from cropcam.pipeline.kernels import BINS
 
 _REASONS = ("image_nodata", "unlabelled", "both_together")
 

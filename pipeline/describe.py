@@ -5,9 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from pipeline.grid import PatchGrid
-from pipeline.legend import Legend
-from pipeline.study import load_study
+from cropcam.pipeline.grid import PatchGrid
+from cropcam.pipeline.legend import Legend
+from cropcam.pipeline.study.study import load_study
 
 
 def of_study(name_or_path: str) -> dict[str, Any]:
@@ -31,8 +31,8 @@ def of_store(path: Path) -> dict[str, Any]:
     """
     import numpy as np  # noqa: PLC0415 - a study needs neither xarray nor zarr, and is described without them
 
-    from pipeline.statistics import percentiles  # noqa: PLC0415
-    from pipeline.store import SPLITS, open_store  # noqa: PLC0415
+    from cropcam.pipeline.statistics import percentiles  # noqa: PLC0415
+    from cropcam.pipeline.store.schema import SPLITS, open_store  # noqa: PLC0415
 
     dataset, info = open_store(path)
     share, split = dataset["share"].to_numpy(), dataset["split"].to_numpy()
@@ -72,7 +72,7 @@ def as_text(facts: dict[str, Any]) -> str:
             "bytes    " + ", ".join(f"{what} {count / 1e9:,.2f} GB" for what, count in facts["bytes"].items()) + " before compression"
         )
         return "\n".join(lines)
-    from pipeline.store import drops_in_words  # noqa: PLC0415 - as in `of_store`
+    from cropcam.pipeline.store.schema import drops_in_words  # noqa: PLC0415 - as in `of_store`
 
     frequencies = {
         split: {name: count / max(sum(counts.values()), 1) for name, count in counts.items()}

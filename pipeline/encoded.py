@@ -16,9 +16,9 @@ import zarr
 from numcodecs import Blosc
 from zarr.codecs import BloscCodec
 
-from pipeline.errors import DataError
-from pipeline.shardfile import index_bytes, parse_index
-from pipeline.store import shard_path
+from cropcam.pipeline.errors import DataError
+from cropcam.pipeline.shardfile import index_bytes, parse_index
+from cropcam.pipeline.store.schema import shard_path
 
 _SIZES = slice(4, 8)  # where a Blosc frame says how many bytes it decodes to
 _BLOSC = Blosc()  # a frame says itself how it was encoded

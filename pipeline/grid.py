@@ -17,7 +17,7 @@ import numpy.typing as npt
 from pyproj import CRS, Transformer
 from pyproj.exceptions import CRSError
 
-from pipeline.errors import ConfigError, DataError
+from cropcam.pipeline.errors import ConfigError, DataError
 
 METRES_PER_DEGREE = 111_319.490793  # of longitude on the equator, WGS 84: 6378137 * pi / 180
 CDL_CRS = "EPSG:5070"

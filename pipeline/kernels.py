@@ -21,8 +21,8 @@ from numba.core.cgutils import raw_memcpy
 from numba.extending import intrinsic
 from numcodecs import blosc
 
-from pipeline.legend import UNLABELLED
-from pipeline.store import NODATA_DN
+from cropcam.pipeline.legend import UNLABELLED
+from cropcam.pipeline.store.schema import NODATA_DN
 
 Loop = TypeVar("Loop", bound=Callable[..., Any])
 BINS, BIN_DN = 256, 256  # of the histograms: 256 bins of 256 DN (0.007 of reflectance)

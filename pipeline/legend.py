@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from pipeline.errors import ConfigError
+from cropcam.pipeline.errors import ConfigError
 
 BACKGROUND = "background"
 UNLABELLED_CODES = (0, 81)  # nodata; clouds / no data. No class, never background

@@ -13,12 +13,12 @@ import numpy as np
 import numpy.typing as npt
 import rasterio
 
-from pipeline.chunks import memory
-from pipeline.cutting import Encoded, Rules, cut, join
-from pipeline.grid import PatchGrid, Window
-from pipeline.sources import LabelSource, Source
-from pipeline.splits import units
-from pipeline.study import Study
+from cropcam.pipeline.chunks import memory
+from cropcam.pipeline.cutting import Encoded, Rules, cut, join
+from cropcam.pipeline.grid import PatchGrid, Window
+from cropcam.pipeline.rasters.mosaic import LabelSource, Source
+from cropcam.pipeline.splits import units
+from cropcam.pipeline.study.study import Study
 
 _BAND_BYTES = 104 * 2**20  # of image DN in a band, if a row of tiles is not larger; its encoded patches are held until it is complete
 _PIECE_BYTES = 16 * 2**20  # of image DN in a piece and its margins, if a tile is not larger

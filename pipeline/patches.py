@@ -14,24 +14,24 @@ import numpy as np
 import numpy.typing as npt
 from numcodecs import Blosc
 
-from pipeline import __version__, statistics
-from pipeline.aside import locked, remove
-from pipeline.chunks import give_back
-from pipeline.cluster import Workers, connected
-from pipeline.cutting import Encoded, shares
-from pipeline.digests import of_files
-from pipeline.errors import ConfigError, DataError, WorkStoppedError
-from pipeline.grid import PatchGrid
-from pipeline.parallel import AHEAD, cores, run_steps
-from pipeline.parts import Job, Part, plan
-from pipeline.rasters import Conversion
-from pipeline.resume import Work, differing, partial_folder
-from pipeline.shards import open_shards
-from pipeline.sources import LabelSource, Source, open_image, open_labels
-from pipeline.splits import RANDOM_WARNING, TRAIN, assign
-from pipeline.spool import Assembly, Left, Spool
-from pipeline.store import PATCHES_PER_SHARD, SPLITS, StoreInfo, create, drops_in_words, finish, open_store
-from pipeline.study import Study, differences, parse_study
+from cropcam.pipeline import __version__, statistics
+from cropcam.pipeline.chunks import give_back
+from cropcam.pipeline.cluster import Workers, connected
+from cropcam.pipeline.cutting import Encoded, shares
+from cropcam.pipeline.errors import ConfigError, DataError, WorkStoppedError
+from cropcam.pipeline.grid import PatchGrid
+from cropcam.pipeline.parallel import AHEAD, cores, run_steps
+from cropcam.pipeline.parts import Job, Part, plan
+from cropcam.pipeline.rasters.export_shards import open_shards
+from cropcam.pipeline.rasters.mosaic import LabelSource, Source, open_image, open_labels
+from cropcam.pipeline.rasters.raster import Conversion
+from cropcam.pipeline.resume import Work, differing, partial_folder
+from cropcam.pipeline.runtime.atomic import locked, remove
+from cropcam.pipeline.runtime.hashing import of_files
+from cropcam.pipeline.splits import RANDOM_WARNING, TRAIN, assign
+from cropcam.pipeline.spool import Assembly, Left, Spool
+from cropcam.pipeline.store.schema import PATCHES_PER_SHARD, SPLITS, StoreInfo, create, drops_in_words, finish, open_store
+from cropcam.pipeline.study.study import Study, differences, parse_study
 
 Progress = Callable[[int, int, str], None]
 Log = Callable[[str], None]

@@ -25,13 +25,13 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from pipeline import store as stores
-from pipeline.aside import remove
-from pipeline.chunks import Patches, of_bytes, sizes, split
-from pipeline.cutting import Encoded
-from pipeline.digests import Each, in_background, of_files
-from pipeline.shardfile import GrowingShard, file_checksum, unpack, write_shard, write_whole
-from pipeline.spool import Assembled, Left, SpooledShard
+from cropcam.pipeline.chunks import Patches, of_bytes, sizes, split
+from cropcam.pipeline.cutting import Encoded
+from cropcam.pipeline.runtime.atomic import remove
+from cropcam.pipeline.runtime.hashing import Each, in_background, of_files
+from cropcam.pipeline.shardfile import GrowingShard, file_checksum, unpack, write_shard, write_whole
+from cropcam.pipeline.spool import Assembled, Left, SpooledShard
+from cropcam.pipeline.store import schema as stores
 
 HEAVY = ("image", "label")
 Small = dict[str, npt.NDArray[Any]]

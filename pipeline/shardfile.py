@@ -17,7 +17,7 @@ import google_crc32c
 import numpy as np
 import numpy.typing as npt
 
-from pipeline.errors import DataError
+from cropcam.pipeline.errors import DataError
 
 Bytes = bytes | npt.NDArray[np.uint8]
 _ABSENT = np.iinfo(np.uint64).max

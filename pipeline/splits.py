@@ -10,11 +10,11 @@ import hashlib
 import numpy as np
 import numpy.typing as npt
 
-from pipeline.errors import DataError
-from pipeline.grid import PatchGrid
-from pipeline.polygons import patches_inside
-from pipeline.store import SPLITS
-from pipeline.study import Splits
+from cropcam.pipeline.errors import DataError
+from cropcam.pipeline.grid import PatchGrid
+from cropcam.pipeline.store.schema import SPLITS
+from cropcam.pipeline.study.polygons import patches_inside
+from cropcam.pipeline.study.study import Splits
 
 Places = npt.NDArray[np.int32]
 TRAIN, VALIDATION, TEST = range(3)

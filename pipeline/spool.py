@@ -19,11 +19,11 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from pipeline.aside import remove
-from pipeline.chunks import Chunks, memory, sizes
-from pipeline.cluster import Answer
-from pipeline.cutting import Encoded
-from pipeline.shardfile import write_shard
+from cropcam.pipeline.chunks import Chunks, memory, sizes
+from cropcam.pipeline.cluster import Answer
+from cropcam.pipeline.cutting import Encoded
+from cropcam.pipeline.runtime.atomic import remove
+from cropcam.pipeline.shardfile import write_shard
 
 _MARK = "token"  # the file that says whose folder it is
 

@@ -8,12 +8,12 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from pipeline.cutting import histogram
-from pipeline.grid import PatchGrid
-from pipeline.kernels import BIN_DN, BINS, HISTOGRAM_STEP
-from pipeline.splits import TRAIN, units
-from pipeline.store import OFFSET, SCALE, SPLITS
-from pipeline.study import Splits
+from cropcam.pipeline.cutting import histogram
+from cropcam.pipeline.grid import PatchGrid
+from cropcam.pipeline.kernels import BIN_DN, BINS, HISTOGRAM_STEP
+from cropcam.pipeline.splits import TRAIN, units
+from cropcam.pipeline.store.schema import OFFSET, SCALE, SPLITS
+from cropcam.pipeline.study.study import Splits
 
 Small = dict[str, npt.NDArray[Any]]
 

@@ -1,4 +1,4 @@
-"""What every test shares. pytest puts this folder on the import path, so that tests can say `from fixtures import make_store`."""
+"""What every test shares. pyproject.toml puts this folder on pytest's path, so that tests can say `from support.stores import make_store`."""
 
 from __future__ import annotations
 

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from model.networks.base import Network, NetworkOutput
-from model.networks.baseline import Baseline
-from model.networks.fcn import FCN
-from model.networks.resnet50 import ResNet50
-from model.networks.unet import UNet
-from pipeline.errors import ConfigError
+from cropcam.model.networks.base import Network, NetworkOutput
+from cropcam.model.networks.baseline import Baseline
+from cropcam.model.networks.fcn import FCN
+from cropcam.model.networks.resnet50 import ResNet50
+from cropcam.model.networks.unet import UNet
+from cropcam.pipeline.errors import ConfigError
 
 __all__ = ["LONE_SIZE_PX", "NETWORKS", "Network", "NetworkOutput", "build"]
 NETWORKS: dict[str, Callable[[int, int], Network]] = {"baseline": Baseline, "resnet50": ResNet50, "unet": UNet, "fcn": FCN}

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from torch import Tensor, nn
 
-from model.networks.base import Network
-from model.networks.parts import initialise
+from cropcam.model.networks.base import Network
+from cropcam.model.networks.layers import initialise
 
 FILTERS = (32, 64, 128, 256)
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from model.networks.base import Network
-from model.networks.parts import convolution, initialise
+from cropcam.model.networks.base import Network
+from cropcam.model.networks.layers import convolution, initialise
 
 FILTERS = (32, 64, 128, 256)
 

@@ -14,17 +14,17 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from model.bootstrap import SUFFIX, Bootstrap, block_of, interval
-from model.checkpoint import store_differences, write_atomically
-from model.report import figures
-from model.report.beside import Reference, references
-from model.report.content import interval_note, label_rows
-from model.report.entries import Entry, names, read
-from model.report.page import template
-from model.report.wording import Estimate, estimate, span
-from model.results import listing, to_know
-from pipeline.errors import ConfigError, DataError
-from pipeline.store import StoreInfo
+from cropcam.model.evaluation.bootstrap import SUFFIX, Bootstrap, block_of, interval
+from cropcam.model.evaluation.results import listing, to_know
+from cropcam.model.report import figures
+from cropcam.model.report.baselines import Reference, references
+from cropcam.model.report.content import interval_note, label_rows
+from cropcam.model.report.formatting import Estimate, estimate, span
+from cropcam.model.report.page import template
+from cropcam.model.report.runs import Entry, names, read
+from cropcam.model.runs.checkpoint import store_differences, write_atomically
+from cropcam.pipeline.errors import ConfigError, DataError
+from cropcam.pipeline.store.schema import StoreInfo
 
 CSV, PAGE = "compare.csv", "compare.html"
 GAIN = "pixel_accuracy_gain"

@@ -7,11 +7,11 @@ from typing import Any
 
 import pandas as pd
 
-from model.bootstrap import SUFFIX
-from model.metrics import Figure
-from model.report.wording import Estimate, Headline, decimal, estimate, matrix, percent, span
-from model.results import listing, to_know
-from pipeline.legend import Legend
+from cropcam.model.evaluation.bootstrap import SUFFIX
+from cropcam.model.evaluation.metrics import Figure
+from cropcam.model.evaluation.results import listing, to_know
+from cropcam.model.report.formatting import Estimate, Headline, decimal, estimate, matrix, percent, span
+from cropcam.pipeline.legend import Legend
 
 RARE_SHARE, FEW_PATCHES = 0.03, 10
 

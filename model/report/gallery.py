@@ -15,15 +15,15 @@ import pandas as pd
 import torch
 import xarray as xr
 
-from model.checkpoint import RunConfig
-from model.networks import Network
-from model.report.figures import diverging, png
-from model.report.wording import percent
-from model.saved import probability
-from model.scoring import Scored, score
-from model.segment import Segmenter
-from pipeline.legend import UNLABELLED, Legend
-from pipeline.store import to_reflectance
+from cropcam.model.evaluation.prediction_store import probability
+from cropcam.model.networks import Network
+from cropcam.model.report.figures import diverging, png
+from cropcam.model.report.formatting import percent
+from cropcam.model.runs.checkpoint import RunConfig
+from cropcam.model.segmentation.methods import Segmenter
+from cropcam.model.segmentation.predictions import Scored, score
+from cropcam.pipeline.legend import UNLABELLED, Legend
+from cropcam.pipeline.store.schema import to_reflectance
 
 PER_GROUP = 3
 TRUE_COLOR, FALSE_COLOR = ("B4", "B3", "B2"), ("B5", "B6", "B4")

@@ -11,11 +11,11 @@ import jinja2
 import pandas as pd
 from markupsafe import Markup
 
-from model.checkpoint import BEST, file_digest
-from model.evaluate import METRICS, PATCHES
-from model.report import wording
-from model.results import listing
-from pipeline.errors import DataError
+from cropcam.model.evaluation.evaluate import METRICS, PATCHES
+from cropcam.model.evaluation.results import listing
+from cropcam.model.report import formatting as wording
+from cropcam.model.runs.checkpoint import BEST, file_digest
+from cropcam.pipeline.errors import DataError
 
 
 def evaluated(run: Path) -> tuple[dict[str, Any], pd.DataFrame]:
@@ -45,8 +45,8 @@ def evaluated(run: Path) -> tuple[dict[str, Any], pd.DataFrame]:
 
 def template(name: str) -> jinja2.Template:
     """A page of this package: everything is escaped, nothing may be missing, the style sheet is at hand."""
-    loader = jinja2.PackageLoader("model.report", ".")
+    loader = jinja2.PackageLoader("cropcam.model.report", ".")
     environment = jinja2.Environment(loader=loader, autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True)
     environment.filters |= {"percent": wording.percent, "decimal": wording.decimal, "listing": listing}
-    environment.globals["css"] = Markup(resources.files("model.report").joinpath("report.css").read_text("utf-8"))  # noqa: S704 - our own file
+    environment.globals["css"] = Markup(resources.files("cropcam.model.report").joinpath("report.css").read_text("utf-8"))  # noqa: S704 - our own file
     return environment.get_template(name)

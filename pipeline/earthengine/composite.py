@@ -1,6 +1,6 @@
 """Study to composite: pure builders of Earth Engine graphs. Nothing here sends a request.
 
-The numpy twin is `pipeline.reference.compose`: the graph, evaluated, equals it to the pixel.
+The numpy twin is `oracles.composite.compose`: the graph, evaluated, equals it to the pixel.
 
 Source: Earth Engine guides "Compositing and Mosaicking", "Filtering an ImageCollection"; USGS LSDS-1619, tables of
 QA_PIXEL and QA_RADSAT.
@@ -12,9 +12,9 @@ from functools import reduce
 
 import ee
 
-from pipeline.earthengine.layers import count_bands
-from pipeline.earthengine.region import region, search_area
-from pipeline.study import Study
+from cropcam.pipeline.earthengine.layers import count_bands
+from cropcam.pipeline.earthengine.region import region, search_area
+from cropcam.pipeline.study.study import Study
 
 QA_PIXEL_BITS = {"fill": 0, "dilated_cloud": 1, "cirrus": 2, "cloud": 3, "shadow": 4, "snow": 5}
 _ALL_CLOUD_COVER_PCT = 100.0

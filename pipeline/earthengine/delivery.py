@@ -22,17 +22,17 @@ from typing import Any
 
 from rasterio.errors import RasterioError
 
-from pipeline.aside import locked, remove
-from pipeline.earthengine.checks import check_inputs
-from pipeline.earthengine.faults import ServiceError
-from pipeline.earthengine.graphs import graph, graph_digest
-from pipeline.earthengine.layers import Layer, layers_of
-from pipeline.earthengine.session import Session
-from pipeline.earthengine.shardfiles import Shard, differing, is_there, verify, write_shard
-from pipeline.earthengine.windows import Journal, check_window_px, fetch, window_px_for
-from pipeline.errors import ConfigError, DataError
-from pipeline.grid import Window, tiles
-from pipeline.study import Study
+from cropcam.pipeline.earthengine.delivered_shards import Shard, differing, is_there, verify, write_shard
+from cropcam.pipeline.earthengine.error_messages import ServiceError
+from cropcam.pipeline.earthengine.graphs import graph, graph_digest
+from cropcam.pipeline.earthengine.layers import Layer, layers_of
+from cropcam.pipeline.earthengine.pixel_requests import Journal, check_window_px, fetch, window_px_for
+from cropcam.pipeline.earthengine.preflight import check_inputs
+from cropcam.pipeline.earthengine.session import Session
+from cropcam.pipeline.errors import ConfigError, DataError
+from cropcam.pipeline.grid import Window, tiles
+from cropcam.pipeline.runtime.atomic import locked, remove
+from cropcam.pipeline.study.study import Study
 
 Progress = Callable[[int, int, str], object]
 WORKERS = 40  # concurrent requests a project may have

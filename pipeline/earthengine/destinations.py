@@ -10,7 +10,7 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 
-from pipeline.errors import ConfigError
+from cropcam.pipeline.errors import ConfigError
 
 _NAME = re.compile(r"^[A-Za-z0-9_-]+$")  # what Earth Engine allows in descriptions and file prefixes
 _BUCKET = re.compile(r"^[a-z0-9][a-z0-9._-]{1,220}[a-z0-9]$")

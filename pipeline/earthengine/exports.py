@@ -15,15 +15,15 @@ from pathlib import Path
 
 import ee
 
-from pipeline.earthengine import watch
-from pipeline.earthengine.checks import check_inputs
-from pipeline.earthengine.faults import ServiceError, understand
-from pipeline.earthengine.graphs import graph
-from pipeline.earthengine.manifest import SUBMITTING, UNSUBMITTED, Entry, Manifest, load, open_manifest
-from pipeline.earthengine.plan import QUEUE_LIMIT, Plan, Task
-from pipeline.earthengine.request import request_of
-from pipeline.earthengine.session import Session
-from pipeline.earthengine.watch import ACTIVE, CANCELLED, ENDED, FAILED, SUCCEEDED, Row
+from cropcam.pipeline.earthengine import task_status as watch
+from cropcam.pipeline.earthengine.error_messages import ServiceError, understand
+from cropcam.pipeline.earthengine.graphs import graph
+from cropcam.pipeline.earthengine.manifest import SUBMITTING, UNSUBMITTED, Entry, Manifest, load, open_manifest
+from cropcam.pipeline.earthengine.plan import QUEUE_LIMIT, Plan, Task
+from cropcam.pipeline.earthengine.preflight import check_inputs
+from cropcam.pipeline.earthengine.session import Session
+from cropcam.pipeline.earthengine.task_request import request_of
+from cropcam.pipeline.earthengine.task_status import ACTIVE, CANCELLED, ENDED, FAILED, SUCCEEDED, Row
 
 View = Callable[[Sequence[Row]], object]
 WAITING_LIMIT = 1000  # of ours: the queue of 3,000 is the user's, not this study's alone

@@ -9,10 +9,10 @@ from typing import Any
 
 import ee
 
-from pipeline.earthengine.composite import composite, count
-from pipeline.earthengine.labels import labels
-from pipeline.earthengine.layers import layers_of
-from pipeline.study import Study
+from cropcam.pipeline.earthengine.composite import composite, count
+from cropcam.pipeline.earthengine.labels import labels
+from cropcam.pipeline.earthengine.layers import layers_of
+from cropcam.pipeline.study.study import Study
 
 _BUILDERS: Mapping[str, Callable[[Study], ee.Image]] = {"image": composite, "labels": labels, "count": count}
 

@@ -7,8 +7,8 @@ from __future__ import annotations
 
 import ee
 
-from pipeline.earthengine.region import region
-from pipeline.study import Study
+from cropcam.pipeline.earthengine.region import region
+from cropcam.pipeline.study.study import Study
 
 
 def labels(study: Study) -> ee.Image:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from pipeline.study import Study
+from cropcam.pipeline.study.study import Study
 
 DTYPE_BYTES = {"uint16": 2, "uint8": 1}
 

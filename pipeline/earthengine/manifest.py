@@ -14,14 +14,14 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-from pipeline import __version__
-from pipeline.aside import locked
-from pipeline.earthengine.graphs import graph_digest, sha256
-from pipeline.earthengine.layers import layers_of
-from pipeline.earthengine.plan import DESCRIPTION_LENGTH, Plan, Task
-from pipeline.earthengine.session import Session, is_one_place
-from pipeline.errors import DataError
-from pipeline.study import differences, presets
+from cropcam.pipeline import __version__
+from cropcam.pipeline.earthengine.graphs import graph_digest, sha256
+from cropcam.pipeline.earthengine.layers import layers_of
+from cropcam.pipeline.earthengine.plan import DESCRIPTION_LENGTH, Plan, Task
+from cropcam.pipeline.earthengine.session import Session, is_one_place
+from cropcam.pipeline.errors import DataError
+from cropcam.pipeline.runtime.atomic import locked
+from cropcam.pipeline.study.study import differences, presets
 
 SCHEMA_VERSION = 1
 SUBMITTING = "SUBMITTING"  # written before the request: whether it arrived, the service knows

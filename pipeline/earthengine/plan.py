@@ -12,11 +12,11 @@ import math
 from dataclasses import dataclass
 from typing import Any
 
-from pipeline.earthengine.destinations import Destination, check_name
-from pipeline.earthengine.layers import Layer, layers_of
-from pipeline.errors import ConfigError
-from pipeline.grid import Window, tiles
-from pipeline.study import Study
+from cropcam.pipeline.earthengine.destinations import Destination, check_name
+from cropcam.pipeline.earthengine.layers import Layer, layers_of
+from cropcam.pipeline.errors import ConfigError
+from cropcam.pipeline.grid import Window, tiles
+from cropcam.pipeline.study.study import Study
 
 TILE_PX = 256  # file dimensions are multiples of it
 CELL_PX = 8192  # a cell is one task: 67 M pixels, about 1 GB of seven bands, an hour or less of the service's time

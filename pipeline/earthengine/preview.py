@@ -20,16 +20,16 @@ from typing import Any
 import ee
 from xstatic.pkg import leaflet  # type: ignore[import-untyped]
 
-from pipeline.aside import written_aside
-from pipeline.earthengine.checks import check_inputs
-from pipeline.earthengine.graphs import graph
-from pipeline.earthengine.plan import CELL_PX
-from pipeline.earthengine.region import bounds_lonlat, polygons
-from pipeline.earthengine.session import Session
-from pipeline.errors import ConfigError
-from pipeline.grid import PixelGrid, tiles, transform_points
-from pipeline.legend import CDL, UNLABELLED_CODES
-from pipeline.study import Study
+from cropcam.pipeline.earthengine.graphs import graph
+from cropcam.pipeline.earthengine.plan import CELL_PX
+from cropcam.pipeline.earthengine.preflight import check_inputs
+from cropcam.pipeline.earthengine.region import bounds_lonlat, polygons
+from cropcam.pipeline.earthengine.session import Session
+from cropcam.pipeline.errors import ConfigError
+from cropcam.pipeline.grid import PixelGrid, tiles, transform_points
+from cropcam.pipeline.legend import CDL, UNLABELLED_CODES
+from cropcam.pipeline.runtime.atomic import written_aside
+from cropcam.pipeline.study.study import Study
 
 Progress = Callable[[int, int, str], object]
 TRUE_COLOUR = ("SR_B4", "SR_B3", "SR_B2")

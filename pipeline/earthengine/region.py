@@ -7,8 +7,8 @@ from typing import Any
 
 import ee
 
-from pipeline.grid import PixelGrid, transform_bounds
-from pipeline.study import Study
+from cropcam.pipeline.grid import PixelGrid, transform_bounds
+from cropcam.pipeline.study.study import Study
 
 GEOGRAPHIC = "EPSG:4326"
 _INSET_PX = 1e-7  # keeps an edge that floating point puts a hair outside from costing one more row or column of pixels

@@ -22,10 +22,10 @@ from google.auth.credentials import AnonymousCredentials
 from google.auth.exceptions import GoogleAuthError
 from google.oauth2 import service_account
 
-from pipeline.earthengine.faults import Patience, ServiceError, understand
-from pipeline.earthengine.transport import Transport
-from pipeline.errors import ConfigError
-from pipeline.grid import PixelGrid
+from cropcam.pipeline.earthengine.error_messages import Patience, ServiceError, understand
+from cropcam.pipeline.earthengine.transport import Transport
+from cropcam.pipeline.errors import ConfigError
+from cropcam.pipeline.grid import PixelGrid
 
 STANDARD_URL = "https://earthengine.googleapis.com"
 HIGH_VOLUME_URL = "https://earthengine-highvolume.googleapis.com"

@@ -11,10 +11,10 @@ import signal
 from collections.abc import Callable
 from pathlib import Path
 
-from pipeline.emulator.faults import Fault, Faults
-from pipeline.emulator.limits import Limits
-from pipeline.emulator.server import Server
-from pipeline.errors import ConfigError, EarthEngineError
+from cropcam.pipeline.emulator.fault_injection import Fault, Faults
+from cropcam.pipeline.emulator.limits import Limits
+from cropcam.pipeline.emulator.server import Server
+from cropcam.pipeline.errors import ConfigError, EarthEngineError
 
 __all__ = ["Fault", "Faults", "Limits", "Server", "serve", "serve_forever"]
 FAULTS_VARIABLE = "CROPCAM_FAULTS"  # a JSON list of faults; opens POST /faults too

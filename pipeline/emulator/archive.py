@@ -20,13 +20,13 @@ from typing import Any
 import rasterio
 from rasterio.errors import RasterioError
 
-from pipeline.emulator.elements import Collection
-from pipeline.emulator.errors import EngineError, not_found
-from pipeline.emulator.geometry import LONLAT
-from pipeline.emulator.images import Band, BandType, LazyImage
-from pipeline.emulator.pixels import Inside, Source
-from pipeline.emulator.projections import Projection
-from pipeline.grid import PixelGrid, Window
+from cropcam.pipeline.emulator.elements import Collection
+from cropcam.pipeline.emulator.errors import EngineError, not_found
+from cropcam.pipeline.emulator.geometry import LONLAT
+from cropcam.pipeline.emulator.images import Band, BandType, LazyImage
+from cropcam.pipeline.emulator.pixels import Inside, Source
+from cropcam.pipeline.emulator.projections import Projection
+from cropcam.pipeline.grid import PixelGrid, Window
 
 PREFIX = "projects/earthengine-public/assets/"
 _SEGMENT = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9_.-]*")

@@ -11,8 +11,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from pipeline.emulator.images import BandType
-from pipeline.emulator.operators import Array
+from cropcam.pipeline.emulator.images import BandType
+from cropcam.pipeline.emulator.operators import Array
 
 
 def caster(dtype: npt.DTypeLike) -> Callable[[Array], Array]:

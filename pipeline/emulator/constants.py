@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from pipeline.emulator.images import Band, BandType, LazyImage, Number
-from pipeline.emulator.pixels import Constant
+from cropcam.pipeline.emulator.images import Band, BandType, LazyImage, Number
+from cropcam.pipeline.emulator.pixels import Constant
 
 
 def constant_image(value: Number | Sequence[Number]) -> LazyImage:

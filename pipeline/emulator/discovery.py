@@ -11,7 +11,7 @@ from functools import lru_cache
 from importlib import metadata
 from typing import Any
 
-from pipeline.errors import EarthEngineError
+from cropcam.pipeline.errors import EarthEngineError
 
 CLIENT = "earthengine-api"
 CLIENT_VERSION = "1.7.50"  # the version whose wheel was seen to ship both files

@@ -7,8 +7,8 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any, Literal
 
-from pipeline.emulator.geometry import Geometry
-from pipeline.emulator.images import LazyImage
+from cropcam.pipeline.emulator.geometry import Geometry
+from cropcam.pipeline.emulator.images import LazyImage
 
 
 @dataclass(frozen=True, eq=False)

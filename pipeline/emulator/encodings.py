@@ -12,9 +12,9 @@ import rasterio
 from PIL import Image as Picture
 from rasterio.io import MemoryFile
 
-from pipeline.emulator.images import Band
-from pipeline.emulator.reading import Block
-from pipeline.grid import PixelGrid
+from cropcam.pipeline.emulator.block_reader import Block
+from cropcam.pipeline.emulator.images import Band
+from cropcam.pipeline.grid import PixelGrid
 
 ENGINE_TAG = {"CROPCAM_ENGINE": "embedded"}
 _ALPHA = 3

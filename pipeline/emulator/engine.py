@@ -13,15 +13,15 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from pipeline.emulator import algorithms  # noqa: F401 - fills the registry
-from pipeline.emulator.archive import Archive
-from pipeline.emulator.describe import describe
-from pipeline.emulator.elements import Collection
-from pipeline.emulator.errors import EngineError
-from pipeline.emulator.evaluation import Evaluation
-from pipeline.emulator.images import LazyImage
-from pipeline.emulator.registry import type_name
-from pipeline.emulator.values import Value
+from cropcam.pipeline.emulator import algorithms  # noqa: F401 - fills the registry
+from cropcam.pipeline.emulator.archive import Archive
+from cropcam.pipeline.emulator.elements import Collection
+from cropcam.pipeline.emulator.errors import EngineError
+from cropcam.pipeline.emulator.evaluation import Evaluation
+from cropcam.pipeline.emulator.images import LazyImage
+from cropcam.pipeline.emulator.registry import type_name
+from cropcam.pipeline.emulator.serialization import describe
+from cropcam.pipeline.emulator.values import Value
 
 _REMEMBERED = 16  # images of the last expressions: a client asks for one image in many requests
 

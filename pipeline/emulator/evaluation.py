@@ -13,11 +13,11 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from pipeline.emulator.archive import Archive
-from pipeline.emulator.elements import Callback
-from pipeline.emulator.errors import EngineError
-from pipeline.emulator.registry import Context, find
-from pipeline.emulator.values import Value
+from cropcam.pipeline.emulator.archive import Archive
+from cropcam.pipeline.emulator.elements import Callback
+from cropcam.pipeline.emulator.errors import EngineError
+from cropcam.pipeline.emulator.registry import Context, find
+from cropcam.pipeline.emulator.values import Value
 
 _KINDS = (
     "constantValue", "integerValue", "bytesValue", "arrayValue", "dictionaryValue", "functionDefinitionValue",

@@ -14,14 +14,14 @@ import numpy as np
 import rasterio
 import rasterio.shutil
 
-from pipeline.aside import remove
-from pipeline.emulator import limits as service
-from pipeline.emulator.bodies import ExportRequest, Json, parse_grid
-from pipeline.emulator.encodings import ENGINE_TAG, common_type, describe, geotiff_profile, write_block
-from pipeline.emulator.images import LazyImage
-from pipeline.emulator.limits import Limits
-from pipeline.emulator.reading import Reader, block_side
-from pipeline.grid import PixelGrid, tiles
+from cropcam.pipeline.emulator import limits as service
+from cropcam.pipeline.emulator.block_reader import Reader, block_side
+from cropcam.pipeline.emulator.encodings import ENGINE_TAG, common_type, describe, geotiff_profile, write_block
+from cropcam.pipeline.emulator.images import LazyImage
+from cropcam.pipeline.emulator.limits import Limits
+from cropcam.pipeline.emulator.requests import ExportRequest, Json, parse_grid
+from cropcam.pipeline.grid import PixelGrid, tiles
+from cropcam.pipeline.runtime.atomic import remove
 
 PARTIAL = ".partial"  # files being written, beside drive/ and gs/
 

@@ -17,9 +17,9 @@ import numpy as np
 import numpy.typing as npt
 from pyproj import Geod
 
-from pipeline.emulator.errors import EngineError
-from pipeline.emulator.values import Value
-from pipeline.grid import same_crs, transform_points
+from cropcam.pipeline.emulator.errors import EngineError
+from cropcam.pipeline.emulator.values import Value
+from cropcam.pipeline.grid import same_crs, transform_points
 
 Points = npt.NDArray[np.float64]
 Bounds = tuple[float, float, float, float]

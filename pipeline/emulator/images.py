@@ -10,11 +10,11 @@ from typing import Any, Literal
 import numpy as np
 import numpy.typing as npt
 
-from pipeline.emulator.errors import EngineError
-from pipeline.emulator.geometry import Geometry
-from pipeline.emulator.pixels import Mask, Node, Reading
-from pipeline.emulator.projections import DEGREES, Projection, crs_field
-from pipeline.grid import PixelGrid, Window
+from cropcam.pipeline.emulator.errors import EngineError
+from cropcam.pipeline.emulator.geometry import Geometry
+from cropcam.pipeline.emulator.pixels import Mask, Node, Reading
+from cropcam.pipeline.emulator.projections import DEGREES, Projection, crs_field
+from cropcam.pipeline.grid import PixelGrid, Window
 
 _INTEGERS = tuple(np.dtype(name) for name in ("uint8", "int8", "uint16", "int16", "uint32", "int32", "int64"))
 Number = int | float

@@ -15,8 +15,8 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from pipeline.emulator.errors import EngineError
-from pipeline.grid import Window, tiles
+from cropcam.pipeline.emulator.errors import EngineError
+from cropcam.pipeline.grid import Window, tiles
 
 DEFAULT_TILE_PX = 256
 DEFAULT_MAX_PIXELS = 100_000_000

@@ -7,8 +7,8 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from pipeline.emulator import limits
-from pipeline.emulator.errors import unimplemented
+from cropcam.pipeline.emulator import limits
+from cropcam.pipeline.emulator.errors import unimplemented
 
 _PUBLIC = "projects/earthengine-public/assets/"
 _LEGACY = "projects/earthengine-legacy/assets/"

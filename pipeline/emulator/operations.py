@@ -11,12 +11,12 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from pipeline.emulator.bodies import ExportRequest, Json, parse_export
-from pipeline.emulator.errors import EngineError
-from pipeline.emulator.exports import Watch
-from pipeline.emulator.faults import EXPORT_RUN, Fault, Faults
-from pipeline.emulator.limits import Limits
-from pipeline.emulator.tasks import Journal, Task, new_id, now
+from cropcam.pipeline.emulator.errors import EngineError
+from cropcam.pipeline.emulator.exports import Watch
+from cropcam.pipeline.emulator.fault_injection import EXPORT_RUN, Fault, Faults
+from cropcam.pipeline.emulator.limits import Limits
+from cropcam.pipeline.emulator.requests import ExportRequest, Json, parse_export
+from cropcam.pipeline.emulator.tasks import Journal, Task, new_id, now
 
 _LOG = logging.getLogger(__name__)
 Run = Callable[[str, ExportRequest, Watch], list[str]]

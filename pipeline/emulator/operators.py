@@ -15,8 +15,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from pipeline.emulator.errors import EngineError
-from pipeline.emulator.images import BandType, Number
+from cropcam.pipeline.emulator.errors import EngineError
+from cropcam.pipeline.emulator.images import BandType, Number
 
 Array = npt.NDArray[Any]
 BinaryFunction = Callable[[Array, Array], Array]

@@ -18,8 +18,8 @@ import rasterio
 from rasterio.errors import RasterioError
 from rasterio.windows import Window as RasterWindow
 
-from pipeline.emulator.errors import EngineError
-from pipeline.grid import PixelGrid, Window, covering_window, nearest_index, same_crs, transform_points
+from cropcam.pipeline.emulator.errors import EngineError
+from cropcam.pipeline.grid import PixelGrid, Window, covering_window, nearest_index, same_crs, transform_points
 
 Values = npt.NDArray[Any]
 Mask = npt.NDArray[np.bool_]

@@ -10,10 +10,10 @@ import numpy as np
 from pyproj import CRS
 from pyproj.exceptions import CRSError
 
-from pipeline.emulator.errors import EngineError, unimplemented
-from pipeline.emulator.values import Value
-from pipeline.errors import ConfigError
-from pipeline.grid import METRES_PER_DEGREE, AffineOrder, PixelGrid, Window, is_geographic, same_crs
+from cropcam.pipeline.emulator.errors import EngineError, unimplemented
+from cropcam.pipeline.emulator.values import Value
+from cropcam.pipeline.errors import ConfigError
+from cropcam.pipeline.grid import METRES_PER_DEGREE, AffineOrder, PixelGrid, Window, is_geographic, same_crs
 
 UNIT: AffineOrder = (1.0, 0.0, 0.0, 0.0, 1.0, 0.0)
 SNAP_PX = 1e-6  # how far, in pixels, a bound may miss a lattice line and still count as lying on it

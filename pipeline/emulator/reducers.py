@@ -9,11 +9,11 @@ from typing import Any
 
 import numpy as np
 
-from pipeline.emulator.errors import unimplemented
-from pipeline.emulator.images import BandType
-from pipeline.emulator.pixels import Mask, Pixels, Values
-from pipeline.emulator.stacks import Layers, accumulated, count, median, product
-from pipeline.emulator.values import Value
+from cropcam.pipeline.emulator.errors import unimplemented
+from cropcam.pipeline.emulator.images import BandType
+from cropcam.pipeline.emulator.pixels import Mask, Pixels, Values
+from cropcam.pipeline.emulator.stack_reducers import Layers, accumulated, count, median, product
+from cropcam.pipeline.emulator.values import Value
 
 
 @dataclass(frozen=True)

@@ -7,14 +7,14 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from pipeline.emulator.errors import EngineError
-from pipeline.emulator.geometry import Geometry
-from pipeline.emulator.images import LazyImage
-from pipeline.emulator.nodes import Masked, Within
-from pipeline.emulator.projections import Projection
-from pipeline.emulator.reducers import Reducer, reduce_numbers
-from pipeline.emulator.values import Value
-from pipeline.grid import PixelGrid, tiles
+from cropcam.pipeline.emulator.errors import EngineError
+from cropcam.pipeline.emulator.geometry import Geometry
+from cropcam.pipeline.emulator.images import LazyImage
+from cropcam.pipeline.emulator.nodes import Masked, Within
+from cropcam.pipeline.emulator.projections import Projection
+from cropcam.pipeline.emulator.reducers import Reducer, reduce_numbers
+from cropcam.pipeline.emulator.values import Value
+from cropcam.pipeline.grid import PixelGrid, tiles
 
 _BLOCK_PX = 512
 

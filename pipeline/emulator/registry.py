@@ -15,8 +15,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
-from pipeline.emulator.errors import EngineError, unimplemented
-from pipeline.emulator.values import Value
+from cropcam.pipeline.emulator.errors import EngineError, unimplemented
+from cropcam.pipeline.emulator.values import Value
 
 Function = TypeVar("Function", bound=Callable[..., Any])
 Promotion = Callable[[Any], Any]

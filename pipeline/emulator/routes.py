@@ -12,17 +12,17 @@ from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import parse_qs, unquote, urlsplit
 
-from pipeline.emulator import discovery, encodings, limits, listing, tiles
-from pipeline.emulator.answers import Answer, as_json
-from pipeline.emulator.bodies import Json, band_ids, expression_of, parse_grid
-from pipeline.emulator.engine import Engine
-from pipeline.emulator.errors import EngineError, unimplemented
-from pipeline.emulator.images import LazyImage
-from pipeline.emulator.limits import Limits
-from pipeline.emulator.operations import Operations
-from pipeline.emulator.pictures import Pictures, picture_format
-from pipeline.emulator.reading import Deadline, Reader, chosen
-from pipeline.emulator.tiles import Visualization
+from cropcam.pipeline.emulator import discovery, encodings, limits, listing, tiles
+from cropcam.pipeline.emulator.block_reader import Deadline, Reader, chosen
+from cropcam.pipeline.emulator.engine import Engine
+from cropcam.pipeline.emulator.errors import EngineError, unimplemented
+from cropcam.pipeline.emulator.images import LazyImage
+from cropcam.pipeline.emulator.limits import Limits
+from cropcam.pipeline.emulator.map_ids import Pictures, picture_format
+from cropcam.pipeline.emulator.operations import Operations
+from cropcam.pipeline.emulator.requests import Json, band_ids, expression_of, parse_grid
+from cropcam.pipeline.emulator.responses import Answer, as_json
+from cropcam.pipeline.emulator.tiles import Visualization
 
 _BYTES = "application/octet-stream"
 _PAGE = 500

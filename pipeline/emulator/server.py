@@ -17,18 +17,18 @@ from typing import Any, Self
 
 import rasterio
 
-from pipeline import __version__
-from pipeline.aside import locked, remove
-from pipeline.emulator.answers import TOO_MANY, Answer, as_error, as_json, struck
-from pipeline.emulator.engine import Engine
-from pipeline.emulator.errors import EngineError
-from pipeline.emulator.exports import PARTIAL, Exporter
-from pipeline.emulator.faults import Fault, Faults
-from pipeline.emulator.limits import Limits
-from pipeline.emulator.operations import Operations
-from pipeline.emulator.reading import Reader
-from pipeline.emulator.routes import Request, Route, Service, find
-from pipeline.errors import CropcamError, EarthEngineError
+from cropcam.pipeline import __version__
+from cropcam.pipeline.emulator.block_reader import Reader
+from cropcam.pipeline.emulator.engine import Engine
+from cropcam.pipeline.emulator.errors import EngineError
+from cropcam.pipeline.emulator.exports import PARTIAL, Exporter
+from cropcam.pipeline.emulator.fault_injection import Fault, Faults
+from cropcam.pipeline.emulator.limits import Limits
+from cropcam.pipeline.emulator.operations import Operations
+from cropcam.pipeline.emulator.responses import TOO_MANY, Answer, as_error, as_json, struck
+from cropcam.pipeline.emulator.routes import Request, Route, Service, find
+from cropcam.pipeline.errors import CropcamError, EarthEngineError
+from cropcam.pipeline.runtime.atomic import locked, remove
 
 ENGINE_HEADER = "X-Cropcam-Engine"
 _CACHE_BYTES = 256 * 2**20  # of GDAL, in all threads; it would take 5 % of the machine

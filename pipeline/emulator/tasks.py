@@ -10,7 +10,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-from pipeline.emulator import limits
+from cropcam.pipeline.emulator import limits
 
 _METADATA = "type.googleapis.com/google.earthengine.v1.OperationMetadata"
 _RESPONSE = "type.googleapis.com/google.earthengine.v1.ExportImageResponse"

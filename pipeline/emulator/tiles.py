@@ -11,10 +11,10 @@ import numpy as np
 import numpy.typing as npt
 from PIL import ImageColor
 
-from pipeline.emulator import limits
-from pipeline.emulator.images import Band
-from pipeline.emulator.reading import Block
-from pipeline.grid import PixelGrid
+from cropcam.pipeline.emulator import limits
+from cropcam.pipeline.emulator.block_reader import Block
+from cropcam.pipeline.emulator.images import Band
+from cropcam.pipeline.grid import PixelGrid
 
 TILE_PX = 256
 MAX_ZOOM = 24

@@ -11,11 +11,11 @@ import datetime
 import numpy as np
 import numpy.typing as npt
 
-from pipeline.grid import PixelGrid
-from pipeline.landscape.archive import ArchiveSummary, simulate
-from pipeline.landscape.cover import land_cover
-from pipeline.landscape.scenes import positions
-from pipeline.landscape.surface import Surface
+from cropcam.pipeline.grid import PixelGrid
+from cropcam.pipeline.landscape.archive import ArchiveSummary, simulate
+from cropcam.pipeline.landscape.cover import land_cover
+from cropcam.pipeline.landscape.scenes import positions
+from cropcam.pipeline.landscape.surface import Surface
 
 __all__ = ["ArchiveSummary", "reflectance", "simulate", "truth"]
 

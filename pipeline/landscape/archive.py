@@ -17,16 +17,16 @@ import numpy as np
 import rasterio
 from rasterio.io import DatasetWriter
 
-from pipeline import __version__
-from pipeline.aside import locked
-from pipeline.errors import ConfigError, DataError
-from pipeline.grid import PixelGrid, Window, tiles
-from pipeline.landscape.assets import ASIDE, MAKER, aside, create, finish, is_complete, raster_window
-from pipeline.landscape.frames import Frame, Scene, is_wide_and_low, scenes
-from pipeline.landscape.scenes import Block, Ground, covered, label_grid, labels
-from pipeline.landscape.spectra import BANDS
-from pipeline.legend import CDL
-from pipeline.study import Study
+from cropcam.pipeline import __version__
+from cropcam.pipeline.errors import ConfigError, DataError
+from cropcam.pipeline.grid import PixelGrid, Window, tiles
+from cropcam.pipeline.landscape.assets import ASIDE, MAKER, aside, create, finish, is_complete, raster_window
+from cropcam.pipeline.landscape.frames import Frame, Scene, is_wide_and_low, scenes
+from cropcam.pipeline.landscape.scenes import Block, Ground, covered, label_grid, labels
+from cropcam.pipeline.landscape.spectra import BANDS
+from cropcam.pipeline.legend import CDL
+from cropcam.pipeline.runtime.atomic import locked
+from cropcam.pipeline.study.study import Study
 
 LANDSCAPE_VERSION = 1  # counts up whenever the same study and seed would give other pixels
 SCENE_BANDS = (*(f"SR_B{band}" for band in range(1, BANDS + 1)), "QA_PIXEL", "QA_RADSAT")

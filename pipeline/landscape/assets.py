@@ -15,8 +15,8 @@ from rasterio.io import DatasetWriter
 from rasterio.transform import Affine
 from rasterio.windows import Window as RasterWindow
 
-from pipeline.errors import DataError
-from pipeline.grid import PixelGrid, Window
+from cropcam.pipeline.errors import DataError
+from cropcam.pipeline.grid import PixelGrid, Window
 
 MAKER = "cropcam simulate"
 ASIDE = ".part"  # how folders under way end

@@ -7,9 +7,9 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from pipeline.landscape.drainage import CREEKS, RIVERS, bank_distance
-from pipeline.landscape.fields import GRASS, MILE_M, QUARTER_M, Fields, Survey, fields, relief, survey
-from pipeline.landscape.noise import Floats, Metres, lattice_hash, mix, octaves, salt, unit, value_noise
+from cropcam.pipeline.landscape.drainage import CREEKS, RIVERS, bank_distance
+from cropcam.pipeline.landscape.fields import GRASS, MILE_M, QUARTER_M, Fields, Survey, fields, relief, survey
+from cropcam.pipeline.landscape.noise import Floats, Metres, lattice_hash, mix, octaves, salt, unit, value_noise
 
 Codes = npt.NDArray[np.uint8]
 WATER, OPEN, LOW, MEDIUM, HIGH, BARREN = 111, 121, 122, 123, 124, 131

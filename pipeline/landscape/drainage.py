@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from pipeline.landscape.noise import Floats, Metres, lattice_hash, salt, unit
+from cropcam.pipeline.landscape.noise import Floats, Metres, lattice_hash, salt, unit
 
 _NEIGHBOURS = [(dy, dx) for dy in (-1, 0, 1) for dx in (-1, 0, 1) if (dy, dx) != (0, 0)]
 _JITTER = 0.72

@@ -15,7 +15,7 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from pipeline.landscape.noise import Floats, Hashes, Metres, lattice_hash, mix, normal, octaves, salt, unit
+from cropcam.pipeline.landscape.noise import Floats, Hashes, Metres, lattice_hash, mix, normal, octaves, salt, unit
 
 APEX_Y_M = 9_928_937.004248781  # y of the cone's apex in EPSG:5070
 SOUTH_RADIUS_M = 8_600_000.0  # the v axis starts on this arc, about 35 N

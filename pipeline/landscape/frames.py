@@ -17,10 +17,10 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from pipeline.errors import ConfigError
-from pipeline.grid import PixelGrid, transform_points
-from pipeline.landscape.noise import salt
-from pipeline.study import Study
+from cropcam.pipeline.errors import ConfigError
+from cropcam.pipeline.grid import PixelGrid, transform_points
+from cropcam.pipeline.landscape.noise import salt
+from cropcam.pipeline.study.study import Study
 
 SCALE_M = 30.0
 MARGIN_M = 900.0  # scenes of small areas reach this far beyond the area

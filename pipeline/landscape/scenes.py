@@ -8,13 +8,13 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from pipeline.grid import CDL_CRS, CDL_ORIGIN_XY, PixelGrid, Window, same_crs, transform_points
-from pipeline.landscape import sky
-from pipeline.landscape.cover import Codes, Cover, land_cover
-from pipeline.landscape.frames import MARGIN_M, Frame, Scene
-from pipeline.landscape.noise import Metres, lattice_hash, salt, uniform_bytes, unit, value_noise
-from pipeline.landscape.spectra import BANDS
-from pipeline.landscape.surface import Surface, blur
+from cropcam.pipeline.grid import CDL_CRS, CDL_ORIGIN_XY, PixelGrid, Window, same_crs, transform_points
+from cropcam.pipeline.landscape import atmosphere as sky
+from cropcam.pipeline.landscape.cover import Codes, Cover, land_cover
+from cropcam.pipeline.landscape.frames import MARGIN_M, Frame, Scene
+from cropcam.pipeline.landscape.noise import Metres, lattice_hash, salt, uniform_bytes, unit, value_noise
+from cropcam.pipeline.landscape.spectra import BANDS
+from cropcam.pipeline.landscape.surface import Surface, blur
 
 DN_SCALE, DN_OFFSET = 0.0000275, -0.2  # reflectance = DN * DN_SCALE + DN_OFFSET; DN 0 is fill
 # Standard deviation of what a single look adds to a pixel, per band, in reflectance.

@@ -7,9 +7,9 @@ import datetime
 import numpy as np
 import numpy.typing as npt
 
-from pipeline.landscape.cover import Cover
-from pipeline.landscape.noise import Floats, Metres, lattice_hash, octaves, salt, uniform_bytes
-from pipeline.landscape.spectra import BANDS, CLASSES, SHIFTS, SNOW, season, tables
+from cropcam.pipeline.landscape.cover import Cover
+from cropcam.pipeline.landscape.noise import Floats, Metres, lattice_hash, octaves, salt, uniform_bytes
+from cropcam.pipeline.landscape.spectra import BANDS, CLASSES, SHIFTS, SNOW, season, tables
 
 _SNOW_SHOWS = {
     "deciduous": 0.45,

@@ -18,11 +18,11 @@ from rasterio.errors import RasterioError
 from rasterio.io import DatasetReader, DatasetWriter
 from rasterio.windows import Window as RasterWindow
 
-from pipeline.aside import locked, remove
-from pipeline.errors import DataError
-from pipeline.grid import PixelGrid, Window
-from pipeline.legend import Legend
-from pipeline.maps.windows import NODATA_CLASS, Classes
+from cropcam.pipeline.errors import DataError
+from cropcam.pipeline.grid import PixelGrid, Window
+from cropcam.pipeline.legend import Legend
+from cropcam.pipeline.maps.windows import NODATA_CLASS, Classes
+from cropcam.pipeline.runtime.atomic import locked, remove
 
 TILE_PX = 512
 TIFF_TILE_PX = 16  # a TIFF tile's sides are multiples of it

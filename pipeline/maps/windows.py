@@ -15,10 +15,10 @@ from typing import Protocol
 import numpy as np
 import numpy.typing as npt
 
-from pipeline.errors import DataError
-from pipeline.grid import PixelGrid, Window, tiles
-from pipeline.parallel import cores
-from pipeline.store import NODATA_DN
+from cropcam.pipeline.errors import DataError
+from cropcam.pipeline.grid import PixelGrid, Window, tiles
+from cropcam.pipeline.parallel import cores
+from cropcam.pipeline.store.schema import NODATA_DN
 
 NODATA_CLASS = 255
 DN = npt.NDArray[np.uint16]

@@ -17,11 +17,11 @@ import rasterio
 import xarray as xr
 from rio_cogeo.cogeo import cog_validate
 
-from cli import main
-from fixtures import make_store
-from pipeline.grid import PixelGrid
-from pipeline.study import load_study
-from rasters import random_codes, random_dn, write_raster
+from cropcam.cli import main
+from cropcam.pipeline.grid import PixelGrid
+from cropcam.pipeline.study.study import load_study
+from support.rasters import random_codes, random_dn, write_raster
+from support.stores import make_store
 
 ROOT = Path(__file__).parents[2]
 GRID = PixelGrid("EPSG:32616", (30.0, 0.0, 410_000.0, 0.0, -30.0, 4_475_700.0), 420, 330)
@@ -109,7 +109,7 @@ def test_help_fits_on_a_screen_and_imports_nothing_heavy() -> None:
     result = run("--help")
     assert result.returncode == 0
     assert len(result.stdout.splitlines()) <= 40
-    code = "import sys, cli; cli._parser(); print(sorted({name.partition('.')[0] for name in sys.modules} & {'numpy', 'torch', 'xarray', 'pipeline', 'model', 'rich', 'pandas'}))"
+    code = "import sys; from cropcam import cli; cli._parser(); print(sorted({name.removeprefix('cropcam.').partition('.')[0] for name in sys.modules if name != 'cropcam.pipeline'} & {'numpy', 'torch', 'xarray', 'pipeline', 'model', 'rich', 'pandas'}))"
     assert subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True).stdout.strip() == "[]"
 
 
@@ -121,7 +121,7 @@ def test_help_fits_on_a_screen_and_imports_nothing_heavy() -> None:
     ],
 )
 def test_commands_import_only_what_they_need(words: list[str], unwanted: set[str]) -> None:
-    code = f"import sys, cli; cli.main({words!r}); print(sorted({{name.partition('.')[0] for name in sys.modules}} & {unwanted!r}))"
+    code = f"import sys; from cropcam import cli; cli.main({words!r}); print(sorted({{name.partition('.')[0] for name in sys.modules}} & {unwanted!r}))"
     assert subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True).stdout.strip().endswith("[]")
 
 
@@ -181,7 +181,7 @@ def test_a_grid_may_be_named_in_any_way_that_proj_reads(tmp_path: Path, capsys: 
 
 
 def test_a_bug_says_so_and_exits_1(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
-    monkeypatch.setattr("pipeline.describe.of_study", lambda _: 1 / 0)
+    monkeypatch.setattr("cropcam.pipeline.describe.of_study", lambda _: 1 / 0)
     assert main(["describe", "demo"]) == 1
     error = capsys.readouterr().err
     assert "ZeroDivisionError" in error
@@ -264,7 +264,7 @@ def test_ctrl_c_is_130_and_the_next_run_completes(stage: str, trained: Path, sce
 
 
 def test_two_writers_of_one_store(trained: Path, scene: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    from pipeline.aside import locked
+    from cropcam.pipeline.runtime.atomic import locked
 
     with locked(tmp_path / "s.zarr"):
         assert (

@@ -13,17 +13,17 @@ import pytest
 import torch
 import zarr
 
-from cli import main
-from fixtures import make_store, make_study
-from model.evaluate import evaluate
-from model.networks import build
-from model.report import write_report
-from model.report.compare import Comparison, compare
-from model.report.content import cautions
-from pages import Page
-from pipeline.errors import ConfigError, DataError
-from pipeline.study import parse_study
-from runs import make_run
+from cropcam.cli import main
+from cropcam.model.evaluation.evaluate import evaluate
+from cropcam.model.networks import build
+from cropcam.model.report.compare import Comparison, compare
+from cropcam.model.report.content import cautions
+from cropcam.model.report.run_report import write_report
+from cropcam.pipeline.errors import ConfigError, DataError
+from cropcam.pipeline.study.study import parse_study
+from support.pages import Page
+from support.runs import make_run
+from support.stores import make_store, make_study
 
 
 @pytest.fixture(scope="module")

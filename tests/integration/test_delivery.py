@@ -13,15 +13,15 @@ import numpy as np
 import pytest
 import rasterio
 
-import scenes
-from pipeline.earthengine.delivery import deliver
-from pipeline.earthengine.faults import Patience
-from pipeline.earthengine.session import open_session
-from pipeline.emulator import Fault, Faults, serve
-from pipeline.errors import EarthEngineError
-from pipeline.reference import compose
-from pipeline.shards import open_shards
-from pipeline.study import Study
+from cropcam.pipeline.earthengine.delivery import deliver
+from cropcam.pipeline.earthengine.error_messages import Patience
+from cropcam.pipeline.earthengine.session import open_session
+from cropcam.pipeline.emulator import Fault, Faults, serve
+from cropcam.pipeline.errors import EarthEngineError
+from cropcam.pipeline.rasters.export_shards import open_shards
+from cropcam.pipeline.study.study import Study
+from oracles.composite import compose
+from support import scenes
 
 ROOT = Path(__file__).parents[2]
 PATIENCE = Patience(attempts=60, first_s=0.001, longest_s=0.01)

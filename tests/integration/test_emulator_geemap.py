@@ -11,10 +11,10 @@ import numpy as np
 import pytest
 import rasterio
 
-from pipeline.emulator import serve
-from pipeline.landscape import simulate
-from pipeline.reference import compose
-from pipeline.study import parse_study
+from cropcam.pipeline.emulator import serve
+from cropcam.pipeline.landscape import simulate
+from cropcam.pipeline.study.study import parse_study
+from oracles.composite import compose
 
 ROOT = Path(__file__).parents[2]
 STUDY = {
@@ -27,8 +27,8 @@ CLIENT = """
 import json, sys, time, urllib.request
 import ee, ee.deprecation
 from google.auth.credentials import AnonymousCredentials
-from pipeline.earthengine.composite import composite
-from pipeline.study import parse_study
+from cropcam.pipeline.earthengine.composite import composite
+from cropcam.pipeline.study.study import parse_study
 ee.deprecation._FetchDataCatalogStac = dict
 ee.Initialize(AnonymousCredentials(), url=sys.argv[1], project="my-project")
 import geemap

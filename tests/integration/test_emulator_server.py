@@ -24,13 +24,13 @@ import numpy.typing as npt
 import pytest
 import rasterio
 
-from pipeline.emulator import Fault, Faults, Limits, Server, serve
-from pipeline.emulator.errors import EngineError
-from pipeline.emulator.routes import find
-from pipeline.emulator.tasks import Journal, Task
-from pipeline.errors import DataError, EarthEngineError
-from pipeline.grid import PixelGrid
-from rasters import random_dn, write_raster
+from cropcam.pipeline.emulator import Fault, Faults, Limits, Server, serve
+from cropcam.pipeline.emulator.errors import EngineError
+from cropcam.pipeline.emulator.routes import find
+from cropcam.pipeline.emulator.tasks import Journal, Task
+from cropcam.pipeline.errors import DataError, EarthEngineError
+from cropcam.pipeline.grid import PixelGrid
+from support.rasters import random_dn, write_raster
 
 ROOT = Path(__file__).parents[2]
 GRID = PixelGrid("EPSG:32616", (30.0, 0.0, 410_000.0, 0.0, -30.0, 4_475_700.0), 700, 600)
@@ -641,7 +641,7 @@ def test_a_path_that_no_route_answers_is_named() -> None:
 def test_the_command_prints_its_url_and_ends_on_ctrl_c(archive: Path, tmp_path: Path) -> None:
     # a shell that starts the tests in the background has them, and so this process, ignore SIGINT
     code = "import signal; signal.signal(signal.SIGINT, signal.default_int_handler)\n"
-    code += f"from pathlib import Path; from pipeline.emulator import serve_forever as s; s(Path({str(archive)!r}), out=Path({str(tmp_path)!r}), say=lambda text: print(text, flush=True))"
+    code += f"from pathlib import Path; from cropcam.pipeline.emulator import serve_forever as s; s(Path({str(archive)!r}), out=Path({str(tmp_path)!r}), say=lambda text: print(text, flush=True))"
     faults = json.dumps([{"route": "config", "status": 500}])
     with subprocess.Popen(
         [sys.executable, "-c", code],
@@ -735,6 +735,6 @@ def wait_for(condition: Callable[[], bool]) -> None:
 
 
 def _window(row: int, col: int, height: int, width: int) -> Any:
-    from pipeline.grid import Window
+    from cropcam.pipeline.grid import Window
 
     return Window(row, col, height, width)

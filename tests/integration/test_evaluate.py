@@ -17,23 +17,23 @@ import xarray as xr
 import zarr
 from sklearn import metrics as oracle
 
-import model.scoring
-from cli import main
-from fixtures import make_store
-from model import printed
-from model.bootstrap import BINS
-from model.card import write_card
-from model.checkpoint import BEST, CARD, CONFIG, load_config
-from model.evaluate import evaluate
-from model.networks import build
-from model.results import absences
-from model.saved import saving
-from model.scoring import Scored
-from model.tally import Tally
-from pipeline.errors import ConfigError, DataError
-from pipeline.legend import UNLABELLED
-from pipeline.store import StoreInfo, open_store
-from runs import make_run
+import cropcam.model.segmentation.predictions
+from cropcam.cli import main
+from cropcam.model.evaluation.accumulator import Tally
+from cropcam.model.evaluation.bootstrap import BINS
+from cropcam.model.evaluation.evaluate import evaluate
+from cropcam.model.evaluation.model_card import write_card
+from cropcam.model.evaluation.prediction_store import saving
+from cropcam.model.evaluation.results import absences
+from cropcam.model.networks import build
+from cropcam.model.report import terminal as printed
+from cropcam.model.runs.checkpoint import BEST, CARD, CONFIG, load_config
+from cropcam.model.segmentation.predictions import Scored
+from cropcam.pipeline.errors import ConfigError, DataError
+from cropcam.pipeline.legend import UNLABELLED
+from cropcam.pipeline.store.schema import StoreInfo, open_store
+from support.runs import make_run
+from support.stores import make_store
 
 
 @pytest.fixture(scope="module")
@@ -49,7 +49,7 @@ def result(made: tuple[Path, Path, StoreInfo]) -> tuple[dict[str, Any], xr.Datas
     run = made[0]
     # batches smaller than the split, so that what they add up to is tested too
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(model.scoring, "BATCH_PATCHES", 8)
+        patch.setattr(cropcam.model.segmentation.predictions, "BATCH_PATCHES", 8)
         found = evaluate(run, save=run / "segmentation.zarr")
     return found, xr.open_zarr(run / "segmentation.zarr")
 

@@ -18,18 +18,18 @@ import pytest
 import rasterio
 from PIL import Image
 
-import scenes
-from pipeline.earthengine import exports
-from pipeline.earthengine.delivery import deliver
-from pipeline.earthengine.destinations import parse_destination
-from pipeline.earthengine.exports import Pace
-from pipeline.earthengine.faults import Patience
-from pipeline.earthengine.plan import plan
-from pipeline.earthengine.session import Session, open_session
-from pipeline.emulator import Fault, Faults, Limits, Server, serve
-from pipeline.errors import EarthEngineError
-from pipeline.reference import compose
-from pipeline.shards import open_shards
+from cropcam.pipeline.earthengine import exports
+from cropcam.pipeline.earthengine.delivery import deliver
+from cropcam.pipeline.earthengine.destinations import parse_destination
+from cropcam.pipeline.earthengine.error_messages import Patience
+from cropcam.pipeline.earthengine.exports import Pace
+from cropcam.pipeline.earthengine.plan import plan
+from cropcam.pipeline.earthengine.session import Session, open_session
+from cropcam.pipeline.emulator import Fault, Faults, Limits, Server, serve
+from cropcam.pipeline.errors import EarthEngineError
+from cropcam.pipeline.rasters.export_shards import open_shards
+from oracles.composite import compose
+from support import scenes
 
 ROOT = Path(__file__).parents[2]
 PACE = Pace(0.02)
@@ -202,12 +202,12 @@ def test_a_preview_page_holds_layers_cells_and_legend(server: Server, tmp_path: 
     script = f"""
 import sys; sys.path.insert(0, "tests")
 from pathlib import Path
-import scenes, urllib.request, ee
-from pipeline.earthengine.preview import preview
-from pipeline.earthengine.session import open_session
+import urllib.request, ee; from support import scenes
+from cropcam.pipeline.earthengine.preview import preview
+from cropcam.pipeline.earthengine.session import open_session
 session = open_session("p", {server.url!r}, client_retries=0)
 page = preview(scenes.study(image={{"bands": ["SR_B4", "SR_B5"]}}), session, Path({str(tmp_path / "page.html")!r}), cell_px=256)
-from pipeline.earthengine.preview import labels_look
+from cropcam.pipeline.earthengine.preview import labels_look
 image, look = labels_look(scenes.study())
 tile = session.tile_url(image, look, "labels").format(z=11, x=512, y=767)
 assert urllib.request.urlopen(tile, timeout=20).status == 200
@@ -224,9 +224,9 @@ def test_a_browser_shows_the_layers(server: Server, tmp_path: Path) -> None:
     script = f"""
 import sys; sys.path.insert(0, "tests")
 from pathlib import Path
-import scenes
-from pipeline.earthengine.preview import preview
-from pipeline.earthengine.session import open_session
+from support import scenes
+from cropcam.pipeline.earthengine.preview import preview
+from cropcam.pipeline.earthengine.session import open_session
 preview(scenes.study(), open_session("p", {server.url!r}, client_retries=0), Path({str(page)!r}), cell_px=256)
 """
     subprocess.run([sys.executable, "-c", script], cwd=ROOT, check=True, timeout=60)

@@ -10,17 +10,17 @@ import numpy as np
 import pytest
 import torch
 
-from fixtures import make_store
-from model import export
-from model.checkpoint import load_network
-from model.export import Exported, export_model
-from model.networks import build
-from model.scaling import Scaling, standardise
-from model.scoring import score
-from model.segment import Segmenter, unfitted
-from pipeline.errors import ConfigError, DataError
-from pipeline.store import open_store
-from runs import make_run
+from cropcam.model.data.normalization import Scaling, standardise
+from cropcam.model.inference import export
+from cropcam.model.inference.export import Exported, export_model
+from cropcam.model.networks import build
+from cropcam.model.runs.checkpoint import load_network
+from cropcam.model.segmentation.methods import Segmenter, unfitted
+from cropcam.model.segmentation.predictions import score
+from cropcam.pipeline.errors import ConfigError, DataError
+from cropcam.pipeline.store.schema import open_store
+from support.runs import make_run
+from support.stores import make_store
 
 
 @pytest.fixture(scope="module")

@@ -10,13 +10,13 @@ import numpy.typing as npt
 import pytest
 import zarr
 
-from fixtures import make_store, shares
-from model.checkpoint import BEST, RunConfig
-from model.data import read_labels
-from model.train import train
-from model.weakening import neighbours
-from pipeline.legend import UNLABELLED
-from pipeline.store import SPLITS, open_store, split_indices
+from cropcam.model.data.dataset import read_labels
+from cropcam.model.labels.derive import neighbours
+from cropcam.model.runs.checkpoint import BEST, RunConfig
+from cropcam.model.training.train import train
+from cropcam.pipeline.legend import UNLABELLED
+from cropcam.pipeline.store.schema import SPLITS, open_store, split_indices
+from support.stores import make_store, shares
 
 MIN_SHARE = 0.1
 KINDS: dict[str, dict[str, Any]] = {

@@ -11,11 +11,11 @@ import rasterio
 import torch
 from rio_cogeo import cog_validate
 
-from map_runs import make_config, make_run, random_dn, random_network, sign_network
-from memory_source import LEGEND, Memory
-from model.checkpoint import BEST, file_digest
-from model.predict import MapSummary, map_run
-from pipeline.errors import ConfigError, DataError
+from cropcam.model.inference.wall_to_wall import MapSummary, map_run
+from cropcam.model.runs.checkpoint import BEST, file_digest
+from cropcam.pipeline.errors import ConfigError, DataError
+from support.map_runs import make_config, make_run, random_dn, random_network, sign_network
+from support.memory_source import LEGEND, Memory
 
 
 @pytest.fixture

@@ -11,15 +11,15 @@ import pytest
 import rasterio
 from rasterio.warp import transform_bounds
 
-from cli import main
-from pipeline.grid import CDL_ORIGIN_XY, PixelGrid, Window
-from pipeline.patches import from_shards
-from pipeline.rasters import open_raster
-from pipeline.shards import open_shards, place_on
-from pipeline.sources import open_image, open_labels
-from pipeline.store import open_store
-from pipeline.study import LANDSAT_BANDS, load_study, parse_study
-from rasters import random_dn, write_raster
+from cropcam.cli import main
+from cropcam.pipeline.grid import CDL_ORIGIN_XY, PixelGrid, Window
+from cropcam.pipeline.patches import from_shards
+from cropcam.pipeline.rasters.export_shards import open_shards, place_on
+from cropcam.pipeline.rasters.mosaic import open_image, open_labels
+from cropcam.pipeline.rasters.raster import open_raster
+from cropcam.pipeline.store.schema import open_store
+from cropcam.pipeline.study.study import LANDSAT_BANDS, load_study, parse_study
+from support.rasters import random_dn, write_raster
 
 DATA = Path(os.environ.get("CROPCAM_DATA", Path(__file__).parents[3] / "shared" / "data"))
 pytestmark = pytest.mark.skipif(not DATA.is_dir(), reason=f"no real rasters in {DATA.name}; set CROPCAM_DATA to a folder of them")

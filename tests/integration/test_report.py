@@ -12,21 +12,21 @@ import pandas as pd
 import pytest
 import torch
 
-from fixtures import make_store, make_study
-from model.checkpoint import BEST, load_tensors, save_tensors
-from model.evaluate import evaluate
-from model.networks import build
-from model.report import write_report
-from model.report.content import cautions, headlines
-from model.report.figures import diverging
-from model.report.gallery import choose, class_picture, composites
-from model.report.wording import Headline, matrix
-from model.results import listing
-from pages import Page
-from pipeline.errors import DataError
-from pipeline.store import StoreInfo
-from pipeline.study import parse_study
-from runs import make_run
+from cropcam.model.evaluation.evaluate import evaluate
+from cropcam.model.evaluation.results import listing
+from cropcam.model.networks import build
+from cropcam.model.report.content import cautions, headlines
+from cropcam.model.report.figures import diverging
+from cropcam.model.report.formatting import Headline, matrix
+from cropcam.model.report.gallery import choose, class_picture, composites
+from cropcam.model.report.run_report import write_report
+from cropcam.model.runs.checkpoint import BEST, load_tensors, save_tensors
+from cropcam.pipeline.errors import DataError
+from cropcam.pipeline.store.schema import StoreInfo
+from cropcam.pipeline.study.study import parse_study
+from support.pages import Page
+from support.runs import make_run
+from support.stores import make_store, make_study
 
 BANDS = ("SR_B1", "SR_B2", "SR_B3", "SR_B4", "SR_B5", "SR_B6", "SR_B7")
 

@@ -16,13 +16,13 @@ import dask
 import numpy as np
 import pytest
 import xarray as xr
-from kill_runs import GRID, LIMIT_S, fingerprint, inputs, kill_and_finish, start
 
-from pipeline.errors import ConfigError, DataError
-from pipeline.patches import from_rasters
-from pipeline.store import open_store
-from pipeline.study import load_study
-from rasters import random_dn, write_raster
+from cropcam.pipeline.errors import ConfigError, DataError
+from cropcam.pipeline.patches import from_rasters
+from cropcam.pipeline.store.schema import open_store
+from cropcam.pipeline.study.study import load_study
+from support.kill_runs import GRID, LIMIT_S, fingerprint, inputs, kill_and_finish, start
+from support.rasters import random_dn, write_raster
 
 ROOT = Path(__file__).parents[2]
 
@@ -131,7 +131,7 @@ def test_the_second_of_two_runs_at_once_is_refused(folder: Path) -> None:
 @pytest.fixture
 def cluster(tmp_path: Path) -> Iterator[tuple[str, list[subprocess.Popen[bytes]]]]:
     """A scheduler and two workers in processes of their own."""
-    env = {**os.environ, "PYTHONPATH": str(ROOT), "DASK_DISTRIBUTED__WORKER__MEMORY__TERMINATE": "false"}
+    env = {**os.environ, "DASK_DISTRIBUTED__WORKER__MEMORY__TERMINATE": "false"}
     quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL, "env": env, "cwd": tmp_path}
     address = tmp_path / "scheduler.json"
     words = [
@@ -162,8 +162,8 @@ def cluster(tmp_path: Path) -> Iterator[tuple[str, list[subprocess.Popen[bytes]]
 def test_a_cluster_that_loses_a_worker_ends_with_the_same_store(
     folder: Path, cluster: tuple[str, list[subprocess.Popen[bytes]]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("pipeline.parts._BAND_BYTES", 1)
-    monkeypatch.setattr("pipeline.store.PATCHES_PER_SHARD", 64)
+    monkeypatch.setattr("cropcam.pipeline.parts._BAND_BYTES", 1)
+    monkeypatch.setattr("cropcam.pipeline.store.schema.PATCHES_PER_SHARD", 64)
     address, processes = cluster
     dask.config.set({"distributed.comm.timeouts.connect": "2s"})
 
@@ -212,7 +212,7 @@ def test_a_damaged_file_is_named_though_a_worker_elsewhere_found_it(
 def test_a_scheduler_that_is_not_there(
     folder: Path, monkeypatch: pytest.MonkeyPatch, address: str, kind: type[Exception], message: str
 ) -> None:
-    monkeypatch.setattr("pipeline.cluster._CONNECT_S", 1)
+    monkeypatch.setattr("cropcam.pipeline.cluster._CONNECT_S", 1)
     study = load_study(str(folder / "study.toml"))
     with pytest.raises(kind, match=message):
         from_rasters(study, [folder / "image.tif"], [folder / "cdl.tif"], folder / "never.zarr", scheduler=address)

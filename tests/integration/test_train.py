@@ -19,18 +19,29 @@ import pytest
 import torch
 import zarr
 
-from fixtures import BACKGROUND_CODES, make_store, make_study
-from model.cam import pixel_scores
-from model.checkpoint import BEST, CARD, CONFIG, ENVIRONMENT, HISTORY, LAST, file_digest, load_config, load_network, load_tensors
-from model.history import TIMINGS
-from model.losses import OBJECTIVES, ModelOutputs, Targets
-from model.networks import build
-from model.scaling import standardise
-from model.segment import SEGMENT
-from model.train import train
-from model.weakening import presence
-from pipeline.errors import ConfigError, DataError
-from pipeline.store import StoreInfo, open_store, split_indices
+from cropcam.model.data.normalization import standardise
+from cropcam.model.labels.derive import presence
+from cropcam.model.losses.objectives import OBJECTIVES, ModelOutputs, Targets
+from cropcam.model.networks import build
+from cropcam.model.networks.cam import pixel_scores
+from cropcam.model.runs.checkpoint import (
+    BEST,
+    CARD,
+    CONFIG,
+    ENVIRONMENT,
+    HISTORY,
+    LAST,
+    file_digest,
+    load_config,
+    load_network,
+    load_tensors,
+)
+from cropcam.model.runs.history import TIMINGS
+from cropcam.model.segmentation.methods import SEGMENT
+from cropcam.model.training.train import train
+from cropcam.pipeline.errors import ConfigError, DataError
+from cropcam.pipeline.store.schema import StoreInfo, open_store, split_indices
+from support.stores import BACKGROUND_CODES, make_store, make_study
 
 EPOCHS = 3
 SETTINGS = {"model": "baseline", "batch_size": 5, "seed": 11, "device": "cpu", "precision": "fp32"}  # its digits are compared with numpy's
@@ -195,7 +206,7 @@ def test_classes_that_no_label_names_are_named(store: Path, tmp_path: Path) -> N
 def test_a_folder_where_nothing_was_learned_yet_takes_other_settings(store: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     told: dict[str, Any] = {"epochs": 1, "device": "cpu", "labels": "shares"}
     with monkeypatch.context() as patch:
-        patch.setattr("model.trainer.Trainer.run_epoch", _out_of_memory)
+        patch.setattr("cropcam.model.training.trainer.Trainer.run_epoch", _out_of_memory)
         with pytest.raises(ConfigError, match="out of memory; lower --batch-size"):
             train(store, tmp_path / "run", batch_size=64, **told)
     assert load_config(tmp_path / "run").batch_size == 64
@@ -245,7 +256,7 @@ def kill_in_epoch_2(store: Path, run: Path) -> None:
     code = f"""
 import sys, time
 from pathlib import Path
-from model.train import train
+from cropcam.model.training.train import train
 def progress(done, total, note):
     print(done, flush=True)
     if done > 6:
@@ -366,7 +377,7 @@ def test_a_full_disk_leaves_what_was_there(store: Path, whole: Path, tmp_path: P
     code = f"""
 import resource
 from pathlib import Path
-from model.train import train
+from cropcam.model.training.train import train
 resource.setrlimit(resource.RLIMIT_FSIZE, (2_000_000, 2_000_000))
 try:
     train(Path({str(store)!r}), Path({str(run)!r}), epochs={EPOCHS}, **{SETTINGS!r})

@@ -19,13 +19,15 @@ import pytest
 import torch
 import zarr
 
-from fixtures import make_store
-from model import feed, stream, trainer
-from model.checkpoint import BEST, HISTORY, LAST, load_config, load_tensors, save_tensors
-from model.history import TIMINGS
-from model.runlock import run_lock
-from model.train import train
-from pipeline.errors import ConfigError, DataError
+from cropcam.model.data import loading as feed
+from cropcam.model.data import prefetch as stream
+from cropcam.model.runs.checkpoint import BEST, HISTORY, LAST, load_config, load_tensors, save_tensors
+from cropcam.model.runs.history import TIMINGS
+from cropcam.model.runs.lock import run_lock
+from cropcam.model.training import trainer
+from cropcam.model.training.train import train
+from cropcam.pipeline.errors import ConfigError, DataError
+from support.stores import make_store
 
 EPOCHS = 2
 SETTINGS: dict[str, Any] = {"model": "baseline", "batch_size": 5, "seed": 3, "device": "cpu", "precision": "fp32", "epochs": EPOCHS}

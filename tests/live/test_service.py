@@ -23,15 +23,15 @@ import ee
 import numpy as np
 import pytest
 
-import scenes
-from pipeline.earthengine.composite import scenes as scenes_of
-from pipeline.earthengine.delivery import deliver
-from pipeline.earthengine.session import Session, open_session
-from pipeline.emulator import serve
-from pipeline.grid import PixelGrid, covering_window
-from pipeline.shards import open_shards
-from pipeline.study import Study, load_study, parse_study
-from rasters import write_raster
+from cropcam.pipeline.earthengine.composite import scenes as scenes_of
+from cropcam.pipeline.earthengine.delivery import deliver
+from cropcam.pipeline.earthengine.session import Session, open_session
+from cropcam.pipeline.emulator import serve
+from cropcam.pipeline.grid import PixelGrid, covering_window
+from cropcam.pipeline.rasters.export_shards import open_shards
+from cropcam.pipeline.study.study import Study, load_study, parse_study
+from support import scenes
+from support.rasters import write_raster
 
 PROJECT = os.environ.get("CROPCAM_LIVE_PROJECT")
 SIDE_PX = 256

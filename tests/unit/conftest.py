@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from fixtures import make_store
-from pipeline.store import StoreInfo, open_store
+from cropcam.pipeline.store.schema import StoreInfo, open_store
+from support.stores import make_store
 
 
 @pytest.fixture(scope="module")

@@ -1,6 +1,6 @@
 """The algorithms the embedded engine knows; importing this package fills the registry."""
 
-from pipeline.emulator.algorithms import (
+from cropcam.pipeline.emulator.algorithms import (
     arithmetic,
     bands,
     constructors,

@@ -14,15 +14,15 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from pipeline.emulator.casts import CASTS
-from pipeline.emulator.constants import constant_image
-from pipeline.emulator.errors import EngineError
-from pipeline.emulator.images import Band, BandType, LazyImage
-from pipeline.emulator.nodes import Masked
-from pipeline.emulator.operators import BINARY, UNARY, Binary
-from pipeline.emulator.pixels import Apply
-from pipeline.emulator.registry import algorithm
-from pipeline.emulator.values import Value
+from cropcam.pipeline.emulator.casts import CASTS
+from cropcam.pipeline.emulator.constants import constant_image
+from cropcam.pipeline.emulator.errors import EngineError
+from cropcam.pipeline.emulator.images import Band, BandType, LazyImage
+from cropcam.pipeline.emulator.nodes import Masked
+from cropcam.pipeline.emulator.operators import BINARY, UNARY, Binary
+from cropcam.pipeline.emulator.pixels import Apply
+from cropcam.pipeline.emulator.registry import algorithm
+from cropcam.pipeline.emulator.values import Value
 
 _ALIASES = {
     "bitwiseAnd": "bitwise_and", "bitwiseOr": "bitwise_or", "bitwiseXor": "bitwise_xor", "leftShift": "left_shift",

@@ -9,10 +9,10 @@ import re
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from pipeline.emulator.errors import EngineError
-from pipeline.emulator.images import Band, BandType, LazyImage
-from pipeline.emulator.registry import algorithm
-from pipeline.emulator.values import Value
+from cropcam.pipeline.emulator.errors import EngineError
+from cropcam.pipeline.emulator.images import Band, BandType, LazyImage
+from cropcam.pipeline.emulator.registry import algorithm
+from cropcam.pipeline.emulator.values import Value
 
 
 @algorithm("Image.select")

@@ -10,15 +10,15 @@ from typing import Any
 
 import numpy as np
 
-from pipeline.emulator.constants import constant_image
-from pipeline.emulator.elements import Collection
-from pipeline.emulator.errors import EngineError
-from pipeline.emulator.evaluation import Evaluation
-from pipeline.emulator.images import Band, BandType, LazyImage
-from pipeline.emulator.nodes import Coordinates, PixelAreas
-from pipeline.emulator.projections import Projection, affine, crs_name
-from pipeline.emulator.registry import algorithm, type_name
-from pipeline.emulator.values import Value
+from cropcam.pipeline.emulator.constants import constant_image
+from cropcam.pipeline.emulator.elements import Collection
+from cropcam.pipeline.emulator.errors import EngineError
+from cropcam.pipeline.emulator.evaluation import Evaluation
+from cropcam.pipeline.emulator.images import Band, BandType, LazyImage
+from cropcam.pipeline.emulator.nodes import Coordinates, PixelAreas
+from cropcam.pipeline.emulator.projections import Projection, affine, crs_name
+from cropcam.pipeline.emulator.registry import algorithm, type_name
+from cropcam.pipeline.emulator.values import Value
 
 PIXEL_TYPES = {
     name: BandType.of(name) for name in ("int8", "uint8", "int16", "uint16", "int32", "uint32", "int64")

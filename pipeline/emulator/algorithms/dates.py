@@ -7,9 +7,9 @@ from __future__ import annotations
 
 import datetime
 
-from pipeline.emulator import instants
-from pipeline.emulator.elements import Date, DateRange
-from pipeline.emulator.registry import algorithm
+from cropcam.pipeline.emulator import datetimes as instants
+from cropcam.pipeline.emulator.elements import Date, DateRange
+from cropcam.pipeline.emulator.registry import algorithm
 
 _ZONE = ("timeZone",)
 

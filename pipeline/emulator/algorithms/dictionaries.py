@@ -7,12 +7,12 @@ from __future__ import annotations
 
 from typing import Any
 
-from pipeline.emulator.constants import constant_image
-from pipeline.emulator.elements import Callback
-from pipeline.emulator.errors import EngineError
-from pipeline.emulator.images import LazyImage
-from pipeline.emulator.registry import algorithm
-from pipeline.emulator.values import Value
+from cropcam.pipeline.emulator.constants import constant_image
+from cropcam.pipeline.emulator.elements import Callback
+from cropcam.pipeline.emulator.errors import EngineError
+from cropcam.pipeline.emulator.images import LazyImage
+from cropcam.pipeline.emulator.registry import algorithm
+from cropcam.pipeline.emulator.values import Value
 
 
 @algorithm("Dictionary")

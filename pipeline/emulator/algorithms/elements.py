@@ -8,12 +8,12 @@ from __future__ import annotations
 import re
 from typing import Any
 
-from pipeline.emulator.elements import Collection, Date, Element, Feature
-from pipeline.emulator.errors import EngineError
-from pipeline.emulator.geometry import Geometry
-from pipeline.emulator.images import LazyImage
-from pipeline.emulator.registry import algorithm
-from pipeline.emulator.values import Value
+from cropcam.pipeline.emulator.elements import Collection, Date, Element, Feature
+from cropcam.pipeline.emulator.errors import EngineError
+from cropcam.pipeline.emulator.geometry import Geometry
+from cropcam.pipeline.emulator.images import LazyImage
+from cropcam.pipeline.emulator.registry import algorithm
+from cropcam.pipeline.emulator.values import Value
 
 
 def property_of(element: Element, name: str) -> Value:

@@ -8,14 +8,14 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from pipeline.emulator.algorithms.masks import where
-from pipeline.emulator.elements import Callback
-from pipeline.emulator.errors import EngineError, unimplemented
-from pipeline.emulator.formulas import Language, evaluate
-from pipeline.emulator.images import LazyImage
-from pipeline.emulator.operators import BINARY, UNARY
-from pipeline.emulator.registry import NotPromotable, algorithm, find, promote
-from pipeline.emulator.values import Value
+from cropcam.pipeline.emulator.algorithms.masks import where
+from cropcam.pipeline.emulator.elements import Callback
+from cropcam.pipeline.emulator.errors import EngineError, unimplemented
+from cropcam.pipeline.emulator.expression_parser import Language, evaluate
+from cropcam.pipeline.emulator.images import LazyImage
+from cropcam.pipeline.emulator.operators import BINARY, UNARY
+from cropcam.pipeline.emulator.registry import NotPromotable, algorithm, find, promote
+from cropcam.pipeline.emulator.values import Value
 
 
 @algorithm("Image.parseExpression", refused=("mapFreeVarsToDefaultImageBands",))

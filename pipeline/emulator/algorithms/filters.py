@@ -11,14 +11,14 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from pipeline.emulator import instants
-from pipeline.emulator.algorithms.elements import property_of
-from pipeline.emulator.elements import Collection, Date, DateRange, Element, Feature, Filter
-from pipeline.emulator.errors import EngineError
-from pipeline.emulator.geometry import Geometry
-from pipeline.emulator.images import LazyImage
-from pipeline.emulator.registry import NotPromotable, algorithm, promote
-from pipeline.emulator.values import Value
+from cropcam.pipeline.emulator import datetimes as instants
+from cropcam.pipeline.emulator.algorithms.elements import property_of
+from cropcam.pipeline.emulator.elements import Collection, Date, DateRange, Element, Feature, Filter
+from cropcam.pipeline.emulator.errors import EngineError
+from cropcam.pipeline.emulator.geometry import Geometry
+from cropcam.pipeline.emulator.images import LazyImage
+from cropcam.pipeline.emulator.registry import NotPromotable, algorithm, promote
+from cropcam.pipeline.emulator.values import Value
 
 _GEOMETRY_FIELDS = (".all", ".geo", "geometry")
 Test = Callable[[Any, Any], bool]

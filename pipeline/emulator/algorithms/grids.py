@@ -8,16 +8,16 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
-from pipeline.emulator.elements import Collection, Element, Feature
-from pipeline.emulator.errors import EngineError, unimplemented
-from pipeline.emulator.geometry import Geometry
-from pipeline.emulator.images import Band, LazyImage
-from pipeline.emulator.nodes import Masked, Reprojected, Within
-from pipeline.emulator.pixels import Node
-from pipeline.emulator.projections import Projection, affine
-from pipeline.emulator.registry import NotPromotable, algorithm, promote
-from pipeline.emulator.values import Value
-from pipeline.grid import Window
+from cropcam.pipeline.emulator.elements import Collection, Element, Feature
+from cropcam.pipeline.emulator.errors import EngineError, unimplemented
+from cropcam.pipeline.emulator.geometry import Geometry
+from cropcam.pipeline.emulator.images import Band, LazyImage
+from cropcam.pipeline.emulator.nodes import Masked, Reprojected, Within
+from cropcam.pipeline.emulator.pixels import Node
+from cropcam.pipeline.emulator.projections import Projection, affine
+from cropcam.pipeline.emulator.registry import NotPromotable, algorithm, promote
+from cropcam.pipeline.emulator.values import Value
+from cropcam.pipeline.grid import Window
 
 
 @algorithm("Image.reproject")

@@ -8,12 +8,12 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from pipeline.emulator.elements import Callback, Filter
-from pipeline.emulator.errors import EngineError
-from pipeline.emulator.images import Number
-from pipeline.emulator.reducers import Reducer, reduce_numbers
-from pipeline.emulator.registry import algorithm
-from pipeline.emulator.values import Value
+from cropcam.pipeline.emulator.elements import Callback, Filter
+from cropcam.pipeline.emulator.errors import EngineError
+from cropcam.pipeline.emulator.images import Number
+from cropcam.pipeline.emulator.reducers import Reducer, reduce_numbers
+from cropcam.pipeline.emulator.registry import algorithm
+from cropcam.pipeline.emulator.values import Value
 
 
 @algorithm("List.get", "List.getNumber", "List.getString", "List.getGeometry")

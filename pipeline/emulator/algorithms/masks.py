@@ -11,13 +11,13 @@ from typing import Any
 
 import numpy as np
 
-from pipeline.emulator.algorithms.arithmetic import paired
-from pipeline.emulator.constants import constant_image
-from pipeline.emulator.errors import EngineError
-from pipeline.emulator.images import BandType, LazyImage
-from pipeline.emulator.nodes import Filled, Masked, MaskOf, Remapped, Where
-from pipeline.emulator.operators import FLAG, union, whole
-from pipeline.emulator.registry import algorithm
+from cropcam.pipeline.emulator.algorithms.arithmetic import paired
+from cropcam.pipeline.emulator.constants import constant_image
+from cropcam.pipeline.emulator.errors import EngineError
+from cropcam.pipeline.emulator.images import BandType, LazyImage
+from cropcam.pipeline.emulator.nodes import Filled, Masked, MaskOf, Remapped, Where
+from cropcam.pipeline.emulator.operators import FLAG, union, whole
+from cropcam.pipeline.emulator.registry import algorithm
 
 
 @algorithm("Image.updateMask")

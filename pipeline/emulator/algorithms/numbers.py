@@ -10,12 +10,12 @@ import re
 
 import numpy as np
 
-from pipeline.emulator.casts import CASTS
-from pipeline.emulator.errors import EngineError, unimplemented
-from pipeline.emulator.images import BandType, Number
-from pipeline.emulator.operators import BINARY, UNARY
-from pipeline.emulator.registry import algorithm
-from pipeline.emulator.values import Value
+from cropcam.pipeline.emulator.casts import CASTS
+from cropcam.pipeline.emulator.errors import EngineError, unimplemented
+from cropcam.pipeline.emulator.images import BandType, Number
+from cropcam.pipeline.emulator.operators import BINARY, UNARY
+from cropcam.pipeline.emulator.registry import algorithm
+from cropcam.pipeline.emulator.values import Value
 
 _ALIASES = {
     "bitwiseAnd": "bitwise_and",

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from typing import Any
 
-from pipeline.emulator.constants import constant_image
-from pipeline.emulator.elements import Callback, Collection, Date, DateRange, Element, Feature, Filter, Images
-from pipeline.emulator.geometry import Geometry
-from pipeline.emulator.images import BandType, LazyImage
-from pipeline.emulator.instants import parse_iso
-from pipeline.emulator.projections import Projection, crs_name
-from pipeline.emulator.reducers import Reducer
-from pipeline.emulator.registry import NotPromotable, promotes
-from pipeline.emulator.values import Value
+from cropcam.pipeline.emulator.constants import constant_image
+from cropcam.pipeline.emulator.datetimes import parse_iso
+from cropcam.pipeline.emulator.elements import Callback, Collection, Date, DateRange, Element, Feature, Filter, Images
+from cropcam.pipeline.emulator.geometry import Geometry
+from cropcam.pipeline.emulator.images import BandType, LazyImage
+from cropcam.pipeline.emulator.projections import Projection, crs_name
+from cropcam.pipeline.emulator.reducers import Reducer
+from cropcam.pipeline.emulator.registry import NotPromotable, promotes
+from cropcam.pipeline.emulator.values import Value
 
 
 @promotes(LazyImage, "Image<unknown bands>")

@@ -7,19 +7,19 @@ from __future__ import annotations
 
 from typing import Any
 
-from pipeline.emulator.algorithms.elements import property_of
-from pipeline.emulator.algorithms.grids import lattice_of
-from pipeline.emulator.elements import Collection, Date, Images
-from pipeline.emulator.errors import EngineError, unimplemented
-from pipeline.emulator.geometry import Geometry
-from pipeline.emulator.images import Band, BandType, LazyImage
-from pipeline.emulator.nodes import Stack
-from pipeline.emulator.operators import union
-from pipeline.emulator.projections import Projection
-from pipeline.emulator.reducers import STACKED, Reducer, reduce_numbers, stacking
-from pipeline.emulator.regions import reduce_region
-from pipeline.emulator.registry import algorithm
-from pipeline.emulator.values import Value
+from cropcam.pipeline.emulator.algorithms.elements import property_of
+from cropcam.pipeline.emulator.algorithms.grids import lattice_of
+from cropcam.pipeline.emulator.elements import Collection, Date, Images
+from cropcam.pipeline.emulator.errors import EngineError, unimplemented
+from cropcam.pipeline.emulator.geometry import Geometry
+from cropcam.pipeline.emulator.images import Band, BandType, LazyImage
+from cropcam.pipeline.emulator.nodes import Stack
+from cropcam.pipeline.emulator.operators import union
+from cropcam.pipeline.emulator.projections import Projection
+from cropcam.pipeline.emulator.reducers import STACKED, Reducer, reduce_numbers, stacking
+from cropcam.pipeline.emulator.regions import reduce_region
+from cropcam.pipeline.emulator.registry import algorithm
+from cropcam.pipeline.emulator.values import Value
 
 _PLAIN = ("mean", "sum", "count", "first", "last", "stdDev", "variance", "product", "frequencyHistogram")
 _OF_COLLECTIONS = ("median", "mean", "min", "max", "sum", "count", "product", "and", "or")

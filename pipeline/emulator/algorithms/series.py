@@ -8,15 +8,15 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from pipeline.emulator.algorithms.bands import add_bands
-from pipeline.emulator.algorithms.elements import property_of
-from pipeline.emulator.elements import Callback, Collection, Date, Element, Filter, Images
-from pipeline.emulator.errors import EngineError
-from pipeline.emulator.geometry import Geometry
-from pipeline.emulator.images import LazyImage
-from pipeline.emulator.reducers import Reducer, reduce_numbers
-from pipeline.emulator.registry import NotPromotable, algorithm, promote
-from pipeline.emulator.values import Value
+from cropcam.pipeline.emulator.algorithms.bands import add_bands
+from cropcam.pipeline.emulator.algorithms.elements import property_of
+from cropcam.pipeline.emulator.elements import Callback, Collection, Date, Element, Filter, Images
+from cropcam.pipeline.emulator.errors import EngineError
+from cropcam.pipeline.emulator.geometry import Geometry
+from cropcam.pipeline.emulator.images import LazyImage
+from cropcam.pipeline.emulator.reducers import Reducer, reduce_numbers
+from cropcam.pipeline.emulator.registry import NotPromotable, algorithm, promote
+from cropcam.pipeline.emulator.values import Value
 
 
 @algorithm("ImageCollection.fromImages")

@@ -8,10 +8,10 @@ from __future__ import annotations
 import json
 import re
 
-from pipeline.emulator.describe import describe
-from pipeline.emulator.errors import EngineError
-from pipeline.emulator.registry import algorithm
-from pipeline.emulator.values import Value
+from cropcam.pipeline.emulator.errors import EngineError
+from cropcam.pipeline.emulator.registry import algorithm
+from cropcam.pipeline.emulator.serialization import describe
+from cropcam.pipeline.emulator.values import Value
 
 _FLAGS = {"i": re.IGNORECASE, "m": re.MULTILINE, "s": re.DOTALL}
 

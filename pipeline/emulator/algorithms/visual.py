@@ -13,11 +13,11 @@ import numpy as np
 import numpy.typing as npt
 from matplotlib.colors import to_rgb
 
-from pipeline.emulator.errors import EngineError
-from pipeline.emulator.images import Band, BandType, LazyImage
-from pipeline.emulator.pixels import Apply
-from pipeline.emulator.registry import algorithm
-from pipeline.emulator.values import Value
+from cropcam.pipeline.emulator.errors import EngineError
+from cropcam.pipeline.emulator.images import Band, BandType, LazyImage
+from cropcam.pipeline.emulator.pixels import Apply
+from cropcam.pipeline.emulator.registry import algorithm
+from cropcam.pipeline.emulator.values import Value
 
 _RGB = ("vis-red", "vis-green", "vis-blue")
 _BYTE = BandType.of(np.uint8)

@@ -1,0 +1,1 @@
+"""From a patch store to batches: the dataset, its loading, the order of patches, normalization."""

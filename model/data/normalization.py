@@ -1,0 +1,48 @@
+"""Normalization: each band by its mean and standard deviation over the training split.
+
+Axis suffixes: B batch, C band, H/W rows and columns.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from cropcam.model.runs.checkpoint import RunConfig
+from cropcam.pipeline.store.schema import NODATA_DN, OFFSET, SCALE
+
+CLIP = 6.0  # standard deviations: left-over cloud and glint must not drive the network
+
+
+class Scaling(NamedTuple):
+    """What `standardise` needs, float32, on the device where batches are wanted.
+
+    Attributes:
+        mean_C: reflectance per band over the training split.
+        std_C: the standard deviation of the same.
+    """
+
+    mean_C: Tensor
+    std_C: Tensor
+
+    @classmethod
+    def of(cls, config: RunConfig, device: torch.device | str) -> Scaling:
+        """Of a run's training split."""
+        mean_C, std_C = (torch.tensor(values, dtype=torch.float32, device=device) for values in (config.mean, config.std))
+        return cls(mean_C, std_C)
+
+
+def standardise(dn_BCHW: Tensor, mean_C: Tensor, std_C: Tensor) -> Tensor:
+    """Collection 2 DN (uint16) to standardised float32, clipped to +-6; nodata becomes 0, the training mean.
+
+    Args:
+        dn_BCHW: DN, 0 = nodata.
+        mean_C: mean reflectance of the training split per band.
+        std_C: standard deviation of the same.
+    """
+    dn = dn_BCHW.to(torch.float32)
+    shape = (1, -1, 1, 1)
+    standard = (dn * SCALE + (OFFSET - mean_C.view(shape))) / std_C.view(shape)
+    return torch.where(dn == NODATA_DN, 0.0, standard.clamp_(-CLIP, CLIP))

@@ -1,0 +1,1 @@
+"""Maps wall to wall by sliding windows, and a run exported as one file."""

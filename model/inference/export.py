@@ -1,0 +1,165 @@
+"""A trained run as one file that needs no cropcam: ONNX, or a program of torch.export.
+
+The file takes DN as the store holds them (float32, 0 = nodata), so that nobody has to standardise by hand, and gives
+logits and activation maps per pixel. Patches per batch are free, bands and patch size are the run's.
+Axis suffixes: B batch, C band, H/W rows and columns, K class.
+"""
+
+from __future__ import annotations
+
+import io
+import json
+import logging
+import warnings
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from cropcam.model.data.normalization import Scaling, standardise
+from cropcam.model.losses.objectives import ModelOutputs
+from cropcam.model.networks import Network, NetworkOutput
+from cropcam.model.runs.checkpoint import BEST, RunConfig, file_digest, load_network, write_atomically
+from cropcam.pipeline import __version__
+from cropcam.pipeline.errors import ConfigError, DataError
+from cropcam.pipeline.store.schema import NODATA_DN
+
+TOLERANCE = 1e-3  # of what eager says: other kernels add in another order
+Outputs = tuple[Tensor, Tensor]
+
+
+class Exported(nn.Module):
+    """DN (B, C, H, W) float32 to logits of presence (B, K), above 0 as `evaluate` says "present", and activation maps (B, K, H, W) without the bias."""
+
+    mean_C: Tensor
+    std_C: Tensor
+
+    def __init__(self, network: Network, config: RunConfig) -> None:
+        super().__init__()
+        self.network, self._objective, self._min_share = network, config.objective, config.presence_min_share
+        for name, values in Scaling.of(config, "cpu")._asdict().items():
+            self.register_buffer(name, values)
+
+    def forward(self, dn_BCHW: Tensor) -> Outputs:
+        """Logits and activation maps."""
+        valid_BHW = (dn_BCHW != NODATA_DN).all(dim=1)
+        x_BCHW = standardise(dn_BCHW, self.mean_C, self.std_C)
+        maps_BFhw = self.network.maps(x_BCHW)  # a program cannot ask the data whether all of it is valid, as the network does
+        said = ModelOutputs(
+            self.network, NetworkOutput(self.network.dense(self.network.pooled(maps_BFhw, valid_BHW)), maps_BFhw), valid_BHW
+        )
+        return self._objective.presence_logits(said, self._min_share), said.cams_BKHW
+
+
+def export_model(run: Path, to: Path) -> str:
+    """Write a run's best network to `to`, FILE.onnx or FILE.pt2, and check what was written against the network; one line about it.
+
+    Raises:
+        ConfigError: another ending, or ONNX is not installed.
+        DataError: no usable run, or the file answers otherwise than the network; then no file is left.
+        OSError: the disk says no.
+    """
+    writers: dict[str, Callable[[Exported, Tensor, dict[str, str]], tuple[bytes, Callable[[Tensor], Outputs]]]] = {
+        ".onnx": _onnx,
+        ".pt2": _program,
+    }
+    if to.suffix not in writers:
+        raise ConfigError(f"--to {to}: name a file that ends in .onnx or .pt2")
+    network, config = load_network(run, torch.device("cpu"))
+    model = Exported(network, config).eval()
+    dn_BCHW = _random_dn(config, patches=3)
+    with _quiet():
+        content, answer = writers[to.suffix](model, dn_BCHW[:2], _about(run, config))
+        differs = max(_difference(model, answer, dn_BCHW[:count]) for count in (3, 1))
+    if not differs <= TOLERANCE:
+        raise DataError(f"{to}: answers otherwise than the network (by {differs:.2g} of its largest value); nothing was written")
+    write_atomically(to, content)
+    return f"{to}: {len(content) / 1e6:.1f} MB, within {differs:.1g} of the network on random patches"
+
+
+def _onnx(model: Exported, dn_BCHW: Tensor, about: dict[str, str]) -> tuple[bytes, Callable[[Tensor], Outputs]]:
+    try:
+        import onnx  # noqa: PLC0415 - an extra
+        import onnxruntime  # noqa: PLC0415
+        import onnxscript  # noqa: F401, PLC0415
+    except ImportError as error:
+        raise ConfigError(f"writing ONNX needs {error.name}; install it with: pip install 'cropcam[export]', or name a file.pt2") from None
+    free, outputs = _free_batch(), ["logits", "maps"]
+    program = torch.onnx.export(
+        model, (dn_BCHW,), dynamo=True, dynamic_shapes=free, verbose=False, input_names=["dn"], output_names=outputs
+    )
+    assert program is not None
+    proto = program.model_proto
+    onnx.helper.set_model_props(proto, about)
+    content: bytes = proto.SerializeToString()
+    session = onnxruntime.InferenceSession(content, providers=["CPUExecutionProvider"])
+
+    def answer(dn_BCHW: Tensor) -> Outputs:
+        logits_BK, maps_BKHW = session.run(None, {"dn": dn_BCHW.numpy()})
+        return torch.from_numpy(logits_BK), torch.from_numpy(maps_BKHW)
+
+    return content, answer
+
+
+def _program(model: Exported, dn_BCHW: Tensor, about: dict[str, str]) -> tuple[bytes, Callable[[Tensor], Outputs]]:
+    file = io.BytesIO()
+    program = torch.export.export(model, (dn_BCHW,), dynamic_shapes=_free_batch())
+    torch.export.save(program, file, extra_files={"cropcam.json": json.dumps(about)})
+    content = file.getvalue()
+    answer: Callable[[Tensor], Outputs] = torch.export.load(io.BytesIO(content)).module()
+    return content, answer
+
+
+def _free_batch() -> tuple[dict[int, Any]]:
+    return ({0: torch.export.Dim("batch", min=1)},)
+
+
+def _about(run: Path, config: RunConfig) -> dict[str, str]:
+    return {
+        "study": config.study,
+        "model": config.model,
+        "labels": config.labels,
+        "bands": ",".join(config.bands),
+        "classes": ",".join(config.classes.names),
+        "input": "dn (batch, band, y, x) float32: Collection 2 DN, reflectance = DN x 0.0000275 - 0.2, 0 = nodata",
+        "output": f"logits (batch, class), above 0: the class is said to cover more than {config.presence_min_share:g} of the valid pixels; maps (batch, class, y, x): activation maps without the bias",
+        "store_digest": config.store_digest,
+        "checkpoint_digest": file_digest(run / BEST),
+        "code_version": __version__,
+    }
+
+
+def _random_dn(config: RunConfig, patches: int) -> Tensor:
+    random = np.random.default_rng(0)
+    dn_BCHW = random.integers(7000, 30000, (patches, len(config.bands), config.size_px, config.size_px))
+    dn_BCHW[:, :, :2, :3] = 0
+    return torch.from_numpy(dn_BCHW.astype(np.float32))
+
+
+@torch.no_grad()
+def _difference(model: Exported, answer: Callable[[Tensor], Outputs], dn_BCHW: Tensor) -> float:
+    # relative to the largest value of each output; nan where something is not finite, which no tolerance lets pass
+    pairs = list(zip(model(dn_BCHW), answer(dn_BCHW), strict=True))
+    if any(ours.shape != theirs.shape for ours, theirs in pairs):
+        return float("nan")
+    return max(float((ours - theirs).abs().max() / ours.abs().max().clamp_min(1e-12)) for ours, theirs in pairs)
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    # the exporters' own deprecations and notes are nothing a user can act on
+    noisy = [logging.getLogger(name) for name in ("torch.onnx", "torch.export", "onnxscript", "onnx_ir")]
+    before = [logger.level for logger in noisy]
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        for logger in noisy:
+            logger.setLevel(logging.ERROR)
+        try:
+            yield
+        finally:
+            for logger, level in zip(noisy, before, strict=True):
+                logger.setLevel(level)

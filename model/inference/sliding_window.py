@@ -1,0 +1,69 @@
+"""The lattice of overlapping patches that covers a block of a raster, and how much each pixel of a patch counts.
+
+Pure arithmetic. Axis suffixes: B patch, C band, R/Q rows and columns of the lattice, Y/X rows and columns of pixels.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+from numpy.lib.stride_tricks import sliding_window_view
+
+from cropcam.pipeline.store.schema import NODATA_DN
+
+
+@dataclass(frozen=True)
+class Lattice:
+    """The patches over a block that hold data; `shape_yx` is the block's size, filled up to whole patches."""
+
+    views_RQCYX: npt.NDArray[np.uint16]
+    places_B2: npt.NDArray[np.int64]
+    stride_px: int
+    shape_yx: tuple[int, int]
+
+    @classmethod
+    def over(cls, block_CYX: npt.NDArray[np.uint16], size_px: int, stride_px: int, halo_px: int) -> Lattice:
+        """Every patch that meets the block within its halo."""
+        counts = [math.ceil((length - halo_px) / stride_px) for length in block_CYX.shape[1:]]
+        full = [(count - 1) * stride_px + size_px for count in counts]
+        short = [(0, max(wanted - length, 0)) for wanted, length in zip(full, block_CYX.shape[1:], strict=True)]
+        filled_CYX = np.pad(block_CYX, ((0, 0), *short), constant_values=NODATA_DN)
+        views = sliding_window_view(filled_CYX, (size_px, size_px), axis=(1, 2))[:, ::stride_px, ::stride_px]
+        views = views[:, : counts[0], : counts[1]].transpose(1, 2, 0, 3, 4)
+        valid_YX: npt.NDArray[np.bool_] = np.all(filled_CYX != NODATA_DN, axis=0)
+        has_data = np.any(sliding_window_view(valid_YX, (size_px, size_px))[::stride_px, ::stride_px], axis=(2, 3))
+        places = np.argwhere(has_data[: counts[0], : counts[1]])
+        return cls(views, places, stride_px, (filled_CYX.shape[1], filled_CYX.shape[2]))
+
+    def __len__(self) -> int:
+        return len(self.places_B2)
+
+    def batch(self, start: int, count: int) -> tuple[list[tuple[int, int]], npt.NDArray[np.uint16]]:
+        """Upper left (row, column) of up to `count` patches, and their DN (`count`, band, y, x), nodata where they run out."""
+        places = self.places_B2[start : start + count]
+        dn_BCYX = np.full((count, *self.views_RQCYX.shape[2:]), NODATA_DN, np.uint16)
+        dn_BCYX[: len(places)] = self.views_RQCYX[places[:, 0], places[:, 1]]
+        return [(int(row) * self.stride_px, int(col) * self.stride_px) for row, col in places], dn_BCYX
+
+
+def lattice_halo(size_px: int, stride_px: int) -> int:
+    """How far patches of `size_px` at multiples of `stride_px` reach beyond a block that begins and ends on the lattice.
+
+    >>> lattice_halo(50, 25), lattice_halo(51, 25)
+    (25, 50)
+    """
+    return (size_px - 1) // stride_px * stride_px
+
+
+def tent(size_px: int) -> npt.NDArray[np.float32]:
+    """Weight (size, size) of a patch's pixels: falls linearly from the centre on both axes, above 0 everywhere.
+
+    >>> tent(4)[1]
+    array([0.1875, 0.5625, 0.5625, 0.1875], dtype=float32)
+    """
+    index = np.arange(size_px)
+    side = (np.minimum(index, index[::-1]) + 0.5) * (2 / size_px)
+    return np.outer(side, side).astype(np.float32)

@@ -1,0 +1,220 @@
+"""From the truth of a patch to the weak labels that a network learns from: what each kind of label allows, and no more.
+
+    presence   which classes cover more than a share of a patch
+    majority   which class covers most of a patch
+    shares     how much of a patch, or of a group of patches, each class covers
+    points     the class of single pixels
+    pixels     the class of every pixel
+
+Axis suffixes: N patch, K class, H/W rows and columns.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import PurePath
+
+import numpy as np
+import numpy.typing as npt
+
+from cropcam.model.labels.derive import (
+    Classes,
+    Shares,
+    group_means,
+    majority,
+    neighbours,
+    noisy_answers,
+    noisy_classes,
+    perturbed,
+    presence,
+    single_pixels,
+    slices,
+)
+from cropcam.pipeline.errors import DataError
+from cropcam.pipeline.legend import UNLABELLED
+
+KINDS = ("presence", "majority", "shares", "points", "pixels")
+OF_PIXELS = ("points", "pixels")
+UBIQUITOUS = 0.995  # share of patches from which a class counts as present everywhere
+SUM_TOLERANCE = 1e-3  # of a patch's shares to 1; a store's own are off by float32's rounding
+ANY_BELOW = 0.01  # a presence label of a smaller share is as good as one of any pixel
+
+
+@dataclass(frozen=True)
+class Rule:
+    """How weak labels are made from the truth.
+
+    Attributes:
+        kind: one of `KINDS`.
+        presence_min_share: presence: a class is present above this share of a patch's labelled pixels; 0 = any pixel.
+        share_step: shares: rounded to multiples of this (0.1 = tenths); 0 = exact. Where all round to 0 a patch, or group, has no label.
+        share_noise: shares: standard deviation of the noise added to each before they are made to add up to 1 again.
+        group_patches: shares: patches per group that one row of shares speaks for, as county statistics do.
+        points_per_patch: points: labelled pixels per patch.
+        label_noise: probability that an answer (presence, majority, the class of a pixel) is replaced by a wrong one.
+        seed: of everything random here.
+        points: points: a CSV file of the user's own; empty = drawn from the truth.
+        points_digest: sha256 (hex) of that file.
+        areas: shares: a GeoJSON file of polygons with the areas of the classes; empty = the store's shares.
+        areas_digest: sha256 (hex) of that file.
+    """
+
+    kind: str = "presence"
+    presence_min_share: float = 0.0
+    share_step: float = 0.0
+    share_noise: float = 0.0
+    group_patches: int = 1
+    points_per_patch: int = 1
+    label_noise: float = 0.0
+    seed: int = 0
+    points: str = ""
+    points_digest: str = ""
+    areas: str = ""
+    areas_digest: str = ""
+
+    def __str__(self) -> str:
+        """What tells these labels from others, in words.
+
+        >>> str(Rule("presence", presence_min_share=0.05)), str(Rule("shares", group_patches=8, share_step=0.1))
+        ('presence above 5 % of a patch', 'shares of 8 patches together, rounded to 0.1')
+        """
+        own, share = self.points or self.areas, self.presence_min_share
+        details = {
+            "presence": f" above {100 * share:.4g} % of a patch" if share else " of any pixel",
+            "shares": f" of {self.group_patches} patches together" if self.group_patches > 1 else "",
+            "points": f", {self.points_per_patch} per patch",
+        }
+        parts = [
+            self.kind + (f" of {PurePath(own).name}" if own else details.get(self.kind, "")),
+            *([f"rounded to {self.share_step:g}"] if self.kind == "shares" and self.share_step else []),
+            *([f"noise {self.share_noise:g}"] if self.kind == "shares" and self.share_noise else []),
+            *([f"{100 * self.label_noise:.4g} % wrong"] if self.label_noise else []),
+        ]
+        return ", ".join(parts)
+
+
+@dataclass(frozen=True)
+class WeakLabels:
+    """What N patches are labelled with. What the kind of label does not allow is None: it was never read.
+
+    Attributes:
+        kind: one of `KINDS`.
+        image_NK: presence and majority 0 or 1, shares in 0..1; float32; a row of NaN is a patch without a label.
+        pixel_NHW: class index, `UNLABELLED` (255) where a pixel has no label; uint8.
+        group_N: the group whose shares stand in `image_NK`; int64; equal rows belong together.
+        outside: of the user's own points, those that lie in none of the patches; of own areas, patches in no polygon.
+    """
+
+    kind: str
+    image_NK: Shares | None = None
+    pixel_NHW: Classes | None = None
+    group_N: npt.NDArray[np.int64] | None = None
+    outside: int = 0
+
+    def subset(self, chosen: npt.NDArray[np.int64]) -> WeakLabels:
+        """The labels of some of the patches."""
+        return WeakLabels(
+            self.kind,
+            None if self.image_NK is None else self.image_NK[chosen],
+            None if self.pixel_NHW is None else self.pixel_NHW[chosen],
+            None if self.group_N is None else self.group_N[chosen],
+        )
+
+    def labelled(self) -> npt.NDArray[np.bool_]:
+        """Which patches have a label (N,)."""
+        if self.pixel_NHW is not None:
+            return np.asarray((self.pixel_NHW != UNLABELLED).any(axis=(1, 2)))
+        assert self.image_NK is not None
+        return np.asarray(~np.isnan(self.image_NK).any(axis=1))
+
+    def __len__(self) -> int:
+        labels = self.pixel_NHW if self.image_NK is None else self.image_NK
+        return 0 if labels is None else len(labels)
+
+    def ubiquitous_classes(self) -> npt.NDArray[np.bool_] | None:
+        """Classes (K,) that nearly every labelled patch has, from presence labels: no label contradicts their maps. None for other kinds."""
+        if self.kind != "presence" or self.image_NK is None:
+            return None
+        return np.asarray(np.nanmean(self.image_NK, axis=0) >= UBIQUITOUS)
+
+    def class_pixels(self) -> npt.NDArray[np.int64]:
+        """How many labelled pixels each class index has, (255,); none where labels are of patches."""
+        count = np.zeros(UNLABELLED + 1, np.int64)
+        if self.pixel_NHW is not None:
+            for some in slices(len(self.pixel_NHW)):
+                count += np.bincount(self.pixel_NHW[some].ravel(), minlength=UNLABELLED + 1)
+        return count[:UNLABELLED]
+
+    def class_shares(self, classes: int) -> npt.NDArray[np.float64] | None:
+        """The share of each class among the pixels, as far as these labels tell: from shares and from labelled pixels."""
+        if self.pixel_NHW is not None:
+            count_K = self.class_pixels()[:classes]
+            return np.asarray(count_K / max(count_K.sum(), 1))
+        if self.kind != "shares" or self.image_NK is None:
+            return None
+        return np.asarray(np.nanmean(self.image_NK.astype(np.float64), axis=0))
+
+
+def weak_labels(
+    rule: Rule,
+    classes: int,
+    share_NK: Callable[[], Shares],
+    truth_NHW: Callable[[], Classes],
+    place_N2: Callable[[], npt.NDArray[np.int32]],
+) -> WeakLabels:
+    """The labels of one split. Shares, truth and places are read only by the kinds that may know them.
+
+    Args:
+        rule: how.
+        classes: how many there are.
+        share_NK: gives the shares of the classes among the labelled pixels of each patch.
+        truth_NHW: gives the class index of every pixel, 255 = unlabelled.
+        place_N2: gives row and column of each patch on the patch grid.
+    """
+    random = np.random.default_rng([rule.seed, KINDS.index(rule.kind)])
+    if rule.kind == "pixels":
+        return WeakLabels(rule.kind, pixel_NHW=noisy_classes(truth_NHW(), rule.label_noise, classes, random))
+    if rule.kind == "points":
+        truth = single_pixels(truth_NHW(), rule.points_per_patch, random)
+        return WeakLabels(rule.kind, pixel_NHW=noisy_classes(truth, rule.label_noise, classes, random))
+    share = share_NK()
+    unknown_N = share.sum(axis=1) == 0
+    if rule.kind == "shares":
+        if rule.group_patches == 1:
+            return WeakLabels(rule.kind, image_NK=_without(perturbed(share, rule.share_step, rule.share_noise, random), unknown_N))
+        group_N = neighbours(place_N2(), rule.group_patches)
+        # a group has one row of shares, so one draw of noise
+        image = perturbed(group_means(share, unknown_N, group_N), rule.share_step, rule.share_noise, random)[group_N]
+        return WeakLabels(rule.kind, image_NK=_without(image, unknown_N), group_N=group_N)
+    image = presence(share, rule.presence_min_share) if rule.kind == "presence" else majority(share)
+    return WeakLabels(rule.kind, image_NK=_without(noisy_answers(image, rule.label_noise, rule.kind == "presence", random), unknown_N))
+
+
+def sound_shares(share_NK: Shares, index_N: npt.NDArray[np.int64]) -> Shares:
+    """The same, once each patch's are found to be shares, none negative and together 1; all 0 or all NaN is a patch without a label.
+
+    Args:
+        share_NK: as a store has them.
+        index_N: where in the store these patches stand.
+
+    Raises:
+        DataError: they are not, and would be learned as if they were.
+    """
+    total_N = share_NK.sum(axis=1, dtype=np.float64)
+    without_N = (share_NK == 0).all(axis=1) | np.isnan(share_NK).all(axis=1)
+    wrong_N = ~without_N & ~((share_NK >= 0).all(axis=1) & (np.abs(total_N - 1) <= SUM_TOLERANCE))
+    if wrong_N.any():
+        first = int(wrong_N.argmax())
+        raise DataError(
+            f"{int(wrong_N.sum()):,} of {len(wrong_N):,} patches have class shares that are negative or do not add up to 1, the first is patch "
+            f"{index_N[first]} of the store (sum {total_N[first]:.4g}, smallest {share_NK[first].min():.4g}): look with 'cropcam check STORE', "
+            "and cut it again with 'cropcam patches'"
+        )
+    return share_NK
+
+
+def _without(image_NK: Shares, unknown_N: npt.NDArray[np.bool_]) -> Shares:
+    image = image_NK.astype(np.float32)
+    image[unknown_N] = np.nan
+    return image

@@ -1,0 +1,1 @@
+"""From network outputs and weak labels to a loss."""

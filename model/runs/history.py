@@ -1,0 +1,70 @@
+"""The figures of each epoch, kept as RUN/history.csv."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass, fields
+from pathlib import Path
+
+import pandas as pd
+
+from cropcam.model.runs.checkpoint import write_atomically
+from cropcam.pipeline.errors import DataError
+
+TIMINGS = ("seconds", "patches_per_second", "data_wait_share")  # the columns in which two equal runs differ
+
+
+@dataclass(frozen=True)
+class Row:
+    """One epoch. Losses and accuracies are means over patches and labels; training ones are taken while the weights move. With shares an accuracy is their overlap.
+
+    `data_wait_share` is the share of the training time in which the network waited for data.
+    `validation_majority_accuracy` is what the best constant answer reaches on the validation labels; the same in each row.
+    """
+
+    epoch: int
+    train_loss: float
+    train_accuracy: float
+    validation_loss: float
+    validation_accuracy: float
+    validation_majority_accuracy: float
+    seconds: float
+    patches_per_second: float
+    data_wait_share: float
+
+
+COLUMNS = tuple(field.name for field in fields(Row))
+
+
+def kept_epoch(rows: list[Row], *, newest: bool) -> int:
+    """The epoch whose weights are kept: the newest or, if not that, the best."""
+    return len(rows) if newest else best_epoch(rows)
+
+
+def best_epoch(rows: list[Row]) -> int:
+    """The epoch of the lowest validation loss, the earliest of equals."""
+    return min(rows, key=lambda row: row.validation_loss).epoch
+
+
+def write(path: Path, rows: list[Row]) -> None:
+    """Write the history atomically; floats as their shortest text that reads back equal.
+
+    Raises:
+        OSError: the disk says no.
+    """
+    write_atomically(path, pd.DataFrame([asdict(row) for row in rows], columns=list(COLUMNS)).to_csv(index=False))
+
+
+def read(path: Path, epochs: int) -> list[Row]:
+    """The first `epochs` epochs; a later one was cut short before its weights were kept, and does not count.
+
+    Raises:
+        DataError: absent, damaged or shorter than that.
+    """
+    try:
+        table = pd.read_csv(path, dtype=str)  # float() reads back what repr() wrote; not every pandas does
+        rows = [Row(int(epoch), *map(float, rest)) for epoch, *rest in table[list(COLUMNS)].itertuples(index=False)]
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise DataError(f"{path}: cannot be read as a history ({str(error).splitlines()[0]}); train into another folder") from None
+    if [row.epoch for row in rows[:epochs]] != list(range(1, epochs + 1)):
+        raise DataError(f"{path}: does not hold epochs 1 to {epochs}, which the checkpoint has; train into another folder")
+    return rows[:epochs]

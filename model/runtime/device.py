@@ -1,0 +1,93 @@
+"""Which device a command runs on, and what else there decides the last digits."""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import platform
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import numpy as np
+import torch
+
+from cropcam.pipeline import __version__
+from cropcam.pipeline.errors import ConfigError
+
+PRECISIONS = ("auto", "fp32", "bf16")
+_M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -1, -3  # of malloc.h
+_FREE_BYTES = 1 << 30  # at the top of the heap, from which on they go back
+_LARGE_BYTES, _LARGE_BYTES_OLD = 1 << 28, 1 << 25  # of a buffer that goes back at once, as data sets do; the most that an older glibc takes
+
+
+def choose(name: str) -> torch.device:
+    """The device for `--device auto|cpu|cuda`; auto takes the GPU where there is one.
+
+    Raises:
+        ConfigError: cuda was asked for and there is none.
+    """
+    if name == "cuda" and not torch.cuda.is_available():
+        raise ConfigError("--device cuda: this machine has no usable GPU (torch.cuda.is_available() is False); use --device cpu")
+    if name == "auto":
+        name = "cuda" if torch.cuda.is_available() else "cpu"
+    device = torch.device(name)
+    if device.type == "cpu":
+        _keep_freed_memory()
+    return device
+
+
+def _keep_freed_memory() -> None:
+    """Buffers of batches that were freed stay with the process for the next batch, where the C library is glibc.
+
+    It gives them back to the system at once by default, which then clears each page anew: a sixth of the time of a small network's training.
+
+    Source: mallopt(3).
+    """
+    try:
+        mallopt = ctypes.CDLL(None).mallopt
+    except (OSError, AttributeError):  # another C library
+        return
+    if mallopt(_M_MMAP_THRESHOLD, _LARGE_BYTES) or mallopt(_M_MMAP_THRESHOLD, _LARGE_BYTES_OLD):
+        mallopt(_M_TRIM_THRESHOLD, _FREE_BYTES)  # alone it would keep buffers from ever being kept
+
+
+def environment(device: torch.device) -> dict[str, str | int]:
+    """Versions, platform, device and threads: what the last digits of a result depend on. Names no host and no user."""
+    return {
+        "cropcam": __version__,
+        "python": platform.python_version(),
+        "torch": torch.__version__,
+        "numpy": np.__version__,
+        "platform": f"{platform.system()} {platform.machine()}",
+        "device": torch.cuda.get_device_name(device) if device.type == "cuda" else "cpu",
+        "threads": torch.get_num_threads(),
+    }
+
+
+def settle_precision(told: str, device: torch.device) -> str:
+    """fp32 or bf16: what was told; auto takes bf16 where the processor multiplies it: GPUs that have it, CPUs with AMX or AVX-512 BF16."""
+    if told != "auto":
+        return told
+    if device.type == "cuda":
+        return "bf16" if torch.cuda.is_bf16_supported(including_emulation=False) else "fp32"
+    units = (getattr(torch.cpu, name, lambda: False) for name in ("_is_amx_tile_supported", "_is_avx512_bf16_supported"))
+    return "bf16" if any(has() for has in units) else "fp32"
+
+
+@contextmanager
+def deterministic(device: torch.device, wanted: bool) -> Iterator[None]:
+    """Only algorithms that give the same bits each time, an error where torch has none; else, on a GPU, the fastest found by trying."""
+    before, warned = torch.are_deterministic_algorithms_enabled(), torch.is_deterministic_algorithms_warn_only_enabled()
+    memory: Any = torch.utils.deterministic
+    filled, tried = memory.fill_uninitialized_memory, torch.backends.cudnn.benchmark
+    if wanted and device.type == "cuda":
+        os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
+    torch.use_deterministic_algorithms(wanted or before, warn_only=warned)
+    memory.fill_uninitialized_memory = False  # costs a pass over every new tensor and guards nothing here
+    torch.backends.cudnn.benchmark = device.type == "cuda" and not wanted
+    try:
+        yield
+    finally:
+        torch.use_deterministic_algorithms(before, warn_only=warned)
+        memory.fill_uninitialized_memory, torch.backends.cudnn.benchmark = filled, tried

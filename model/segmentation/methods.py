@@ -1,0 +1,184 @@
+"""From activation maps to classes: the segmentation methods of a run, kept in RUN/segment.json.
+
+Every method is an affine map of each class's activation map followed by the argmax; `spectral` also refines class boundaries by the image
+(`cropcam.model.segmentation.spectral`). No method reads the truth of a pixel.
+Axis suffixes: N patch, B batch, C band, K class, H/W rows and columns, P pixel.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor
+
+from cropcam.model.networks.cam import argmax_classes
+from cropcam.model.runs.checkpoint import write_json
+from cropcam.model.segmentation.spectral import ClassStatistics, class_statistics, refine_by_spectra
+
+SEGMENT = "segment.json"
+CAM_ARGMAX, LOGIT_ARGMAX, REMAINDER, PRIOR_MATCHED, SPECTRAL = (
+    "cam-argmax",
+    "score-argmax",
+    "remainder-class",
+    "prior-matched",
+    "spectral",
+)
+Rows = tuple[tuple[float, ...], ...]
+Floats = npt.NDArray[np.floating[Any]]
+
+
+@dataclass(frozen=True)
+class Method:
+    """The argmax over classes of scale x activation map + offset, optionally refined by spectra at class boundaries.
+
+    Attributes:
+        name: as in metrics.json.
+        scale_K: above 0; 0 for remainder classes, whose map is constant.
+        offset_K: in units of the scaled maps.
+        mean_KC, cov_CC: `cropcam.model.segmentation.spectral.ClassStatistics` of the training split; empty = no refinement.
+    """
+
+    name: str
+    scale_K: tuple[float, ...]
+    offset_K: tuple[float, ...]
+    mean_KC: Rows = ()
+    cov_CC: Rows = ()
+
+    def logits(self, cams_BKHW: Tensor, x_BCHW: Tensor, valid_BHW: Tensor) -> Tensor:
+        """The logits whose argmax is the segmentation (B, K, H, W); each patch by itself.
+
+        Args:
+            cams_BKHW: activation maps at full resolution, without bias.
+            x_BCHW: the standardised patches.
+            valid_BHW: pixels with image data.
+        """
+        scale_K, offset_K = (cams_BKHW.new_tensor(values)[:, None, None] for values in (self.scale_K, self.offset_K))
+        logits_BKHW = cams_BKHW * scale_K + offset_K
+        if not self.mean_KC:
+            return logits_BKHW
+        statistics = ClassStatistics(*(x_BCHW.new_tensor(rows, dtype=torch.float32) for rows in (self.mean_KC, self.cov_CC)))
+        return refine_by_spectra(logits_BKHW, x_BCHW, valid_BHW, statistics)
+
+    def __call__(self, cams_BKHW: Tensor, x_BCHW: Tensor, valid_BHW: Tensor) -> Tensor:
+        """Class index (B, H, W), uint8, also of pixels without image data, which the caller masks. Arguments as of `logits`."""
+        return argmax_classes(self.logits(cams_BKHW, x_BCHW, valid_BHW)).byte()
+
+
+@dataclass(frozen=True)
+class Segmenter:
+    """The methods of a run, by name, and its default."""
+
+    methods: dict[str, Method]
+    default: str
+
+    @property
+    def method(self) -> Method:
+        """The default method."""
+        return self.methods[self.default]
+
+
+def unfitted(bias_K: Sequence[float]) -> dict[str, Method]:
+    """The methods without fitted numbers: the largest activation (the poster's) and the largest logit.
+
+    Args:
+        bias_K: of the dense layer.
+    """
+    ones = (1.0,) * len(bias_K)
+    methods = (Method(CAM_ARGMAX, ones, (0.0,) * len(bias_K)), Method(LOGIT_ARGMAX, ones, tuple(map(float, bias_K))))
+    return {method.name: method for method in methods}
+
+
+def remainder_class(bias_K: Sequence[float], ubiquitous_K: npt.NDArray[np.bool_]) -> Method:
+    """Largest logit, where classes present in nearly every training patch get logit 0: the pixels that no other class claims.
+
+    No label ever contradicts the maps of such a class, so their values carry no information. Of several such classes the first wins.
+
+    Args:
+        bias_K: of the dense layer.
+        ubiquitous_K: those classes.
+    """
+    return Method(
+        REMAINDER, tuple(np.where(ubiquitous_K, 0.0, 1.0).tolist()), tuple(np.where(ubiquitous_K, 0.0, np.asarray(bias_K)).tolist())
+    )
+
+
+def spectral(base: Method, cams_NKHW: Tensor, x_NCHW: Tensor, valid_NHW: Tensor) -> Method:
+    """`base` refined at class boundaries by the spectra of the classes in a sample of patches.
+
+    Args:
+        base: an affine method.
+        cams_NKHW: activation maps of the sample.
+        x_NCHW: its standardised images.
+        valid_NHW: pixels with image data.
+    """
+    statistics = class_statistics(base.logits(cams_NKHW, x_NCHW, valid_NHW), x_NCHW, valid_NHW)
+    mean_KC, cov_CC = (tuple(map(tuple, rows.tolist())) for rows in statistics)
+    return replace(base, name=SPECTRAL, mean_KC=mean_KC, cov_CC=cov_CC)
+
+
+def prior_matched(base: Method, cams_PK: Floats, prior_K: Floats) -> Method:
+    """`base` with offsets that give the classes their known shares over a sample of pixels.
+
+    Args:
+        base: an affine method.
+        cams_PK: activation maps at the sample's valid pixels.
+        prior_K: shares of the classes over all pixels.
+    """
+    offset_K = np.array(base.offset_K)
+    return replace(base, name=PRIOR_MATCHED, offset_K=matched_offsets(cams_PK * np.array(base.scale_K) + offset_K, prior_K, offset_K))
+
+
+def matched_offsets(logits_PK: Floats, prior_K: Floats, bias_K: Floats, steps: int = 300) -> tuple[float, ...]:
+    """Offsets of the activation maps for which the share of pixels that each class wins is the prior.
+
+    Each step raises the classes with too few pixels and lowers those with too many; the step size shrinks.
+
+    Args:
+        logits_PK: logits of pixels, bias included.
+        prior_K: shares that add up to 1; a class of share 0 never wins.
+        bias_K: added to the result.
+        steps: number of steps.
+    """
+    sample = logits_PK[:: max(len(logits_PK) // 50_000, 1)].astype(np.float64)
+    spread = sample.std() + 1e-12
+    prior, offset, best = np.asarray(prior_K, np.float64) / np.sum(prior_K), np.zeros(len(prior_K)), (np.inf, np.zeros(len(prior_K)))
+    floor = 0.5 / len(sample)
+    for step in range(steps):
+        won = np.bincount((sample + offset).argmax(axis=1), minlength=len(prior)) / len(sample)
+        if (off := float(np.abs(won - prior).sum())) < best[0]:
+            best = (off, offset.copy())
+        offset += spread * 0.5 / (1 + step / 20) * np.clip(np.log(np.maximum(prior, floor) / np.maximum(won, floor)), -2, 2)
+    return tuple(float(value) for value in best[1] + bias_K)
+
+
+def save(run: Path, segmenter: Segmenter, checkpoint_digest: str) -> None:
+    """Write RUN/segment.json.
+
+    Raises:
+        OSError: the disk says no.
+    """
+    methods = [asdict(method) for method in segmenter.methods.values()]
+    write_json(run / SEGMENT, {"checkpoint_digest": checkpoint_digest, "default": segmenter.default, "methods": methods})
+
+
+def load(run: Path, checkpoint_digest: str) -> Segmenter | None:
+    """The methods that `save` wrote for that checkpoint; None where there are none, or those of another checkpoint."""
+    try:
+        values = json.loads((run / SEGMENT).read_text("utf-8"))
+        if values["checkpoint_digest"] != checkpoint_digest:
+            return None
+        methods = [Method(**{key: _tuples(value) for key, value in entry.items()}) for entry in values["methods"]]
+        return Segmenter({method.name: method for method in methods}, values["default"])
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+
+
+def _tuples(value: Any) -> Any:  # noqa: ANN401 - any JSON value
+    return tuple(map(_tuples, value)) if isinstance(value, list) else value

@@ -1,0 +1,114 @@
+"""Spectral refinement of a segmentation at class boundaries, applied when maps are read.
+
+A weak label does not locate a class, so a network is least certain at class boundaries. Away from boundaries its predictions are nearly always right, and
+show the spectrum of each class in this patch and on this date. At boundaries that spectrum decides together with the network (Fisher's linear
+discriminant). No pixel truth is read.
+Axis suffixes: B batch, C band, K class, H/W rows and columns, P pixel.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import NamedTuple
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from cropcam.model.losses.objectives import mean_probability
+from cropcam.model.networks.cam import argmax_classes
+
+SHRINKAGE_PIXELS = 100.0  # weight of the training sample's class mean beside the patch's own pixels; 30 to 300 gave the same figures
+PRIOR_WEIGHT = 0.5  # of the log share of a class in the patch
+LIKELIHOOD_WEIGHT = 0.2  # of a log likelihood: a pixel's bands and its neighbours are not independent; 0.1 to 0.4 gave the same figures
+_RIDGE = 1e-3
+_MIN_LOG_SHARE = math.log(1e-4)
+_ALL, _FIRST, _LAST = slice(None), slice(None, -1), slice(1, None)
+# the two sides of each pair of neighbours: below, beside, and along both diagonals
+_NEIGHBOURS = tuple(
+    ((_ALL, *one), (_ALL, *other))
+    for one, other in (
+        ((_FIRST, _ALL), (_LAST, _ALL)),
+        ((_ALL, _FIRST), (_ALL, _LAST)),
+        ((_FIRST, _FIRST), (_LAST, _LAST)),
+        ((_FIRST, _LAST), (_LAST, _FIRST)),
+    )
+)
+
+
+class ClassStatistics(NamedTuple):
+    """Spectra of the classes over a sample of patches, float32, of standardised bands.
+
+    Attributes:
+        mean_KC: mean of a class's pixels away from boundaries; of all such pixels for a class without one.
+        cov_CC: covariance within classes, with a ridge.
+    """
+
+    mean_KC: Tensor
+    cov_CC: Tensor
+
+
+@torch.no_grad()
+def refine_by_spectra(logits_BKHW: Tensor, x_BCHW: Tensor, valid_BHW: Tensor, statistics: ClassStatistics) -> Tensor:
+    """Log probabilities (B, K, H, W), float32, with the log likelihood of the pixel's spectrum added where its 3 x 3 neighbourhood holds two classes.
+
+    A class is a normal distribution: its mean is that of its predicted pixels in the patch away from boundaries, shrunk to the sample's mean where they are
+    few; the covariance is one within all classes. The result of a patch depends on no other patch.
+
+    Source: class means that correct pseudo-labels, Zhang et al. 2021, "Prototypical Pseudo Label Denoising", arXiv 2101.10979, section 3.1;
+    here of spectra and of each patch, with Fisher's linear discriminant.
+
+    Args:
+        logits_BKHW: of mutually exclusive classes.
+        x_BCHW: the standardised patches.
+        valid_BHW: pixels with image data.
+        statistics: of the training split.
+    """
+    with torch.autocast(x_BCHW.device.type, enabled=False):
+        log_BKHW, x_BCP = logits_BKHW.float().log_softmax(dim=1), x_BCHW.float().flatten(2)
+        member_BKP, boundary_BHW = _members(log_BKHW, valid_BHW)
+        mean_BKC = _means_in_patches(member_BKP, x_BCP, statistics.mean_KC)
+        solved = torch.linalg.solve_ex(statistics.cov_CC, mean_BKC.flatten(0, 1), left=False)  # `solve` would make a GPU wait
+        weight_BKC: Tensor = solved.result.view_as(mean_BKC)
+        # the log likelihood without the term that all classes share
+        likelihood_BKP = weight_BKC @ x_BCP - (weight_BKC * mean_BKC).sum(dim=2, keepdim=True) / 2
+        log_share_BK = mean_probability(log_BKHW, valid_BHW).clamp(min=_MIN_LOG_SHARE)
+        spectral_BKP = (LIKELIHOOD_WEIGHT * likelihood_BKP).log_softmax(dim=1) + PRIOR_WEIGHT * log_share_BK[:, :, None]
+        return log_BKHW + spectral_BKP.view_as(log_BKHW).masked_fill(~boundary_BHW[:, None], 0.0)
+
+
+@torch.no_grad()
+def class_statistics(logits_BKHW: Tensor, x_BCHW: Tensor, valid_BHW: Tensor) -> ClassStatistics:
+    """Spectra of the classes in these patches, from the predictions away from boundaries. Arguments as of `refine_by_spectra`."""
+    member_BKP, _ = _members(logits_BKHW, valid_BHW)
+    x_BCP = x_BCHW.float().flatten(2)
+    count_K, sum_KC = member_BKP.sum(dim=(0, 2)), (member_BKP @ x_BCP.transpose(1, 2)).sum(dim=0)
+    all_C = sum_KC.sum(dim=0) / count_K.sum().clamp(min=1)
+    mean_KC = (sum_KC + all_C) / (count_K + 1)[:, None]
+    within_BCP = (x_BCP - _means_in_patches(member_BKP, x_BCP, mean_KC).transpose(1, 2) @ member_BKP) * member_BKP.sum(dim=1, keepdim=True)
+    cov_CC = torch.einsum("bcp,bdp->cd", within_BCP, within_BCP) / count_K.sum().clamp(min=1)
+    ridge = _RIDGE * cov_CC.diagonal().mean() + 1e-6
+    return ClassStatistics(mean_KC, cov_CC + ridge * torch.eye(len(cov_CC), device=cov_CC.device))
+
+
+def boundary_mask(class_BHW: Tensor) -> Tensor:
+    """Pixels with another class in their 3 x 3 neighbourhood (B, H, W), bool."""
+    boundary_BHW = torch.zeros_like(class_BHW, dtype=torch.bool)
+    for one, other in _NEIGHBOURS:
+        differs_BHW = class_BHW[one] != class_BHW[other]
+        boundary_BHW[one] |= differs_BHW
+        boundary_BHW[other] |= differs_BHW
+    return boundary_BHW
+
+
+def _members(logits_BKHW: Tensor, valid_BHW: Tensor) -> tuple[Tensor, Tensor]:
+    """1 for the predicted class of each valid pixel away from boundaries (B, K, P), and the boundaries (B, H, W)."""
+    class_BHW = argmax_classes(logits_BKHW)
+    boundary_BHW = boundary_mask(class_BHW)
+    member_BKHW = F.one_hot(class_BHW, logits_BKHW.shape[1]).movedim(-1, 1) * (valid_BHW & ~boundary_BHW)[:, None]
+    return member_BKHW.flatten(2).float(), boundary_BHW
+
+
+def _means_in_patches(member_BKP: Tensor, x_BCP: Tensor, mean_KC: Tensor) -> Tensor:
+    """Mean of each class in each patch (B, K, C)."""
+    return (member_BKP @ x_BCP.transpose(1, 2) + SHRINKAGE_PIXELS * mean_KC) / (member_BKP.sum(dim=2) + SHRINKAGE_PIXELS)[:, :, None]

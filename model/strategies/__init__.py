@@ -1,0 +1,1 @@
+"""Ways of training beyond the loss on weak labels."""

@@ -1,0 +1,1 @@
+"""Training: the command, its loop, settings and presets, optimizers, and what is logged."""

@@ -1,0 +1,92 @@
+"""What is said before training: how much there is to learn from, and what of it says nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from itertools import compress
+
+import numpy as np
+import xarray as xr
+
+from cropcam.model.data.dataset import Patches
+from cropcam.model.evaluation.results import listing
+from cropcam.model.labels.weak_labels import WeakLabels
+from cropcam.model.runs.checkpoint import RunConfig
+from cropcam.model.training.label_accuracy import constant_agreement
+from cropcam.pipeline.legend import UNLABELLED
+from cropcam.pipeline.store.schema import SPLITS, StoreInfo
+
+INFORMATIVE = (0.03, 0.97)  # a label whose base rate lies outside carries next to no information
+
+
+def say_what(
+    dataset: xr.Dataset, train_split: Patches, validation: Patches, config: RunConfig, info: StoreInfo, log: Callable[[str], None]
+) -> None:
+    """Patches and labels of the splits, beside what a constant answer reaches; then what carries no information."""
+    counts = np.bincount(dataset["split"].to_numpy(), minlength=len(SPLITS))
+    log(
+        f"{', '.join(f'{count} {name}' for name, count in zip(SPLITS, counts, strict=True))} patches; {_labels_line(train_split.labels)}; "
+        f"the best constant answer agrees with {constant_agreement(validation.labels):.4f} of the validation labels"
+    )
+    if config.points:
+        log(
+            f"{config.points}: {train_split.labels.outside:,} of its points lie outside the patches of the train split, "
+            f"{validation.labels.outside:,} outside those of the validation split"
+        )
+    if config.share_step or config.share_noise:
+        without = [len(each) - int(each.labels.labelled().sum()) for each in (train_split, validation)]
+        log(
+            f"{config.rule}: {without[0]:,} of {len(train_split):,} patches of the train split have no label, {without[1]:,} of "
+            f"{len(validation):,} of the validation split, as nothing is left of their shares"
+        )
+    if config.areas:
+        log(
+            f"{config.areas}: {train_split.labels.outside:,} of {len(train_split):,} patches of the train split lie in no polygon, "
+            f"{validation.labels.outside:,} of {len(validation):,} of the validation split: they have no label"
+        )
+    for line in _uninformative(train_split.labels, info.classes.names):
+        log(f"warning: {line}")
+    if config.group_patches > config.batch_size:
+        log(
+            f"warning: batches of {config.batch_size} hold only parts of the groups of {config.group_patches} patches, whose shares they are "
+            f"not; --batch-size {config.group_patches} helps"
+        )
+    if config.batch_size > len(train_split):
+        log(f"warning: --batch-size {config.batch_size} is more than the {len(train_split)} training patches: one step per epoch")
+    for band, std in zip(info.bands, info.statistics["std"], strict=True):
+        if std == 0:
+            log(f"warning: band {band} is constant over the training split: it carries no information")
+
+
+def _uninformative(labels: WeakLabels, names: tuple[str, ...]) -> Iterator[str]:
+    """What of the training labels is nearly always the same, or never there."""
+    if labels.kind == "presence":
+        assert labels.image_NK is not None
+        for name, rate in zip(names, np.nanmean(labels.image_NK, axis=0), strict=True):
+            if not INFORMATIVE[0] <= rate <= INFORMATIVE[1]:
+                yield f"label {name} holds for {rate:.1%} of the training patches: it carries next to no information{_hint(rate)}"
+        ubiquitous_K = labels.ubiquitous_classes()
+        if ubiquitous_K is not None and ubiquitous_K.sum() > 1:
+            yield f"next to no training patch lacks {listing(list(compress(names, ubiquitous_K)))}: these labels tell nothing of which pixels are which of them"
+        return
+    share_K = labels.class_pixels()[: len(names)] if labels.image_NK is None else np.nanmean(labels.image_NK, axis=0)
+    for name, share in zip(names, share_K / share_K.sum(), strict=True):
+        if share > INFORMATIVE[1]:
+            yield f"the training labels say {name} {share:.1%} of the time: there is next to nothing to tell apart"
+        if share == 0:
+            yield f"no training label names {name}: it cannot be learned"
+
+
+def _labels_line(labels: WeakLabels) -> str:
+    if labels.pixel_NHW is not None:
+        return f"{int((labels.pixel_NHW != UNLABELLED).sum()):,} labelled pixels"
+    assert labels.image_NK is not None
+    known_N = labels.labelled()
+    if labels.kind == "presence":
+        return f"{np.nansum(labels.image_NK) / max(known_N.sum(), 1):.2f} of {labels.image_NK.shape[1]} labels per patch"
+    groups = int(known_N.sum()) if labels.group_N is None else len(np.unique(labels.group_N[known_N]))
+    return f"{labels.kind} of {groups:,} {'patches' if labels.group_N is None else 'groups of patches'}"
+
+
+def _hint(rate: float) -> str:
+    return "; a larger --presence-min-share helps" if rate > INFORMATIVE[1] else ""

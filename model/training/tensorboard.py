@@ -1,0 +1,36 @@
+"""The history for TensorBoard: RUN/tensorboard."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import asdict
+from pathlib import Path
+
+from cropcam.model.runs.history import Row
+from cropcam.pipeline.errors import ConfigError
+
+
+@contextmanager
+def board(run: Path, wanted: bool, epoch: int) -> Iterator[Callable[[Row], None]]:
+    """What to call with each new epoch; does nothing where not `wanted`. Epochs after `epoch` that lie there already are passed over.
+
+    Raises:
+        ConfigError: TensorBoard is not installed.
+    """
+    if not wanted:
+        yield lambda _row: None
+        return
+    try:
+        from torch.utils.tensorboard import SummaryWriter  # noqa: PLC0415 - an extra
+    except ImportError:
+        raise ConfigError("--tensorboard needs tensorboard; install it with: pip install 'cropcam[tensorboard]'") from None
+    with SummaryWriter(run / "tensorboard", purge_step=epoch + 1) as writer:
+
+        def write(row: Row) -> None:
+            for name, value in asdict(row).items():
+                if name != "epoch":
+                    writer.add_scalar(name, value, row.epoch)
+            writer.flush()
+
+        yield write

@@ -1,0 +1,135 @@
+"""Shards that a delivery writes: tiled GeoTIFFs on the study's grid, tagged with what made them, verified before they appear."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import rasterio
+from rasterio.errors import RasterioError
+
+from cropcam.pipeline import __version__
+from cropcam.pipeline.earthengine.layers import Layer
+from cropcam.pipeline.errors import DataError
+from cropcam.pipeline.grid import Window
+from cropcam.pipeline.rasters.export_shards import check_cover, open_shards, place_on
+from cropcam.pipeline.rasters.raster import open_raster
+from cropcam.pipeline.runtime.atomic import written_aside
+from cropcam.pipeline.study.study import Study, differences
+
+_SECTIONS = ("area", "image", "labels")  # of a study: what decides the pixels
+
+
+@dataclass(frozen=True)
+class Shard:
+    """One shard: its file, its layer, its place on the study's grid, the digest of its graph."""
+
+    path: Path
+    layer: Layer
+    place: Window
+    graph_digest: str
+    is_loopback: bool
+
+
+def is_there(shard: Shard, study: Study) -> bool:
+    """Whether a shard is written already.
+
+    Raises:
+        DataError: the file is of another graph (the message names what differs), of unknown origin, or damaged.
+    """
+    if not shard.path.is_file():
+        return False
+    tags, size = _about(shard.path)
+    if tags.get("GRAPH_DIGEST") == shard.graph_digest and size == (shard.place.height, shard.place.width):
+        return True
+    found = differing(shard.path, study) or [f"{size[1]} x {size[0]} px against {shard.place.width} x {shard.place.height}"]
+    raise DataError(f"{shard.path}: a shard of another study ({'; '.join(found)}); choose another folder, or delete it")
+
+
+def differing(path: Path, study: Study) -> list[str]:
+    """Where the study a shard was made of differs from `study`, of what decides pixels.
+
+    Raises:
+        DataError: the file is damaged.
+    """
+    try:
+        return [line for line in differences(json.loads(_about(path)[0]["STUDY_JSON"]), study.to_dict()) if line.split(".")[0] in _SECTIONS]
+    except (KeyError, ValueError):
+        return ["it does not say what made it"]
+
+
+def _about(path: Path) -> tuple[dict[str, str], tuple[int, int]]:
+    try:
+        with rasterio.open(path) as file:
+            return file.tags(), (file.height, file.width)
+    except RasterioError:
+        raise DataError(f"{path}: damaged; delete it and run the same command again") from None
+
+
+def write_shard(shard: Shard, study: Study, windows: Sequence[Window], read: Callable[[Window], npt.NDArray[Any]]) -> None:
+    """Write a shard from its windows, read it back, compare, and only then let it appear.
+
+    Args:
+        shard: what to write.
+        study: the study.
+        windows: windows of the study's grid that cover the shard once, row by row; their sides multiples of 256.
+        read: gives a window's pixels as a structured array (y, x) with one field per band.
+
+    Raises:
+        DataError: what was written is not what was read.
+    """
+    grid = study.grid.window(shard.place)
+    profile = {
+        "driver": "GTiff", "dtype": shard.layer.dtype, "count": len(shard.layer.bands), "width": grid.width, "height": grid.height,
+        "crs": grid.crs, "transform": rasterio.Affine(*grid.transform), "nodata": 0, "tiled": True, "blockxsize": 256, "blockysize": 256,
+        "compress": "deflate", "zlevel": 1, "predictor": 2, "interleave": "pixel", "BIGTIFF": "IF_SAFER",
+    }  # fmt: skip
+    with written_aside(shard.path) as aside:
+        with rasterio.open(aside, "w", **profile) as file:
+            for number, band in enumerate(shard.layer.bands, 1):
+                file.set_band_description(number, band)
+            file.update_tags(
+                STUDY=study.name, STUDY_JSON=json.dumps(study.to_dict(), sort_keys=True), GRAPH_DIGEST=shard.graph_digest,
+                ENGINE="loopback server, not Earth Engine" if shard.is_loopback else "Earth Engine", CROPCAM=__version__,
+            )  # fmt: skip
+            for window in windows:
+                file.write(_bands(read(window), shard.layer), window=_inside(window, shard.place))
+        with rasterio.open(aside) as file:
+            for window in windows:
+                if not np.array_equal(file.read(window=_inside(window, shard.place)), _bands(read(window), shard.layer)):
+                    raise DataError(
+                        f"{shard.path}: rows {window.row}..{window.row + window.height} did not reach the disk as they were sent; check the disk and run the same command again"
+                    )
+
+
+def verify(study: Study, shards: Sequence[Shard]) -> None:
+    """Every pixel of the study's grid lies in exactly one shard of each layer, where it belongs.
+
+    Raises:
+        DataError: naming what is missing, overlaps or is misplaced.
+    """
+    folder = shards[0].path.parent
+    open_shards(folder, study)
+    for name in dict.fromkeys(shard.layer.name for shard in shards):
+        rasters = [(shard, open_raster(shard.path, labels=shard.layer.dtype == "uint8")) for shard in shards if shard.layer.name == name]
+        places = [(shard.path, place_on(study.grid, raster)) for shard, raster in rasters]
+        for (shard, _), (_, place) in zip(rasters, places, strict=True):
+            if place != shard.place:
+                raise DataError(
+                    f"{shard.path}: lies at {tuple(place)}, expected {tuple(shard.place)}; delete it and run the same command again"
+                )
+        check_cover(study.grid, places)
+
+
+def _bands(pixels: npt.NDArray[Any], layer: Layer) -> npt.NDArray[Any]:
+    """(band, y, x) of a structured array (y, x)."""
+    return np.stack([pixels[band] for band in layer.bands])
+
+
+def _inside(window: Window, place: Window) -> rasterio.windows.Window:
+    return rasterio.windows.Window(window.col - place.col, window.row - place.row, window.width, window.height)

@@ -1,0 +1,195 @@
+"""Windows of pixels straight from the service: planned within its limits, fetched many at once, kept until a shard is whole.
+
+Windows lie on a fixed lattice, so that nothing depends on scheduling. Each finished one is a .npy file that appears by
+renaming: which files are there is the journal a killed run goes on from.
+
+Source: Earth Engine REST reference, "projects.image/computePixels"; guide "Earth Engine quotas".
+"""
+
+from __future__ import annotations
+
+import io
+import json
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import ee
+import numpy as np
+import numpy.typing as npt
+
+from cropcam.pipeline.earthengine.error_messages import ServiceError
+from cropcam.pipeline.earthengine.layers import DTYPE_BYTES, Layer
+from cropcam.pipeline.earthengine.plan import TILE_PX
+from cropcam.pipeline.earthengine.session import Session
+from cropcam.pipeline.errors import ConfigError, DataError
+from cropcam.pipeline.grid import PixelGrid, Window, tiles
+from cropcam.pipeline.study.study import differences
+
+REQUEST_BYTES_LIMIT = 48_000_000  # "48 MB" of the reference, read as the smaller of its two meanings
+SIDE_LIMIT_PX = 32_768
+BANDS_LIMIT = 1024
+_SMALLEST_PX = 32
+_TOO_MUCH = ("memory", "timeout", "request_size")
+
+
+def request_bytes(layer: Layer, height: int, width: int) -> int:
+    """Uncompressed bytes the service counts for a window: every band's value and one mask byte beside it."""
+    return height * width * len(layer.bands) * (DTYPE_BYTES[layer.dtype] + 1)
+
+
+def check_window_px(layer: Layer, window_px: int) -> None:
+    """Refuse a side of windows that would break a limit.
+
+    Raises:
+        ConfigError: no multiple of 256, over 32,768 px, over 48 MB, or too many bands.
+    """
+    if window_px < TILE_PX or window_px % TILE_PX:
+        raise ConfigError(f"--window-px {window_px}: windows are multiples of {TILE_PX} px")
+    if window_px > SIDE_LIMIT_PX:
+        raise ConfigError(f"--window-px {window_px}: a request may be {SIDE_LIMIT_PX:,} px a side")
+    if len(layer.bands) > BANDS_LIMIT:
+        raise ConfigError(f"{layer.name}: {len(layer.bands)} bands; a request may hold {BANDS_LIMIT}: use fewer seasons or bands")
+    size = request_bytes(layer, window_px, window_px)
+    if size > REQUEST_BYTES_LIMIT:
+        raise ConfigError(f"--window-px {window_px}: a request of {layer.name} would hold {size / 1e6:.1f} MB; the limit is 48 MB")
+
+
+def window_px_for(layer: Layer, wanted_px: int) -> int:
+    """The largest side up to `wanted_px` whose requests fit the limits: a multiple of 256."""
+    side = wanted_px
+    while side > TILE_PX and request_bytes(layer, side, side) > REQUEST_BYTES_LIMIT:
+        side -= TILE_PX
+    return side
+
+
+def fetch(session: Session, image: ee.Image, layer: Layer, grid: PixelGrid, window: Window) -> npt.NDArray[Any]:
+    """Pixels of a window: a structured array (y, x) with one field per band.
+
+    What one request cannot compute is asked for in quarters: each pixel depends on itself alone, so the result is the
+    same.
+
+    Raises:
+        EarthEngineError: the service refuses, or answers with something else for too long.
+    """
+    what = f"{layer.name} at row {window.row}, column {window.col}"
+    try:
+        return _one(session, image, layer, grid.window(window), what)
+    except ServiceError as error:
+        side = max(window.height, window.width)
+        if error.kind not in _TOO_MUCH or side <= _SMALLEST_PX:
+            raise
+    found = np.zeros((window.height, window.width), _dtype(layer))
+    half = -(-side // 2)
+    for part in tiles((window.height, window.width), (half, half)):
+        found[part.slices] = fetch(
+            session, image, layer, grid, Window(window.row + part.row, window.col + part.col, part.height, part.width)
+        )
+    return found
+
+
+def _one(session: Session, image: ee.Image, layer: Layer, grid: PixelGrid, what: str) -> npt.NDArray[Any]:
+    """One request; an answer that is not what was asked for counts as one that broke off."""
+
+    def ask() -> npt.NDArray[Any]:
+        content = session.pixels(image, grid, what)
+        try:
+            array = np.load(io.BytesIO(content), allow_pickle=False)
+        except (ValueError, EOFError, OSError) as error:
+            raise ConnectionError(f"an answer of {len(content):,} bytes that is no NPY file") from error
+        if array.shape != grid.shape_yx:
+            raise ConnectionError(f"{array.shape} pixels for a request of {grid.shape_yx}")
+        return _checked(array, layer, what)
+
+    return session.patience.call(ask, what)
+
+
+def _checked(array: npt.NDArray[Any], layer: Layer, what: str) -> npt.NDArray[Any]:
+    names = array.dtype.names
+    if names is None or set(names) != set(layer.bands) or any(array.dtype[name] != np.dtype(layer.dtype) for name in names):
+        raise ServiceError(f"{what}: pixels of {array.dtype}, expected {layer.dtype} in bands {', '.join(layer.bands)}", "refused")
+    return array[list(layer.bands)].astype(_dtype(layer), copy=False)
+
+
+def _dtype(layer: Layer) -> np.dtype[Any]:
+    return np.dtype([(band, layer.dtype) for band in layer.bands])
+
+
+@dataclass(frozen=True)
+class Journal:
+    """Finished windows of one delivery, as files in a hidden folder beside the shards."""
+
+    folder: Path
+
+    def open(self, about: dict[str, Any]) -> None:
+        """Begin, or go on with, the delivery that `about` describes.
+
+        Raises:
+            DataError: the folder holds windows of another study or lattice; the message says which field differs.
+        """
+        self.folder.mkdir(parents=True, exist_ok=True)
+        path = self.folder / "journal.json"
+        try:
+            known = json.loads(path.read_text("utf-8"))
+        except FileNotFoundError:
+            write_aside(path, lambda aside: aside.write_text(json.dumps(about, indent=1), "utf-8"))
+            return
+        except ValueError:
+            raise DataError(f"{self.folder}: a damaged journal of an unfinished delivery; delete the folder") from None
+        if known.get("graphs") != about["graphs"] or known.get("lattice") != about["lattice"]:
+            found = [line for line in differences(known["study"], about["study"]) if line.split(".")[0] in ("area", "image", "labels")]
+            found += [] if known["lattice"] == about["lattice"] else [f"windows: {known['lattice']} against {about['lattice']}"]
+            raise DataError(
+                f"{self.folder.parent}: an unfinished delivery of another study lies there ({'; '.join(found) or 'other graph'}); finish that one, choose another folder, or delete {self.folder.name}"
+            )
+
+    def path(self, layer: Layer, window: Window) -> Path:
+        """Where a window's pixels lie."""
+        return self.folder / f"{layer.name}-{window.row:010d}-{window.col:010d}.npy"
+
+    def has(self, layer: Layer, window: Window) -> bool:
+        """Whether a window is finished."""
+        try:
+            self.read(layer, window)
+        except DataError:
+            return False
+        return True
+
+    def read(self, layer: Layer, window: Window) -> npt.NDArray[Any]:
+        """A finished window: a structured array (y, x) over the file.
+
+        Raises:
+            DataError: it is not there, or not whole.
+        """
+        path = self.path(layer, window)
+        try:
+            array: npt.NDArray[Any] = np.load(path, mmap_mode="r", allow_pickle=False)
+        except (OSError, ValueError, EOFError):
+            raise DataError(f"{path}: missing or not whole; run the same command again") from None
+        if array.shape != (window.height, window.width) or array.dtype != _dtype(layer):
+            raise DataError(f"{path}: holds {array.shape} {array.dtype}; delete it and run the same command again")
+        return array
+
+    def keep(self, layer: Layer, window: Window, pixels: npt.NDArray[Any]) -> None:
+        """Record a finished window."""
+        write_aside(self.path(layer, window), lambda aside: _save(aside, pixels))
+
+    def drop(self, layer: Layer, window: Window) -> None:
+        """Forget a window whose shard is whole."""
+        self.path(layer, window).unlink(missing_ok=True)
+
+
+def _save(path: Path, pixels: npt.NDArray[Any]) -> None:
+    with path.open("wb") as file:
+        np.save(file, pixels, allow_pickle=False)
+
+
+def write_aside(path: Path, write: Callable[[Path], object]) -> None:
+    """Write a sibling and rename it to `path`; a failure leaves nothing."""
+    aside = path.with_name(f".{path.name}.partial")
+    try:
+        write(aside)
+        aside.replace(path)
+    finally:
+        aside.unlink(missing_ok=True)

@@ -1,0 +1,36 @@
+"""Whether the service has what a study asks for: scenes in every season, and the label asset. Asked before anything starts.
+
+Only `Collection.size` and one pixel of the label graph itself are asked for, so that any service that can evaluate the
+study's graphs can answer.
+"""
+
+from __future__ import annotations
+
+from cropcam.pipeline.earthengine.composite import scenes
+from cropcam.pipeline.earthengine.error_messages import ServiceError
+from cropcam.pipeline.earthengine.labels import labels
+from cropcam.pipeline.earthengine.session import Session
+from cropcam.pipeline.grid import Window
+from cropcam.pipeline.study.study import Study
+
+
+def check_inputs(study: Study, session: Session) -> list[int]:
+    """How many scenes each season has.
+
+    Raises:
+        EarthEngineError: a season has no scene, a collection or the label asset does not exist.
+    """
+    counts = []
+    for season in study.image.seasons:
+        where = f"{', '.join(study.image.collections)} from {season[0]} to {season[1]}"
+        found = int(session.value(scenes(study, season).size(), f"counting scenes of {where}"))
+        if not found:
+            limit = study.image.cloud_cover_max_pct
+            clouds = f" with at most {limit:g} % clouds" if limit < 100 else ""
+            raise ServiceError(
+                f"no scene of {where}{clouds} meets the area; check image.seasons, image.collections and area.bounds", "empty"
+            )
+        counts.append(found)
+    row, col = study.grid.height // 2, study.grid.width // 2
+    session.pixels(labels(study), study.grid.window(Window(row, col, 1, 1)), f"labels.asset {study.labels.asset}")
+    return counts

@@ -1,0 +1,141 @@
+"""States of export tasks: out of the service's operations into manifest entries, and onto the screen.
+
+Source: Earth Engine REST reference, "projects.operations" and "OperationMetadata".
+"""
+
+from __future__ import annotations
+
+import datetime
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from rich.table import Table
+
+from cropcam.pipeline.earthengine.error_messages import redacted, understand
+from cropcam.pipeline.earthengine.manifest import SUBMITTING, UNSUBMITTED, Entry, Manifest
+from cropcam.pipeline.earthengine.plan import Task
+
+PENDING, RUNNING, CANCELLING, SUCCEEDED, CANCELLED, FAILED = "PENDING", "RUNNING", "CANCELLING", "SUCCEEDED", "CANCELLED", "FAILED"
+ACTIVE = frozenset({PENDING, RUNNING, CANCELLING})
+ENDED = frozenset({SUCCEEDED, CANCELLED, FAILED})
+_COLOURS = {SUCCEEDED: "green", RUNNING: "cyan", FAILED: "red", CANCELLED: "yellow", CANCELLING: "yellow"}
+
+
+@dataclass(frozen=True)
+class Row:
+    """One task as the user sees it. Seconds and EECU seconds are the service's own, None until it gives them."""
+
+    task: str
+    layer: str
+    state: str
+    seconds: float | None
+    eecu_s: float | None
+    message: str
+    uris: tuple[str, ...]
+
+
+def reconcile(task: Task, entry: Entry, operations: Iterable[Mapping[str, Any]]) -> None:
+    """Bring an entry up to date with the service's operations: the latest attempt of the task counts.
+
+    The service's list is the second witness: a task it knows was submitted, whatever the manifest says. A state that
+    has ended in the manifest stays, for the service forgets old operations.
+    """
+    latest: tuple[int, Mapping[str, Any]] | None = None
+    for operation in operations:
+        attempt = _attempt(task, entry, operation)
+        if attempt is not None and attempt >= entry.attempt and (latest is None or attempt > latest[0]):
+            latest = attempt, operation
+    if latest is None:
+        return
+    entry.attempt, operation = latest
+    update(entry, operation)
+
+
+def update(entry: Entry, operation: Mapping[str, Any]) -> None:
+    """Take state, times, cost and error of an operation into an entry."""
+    about = operation.get("metadata", {})
+    entry.operation = str(operation.get("name", entry.operation))
+    entry.state = str(about.get("state", entry.state if entry.state in ACTIVE else PENDING))
+    entry.uris = [str(uri) for uri in about.get("destinationUris", [])]
+    if "batchEecuUsageSeconds" in about:
+        entry.eecu_s = float(about["batchEecuUsageSeconds"])
+    entry.seconds = _seconds(about)
+    error = operation.get("error") or {}
+    entry.message = redacted(str(error.get("message", "")))
+
+
+def _attempt(task: Task, entry: Entry, operation: Mapping[str, Any]) -> int | None:
+    """Which attempt at the task an operation is, None where it is none."""
+    if entry.operation and operation.get("name") == entry.operation:
+        return entry.attempt
+    stem = f"{task.name}-{entry.key[:12]}-a"
+    description = str(operation.get("metadata", {}).get("description", ""))
+    number = description.removeprefix(stem)
+    return int(number) if description.startswith(stem) and number.isdigit() else None
+
+
+def _seconds(about: Mapping[str, Any]) -> float | None:
+    """How long the service has worked on it, by the service's own clock."""
+    try:
+        start = datetime.datetime.fromisoformat(str(about["startTime"]))
+        end = datetime.datetime.fromisoformat(str(about.get("endTime") or about["updateTime"]))
+    except (KeyError, ValueError):
+        return None
+    return max((end - start).total_seconds(), 0.0)
+
+
+def rows(tasks: Sequence[Task], manifest: Manifest) -> list[Row]:
+    """Every task of a plan as it stands in a manifest."""
+    found = []
+    for task in tasks:
+        entry = manifest.entries[task.name]
+        state = UNSUBMITTED if entry.state == SUBMITTING else entry.state
+        note = understand(entry.message).text if entry.message else ""
+        found.append(Row(task.name, task.layer.name, state, entry.seconds, entry.eecu_s, note, tuple(entry.uris)))
+    return found
+
+
+def table(shown: Sequence[Row], title: str = "", limit: int = 40) -> Table:
+    """A table for a rich Live view: running and failed tasks first when there are more than `limit`."""
+    made = Table("task", "state", "time", "EECU", "note", title=title or summary(shown))
+    urgent = {FAILED: 0, RUNNING: 1, CANCELLING: 2, PENDING: 3, UNSUBMITTED: 4}
+    picked = shown if len(shown) <= limit else sorted(shown, key=lambda row: urgent.get(row.state, 5))[:limit]
+    for row in picked:
+        colour = _COLOURS.get(row.state, "")
+        made.add_row(
+            row.task,
+            f"[{colour}]{row.state.lower()}[/]" if colour else row.state.lower(),
+            "" if row.seconds is None else str(datetime.timedelta(seconds=round(row.seconds))),
+            "" if row.eecu_s is None else f"{row.eecu_s:,.1f} s",
+            row.message.replace("[", r"\["),
+        )
+    if len(picked) < len(shown):
+        made.caption = f"and {len(shown) - len(picked)} more"
+    return made
+
+
+def lines(shown: Sequence[Row]) -> str:
+    """The same as plain text: one line per task."""
+    width = max((len(row.task) for row in shown), default=0)
+    texts = []
+    for row in shown:
+        parts = [f"{row.task:<{width}}  {row.state.lower():<11}"]
+        parts += [f"{row.seconds:,.0f} s"] if row.seconds is not None else []
+        parts += [f"{row.eecu_s:,.1f} EECU-s"] if row.eecu_s is not None else []
+        texts.append("  ".join((*parts, row.message)).rstrip())
+    return "\n".join(texts)
+
+
+def summary(shown: Sequence[Row]) -> str:
+    """How many tasks are in which state, on one line."""
+    order = (SUCCEEDED, RUNNING, PENDING, UNSUBMITTED, CANCELLING, CANCELLED, FAILED)
+    counts = {state: sum(row.state == state for row in shown) for state in order}
+    return f"{len(shown)} tasks: " + ", ".join(f"{count} {state.lower()}" for state, count in counts.items() if count)
+
+
+def missing(shown: Sequence[Row], limit: int = 5) -> str:
+    """Which tasks are not there and why, on one line; empty where all are."""
+    absent = [row for row in shown if row.state != SUCCEEDED]
+    named = [f"{row.task} {row.state.lower()}{f': {row.message}' if row.message else ''}" for row in absent[:limit]]
+    return "; ".join(named) + (f"; and {len(absent) - limit} more" if len(absent) > limit else "")

@@ -1,0 +1,49 @@
+"""Tasks on the screen while they run."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from types import TracebackType
+from typing import Self
+
+from rich.console import Console
+from rich.live import Live
+
+from cropcam.pipeline.earthengine.task_status import Row, summary, table
+
+
+class TaskView:
+    """A live table on a terminal, a line whenever the counts change elsewhere."""
+
+    def __init__(self, name: str) -> None:
+        self._name = name
+        self._live: Live | None = None
+        self._last = ""
+
+    def __enter__(self) -> Self:
+        console = Console(stderr=True)
+        if console.is_terminal:
+            self._live = Live(console=console, auto_refresh=False)
+            self._live.start()
+        return self
+
+    def __call__(self, rows: Sequence[Row]) -> None:
+        """Show every task's row."""
+        if self._live:
+            self._live.update(table(rows), refresh=True)
+        elif (text := summary(rows)) != self._last:
+            self._last = text
+            self.log(text)
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        if self._live:
+            self._live.stop()
+
+    def log(self, text: str) -> None:
+        """Say one line for the reader without tearing the table."""
+        if self._live:
+            self._live.console.print(text, markup=False, highlight=False)
+        else:
+            sys.stderr.write(f"{self._name:<9} {text}\n")
+            sys.stderr.flush()

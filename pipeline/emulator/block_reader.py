@@ -1,0 +1,150 @@
+"""Images read block by block: every evaluation of the server runs here, so that memory is bounded whatever is asked."""
+
+from __future__ import annotations
+
+import math
+import threading
+import time
+from collections import deque
+from collections.abc import Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from cropcam.pipeline.emulator.errors import EngineError
+from cropcam.pipeline.emulator.images import Band, LazyImage
+from cropcam.pipeline.grid import PixelGrid, Window, tiles, transform_points
+from cropcam.pipeline.parallel import cores
+
+BLOCK_PX = 512
+_FOOTPRINT_PX = 2_048  # native pixels under one side of a block that is read at once
+_ANSWERS_BYTES = 256 * 2**20  # of all answers being put together at a time
+
+
+class Block(NamedTuple):
+    """One block of an image: where it lies, its values and mask (band, y, x), and the seconds of CPU it took."""
+
+    window: Window
+    values: npt.NDArray[Any]
+    mask: npt.NDArray[np.bool_]
+    cpu_s: float
+
+
+@dataclass(frozen=True)
+class Deadline:
+    """A point in time after which an interactive computation is given up."""
+
+    at: float
+
+    @classmethod
+    def after(cls, seconds: float) -> Deadline:
+        """So many seconds from here."""
+        return cls(time.monotonic() + seconds)
+
+    def check(self) -> None:
+        """Give up once it has passed.
+
+        Raises:
+            EngineError: it has.
+        """
+        if time.monotonic() > self.at:
+            raise EngineError("Computation timed out.")
+
+
+class Reader:
+    """Reads images on a few threads that all requests share; blocks come in order, few of them in flight.
+
+    Memory: `workers` blocks in evaluation, one more per reader waiting, and the answers that `admitted` lets in.
+    """
+
+    def __init__(self, workers: int | None = None, block_px: int = BLOCK_PX) -> None:
+        self._workers = workers or cores()
+        self._block_px = block_px
+        self._pool = ThreadPoolExecutor(self._workers, thread_name_prefix="evaluate")
+        self._room = threading.Condition()
+        self._taken_bytes = 0
+
+    def blocks(
+        self, image: LazyImage, grid: PixelGrid, bands: Sequence[str] | None = None, deadline: Deadline | None = None
+    ) -> Iterator[Block]:
+        """The image on the grid, block by block, row by row.
+
+        Raises:
+            EngineError: what the evaluation refuses, or the deadline passed.
+        """
+        side = block_side(grid, chosen(image, bands), self._block_px)
+        ahead: deque[Future[Block]] = deque()
+        windows = tiles(grid.shape_yx, (side, side))
+        try:
+            for window in windows:
+                ahead.append(self._pool.submit(_evaluate, image, grid, window, bands, deadline))
+                if len(ahead) > self._workers:
+                    yield ahead.popleft().result()
+            while ahead:
+                yield ahead.popleft().result()
+        finally:
+            for future in ahead:
+                future.cancel()
+
+    @contextmanager
+    def admitted(self, answer_bytes: int) -> Iterator[None]:
+        """Wait until there is room for an answer of so many bytes, and hold that room."""
+        with self._room:
+            self._room.wait_for(lambda: not self._taken_bytes or self._taken_bytes + answer_bytes <= _ANSWERS_BYTES)
+            self._taken_bytes += answer_bytes
+        try:
+            yield
+        finally:
+            with self._room:
+                self._taken_bytes -= answer_bytes
+                self._room.notify_all()
+
+    def close(self) -> None:
+        """End the threads."""
+        self._pool.shutdown(wait=True, cancel_futures=True)
+
+
+def chosen(image: LazyImage, names: Sequence[str] | None) -> tuple[Band, ...]:
+    """The named bands in the order named, all by default.
+
+    Raises:
+        EngineError: one is not there.
+    """
+    return image.bands if names is None else tuple(image.band(name) for name in names)
+
+
+def block_side(grid: PixelGrid, bands: Sequence[Band], largest_px: int = BLOCK_PX) -> int:
+    """Side of the blocks to read `grid` by: smaller where its pixels are much larger than the bands' own.
+
+    A block covers at most about 2,048 native pixels a side, so that a world map reads no whole continent at once.
+    """
+    natives = {band.grid for band in bands if band.grid is not None}
+    ratio = max((_pixel_ratio(grid, native) for native in natives), default=1.0)
+    return int(min(largest_px, max(8, _FOOTPRINT_PX / max(ratio, 1e-9))))
+
+
+def _pixel_ratio(grid: PixelGrid, native: PixelGrid) -> float:
+    """How many native pixels lie along one pixel of `grid`, in the native grid's middle."""
+    west, south, east, north = native.bounds_xyxy
+    step = min(native.width, native.height) // 2 or 1
+    x, y = (west + east) / 2, (south + north) / 2
+    own_x, own_y = transform_points(native.crs, grid.crs, [x, x + native.transform[0] * step, x], [y, y, y + native.transform[4] * step])
+    if not (np.isfinite(own_x).all() and np.isfinite(own_y).all()):
+        return 1.0
+    length = min(math.hypot(own_x[i] - own_x[0], own_y[i] - own_y[0]) for i in (1, 2)) / step
+    return abs(grid.transform[0]) / length if length else 1.0
+
+
+def _evaluate(image: LazyImage, grid: PixelGrid, window: Window, bands: Sequence[str] | None, deadline: Deadline | None) -> Block:
+    if deadline:
+        deadline.check()
+    started = time.thread_time()
+    try:
+        values, mask = image.read(grid.window(window), bands)
+    except MemoryError:
+        raise EngineError("User memory limit exceeded.") from None
+    return Block(window, values, mask, time.thread_time() - started)

@@ -1,0 +1,99 @@
+"""Faults on order: what the service does on a bad day, a counted number of times, never at random."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict, dataclass, field, replace
+from typing import Any, Literal, get_args
+
+from cropcam.pipeline.errors import ConfigError
+
+Kind = Literal["status", "slow", "truncate", "disconnect", "memory", "timeout"]
+EXPORT_RUN = "export:run"  # the "route" of a running batch task
+
+
+@dataclass(frozen=True)
+class Fault:
+    """One fault: the next `count` requests on `route`, once `after` of them have passed unharmed.
+
+    Attributes:
+        route: a route's name as in `routes.ROUTES`, "export:run" for a running task, "*" for any request.
+        kind: "status" answers with `status`; "slow" waits `seconds` (a running task: at every block); "truncate" sends half
+            the body; "disconnect" sends nothing; "memory" and "timeout" answer as an exhausted computation does.
+        count: how many requests (or tasks) it strikes.
+        after: how many pass before it does.
+        status: the HTTP status of "status".
+        seconds: the delay of "slow".
+        share: of its blocks that a struck task has written when it fails.
+    """
+
+    route: str = "*"
+    kind: Kind = "status"
+    count: int = 1
+    after: int = 0
+    status: int = 429
+    seconds: float = 0.0
+    share: float = 0.5
+
+    def __post_init__(self) -> None:
+        if self.kind not in get_args(Kind):
+            raise ConfigError(f"a fault of kind {self.kind!r} is not known; choose one of {', '.join(get_args(Kind))}")
+
+
+@dataclass
+class Faults:
+    """The faults still to come; safe to use from many threads.
+
+    Example: `Faults.of(Fault("image:computePixels", status=429, count=40))`
+    """
+
+    waiting: list[Fault] = field(default_factory=list)
+    is_open: bool = False  # whether POST /faults may order more
+    _lock: threading.Lock = field(default_factory=threading.Lock, repr=False)
+
+    @classmethod
+    def of(cls, *faults: Fault, is_open: bool = False) -> Faults:
+        """These faults, first come first served on each route."""
+        return cls(list(faults), is_open)
+
+    def order(self, described: Iterable[Mapping[str, Any]]) -> None:
+        """Add faults given as JSON objects with the fields of `Fault`.
+
+        Raises:
+            ConfigError: an object has other fields.
+        """
+        try:
+            faults = [Fault(**entry) for entry in described]
+        except TypeError as error:
+            raise ConfigError(f"a fault is a JSON object with the fields of Fault: {error}") from None
+        with self._lock:
+            self.waiting.extend(faults)
+
+    def take(self, route: str) -> Fault | None:
+        """The fault that strikes this request, counted down; None where it passes unharmed."""
+        if not self.waiting:
+            return None
+        with self._lock:
+            for place, fault in enumerate(self.waiting):
+                if fault.route != route and (fault.route != "*" or route == EXPORT_RUN):
+                    continue
+                if fault.after > 0:
+                    self.waiting[place] = replace(fault, after=fault.after - 1)
+                    continue
+                if fault.count <= 1:
+                    del self.waiting[place]
+                else:
+                    self.waiting[place] = replace(fault, count=fault.count - 1)
+                return fault
+        return None
+
+    def left(self) -> list[dict[str, Any]]:
+        """The faults still to come, as JSON objects."""
+        with self._lock:
+            return [asdict(fault) for fault in self.waiting]
+
+    def clear(self) -> None:
+        """Forget the rest."""
+        with self._lock:
+            self.waiting.clear()

@@ -1,0 +1,55 @@
+"""What is sent back: bytes, JSON, errors as Google's APIs word them, and what a fault sends instead."""
+
+from __future__ import annotations
+
+import json
+import time
+from dataclasses import dataclass
+
+from cropcam.pipeline.emulator.errors import EngineError
+from cropcam.pipeline.emulator.fault_injection import Fault
+
+JSON_TYPE = "application/json; charset=UTF-8"
+TOO_MANY = "Too Many Requests: Request was rejected because the request rate or concurrency limit was exceeded."
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What is sent back: the parts of the body one after the other."""
+
+    parts: tuple[bytes | memoryview, ...]
+    media_type: str = JSON_TYPE
+    code: int = 200
+
+
+def as_json(value: object, code: int = 200) -> Answer:
+    """A JSON answer."""
+    return Answer((json.dumps(value).encode(),), code=code)
+
+
+def as_error(error: EngineError) -> Answer:
+    """An error as Google's APIs word it. UNIMPLEMENTED is sent as 400: the client would retry 501 for half a minute."""
+    code = 400 if error.status == "UNIMPLEMENTED" else error.code
+    return as_json({"error": {"code": code, "message": error.message, "status": error.status}}, code)
+
+
+def struck(fault: Fault | None) -> Answer | None:
+    """What a fault answers instead; a slow one only waits."""
+    if fault is None or fault.kind in {"truncate", "disconnect"}:
+        return None
+    if fault.kind == "slow":
+        time.sleep(fault.seconds)
+        return None
+    if fault.kind == "memory":
+        return as_error(EngineError("User memory limit exceeded."))
+    if fault.kind == "timeout":
+        return as_error(EngineError("Computation timed out."))
+    words = {
+        401: ("Request had invalid authentication credentials.", "UNAUTHENTICATED"),
+        403: ("Permission denied.", "PERMISSION_DENIED"),
+        429: (TOO_MANY, "RESOURCE_EXHAUSTED"),
+        500: ("An internal error has occurred.", "INTERNAL"),
+        503: ("The service is currently unavailable.", "UNAVAILABLE"),
+    }
+    message, status = words.get(fault.status, (f"Injected status {fault.status}.", "UNKNOWN"))
+    return as_json({"error": {"code": fault.status, "message": message, "status": status}}, fault.status)

@@ -1,0 +1,165 @@
+"""The GeoTIFF shards of an export, named as Earth Engine names them, placed by their georeferencing."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterable, Sequence
+from datetime import date, timedelta
+from pathlib import Path
+
+from cropcam.pipeline.errors import ConfigError, DataError
+from cropcam.pipeline.grid import PixelGrid, Window, same_crs
+from cropcam.pipeline.rasters.mosaic import ALIGNED_PX, LabelSource, Source, check_band_order, meeting
+from cropcam.pipeline.rasters.raster import Raster, open_raster
+from cropcam.pipeline.study.study import Study, differences, parse_study
+
+# as Earth Engine writes them: NAME-image-CELL-0000000000-0000012800.tif, all but the prefix optional
+_SHARD_NAME = re.compile(r"^(?:.+[-_])?(image|labels|count)(?:[-_].+?)?(?:-\d{10}-\d{10})?\.tiff?$", re.IGNORECASE)
+_YEAR = re.compile(r"(?<!\d)(?:19|20)\d\d(?!\d)")
+_TAGS = ("study", "study_digest", "graph", "graph_digest", "year", "seasons")
+_DECIDE = {"image": ("area.", "image."), "labels": ("area.", "labels.")}  # keys of a study that decide the pixels of a layer
+_EXCEPT = ("image.count", "labels.presence_min_share")
+
+
+def open_shards(folder: Path, study: Study) -> tuple[Source, LabelSource]:
+    """Image and label shards of an export of `study`, found by name and placed by their georeferencing.
+
+    Raises:
+        DataError: shards are missing, overlap, lie off the study's grid, have other bands, or are of another year or study.
+    """
+    source = open_image_shards(folder, study)
+    labels = tuple(open_raster(path, labels=True) for path in _find(folder, "labels"))
+    check_cover(study.grid, [(raster.path, place_on(study.grid, raster)) for raster in labels])
+    first = min(date.fromisoformat(start) for start, _ in study.image.seasons)
+    last = max(date.fromisoformat(end) for _, end in study.image.seasons) - timedelta(days=1)
+    years = {str(year) for year in range(first.year, last.year + 1)}
+    _check_origin("image", [raster for raster, _, _ in source.pieces], study, years)
+    _check_together(labels)
+    _check_origin("labels", labels, study, set(_YEAR.findall(study.labels.asset)))
+    return source, LabelSource(study.grid, labels)
+
+
+def open_image_shards(folder: Path, study: Study) -> Source:
+    """The image shards alone, of any year and study that has the bands and the grid of `study`, but of one; otherwise as `open_shards`."""
+    bands = study.image.layers
+    pieces = []
+    for path in _find(folder, "image"):
+        raster = open_raster(path)
+        if len(raster.band_names) != len(bands):
+            raise DataError(f"{path}: {len(raster.band_names)} bands, study {study.name} has {len(bands)} ({', '.join(bands)})")
+        check_band_order(raster, bands)
+        if raster.dtype != "uint16":
+            raise DataError(
+                f"{path}: {raster.dtype}; image shards are uint16 Collection 2 DN: export toUint16(), or cut it as own raster with --image"
+            )
+        pieces.append((raster, place_on(study.grid, raster), slice(0, len(bands))))
+    check_cover(study.grid, [(raster.path, place) for raster, place, _ in pieces])
+    _check_together([raster for raster, _, _ in pieces])
+    return Source(study.grid, bands, tuple(pieces))
+
+
+def _find(folder: Path, kind: str) -> list[Path]:
+    if not folder.is_dir():
+        raise DataError(f"{folder}: no such folder; it should hold the export's GeoTIFF shards (image*.tif, labels*.tif)")
+    matches = ((path, _SHARD_NAME.match(path.name)) for path in sorted(folder.iterdir()) if not path.name.startswith("."))
+    found = [path for path, match in matches if match and match.group(1).lower() == kind]
+    if not found:
+        raise DataError(f"{folder}: no {kind} shard in it (a GeoTIFF named like {kind}.tif or NAME-{kind}-0000000000-0000000000.tif)")
+    return found
+
+
+def place_on(grid: PixelGrid, raster: Raster) -> Window:
+    """Where a shard lies on the study's grid.
+
+    Raises:
+        DataError: another CRS or pixel size, shifted by part of a pixel, or outside.
+    """
+    own = raster.grid
+    if not same_crs(own.crs, grid.crs):
+        raise DataError(
+            f"{raster.path}: CRS {own.crs}, the study's grid has {grid.crs}; export it again, or cut it as own raster with --image"
+        )
+    (a, _, c, _, e, f), (ga, _, gc, _, ge, gf) = own.transform, grid.transform
+    if abs(a / ga - 1) * own.width > ALIGNED_PX or abs(e / ge - 1) * own.height > ALIGNED_PX:
+        raise DataError(f"{raster.path}: pixels of {a} x {-e}, the study's grid has {ga} x {-ge}; export it again at the study's scale")
+    col, row = (c - gc) / ga, (f - gf) / ge
+    if abs(col - round(col)) > ALIGNED_PX or abs(row - round(row)) > ALIGNED_PX:
+        raise DataError(
+            f"{raster.path}: lies {round(col, 3) + 0.0:.3f} columns and {round(row, 3) + 0.0:.3f} rows from the grid's origin, not whole pixels; export it on the study's grid"
+        )
+    place = Window(round(row), round(col), own.height, own.width)
+    if place.row < 0 or place.col < 0 or place.row + place.height > grid.height or place.col + place.width > grid.width:
+        raise DataError(
+            f"{raster.path}: covers rows {place.row}..{place.row + place.height}, columns {place.col}..{place.col + place.width} of a grid of {grid.height} x {grid.width}: not this study's export"
+        )
+    return place
+
+
+def _check_origin(kind: str, rasters: Sequence[Raster], study: Study, years: set[str]) -> None:
+    """Shards that say what they are by tags or names belong to the study; those that say nothing pass.
+
+    Raises:
+        DataError: naming the shard and what differs.
+    """
+    for raster in rasters:
+        text = raster.tags.get("STUDY_JSON")
+        try:
+            differing = differences(parse_study(json.loads(text)).to_dict(), study.to_dict()) if text else []
+        except (ValueError, TypeError, ConfigError):
+            raise DataError(f"{raster.path}: its tag STUDY_JSON holds no study; export it again") from None
+        for line in differing:
+            if line.startswith(_DECIDE[kind]) and not line.startswith(_EXCEPT):
+                raise DataError(f"{raster.path}: a shard of another study ({line}); cut it with the study it was exported for")
+    for raster, found in _years(rasters):
+        if found and years and not years & set(found.split()):
+            raise DataError(
+                f"{raster.path}: its name says {found}, the study's {kind} {' or '.join(sorted(years))}; take the shards of that year, or rename it"
+            )
+
+
+def _check_together(rasters: Sequence[Raster]) -> None:
+    """Shards of one layer that say what they are by tags or names are of one export.
+
+    Raises:
+        DataError: naming the shard and what differs.
+    """
+    for tag in _TAGS:
+        _check_same(tag, ((raster, _tag(raster, tag)) for raster in rasters))
+    _check_same("year", _years(rasters))
+
+
+def _years(rasters: Sequence[Raster]) -> list[tuple[Raster, str]]:
+    """The years in each one's name, but for the offsets at its end."""
+    return [(raster, " ".join(_YEAR.findall(re.sub(r"(-\d{10}){2}$", "", raster.path.stem)))) for raster in rasters]
+
+
+def _check_same(what: str, found: Iterable[tuple[Raster, str | None]]) -> None:
+    said = [(raster, value) for raster, value in found if value]
+    for raster, value in said[1:]:
+        if value != said[0][1]:
+            raise DataError(
+                f"{raster.path}: {what} {value}, {said[0][0].path.name} has {said[0][1]}: shards of different exports; keep those of one"
+            )
+
+
+def _tag(raster: Raster, tag: str) -> str | None:
+    return next((value for key, value in raster.tags.items() if key.lower().removeprefix("cropcam_") == tag), None)
+
+
+def check_cover(grid: PixelGrid, places: Sequence[tuple[Path, Window]]) -> None:
+    """Every pixel of the grid lies in exactly one shard.
+
+    Raises:
+        DataError: naming two shards that overlap, or how many pixels no shard holds.
+    """
+    for index, (path, place) in enumerate(places):
+        for other_path, other in places[:index]:
+            if meeting(place, other) is not None:
+                raise DataError(f"{path} and {other_path.name} overlap; keep one of them")
+    held = sum(place.height * place.width for _, place in places)
+    missing = grid.width * grid.height - held
+    if missing:
+        raise DataError(
+            f"{places[0][0].parent}: {missing:,} of {grid.width * grid.height:,} pixels lie in no {places[0][0].name} or sibling; a shard is missing: fetch the rest"
+        )

@@ -1,0 +1,53 @@
+"""Sources of pixels as one lazy xarray dataset: for looking, plotting and dask work of one's own.
+
+image, labels = open_shards(folder, study)
+dataset = lazy_dataset(image, labels)
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import dask.array as da
+import numpy as np
+import numpy.typing as npt
+import rioxarray  # noqa: F401 - adds .rio
+import xarray as xr
+from affine import Affine
+
+from cropcam.pipeline.grid import Window
+from cropcam.pipeline.rasters.mosaic import LabelSource, Source
+
+
+def lazy_dataset(source: Source, labels: LabelSource | None = None, chunk_px: int = 2048) -> xr.Dataset:
+    """Image and labels as one lazy dataset on their grid, for xarray and dask: nothing is read before it is asked for.
+
+        image (band, y, x)   uint16  Collection 2 DN, 0 = nodata
+        label (y, x)         uint8   CDL code, 0 = nodata
+        x (x), y (y)         float64 pixel centres in the CRS of the attribute `crs` and of rioxarray's `spatial_ref`
+
+    Args:
+        source: the image.
+        labels: its labels, on the same grid.
+        chunk_px: side of a dask chunk.
+    """
+    grid = source.grid
+    x, y = grid.centres()
+    arrays: dict[str, Any] = {"image": (("band", "y", "x"), _lazy(source, np.uint16, chunk_px, len(source.bands)))}
+    if labels is not None:
+        arrays["label"] = (("y", "x"), _lazy(labels, np.uint8, chunk_px))
+    dataset = xr.Dataset(arrays, coords={"band": list(source.bands), "y": y, "x": x}, attrs={"crs": grid.crs})
+    placed: xr.Dataset = dataset.rio.write_crs(grid.crs).rio.write_transform(Affine(*grid.transform))
+    return placed
+
+
+def _lazy(source: Source | LabelSource, dtype: type[np.generic], chunk_px: int, bands: int = 0) -> da.Array:
+    height, width = source.grid.shape_yx
+
+    def read(block_info: Any = None) -> npt.NDArray[Any]:  # noqa: ANN401 - dask's own
+        (top, bottom), (left, right) = block_info[None]["array-location"][-2:]
+        return source.read(Window(top, left, bottom - top, right - left))
+
+    chunks = (*(((bands,),) if bands else ()), *da.core.normalize_chunks((chunk_px, chunk_px), (height, width)))  # type: ignore[no-untyped-call]
+    lazy: da.Array = da.map_blocks(read, chunks=chunks, dtype=dtype, meta=np.empty((0,) * len(chunks), dtype))  # type: ignore[no-untyped-call]
+    return lazy

@@ -1,0 +1,1 @@
+"""The study: one validated configuration, and the polygons of its regions and hold-outs."""

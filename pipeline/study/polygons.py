@@ -1,0 +1,107 @@
+"""Polygons a study names: GeoJSON (RFC 7946: longitude and latitude) as text, and the patches that lie inside."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from cropcam.pipeline.errors import ConfigError
+from cropcam.pipeline.grid import PatchGrid, transform_bounds
+
+_MARGIN_DEG = 1.0  # beyond a grid, so that no cut edge lies in it
+_STEP_DEG = 0.01  # edges are straight in degrees, not in a projection
+
+
+def read_polygons(path: Path, key: str) -> str:
+    """The text of a GeoJSON file that a study names under `key`.
+
+    Raises:
+        ConfigError: no such file, or not readable as text.
+    """
+    try:
+        return path.read_text("utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        reason = error.strerror if isinstance(error, OSError) else "no text"
+        raise ConfigError(f"{key}: {path}: {reason}; give a GeoJSON file of polygons") from None
+
+
+def canonical_polygons(text: str) -> str:
+    """The polygons of GeoJSON text as one MultiPolygon in canonical JSON, without heights, so that equal areas give equal text.
+
+    Polygons that overlap each other become one: where their rings cross, engines differ about what is inside.
+
+    Raises:
+        ValueError: not GeoJSON, or no polygon in it, or coordinates that are no degrees.
+    """
+    try:
+        polygons = [[_closed([[float(x), float(y)] for x, y, *_ in ring]) for ring in polygon] for polygon in _polygons(json.loads(text))]
+        polygons = [polygon for polygon in polygons if polygon]
+    except (ValueError, TypeError, KeyError, AttributeError):
+        raise ValueError(f"{text[:40]!r} is not GeoJSON with polygons, nor the path of such a file") from None
+    if not polygons or any(len(ring) < 4 for polygon in polygons for ring in polygon):
+        raise ValueError("the GeoJSON holds no polygon; give one or more Polygon or MultiPolygon")
+    if not all(abs(x) <= 180 and abs(y) <= 90 for polygon in polygons for ring in polygon for x, y in ring):
+        raise ValueError("the GeoJSON's coordinates are not degrees; RFC 7946 wants longitude and latitude")
+    return json.dumps({"coordinates": _without_overlap(polygons), "type": "MultiPolygon"}, separators=(",", ":"))
+
+
+@lru_cache(maxsize=8)
+def patches_inside(text: str, grid: PatchGrid) -> npt.NDArray[np.bool_]:
+    """Which patches of a grid (rows, columns) have their centre inside the polygons of canonical GeoJSON text."""
+    import rasterio.features  # noqa: PLC0415 - a study is read without GDAL
+    import rasterio.warp  # noqa: PLC0415
+    import shapely  # noqa: PLC0415
+    from shapely.geometry import mapping  # noqa: PLC0415
+
+    # "all south of 37.5" reaches places that a projection knows nothing of: what lies far from the grid is cut off before
+    west, south, east, north = transform_bounds(grid.pixels.crs, "EPSG:4326", grid.pixels.bounds_xyxy)
+    spans = [(west, east)] if west <= east else [(west, 180.0), (-180.0, east)]  # a grid across 180 degrees
+    near = shapely.union_all([shapely.box(a - _MARGIN_DEG, south - _MARGIN_DEG, b + _MARGIN_DEG, north + _MARGIN_DEG) for a, b in spans])
+    polygons = shapely.intersection(shapely.make_valid(shapely.from_geojson(text), method="structure", keep_collapsed=False), near)
+    if polygons.is_empty:
+        return np.zeros((grid.rows, grid.columns), bool)
+    shape = rasterio.warp.transform_geom("EPSG:4326", grid.pixels.crs, mapping(shapely.segmentize(polygons, _STEP_DEG)))
+    a, _, c, _, e, f = grid.pixels.transform
+    transform = rasterio.Affine(a * grid.size_px, 0.0, c, 0.0, e * grid.size_px, f)
+    inside = rasterio.features.geometry_mask([shape], (grid.rows, grid.columns), transform, invert=True)
+    return np.asarray(inside, bool)
+
+
+def _closed(ring: list[list[float]]) -> list[list[float]]:
+    return ring if ring[:1] == ring[-1:] else [*ring, ring[0]]
+
+
+def _without_overlap(polygons: list[Any]) -> list[Any]:
+    """The same coordinates, or, where polygons overlap, those of their union."""
+    if len(polygons) == 1:
+        return polygons
+    import shapely  # noqa: PLC0415 - most studies name no polygon
+
+    each = shapely.make_valid([shapely.Polygon(shell, holes) for shell, *holes in polygons], method="structure", keep_collapsed=False)
+    together = shapely.union_all(each)
+    if together.area >= shapely.area(each).sum() * (1 - 1e-9):
+        return polygons  # neighbours, which may share an edge
+    parts = [part for part in shapely.get_parts(together) if part.geom_type == "Polygon"]
+    return [[[list(point) for point in ring.coords] for ring in (part.exterior, *part.interiors)] for part in parts]
+
+
+def _polygons(value: Any) -> Iterator[list[Any]]:  # noqa: ANN401 - JSON
+    kind = value["type"]
+    if kind == "FeatureCollection":
+        for feature in value["features"]:
+            yield from _polygons(feature)
+    elif kind == "Feature":
+        yield from _polygons(value["geometry"])
+    elif kind == "GeometryCollection":
+        for geometry in value["geometries"]:
+            yield from _polygons(geometry)
+    elif kind == "Polygon":
+        yield value["coordinates"]
+    elif kind == "MultiPolygon":
+        yield from value["coordinates"]

@@ -1,0 +1,1 @@
+"""Independent numpy computations that tests and benchmarks compare the product with."""

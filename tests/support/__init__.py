@@ -1,0 +1,1 @@
+"""What tests share: stores, run folders, rasters, scenes and the offline Earth Engine."""

@@ -1,0 +1,128 @@
+"""Earth Engine for tests without a service: the wheel's own discovery document and algorithms, and nothing beyond them."""
+
+from __future__ import annotations
+
+import copy
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import ee
+import httplib2
+from google.auth.credentials import AnonymousCredentials
+
+from cropcam.pipeline.earthengine.error_messages import Patience, ServiceError
+from cropcam.pipeline.earthengine.session import Session
+
+WHEEL = Path(ee.__file__).parent / "tests"
+
+
+class Offline:
+    """An httplib2-style transport that answers Initialize from the wheel and refuses every other request."""
+
+    def __init__(self) -> None:
+        self.requests: list[str] = []
+
+    def request(self, uri: str, method: str = "GET", **_: Any) -> tuple[httplib2.Response, bytes]:
+        self.requests.append(f"{method} {uri}")
+        name = "cloud_api_discovery_document.json" if "$discovery" in uri else "algorithms.json" if "/algorithms" in uri else None
+        assert name, f"a request was made: {method} {uri}"
+        return httplib2.Response({"status": 200, "content-type": "application/json"}), (WHEEL / name).read_bytes()
+
+
+@contextmanager
+def offline() -> Iterator[Offline]:
+    """An initialised client that cannot send anything."""
+    transport = Offline()
+    fetch = ee.deprecation._FetchDataCatalogStac
+    ee.deprecation._FetchDataCatalogStac = dict
+    try:
+        ee.Initialize(credentials=AnonymousCredentials(), url="http://127.0.0.1:1", project="test", http_transport=transport)
+        yield transport
+    finally:
+        ee.deprecation._FetchDataCatalogStac = fetch
+        ee.Reset()
+
+
+def signatures() -> dict[str, dict[str, Any]]:
+    """The wheel's algorithms by name, each with its arguments by name."""
+    listed = json.loads((WHEEL / "algorithms.json").read_text("utf-8"))["algorithms"]
+    return {
+        entry["name"].removeprefix("algorithms/"): {argument["argumentName"]: argument for argument in entry.get("arguments", [])}
+        for entry in listed
+    }
+
+
+def invocations(value: Any) -> Iterator[dict[str, Any]]:
+    """Every functionInvocationValue in an expression."""
+    if isinstance(value, dict):
+        if "functionInvocationValue" in value:
+            yield value["functionInvocationValue"]
+        for inner in value.values():
+            yield from invocations(inner)
+    elif isinstance(value, list):
+        for inner in value:
+            yield from invocations(inner)
+
+
+class FakeService(Session):
+    """A session whose service lives in memory: operations by name, faults on order; `sent` counts what reached it."""
+
+    def __init__(self, **states: str) -> None:
+        super().__init__("test", "https://earthengine.googleapis.com", False, Patience(attempts=3, sleep=lambda _: None))
+        self.__dict__.update(held={}, sent=[], orders=[], states=states, looks=0, kills=0, scenes=5, messages={})
+
+    def patient(self, patience: Patience) -> Session:
+        other = copy.copy(self)
+        other.__dict__["patience"] = patience
+        return other
+
+    def value(self, computed: Any, what: str) -> Any:  # noqa: ARG002
+        return self.scenes
+
+    def pixels(self, image: Any, grid: Any, what: str) -> bytes:  # noqa: ARG002
+        return b""
+
+    def export(self, request_id: str, request: Any, what: str) -> dict[str, Any]:
+        def send() -> dict[str, Any]:
+            fault = self.orders.pop(0) if self.orders else None
+            if isinstance(fault, BaseException) and not isinstance(fault, KeyboardInterrupt):
+                raise fault
+            self.sent.append(request_id)
+            if request_id in {operation["requestId"] for operation in self.held.values()}:
+                raise ee.EEException(f"A task with request ID {request_id} already exists.")
+            name = f"projects/test/operations/{len(self.held):024d}"
+            metadata = {"state": "PENDING", "description": request["description"], "createTime": "2026-01-01T00:00:00Z"}
+            self.held[name] = {"name": name, "requestId": request_id, "metadata": metadata, "body": request}
+            if fault is not None:  # the process dies after the request arrived
+                raise fault
+            return self.held[name]
+
+        return self.patience.call(send, what)
+
+    def operations(self) -> list[dict[str, Any]]:
+        """Each look moves every task one state on; `states` names tasks (by a part of their description) that end otherwise."""
+        self.__dict__["looks"] += 1
+        following = {"PENDING": "RUNNING", "RUNNING": "SUCCEEDED", "CANCELLING": "CANCELLED"}
+        for operation in self.held.values():
+            about = operation["metadata"]
+            about["state"] = following.get(about["state"], about["state"])
+            ending = next((end for part, end in self.states.items() if part in about["description"]), None)
+            if about["state"] == "SUCCEEDED" and ending and "error" not in operation:
+                about["state"] = "FAILED"
+                operation["error"] = {"code": 3, "message": ending}
+            about |= {"startTime": "2026-01-01T00:00:10Z", "updateTime": "2026-01-01T00:01:40Z", "batchEecuUsageSeconds": 2.5}
+        return [
+            json.loads(json.dumps({key: value for key, value in one.items() if key not in ("body", "requestId")}))
+            for one in self.held.values()
+        ]
+
+    def operation(self, name: str) -> dict[str, Any]:
+        if name not in self.held:
+            raise ServiceError(f"{name}: not found", "absent")
+        return self.held[name]
+
+    def cancel(self, name: str) -> None:
+        self.held[name]["metadata"]["state"] = "CANCELLING"

@@ -1,0 +1,76 @@
+"""Run folders without training, for the tests of maps."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import torch
+
+from cropcam.model.networks import Network, build
+from cropcam.model.runs.checkpoint import BEST, CONFIG, RunConfig, save_tensors, write_atomically
+from cropcam.pipeline.store.schema import OFFSET, SCALE
+from support.memory_source import LEGEND
+
+BANDS = ("SR_B4", "SR_B5", "SR_B6")
+
+
+def make_config(size_px: int = 16, seed: int = 0) -> RunConfig:
+    return RunConfig(
+        study="made-up",
+        store="made-up.zarr",
+        store_digest="5" * 64,
+        model="baseline",
+        labels="presence",
+        presence_min_share=0.0,
+        bands=BANDS,
+        classes=LEGEND,
+        size_px=size_px,
+        mean=(0.1, 0.3, 0.2),
+        std=(0.05, 0.1, 0.08),
+        epochs=1,
+        batch_size=4,
+        lr=1e-3,
+        weight_decay=0.0,
+        seed=seed,
+        code_version="0.0.0",
+    )
+
+
+def make_run(path: Path, network: Network, config: RunConfig) -> Path:
+    """A run folder as training leaves it, as far as a map needs it."""
+    path.mkdir(parents=True, exist_ok=True)
+    save_tensors(path / BEST, network.state_dict(), {"epoch": "0"})
+    write_atomically(path / CONFIG, json.dumps(config.to_json()))
+    return path
+
+
+def random_network(seed: int = 0) -> Network:
+    torch.manual_seed(seed)
+    return build("baseline", len(BANDS), len(LEGEND)).eval()
+
+
+def sign_network() -> Network:
+    """Class 1 where the first band lies above its mean, class 2 where below: every convolution hands its centre on."""
+    network = random_network()
+    with torch.no_grad():
+        for parameter in network.parameters():
+            parameter.zero_()
+        weights = [module.weight for module in network.modules() if isinstance(module, torch.nn.Conv2d)]
+        weights[0][0, 0, 1, 1], weights[0][1, 0, 1, 1] = 1.0, -1.0
+        for weight in weights[1:]:
+            weight[0, 0, 1, 1] = weight[1, 1, 1, 1] = 1.0
+        network.dense.weight[1, 0] = network.dense.weight[2, 1] = 1.0
+    return network
+
+
+def random_dn(rng: np.random.Generator, height: int, width: int, nodata_share: float = 0.0) -> npt.NDArray[np.uint16]:
+    """DN about the statistics of `make_config`, smooth over some pixels, with a rectangle of nodata."""
+    coarse = rng.normal(0, 1, (len(BANDS), height // 5 + 1, width // 5 + 1)).repeat(5, axis=1).repeat(5, axis=2)[:, :height, :width]
+    config = make_config()
+    mean, std = (np.array(values)[:, None, None] for values in (config.mean, config.std))
+    dn = np.floor((mean + std * coarse - OFFSET) / SCALE + 0.5).clip(1, 65535).astype(np.uint16)
+    dn[:, : round(height * nodata_share), : round(width * nodata_share)] = 0
+    return dn

@@ -1,0 +1,185 @@
+"""Sessions: whose credentials, which project, which endpoint; one line for what is wrong; no secret anywhere."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import ee
+import httplib2
+import pytest
+from google.auth.credentials import AnonymousCredentials
+from google.oauth2.credentials import Credentials
+
+from cropcam.pipeline.earthengine import session as room
+from cropcam.pipeline.earthengine.error_messages import Patience
+from cropcam.pipeline.earthengine.session import HIGH_VOLUME_URL, STANDARD_URL, open_session
+from cropcam.pipeline.errors import ConfigError, EarthEngineError
+from support.engines import Offline
+
+LOOPBACK = "http://127.0.0.1:1"
+TOKEN = "ya29.very-secret-token-0123456789"  # noqa: S105 - made up
+QUICK = Patience(attempts=2, sleep=lambda _: None)
+
+
+@pytest.fixture(autouse=True)
+def _nobody(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[None]:
+    """A user without any credentials, and no way to the catalogue of deprecated assets."""
+    for name in ("GOOGLE_APPLICATION_CREDENTIALS", "GOOGLE_CLOUD_PROJECT"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setenv("CLOUDSDK_CONFIG", str(tmp_path / "gcloud"))
+    monkeypatch.setenv("NO_GCE_CHECK", "true")
+    yield
+    ee.Reset()
+
+
+class Refusing(Offline):
+    """Answers every request with one error."""
+
+    def __init__(self, status: int, message: str) -> None:
+        super().__init__()
+        self._status, self._message = status, message
+
+    def request(self, uri: str, method: str = "GET", **given: Any) -> tuple[httplib2.Response, bytes]:
+        if "$discovery" in uri:
+            return super().request(uri, method, **given)
+        body = json.dumps({"error": {"code": self._status, "message": self._message, "status": "X"}})
+        return httplib2.Response({"status": self._status, "content-type": "application/json"}), body.encode()
+
+
+def quiet_catalogue(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(ee.deprecation, "_FetchDataCatalogStac", dict)
+
+
+def test_loopback_is_anonymous_and_never_asks_for_the_catalogue_outside(monkeypatch: pytest.MonkeyPatch) -> None:
+    def outside() -> dict[str, Any]:
+        raise AssertionError("went outside")
+
+    monkeypatch.setattr(ee.deprecation, "_FetchDataCatalogStac", outside)
+    transport = Offline()
+    session = open_session(None, LOOPBACK + "/", transport=transport)
+    assert (session.project, session.api_url, session.is_loopback) == ("local", LOOPBACK, True)
+    assert all(request.startswith(f"GET {LOOPBACK}") for request in transport.requests)
+    assert ee.deprecation._FetchDataCatalogStac is outside
+    assert open_session("mine", "http://localhost:1", transport=transport).project == "mine"
+
+
+def test_without_credentials_one_line_says_what_to_run() -> None:
+    with pytest.raises(EarthEngineError, match=r"^no credentials; run: earthengine authenticate, or set GOOGLE_APPLICATION_CREDENTIALS"):
+        open_session("p")
+
+
+def test_a_key_file_that_is_none_is_named(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    path = tmp_path / "key.json"
+    monkeypatch.setenv("GOOGLE_APPLICATION_CREDENTIALS", str(path))
+    with pytest.raises(EarthEngineError, match=r"key\.json: No such file or directory; run: earthengine authenticate"):
+        open_session("p")
+    for text in ("not json", "[]", '{"type": "service_account"}'):
+        path.write_text(text)
+        with pytest.raises(EarthEngineError, match=r"key\.json: not the JSON of a credential"):
+            open_session("p")
+
+
+def test_a_service_accounts_file_brings_its_project(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    from cryptography.hazmat.primitives import serialization
+    from cryptography.hazmat.primitives.asymmetric import rsa
+
+    key = rsa.generate_private_key(public_exponent=65537, key_size=2048)
+    pem = key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()).decode()
+    about = {
+        "type": "service_account",
+        "project_id": "its-own",
+        "private_key_id": "1",
+        "private_key": pem,
+        "client_email": "a@b.c",
+        "client_id": "1",
+        "token_uri": "https://127.0.0.1:1/token",
+    }
+    path = tmp_path / "key.json"
+    path.write_text(json.dumps(about))
+    monkeypatch.setenv("GOOGLE_APPLICATION_CREDENTIALS", str(path))
+    found = room.find_credentials()
+    assert found.service_account_email == "a@b.c"
+    assert room._project_of(found) == "its-own"
+
+
+def test_what_earthengine_authenticate_wrote_is_found(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    stored = tmp_path / ".config/earthengine/credentials"
+    stored.parent.mkdir(parents=True)
+    stored.write_text(json.dumps({"refresh_token": "1//secret-refresh", "project": "stored-project"}))
+    monkeypatch.setattr(ee.oauth, "is_valid_credentials", lambda _: True)
+    found = room.find_credentials()
+    assert room._project_of(found) == "stored-project"
+
+
+def test_credentials_that_are_damaged_are_named_by_their_file(tmp_path: Path) -> None:
+    stored = tmp_path / ".config/earthengine/credentials"
+    stored.parent.mkdir(parents=True)
+    stored.write_text("no json")
+    with pytest.raises(EarthEngineError, match=r"earthengine/credentials: not the JSON of a credential; run: earthengine authenticate"):
+        room.find_credentials()
+
+
+def test_a_project_is_needed_and_comes_from_the_option_the_credentials_or_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    quiet_catalogue(monkeypatch)
+    anonymous = AnonymousCredentials()
+    with pytest.raises(EarthEngineError, match="no Google Cloud project; give --project, or run: earthengine set_project"):
+        open_session(credentials=anonymous, transport=Offline())
+    monkeypatch.setenv("GOOGLE_CLOUD_PROJECT", "from-environment")
+    session = open_session(credentials=anonymous, transport=Offline())
+    assert (session.project, session.api_url, session.is_loopback) == ("from-environment", STANDARD_URL, False)
+    assert open_session("given", HIGH_VOLUME_URL, credentials=anonymous, transport=Offline()).api_url == HIGH_VOLUME_URL
+
+
+@pytest.mark.parametrize(
+    ("url", "said"),
+    [
+        ("127.0.0.1:5000", "not a plain URL"),
+        ("ftp://x", "not a plain URL"),
+        ("", "not a plain URL"),  # an unset variable must not mean the service
+        ("http://[::1", "not a plain URL"),
+        ("https://user:pass@host", "not a plain URL"),
+        ("http://earthengine.googleapis.com", "would travel unencrypted; write https"),
+        ("HTTP://earthengine.googleapis.com", "would travel unencrypted; write https"),
+    ],
+)
+def test_endpoints_that_are_none_are_refused(url: str, said: str) -> None:
+    with pytest.raises(ConfigError, match=said) as caught:
+        open_session("p", url)
+    assert "pass@" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("status", "message", "said"),
+    [
+        (403, "Caller does not have required permission to use project p.", "the credentials may not use this project; check --project"),
+        (403, "Project 'p' is not registered to use Earth Engine.", "register it at https://console.cloud.google.com/earth-engine"),
+        (401, "Request had invalid authentication credentials.", "run: earthengine authenticate"),
+        (404, "Not found.", "check --project, --api-url"),
+    ],
+)
+def test_a_service_that_does_not_let_one_in_is_understood(status: int, message: str, said: str) -> None:
+    with pytest.raises(EarthEngineError, match=f"project p at http://127.0.0.1:1: .*{said}"):
+        open_session("p", LOOPBACK, transport=Refusing(status, message), patience=QUICK)
+
+
+def test_no_server_there_is_said_within_seconds() -> None:
+    with pytest.raises(EarthEngineError, match=r"no connection to Earth Engine: .*refused.*; tried 2 times"):
+        open_session("p", LOOPBACK, patience=QUICK, client_retries=0)
+
+
+def test_tokens_never_reach_a_session_its_errors_or_what_is_printed_of_it(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    quiet_catalogue(monkeypatch)
+    credentials = Credentials(TOKEN)
+    session = open_session("p", credentials=credentials, transport=Offline())
+    assert TOKEN not in repr(session)
+    with pytest.raises(EarthEngineError, match=r"\[secret\]") as caught:
+        open_session("p", credentials=credentials, transport=Refusing(400, f"bad header Authorization: Bearer {TOKEN}"), patience=QUICK)
+    assert TOKEN not in str(caught.value)
+    captured = capsys.readouterr()
+    assert TOKEN not in captured.out + captured.err

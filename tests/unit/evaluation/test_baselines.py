@@ -1,0 +1,102 @@
+"""Reference rows: what they may learn from, how pixels are drawn, and what is said where there is none."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import xarray as xr
+from sklearn.ensemble import RandomForestClassifier
+
+from cropcam.model.evaluation.baselines import fit, sample
+from cropcam.pipeline.errors import ConfigError
+from cropcam.pipeline.legend import UNLABELLED
+from cropcam.pipeline.store.schema import StoreInfo, open_store, split_indices, to_reflectance
+from support.stores import make_store
+
+
+@pytest.fixture(scope="module")
+def store(tmp_path_factory: pytest.TempPathFactory) -> tuple[xr.Dataset, StoreInfo]:
+    path = tmp_path_factory.mktemp("references") / "patches.zarr"
+    make_store(path, count=40, size_px=12, nodata_share=0.3, seed=2)
+    return open_store(path)
+
+
+def classes_of(store: Any) -> np.ndarray[Any, Any]:
+    dataset, info = store
+    return np.asarray(info.classes.index(dataset["label"][split_indices(dataset, "train")].to_numpy()))
+
+
+def test_pixels_are_drawn_evenly_from_usable_ones_and_never_more_than_asked(store: Any) -> None:
+    dataset, _ = store
+    index, classes = split_indices(dataset, "train"), classes_of(store)
+    image = np.moveaxis(dataset["image"][index].to_numpy(), 1, -1)
+    usable = (classes != UNLABELLED) & (image > 0).all(axis=-1)
+    assert not usable.all()
+    marked = np.where(usable, np.arange(len(index))[:, None, None], UNLABELLED).astype(np.uint8)  # which patch a pixel is of
+    pixels, patch = sample(dataset, index, marked.__getitem__, np.random.default_rng(0), limit=5 * len(index))
+    assert pixels.shape == (5 * len(index), 7)
+    assert np.isfinite(pixels).all()
+    np.testing.assert_array_equal(np.bincount(patch), 5)
+    everything, class_of = sample(dataset, index, classes.__getitem__, np.random.default_rng(0), limit=10**6)
+    assert len(everything) == usable.sum()
+    np.testing.assert_array_equal(np.bincount(class_of), np.bincount(classes[usable]))
+
+
+def test_a_forest_on_labelled_pixels_sees_just_these(store: Any) -> None:
+    dataset, info = store
+    index, classes = split_indices(dataset, "train"), classes_of(store)
+    image = np.moveaxis(dataset["image"][index].to_numpy(), 1, -1)
+    labelled = np.full_like(classes, UNLABELLED)
+    labelled[:, 6, 6] = classes[:, 6, 6]
+    found = {row.name: row for row in fit(dataset, info.classes, "points", labelled, seed=3).rows}
+    assert list(found) == [
+        "majority-of-train",
+        "random-forest-labels",
+        "logistic-regression-labels",
+        "random-forest-all",
+        "logistic-regression-all",
+    ]
+    kept = (labelled != UNLABELLED) & (image > 0).all(axis=-1)
+    assert found["random-forest-labels"].pixels == kept.sum() < found["random-forest-all"].pixels
+    oracle = RandomForestClassifier(100, random_state=3).fit(to_reflectance(image[kept]), labelled[kept])
+    dn = dataset["image"][:3].to_numpy()
+    valid = (dn > 0).all(axis=1)
+    answer = found["random-forest-labels"].segment(dn)
+    np.testing.assert_array_equal(answer[valid], oracle.predict(to_reflectance(np.moveaxis(dn, 1, -1)[valid])))
+    for name in ("random-forest-all", "logistic-regression-all"):  # spectra are far apart
+        truth = info.classes.index(dataset["label"][:3].to_numpy())
+        here = valid & (truth != UNLABELLED)
+        assert (found[name].segment(dn)[here] == truth[here]).mean() > 0.97
+
+
+def test_labels_without_pixels_have_no_row_and_say_so(store: Any) -> None:
+    dataset, info = store
+    found = fit(dataset, info.classes, "presence", None, seed=0)
+    assert [row.name for row in found.rows] == ["majority-of-train", "random-forest-all", "logistic-regression-all"]
+    assert "presence labels name the class of no pixel" in found.notes[0]
+    commonest = dataset["share"][split_indices(dataset, "train")].to_numpy().sum(axis=0).argmax()
+    assert (found.rows[0].segment(dataset["image"][:2].to_numpy()) == commonest)[:, :, 6:].all()
+
+
+def test_labels_of_one_class_teach_nothing_and_say_so(store: Any) -> None:
+    dataset, info = store
+    found = fit(dataset, info.classes, "points", np.ones_like(classes_of(store)), seed=0)
+    assert "of 1 classes are too few" in found.notes[0]
+    assert "random-forest-labels" not in [row.name for row in found.rows]
+
+
+def test_without_scikit_learn_it_says_what_to_install(store: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "sklearn.ensemble", None)
+    with pytest.raises(ConfigError, match=r"needs scikit-learn: pip install 'cropcam\[references\]'"):
+        fit(store[0], store[1].classes, "presence", None, seed=0)
+
+
+def test_nothing_is_imported_before_it_is_asked_for() -> None:
+    code = "import sys, cropcam.model.evaluation.evaluate; print(sorted(name for name in sys.modules if name.split('.')[0] == 'sklearn'))"
+    done = subprocess.run([sys.executable, "-c", code], cwd=Path(__file__).parents[3], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"

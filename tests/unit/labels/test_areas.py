@@ -1,0 +1,176 @@
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import xarray as xr
+
+from cropcam.model.data.dataset import read_labels
+from cropcam.model.labels.areas import read_areas
+from cropcam.model.labels.files import sha256
+from cropcam.model.labels.weak_labels import Rule
+from cropcam.model.runs.checkpoint import LAST, load_config
+from cropcam.model.training.train import train
+from cropcam.pipeline.errors import ConfigError, DataError
+from cropcam.pipeline.grid import transform_points
+from cropcam.pipeline.store import schema as stores
+from cropcam.pipeline.store.schema import StoreInfo, open_store, split_indices
+
+AREAS = {"corn": 30, "soybean": 20.0, "forest": 0, "grassland": 10}
+
+
+def box(info: StoreInfo, first: float, last: float) -> dict[str, Any]:
+    """The polygon, in degrees, of patches `first` up to `last` of the first row of the patch grid."""
+    a, _, c, _, e, f = info.transform
+    x = [c + a * info.patch_size_px * col for col in (first, last, last, first, first)]
+    y = [f + e * info.patch_size_px * row for row in (0, 0, 1, 1, 0)]
+    lon, lat = transform_points(info.crs, "EPSG:4326", x, y)
+    return {"type": "Polygon", "coordinates": [np.stack([lon, lat], axis=1).tolist()]}
+
+
+def collection(*features: tuple[dict[str, Any] | None, dict[str, Any]]) -> str:
+    return json.dumps(
+        {
+            "type": "FeatureCollection",
+            "features": [{"type": "Feature", "geometry": geometry, "properties": told} for geometry, told in features],
+        }
+    )
+
+
+def written(path: Path, text: str) -> str:
+    path.write_text(text, "utf-8")
+    return str(path)
+
+
+def halves(path: Path, info: StoreInfo) -> str:
+    """Two counties: patches 0 to 13 and 14 to 27 of the 30; the last two lie in none."""
+    return written(
+        path,
+        collection(
+            (box(info, 0, 14), {"name": "west", **AREAS, "background": 40}), (box(info, 14, 28), {"name": "east", **AREAS, "total": 120})
+        ),
+    )
+
+
+def test_patches_get_the_shares_of_the_polygon_their_centre_lies_in(store: Path, info: StoreInfo, tmp_path: Path) -> None:
+    dataset = open_store(store)[0].drop_vars(["share", "label"])
+    col = dataset["col"].to_numpy()
+    assert (dataset["row"].to_numpy() == 0).all()
+    assert col.tolist() == list(range(30)), "the fixture lies in one row"
+    labels = read_labels(dataset, np.arange(30), Rule("shares", areas=halves(tmp_path / "a.geojson", info)), info.classes)
+    assert labels.image_NK is not None
+    assert labels.group_N is not None
+    assert labels.pixel_NHW is None
+    np.testing.assert_allclose(labels.image_NK[:14], np.tile([0.4, 0.3, 0.2, 0, 0.1], (14, 1)), rtol=1e-6)
+    np.testing.assert_allclose(labels.image_NK[14:28], np.tile([0.5, 0.25, 1 / 6, 0, 1 / 12], (14, 1)), rtol=1e-6)
+    assert np.isnan(labels.image_NK[28:]).all()
+    assert labels.group_N.tolist()[:28] == [0] * 14 + [1] * 14
+    assert len(set(labels.group_N.tolist())) == 4
+    assert labels.outside == 2
+
+
+@pytest.mark.parametrize(
+    ("told", "message"),
+    [
+        ({"corn": 1, "soybean": 1, "background": 3}, r"feature 1: no area of forest, grassland; every class but background"),
+        (AREAS, r"feature 1: neither background nor total"),
+        ({**AREAS, "total": 59, "name": "Story"}, r"feature 1 \(Story\): the areas add up to 60, more than the total of 59"),
+        ({**AREAS, "background": 40, "total": 120}, r"add up to 100, less than the total of 120"),
+        ({**AREAS, "background": -1}, r"background is -1; an area must be a number of at least 0"),
+        ({**AREAS, "corn": "many", "total": 100}, r"corn is 'many'"),
+        ({**AREAS, "corn": True, "total": 100}, r"corn is True"),
+        ({**AREAS, "corn": float("nan"), "total": 100}, r"corn is nan"),
+        (dict.fromkeys((*AREAS, "background"), 0), r"every area is 0"),
+    ],
+)
+def test_areas_that_cannot_be_are_refused_by_feature(info: StoreInfo, told: dict[str, Any], message: str) -> None:
+    with pytest.raises(DataError, match=message):
+        read_areas("a.geojson", collection((box(info, 0, 3), told)).encode(), info.classes)
+
+
+def test_rounded_areas_may_exceed_their_total_a_little(info: StoreInfo) -> None:
+    _, _, share = read_areas("a.geojson", collection((box(info, 0, 3), {**AREAS, "total": 59.5})).encode(), info.classes)
+    np.testing.assert_allclose(share, [[0, 0.5, 1 / 3, 0, 1 / 6]], rtol=1e-6)
+
+
+FINE = {**AREAS, "total": 100}
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("", r"no GeoJSON FeatureCollection"),
+        ("[]", r"no GeoJSON FeatureCollection"),
+        ('{"type": "FeatureCollection", "features": []}', r"no GeoJSON FeatureCollection"),
+        (collection((None, FINE)), r"feature 1: no polygon in it"),
+        (collection(({"type": "Point", "coordinates": [1, 2]}, FINE)), r"its geometry is a Point"),
+        (collection(({"type": "Polygon", "coordinates": [[1, 2]]}, FINE)), r"no polygon in it"),
+        (collection(({"type": "Polygon", "coordinates": []}, FINE)), r"not valid"),
+        (collection(({"type": "Polygon", "coordinates": [[[0, 0], [1, 1], [1, 0], [0, 1], [0, 0]]]}, FINE)), r"not valid \(Self-inter"),
+        (collection(({"type": "Polygon", "coordinates": [[[0, 0], [900, 0], [900, 9], [0, 0]]]}, FINE)), r"are not degrees"),
+    ],
+)
+def test_what_is_no_polygon_is_refused(info: StoreInfo, text: str, message: str) -> None:
+    with pytest.raises(DataError, match=message):
+        read_areas("a.geojson", text.encode(), info.classes)
+
+
+def test_overlapping_polygons_are_refused(store: Path, info: StoreInfo, tmp_path: Path) -> None:
+    file = written(tmp_path / "a.geojson", collection((box(info, 0, 5), FINE), (box(info, 4, 9), {**FINE, "name": "B"})))
+    with pytest.raises(DataError, match=r"feature 1 and feature 2 \(B\) overlap: patch \(0, 4\) lies in both"):
+        read_labels(open_store(store)[0], np.arange(30), Rule("shares", areas=file), info.classes)
+
+
+def test_a_training_learns_from_the_areas_and_not_from_the_stores_shares(
+    store: Path, info: StoreInfo, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Other shares and labels in the store lead to the same bits; a changed file is refused."""
+    file, said = halves(tmp_path / "a.geojson", info), []
+    told: dict[str, Any] = {"labels": "shares", "areas": file, "device": "cpu", "precision": "fp32", "batch_size": 6, "log": said.append}
+    train(store, tmp_path / "run", epochs=2, **told)
+
+    def other_truth(path: Path) -> tuple[xr.Dataset, StoreInfo]:
+        dataset, info = stores.open_store(path)
+        share = np.zeros_like(dataset["share"].to_numpy())
+        share[:, 1] = 1
+        return dataset.drop_vars("label").assign(share=(dataset["share"].dims, share)), info
+
+    monkeypatch.setattr("cropcam.model.training.train.open_store", other_truth)
+    train(store, tmp_path / "blind", epochs=2, **told)
+    assert (tmp_path / "run" / LAST).read_bytes() == (tmp_path / "blind" / LAST).read_bytes()
+    config = load_config(tmp_path / "run")
+    assert (config.areas, config.areas_digest, config.feed) == (file, sha256(Path(file).read_bytes()), "resident")
+    split = {name: split_indices(open_store(store)[0], name) for name in ("train", "validation")}
+    none = [int((split[name] >= 28).sum()) for name in ("train", "validation")]
+    assert said[1] == (
+        f"{file}: {none[0]} of 18 patches of the train split lie in no polygon, {none[1]} of 6 of the validation split: they have no label"
+    )
+    assert "shares of 2 groups of patches" in said[0]
+    written(Path(file), Path(file).read_text("utf-8").replace("30", "31"))
+    with pytest.raises(ConfigError, match=r"trained with --areas .* which differs"):
+        train(store, tmp_path / "run", epochs=3, resume=True, **told)
+    with pytest.raises(DataError, match=r"a\.geojson: changed since the run began"):
+        train(store, tmp_path / "run", epochs=3, resume=True, device="cpu")
+
+
+def test_polygons_of_elsewhere_are_refused(store: Path, tmp_path: Path) -> None:
+    square = {"type": "Polygon", "coordinates": [[[10, 50], [11, 50], [11, 51], [10, 50]]]}
+    file = written(tmp_path / "a.geojson", collection((square, FINE)))
+    with pytest.raises(DataError, match=r"a\.geojson: no patch of the train split has its centre in one of the polygons"):
+        train(store, tmp_path / "run", areas=file, labels="shares", epochs=1, device="cpu")
+
+
+@pytest.mark.parametrize(
+    ("told", "message"),
+    [
+        ({"labels": "points"}, r"--areas goes with --labels shares, not with points"),
+        ({"labels": "shares", "group_patches": 4}, r"--group-patches makes labels from the store's truth"),
+        ({"labels": "shares", "share_step": 0.1}, r"--share-step makes labels from the store's truth"),
+    ],
+)
+def test_settings_that_do_not_go_together(store: Path, info: StoreInfo, tmp_path: Path, told: dict[str, Any], message: str) -> None:
+    with pytest.raises(ConfigError, match=message):
+        train(store, tmp_path / "run", areas=halves(tmp_path / "a.geojson", info), device="cpu", **told)

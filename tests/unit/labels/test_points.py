@@ -1,0 +1,222 @@
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import xarray as xr
+
+from cropcam.model.data.dataset import read_labels, read_split
+from cropcam.model.labels.files import sha256
+from cropcam.model.labels.points import read_points
+from cropcam.model.labels.weak_labels import Rule
+from cropcam.model.runs.checkpoint import BEST, load_config
+from cropcam.model.training.train import train
+from cropcam.pipeline.errors import ConfigError, DataError
+from cropcam.pipeline.grid import transform_points
+from cropcam.pipeline.legend import UNLABELLED
+from cropcam.pipeline.store import schema as stores
+from cropcam.pipeline.store.schema import StoreInfo, open_store, split_indices
+from support.stores import make_store
+
+
+def blind(store: Path) -> tuple[xr.Dataset, StoreInfo]:
+    """The store without the truth of pixels and without shares: whatever reads them fails."""
+    dataset, info = open_store(store)
+    return dataset.drop_vars(["label", "share"]), info
+
+
+def centre(info: StoreInfo, row: int, col: int, dy: float, dx: float) -> tuple[float, float]:
+    """A place in pixel units of patch (row, col), in the store's CRS."""
+    a, _, c, _, e, f = info.transform
+    return c + a * (col * info.patch_size_px + dx), f + e * (row * info.patch_size_px + dy)
+
+
+def table(path: Path, lines: list[Any], head: str = "lon,lat,class") -> str:
+    path.write_text("\n".join([head, *(",".join(map(str, line)) for line in lines)]) + "\n", "utf-8")
+    return str(path)
+
+
+def true_table(path: Path, store: Path, per_patch: int = 3) -> str:
+    """Points at true pixels of every patch, and one far away."""
+    dataset, info = open_store(store)
+    rng, lines = np.random.default_rng(0), []
+    for patch in range(dataset.sizes["patch"]):
+        label = dataset["label"][patch].to_numpy()
+        for y, x in rng.choice(info.patch_size_px, (per_patch, 2)):
+            place = centre(info, int(dataset["row"][patch]), int(dataset["col"][patch]), y + 0.5, x + 0.5)
+            lon, lat = transform_points(info.crs, "EPSG:4326", *place)
+            lines.append((repr(float(lon)), repr(float(lat)), label[y, x]))
+    return table(path, [*lines, (10.0, 50.0, "corn")])
+
+
+def first_place(store: Path) -> tuple[int, int, int]:
+    dataset, _ = open_store(store)
+    patch = int(split_indices(dataset, "train")[0])
+    return patch, int(dataset["row"][patch]), int(dataset["col"][patch])
+
+
+@pytest.mark.parametrize(("dy", "dx", "pixel"), [(0.5, 0.5, (0, 0)), (3.5, 7.25, (3, 7)), (11.99, 11.99, (11, 11)), (0.01, 11.5, (0, 11))])
+def test_a_point_labels_the_pixel_it_lies_in(
+    store: Path, info: StoreInfo, tmp_path: Path, dy: float, dx: float, pixel: tuple[int, int]
+) -> None:
+    _, row, col = first_place(store)
+    x, y = centre(info, row, col, dy, dx)
+    file = table(tmp_path / "p.csv", [(repr(x), repr(y), "soybean"), (repr(x), repr(y), 5)], "x,y,class")
+    dataset, _ = blind(store)
+    labels = read_labels(dataset, split_indices(dataset, "train"), Rule("points", points=file), info.classes)
+    assert labels.pixel_NHW is not None
+    assert labels.image_NK is None
+    assert np.argwhere(labels.pixel_NHW != UNLABELLED).tolist() == [[0, *pixel]]
+    assert labels.pixel_NHW[0][pixel] == info.classes.names.index("soybean")
+    assert labels.outside == 0
+
+
+def test_the_far_edge_of_a_patch_belongs_to_the_next(store: Path, info: StoreInfo, tmp_path: Path) -> None:
+    dataset, _ = blind(store)
+    place = np.stack([dataset["row"].to_numpy(), dataset["col"].to_numpy()], axis=1)
+    x, y = centre(info, int(place[0, 0]), int(place[0, 1]), 0.5, info.patch_size_px + 1e-6)
+    file = table(tmp_path / "p.csv", [(repr(x), repr(y), "forest")], "x,y,class")
+    pixel = read_labels(dataset, np.arange(len(place)), Rule("points", points=file), info.classes).pixel_NHW
+    assert pixel is not None
+    (found,) = np.argwhere(pixel != UNLABELLED).tolist()
+    assert place[found[0]].tolist() == [place[0, 0], place[0, 1] + 1]
+    assert found[1:] == [0, 0]
+
+
+def test_degrees_say_what_the_truth_says(store: Path, info: StoreInfo, tmp_path: Path) -> None:
+    file = true_table(tmp_path / "p.csv", store)
+    dataset, _ = open_store(store)
+    index = split_indices(dataset, "validation")
+    labels = read_labels(dataset, index, Rule("points", points=file), info.classes)
+    assert labels.pixel_NHW is not None
+    known = labels.pixel_NHW != UNLABELLED
+    truth = info.classes.index(dataset["label"][index].to_numpy())
+    np.testing.assert_array_equal(labels.pixel_NHW[known], truth[known])
+    assert labels.outside == 30 * 3 + 1 - len(index) * 3
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("", r"p\.csv: no CSV table"),
+        ("lon,lat,class\n", r"holds no point"),
+        ("lon,class\n1,corn\n", r"line 1: no column lon and lat \(or x and y\) among lon, class"),
+        ("lon,lat,crop\n1,2,corn\n", r"line 1: no column class among lon, lat, crop; .* one of background, corn"),
+        ("lon,lat,class\n1,2,corn\n1,north,corn\n", r"line 3: lat is 'north'; it must be degrees between -90 and 90"),
+        ("lon,lat,class\n1,nan,corn\n", r"line 2: lat is 'nan'"),
+        ("lon,lat,class\n1,,corn\n", r"line 2: lat is ''"),
+        ("lon,lat,class\n500000,2,corn\n", r"line 2: lon is '500000'"),
+        ("x,y,class\n1,inf,corn\n", r"line 2: y is 'inf'; it must be a number in the units"),
+        ("lon,lat,class\n1,2,corn\n\n3,4,maize\n", r"line 4: class 'maize' is not known; it must be one of background, corn"),
+        ("lon,lat,class\n1,2,81\n", r"line 2: class '81'"),
+        ("lon,lat,class\n1,2,7\n", r"line 2: class '7'"),
+        ("lon,lat,class\n1,2,corn,9\n", r"line 2"),
+    ],
+)
+def test_what_cannot_be_understood_is_refused_by_line(info: StoreInfo, text: str, message: str) -> None:
+    with pytest.raises(DataError, match=message):
+        read_points("p.csv", text.encode(), info.classes)
+
+
+def test_names_codes_and_blank_lines(info: StoreInfo) -> None:
+    text = "\ufeffname, class ,lat,lon\r\na,corn,1,2\r\n\r\nb, 5.0,3,4\r\nc,111,5,6\r\n"
+    found = read_points("p.csv", text.encode(), info.classes)
+    assert [info.classes.names[kind] for kind in found.class_P] == ["corn", "soybean", "background"]
+    assert found.line_P.tolist() == [2, 4, 5]
+    assert (found.x_P.tolist(), found.y_P.tolist()) == ([2, 4, 6], [1, 3, 5])
+
+
+def test_two_classes_on_one_pixel_are_refused_by_both_lines(store: Path, info: StoreInfo, tmp_path: Path) -> None:
+    _, row, col = first_place(store)
+    places = [centre(info, row, col, 1.2, 1.2), centre(info, row, col, 5, 5), centre(info, row, col, 1.8, 1.7)]
+    lines = [(repr(x), repr(y), kind) for (x, y), kind in zip(places, ("corn", "corn", "forest"), strict=True)]
+    dataset, _ = blind(store)
+    rule = Rule("points", points=table(tmp_path / "p.csv", lines, "x,y,class"))
+    with pytest.raises(DataError, match=r"p\.csv, lines 2 and 4: one pixel is called corn and forest"):
+        read_labels(dataset, split_indices(dataset, "train"), rule, info.classes)
+
+
+def test_a_training_learns_from_the_table_and_never_reads_the_truth(store: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """`label` is not even there; a changed table is refused, a moved one is not."""
+
+    def without_label(path: Path) -> tuple[xr.Dataset, StoreInfo]:
+        dataset, info = stores.open_store(path)
+        return dataset.drop_vars("label"), info
+
+    monkeypatch.setattr("cropcam.model.training.train.open_store", without_label)
+    file, run, said = true_table(tmp_path / "p.csv", store), tmp_path / "run", []
+    told: dict[str, Any] = {"labels": "points", "device": "cpu", "precision": "fp32", "batch_size": 6, "log": said.append}
+    train(store, run, points=file, epochs=1, **told)
+    config = load_config(run)
+    assert (config.points, config.points_digest) == (file, sha256(Path(file).read_bytes()))
+    assert (run / BEST).is_file()
+    assert [line for line in said if "of its points lie outside" in line] == [
+        f"{file}: 37 of its points lie outside the patches of the train split, 73 outside those of the validation split"
+    ]
+    moved = Path(file).rename(tmp_path / "moved.csv")
+    with pytest.raises(DataError, match=r"p\.csv: No such file"):
+        train(store, run, resume=True, epochs=2, **told)
+    train(store, run, points=str(moved), resume=True, epochs=2, **told)
+    assert load_config(run).points == str(moved)
+    moved.write_text(moved.read_text("utf-8").replace("corn", "forest"), "utf-8")
+    with pytest.raises(DataError, match=r"moved\.csv: changed since the run began"):
+        train(store, run, resume=True, epochs=3, **told)
+    with pytest.raises(ConfigError, match=r"trained with --points .* which differs"):
+        train(store, run, points=str(moved), resume=True, epochs=3, **told)
+
+
+def test_the_truth_of_pixels_is_not_read(store: Path, info: StoreInfo, tmp_path: Path) -> None:
+    file = true_table(tmp_path / "p.csv", store)
+    found = read_split(blind(store)[0], "train", Rule("points", points=file), info.classes)
+    assert len(found) == 18
+
+
+def test_points_where_there_is_no_image_are_counted_and_alone_refused(tmp_path: Path) -> None:
+    make_store(tmp_path / "s.zarr", count=30, size_px=12, nodata_share=0.5)
+    dataset, info = open_store(tmp_path / "s.zarr")
+    split_N, places = dataset["split"].to_numpy(), {True: [], False: []}  # type: ignore[var-annotated]
+    for patch in np.flatnonzero(split_N < 2):
+        for dx in (4.5, 8.5):  # columns 0 to 5 of every fourth patch have no image
+            x, y = centre(info, int(dataset["row"][patch]), int(dataset["col"][patch]), 3.5, dx)
+            places[patch % 4 == 0 and dx < 6].append((repr(x), repr(y), "corn", split_N[patch]))
+    told: dict[str, Any] = {"labels": "points", "device": "cpu", "epochs": 1, "batch_size": 6}
+    lost = [sum(split == which for *_, split in places[True]) for which in (0, 1)]
+    said: list[str] = []
+    file = table(tmp_path / "p.csv", [line[:3] for line in places[True] + places[False]], "x,y,class")
+    train(tmp_path / "s.zarr", tmp_path / "run", points=file, log=said.append, **told)
+    assert [line for line in said if "no image data" in line] == [
+        f"warning: {blank} of the {2 * patches} labelled pixels of the {split} split lie where a band has no image data: no loss counts them"
+        for split, blank, patches in (("train", lost[0], 18), ("validation", lost[1], 6))
+        if blank
+    ]
+    assert lost[0]
+    alone = table(tmp_path / "q.csv", [line[:3] for line in places[True]], "x,y,class")
+    with pytest.raises(DataError, match=r"q\.csv: all of the \d+ labelled pixels of the train split lie where a band has no image data"):
+        train(tmp_path / "s.zarr", tmp_path / "other", points=alone, **told)
+    assert not (tmp_path / "other").exists()
+
+
+def test_a_table_of_elsewhere_is_refused(store: Path, tmp_path: Path) -> None:
+    file = table(tmp_path / "p.csv", [(10.0, 50.0, "corn"), (11.0, 50.0, "corn")])
+    with pytest.raises(DataError, match=r"p\.csv: none of its 2 points lies in a patch of the train split"):
+        train(store, tmp_path / "run", points=file, labels="points", epochs=1, device="cpu")
+
+
+@pytest.mark.parametrize(
+    ("told", "message"),
+    [
+        ({"labels": "points", "points": "nowhere.csv"}, r"--points nowhere\.csv: No such file"),
+        ({"labels": "presence", "points": "p.csv"}, r"--points goes with --labels points, not with presence"),
+        ({"labels": "points", "points": "p.csv", "points_per_patch": 2}, r"--points-per-patch makes labels from the store's truth"),
+        ({"labels": "points", "points": "p.csv", "label_noise": 0.1}, r"--label-noise makes labels from the store's truth"),
+    ],
+)
+def test_settings_that_do_not_go_together(
+    store: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, told: dict[str, Any], message: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    table(tmp_path / "p.csv", [(10.0, 50.0, "corn")])
+    with pytest.raises(ConfigError, match=message):
+        train(store, tmp_path / "run", device="cpu", **told)

@@ -1,0 +1,48 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+
+from cropcam.model.labels.weak_labels import WeakLabels
+from cropcam.model.losses.objectives import Targets
+from cropcam.model.losses.weighting import Weighing, class_weights
+
+
+@pytest.mark.parametrize("kind", ["presence", "majority", "points"])
+def test_rare_answers_count_as_much_as_frequent_ones(kind: str) -> None:
+    rng = np.random.default_rng(1)
+    if kind == "points":
+        pixel_NHW = np.where(rng.random((40, 5, 5)) < 0.9, 255, rng.choice(3, (40, 5, 5), p=[0.7, 0.2, 0.1])).astype(np.uint8)
+        given = np.stack([(pixel_NHW == k).sum() for k in range(3)])
+        weight_2K = class_weights("balanced", WeakLabels(kind, pixel_NHW=pixel_NHW), 3)
+        assert weight_2K is not None
+        np.testing.assert_allclose(weight_2K[1] * given, given.sum() / 3, rtol=1e-5)
+        return
+    image_NK = np.eye(3, dtype=np.float32)[rng.choice(3, 90, p=[0.7, 0.2, 0.1])]
+    yes_K = image_NK.sum(axis=0)
+    weight_2K = class_weights("balanced", WeakLabels(kind, image_NK=image_NK), 3)
+    assert weight_2K is not None
+    np.testing.assert_allclose(weight_2K[1] * yes_K, 45 if kind == "presence" else 30, rtol=1e-5)
+    if kind == "presence":
+        np.testing.assert_allclose(weight_2K[0] * (90 - yes_K), 45, rtol=1e-5)
+
+
+def test_no_weights_are_none() -> None:
+    assert class_weights("none", WeakLabels("pixels", pixel_NHW=np.zeros((1, 2, 2), np.uint8)), 2) is None
+
+
+def test_weights_of_presence_follow_the_answer_and_smoothing_spreads_it() -> None:
+    valid, label = torch.ones(2, 3, 3, dtype=torch.bool), torch.tensor([[1.0, 0.0], [0.0, 1.0]])
+    targets = Weighing("presence", 0.2, torch.tensor([[1.0, 2.0], [3.0, 4.0]]))(Targets(valid, image_BK=label))
+    assert targets.weight_BK is not None
+    assert targets.weight_BK.tolist() == [[3.0, 2.0], [1.0, 4.0]]
+    assert targets.image_BK is not None
+    torch.testing.assert_close(targets.image_BK, torch.tensor([[0.9, 0.1], [0.1, 0.9]]))
+
+
+def test_labels_of_pixels_pass_weights_and_smoothing_to_the_loss() -> None:
+    valid = torch.ones(1, 1, 2, dtype=torch.bool)
+    targets = Weighing("points", 0.1, torch.tensor([[1.0, 3.0]] * 2))(Targets(valid, pixel_BHW=torch.zeros(1, 1, 2, dtype=torch.uint8)))
+    assert targets.weight_K is not None
+    assert (targets.weight_K.tolist(), targets.smoothing) == ([1.0, 3.0], 0.1)

@@ -1,0 +1,162 @@
+"""The grid: tiles cover once, index and transform invert each other, study grids are the contract's."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from pyproj import Transformer
+
+from cropcam.pipeline.errors import ConfigError, DataError
+from cropcam.pipeline.grid import (
+    CDL_ORIGIN_XY,
+    PatchGrid,
+    PixelGrid,
+    Window,
+    covering_window,
+    nearest_index,
+    resample_nearest,
+    same_crs,
+    study_grid,
+    tiles,
+)
+
+CORN_BELT = (-94.0, 37.0, -86.0, 41.5)
+sizes = st.integers(1, 60)
+
+
+@given(sizes, sizes, sizes, sizes)
+def test_tiles_cover_every_pixel_exactly_once(height: int, width: int, tile_height: int, tile_width: int) -> None:
+    seen = np.zeros((height, width), int)
+    for window in tiles((height, width), (tile_height, tile_width)):
+        assert window.height <= tile_height
+        assert window.width <= tile_width
+        seen[window.slices] += 1
+    assert (seen == 1).all()
+
+
+@given(st.floats(-1e6, 1e6), st.floats(-1e6, 1e6), st.floats(0.0001, 1000), sizes, sizes)
+def test_index_inverts_the_pixel_centres(left: float, top: float, step: float, width: int, height: int) -> None:
+    grid = PixelGrid("EPSG:32616", (step, 0.0, left, 0.0, -step, top), width, height)
+    x, y = grid.centres()
+    row, col = grid.index(*np.meshgrid(x, y))
+    np.testing.assert_array_equal(row, np.repeat(np.arange(height)[:, None], width, 1))
+    np.testing.assert_array_equal(col, np.repeat(np.arange(width)[None], height, 0))
+
+
+def test_index_is_half_open_and_marks_what_lies_outside() -> None:
+    grid = PixelGrid("EPSG:32616", (30.0, 0.0, 0.0, 0.0, -30.0, 90.0), 2, 3)
+    row, col = grid.index([0, 59.999, 60, -0.001, np.nan, 0], [90, 0.001, 45, 45, 45, 0])
+    assert row.tolist() == [0, 2, -1, -1, -1, -1]
+    assert col.tolist() == [0, 1, -1, -1, -1, -1]
+
+
+@given(sizes, sizes, st.data())
+def test_a_window_keeps_the_place_of_its_pixels(width: int, height: int, data: st.DataObject) -> None:
+    grid = PixelGrid("EPSG:32616", (30.0, 0.0, 410_000.0, 0.0, -30.0, 4_475_700.0), width, height)
+    row, col = data.draw(st.integers(0, height - 1)), data.draw(st.integers(0, width - 1))
+    part = grid.window(Window(row, col, height - row, width - col))
+    np.testing.assert_array_equal(part.centres()[0], grid.centres()[0][col:])
+    np.testing.assert_array_equal(part.centres()[1], grid.centres()[1][row:])
+    assert part.bounds_xyxy[1:3] == grid.bounds_xyxy[1:3]
+
+
+def test_the_corn_belt_is_the_contracts_grid() -> None:
+    grid = study_grid(CORN_BELT, "EPSG:4326", 30.0)
+    assert (grid.width, grid.height) == (29_685, 16_697)
+    assert grid.transform == pytest.approx((0.000269494585235856, 0, -94, 0, -0.000269494585235856, 41.5), rel=1e-11)
+    patches = PatchGrid(grid, 50)
+    assert (patches.columns, patches.rows, patches.count) == (593, 333, 197_469)
+    assert patches.window(1, 2) == (50, 100, 50, 50)
+
+
+def test_albers_lies_on_cdls_lattice_and_holds_the_area() -> None:
+    grid = study_grid(CORN_BELT, "EPSG:5070", 30.0)
+    west, south, east, north = grid.bounds_xyxy
+    assert (west - CDL_ORIGIN_XY[0]) % 30 == 0
+    assert (north - CDL_ORIGIN_XY[1]) % 30 == 0
+    lon, lat = np.meshgrid(np.linspace(-94, -86, 200), np.linspace(37, 41.5, 200))
+    x, y = Transformer.from_crs("EPSG:4326", "EPSG:5070", always_xy=True).transform(lon, lat)
+    assert west <= x.min() < west + 60
+    assert x.max() <= east < x.max() + 60
+    assert south <= y.min() < south + 60
+    assert y.max() <= north < y.max() + 60
+
+
+def test_a_utm_grid_snaps_outward_to_multiples_of_the_scale() -> None:
+    grid = study_grid((-88.1, 40.1, -87.9, 40.3), "EPSG:32616", 20.0)
+    assert all(value % 20 == 0 for value in grid.bounds_xyxy)
+
+
+def test_an_area_below_one_pixel_is_refused() -> None:
+    with pytest.raises(ConfigError, match=r"0 x 37 px at 30\.0 m: smaller than one pixel"):
+        study_grid((-90.0, 40.0, -89.9999, 40.01), "EPSG:4326", 30.0)
+
+
+def test_an_area_that_does_not_project_is_refused() -> None:
+    with pytest.raises(ConfigError, match="do not project to EPSG:32616"):
+        study_grid((2.0, -1.0, 4.0, 1.0), "EPSG:32616", 30.0)
+
+
+utm = st.builds(
+    lambda left, top, width, height: PixelGrid("EPSG:32616", (30.0, 0.0, 410_000.0 + left, 0.0, -30.0, 4_475_700.0 + top), width, height),
+    st.integers(-2000, 2000),
+    st.integers(-2000, 2000),
+    st.integers(5, 80),
+    st.integers(5, 80),
+)
+
+
+@settings(deadline=None, max_examples=30)
+@given(utm, utm)
+def test_nearest_takes_the_source_pixel_that_holds_the_projected_centre(source_utm: PixelGrid, target: PixelGrid) -> None:
+    source = study_grid((-88.08, 40.38, -88.04, 40.42), "EPSG:5070", 30.0)
+    row, col = nearest_index(source, target)
+    to_albers = Transformer.from_crs("EPSG:32616", "EPSG:5070", always_xy=True)
+    for r, c in ((0, 0), (target.height - 1, target.width - 1), (target.height // 2, 1)):
+        x, y = to_albers.transform(target.transform[2] + 30 * (c + 0.5), target.transform[5] - 30 * (r + 0.5))
+        west, south, east, north = source.bounds_xyxy
+        if west <= x < east and south < y <= north:
+            assert (row[r, c], col[r, c]) == (int((north - y) // 30), int((x - west) // 30))
+        else:
+            assert (row[r, c], col[r, c]) == (-1, -1)
+    own = nearest_index(source_utm, target)  # one CRS: no projection, the same rule
+    general = source_utm.index(*np.meshgrid(*target.centres()))
+    np.testing.assert_array_equal(own, general)
+
+
+@settings(deadline=None, max_examples=30)
+@given(utm)
+def test_the_covering_window_loses_no_pixel(target: PixelGrid) -> None:
+    source = study_grid((-88.08, 40.38, -88.04, 40.42), "EPSG:5070", 30.0)
+    values = np.arange(source.width * source.height, dtype=np.int64).reshape(source.shape_yx)
+    whole = resample_nearest(values, source, target, fill=-1)
+    part = covering_window(source, target)
+    if part is None:
+        assert (whole == -1).all()
+    else:
+        np.testing.assert_array_equal(resample_nearest(values[part.slices], source.window(part), target, fill=-1), whole)
+
+
+def test_resampling_refuses_an_array_of_another_shape() -> None:
+    grid = PixelGrid("EPSG:32616", (30.0, 0.0, 0.0, 0.0, -30.0, 0.0), 4, 3)
+    with pytest.raises(DataError, match=r"an array of \(4, 3\) does not lie on a grid of \(3, 4\)"):
+        resample_nearest(np.zeros((4, 3), np.uint8), grid, grid, fill=0)
+
+
+def test_one_crs_in_two_spellings_is_one() -> None:
+    from pyproj import CRS
+
+    assert same_crs("EPSG:5070", CRS.from_epsg(5070).to_wkt())
+    assert not same_crs("EPSG:5070", "EPSG:32616")
+
+
+def test_scale_is_in_metres_whatever_the_crs_counts_in() -> None:
+    feet = study_grid((-78.7, 35.7, -78.6, 35.8), "EPSG:2264", 30.0)
+    assert feet.transform[0] == pytest.approx(30 / (1200 / 3937))
+
+
+def test_a_geocentric_crs_is_no_map_grid() -> None:
+    with pytest.raises(ConfigError, match="neither projected nor in longitude and latitude"):
+        study_grid(CORN_BELT, "EPSG:4978", 30.0)

@@ -1,0 +1,147 @@
+"""Splits depend on the block alone, every split has one, seeds matter."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from cropcam.pipeline.errors import DataError
+from cropcam.pipeline.grid import PatchGrid, PixelGrid, transform_points
+from cropcam.pipeline.splits import assign, deal, units
+from cropcam.pipeline.study.polygons import canonical_polygons, patches_inside
+from cropcam.pipeline.study.study import Splits
+
+
+def grid(rows: int, cols: int) -> tuple[np.ndarray, np.ndarray]:
+    row, col = np.divmod(np.arange(rows * cols, dtype=np.int32), np.int32(cols))
+    return row, col
+
+
+@given(st.integers(3, 30), st.integers(3, 30), st.integers(1, 10), st.integers(1, 10), st.integers(0, 1000), st.data())
+def test_a_patchs_split_depends_on_its_block_alone(rows: int, cols: int, across: int, down: int, seed: int, data: st.DataObject) -> None:
+    row, col = grid(rows, cols)
+    keep = np.array(data.draw(st.lists(st.booleans(), min_size=len(row), max_size=len(row))))
+    row, col = row[keep], col[keep]
+    blocks = sorted({(int(r) // down, int(c) // across) for r, c in zip(row, col, strict=True)})
+    if len(blocks) < 3:
+        with pytest.raises(DataError, match=r"patches lie in \d blocks? of .* need at least 3"):
+            deal(row, col, (across, down), (0.7, 0.1, 0.2), seed)
+        return
+    split = deal(row, col, (across, down), (0.7, 0.1, 0.2), seed)
+    of_block = {block: {int(s) for r, c, s in zip(row, col, split, strict=True) if (r // down, c // across) == block} for block in blocks}
+    assert all(len(found) == 1 for found in of_block.values())
+    assert set(split.tolist()) == {0, 1, 2}
+    order = np.random.default_rng(seed).permutation(len(row))
+    np.testing.assert_array_equal(deal(row[order], col[order], (across, down), (0.7, 0.1, 0.2), seed), split[order])
+
+
+def test_fractions_are_kept_over_many_blocks() -> None:
+    row, col = grid(100, 100)
+    split = deal(row, col, (5, 5), (0.7, 0.1, 0.2), 0)
+    np.testing.assert_allclose(np.bincount(split) / len(split), [0.7, 0.1, 0.2], atol=0.003)
+
+
+def test_seeds_deal_otherwise_and_the_same_seed_does_not() -> None:
+    row, col = grid(30, 30)
+    first = deal(row, col, (5, 5), (0.7, 0.1, 0.2), 0)
+    assert (first == deal(row, col, (5, 5), (0.7, 0.1, 0.2), 0)).all()
+    assert (first != deal(row, col, (5, 5), (0.7, 0.1, 0.2), 1)).any()
+
+
+def test_three_blocks_make_three_splits() -> None:
+    row, col = grid(1, 3)
+    assert sorted(deal(row, col, (1, 1), (0.2, 0.4, 0.4), 0).tolist()) == [0, 1, 2]
+
+
+GRID = PatchGrid(PixelGrid("EPSG:4326", (0.001, 0.0, -90.0, 0.0, -0.001, 41.0), 400, 300), 10)
+ROW, COL = (part.ravel().astype(np.int32) for part in np.mgrid[:30, :40])
+EAST = json.dumps({"type": "Polygon", "coordinates": [[[-89.7, 40], [-89, 40], [-89, 42], [-89.7, 42], [-89.7, 40]]]})
+
+
+@given(st.integers(0, 4), st.integers(0, 9), st.sampled_from(["blocks", "folds"]), st.booleans())
+def test_splits_keep_their_distance_and_blocks_stay_whole(gap: int, seed: int, method: str, holdout: bool) -> None:
+    splits = Splits(block_patches=(10, 10), gap_patches=gap, method=method, holdout=EAST if holdout else "")
+    split, left_out = assign(ROW, COL, splits, seed, GRID)
+    kept = ~left_out
+    for one in range(3):
+        mine, other = kept & (split == one), kept & (split != one)
+        far = np.maximum(abs(ROW[mine, None] - ROW[other]), abs(COL[mine, None] - COL[other]))
+        assert far.min() > gap
+    assert not (left_out & (split == 2)).any()
+    unit = units(ROW, COL, splits, GRID)
+    assert len(np.unique(np.stack([unit, split]), axis=1).T) == len(np.unique(unit))
+    if holdout:
+        np.testing.assert_array_equal(split == 2, COL >= 30)
+    if not gap:
+        assert not left_out.any()
+
+
+@pytest.mark.parametrize("crs", ["EPSG:32615", "EPSG:5070", "EPSG:4326"])
+def test_a_hold_out_may_reach_to_the_pole_and_overlap_itself(crs: str) -> None:
+    size = 0.0003 if crs == "EPSG:4326" else 30.0
+    west, north = (float(value) for value in transform_points("EPSG:4326", crs, -93.0, 41.0))
+    grid = PatchGrid(PixelGrid(crs, (size, 0.0, west, 0.0, -size, north), 900, 900), 30)
+    south, half = 40.9, [[-180, -90], [180, -90], [180, 40.9], [-180, 40.9], [-180, -90]]
+    twice = {"type": "MultiPolygon", "coordinates": [[half], [[[-95, 40], [-90, 40], [-90, south], [-95, south], [-95, 40]]]]}
+    inside = patches_inside(canonical_polygons(json.dumps(twice)), grid)
+    rows, cols = np.mgrid[:30, :30] * 30 + 15
+    _, lat = transform_points(crs, "EPSG:4326", west + cols * size, north - rows * size)
+    np.testing.assert_array_equal(inside, lat < south)
+    assert 0 < inside.mean() < 1
+
+
+@pytest.mark.parametrize(
+    "polygon",
+    [
+        [[[178, 51], [180, 51], [180, 53], [178, 53]]],  # as many write it, without the first point once more
+        [[[178, 51], [180, 51], [180, 53], [178, 53], [178, 51]]],
+    ],
+)
+def test_a_grid_across_180_degrees_has_a_hold_out_too(polygon: list[list[list[float]]]) -> None:
+    west, north = (float(value) for value in transform_points("EPSG:4326", "EPSG:32660", 179.9, 52.0))
+    grid = PatchGrid(PixelGrid("EPSG:32660", (30.0, 0.0, west, 0.0, -30.0, north), 900, 300), 30)
+    inside = patches_inside(canonical_polygons(json.dumps({"type": "MultiPolygon", "coordinates": [[], polygon]})), grid)
+    rows, cols = np.mgrid[:10, :30] * 30 + 15
+    lon, _ = transform_points("EPSG:32660", "EPSG:4326", west + cols * 30.0, north - rows * 30.0)
+    np.testing.assert_array_equal(inside, lon > 0)
+    assert 0 < inside.mean() < 1
+
+
+def test_every_block_is_tested_in_exactly_one_fold() -> None:
+    tested = sum(
+        (assign(ROW, COL, Splits(block_patches=(5, 5), method="folds", folds=4, fold=k), 0, GRID)[0] == 2).astype(int) for k in range(4)
+    )
+    assert (tested == 1).all()
+
+
+@pytest.mark.parametrize(
+    ("splits", "message"),
+    [
+        ({"holdout": EAST.replace("-89", "-9")}, "no kept patch lies inside these polygons"),
+        ({"holdout": EAST.replace("-89.7", "-99")}, "all .* kept patches lie inside these polygons; nothing is left to train on"),
+        ({"gap_patches": 30, "block_patches": (10, 10)}, "splits.gap_patches = 30 leaves no"),
+        ({"method": "folds", "folds": 9, "block_patches": (20, 20)}, "the folds need at least 9"),
+    ],
+)
+def test_splits_that_cannot_be(splits: dict[str, object], message: str) -> None:
+    with pytest.raises(DataError, match=message):
+        assign(ROW, COL, Splits(**splits), 0, GRID)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("splits", "message"),
+    [
+        ({"block_patches": (1, 1)}, 'ask for it by name: method = "random"'),
+        ({"method": "folds", "folds": 4, "fold": 4}, "fold 4 of 4"),
+        ({"holdout": "nowhere.geojson"}, "is not GeoJSON with polygons"),
+        ({"holdout": '{"type": "Point", "coordinates": [1, 2]}'}, "holds no polygon"),
+        ({"holdout": EAST.replace("-89", "500000")}, "are not degrees"),
+    ],
+)
+def test_splits_that_are_refused(splits: dict[str, object], message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        Splits(**splits)  # type: ignore[arg-type]

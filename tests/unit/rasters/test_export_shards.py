@@ -1,0 +1,222 @@
+"""Shards of an export: found by name, placed by georeferencing, refused when they do not make up the study's grid."""
+
+from __future__ import annotations
+
+from itertools import pairwise
+from pathlib import Path
+
+import numpy as np
+import pytest
+import rasterio
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from cropcam.pipeline.errors import DataError
+from cropcam.pipeline.grid import PixelGrid, Window
+from cropcam.pipeline.rasters.export_shards import open_image_shards, open_shards
+from cropcam.pipeline.rasters.xarray_dataset import lazy_dataset
+from cropcam.pipeline.study.study import Study, load_study, parse_study
+from support.rasters import random_codes, random_dn, write_raster
+
+
+def small_study() -> Study:
+    """A study of 148 x 130 px with two bands."""
+    values = load_study("demo").to_dict()
+    values["area"] |= {"bounds": [-90.02, 41.0, -89.98, 41.0352]}
+    values["image"] |= {"bands": ["SR_B4", "SR_B5"]}
+    return parse_study(values)
+
+
+STUDY = small_study()
+GRID = STUDY.grid
+YEAR = STUDY.image.seasons[0][0][:4]
+
+
+def export(folder: Path, image: np.ndarray, labels: np.ndarray, cuts: tuple[int, ...] = (), prefix: str = "image") -> list[Path]:
+    """Write shards as Earth Engine would, the image cut before the given rows and columns."""
+    edges_y, edges_x = [[0, *[c for c in cuts if c < size], size] for size in GRID.shape_yx]
+    paths = []
+    for top, bottom in pairwise(edges_y):
+        for left, right in pairwise(edges_x):
+            name = f"{prefix}-{top:010d}-{left:010d}.tif" if cuts else f"{prefix}.tif"
+            paths.append(
+                write_raster(folder / name, image[:, top:bottom, left:right], GRID.window(Window(top, left, bottom - top, right - left)))
+            )
+    write_raster(folder / "labels.tif", labels, GRID)
+    return paths
+
+
+IMAGE, LABELS = random_dn((2, *GRID.shape_yx)), random_codes(GRID.shape_yx)
+WHOLE = Window(0, 0, *GRID.shape_yx)
+
+
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None, max_examples=15)
+@given(cuts=st.sets(st.integers(1, 120), min_size=1, max_size=3), row=st.integers(0, 60), col=st.integers(0, 60))
+def test_any_layout_of_shards_reads_as_one_raster(tmp_path_factory: pytest.TempPathFactory, cuts: set[int], row: int, col: int) -> None:
+    folder = tmp_path_factory.mktemp("export")
+    export(folder, IMAGE, LABELS, tuple(sorted(cuts)))
+    source, labels = open_shards(folder, STUDY)
+    window = Window(row, col, 50, 60)
+    np.testing.assert_array_equal(source.read(window), IMAGE[:, *window.slices])
+    np.testing.assert_array_equal(labels.read(window), LABELS[window.slices])
+
+
+@pytest.mark.parametrize("prefix", ["image", "demo-image", "my_study-image-r0c1", "IMAGE"])
+def test_names_as_earth_engine_writes_them(tmp_path: Path, prefix: str) -> None:
+    export(tmp_path, IMAGE, LABELS, (70,), prefix)
+    (tmp_path / "notes.tif").write_text("not a shard")
+    np.testing.assert_array_equal(open_image_shards(tmp_path, STUDY).read(WHOLE), IMAGE)
+
+
+def test_a_missing_shard_is_a_hole(tmp_path: Path) -> None:
+    export(tmp_path, IMAGE, LABELS, (70,))[1].unlink()
+    with pytest.raises(DataError, match=r"pixels lie in no image-0+-0+\.tif or sibling; a shard is missing"):
+        open_shards(tmp_path, STUDY)
+
+
+def test_shards_that_overlap(tmp_path: Path) -> None:
+    path = export(tmp_path, IMAGE, LABELS, (70,))[0]
+    (tmp_path / "copy-image.tif").write_bytes(path.read_bytes())
+    with pytest.raises(DataError, match=r"overlap; keep one of them"):
+        open_shards(tmp_path, STUDY)
+
+
+def moved(dx_px: float = 0, dy_px: float = 0, zoom: float = 1, crs: str = "EPSG:4326") -> PixelGrid:
+    """The study's grid, moved or scaled."""
+    a, _, c, _, e, f = GRID.transform
+    return PixelGrid(crs, (a * zoom, 0, c + a * dx_px, 0, e * zoom, f + e * dy_px), GRID.width, GRID.height)
+
+
+@pytest.mark.parametrize(
+    ("grid", "message"),
+    [
+        (moved(dx_px=0.5), r"lies 0\.500 columns and 0\.000 rows from the grid's origin, not whole pixels"),
+        (moved(dy_px=3), r"covers rows 3\.\..* not this study's export"),
+        (moved(zoom=1.01), "pixels of .* export it again at the study's scale"),
+        (moved(crs="EPSG:4269"), "CRS EPSG:4269, the study's grid has EPSG:4326"),
+    ],
+)
+def test_shards_off_the_grid(tmp_path: Path, grid: PixelGrid, message: str) -> None:
+    write_raster(tmp_path / "image.tif", IMAGE, grid)
+    write_raster(tmp_path / "labels.tif", LABELS, GRID)
+    with pytest.raises(DataError, match=message):
+        open_shards(tmp_path, STUDY)
+
+
+def test_other_bands(tmp_path: Path) -> None:
+    write_raster(tmp_path / "image.tif", IMAGE[:1], GRID)
+    with pytest.raises(DataError, match=r"1 bands, study demo has 2 \(SR_B4, SR_B5\)"):
+        open_image_shards(tmp_path, STUDY)
+    write_raster(tmp_path / "image.tif", IMAGE, GRID, names=("SR_B6", "SR_B7"))
+    with pytest.raises(DataError, match=r"image\.tif: its bands are named SR_B6, SR_B7, the study has SR_B4, SR_B5; export it"):
+        open_image_shards(tmp_path, STUDY)
+    write_raster(tmp_path / "image.tif", IMAGE, GRID, names=("SR_B4_median", "SR_B5_median"))  # as a reducer names them
+    open_image_shards(tmp_path, STUDY)
+    write_raster(tmp_path / "image.tif", IMAGE, GRID, names=("SR_B5", "SR_B4"))
+    with pytest.raises(DataError, match="bands in the order SR_B5, SR_B4, the study has SR_B4, SR_B5"):
+        open_image_shards(tmp_path, STUDY)
+
+
+def test_folders_without_shards(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match="no such folder"):
+        open_shards(tmp_path / "none", STUDY)
+    with pytest.raises(DataError, match="no image shard in it"):
+        open_shards(tmp_path, STUDY)
+    write_raster(tmp_path / "image.tif", IMAGE, GRID)
+    with pytest.raises(DataError, match="no labels shard in it"):
+        open_shards(tmp_path, STUDY)
+
+
+def test_image_shards_of_another_type_are_refused(tmp_path: Path) -> None:
+    write_raster(tmp_path / "image.tif", IMAGE.astype(np.float32), GRID)
+    with pytest.raises(DataError, match=r"image\.tif: float32; image shards are uint16 Collection 2 DN"):
+        open_image_shards(tmp_path, STUDY)
+
+
+@pytest.mark.parametrize("kind", ["image", "labels"])
+def test_shards_of_different_years(tmp_path: Path, kind: str) -> None:
+    export(tmp_path, IMAGE, LABELS, (70,))
+    if kind == "labels":
+        (tmp_path / "labels.tif").unlink()
+        for top, bottom in ((0, 70), (70, GRID.height)):
+            write_raster(
+                tmp_path / f"labels-{top:010d}-{0:010d}.tif", LABELS[top:bottom], GRID.window(Window(top, 0, bottom - top, GRID.width))
+            )
+    for number, path in enumerate(sorted(tmp_path.glob(f"{kind}*"))):
+        with rasterio.open(path, "r+") as file:
+            file.update_tags(year=str(2016 + (number > 0)))
+    with pytest.raises(DataError, match=rf"{kind}-.*: year 2017, {kind}-.*tif has 2016: shards of different exports"):
+        open_shards(tmp_path, STUDY)
+    if kind == "image":  # a map may be of any year, but of one
+        with pytest.raises(DataError, match=r"image-.*: year 2017, image-.*tif has 2016: shards of different exports"):
+            open_image_shards(tmp_path, STUDY)
+        for path in tmp_path.glob("image*"):
+            with rasterio.open(path, "r+") as file:
+                file.update_tags(year="2017")
+        open_image_shards(tmp_path, STUDY)
+
+
+def test_names_that_carry_years(tmp_path: Path) -> None:
+    first, second = export(tmp_path, IMAGE, LABELS, (70,), "corn-2016-image")[::2]
+    assert not first.name.startswith(second.name)
+    second.rename(tmp_path / second.name.replace("2016", "2017"))
+    with pytest.raises(DataError, match=r"corn-2017-image.*: year 2017, corn-2016-image.* has 2016: shards of different exports"):
+        open_shards(tmp_path, STUDY)
+    for path in tmp_path.glob("corn-*"):
+        path.rename(tmp_path / path.name.replace("2016", "2017"))
+    with pytest.raises(DataError, match=rf"corn-2017-image.*: its name says 2017, the study's image {YEAR}"):
+        open_shards(tmp_path, STUDY)
+    for path in tmp_path.glob("corn-*"):
+        path.rename(tmp_path / path.name.replace("2017", YEAR))
+    (tmp_path / "labels.tif").rename(tmp_path / "cdl-1999-labels.tif")
+    with pytest.raises(DataError, match=r"cdl-1999-labels\.tif: its name says 1999, the study's labels "):
+        open_shards(tmp_path, STUDY)
+
+
+@pytest.mark.parametrize(
+    ("kind", "section", "changes", "message"),
+    [
+        ("image", "image", {"seasons": [["2011-01-01", "2012-01-01"]]}, r"image\.tif: a shard of another study \(image\.seasons: .*2011"),
+        (
+            "labels",
+            "labels",
+            {"asset": "USDA/NASS/CDL/2011"},
+            r"labels\.tif: a shard of another study \(labels\.asset: 'USDA/NASS/CDL/2011' against",
+        ),
+        ("labels", "image", {"seasons": [["2011-01-01", "2012-01-01"]]}, ""),
+        ("image", "image", {"count": True}, ""),
+        ("labels", "labels", {"presence_min_share": 0.5}, ""),
+        ("image", "classes", {"corn": [1, 2]}, ""),
+    ],
+)
+def test_shards_that_say_what_study_made_them(tmp_path: Path, kind: str, section: str, changes: dict[str, object], message: str) -> None:
+    export(tmp_path, IMAGE, LABELS)
+    values = STUDY.to_dict()
+    values[section] |= changes
+    with rasterio.open(tmp_path / f"{kind}.tif", "r+") as file:
+        file.update_tags(STUDY_JSON=parse_study(values).model_dump_json())
+    if not message:
+        open_shards(tmp_path, STUDY)
+        return
+    with pytest.raises(DataError, match=message):
+        open_shards(tmp_path, STUDY)
+
+
+def test_a_tag_that_holds_no_study(tmp_path: Path) -> None:
+    export(tmp_path, IMAGE, LABELS)
+    with rasterio.open(tmp_path / "image.tif", "r+") as file:
+        file.update_tags(STUDY_JSON="{}")
+    with pytest.raises(DataError, match=r"image\.tif: its tag STUDY_JSON holds no study"):
+        open_shards(tmp_path, STUDY)
+
+
+def test_shards_are_one_lazy_dataset(tmp_path: Path) -> None:
+    export(tmp_path, IMAGE, LABELS, (70,))
+    source, labels = open_shards(tmp_path, STUDY)
+    dataset = lazy_dataset(source, labels, chunk_px=33)
+    assert dataset["image"].chunks is not None, "lazy"
+    np.testing.assert_array_equal(dataset["image"].to_numpy(), IMAGE)
+    np.testing.assert_array_equal(dataset["label"].isel(y=slice(40, 90), x=slice(3, 50)).to_numpy(), LABELS[40:90, 3:50])
+    assert dataset["band"].to_numpy().tolist() == list(STUDY.image.layers)
+    assert tuple(dataset.rio.transform())[:6] == pytest.approx(GRID.transform)
+    assert dataset.rio.crs.to_string() == GRID.crs

@@ -1,0 +1,306 @@
+"""Own rasters as Collection 2 DN, labels as codes: types, tags, options, grids, and every bad file."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pytest
+import rasterio
+from hypothesis import given
+from hypothesis import strategies as st
+
+from cropcam.pipeline.errors import ConfigError, DataError
+from cropcam.pipeline.grid import PixelGrid, Window, nearest_index
+from cropcam.pipeline.rasters.mosaic import open_image, open_labels
+from cropcam.pipeline.rasters.raster import Conversion, to_dn
+from support.rasters import ALBERS_ORIGIN, UTM, random_codes, random_dn, write_raster
+
+BANDS = ("SR_B1", "SR_B2", "SR_B3")
+WHOLE = Window(0, 0, *UTM.shape_yx)
+ALBERS = PixelGrid("EPSG:5070", (30.0, 0.0, ALBERS_ORIGIN[0], 0.0, -30.0, ALBERS_ORIGIN[1]), 200, 200)
+
+
+def oracle_dn(reflectance: float) -> int:
+    """The contract's formula, in plain Python."""
+    import math
+
+    return min(max(math.floor((reflectance + 0.2) / 0.0000275 + 0.5), 1), 65535)
+
+
+@given(st.lists(st.integers(-9998, 20_000), min_size=1, max_size=30))
+def test_int16_follows_the_contracts_formula(values: list[int]) -> None:
+    found = to_dn(np.array(values, np.int16), 0.0001, 0.0, -9999)
+    assert found.tolist() == [oracle_dn(value * 0.0001) for value in values]
+
+
+@given(st.lists(st.floats(-5, 5), min_size=1, max_size=30))
+def test_float_reflectance_follows_the_contracts_formula(values: list[float]) -> None:
+    found = to_dn(np.array(values, np.float64), 1.0, 0.0, None)
+    assert found.tolist() == [oracle_dn(value) for value in values]
+
+
+@given(st.lists(st.integers(0, 65535), min_size=1, max_size=30))
+def test_collection_2_dn_are_taken_as_they_are(values: list[int]) -> None:
+    found = to_dn(np.array(values, np.uint16), 0.0000275, -0.2, 0.0)
+    assert found.tolist() == values
+
+
+def test_what_has_no_value_is_nodata() -> None:
+    floats = np.array([0.1, np.nan, np.inf, -np.inf, -9999.0], np.float32)
+    assert (to_dn(floats, 1.0, 0.0, -9999.0) > 0).tolist() == [True, False, False, False, False]
+    assert to_dn(np.array([-9999, 0], np.int16), 0.0001, 0.0, -9999).tolist() == [0, oracle_dn(0.0)]
+    assert to_dn(np.array([0, 9, 10], np.uint16), 0.0000275, -0.2, 9).tolist() == [0, 0, 10]  # 0 is fill in Collection 2, whatever else is
+
+
+@pytest.mark.parametrize("dtype", ["uint16", "int16", "float32", "float64"])
+def test_one_scene_in_every_type_is_one_scene(tmp_path: Path, dtype: str) -> None:
+    dn = random_dn((3, *UTM.shape_yx))
+    dn[0, :5] = 0
+    reflectance = np.where(dn == 0, np.nan, dn * 0.0000275 - 0.2)
+    values = {"uint16": dn, "int16": np.where(dn == 0, -9999, np.round(np.nan_to_num(reflectance) * 1e4)).astype(np.int16)}.get(dtype)
+    values = reflectance.astype(dtype) if values is None else values
+    found = open_image([write_raster(tmp_path / "a.tif", values, UTM)], BANDS).read(WHOLE)
+    assert ((found == 0) == (dn == 0)).all()
+    step = {"uint16": 0, "int16": 2, "float32": 1, "float64": 0}[dtype]  # of 0.0000275; int16 steps by 0.0001
+    assert np.abs(found.astype(int) - dn).max() <= step
+
+
+def test_tags_beat_the_type_and_options_beat_tags(tmp_path: Path) -> None:
+    import rasterio
+
+    path = write_raster(tmp_path / "a.tif", np.full((1, 4, 4), 1000, np.int16), PixelGrid(UTM.crs, UTM.transform, 4, 4))
+    with rasterio.open(path, "r+") as file:
+        file.scales, file.offsets = (0.0002,), (0.05,)
+    place = Window(0, 0, 4, 4)
+    assert open_image([path], ("SR_B1",)).read(place)[0, 0, 0] == oracle_dn(0.25)
+    assert open_image([path], ("SR_B1",), Conversion(scale=0.0005)).read(place)[0, 0, 0] == oracle_dn(0.55)
+    assert open_image([path], ("SR_B1",), Conversion(offset=0.1)).read(place)[0, 0, 0] == oracle_dn(0.3)
+    assert open_image([path], ("SR_B1",), Conversion(nodata=1000)).read(place).max() == 0
+
+
+def tagged(folder: Path, **tags: tuple[float, float]) -> list[Path]:
+    """A file of two bands whose tags differ: scales, offsets, or nodata, which only a virtual raster can have."""
+    path = write_raster(folder / "a.tif", np.full((2, *UTM.shape_yx), 1000, np.int16), UTM)
+    with rasterio.open(path, "r+") as file:
+        for name, values in tags.items():
+            if name != "nodata":
+                setattr(file, name, values)
+    if "nodata" not in tags:
+        return [path]
+    bands = "".join(
+        virtual_band("a", number, "Int16", number, f"<NoDataValue>{value}</NoDataValue>") for number, value in enumerate(tags["nodata"], 1)
+    )
+    return [virtual(folder / "a.vrt", bands)]
+
+
+def virtual(path: Path, bands: str) -> Path:
+    """A virtual raster of bands of files beside it."""
+    height, width = UTM.shape_yx
+    geo = ", ".join(str(value) for value in rasterio.Affine(*UTM.transform).to_gdal())
+    head = f'<VRTDataset rasterXSize="{width}" rasterYSize="{height}"><SRS>{UTM.crs}</SRS><GeoTransform>{geo}</GeoTransform>'
+    path.write_text(f"{head}{bands}</VRTDataset>")
+    return path
+
+
+def virtual_band(name: str, number: int, dtype: str, source_band: int = 1, about: str = "") -> str:
+    """Band `number` of a virtual raster: a band of the file `name`.tif."""
+    source = f'<SourceFilename relativeToVRT="1">{name}.tif</SourceFilename><SourceBand>{source_band}</SourceBand>'
+    return f'<VRTRasterBand dataType="{dtype}" band="{number}">{about}<SimpleSource>{source}</SimpleSource></VRTRasterBand>'
+
+
+@pytest.mark.filterwarnings(
+    "ignore:(Scales|Offsets) differ across bands"
+)  # as `cropcam.pipeline.rasters.raster` does; pytest begins with filters of its own
+@pytest.mark.parametrize(
+    ("name", "values", "option"),
+    [
+        ("scales", (0.0001, 0.0002), {"scale": 0.0002}),
+        ("offsets", (0.0, 0.1), {"offset": 0.1}),
+        ("nodata", (-9999.0, -1.0), {"nodata": 7}),
+    ],
+)
+def test_tags_that_differ_between_bands_need_the_option(
+    tmp_path: Path, name: str, values: tuple[float, float], option: dict[str, float]
+) -> None:
+    paths, singular = tagged(tmp_path, **{name: values}), next(iter(option))
+    with pytest.raises(
+        DataError, match=rf"its bands carry different {singular} tags \({values[0]}, {values[1]}\); give one with --{singular}"
+    ):
+        open_image(paths, BANDS[:2])
+    found = open_image(paths, BANDS[:2], Conversion(**option)).read(WHOLE)
+    assert found.min() == found.max() == oracle_dn(1000 * option.get("scale", 0.0001) + option.get("offset", 0.0))
+
+
+def test_a_band_whose_name_ends_in_anothers(tmp_path: Path) -> None:
+    dn = random_dn((2, *UTM.shape_yx))
+    paths = [write_raster(tmp_path / f"scene_{name}.tif", dn[i], UTM) for i, name in enumerate(("red", "infra_red"))]
+    np.testing.assert_array_equal(open_image(paths[::-1], ("red", "infra_red")).read(WHOLE), dn)
+
+
+def test_single_band_files_are_put_in_the_studys_order(tmp_path: Path) -> None:
+    dn = random_dn((3, *UTM.shape_yx))
+    paths = [write_raster(tmp_path / f"LC08_{band}.TIF", dn[i], UTM) for i, band in enumerate(BANDS)]
+    np.testing.assert_array_equal(open_image(paths[::-1], BANDS).read(WHOLE), dn)
+    plain = [write_raster(tmp_path / f"{name}.tif", dn[i], UTM) for i, name in enumerate("zyx")]
+    np.testing.assert_array_equal(open_image(plain, BANDS).read(WHOLE), dn)  # names that say nothing: the order given
+
+
+def test_multi_band_files_with_the_wrong_order_are_refused(tmp_path: Path) -> None:
+    path = write_raster(tmp_path / "a.tif", random_dn((3, *UTM.shape_yx)), UTM, names=BANDS[::-1])
+    with pytest.raises(DataError, match="bands in the order SR_B3, SR_B2, SR_B1, the study has SR_B1"):
+        open_image([path], BANDS)
+
+
+def test_windows_from_many_threads_agree_with_the_whole(tmp_path: Path) -> None:
+    dn = random_dn((3, *UTM.shape_yx))
+    source = open_image([write_raster(tmp_path / "a.tif", dn, UTM, tiled=True, blockxsize=16, blockysize=16)], BANDS)
+    windows = [Window(row, col, 20, 30) for row in range(0, 70, 7) for col in range(0, 90, 13)]
+    with ThreadPoolExecutor(4) as pool:
+        for window, found in zip(windows, pool.map(source.read, windows), strict=True):
+            np.testing.assert_array_equal(found, dn[:, *window.slices])
+
+
+def test_labels_of_another_crs_land_where_their_pixel_lies(tmp_path: Path) -> None:
+    codes = random_codes(ALBERS.shape_yx)
+    labels = open_labels([write_raster(tmp_path / "cdl.tif", codes, ALBERS)], UTM)
+    row, col = nearest_index(ALBERS, UTM)
+    expected = np.where(row >= 0, codes[row, col], 0)
+    np.testing.assert_array_equal(labels.read(WHOLE), expected)
+    window = Window(13, 27, 31, 44)
+    np.testing.assert_array_equal(labels.read(window), expected[window.slices])
+
+
+def test_label_nodata_and_wider_integers(tmp_path: Path) -> None:
+    codes = random_codes(UTM.shape_yx).astype(np.int16)
+    codes[0] = -1
+    labels = open_labels([write_raster(tmp_path / "cdl.tif", codes, UTM, nodata=-1)], UTM)
+    np.testing.assert_array_equal(labels.read(WHOLE), np.where(codes == -1, 0, codes))
+
+
+def test_several_label_files_together(tmp_path: Path) -> None:
+    codes = random_codes(UTM.shape_yx)
+    left = write_raster(tmp_path / "left.tif", codes[:, :50], UTM.window(Window(0, 0, UTM.height, 50)))
+    right = write_raster(tmp_path / "right.tif", codes[:, 50:], UTM.window(Window(0, 50, UTM.height, UTM.width - 50)))
+    np.testing.assert_array_equal(open_labels([left, right], UTM).read(WHOLE), codes)
+
+
+def one(values: npt.NDArray[Any] | None = None, grid: PixelGrid = UTM, **profile: Any) -> Callable[[Path], list[Path]]:
+    """A maker of one bad file."""
+    return lambda folder: [write_raster(folder / "bad.tif", random_dn((3, *grid.shape_yx)) if values is None else values, grid, **profile)]
+
+
+def two(other: PixelGrid, dtype: str = "uint16") -> Callable[[Path], list[Path]]:
+    """A maker of two single-band files, the second on another grid or of another type."""
+    return lambda folder: [
+        write_raster(folder / "first.tif", random_dn((1, *UTM.shape_yx)), UTM),
+        write_raster(folder / "second.tif", random_dn((1, *other.shape_yx)).astype(dtype), other),
+    ]
+
+
+def broken(keep: float) -> Callable[[Path], list[Path]]:
+    """A maker of a file that ends early."""
+
+    def make(folder: Path) -> list[Path]:
+        path = one()(folder)[0]
+        path.write_bytes(path.read_bytes()[: int(path.stat().st_size * keep)])
+        return [path]
+
+    return make
+
+
+SHIFTED = PixelGrid(UTM.crs, (30.0, 0.0, UTM.transform[2] + 15, 0.0, -30.0, UTM.transform[5]), UTM.width, UTM.height)
+TURNED = PixelGrid(UTM.crs, (30.0, 1.0, UTM.transform[2], 1.0, -30.0, UTM.transform[5]), UTM.width, UTM.height)
+SOUTH_UP = PixelGrid(UTM.crs, (30.0, 0.0, UTM.transform[2], 0.0, 30.0, UTM.transform[5]), UTM.width, UTM.height)
+
+
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        (lambda folder: [folder / "none.tif"], r"none\.tif: no such file"),
+        (broken(0.0), r"bad\.tif: no readable raster"),
+        (broken(0.001), r"bad\.tif: no readable raster"),
+        (one(random_dn((2, *UTM.shape_yx))), r"2 bands in 1 file\(s\), the study has 3"),
+        (two(PixelGrid(UTM.crs, UTM.transform, 60, 90)), r"second\.tif: 60 x 90 px, first\.tif has 120 x 90"),
+        (two(PixelGrid("EPSG:32615", UTM.transform, UTM.width, UTM.height)), r"second\.tif: CRS EPSG:32615, first\.tif has EPSG:32616"),
+        (two(SHIFTED), r"second\.tif: grid .* all image files must share one grid"),
+        (two(UTM, "float32"), "differ in type|band"),
+        (one(grid=TURNED), "is rotated or not north-up"),
+        (one(grid=SOUTH_UP), "is rotated or not north-up"),
+        (one(crs=None), "has no CRS; fetch the file again if it was cut short, else assign the CRS"),
+        (one(np.zeros((3, *UTM.shape_yx), np.uint8)), "values of type uint8 have no agreed meaning; give --scale"),
+    ],
+)
+def test_bad_images(tmp_path: Path, make: Callable[[Path], list[Path]], message: str) -> None:
+    bands = BANDS[:2] if "second" in message or "differ" in message else BANDS
+    with pytest.raises(DataError, match=message) as caught:
+        open_image(make(tmp_path), bands)
+    assert "\n" not in str(caught.value)
+
+
+def test_bands_of_different_types_are_named(tmp_path: Path) -> None:
+    for name, dtype in (("a", np.uint16), ("b", np.float32)):
+        write_raster(tmp_path / f"{name}.tif", np.ones((1, *UTM.shape_yx), dtype), UTM)
+    virtual(tmp_path / "mixed.vrt", virtual_band("a", 1, "UInt16") + virtual_band("b", 2, "Float32"))
+    with pytest.raises(DataError, match=r"mixed\.vrt: its bands are of different types \(float32, uint16\); give them one"):
+        open_image([tmp_path / "mixed.vrt"], BANDS[:2])
+
+
+def test_a_file_that_ends_early_is_found_when_read(tmp_path: Path) -> None:
+    source = open_image(broken(0.6)(tmp_path), BANDS)
+    with pytest.raises(DataError, match=r"bad\.tif: cannot be read at rows 0\.\.90: truncated or damaged") as caught:
+        source.read(WHOLE)
+    assert caught.value.__context__ is None  # GDAL's error cannot travel from a cluster's worker
+
+
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        (one(np.zeros((1, *UTM.shape_yx), np.float32)), "labels are float32; CDL codes are integers"),
+        (one(np.zeros((2, *UTM.shape_yx), np.uint8)), "2 bands; labels are one band"),
+        (
+            one(np.zeros((1, 9, 9), np.uint8), PixelGrid(UTM.crs, (30.0, 0.0, 0.0, 0.0, -30.0, 0.0), 9, 9)),
+            "the labels do not overlap the image",
+        ),
+    ],
+)
+def test_bad_labels(tmp_path: Path, make: Callable[[Path], list[Path]], message: str) -> None:
+    with pytest.raises(DataError, match=message):
+        open_labels(make(tmp_path), UTM)
+
+
+@pytest.mark.parametrize(("value", "message"), [(256, "holds label 256"), (-1, "holds label -1")])
+def test_labels_that_are_no_codes(tmp_path: Path, value: int, message: str) -> None:
+    codes = random_codes(UTM.shape_yx).astype(np.int32)
+    codes[5, 5] = value
+    labels = open_labels([write_raster(tmp_path / "cdl.tif", codes, UTM)], UTM)
+    with pytest.raises(DataError, match=message):
+        labels.read(WHOLE)
+
+
+def test_names_decide_the_band_whatever_their_case_and_wherever_they_stand(tmp_path: Path) -> None:
+    dn = random_dn((3, *UTM.shape_yx))
+    lower = [write_raster(tmp_path / f"x_{band.lower()}.tif", dn[i], UTM) for i, band in enumerate(BANDS)]
+    np.testing.assert_array_equal(open_image(lower[::-1], BANDS).read(WHOLE), dn)
+    described = [write_raster(tmp_path / f"q{i}.tif", dn[i][None], UTM, names=(band,)) for i, band in enumerate(BANDS)]
+    np.testing.assert_array_equal(open_image(described[::-1], BANDS).read(WHOLE), dn)
+    with pytest.raises(
+        DataError, match="the files' names say SR_B1, SR_B1, SR_B2, the study has SR_B1, SR_B2, SR_B3; give each of them once"
+    ):
+        open_image([lower[0], lower[0], lower[1]], BANDS)
+    mixed = [write_raster(tmp_path / "two.tif", dn[1:], UTM, names=BANDS[1:]), lower[0]]
+    with pytest.raises(DataError, match="bands in the order SR_B2, SR_B3, SR_B1, the study has SR_B1"):
+        open_image(mixed, BANDS)
+
+
+@pytest.mark.parametrize(
+    ("values", "option"),
+    [({"scale": 0.0}, "--scale 0.0"), ({"scale": float("nan")}, "--scale nan"), ({"offset": float("inf")}, "--offset inf")],
+)
+def test_scales_and_offsets_that_mean_nothing(values: dict[str, float], option: str) -> None:
+    with pytest.raises(ConfigError, match=f"{option}: reflectance"):
+        Conversion(**values)

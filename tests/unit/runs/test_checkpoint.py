@@ -1,0 +1,243 @@
+"""The run folder: what is written reads back equal, and what is damaged says so in one line."""
+
+from __future__ import annotations
+
+import dataclasses
+import errno
+import json
+import resource
+import struct
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+import torch
+
+from cropcam.model.networks import Network, build
+from cropcam.model.runs.checkpoint import (
+    BEST,
+    CONFIG,
+    RunConfig,
+    clear_leftovers,
+    file_digest,
+    load_config,
+    load_network,
+    load_tensors,
+    load_training_state,
+    load_weights,
+    save_tensors,
+    store_differences,
+    training_state,
+    write_atomically,
+    write_json,
+)
+from cropcam.model.training.settings import configure
+from cropcam.pipeline.errors import DataError
+from cropcam.pipeline.store.schema import StoreInfo
+from support.stores import make_store, make_study
+
+CPU = torch.device("cpu")
+
+
+@pytest.fixture(scope="module")
+def info(tmp_path_factory: pytest.TempPathFactory) -> StoreInfo:
+    return make_store(tmp_path_factory.mktemp("checkpoint") / "patches.zarr", count=12, size_px=8)
+
+
+@pytest.fixture
+def config(info: StoreInfo, tmp_path: Path) -> RunConfig:
+    return configure(Path("patches.zarr"), info, tmp_path / "none", {"model": "baseline"}, resume=False)
+
+
+@pytest.fixture
+def run(config: RunConfig, tmp_path: Path) -> Path:
+    folder = tmp_path / "run"
+    folder.mkdir()
+    write_json(folder / CONFIG, config.to_json())
+    save_tensors(folder / BEST, dict(build("baseline", 7, 5).state_dict()), {"epoch": "3"})
+    return folder
+
+
+@contextmanager
+def disk_of(size: int) -> Iterator[None]:
+    """No file may grow beyond that many bytes: a full disk, for this process alone."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size, hard))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+
+
+def stepped(seed: int) -> tuple[Network, torch.optim.AdamW]:
+    torch.manual_seed(seed)
+    network = build("baseline", 2, 3)
+    optimiser = torch.optim.AdamW(network.parameters(), lr=1e-3)
+    for _ in range(2):
+        step(network, optimiser)
+    return network, optimiser
+
+
+def step(network: Network, optimiser: torch.optim.AdamW) -> None:
+    optimiser.zero_grad()
+    network(torch.ones(2, 2, 8, 8)).logits_BK.square().sum().backward()
+    optimiser.step()
+
+
+def test_config_reads_back_equal(run: Path, config: RunConfig) -> None:
+    assert load_config(run) == config
+
+
+def test_config_without_the_stores_attributes_is_read(run: Path, config: RunConfig) -> None:
+    values = config.to_json()
+    del values["store_attrs"]
+    write_json(run / CONFIG, values)
+    assert load_config(run) == dataclasses.replace(config, store_attrs={})
+
+
+@pytest.mark.parametrize("text", ["", "{", "[]", "{}", '{"bands": 3}', "\udcff"])
+def test_damaged_config(run: Path, text: str) -> None:
+    (run / CONFIG).write_bytes(text.encode("utf-8", "surrogateescape"))
+    with pytest.raises(DataError, match=r"config\.json: damaged \(.*\); train the run again"):
+        load_config(run)
+
+
+def test_no_run_folder(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match=r"nowhere: no run folder \(no config\.json in it\); make one with 'cropcam train"):
+        load_config(tmp_path / "nowhere")
+
+
+def test_tensors_read_back_equal_and_repeat_their_bytes(tmp_path: Path) -> None:
+    tensors = {"b": torch.arange(6.0).reshape(2, 3).t(), "a": torch.tensor(3.0), "c": torch.zeros(0, 2)}
+    made_by = {"epoch": "4", "study": "demo", "code_version": "0", "store_digest": "ab"}
+    digests = set()
+    for attempt in range(6):
+        path = tmp_path / f"{attempt}.safetensors"
+        save_tensors(path, tensors, made_by)
+        digests.add(file_digest(path))
+    read, metadata = load_tensors(path)
+    assert metadata == made_by
+    assert all(torch.equal(read[name], tensors[name]) for name in tensors)
+    assert len(digests) == 1
+    assert path.stat().st_mode & 0o077 == write_plain(tmp_path).stat().st_mode & 0o077, "readable to whom other files are"
+
+
+def write_plain(folder: Path) -> Path:
+    path = folder / "plain"
+    path.write_text("")
+    return path
+
+
+DAMAGES: dict[str, Callable[[bytes], bytes]] = {
+    "empty": lambda _: b"",
+    "truncated": lambda data: data[:-5],
+    "header only": lambda data: data[:60],
+    "noise": lambda data: b"\x93NUMPY" * (len(data) // 6),
+    "zeros": lambda data: bytes(len(data)),
+    "endless header": lambda data: struct.pack("<Q", 1 << 60) + data[8:],
+    "longer": lambda data: data + b"more",
+}
+
+
+@pytest.mark.parametrize("damage", DAMAGES.values(), ids=DAMAGES.keys())
+def test_damaged_checkpoint(run: Path, damage: Callable[[bytes], bytes]) -> None:
+    path = run / BEST
+    path.write_bytes(damage(path.read_bytes()))
+    with pytest.raises(DataError, match=r"^[^\n]*best\.safetensors: damaged checkpoint \([^\n]+\); train into another folder$"):
+        load_network(run, CPU)
+
+
+def test_missing_checkpoint(run: Path) -> None:
+    (run / BEST).unlink()
+    with pytest.raises(DataError, match=r"best\.safetensors: no checkpoint; train the run first"):
+        load_network(run, CPU)
+
+
+def test_network_reads_back_equal(run: Path, config: RunConfig) -> None:
+    network, read = load_network(run, CPU)
+    tensors, _ = load_tensors(run / BEST)
+    assert read == config
+    assert not network.training
+    assert all(torch.equal(network.state_dict()[name], tensor) for name, tensor in tensors.items())
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"dense.weight": torch.zeros(4, 256)}, r"dense\.weight is \[4, 256\], expected \[5, 256\]"),
+        ({"extra": torch.zeros(1)}, r"extra is \[1\], expected absent"),
+        ({"dense.bias": torch.full((5,), torch.nan)}, r"dense\.bias holds values that are not finite"),
+    ],
+)
+def test_weights_of_another_network(run: Path, change: dict[str, torch.Tensor], message: str) -> None:
+    tensors, _ = load_tensors(run / BEST)
+    save_tensors(run / BEST, tensors | change, {})
+    with pytest.raises(DataError, match=rf"best\.safetensors: .*{message}.*; train into another folder"):
+        load_network(run, CPU)
+
+
+def test_a_missing_tensor_is_named() -> None:
+    network = build("baseline", 2, 3)
+    tensors = network.state_dict()
+    del tensors["dense.bias"]
+    with pytest.raises(DataError, match=r"dense\.bias is absent, expected \[3\]"):
+        load_weights(network, tensors, Path("best"))
+
+
+def test_training_goes_on_as_if_never_saved(tmp_path: Path) -> None:
+    network, optimiser = stepped(0)
+    save_tensors(tmp_path / "last", training_state(network, optimiser), {})
+    other, fresh = stepped(1)
+    load_training_state(other, fresh, load_tensors(tmp_path / "last")[0], tmp_path / "last")
+    for each in ((network, optimiser), (other, fresh)):
+        step(*each)
+    assert all(torch.equal(a, b) for a, b in zip(network.parameters(), other.parameters(), strict=True))
+
+
+def test_optimiser_state_of_another_network(tmp_path: Path) -> None:
+    network, optimiser = stepped(0)
+    tensors = training_state(network, optimiser)
+    del tensors["optimiser.0.exp_avg"]
+    with pytest.raises(DataError, match=r"optimiser\.0\.exp_avg is absent, expected \[32, 2, 3, 3\]"):
+        load_training_state(network, optimiser, tensors, tmp_path / "last")
+
+
+def test_a_full_disk_leaves_the_old_file(run: Path) -> None:
+    before = file_digest(run / BEST)
+    with disk_of(10_000), pytest.raises(OSError, match=r"File too large: '.*best\.safetensors'") as caught:
+        save_tensors(run / BEST, {"a": torch.zeros(100_000)}, {})
+    assert caught.value.errno == errno.EFBIG
+    with disk_of(10), pytest.raises(OSError, match=r"File too large: '.*history\.csv'"):
+        write_atomically(run / "history.csv", "x" * 100)
+    assert file_digest(run / BEST) == before
+    assert sorted(path.name for path in run.iterdir()) == [BEST, CONFIG]
+
+
+def test_leftovers_of_a_killed_command_go(run: Path) -> None:
+    (run / f".{BEST}.4711").write_bytes(b"half")
+    (run / ".metrics.json.4711").write_bytes(b"half")
+    (run / ".keep").write_bytes(b"")
+    clear_leftovers(run)
+    assert sorted(path.name for path in run.iterdir()) == [".keep", BEST, CONFIG]
+
+
+def test_store_differences_name_the_field(config: RunConfig, info: StoreInfo, tmp_path: Path) -> None:
+    assert store_differences(config, info) == []
+    assert store_differences(config, dataclasses.replace(info, code_version="9")) == []
+    assert store_differences(config, dataclasses.replace(info, split_seed=7)) == ["split_seed: 0 against 7"]
+    other = make_store(tmp_path / "other.zarr", count=14, size_px=8, study=make_study(8, presence_min_share=0.2))
+    lines = store_differences(config, other)
+    assert lines[0] == "study.labels.presence_min_share: 0.05 against 0.2"
+    assert [line.split(".")[0] for line in lines[1:]] == ["digests", "digests", "dropped", "statistics", "statistics", "statistics"]
+
+
+def test_store_differences_without_attributes_give_the_digests(config: RunConfig, info: StoreInfo) -> None:
+    other = dataclasses.replace(info, split_seed=7)
+    bare = dataclasses.replace(config, store_attrs={})
+    assert store_differences(bare, other) == [f"digest: {info.digest[:12]} against {other.digest[:12]}"]
+
+
+def test_json_is_for_readers(tmp_path: Path) -> None:
+    write_json(tmp_path / "a.json", {"b": [1], "a": "x"})
+    assert (tmp_path / "a.json").read_text() == json.dumps({"b": [1], "a": "x"}, indent=2) + "\n"

@@ -1,0 +1,191 @@
+"""The study file: presets are the contract's, every key is validated, nothing is ignored."""
+
+from __future__ import annotations
+
+import json
+import tomllib
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from cropcam.pipeline.errors import ConfigError
+from cropcam.pipeline.study.study import Study, differences, load_study, parse_study, presets
+
+MINIMAL = """
+[study]
+name = "mine"
+[area]
+bounds = [-90.2, 40.8, -89.8, 41.2]
+[image]
+seasons = [["2016-05-01", "2016-10-01"]]
+[labels]
+asset = "USDA/NASS/CDL/2016"
+"""
+
+
+def changed(key: str, value: Any, remove: bool = False) -> dict[str, Any]:
+    """The minimal study with one dotted key set (or removed)."""
+    values = tomllib.loads(MINIMAL)
+    section, _, name = key.partition(".")
+    if not name:
+        values[section] = value
+    elif remove:
+        del values[section][name]
+    else:
+        values.setdefault(section, {})[name] = value
+    return values
+
+
+def test_the_presets_of_the_design() -> None:
+    assert set(presets()) == {"corn-belt-2016", "corn-belt-2016-albers", "corn-belt-2017", "demo", "demo-seasons"}
+    for name in presets():
+        assert load_study(name).name == name
+
+
+def test_a_minimal_file_has_the_designs_defaults(tmp_path: Path) -> None:
+    path = tmp_path / "mine.toml"
+    path.write_text(MINIMAL)
+    study = load_study(str(path))
+    assert study.area.crs == "EPSG:4326"
+    assert study.area.scale_m == 30.0
+    assert study.image.collections == ("LANDSAT/LC08/C02/T1_L2",)
+    assert study.image.layers == ("SR_B1", "SR_B2", "SR_B3", "SR_B4", "SR_B5", "SR_B6", "SR_B7")
+    assert study.image.mask == ("fill", "dilated_cloud", "cirrus", "cloud", "shadow")
+    assert study.legend.names == ("background", "corn", "soybean", "forest", "grassland")
+    assert (study.patches.size_px, study.patches.valid_min_share) == (50, 1.0)
+    assert (study.splits.block_patches, study.splits.fractions) == ((5, 5), (0.7, 0.1, 0.2))
+
+
+@pytest.mark.parametrize("name", presets())
+def test_toml_out_and_in_is_the_same_study(name: str) -> None:
+    study = load_study(name)
+    again = parse_study(tomllib.loads(study.to_toml()))
+    assert again == study
+    assert again.digest == study.digest
+    assert parse_study(study.to_dict()) == study
+
+
+def test_an_epsg_code_in_lower_case_is_the_same_grid() -> None:
+    study = parse_study(changed("area.crs", "epsg:5070"))
+    assert study.area.crs == "EPSG:5070"
+    assert study.grid == parse_study(changed("area.crs", "EPSG:5070")).grid
+
+
+def test_seasons_stack_bands() -> None:
+    assert load_study("demo-seasons").image.layers[6:9] == ("1_SR_B7", "2_SR_B1", "2_SR_B2")
+
+
+def test_class_order_is_part_of_the_study() -> None:
+    one = parse_study(changed("classes", {"corn": [1], "soybean": [5]}))
+    two = parse_study(changed("classes", {"soybean": [5], "corn": [1]}))
+    assert one.digest != two.digest
+    assert differences(one.to_dict(), two.to_dict()) == ["classes: order ['corn', 'soybean'] against ['soybean', 'corn']"]
+
+
+def test_differences_name_the_field() -> None:
+    one, two = load_study("corn-belt-2016"), load_study("corn-belt-2016-albers")
+    assert differences(one.to_dict(), two.to_dict()) == [
+        "area.crs: 'EPSG:4326' against 'EPSG:5070'",
+        "study.name: 'corn-belt-2016' against 'corn-belt-2016-albers'",
+    ]
+
+
+BAD: list[tuple[dict[str, Any], str]] = [
+    (changed("area.bound", [0]), "unknown key area.bound; did you mean bounds?"),
+    (changed("patchs", {}), "unknown key patchs; did you mean patches?"),
+    (changed("area.zzz", 1), "unknown key area.zzz; known here: bounds, region, crs, scale_m"),
+    (changed("study.name", None, remove=True), "study.name is missing"),
+    (changed("study.name", "a b"), "study.name: "),
+    (changed("area.bounds", [-86.0, 37.0, -94.0, 41.5]), "west -86.0 is not below east -94.0"),
+    (changed("area.bounds", [-94.0, 41.5, -86.0, 37.0]), "south 41.5 is not below north 37.0"),
+    (changed("area.bounds", [37.0, -94.0, 41.5, -86.0]), "are not degrees"),
+    (changed("area.bounds", [1.0, 2.0, 3.0]), "area.bounds"),
+    (changed("area.bounds", [float("nan"), 2.0, 3.0, 4.0]), "area.bounds"),
+    (changed("area.crs", "EPSG:99999"), "area.crs: 'EPSG:99999' is not a coordinate reference system"),
+    (changed("area.scale_m", 0), "area.scale_m"),
+    (changed("area.region", '{"type":"Point"}'), "area.region: the GeoJSON holds no polygon"),
+    (changed("area.region", "nonsense"), "area.region: 'nonsense' is not GeoJSON with polygons"),
+    (
+        changed("area.region", '{"type":"Polygon","coordinates":[[[41,-94],[41,-93],[42,-93],[41,-94]]]}'),
+        "area.region: the GeoJSON's coordinates are not degrees",
+    ),
+    (
+        changed("splits.holdout", '{"type":"Polygon","coordinates":[[[5e5,0],[6e5,0],[6e5,1],[5e5,0]]]}'),
+        "splits.holdout: the GeoJSON's coordinates are not degrees",
+    ),
+    (changed("classes", {"a b": [1]}), "a class is named by letters"),
+    (changed("image.seasons", []), "image.seasons"),
+    (changed("image.seasons", [["2016-02-30", "2016-05-01"]]), "day is out of range"),
+    (changed("image.seasons", [["2016-05-01", "2016-05-01"]]), "is empty"),
+    (changed("image.mask", ["rain"]), "image.mask"),
+    (changed("image.bands", ["SR_B1", "SR_B1"]), "names one twice"),
+    (changed("image.cloud_cover_max_pct", 101), "image.cloud_cover_max_pct"),
+    (changed("labels.presence_min_share", 1.0), "labels.presence_min_share"),
+    (changed("classes", {}), "classes"),
+    (changed("classes", {"background": [3]}), "classes.background is every labelled code"),
+    (changed("classes", {"corn": []}), "classes.corn has no CDL code"),
+    (changed("classes", {"corn": [1], "maize": [1]}), "already belongs to 'corn'"),
+    (changed("classes", {"corn": ["x"]}), "'x' is not a CDL code"),
+    (changed("patches.size_px", 4), "patches.size_px"),
+    (changed("patches.valid_min_share", 0.0), "patches.valid_min_share"),
+    (changed("splits.block_patches", [0, 5]), "splits.block_patches"),
+    (changed("splits.fractions", [0.7, 0.1, 0.1]), "add up to 1"),
+    (changed("splits.fractions", [0.9, 0.0, 0.1]), "three shares above 0"),
+]
+
+
+@pytest.mark.parametrize(("values", "message"), BAD)
+def test_bad_studies_get_one_clear_line(values: dict[str, Any], message: str) -> None:
+    with pytest.raises(ConfigError) as caught:
+        parse_study(values, source="mine.toml")
+    assert str(caught.value).startswith("mine.toml: ")
+    assert message in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(("section", "key"), [("area", "region"), ("splits", "holdout")])
+def test_a_file_of_polygons_is_read_with_the_study_and_part_of_its_digest(tmp_path: Path, section: str, key: str) -> None:
+    path, polygons = tmp_path / "mine.toml", tmp_path / "polygons.geojson"
+    text = MINIMAL if f"[{section}]" in MINIMAL else f"{MINIMAL}\n[{section}]\n"
+    path.write_text(text.replace(f"[{section}]", f'[{section}]\n{key} = "polygons.geojson"'))
+    with pytest.raises(ConfigError, match=rf"mine\.toml: {section}\.{key}: .*polygons\.geojson: No such file or directory; give a GeoJSON"):
+        load_study(str(path))
+    polygons.write_text("not GeoJSON")
+    with pytest.raises(ConfigError, match=rf"mine\.toml: {section}\.{key}: 'not GeoJSON' is not GeoJSON with polygons"):
+        load_study(str(path))
+    polygons.write_text('{"type": "Polygon", "coordinates": [[[-90, 41, 7], [-89.9, 41], [-89.9, 41.1], [-90, 41]]]}')
+    first = load_study(str(path))
+    assert json.loads(first.to_dict()[section][key])["coordinates"] == [[[[-90, 41], [-89.9, 41], [-89.9, 41.1], [-90, 41]]]]
+    assert parse_study(tomllib.loads(first.to_toml())) == first
+    polygons.write_text(polygons.read_text().replace("41.1", "41.2"))
+    assert load_study(str(path)).digest != first.digest
+
+
+def test_the_papers_rectangles_come_with_its_study() -> None:
+    assert load_study("corn-belt-2017").splits.block_patches == (74, 41)  # columns, rows: about eight by eight blocks
+
+
+def test_files_that_are_no_study(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match=r"no study 'corn-belt-2106'.*did you mean corn-belt-2016"):
+        load_study("corn-belt-2106")
+    broken = tmp_path / "broken.toml"
+    broken.write_text("[study\n")
+    with pytest.raises(ConfigError, match=r"broken\.toml: not TOML"):
+        load_study(str(broken))
+    broken.write_bytes(b"\xff\xfe")
+    with pytest.raises(ConfigError, match="cannot be read as a study file"):
+        load_study(str(broken))
+
+
+def test_the_studys_keys_are_the_contracts() -> None:
+    assert {
+        name: list(field.annotation.model_fields) for name, field in Study.model_fields.items() if hasattr(field.annotation, "model_fields")
+    } == {  # type: ignore[union-attr]
+        "study": ["name"],
+        "area": ["bounds", "region", "crs", "scale_m"],
+        "image": ["collections", "bands", "seasons", "mask", "cloud_cover_max_pct", "count"],
+        "labels": ["asset", "confidence_min_pct", "presence_min_share"],
+        "patches": ["size_px", "valid_min_share"],
+        "splits": ["block_patches", "fractions", "gap_patches", "holdout", "method", "folds", "fold"],
+    }
