@@ -561,7 +561,7 @@ def _label_options(sub: argparse.ArgumentParser) -> None:
     )
     sub.add_argument("--share-step", type=float, metavar="STEP", help="shares: rounded to multiples of this")
     sub.add_argument("--share-noise", type=float, metavar="SD", help="shares: standard deviation of noise added")
-    sub.add_argument("--group-patches", type=int, metavar="N", help="shares: known only for groups of N neighbouring patches")
+    sub.add_argument("--bag-size", type=int, metavar="N", help="shares: known only for groups of N neighbouring patches")
     sub.add_argument("--points-per-patch", type=int, metavar="N", help="points: labelled pixels per patch (default 1)")
     sub.add_argument("--points", metavar="FILE.csv", help="points: your own (lon, lat, class) instead of drawn ones")
     sub.add_argument("--areas", metavar="FILE.geojson", help="shares: your own areas of the classes per polygon instead of the store's")

@@ -92,7 +92,7 @@ class Row:
 ROWS = (
     Row("full U-Net", DAKOTA, {"labels": "pixels", "model": "unet"}),
     Row("shares", DAKOTA, {"labels": "shares"}),
-    Row("shares of 8 patches", DAKOTA, {"labels": "shares", "group_patches": 8}),
+    Row("shares of 8 patches", DAKOTA, {"labels": "shares", "bag_size": 8}),
     Row("one point", DAKOTA, {"labels": "points"}),
     Row("presence 5 %", DAKOTA, {"labels": "presence", "presence_min_share": 0.05}),
     Row("presence 25 %", DAKOTA, {"labels": "presence", "presence_min_share": 0.25}),

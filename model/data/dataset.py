@@ -22,9 +22,9 @@ from cropcam.model.data.prefetch import Order
 from cropcam.model.data.sampler import Plan
 from cropcam.model.labels.areas import own_areas
 from cropcam.model.labels.points import own_points
-from cropcam.model.labels.weak_labels import Rule, WeakLabels, sound_shares, weak_labels
+from cropcam.model.labels.weak_labels import LabelSpec, WeakLabels, validate_proportions, weak_labels
 from cropcam.model.losses.objectives import Targets
-from cropcam.model.runtime.distributed import ALONE, Ranks
+from cropcam.model.runtime.distributed import SINGLE_PROCESS, Ranks
 from cropcam.pipeline.errors import DataError
 from cropcam.pipeline.legend import UNLABELLED, Legend
 from cropcam.pipeline.store.schema import NODATA_DN, StoreInfo, split_indices
@@ -53,7 +53,7 @@ class Patches:
 
 
 def read_split(
-    dataset: xr.Dataset, split: str, rule: Rule, legend: Legend, feed: str = "resident", device: torch.device | None = None
+    dataset: xr.Dataset, split: str, rule: LabelSpec, legend: Legend, feed: str = "resident", device: torch.device | None = None
 ) -> Patches:
     """One split, in the store's order, with its weak labels; resident: 2 bytes per band and pixel, 35 kB per patch of the poster.
 
@@ -99,7 +99,7 @@ def read_patches(
     return Patches(resident, labels, None, whole_N)
 
 
-def read_labels(dataset: xr.Dataset, index_N: npt.NDArray[np.int64], rule: Rule, legend: Legend) -> WeakLabels:
+def read_labels(dataset: xr.Dataset, index_N: npt.NDArray[np.int64], rule: LabelSpec, legend: Legend) -> WeakLabels:
     """The weak labels of some patches; of the store only what the kind of label allows is read, with the user's own points or areas no truth at all.
 
     Raises:
@@ -117,7 +117,7 @@ def read_labels(dataset: xr.Dataset, index_N: npt.NDArray[np.int64], rule: Rule,
     return weak_labels(
         rule,
         len(legend),
-        lambda: sound_shares(dataset["share"][index_N].to_numpy(), index_N),
+        lambda: validate_proportions(dataset["share"][index_N].to_numpy(), index_N),
         lambda: legend.index(dataset["label"][index_N].to_numpy()),
         place_N2,
     )
@@ -138,7 +138,7 @@ def turn(values_BHW: Tensor, turn_B: Tensor) -> Tensor:
 
 
 def batches(
-    patches: Patches, batch_size: int, scaling: Scaling, plan: Plan, *, ranks: Ranks = ALONE, start: int = 0
+    patches: Patches, batch_size: int, scaling: Scaling, plan: Plan, *, ranks: Ranks = SINGLE_PROCESS, start: int = 0
 ) -> Iterator[tuple[Tensor, Targets]]:
     """Standardised patches (B, C, H, W) float32 and their targets, on the device of `scaling`.
 
@@ -155,12 +155,12 @@ def batches(
     device, labels, count = scaling.mean_C.device, patches.labels, len(plan.index_N)
     flip_N2 = torch.from_numpy(plan.flip_N2) if plan.flip_N2.any() else None
     turn_N = None if plan.turn_N is None else torch.from_numpy(plan.turn_N)
-    image_NK, pixel_NHW, group_N = (
-        None if one is None else torch.from_numpy(one) for one in (labels.image_NK, labels.pixel_NHW, labels.group_N)
+    image_NK, pixel_NHW, bag_N = (
+        None if one is None else torch.from_numpy(one) for one in (labels.image_NK, labels.pixel_NHW, labels.bag_N)
     )
     parts = []
     for first in range(start * batch_size, count, batch_size):
-        part = ranks.part(min(batch_size, count - first))
+        part = ranks.shard(min(batch_size, count - first))
         parts.append(slice(first + part.start, first + part.stop))
 
     def gathered(values: Tensor | None, index_B: npt.NDArray[np.int64]) -> Tensor | None:
@@ -176,7 +176,7 @@ def batches(
         dn_BCHW, pixel_BHW = moved(bits_BCHW, part), gathered(pixel_NHW, index)
         pixel_BHW = None if pixel_BHW is None else moved(pixel_BHW, part)
         whole = patches.whole_N is not None and bool(patches.whole_N[index].all())
-        targets = Targets((dn_BCHW != NODATA_DN).all(dim=1), gathered(image_NK, index), pixel_BHW, gathered(group_N, index), whole)
+        targets = Targets((dn_BCHW != NODATA_DN).all(dim=1), gathered(image_NK, index), pixel_BHW, gathered(bag_N, index), whole)
         yield standardise(dn_BCHW.view(torch.uint16), *scaling), targets
 
 

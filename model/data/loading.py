@@ -78,15 +78,15 @@ def encoded_image(dataset: xr.Dataset) -> Encoded | None:
     return open_encoded(Path(dataset.encoding["source"]), "image")
 
 
-def choose_feed(told: str, dataset: xr.Dataset, patches: int, *, grouped: bool) -> str:
+def choose_feed(told: str, dataset: xr.Dataset, patches: int, *, bagged: bool) -> str:
     """Resident or streamed: what was told, else by whether so many patches fit half of the free memory.
 
     Raises:
         ConfigError: streamed was told and cannot be.
     """
-    streamable = encoded_image(dataset) is not None and not grouped
+    streamable = encoded_image(dataset) is not None and not bagged
     if told == "streamed" and not streamable:
-        why = "labels of groups need patches in any order" if grouped else "the store is laid out otherwise than 'cropcam patches' does it"
+        why = "labels of groups need patches in any order" if bagged else "the store is laid out otherwise than 'cropcam patches' does it"
         raise ConfigError(f"--feed streamed is not possible: {why}; use --feed resident")
     if told != "auto":
         return told

@@ -120,7 +120,7 @@ def evaluate(
         "made_by": {
             **made_by,
             "labels_rule": str(config.rule),
-            "selected_on": split == "validation" and (not config.keeps_newest or config.patience > 0),
+            "selected_on": split == "validation" and (not config.keep_last_epoch or config.patience > 0),
             "train_patches": len(split_indices(dataset, "train")),
             "patches_digest": hashlib.sha256(table.encode()).hexdigest(),
         },

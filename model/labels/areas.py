@@ -53,9 +53,9 @@ def own_areas(path: str, digest: str, legend: Legend, grid: PatchGrid, place_N2:
         )
     image_NK = np.full((len(place_N2), len(legend)), np.nan, np.float32)
     image_NK[patch] = share_FK[feature]
-    group_N = len(names) + np.arange(len(place_N2))
-    group_N[patch] = feature
-    return WeakLabels("shares", image_NK=image_NK, group_N=group_N, outside=len(place_N2) - len(patch))
+    bag_N = len(names) + np.arange(len(place_N2))
+    bag_N[patch] = feature
+    return WeakLabels("shares", image_NK=image_NK, bag_N=bag_N, n_unmatched=len(place_N2) - len(patch))
 
 
 def read_areas(path: str, content: bytes, legend: Legend) -> tuple[list[str], npt.NDArray[np.object_], Shares]:

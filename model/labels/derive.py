@@ -44,7 +44,7 @@ def majority(share_NK: Shares) -> Shares:
     return _one_hot(share_NK.argmax(axis=1), share_NK.shape[1])
 
 
-def single_pixels(truth_NHW: Classes, count: int, random: np.random.Generator) -> Classes:
+def sample_points(truth_NHW: Classes, count: int, random: np.random.Generator) -> Classes:
     """The truth at `count` pixels per patch, drawn at random among those that have a label; 255 everywhere else."""
     flat = truth_NHW.reshape(len(truth_NHW), -1)
     points = np.full_like(flat, UNLABELLED)
@@ -56,7 +56,7 @@ def single_pixels(truth_NHW: Classes, count: int, random: np.random.Generator) -
     return points.reshape(truth_NHW.shape)
 
 
-def neighbours(place_N2: npt.NDArray[np.int32], size: int) -> npt.NDArray[np.int64]:
+def zorder_bags(place_N2: npt.NDArray[np.int32], size: int) -> npt.NDArray[np.int64]:
     """The group (N,) of each patch: `size` patches that lie together, along a Z-shaped curve over the patch grid; the last may be smaller."""
     row, col = (place_N2[:, axis].astype(np.uint64) for axis in (0, 1))
     code = np.zeros(len(place_N2), np.uint64)
@@ -69,7 +69,7 @@ def neighbours(place_N2: npt.NDArray[np.int32], size: int) -> npt.NDArray[np.int
     return group
 
 
-def perturbed(share_NK: Shares, step: float, noise: float, random: np.random.Generator) -> Shares:
+def noisy_proportions(share_NK: Shares, step: float, noise: float, random: np.random.Generator) -> Shares:
     """Shares with noise added and rounded, made to add up to 1 again; NaN where nothing is left of them, so that such a row no longer tells which was largest."""
     if not step and not noise:
         return share_NK
@@ -79,22 +79,22 @@ def perturbed(share_NK: Shares, step: float, noise: float, random: np.random.Gen
     return np.asarray(np.divide(left, total, out=np.full_like(left, np.nan), where=total > 0), np.float32)
 
 
-def group_means(share_NK: Shares, unknown_N: npt.NDArray[np.bool_], group_N: npt.NDArray[np.int64]) -> Shares:
+def bag_means(share_NK: Shares, unknown_N: npt.NDArray[np.bool_], bag_N: npt.NDArray[np.int64]) -> Shares:
     """Mean shares of each group (G, K), of its patches that have some."""
-    total = np.zeros((int(group_N.max()) + 1, share_NK.shape[1]))
-    np.add.at(total, group_N[~unknown_N], share_NK[~unknown_N])
-    count = np.bincount(group_N[~unknown_N], minlength=len(total))[:, None]
+    total = np.zeros((int(bag_N.max()) + 1, share_NK.shape[1]))
+    np.add.at(total, bag_N[~unknown_N], share_NK[~unknown_N])
+    count = np.bincount(bag_N[~unknown_N], minlength=len(total))[:, None]
     return np.asarray(total / np.maximum(count, 1), np.float32)
 
 
-def noisy_answers(image_NK: Shares, noise: float, questions: bool, random: np.random.Generator) -> Shares:
+def flip_labels(image_NK: Shares, noise: float, questions: bool, random: np.random.Generator) -> Shares:
     """Some answers of patches replaced by wrong ones: each yes or no by itself (`questions`), else the one class that is 1 by another."""
     if not noise:
         return image_NK
     if questions:
         wrong_NK = random.random(image_NK.shape) < noise
         return np.where(wrong_NK, 1 - image_NK, image_NK).astype(np.float32)
-    classes = noisy_classes(image_NK.argmax(axis=1).astype(np.uint8), noise, image_NK.shape[1], random)
+    classes = symmetric_label_noise(image_NK.argmax(axis=1).astype(np.uint8), noise, image_NK.shape[1], random)
     return _one_hot(classes, image_NK.shape[1])
 
 
@@ -102,7 +102,7 @@ def _one_hot(class_N: npt.NDArray[np.integer[Any]], classes: int) -> Shares:
     return np.asarray(class_N[:, None] == np.arange(classes), np.float32)
 
 
-def noisy_classes(truth: Classes, noise: float, classes: int, random: np.random.Generator) -> Any:  # noqa: ANN401 - of truth's shape
+def symmetric_label_noise(truth: Classes, noise: float, classes: int, random: np.random.Generator) -> Any:  # noqa: ANN401 - of truth's shape
     """Some classes replaced by another, each other one as often; 255 stays."""
     if not noise:
         return truth

@@ -67,7 +67,7 @@ def own_points(path: str, digest: str, legend: Legend, grid: PatchGrid, place_N2
     inside_P = patch_P >= 0
     pixel_NHW = np.full((len(place_N2), grid.size_px, grid.size_px), UNLABELLED, np.uint8)
     pixel_NHW[patch_P[inside_P], row_P[inside_P] % grid.size_px, col_P[inside_P] % grid.size_px] = table.class_P[inside_P]
-    return WeakLabels("points", pixel_NHW=pixel_NHW, outside=int((~inside_P).sum()))
+    return WeakLabels("points", pixel_NHW=pixel_NHW, n_unmatched=int((~inside_P).sum()))
 
 
 def read_points(path: str, content: bytes, legend: Legend) -> Table:

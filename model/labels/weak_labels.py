@@ -21,15 +21,15 @@ import numpy.typing as npt
 from cropcam.model.labels.derive import (
     Classes,
     Shares,
-    group_means,
+    bag_means,
+    flip_labels,
     majority,
-    neighbours,
-    noisy_answers,
-    noisy_classes,
-    perturbed,
+    noisy_proportions,
     presence,
-    single_pixels,
+    sample_points,
     slices,
+    symmetric_label_noise,
+    zorder_bags,
 )
 from cropcam.pipeline.errors import DataError
 from cropcam.pipeline.legend import UNLABELLED
@@ -42,7 +42,7 @@ ANY_BELOW = 0.01  # a presence label of a smaller share is as good as one of any
 
 
 @dataclass(frozen=True)
-class Rule:
+class LabelSpec:
     """How weak labels are made from the truth.
 
     Attributes:
@@ -50,7 +50,7 @@ class Rule:
         presence_min_share: presence: a class is present above this share of a patch's labelled pixels; 0 = any pixel.
         share_step: shares: rounded to multiples of this (0.1 = tenths); 0 = exact. Where all round to 0 a patch, or group, has no label.
         share_noise: shares: standard deviation of the noise added to each before they are made to add up to 1 again.
-        group_patches: shares: patches per group that one row of shares speaks for, as county statistics do.
+        bag_size: shares: patches per group that one row of shares speaks for, as county statistics do.
         points_per_patch: points: labelled pixels per patch.
         label_noise: probability that an answer (presence, majority, the class of a pixel) is replaced by a wrong one.
         seed: of everything random here.
@@ -64,7 +64,7 @@ class Rule:
     presence_min_share: float = 0.0
     share_step: float = 0.0
     share_noise: float = 0.0
-    group_patches: int = 1
+    bag_size: int = 1
     points_per_patch: int = 1
     label_noise: float = 0.0
     seed: int = 0
@@ -76,13 +76,13 @@ class Rule:
     def __str__(self) -> str:
         """What tells these labels from others, in words.
 
-        >>> str(Rule("presence", presence_min_share=0.05)), str(Rule("shares", group_patches=8, share_step=0.1))
+        >>> str(LabelSpec("presence", presence_min_share=0.05)), str(LabelSpec("shares", bag_size=8, share_step=0.1))
         ('presence above 5 % of a patch', 'shares of 8 patches together, rounded to 0.1')
         """
         own, share = self.points or self.areas, self.presence_min_share
         details = {
             "presence": f" above {100 * share:.4g} % of a patch" if share else " of any pixel",
-            "shares": f" of {self.group_patches} patches together" if self.group_patches > 1 else "",
+            "shares": f" of {self.bag_size} patches together" if self.bag_size > 1 else "",
             "points": f", {self.points_per_patch} per patch",
         }
         parts = [
@@ -102,15 +102,15 @@ class WeakLabels:
         kind: one of `KINDS`.
         image_NK: presence and majority 0 or 1, shares in 0..1; float32; a row of NaN is a patch without a label.
         pixel_NHW: class index, `UNLABELLED` (255) where a pixel has no label; uint8.
-        group_N: the group whose shares stand in `image_NK`; int64; equal rows belong together.
+        bag_N: the group whose shares stand in `image_NK`; int64; equal rows belong together.
         outside: of the user's own points, those that lie in none of the patches; of own areas, patches in no polygon.
     """
 
     kind: str
     image_NK: Shares | None = None
     pixel_NHW: Classes | None = None
-    group_N: npt.NDArray[np.int64] | None = None
-    outside: int = 0
+    bag_N: npt.NDArray[np.int64] | None = None
+    n_unmatched: int = 0
 
     def subset(self, chosen: npt.NDArray[np.int64]) -> WeakLabels:
         """The labels of some of the patches."""
@@ -118,7 +118,7 @@ class WeakLabels:
             self.kind,
             None if self.image_NK is None else self.image_NK[chosen],
             None if self.pixel_NHW is None else self.pixel_NHW[chosen],
-            None if self.group_N is None else self.group_N[chosen],
+            None if self.bag_N is None else self.bag_N[chosen],
         )
 
     def labelled(self) -> npt.NDArray[np.bool_]:
@@ -157,7 +157,7 @@ class WeakLabels:
 
 
 def weak_labels(
-    rule: Rule,
+    rule: LabelSpec,
     classes: int,
     share_NK: Callable[[], Shares],
     truth_NHW: Callable[[], Classes],
@@ -174,24 +174,24 @@ def weak_labels(
     """
     random = np.random.default_rng([rule.seed, KINDS.index(rule.kind)])
     if rule.kind == "pixels":
-        return WeakLabels(rule.kind, pixel_NHW=noisy_classes(truth_NHW(), rule.label_noise, classes, random))
+        return WeakLabels(rule.kind, pixel_NHW=symmetric_label_noise(truth_NHW(), rule.label_noise, classes, random))
     if rule.kind == "points":
-        truth = single_pixels(truth_NHW(), rule.points_per_patch, random)
-        return WeakLabels(rule.kind, pixel_NHW=noisy_classes(truth, rule.label_noise, classes, random))
+        truth = sample_points(truth_NHW(), rule.points_per_patch, random)
+        return WeakLabels(rule.kind, pixel_NHW=symmetric_label_noise(truth, rule.label_noise, classes, random))
     share = share_NK()
     unknown_N = share.sum(axis=1) == 0
     if rule.kind == "shares":
-        if rule.group_patches == 1:
-            return WeakLabels(rule.kind, image_NK=_without(perturbed(share, rule.share_step, rule.share_noise, random), unknown_N))
-        group_N = neighbours(place_N2(), rule.group_patches)
+        if rule.bag_size == 1:
+            return WeakLabels(rule.kind, image_NK=_without(noisy_proportions(share, rule.share_step, rule.share_noise, random), unknown_N))
+        bag_N = zorder_bags(place_N2(), rule.bag_size)
         # a group has one row of shares, so one draw of noise
-        image = perturbed(group_means(share, unknown_N, group_N), rule.share_step, rule.share_noise, random)[group_N]
-        return WeakLabels(rule.kind, image_NK=_without(image, unknown_N), group_N=group_N)
+        image = noisy_proportions(bag_means(share, unknown_N, bag_N), rule.share_step, rule.share_noise, random)[bag_N]
+        return WeakLabels(rule.kind, image_NK=_without(image, unknown_N), bag_N=bag_N)
     image = presence(share, rule.presence_min_share) if rule.kind == "presence" else majority(share)
-    return WeakLabels(rule.kind, image_NK=_without(noisy_answers(image, rule.label_noise, rule.kind == "presence", random), unknown_N))
+    return WeakLabels(rule.kind, image_NK=_without(flip_labels(image, rule.label_noise, rule.kind == "presence", random), unknown_N))
 
 
-def sound_shares(share_NK: Shares, index_N: npt.NDArray[np.int64]) -> Shares:
+def validate_proportions(share_NK: Shares, index_N: npt.NDArray[np.int64]) -> Shares:
     """The same, once each patch's are found to be shares, none negative and together 1; all 0 or all NaN is a patch without a label.
 
     Args:

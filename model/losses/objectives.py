@@ -35,7 +35,7 @@ class Targets(NamedTuple):
         valid_BHW: pixels with image data in every band.
         image_BK: presence or majority (0, 1) or shares; a row of NaN has no label.
         pixel_BHW: class index, 255 = no label; uint8.
-        group_B: patches with the same number share one row of shares; int64.
+        bag_B: patches with the same number share one row of shares; int64.
         whole: no pixel of the batch is invalid, known without looking.
         weight_BK: of each answer of `image_BK`; None = 1.
         weight_K: of each class, for pixels; None = 1.
@@ -45,7 +45,7 @@ class Targets(NamedTuple):
     valid_BHW: Tensor
     image_BK: Tensor | None = None
     pixel_BHW: Tensor | None = None
-    group_B: Tensor | None = None
+    bag_B: Tensor | None = None
     whole: bool = False
     weight_BK: Tensor | None = None
     weight_K: Tensor | None = None
@@ -186,10 +186,10 @@ def share_loss(batch: ModelOutputs, targets: Targets, _min_share: float) -> Tens
     Source: Ardehali, Culotta 2017, "Co-training for Demographic Classification Using Deep Learning from Label
     Proportions", arXiv 1709.04108: the batch-averaged KL; in the log domain here.
     """
-    log_GK, share_GK, group_B = grouped(mean_probability(batch.logits_BKHW, targets.valid_BHW), targets)
+    log_GK, share_GK, bag_B = bagged(mean_probability(batch.logits_BKHW, targets.valid_BHW), targets)
     weight_GK = None
-    if targets.group_B is not None:  # a few patches of a large group are a poor sample of its shares
-        size_G = log_GK.new_zeros(len(log_GK)).index_add(0, group_B, torch.ones_like(group_B, dtype=log_GK.dtype))
+    if targets.bag_B is not None:  # a few patches of a large group are a poor sample of its shares
+        size_G = log_GK.new_zeros(len(log_GK)).index_add(0, bag_B, torch.ones_like(bag_B, dtype=log_GK.dtype))
         weight_GK = (size_G / size_G.mean())[:, None].expand_as(log_GK)
     return _known(_divergence, log_GK, targets._replace(image_BK=share_GK, weight_BK=weight_GK))
 
@@ -222,25 +222,25 @@ def _divergence(log_BK: Tensor, share_BK: Tensor, weight_BK: Tensor | None) -> T
     return divergence_BK.sum(dim=1).mean()
 
 
-def grouped(log_BK: Tensor, targets: Targets) -> tuple[Tensor, Tensor, Tensor]:
+def bagged(log_BK: Tensor, targets: Targets) -> tuple[Tensor, Tensor, Tensor]:
     """Log mean probabilities and labelled shares of the groups that the batch holds (G, K), and the group of each patch (B,).
 
     A group's mean is over the pixels of its patches in this batch, its shares are its own row. Without groups each patch is one.
     """
     share_BK = targets.image_BK
     assert share_BK is not None
-    if targets.group_B is None:
+    if targets.bag_B is None:
         return log_BK, share_BK, torch.arange(len(log_BK), device=log_BK.device)
-    _, group_B = torch.unique(targets.group_B, return_inverse=True)
-    groups = int(group_B.max()) + 1
+    _, bag_B = torch.unique(targets.bag_B, return_inverse=True)
+    groups = int(bag_B.max()) + 1
     weight_B = targets.valid_BHW.sum(dim=(1, 2)).to(log_BK.dtype)
-    total_G = log_BK.new_zeros(groups).index_add(0, group_B, weight_B)
+    total_G = log_BK.new_zeros(groups).index_add(0, bag_B, weight_B)
     mean_GK = (
-        log_BK.new_zeros(groups, log_BK.shape[1]).index_add(0, group_B, log_BK.exp() * weight_B[:, None]) / total_G.clamp(min=1)[:, None]
+        log_BK.new_zeros(groups, log_BK.shape[1]).index_add(0, bag_B, log_BK.exp() * weight_B[:, None]) / total_G.clamp(min=1)[:, None]
     )
     known_B = ~share_BK.isnan().any(dim=1)
-    share_GK = share_BK.new_full((groups, share_BK.shape[1]), torch.nan).index_copy(0, group_B[known_B], share_BK[known_B])
-    return mean_GK.clamp(min=1e-30).log(), share_GK, group_B
+    share_GK = share_BK.new_full((groups, share_BK.shape[1]), torch.nan).index_copy(0, bag_B[known_B], share_BK[known_B])
+    return mean_GK.clamp(min=1e-30).log(), share_GK, bag_B
 
 
 def _known(loss: Callable[[Tensor, Tensor, Tensor | None], Tensor], scores_BK: Tensor, targets: Targets) -> Tensor:

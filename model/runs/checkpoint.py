@@ -24,7 +24,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 from torch import Tensor
 
-from cropcam.model.labels.weak_labels import Rule
+from cropcam.model.labels.weak_labels import LabelSpec
 from cropcam.model.losses.objectives import Objective, objective
 from cropcam.model.networks import Network, build
 from cropcam.model.runs.options import Options
@@ -76,13 +76,13 @@ class RunConfig(Options):
     areas_digest: str = ""
 
     @property
-    def rule(self) -> Rule:
+    def rule(self) -> LabelSpec:
         """How its weak labels are made."""
-        told = {item.name: getattr(self, item.name) for item in fields(Rule) if item.name != "kind"}
-        return Rule(kind=self.labels, **told)
+        told = {item.name: getattr(self, item.name) for item in fields(LabelSpec) if item.name != "kind"}
+        return LabelSpec(kind=self.labels, **told)
 
     @property
-    def keeps_newest(self) -> bool:
+    def keep_last_epoch(self) -> bool:
         """Whether the last epoch is kept and not the best: a network that labels itself grows surer, which its weak labels take amiss."""
         return self.self_labels > 0
 
@@ -267,7 +267,7 @@ def load_training_state(
     Raises:
         DataError: a tensor is missing, unknown, of another shape or not finite.
     """
-    remembered = {index: remembers(optimiser, parameter) for index, parameter in enumerate(network.parameters())}
+    remembered = {index: state_shapes(optimiser, parameter) for index, parameter in enumerate(network.parameters())}
     networks = _networks(network, average)
     expected = {f"{which}.{name}": tensor.shape for which, one in networks.items() for name, tensor in one.state_dict().items()}
     expected |= {f"optimiser.{index}.{name}": shape for index, kept in remembered.items() for name, shape in kept.items()}
@@ -310,6 +310,6 @@ def _flat(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
     return flat
 
 
-def remembers(optimiser: torch.optim.Optimizer, parameter: Tensor) -> dict[str, torch.Size]:
-    """What the optimiser remembers of a parameter once it has moved: names and shapes."""
+def state_shapes(optimiser: torch.optim.Optimizer, parameter: Tensor) -> dict[str, torch.Size]:
+    """What the optimiser state_shapes of a parameter once it has moved: names and shapes."""
     return {name: torch.Size() if name == "step" else parameter.shape for name in _MEMORY[type(optimiser)]}

@@ -31,7 +31,7 @@ _NAMED = ("study", "model", "labels", "store_digest")  # a checkpoint that diffe
 
 
 @dataclass
-class Sums:
+class RunningTotals:
     """Loss by patches and agreement by answers, over the batches so far."""
 
     loss_sum: float = 0.0
@@ -62,15 +62,15 @@ class Sums:
 
 
 @dataclass
-class Progressed:
+class TrainingProgress:
     """How far a run has come: complete epochs, and batches of the one that was cut short."""
 
     rows: list[history.Row] = field(default_factory=list)
     batches: int = 0
-    sums: Sums = field(default_factory=Sums)
+    sums: RunningTotals = field(default_factory=RunningTotals)
 
 
-class Keeper:
+class Checkpointer:
     """Writes and reads the run folder's history and checkpoints."""
 
     def __init__(
@@ -87,7 +87,7 @@ class Keeper:
         self._run, self._config, self._writes = run, config, writes
         self._network, self._optimiser, self._average = network, optimiser, average
 
-    def save_epoch(self, done: Progressed) -> None:
+    def save_epoch(self, done: TrainingProgress) -> None:
         """History, last and, if the newest epoch is the one to keep, best, in this order."""
         rows = done.rows
         self._write_history(rows)
@@ -95,11 +95,11 @@ class Keeper:
         if self.kept(rows) == len(rows):
             self._save_best(len(rows))
 
-    def save_middle(self, done: Progressed) -> None:
+    def save_middle(self, done: TrainingProgress) -> None:
         """Last, in the middle of an epoch."""
         self._save_last(done, {"batches": str(done.batches), "sums": json.dumps(done.sums.values())})
 
-    def restore(self) -> Progressed:
+    def restore(self) -> TrainingProgress:
         """Bring network and optimiser to where the folder stands, history with it; nothing saved yet is nothing done.
 
         Raises:
@@ -109,7 +109,7 @@ class Keeper:
         if not last.exists():
             if best.exists():
                 raise DataError(f"{last}: missing, though {BEST} is there; train into another folder")
-            return Progressed()
+            return TrainingProgress()
         tensors, made_by = load_tensors(last)
         self._check_origin(made_by, last)
         load_training_state(self._network, self._optimiser, tensors, last, self._average)
@@ -126,13 +126,13 @@ class Keeper:
 
     def kept(self, rows: list[history.Row]) -> int:
         """The epoch whose weights are kept."""
-        return history.kept_epoch(rows, newest=self._config.keeps_newest)
+        return history.selected_epoch(rows, newest=self._config.keep_last_epoch)
 
     def _write_history(self, rows: list[history.Row]) -> None:
         if self._writes:
             history.write(self._run / HISTORY, rows)
 
-    def _save_last(self, done: Progressed, more: dict[str, str]) -> None:
+    def _save_last(self, done: TrainingProgress, more: dict[str, str]) -> None:
         if self._writes:
             tensors = training_state(self._network, self._optimiser, self._average)
             save_tensors(self._run / LAST, tensors, self._made_by(len(done.rows)) | more)
@@ -151,9 +151,9 @@ class Keeper:
                 raise DataError(f"{path}: another run's checkpoint: its {name} is {theirs}, this run's {ours}; train into another folder")
 
 
-def _progressed(made_by: dict[str, str], path: Path) -> Progressed:
+def _progressed(made_by: dict[str, str], path: Path) -> TrainingProgress:
     try:
-        return Progressed([], int(made_by.get("batches", "0")), Sums(*json.loads(made_by.get("sums", "[]"))))
+        return TrainingProgress([], int(made_by.get("batches", "0")), RunningTotals(*json.loads(made_by.get("sums", "[]"))))
     except (ValueError, TypeError):
         raise DataError(f"{path}: does not say how far its epoch had come; train into another folder") from None
 

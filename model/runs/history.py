@@ -35,7 +35,7 @@ class Row:
 COLUMNS = tuple(field.name for field in fields(Row))
 
 
-def kept_epoch(rows: list[Row], *, newest: bool) -> int:
+def selected_epoch(rows: list[Row], *, newest: bool) -> int:
     """The epoch whose weights are kept: the newest or, if not that, the best."""
     return len(rows) if newest else best_epoch(rows)
 

@@ -15,7 +15,7 @@ class Options:
 
     share_step: float = 0.0
     share_noise: float = 0.0
-    group_patches: int = 1
+    bag_size: int = 1
     points_per_patch: int = 1
     label_noise: float = 0.0
     class_prior: tuple[float, ...] = ()
@@ -36,6 +36,6 @@ class Options:
     areas: str = ""
 
     @property
-    def grouped(self) -> bool:
+    def bagged(self) -> bool:
         """Whether patches share labels, so that they have to meet in a batch; only shares can."""
-        return self.group_patches > 1 or bool(self.areas)
+        return self.bag_size > 1 or bool(self.areas)

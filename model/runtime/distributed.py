@@ -31,14 +31,14 @@ class Ranks:
     count: int = 1
 
     @property
-    def leads(self) -> bool:
+    def is_main(self) -> bool:
         """Whether this one writes and speaks."""
         return self.rank == 0
 
-    def part(self, size: int) -> slice:
+    def shard(self, size: int) -> slice:
         """This rank's part of a global batch of `size`: parts differ by at most one and cover it in order.
 
-        >>> [Ranks(rank, 3).part(8) for rank in range(3)]
+        >>> [Ranks(rank, 3).shard(8) for rank in range(3)]
         [slice(0, 3, None), slice(3, 6, None), slice(6, 8, None)]
         """
         small, more = divmod(size, self.count)
@@ -61,7 +61,7 @@ class Ranks:
         dist.all_gather_object(found, values)
         return [value for part in found for value in part]
 
-    def agree(self, terms: Sequence[Term], stop: bool, device: torch.device) -> tuple[Tensor, bool]:
+    def reduce_loss(self, terms: Sequence[Term], stop: bool, device: torch.device) -> tuple[Tensor, bool]:
         """The loss of this rank's part of a global batch, and whether any rank was told to stop.
 
         Each term is a mean over this rank's answers; weighted by its share of all ranks' answers and by the number of ranks, the mean over ranks is
@@ -74,13 +74,13 @@ class Ranks:
         weights = [self.count * our / total if total else 0.0 for our, total in zip(ours, totals, strict=True)]
         return torch.stack([weight * loss for weight, (loss, _) in zip(weights, terms, strict=True)]).sum(), stopping > 0
 
-    def wait(self) -> None:
+    def barrier(self) -> None:
         """Until every rank has come here."""
         if self.count > 1:
             dist.barrier()
 
 
-ALONE = Ranks()
+SINGLE_PROCESS = Ranks()
 
 
 class SyncedBatchNorm(nn.BatchNorm2d):
@@ -124,7 +124,7 @@ def _summed(values: Tensor) -> Tensor:
     return _Summed.apply(values)  # type: ignore[no-any-return, no-untyped-call]
 
 
-def spread(network: Network, ranks: Ranks, device: torch.device) -> tuple[Network, nn.Module]:
+def wrap_ddp(network: Network, ranks: Ranks, device: torch.device) -> tuple[Network, nn.Module]:
     """The network, and what to call so that gradients are averaged over ranks and batch norm sees the global batch.
 
     Alone both are the same. The names of weights stay.
@@ -142,7 +142,7 @@ def spread(network: Network, ranks: Ranks, device: torch.device) -> tuple[Networ
 
 
 @contextmanager
-def joined(device: torch.device) -> Iterator[tuple[Ranks, torch.device]]:
+def init_distributed(device: torch.device) -> Iterator[tuple[Ranks, torch.device]]:
     """This process's place among those that torchrun started, and its device; NCCL between GPUs, gloo between CPUs.
 
     Raises:
@@ -150,7 +150,7 @@ def joined(device: torch.device) -> Iterator[tuple[Ranks, torch.device]]:
     """
     count = int(os.environ.get("WORLD_SIZE", "1"))
     if count == 1:
-        yield ALONE, device
+        yield SINGLE_PROCESS, device
         return
     if device.type == "cuda":
         local = int(os.environ.get("LOCAL_RANK", "0"))

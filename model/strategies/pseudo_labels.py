@@ -15,7 +15,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from cropcam.model.losses.objectives import ModelOutputs, Targets, grouped, mean_probability, share_of_label
+from cropcam.model.losses.objectives import ModelOutputs, Targets, bagged, mean_probability, share_of_label
 from cropcam.model.networks.cam import argmax_classes
 from cropcam.pipeline.legend import UNLABELLED
 
@@ -105,7 +105,7 @@ def frequent_labels(logits_BKHW: Tensor, targets: Targets, prior_K: Tensor, min_
     """
     assert targets.image_BK is not None
     label_BK, all_B = targets.image_BK, torch.zeros(len(logits_BKHW), dtype=torch.int64, device=logits_BKHW.device)
-    region = targets._replace(image_BK=prior_K.expand_as(label_BK), group_B=all_B)
+    region = targets._replace(image_BK=prior_K.expand_as(label_BK), bag_B=all_B)
     log_share = math.log(share_of_label(min_share, targets.valid_BHW))
     matched_BKHW = _matched(
         _averaged(logits_BKHW, targets.valid_BHW),
@@ -140,8 +140,8 @@ def _matched(log_BKHW: Tensor, valid_BHW: Tensor, *steps: Callable[[Tensor], Ten
 
 def _to_shares(log_BK: Tensor, targets: Targets) -> Tensor:
     """What takes the mean probability of each patch, or group, to its labelled shares."""
-    log_GK, share_GK, group_B = grouped(log_BK, targets)
-    return (share_GK.nan_to_num().clamp(min=_LEAST).log() - log_GK)[group_B]
+    log_GK, share_GK, bag_B = bagged(log_BK, targets)
+    return (share_GK.nan_to_num().clamp(min=_LEAST).log() - log_GK)[bag_B]
 
 
 def _to_presence(log_BK: Tensor, label_BK: Tensor, log_share: float) -> Tensor:

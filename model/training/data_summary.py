@@ -19,7 +19,7 @@ from cropcam.pipeline.store.schema import SPLITS, StoreInfo
 INFORMATIVE = (0.03, 0.97)  # a label whose base rate lies outside carries next to no information
 
 
-def say_what(
+def log_data_summary(
     dataset: xr.Dataset, train_split: Patches, validation: Patches, config: RunConfig, info: StoreInfo, log: Callable[[str], None]
 ) -> None:
     """Patches and labels of the splits, beside what a constant answer reaches; then what carries no information."""
@@ -30,8 +30,8 @@ def say_what(
     )
     if config.points:
         log(
-            f"{config.points}: {train_split.labels.outside:,} of its points lie outside the patches of the train split, "
-            f"{validation.labels.outside:,} outside those of the validation split"
+            f"{config.points}: {train_split.labels.n_unmatched:,} of its points lie outside the patches of the train split, "
+            f"{validation.labels.n_unmatched:,} outside those of the validation split"
         )
     if config.share_step or config.share_noise:
         without = [len(each) - int(each.labels.labelled().sum()) for each in (train_split, validation)]
@@ -41,15 +41,15 @@ def say_what(
         )
     if config.areas:
         log(
-            f"{config.areas}: {train_split.labels.outside:,} of {len(train_split):,} patches of the train split lie in no polygon, "
-            f"{validation.labels.outside:,} of {len(validation):,} of the validation split: they have no label"
+            f"{config.areas}: {train_split.labels.n_unmatched:,} of {len(train_split):,} patches of the train split lie in no polygon, "
+            f"{validation.labels.n_unmatched:,} of {len(validation):,} of the validation split: they have no label"
         )
-    for line in _uninformative(train_split.labels, info.classes.names):
+    for line in uninformative_labels(train_split.labels, info.classes.names):
         log(f"warning: {line}")
-    if config.group_patches > config.batch_size:
+    if config.bag_size > config.batch_size:
         log(
-            f"warning: batches of {config.batch_size} hold only parts of the groups of {config.group_patches} patches, whose shares they are "
-            f"not; --batch-size {config.group_patches} helps"
+            f"warning: batches of {config.batch_size} hold only parts of the groups of {config.bag_size} patches, whose shares they are "
+            f"not; --batch-size {config.bag_size} helps"
         )
     if config.batch_size > len(train_split):
         log(f"warning: --batch-size {config.batch_size} is more than the {len(train_split)} training patches: one step per epoch")
@@ -58,7 +58,7 @@ def say_what(
             log(f"warning: band {band} is constant over the training split: it carries no information")
 
 
-def _uninformative(labels: WeakLabels, names: tuple[str, ...]) -> Iterator[str]:
+def uninformative_labels(labels: WeakLabels, names: tuple[str, ...]) -> Iterator[str]:
     """What of the training labels is nearly always the same, or never there."""
     if labels.kind == "presence":
         assert labels.image_NK is not None
@@ -84,8 +84,8 @@ def _labels_line(labels: WeakLabels) -> str:
     known_N = labels.labelled()
     if labels.kind == "presence":
         return f"{np.nansum(labels.image_NK) / max(known_N.sum(), 1):.2f} of {labels.image_NK.shape[1]} labels per patch"
-    groups = int(known_N.sum()) if labels.group_N is None else len(np.unique(labels.group_N[known_N]))
-    return f"{labels.kind} of {groups:,} {'patches' if labels.group_N is None else 'groups of patches'}"
+    groups = int(known_N.sum()) if labels.bag_N is None else len(np.unique(labels.bag_N[known_N]))
+    return f"{labels.kind} of {groups:,} {'patches' if labels.bag_N is None else 'groups of patches'}"
 
 
 def _hint(rate: float) -> str:

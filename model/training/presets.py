@@ -66,11 +66,11 @@ def recipe(given: Mapping[str, Any]) -> dict[str, Any]:
     """
     labels = given.get("labels", "presence")
     model = given.get("model", "fcn")
-    grouped = given.get("group_patches", 1) > 1 or given.get("areas")
+    bagged = given.get("bag_size", 1) > 1 or given.get("areas")
     wanted, of_presence = ("lse", _OF_ANY) if given.get("presence_min_share", 0.0) < ANY_BELOW else ("threshold", _OF_THRESHOLD)
     of_labels = {
         "points": _OF_POINTS,
-        "shares": _OF_GROUPS if grouped else _OF_SHARES,
+        "shares": _OF_GROUPS if bagged else _OF_SHARES,
         "presence": of_presence if given.get("loss", "best") in ("best", wanted) else {},
     }
     return {

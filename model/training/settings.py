@@ -28,7 +28,7 @@ SETTLED = ("precision", "deterministic", "feed")  # "auto" is settled once, when
 _OF_KIND = {
     "share_step": ("shares",),
     "share_noise": ("shares",),
-    "group_patches": ("shares",),
+    "bag_size": ("shares",),
     "points_per_patch": ("points",),
     "points": ("points",),
     "areas": ("shares",),
@@ -38,7 +38,7 @@ _OF_KIND = {
 
 OWN_FILES = {  # by setting: what says how labels are made from the truth, so not from the file
     "points": ("points_per_patch", "label_noise"),
-    "areas": ("share_step", "share_noise", "group_patches"),
+    "areas": ("share_step", "share_noise", "bag_size"),
 }
 
 
@@ -75,7 +75,7 @@ class Settings(Options):
             "weight_decay": (0 <= self.weight_decay < math.inf, "a number of at least 0"),
             "share_step": (0 <= self.share_step <= 0.5, "at least 0 and at most 0.5"),
             "share_noise": (0 <= self.share_noise < 1, "at least 0 and below 1"),
-            "group_patches": (self.group_patches >= 1, "at least 1"),
+            "bag_size": (self.bag_size >= 1, "at least 1"),
             "points_per_patch": (self.points_per_patch >= 1, "at least 1"),
             "label_noise": (0 <= self.label_noise < 1, "at least 0 and below 1"),
             "class_prior": (

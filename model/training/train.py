@@ -25,10 +25,10 @@ from cropcam.model.networks import LONE_SIZE_PX
 from cropcam.model.runs.checkpoint import CONFIG, ENVIRONMENT, LAST, RunConfig, clear_leftovers, load_config, load_network, write_json
 from cropcam.model.runs.lock import run_lock
 from cropcam.model.runtime.device import choose, deterministic, environment, settle_precision
-from cropcam.model.runtime.distributed import Ranks, joined
+from cropcam.model.runtime.distributed import Ranks, init_distributed
 from cropcam.model.runtime.signals import stop_asked
 from cropcam.model.segmentation.fitting import fitted_segmenter
-from cropcam.model.training.data_summary import say_what
+from cropcam.model.training.data_summary import log_data_summary
 from cropcam.model.training.settings import configure
 from cropcam.model.training.tensorboard import board
 from cropcam.model.training.trainer import Progress, Trainer
@@ -73,9 +73,9 @@ def train(
         OSError: the disk says no; the last complete epoch stays.
     """
     given = {name: value for name, value in settings.items() if value is not None}
-    with joined(choose(device)) as (ranks, target), run_lock(run) if ranks.leads else nullcontext(), _memory_advice():
-        say = log if ranks.leads else _silent
-        show = progress if ranks.leads else _silent
+    with init_distributed(choose(device)) as (ranks, target), run_lock(run) if ranks.is_main else nullcontext(), _memory_advice():
+        say = log if ranks.is_main else _silent
+        show = progress if ranks.is_main else _silent
         dataset, info = open_store(store)
         config = configure(store, info, run, given, resume)
         return _train(config, run, dataset, info, ranks=ranks, target=target, tensorboard=tensorboard, progress=show, say=say)
@@ -97,10 +97,8 @@ def _train(
     config = _settled(config, dataset, target)
     if (run / LAST).is_file() and load_config(run).epochs < config.epochs and (anew := _laid_out(config)):
         say(f"warning: {anew} anew over {config.epochs} epochs: not the run that began with so many")
-    if ranks.count > 1 and config.grouped:
-        raise ConfigError(
-            "--group-patches and --areas train in one process: a group may lie in the parts of several; start it without torchrun"
-        )
+    if ranks.count > 1 and config.bagged:
+        raise ConfigError("--bag-size and --areas train in one process: a group may lie in the parts of several; start it without torchrun")
     train_split, validation = (
         read_split(dataset, split, config.rule, config.classes, config.feed, target) for split in ("train", "validation")
     )
@@ -111,25 +109,25 @@ def _train(
             f"{config.size_px} px; take another size, or --model fcn"
         )
     _check_points(dataset, train_split, validation, config, say)
-    if ranks.leads:
-        say_what(dataset, train_split, validation, config, info, say)
+    if ranks.is_main:
+        log_data_summary(dataset, train_split, validation, config, info, say)
     with deterministic(target, bool(config.deterministic)), stop_asked() as stop:
         trainer = Trainer(config, run, train_split, validation, target, ranks)
         trainer.restore()
-        ranks.wait()  # nobody reads the folder any more
-        if ranks.leads:
+        ranks.barrier()  # nobody reads the folder any more
+        if ranks.is_main:
             _prepare_folder(run, config, target, say)
         if trainer.finished:
-            hint = "it stopped early" if trainer.stalled else "a larger --epochs goes on"
+            hint = "it stopped early" if trainer.stopped_early else "a larger --epochs goes on"
             say(f"{run}: already trained for all {trainer.epoch} epochs; {hint}")
-        with board(run, tensorboard and ranks.leads, trainer.epoch) as note:
+        with board(run, tensorboard and ranks.is_main, trainer.epoch) as note:
             while not trainer.finished:
                 if not trainer.run_epoch(progress, stop):
                     say(f"{run}: stopped in epoch {trainer.epoch + 1}, saved; go on with --resume")
                     raise KeyboardInterrupt
                 note(trainer.newest)
-        say(trainer.verdict())
-        if ranks.leads:
+        say(trainer.summary())
+        if ranks.is_main:
             network, _ = load_network(run, target)
             fitted_segmenter(run, network, config, dataset, target)
             write_card(run, config)
@@ -155,7 +153,7 @@ def _settled(config: RunConfig, dataset: xr.Dataset, device: torch.device) -> Ru
         config,
         precision=settle_precision(config.precision, device),
         deterministic=device.type == "cpu" if config.deterministic is None else config.deterministic,
-        feed=choose_feed(config.feed, dataset, patches, grouped=config.grouped),
+        feed=choose_feed(config.feed, dataset, patches, bagged=config.bagged),
     )
 
 
@@ -165,7 +163,7 @@ def _check_labels(train_split: Patches, validation: Patches, config: RunConfig) 
         known = labels.labelled().any()
         if not known and config.points:
             raise DataError(
-                f"{config.points}: none of its {labels.outside:,} points lies in a patch of the {split} split: there is nothing to learn from; "
+                f"{config.points}: none of its {labels.n_unmatched:,} points lies in a patch of the {split} split: there is nothing to learn from; "
                 "'cropcam check' draws where the patches lie"
             )
         if not known and config.areas:

@@ -23,8 +23,8 @@ from cropcam.model.losses.weighting import Weighing, class_weights
 from cropcam.model.networks import Network, NetworkOutput, build
 from cropcam.model.runs import history
 from cropcam.model.runs.checkpoint import RunConfig
-from cropcam.model.runs.checkpointer import Keeper, Progressed, Sums
-from cropcam.model.runtime.distributed import ALONE, Ranks, Term, spread
+from cropcam.model.runs.checkpointer import Checkpointer, RunningTotals, TrainingProgress
+from cropcam.model.runtime.distributed import SINGLE_PROCESS, Ranks, Term, wrap_ddp
 from cropcam.model.strategies.ema import Average
 from cropcam.model.strategies.pseudo_labels import BEGIN, OwnLabels
 from cropcam.model.training.label_accuracy import agreement, constant_agreement, in_words
@@ -45,7 +45,7 @@ class Trainer:
         train_split: Patches,
         validation: Patches,
         device: torch.device,
-        ranks: Ranks = ALONE,
+        ranks: Ranks = SINGLE_PROCESS,
     ) -> None:
         self._config, self._device, self._ranks = config, device, ranks
         self._train, self._validation = train_split, validation
@@ -58,7 +58,7 @@ class Trainer:
         if config.compile or config.cuda_graphs:  # the maps alone: what follows asks the data, which no compiled graph can
             maps: Any = torch.compile(network.maps, mode="reduce-overhead" if config.cuda_graphs else None)
             network.maps = maps  # type: ignore[method-assign]
-        self._network, self._forward = spread(network, ranks, device)
+        self._network, self._forward = wrap_ddp(network, ranks, device)
         self._optimiser = make_optimiser(config.optimizer, self._network, config.lr, config.weight_decay)
         self._scaling = Scaling.of(config, device)
         self._steps = math.ceil(len(train_split) / config.batch_size)
@@ -76,10 +76,10 @@ class Trainer:
             prior_K=torch.tensor(config.class_prior, device=device) if config.matches_prior else None,
         )
         self._majority_accuracy = constant_agreement(validation.labels)
-        self._keeper = Keeper(
-            run, config, self._network, self._optimiser, self._average.network if self._average else None, writes=ranks.leads
+        self._checkpointer = Checkpointer(
+            run, config, self._network, self._optimiser, self._average.network if self._average else None, writes=ranks.is_main
         )
-        self._done = Progressed()
+        self._done = TrainingProgress()
 
     @property
     def epoch(self) -> int:
@@ -92,7 +92,7 @@ class Trainer:
         return self._done.rows[-1]
 
     @property
-    def stalled(self) -> bool:
+    def stopped_early(self) -> bool:
         """Whether `patience` epochs brought nothing better than the best before them."""
         rows, patience = self._done.rows[self._begin :], self._config.patience  # before, nothing was learned from own labels
         return bool(patience and rows and self.epoch - history.best_epoch(rows) >= patience)
@@ -100,7 +100,7 @@ class Trainer:
     @property
     def finished(self) -> bool:
         """Whether there is nothing left to train."""
-        return self.epoch >= self._config.epochs or self.stalled
+        return self.epoch >= self._config.epochs or self.stopped_early
 
     def restore(self) -> None:
         """Go on where the run folder stands.
@@ -108,9 +108,9 @@ class Trainer:
         Raises:
             DataError: what is saved is damaged or does not belong together.
         """
-        self._done = self._keeper.restore()
-        if not self._ranks.leads:
-            self._done.sums = Sums()  # they are the leading one's
+        self._done = self._checkpointer.restore()
+        if not self._ranks.is_main:
+            self._done.sums = RunningTotals()  # they are the leading one's
 
     def run_epoch(self, progress: Progress, stop: Callable[[], bool] = lambda: False) -> bool:
         """One pass over the training split, one over validation, then history, last and best.
@@ -124,10 +124,10 @@ class Trainer:
         before = self._done.batches
         waited_s = self._learn(progress, stop)
         trained_s = time.perf_counter() - started
-        learned = Sums(*self._ranks.sums(self._done.sums.values(), self._device))
+        learned = RunningTotals(*self._ranks.sums(self._done.sums.values(), self._device))
         if waited_s is None:
-            self._keeper.save_middle(replace(self._done, sums=learned))
-            self._ranks.wait()
+            self._checkpointer.save_middle(replace(self._done, sums=learned))
+            self._ranks.barrier()
             return False
         judged = self._validate()
         row = history.Row(
@@ -141,21 +141,21 @@ class Trainer:
             patches_per_second=round(max(len(self._train) - before * self._config.batch_size, 0) / trained_s, 4),
             data_wait_share=round(waited_s / trained_s, 4),
         )
-        self._done = Progressed([*self._done.rows, row])
-        self._keeper.save_epoch(self._done)
-        self._ranks.wait()
+        self._done = TrainingProgress([*self._done.rows, row])
+        self._checkpointer.save_epoch(self._done)
+        self._ranks.barrier()
         progress(
             self.epoch * self._steps, self._config.epochs * self._steps, f"{self._note()}, validation {_figures(row, self._config.labels)}"
         )
         return True
 
-    def verdict(self) -> str:
+    def summary(self) -> str:
         """One line: which epoch is kept, and how good it was, beside the best constant answer."""
         if not self._done.rows:
             return "no epoch is complete yet"
-        row = self._done.rows[self._keeper.kept(self._done.rows) - 1]
-        early = f"; stopped early: {self._config.patience} epochs without a better one" if self.stalled else ""
-        return f"{'last' if self._config.keeps_newest else 'best'} of {self.epoch} epochs: {row.epoch}, validation {_figures(row, self._config.labels)}{early}"
+        row = self._done.rows[self._checkpointer.kept(self._done.rows) - 1]
+        early = f"; stopped early: {self._config.patience} epochs without a better one" if self.stopped_early else ""
+        return f"{'last' if self._config.keep_last_epoch else 'best'} of {self.epoch} epochs: {row.epoch}, validation {_figures(row, self._config.labels)}{early}"
 
     def _learn(self, progress: Progress, stop: Callable[[], bool]) -> float | None:
         """Seconds waited for data; None when told to stop before the end."""
@@ -184,7 +184,7 @@ class Trainer:
         factor = lr_factor(config.schedule, done, config.epochs * self._steps, round(config.warmup_epochs * self._steps))
         set_lr(self._optimiser, config.lr * factor)
         terms, batch = self._terms(x_BCHW, targets, done)
-        loss, stopping = self._ranks.agree(terms, stop(), self._device)
+        loss, stopping = self._ranks.reduce_loss(terms, stop(), self._device)
         self._optimiser.zero_grad()
         loss.backward()  # type: ignore[no-untyped-call]
         if config.clip_norm:
@@ -205,17 +205,17 @@ class Trainer:
         return loss
 
     @torch.inference_mode()
-    def _validate(self) -> Sums:
+    def _validate(self) -> RunningTotals:
         """Loss and accuracy over the validation split."""
         self._network.eval()
-        sums, size, count = Sums(), self._config.batch_size, len(self._validation)
+        sums, size, count = RunningTotals(), self._config.batch_size, len(self._validation)
         order = self._validation.streamed.order(None) if self._validation.streamed else None
-        plan = plan_in_order(count, self._validation.labels.group_N, order)
+        plan = plan_in_order(count, self._validation.labels.bag_N, order)
         for step, (x_BCHW, targets) in enumerate(self._batches(self._validation, plan)):
             terms, batch = self._terms(x_BCHW, targets)
-            loss, _ = self._ranks.agree(terms, False, self._device)
+            loss, _ = self._ranks.reduce_loss(terms, False, self._device)
             sums.add(loss.item(), min(size, count - step * size) / self._ranks.count, *self._agreement(batch, targets).tolist())
-        return Sums(*self._ranks.sums(sums.values(), self._device))
+        return RunningTotals(*self._ranks.sums(sums.values(), self._device))
 
     def _batches(self, patches: Patches, plan: Plan, start: int = 0) -> Iterator[tuple[Tensor, Targets]]:
         return batches(patches, self._config.batch_size, self._scaling, plan, ranks=self._ranks, start=start)
@@ -223,7 +223,7 @@ class Trainer:
     def _plan(self) -> Plan:
         split, seed = self._train, self._config.seed
         order = split.streamed.order(seed, self.epoch) if split.streamed else None
-        return plan_epoch(len(split), seed, self.epoch, split.labels.group_N, quarter_turns=self._config.quarter_turns, order=order)
+        return plan_epoch(len(split), seed, self.epoch, split.labels.bag_N, quarter_turns=self._config.quarter_turns, order=order)
 
     def _terms(self, x_BCHW: Tensor, targets: Targets, step: int | None = None) -> tuple[list[Term], ModelOutputs]:
         """The terms of the loss and the network's outputs; `step` counts the steps of the run in training and is None in validation.

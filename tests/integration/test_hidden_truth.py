@@ -11,7 +11,7 @@ import pytest
 import zarr
 
 from cropcam.model.data.dataset import read_labels
-from cropcam.model.labels.derive import neighbours
+from cropcam.model.labels.derive import zorder_bags
 from cropcam.model.runs.checkpoint import BEST, RunConfig
 from cropcam.model.training.train import train
 from cropcam.pipeline.legend import UNLABELLED
@@ -24,7 +24,7 @@ KINDS: dict[str, dict[str, Any]] = {
     "any pixel": {"labels": "presence", "presence_min_share": 0.0},
     "majority": {"labels": "majority"},
     "shares": {"labels": "shares"},
-    "groups": {"labels": "shares", "group_patches": 4},
+    "groups": {"labels": "shares", "bag_size": 4},
     "points": {"labels": "points", "points_per_patch": 2},
 }
 
@@ -60,13 +60,13 @@ def hide(path: Path, config: RunConfig) -> None:
             some_NHW = label_NHW[index_N]
             label_NHW[index_N] = np.where((told_NHW == UNLABELLED) & (some_NHW > 0), code, some_NHW)
         share_NK = shares(label_NHW, info.classes)
-    elif config.grouped:  # which patch of a group has which shares
+    elif config.bagged:  # which patch of a group has which shares
         for split in SPLITS:
             index_N = split_indices(dataset, split)
             place_N2 = np.stack([dataset[name].to_numpy()[index_N] for name in ("row", "col")], axis=1)
-            group_N = neighbours(place_N2, config.group_patches)
-            for number in np.unique(group_N):
-                members_N = index_N[group_N == number]
+            bag_N = zorder_bags(place_N2, config.bag_size)
+            for number in np.unique(bag_N):
+                members_N = index_N[bag_N == number]
                 share_NK[members_N] = share_NK[np.roll(members_N, 1)]
         assert not np.array_equal(share_NK, before[1])
     if config.labels != "points":

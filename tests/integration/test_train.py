@@ -199,7 +199,7 @@ def test_classes_that_no_label_names_are_named(store: Path, tmp_path: Path) -> N
         train(tmp_path / "patches.zarr", tmp_path / kind, epochs=1, labels=kind, device="cpu", log=lines.append)
         assert never in lines
     lines = []
-    train(store, tmp_path / "groups", epochs=1, labels="shares", group_patches=8, batch_size=4, device="cpu", log=lines.append)
+    train(store, tmp_path / "groups", epochs=1, labels="shares", bag_size=8, batch_size=4, device="cpu", log=lines.append)
     assert any("batches of 4 hold only parts of the groups of 8 patches" in line for line in lines)
 
 

@@ -96,7 +96,7 @@ OPTIONS: list[dict[str, Any]] = [
     {"model": "unet", "labels": "pixels"},
     {"model": "fcn", "labels": "shares", "self_labels": 1.0, "precision": "bf16"},
     {"model": "fcn", "labels": "points", "self_labels": 3.0, "points_per_patch": 12, "feed": "streamed"},
-    {"model": "unet", "labels": "shares", "group_patches": 2, "self_labels": 2.0},
+    {"model": "unet", "labels": "shares", "bag_size": 2, "self_labels": 2.0},
 ]
 
 
@@ -306,7 +306,7 @@ def test_training_in_a_thread_needs_no_signals(store: Path, tmp_path: Path) -> N
 def test_a_network_that_labels_itself_keeps_its_last_epoch(store: Path, tmp_path: Path) -> None:
     lines: list[str] = []
     train(store, tmp_path / "run", log=lines.append, **SETTINGS | {"model": "fcn", "labels": "points", "epochs": 4})
-    assert load_config(tmp_path / "run").keeps_newest
+    assert load_config(tmp_path / "run").keep_last_epoch
     assert load_tensors(tmp_path / "run" / BEST)[1]["epoch"] == "4"
     assert lines[-1].startswith("last of 4 epochs: 4, validation loss ")
     average = {name for name in weights(tmp_path / "run", LAST) if name.startswith("average.")}

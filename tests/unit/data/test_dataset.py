@@ -17,13 +17,13 @@ from cropcam.model.data import loading as feed
 from cropcam.model.data.dataset import Patches, batches, flip, read_split, turn
 from cropcam.model.data.normalization import Scaling
 from cropcam.model.data.sampler import plan_epoch, plan_in_order
-from cropcam.model.labels.weak_labels import KINDS, OF_PIXELS, Rule, WeakLabels
+from cropcam.model.labels.weak_labels import KINDS, OF_PIXELS, LabelSpec, WeakLabels
 from cropcam.model.runtime.distributed import Ranks
 from cropcam.pipeline.errors import ConfigError, DataError
 from cropcam.pipeline.store.schema import SPLITS, open_store, split_indices, to_reflectance
 from support.stores import make_store
 
-RULE = Rule("shares")
+RULE = LabelSpec("shares")
 
 
 def read(store: Path, split: str) -> Patches:
@@ -77,11 +77,11 @@ def test_shares_that_do_not_add_up_are_refused_by_the_kinds_that_read_them(store
     share[place] = share[place] / 2  # type: ignore[index, operator]
     dataset, _ = open_store(broken)
     if kind in OF_PIXELS:
-        assert len(read_split(dataset, "train", Rule(kind), info.classes)) > 0
+        assert len(read_split(dataset, "train", LabelSpec(kind), info.classes)) > 0
         return
     with pytest.raises(DataError, match=rf"^1 of 13 patches .* patch {place} of the store \(sum 0\.5"):
-        read_split(dataset, "train", Rule(kind), info.classes)
-    assert len(read_split(dataset, "test", Rule(kind), info.classes)) > 0
+        read_split(dataset, "train", LabelSpec(kind), info.classes)
+    assert len(read_split(dataset, "test", LabelSpec(kind), info.classes)) > 0
 
 
 @given(count=st.integers(1, 60), batch_size=st.integers(1, 70), seed=st.integers(0, 2**32), epoch=st.integers(0, 50))
@@ -110,11 +110,11 @@ def test_each_patch_comes_once_with_its_label_and_its_flip(count: int, batch_siz
 
 @given(groups=st.integers(1, 30), rest=st.integers(0, 7), epoch=st.integers(0, 9))
 def test_groups_that_divide_a_batch_are_never_parted(groups: int, rest: int, epoch: int) -> None:
-    group_N = np.random.default_rng(1).permutation(np.repeat(np.arange(groups + 1), [8] * groups + [rest]))
-    order_N = plan_epoch(len(group_N), 3, epoch, group_N).index_N
-    assert sorted(order_N) == list(range(len(group_N)))
+    bag_N = np.random.default_rng(1).permutation(np.repeat(np.arange(groups + 1), [8] * groups + [rest]))
+    order_N = plan_epoch(len(bag_N), 3, epoch, bag_N).index_N
+    assert sorted(order_N) == list(range(len(bag_N)))
     for first in range(0, len(order_N), 16):
-        members = np.unique(group_N[order_N[first : first + 16]], return_counts=True)
+        members = np.unique(bag_N[order_N[first : first + 16]], return_counts=True)
         assert all(count == (8 if group < groups else rest) for group, count in zip(*members, strict=True))
 
 
@@ -266,11 +266,11 @@ def test_the_feed_follows_the_size_unless_told(store: Path, monkeypatch: pytest.
     dataset, _ = open_store(store)
     patch_bytes = 7 * 10 * 10 * 2
     monkeypatch.setattr(feed, "free_memory", lambda: 2 * 20 * patch_bytes)
-    assert feed.choose_feed("auto", dataset, 20, grouped=False) == "resident"
-    assert feed.choose_feed("auto", dataset, 21, grouped=False) == "streamed"
-    assert feed.choose_feed("auto", dataset, 21, grouped=True) == "resident"
-    assert feed.choose_feed("resident", dataset, 10**9, grouped=False) == "resident"
+    assert feed.choose_feed("auto", dataset, 20, bagged=False) == "resident"
+    assert feed.choose_feed("auto", dataset, 21, bagged=False) == "streamed"
+    assert feed.choose_feed("auto", dataset, 21, bagged=True) == "resident"
+    assert feed.choose_feed("resident", dataset, 10**9, bagged=False) == "resident"
     with pytest.raises(ConfigError, match=r"--feed streamed is not possible: labels of groups need patches in any order"):
-        feed.choose_feed("streamed", dataset, 1, grouped=True)
+        feed.choose_feed("streamed", dataset, 1, bagged=True)
     monkeypatch.undo()
     assert 2**20 < feed.free_memory() < 2**50

@@ -11,7 +11,7 @@ import xarray as xr
 from cropcam.model.data.dataset import read_labels
 from cropcam.model.labels.areas import read_areas
 from cropcam.model.labels.files import sha256
-from cropcam.model.labels.weak_labels import Rule
+from cropcam.model.labels.weak_labels import LabelSpec
 from cropcam.model.runs.checkpoint import LAST, load_config
 from cropcam.model.training.train import train
 from cropcam.pipeline.errors import ConfigError, DataError
@@ -60,16 +60,16 @@ def test_patches_get_the_shares_of_the_polygon_their_centre_lies_in(store: Path,
     col = dataset["col"].to_numpy()
     assert (dataset["row"].to_numpy() == 0).all()
     assert col.tolist() == list(range(30)), "the fixture lies in one row"
-    labels = read_labels(dataset, np.arange(30), Rule("shares", areas=halves(tmp_path / "a.geojson", info)), info.classes)
+    labels = read_labels(dataset, np.arange(30), LabelSpec("shares", areas=halves(tmp_path / "a.geojson", info)), info.classes)
     assert labels.image_NK is not None
-    assert labels.group_N is not None
+    assert labels.bag_N is not None
     assert labels.pixel_NHW is None
     np.testing.assert_allclose(labels.image_NK[:14], np.tile([0.4, 0.3, 0.2, 0, 0.1], (14, 1)), rtol=1e-6)
     np.testing.assert_allclose(labels.image_NK[14:28], np.tile([0.5, 0.25, 1 / 6, 0, 1 / 12], (14, 1)), rtol=1e-6)
     assert np.isnan(labels.image_NK[28:]).all()
-    assert labels.group_N.tolist()[:28] == [0] * 14 + [1] * 14
-    assert len(set(labels.group_N.tolist())) == 4
-    assert labels.outside == 2
+    assert labels.bag_N.tolist()[:28] == [0] * 14 + [1] * 14
+    assert len(set(labels.bag_N.tolist())) == 4
+    assert labels.n_unmatched == 2
 
 
 @pytest.mark.parametrize(
@@ -121,7 +121,7 @@ def test_what_is_no_polygon_is_refused(info: StoreInfo, text: str, message: str)
 def test_overlapping_polygons_are_refused(store: Path, info: StoreInfo, tmp_path: Path) -> None:
     file = written(tmp_path / "a.geojson", collection((box(info, 0, 5), FINE), (box(info, 4, 9), {**FINE, "name": "B"})))
     with pytest.raises(DataError, match=r"feature 1 and feature 2 \(B\) overlap: patch \(0, 4\) lies in both"):
-        read_labels(open_store(store)[0], np.arange(30), Rule("shares", areas=file), info.classes)
+        read_labels(open_store(store)[0], np.arange(30), LabelSpec("shares", areas=file), info.classes)
 
 
 def test_a_training_learns_from_the_areas_and_not_from_the_stores_shares(
@@ -167,7 +167,7 @@ def test_polygons_of_elsewhere_are_refused(store: Path, tmp_path: Path) -> None:
     ("told", "message"),
     [
         ({"labels": "points"}, r"--areas goes with --labels shares, not with points"),
-        ({"labels": "shares", "group_patches": 4}, r"--group-patches makes labels from the store's truth"),
+        ({"labels": "shares", "bag_size": 4}, r"--bag-size makes labels from the store's truth"),
         ({"labels": "shares", "share_step": 0.1}, r"--share-step makes labels from the store's truth"),
     ],
 )

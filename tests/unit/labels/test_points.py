@@ -10,7 +10,7 @@ import xarray as xr
 from cropcam.model.data.dataset import read_labels, read_split
 from cropcam.model.labels.files import sha256
 from cropcam.model.labels.points import read_points
-from cropcam.model.labels.weak_labels import Rule
+from cropcam.model.labels.weak_labels import LabelSpec
 from cropcam.model.runs.checkpoint import BEST, load_config
 from cropcam.model.training.train import train
 from cropcam.pipeline.errors import ConfigError, DataError
@@ -65,12 +65,12 @@ def test_a_point_labels_the_pixel_it_lies_in(
     x, y = centre(info, row, col, dy, dx)
     file = table(tmp_path / "p.csv", [(repr(x), repr(y), "soybean"), (repr(x), repr(y), 5)], "x,y,class")
     dataset, _ = blind(store)
-    labels = read_labels(dataset, split_indices(dataset, "train"), Rule("points", points=file), info.classes)
+    labels = read_labels(dataset, split_indices(dataset, "train"), LabelSpec("points", points=file), info.classes)
     assert labels.pixel_NHW is not None
     assert labels.image_NK is None
     assert np.argwhere(labels.pixel_NHW != UNLABELLED).tolist() == [[0, *pixel]]
     assert labels.pixel_NHW[0][pixel] == info.classes.names.index("soybean")
-    assert labels.outside == 0
+    assert labels.n_unmatched == 0
 
 
 def test_the_far_edge_of_a_patch_belongs_to_the_next(store: Path, info: StoreInfo, tmp_path: Path) -> None:
@@ -78,7 +78,7 @@ def test_the_far_edge_of_a_patch_belongs_to_the_next(store: Path, info: StoreInf
     place = np.stack([dataset["row"].to_numpy(), dataset["col"].to_numpy()], axis=1)
     x, y = centre(info, int(place[0, 0]), int(place[0, 1]), 0.5, info.patch_size_px + 1e-6)
     file = table(tmp_path / "p.csv", [(repr(x), repr(y), "forest")], "x,y,class")
-    pixel = read_labels(dataset, np.arange(len(place)), Rule("points", points=file), info.classes).pixel_NHW
+    pixel = read_labels(dataset, np.arange(len(place)), LabelSpec("points", points=file), info.classes).pixel_NHW
     assert pixel is not None
     (found,) = np.argwhere(pixel != UNLABELLED).tolist()
     assert place[found[0]].tolist() == [place[0, 0], place[0, 1] + 1]
@@ -89,12 +89,12 @@ def test_degrees_say_what_the_truth_says(store: Path, info: StoreInfo, tmp_path:
     file = true_table(tmp_path / "p.csv", store)
     dataset, _ = open_store(store)
     index = split_indices(dataset, "validation")
-    labels = read_labels(dataset, index, Rule("points", points=file), info.classes)
+    labels = read_labels(dataset, index, LabelSpec("points", points=file), info.classes)
     assert labels.pixel_NHW is not None
     known = labels.pixel_NHW != UNLABELLED
     truth = info.classes.index(dataset["label"][index].to_numpy())
     np.testing.assert_array_equal(labels.pixel_NHW[known], truth[known])
-    assert labels.outside == 30 * 3 + 1 - len(index) * 3
+    assert labels.n_unmatched == 30 * 3 + 1 - len(index) * 3
 
 
 @pytest.mark.parametrize(
@@ -133,7 +133,7 @@ def test_two_classes_on_one_pixel_are_refused_by_both_lines(store: Path, info: S
     places = [centre(info, row, col, 1.2, 1.2), centre(info, row, col, 5, 5), centre(info, row, col, 1.8, 1.7)]
     lines = [(repr(x), repr(y), kind) for (x, y), kind in zip(places, ("corn", "corn", "forest"), strict=True)]
     dataset, _ = blind(store)
-    rule = Rule("points", points=table(tmp_path / "p.csv", lines, "x,y,class"))
+    rule = LabelSpec("points", points=table(tmp_path / "p.csv", lines, "x,y,class"))
     with pytest.raises(DataError, match=r"p\.csv, lines 2 and 4: one pixel is called corn and forest"):
         read_labels(dataset, split_indices(dataset, "train"), rule, info.classes)
 
@@ -169,7 +169,7 @@ def test_a_training_learns_from_the_table_and_never_reads_the_truth(store: Path,
 
 def test_the_truth_of_pixels_is_not_read(store: Path, info: StoreInfo, tmp_path: Path) -> None:
     file = true_table(tmp_path / "p.csv", store)
-    found = read_split(blind(store)[0], "train", Rule("points", points=file), info.classes)
+    found = read_split(blind(store)[0], "train", LabelSpec("points", points=file), info.classes)
     assert len(found) == 18
 
 

@@ -7,9 +7,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cropcam.model.labels.derive import majority, neighbours, perturbed, presence, single_pixels
-from cropcam.model.labels.weak_labels import KINDS, Rule, WeakLabels, sound_shares, weak_labels
-from cropcam.model.training.data_summary import _uninformative
+from cropcam.model.labels.derive import majority, noisy_proportions, presence, sample_points, zorder_bags
+from cropcam.model.labels.weak_labels import KINDS, LabelSpec, WeakLabels, validate_proportions, weak_labels
+from cropcam.model.training.data_summary import uninformative_labels
 from cropcam.pipeline.errors import DataError
 from cropcam.pipeline.legend import UNLABELLED
 
@@ -35,7 +35,7 @@ def test_presence_above_the_share(min_share: float, expected: list[int]) -> None
 def test_shares_of_any_counts_are_sound_and_come_back_as_they_are(counts: list[int]) -> None:
     share_NK = (np.array([counts, [0] * len(counts)]) / sum(counts)).astype(np.float32)
     share_NK = np.concatenate([share_NK, np.full((1, len(counts)), np.nan, np.float32)])
-    assert sound_shares(share_NK, np.arange(3)) is share_NK
+    assert validate_proportions(share_NK, np.arange(3)) is share_NK
 
 
 @pytest.mark.parametrize(
@@ -54,7 +54,7 @@ def test_shares_that_are_none_are_refused_by_the_first_patchs_place_in_the_store
     with pytest.raises(
         DataError, match=rf"2 of 5 patches .* not add up to 1, the first is patch 21 of the store \({said}.*cropcam check STORE"
     ):
-        sound_shares(share_NK, np.array([3, 8, 21, 30, 31]))
+        validate_proportions(share_NK, np.array([3, 8, 21, 30, 31]))
 
 
 def forbidden() -> Any:
@@ -70,23 +70,23 @@ def made(count: int = 12, seed: int = 0) -> tuple[Any, Any, Any]:
     return (counts / counts.sum(axis=1, keepdims=True)).astype(np.float32), truth, place
 
 
-@pytest.mark.parametrize("rule", [Rule("presence"), Rule("majority"), Rule("shares"), Rule("shares", group_patches=3)])
-def test_image_labels_never_see_the_truth_of_a_pixel(rule: Rule) -> None:
+@pytest.mark.parametrize("rule", [LabelSpec("presence"), LabelSpec("majority"), LabelSpec("shares"), LabelSpec("shares", bag_size=3)])
+def test_image_labels_never_see_the_truth_of_a_pixel(rule: LabelSpec) -> None:
     share, _, place = made()
     labels = weak_labels(rule, 4, lambda: share, forbidden, lambda: place)
     assert labels.pixel_NHW is None
     assert labels.image_NK is not None
 
 
-@pytest.mark.parametrize("rule", [Rule("points", points_per_patch=2), Rule("pixels")])
-def test_pixel_labels_never_see_shares(rule: Rule) -> None:
+@pytest.mark.parametrize("rule", [LabelSpec("points", points_per_patch=2), LabelSpec("pixels")])
+def test_pixel_labels_never_see_shares(rule: LabelSpec) -> None:
     _, truth, _ = made()
     assert weak_labels(rule, 4, forbidden, lambda: truth, forbidden).image_NK is None
 
 
 def test_points_show_so_many_true_pixels_and_no_more() -> None:
     _, truth, _ = made()
-    points = weak_labels(Rule("points", points_per_patch=3, seed=5), 4, forbidden, lambda: truth, forbidden).pixel_NHW
+    points = weak_labels(LabelSpec("points", points_per_patch=3, seed=5), 4, forbidden, lambda: truth, forbidden).pixel_NHW
     assert points is not None
     known = points != UNLABELLED
     assert (known.sum(axis=(1, 2)) == 3).all()
@@ -96,24 +96,24 @@ def test_points_show_so_many_true_pixels_and_no_more() -> None:
 def test_a_patch_with_fewer_labelled_pixels_gives_what_it_has() -> None:
     truth = np.full((2, 3, 3), UNLABELLED, np.uint8)
     truth[0, 1, 1] = 2
-    points = single_pixels(truth, 5, np.random.default_rng(0))
+    points = sample_points(truth, 5, np.random.default_rng(0))
     np.testing.assert_array_equal(points, truth)
-    assert single_pixels(truth, 99, np.random.default_rng(0))[0, 1, 1] == 2
+    assert sample_points(truth, 99, np.random.default_rng(0))[0, 1, 1] == 2
 
 
 def test_points_are_drawn_evenly() -> None:
     truth = np.zeros((4000, 4, 4), np.uint8)
-    hit = (single_pixels(truth, 1, np.random.default_rng(1)) == 0).mean(axis=0)
+    hit = (sample_points(truth, 1, np.random.default_rng(1)) == 0).mean(axis=0)
     np.testing.assert_allclose(hit, 1 / 16, atol=0.015)
 
 
 def test_groups_carry_the_mean_of_their_patches_and_lie_together() -> None:
     share, _, place = made(16)
-    labels = weak_labels(Rule("shares", group_patches=4), 4, lambda: share, forbidden, lambda: place)
-    assert labels.group_N is not None
+    labels = weak_labels(LabelSpec("shares", bag_size=4), 4, lambda: share, forbidden, lambda: place)
+    assert labels.bag_N is not None
     assert labels.image_NK is not None
     for group in range(4):
-        members = labels.group_N == group
+        members = labels.bag_N == group
         assert members.sum() == 4
         assert np.ptp(place[members], axis=0).max() == 1, "four patches of a Z-shaped curve are a square"
         np.testing.assert_allclose(labels.image_NK[members], np.broadcast_to(share[members].mean(axis=0), (4, 4)), rtol=1e-6)
@@ -122,35 +122,35 @@ def test_groups_carry_the_mean_of_their_patches_and_lie_together() -> None:
 def test_the_curve_does_not_depend_on_the_order_of_patches() -> None:
     place = np.stack(np.meshgrid(np.arange(9), np.arange(7), indexing="ij"), axis=-1).reshape(-1, 2).astype(np.int32)
     order = np.random.default_rng(0).permutation(len(place))
-    np.testing.assert_array_equal(neighbours(place, 5)[order], neighbours(place[order], 5))
+    np.testing.assert_array_equal(zorder_bags(place, 5)[order], zorder_bags(place[order], 5))
 
 
 def test_one_draw_of_noise_speaks_for_a_group() -> None:
     share, _, place = made(16)
-    labels = weak_labels(Rule("shares", group_patches=4, share_noise=0.1), 4, lambda: share, forbidden, lambda: place)
-    assert labels.group_N is not None
+    labels = weak_labels(LabelSpec("shares", bag_size=4, share_noise=0.1), 4, lambda: share, forbidden, lambda: place)
+    assert labels.bag_N is not None
     assert labels.image_NK is not None
     for group in range(4):
-        mine = labels.image_NK[labels.group_N == group]
+        mine = labels.image_NK[labels.bag_N == group]
         assert (mine == mine[0]).all()
-        assert np.abs(mine[0] - share[labels.group_N == group].mean(axis=0)).max() > 1e-3
+        assert np.abs(mine[0] - share[labels.bag_N == group].mean(axis=0)).max() > 1e-3
 
 
 def test_shares_that_all_round_to_nothing_do_not_tell_the_largest() -> None:
     share = np.array([[0.2, 0.24, 0.2, 0.18, 0.18], [0.3, 0.3, 0.2, 0.1, 0.1]], np.float32)
-    found = perturbed(share, 0.5, 0.0, np.random.default_rng(0))
+    found = noisy_proportions(share, 0.5, 0.0, np.random.default_rng(0))
     assert np.isnan(found[0]).all()
     assert found[1].tolist() == [0.5, 0.5, 0, 0, 0]
     for groups in (1, 2):
         place = np.array([[0, 0], [4, 4]], np.int32)
-        rule = Rule("shares", share_step=0.5, group_patches=groups)
+        rule = LabelSpec("shares", share_step=0.5, bag_size=groups)
         labels = weak_labels(rule, 5, lambda: share[[0, 0]], forbidden, lambda place=place: place)
         assert not labels.labelled().any()
 
 
 def test_points_noise_and_counts_do_not_depend_on_how_many_patches_are_at_hand(monkeypatch: pytest.MonkeyPatch) -> None:
     _, truth, _ = made(12)
-    rules = [Rule("points", points_per_patch=2, label_noise=0.3), Rule("pixels", label_noise=0.3)]
+    rules = [LabelSpec("points", points_per_patch=2, label_noise=0.3), LabelSpec("pixels", label_noise=0.3)]
 
     def found() -> list[Any]:
         labels = [weak_labels(rule, 4, forbidden, lambda: truth, forbidden) for rule in rules]
@@ -166,7 +166,7 @@ def test_points_noise_and_counts_do_not_depend_on_how_many_patches_are_at_hand(m
 @given(st.integers(0, 2**31), st.sampled_from([0.0, 0.05, 0.1, 0.25]), st.floats(0, 0.3))
 def test_perturbed_shares_still_add_up(seed: int, step: float, noise: float) -> None:
     share = np.random.default_rng(seed).dirichlet(np.ones(5), 20).astype(np.float32)
-    found = perturbed(share, step, noise, np.random.default_rng(seed))
+    found = noisy_proportions(share, step, noise, np.random.default_rng(seed))
     told = ~np.isnan(found).any(axis=1)
     assert told.all() or step or noise  # which may leave nothing of a patch's shares
     assert (found[told] >= 0).all()
@@ -183,7 +183,7 @@ def test_label_noise_replaces_that_many(kind: str) -> None:
     share = (counts / 36).astype(np.float32)
 
     def labels(noise: float) -> WeakLabels:
-        return weak_labels(Rule(kind, presence_min_share=0.25, label_noise=noise), 4, lambda: share, lambda: truth, forbidden)
+        return weak_labels(LabelSpec(kind, presence_min_share=0.25, label_noise=noise), 4, lambda: share, lambda: truth, forbidden)
 
     clean, noisy = labels(0.0), labels(0.3)
     if kind in ("points", "pixels"):
@@ -203,14 +203,14 @@ def test_label_noise_replaces_that_many(kind: str) -> None:
 def test_a_patch_without_labels_has_none() -> None:
     share = np.array([[0.5, 0.5], [0, 0]], np.float32)
     for kind in ("presence", "majority", "shares"):
-        image = weak_labels(Rule(kind), 2, lambda: share, forbidden, forbidden).image_NK
+        image = weak_labels(LabelSpec(kind), 2, lambda: share, forbidden, forbidden).image_NK
         assert image is not None
         assert np.isnan(image).all(axis=1).tolist() == [False, True]
 
 
 def test_class_shares_come_from_shares_and_pixels_alone() -> None:
     share, truth, place = made()
-    told = {kind: weak_labels(Rule(kind), 4, lambda: share, lambda: truth, lambda: place).class_shares(4) for kind in KINDS}
+    told = {kind: weak_labels(LabelSpec(kind), 4, lambda: share, lambda: truth, lambda: place).class_shares(4) for kind in KINDS}
     assert told["presence"] is None
     assert told["majority"] is None
     np.testing.assert_allclose(told["shares"], share.mean(axis=0), rtol=1e-6)
@@ -224,10 +224,10 @@ def test_what_labels_of_other_kinds_do_not_tell_is_said() -> None:
     pixels = np.full((2, 3, 3), UNLABELLED, np.uint8)
     pixels[:, 0, 0] = 1
     for labels in (WeakLabels("majority", np.array([[0, 1, 0]] * 4, np.float32)), WeakLabels("points", pixel_NHW=pixels)):
-        lines = list(_uninformative(labels, ("background", "corn", "rice")))
+        lines = list(uninformative_labels(labels, ("background", "corn", "rice")))
         assert never in lines
         assert any(line.startswith(always) for line in lines)
-    assert not list(_uninformative(WeakLabels("shares", np.full((4, 3), 1 / 3, np.float32)), ("background", "corn", "rice")))
+    assert not list(uninformative_labels(WeakLabels("shares", np.full((4, 3), 1 / 3, np.float32)), ("background", "corn", "rice")))
 
 
 def test_classes_that_no_patch_lacks_are_said_not_to_be_told_apart() -> None:
@@ -235,7 +235,7 @@ def test_classes_that_no_patch_lacks_are_said_not_to_be_told_apart() -> None:
     told = "next to no training patch lacks {}: these labels tell nothing of which pixels are which of them".format
     for present, expected in (([1, 0, 0], None), ([1, 1, 0], told("background and corn")), ([1, 1, 1], told("background, corn and rice"))):
         image = np.array([present] * 9 + [[1, 1, 1]] * 9, np.float32)
-        lines = list(_uninformative(WeakLabels("presence", image), names))
+        lines = list(uninformative_labels(WeakLabels("presence", image), names))
         assert [line for line in lines if line.startswith("next to no")] == ([expected] if expected else [])
 
 

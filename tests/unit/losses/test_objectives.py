@@ -69,7 +69,7 @@ def targets_for(kind: str, valid: torch.Tensor, seed: int = 0, groups: bool = Fa
     image = {"presence": (share > 0.3).double(), "majority": (share == share.max(dim=1, keepdim=True).values).double(), "shares": share}[
         kind
     ]
-    return Targets(valid, image_BK=image, group_B=torch.arange(count) // 2 if groups else None)
+    return Targets(valid, image_BK=image, bag_B=torch.arange(count) // 2 if groups else None)
 
 
 CASES = [
@@ -197,7 +197,7 @@ def test_a_piece_of_a_group_counts_by_its_patches() -> None:
     group = torch.tensor([0, 0, 0, 1])
     mean = scores.softmax(dim=1).mean(dim=(2, 3))
     terms = [(share[g] * (share[g].log() - mean[group == g].mean(dim=0).log())).sum() for g in (0, 1)]
-    loss = OBJECTIVES["shares"].loss(batch_of(scores, valid), Targets(valid, share[group], group_B=group), 0.0)
+    loss = OBJECTIVES["shares"].loss(batch_of(scores, valid), Targets(valid, share[group], bag_B=group), 0.0)
     assert loss.item() == pytest.approx(((3 * terms[0] + terms[1]) / 4).item(), rel=1e-12)
 
 

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from cropcam.model.runs.history import COLUMNS, Row, best_epoch, kept_epoch, read, write
+from cropcam.model.runs.history import COLUMNS, Row, best_epoch, read, selected_epoch, write
 from cropcam.pipeline.errors import DataError
 
 
@@ -30,8 +30,8 @@ def test_an_epoch_cut_short_does_not_count(tmp_path: Path) -> None:
 
 def test_best_is_the_earliest_of_equals() -> None:
     assert best_epoch(rows(3, 1, 2, 1)) == 2
-    assert kept_epoch(rows(3, 1, 2, 1), newest=False) == 2
-    assert kept_epoch(rows(3, 1, 2, 1), newest=True) == 4
+    assert selected_epoch(rows(3, 1, 2, 1), newest=False) == 2
+    assert selected_epoch(rows(3, 1, 2, 1), newest=True) == 4
 
 
 @pytest.mark.parametrize("text", ["", "epoch\n1\n", "\x00\x01", ",".join(COLUMNS) + "\n" + "x," * 8 + "1\n"])

@@ -34,12 +34,12 @@ def averaged(logits_BKHW: Floats, valid_BHW: npt.NDArray[np.bool_]) -> Floats:
     return log
 
 
-def means(log_BKHW: Floats, valid_BHW: npt.NDArray[np.bool_], group_B: list[int]) -> Floats:
+def means(log_BKHW: Floats, valid_BHW: npt.NDArray[np.bool_], bag_B: list[int]) -> Floats:
     """Mean probability over the valid pixels of each patch's group (B, K)."""
     chance = np.exp(log_BKHW) / np.exp(log_BKHW).sum(axis=1, keepdims=True)
     found = []
-    for group in group_B:
-        of_group = [i for i in range(len(group_B)) if group_B[i] == group]
+    for group in bag_B:
+        of_group = [i for i in range(len(bag_B)) if bag_B[i] == group]
         found.append(np.concatenate([chance[i][:, valid_BHW[i]] for i in of_group], axis=1).mean(axis=1))
     return np.array(found)
 
@@ -64,7 +64,7 @@ def test_agrees_with_numpy(seed: int, together: bool) -> None:
     log = averaged(scores, valid)
     for _ in range(ROUNDS):
         log = log + (np.log(np.maximum(share, 1e-6)) - np.log(means(log, valid, group)))[:, :, None, None]
-    targets = Targets(torch.from_numpy(valid), torch.from_numpy(share), group_B=torch.tensor(group) if together else None)
+    targets = Targets(torch.from_numpy(valid), torch.from_numpy(share), bag_B=torch.tensor(group) if together else None)
     assert_largest(mended_labels(torch.from_numpy(scores), targets).numpy(), log, valid)
 
 
@@ -130,7 +130,7 @@ def test_a_patch_without_a_label_does_not_spoil_its_group() -> None:
     for unknown in range(3):
         known = torch.arange(3) != unknown
         shares = torch.where(known[:, None], share, torch.nan)
-        label = mended_labels(scores, Targets(valid, shares, group_B=group))
+        label = mended_labels(scores, Targets(valid, shares, bag_B=group))
         assert (label[unknown] == UNLABELLED).all()
         assert set(label[known].unique().tolist()) <= {0, 1}
 
