@@ -30,7 +30,8 @@ from cropcam.model.evaluation.prediction_store import saving
 from cropcam.model.evaluation.results import classification, method, patch_table, segmentation
 from cropcam.model.labels.derive import presence
 from cropcam.model.labels.weak_labels import OF_PIXELS
-from cropcam.model.runs.checkpoint import BEST, RunConfig, file_digest, load_network, write_atomically
+from cropcam.model.runs.checkpoint import BEST, file_digest, load_network, write_atomically
+from cropcam.model.runs.config import RunConfig
 from cropcam.model.runtime.device import choose
 from cropcam.model.segmentation.fitting import fitted_segmenter
 from cropcam.model.segmentation.predictions import BATCH_PATCHES, Scored, open_trained_store, score
@@ -85,7 +86,7 @@ def evaluate(
     bounds_KE = activation_bounds(score(network, config, dataset, patches_N[evenly(len(patches_N), BATCH_PATCHES)], chosen, segmenter))
     beside = _references(config, dataset) if references else References()
     rows = {row.name: row for row in beside.rows}
-    tally = Tally(len(config.classes), [*segmenter.methods, *rows], segmenter.default, block_N, bounds_KE)
+    tally = Tally(len(config.store.classes), [*segmenter.methods, *rows], segmenter.default, block_N, bounds_KE)
     with saving(save, info, place_PN, made_by | {"method": segmenter.default}) as writer:
         for batch in score(network, config, dataset, patches_N, chosen, segmenter):
             tally.add(replace(batch, segmentation_BHW=batch.segmentation_BHW | beside.segment(dataset, batch.patches_B)))
@@ -95,19 +96,19 @@ def evaluate(
         if not tally.pixels:
             raise DataError(f"the {split} split has no pixel with a label and image data; there is nothing to score")
     share_NK = some["share"].to_numpy()
-    present_NK = presence(share_NK, config.presence_min_share).astype(bool)
+    present_NK = presence(share_NK, config.labels.presence_min_share).astype(bool)
     known_N = share_NK.sum(axis=1) > 0
     right_NK = np.where(known_N[:, None], present_NK == (tally.logits > 0), np.nan)
     table = patch_table(patches_N, place_PN, tally, right_NK).to_csv(index=False, float_format="%.6f", lineterminator="\n")
-    resamples, names = Bootstrap.of(tally.blocks), config.classes.names
+    resamples, names = Bootstrap.of(tally.blocks), config.store.classes.names
     figures = {name: method(confusion_BKK, names, resamples) for name, confusion_BKK in tally.confusion_BKK.items()}
     result = {
         "split": split,
         "patches": len(patches_N),
-        "labels": config.labels,
+        "labels": config.labels.labels,
         "classification": {
             **classification(present_NK[known_N], tally.logits[known_N], block_N[known_N], names, resamples),
-            "presence_min_share": config.presence_min_share,
+            "presence_min_share": config.labels.presence_min_share,
         },
         "segmentation": {
             **segmentation(tally, names, resamples),
@@ -119,8 +120,8 @@ def evaluate(
         "intervals": bootstrap.about(tally.blocks, info.block_patches),
         "made_by": {
             **made_by,
-            "labels_rule": str(config.rule),
-            "selected_on": split == "validation" and (not config.keep_last_epoch or config.patience > 0),
+            "labels_rule": str(config.label_spec),
+            "selected_on": split == "validation" and (not config.keep_last_epoch or config.optimizer.patience > 0),
             "train_patches": len(split_indices(dataset, "train")),
             "patches_digest": hashlib.sha256(table.encode()).hexdigest(),
         },
@@ -133,9 +134,11 @@ def evaluate(
 
 def _references(config: RunConfig, dataset: xr.Dataset) -> References:
     # the labels of the whole split at once, as in training: which pixels of a patch are labelled is drawn along the split
-    allowed = config.labels in OF_PIXELS
-    labelled_NHW = read_labels(dataset, split_indices(dataset, "train"), config.rule, config.classes).pixel_NHW if allowed else None
-    return fit(dataset, config.classes, config.labels, labelled_NHW, config.seed)
+    allowed = config.labels.labels in OF_PIXELS
+    labelled_NHW = (
+        read_labels(dataset, split_indices(dataset, "train"), config.label_spec, config.store.classes).pixel_NHW if allowed else None
+    )
+    return fit(dataset, config.store.classes, config.labels.labels, labelled_NHW, config.data.seed)
 
 
 def activation_bounds(batches: Iterable[Scored]) -> npt.NDArray[np.float32]:
@@ -148,10 +151,10 @@ def activation_bounds(batches: Iterable[Scored]) -> npt.NDArray[np.float32]:
 def provenance(run: Path, config: RunConfig) -> dict[str, Any]:
     """What made the figures: study, digests of store and checkpoint, seed, code version."""
     return {
-        "study": config.study,
-        "store_digest": config.store_digest,
-        "model": config.model,
+        "study": config.store.study,
+        "store_digest": config.store.digest,
+        "model": config.network.model,
         "checkpoint_digest": file_digest(run / BEST),
-        "seed": config.seed,
+        "seed": config.data.seed,
         "code_version": __version__,
     }

@@ -8,7 +8,8 @@ from typing import Any
 
 from cropcam.model.evaluation.results import four_decimals, seen_before
 from cropcam.model.runs import history
-from cropcam.model.runs.checkpoint import BEST, CARD, HISTORY, RunConfig, file_digest, load_metadata, write_atomically
+from cropcam.model.runs.checkpoint import BEST, CARD, HISTORY, file_digest, load_metadata, write_atomically
+from cropcam.model.runs.config import RunConfig
 from cropcam.pipeline.errors import DataError
 
 _METRICS = "metrics.json"
@@ -32,23 +33,23 @@ def _best(run: Path) -> history.Row | None:
 
 def card(config: RunConfig, best: history.Row | None, metrics: dict[str, Any] | None) -> str:
     """The card as Markdown."""
-    study = config.store_attrs.get("study", {})
+    study = config.store.attrs.get("study", {})
     seasons = study.get("image", {}).get("seasons", [])
     bounds = study.get("area", {}).get("bounds", [])
     period = ", ".join(f"{first} to {last}" for first, last in seasons) or "not stated"
     lines = [
-        f"# {config.model} on {config.study}",
+        f"# {config.network.model} on {config.store.study}",
         "",
         "## Intended use",
-        f"Maps of {', '.join(config.classes.names)} from {len(config.bands)} bands ({', '.join(config.bands)}) of surface reflectance, in the region and "
+        f"Maps of {', '.join(config.store.classes.names)} from {len(config.store.bands)} bands ({', '.join(config.store.bands)}) of surface reflectance, in the region and "
         "season it was trained on. Not for single fields, nor for decisions about persons or payments without a check on the ground.",
         "",
         "## Data",
-        f"- study `{config.study}`, bounds {bounds or 'not stated'}, images {period}",
-        f"- patches of {config.size_px} px; store {config.store_digest[:12]}",
-        f"- labels: {config.rule}; a class counts as present above {100 * config.presence_min_share:g} % of a patch; truth from {config.points or config.areas or study.get('labels', {}).get('asset', 'not stated')}",
-        f"- loss {config.loss}, {config.optimizer}, step size {config.lr:g}, batches of {config.batch_size}, {config.epochs} epochs, seed {config.seed}, "
-        f"{config.precision}",
+        f"- study `{config.store.study}`, bounds {bounds or 'not stated'}, images {period}",
+        f"- patches of {config.store.size_px} px; store {config.store.digest[:12]}",
+        f"- labels: {config.label_spec}; a class counts as present above {100 * config.labels.presence_min_share:g} % of a patch; truth from {config.labels.points or config.labels.areas or study.get('labels', {}).get('asset', 'not stated')}",
+        f"- loss {config.optimizer.loss}, {config.optimizer.optimizer}, step size {config.optimizer.lr:g}, batches of {config.data.batch_size}, {config.optimizer.epochs} epochs, seed {config.data.seed}, "
+        f"{config.network.precision}",
         "",
         "## Figures",
         *_validation(best),

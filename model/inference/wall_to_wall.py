@@ -21,11 +21,12 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from cropcam.model.data.normalization import Scaling, standardise
+from cropcam.model.data.normalization import Normalization, standardise
 from cropcam.model.inference.sliding_window import Lattice, lattice_halo, tent
 from cropcam.model.networks import Network, build
 from cropcam.model.networks.cam import pixel_scores
-from cropcam.model.runs.checkpoint import BEST, RunConfig, file_digest, load_network
+from cropcam.model.runs.checkpoint import BEST, file_digest, load_network
+from cropcam.model.runs.config import RunConfig
 from cropcam.model.runtime.device import choose
 from cropcam.model.segmentation.fitting import method_of
 from cropcam.model.segmentation.methods import Method
@@ -68,17 +69,17 @@ class Predictor:
     @property
     def stride_px(self) -> int:
         """From one patch of the lattice to the next."""
-        return max(self.config.size_px // 2, 1)
+        return max(self.config.store.size_px // 2, 1)
 
     @property
     def halo_px(self) -> int:
         """How far the patches that cover a block reach beyond it."""
-        return lattice_halo(self.config.size_px, self.stride_px)
+        return lattice_halo(self.config.store.size_px, self.stride_px)
 
     @cached_property
     def network(self) -> Network:
         """The network on its device, ready to infer."""
-        network = build(self.config.model, len(self.config.bands), len(self.config.classes))
+        network = build(self.config.network.model, len(self.config.store.bands), len(self.config.store.classes))
         network.load_state_dict(self.weights)
         return network.to(self.device).eval()
 
@@ -95,25 +96,27 @@ class Predictor:
         Raises:
             DataError: the scores are not finite.
         """
-        patches = Lattice.over(block_CYX, self.config.size_px, self.stride_px, self.halo_px)
-        weight_YX = tent(self.config.size_px)
-        total_KYX = np.zeros((len(self.config.classes) + 1, *patches.shape_yx), np.float32)
+        patches = Lattice.over(block_CYX, self.config.store.size_px, self.stride_px, self.halo_px)
+        weight_YX = tent(self.config.store.size_px)
+        total_KYX = np.zeros((len(self.config.store.classes) + 1, *patches.shape_yx), np.float32)
         for (row, col), scores_KYX in self._scores(patches):
-            place_KYX = total_KYX[:, row : row + self.config.size_px, col : col + self.config.size_px]
+            place_KYX = total_KYX[:, row : row + self.config.store.size_px, col : col + self.config.store.size_px]
             place_KYX[:-1] += scores_KYX * weight_YX
             place_KYX[-1] += weight_YX
         inner_KYX = total_KYX[:, self.halo_px : block_CYX.shape[1] - self.halo_px, self.halo_px : block_CYX.shape[2] - self.halo_px]
         mean_KYX: Floats = np.divide(inner_KYX[:-1], inner_KYX[-1], out=np.zeros_like(inner_KYX[:-1]), where=inner_KYX[-1] > 0)
         if not np.isfinite(mean_KYX).all():
-            raise DataError(f"the {self.config.model}'s scores are not finite: its training diverged; train again with a lower --lr")
+            raise DataError(
+                f"the {self.config.network.model}'s scores are not finite: its training diverged; train again with a lower --lr"
+            )
         return mean_KYX
 
     def _scores(self, patches: Lattice) -> Iterator[tuple[tuple[int, int], Floats]]:
         """Upper left and scores (class, y, x) of every patch that holds data, row by row."""
-        scaling = Scaling.of(self.config, self.device)
+        normalization = Normalization.of(self.config, self.device)
         for start in range(0, len(patches), BATCH_PATCHES):
             corners, dn_BCYX = patches.batch(start, BATCH_PATCHES)
-            x_BCYX = standardise(torch.from_numpy(dn_BCYX).to(self.device), *scaling)
+            x_BCYX = standardise(torch.from_numpy(dn_BCYX).to(self.device), *normalization)
             _, cams_BKYX = pixel_scores(self.network, x_BCYX.contiguous(memory_format=torch.channels_last))
             valid_BYX = torch.from_numpy((dn_BCYX != NODATA_DN).all(axis=1)).to(self.device)
             yield from zip(corners, self.method.logits(cams_BKYX, x_BCYX, valid_BYX).cpu().numpy(), strict=False)
@@ -151,12 +154,12 @@ def map_run(
     threads = None if torch_device.type == "cpu" else _GPU_THREADS
     with (
         _one_core_per_thread(),
-        written_map(out, source.grid, config.classes, made_by(run_path, config, method, source), block_px) as class_map,
+        written_map(out, source.grid, config.store.classes, made_by(run_path, config, method, source), block_px) as class_map,
     ):
         run(source, predictor, predictor.halo_px, block_px, class_map.write, progress=progress, threads=threads)
         if class_map.counts[NODATA_CLASS] == class_map.counts.sum():
             raise DataError(f"{_files(source)}: every pixel is nodata in some band; there is nothing to map")
-    pixels = {name: int(class_map.counts[index]) for index, name in enumerate(config.classes.names)}
+    pixels = {name: int(class_map.counts[index]) for index, name in enumerate(config.store.classes.names)}
     return MapSummary(out, pixels, int(class_map.counts[NODATA_CLASS]))
 
 
@@ -187,23 +190,23 @@ def made_by(run_path: Path, config: RunConfig, method: Method, source: DnSource)
     """The map's tags: everything that made it."""
     return {
         "TIFFTAG_SOFTWARE": f"cropcam {__version__}",
-        "study": config.study,
-        "store_digest": config.store_digest,
+        "study": config.store.study,
+        "store_digest": config.store.digest,
         "checkpoint_sha256": file_digest(run_path / BEST),
-        "model": config.model,
-        "labels": config.labels,
+        "model": config.network.model,
+        "labels": config.labels.labels,
         "method": method.name,
-        "seed": str(config.seed),
+        "seed": str(config.data.seed),
         "trained_by": f"cropcam {config.code_version}",
         "inputs": " ".join(source.names),
     }
 
 
 def _check(config: RunConfig, source: DnSource, run_path: Path, out: Path) -> None:
-    if len(source.bands) != len(config.bands):
+    if len(source.bands) != len(config.store.bands):
         raise DataError(
             f"{_files(source)}: {len(source.bands)} bands ({', '.join(source.bands)}), the run {run_path} learnt from "
-            f"{len(config.bands)} ({', '.join(config.bands)}); give each of them once, in that order"
+            f"{len(config.store.bands)} ({', '.join(config.store.bands)}); give each of them once, in that order"
         )
     if out.name in source.names and out.is_file() and not is_map(out):
         raise DataError(f"{out}: bears the name of an input file and is no map; choose another name for the map")

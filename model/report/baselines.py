@@ -31,7 +31,7 @@ class Reference:
     @property
     def seed(self) -> int | None:
         """Of the pixels it learnt from; None where it learnt from none."""
-        return None if self.values.get("pixels") is None else self.entry.config.seed
+        return None if self.values.get("pixels") is None else self.entry.config.data.seed
 
 
 def references(entries: Sequence[Entry]) -> list[Reference]:
@@ -66,4 +66,4 @@ def _alike(one: Reference, other: Reference) -> bool:
 
 
 def _ground(row: Reference) -> tuple[str | int | None, ...]:
-    return row.name, row.seed, row.entry.config.store_digest, row.entry.metrics["split"]
+    return row.name, row.seed, row.entry.config.store.digest, row.entry.metrics["split"]

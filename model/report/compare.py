@@ -22,7 +22,8 @@ from cropcam.model.report.content import interval_note, label_rows
 from cropcam.model.report.formatting import Estimate, estimate, span
 from cropcam.model.report.page import template
 from cropcam.model.report.runs import Entry, names, read
-from cropcam.model.runs.checkpoint import store_differences, write_atomically
+from cropcam.model.runs.checkpoint import write_atomically
+from cropcam.model.runs.config import store_differences
 from cropcam.pipeline.errors import ConfigError, DataError
 from cropcam.pipeline.store.schema import StoreInfo
 
@@ -67,8 +68,8 @@ def compare(runs: Sequence[Path], out: Path) -> Comparison:
     entries = [read(run, name) for run, name in zip(runs, names(runs), strict=True)]
     first = entries[0]
     for other in entries[1:]:
-        if other.config.classes.names != first.config.classes.names:
-            ours, theirs = (", ".join(entry.config.classes.names) for entry in (first, other))
+        if other.config.store.classes.names != first.config.store.classes.names:
+            ours, theirs = (", ".join(entry.config.store.classes.names) for entry in (first, other))
             raise DataError(f"{other.name}: its classes are {theirs}, those of {first.name} {ours}; only runs of the same classes compare")
     differs = {entry.name: differences(first, entry) for entry in entries}
     beside = references(entries)
@@ -89,12 +90,12 @@ def differences(first: Entry, other: Entry) -> list[str]:
 
     for name, ours, theirs in (
         ("the split", first.metrics["split"], other.metrics["split"]),
-        ("presence_min_share", first.config.presence_min_share, other.config.presence_min_share),
+        ("presence_min_share", first.config.labels.presence_min_share, other.config.labels.presence_min_share),
     ):
         if ours != theirs:
             found.append(f"{name}: {theirs} against {ours}")
-    if other.config.store_digest != first.config.store_digest:
-        info = StoreInfo.from_attrs(first.config.store_attrs, first.name)
+    if other.config.store.digest != first.config.store.digest:
+        info = StoreInfo.from_attrs(first.config.store.attrs, first.name)
         lines = store_differences(other.config, info)
         found.append(f"the store: {lines[0]}" + (f" (and {len(lines) - 1} more)" if len(lines) > 1 else ""))
     return found
@@ -106,7 +107,7 @@ def gain(first: Entry, other: Entry) -> tuple[float, list[float] | None] | None:
     Source: a paired bootstrap (Efron and Tibshirani 1993, chapter 16): each resample of blocks serves both runs.
     """
     keys = ["patch", "labelled_pixels"]
-    if other is first or first.config.store_digest != other.config.store_digest or not first.patches[keys].equals(other.patches[keys]):
+    if other is first or first.config.store.digest != other.config.store.digest or not first.patches[keys].equals(other.patches[keys]):
         return None
     labelled_N = first.patches["labelled_pixels"].to_numpy(np.float64)
     right_2N = [np.nan_to_num(np.rint(entry.patches["pixel_accuracy"].to_numpy() * labelled_N)) for entry in (first, other)]
@@ -134,12 +135,12 @@ def _line(entry: Entry, first: Entry, differs: Sequence[str]) -> dict[str, Any]:
     line: dict[str, Any] = {
         "run": entry.name,
         "reference": "",
-        "labels": config.labels,
-        "labels_rule": str(config.rule),
-        "model": config.model,
-        "seed": config.seed,
+        "labels": config.labels.labels,
+        "labels_rule": str(config.label_spec),
+        "model": config.network.model,
+        "seed": config.data.seed,
         "epochs": entry.epochs,
-        "steps": entry.epochs * -(-patches // config.batch_size),
+        "steps": entry.epochs * -(-patches // config.data.batch_size),
         "seconds": entry.seconds,
         "split": entry.metrics["split"],
         "patches": entry.metrics["patches"],
@@ -184,7 +185,7 @@ def _figure(name: str, value: float | None, found: Sequence[float] | None) -> di
 
 
 def _page(entries: Sequence[Entry], beside: Sequence[Reference], table: pd.DataFrame, cautions: Sequence[str]) -> str:
-    legend = entries[0].config.classes
+    legend = entries[0].config.store.classes
     matrices = [label_rows(entry.metrics, legend) for entry in entries]
     return template("compare.html.j2").render(
         legend=legend,

@@ -142,7 +142,7 @@ def interval_note(metrics: Mapping[str, Any]) -> str:
 
 
 def _losing(figures: Sequence[Headline]) -> list[str]:
-    lost = [figure for figure in figures if figure.summary in ("worse", "equal")]
+    lost = [figure for figure in figures if figure.verdict in ("worse", "equal")]
     return [f"{item.title}: {item.text}, {item.gain} {item.trivial_name} ({item.trivial_text})." for item in lost]
 
 

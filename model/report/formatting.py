@@ -42,7 +42,7 @@ class Headline:
         return self._format(self.trivial)
 
     @property
-    def summary(self) -> str:
+    def verdict(self) -> str:
         """`better`, `worse` or `equal`; empty where one of the two is undefined."""
         if self.value is None or self.trivial is None:
             return ""
@@ -56,7 +56,7 @@ class Headline:
             return "undefined here, as is"
         gain = self.value - self.trivial
         size = f"{abs(gain) * 100:.1f} points" if self.is_share else f"{abs(gain):.3f}"
-        return {"better": f"{size} above", "worse": f"{size} below", "equal": "no better than"}[self.summary]
+        return {"better": f"{size} above", "worse": f"{size} below", "equal": "no better than"}[self.verdict]
 
     def _format(self, value: Figure) -> str:
         return percent(value) if self.is_share else decimal(value)

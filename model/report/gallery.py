@@ -19,7 +19,7 @@ from cropcam.model.evaluation.prediction_store import probability
 from cropcam.model.networks import Network
 from cropcam.model.report.figures import diverging, png
 from cropcam.model.report.formatting import percent
-from cropcam.model.runs.checkpoint import RunConfig
+from cropcam.model.runs.config import RunConfig
 from cropcam.model.segmentation.methods import Segmenter
 from cropcam.model.segmentation.predictions import Scored, score
 from cropcam.pipeline.legend import UNLABELLED, Legend
@@ -123,12 +123,12 @@ def gallery(network: Network, config: RunConfig, dataset: xr.Dataset, table: pd.
     rows = sorted(row for group in chosen.values() for row in group)
     patches_N = table.loc[rows, "patch"].to_numpy()
     reflectance_NCYX = to_reflectance(dataset["image"].isel(patch=patches_N).to_numpy())
-    shown = composites(config.bands, reflectance_NCYX)
+    shown = composites(config.store.bands, reflectance_NCYX)
     batches = score(network, config, dataset, patches_N, torch.device("cpu"), segmenter)
     scored = (_one(batch, i) for batch in batches for i in range(len(batch.patches_B)))
     lines = table.loc[rows].to_dict("records")
     specimens = {
-        row: _specimen(line, shown, reflectance, one, config.classes)
+        row: _specimen(line, shown, reflectance, one, config.store.classes)
         for row, line, reflectance, one in zip(rows, lines, reflectance_NCYX, scored, strict=True)
     }
     return Gallery({name: [specimens[row] for row in group] for name, group in chosen.items()}, shown)

@@ -18,10 +18,11 @@ from cropcam.model.evaluation.evaluate import silent
 from cropcam.model.report import content, figures
 from cropcam.model.report.gallery import STRETCH_PCT, gallery
 from cropcam.model.report.page import evaluated, template
-from cropcam.model.runs.checkpoint import BEST, ENVIRONMENT, HISTORY, RunConfig, load_metadata, load_network, write_atomically
+from cropcam.model.runs.checkpoint import BEST, ENVIRONMENT, HISTORY, load_metadata, load_network, write_atomically
+from cropcam.model.runs.config import RunConfig
 from cropcam.model.segmentation.fitting import fitted_segmenter
 from cropcam.model.segmentation.predictions import open_trained_store
-from cropcam.model.training.label_accuracy import in_words
+from cropcam.model.training.label_accuracy import accuracy_words
 from cropcam.pipeline.errors import DataError
 from cropcam.pipeline.grid import is_geographic
 from cropcam.pipeline.store.schema import StoreInfo, drops_in_words
@@ -49,20 +50,20 @@ def write_report(run: Path, *, store: Path | None = None, progress: Progress = s
     dataset, info = open_trained_store(run, config, store)
     progress(1, 4, "curves")
     history, best = _history(run)
-    plots = {"curves": _curves(history, best, config.labels), "places": _places(dataset, info, table, metrics)}
+    plots = {"curves": _curves(history, best, config.labels.labels), "places": _places(dataset, info, table, metrics)}
     progress(2, 4, "gallery")
     pictures = gallery(network, config, dataset, table, fitted_segmenter(run, network, config, dataset, torch.device("cpu")))
     progress(3, 4, "page")
     page = template("report.html.j2").render(
         run=run.resolve().name,
         config=config,
-        legend=config.classes,
+        legend=config.store.classes,
         metrics=metrics,
-        learnt_from=content.LEARNT_FROM.get(config.labels, f"{config.labels} labels"),
+        learnt_from=content.LEARNT_FROM.get(config.labels.labels, f"{config.labels.labels} labels"),
         headlines=content.headlines(metrics),
         cautions=content.cautions(metrics, history),
-        label_rows=content.label_rows(metrics, config.classes),
-        pixel_rows=content.pixel_rows(metrics, config.classes),
+        label_rows=content.label_rows(metrics, config.store.classes),
+        pixel_rows=content.pixel_rows(metrics, config.store.classes),
         interval_note=content.interval_note(metrics),
         method_rows=content.method_rows(metrics),
         plots=plots,
@@ -93,7 +94,7 @@ def _curves(history: pd.DataFrame | None, best: int | None, labels: str) -> list
         return []
     column = "validation_majority_accuracy"
     majority = float(history[column].iloc[-1]) if column in history else None
-    return [figures.curve(history, "loss", best), figures.curve(history, "accuracy", best, majority, in_words(labels))]
+    return [figures.curve(history, "loss", best), figures.curve(history, "accuracy", best, majority, accuracy_words(labels))]
 
 
 def _places(dataset: xr.Dataset, info: StoreInfo, table: pd.DataFrame, metrics: dict[str, Any]) -> list[Markup]:
@@ -119,21 +120,21 @@ def _made_by(run: Path, config: RunConfig, info: StoreInfo, metrics: dict[str, A
         environment = json.loads(path.read_text("utf-8")) if path.is_file() else {}
     except ValueError:
         raise DataError(f"{path}: damaged; delete it, or train the run again") from None
-    settings = ("model", "labels", "presence_min_share", "epochs", "batch_size", "lr", "weight_decay", "seed", "size_px")
-    statistics = zip(config.bands, config.mean, config.std, strict=True)
+    settings = ("model", "labels", "presence_min_share", "epochs", "batch_size", "lr", "weight_decay", "seed")
+    statistics = zip(config.store.bands, config.store.mean, config.store.std, strict=True)
     return {
         "Study": {
-            "study": config.study,
-            "classes": "; ".join(f"{item.name} {_codes(item.codes)}" for item in config.classes.classes),
+            "study": config.store.study,
+            "classes": "; ".join(f"{item.name} {_codes(item.codes)}" for item in config.store.classes.classes),
             "crs": info.crs,
             "split seed": info.split_seed,
             "patches dropped": drops_in_words(info.dropped),
         },
-        "Training": {key.replace("_", " "): getattr(config, key) for key in settings},
+        "Training": {key.replace("_", " "): config.setting(key) for key in settings},
         "Bands: mean and standard deviation of reflectance": {band: f"{mean:.4f} ± {std:.4f}" for band, mean, std in statistics},
         "Versions": {"trained by": f"cropcam {config.code_version}", "evaluated by": f"cropcam {metrics['made_by']['code_version']}"}
         | {str(key): value for key, value in environment.items()},
-        "Digests": {"store": config.store_digest, "checkpoint": metrics["made_by"]["checkpoint_digest"]} | info.digests,
+        "Digests": {"store": config.store.digest, "checkpoint": metrics["made_by"]["checkpoint_digest"]} | info.digests,
     }
 
 

@@ -10,7 +10,8 @@ from typing import Any
 import pandas as pd
 
 from cropcam.model.report.page import evaluated
-from cropcam.model.runs.checkpoint import HISTORY, RunConfig, load_config
+from cropcam.model.runs.checkpoint import HISTORY
+from cropcam.model.runs.config import RunConfig, load_config
 from cropcam.pipeline.errors import DataError
 
 
@@ -52,7 +53,7 @@ def read(run: Path, name: str) -> Entry:
     metrics, patches = evaluated(run)
     history = _history(run)
     seconds = float(history["seconds"].sum()) if "seconds" in history else None
-    return Entry(name, config, metrics, patches, seconds, len(history) or config.epochs)
+    return Entry(name, config, metrics, patches, seconds, len(history) or config.optimizer.epochs)
 
 
 def _history(run: Path) -> pd.DataFrame:

@@ -14,7 +14,8 @@ from torch import Tensor
 
 from cropcam.model.data.dataset import read_labels
 from cropcam.model.networks import Network
-from cropcam.model.runs.checkpoint import BEST, RunConfig, file_digest
+from cropcam.model.runs.checkpoint import BEST, file_digest
+from cropcam.model.runs.config import RunConfig
 from cropcam.model.segmentation import methods as segment
 from cropcam.model.segmentation.methods import Method, Segmenter
 from cropcam.model.segmentation.predictions import forward_batches
@@ -39,7 +40,7 @@ def fitted_segmenter(run: Path, network: Network, config: RunConfig, dataset: xr
     methods = segment.unfitted(bias_K)
     plain = methods[segment.LOGIT_ARGMAX]
     if not config.objective.is_softmax:
-        labels = read_labels(dataset, split_indices(dataset, "train"), config.rule, config.classes)
+        labels = read_labels(dataset, split_indices(dataset, "train"), config.label_spec, config.store.classes)
         ubiquitous_K = labels.ubiquitous_classes()
         if ubiquitous_K is not None and ubiquitous_K.any() and not ubiquitous_K.all():
             plain = segment.remainder_class(bias_K, ubiquitous_K)
@@ -49,7 +50,7 @@ def fitted_segmenter(run: Path, network: Network, config: RunConfig, dataset: xr
         methods[segment.SPECTRAL] = segment.spectral(plain, cams_NKHW, x_NCHW, valid_NHW)
         if config.matches_prior:
             cams_PK = cams_NKHW.movedim(1, -1)[valid_NHW].numpy()
-            methods[segment.PRIOR_MATCHED] = segment.prior_matched(plain, cams_PK, np.array(config.class_prior))
+            methods[segment.PRIOR_MATCHED] = segment.prior_matched(plain, cams_PK, np.array(config.labels.class_prior))
     default = default_method(config)
     segmenter = Segmenter(methods, default if default in methods else plain.name)
     segment.save(run, segmenter, digest)
@@ -73,7 +74,7 @@ def default_method(config: RunConfig) -> str:
     """The method whose segmentation is the run's: known class shares first, then the refinement where it was measured, else the objective's own."""
     if config.matches_prior:
         return segment.PRIOR_MATCHED
-    if config.model == REFINED and config.labels != "pixels" and config.objective.method == segment.LOGIT_ARGMAX:
+    if config.network.model == REFINED and config.labels.labels != "pixels" and config.objective.method == segment.LOGIT_ARGMAX:
         return segment.SPECTRAL
     return config.objective.method
 
@@ -82,7 +83,7 @@ def default_method(config: RunConfig) -> str:
 def _sample(network: Network, config: RunConfig, dataset: xr.Dataset, device: torch.device) -> tuple[Tensor, Tensor, Tensor]:
     """Activation maps (N, K, H, W), standardised images (N, C, H, W) and valid pixels (N, H, W) of patches of the training split, evenly spread, on the CPU."""
     train_N = split_indices(dataset, "train")
-    sampled_N = train_N[evenly(len(train_N), min(SAMPLE_PATCHES, max(1, SAMPLE_PIXELS // config.size_px**2)))]
+    sampled_N = train_N[evenly(len(train_N), min(SAMPLE_PATCHES, max(1, SAMPLE_PIXELS // config.store.size_px**2)))]
     batches = [
         (outputs.cams_BKHW.cpu(), x_BCHW.cpu(), outputs.valid_BHW.cpu())
         for _, x_BCHW, outputs in forward_batches(network, config, dataset, sampled_N, device)

@@ -27,7 +27,8 @@ from cropcam.model.evaluation.prediction_store import saving
 from cropcam.model.evaluation.results import absences
 from cropcam.model.networks import build
 from cropcam.model.report import terminal as printed
-from cropcam.model.runs.checkpoint import BEST, CARD, CONFIG, load_config
+from cropcam.model.runs.checkpoint import BEST, CARD
+from cropcam.model.runs.config import CONFIG, load_config
 from cropcam.model.segmentation.predictions import Scored
 from cropcam.pipeline.errors import ConfigError, DataError
 from cropcam.pipeline.legend import UNLABELLED

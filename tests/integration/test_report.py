@@ -208,9 +208,9 @@ def test_zero_activation_is_white_and_signs_differ() -> None:
 def test_a_headline_says_how_it_stands_to_the_guess() -> None:
     assert Headline("t", 0.9, 0.8, "g", "").gain == "10.0 points above"
     assert Headline("t", 0.5, 0.62, "g", "", is_share=False).gain == "0.120 below"
-    assert Headline("t", 0.5, 0.5, "g", "").summary == "equal"
+    assert Headline("t", 0.5, 0.5, "g", "").verdict == "equal"
     assert Headline("t", None, 0.5, "g", "").text == "\u2013"
-    assert Headline("t", None, 0.5, "g", "").summary == ""
+    assert Headline("t", None, 0.5, "g", "").verdict == ""
 
 
 def test_shares_of_a_confusion_matrix_are_of_its_rows() -> None:
