@@ -25,7 +25,6 @@ from cropcam.pipeline.kernels import BIN_DN, BINS, HISTOGRAM_STEP
 from cropcam.pipeline.legend import UNLABELLED
 from cropcam.pipeline.patches import from_rasters, from_shards
 from cropcam.pipeline.rasters.raster import Conversion
-from cropcam.pipeline.resume import Work
 from cropcam.pipeline.store.schema import open_store
 from cropcam.pipeline.store.verify import check
 from cropcam.pipeline.study.study import LANDSAT_BANDS, Study, load_study, parse_study
@@ -332,18 +331,6 @@ def test_the_order_of_files_is_part_of_what_a_store_is(tmp_path: Path) -> None:
     for other in ((images[::-1], labels), (images, labels[::-1])):
         with pytest.raises(DataError, match=r"made otherwise \(input order differs\)"):
             from_rasters(study(), *other, store)
-    attributes = json.loads((store / "zarr.json").read_text())
-    del attributes["attributes"]["digests"]["order"]  # a store of before
-    (store / "zarr.json").write_text(json.dumps(attributes))
-    assert from_rasters(study(), images[::-1], labels, store).existed
-
-
-def test_work_begun_before_orders_were_noted_goes_on(tmp_path: Path) -> None:
-    path = write_raster(tmp_path / "a.tif", random_dn((1, *BIG.shape_yx)), BIG)
-    work = Work(tmp_path / "s.zarr", {"code": "1"}, {"image:a.tif": path})
-    work.digests()
-    assert Work(tmp_path / "s.zarr", {"code": "1", "order": "[]"}, {"image:a.tif": path}).changed == []
-    assert Work(tmp_path / "s.zarr", {"code": "2", "order": "[]"}, {"image:a.tif": path}).changed == ["code"]
 
 
 def test_what_a_kill_right_after_delivery_leaves_is_removed(tmp_path: Path) -> None:
