@@ -129,7 +129,7 @@ def open_store(store: PathOrName) -> xr.Dataset:
     """
     from cropcam.pipeline.store import schema
 
-    dataset, _ = schema.open_store(store)
+    dataset, _ = schema.open_store(Path(store))
     dn = dataset["image"].chunk({"patch": 64})
     reflectance = (dn * schema.SCALE + schema.OFFSET).where(dn != schema.NODATA_DN).astype("float32")
     return dataset.assign(image=reflectance.assign_attrs(long_name="surface reflectance", units="1"))

@@ -10,9 +10,7 @@ RUN/README.md            the model card, once trained
 
 from __future__ import annotations
 
-import hashlib
 import json
-import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -27,6 +25,9 @@ from cropcam.model.networks import Network, build
 from cropcam.model.runs.config import RunConfig, load_config
 from cropcam.model.strategies.base import Strategy
 from cropcam.pipeline.errors import DataError
+from cropcam.pipeline.runtime.atomic import atomic_write
+from cropcam.pipeline.runtime.hashing import file_sha256
+from cropcam.pipeline.runtime.provenance import provenance
 
 LAST, BEST, HISTORY = "last.safetensors", "best.safetensors", "history.csv"
 ENVIRONMENT, CARD = "environment.json", "README.md"
@@ -38,35 +39,9 @@ _OPTIMIZER_STATE = {
 }
 
 
-def write_atomically(path: Path, content: str | bytes) -> None:
-    """Write a file so that `path` holds the old content or the new, never a part.
-
-    Raises:
-        OSError: the disk refused; what was at `path` before is still there.
-    """
-    aside = path.with_name(f".{path.name}.{os.getpid()}")
-    try:
-        with aside.open("wb") as file:
-            file.write(content.encode() if isinstance(content, str) else content)
-            file.flush()
-            os.fsync(file.fileno())
-        aside.replace(path)
-    except OSError as error:  # a failing write names no file
-        raise OSError(error.errno, error.strerror, str(path)) from None
-    finally:
-        aside.unlink(missing_ok=True)
-
-
 def write_json(path: Path, values: Mapping[str, Any]) -> None:
     """Write JSON values atomically, for readers: indented, one line end at the end."""
-    write_atomically(path, json.dumps(values, indent=2) + "\n")
-
-
-def clear_leftovers(run: Path) -> None:
-    """Remove what a killed command wrote aside in the run folder."""
-    for aside in run.glob(".*.*"):
-        if aside.suffix[1:].isdigit():  # `write_atomically`: .NAME.PID
-            aside.unlink(missing_ok=True)
+    atomic_write(path, json.dumps(values, indent=2) + "\n")
 
 
 def save_tensors(path: Path, tensors: dict[str, Tensor], metadata: dict[str, str]) -> None:
@@ -79,7 +54,13 @@ def save_tensors(path: Path, tensors: dict[str, Tensor], metadata: dict[str, str
         OSError: the disk refused; what was at `path` before is still there.
     """
     flat = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
-    write_atomically(path, save(flat, {_METADATA_KEY: json.dumps(metadata, sort_keys=True)}))
+    atomic_write(path, save(flat, {_METADATA_KEY: json.dumps(metadata, sort_keys=True)}))
+
+
+def run_provenance(run: Path, config: RunConfig) -> dict[str, str]:
+    """Provenance of an artefact made with the run's best network."""
+    digests = {"store_digest": config.store.digest, "checkpoint_digest": file_sha256(run / BEST)}
+    return {**provenance(config.store.study, **digests), "model": config.network.model}
 
 
 def load_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
@@ -173,12 +154,6 @@ def load_training_state(
         # in the parameter's memory layout: fused kernels walk both in memory order
         state[index] = {name: t if name == "step" else torch.empty_like(parameters[index]).copy_(t) for name, t in loaded.items()}
     optimizer.load_state_dict({**optimizer.state_dict(), "state": state})
-
-
-def file_digest(path: Path) -> str:
-    """sha256 (hex) of a file."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _check(expected: Mapping[str, torch.Size], found: Mapping[str, Tensor], path: Path) -> None:

@@ -27,6 +27,7 @@ from cropcam.model.runs.checkpoint import (
 from cropcam.model.runs.config import RunConfig
 from cropcam.model.strategies.base import Strategy
 from cropcam.pipeline.errors import DataError
+from cropcam.pipeline.runtime.provenance import provenance
 
 
 @dataclass
@@ -144,15 +145,11 @@ class Checkpointer:
     def _origin(self) -> dict[str, str]:
         """A checkpoint that differs in one of these belongs to another run."""
         config = self._config
-        return {
-            "study": config.store.study,
-            "model": config.network.model,
-            "labels": config.labels.kind,
-            "store_digest": config.store.digest,
-        }
+        named = {"study": config.store.study, "store_digest": config.store.digest}
+        return {**named, "model": config.network.model, "labels": config.labels.kind}
 
     def _metadata(self, epoch: int) -> dict[str, str]:
-        return {"epoch": str(epoch), "code_version": self._config.code_version, **self._origin}
+        return {**provenance(self._config.store.study), **self._origin, "epoch": str(epoch)}
 
     def _check_origin(self, metadata: dict[str, str], path: Path) -> None:
         for name, value in self._origin.items():

@@ -29,8 +29,8 @@ from cropcam.model.strategies import make_strategy
 from cropcam.model.training.label_accuracy import accuracy_words, constant_accuracy, label_accuracy
 from cropcam.model.training.optimizers import make_optimizer, make_schedule
 from cropcam.pipeline.errors import DataError
+from cropcam.pipeline.runtime.progress import Progress
 
-Progress = Callable[[int, int, str], None]
 PENDING = 16  # steps on a GPU whose losses are read together: reading waits for the GPU
 
 
@@ -66,7 +66,9 @@ class Trainer:
         self._normalization = Normalization.of(config, device)
         weight_2K = class_weights(config.optimizer.class_weights, train_split.labels, len(config.store.classes))
         self._weighting = LossWeighting(
-            config.labels.kind, config.optimizer.label_smoothing, None if weight_2K is None else torch.from_numpy(weight_2K).to(device)
+            config.labels.kind,
+            config.optimizer.label_smoothing,
+            None if weight_2K is None else torch.from_numpy(weight_2K).to(device),
         )
         self._majority_accuracy = constant_accuracy(validation.labels)
         self._checkpointer = Checkpointer(run, config, self._network, self._optimizer, self._strategy, writes=ranks.is_main)

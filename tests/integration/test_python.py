@@ -26,7 +26,11 @@ def scene(tmp_path: Path) -> tuple[list[str], list[str]]:
     rng = np.random.default_rng(0)
     fields = rng.integers(0, 4, (50, 50)).repeat(10, axis=0).repeat(10, axis=1)
     image = [
-        write_raster(tmp_path / f"scene_SR_B{band}.tif", (9_000 + 900 * fields + 300 * band + rng.integers(0, 90, (500, 500))).astype(np.uint16), GRID)
+        write_raster(
+            tmp_path / f"scene_SR_B{band}.tif",
+            (9_000 + 900 * fields + 300 * band + rng.integers(0, 90, (500, 500))).astype(np.uint16),
+            GRID,
+        )
         for band in range(1, 8)
     ]
     return [str(path) for path in image], [str(write_raster(tmp_path / "cdl.tif", CODES[fields], GRID))]
