@@ -18,7 +18,7 @@ from typing import Any
 def demo(args: argparse.Namespace) -> None:
     """The whole way on simulated scenes: archive, export, patches, train, evaluate, map, report."""
     from cropcam.model.evaluation.evaluate import evaluate
-    from cropcam.model.inference.wall_to_wall import map_run
+    from cropcam.model.inference.wall_to_wall import map_raster
     from cropcam.model.report.run_report import write_report
     from cropcam.model.report.terminal import headline
     from cropcam.model.training.train import train
@@ -46,9 +46,9 @@ def demo(args: argparse.Namespace) -> None:
         )
     with Stage("evaluate") as stage:
         metrics = evaluate(run, device=args.device, progress=stage)
-    print(headline(metrics))
+    print(headline(metrics.to_dict()))
     with Stage("map") as stage:
-        map_run(run, open_image_shards(out / "shards", study), out / "map.tif", device=args.device, progress=stage)
+        map_raster(run, open_image_shards(out / "shards", study), out / "map.tif", device=args.device, progress=stage)
     with Stage("report") as stage:
         report = write_report(run, progress=stage)
     print(f"All on simulated data. Open {report} in a browser and {out / 'map.tif'} in QGIS.")
@@ -226,24 +226,25 @@ def train(args: argparse.Namespace) -> None:
 def evaluate(args: argparse.Namespace) -> None:
     """Figures of a run on one split, beside the majority guess: RUN/metrics.json."""
     from cropcam.model.evaluation.evaluate import evaluate as measure
-    from cropcam.model.evaluation.results import to_know
+    from cropcam.model.evaluation.notes import caveats
     from cropcam.model.report.terminal import classes, headline, methods
     from cropcam.pipeline.runtime.progress import Stage
 
     with Stage("evaluate") as stage:
-        metrics = measure(
+        evaluated = measure(
             args.run,
             split=args.split,
             save=args.save,
             store=args.store,
-            references=args.references,
+            baselines=args.baselines,
             device=args.device,
             progress=stage,
         )
+    metrics = evaluated.to_dict()
     print(
         json.dumps(metrics, indent=2) if args.json else f"{headline(metrics)}\n\n{methods(metrics['segmentation'])}\n\n{classes(metrics)}"
     )
-    for note in [*to_know(metrics), *metrics["segmentation"].get("references_notes", [])]:
+    for note in [*caveats(metrics), *metrics["segmentation"].get("baselines_notes", [])]:
         print(f"note: {note}", file=sys.stderr)
 
 
@@ -256,15 +257,15 @@ def compare(args: argparse.Namespace) -> None:
     for caution in found.cautions:
         print(f"note: {caution}", file=sys.stderr)
     if args.json:
-        print(json.dumps(json.loads(found.table.to_json(orient="records", double_precision=15)), indent=2))
+        print(json.dumps(found.to_dict()["rows"], indent=2))
         return
-    print(side_by_side(found.table))
+    print(side_by_side(found.rows()))
     print(f"{found.page}: open it in a browser; {found.csv} has intervals and all columns")
 
 
 def map_(args: argparse.Namespace) -> None:
     """Class map of whole rasters as a Cloud Optimized GeoTIFF."""
-    from cropcam.model.inference.wall_to_wall import map_run
+    from cropcam.model.inference.wall_to_wall import map_raster
     from cropcam.model.runs.checkpoint import load_config
     from cropcam.pipeline.rasters.export_shards import open_image_shards
     from cropcam.pipeline.rasters.mosaic import open_image
@@ -280,7 +281,7 @@ def map_(args: argparse.Namespace) -> None:
     else:
         source = open_image(args.image, config.bands, Conversion(args.scale, args.offset, args.nodata))
     with Stage("map") as stage:
-        summary = map_run(args.run, source, args.out, device=args.device, progress=stage)
+        summary = map_raster(args.run, source, args.out, device=args.device, progress=stage, log=stage.log)
     print(summary)
 
 
@@ -478,7 +479,7 @@ def _model_options(command: Callable[[str, Callable[[argparse.Namespace], None]]
         "--save", type=_folder, metavar="SEGMENTATION.zarr", help="keep activation maps and classes per patch, with coordinates"
     )
     sub.add_argument(
-        "--references", action="store_true", help="beside it: random forest and logistic regression on pixels (needs scikit-learn)"
+        "--baselines", action="store_true", help="also evaluate a random forest and a logistic regression on pixels (needs scikit-learn)"
     )
     sub.add_argument("--json", action="store_true")
     _store_option(sub)

@@ -20,7 +20,7 @@ import xarray as xr
 
 from cropcam.model.data.dataset import Patches, labels_without_image, read_split
 from cropcam.model.data.loading import choose_feed
-from cropcam.model.evaluation.model_card import write_card
+from cropcam.model.evaluation.model_card import write_model_card
 from cropcam.model.networks import LONE_SIZE_PX
 from cropcam.model.runs.checkpoint import CONFIG, ENVIRONMENT, LAST, RunConfig, clear_leftovers, load_config, load_network, write_json
 from cropcam.model.runs.lock import run_lock
@@ -130,7 +130,7 @@ def _train(
         if ranks.is_main:
             network, _ = load_network(run, target)
             fitted_segmenter(run, network, config, dataset, target)
-            write_card(run, config)
+            write_model_card(run, config)
     return config
 
 
