@@ -161,9 +161,9 @@ def train(
         DataError: the store or a checkpoint is damaged.
     """
     from cropcam.model.training.train import train as run_training
+    from cropcam.pipeline.runtime.progress import silent
 
-    hooks = {name: hook for name, hook in (("progress", progress), ("log", log)) if hook is not None}
-    run_training(Path(store), Path(run), settings, device=device, resume=resume, **hooks)  # type: ignore[arg-type]
+    run_training(Path(store), Path(run), settings, device=device, resume=resume, progress=progress or silent, log=log or silent)
     return load_run(run)
 
 
@@ -203,8 +203,7 @@ def evaluate(
     """
     from cropcam.model.evaluation.evaluate import evaluate as score
 
-    where = (None if path is None else Path(path) for path in (store, save))
-    store_path, save_path = where
+    store_path, save_path = (None if path is None else Path(path) for path in (store, save))
     return score(_folder(run), split=split, store=store_path, save=save_path, baselines=baselines, device=device)
 
 
@@ -233,6 +232,7 @@ def map_raster(
     """
     from cropcam.model.inference import wall_to_wall
     from cropcam.pipeline.rasters import export_shards, mosaic
+    from cropcam.pipeline.runtime.progress import silent
     from cropcam.pipeline.study.study import parse_study
 
     if (image is None) == (shards is None):
@@ -243,8 +243,7 @@ def map_raster(
         source = export_shards.open_image_shards(Path(shards), parse_study(config.store.attrs["study"], f"{folder}/config.json"))
     else:
         source = mosaic.open_image(_paths(image), config.store.bands)
-    hooks = {} if log is None else {"log": log}
-    return wall_to_wall.map_raster(folder, source, Path(out), device=device, **hooks)
+    return wall_to_wall.map_raster(folder, source, Path(out), device=device, log=log or silent)
 
 
 def _paths(files: Files | None) -> list[Path]:

@@ -51,13 +51,14 @@ _REMOVED = {
             }.items()
         },
     },
+    "evaluate": {"--references": "use --baselines"},
 }
 
 
 def demo(args: argparse.Namespace) -> None:
     """The whole way on simulated scenes: archive, export, patches, train, evaluate, map, report."""
     from cropcam.model.evaluation.evaluate import evaluate
-    from cropcam.model.inference.wall_to_wall import map_run
+    from cropcam.model.inference.wall_to_wall import map_raster
     from cropcam.model.options import Settings
     from cropcam.model.report.run_report import write_report
     from cropcam.model.report.terminal import headline
@@ -86,9 +87,9 @@ def demo(args: argparse.Namespace) -> None:
         train(store, run, settings, device=args.device, resume=True, progress=stage, log=stage.log)
     with Stage("evaluate") as stage:
         metrics = evaluate(run, device=args.device, progress=stage)
-    print(headline(metrics))
+    print(headline(metrics.to_dict()))
     with Stage("map") as stage:
-        map_run(run, open_image_shards(out / "shards", study), out / "map.tif", device=args.device, progress=stage)
+        map_raster(run, open_image_shards(out / "shards", study), out / "map.tif", device=args.device, progress=stage)
     with Stage("report") as stage:
         report = write_report(run, progress=stage)
     print(f"All on simulated data. Open {report} in a browser and {out / 'map.tif'} in QGIS.")

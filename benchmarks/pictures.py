@@ -27,11 +27,11 @@ from benchmarks.drawing import Maps, Question, Tile, right, share
 from benchmarks.region import store_of
 from cropcam.model.evaluation.evaluate import evaluate
 from cropcam.model.report.gallery import choose, class_picture, composites
-from cropcam.model.report.page import evaluated
+from cropcam.model.report.runs import read_evaluation
 from cropcam.model.runs.checkpoint import load_network
 from cropcam.model.segmentation.fitting import fitted_segmenter
 from cropcam.model.segmentation.methods import CAM_ARGMAX
-from cropcam.model.segmentation.predictions import Scored, score
+from cropcam.model.segmentation.predictions import PatchPredictions, predict_patches
 from cropcam.model.training.presets import preset
 from cropcam.model.training.train import train
 from cropcam.pipeline.errors import DataError
@@ -64,12 +64,12 @@ class Run:
         part = self.metrics["segmentation"]
         return float(part["methods"][part["default"]]["pixel_accuracy"])
 
-    def scored(self, dataset: xr.Dataset, patches_N: np.ndarray[Any, np.dtype[np.int64]]) -> list[Scored]:
+    def scored(self, dataset: xr.Dataset, patches_N: np.ndarray[Any, np.dtype[np.int64]]) -> list[PatchPredictions]:
         """Each of the patches alone."""
         cpu = torch.device("cpu")
         network, config = load_network(self.folder, cpu)
         segmenter = fitted_segmenter(self.folder, network, config, dataset, cpu)
-        return [next(score(network, config, dataset, np.array([patch]), cpu, segmenter)) for patch in patches_N]
+        return [next(predict_patches(network, config, dataset, np.array([patch]), cpu, segmenter)) for patch in patches_N]
 
 
 def cut(out: Path, seed: int) -> Path:
@@ -83,9 +83,9 @@ def learned(store: Path, folder: Path, settings: dict[str, Any]) -> Run:
     """A run, trained and evaluated where it is not yet."""
     train(store, folder, resume=True, **settings)
     try:
-        return Run(folder, evaluated(folder)[0])
+        return Run(folder, read_evaluation(folder)[0])
     except DataError:
-        return Run(folder, evaluate(folder))
+        return Run(folder, evaluate(folder).to_dict())
 
 
 def questions(runs: Mapping[str, Run]) -> list[Question]:

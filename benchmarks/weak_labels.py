@@ -4,7 +4,7 @@
 
 Real scenes, split by columns: `dakota-2015` (train 0 to 4351, validation 4352 to 5119, test 5120 to 7679), `illinois-2023`
 (left half, its last patch column for validation, against the right half). Every run goes the whole way of the
-product (`train`, `evaluate`, with `--references` for the first U-Net of a place); the budget is counted in steps of 32 patches. What is done already is kept in DIR and not
+product (`train`, `evaluate`, with `--baselines` for the first U-Net of a place); the budget is counted in steps of 32 patches. What is done already is kept in DIR and not
 done again, whatever code did it: after a change of code take another DIR. Runs go side by side, each with its part of the cores: small networks use one core better than two.
 The last line is one JSON object: figures of every row, mean over seeds, and as a share of the U-Net's; `train_s` of the epochs of a run, without
 reading, fitting and scoring, and without what a call that was killed had done of an epoch; `minutes` of this call, with everything.
@@ -36,12 +36,12 @@ import zarr
 from benchmarks import at_least_one
 from benchmarks.told import told
 from cropcam.model.evaluation import metrics
-from cropcam.model.evaluation.bootstrap import Bootstrap, beside, block_of
+from cropcam.model.evaluation.bootstrap import Bootstrap, block_of, with_intervals
 from cropcam.model.evaluation.evaluate import evaluate
 from cropcam.model.runs import history
 from cropcam.model.runs.checkpoint import HISTORY, load_network, write_json
 from cropcam.model.segmentation.fitting import fitted_segmenter
-from cropcam.model.segmentation.predictions import score
+from cropcam.model.segmentation.predictions import predict_patches
 from cropcam.model.training.presets import preset, recipe
 from cropcam.model.training.train import train
 from cropcam.pipeline.legend import UNLABELLED
@@ -182,7 +182,7 @@ def measure(row: Row, settings: dict[str, Any], store: Path, out: Path) -> dict[
     dataset, info = open_store(store)
     train(store, run, resume=True, **settings)
     seconds = sum(row.seconds for row in history.read(run / HISTORY, settings["epochs"]))
-    result = evaluate(run, references=row.name == "full U-Net" and row.place != CROP and settings["seed"] == 0)
+    result = evaluate(run, baselines=row.name == "full U-Net" and row.place != CROP and settings["seed"] == 0).to_dict()
     part = result["segmentation"]
     measured = {
         "steps": settings["epochs"] * _batches(dataset["split"].to_numpy()),
@@ -191,7 +191,7 @@ def measure(row: Row, settings: dict[str, Any], store: Path, out: Path) -> dict[
         "labels_accuracy": result["classification"]["accuracy"],
         "labels_majority": result["classification"]["majority_accuracy"],
         "methods": {key: told(value) for key, value in part["methods"].items()},
-        "references": {key: told(value) for key, value in part.get("references", {}).items()},
+        "baselines": {key: told(value) for key, value in part.get("baselines", {}).items()},
         "majority": told(part["majority"]),
         **told(part["methods"][part["default"]], {"crop"} & set(info.classes.names)),
     }
@@ -208,7 +208,7 @@ def transferred(run: Path, store: Path) -> npt.NDArray[np.int64]:
     block_N = block_of(dataset["row"].to_numpy(), dataset["col"].to_numpy(), info.block_patches)
     blocks, classes = int(block_N.max()) + 1, len(config.store.classes)
     confusion_BKK = np.zeros((blocks, classes, classes), np.int64)
-    for batch in score(network, config, dataset, np.arange(len(block_N)), torch.device("cpu"), segmenter):
+    for batch in predict_patches(network, config, dataset, np.arange(len(block_N)), torch.device("cpu"), segmenter):
         counts_BHW = batch.truth_BHW != UNLABELLED
         block = np.broadcast_to(block_N[batch.patches_B, None, None], counts_BHW.shape)[counts_BHW]
         confusion_BKK += metrics.confusions(block, batch.truth_BHW[counts_BHW], batch.segmented_BHW[counts_BHW], blocks, classes)
@@ -217,8 +217,7 @@ def transferred(run: Path, store: Path) -> npt.NDArray[np.int64]:
 
 def carried_figures(confusion_BKK: npt.NDArray[np.int64]) -> dict[str, Any]:
     """Pixel accuracy and macro F1 of one row on another place, with their intervals."""
-    confusion_RKK = Bootstrap.of(len(confusion_BKK)).sums(confusion_BKK)
-    return told(beside(metrics.summary(confusion_BKK.sum(axis=0)), metrics.summary(confusion_RKK)))
+    return told(with_intervals(metrics.summary(Bootstrap.of(len(confusion_BKK)).sums(confusion_BKK))))
 
 
 def _batches(split_N: npt.NDArray[np.uint8]) -> int:
@@ -247,7 +246,7 @@ def summary(measured: dict[str, dict[str, list[dict[str, Any]]]]) -> dict[str, A
                     if key in values
                 }
         first = next(iter(rows.values()))[0]
-        found[place] = means | {"always the majority": first["majority"], "references": first["references"]}
+        found[place] = means | {"always the majority": first["majority"], "baselines": first["baselines"]}
     return found
 
 

@@ -44,47 +44,48 @@ def train(args: argparse.Namespace) -> None:
 
 
 def evaluate(args: argparse.Namespace) -> None:
-    """Figures of a run on one split, beside the majority guess: RUN/metrics.json."""
+    """Metrics of a run on one split, each with the majority guess: RUN/metrics.json."""
     from cropcam.model.evaluation.evaluate import evaluate as measure
-    from cropcam.model.evaluation.results import to_know
+    from cropcam.model.evaluation.notes import caveats
     from cropcam.model.report.terminal import classes, headline, methods
     from cropcam.pipeline.runtime.progress import Stage
 
     with Stage("evaluate") as stage:
-        metrics = measure(
+        evaluated = measure(
             args.run,
             split=args.split,
             save=args.save,
             store=args.store,
-            references=args.references,
+            baselines=args.baselines,
             device=args.device,
             progress=stage,
         )
+    metrics = evaluated.to_dict()
     print(
         json.dumps(metrics, indent=2) if args.json else f"{headline(metrics)}\n\n{methods(metrics['segmentation'])}\n\n{classes(metrics)}"
     )
-    for note in [*to_know(metrics), *metrics["segmentation"].get("references_notes", [])]:
+    for note in [*caveats(metrics), *metrics["segmentation"].get("baselines_notes", [])]:
         print(f"note: {note}", file=sys.stderr)
 
 
 def compare(args: argparse.Namespace) -> None:
-    """Evaluated runs side by side: table, plot, confusion matrices; CSV and one HTML page."""
-    from cropcam.model.report.compare import compare as set_side_by_side
+    """Evaluated runs in one table, with plot and confusion matrices; CSV and one HTML page."""
+    from cropcam.model.report.compare import compare as compare_runs
     from cropcam.model.report.terminal import side_by_side
 
-    found = set_side_by_side(args.runs, args.out)
-    for caution in found.cautions:
+    comparison = compare_runs(args.runs, args.out)
+    for caution in comparison.cautions:
         print(f"note: {caution}", file=sys.stderr)
     if args.json:
-        print(json.dumps(json.loads(found.table.to_json(orient="records", double_precision=15)), indent=2))
+        print(json.dumps(comparison.to_dict()["rows"], indent=2))
         return
-    print(side_by_side(found.table))
-    print(f"{found.page}: open it in a browser; {found.csv} has intervals and all columns")
+    print(side_by_side(comparison.rows()))
+    print(f"{comparison.page}: open it in a browser; {comparison.csv} has intervals and all columns")
 
 
 def map_(args: argparse.Namespace) -> None:
     """Class map of whole rasters as a Cloud Optimized GeoTIFF."""
-    from cropcam.model.inference.wall_to_wall import map_run
+    from cropcam.model.inference.wall_to_wall import map_raster
     from cropcam.model.runs.config import load_config
     from cropcam.pipeline.rasters.export_shards import open_image_shards
     from cropcam.pipeline.rasters.mosaic import open_image
@@ -100,7 +101,7 @@ def map_(args: argparse.Namespace) -> None:
     else:
         source = open_image(args.image, config.store.bands, Conversion(args.scale, args.offset, args.nodata))
     with Stage("map") as stage:
-        summary = map_run(args.run, source, args.out, device=args.device, progress=stage)
+        summary = map_raster(args.run, source, args.out, device=args.device, progress=stage, log=stage.log)
     print(summary)
 
 
@@ -143,7 +144,7 @@ def add_commands(command: AddCommand) -> None:
         "--save", type=folder_argument, metavar="SEGMENTATION.zarr", help="keep activation maps and classes per patch, with coordinates"
     )
     sub.add_argument(
-        "--references", action="store_true", help="beside it: random forest and logistic regression on pixels (needs scikit-learn)"
+        "--baselines", action="store_true", help="also evaluate a random forest and a logistic regression on pixels (needs scikit-learn)"
     )
     sub.add_argument("--json", action="store_true")
     _store_option(sub)

@@ -1,4 +1,4 @@
-"""What the figures need of scored batches: counts per spatial block, and a few numbers per patch.
+"""What the metrics need of a split, batch by batch: counts per spatial block, and a few numbers per patch.
 
 Axis suffixes: N patch, B block, H/W rows and columns of a batch's patches, K class, E bin of a histogram.
 """
@@ -12,16 +12,16 @@ import numpy.typing as npt
 
 from cropcam.model.evaluation.bootstrap import BINS, histograms
 from cropcam.model.evaluation.metrics import Counts, RankHistogram, confusions
-from cropcam.model.segmentation.predictions import Scored
+from cropcam.model.segmentation.predictions import PatchPredictions
 from cropcam.pipeline.legend import UNLABELLED
 
 
-class Tally:
-    """Counts of the batches seen so far: 5 kB per block and class beside 16 MiB per class, whatever the pixels.
+class MetricAccumulator:
+    """Counts of the batches so far: 5 kB per block and class and 16 MiB per class, however many pixels.
 
     Attributes:
         confusion_BKK: by method name, pixels per block.
-        ranks_K: each class's activation map against its own pixels, over all blocks and fine enough to be as good as exact.
+        ranks_K: each class's activation map against its own pixels, over all blocks, fine enough to be as good as exact.
         map_counts_BK2E: the same per block and coarser, for intervals.
     """
 
@@ -31,9 +31,9 @@ class Tally:
         """Start from nothing.
 
         Args:
-            classes: how many.
-            methods: names of what `Scored.segmentation_BHW` holds.
-            default: the run's own, of which right pixels are counted per patch.
+            classes: number of classes.
+            methods: names in `PatchPredictions.segmentation_BHW`.
+            default: the run's default method, whose correct pixels are counted per patch.
             block_N: the block of each patch to come, in order.
             bounds_KE: bins of each class's activations (`bootstrap.edges`), BINS - 1 bounds.
         """
@@ -43,54 +43,41 @@ class Tally:
         self.ranks_K = [RankHistogram() for _ in range(classes)]
         self.map_counts_BK2E = np.zeros((self.blocks, classes, 2, BINS), np.int64)
         self._block_N, self._bounds_KE = block_N, bounds_KE
-        self._logits: list[npt.NDArray[np.float32]] = []
-        self._right: list[Counts] = []
-        self._labelled: list[Counts] = []
+        self._per_patch: list[tuple[npt.NDArray[np.float32], Counts, Counts]] = []  # logits, correct pixels, labelled pixels
 
-    def add(self, batch: Scored) -> None:
+    def add(self, batch: PatchPredictions) -> None:
         """Count one batch; batches come in the order of the patches.
 
         Raises:
-            ValueError: a score is NaN, or a class index is none.
+            ValueError: an activation is NaN, or a class index is out of range.
         """
-        counts_BHW = batch.truth_BHW != UNLABELLED
-        truth = batch.truth_BHW[counts_BHW]
+        labelled_BHW = batch.truth_BHW != UNLABELLED
+        truth = batch.truth_BHW[labelled_BHW]
         blocks = self._block_N[self.patches : self.patches + len(batch.patches_B)]
-        # only the blocks this batch touches: a store's patches come row by row, so their numbers lie close together
+        # only the blocks of this batch: a store's patches come row by row, so their numbers lie close together
         touched = slice(int(blocks.min()), int(blocks.max()) + 1)
         count = touched.stop - touched.start
-        block = np.broadcast_to(blocks[:, None, None], counts_BHW.shape)[counts_BHW] - touched.start
+        block = np.broadcast_to(blocks[:, None, None], labelled_BHW.shape)[labelled_BHW] - touched.start
         for name, segmented_BHW in batch.segmentation_BHW.items():
-            self.confusion_BKK[name][touched] += confusions(block, truth, segmented_BHW[counts_BHW], count, self.classes)
-        for index, (ranks, bounds_E) in enumerate(zip(self.ranks_K, self._bounds_KE, strict=True)):
-            own, score = truth == index, batch.cams_BKHW[:, index][counts_BHW]
-            ranks.add(own, score)
-            self.map_counts_BK2E[touched, index] += histograms(block, own, score, bounds_E, count)
-        self._logits.append(batch.logits_BK)
-        self._right.append((counts_BHW & (batch.segmented_BHW == batch.truth_BHW)).sum(axis=(1, 2)))
-        self._labelled.append(counts_BHW.sum(axis=(1, 2)))
+            self.confusion_BKK[name][touched] += confusions(block, truth, segmented_BHW[labelled_BHW], count, self.classes)
+        for k, (ranks, bounds_E) in enumerate(zip(self.ranks_K, self._bounds_KE, strict=True)):
+            positive, score = truth == k, batch.cams_BKHW[:, k][labelled_BHW]
+            ranks.add(positive, score)
+            self.map_counts_BK2E[touched, k] += histograms(block, positive, score, bounds_E, count)
+        correct_BHW = labelled_BHW & (batch.segmented_BHW == batch.truth_BHW)
+        self._per_patch.append((batch.logits_BK, correct_BHW.sum(axis=(1, 2)), labelled_BHW.sum(axis=(1, 2))))
 
     @property
     def patches(self) -> int:
-        """Patches seen."""
-        return sum(map(len, self._logits))
+        """Patches so far."""
+        return sum(len(logits_BK) for logits_BK, _, _ in self._per_patch)
 
     @property
     def pixels(self) -> int:
-        """Pixels that counted."""
+        """Labelled pixels with image data so far."""
         return int(self.confusion_BKK[self.default].sum())
 
-    @property
-    def logits(self) -> npt.NDArray[np.float32]:
-        """Logits (N, K) of every patch."""
-        return np.concatenate(self._logits)
-
-    @property
-    def right(self) -> Counts:
-        """Pixels the default method got right, per patch (N,)."""
-        return np.concatenate(self._right)
-
-    @property
-    def labelled(self) -> Counts:
-        """Pixels that counted, per patch (N,)."""
-        return np.concatenate(self._labelled)
+    def per_patch(self) -> tuple[npt.NDArray[np.float32], Counts, Counts]:
+        """Of every patch: logits (N, K), pixels that the default method has correct (N,), labelled pixels (N,)."""
+        logits, correct, labelled = zip(*self._per_patch, strict=True)
+        return np.concatenate(logits), np.concatenate(correct), np.concatenate(labelled)

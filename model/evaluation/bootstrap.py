@@ -1,51 +1,51 @@
-"""95 % intervals of figures by a bootstrap over spatial blocks.
+"""95 % intervals of metrics by a bootstrap over spatial blocks.
 
-Neighbouring pixels and patches share fields, weather, a scene and hence their errors: drawn one by one they would pass
-for far more evidence than they are, and intervals would come out too narrow. What is drawn with replacement here are
-the blocks by which the store's splits were dealt, each as a whole: a block is represented by counts that add up
-(confusion matrices, score histograms), a resample is a weighted sum of them, and each figure is computed anew from
-that sum. So memory grows with the blocks, never with the pixels, and figures that are no means (F1, AUC) need no
-formula of their own.
+Neighbouring pixels and patches share fields, weather, a scene and hence their errors. Drawn one by one they would count
+as far more evidence than they are, and intervals would be too narrow. So blocks are drawn with replacement, the blocks
+by which the store's splits were dealt, each as a whole. A block is represented by counts that add up (confusion
+matrices, score histograms), a resample is a weighted sum of them, and each metric is computed anew from that sum.
+Memory grows with the blocks, never with the pixels, and metrics that are no means (F1, AUC) need no formula of their own.
 
-What it assumes: blocks are independent of each other, as good as exchangeable, and not too few; with fewer than about
-20 an interval is too narrow. What it leaves out: another training seed, another year, errors of the reference.
+Assumptions: blocks are independent, exchangeable, and not too few; with fewer than about 20 an interval is too narrow.
+Not covered: another training seed, another year, errors of the ground truth.
 
 Sources: Efron and Tibshirani 1993, An Introduction to the Bootstrap, chapters 8 and 13 (percentile interval); Lahiri
 2003, Resampling Methods for Dependent Data, chapter 12 (blocks of a spatial sample).
 
-Axis suffixes: N patch, B block, R resample, K class, E bin of a histogram.
+Own code, not torchmetrics' `BootStrapper`: that one draws samples one by one, and keeps one metric object per resample.
+Axis suffixes: N patch, B block, S the sample itself followed by its resamples, K class, E bin of a histogram.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from cropcam.model.evaluation.metrics import Bools, Counts, Figure, Floats, Numbers, figure
+from cropcam.model.evaluation.metrics import Bools, Counts, Floats, Numbers
 
 RESAMPLES, SEED = 1000, 0
 LEVEL_PCT = 95.0
 SUFFIX = "_ci95"
-UNDEFINED_MAX_SHARE = 0.05  # a figure undefined in more resamples than that hangs on fewer than about three blocks: no interval
+UNDEFINED_MAX_SHARE = 0.05  # a metric undefined in more resamples than that depends on fewer than about three blocks: no interval
 FEW_BLOCKS = 20
 BINS = 256
 Interval = list[float] | None
 
 
 def block_of(row_N: npt.NDArray[np.integer], col_N: npt.NDArray[np.integer], block_patches: tuple[int, int]) -> Counts:
-    """The number (N,) of the spatial block of each patch, 0 for the north-western of those that hold a patch.
+    """The number (N,) of the spatial block of each patch, from 0, only blocks with a patch counted.
 
     Args:
         row_N: patch rows on the store's patch grid.
         col_N: patch columns, likewise.
-        block_patches: columns and rows of patches per block, as the study's `splits.block_patches` has them.
+        block_patches: columns and rows of patches per block, the study's `splits.block_patches`.
     """
-    places = np.stack([row_N // block_patches[1], col_N // block_patches[0]], axis=1)
-    return np.unique(places, axis=0, return_inverse=True)[1].reshape(-1).astype(np.int64)
+    block_N2 = np.stack([row_N // block_patches[1], col_N // block_patches[0]], axis=1)
+    return np.unique(block_N2, axis=0, return_inverse=True)[1].reshape(-1).astype(np.int64)
 
 
 @dataclass(frozen=True)
@@ -53,65 +53,70 @@ class Bootstrap:
     """Seeded resamples of blocks.
 
     Attributes:
-        weights_RB: float64, how often each block is in each resample; rows sum to the number of blocks. No row at all
-            where there are fewer than two blocks: then nothing has an interval.
+        weights_SB: float64, how often each block is in each sample. Row 0 is the sample itself, all ones; the rows of
+            the resamples sum to the number of blocks. With fewer than two blocks there are no resamples, and no intervals.
     """
 
-    weights_RB: Floats
+    weights_SB: Floats
 
     @classmethod
     def of(cls, blocks: int, resamples: int = RESAMPLES, seed: int = SEED) -> Bootstrap:
         """Draw `resamples` times as many blocks as there are, with replacement."""
+        itself = np.ones((1, blocks))
         if blocks < 2:
-            return cls(np.zeros((0, blocks)))
+            return cls(itself)
         drawn_RB = np.random.default_rng(seed).integers(blocks, size=(resamples, blocks))
         cells = drawn_RB + np.arange(resamples)[:, None] * blocks
-        return cls(np.bincount(cells.ravel(), minlength=resamples * blocks).reshape(resamples, blocks).astype(np.float64))
+        return cls(np.concatenate([itself, np.bincount(cells.ravel(), minlength=resamples * blocks).reshape(resamples, blocks)]))
 
     def sums(self, counts_B: Numbers) -> Floats:
-        """Counts (B, ...) of the blocks summed for each resample: (R, ...).
-
-        Exact below 2 ** 53, in whatever order they are added: the same on every machine.
-        """
+        """Counts (B, ...) of the blocks summed for each sample: (S, ...). Exact below 2 ** 53 in any order: the same on every machine."""
         flat = counts_B.reshape(len(counts_B), -1).astype(np.float64)
-        return (self.weights_RB @ flat).reshape(len(self.weights_RB), *counts_B.shape[1:])
+        return (self.weights_SB @ flat).reshape(len(self.weights_SB), *counts_B.shape[1:])
 
 
 def interval(value: float, values_R: Floats, shift: float = 0.0) -> Interval:
-    """The percentile interval [low, high] of a figure; None where it has none.
+    """The percentile interval [low, high] of a metric; None where it has none.
 
     Args:
-        value: the figure itself; undefined (NaN), it has no interval.
-        values_R: the figure of each resample, NaN where that leaves it undefined; those are left out, and where they
-            are more than 5 %, too few blocks define the figure for an interval to mean anything.
-        shift: added to every resample, then cut to 0..1: what the resamples' coarser histograms lose of the figure.
+        value: the metric of the sample; undefined (NaN), it has no interval.
+        values_R: the metric of each resample. Undefined ones (NaN) are left out; where they are more than 5 %, too few
+            blocks define the metric for an interval.
+        shift: added to every resample, then cut to 0..1: the error of the resamples' coarser histograms.
     """
-    undefined = np.isnan(values_R)
-    if np.isnan(value) or not values_R.size or undefined.mean() > UNDEFINED_MAX_SHARE:
+    undefined_R = np.isnan(values_R)
+    if np.isnan(value) or not values_R.size or undefined_R.mean() > UNDEFINED_MAX_SHARE:
         return None
-    known = values_R[~undefined]
+    known = values_R[~undefined_R]
     tail = (100 - LEVEL_PCT) / 2
     low, high = np.percentile(np.clip(known + shift, 0, 1) if shift else known, [tail, 100 - tail])
     return [float(low), float(high)]
 
 
-def beside(
-    values: Mapping[str, npt.ArrayLike], values_R: Mapping[str, Floats], coarse: Mapping[str, float] | None = None
-) -> dict[str, Any]:
-    """Figures as files have them, each with `NAME_ci95` behind it.
+def with_intervals(values_S: Mapping[str, Floats], exact: Mapping[str, npt.ArrayLike] | None = None) -> dict[str, Any]:
+    """Metrics as files have them: a float, None where undefined, and behind each `NAME_ci95`.
 
     Args:
-        values: figures by name, NaN where undefined.
-        values_R: the same of each resample.
-        coarse: where resamples come from histograms, what these make of the whole sample.
+        values_S: metrics by name of the sample and its resamples, NaN where undefined.
+        exact: metrics of the sample that replace those of coarse histograms.
     """
-    found: dict[str, Figure | Interval] = {}
-    for name, value in values.items():
-        number = float(np.asarray(value))
-        shift = number - coarse[name] if coarse and name in coarse else 0.0
-        found[name] = figure(number)
-        found[name + SUFFIX] = interval(number, values_R[name], shift)
-    return found
+    entries: dict[str, Any] = {}
+    for name, of_samples in values_S.items():
+        value = float(np.asarray((exact or {}).get(name, of_samples[0])))
+        entries[name] = None if np.isnan(value) else value
+        entries[name + SUFFIX] = interval(value, of_samples[1:], shift=value - float(of_samples[0]))
+    return entries
+
+
+def by_class(
+    values_SK: Mapping[str, Floats], names: Sequence[str], exact_K: Mapping[str, Floats] | None = None
+) -> dict[str, dict[str, Any]]:
+    """`with_intervals` of each class, from metrics (S, K) and exact ones (K,)."""
+    exact_K = exact_K or {}
+    return {
+        name: with_intervals({key: values[:, k] for key, values in values_SK.items()}, {key: values[k] for key, values in exact_K.items()})
+        for k, name in enumerate(names)
+    }
 
 
 def edges(score: npt.NDArray[np.floating], bins: int = BINS) -> npt.NDArray[np.float32]:
@@ -128,16 +133,13 @@ def histograms(
     return np.bincount(cells.ravel(), minlength=blocks * 2 * bins).reshape(blocks, 2, bins).astype(np.int64)
 
 
-def about(blocks: int, block_patches: tuple[int, int]) -> dict[str, Any]:
+def metadata(blocks: int, block_patches: tuple[int, int]) -> dict[str, Any]:
     """How the intervals were made, for metrics.json."""
-    made = {
-        "level": LEVEL_PCT / 100,
-        "method": "percentile bootstrap over spatial blocks",
-        "blocks": blocks,
-        "block_patches": list(block_patches),
-        "resamples": RESAMPLES,
-        "seed": SEED,
-    }
+    notes = {}
     if blocks < 2:
-        return {**made, "note": "one block: no interval can be given; lower splits.block_patches or widen the area"}
-    return {**made, "note": f"fewer than {FEW_BLOCKS} blocks: intervals are too narrow"} if blocks < FEW_BLOCKS else made
+        notes["note"] = "one block: no interval can be given; lower splits.block_patches or widen the area"
+    elif blocks < FEW_BLOCKS:
+        notes["note"] = f"fewer than {FEW_BLOCKS} blocks: intervals are too narrow"
+    method = "percentile bootstrap over spatial blocks"
+    drawn = {"blocks": blocks, "block_patches": list(block_patches), "resamples": RESAMPLES, "seed": SEED}
+    return {"level": LEVEL_PCT / 100, "method": method, **drawn, **notes}

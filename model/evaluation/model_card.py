@@ -1,12 +1,13 @@
-"""The model card of a run: RUN/README.md, what it is for, what it learned from, how good it is, where it ends."""
+"""The model card of a run, RUN/README.md: intended use, data, metrics, limits."""
 
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from cropcam.model.evaluation.results import four_decimals, seen_before
+from cropcam.model.evaluation.notes import format_metric, leakage_notes
 from cropcam.model.runs import history
 from cropcam.model.runs.checkpoint import BEST, CARD, HISTORY, load_metadata
 from cropcam.model.runs.config import RunConfig
@@ -14,86 +15,92 @@ from cropcam.pipeline.errors import DataError
 from cropcam.pipeline.runtime.atomic import atomic_write
 from cropcam.pipeline.runtime.hashing import file_sha256
 
-_METRICS = "metrics.json"
+METRICS = "metrics.json"
 
 
-def write_card(run: Path, config: RunConfig) -> None:
-    """Write the card from what the run folder holds; with the figures of metrics.json once the run is evaluated.
+def write_model_card(run: Path, config: RunConfig) -> None:
+    """Write the card from the files of the run folder; with the metrics of metrics.json where they are of these weights.
 
     Raises:
-        OSError: the disk says no.
+        OSError: the disk refused.
     """
-    atomic_write(run / CARD, card(config, _best(run), _metrics(run)))
+    atomic_write(run / CARD, model_card(config, _selected_row(run), _metrics(run)))
 
 
-def _best(run: Path) -> history.Row | None:
-    try:
-        return history.read(run / HISTORY, int(load_metadata(run / BEST)["epoch"]))[-1]
-    except (DataError, KeyError, ValueError, IndexError):  # a card says what is known; whoever trains on is told of the damage
-        return None
-
-
-def card(config: RunConfig, best: history.Row | None, metrics: dict[str, Any] | None) -> str:
-    """The card as Markdown."""
+def model_card(config: RunConfig, selected: history.Row | None, metrics: Mapping[str, Any] | None) -> str:
+    """The card as Markdown, from the configuration, the history's row of the weights and metrics.json."""
     study = config.store.attrs.get("study", {})
     seasons = study.get("image", {}).get("seasons", [])
     bounds = study.get("area", {}).get("bounds", [])
     period = ", ".join(f"{first} to {last}" for first, last in seasons) or "not stated"
+    truth = config.labels.points or config.labels.areas or study.get("labels", {}).get("asset", "not stated")
     lines = [
         f"# {config.network.model} on {config.store.study}",
         "",
         "## Intended use",
         f"Maps of {', '.join(config.store.classes.names)} from {len(config.store.bands)} bands ({', '.join(config.store.bands)}) of surface reflectance, in the region and "
-        "season it was trained on. Not for single fields, nor for decisions about persons or payments without a check on the ground.",
+        "season of its training data. Not for single fields, nor for decisions about persons or payments without a check on the ground.",
         "",
         "## Data",
         f"- study `{config.store.study}`, bounds {bounds or 'not stated'}, images {period}",
         f"- patches of {config.store.size_px} px; store {config.store.digest[:12]}",
-        f"- labels: {config.label_spec}; a class counts as present above {100 * config.labels.presence_min_share:g} % of a patch; truth from {config.labels.points or config.labels.areas or study.get('labels', {}).get('asset', 'not stated')}",
-        f"- loss {config.optimizer.loss}, {config.optimizer.optimizer}, step size {config.optimizer.lr:g}, batches of {config.data.batch_size}, {config.optimizer.epochs} epochs, seed {config.data.seed}, "
+        f"- labels: {config.label_spec}; a class counts as present above {100 * config.labels.presence_min_share:g} % of a patch; truth from {truth}",
+        f"- loss {config.optimizer.loss}, {config.optimizer.optimizer}, learning rate {config.optimizer.lr:g}, batches of {config.data.batch_size}, {config.optimizer.epochs} epochs, seed {config.data.seed}, "
         f"{config.network.precision}",
         "",
-        "## Figures",
-        *_validation(best),
-        *_figures(metrics),
+        "## Metrics",
+        *_validation_lines(selected),
+        *_metric_lines(metrics),
         "",
         "## Limits",
-        "- Its truth is itself a map (the Cropland Data Layer) with errors of its own.",
+        "- The ground truth is itself a map (the Cropland Data Layer) with errors of its own.",
         "- Another year, season, sensor or region is another distribution: evaluate there before use.",
-        "- A label that is nearly always 1 teaches nothing: read every accuracy beside the majority guess.",
-        "- Pixels without image data in any band are no part of any figure.",
+        "- A label that is nearly always 1 carries no information: compare every accuracy with the majority guess.",
+        "- Pixels without image data in any band are no part of any metric.",
         "",
     ]
     return "\n".join(lines)
 
 
-def _validation(best: history.Row | None) -> list[str]:
-    if best is None:
+def _selected_row(run: Path) -> history.Row | None:
+    try:
+        return history.read(run / HISTORY, int(load_metadata(run / BEST)["epoch"]))[-1]
+    except (
+        DataError,
+        KeyError,
+        ValueError,
+        IndexError,
+    ):  # a card of an incomplete folder has fewer lines; `train --resume` names the damage
+        return None
+
+
+def _validation_lines(selected: history.Row | None) -> list[str]:
+    if selected is None:
         return []
     return [
-        f"- validation, epoch {best.epoch}: loss {best.validation_loss:.4f}, agreement with the labels {best.validation_accuracy:.4f}; "
-        f"the best constant answer {best.validation_majority_accuracy:.4f}"
+        f"- validation, epoch {selected.epoch}: loss {selected.validation_loss:.4f}, accuracy {selected.validation_accuracy:.4f}; "
+        f"best constant prediction {selected.validation_majority_accuracy:.4f}"
     ]
 
 
-def _figures(metrics: dict[str, Any] | None) -> list[str]:
+def _metric_lines(metrics: Mapping[str, Any] | None) -> list[str]:
     if metrics is None:
-        return ["- not evaluated yet: `cropcam evaluate` adds figures"]
+        return ["- not evaluated yet: `cropcam evaluate` adds metrics"]
     labels, pixels = metrics["classification"], metrics["segmentation"]
-    chosen = pixels["methods"][pixels["default"]]
+    default = pixels["methods"][pixels["default"]]
     return [
-        f"- {metrics['split']}, {metrics['patches']:,} patches: label accuracy {four_decimals(labels['accuracy'])} "
-        f"(majority guess {four_decimals(labels['majority_accuracy'])})",
-        f"- {metrics['split']}, pixels by {pixels['default']}: accuracy {four_decimals(chosen['pixel_accuracy'])} "
-        f"(majority guess {four_decimals(pixels['majority_accuracy'])}), macro F1 {four_decimals(chosen['macro_f1'])}",
-        *(f"- {sentence}" for sentence in seen_before(metrics)),
+        f"- {metrics['split']}, {metrics['patches']:,} patches: label accuracy {format_metric(labels['accuracy'])} "
+        f"(majority guess {format_metric(labels['majority_accuracy'])})",
+        f"- {metrics['split']}, pixels by {pixels['default']}: accuracy {format_metric(default['pixel_accuracy'])} "
+        f"(majority guess {format_metric(pixels['majority_accuracy'])}), macro F1 {format_metric(default['macro_f1'])}",
+        *(f"- {sentence}" for sentence in leakage_notes(metrics)),
     ]
 
 
 def _metrics(run: Path) -> dict[str, Any] | None:
-    """What `evaluate` found of these weights; None where it is damaged or of others."""
+    """The content of metrics.json; None where it is absent, damaged or of other weights."""
     try:
-        found: dict[str, Any] = json.loads((run / _METRICS).read_text("utf-8"))
-        return found if found["made_by"]["checkpoint_digest"] == file_sha256(run / BEST) else None
+        values: dict[str, Any] = json.loads((run / METRICS).read_text("utf-8"))
+        return values if values["provenance"]["checkpoint_digest"] == file_sha256(run / BEST) else None
     except (OSError, ValueError, KeyError, TypeError):
         return None

@@ -7,7 +7,7 @@
     patch, row, col (patch)                  index in the patch store, place on its patch grid
     xc (patch, x), yc (patch, y)    float64  pixel centres in the store's CRS
 
-Complete or absent.
+Written under a hidden name in the same folder and renamed when complete.
 """
 
 from __future__ import annotations
@@ -26,48 +26,49 @@ import numpy.typing as npt
 import zarr
 from zarr.codecs import BloscCodec
 
-from cropcam.model.segmentation.predictions import BATCH_PATCHES, Scored
+from cropcam.model.segmentation.predictions import BATCH_PATCHES, PatchPredictions
 from cropcam.pipeline.errors import DataError
 from cropcam.pipeline.legend import UNLABELLED, Legend
 from cropcam.pipeline.runtime.atomic import atomic_path
 from cropcam.pipeline.store.schema import StoreInfo
 
 ARTEFACT = "cropcam segmentation"
-_ARRAYS: dict[str, tuple[tuple[str, ...], str]] = {
-    "patch": (("patch",), "int64"),
-    "row": (("patch",), "int32"),
-    "col": (("patch",), "int32"),
-    "xc": (("patch", "x"), "float64"),
-    "yc": (("patch", "y"), "float64"),
-    "cam": (("patch", "class", "y", "x"), "float32"),
-    "segmentation": (("patch", "y", "x"), "uint8"),
-    "truth": (("patch", "y", "x"), "uint8"),
-    "probability": (("patch", "class"), "float32"),
+# dimensions, dtype and meaning of each array
+_ARRAYS: dict[str, tuple[tuple[str, ...], str, str]] = {
+    "patch": (("patch",), "int64", "index in the patch store"),
+    "row": (("patch",), "int32", "patch row, from the north"),
+    "col": (("patch",), "int32", "patch column, from the west"),
+    "xc": (("patch", "x"), "float64", "x of pixel centres in the CRS of the store"),
+    "yc": (("patch", "y"), "float64", "y of pixel centres in the CRS of the store"),
+    "cam": (("patch", "class", "y", "x"), "float32", "class activation map, NaN = no image data"),
+    "segmentation": (("patch", "y", "x"), "uint8", "class index by the method in the attributes, 255 = no image data"),
+    "truth": (("patch", "y", "x"), "uint8", "class index, 255 = no label or no image data"),
+    "probability": (("patch", "class"), "float32", "probability that the class is present"),
 }
-_SETTLED_S = 0.1  # a small file takes a thread far less
 _COORDINATES = ("patch", "row", "col", "xc", "yc")
+_SETTLED_S = 0.1  # a small file takes a thread far less
 
 
-class SegmentationWriter:
-    """Takes scored batches in order; every batch but the last has `BATCH_PATCHES` patches, one zarr chunk."""
+class PredictionWriter:
+    """Writes predictions in order; every batch but the last has `BATCH_PATCHES` patches, one zarr chunk."""
 
     def __init__(self, group: zarr.Group, info: StoreInfo, place_PN: npt.NDArray[np.int32]) -> None:
-        """Lay out room for all patches; `place_PN` (2, N) holds their rows and columns on the patch grid."""
-        self._info, self._place, self._done = info, place_PN, 0
+        """Create the arrays of all patches; `place_PN` (2, N) holds their rows and columns on the patch grid."""
+        self._done = 0
         sizes = {"patch": place_PN.shape[1], "class": len(info.classes), "y": info.patch_size_px, "x": info.patch_size_px}
         self._arrays = {name: _create(group, name, sizes, info.classes) for name in _ARRAYS}
+        a, _, c, _, e, f = info.transform
+        rows, cols = place_PN
+        centre = np.arange(info.patch_size_px) + 0.5
+        self._arrays["row"][:], self._arrays["col"][:] = rows, cols
+        self._arrays["xc"][:] = c + a * (cols[:, None].astype(np.float64) * info.patch_size_px + centre)
+        self._arrays["yc"][:] = f + e * (rows[:, None].astype(np.float64) * info.patch_size_px + centre)
 
-    def write(self, batch: Scored) -> None:
+    def write(self, batch: PatchPredictions) -> None:
         """Append one batch."""
         here = slice(self._done, self._done + len(batch.patches_B))
-        rows, cols = self._place[:, here]
-        xc, yc = _centres(self._info, rows, cols)
         values = {
             "patch": batch.patches_B,
-            "row": rows,
-            "col": cols,
-            "xc": xc,
-            "yc": yc,
             "cam": np.where(batch.nodata_BHW[:, None], np.float32(np.nan), batch.cams_BKHW),
             "segmentation": batch.segmented_BHW,
             "truth": batch.truth_BHW,
@@ -79,37 +80,41 @@ class SegmentationWriter:
 
 
 @contextmanager
-def saving(
-    path: Path | None, info: StoreInfo, place_PN: npt.NDArray[np.int32], made_by: Mapping[str, Any]
-) -> Iterator[SegmentationWriter | None]:
-    """A writer whose store stands at `path` when the block ends well, and leaves nothing when it does not; None without a path.
+def prediction_writer(
+    path: Path | None, info: StoreInfo, place_PN: npt.NDArray[np.int32], provenance: Mapping[str, Any]
+) -> Iterator[PredictionWriter | None]:
+    """A writer whose store is at `path` once the block ends without an error, and leaves nothing otherwise; None without a path.
 
     Raises:
-        DataError: something else stands at `path`, where only an older store of this kind is replaced; or another process writes there.
-        OSError: the disk says no.
+        DataError: something else is at `path`; only an older store of this kind is replaced.
+        OSError: the disk refused.
     """
     if path is None:
         yield None
         return
-    path = path.resolve()  # what is checked is what is replaced
-    if path.exists() and not _is_ours(path):
+    path = path.resolve()  # the place that is checked is the one that is replaced
+    if path.exists() and not _is_prediction_store(path):
         raise DataError(f"{path} exists and is no segmentation of cropcam's; give --save another name or remove it")
     with atomic_path(path) as temp_path:
         try:
             group = zarr.create_group(temp_path, zarr_format=3)
-            yield SegmentationWriter(group, info, place_PN)
-            _finish(group, info, made_by)
+            yield PredictionWriter(group, info, place_PN)
+            attributes = {"artefact": ARTEFACT, "crs": info.crs, "classes": info.classes.attrs(), "method": provenance["method"]}
+            group.attrs.put({**attributes, "provenance": dict(provenance)})
+            with warnings.catch_warnings():  # consolidated metadata is no part of the v3 specification yet; xarray asks for it
+                warnings.simplefilter("ignore", zarr.errors.ZarrUserWarning)
+                zarr.consolidate_metadata(group.store)
         except BaseException:
             _discard(temp_path)
             raise
 
 
-def _discard(temp_path: Path) -> None:
-    # where one of zarr's threads fails, another may be about to write the group's metadata, and make the folder anew
+def _discard(folder: Path) -> None:
+    # where one of zarr's threads fails, another may be about to write the group's metadata, and create the folder anew
     for _ in range(5):
-        if not temp_path.exists():
+        if not folder.exists():
             return
-        shutil.rmtree(temp_path, ignore_errors=True)
+        shutil.rmtree(folder, ignore_errors=True)
         time.sleep(_SETTLED_S)
 
 
@@ -119,8 +124,15 @@ def probability(logits: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
 
 
 def _create(group: zarr.Group, name: str, sizes: Mapping[str, int], legend: Legend) -> zarr.Array[Any]:
-    dimensions, dtype = _ARRAYS[name]
+    dimensions, dtype, meaning = _ARRAYS[name]
     shape = tuple(sizes[dimension] for dimension in dimensions)
+    attributes: dict[str, Any] = {"long_name": meaning}
+    if dtype == "uint8":
+        attributes |= {"flag_values": list(range(len(legend))), "flag_meanings": " ".join(legend.names)}
+    if name == "probability":
+        attributes["units"] = "1"
+    if name not in _COORDINATES:
+        attributes["coordinates"] = "row col xc yc" if "y" in dimensions else "row col"
     return group.create_array(
         name,
         shape=shape,
@@ -129,45 +141,11 @@ def _create(group: zarr.Group, name: str, sizes: Mapping[str, int], legend: Lege
         compressors=BloscCodec(cname="zstd", clevel=3, shuffle="shuffle"),
         dimension_names=dimensions,
         fill_value=UNLABELLED if dtype == "uint8" else 0,
-        attributes=_attributes(name, legend),
+        attributes=attributes,
     )
 
 
-def _attributes(name: str, legend: Legend) -> dict[str, Any]:
-    flags = {"flag_values": list(range(len(legend))), "flag_meanings": " ".join(legend.names)}
-    described: dict[str, dict[str, Any]] = {
-        "patch": {"long_name": "index in the patch store"},
-        "row": {"long_name": "patch row, from the north"},
-        "col": {"long_name": "patch column, from the west"},
-        "xc": {"long_name": "x of pixel centres in the CRS of the store"},
-        "yc": {"long_name": "y of pixel centres in the CRS of the store"},
-        "cam": {"long_name": "class activation map, NaN = no image data"},
-        "segmentation": {"long_name": "class index by the method the attributes name, 255 = no image data", **flags},
-        "truth": {"long_name": "class index, 255 = no label or no image data", **flags},
-        "probability": {"long_name": "probability that the class is present", "units": "1"},
-    }
-    places = {} if name in _COORDINATES else {"coordinates": "row col xc yc" if "y" in _ARRAYS[name][0] else "row col"}
-    return {**described[name], **places}
-
-
-def _centres(
-    info: StoreInfo, rows: npt.NDArray[np.int32], cols: npt.NDArray[np.int32]
-) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
-    grid = info.patch_grid
-    centres = [grid.pixels.window(grid.window(int(row), int(col))).centres() for row, col in zip(rows, cols, strict=True)]
-    return np.stack([x for x, _ in centres]), np.stack([y for _, y in centres])
-
-
-def _finish(group: zarr.Group, info: StoreInfo, made_by: Mapping[str, Any]) -> None:
-    group.attrs.put(
-        {"artefact": ARTEFACT, "crs": info.crs, "classes": info.classes.attrs(), "method": made_by["method"], "made_by": dict(made_by)}
-    )
-    with warnings.catch_warnings():  # zarr warns that consolidated metadata is no part of the v3 specification yet; xarray asks for it
-        warnings.simplefilter("ignore", zarr.errors.ZarrUserWarning)
-        zarr.consolidate_metadata(group.store)
-
-
-def _is_ours(path: Path) -> bool:
+def _is_prediction_store(path: Path) -> bool:
     try:
         values = json.loads((path / "zarr.json").read_text("utf-8"))
         return bool(values["attributes"]["artefact"] == ARTEFACT)

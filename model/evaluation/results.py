@@ -1,12 +1,15 @@
-"""From counts to the parts of metrics.json: every figure with its interval (`NAME_ci95`, see `cropcam.model.evaluation.bootstrap`) behind it.
+"""From counts to metrics.json: every metric with its interval behind it (`NAME_ci95`, see `cropcam.model.evaluation.bootstrap`).
 
-Each figure is a function of counts, called once with the whole split's and once with those of every resample of its
-blocks. Axis suffixes: N patch, B block, R resample, K class, E bin of a histogram, P the pair (row, column).
+Axis suffixes: N patch, B block, S the sample itself followed by its resamples, K class, E bin of a histogram, P the pair (row, column).
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import copy
+import json
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -14,18 +17,82 @@ import numpy.typing as npt
 import pandas as pd
 
 from cropcam.model.evaluation import metrics
-from cropcam.model.evaluation.accumulator import Tally
-from cropcam.model.evaluation.bootstrap import SUFFIX, Bootstrap, beside, edges, histograms
-from cropcam.model.evaluation.metrics import Bools, Counts, Figure, Floats, Numbers
+from cropcam.model.evaluation.accumulator import MetricAccumulator
+from cropcam.model.evaluation.bootstrap import SUFFIX, Bootstrap, by_class, edges, histograms, with_intervals
+from cropcam.model.evaluation.metrics import Bools, Counts, Floats, Metric, Numbers
+from cropcam.pipeline.runtime.atomic import atomic_write
+
+
+@dataclass(frozen=True)
+class Metrics:
+    """The metrics of a run on one split; `to_dict` has all of them, with intervals, as metrics.json."""
+
+    _values: Mapping[str, Any]
+
+    def to_dict(self) -> dict[str, Any]:
+        """The content of metrics.json: JSON values, a copy."""
+        return copy.deepcopy(dict(self._values))
+
+    def save(self, path: Path) -> None:
+        """Write the metrics as JSON, atomically.
+
+        Raises:
+            OSError: the disk refused.
+        """
+        atomic_write(path, json.dumps(self._values, indent=2, allow_nan=False) + "\n")
+
+    @property
+    def split(self) -> str:
+        """The evaluated split: train, validation or test."""
+        return str(self._values["split"])
+
+    @property
+    def patches(self) -> int:
+        """Patches of the split."""
+        return int(self._values["patches"])
+
+    @property
+    def labels(self) -> str:
+        """The kind of weak label that the run was trained on."""
+        return str(self._values["labels"])
+
+    @property
+    def accuracy(self) -> Metric:
+        """Accuracy of patch labels, the mean over classes."""
+        return _metric(self._values["classification"]["accuracy"])
+
+    @property
+    def majority_accuracy(self) -> Metric:
+        """`accuracy` of the best constant prediction on this split."""
+        return _metric(self._values["classification"]["majority_accuracy"])
+
+    @property
+    def default_method(self) -> str:
+        """The name of the run's segmentation method."""
+        return str(self._values["segmentation"]["default"])
+
+    @property
+    def pixel_accuracy(self) -> Metric:
+        """Share of correct pixels by the default method."""
+        return _metric(self._values["segmentation"]["methods"][self.default_method]["pixel_accuracy"])
+
+    @property
+    def macro_f1(self) -> Metric:
+        """Mean F1 over classes of pixels by the default method."""
+        return _metric(self._values["segmentation"]["methods"][self.default_method]["macro_f1"])
+
+
+def _metric(value: float | None) -> Metric:
+    return None if value is None else float(value)
 
 
 def classification(
     present_NK: Bools, logits_NK: npt.NDArray[np.float32], block_N: npt.NDArray[np.int64], names: Sequence[str], bootstrap: Bootstrap
 ) -> dict[str, Any]:
-    """The `classification` part: patch labels against logits; AUC and average precision rank by the logit, exactly.
+    """The `classification` part of metrics.json: patch labels against logits.
 
-    `accuracy` is the mean over classes; `majority_accuracy` that of the best constant answer on this split (in a
-    resample: on that), the mean over classes of max(base rate, 1 - base rate). `mean_auc` and
+    `accuracy` is the mean over classes. `majority_accuracy` is that of the best constant prediction on this split (in a
+    resample: on the resample), the mean over classes of max(base rate, 1 - base rate). `mean_auc` and
     `mean_average_precision` leave out classes where they are undefined.
 
     Args:
@@ -35,197 +102,84 @@ def classification(
         names: of the classes.
         bootstrap: resamples of these blocks.
     """
-    blocks = bootstrap.weights_RB.shape[1]
-    said_NK = logits_NK > 0
-    right_NK = said_NK == present_NK
-    constant_NK = present_NK == (present_NK.mean(axis=0) > 0.5)
-    # (B, 3): patches, patches right in every label, patches that the constant answer has right in every label
-    patches_B3 = np.stack(
-        [np.bincount(block_N, weights, minlength=blocks) for weights in (None, right_NK.all(axis=1), constant_NK.all(axis=1))], axis=1
+    blocks = bootstrap.weights_SB.shape[1]
+    predicted_NK = logits_NK > 0
+    confusion_BK22 = np.stack(
+        [metrics.confusions(block_N, *pair, blocks, 2) for pair in zip(present_NK.T, predicted_NK.T, strict=True)], axis=1
     )
-    confusion_BK22 = np.stack([metrics.confusions(block_N, present_NK[:, k], said_NK[:, k], blocks, 2) for k in range(len(names))], axis=1)
-    ranked = [_ranked(present_NK[:, k], logits_NK[:, k], block_N, bootstrap) for k in range(len(names))]
-    exact, coarse, ranked_R = ({key: _stack([item[i][key] for item in ranked]) for key in ("auc", "average_precision")} for i in range(3))
-    whole, whole_R = _labels(confusion_BK22.sum(axis=0)), _labels(bootstrap.sums(confusion_BK22))
-    overall, overall_R = (
-        _overall(patches, figures, ranks)
-        for patches, figures, ranks in (
-            (patches_B3.sum(axis=0), whole, exact),
-            (bootstrap.sums(patches_B3), whole_R, ranked_R),
-        )
-    )
-    coarse_means = {f"mean_{key}": float(metrics.mean(values)) for key, values in coarse.items()}
-    per_class = _by_class({**whole, **exact}, {**whole_R, **ranked_R}, names, coarse)
+    confusion_SK22 = bootstrap.sums(confusion_BK22)
+    of_label = {key: values[..., 1] for key, values in metrics.class_metrics(confusion_SK22).items() if key != "iou"}
+    base_rate_SK = of_label["base_rate"]
+    values_SK = {"accuracy": metrics.accuracy(confusion_SK22), "majority_accuracy": np.maximum(base_rate_SK, 1 - base_rate_SK), **of_label}
+    counts_KB2E = [histograms(block_N, *pair, edges(pair[1]), blocks) for pair in zip(present_NK.T, logits_NK.T, strict=True)]
+    values_SK["auc"] = _of_resamples(metrics.auc_of_counts, counts_KB2E, bootstrap)
+    values_SK["average_precision"] = _of_resamples(metrics.average_precision_of_counts, counts_KB2E, bootstrap)
+    exact_K = metrics.ranking_metrics(present_NK, logits_NK)
+    # patches, patches with every label correct, patches for which the constant prediction has every label correct
+    all_correct = [(answer_NK == present_NK).all(axis=1) for answer_NK in (predicted_NK, present_NK.mean(axis=0) > 0.5)]
+    patches_S3 = bootstrap.sums(np.stack([np.bincount(block_N, weights, blocks) for weights in (None, *all_correct)], axis=1))
+    overall_S = {
+        **{key: metrics.mean(values_SK[key]) for key in ("accuracy", "majority_accuracy")},
+        "exact_match": metrics.ratio(patches_S3[:, 1], patches_S3[:, 0]),
+        "majority_exact_match": metrics.ratio(patches_S3[:, 2], patches_S3[:, 0]),
+        **{f"mean_{key}": metrics.mean(values_SK[key]) for key in exact_K},
+        "labels_per_patch": base_rate_SK.sum(axis=-1),
+    }
+    per_class = by_class(values_SK, names, exact_K)
     for k, entry in enumerate(per_class.values()):
         entry["confusion"] = confusion_BK22[:, k].sum(axis=0).tolist()
-    return {**beside(overall, overall_R, coarse_means), "threshold": 0.5, "patches": len(present_NK), "per_class": per_class}
+    exact = {f"mean_{key}": metrics.mean(values_K) for key, values_K in exact_K.items()}
+    return {**with_intervals(overall_S, exact), "threshold": 0.5, "patches": len(present_NK), "per_class": per_class}
 
 
-def segmentation(tally: Tally, names: Sequence[str], bootstrap: Bootstrap) -> dict[str, Any]:
-    """The `segmentation` part but for the methods: what the truth alone gives, and each map's own AUC.
+def segmentation(accumulator: MetricAccumulator, names: Sequence[str], bootstrap: Bootstrap) -> dict[str, Any]:
+    """The `segmentation` part of metrics.json but for the methods: metrics of the truth alone, and each activation map's AUC.
 
-    `majority_accuracy` is the share of the most frequent class among the pixels that count; `majority` has every
-    figure of always answering that class (in a resample: its most frequent class).
+    `majority_accuracy` is the share of the most frequent class among the labelled pixels; `majority` has every
+    metric of predicting that class everywhere (in a resample: its most frequent class).
     """
-    pooled_BKK = tally.confusion_BKK[tally.default]
-    pooled_KK, pooled_RKK = pooled_BKK.sum(axis=0), bootstrap.sums(pooled_BKK)
-    trivial, trivial_R = (metrics.summary(metrics.constant_confusion(some, metrics.majority(some))) for some in (pooled_KK, pooled_RKK))
-    majority = beside(trivial, trivial_R)
-    auc_K = [ranks.auc() for ranks in tally.ranks_K]
-    coarse_K = metrics.auc_of_counts(tally.map_counts_BK2E.sum(axis=0))
-    # class by class: a resample's histograms of all classes at once would be the largest array of all
-    auc_RK = _stack([metrics.auc_of_counts(bootstrap.sums(tally.map_counts_BK2E[:, k])) for k in range(len(names))])
+    confusion_SKK = bootstrap.sums(accumulator.confusion_BKK[accumulator.default])
+    majority_S = metrics.majority(confusion_SKK)
+    majority = with_intervals(metrics.summary(metrics.constant_confusion(confusion_SKK, majority_S)))
+    auc_SK = _of_resamples(metrics.auc_of_counts, np.moveaxis(accumulator.map_counts_BK2E, 1, 0), bootstrap)
+    auc_K = np.array([ranks.auc() for ranks in accumulator.ranks_K])
+    per_class = by_class({"class_shares": metrics.class_metrics(confusion_SKK)["base_rate"], "cam_auc": auc_SK}, names, {"cam_auc": auc_K})
+    shares, aucs = (
+        {name: {class_name: entry[name] for class_name, entry in per_class.items()} for name in (key, key + SUFFIX)}
+        for key in ("class_shares", "cam_auc")
+    )
     return {
         "majority_accuracy": majority["pixel_accuracy"],
         "majority_accuracy" + SUFFIX: majority["pixel_accuracy" + SUFFIX],
-        "majority": {"class": names[int(metrics.majority(pooled_KK))], **majority},
-        "pixels": tally.pixels,
-        **_named("class_shares", metrics.base_rate(pooled_KK), metrics.base_rate(pooled_RKK), names),
-        **beside(
-            {"mean_cam_auc": metrics.mean(auc_K)}, {"mean_cam_auc": metrics.mean(auc_RK)}, {"mean_cam_auc": float(metrics.mean(coarse_K))}
-        ),
-        **_named("cam_auc", np.array(auc_K), auc_RK, names, coarse_K),
+        "majority": {"class": names[int(majority_S[0])], **majority},
+        "pixels": accumulator.pixels,
+        **shares,
+        **with_intervals({"mean_cam_auc": metrics.mean(auc_SK)}, {"mean_cam_auc": metrics.mean(auc_K)}),
+        **aucs,
     }
 
 
 def method(confusion_BKK: Counts, names: Sequence[str], bootstrap: Bootstrap) -> dict[str, Any]:
-    """The figures of one segmentation from its confusion matrices per block (B, K, K)."""
-    confusion_KK, confusion_RKK = confusion_BKK.sum(axis=0), bootstrap.sums(confusion_BKK)
+    """The metrics of one segmentation from its confusion matrices per block (B, K, K)."""
+    confusion_SKK = bootstrap.sums(confusion_BKK)
+    of_class = metrics.class_metrics(confusion_SKK)
     return {
-        **beside(metrics.summary(confusion_KK), metrics.summary(confusion_RKK)),
-        "per_class": _by_class(_pixels(confusion_KK), _pixels(confusion_RKK), names),
-        "confusion": confusion_KK.tolist(),
+        **with_intervals(metrics.summary(confusion_SKK)),
+        "per_class": by_class({"accuracy" if key == "recall" else key: values for key, values in of_class.items()}, names),
+        "confusion": confusion_BKK.sum(axis=0).tolist(),
     }
 
 
-def absences(metrics: Mapping[str, Any]) -> list[str]:
-    """Of which classes the evaluated split has nothing, one sentence each: figures that are null need their reason.
-
-    A class may have pixels and yet be the label of no patch, where none has more of it than `presence_min_share`.
-    """
-    labels, found = metrics["classification"]["per_class"], []
-    for name, share in metrics["segmentation"]["class_shares"].items():
-        labelled = labels[name]["base_rate"]
-        if share and labelled:
-            continue
-        what = "is the label of no patch in" if share else "has no pixels in" if labelled else "is absent from"
-        whose = "the precision, recall, F1 and AUC of its label" if share else "its precision, recall, F1, IoU and AUC"
-        found.append(f"Class {name} {what} the {metrics['split']} split: {whose} are undefined and no part of the means.")
-    return found
-
-
-def to_know(metrics: Mapping[str, Any]) -> list[str]:
-    """What a reader must know beside the figures, a sentence each: what of the split the run has seen, what the split lacks, how few blocks it has."""
-    note = metrics["intervals"].get("note")
-    return [*seen_before(metrics), *absences(metrics), *([f"{note[:1].upper()}{note[1:]}."] if note else [])]
-
-
-def seen_before(metrics: Mapping[str, Any]) -> list[str]:
-    """The part that the evaluated split had in training, a sentence: trained on, or used to select the epoch."""
-    split, made_by = metrics["split"], metrics["made_by"]
-    if split == "train":
-        return ["The run was trained on the train split: these figures do not show how well the network does elsewhere."]
-    if made_by.get("selected_on"):
-        return [f"The epoch was selected by the loss on the {split} split: these figures are optimistic."]
-    return []
-
-
-def four_decimals(value: Figure, undefined: str = "undefined") -> str:
-    """A figure with four decimals.
-
-    >>> four_decimals(0.89123), four_decimals(None)
-    ('0.8912', 'undefined')
-    """
-    return undefined if value is None else f"{value:.4f}"
-
-
-def listing(names: Sequence[str]) -> str:
-    """Names as a phrase.
-
-    Examples:
-        >>> listing(["corn", "soybean", "forest"])
-        'corn, soybean and forest'
-    """
-    return " and ".join(filter(None, (", ".join(names[:-1]), names[-1])))
+def _of_resamples(function: Callable[[Numbers], Floats], counts_KB2E: Iterable[Counts], bootstrap: Bootstrap) -> Floats:
+    """A metric (S, K) of histograms; class by class, as the histograms of all classes and resamples would be the largest array of all."""
+    return np.stack([function(bootstrap.sums(counts_B2E)) for counts_B2E in counts_KB2E], axis=-1)
 
 
 def patch_table(
-    patches_N: npt.NDArray[np.int64], place_PN: npt.NDArray[np.int32], tally: Tally, right_NK: npt.NDArray[np.float64]
+    patches_N: npt.NDArray[np.int64], place_PN: npt.NDArray[np.int32], accumulator: MetricAccumulator, label_accuracy_N: Floats
 ) -> pd.DataFrame:
-    """One line per patch: index, row, col, pixel_accuracy, label_accuracy (share of right labels), labelled pixels."""
-    labelled_N = tally.labelled
-    with np.errstate(invalid="ignore"):
-        pixel_accuracy_N = tally.right / labelled_N
-    columns: dict[str, npt.NDArray[Any]] = {"patch": patches_N, "row": place_PN[0], "col": place_PN[1], "pixel_accuracy": pixel_accuracy_N}
-    return pd.DataFrame({**columns, "label_accuracy": right_NK.mean(axis=1), "labelled_pixels": labelled_N})
-
-
-def _labels(confusion_K22: Numbers) -> dict[str, Floats]:
-    """Figures (..., K) of the presence of each class."""
-    base_rate_K = metrics.base_rate(confusion_K22)[..., 1]
-    return {
-        "accuracy": metrics.accuracy(confusion_K22),
-        "majority_accuracy": np.maximum(base_rate_K, 1 - base_rate_K),
-        "base_rate": base_rate_K,
-        "precision": metrics.precision(confusion_K22)[..., 1],
-        "recall": metrics.recall(confusion_K22)[..., 1],
-        "f1": metrics.f1(confusion_K22)[..., 1],
-    }
-
-
-def _overall(patches_3: Numbers, labels: Mapping[str, Floats], ranked: Mapping[str, Floats]) -> dict[str, Floats]:
-    """Figures (...,) over all labels; of patches without any labelled pixel there is none."""
-    return {
-        "accuracy": metrics.mean(labels["accuracy"]),
-        "majority_accuracy": metrics.mean(labels["majority_accuracy"]),
-        "exact_match": metrics.ratio(patches_3[..., 1], patches_3[..., 0]),
-        "majority_exact_match": metrics.ratio(patches_3[..., 2], patches_3[..., 0]),
-        **{f"mean_{key}": metrics.mean(values) for key, values in ranked.items()},
-        "labels_per_patch": labels["base_rate"].sum(axis=-1),
-    }
-
-
-def _ranked(
-    positive_N: Bools, logit_N: npt.NDArray[np.float32], block_N: npt.NDArray[np.int64], bootstrap: Bootstrap
-) -> tuple[dict[str, Any], dict[str, Any], dict[str, Any]]:
-    """AUC and average precision of one label: exact, from histograms, and of each resample from histograms."""
-    counts_B2E = histograms(block_N, positive_N, logit_N, edges(logit_N), bootstrap.weights_RB.shape[1])
-    exact = {"auc": metrics.roc_auc(positive_N, logit_N), "average_precision": metrics.average_precision(positive_N, logit_N)}
-    return exact, _of_counts(counts_B2E.sum(axis=0)), _of_counts(bootstrap.sums(counts_B2E))
-
-
-def _of_counts(counts_2E: Numbers) -> dict[str, Any]:
-    return {"auc": metrics.auc_of_counts(counts_2E), "average_precision": metrics.average_precision_of_counts(counts_2E)}
-
-
-def _pixels(confusion_KK: Numbers) -> dict[str, Floats]:
-    """Figures (..., K) of each class's pixels."""
-    return {
-        "accuracy": metrics.recall(confusion_KK),
-        "precision": metrics.precision(confusion_KK),
-        "f1": metrics.f1(confusion_KK),
-        "iou": metrics.iou(confusion_KK),
-        "base_rate": metrics.base_rate(confusion_KK),
-    }
-
-
-def _by_class(
-    values: Mapping[str, Floats], values_R: Mapping[str, Floats], names: Sequence[str], coarse: Mapping[str, Floats] | None = None
-) -> dict[str, dict[str, Any]]:
-    """Figures (K,) and their resamples (R, K) as one entry per class."""
-
-    def of(part: Mapping[str, Floats], k: int) -> dict[str, Any]:
-        return {key: some[..., k] for key, some in part.items()}
-
-    return {name: beside(of(values, k), of(values_R, k), of(coarse or {}, k)) for k, name in enumerate(names)}
-
-
-def _named(key: str, value_K: Floats, value_RK: Floats, names: Sequence[str], coarse_K: Floats | None = None) -> dict[str, Any]:
-    """One figure per class as {KEY: {class: figure}, KEY_ci95: {class: interval}}."""
-    coarse = {} if coarse_K is None else {key: coarse_K}
-    entries = _by_class({key: value_K}, {key: value_RK}, names, coarse)
-    return {some: {name: entry[some] for name, entry in entries.items()} for some in (key, key + SUFFIX)}
-
-
-def _stack(values: Sequence[Any]) -> Floats:
-    return np.stack([np.asarray(value, np.float64) for value in values], axis=-1)
+    """One row per patch: patch (index), row, col, pixel_accuracy, label_accuracy (share of correct labels), labelled_pixels."""
+    _, correct_N, labelled_N = accumulator.per_patch()
+    columns: dict[str, npt.NDArray[Any]] = {"patch": patches_N, "row": place_PN[0], "col": place_PN[1]}
+    columns |= {"pixel_accuracy": metrics.ratio(correct_N, labelled_N), "label_accuracy": label_accuracy_N}
+    return pd.DataFrame({**columns, "labelled_pixels": labelled_N})

@@ -1,7 +1,7 @@
 """A trained run as one file that needs no cropcam: ONNX, or a program of torch.export.
 
 The file takes DN as the store holds them (float32, 0 = nodata), so that nobody has to standardise by hand, and gives
-logits and activation maps per pixel. Patches per batch are free, bands and patch size are the run's.
+logits and activation maps per pixel. The number of patches per batch is free; bands and patch size are the run's.
 Axis suffixes: B batch, C band, H/W rows and columns, K class.
 """
 
@@ -14,7 +14,6 @@ import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
@@ -29,12 +28,13 @@ from cropcam.pipeline.errors import ConfigError, DataError
 from cropcam.pipeline.runtime.atomic import atomic_write
 from cropcam.pipeline.store.schema import NODATA_DN
 
-TOLERANCE = 1e-3  # of what eager says: other kernels add in another order
+TOLERANCE = 1e-3  # of the eager network's outputs: other kernels add in another order
 Outputs = tuple[Tensor, Tensor]
+Predict = Callable[[Tensor], Outputs]
 
 
 class Exported(nn.Module):
-    """DN (B, C, H, W) float32 to logits of presence (B, K), above 0 as `evaluate` says "present", and activation maps (B, K, H, W) without the bias."""
+    """DN (B, C, H, W) float32 to logits of presence (B, K), present above 0, and activation maps (B, K, H, W) without the bias."""
 
     mean_C: Tensor
     std_C: Tensor
@@ -49,40 +49,36 @@ class Exported(nn.Module):
         """Logits and activation maps."""
         valid_BHW = (dn_BCHW != NODATA_DN).all(dim=1)
         x_BCHW = standardise(dn_BCHW, self.mean_C, self.std_C)
-        maps_BFhw = self.network.maps(x_BCHW)  # a program cannot ask the data whether all of it is valid, as the network does
-        said = ModelOutputs(
-            self.network, NetworkOutput(self.network.dense(self.network.pooled(maps_BFhw, valid_BHW)), maps_BFhw), valid_BHW
-        )
-        return self._objective.presence_logits(said, self._min_share), said.cams_BKHW
+        maps_BFhw = self.network.maps(x_BCHW)  # an exported program cannot branch on whether all pixels are valid, as the network does
+        logits_BK = self.network.dense(self.network.pooled(maps_BFhw, valid_BHW))
+        outputs = ModelOutputs(self.network, NetworkOutput(logits_BK, maps_BFhw), valid_BHW)
+        return self._objective.presence_logits(outputs, self._min_share), outputs.cams_BKHW
 
 
 def export_model(run: Path, to: Path) -> str:
-    """Write a run's best network to `to`, FILE.onnx or FILE.pt2, and check what was written against the network; one line about it.
+    """Write a run's best network to `to`, FILE.onnx or FILE.pt2, checked against the network; returns one line about it.
 
     Raises:
         ConfigError: another ending, or ONNX is not installed.
-        DataError: no usable run, or the file answers otherwise than the network; then no file is left.
-        OSError: the disk says no.
+        DataError: no usable run, or the file's outputs differ from the network's; then no file is left.
+        OSError: the disk refused.
     """
-    writers: dict[str, Callable[[Exported, Tensor, dict[str, str]], tuple[bytes, Callable[[Tensor], Outputs]]]] = {
-        ".onnx": _onnx,
-        ".pt2": _program,
-    }
+    writers: dict[str, Callable[[Exported, Tensor, dict[str, str]], tuple[bytes, Predict]]] = {".onnx": _onnx, ".pt2": _program}
     if to.suffix not in writers:
         raise ConfigError(f"--to {to}: name a file that ends in .onnx or .pt2")
     network, config = load_network(run, torch.device("cpu"))
     model = Exported(network, config).eval()
     dn_BCHW = _random_dn(config, patches=3)
     with _quiet():
-        content, answer = writers[to.suffix](model, dn_BCHW[:2], _about(run, config))
-        differs = max(_difference(model, answer, dn_BCHW[:count]) for count in (3, 1))
-    if not differs <= TOLERANCE:
-        raise DataError(f"{to}: answers otherwise than the network (by {differs:.2g} of its largest value); nothing was written")
+        content, predict = writers[to.suffix](model, dn_BCHW[:2], _metadata(run, config))
+        difference = max(_difference(model, predict, dn_BCHW[:count]) for count in (3, 1))
+    if not difference <= TOLERANCE:
+        raise DataError(f"{to}: its outputs differ from the network's (by {difference:.2g} of the largest value); nothing was written")
     atomic_write(to, content)
-    return f"{to}: {len(content) / 1e6:.1f} MB, within {differs:.1g} of the network on random patches"
+    return f"{to}: {len(content) / 1e6:.1f} MB, within {difference:.1g} of the network on random patches"
 
 
-def _onnx(model: Exported, dn_BCHW: Tensor, about: dict[str, str]) -> tuple[bytes, Callable[[Tensor], Outputs]]:
+def _onnx(model: Exported, dn_BCHW: Tensor, metadata: dict[str, str]) -> tuple[bytes, Predict]:
     try:
         import onnx  # noqa: PLC0415 - an extra
         import onnxruntime  # noqa: PLC0415
@@ -95,38 +91,38 @@ def _onnx(model: Exported, dn_BCHW: Tensor, about: dict[str, str]) -> tuple[byte
     )
     assert program is not None
     proto = program.model_proto
-    onnx.helper.set_model_props(proto, about)
+    onnx.helper.set_model_props(proto, metadata)
     content: bytes = proto.SerializeToString()
     session = onnxruntime.InferenceSession(content, providers=["CPUExecutionProvider"])
 
-    def answer(dn_BCHW: Tensor) -> Outputs:
+    def predict(dn_BCHW: Tensor) -> Outputs:
         logits_BK, maps_BKHW = session.run(None, {"dn": dn_BCHW.numpy()})
         return torch.from_numpy(logits_BK), torch.from_numpy(maps_BKHW)
 
-    return content, answer
+    return content, predict
 
 
-def _program(model: Exported, dn_BCHW: Tensor, about: dict[str, str]) -> tuple[bytes, Callable[[Tensor], Outputs]]:
+def _program(model: Exported, dn_BCHW: Tensor, metadata: dict[str, str]) -> tuple[bytes, Predict]:
     file = io.BytesIO()
     program = torch.export.export(model, (dn_BCHW,), dynamic_shapes=_free_batch())
-    torch.export.save(program, file, extra_files={"cropcam.json": json.dumps(about)})
-    content = file.getvalue()
-    answer: Callable[[Tensor], Outputs] = torch.export.load(io.BytesIO(content)).module()
-    return content, answer
+    torch.export.save(program, file, extra_files={"cropcam.json": json.dumps(metadata)})
+    predict: Predict = torch.export.load(io.BytesIO(file.getvalue())).module()
+    return file.getvalue(), predict
 
 
-def _free_batch() -> tuple[dict[int, Any]]:
+def _free_batch() -> tuple[dict[int, torch.export.Dim]]:
     return ({0: torch.export.Dim("batch", min=1)},)
 
 
-def _about(run: Path, config: RunConfig) -> dict[str, str]:
+def _metadata(run: Path, config: RunConfig) -> dict[str, str]:
     return {
         **run_provenance(run, config),
         "labels": config.labels.labels,
         "bands": ",".join(config.store.bands),
         "classes": ",".join(config.store.classes.names),
         "input": "dn (batch, band, y, x) float32: Collection 2 DN, reflectance = DN x 0.0000275 - 0.2, 0 = nodata",
-        "output": f"logits (batch, class), above 0: the class is said to cover more than {config.labels.presence_min_share:g} of the valid pixels; maps (batch, class, y, x): activation maps without the bias",
+        "output": f"logits (batch, class), above 0: the class is predicted to cover more than {config.labels.presence_min_share:g} of the valid pixels; "
+        "maps (batch, class, y, x): activation maps without the bias",
     }
 
 
@@ -138,25 +134,25 @@ def _random_dn(config: RunConfig, patches: int) -> Tensor:
 
 
 @torch.no_grad()
-def _difference(model: Exported, answer: Callable[[Tensor], Outputs], dn_BCHW: Tensor) -> float:
-    # relative to the largest value of each output; nan where something is not finite, which no tolerance lets pass
-    pairs = list(zip(model(dn_BCHW), answer(dn_BCHW), strict=True))
-    if any(ours.shape != theirs.shape for ours, theirs in pairs):
+def _difference(model: Exported, predict: Predict, dn_BCHW: Tensor) -> float:
+    # relative to the largest value of each output; NaN where an output is not finite, which no tolerance accepts
+    pairs = list(zip(model(dn_BCHW), predict(dn_BCHW), strict=True))
+    if any(expected.shape != actual.shape for expected, actual in pairs):
         return float("nan")
-    return max(float((ours - theirs).abs().max() / ours.abs().max().clamp_min(1e-12)) for ours, theirs in pairs)
+    return max(float((expected - actual).abs().max() / expected.abs().max().clamp_min(1e-12)) for expected, actual in pairs)
 
 
 @contextmanager
 def _quiet() -> Iterator[None]:
-    # the exporters' own deprecations and notes are nothing a user can act on
-    noisy = [logging.getLogger(name) for name in ("torch.onnx", "torch.export", "onnxscript", "onnx_ir")]
-    before = [logger.level for logger in noisy]
+    # a user can do nothing about the exporters' own deprecations and notes
+    loggers = [logging.getLogger(name) for name in ("torch.onnx", "torch.export", "onnxscript", "onnx_ir")]
+    before = [logger.level for logger in loggers]
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        for logger in noisy:
+        for logger in loggers:
             logger.setLevel(logging.ERROR)
         try:
             yield
         finally:
-            for logger, level in zip(noisy, before, strict=True):
+            for logger, level in zip(loggers, before, strict=True):
                 logger.setLevel(level)

@@ -1,6 +1,6 @@
-"""The lattice of overlapping patches that covers a block of a raster, and how much each pixel of a patch counts.
+"""Overlapping patches that cover a block of a raster, and the weight of each pixel of a patch.
 
-Pure arithmetic. Axis suffixes: B patch, C band, R/Q rows and columns of the lattice, Y/X rows and columns of pixels.
+Pure arithmetic. Axis suffixes: B patch, C band, R/Q rows and columns of patches, Y/X rows and columns of pixels.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from cropcam.pipeline.store.schema import NODATA_DN
 
 
 @dataclass(frozen=True)
-class Lattice:
+class SlidingWindow:
     """The patches over a block that hold data; `shape_yx` is the block's size, filled up to whole patches."""
 
     views_RQCYX: npt.NDArray[np.uint16]
@@ -25,18 +25,17 @@ class Lattice:
     shape_yx: tuple[int, int]
 
     @classmethod
-    def over(cls, block_CYX: npt.NDArray[np.uint16], size_px: int, stride_px: int, halo_px: int) -> Lattice:
+    def over(cls, block_CYX: npt.NDArray[np.uint16], size_px: int, stride_px: int, halo_px: int) -> SlidingWindow:
         """Every patch that meets the block within its halo."""
         counts = [math.ceil((length - halo_px) / stride_px) for length in block_CYX.shape[1:]]
         full = [(count - 1) * stride_px + size_px for count in counts]
-        short = [(0, max(wanted - length, 0)) for wanted, length in zip(full, block_CYX.shape[1:], strict=True)]
-        filled_CYX = np.pad(block_CYX, ((0, 0), *short), constant_values=NODATA_DN)
-        views = sliding_window_view(filled_CYX, (size_px, size_px), axis=(1, 2))[:, ::stride_px, ::stride_px]
-        views = views[:, : counts[0], : counts[1]].transpose(1, 2, 0, 3, 4)
+        missing = [(0, max(needed - length, 0)) for needed, length in zip(full, block_CYX.shape[1:], strict=True)]
+        filled_CYX = np.pad(block_CYX, ((0, 0), *missing), constant_values=NODATA_DN)
+        window = np.s_[: counts[0] * stride_px : stride_px, : counts[1] * stride_px : stride_px]
+        views_CRQYX = sliding_window_view(filled_CYX, (size_px, size_px), axis=(1, 2))[:, *window]
         valid_YX: npt.NDArray[np.bool_] = np.all(filled_CYX != NODATA_DN, axis=0)
-        has_data = np.any(sliding_window_view(valid_YX, (size_px, size_px))[::stride_px, ::stride_px], axis=(2, 3))
-        places = np.argwhere(has_data[: counts[0], : counts[1]])
-        return cls(views, places, stride_px, (filled_CYX.shape[1], filled_CYX.shape[2]))
+        has_data_RQ = np.any(sliding_window_view(valid_YX, (size_px, size_px))[window], axis=(2, 3))
+        return cls(np.moveaxis(views_CRQYX, 0, 2), np.argwhere(has_data_RQ), stride_px, (filled_CYX.shape[1], filled_CYX.shape[2]))
 
     def __len__(self) -> int:
         return len(self.places_B2)
@@ -49,10 +48,10 @@ class Lattice:
         return [(int(row) * self.stride_px, int(col) * self.stride_px) for row, col in places], dn_BCYX
 
 
-def lattice_halo(size_px: int, stride_px: int) -> int:
-    """How far patches of `size_px` at multiples of `stride_px` reach beyond a block that begins and ends on the lattice.
+def window_halo(size_px: int, stride_px: int) -> int:
+    """How far patches of `size_px` at multiples of `stride_px` reach beyond a block whose edges are multiples of the stride.
 
-    >>> lattice_halo(50, 25), lattice_halo(51, 25)
+    >>> window_halo(50, 25), window_halo(51, 25)
     (25, 50)
     """
     return (size_px - 1) // stride_px * stride_px

@@ -1,17 +1,17 @@
-"""Wall to wall: a run's network over a whole raster, through overlapping patches of the size it learnt from.
+"""Wall-to-wall maps: a run's network over a whole raster, by overlapping patches of the size it was trained on.
 
-The raster is covered by a lattice of patches at half a patch's stride, from its upper left, so that the patch grid is
-part of it; patches beyond the edges are filled with nodata. Each patch's scores count with a tent weight and
-are averaged. A pixel's scores depend on the patches that cover it and on nothing else: the window size leaves no trace.
+The raster is covered by patches at half a patch's stride from its upper left, so that the patch grid is part of them;
+patches beyond the edges are filled with nodata. Each patch's logits have a tent weight and are averaged. A pixel's
+logits depend on the patches that cover it and on nothing else: the window size does not change the map.
 Axis suffixes: B batch, C band, K class, Y/X rows and columns.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -22,7 +22,8 @@ import torch
 from torch import Tensor
 
 from cropcam.model.data.normalization import Normalization, standardise
-from cropcam.model.inference.sliding_window import Lattice, lattice_halo, tent
+from cropcam.model.inference.domain import domain_note
+from cropcam.model.inference.sliding_window import SlidingWindow, tent, window_halo
 from cropcam.model.networks import Network, build
 from cropcam.model.networks.cam import pixel_scores
 from cropcam.model.runs.checkpoint import load_network, run_provenance
@@ -38,19 +39,23 @@ from cropcam.pipeline.runtime.progress import Progress, silent
 from cropcam.pipeline.store.schema import NODATA_DN
 
 BLOCK_PX = 800
-# Every batch has this size, the last one padded: the bits of a convolution may depend on how many patches go together.
+# Every batch has this size, the last one padded: the bits of a convolution may depend on the number of patches.
 BATCH_PATCHES = 32
-_GPU_THREADS = 4  # enough to keep it fed, few enough for its memory
+_GPU_THREADS = 4  # enough to keep it busy, few enough for its memory
 Floats = npt.NDArray[np.float32]
 
 
 @dataclass(frozen=True)
 class MapSummary:
-    """What a map holds: pixels per class, in index order, and pixels without data."""
+    """A map's file, its pixels per class in index order, and its pixels without data."""
 
     path: Path
     class_pixels: dict[str, int]
     nodata_pixels: int
+
+    def to_dict(self) -> dict[str, Any]:
+        """JSON values."""
+        return {**asdict(self), "path": str(self.path)}
 
     def __str__(self) -> str:
         mapped = sum(self.class_pixels.values())
@@ -60,7 +65,7 @@ class MapSummary:
 
 @dataclass(frozen=True)
 class Predictor:
-    """Scores of blocks by one network; pickles without the network, which each process builds when it first needs it."""
+    """Logits of blocks by one network; pickles without the network, which each process builds when it first needs it."""
 
     config: RunConfig
     weights: dict[str, Tensor]
@@ -69,17 +74,17 @@ class Predictor:
 
     @property
     def stride_px(self) -> int:
-        """From one patch of the lattice to the next."""
+        """From one patch to the next."""
         return max(self.config.store.size_px // 2, 1)
 
     @property
     def halo_px(self) -> int:
         """How far the patches that cover a block reach beyond it."""
-        return lattice_halo(self.config.store.size_px, self.stride_px)
+        return window_halo(self.config.store.size_px, self.stride_px)
 
     @cached_property
     def network(self) -> Network:
-        """The network on its device, ready to infer."""
+        """The network on its device, in evaluation mode."""
         network = build(self.config.network.model, len(self.config.store.bands), len(self.config.store.classes))
         network.load_state_dict(self.weights)
         return network.to(self.device).eval()
@@ -88,32 +93,32 @@ class Predictor:
         return {key: value for key, value in self.__dict__.items() if key != "network"}
 
     def __call__(self, block_CYX: npt.NDArray[np.uint16]) -> Floats:
-        """Scores (class, y, x) of the block without its halo: those of the patches by the run's method, averaged; 0 where no patch with data covers a pixel.
+        """Logits (class, y, x) of the block without its halo: the patches' logits by the run's method, averaged; 0 where no patch with data covers a pixel.
 
         Args:
-            block_CYX: Collection 2 DN, 0 = nodata, with `halo_px` on every side; its inner upper left pixel lies on
-                the lattice.
+            block_CYX: Collection 2 DN, 0 = nodata, with `halo_px` on every side; its inner upper left pixel is a multiple
+                of the stride.
 
         Raises:
-            DataError: the scores are not finite.
+            DataError: the logits are not finite.
         """
-        patches = Lattice.over(block_CYX, self.config.store.size_px, self.stride_px, self.halo_px)
-        weight_YX = tent(self.config.store.size_px)
-        total_KYX = np.zeros((len(self.config.store.classes) + 1, *patches.shape_yx), np.float32)
-        for (row, col), scores_KYX in self._scores(patches):
-            place_KYX = total_KYX[:, row : row + self.config.store.size_px, col : col + self.config.store.size_px]
-            place_KYX[:-1] += scores_KYX * weight_YX
+        size_px, halo_px = self.config.store.size_px, self.halo_px
+        patches, weight_YX = SlidingWindow.over(block_CYX, size_px, self.stride_px, halo_px), tent(size_px)
+        total_KYX = np.zeros((len(self.config.store.classes) + 1, *patches.shape_yx), np.float32)  # weighted logits, then the weights
+        for (row, col), logits_KYX in self._logits(patches):
+            place_KYX = total_KYX[:, row : row + size_px, col : col + size_px]
+            place_KYX[:-1] += logits_KYX * weight_YX
             place_KYX[-1] += weight_YX
-        inner_KYX = total_KYX[:, self.halo_px : block_CYX.shape[1] - self.halo_px, self.halo_px : block_CYX.shape[2] - self.halo_px]
+        inner_KYX = total_KYX[:, halo_px : block_CYX.shape[1] - halo_px, halo_px : block_CYX.shape[2] - halo_px]
         mean_KYX: Floats = np.divide(inner_KYX[:-1], inner_KYX[-1], out=np.zeros_like(inner_KYX[:-1]), where=inner_KYX[-1] > 0)
         if not np.isfinite(mean_KYX).all():
             raise DataError(
-                f"the {self.config.network.model}'s scores are not finite: its training diverged; train again with a lower --lr"
+                f"the outputs of the {self.config.network.model} are not finite: its training diverged; train again with a lower --lr"
             )
         return mean_KYX
 
-    def _scores(self, patches: Lattice) -> Iterator[tuple[tuple[int, int], Floats]]:
-        """Upper left and scores (class, y, x) of every patch that holds data, row by row."""
+    def _logits(self, patches: SlidingWindow) -> Iterator[tuple[tuple[int, int], Floats]]:
+        """Upper left and logits (class, y, x) of every patch that holds data, row by row."""
         normalization = Normalization.of(self.config, self.device)
         for start in range(0, len(patches), BATCH_PATCHES):
             corners, dn_BCYX = patches.batch(start, BATCH_PATCHES)
@@ -123,7 +128,7 @@ class Predictor:
             yield from zip(corners, self.method.logits(cams_BKYX, x_BCYX, valid_BYX).cpu().numpy(), strict=False)
 
 
-def map_run(
+def map_raster(
     run_path: Path,
     source: DnSource,
     out: Path,
@@ -131,32 +136,34 @@ def map_run(
     device: str = "auto",
     block_px: int = BLOCK_PX,
     progress: Progress = silent,
+    log: Callable[[str], None] | None = None,
 ) -> MapSummary:
     """Map a whole raster with a run's best network: a Cloud Optimized GeoTIFF of class indices at `out`.
 
     Args:
         run_path: the run folder.
         source: the raster.
-        out: where the map will stand, complete or not at all.
+        out: path of the map, which is written completely or not at all.
         device: auto, cpu or cuda.
-        block_px: side of the windows, about; they fit the lattice. It does not change the map.
-        progress: told after each window.
+        block_px: approximate side of the windows, rounded to whole strides. It does not change the map.
+        progress: called after each window.
+        log: called with a note if the image is of another area or season than the training data.
 
     Raises:
-        DataError: no usable run, other bands than the run learnt from, no valid pixel, or the disk says no.
-        ConfigError: that device is not there.
+        DataError: no usable run, other bands than the run's, no valid pixel, or the disk refused.
+        ConfigError: no such device.
     """
     torch_device = choose(device)
     network, config = load_network(run_path, torch.device("cpu"))
     _check(config, source, run_path, out)
+    if log and (note := domain_note(config, source)):
+        log(note)
     method = method_of(run_path, network, config)
     predictor = Predictor(config, network.state_dict(), method, str(torch_device))
     block_px = fitting_block(block_px, predictor.stride_px)
     threads = None if torch_device.type == "cpu" else _GPU_THREADS
-    with (
-        _one_core_per_thread(),
-        written_map(out, source.grid, config.store.classes, map_tags(run_path, config, method, source), block_px) as class_map,
-    ):
+    tags = map_tags(run_path, config, method, source)
+    with _one_core_per_thread(), written_map(out, source.grid, config.store.classes, tags, block_px) as class_map:
         run(source, predictor, predictor.halo_px, block_px, class_map.write, progress=progress, threads=threads)
         if class_map.counts[NODATA_CLASS] == class_map.counts.sum():
             raise DataError(f"{_files(source)}: every pixel is nodata in some band; there is nothing to map")
@@ -166,7 +173,7 @@ def map_run(
 
 @contextmanager
 def _one_core_per_thread() -> Iterator[None]:
-    # Blocks go side by side; were each to spread over all cores too, they would wait for each other (measured: 2 to 10 times slower).
+    # Blocks run side by side; if each used all cores too, they would wait for each other (measured: 2 to 10 times slower).
     before = torch.get_num_threads()
     torch.set_num_threads(1)
     try:
@@ -176,7 +183,7 @@ def _one_core_per_thread() -> Iterator[None]:
 
 
 def fitting_block(block_px: int, stride_px: int) -> int:
-    """A size near `block_px` of whole strides of the lattice and, where such a size is near, of whole TIFF tiles.
+    """A size near `block_px` of whole strides and, where such a size is near, of whole TIFF tiles.
 
     >>> fitting_block(1000, 25), fitting_block(800, 49), fitting_block(800, 333)
     (800, 784, 999)
@@ -188,7 +195,7 @@ def fitting_block(block_px: int, stride_px: int) -> int:
 
 
 def map_tags(run_path: Path, config: RunConfig, method: Method, source: DnSource) -> dict[str, str]:
-    """Provenance as GeoTIFF tags."""
+    """The map's TIFF tags: software, study, store, checkpoint, settings and input files."""
     return {
         "TIFFTAG_SOFTWARE": f"cropcam {__version__}",
         **run_provenance(run_path, config),
@@ -203,11 +210,11 @@ def map_tags(run_path: Path, config: RunConfig, method: Method, source: DnSource
 def _check(config: RunConfig, source: DnSource, run_path: Path, out: Path) -> None:
     if len(source.bands) != len(config.store.bands):
         raise DataError(
-            f"{_files(source)}: {len(source.bands)} bands ({', '.join(source.bands)}), the run {run_path} learnt from "
+            f"{_files(source)}: {len(source.bands)} bands ({', '.join(source.bands)}), the run {run_path} was trained on "
             f"{len(config.store.bands)} ({', '.join(config.store.bands)}); give each of them once, in that order"
         )
     if out.name in source.names and out.is_file() and not is_map(out):
-        raise DataError(f"{out}: bears the name of an input file and is no map; choose another name for the map")
+        raise DataError(f"{out}: has the name of an input file and is no map; choose another name for the map")
 
 
 def _files(source: DnSource) -> str:

@@ -1,11 +1,13 @@
-"""Runs side by side: one table, the plot, each class's confusion matrix in one row; as CSV and as one page.
+"""Evaluated runs in one table: as CSV, and as one page with a plot and each class's confusion matrices.
 
-Every run is as `evaluate` left it; nothing is scored here. Where that scored references, they are rows of the table too. A difference between two runs on the same patches has an
-interval of its own, from the same blocks drawn for both: two intervals that overlap do not mean that two runs are alike.
+Every run is as `evaluate` left it; nothing is predicted here. Baselines of `evaluate --baselines` are rows of the table
+too. The difference of two runs on the same patches has an interval of its own, from the same blocks drawn for both: two
+runs may differ although their intervals overlap.
 """
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,94 +17,97 @@ import numpy as np
 import pandas as pd
 
 from cropcam.model.evaluation.bootstrap import SUFFIX, Bootstrap, block_of, interval
-from cropcam.model.evaluation.results import listing, to_know
-from cropcam.model.report import figures
-from cropcam.model.report.baselines import Reference, references
-from cropcam.model.report.content import interval_note, label_rows
-from cropcam.model.report.formatting import Estimate, estimate, span
+from cropcam.model.evaluation.notes import caveats, join_words
+from cropcam.model.report import content, figures
 from cropcam.model.report.page import template
-from cropcam.model.report.runs import Entry, names, read
+from cropcam.model.report.runs import EvaluatedRun, read_run, short_names
 from cropcam.model.runs.config import store_differences
 from cropcam.pipeline.errors import ConfigError, DataError
 from cropcam.pipeline.runtime.atomic import atomic_write
 from cropcam.pipeline.store.schema import StoreInfo
 
 CSV, PAGE = "compare.csv", "compare.html"
-GAIN = "pixel_accuracy_gain"
-# columns of the table by where they stand in metrics.json; the guess that needs no model follows each accuracy
-_LABELS = {"label_accuracy": "accuracy", "label_majority": "majority_accuracy", "label_mean_auc": "mean_auc"}
-_PIXELS = ("pixel_accuracy", "mean_class_accuracy", "macro_f1", "mean_iou")
-_COUNTS = ["seed", "epochs", "steps"]  # whole numbers that a reference may not have
+# columns of the table and their keys in metrics.json
+_LABELS = {"label_accuracy": "accuracy", "label_mean_auc": "mean_auc"}
+_PIXELS = {key: key for key in ("pixel_accuracy", "mean_class_accuracy", "macro_f1", "mean_iou")}
+_COUNTS = ["seed", "epochs", "steps"]  # whole numbers that a baseline may not have
 
 
 @dataclass(frozen=True)
 class Comparison:
-    """What was found: one row per run and, below, per reference; in what they differ beside what is compared; the files written."""
+    """One row per run and, below, per baseline; sentences about unlike runs; the files written."""
 
     table: pd.DataFrame
     cautions: list[str]
     page: Path
     csv: Path
 
+    def rows(self) -> list[dict[str, Any]]:
+        """The rows of the table, empty cells as None."""
+        return _rows(self.table)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Rows, cautions and paths as JSON values."""
+        rows = json.loads(self.table.to_json(orient="records", double_precision=15))
+        return {"rows": rows, "cautions": list(self.cautions), "page": str(self.page), "csv": str(self.csv)}
+
 
 def compare(runs: Sequence[Path], out: Path) -> Comparison:
-    """Read evaluated runs, write OUT/compare.csv and OUT/compare.html, and return what they say.
+    """Read evaluated runs, and write OUT/compare.csv and OUT/compare.html.
 
-    Runs scored on another split or store than the first are compared all the same, and the difference is said on the
-    page and in the column `differs`: an ablation of bands needs two stores. The column `reference` names what answers
-    without a network; in such a row `run` names the run, or the runs, that it was scored beside.
+    Runs evaluated on another split or store than the first are compared all the same, with a note on the page and in the
+    column `differs`: an ablation of bands needs two stores. The column `baseline` names a segmentation without a network;
+    in such a row `run` names the runs that it was evaluated with.
 
     Args:
-        runs: run folders; the first is the one that the others' gains refer to.
+        runs: run folders; gains are against the first.
         out: folder for the files; made if absent.
 
     Raises:
         ConfigError: fewer than two runs, or one named twice.
         DataError: a run is not evaluated, or has other classes than the first.
-        OSError: the disk says no.
+        OSError: the disk refused.
     """
     if len(runs) < 2:
         raise ConfigError("compare takes two runs or more")
     if len({run.resolve() for run in runs}) < len(runs):
         raise ConfigError("compare: a run is named twice; name each once")
-    entries = [read(run, name) for run, name in zip(runs, names(runs), strict=True)]
-    first = entries[0]
-    for other in entries[1:]:
+    first, *others = evaluated = [read_run(run, name) for run, name in zip(runs, short_names(runs), strict=True)]
+    for other in others:
         if other.config.store.classes.names != first.config.store.classes.names:
-            ours, theirs = (", ".join(entry.config.store.classes.names) for entry in (first, other))
-            raise DataError(f"{other.name}: its classes are {theirs}, those of {first.name} {ours}; only runs of the same classes compare")
-    differs = {entry.name: differences(first, entry) for entry in entries}
-    beside = references(entries)
-    table = pd.DataFrame(
-        [_line(entry, first, differs[entry.name]) for entry in entries] + [_reference_line(row, differs[row.entry.name]) for row in beside]
-    ).astype(dict.fromkeys(_COUNTS, "Int64"))
-    cautions = [f"{name} differs from {first.name} in {found}." for name, lines in differs.items() for found in lines]
-    cautions += _to_know(entries)
+            expected, actual = (", ".join(run.config.store.classes.names) for run in (first, other))
+            raise DataError(
+                f"{other.name}: its classes are {actual}, those of {first.name} {expected}; only runs of the same classes compare"
+            )
+    differs = {run.name: differences(first, run) for run in evaluated}
+    rows = [_run_row(run, first, differs[run.name]) for run in evaluated]
+    table = pd.DataFrame([*rows, *_baseline_rows(evaluated, differs)]).astype(dict.fromkeys(_COUNTS, "Int64"))
+    cautions = [f"{name} differs from {first.name} in {line}." for name, lines in differs.items() for line in lines]
+    cautions += _run_caveats(evaluated)
     out.mkdir(parents=True, exist_ok=True)
     atomic_write(out / CSV, table.to_csv(index=False, float_format="%.6f", lineterminator="\n"))
-    atomic_write(out / PAGE, _page(entries, beside, table, cautions))
+    atomic_write(out / PAGE, _page(evaluated, table, cautions))
     return Comparison(table, cautions, out / PAGE, out / CSV)
 
 
-def differences(first: Entry, other: Entry) -> list[str]:
-    """What, beside training, differs between the figures of two runs: split, store and what "present" means."""
-    found = []
-
-    for name, ours, theirs in (
-        ("the split", first.metrics["split"], other.metrics["split"]),
-        ("presence_min_share", first.config.labels.presence_min_share, other.config.labels.presence_min_share),
-    ):
-        if ours != theirs:
-            found.append(f"{name}: {theirs} against {ours}")
+def differences(first: EvaluatedRun, other: EvaluatedRun) -> list[str]:
+    """Differences between two runs, training apart, that change their metrics: split, presence share, store."""
+    lines = [
+        f"{name}: {actual} against {expected}"
+        for name, expected, actual in (
+            ("the split", first.metrics["split"], other.metrics["split"]),
+            ("presence_min_share", first.config.labels.presence_min_share, other.config.labels.presence_min_share),
+        )
+        if expected != actual
+    ]
     if other.config.store.digest != first.config.store.digest:
-        info = StoreInfo.from_attrs(first.config.store.attrs, first.name)
-        lines = store_differences(other.config, info)
-        found.append(f"the store: {lines[0]}" + (f" (and {len(lines) - 1} more)" if len(lines) > 1 else ""))
-    return found
+        fields = store_differences(other.config, StoreInfo.from_attrs(first.config.store.attrs, first.name))
+        lines.append(f"the store: {fields[0]}" + (f" (and {len(fields) - 1} more)" if len(fields) > 1 else ""))
+    return lines
 
 
-def gain(first: Entry, other: Entry) -> tuple[float, list[float] | None] | None:
-    """Pixel accuracy above the first run's, and its interval; None where the two were not scored on the same pixels.
+def gain(first: EvaluatedRun, other: EvaluatedRun) -> tuple[float, list[float] | None] | None:
+    """Pixel accuracy above the first run's, and its interval; None where the two were not evaluated on the same pixels.
 
     Source: a paired bootstrap (Efron and Tibshirani 1993, chapter 16): each resample of blocks serves both runs.
     """
@@ -110,138 +115,105 @@ def gain(first: Entry, other: Entry) -> tuple[float, list[float] | None] | None:
     if other is first or first.config.store.digest != other.config.store.digest or not first.patches[keys].equals(other.patches[keys]):
         return None
     labelled_N = first.patches["labelled_pixels"].to_numpy(np.float64)
-    right_2N = [np.nan_to_num(np.rint(entry.patches["pixel_accuracy"].to_numpy() * labelled_N)) for entry in (first, other)]
+    correct_2N = [np.nan_to_num(np.rint(run.patches["pixel_accuracy"].to_numpy() * labelled_N)) for run in (first, other)]
     columns, rows = first.metrics["intervals"]["block_patches"]
     block_N = block_of(first.patches["row"].to_numpy(), first.patches["col"].to_numpy(), (columns, rows))
-    sums_B2 = np.stack([np.bincount(block_N, values) for values in (right_2N[1] - right_2N[0], labelled_N)], axis=1)
-    value = float(sums_B2[:, 0].sum() / sums_B2[:, 1].sum())
-    sums_R2 = Bootstrap.of(len(sums_B2)).sums(sums_B2)
+    sums_B2 = np.stack([np.bincount(block_N, values) for values in (correct_2N[1] - correct_2N[0], labelled_N)], axis=1)
+    sums_S2 = Bootstrap.of(len(sums_B2)).sums(sums_B2)
     with np.errstate(invalid="ignore"):
-        return value, interval(value, sums_R2[:, 0] / sums_R2[:, 1])
+        gain_S = sums_S2[:, 0] / sums_S2[:, 1]
+    return float(gain_S[0]), interval(float(gain_S[0]), gain_S[1:])
 
 
-def _to_know(entries: Sequence[Entry]) -> list[str]:
-    """What is to be known of the runs, each sentence once, with the runs that it is said of."""
-    runs: dict[str, list[str]] = {}
-    for entry in entries:
-        for sentence in to_know(entry.metrics):
-            runs.setdefault(sentence, []).append(entry.name)
-    return [f"{'every run' if len(named) == len(entries) else listing(named)}: {sentence}" for sentence, named in runs.items()]
+def _run_caveats(runs: Sequence[EvaluatedRun]) -> list[str]:
+    """Each caveat once, with the names of its runs."""
+    named: dict[str, list[str]] = {}
+    for run in runs:
+        for sentence in caveats(run.metrics):
+            named.setdefault(sentence, []).append(run.name)
+    return [f"{'every run' if len(names) == len(runs) else join_words(names)}: {sentence}" for sentence, names in named.items()]
 
 
-def _line(entry: Entry, first: Entry, differs: Sequence[str]) -> dict[str, Any]:
-    labels, pixels, config = entry.metrics["classification"], entry.metrics["segmentation"], entry.config
-    patches = entry.metrics["made_by"]["train_patches"]
-    line: dict[str, Any] = {
-        "run": entry.name,
-        "reference": "",
+def _run_row(run: EvaluatedRun, first: EvaluatedRun, differs: Sequence[str]) -> dict[str, Any]:
+    labels, config = run.metrics["classification"], run.config
+    value, limits = gain(first, run) or (None, None)
+    return {
+        "run": run.name,
+        "baseline": "",
         "labels": config.labels.labels,
         "labels_rule": str(config.label_spec),
         "model": config.network.model,
         "seed": config.data.seed,
-        "epochs": entry.epochs,
-        "steps": entry.epochs * -(-patches // config.data.batch_size),
-        "seconds": entry.seconds,
-        "split": entry.metrics["split"],
-        "patches": entry.metrics["patches"],
-        "blocks": entry.metrics["intervals"]["blocks"],
-        "method": pixels["default"],
-    }
-    for column, key in _LABELS.items():
-        line |= _figure(column, labels[key], None if column.endswith("majority") else labels.get(key + SUFFIX))
-    value, found = gain(first, entry) or (None, None)
-    return {**line, **_pixel_figures(entry, entry.method), **_figure(GAIN, value, found), "differs": "; ".join(differs)}
-
-
-def _reference_line(row: Reference, differs: Sequence[str]) -> dict[str, Any]:
-    """What a reference shares with a run: it has no labels of patches, and no patches of its own to pair a gain with."""
-    metrics = row.entry.metrics
-    return {
-        "run": "; ".join(row.runs),
-        "reference": row.name,
-        "labels": row.learnt_from,
-        "labels_rule": row.learnt_from,
-        "seed": row.seed,
-        "split": metrics["split"],
-        "patches": metrics["patches"],
-        "blocks": metrics["intervals"]["blocks"],
-        **_pixel_figures(row.entry, row.values),
+        "epochs": run.epochs,
+        "steps": run.epochs * -(-run.metrics["provenance"]["train_patches"] // config.data.batch_size),
+        "seconds": run.seconds,
+        **_evaluation_columns(run),
+        "method": run.metrics["segmentation"]["default"],
+        "label_majority": labels["majority_accuracy"],
+        **_metric_columns(_LABELS, labels),
+        **_metric_columns(_PIXELS, run.segmentation),
+        **_metric_columns({"pixel_accuracy_gain": "gain"}, {"gain": value, "gain" + SUFFIX: limits}),
         "differs": "; ".join(differs),
     }
 
 
-def _pixel_figures(entry: Entry, values: Mapping[str, Any]) -> dict[str, float | None]:
-    found = _figure("pixel_majority", entry.metrics["segmentation"]["majority_accuracy"], None)
-    for key in _PIXELS:
-        found |= _figure(key, values[key], values[key + SUFFIX])
-    return found
+def _baseline_rows(runs: Sequence[EvaluatedRun], differs: Mapping[str, Sequence[str]]) -> list[dict[str, Any]]:
+    """The baselines of the runs that have any. Identical ones of several runs are one row that names these runs.
+
+    One class everywhere is left out where the training split's commonest class, a baseline too, is that class.
+    """
+    rows: dict[str, dict[str, Any]] = {}
+    for run in runs:
+        if "baselines" not in run.metrics["segmentation"]:
+            continue
+        known = []
+        for name, values, trained_on in content.baselines(run.metrics):
+            seed = None if values.get("pixels") is None else run.config.data.seed
+            pair = values["pixel_accuracy"], values["macro_f1"]
+            if "class" in values and pair in known:
+                continue
+            known.append(pair)
+            key = json.dumps([name, seed, run.config.store.digest, run.metrics["split"], values])
+            if key in rows:
+                rows[key]["run"] += f"; {run.name}"
+                continue
+            row = {"run": run.name, "baseline": name, "labels": trained_on, "labels_rule": trained_on, "seed": seed}
+            rows[key] = {**row, **_evaluation_columns(run), **_metric_columns(_PIXELS, values), "differs": "; ".join(differs[run.name])}
+    return list(rows.values())
 
 
-def _figure(name: str, value: float | None, found: Sequence[float] | None) -> dict[str, float | None]:
-    if name.endswith("majority"):
-        return {name: value}
-    low, high = found or (None, None)
-    return {name: value, f"{name}_low": low, f"{name}_high": high}
+def _evaluation_columns(run: EvaluatedRun) -> dict[str, Any]:
+    metrics = run.metrics
+    counts = {"split": metrics["split"], "patches": metrics["patches"], "blocks": metrics["intervals"]["blocks"]}
+    return {**counts, "pixel_majority": metrics["segmentation"]["majority_accuracy"]}
 
 
-def _page(entries: Sequence[Entry], beside: Sequence[Reference], table: pd.DataFrame, cautions: Sequence[str]) -> str:
-    legend = entries[0].config.store.classes
-    matrices = [label_rows(entry.metrics, legend) for entry in entries]
+def _metric_columns(keys: Mapping[str, str], part: Mapping[str, Any]) -> dict[str, float | None]:
+    columns: dict[str, float | None] = {}
+    for name, key in keys.items():
+        low, high = part[key + SUFFIX] or (None, None)
+        columns |= {name: part[key], f"{name}_low": low, f"{name}_high": high}
+    return columns
+
+
+def _rows(table: pd.DataFrame) -> list[dict[str, Any]]:
+    records = table.astype(object).where(table.notna(), None).to_dict("records")
+    return [{str(key): value for key, value in record.items()} for record in records]
+
+
+def _page(runs: Sequence[EvaluatedRun], table: pd.DataFrame, cautions: Sequence[str]) -> str:
+    def marks(key: str) -> list[figures.Mark]:
+        trivial = [run.metrics["segmentation"]["majority"][key] for run in runs]
+        return [
+            figures.Mark(run.segmentation[key], run.segmentation[key + SUFFIX], of_run) for run, of_run in zip(runs, trivial, strict=True)
+        ]
+
     return template("compare.html.j2").render(
-        legend=legend,
-        entries=entries,
-        lines=[_shown(entry, line) for entry, line in zip(entries, table[: len(entries)].to_dict("records"), strict=True)],
-        references=[_reference_shown(row, line) for row, line in zip(beside, table[len(entries) :].to_dict("records"), strict=True)],
+        legend=runs[0].config.store.classes,
+        runs=runs,
+        rows=_rows(table),
         cautions=cautions,
-        same=len({entry.metrics["split"] for entry in entries}) == 1,
-        interval_note=interval_note(entries[0].metrics),
-        plot=figures.whiskers(
-            [entry.name for entry in entries],
-            {
-                "Pixels right": [_mark(entry.method, "pixel_accuracy", entry.metrics["segmentation"]["majority"]) for entry in entries],
-                "Macro F1": [_mark(entry.method, "macro_f1", entry.metrics["segmentation"]["majority"]) for entry in entries],
-            },
-        ),
-        matrices=[
-            {"name": item.name, "color": item.color_hex, "runs": [rows[k] for rows in matrices]} for k, item in enumerate(legend.classes)
-        ],
-        per_class=[
-            {"name": item.name, "color": item.color_hex, "f1": [estimate(entry.method["per_class"][item.name], "f1") for entry in entries]}
-            for item in legend.classes
-        ],
+        same_split=len({run.metrics["split"] for run in runs}) == 1,
+        interval_note=content.interval_note(runs[0].metrics),
+        plot=figures.whiskers([run.name for run in runs], {"Pixel accuracy": marks("pixel_accuracy"), "Macro F1": marks("macro_f1")}),
     )
-
-
-def _mark(values: Mapping[str, Any], key: str, trivial: Mapping[str, Any]) -> figures.Mark:
-    return figures.Mark(values[key], values[key + SUFFIX], trivial[key])
-
-
-def _shown(entry: Entry, line: Mapping[Any, Any]) -> dict[str, Any]:
-    """A row of the page's table: words, and estimates with their intervals."""
-    labels, pixels = entry.metrics["classification"], entry.metrics["segmentation"]
-    gained = line[GAIN]
-    limits = None if pd.isna(line[f"{GAIN}_low"]) else [line[f"{GAIN}_low"], line[f"{GAIN}_high"]]
-    return {
-        **{key: line[key] for key in ("run", "labels_rule", "model", "seed", "steps", "method", "differs")},
-        "seconds": None if entry.seconds is None else round(entry.seconds),
-        "label_accuracy": estimate(labels, "accuracy", is_share=True),
-        "label_majority": labels["majority_accuracy"],
-        "label_mean_auc": estimate(labels, "mean_auc"),
-        "pixel_majority": pixels["majority_accuracy"],
-        **_pixels_shown(entry.method),
-        "gain": Estimate("", "") if pd.isna(gained) else Estimate(f"{gained * 100:+.1f} points", span(limits, is_share=True)),
-        "gain_side": "" if limits is None else "better" if limits[0] > 0 else "worse" if limits[1] < 0 else "",
-    }
-
-
-def _reference_shown(row: Reference, line: Mapping[Any, Any]) -> dict[str, Any]:
-    return {
-        **{key: line[key] for key in ("reference", "labels", "pixel_majority", "differs")},
-        "seed": row.seed,
-        "runs": row.runs,
-        **_pixels_shown(row.values),
-    }
-
-
-def _pixels_shown(values: Mapping[str, Any]) -> dict[str, Estimate]:
-    return {key: estimate(values, key, is_share=key == _PIXELS[0]) for key in _PIXELS}

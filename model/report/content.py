@@ -1,163 +1,90 @@
-"""What the report says: figures in words, tables and matrices, from metrics.json and the history."""
+"""The text of the report: headlines, caveats, baselines, from metrics.json and the history."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import pandas as pd
 
 from cropcam.model.evaluation.bootstrap import SUFFIX
-from cropcam.model.evaluation.metrics import Figure
-from cropcam.model.evaluation.results import listing, to_know
-from cropcam.model.report.formatting import Estimate, Headline, decimal, estimate, matrix, percent, span
-from cropcam.pipeline.legend import Legend
+from cropcam.model.evaluation.metrics import Metric
+from cropcam.model.evaluation.notes import caveats, join_words
+from cropcam.model.report.formatting import Headline, number
 
 RARE_SHARE, FEW_PATCHES = 0.03, 10
 
 
-LEARNT_FROM = {
-    "presence": "which classes lie in each patch",
-    "majority": "which class covers most of each patch",
-    "shares": "how much of each patch every class covers",
+TRAINED_ON = {
+    "presence": "the presence of classes in each patch",
+    "majority": "the most frequent class of each patch",
+    "shares": "the share of each class in each patch",
     "points": "the classes of single pixels",
     "pixels": "the class of every pixel",
 }
 
 
 def headlines(metrics: Mapping[str, Any]) -> list[Headline]:
-    """The report's first figures, each with what needs no model at all beside it."""
+    """The report's first metrics, each with its trivial value."""
     labels, pixels = metrics["classification"], metrics["segmentation"]
-    method, trivial = pixels["methods"][pixels["default"]], pixels["majority"]
-    guess, everything = "majority guess", f"all {trivial['class']}"
+    method, constant = pixels["methods"][pixels["default"]], pixels["majority"]
+    guess, chance, everywhere = "majority guess", "chance", f"all {constant['class']}"
 
-    def headline(title: str, part: Mapping[str, Any], name: str, beside: tuple[Figure, str], note: str, is_share: bool = True) -> Headline:
-        return Headline(title, part[name], *beside, note, is_share, part.get(name + SUFFIX))
+    def headline(title: str, part: Mapping[str, Any], name: str, trivial: Metric, trivial_name: str, note: str, share: bool) -> Headline:
+        return Headline(title, part[name], trivial, trivial_name, note, share, part[name + SUFFIX])
 
-    def constant(name: str) -> tuple[Figure, str]:
-        return trivial[name], everything
+    def of_pixels(title: str, name: str, note: str, share: bool) -> Headline:
+        return headline(title, method, name, constant[name], everywhere, note, share)
 
     return [
-        headline("Patch labels right", labels, "accuracy", (labels["majority_accuracy"], guess), "mean over classes"),
-        headline("Patches with every label right", labels, "exact_match", (labels["majority_exact_match"], guess), "exact match"),
-        headline("Mean AUC of patch labels", labels, "mean_auc", (0.5, "chance"), "classes that have both answers", is_share=False),
-        headline("Pixels right", method, "pixel_accuracy", constant("pixel_accuracy"), "overall accuracy"),
-        headline("Mean class accuracy", method, "mean_class_accuracy", constant("mean_class_accuracy"), "mean recall of pixels"),
-        headline("Macro F1 of pixels", method, "macro_f1", constant("macro_f1"), "mean over classes", is_share=False),
-        headline("Mean IoU of pixels", method, "mean_iou", constant("mean_iou"), "intersection over union", is_share=False),
-        headline("Mean AUC of activation maps", pixels, "mean_cam_auc", (0.5, "chance"), "each map ranks its own pixels", is_share=False),
+        headline("Accuracy of patch labels", labels, "accuracy", labels["majority_accuracy"], guess, "mean over classes", True),
+        headline("Patches with all labels correct", labels, "exact_match", labels["majority_exact_match"], guess, "exact match", True),
+        headline("Mean AUC of patch labels", labels, "mean_auc", 0.5, chance, "over classes with present and absent patches", False),
+        of_pixels("Pixel accuracy", "pixel_accuracy", "share of correct pixels", True),
+        of_pixels("Mean class accuracy", "mean_class_accuracy", "mean recall of pixels", True),
+        of_pixels("Macro F1 of pixels", "macro_f1", "mean over classes", False),
+        of_pixels("Mean IoU of pixels", "mean_iou", "intersection over union", False),
+        headline("Mean AUC of activation maps", pixels, "mean_cam_auc", 0.5, chance, "each map against its class's pixels", False),
     ]
 
 
-def cautions(metrics: Mapping[str, Any], history: pd.DataFrame | None) -> list[str]:
-    """What a reader must know before believing the figures, in sentences."""
-    per_class = metrics["classification"]["per_class"]
-    pixels = metrics["segmentation"]["methods"][metrics["segmentation"]["default"]]
-    unused = [name for name, column in zip(per_class, zip(*pixels["confusion"], strict=True), strict=True) if not sum(column)]
-    found = [
-        *to_know(metrics),
-        *_losing(headlines(metrics)),
-        *_one_sided(per_class),
-        *_few(per_class, metrics["classification"]["patches"]),
-        *([f"The segmentation never answers {listing(unused)}."] if unused else []),
-    ]
-    if history is not None and len(history) > 1 and history["validation_loss"].iloc[-1] < history["validation_loss"].iloc[:-1].min():
-        found.append(f"The lowest validation loss is that of the last epoch ({len(history)}): longer training may help.")
-    return found
+def cautions(metrics: Mapping[str, Any], history: pd.DataFrame) -> list[str]:
+    """Everything that limits the metrics, a sentence each."""
+    labels, pixels = metrics["classification"], metrics["segmentation"]
+    per_class = labels["per_class"]
+    sentences = caveats(metrics)
+    for item in headlines(metrics):
+        if item.verdict in ("worse", "equal"):
+            sentences.append(f"{item.title}: {item.text}, {item.gain} {item.trivial_name} ({item.trivial_text}).")
+    rates = {name: values["base_rate"] for name, values in per_class.items()}
+    if one_sided := [
+        f"{name} ({number(rate, is_share=True)})" for name, rate in rates.items() if rate and not RARE_SHARE <= rate <= 1 - RARE_SHARE
+    ]:
+        constant = "A constant prediction is almost always correct there; read the AUC, if any."
+        sentences.append(f"Present in nearly every patch or nearly none: {join_words(one_sided)}. {constant}")
+    counts = {name: round(rates[name] * labels["patches"]) for name, values in per_class.items() if values["auc"] is not None}
+    fewest = {name: min(count, labels["patches"] - count) for name, count in counts.items()}
+    if few := [f"{name} ({count})" for name, count in fewest.items() if count < FEW_PATCHES]:
+        sentences.append(f"AUC and average precision depend on fewer than {FEW_PATCHES} patches with or without {join_words(few)}.")
+    predicted = [sum(column) for column in zip(*pixels["methods"][pixels["default"]]["confusion"], strict=True)]
+    if unused := [name for name, count in zip(per_class, predicted, strict=True) if not count]:
+        sentences.append(f"The segmentation never predicts {join_words(unused)}.")
+    if len(history) > 1 and history["validation_loss"].iloc[-1] < history["validation_loss"].iloc[:-1].min():
+        sentences.append(f"The lowest validation loss is that of the last epoch ({len(history)}): longer training may help.")
+    return sentences
 
 
-def label_rows(metrics: Mapping[str, Any], legend: Legend) -> list[dict[str, Any]]:
-    """Per class: figures of the patch labels and the 2 x 2 confusion matrix."""
-    per_class = metrics["classification"]["per_class"]
-    return [
-        {
-            "name": item.name,
-            "color": item.color_hex,
-            "base_rate": estimate(values, "base_rate", is_share=True),
-            "accuracy": Headline(
-                item.name, values["accuracy"], values["majority_accuracy"], "majority", "", interval=values.get("accuracy" + SUFFIX)
-            ),
-            **{key: estimate(values, key) for key in ("auc", "average_precision", "precision", "recall", "f1")},
-            "cells": matrix(values["confusion"]),
-            "totals": [sum(row) for row in values["confusion"]],
-        }
-        for item in legend.classes
-        for values in (per_class[item.name],)
-    ]
-
-
-def pixel_rows(metrics: Mapping[str, Any], legend: Legend) -> list[dict[str, Any]]:
-    """Per class: figures of the default segmentation, and its row of the confusion matrix."""
+def baselines(metrics: Mapping[str, Any]) -> Iterator[tuple[str, Mapping[str, Any], str]]:
+    """Segmentations without a network: name, metrics and training data; one class everywhere comes last."""
     part = metrics["segmentation"]
-    method = part["methods"][part["default"]]
-    cells = matrix(method["confusion"])
-    return [
-        {
-            "name": item.name,
-            "color": item.color_hex,
-            "base_rate": estimate(values, "base_rate", is_share=True),
-            **{key: estimate(values, key) for key in ("accuracy", "precision", "f1", "iou")},
-            "cam_auc": Estimate(decimal(part["cam_auc"][item.name]), span(part.get("cam_auc" + SUFFIX, {}).get(item.name))),
-            "cells": row,
-            "total": sum(counts),
-        }
-        for item, row, counts in zip(legend.classes, cells, method["confusion"], strict=True)
-        for values in (method["per_class"][item.name],)
-    ]
-
-
-def method_rows(metrics: Mapping[str, Any]) -> list[dict[str, Any]]:
-    """Every way to segment with its figures: the run's methods, the references, and the majority guess last."""
-    part = metrics["segmentation"]
-    labels = metrics["made_by"].get("labels_rule", metrics["labels"])
-    sources = {name: (values, labels) for name, values in part["methods"].items()}
-    sources |= {name: (values, learnt_from) for name, values, learnt_from in without_network(metrics)}
-    return [
-        {
-            "name": name,
-            "learnt_from": learnt_from,
-            "is_default": name == part["default"],
-            "figures": [
-                estimate(values, "pixel_accuracy", is_share=True),
-                *(estimate(values, key) for key in ("mean_class_accuracy", "macro_f1", "mean_iou")),
-            ],
-        }
-        for name, (values, learnt_from) in sources.items()
-    ]
-
-
-def without_network(metrics: Mapping[str, Any]) -> Iterator[tuple[str, Mapping[str, Any], str]]:
-    """What answers every pixel without a network: name, figures and what it learnt from; the majority guess last."""
-    part = metrics["segmentation"]
-    for name, values in part.get("references", {}).items():
+    for name, values in part.get("baselines", {}).items():
         yield name, values, "class shares" if values["pixels"] is None else f"{values['pixels']:,} pixels"
     yield f"all {part['majority']['class']}", part["majority"], "nothing"
 
 
 def interval_note(metrics: Mapping[str, Any]) -> str:
-    """How the intervals were made and what they assume, in one or two sentences."""
+    """How the intervals were made, in two sentences."""
     made = metrics["intervals"]
     size = " x ".join(map(str, made["block_patches"]))
-    return f"{made['resamples']:,} resamples of the split's {made['blocks']} spatial blocks of {size} patches, drawn as wholes. Where none stands, too few blocks define the figure."
-
-
-def _losing(figures: Sequence[Headline]) -> list[str]:
-    lost = [figure for figure in figures if figure.verdict in ("worse", "equal")]
-    return [f"{item.title}: {item.text}, {item.gain} {item.trivial_name} ({item.trivial_text})." for item in lost]
-
-
-def _one_sided(per_class: Mapping[str, Any]) -> list[str]:
-    near = [name for name, values in per_class.items() if values["base_rate"] and not RARE_SHARE <= values["base_rate"] <= 1 - RARE_SHARE]
-    if not near:
-        return []
-    shares = listing([f"{name} ({percent(per_class[name]['base_rate'])})" for name in near])
-    return [
-        f"Present in nearly every patch or nearly none: {shares}. A constant answer is almost always right there; read the AUC, if any."
-    ]
-
-
-def _few(per_class: Mapping[str, Any], patches: int) -> list[str]:
-    counts = {name: round(values["base_rate"] * patches) for name, values in per_class.items() if values["auc"] is not None}
-    fewest = {name: min(count, patches - count) for name, count in counts.items()}
-    named = [f"{name} ({count})" for name, count in fewest.items() if count < FEW_PATCHES]
-    return [f"AUC and average precision rest on fewer than {FEW_PATCHES} patches of one kind for {listing(named)}."] if named else []
+    resamples = f"{made['resamples']:,} resamples of the split's {made['blocks']} spatial blocks of {size} patches, each drawn as a whole."
+    return f"{resamples} A metric that depends on too few blocks has none."

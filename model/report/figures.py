@@ -22,6 +22,7 @@ INK, MUTED, RULE = "#20302b", "#6b7a74", "#dfe5e1"
 TRAIN, VALIDATION, ACCENT = "#9aa8a1", "#0f6b5c", "#c2541b"
 DIVERGING = "RdBu_r"  # blue against, red for a class; white is 0
 SEQUENTIAL = "viridis"
+_DASHED = (0, (5, 3))
 _STYLE: Any = {
     "svg.hashsalt": "cropcam",
     "svg.fonttype": "none",
@@ -32,118 +33,115 @@ _STYLE: Any = {
     "axes.spines.right": False,
     "axes.grid": True,
     "axes.axisbelow": True,
+    "axes.titlelocation": "left",
+    "axes.titlesize": 12,
+    "axes.titleweight": "bold",
     "grid.color": RULE,
     "grid.linewidth": 0.8,
+    "legend.frameon": False,
+    "legend.fontsize": 10,
+    "legend.labelcolor": INK,
     "xtick.color": MUTED,
     "ytick.color": MUTED,
     "text.color": INK,
+    "figure.figsize": (5.4, 3.3),
+    "figure.constrained_layout.use": True,
 }
 
 
-def curve(history: pd.DataFrame, what: str, best: int, majority: float | None = None, words: tuple[str, str] = ("", "")) -> Markup:
-    """Training and validation curves of `what` ("loss" or "accuracy") over epochs, the epoch that is kept marked.
+@mpl.rc_context(_STYLE)
+def curve(history: pd.DataFrame, column: str, epoch: int, majority: float | None = None, names: tuple[str, str] = ("", "")) -> Markup:
+    """Training and validation curves of "loss" or "accuracy" over epochs, with a mark at the epoch of the weights.
 
     Args:
-        history: columns epoch, train_WHAT, validation_WHAT.
-        what: which curve.
-        best: epoch of the weights that are kept.
-        majority: the constant answer's value, drawn as a line.
-        words: what the reader calls the curve, if not `what`, and the line.
+        history: columns epoch, train_COLUMN, validation_COLUMN.
+        column: loss or accuracy.
+        epoch: of the selected weights.
+        majority: value of the constant prediction, drawn as a line.
+        names: title of the curve, if not `column`, and label of the line.
     """
-    name, guess = words
-    with mpl.rc_context(_STYLE):
-        figure = Figure(figsize=(5.4, 3.3), layout="constrained")
-        axes = figure.add_subplot()
-        single = "o" if len(history) == 1 else None
-        axes.plot(history["epoch"], history[f"train_{what}"], color=TRAIN, lw=1.8, marker=single, label="training")
-        axes.plot(history["epoch"], history[f"validation_{what}"], color=VALIDATION, lw=2.2, marker=single, label="validation")
-        if majority is not None:
-            axes.axhline(majority, color=ACCENT, lw=1.2, ls=(0, (5, 3)), label=guess)
-        _mark_best(axes, history, what, best)
-        axes.set_xlabel("epoch")
-        axes.set_title((name or what).capitalize(), loc="left", fontsize=12, fontweight="bold")
-        axes.xaxis.set_major_locator(MaxNLocator(integer=True))
-        axes.legend(frameon=False, fontsize=10, labelcolor=INK)
-        value = _at(history, best, f"validation_{what}")
-        return _svg(
-            figure, f"{what}-curve", f"{name or what} of training and validation over {len(history)} epochs; kept epoch {best}: {value:.3f}"
-        )
+    name, guess = names[0] or column, names[1]
+    axes = Figure().add_subplot()
+    marker = "o" if len(history) == 1 else None
+    axes.plot(history["epoch"], history[f"train_{column}"], color=TRAIN, lw=1.8, marker=marker, label="training")
+    axes.plot(history["epoch"], history[f"validation_{column}"], color=VALIDATION, lw=2.2, marker=marker, label="validation")
+    if majority is not None:
+        axes.axhline(majority, color=ACCENT, lw=1.2, ls=_DASHED, label=guess)
+    value = float(history.loc[history["epoch"] == epoch, f"validation_{column}"].iloc[0])
+    axes.axvline(epoch, color=RULE, lw=1.2, zorder=0)
+    axes.plot([epoch], [value], "o", ms=8, mfc="white", mec=VALIDATION, mew=2.2)
+    axes.set_title(f"selected epoch {epoch}: {value:.3f}", loc="right", fontsize=10.5, fontweight="normal", color=VALIDATION)
+    axes.set_title(name.capitalize())
+    axes.set_xlabel("epoch")
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+    axes.legend()
+    words = f"{name} of training and validation over {len(history)} epochs; selected epoch {epoch}: {value:.3f}"
+    return _svg(axes, f"{column}-curve", words)
 
 
+@mpl.rc_context(_STYLE)
 def accuracies(accuracy_N: npt.NDArray[np.floating], pooled: float, majority: float) -> Markup:
-    """Histogram of patches by the share of their pixels that is right, with the pooled accuracy and the majority guess."""
-    with mpl.rc_context(_STYLE):
-        figure = Figure(figsize=(5.4, 3.3), layout="constrained")
-        axes = figure.add_subplot()
-        axes.hist(accuracy_N, bins=np.linspace(0, 1, 21).tolist(), color=VALIDATION, alpha=0.85, edgecolor="white", lw=0.8)
-        axes.axvline(pooled, color=INK, lw=1.8, label=f"all pixels {pooled:.3f}")
-        axes.axvline(majority, color=ACCENT, lw=1.4, ls=(0, (5, 3)), label=f"majority guess {majority:.3f}")
-        axes.set_xlim(0, 1)
-        axes.set_xlabel("share of a patch's pixels that is right")
-        axes.yaxis.set_major_locator(MaxNLocator(integer=True))
-        axes.set_title("Patches", loc="left", fontsize=12, fontweight="bold")
-        axes.legend(frameon=False, fontsize=10, labelcolor=INK)
-        return _svg(figure, "accuracy-histogram", f"histogram of pixel accuracy over {len(accuracy_N)} patches; all pixels {pooled:.3f}")
+    """Histogram of patches by pixel accuracy, with the pooled accuracy and the majority guess."""
+    axes = Figure().add_subplot()
+    axes.hist(accuracy_N, bins=np.linspace(0, 1, 21).tolist(), color=VALIDATION, alpha=0.85, edgecolor="white", lw=0.8)
+    axes.axvline(pooled, color=INK, lw=1.8, label=f"all pixels {pooled:.3f}")
+    axes.axvline(majority, color=ACCENT, lw=1.4, ls=_DASHED, label=f"majority guess {majority:.3f}")
+    axes.set(xlim=(0, 1), xlabel="pixel accuracy of the patch", title="Patches")
+    axes.yaxis.set_major_locator(MaxNLocator(integer=True))
+    axes.legend()
+    return _svg(axes, "accuracy-histogram", f"histogram of pixel accuracy over {len(accuracy_N)} patches; all pixels {pooled:.3f}")
 
 
+@mpl.rc_context(_STYLE)
 def places(map_YX: npt.NDArray[np.floating], kept_YX: npt.NDArray[np.bool_], aspect: float) -> Markup:
-    """The patch grid: accuracy of the scored patches in colour, other kept patches grey.
+    """The patch grid: accuracy of the evaluated patches in colour, other kept patches grey.
 
     Args:
-        map_YX: accuracy per patch of the grid, NaN where none was scored.
-        kept_YX: patches that the store holds.
+        map_YX: accuracy per patch of the grid, NaN where none was evaluated.
+        kept_YX: patches of the store.
         aspect: height over width of a patch on the ground.
     """
-    with mpl.rc_context(_STYLE):
-        figure = Figure(figsize=(5.4, 3.3), layout="constrained")
-        axes = figure.add_subplot()
-        axes.grid(visible=False)
-        axes.imshow(np.where(kept_YX, 0.12, np.nan), cmap="Greys", vmin=0, vmax=1, aspect=aspect, interpolation="nearest")
-        drawn = axes.imshow(map_YX, cmap=SEQUENTIAL, vmin=0, vmax=1, aspect=aspect, interpolation="nearest")
-        axes.set(xticks=[], yticks=[])
-        axes.spines[:].set_visible(False)
-        wide = map_YX.shape[1] > 1.6 * aspect * map_YX.shape[0]
-        bar = figure.colorbar(drawn, ax=axes, location="bottom" if wide else "right", shrink=0.9, label="share of pixels that is right")
-        bar.outline.set_visible(False)
-        axes.set_title("Where", loc="left", fontsize=12, fontweight="bold")
-        return _svg(figure, "accuracy-map", "map of the patch grid, north up, coloured by pixel accuracy")
+    axes = Figure().add_subplot()
+    axes.imshow(np.where(kept_YX, 0.12, np.nan), cmap="Greys", vmin=0, vmax=1, aspect=aspect, interpolation="nearest")
+    drawn = axes.imshow(map_YX, cmap=SEQUENTIAL, vmin=0, vmax=1, aspect=aspect, interpolation="nearest")
+    axes.grid(visible=False)
+    axes.set(xticks=[], yticks=[], title="Where")
+    axes.spines[:].set_visible(False)
+    wide = map_YX.shape[1] > 1.6 * aspect * map_YX.shape[0]
+    bar = axes.get_figure(root=True).colorbar(drawn, ax=axes, location="bottom" if wide else "right", shrink=0.9, label="pixel accuracy")  # type: ignore[union-attr]
+    bar.outline.set_visible(False)
+    return _svg(axes, "accuracy-map", "map of the patch grid, north up, coloured by pixel accuracy")
 
 
 class Mark(NamedTuple):
-    """A figure in a plot, its interval and its trivial value; what is undefined is None and not drawn."""
+    """A metric in a plot, its interval and its trivial value; undefined ones are None and not drawn."""
 
     value: float | None
     interval: Sequence[float] | None
     trivial: float | None
 
 
+@mpl.rc_context(_STYLE)
 def whiskers(names: Sequence[str], panels: Mapping[str, Sequence[Mark]]) -> Markup:
-    """One panel per figure, one line per name: the figure as a dot, its interval as a bar, the trivial value as a tick."""
-    with mpl.rc_context(_STYLE):
-        figure = Figure(figsize=(10.8, 1.3 + 0.42 * len(names)), layout="constrained")
-        for index, (title, marks) in enumerate(panels.items()):
-            axes = figure.add_subplot(1, len(panels), index + 1)
-            for place, mark in enumerate(marks):
-                if mark.interval is not None:
-                    axes.plot(mark.interval, [place, place], color=VALIDATION, lw=5, alpha=0.35, solid_capstyle="round")
-                if mark.value is not None:
-                    axes.plot([mark.value], [place], "o", ms=7, color=VALIDATION)
-                    axes.annotate(f"{mark.value:.3f}", (mark.value, place), (0, 8), textcoords="offset points", ha="center", fontsize=9.5)
-                if mark.trivial is not None:
-                    axes.plot([mark.trivial], [place], "|", ms=14, mew=2, color=ACCENT)
-            axes.set(xlim=(0, 1), ylim=(len(names) - 0.4, -0.7), yticks=range(len(names)))
-            axes.set_yticklabels(names if index == 0 else [], color=INK)
-            axes.set_title(title, loc="left", fontsize=12, fontweight="bold")
-            axes.set_xticks([0, 0.25, 0.5, 0.75, 1], ["0", "0.25", "0.5", "0.75", "1"])
-        figure.supxlabel("dot and bar: the run and its 95 % interval; tick: one class everywhere", fontsize=10, color=MUTED)
-        said = "; ".join(
-            f"{title}: " + ", ".join(_spoken(*pair) for pair in zip(names, marks, strict=True)) for title, marks in panels.items()
-        )
-        return _svg(figure, "runs", said)
-
-
-def _spoken(name: str, mark: Mark) -> str:
-    return f"{name} undefined" if mark.value is None else f"{name} {mark.value:.3f}"
+    """One panel per metric, one line per name: the metric as a dot, its interval as a bar, the trivial value as a tick."""
+    figure = Figure(figsize=(10.8, 1.3 + 0.42 * len(names)))
+    words: list[str] = []
+    for axes, (title, marks) in zip(figure.subplots(1, len(panels), squeeze=False)[0], panels.items(), strict=True):
+        for place, mark in enumerate(marks):
+            if mark.interval is not None:
+                axes.plot(mark.interval, [place, place], color=VALIDATION, lw=5, alpha=0.35, solid_capstyle="round")
+            if mark.value is not None:
+                axes.plot([mark.value], [place], "o", ms=7, color=VALIDATION)
+                axes.annotate(f"{mark.value:.3f}", (mark.value, place), (0, 8), textcoords="offset points", ha="center", fontsize=9.5)
+            if mark.trivial is not None:
+                axes.plot([mark.trivial], [place], "|", ms=14, mew=2, color=ACCENT)
+        axes.set(xlim=(0, 1), ylim=(len(names) - 0.4, -0.7), yticks=range(len(names)), title=title)
+        axes.set_yticklabels([] if words else names, color=INK)
+        axes.set_xticks([0, 0.25, 0.5, 0.75, 1], ["0", "0.25", "0.5", "0.75", "1"])
+        values = ("undefined" if mark.value is None else f"{mark.value:.3f}" for mark in marks)
+        words.append(f"{title}: " + ", ".join(f"{name} {value}" for name, value in zip(names, values, strict=True)))
+    figure.supxlabel("dot and bar: the run and its 95 % interval; tick: one class everywhere", fontsize=10, color=MUTED)
+    return _svg(axes, "runs", "; ".join(words))
 
 
 def png(rgb_YX3: npt.NDArray[np.uint8]) -> str:
@@ -165,25 +163,15 @@ def diverging(values_YX: npt.NDArray[np.floating], limit: float) -> npt.NDArray[
     return np.asarray(mpl.colormaps[DIVERGING](scaled, bytes=True))[..., :3]
 
 
-def _mark_best(axes: Axes, history: pd.DataFrame, what: str, best: int) -> None:
-    value = _at(history, best, f"validation_{what}")
-    axes.axvline(best, color=RULE, lw=1.2, zorder=0)
-    axes.plot([best], [value], "o", ms=8, mfc="white", mec=VALIDATION, mew=2.2)
-    axes.set_title(f"kept epoch {best}: {value:.3f}", loc="right", fontsize=10.5, color=VALIDATION)
-
-
-def _at(history: pd.DataFrame, epoch: int, column: str) -> float:
-    return float(history.loc[history["epoch"] == epoch, column].iloc[0])
-
-
-def _svg(figure: Figure, name: str, description: str) -> Markup:
+def _svg(axes: Axes, name: str, description: str) -> Markup:
     buffer = io.StringIO()
-    figure.savefig(buffer, format="svg", transparent=True, metadata={"Date": None, "Creator": None, "Format": None, "Type": None})
+    metadata = dict.fromkeys(("Date", "Creator", "Format", "Type"))
+    axes.get_figure(root=True).savefig(buffer, format="svg", transparent=True, metadata=metadata)  # type: ignore[union-attr]
     text = buffer.getvalue()
     text = text[text.index("<svg") :]
     text = re.sub(r"<metadata>.*?</metadata>", "", text, flags=re.DOTALL)
     text = re.sub(r' (?:width|height)="[\d.]+pt"', "", text, count=2)
-    # several figures share one page: ids must not meet
+    # several figures share one page: ids must differ
     text = re.sub(r'id="|url\(#|href="#', lambda match: f"{match[0]}{name}-", text)
     label = escape(description)
     return Markup(text.replace("<svg ", f'<svg role="img" aria-label="{label}" ', 1).strip())  # noqa: S704 - our own drawing

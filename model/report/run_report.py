@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -13,10 +14,12 @@ import torch
 import xarray as xr
 from markupsafe import Markup
 
+from cropcam.model.evaluation.evaluate import silent
 from cropcam.model.report import content, figures
 from cropcam.model.report.gallery import STRETCH_PCT, gallery
-from cropcam.model.report.page import evaluated, template
-from cropcam.model.runs.checkpoint import BEST, ENVIRONMENT, HISTORY, load_metadata, load_network
+from cropcam.model.report.page import template
+from cropcam.model.report.runs import read_evaluation, read_history
+from cropcam.model.runs.checkpoint import BEST, ENVIRONMENT, load_metadata, load_network
 from cropcam.model.runs.config import RunConfig
 from cropcam.model.segmentation.fitting import fitted_segmenter
 from cropcam.model.segmentation.predictions import open_trained_store
@@ -24,32 +27,32 @@ from cropcam.model.training.label_accuracy import accuracy_words
 from cropcam.pipeline.errors import DataError
 from cropcam.pipeline.grid import is_geographic
 from cropcam.pipeline.runtime.atomic import atomic_write
-from cropcam.pipeline.runtime.progress import Progress, silent
 from cropcam.pipeline.store.schema import StoreInfo, drops_in_words
 
 REPORT = "report.html"
+Progress = Callable[[int, int, str], None]
 
 
 def write_report(run: Path, *, store: Path | None = None, progress: Progress = silent) -> Path:
-    """Write RUN/report.html from what `train` and `evaluate` left there, and return its path.
+    """Write RUN/report.html from the files of `train` and `evaluate`, and return its path.
 
     The same run gives the same bytes.
 
     Args:
         run: folder of an evaluated run.
-        store: where the run's store lies, if no longer where the run's configuration says.
-        progress: told (steps done, steps in all, what comes next).
+        store: place of the run's store, if it was moved.
+        progress: called with (steps done, steps in all, the next step).
 
     Raises:
         DataError: not evaluated since it was trained, or no usable run, store or checkpoint.
-        OSError: the disk says no.
+        OSError: the disk refused.
     """
     network, config = load_network(run, torch.device("cpu"))
-    metrics, table = evaluated(run)
+    metrics, table = read_evaluation(run)
     dataset, info = open_trained_store(run, config, store)
     progress(1, 4, "curves")
-    history, best = _history(run)
-    plots = {"curves": _curves(history, best, config.labels.labels), "places": _places(dataset, info, table, metrics)}
+    history, epoch = read_history(run), load_metadata(run / BEST).get("epoch")
+    plots = {"curves": _curves(history, epoch, config.labels.labels), "places": _places(dataset, info, table, metrics)}
     progress(2, 4, "gallery")
     pictures = gallery(network, config, dataset, table, fitted_segmenter(run, network, config, dataset, torch.device("cpu")))
     progress(3, 4, "page")
@@ -58,84 +61,71 @@ def write_report(run: Path, *, store: Path | None = None, progress: Progress = s
         config=config,
         legend=config.store.classes,
         metrics=metrics,
-        learnt_from=content.LEARNT_FROM.get(config.labels.labels, f"{config.labels.labels} labels"),
+        trained_on=content.TRAINED_ON[config.labels.labels],
         headlines=content.headlines(metrics),
         cautions=content.cautions(metrics, history),
-        label_rows=content.label_rows(metrics, config.store.classes),
-        pixel_rows=content.pixel_rows(metrics, config.store.classes),
         interval_note=content.interval_note(metrics),
-        method_rows=content.method_rows(metrics),
+        baselines=list(content.baselines(metrics)),
         plots=plots,
-        best=best,
+        epoch=epoch,
         gallery=pictures,
         stretch_pct=STRETCH_PCT,
         scale=figures.gradient(figures.DIVERGING),
-        made_by=_made_by(run, config, info, metrics),
+        provenance=_provenance(run, config, info, metrics),
     )
     atomic_write(run / REPORT, page)
     progress(4, 4, "done")
     return run / REPORT
 
 
-def _history(run: Path) -> tuple[pd.DataFrame | None, int | None]:
-    """The epochs, and which of them the weights are of."""
-    path, epoch = run / HISTORY, load_metadata(run / BEST).get("epoch")
-    if not path.is_file() or epoch is None:
-        return None, None
-    try:
-        return pd.read_csv(path).astype({"epoch": int, "validation_loss": float}), int(epoch)
-    except (ValueError, KeyError, TypeError) as error:
-        raise DataError(f"{path}: cannot be read as a history ({str(error).splitlines()[0]}); train into another folder") from None
-
-
-def _curves(history: pd.DataFrame | None, best: int | None, labels: str) -> list[Markup]:
-    if history is None or best is None:
+def _curves(history: pd.DataFrame, epoch: str | None, labels: str) -> list[Markup]:
+    if history.empty or epoch is None:
         return []
     column = "validation_majority_accuracy"
     majority = float(history[column].iloc[-1]) if column in history else None
-    return [figures.curve(history, "loss", best), figures.curve(history, "accuracy", best, majority, accuracy_words(labels))]
+    return [figures.curve(history, "loss", int(epoch)), figures.curve(history, "accuracy", int(epoch), majority, accuracy_words(labels))]
 
 
-def _places(dataset: xr.Dataset, info: StoreInfo, table: pd.DataFrame, metrics: dict[str, Any]) -> list[Markup]:
+def _places(dataset: xr.Dataset, info: StoreInfo, table: pd.DataFrame, metrics: Mapping[str, Any]) -> list[Markup]:
     # only the rectangle of the patch grid that holds patches: a store may cover a corner of its study
     rows, cols = dataset["row"].to_numpy(), dataset["col"].to_numpy()
     top, left = rows.min(), cols.min()
-    kept = np.zeros((rows.max() - top + 1, cols.max() - left + 1), bool)
-    kept[rows - top, cols - left] = True
-    shown = np.full(kept.shape, np.nan)
-    shown[table["row"] - top, table["col"] - left] = table["pixel_accuracy"]
+    kept_YX = np.zeros((rows.max() - top + 1, cols.max() - left + 1), bool)
+    kept_YX[rows - top, cols - left] = True
+    accuracy_YX = np.full(kept_YX.shape, np.nan)
+    accuracy_YX[table["row"] - top, table["col"] - left] = table["pixel_accuracy"]
     middle_y = info.transform[5] + info.transform[4] * info.patch_size_px * (rows.max() + top) / 2
     ratio = abs(info.transform[4] / info.transform[0])
     aspect = ratio / math.cos(math.radians(middle_y)) if is_geographic(info.crs) else ratio
     part = metrics["segmentation"]
     pooled = part["methods"][part["default"]]["pixel_accuracy"]
-    known = table["pixel_accuracy"].dropna().to_numpy()
-    return [figures.accuracies(known, pooled, part["majority_accuracy"]), figures.places(shown, kept, aspect)]
+    accuracy_N = table["pixel_accuracy"].dropna().to_numpy()
+    return [figures.accuracies(accuracy_N, pooled, part["majority_accuracy"]), figures.places(accuracy_YX, kept_YX, aspect)]
 
 
-def _made_by(run: Path, config: RunConfig, info: StoreInfo, metrics: dict[str, Any]) -> dict[str, dict[str, Any]]:
+def _provenance(run: Path, config: RunConfig, info: StoreInfo, metrics: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
     path = run / ENVIRONMENT
     try:
         environment = json.loads(path.read_text("utf-8")) if path.is_file() else {}
     except ValueError:
         raise DataError(f"{path}: damaged; delete it, or train the run again") from None
-    settings = ("model", "labels", "presence_min_share", "epochs", "batch_size", "lr", "weight_decay", "seed")
+    settings = ("model", "labels", "presence_min_share", "epochs", "batch_size", "lr", "weight_decay", "seed", "size_px")
     statistics = zip(config.store.bands, config.store.mean, config.store.std, strict=True)
+    codes = {
+        item.name: f"CDL {', '.join(map(str, item.codes))}" if item.codes else "every other labelled CDL code"
+        for item in config.store.classes.classes
+    }
     return {
         "Study": {
             "study": config.store.study,
-            "classes": "; ".join(f"{item.name} {_codes(item.codes)}" for item in config.store.classes.classes),
+            "classes": "; ".join(f"{name} ({of_class})" for name, of_class in codes.items()),
             "crs": info.crs,
             "split seed": info.split_seed,
             "patches dropped": drops_in_words(info.dropped),
         },
-        "Training": {key.replace("_", " "): config.setting(key) for key in settings},
+        "Training": {key.replace("_", " "): getattr(config, key) for key in settings},
         "Bands: mean and standard deviation of reflectance": {band: f"{mean:.4f} ± {std:.4f}" for band, mean, std in statistics},
-        "Versions": {"trained by": f"cropcam {config.code_version}", "evaluated by": f"cropcam {metrics['made_by']['code_version']}"}
+        "Versions": {"trained by": f"cropcam {config.code_version}", "evaluated by": f"cropcam {metrics['provenance']['code_version']}"}
         | {str(key): value for key, value in environment.items()},
-        "Digests": {"store": config.store.digest, "checkpoint": metrics["made_by"]["checkpoint_digest"]} | info.digests,
+        "Digests": {"store": config.store.digest, "checkpoint": metrics["provenance"]["checkpoint_digest"]} | info.digests,
     }
-
-
-def _codes(codes: tuple[int, ...]) -> str:
-    return "(CDL " + ", ".join(map(str, codes)) + ")" if codes else "(every other labelled CDL code)"

@@ -24,11 +24,11 @@ from cropcam.pipeline.runtime.hashing import file_sha256
 from cropcam.pipeline.store.schema import evenly, split_indices
 
 REFINED = "fcn"  # the network on which the spectral refinement was measured: elsewhere it is a method, not the default
-SAMPLE_PATCHES, SAMPLE_PIXELS = 512, 1_500_000  # at most so many of either: the fit takes some 200 bytes of a pixel
+SAMPLE_PATCHES, SAMPLE_PIXELS = 512, 1_500_000  # at most; the fit takes some 200 bytes of a pixel
 
 
 def fitted_segmenter(run: Path, network: Network, config: RunConfig, dataset: xr.Dataset, device: torch.device) -> Segmenter:
-    """The methods of a run's best checkpoint, from RUN/segment.json or, where that belongs to another checkpoint, fitted and written there.
+    """The methods of a run's best checkpoint: read from RUN/segment.json, or fitted and written there.
 
     Raises:
         DataError: no patch lies in the training split.
@@ -72,7 +72,7 @@ def method_of(run: Path, network: Network, config: RunConfig) -> Method:
 
 
 def default_method(config: RunConfig) -> str:
-    """The method whose segmentation is the run's: known class shares first, then the refinement where it was measured, else the objective's own."""
+    """The name of a run's default method: known class shares first, then the refinement where it was measured, else the objective's."""
     if config.matches_prior:
         return segment.PRIOR_MATCHED
     if config.network.model == REFINED and config.labels.labels != "pixels" and config.objective.method == segment.LOGIT_ARGMAX:
@@ -82,7 +82,7 @@ def default_method(config: RunConfig) -> str:
 
 @torch.inference_mode()
 def _sample(network: Network, config: RunConfig, dataset: xr.Dataset, device: torch.device) -> tuple[Tensor, Tensor, Tensor]:
-    """Activation maps (N, K, H, W), standardised images (N, C, H, W) and valid pixels (N, H, W) of patches of the training split, evenly spread, on the CPU."""
+    """Activation maps (N, K, H, W), standardised images (N, C, H, W), valid pixels (N, H, W) of evenly spread training patches, on the CPU."""
     train_N = split_indices(dataset, "train")
     sampled_N = train_N[evenly(len(train_N), min(SAMPLE_PATCHES, max(1, SAMPLE_PIXELS // config.store.size_px**2)))]
     batches = [

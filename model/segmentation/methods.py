@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import torch
+from pydantic import TypeAdapter
 from torch import Tensor
 
 from cropcam.model.networks.cam import argmax_classes
@@ -23,14 +24,8 @@ from cropcam.model.runs.checkpoint import write_json
 from cropcam.model.segmentation.spectral import ClassStatistics, class_statistics, refine_by_spectra
 
 SEGMENT = "segment.json"
-CAM_ARGMAX, LOGIT_ARGMAX, REMAINDER, PRIOR_MATCHED, SPECTRAL = (
-    "cam-argmax",
-    "score-argmax",
-    "remainder-class",
-    "prior-matched",
-    "spectral",
-)
-Rows = tuple[tuple[float, ...], ...]
+CAM_ARGMAX, LOGIT_ARGMAX, REMAINDER, PRIOR_MATCHED, SPECTRAL = "cam-argmax", "score-argmax", "remainder-class", "prior-matched", "spectral"
+Values = tuple[float, ...]
 Floats = npt.NDArray[np.floating[Any]]
 
 
@@ -46,10 +41,10 @@ class Method:
     """
 
     name: str
-    scale_K: tuple[float, ...]
-    offset_K: tuple[float, ...]
-    mean_KC: Rows = ()
-    cov_CC: Rows = ()
+    scale_K: Values
+    offset_K: Values
+    mean_KC: tuple[Values, ...] = ()
+    cov_CC: tuple[Values, ...] = ()
 
     def logits(self, cams_BKHW: Tensor, x_BCHW: Tensor, valid_BHW: Tensor) -> Tensor:
         """The logits whose argmax is the segmentation (B, K, H, W); each patch by itself.
@@ -104,9 +99,8 @@ def remainder_class(bias_K: Sequence[float], ubiquitous_K: npt.NDArray[np.bool_]
         bias_K: of the dense layer.
         ubiquitous_K: those classes.
     """
-    return Method(
-        REMAINDER, tuple(np.where(ubiquitous_K, 0.0, 1.0).tolist()), tuple(np.where(ubiquitous_K, 0.0, np.asarray(bias_K)).tolist())
-    )
+    scale_K, offset_K = np.where(ubiquitous_K, 0.0, 1.0), np.where(ubiquitous_K, 0.0, np.asarray(bias_K))
+    return Method(REMAINDER, tuple(scale_K.tolist()), tuple(offset_K.tolist()))
 
 
 def spectral(base: Method, cams_NKHW: Tensor, x_NCHW: Tensor, valid_NHW: Tensor) -> Method:
@@ -135,8 +129,8 @@ def prior_matched(base: Method, cams_PK: Floats, prior_K: Floats) -> Method:
     return replace(base, name=PRIOR_MATCHED, offset_K=matched_offsets(cams_PK * np.array(base.scale_K) + offset_K, prior_K, offset_K))
 
 
-def matched_offsets(logits_PK: Floats, prior_K: Floats, bias_K: Floats, steps: int = 300) -> tuple[float, ...]:
-    """Offsets of the activation maps for which the share of pixels that each class wins is the prior.
+def matched_offsets(logits_PK: Floats, prior_K: Floats, bias_K: Floats, steps: int = 300) -> Values:
+    """Offsets of the activation maps for which each class's share of the argmax is its prior.
 
     Each step raises the classes with too few pixels and lowers those with too many; the step size shrinks.
 
@@ -146,39 +140,36 @@ def matched_offsets(logits_PK: Floats, prior_K: Floats, bias_K: Floats, steps: i
         bias_K: added to the result.
         steps: number of steps.
     """
-    sample = logits_PK[:: max(len(logits_PK) // 50_000, 1)].astype(np.float64)
-    spread = sample.std() + 1e-12
-    prior, offset, best = np.asarray(prior_K, np.float64) / np.sum(prior_K), np.zeros(len(prior_K)), (np.inf, np.zeros(len(prior_K)))
-    floor = 0.5 / len(sample)
+    sample_PK = logits_PK[:: max(len(logits_PK) // 50_000, 1)].astype(np.float64)
+    step_size, floor = 0.5 * (sample_PK.std() + 1e-12), 0.5 / len(sample_PK)
+    prior_K = np.asarray(prior_K, np.float64) / np.sum(prior_K)
+    offset_K = np.zeros(len(prior_K))
+    best_error, best_K = np.inf, offset_K
     for step in range(steps):
-        won = np.bincount((sample + offset).argmax(axis=1), minlength=len(prior)) / len(sample)
-        if (off := float(np.abs(won - prior).sum())) < best[0]:
-            best = (off, offset.copy())
-        offset += spread * 0.5 / (1 + step / 20) * np.clip(np.log(np.maximum(prior, floor) / np.maximum(won, floor)), -2, 2)
-    return tuple(float(value) for value in best[1] + bias_K)
+        share_K = np.bincount((sample_PK + offset_K).argmax(axis=1), minlength=len(prior_K)) / len(sample_PK)
+        if (error := float(np.abs(share_K - prior_K).sum())) < best_error:
+            best_error, best_K = error, offset_K
+        log_ratio_K = np.log(np.maximum(prior_K, floor) / np.maximum(share_K, floor))
+        offset_K = offset_K + step_size / (1 + step / 20) * np.clip(log_ratio_K, -2, 2)
+    return tuple((best_K + bias_K).tolist())
 
 
 def save(run: Path, segmenter: Segmenter, checkpoint_digest: str) -> None:
     """Write RUN/segment.json.
 
     Raises:
-        OSError: the disk says no.
+        OSError: the disk refused.
     """
-    methods = [asdict(method) for method in segmenter.methods.values()]
-    write_json(run / SEGMENT, {"checkpoint_digest": checkpoint_digest, "default": segmenter.default, "methods": methods})
+    write_json(run / SEGMENT, {"checkpoint_digest": checkpoint_digest, **asdict(segmenter)})
 
 
 def load(run: Path, checkpoint_digest: str) -> Segmenter | None:
-    """The methods that `save` wrote for that checkpoint; None where there are none, or those of another checkpoint."""
+    """The methods that `save` wrote for that checkpoint; None where the file is absent, damaged or of another checkpoint."""
     try:
         values = json.loads((run / SEGMENT).read_text("utf-8"))
-        if values["checkpoint_digest"] != checkpoint_digest:
-            return None
-        methods = [Method(**{key: _tuples(value) for key, value in entry.items()}) for entry in values["methods"]]
-        return Segmenter({method.name: method for method in methods}, values["default"])
-    except (OSError, ValueError, KeyError, TypeError):
+        return _SEGMENTER.validate_python(values) if values.pop("checkpoint_digest") == checkpoint_digest else None
+    except (OSError, ValueError, KeyError, AttributeError):
         return None
 
 
-def _tuples(value: Any) -> Any:  # noqa: ANN401 - any JSON value
-    return tuple(map(_tuples, value)) if isinstance(value, list) else value
+_SEGMENTER = TypeAdapter(Segmenter)

@@ -1,4 +1,4 @@
-"""A trained run over patches of the store it was trained on: truth and scores, batch by batch.
+"""Predictions of a trained run over patches of its store, batch by batch.
 
 Axis suffixes: B batch, C band, H/W rows and columns, K class.
 """
@@ -31,17 +31,17 @@ Floats = npt.NDArray[np.float32]
 
 
 @dataclass(frozen=True)
-class Scored:
-    """A batch of patches with what is true of them and what the network says, as numpy.
+class PatchPredictions:
+    """Truth and predictions of a batch of patches, as numpy.
 
     Attributes:
         patches_B: indices along the store's patch dimension.
         nodata_BHW: pixels without image data in at least one band.
-        truth_BHW: class index; `UNLABELLED` (255) without a label or without image data: such a pixel never counts.
+        truth_BHW: class index; `UNLABELLED` (255) without a label or without image data: no metric counts such a pixel.
         logits_BK: one per class; above 0 is "present".
         cams_BKHW: activation maps at full resolution.
         segmentation_BHW: class index by method name.
-        default: the name of the run's own method.
+        default: the name of the run's default method.
     """
 
     patches_B: Indices
@@ -54,25 +54,25 @@ class Scored:
 
     @property
     def segmented_BHW(self) -> Classes:
-        """Class index by the run's own method; `UNLABELLED` (255) without image data."""
+        """Class index by the default method; `UNLABELLED` (255) without image data."""
         return np.where(self.nodata_BHW, np.uint8(UNLABELLED), self.segmentation_BHW[self.default])
 
 
 def open_trained_store(run: Path, config: RunConfig, store: Path | None = None) -> tuple[xr.Dataset, StoreInfo]:
-    """The store a run was trained on, where its configuration says or at `store`.
+    """The store a run was trained on, at the path of its configuration or at `store`.
 
     Raises:
         DataError: it is gone, or is another one; both digests and the first field that differs are named.
     """
-    where = run / config.store.path if store is None else store  # kept relative to the run folder
-    if not where.exists():
-        raise DataError(f"{run} was trained on the store {where}, which is gone; say where it is with --store, or train again")
-    dataset, info = open_store(where)
-    if found := store_differences(config, info):
-        more = f" (and {len(found) - 1} more)" if len(found) > 1 else ""
+    path = run / config.store.path if store is None else store  # kept relative to the run folder
+    if not path.exists():
+        raise DataError(f"{run} was trained on the store {path}, which is gone; give its place with --store, or train again")
+    dataset, info = open_store(path)
+    if differences := store_differences(config, info):
+        more = f" (and {len(differences) - 1} more)" if len(differences) > 1 else ""
         raise DataError(
-            f"{run} was trained on store {config.store.digest[:12]}, {where} is store {info.digest[:12]}: "
-            f"{found[0]}{more}; evaluate on the right one or train again"
+            f"{run} was trained on store {config.store.digest[:12]}, {path} is store {info.digest[:12]}: "
+            f"{differences[0]}{more}; evaluate on the right one or train again"
         )
     return dataset, info
 
@@ -87,35 +87,35 @@ def forward_batches(
     """
     normalization = Normalization.of(config, device)
     for start in range(0, len(patches), BATCH_PATCHES):
-        chosen = patches[start : start + BATCH_PATCHES]
-        image_BCHW = dataset["image"][chosen].to_numpy()
+        batch_B = patches[start : start + BATCH_PATCHES]
+        image_BCHW = dataset["image"][batch_B].to_numpy()
         valid_BHW = torch.from_numpy((image_BCHW != NODATA_DN).all(axis=1)).to(device)
         x_BCHW = standardise(torch.from_numpy(image_BCHW).to(device), *normalization)
-        yield chosen, x_BCHW, ModelOutputs(network, network(x_BCHW, valid_BHW, pooled=config.objective.uses_image_logits), valid_BHW)
+        yield batch_B, x_BCHW, ModelOutputs(network, network(x_BCHW, valid_BHW, pooled=config.objective.uses_image_logits), valid_BHW)
 
 
 @torch.inference_mode()
-def score(
+def predict_patches(
     network: Network, config: RunConfig, dataset: xr.Dataset, patches: Indices, device: torch.device, segmenter: Segmenter
-) -> Iterator[Scored]:
+) -> Iterator[PatchPredictions]:
     """Batches of `BATCH_PATCHES` patches in the given order; one batch is in memory at a time.
 
     Raises:
-        DataError: the network answers with something not finite.
+        DataError: an output of the network is not finite.
     """
-    for chosen, x_BCHW, outputs in forward_batches(network, config, dataset, patches, device):
+    for patches_B, x_BCHW, outputs in forward_batches(network, config, dataset, patches, device):
         nodata_BHW = ~outputs.valid_BHW.cpu().numpy()
         logits_BK, cams_BKHW = config.objective.presence_logits(outputs, config.labels.presence_min_share), outputs.cams_BKHW
         if not (logits_BK.isfinite().all() and cams_BKHW.isfinite().all()):
-            raise DataError("the network's scores are not finite: its training diverged; train again with a lower --lr")
-        yield Scored(
-            patches_B=chosen,
+            raise DataError("the network's outputs are not finite: its training diverged; train again with a lower --lr")
+        yield PatchPredictions(
+            patches_B=patches_B,
             nodata_BHW=nodata_BHW,
-            truth_BHW=np.where(nodata_BHW, np.uint8(UNLABELLED), config.store.classes.index(dataset["label"][chosen].to_numpy())),
+            truth_BHW=np.where(nodata_BHW, np.uint8(UNLABELLED), config.store.classes.index(dataset["label"][patches_B].to_numpy())),
             logits_BK=logits_BK.cpu().numpy(),
             cams_BKHW=cams_BKHW.cpu().numpy(),
             segmentation_BHW={
-                name: method(cams_BKHW, x_BCHW, outputs.valid_BHW).cpu().numpy() for name, method in segmenter.methods.items()
+                name: to_class(cams_BKHW, x_BCHW, outputs.valid_BHW).cpu().numpy() for name, to_class in segmenter.methods.items()
             },
             default=segmenter.default,
         )

@@ -9,7 +9,7 @@ import numpy as np
 import xarray as xr
 
 from cropcam.model.data.dataset import Patches
-from cropcam.model.evaluation.results import listing
+from cropcam.model.evaluation.notes import join_words
 from cropcam.model.labels.weak_labels import WeakLabels
 from cropcam.model.runs.config import RunConfig
 from cropcam.model.training.label_accuracy import constant_accuracy
@@ -67,7 +67,7 @@ def uninformative_labels(labels: WeakLabels, names: tuple[str, ...]) -> Iterator
                 yield f"label {name} holds for {rate:.1%} of the training patches: it carries next to no information{_hint(rate)}"
         ubiquitous_K = labels.ubiquitous_classes()
         if ubiquitous_K is not None and ubiquitous_K.sum() > 1:
-            yield f"next to no training patch lacks {listing(list(compress(names, ubiquitous_K)))}: these labels tell nothing of which pixels are which of them"
+            yield f"next to no training patch lacks {join_words(list(compress(names, ubiquitous_K)))}: these labels tell nothing of which pixels are which of them"
         return
     share_K = labels.class_pixels()[: len(names)] if labels.image_NK is None else np.nanmean(labels.image_NK, axis=0)
     for name, share in zip(names, share_K / share_K.sum(), strict=True):

@@ -19,7 +19,7 @@ import xarray as xr
 
 from cropcam.model.data.dataset import Patches, labels_without_image, read_split
 from cropcam.model.data.loading import choose_loading
-from cropcam.model.evaluation.model_card import write_card
+from cropcam.model.evaluation.model_card import write_model_card
 from cropcam.model.networks import LONE_SIZE_PX
 from cropcam.model.options import Settings
 from cropcam.model.runs.checkpoint import ENVIRONMENT, LAST, load_network, write_json
@@ -143,7 +143,7 @@ def _train(
         if ranks.is_main:
             network, _ = load_network(run, target)
             fitted_segmenter(run, network, config, dataset, target)
-            write_card(run, config)
+            write_model_card(run, config)
     return config
 
 

@@ -1,4 +1,4 @@
-"""Runs side by side: the table is that of metrics.json, the page asks for nothing, and unlike ground is said or refused."""
+"""Runs compared: the table has the values of metrics.json, the page needs no network, unlike runs have a note or are refused."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ def metrics(made: Path, name: str) -> dict[str, Any]:
     return dict(json.loads((made / name / "metrics.json").read_text()))
 
 
-def test_the_table_has_the_figures_and_intervals_of_every_run(made: Path, found: Comparison) -> None:
+def test_the_table_has_the_metrics_and_intervals_of_every_run(made: Path, found: Comparison) -> None:
     table = pd.read_csv(found.csv)
     assert table["run"].tolist() == ["one", "two", "far"]
     for line in table.to_dict("records"):
@@ -112,19 +112,19 @@ def test_another_split_is_marked(made: Path) -> None:
     assert found.cautions == [
         "validated differs from one in the split: validation against test.",
         FEW,
-        "validated: The epoch was selected by the loss on the validation split: these figures are optimistic.",
+        "validated: The epoch was selected by the loss on the validation split: these metrics are optimistic.",
     ]
-    assert metrics(made, "validated")["made_by"]["selected_on"] is True
-    assert "Scored on different splits" in found.page.read_text()
+    assert metrics(made, "validated")["provenance"]["selected_on"] is True
+    assert "Evaluated on different splits" in found.page.read_text()
 
 
-def test_figures_of_the_patches_learned_from_are_said_to_be(made: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_metrics_of_the_train_split_have_a_caveat(made: Path, capsys: pytest.CaptureFixture[str]) -> None:
     shutil.copytree(made / "two", made / "learned")
     assert main(["evaluate", str(made / "learned"), "--split", "train"]) == 0
-    told = "The run was trained on the train split: these figures do not show how well the network does elsewhere."
-    assert f"note: {told}" in capsys.readouterr().err
-    assert told in cautions(metrics(made, "learned"), None)
-    assert f"learned: {told}" in compare([made / "one", made / "learned"], made / "known").cautions
+    caveat = "The run was trained on the train split: these metrics do not show how well the network does elsewhere."
+    assert f"note: {caveat}" in capsys.readouterr().err
+    assert caveat in cautions(metrics(made, "learned"), pd.DataFrame())
+    assert f"learned: {caveat}" in compare([made / "one", made / "learned"], made / "known").cautions
 
 
 def test_one_block_and_an_absent_class_leave_gaps_not_crashes(tmp_path: Path) -> None:
@@ -136,7 +136,7 @@ def test_one_block_and_an_absent_class_leave_gaps_not_crashes(tmp_path: Path) ->
     for seed, name in enumerate(("one", "two")):
         torch.manual_seed(seed)
         make_run(tmp_path / name, tmp_path / "s.zarr", info, build("baseline", 7, 3))
-        found = evaluate(tmp_path / name, references=True)
+        found = evaluate(tmp_path / name, baselines=True).to_dict()
         assert found["segmentation"]["cam_auc"]["forest"] is None
         assert found["intervals"]["blocks"] == 1
         assert found["segmentation"]["methods"]["cam-argmax"]["pixel_accuracy_ci95"] is None
@@ -151,62 +151,62 @@ def test_one_block_and_an_absent_class_leave_gaps_not_crashes(tmp_path: Path) ->
 
 @pytest.fixture(scope="module")
 def scored(made: Path) -> Path:
-    """A run scored with references."""
+    """A run evaluated with baselines."""
     shutil.copytree(made / "two", made / "scored")
-    evaluate(made / "scored", references=True)
+    evaluate(made / "scored", baselines=True)
     return made / "scored"
 
 
 @pytest.fixture(scope="module")
 def beside(made: Path, scored: Path) -> Comparison:
-    """It between two without."""
+    """It between two runs without baselines."""
     return compare([made / "one", scored, made / "far"], made / "beside")
 
 
-def test_references_are_rows_below_the_runs_and_say_which_run_they_stand_beside(made: Path, beside: Comparison) -> None:
+def test_baselines_are_rows_below_the_runs_and_name_their_run(made: Path, beside: Comparison) -> None:
     part = metrics(made, "scored")["segmentation"]
-    assert "random-forest-all" in part["references"]
-    constant = part["references"]["majority-of-train"]
+    assert "random-forest-all" in part["baselines"]
+    constant = part["baselines"]["majority-of-train"]
     assert constant["pixel_accuracy"] != part["majority_accuracy"]  # the training split's commonest class is another one here
     table = pd.read_csv(beside.csv, keep_default_na=False)
-    assert table["run"].tolist() == ["one", "scored", "far"] + ["scored"] * (len(part["references"]) + 1)
-    assert table["reference"].tolist() == ["", "", "", *part["references"], f"all {part['majority']['class']}"]
+    assert table["run"].tolist() == ["one", "scored", "far"] + ["scored"] * (len(part["baselines"]) + 1)
+    assert table["baseline"].tolist() == ["", "", "", *part["baselines"], f"all {part['majority']['class']}"]
     for line in table[3:].to_dict("records"):
-        values = part["references"].get(line["reference"], part["majority"])
+        values = part["baselines"].get(line["baseline"], part["majority"])
         assert float(line["pixel_accuracy"]) == pytest.approx(values["pixel_accuracy"], abs=1e-6)
         assert [float(line["mean_iou_low"]), float(line["mean_iou_high"])] == pytest.approx(values["mean_iou_ci95"], abs=1e-6)
         assert float(line["pixel_majority"]) == pytest.approx(part["majority_accuracy"], abs=1e-6)
         assert line["model"] == line["steps"] == line["label_accuracy"] == line["pixel_accuracy_gain"] == ""
-    learnt = table.set_index("reference")["labels"]
-    assert learnt["random-forest-all"] == f"{part['references']['random-forest-all']['pixels']:,} pixels"
-    assert (learnt["majority-of-train"], learnt.iloc[-1]) == ("class shares", "nothing")
-    seeds = table.set_index("reference")["seed"]
+    trained_on = table.set_index("baseline")["labels"]
+    assert trained_on["random-forest-all"] == f"{part['baselines']['random-forest-all']['pixels']:,} pixels"
+    assert (trained_on["majority-of-train"], trained_on.iloc[-1]) == ("class shares", "nothing")
+    seeds = table.set_index("baseline")["seed"]
     assert (seeds["random-forest-all"], seeds["majority-of-train"], seeds.iloc[-1]) == ("7", "", "")
 
 
-def test_runs_without_references_have_no_such_rows(found: Comparison) -> None:
-    assert found.table["reference"].tolist() == ["", "", ""]
-    assert 'class="reference"' not in found.page.read_text()
+def test_runs_without_baselines_have_no_such_rows(found: Comparison) -> None:
+    assert found.table["baseline"].tolist() == ["", "", ""]
+    assert 'class="baseline"' not in found.page.read_text()
 
 
-def test_the_page_marks_references(made: Path, beside: Comparison) -> None:
+def test_the_page_marks_baselines(made: Path, beside: Comparison) -> None:
     html = beside.page.read_text()
     page = Page(html)
     assert page.open == []
     part = metrics(made, "scored")["segmentation"]
-    assert html.count('<tr class="reference">') == len(part["references"]) + 1
-    assert page.text.count("reference, beside scored") == len(part["references"]) + 1
-    for values in (*part["references"].values(), part["majority"]):
+    assert html.count('<tr class="baseline">') == len(part["baselines"]) + 1
+    assert page.text.count("baseline of scored") == len(part["baselines"]) + 1
+    for values in (*part["baselines"].values(), part["majority"]):
         assert f"{values['macro_f1']:.3f}" in page.text.partition("Patch labels: each")[0]
 
 
-def test_the_same_reference_beside_two_runs_stands_there_once(made: Path, scored: Path) -> None:
+def test_the_same_baseline_of_two_runs_is_one_row(made: Path, scored: Path) -> None:
     shutil.copytree(scored, made / "again-scored")
     shutil.copytree(made / "far", made / "far-scored")
-    evaluate(made / "far-scored", references=True)
+    evaluate(made / "far-scored", baselines=True)
     table = compare([scored, made / "again-scored", made / "far-scored"], made / "both").table
-    rows = table[table["reference"] != ""]
-    forests = rows[rows["reference"] == "random-forest-all"]
+    rows = table[table["baseline"] != ""]
+    forests = rows[rows["baseline"] == "random-forest-all"]
     assert forests["run"].tolist() == ["scored; again-scored", "far-scored"]  # another store, another forest
     assert [bool(text) for text in forests["differs"]] == [False, True]
 
@@ -216,9 +216,9 @@ def test_one_class_everywhere_is_not_repeated(made: Path, scored: Path) -> None:
     path = made / "alike" / "metrics.json"
     whole = json.loads(path.read_text())
     part = whole["segmentation"]
-    part["references"]["majority-of-train"] |= {key: value for key, value in part["majority"].items() if key != "class"}
+    part["baselines"]["majority-of-train"] |= {key: value for key, value in part["majority"].items() if key != "class"}
     path.write_text(json.dumps(whole))
-    assert compare([made / "one", made / "alike"], made / "no-twin").table["reference"].tolist()[2:] == list(part["references"])
+    assert compare([made / "one", made / "alike"], made / "no-twin").table["baseline"].tolist()[2:] == list(part["baselines"])
 
 
 def test_what_cannot_be_compared_is_refused(made: Path, tmp_path: Path) -> None:
@@ -243,8 +243,8 @@ def test_what_cannot_be_compared_is_refused(made: Path, tmp_path: Path) -> None:
 def test_the_command_prints_a_table_or_json(made: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     words = ["compare", str(made / "one"), str(made / "two"), str(made / "far"), "--out", str(tmp_path / "out")]
     assert main(words) == 0
-    said = capsys.readouterr()
-    header, one, two, far, last = said.out.splitlines()
+    printed = capsys.readouterr()
+    header, one, two, far, last = printed.out.splitlines()
     assert header.split() == (
         [
             "run",
@@ -267,7 +267,7 @@ def test_the_command_prints_a_table_or_json(made: Path, tmp_path: Path, capsys: 
     gains = [line[header.index("pixel_accuracy_gain") : header.index("macro_f1")].split() for line in (one, two, far)]
     assert [len(gain) for gain in gains] == [0, 3, 0], "of the first there is none, nor of other pixels"
     assert "compare.html" in last
-    assert said.err.startswith("note: far differs from one")
+    assert printed.err.startswith("note: far differs from one")
     assert main([*words, "--json"]) == 0
     lines = json.loads(capsys.readouterr().out)
     assert [line["run"] for line in lines] == ["one", "two", "far"]
@@ -275,21 +275,21 @@ def test_the_command_prints_a_table_or_json(made: Path, tmp_path: Path, capsys: 
     assert main(["compare", str(made / "one"), str(tmp_path / "none")]) == 3
 
 
-def test_the_command_names_references_where_there_are_any(
+def test_the_command_names_baselines_where_there_are_any(
     made: Path, scored: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert main(["compare", str(made / "one"), str(made / "two"), "--out", str(tmp_path)]) == 0
-    assert "reference" not in capsys.readouterr().out
+    assert "baseline" not in capsys.readouterr().out.splitlines()[0]
     words = ["compare", str(made / "one"), str(scored), "--out", str(tmp_path)]
     assert main(words) == 0
     header, *lines = capsys.readouterr().out.splitlines()[:-1]
-    assert header.split()[:3] == ["run", "reference", "labels"]
+    assert header.split()[:3] == ["run", "baseline", "labels"]
     assert not any(gap in line for line in lines for gap in ("NaN", "<NA>", "None"))
     (forest,) = (line for line in lines if "random-forest-all" in line)
     assert forest.split()[0] == "scored"
     assert main([*words, "--json"]) == 0
-    said = {line["reference"]: line for line in json.loads(capsys.readouterr().out)}
-    assert (said["random-forest-all"]["run"], said["random-forest-all"]["model"], said["random-forest-all"]["steps"]) == (
+    printed = {line["baseline"]: line for line in json.loads(capsys.readouterr().out)}
+    assert (printed["random-forest-all"]["run"], printed["random-forest-all"]["model"], printed["random-forest-all"]["steps"]) == (
         "scored",
         None,
         None,

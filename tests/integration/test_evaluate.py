@@ -1,4 +1,4 @@
-"""Evaluating a run: every figure recomputed from what `--save` writes, by scikit-learn; and what must be refused."""
+"""Evaluating a run: every metric recomputed from the files of `--save` by scikit-learn; and errors."""
 
 from __future__ import annotations
 
@@ -19,17 +19,17 @@ from sklearn import metrics as oracle
 
 import cropcam.model.segmentation.predictions
 from cropcam.cli import main
-from cropcam.model.evaluation.accumulator import Tally
+from cropcam.model.evaluation.accumulator import MetricAccumulator
 from cropcam.model.evaluation.bootstrap import BINS
 from cropcam.model.evaluation.evaluate import evaluate
-from cropcam.model.evaluation.model_card import write_card
-from cropcam.model.evaluation.prediction_store import saving
-from cropcam.model.evaluation.results import absences
+from cropcam.model.evaluation.model_card import write_model_card
+from cropcam.model.evaluation.notes import missing_class_notes
+from cropcam.model.evaluation.prediction_store import prediction_writer
 from cropcam.model.networks import build
 from cropcam.model.report import terminal as printed
 from cropcam.model.runs.checkpoint import BEST, CARD
 from cropcam.model.runs.config import CONFIG, load_config
-from cropcam.model.segmentation.predictions import Scored
+from cropcam.model.segmentation.predictions import PatchPredictions
 from cropcam.pipeline.errors import ConfigError, DataError
 from cropcam.pipeline.legend import UNLABELLED
 from cropcam.pipeline.store.schema import StoreInfo, open_store
@@ -51,14 +51,14 @@ def result(made: tuple[Path, Path, StoreInfo]) -> tuple[dict[str, Any], xr.Datas
     # batches smaller than the split, so that what they add up to is tested too
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(cropcam.model.segmentation.predictions, "BATCH_PATCHES", 8)
-        found = evaluate(run, save=run / "segmentation.zarr")
+        found = evaluate(run, save=run / "segmentation.zarr").to_dict()
     return found, xr.open_zarr(run / "segmentation.zarr")
 
 
 def test_metrics_json_has_the_contracts_keys(made: Any, result: Any) -> None:
     found = json.loads((made[0] / "metrics.json").read_text())
     assert found == result[0]
-    assert {"split", "patches", "labels", "classification", "segmentation", "intervals", "made_by"} == set(found)
+    assert {"split", "patches", "labels", "classification", "segmentation", "intervals", "provenance"} == set(found)
     assert (found["split"], found["patches"], found["labels"]) == ("test", 20, "presence")
     assert {"accuracy", "majority_accuracy", "per_class"} <= set(found["classification"])
     names = ["background", "corn", "soybean", "forest", "grassland"]
@@ -71,18 +71,18 @@ def test_metrics_json_has_the_contracts_keys(made: Any, result: Any) -> None:
     assert figures | {f"{name}_ci95" for name in figures} | {"per_class", "confusion"} == set(method)
 
 
-def test_the_model_card_shows_the_figures_of_these_weights_alone(made: Any, result: Any, tmp_path: Path) -> None:
+def test_the_model_card_has_the_metrics_of_these_weights_alone(made: Any, result: Any, tmp_path: Path) -> None:
     run = shutil.copytree(made[0], tmp_path / "run", ignore=shutil.ignore_patterns("*.zarr"))
     figure = f"label accuracy {result[0]['classification']['accuracy']:.4f}"
     config = load_config(run)
-    for values, shown in ((result[0], True), (result[0] | {"made_by": {"checkpoint_digest": "0" * 64}}, False), ({}, False)):
+    for values, shown in ((result[0], True), (result[0] | {"provenance": {"checkpoint_digest": "0" * 64}}, False), ({}, False)):
         (run / "metrics.json").write_text(json.dumps(values))
-        write_card(run, config)
+        write_model_card(run, config)
         card = (run / CARD).read_text()
         assert (figure in card, "not evaluated yet" in card) == (shown, not shown)
 
 
-def test_every_figure_has_an_interval_that_holds_it_beside_it(result: Any) -> None:
+def test_every_metric_has_an_interval_that_contains_it(result: Any) -> None:
     found = result[0]
     assert (found["intervals"]["blocks"], found["intervals"]["block_patches"]) == (11, [3, 3])
     parts = [found["classification"], *found["classification"]["per_class"].values(), found["segmentation"]["majority"]]
@@ -105,22 +105,22 @@ def test_every_figure_has_an_interval_that_holds_it_beside_it(result: Any) -> No
     assert with_interval > 0.8 * seen
 
 
-def test_memory_of_a_tally_does_not_grow_with_the_pixels() -> None:
-    tally = Tally(2, ["one"], "one", np.zeros(1000, np.int64), np.zeros((2, BINS - 1), np.float32))
+def test_memory_of_the_accumulator_does_not_grow_with_the_pixels() -> None:
+    accumulator = MetricAccumulator(2, ["one"], "one", np.zeros(1000, np.int64), np.zeros((2, BINS - 1), np.float32))
     zeros = np.zeros((1, 50, 50), np.uint8)
     cams = np.random.default_rng(0).normal(size=(1, 2, 50, 50)).astype(np.float32)
-    batch = Scored(np.zeros(1, np.int64), zeros > 0, zeros, np.zeros((1, 2), np.float32), cams, {"one": zeros}, "one")
-    tally.add(batch)
+    batch = PatchPredictions(np.zeros(1, np.int64), zeros > 0, zeros, np.zeros((1, 2), np.float32), cams, {"one": zeros}, "one")
+    accumulator.add(batch)
     tracemalloc.start()
     for _ in range(20):
-        tally.add(batch)
+        accumulator.add(batch)
     kept = tracemalloc.get_traced_memory()[0]
     tracemalloc.stop()
-    assert tally.pixels == 21 * 2500
+    assert accumulator.pixels == 21 * 2500
     assert kept < 20 * 2500
 
 
-def test_segmentation_figures_are_those_of_scikit_learn_on_the_saved_store(result: Any) -> None:
+def test_segmentation_metrics_are_those_of_scikit_learn_on_the_saved_store(result: Any) -> None:
     found, saved = result
     counts = saved["truth"].to_numpy() != UNLABELLED
     truth, guess = saved["truth"].to_numpy()[counts], saved["segmentation"].to_numpy()[counts]
@@ -138,7 +138,7 @@ def test_segmentation_figures_are_those_of_scikit_learn_on_the_saved_store(resul
         assert auc == pytest.approx(oracle.roc_auc_score(truth == k, cam[:, k][counts]), abs=1e-4)
 
 
-def test_classification_figures_are_those_of_scikit_learn(made: Any, result: Any) -> None:
+def test_classification_metrics_are_those_of_scikit_learn(made: Any, result: Any) -> None:
     found, saved = result
     dataset, _ = open_store(made[1])
     present = dataset["share"].to_numpy()[saved["patch"].to_numpy()] > np.float32(0.05)
@@ -176,10 +176,10 @@ def test_saved_coordinates_are_pixel_centres_in_the_stores_crs(made: Any, result
     assert one["yc"].to_numpy()[49] == pytest.approx(f + e * (int(one["row"]) * 50 + 49.5))
     assert saved.attrs["crs"] == made[2].crs
     assert [item["name"] for item in saved.attrs["classes"]] == list(made[2].classes.names)
-    assert saved.attrs["made_by"]["store_digest"] == made[2].digest
+    assert saved.attrs["provenance"]["store_digest"] == made[2].digest
 
 
-def test_the_table_of_patches_adds_up_to_the_figures(made: Any, result: Any) -> None:
+def test_the_table_of_patches_adds_up_to_the_metrics(made: Any, result: Any) -> None:
     found, saved = result
     table = pd.read_csv(made[0] / "patches.csv")
     assert list(table) == ["patch", "row", "col", "pixel_accuracy", "label_accuracy", "labelled_pixels"]
@@ -211,13 +211,13 @@ def test_the_saved_store_opens_without_a_warning(made: Any) -> None:
 
 
 def test_another_split_is_scored_on_its_own_patches(made: Any) -> None:
-    assert evaluate(made[0], split="validation")["patches"] == 20
-    assert evaluate(made[0], split="train")["patches"] == 60
+    assert evaluate(made[0], split="validation").patches == 20
+    assert evaluate(made[0], split="train").patches == 60
     with pytest.raises(ConfigError, match="no split 'holdout'; known: train, validation, test"):
         evaluate(made[0], split="holdout")
 
 
-def test_figures_of_a_class_without_positives_or_negatives_are_null(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_metrics_of_a_class_without_positives_or_negatives_are_null(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     info = make_store(tmp_path / "s.zarr", count=40, size_px=16)
     group = zarr.open_group(tmp_path / "s.zarr")
     share = np.zeros((40, 5), np.float32)
@@ -225,7 +225,7 @@ def test_figures_of_a_class_without_positives_or_negatives_are_null(tmp_path: Pa
     group["share"][:] = share  # type: ignore[index]
     group["label"][:] = np.full((40, 16, 16), 111, np.uint8)  # type: ignore[index]
     make_run(tmp_path / "run", tmp_path / "s.zarr", info)
-    found = evaluate(tmp_path / "run")
+    found = evaluate(tmp_path / "run").to_dict()
     corn, background = (found["classification"]["per_class"][name] for name in ("corn", "background"))
     assert (corn["auc"], corn["average_precision"], corn["base_rate"], corn["recall"]) == (None, None, 0.0, None)
     assert (background["auc"], background["average_precision"]) == (None, None)
@@ -238,19 +238,19 @@ def test_figures_of_a_class_without_positives_or_negatives_are_null(tmp_path: Pa
         assert {entry[key] for key in entry if key.startswith(("f1", "iou", "precision", "recall"))} == {None}
     assert default["macro_f1"] == default["per_class"]["background"]["f1"]
     assert default["mean_iou"] == default["per_class"]["background"]["iou"]
-    said = absences(found)
-    assert [line.split(":")[0] for line in said] == [
+    notes = missing_class_notes(found)
+    assert [line.split(":")[0] for line in notes] == [
         f"Class {name} is absent from the test split" for name in ("corn", "soybean", "forest", "grassland")
     ]
     assert main(["evaluate", str(tmp_path / "run"), "--device", "cpu"]) == 0
     assert capsys.readouterr().err.splitlines()[-5:] == [
-        *(f"note: {line}" for line in said),
+        *(f"note: {line}" for line in notes),
         "note: Fewer than 20 blocks: intervals are too narrow.",
     ]
     found["segmentation"]["class_shares"]["corn"] = 0.01
     assert (
         "Class corn is the label of no patch in the test split: the precision, recall, F1 and AUC of its label are undefined"
-        in absences(found)[0]
+        in missing_class_notes(found)[0]
     )
 
 
@@ -259,20 +259,20 @@ def test_every_method_is_printed_with_the_default_marked(made: Any, tmp_path: Pa
     words = ["evaluate", str(tmp_path / "run"), "--store", str(made[1]), "--device", "cpu"]
     assert main(words) == 0
     alone = capsys.readouterr().out.splitlines()
-    assert main([*words, "--references"]) == 0
+    assert main([*words, "--baselines"]) == 0
     out, found = capsys.readouterr().out.splitlines(), json.loads((tmp_path / "run" / "metrics.json").read_text())
     part = found["segmentation"]
-    assert [line.split() for line in alone if "reference" not in line] == [line.split() for line in out if "reference" not in line]
+    assert [line.split() for line in alone if "baseline" not in line] == [line.split() for line in out if "baseline" not in line]
     assert out[4].split() == ["method", "pixel", "accuracy", "macro", "F1"]
-    rows = dict(zip([*part["methods"], *part["references"]], out[5 : out.index("", 4)], strict=True))
+    rows = dict(zip([*part["methods"], *part["baselines"]], out[5 : out.index("", 4)], strict=True))
     for name, line in rows.items():
-        values = (part["methods"] | part["references"])[name]
+        values = (part["methods"] | part["baselines"])[name]
         spans = ([f"[{low:.4f},", f"{high:.4f}]"] for low, high in (values["pixel_accuracy_ci95"], values["macro_f1_ci95"]))
         assert line.split()[:7] == [
             name,
             *(word for key, span in zip(("pixel_accuracy", "macro_f1"), spans, strict=True) for word in (f"{values[key]:.4f}", *span)),
         ]
-        assert line.endswith("reference, no network") == (name in part["references"])
+        assert line.endswith("baseline, no network") == (name in part["baselines"])
         assert line.endswith("default") == (name == part["default"])
         assert line[out[4].index("macro F1") :].split()[0] == f"{values['macro_f1']:.4f}", "columns stand below their names"
     classes = dict(zip(part["class_shares"], out[out.index("", 4) + 2 :], strict=True))
@@ -281,7 +281,7 @@ def test_every_method_is_printed_with_the_default_marked(made: Any, tmp_path: Pa
         values = [part["class_shares"][name], entry["accuracy"], entry["precision"], entry["f1"]]
         assert line.split()[:5] == [name, *("undefined" if value is None else f"{value:.4f}" for value in values)]
         assert {f"{label['base_rate']:.4f}", "undefined" if label["auc"] is None else f"{label['auc']:.4f}"} <= set(line.split()[5:])
-    assert main([*words, "--references", "--json"]) == 0
+    assert main([*words, "--baselines", "--json"]) == 0
     assert json.loads(capsys.readouterr().out) == found
 
 
@@ -303,8 +303,8 @@ def small(tmp_path: Path) -> tuple[Path, Path, StoreInfo]:
 
 def test_a_store_that_is_gone_is_named(small: Any, tmp_path: Path) -> None:
     small[1].rename(tmp_path / "moved.zarr")
-    _refused(small[0], r"trained on the store .*s\.zarr, which is gone; say where it is with --store")
-    assert evaluate(small[0], store=tmp_path / "moved.zarr")["patches"] == 4
+    _refused(small[0], r"trained on the store .*s\.zarr, which is gone; give its place with --store")
+    assert evaluate(small[0], store=tmp_path / "moved.zarr").patches == 4
 
 
 def test_another_store_is_refused_with_both_digests_and_the_field(small: Any, tmp_path: Path) -> None:
@@ -367,19 +367,19 @@ def test_interrupted_it_leaves_the_older_results(small: Any, tmp_path: Path) -> 
     assert sorted(path.name for path in tmp_path.iterdir()) == ["out.zarr", "run", "s.zarr"]
 
 
-def test_what_a_thread_still_writes_when_another_fails_is_removed_too(made: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_files_that_a_thread_writes_after_another_failed_are_removed(made: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Zarr's threads write the metadata of an array and of its group side by side: the one may fail before the other has begun."""
-    temp_path, remove, removed = tmp_path / ".out.zarr.partial.zarr", shutil.rmtree, []
+    partial, remove, removed = tmp_path / ".out.zarr.partial", shutil.rmtree, []
 
     def late(folder: Path, *words: Any, **more: Any) -> None:
         remove(folder, *words, **more)
         removed.append(folder)
         if len(removed) == 1:  # behind its back, once it is gone
-            temp_path.mkdir()
-            (temp_path / "zarr.json").write_text("{}")
+            partial.mkdir()
+            (partial / "zarr.json").write_text("{}")
 
     def failing() -> None:
-        with saving(tmp_path / "out.zarr", made[2], np.zeros((2, 3), np.int32), {}):
+        with prediction_writer(tmp_path / "out.zarr", made[2], np.zeros((2, 3), np.int32), {}):
             monkeypatch.setattr(shutil, "rmtree", late)
             raise OSError("full")
 
@@ -389,26 +389,26 @@ def test_what_a_thread_still_writes_when_another_fails_is_removed_too(made: Any,
     assert not list(tmp_path.iterdir())
 
 
-def test_references_stand_beside_with_the_same_figures(made: Any, tmp_path: Path) -> None:
+def test_baselines_have_the_same_metrics_as_methods(made: Any, tmp_path: Path) -> None:
     run, store, info = made
     shutil.copytree(run, tmp_path / "run", ignore=shutil.ignore_patterns("*.zarr"))
-    found = evaluate(tmp_path / "run", references=True, store=store)["segmentation"]
-    assert list(found["references"]) == ["majority-of-train", "random-forest-all", "logistic-regression-all"]
-    assert "presence labels" in found["references_notes"][0]
-    forest = found["references"]["random-forest-all"]
+    found = evaluate(tmp_path / "run", baselines=True, store=store).to_dict()["segmentation"]
+    assert list(found["baselines"]) == ["majority-of-train", "random-forest-all", "logistic-regression-all"]
+    assert "presence labels" in found["baselines_notes"][0]
+    forest = found["baselines"]["random-forest-all"]
     assert set(forest) == {*found["methods"]["cam-argmax"], "pixels"}
     assert forest["pixels"] <= 100_000
     assert forest["pixel_accuracy"] > 0.95
     assert forest["pixel_accuracy_ci95"][0] <= forest["pixel_accuracy"] <= forest["pixel_accuracy_ci95"][1]
     dataset, _ = open_store(store)
     commonest = int(dataset["share"].to_numpy()[dataset["split"].to_numpy() == 0].sum(axis=0).argmax())
-    trivial = np.array(found["references"]["majority-of-train"]["confusion"])
+    trivial = np.array(found["baselines"]["majority-of-train"]["confusion"])
     assert (np.delete(trivial, commonest, axis=1) == 0).all()
     assert trivial.sum() == found["pixels"]
     assert info.classes.names[commonest] in found["class_shares"]
 
 
-def test_a_figure_that_is_null_is_said_to_be_undefined() -> None:
+def test_a_metric_that_is_null_is_printed_as_undefined() -> None:
     method = {"pixel_accuracy": None, "macro_f1": 0.5}
     assert printed.methods({"default": "cam-argmax", "methods": {"cam-argmax": method}}).splitlines()[1].split() == [
         "cam-argmax",

@@ -16,7 +16,7 @@ from cropcam.model.inference.export import Exported, export_model
 from cropcam.model.networks import build
 from cropcam.model.runs.checkpoint import load_network
 from cropcam.model.segmentation.methods import Segmenter, unfitted
-from cropcam.model.segmentation.predictions import score
+from cropcam.model.segmentation.predictions import predict_patches
 from cropcam.pipeline.errors import ConfigError, DataError
 from cropcam.pipeline.store.schema import open_store
 from support.runs import make_run
@@ -55,7 +55,7 @@ def test_the_file_says_of_presence_what_evaluate_says(labels: str, loss: str, tm
     dataset, _ = open_store(tmp_path / "patches.zarr")
     network, _ = load_network(tmp_path / "run", torch.device("cpu"))
     segmenter = Segmenter(unfitted(network.dense.bias.tolist()), "cam-argmax")
-    ours = next(iter(score(network, config, dataset, np.arange(12), torch.device("cpu"), segmenter)))
+    ours = next(iter(predict_patches(network, config, dataset, np.arange(12), torch.device("cpu"), segmenter)))
     assert ours.nodata_BHW.any()
     export_model(tmp_path / "run", tmp_path / "model.pt2")
     program = torch.export.load(io.BytesIO((tmp_path / "model.pt2").read_bytes()))
@@ -91,7 +91,7 @@ def test_program(run: Path, tmp_path: Path) -> None:
 
 def test_an_export_that_answers_otherwise_is_not_written(run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(export, "_program", lambda model, _dn, _about: (b"x", lambda dn: (model(dn)[0] + 1, model(dn)[1])))
-    with pytest.raises(DataError, match=r"model\.pt2: answers otherwise than the network .*; nothing was written"):
+    with pytest.raises(DataError, match=r"model\.pt2: its outputs differ from the network.*; nothing was written"):
         export_model(run, tmp_path / "model.pt2")
     assert not list(tmp_path.iterdir())
 

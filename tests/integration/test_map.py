@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -11,10 +12,12 @@ import rasterio
 import torch
 from rio_cogeo import cog_validate
 
-from cropcam.model.inference.wall_to_wall import MapSummary, map_run
+from cropcam.model.inference.wall_to_wall import MapSummary, map_raster
 from cropcam.model.runs.checkpoint import BEST
 from cropcam.pipeline.errors import ConfigError, DataError
 from cropcam.pipeline.runtime.hashing import file_sha256
+from cropcam.pipeline.store.schema import StoreInfo
+from cropcam.pipeline.study.study import load_study
 from support.map_runs import make_config, make_run, random_dn, random_network, sign_network
 from support.memory_source import LEGEND, Memory
 
@@ -31,7 +34,7 @@ def source() -> Memory:
 
 def test_a_map_of_a_raster(tmp_path: Path, run_path: Path, source: Memory) -> None:
     out = tmp_path / "map.tif"
-    summary = map_run(run_path, source, out, device="cpu")
+    summary = map_raster(run_path, source, out, device="cpu")
     assert cog_validate(out, strict=True, quiet=True) == (True, [], [])
     with rasterio.open(out) as file:
         classes, tags = file.read(1), file.tags()
@@ -41,7 +44,7 @@ def test_a_map_of_a_raster(tmp_path: Path, run_path: Path, source: Memory) -> No
     assert summary.path == out
     assert summary.nodata_pixels == 60 * 52
     assert summary.class_pixels == {name: int((classes == index).sum()) for index, name in enumerate(LEGEND.names)}
-    assert tags["checkpoint_digest"] == file_sha256(run_path / BEST)
+    assert tags["checkpoint_sha256"] == file_sha256(run_path / BEST)
     assert (tags["study"], tags["store_digest"], tags["seed"], tags["inputs"]) == ("made-up", "5" * 64, "0", "one.tif two.tif")
     assert tags["method"] == "cam-argmax"
     assert tags["TIFFTAG_SOFTWARE"].startswith("cropcam ")
@@ -55,8 +58,8 @@ def test_a_summary_is_one_line() -> None:
 
 @pytest.mark.parametrize("block_px", [16, 48, 80])
 def test_the_same_bytes_whatever_the_windows(tmp_path: Path, run_path: Path, source: Memory, block_px: int) -> None:
-    map_run(run_path, source, tmp_path / "one.tif", device="cpu")
-    map_run(run_path, source, tmp_path / "other.tif", device="cpu", block_px=block_px)
+    map_raster(run_path, source, tmp_path / "one.tif", device="cpu")
+    map_raster(run_path, source, tmp_path / "other.tif", device="cpu", block_px=block_px)
     assert (tmp_path / "one.tif").read_bytes() == (tmp_path / "other.tif").read_bytes()
 
 
@@ -66,7 +69,7 @@ def test_fields_come_out_as_fields(tmp_path: Path) -> None:
     truth[:90, 70:] = 1
     dn = np.stack([np.where(truth == 1, 16_000, 8_000), *np.full((2, *truth.shape), 12_000)]).astype(np.uint16)
     dn[1, 100:120] = 0
-    map_run(run_path, Memory(dn), tmp_path / "map.tif", device="cpu")
+    map_raster(run_path, Memory(dn), tmp_path / "map.tif", device="cpu")
     with rasterio.open(tmp_path / "map.tif") as file:
         classes = file.read(1)
     assert (classes[100:120] == 255).all()
@@ -76,46 +79,72 @@ def test_fields_come_out_as_fields(tmp_path: Path) -> None:
 
 
 def test_smaller_than_a_patch_is_a_map_too(tmp_path: Path, run_path: Path) -> None:
-    summary = map_run(run_path, Memory(random_dn(np.random.default_rng(0), 3, 5)), tmp_path / "map.tif", device="cpu")
+    summary = map_raster(run_path, Memory(random_dn(np.random.default_rng(0), 3, 5)), tmp_path / "map.tif", device="cpu")
     assert sum(summary.class_pixels.values()) == 15
 
 
 def test_progress_and_threads_are_given_back(tmp_path: Path, run_path: Path, source: Memory) -> None:
     told: list[tuple[int, int]] = []
     before = torch.get_num_threads()
-    map_run(run_path, source, tmp_path / "map.tif", device="cpu", block_px=48, progress=lambda done, total, _: told.append((done, total)))
+    map_raster(
+        run_path, source, tmp_path / "map.tif", device="cpu", block_px=48, progress=lambda done, total, _: told.append((done, total))
+    )
     assert told == [(done, 12) for done in range(13)]
     assert torch.get_num_threads() == before
 
 
 def test_other_bands_are_named(tmp_path: Path, run_path: Path, source: Memory) -> None:
     with pytest.raises(
-        DataError, match=r"one.tif and 1 more: 2 bands \(band 0, band 1\), the run .* learnt from 3 \(SR_B4, SR_B5, SR_B6\)"
+        DataError, match=r"one.tif and 1 more: 2 bands \(band 0, band 1\), the run .* was trained on 3 \(SR_B4, SR_B5, SR_B6\)"
     ):
-        map_run(run_path, Memory(source.dn_CYX[:2], source.names), tmp_path / "map.tif")
+        map_raster(run_path, Memory(source.dn_CYX[:2], source.names), tmp_path / "map.tif")
     assert not (tmp_path / "map.tif").exists()
 
 
 def test_nothing_but_nodata_is_no_map(tmp_path: Path, run_path: Path) -> None:
     with pytest.raises(DataError, match=r"memory.tif: every pixel is nodata in some band; there is nothing to map"):
-        map_run(run_path, Memory(np.zeros((3, 40, 40), np.uint16)), tmp_path / "new" / "map.tif")
+        map_raster(run_path, Memory(np.zeros((3, 40, 40), np.uint16)), tmp_path / "new" / "map.tif")
     assert list((tmp_path / "new").iterdir()) == []
 
 
 def test_an_input_is_not_overwritten(tmp_path: Path, run_path: Path, source: Memory) -> None:
     (tmp_path / "one.tif").write_bytes(b"the input")
-    with pytest.raises(DataError, match=r"one.tif: bears the name of an input file and is no map"):
-        map_run(run_path, source, tmp_path / "one.tif")
+    with pytest.raises(DataError, match=r"one.tif: has the name of an input file and is no map"):
+        map_raster(run_path, source, tmp_path / "one.tif")
     assert (tmp_path / "one.tif").read_bytes() == b"the input"
 
 
 def test_a_missing_gpu_is_a_configuration_error(tmp_path: Path, run_path: Path, source: Memory, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
     with pytest.raises(ConfigError, match="this machine has no usable GPU"):
-        map_run(run_path, source, tmp_path / "map.tif", device="cuda")
+        map_raster(run_path, source, tmp_path / "map.tif", device="cuda")
 
 
 def test_a_run_without_checkpoint_is_named(tmp_path: Path, run_path: Path, source: Memory) -> None:
     (run_path / BEST).unlink()
     with pytest.raises(DataError, match=r"best.safetensors: no checkpoint; train the run first"):
-        map_run(run_path, source, tmp_path / "map.tif")
+        map_raster(run_path, source, tmp_path / "map.tif")
+
+
+def test_a_map_of_another_season_has_one_note_and_no_failure(tmp_path: Path, source: Memory) -> None:
+    study = load_study("demo")
+    grid = study.grid
+    info = StoreInfo(
+        study.to_dict(), study.image.layers, study.legend, grid.crs, grid.transform, grid.width, grid.height, 16, 0, {}, {}, {}, "0"
+    )
+    run = make_run(tmp_path / "run", random_network(), replace(make_config(), store_attrs=info.attrs()))
+    lines: list[str] = []
+    map_raster(run, replace(source, names=("scene_20190131_B4.tif",)), tmp_path / "map.tif", device="cpu", log=lines.append)
+    (line,) = lines
+    assert line.startswith("note: ")
+    assert "image date 2019-01-31" in line
+    assert (tmp_path / "map.tif").exists()
+
+
+def test_the_summary_as_json_values() -> None:
+    summary = MapSummary(Path("map.tif"), {"background": 1500, "corn": 500}, 1234)
+    assert json.loads(json.dumps(summary.to_dict())) == {
+        "path": "map.tif",
+        "class_pixels": {"background": 1500, "corn": 500},
+        "nodata_pixels": 1234,
+    }

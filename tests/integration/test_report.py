@@ -1,4 +1,4 @@
-"""The report: one page without network or scripts, whose figures are those of metrics.json."""
+"""The report: one page without network or scripts, with the metrics of metrics.json."""
 
 from __future__ import annotations
 
@@ -7,18 +7,14 @@ import re
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pandas as pd
 import pytest
 import torch
 
 from cropcam.model.evaluation.evaluate import evaluate
-from cropcam.model.evaluation.results import listing
+from cropcam.model.evaluation.notes import join_words
 from cropcam.model.networks import build
 from cropcam.model.report.content import cautions, headlines
-from cropcam.model.report.figures import diverging
-from cropcam.model.report.formatting import Headline, matrix
-from cropcam.model.report.gallery import choose, class_picture, composites
 from cropcam.model.report.run_report import write_report
 from cropcam.model.runs.checkpoint import BEST, load_tensors, save_tensors
 from cropcam.pipeline.errors import DataError
@@ -36,7 +32,7 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, StoreInfo, dic
     folder = tmp_path_factory.mktemp("report")
     info = make_store(folder / "patches.zarr", count=80, nodata_share=0.2)
     make_run(folder / "run", folder / "patches.zarr", info)
-    return folder / "run", info, evaluate(folder / "run")
+    return folder / "run", info, evaluate(folder / "run").to_dict()
 
 
 @pytest.fixture(scope="module")
@@ -65,7 +61,7 @@ def test_every_picture_has_words_and_no_id_is_used_twice(made: Any, page: Page) 
     assert len(ids) == len(set(ids))
 
 
-def test_the_figures_stand_beside_the_majority_guess(made: Any, page: Page) -> None:
+def test_the_page_has_the_metrics_and_the_majority_guess(made: Any, page: Page) -> None:
     text = re.sub(r"\s+", " ", page.text)
     labels, pixels = made[2]["classification"], made[2]["segmentation"]
     assert f"{labels['accuracy'] * 100:.1f} %" in text
@@ -76,12 +72,12 @@ def test_the_figures_stand_beside_the_majority_guess(made: Any, page: Page) -> N
     for name, values in labels["per_class"].items():
         assert name in text
         assert f"{values['auc']:.3f}" in text
-    assert "kept epoch 3: 0.470" in text
-    for trace in (made[1].digest, made[2]["made_by"]["checkpoint_digest"], "3.11.9", "SR_B4, SR_B3, SR_B2"):
+    assert "selected epoch 3: 0.470" in text
+    for trace in (made[1].digest, made[2]["provenance"]["checkpoint_digest"], "3.11.9", "SR_B4, SR_B3, SR_B2"):
         assert trace in text
 
 
-def test_figures_have_their_intervals_and_every_method_its_row(made: Any, page: Page) -> None:
+def test_metrics_have_their_intervals_and_every_method_its_row(made: Any, page: Page) -> None:
     text = re.sub(r"\s+", " ", page.text)
     part = made[2]["segmentation"]
     for name, values in part["methods"].items():
@@ -89,7 +85,7 @@ def test_figures_have_their_intervals_and_every_method_its_row(made: Any, page: 
         low, high = values["macro_f1_ci95"]
         assert f"{low:.3f} \u2013 {high:.3f}" in text
     assert f"1,000 resamples of the split's {made[2]['intervals']['blocks']} spatial blocks" in text
-    assert made[2]["made_by"]["labels_rule"] in text
+    assert made[2]["provenance"]["labels_rule"] in text
 
 
 def test_the_same_run_gives_the_same_bytes(made: Any) -> None:
@@ -117,7 +113,7 @@ def test_studies_with_fewer_bands_get_what_can_be_shown(tmp_path: Path, bands: t
     evaluate(tmp_path / "run")
     text = Page(write_report(tmp_path / "run").read_text()).text
     assert ("True colour" in text) == (len(bands) == 3)
-    assert ("no bands known as red, green and blue" in text) == (len(bands) < 3)
+    assert ("no bands named as red, green and blue" in text) == (len(bands) < 3)
     assert "False colour" not in text
 
 
@@ -128,8 +124,8 @@ def test_the_epoch_of_the_weights_is_named_whatever_its_loss(tmp_path: Path) -> 
     save_tensors(tmp_path / "run" / BEST, tensors, {"epoch": "4"})
     evaluate(tmp_path / "run")
     text = re.sub(r"\s+", " ", Page(write_report(tmp_path / "run").read_text()).text)
-    assert "kept epoch 4" in text
-    assert "The weights of epoch 4 are the ones scored here" in text
+    assert "selected epoch 4" in text
+    assert "These metrics are of the weights of epoch 4" in text
 
 
 def test_without_history_or_environment_the_rest_is_there(tmp_path: Path) -> None:
@@ -139,7 +135,7 @@ def test_without_history_or_environment_the_rest_is_there(tmp_path: Path) -> Non
     (tmp_path / "run" / "history.csv").unlink()
     (tmp_path / "run" / "environment.json").unlink()
     page = Page(write_report(tmp_path / "run").read_text())
-    assert "kept epoch" not in page.text
+    assert "selected epoch" not in page.text
     assert len([tag for tag, _ in page.tags if tag == "svg"]) == 2
 
 
@@ -169,57 +165,7 @@ def test_what_is_missing_stale_or_damaged_is_named(tmp_path: Path) -> None:
     assert not (run / "report.html").exists()
 
 
-def test_the_gallery_takes_best_median_and_worst_once_each() -> None:
-    table = pd.DataFrame({"patch": range(21), "pixel_accuracy": [*np.linspace(1, 0, 20), np.nan]})
-    assert choose(table) == {"best": [0, 1, 2], "median": [8, 9, 10], "worst": [17, 18, 19]}
-    for count in range(1, 10):
-        rows = [row for group in choose(table[:count]).values() for row in group]
-        assert sorted(rows) == list(range(count))
-
-
-def test_bands_are_known_by_the_end_of_their_names() -> None:
-    reflectance = np.linspace(0, 1, 2 * 21 * 9, dtype=np.float32).reshape(2, 21, 3, 3)
-    seasons = [f"{season}_{band}" for season in (1, 2, 3) for band in BANDS]
-    true, false = composites(seasons, reflectance)
-    assert (true.names, false.names) == (("2_SR_B4", "2_SR_B3", "2_SR_B2"), ("2_SR_B5", "2_SR_B6", "2_SR_B4"))
-    (first,) = composites(["VV", "VH"], reflectance[:, :2])
-    assert (first.title, first.bands) == ("first bands", (0, 1, 1))
-
-
-def test_pictures_grey_out_what_is_unknown() -> None:
-    reflectance = np.full((1, 7, 2, 2), 0.2, np.float32)
-    reflectance[0, :, 0, 1], reflectance[0, 6, 1, 1] = 0.4, np.nan
-    picture = composites(BANDS, reflectance)[0].picture(reflectance[0])
-    assert picture[1, 1].tolist() == [232, 234, 231]
-    assert picture[0, 1].tolist() == [255, 255, 255]
-    assert picture[0, 0].tolist() == [0, 0, 0]
-    legend = make_study().legend
-    assert class_picture(np.array([[1, 255]], np.uint8), legend).tolist() == [[list(legend.classes[1].color), [232, 234, 231]]]
-
-
-def test_zero_activation_is_white_and_signs_differ() -> None:
-    zero, plus, minus = diverging(np.array([[0.0, 2.0, -2.0]]), 2.0)[0].astype(int)
-    assert zero.min() > 240
-    assert plus[0] > plus[2]
-    assert minus[2] > minus[0]
-    assert diverging(np.zeros((1, 1)), 0.0).min() > 240
-
-
-def test_a_headline_says_how_it_stands_to_the_guess() -> None:
-    assert Headline("t", 0.9, 0.8, "g", "").gain == "10.0 points above"
-    assert Headline("t", 0.5, 0.62, "g", "", is_share=False).gain == "0.120 below"
-    assert Headline("t", 0.5, 0.5, "g", "").verdict == "equal"
-    assert Headline("t", None, 0.5, "g", "").text == "\u2013"
-    assert Headline("t", None, 0.5, "g", "").verdict == ""
-
-
-def test_shares_of_a_confusion_matrix_are_of_its_rows() -> None:
-    cells = matrix([[3, 1], [0, 0]])
-    assert [[cell.share for cell in row] for row in cells] == [[0.75, 0.25], [None, None]]
-    assert cells[0][0].ink == "#ffffff"
-
-
-def test_cautions_name_what_makes_figures_weak(made: Any) -> None:
+def test_cautions_name_the_weaknesses_of_the_metrics(made: Any) -> None:
     metrics = json.loads(json.dumps(made[2]))
     corn = metrics["classification"]["per_class"]["corn"]
     corn["base_rate"], corn["auc"] = 0.99, 0.7
@@ -228,20 +174,20 @@ def test_cautions_name_what_makes_figures_weak(made: Any) -> None:
     assert "last epoch" not in " ".join(cautions(metrics, history))
     history.loc[history.index[-1], "validation_loss"] = 0.001
     found = " ".join(cautions(metrics, history)).replace("\u00a0", " ")
-    assert "Patch labels right: 10.0 %" in found
+    assert "Accuracy of patch labels: 10.0 %" in found
     assert found.count("Fewer than 20 blocks: intervals are too narrow.") == 1
     assert "corn (99.0 %)" in found
     assert "corn (0)" in found
     assert "last epoch (4)" in found
     assert len(headlines(metrics)) == 8
-    assert listing(["corn"]) == "corn"
+    assert join_words(["corn"]) == "corn"
 
 
-def test_a_network_that_learnt_nothing_is_said_to(tmp_path: Path) -> None:
+def test_classes_that_are_never_predicted_are_named(tmp_path: Path) -> None:
     info = make_store(tmp_path / "s.zarr", count=20, size_px=16)
     network = build("baseline", 7, 5)
     torch.nn.init.zeros_(network.dense.weight)
     make_run(tmp_path / "run", tmp_path / "s.zarr", info, network)
     evaluate(tmp_path / "run")
     text = Page(write_report(tmp_path / "run").read_text()).text
-    assert "never answers corn, soybean, forest and grassland" in text
+    assert "never predicts corn, soybean, forest and grassland" in text

@@ -1,4 +1,4 @@
-"""Reference rows: what they may learn from, how pixels are drawn, and what is said where there is none."""
+"""Baselines: their training pixels, the draw of pixels, and notes where one cannot be trained."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import pytest
 import xarray as xr
 from sklearn.ensemble import RandomForestClassifier
 
-from cropcam.model.evaluation.baselines import fit, sample
+from cropcam.model.evaluation.baselines import fit, sample, segment_all
 from cropcam.pipeline.errors import ConfigError
 from cropcam.pipeline.legend import UNLABELLED
 from cropcam.pipeline.store.schema import StoreInfo, open_store, split_indices, to_reflectance
@@ -21,7 +21,7 @@ from support.stores import make_store
 
 @pytest.fixture(scope="module")
 def store(tmp_path_factory: pytest.TempPathFactory) -> tuple[xr.Dataset, StoreInfo]:
-    path = tmp_path_factory.mktemp("references") / "patches.zarr"
+    path = tmp_path_factory.mktemp("baselines") / "patches.zarr"
     make_store(path, count=40, size_px=12, nodata_share=0.3, seed=2)
     return open_store(path)
 
@@ -47,13 +47,13 @@ def test_pixels_are_drawn_evenly_from_usable_ones_and_never_more_than_asked(stor
     np.testing.assert_array_equal(np.bincount(class_of), np.bincount(classes[usable]))
 
 
-def test_a_forest_on_labelled_pixels_sees_just_these(store: Any) -> None:
+def test_a_forest_on_labelled_pixels_is_trained_on_these_alone(store: Any) -> None:
     dataset, info = store
     index, classes = split_indices(dataset, "train"), classes_of(store)
     image = np.moveaxis(dataset["image"][index].to_numpy(), 1, -1)
     labelled = np.full_like(classes, UNLABELLED)
     labelled[:, 6, 6] = classes[:, 6, 6]
-    found = {row.name: row for row in fit(dataset, info.classes, "points", labelled, seed=3).rows}
+    found = {baseline.name: baseline for baseline in fit(dataset, info.classes, "points", labelled, seed=3)[0]}
     assert list(found) == [
         "majority-of-train",
         "random-forest-labels",
@@ -66,33 +66,33 @@ def test_a_forest_on_labelled_pixels_sees_just_these(store: Any) -> None:
     oracle = RandomForestClassifier(100, random_state=3).fit(to_reflectance(image[kept]), labelled[kept])
     dn = dataset["image"][:3].to_numpy()
     valid = (dn > 0).all(axis=1)
-    answer = found["random-forest-labels"].segment(dn)
-    np.testing.assert_array_equal(answer[valid], oracle.predict(to_reflectance(np.moveaxis(dn, 1, -1)[valid])))
+    predicted = found["random-forest-labels"].segment(dn)
+    np.testing.assert_array_equal(predicted[valid], oracle.predict(to_reflectance(np.moveaxis(dn, 1, -1)[valid])))
     for name in ("random-forest-all", "logistic-regression-all"):  # spectra are far apart
         truth = info.classes.index(dataset["label"][:3].to_numpy())
         here = valid & (truth != UNLABELLED)
         assert (found[name].segment(dn)[here] == truth[here]).mean() > 0.97
 
 
-def test_labels_without_pixels_have_no_row_and_say_so(store: Any) -> None:
+def test_labels_without_pixels_have_no_baseline_but_a_note(store: Any) -> None:
     dataset, info = store
-    found = fit(dataset, info.classes, "presence", None, seed=0)
-    assert [row.name for row in found.rows] == ["majority-of-train", "random-forest-all", "logistic-regression-all"]
-    assert "presence labels name the class of no pixel" in found.notes[0]
+    baselines, notes = fit(dataset, info.classes, "presence", None, seed=0)
+    assert [baseline.name for baseline in baselines] == ["majority-of-train", "random-forest-all", "logistic-regression-all"]
+    assert "presence labels give no pixel a class" in notes[0]
     commonest = dataset["share"][split_indices(dataset, "train")].to_numpy().sum(axis=0).argmax()
-    assert (found.rows[0].segment(dataset["image"][:2].to_numpy()) == commonest)[:, :, 6:].all()
+    assert (baselines[0].segment(dataset["image"][:2].to_numpy()) == commonest)[:, :, 6:].all()
 
 
-def test_labels_of_one_class_teach_nothing_and_say_so(store: Any) -> None:
+def test_labels_of_one_class_have_no_baseline_but_a_note(store: Any) -> None:
     dataset, info = store
-    found = fit(dataset, info.classes, "points", np.ones_like(classes_of(store)), seed=0)
-    assert "of 1 classes are too few" in found.notes[0]
-    assert "random-forest-labels" not in [row.name for row in found.rows]
+    baselines, notes = fit(dataset, info.classes, "points", np.ones_like(classes_of(store)), seed=0)
+    assert "of 1 classes are too few" in notes[0]
+    assert "random-forest-labels" not in [baseline.name for baseline in baselines]
 
 
-def test_without_scikit_learn_it_says_what_to_install(store: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_scikit_learn_the_error_has_the_command_to_install_it(store: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "sklearn.ensemble", None)
-    with pytest.raises(ConfigError, match=r"needs scikit-learn: pip install 'cropcam\[references\]'"):
+    with pytest.raises(ConfigError, match=r"needs scikit-learn: pip install 'cropcam\[baselines\]'"):
         fit(store[0], store[1].classes, "presence", None, seed=0)
 
 
@@ -100,3 +100,13 @@ def test_nothing_is_imported_before_it_is_asked_for() -> None:
     code = "import sys, cropcam.model.evaluation.evaluate; print(sorted(name for name in sys.modules if name.split('.')[0] == 'sklearn'))"
     done = subprocess.run([sys.executable, "-c", code], cwd=Path(__file__).parents[3], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
+
+
+def test_all_baselines_segment_patches_of_the_store(store: Any) -> None:
+    dataset, info = store
+    baselines, _ = fit(dataset, info.classes, "presence", None, seed=0)
+    patches = np.array([3, 1])
+    found = segment_all(baselines, dataset, patches)
+    for baseline in baselines:
+        np.testing.assert_array_equal(found[baseline.name], baseline.segment(dataset["image"].to_numpy()[patches]))
+    assert segment_all([], dataset, patches) == {}

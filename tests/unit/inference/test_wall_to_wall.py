@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from cropcam.model.data.normalization import Normalization, standardise
-from cropcam.model.inference.sliding_window import Lattice, lattice_halo, tent
+from cropcam.model.inference.sliding_window import SlidingWindow, tent, window_halo
 from cropcam.model.inference.wall_to_wall import BATCH_PATCHES, Predictor, fitting_block
 from cropcam.model.networks import Network
 from cropcam.model.networks.cam import pixel_scores
@@ -132,7 +132,7 @@ def test_a_lone_patch_has_the_scores_it_is_evaluated_with() -> None:
     x = standardise(torch.from_numpy(dn[None]), torch.tensor(predictor.config.store.mean), torch.tensor(predictor.config.store.std))
     alone = pixel_scores(predictor.network, x)[1][0].numpy()
     weight = tent(50)
-    lattice = Lattice.over(read_block(Memory(dn), Window(0, 0, 50, 50), 25), 50, 25, 25)
+    lattice = SlidingWindow.over(read_block(Memory(dn), Window(0, 0, 50, 50), 25), 50, 25, 25)
     corners, patches = lattice.batch(0, len(lattice))
     np.testing.assert_array_equal(patches[corners.index((25, 25))], dn)
     scores = predictor(read_block(Memory(dn), Window(0, 0, 50, 50), 25))
@@ -157,9 +157,9 @@ def test_a_known_network_maps_fields_exactly_up_to_their_edges() -> None:
 def test_every_pixel_of_a_block_is_covered(size_px: int, strides: int, rest: int) -> None:
     stride = size_px // 2
     length = strides * stride + rest
-    halo = lattice_halo(size_px, stride)
+    halo = window_halo(size_px, stride)
     block = np.ones((1, length + 2 * halo, 1 + 2 * halo), np.uint16)
-    lattice = Lattice.over(block, size_px, stride, halo)
+    lattice = SlidingWindow.over(block, size_px, stride, halo)
     corners, _ = lattice.batch(0, len(lattice))
     covered = np.zeros(lattice.shape_yx, int)
     for row, col in corners:
@@ -197,7 +197,7 @@ def test_a_fitting_block_lies_on_the_lattice_and_near_what_was_asked(block_px: i
 
 def test_batches_are_all_of_one_size_and_hold_every_patch_once() -> None:
     dn = random_dn(np.random.default_rng(0), 48, 48)
-    lattice = Lattice.over(dn, 16, 8, 8)
+    lattice = SlidingWindow.over(dn, 16, 8, 8)
     assert len(lattice) == 25
     batches = [lattice.batch(start, 10) for start in range(0, 25, 10)]
     assert {patches.shape for _, patches in batches} == {(10, 3, 16, 16)}
@@ -224,5 +224,5 @@ def test_diverged_weights_are_said_to_be_so() -> None:
     weights = random_network().state_dict()
     weights["dense.weight"][0, 0] = torch.nan
     predictor = replace(make_predictor(), weights=weights)
-    with pytest.raises(DataError, match="scores are not finite: its training diverged; train again"):
+    with pytest.raises(DataError, match="baseline are not finite: its training diverged; train again"):
         predictor(random_dn(np.random.default_rng(0), 48, 48))

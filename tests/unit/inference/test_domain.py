@@ -1,0 +1,94 @@
+"""Notes about images of another area or season than the training data."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+import pytest
+
+from cropcam.model.inference.domain import domain_note, image_dates, share_outside
+from cropcam.model.runs.config import RunConfig
+from cropcam.pipeline.grid import PixelGrid, transform_bounds
+from cropcam.pipeline.store.schema import StoreInfo
+from cropcam.pipeline.study.study import load_study
+from support.map_runs import make_config
+
+
+@dataclass(frozen=True)
+class Source:
+    """A raster without pixels."""
+
+    grid: PixelGrid
+    names: tuple[str, ...] = ("image.tif",)
+    bands: tuple[str, ...] = ("SR_B4", "SR_B5", "SR_B6")
+
+    def read(self, _: Any) -> Any:
+        raise AssertionError("the note needs no pixel")
+
+
+@pytest.fixture(scope="module")
+def config() -> RunConfig:
+    study = load_study("demo")
+    grid = study.grid
+    info = StoreInfo(
+        study.to_dict(), study.image.layers, study.legend, grid.crs, grid.transform, grid.width, grid.height, 50, 0, {}, {}, {}, "0"
+    )
+    return replace(make_config(), store_attrs=info.attrs())
+
+
+def moved(grid: PixelGrid, cols: int, rows: int = 0) -> PixelGrid:
+    a, b, c, d, e, f = grid.transform
+    return replace(grid, transform=(a, b, c + a * cols, d, e, f + e * rows))
+
+
+def test_the_training_area_itself_has_no_note(config: RunConfig) -> None:
+    assert domain_note(config, Source(load_study("demo").grid)) == ""
+
+
+def test_an_image_partly_outside_has_its_share_in_one_line(config: RunConfig) -> None:
+    grid = load_study("demo").grid
+    note = domain_note(config, Source(moved(grid, grid.width // 4)))
+    assert note.startswith("note: 25% of the image lies outside the area of the run's training data;")
+    assert "\n" not in note
+    assert "100% of the image" in domain_note(config, Source(moved(grid, 0, 3 * grid.height)))
+
+
+def test_the_share_outside_is_that_of_pixels() -> None:
+    area = PixelGrid("EPSG:32616", (30.0, 0.0, 500_010.0, 0.0, -30.0, 4_500_000.0), 160, 320)
+    image = moved(area, 40, 80)
+    row, col = area.index(*(values.ravel() for values in np.meshgrid(*image.centres())))
+    assert share_outside(image, area) == pytest.approx(((row < 0) | (col < 0)).mean())
+    assert share_outside(replace(area, width=80, height=10), area) == 0
+
+
+def test_an_image_in_another_crs_is_at_the_same_place() -> None:
+    area = PixelGrid("EPSG:32616", (30.0, 0.0, 500_010.0, 0.0, -30.0, 4_500_000.0), 400, 400)
+    west, _, east, north = transform_bounds(area.crs, "EPSG:4326", area.bounds_xyxy)
+    pixel = (east - west) / 400
+    inner = PixelGrid("EPSG:4326", (pixel, 0.0, west + 100 * pixel, 0.0, -pixel, north - 100 * pixel), 100, 100)
+    assert share_outside(inner, area) == 0
+    assert share_outside(moved(inner, 1000), area) == 1
+
+
+def test_a_date_outside_the_seasons_is_named(config: RunConfig) -> None:
+    ((first, last),) = config.store.attrs["study"]["image"]["seasons"]
+    grid = load_study("demo").grid
+    names = ("LC08_L2SP_030031_20190131_20190206_02_T1_SR_B4.TIF", "LC08_L2SP_030031_20190131_20190206_02_T1_SR_B5.TIF")
+    note = domain_note(config, Source(grid, names))
+    assert note.startswith(f"note: image date 2019-01-31 is outside the seasons of the training data ({first} to {last});")
+    in_season = f"LC08_L2SP_030031_{first.replace('-', '')}_20990101_02_T1_SR_B4.TIF"
+    assert domain_note(config, Source(grid, (in_season,))) == ""
+    after = f"LC08_L2SP_030031_{last.replace('-', '')}_20990101_02_T1_SR_B4.TIF"  # seasons are half-open
+    assert f"image date {last} is outside" in domain_note(config, Source(grid, (after,)))
+
+
+def test_dates_are_those_of_the_acquisition() -> None:
+    assert image_dates(("LC08_L2SP_030031_20230831_20230906_02_T1_SR_B4.TIF", "a_20210102_b.tif")) == ["2021-01-02", "2023-08-31"]
+    assert image_dates(("image.tif", "x_20231331_y.tif", "x_99999999_y.tif", "20230831.tif")) == []
+
+
+def test_a_run_without_store_attributes_has_no_note() -> None:
+    far = PixelGrid("EPSG:32616", (30.0, 0.0, 0.0, 0.0, -30.0, 0.0), 10, 10)
+    assert domain_note(make_config(), Source(far, ("x_20190131_y.tif",))) == ""
