@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+import shapely
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from cropcam.pipeline.emulator.errors import EngineError
 from cropcam.pipeline.emulator.geometry import Geometry
+from cropcam.pipeline.grid import transform_points
 
 
 def test_geodesic_edges_bulge_towards_the_pole() -> None:
@@ -60,3 +63,52 @@ def test_lines_cross_or_do_not() -> None:
         nothing.bounds("EPSG:4326")
     with pytest.raises(EngineError, match="Unable to transform the geometry"):
         Geometry("Point", (1e9, 1e9), "EPSG:5070").bounds("EPSG:32616")
+
+
+corners = st.lists(st.tuples(st.integers(-6, 6), st.integers(-6, 6)), min_size=3, max_size=7, unique=True)
+
+
+def simple_polygon(points: list[tuple[int, int]]) -> shapely.Polygon:
+    """The polygon through the points in order of their angle; hypothesis draws another one where its edges cross."""
+    middle = np.mean(points, axis=0)
+    ring = sorted(points, key=lambda p: (math.atan2(p[1] - middle[1], p[0] - middle[0]), math.hypot(*(np.array(p) - middle))))
+    polygon = shapely.Polygon(ring)
+    assume(polygon.is_valid and polygon.area > 0)
+    return polygon
+
+
+def geometry_of(polygon: shapely.Polygon) -> Geometry:
+    return Geometry("Polygon", (tuple((float(x), float(y)) for x, y in polygon.exterior.coords),), "EPSG:3857")
+
+
+@given(corners, st.integers(-70, 70), st.integers(-70, 70))
+def test_points_lie_inside_a_polygon_as_in_shapely(points: list[tuple[int, int]], x: int, y: int) -> None:
+    polygon, px, py = simple_polygon(points), x / 10 + 0.0137, y / 10 + 0.0071
+    assume(polygon.exterior.distance(shapely.Point(px, py)) > 1e-6)
+    assert geometry_of(polygon).contains(np.array([px]), np.array([py])).tolist() == [polygon.contains(shapely.Point(px, py))]
+
+
+@settings(deadline=None, max_examples=60)
+@given(corners, corners)
+def test_polygons_intersect_as_in_shapely(first: list[tuple[int, int]], second: list[tuple[int, int]]) -> None:
+    one, two = simple_polygon(first), simple_polygon(second)
+    assume(one.intersection(two).area > 1e-6 or one.distance(two) > 1e-6)  # a mere touch depends on rounding
+    assert geometry_of(one).intersects(geometry_of(two)) is one.intersects(two)
+
+
+@given(corners)
+def test_the_centre_of_a_polygon_is_its_centroid(points: list[tuple[int, int]]) -> None:
+    polygon = simple_polygon(points)
+    assert geometry_of(polygon).centre() == pytest.approx((polygon.centroid.x, polygon.centroid.y), abs=1e-9)
+
+
+def test_a_geometry_is_transformed_vertex_by_vertex() -> None:
+    planar = Geometry.rectangle((-90.0, 40.0, -89.0, 41.0))
+    found = planar.transformed("EPSG:5070")
+    x, y = transform_points("EPSG:4326", "EPSG:5070", np.array([-90.0, -89.0]), np.array([40.0, 41.0]))
+    assert found.crs == "EPSG:5070"
+    assert found.coordinates[0][0] == (x[0], y[0])
+    assert found.coordinates[0][2] == (x[1], y[1])
+    together = Geometry.together([planar, Geometry("Point", (0.0, 0.0), "EPSG:3857")])
+    assert together.crs == "EPSG:4326"
+    assert together.parts[1].coordinates == pytest.approx((0.0, 0.0))

@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from typing import Any
+
 import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from cropcam.pipeline.emulator.errors import EngineError
+from cropcam.pipeline.emulator.geometry import Geometry
+from cropcam.pipeline.emulator.images import Band, BandType, LazyImage
+from cropcam.pipeline.emulator.pixels import Constant
+from cropcam.pipeline.emulator.projections import Projection
 from cropcam.pipeline.grid import Window
 from cropcam.pipeline.parallel import ordered
 from support.scenes import Client
@@ -53,3 +60,50 @@ def test_threads_read_the_same_pixels(client: Client) -> None:
     expected = lazy.read(DEGREES)[0]
     for found in ordered(lambda _: lazy.read(DEGREES)[0], range(12), workers=4):
         np.testing.assert_array_equal(found, expected)
+
+
+@given(st.integers(-(2**40), 2**40), st.integers(-(2**40), 2**40))
+def test_a_whole_range_has_the_smallest_type_that_holds_it(one: int, two: int) -> None:
+    low, high = min(one, two), max(one, two)
+    dtype = BandType("int", low, high).dtype
+    assert np.iinfo(dtype).min <= low
+    assert high <= np.iinfo(dtype).max
+    smaller = [name for name in ("uint8", "int8", "uint16", "int16", "uint32", "int32") if np.dtype(name).itemsize < dtype.itemsize]
+    assert not any(np.iinfo(name).min <= low and high <= np.iinfo(name).max for name in smaller)
+
+
+@pytest.mark.parametrize(
+    ("dtype", "expected"), [("uint8", ("int", 0, 255)), ("bool", ("int", 0, 255)), ("int16", ("int", -32768, 32767)), ("float32", ("float", None, None)), ("float64", ("double", None, None))]
+)  # fmt: skip
+def test_a_numpy_type_has_its_full_range(dtype: str, expected: tuple[Any, ...]) -> None:
+    kind = BandType.of(dtype)
+    assert (kind.precision, kind.min, kind.max) == expected
+
+
+def test_the_grid_of_an_image_is_that_of_the_last_clip_or_of_the_first_band() -> None:
+    lattice = Projection(GRID.crs, GRID.transform)
+    band = Band("k", BandType.of("uint8"), Constant(1, "uint8"), lattice, Window(0, 0, 3, 4))
+    assert LazyImage([band]).grid == GRID
+    assert LazyImage([replace(band, region=Window(1, 1, 9, 9))]).grid == lattice.grid(Window(1, 1, 9, 9))
+    assert LazyImage([replace(band, window=None)]).grid is None
+    assert LazyImage([]).grid is None
+
+
+def test_the_footprint_is_a_property_or_the_rectangle_of_the_first_band() -> None:
+    band = Band("k", BandType.of("uint8"), Constant(1, "uint8"), Projection(GRID.crs, GRID.transform), Window(0, 0, 3, 4))
+    point = Geometry("Point", (1.0, 2.0))
+    assert LazyImage([band]).footprint == Geometry.rectangle(GRID.bounds_xyxy, GRID.crs)
+    assert LazyImage([band], {"system:footprint": point}).footprint is point
+    assert LazyImage([replace(band, window=None)]).footprint is None
+
+
+def test_bands_are_made_when_they_are_first_needed() -> None:
+    calls: list[int] = []
+
+    def bands() -> list[Band]:
+        calls.append(1)
+        return [Band("k", BandType.of("uint8"), Constant(1, "uint8"))]
+
+    lazy = LazyImage(bands, {"a": 1}).with_properties({"a": 2})
+    assert (calls, lazy.properties) == ([], {"a": 2})
+    assert (lazy.names, lazy.band("k").name, len(calls)) == (("k",), "k", 1)

@@ -10,7 +10,7 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from cropcam.pipeline.emulator.errors import EngineError
-from cropcam.pipeline.emulator.projections import Projection, affine
+from cropcam.pipeline.emulator.projections import Projection, affine, crs_field, crs_name, metres_per_unit
 from cropcam.pipeline.grid import Window
 from support.scenes import Client
 from support.small_images import ramp
@@ -48,3 +48,23 @@ def test_a_crs_without_a_code_travels_as_text(client: Client) -> None:
     assert known["crs"] == "EPSG:32616"
     with pytest.raises(EngineError, match="could not be parsed: 'nowhere'"):
         client.value(ee.Projection("nowhere"))
+
+
+@pytest.mark.parametrize(("crs", "metres"), [("EPSG:32616", 1.0), ("EPSG:4326", 111_319.490793), ("EPSG:2271", 1200 / 3937)])
+def test_a_unit_of_a_crs_has_a_length_in_metres(crs: str, metres: float) -> None:
+    assert metres_per_unit(crs) == pytest.approx(metres, rel=1e-9)  # EPSG:2271 is in US survey feet
+    assert Projection(crs).at_scale(30).nominal_scale_m == pytest.approx(30)
+
+
+def test_a_scale_gives_a_north_up_lattice_through_the_origin() -> None:
+    assert Projection("EPSG:32616", (10.0, 0.0, 5.0, 0.0, -10.0, 7.0)).at_scale(30).transform == (30.0, 0.0, 0.0, 0.0, -30.0, 0.0)
+
+
+def test_a_crs_has_its_epsg_code_where_there_is_one() -> None:
+    assert crs_name("EPSG:5070") == "EPSG:5070"
+    assert crs_name(Projection("EPSG:32616").wkt) == "EPSG:32616"
+    assert crs_field("EPSG:32616") == {"crs": "EPSG:32616"}
+    assert crs_field("PROJCS[...]") == {"wkt": "PROJCS[...]"}
+    for name in ("EPSG:99999999", "nowhere"):
+        with pytest.raises(EngineError, match=f"could not be parsed: '{name}'"):
+            crs_name(name)

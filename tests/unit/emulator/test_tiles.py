@@ -47,3 +47,24 @@ def test_colours_follow_range_gamma_and_palette() -> None:
 def test_bad_visualizations_are_refused(options: dict[str, Any], words: str) -> None:
     with pytest.raises(EngineError, match=words):
         tiles.Visualization.parse(options)
+
+
+def test_a_thumbnail_covers_the_image_with_at_most_512_px_a_side() -> None:
+    own = PixelGrid("EPSG:32616", (30.0, 0.0, 400_000.0, 0.0, -30.0, 4_500_000.0), 1500, 700)
+    found = tiles.thumbnail_grid(own)
+    assert (found.width, found.height) == (512, 239)
+    assert found.bounds_xyxy == pytest.approx(own.bounds_xyxy)
+    assert tiles.thumbnail_grid(own, 1500) == own
+
+
+def test_one_or_three_bands_are_painted() -> None:
+    grid = PixelGrid("EPSG:3857", (1.0, 0.0, 0.0, 0.0, -1.0, 0.0), 2, 1)
+    band = Band("B", BandType.of("uint8"), Constant(0, "uint8"))
+    values = np.array([[[0, 255]], [[10, 0]], [[20, 51]]], np.uint8)
+    mask = np.array([[[True, True]], [[True, False]], [[True, True]]])
+    painted = tiles.paint([Block(Window(0, 0, 1, 2), values, mask, 0.0)], grid, [band] * 3, tiles.Visualization())
+    assert painted.tolist() == [[[0, 10, 20, 255], [0, 0, 0, 0]]]
+    with pytest.raises(EngineError, match="one or three bands to visualize; found 2"):
+        tiles.paint([], grid, [band] * 2, tiles.Visualization())
+    with pytest.raises(EngineError, match="Palettes can only be used with single-band images"):
+        tiles.paint([], grid, [band] * 3, tiles.Visualization(palette=((0, 0, 0), (255, 0, 0))))
