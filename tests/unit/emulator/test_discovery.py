@@ -38,3 +38,19 @@ def test_the_error_of_a_client_without_the_files_names_the_pinned_version(monkey
         match=r"earthengine-api 9\.9\.9 does not ship ee/tests/cloud_api_discovery_document\.json.*install earthengine-api==1\.7\.50",
     ):
         discovery.discovery_document("http://127.0.0.1:2/")
+
+
+def test_a_document_of_another_form_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Shipped:
+        name, parts = "cloud_api_discovery_document.json", ("ee", "tests", "cloud_api_discovery_document.json")
+
+        def read_binary(self) -> bytes:
+            return b'{"version": "v2", "rootUrl": "https://earthengine.googleapis.com/"}'
+
+    class Other:
+        version = "9.9.9"
+        files = (Shipped(),)
+
+    monkeypatch.setattr("importlib.metadata.distribution", lambda _: Other())
+    with pytest.raises(EarthEngineError, match=r"has another form; install earthengine-api==1\.7\.50"):
+        discovery.discovery_document("http://127.0.0.1:3/")

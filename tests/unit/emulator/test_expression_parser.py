@@ -45,7 +45,7 @@ def test_order_of_operators_is_that_of_python_where_c_agrees(first: int, rest: l
         ("7 % 4 * 2", 6),
         ("(1 + 2) * X", 9),
         ("1 + 1 == 2 && 3 >= 4", 0),
-        ("6 & 3 == 3", 0),  # as in C: 6 & (3 == 3)
+        ("6 & 2 == 2", 0),  # as in C: 6 & (2 == 2)
         ("1 != 2 || 5 < 4", 1),
         ("!X + 1", 1),
         ("+X > Y ? 10 : 20", 10),

@@ -96,6 +96,12 @@ def test_polygons_intersect_as_in_shapely(first: list[tuple[int, int]], second: 
     assert geometry_of(one).intersects(geometry_of(two)) is one.intersects(two)
 
 
+def test_a_polygon_intersects_one_that_contains_it() -> None:
+    inner, outer = Geometry.rectangle((1, 1, 2, 2), "EPSG:3857"), Geometry.rectangle((0, 0, 3, 3), "EPSG:3857")
+    assert inner.intersects(outer)
+    assert outer.intersects(inner)
+
+
 @given(corners)
 def test_the_centre_of_a_polygon_is_its_centroid(points: list[tuple[int, int]]) -> None:
     polygon = simple_polygon(points)
