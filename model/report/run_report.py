@@ -123,7 +123,7 @@ def _provenance(run: Path, config: RunConfig, info: StoreInfo, metrics: Mapping[
             "split seed": info.split_seed,
             "patches dropped": drops_in_words(info.dropped),
         },
-        "Training": {key.replace("_", " "): getattr(config, key) for key in settings},
+        "Training": {key.replace("_", " "): config.setting(key) for key in settings},
         "Bands: mean and standard deviation of reflectance": {band: f"{mean:.4f} ± {std:.4f}" for band, mean, std in statistics},
         "Versions": {"trained by": f"cropcam {config.code_version}", "evaluated by": f"cropcam {metrics['provenance']['code_version']}"}
         | {str(key): value for key, value in environment.items()},

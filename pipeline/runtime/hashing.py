@@ -10,7 +10,6 @@ from pathlib import Path
 
 from blake3 import blake3
 
-from cropcam.pipeline.parallel import ordered
 from cropcam.pipeline.runtime.atomic import atomic_write
 
 _BUFFER_BYTES = 2**18  # stays in the processor's cache
@@ -45,7 +44,11 @@ def file_blake3(path: Path) -> str:
 
 def blake3_by_name(files: Mapping[str, Path], map_files: Map | None = None) -> dict[str, str]:
     """`file_blake3` of each file, under its name; in threads of this process without a `map_files`."""
-    return dict(zip(files, (map_files or ordered)(file_blake3, files.values()), strict=True))
+    if map_files is None:
+        from cropcam.pipeline.parallel import ordered  # noqa: PLC0415 - dask, which most commands do without
+
+        map_files = ordered
+    return dict(zip(files, map_files(file_blake3, files.values()), strict=True))
 
 
 def blake3_in_background(files: Mapping[str, Path], output: Path, map_files: Map | None = None) -> Future[dict[str, str]]:

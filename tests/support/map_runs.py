@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,7 @@ from cropcam.model.options import SECTIONS, Settings
 from cropcam.model.runs.checkpoint import BEST, save_tensors
 from cropcam.model.runs.config import CONFIG, RunConfig, StoreRecord
 from cropcam.pipeline.runtime.atomic import atomic_write
-from cropcam.pipeline.store.schema import OFFSET, SCALE
+from cropcam.pipeline.store.schema import OFFSET, SCALE, StoreInfo
 from support.memory_source import LEGEND
 
 BANDS = ("SR_B4", "SR_B5", "SR_B6")
@@ -35,6 +36,11 @@ def make_config(size_px: int = 16, seed: int = 0) -> RunConfig:
     settings = Settings(model="baseline", loss="bce", epochs=1, batch_size=4, weight_decay=0.0, seed=seed, precision="fp32")
     sections: dict[str, Any] = {name: settings.section(kind) for name, kind in SECTIONS.items()}
     return RunConfig(**sections, store=record, code_version="0.0.0")
+
+
+def with_attrs(config: RunConfig, info: StoreInfo) -> RunConfig:
+    """The configuration of a run on a store with these attributes."""
+    return replace(config, store=replace(config.store, attrs=info.attrs()))
 
 
 def make_run(path: Path, network: Network, config: RunConfig) -> Path:

@@ -13,7 +13,7 @@ from cropcam.model.runs.config import RunConfig
 from cropcam.pipeline.grid import PixelGrid, transform_bounds
 from cropcam.pipeline.store.schema import StoreInfo
 from cropcam.pipeline.study.study import load_study
-from support.map_runs import make_config
+from support.map_runs import make_config, with_attrs
 
 
 @dataclass(frozen=True)
@@ -35,7 +35,7 @@ def config() -> RunConfig:
     info = StoreInfo(
         study.to_dict(), study.image.layers, study.legend, grid.crs, grid.transform, grid.width, grid.height, 50, 0, {}, {}, {}, "0"
     )
-    return replace(make_config(), store_attrs=info.attrs())
+    return with_attrs(make_config(), info)
 
 
 def moved(grid: PixelGrid, cols: int, rows: int = 0) -> PixelGrid:
