@@ -1,0 +1,29 @@
+"""A client that can send nothing; an archive of scenes, and a client whose graphs the embedded engine evaluates over it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from support import scenes
+from support.engines import Offline, offline
+
+
+@pytest.fixture
+def transport() -> Iterator[Offline]:
+    """The transport of an initialised client; any request but those of Initialize fails."""
+    with offline() as one:
+        yield one
+
+
+@pytest.fixture(scope="module")
+def archive(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return scenes.write_archive(tmp_path_factory.mktemp("archive"))
+
+
+@pytest.fixture
+def client(archive: Path) -> Iterator[scenes.Client]:
+    with scenes.client(archive) as one:
+        yield one
