@@ -11,7 +11,7 @@ from support import scenes
 from support.engines import Offline, offline
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def transport() -> Iterator[Offline]:
     """The transport of an initialised client; any request but those of Initialize fails."""
     with offline() as one:
@@ -24,6 +24,5 @@ def archive(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
-def client(archive: Path) -> Iterator[scenes.Client]:
-    with scenes.client(archive) as one:
-        yield one
+def client(archive: Path, transport: Offline) -> scenes.Client:  # noqa: ARG001 - graphs need an initialised client
+    return scenes.Client(archive)
