@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import resource
 import shutil
 import signal
 import subprocess
@@ -370,21 +371,13 @@ def test_a_loss_that_is_not_finite_stops(store: Path, tmp_path: Path, monkeypatc
 
 def test_a_full_disk_leaves_what_was_there(store: Path, whole: Path, tmp_path: Path) -> None:
     """Files of at most 2 MB: the first checkpoint does not fit. Given room again, the run ends as if nothing had been."""
-    run = tmp_path / "run"
-    code = f"""
-import resource
-import sys
-from pathlib import Path
-sys.path.insert(0, {TESTS!r})
-from support.runs import train
-resource.setrlimit(resource.RLIMIT_FSIZE, (2_000_000, 2_000_000))
-try:
-    train(Path({str(store)!r}), Path({str(run)!r}), epochs={EPOCHS}, **{SETTINGS!r})
-except OSError as error:
-    print(error)
-"""
-    said = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
-    assert said == f"[Errno 27] File too large: '{run / LAST}'\n"
+    run, before = tmp_path / "run", resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (2_000_000, before[1]))
+    try:
+        with pytest.raises(OSError, match=rf"^\[Errno 27\] File too large: '{run / LAST}'$"):
+            train(store, run, epochs=EPOCHS, **SETTINGS)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
     assert files(run) == sorted([CONFIG, ENVIRONMENT, HISTORY])
     train(store, run, resume=True)
     assert_same(run, whole)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import random
 import shutil
@@ -169,53 +168,84 @@ def free_port() -> int:
         return int(listener.getsockname()[1])
 
 
-def in_two_processes(store: Path, run: Path, settings: dict[str, Any]) -> str:
-    """The output of training with these settings under `torchrun`."""
-    command = [
-        sys.executable,
-        "-m",
-        "torch.distributed.run",
-        "--nproc-per-node=2",
-        f"--master-port={free_port()}",
-        "--master-addr=127.0.0.1",
-    ]
-    environment = os.environ | {"OMP_NUM_THREADS": "1", "GLOO_SOCKET_IFNAME": "lo"}
+TOLERANCE = {"presence": 1e-4, "pixels": 2e-3, "points": 2e-3, "sparse": 2e-3}
+
+
+# each training is a process group of its own: it needs a port of its own, as the store of `torchrun` keeps what the last group left
+SCRIPT = """
+import os
+from pathlib import Path
+from cropcam.model.options import Settings
+from cropcam.model.training.train import train
+os.environ["TORCHELASTIC_USE_AGENT_STORE"] = "False"
+for port, store, run, settings in {jobs}:
+    os.environ["MASTER_PORT"] = str(port)
+    train(Path(store), Path(run), Settings(**settings), device="cpu")
+    if os.environ["RANK"] == "0":
+        print(run + ": trained")
+"""
+
+
+def settings_of(name: str) -> dict[str, Any]:
+    """Settings of a training that one process and two processes do; 18 patches in batches of 5, the last one of 3."""
+    common = SETTINGS | {"lr": 1e-3, "optimizer": "sgd"}
+    return {
+        "presence": common | {"labels": "presence"},
+        "pixels": common | {"model": "fcn", "labels": "pixels"},
+        "points": common | {"model": "fcn", "labels": "points", "points_per_patch": 12},
+        "sparse": common | {"model": "fcn", "labels": "points", "pseudo_label_weight": 3.0, "epochs": 3},
+    }[name]
+
+
+@pytest.fixture(scope="module")
+def sparse(store: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The store without a label in two of three patches."""
+    path = tmp_path_factory.mktemp("sparse") / "patches.zarr"
+    shutil.copytree(store, path)
+    label = zarr.open_group(path, mode="r+")["label"]
+    values = label[:]  # type: ignore[index]
+    values[np.arange(len(values)) % 3 > 0] = 0  # type: ignore[index, arg-type]
+    label[:] = values  # type: ignore[index]
+    return path
+
+
+@pytest.fixture(scope="module")
+def two(store: Path, sparse: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
+    """The folder of all runs by two processes, and their output: one `torchrun` trains them all, one after the other."""
+    folder = tmp_path_factory.mktemp("two")
+    jobs = []
+    for name in TOLERANCE:
+        settings = {key: value for key, value in settings_of(name).items() if key != "device"}
+        jobs.append((free_port(), str(sparse if name == "sparse" else store), str(folder / name), settings))
+    script = folder / "trainings.py"
+    script.write_text(SCRIPT.format(jobs=jobs))
+    torchrun = [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node=2"]
     done = subprocess.run(
-        [*command, "--", str(ROOT / "tests" / "support" / "train_run.py"), str(store), str(run), json.dumps(settings)],
-        env=environment,
+        [*torchrun, f"--master-port={free_port()}", "--master-addr=127.0.0.1", str(script)],
+        cwd=ROOT,
+        env=os.environ | {"OMP_NUM_THREADS": "1", "GLOO_SOCKET_IFNAME": "lo"},
         capture_output=True,
         text=True,
         check=False,
         timeout=240,
     )
     assert done.returncode == 0, done.stderr
-    return done.stdout
+    return folder, done.stdout
 
 
-@pytest.mark.parametrize(
-    ("model", "labels", "tolerance"), [("baseline", "presence", 1e-4), ("fcn", "pixels", 2e-3), ("fcn", "points", 2e-3)]
-)
-def test_two_processes_are_one(store: Path, tmp_path: Path, model: str, labels: str, tolerance: float) -> None:
-    """The same global batches, 18 patches in batches of 5 (the last one of 3): the same curve and weights, up to the order of sums."""
-    settings = SETTINGS | {"model": model, "labels": labels, "lr": 1e-3, "optimizer": "sgd"}
-    settings |= {"points_per_patch": 12} if labels == "points" else {}
-    train(store, tmp_path / "one", **settings)
-    assert in_two_processes(store, tmp_path / "two", settings).count("trained") == 1
-    assert_close(tmp_path / "two", tmp_path / "one", tolerance)
+@pytest.mark.parametrize("name", ["presence", "pixels", "points"])
+def test_two_processes_are_one(store: Path, two: tuple[Path, str], tmp_path: Path, name: str) -> None:
+    """The same global batches: the same curve and weights, up to the order of sums."""
+    train(store, tmp_path / "one", **settings_of(name))
+    folder, output = two
+    assert output.count(f"{folder / name}: trained") == 1
+    assert_close(folder / name, tmp_path / "one", TOLERANCE[name])
 
 
-def test_own_labels_count_by_pixels_where_processes_have_different_labels(store: Path, tmp_path: Path) -> None:
+def test_own_labels_count_by_pixels_where_processes_have_different_labels(sparse: Path, two: tuple[Path, str], tmp_path: Path) -> None:
     """Two of three patches have no labelled pixel: a process may have none in its part of a batch, and its own labels still count."""
-    sparse = tmp_path / "sparse.zarr"
-    shutil.copytree(store, sparse)
-    label = zarr.open_group(sparse, mode="r+")["label"]
-    values = label[:]  # type: ignore[index]
-    values[np.arange(len(values)) % 3 > 0] = 0  # type: ignore[index, arg-type]
-    label[:] = values  # type: ignore[index]
-    settings = SETTINGS | {"model": "fcn", "labels": "points", "pseudo_label_weight": 3.0, "lr": 1e-3, "optimizer": "sgd", "epochs": 3}
-    train(sparse, tmp_path / "one", **settings)
-    in_two_processes(sparse, tmp_path / "two", settings)
-    assert_close(tmp_path / "two", tmp_path / "one", 2e-3)
+    train(sparse, tmp_path / "one", **settings_of("sparse"))
+    assert_close(two[0] / "sparse", tmp_path / "one", TOLERANCE["sparse"])
 
 
 def test_patience_counts_from_when_own_labels_begin(store: Path, tmp_path: Path) -> None:

@@ -7,7 +7,6 @@ import resource
 from itertools import pairwise, product
 from pathlib import Path
 
-import numba
 import numpy as np
 import pytest
 import xarray as xr
@@ -97,19 +96,6 @@ def decoded(chunks: Chunks, dtype: str, shape: tuple[int, ...]) -> list[np.ndarr
     assert ends[-1] == chunks.data.size if len(ends) else not chunks.data.size
     frames = [chunks.data[end - size : end].tobytes() for end, size in zip(ends, chunks.sizes, strict=True)]
     return [np.frombuffer(Blosc().decode(frame), dtype).reshape(shape) for frame in frames]
-
-
-def test_where_nothing_can_be_kept_loops_are_compiled_anew(monkeypatch: pytest.MonkeyPatch) -> None:
-    plain = numba.njit
-
-    def nowhere(*args: object, cache: bool = False, **options: object) -> object:
-        if cache:
-            raise RuntimeError("cannot cache function: no locator available")  # numba's own words
-        return plain(*args, **options)
-
-    monkeypatch.setattr("numba.njit", nowhere)
-    loop = kernels._compiled("i8(i8)")(lambda value: value + 1)
-    assert loop(41) == 42
 
 
 def test_without_blosc_at_hand_the_same_bytes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
