@@ -9,9 +9,8 @@ memory grows by a few numbers per patch and by histograms per spatial block. Eva
 
 from __future__ import annotations
 
-import hashlib
 import json
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -30,20 +29,17 @@ from cropcam.model.evaluation.prediction_store import saving
 from cropcam.model.evaluation.results import classification, method, patch_table, segmentation
 from cropcam.model.labels.derive import presence
 from cropcam.model.labels.weak_labels import OF_PIXELS
-from cropcam.model.runs.checkpoint import BEST, RunConfig, file_digest, load_network, write_atomically
+from cropcam.model.runs.checkpoint import RunConfig, load_network, run_provenance
 from cropcam.model.runtime.device import choose
 from cropcam.model.segmentation.fitting import fitted_segmenter
 from cropcam.model.segmentation.predictions import BATCH_PATCHES, Scored, open_trained_store, score
-from cropcam.pipeline import __version__
 from cropcam.pipeline.errors import ConfigError, DataError
+from cropcam.pipeline.runtime.atomic import atomic_write
+from cropcam.pipeline.runtime.hashing import sha256
+from cropcam.pipeline.runtime.progress import Progress, silent
 from cropcam.pipeline.store.schema import SPLITS, evenly, split_indices
 
 METRICS, PATCHES = "metrics.json", "patches.csv"
-Progress = Callable[[int, int, str], None]
-
-
-def silent(done: int, total: int, note: str) -> None:
-    """A progress that tells nobody."""
 
 
 def evaluate(
@@ -79,7 +75,7 @@ def evaluate(
     patches_N = split_indices(dataset, split)
     some = dataset[["row", "col", "share"]].isel(patch=patches_N)
     place_PN = np.stack([some["row"].to_numpy(), some["col"].to_numpy()])
-    made_by = provenance(run, config)
+    made_by = run_provenance(run, config) | {"seed": config.seed}
     block_N = block_of(place_PN[0], place_PN[1], info.block_patches)
     segmenter = fitted_segmenter(run, network, config, dataset, chosen)
     bounds_KE = activation_bounds(score(network, config, dataset, patches_N[evenly(len(patches_N), BATCH_PATCHES)], chosen, segmenter))
@@ -122,11 +118,11 @@ def evaluate(
             "labels_rule": str(config.rule),
             "selected_on": split == "validation" and (not config.keep_last_epoch or config.patience > 0),
             "train_patches": len(split_indices(dataset, "train")),
-            "patches_digest": hashlib.sha256(table.encode()).hexdigest(),
+            "patches_digest": sha256(table.encode()),
         },
     }
-    write_atomically(run / PATCHES, table)
-    write_atomically(run / METRICS, json.dumps(result, indent=2, allow_nan=False) + "\n")
+    atomic_write(run / PATCHES, table)
+    atomic_write(run / METRICS, json.dumps(result, indent=2, allow_nan=False) + "\n")
     write_card(run, config)
     return result
 
@@ -143,15 +139,3 @@ def activation_bounds(batches: Iterable[Scored]) -> npt.NDArray[np.float32]:
     looks = [np.moveaxis(batch.cams_BKHW, 1, 0)[:, ~batch.nodata_BHW] for batch in batches]
     seen_KP = np.concatenate(looks, axis=1)
     return np.stack([bootstrap.edges(scores if scores.size else np.zeros(1, np.float32)) for scores in seen_KP])
-
-
-def provenance(run: Path, config: RunConfig) -> dict[str, Any]:
-    """What made the figures: study, digests of store and checkpoint, seed, code version."""
-    return {
-        "study": config.study,
-        "store_digest": config.store_digest,
-        "model": config.model,
-        "checkpoint_digest": file_digest(run / BEST),
-        "seed": config.seed,
-        "code_version": __version__,
-    }

@@ -8,8 +8,10 @@ from typing import Any
 
 from cropcam.model.evaluation.results import four_decimals, seen_before
 from cropcam.model.runs import history
-from cropcam.model.runs.checkpoint import BEST, CARD, HISTORY, RunConfig, file_digest, load_metadata, write_atomically
+from cropcam.model.runs.checkpoint import BEST, CARD, HISTORY, RunConfig, load_metadata
 from cropcam.pipeline.errors import DataError
+from cropcam.pipeline.runtime.atomic import atomic_write
+from cropcam.pipeline.runtime.hashing import file_sha256
 
 _METRICS = "metrics.json"
 
@@ -20,7 +22,7 @@ def write_card(run: Path, config: RunConfig) -> None:
     Raises:
         OSError: the disk says no.
     """
-    write_atomically(run / CARD, card(config, _best(run), _metrics(run)))
+    atomic_write(run / CARD, card(config, _best(run), _metrics(run)))
 
 
 def _best(run: Path) -> history.Row | None:
@@ -91,6 +93,6 @@ def _metrics(run: Path) -> dict[str, Any] | None:
     """What `evaluate` found of these weights; None where it is damaged or of others."""
     try:
         found: dict[str, Any] = json.loads((run / _METRICS).read_text("utf-8"))
-        return found if found["made_by"]["checkpoint_digest"] == file_digest(run / BEST) else None
+        return found if found["made_by"]["checkpoint_digest"] == file_sha256(run / BEST) else None
     except (OSError, ValueError, KeyError, TypeError):
         return None

@@ -7,7 +7,7 @@
     patch, row, col (patch)                  index in the patch store, place on its patch grid
     xc (patch, x), yc (patch, y)    float64  pixel centres in the store's CRS
 
-Written beside its place under a hidden name and renamed when complete.
+Complete or absent.
 """
 
 from __future__ import annotations
@@ -29,6 +29,7 @@ from zarr.codecs import BloscCodec
 from cropcam.model.segmentation.predictions import BATCH_PATCHES, Scored
 from cropcam.pipeline.errors import DataError
 from cropcam.pipeline.legend import UNLABELLED, Legend
+from cropcam.pipeline.runtime.atomic import atomic_path
 from cropcam.pipeline.store.schema import StoreInfo
 
 ARTEFACT = "cropcam segmentation"
@@ -84,7 +85,7 @@ def saving(
     """A writer whose store stands at `path` when the block ends well, and leaves nothing when it does not; None without a path.
 
     Raises:
-        DataError: something else stands at `path`; only an older store of this kind is replaced.
+        DataError: something else stands at `path`, where only an older store of this kind is replaced; or another process writes there.
         OSError: the disk says no.
     """
     if path is None:
@@ -93,22 +94,22 @@ def saving(
     path = path.resolve()  # what is checked is what is replaced
     if path.exists() and not _is_ours(path):
         raise DataError(f"{path} exists and is no segmentation of cropcam's; give --save another name or remove it")
-    aside = path.with_name(f".{path.name}.partial")
-    try:
-        group = zarr.create_group(aside, overwrite=True, zarr_format=3)
-        yield SegmentationWriter(group, info, place_PN)
-        _finish(group, info, made_by)
-        _put_in_place(aside, path)
-    finally:
-        _discard(aside)
+    with atomic_path(path) as temp_path:
+        try:
+            group = zarr.create_group(temp_path, zarr_format=3)
+            yield SegmentationWriter(group, info, place_PN)
+            _finish(group, info, made_by)
+        except BaseException:
+            _discard(temp_path)
+            raise
 
 
-def _discard(aside: Path) -> None:
+def _discard(temp_path: Path) -> None:
     # where one of zarr's threads fails, another may be about to write the group's metadata, and make the folder anew
     for _ in range(5):
-        if not aside.exists():
+        if not temp_path.exists():
             return
-        shutil.rmtree(aside, ignore_errors=True)
+        shutil.rmtree(temp_path, ignore_errors=True)
         time.sleep(_SETTLED_S)
 
 
@@ -172,14 +173,3 @@ def _is_ours(path: Path) -> bool:
         return bool(values["attributes"]["artefact"] == ARTEFACT)
     except (OSError, ValueError, KeyError, TypeError):
         return False
-
-
-def _put_in_place(aside: Path, path: Path) -> None:
-    if not path.exists():
-        aside.rename(path)
-        return
-    old = path.with_name(f".{path.name}.old")
-    shutil.rmtree(old, ignore_errors=True)
-    path.rename(old)
-    aside.rename(path)
-    shutil.rmtree(old)

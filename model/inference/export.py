@@ -23,9 +23,9 @@ from torch import Tensor, nn
 from cropcam.model.data.normalization import Scaling, standardise
 from cropcam.model.losses.objectives import ModelOutputs
 from cropcam.model.networks import Network, NetworkOutput
-from cropcam.model.runs.checkpoint import BEST, RunConfig, file_digest, load_network, write_atomically
-from cropcam.pipeline import __version__
+from cropcam.model.runs.checkpoint import RunConfig, load_network, run_provenance
 from cropcam.pipeline.errors import ConfigError, DataError
+from cropcam.pipeline.runtime.atomic import atomic_write
 from cropcam.pipeline.store.schema import NODATA_DN
 
 TOLERANCE = 1e-3  # of what eager says: other kernels add in another order
@@ -77,7 +77,7 @@ def export_model(run: Path, to: Path) -> str:
         differs = max(_difference(model, answer, dn_BCHW[:count]) for count in (3, 1))
     if not differs <= TOLERANCE:
         raise DataError(f"{to}: answers otherwise than the network (by {differs:.2g} of its largest value); nothing was written")
-    write_atomically(to, content)
+    atomic_write(to, content)
     return f"{to}: {len(content) / 1e6:.1f} MB, within {differs:.1g} of the network on random patches"
 
 
@@ -120,16 +120,12 @@ def _free_batch() -> tuple[dict[int, Any]]:
 
 def _about(run: Path, config: RunConfig) -> dict[str, str]:
     return {
-        "study": config.study,
-        "model": config.model,
+        **run_provenance(run, config),
         "labels": config.labels,
         "bands": ",".join(config.bands),
         "classes": ",".join(config.classes.names),
         "input": "dn (batch, band, y, x) float32: Collection 2 DN, reflectance = DN x 0.0000275 - 0.2, 0 = nodata",
         "output": f"logits (batch, class), above 0: the class is said to cover more than {config.presence_min_share:g} of the valid pixels; maps (batch, class, y, x): activation maps without the bias",
-        "store_digest": config.store_digest,
-        "checkpoint_digest": file_digest(run / BEST),
-        "code_version": __version__,
     }
 
 

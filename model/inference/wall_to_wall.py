@@ -25,14 +25,15 @@ from cropcam.model.data.normalization import Scaling, standardise
 from cropcam.model.inference.sliding_window import Lattice, lattice_halo, tent
 from cropcam.model.networks import Network, build
 from cropcam.model.networks.cam import pixel_scores
-from cropcam.model.runs.checkpoint import BEST, RunConfig, file_digest, load_network
+from cropcam.model.runs.checkpoint import RunConfig, load_network, run_provenance
 from cropcam.model.runtime.device import choose
 from cropcam.model.segmentation.fitting import method_of
 from cropcam.model.segmentation.methods import Method
 from cropcam.pipeline import __version__
 from cropcam.pipeline.errors import DataError
 from cropcam.pipeline.maps.cog import TIFF_TILE_PX, is_map, written_map
-from cropcam.pipeline.maps.windows import NODATA_CLASS, DnSource, Progress, run, silent
+from cropcam.pipeline.maps.windows import NODATA_CLASS, DnSource, run
+from cropcam.pipeline.runtime.progress import Progress, silent
 from cropcam.pipeline.store.schema import NODATA_DN
 
 BLOCK_PX = 800
@@ -151,7 +152,7 @@ def map_run(
     threads = None if torch_device.type == "cpu" else _GPU_THREADS
     with (
         _one_core_per_thread(),
-        written_map(out, source.grid, config.classes, made_by(run_path, config, method, source), block_px) as class_map,
+        written_map(out, source.grid, config.classes, map_tags(run_path, config, method, source), block_px) as class_map,
     ):
         run(source, predictor, predictor.halo_px, block_px, class_map.write, progress=progress, threads=threads)
         if class_map.counts[NODATA_CLASS] == class_map.counts.sum():
@@ -183,14 +184,11 @@ def fitting_block(block_px: int, stride_px: int) -> int:
     return math.ceil(block_px / stride_px) * stride_px
 
 
-def made_by(run_path: Path, config: RunConfig, method: Method, source: DnSource) -> dict[str, str]:
-    """The map's tags: everything that made it."""
+def map_tags(run_path: Path, config: RunConfig, method: Method, source: DnSource) -> dict[str, str]:
+    """Provenance as GeoTIFF tags."""
     return {
         "TIFFTAG_SOFTWARE": f"cropcam {__version__}",
-        "study": config.study,
-        "store_digest": config.store_digest,
-        "checkpoint_sha256": file_digest(run_path / BEST),
-        "model": config.model,
+        **run_provenance(run_path, config),
         "labels": config.labels,
         "method": method.name,
         "seed": str(config.seed),

@@ -22,8 +22,9 @@ from cropcam.model.report.content import interval_note, label_rows
 from cropcam.model.report.formatting import Estimate, estimate, span
 from cropcam.model.report.page import template
 from cropcam.model.report.runs import Entry, names, read
-from cropcam.model.runs.checkpoint import store_differences, write_atomically
+from cropcam.model.runs.checkpoint import store_differences
 from cropcam.pipeline.errors import ConfigError, DataError
+from cropcam.pipeline.runtime.atomic import atomic_write
 from cropcam.pipeline.store.schema import StoreInfo
 
 CSV, PAGE = "compare.csv", "compare.html"
@@ -78,8 +79,8 @@ def compare(runs: Sequence[Path], out: Path) -> Comparison:
     cautions = [f"{name} differs from {first.name} in {found}." for name, lines in differs.items() for found in lines]
     cautions += _to_know(entries)
     out.mkdir(parents=True, exist_ok=True)
-    write_atomically(out / CSV, table.to_csv(index=False, float_format="%.6f", lineterminator="\n"))
-    write_atomically(out / PAGE, _page(entries, beside, table, cautions))
+    atomic_write(out / CSV, table.to_csv(index=False, float_format="%.6f", lineterminator="\n"))
+    atomic_write(out / PAGE, _page(entries, beside, table, cautions))
     return Comparison(table, cautions, out / PAGE, out / CSV)
 
 

@@ -14,8 +14,9 @@ from markupsafe import Markup
 from cropcam.model.evaluation.evaluate import METRICS, PATCHES
 from cropcam.model.evaluation.results import listing
 from cropcam.model.report import formatting as wording
-from cropcam.model.runs.checkpoint import BEST, file_digest
+from cropcam.model.runs.checkpoint import BEST
 from cropcam.pipeline.errors import DataError
+from cropcam.pipeline.runtime.hashing import file_sha256
 
 
 def evaluated(run: Path) -> tuple[dict[str, Any], pd.DataFrame]:
@@ -36,9 +37,9 @@ def evaluated(run: Path) -> tuple[dict[str, Any], pd.DataFrame]:
         raise DataError(f"{run}: {METRICS} or {PATCHES} is damaged ({error}); evaluate again: {again}") from None
     if "intervals" not in metrics:
         raise DataError(f"{run}: its {METRICS} is of an older cropcam, without intervals; evaluate again: {again}")
-    if evaluated != file_digest(run / BEST):
+    if evaluated != file_sha256(run / BEST):
         raise DataError(f"{run}: {METRICS} is about another checkpoint ({evaluated[:12]}) than {BEST}; evaluate again: {again}")
-    if listed != file_digest(run / PATCHES):
+    if listed != file_sha256(run / PATCHES):
         raise DataError(f"{run}: {PATCHES} is not the one that {METRICS} was written with; evaluate again: {again}")
     return metrics, table
 

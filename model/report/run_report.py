@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -14,20 +13,20 @@ import torch
 import xarray as xr
 from markupsafe import Markup
 
-from cropcam.model.evaluation.evaluate import silent
 from cropcam.model.report import content, figures
 from cropcam.model.report.gallery import STRETCH_PCT, gallery
 from cropcam.model.report.page import evaluated, template
-from cropcam.model.runs.checkpoint import BEST, ENVIRONMENT, HISTORY, RunConfig, load_metadata, load_network, write_atomically
+from cropcam.model.runs.checkpoint import BEST, ENVIRONMENT, HISTORY, RunConfig, load_metadata, load_network
 from cropcam.model.segmentation.fitting import fitted_segmenter
 from cropcam.model.segmentation.predictions import open_trained_store
 from cropcam.model.training.label_accuracy import in_words
 from cropcam.pipeline.errors import DataError
 from cropcam.pipeline.grid import is_geographic
+from cropcam.pipeline.runtime.atomic import atomic_write
+from cropcam.pipeline.runtime.progress import Progress, silent
 from cropcam.pipeline.store.schema import StoreInfo, drops_in_words
 
 REPORT = "report.html"
-Progress = Callable[[int, int, str], None]
 
 
 def write_report(run: Path, *, store: Path | None = None, progress: Progress = silent) -> Path:
@@ -72,7 +71,7 @@ def write_report(run: Path, *, store: Path | None = None, progress: Progress = s
         scale=figures.gradient(figures.DIVERGING),
         made_by=_made_by(run, config, info, metrics),
     )
-    write_atomically(run / REPORT, page)
+    atomic_write(run / REPORT, page)
     progress(4, 4, "done")
     return run / REPORT
 

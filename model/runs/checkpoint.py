@@ -10,9 +10,7 @@ RUN/best.safetensors     the weights with the lowest validation loss, or of the 
 
 from __future__ import annotations
 
-import hashlib
 import json
-import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field, fields
@@ -30,6 +28,9 @@ from cropcam.model.networks import Network, build
 from cropcam.model.runs.options import Options
 from cropcam.pipeline.errors import DataError
 from cropcam.pipeline.legend import Legend
+from cropcam.pipeline.runtime.atomic import atomic_write
+from cropcam.pipeline.runtime.hashing import file_sha256
+from cropcam.pipeline.runtime.provenance import provenance
 from cropcam.pipeline.store.schema import StoreInfo
 
 CONFIG, LAST, BEST, HISTORY = "config.json", "last.safetensors", "best.safetensors", "history.csv"
@@ -132,35 +133,9 @@ def store_differences(config: RunConfig, info: StoreInfo) -> list[str]:
     return [f"{key}: {ours.get(key)!r} against {theirs.get(key)!r}" for key in differing]
 
 
-def write_atomically(path: Path, content: str | bytes) -> None:
-    """Write a file so that `path` holds the old content or the new, never a part.
-
-    Raises:
-        OSError: the disk says no; what was at `path` before is still there.
-    """
-    aside = path.with_name(f".{path.name}.{os.getpid()}")
-    try:
-        with aside.open("wb") as file:
-            file.write(content.encode() if isinstance(content, str) else content)
-            file.flush()
-            os.fsync(file.fileno())
-        aside.replace(path)
-    except OSError as error:  # a failing write names no file
-        raise OSError(error.errno, error.strerror, str(path)) from None
-    finally:
-        aside.unlink(missing_ok=True)
-
-
 def write_json(path: Path, values: Mapping[str, Any]) -> None:
     """Write JSON values atomically, for readers: indented, one line end at the end."""
-    write_atomically(path, json.dumps(values, indent=2) + "\n")
-
-
-def clear_leftovers(run: Path) -> None:
-    """Remove what a killed command wrote aside in the run folder."""
-    for aside in run.glob(".*.*"):
-        if aside.suffix[1:].isdigit():  # `write_atomically`: .NAME.PID
-            aside.unlink(missing_ok=True)
+    atomic_write(path, json.dumps(values, indent=2) + "\n")
 
 
 def save_tensors(path: Path, tensors: dict[str, Tensor], metadata: dict[str, str]) -> None:
@@ -173,7 +148,13 @@ def save_tensors(path: Path, tensors: dict[str, Tensor], metadata: dict[str, str
         OSError: the disk says no; what was at `path` before is still there.
     """
     flat = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
-    write_atomically(path, save(flat, {_MADE_BY: json.dumps(metadata, sort_keys=True)}))
+    atomic_write(path, save(flat, {_MADE_BY: json.dumps(metadata, sort_keys=True)}))
+
+
+def run_provenance(run: Path, config: RunConfig) -> dict[str, str]:
+    """Provenance of an artefact that the run's best network made."""
+    digests = {"store_digest": config.store_digest, "checkpoint_digest": file_sha256(run / BEST)}
+    return {**provenance(config.study, **digests), "model": config.model}
 
 
 def load_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
@@ -284,12 +265,6 @@ def load_training_state(
 
 def _networks(network: Network, average: Network | None) -> dict[str, Network]:
     return {"network": network} | ({"average": average} if average else {})
-
-
-def file_digest(path: Path) -> str:
-    """sha256 (hex) of a file."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _check(expected: Mapping[str, torch.Size], found: Mapping[str, Tensor], path: Path) -> None:

@@ -26,6 +26,7 @@ from cropcam.model.runs.checkpoint import (
     training_state,
 )
 from cropcam.pipeline.errors import DataError
+from cropcam.pipeline.runtime.provenance import provenance
 
 _NAMED = ("study", "model", "labels", "store_digest")  # a checkpoint that differs in one of these is another run's
 
@@ -135,14 +136,16 @@ class Checkpointer:
     def _save_last(self, done: TrainingProgress, more: dict[str, str]) -> None:
         if self._writes:
             tensors = training_state(self._network, self._optimiser, self._average)
-            save_tensors(self._run / LAST, tensors, self._made_by(len(done.rows)) | more)
+            save_tensors(self._run / LAST, tensors, self._provenance(len(done.rows)) | more)
 
     def _save_best(self, epoch: int) -> None:
         if self._writes:
-            save_tensors(self._run / BEST, dict(self._network.state_dict()), self._made_by(epoch))
+            save_tensors(self._run / BEST, dict(self._network.state_dict()), self._provenance(epoch))
 
-    def _made_by(self, epoch: int) -> dict[str, str]:
-        return {"epoch": str(epoch), "code_version": self._config.code_version, **{name: getattr(self._config, name) for name in _NAMED}}
+    def _provenance(self, epoch: int) -> dict[str, str]:
+        config = self._config
+        common = provenance(config.study, store_digest=config.store_digest)
+        return common | {"model": config.model, "labels": config.labels, "epoch": str(epoch)}
 
     def _check_origin(self, made_by: dict[str, str], path: Path) -> None:
         for name in _NAMED:

@@ -14,11 +14,12 @@ from torch import Tensor
 
 from cropcam.model.data.dataset import read_labels
 from cropcam.model.networks import Network
-from cropcam.model.runs.checkpoint import BEST, RunConfig, file_digest
+from cropcam.model.runs.checkpoint import BEST, RunConfig
 from cropcam.model.segmentation import methods as segment
 from cropcam.model.segmentation.methods import Method, Segmenter
 from cropcam.model.segmentation.predictions import forward_batches
 from cropcam.pipeline.errors import DataError
+from cropcam.pipeline.runtime.hashing import file_sha256
 from cropcam.pipeline.store.schema import evenly, split_indices
 
 REFINED = "fcn"  # the network on which the spectral refinement was measured: elsewhere it is a method, not the default
@@ -32,7 +33,7 @@ def fitted_segmenter(run: Path, network: Network, config: RunConfig, dataset: xr
         DataError: no patch lies in the training split.
         OSError: the disk refused.
     """
-    digest = file_digest(run / BEST)
+    digest = file_sha256(run / BEST)
     if (known := segment.load(run, digest)) is not None:
         return known
     bias_K = network.dense.bias.tolist()
@@ -62,7 +63,7 @@ def method_of(run: Path, network: Network, config: RunConfig) -> Method:
     Raises:
         DataError: its numbers have to be fitted first.
     """
-    if (known := segment.load(run, file_digest(run / BEST))) is not None:
+    if (known := segment.load(run, file_sha256(run / BEST))) is not None:
         return known.method
     if (method := segment.unfitted(network.dense.bias.tolist()).get(default_method(config))) is None:
         raise DataError(f"{run}: its segmentation ({default_method(config)}) is not fitted yet; run: cropcam evaluate {run}")

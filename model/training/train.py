@@ -22,8 +22,7 @@ from cropcam.model.data.dataset import Patches, labels_without_image, read_split
 from cropcam.model.data.loading import choose_feed
 from cropcam.model.evaluation.model_card import write_card
 from cropcam.model.networks import LONE_SIZE_PX
-from cropcam.model.runs.checkpoint import CONFIG, ENVIRONMENT, LAST, RunConfig, clear_leftovers, load_config, load_network, write_json
-from cropcam.model.runs.lock import run_lock
+from cropcam.model.runs.checkpoint import CONFIG, ENVIRONMENT, LAST, RunConfig, load_config, load_network, write_json
 from cropcam.model.runtime.device import choose, deterministic, environment, settle_precision
 from cropcam.model.runtime.distributed import Ranks, init_distributed
 from cropcam.model.runtime.signals import stop_asked
@@ -31,11 +30,14 @@ from cropcam.model.segmentation.fitting import fitted_segmenter
 from cropcam.model.training.data_summary import log_data_summary
 from cropcam.model.training.settings import configure
 from cropcam.model.training.tensorboard import board
-from cropcam.model.training.trainer import Progress, Trainer
+from cropcam.model.training.trainer import Trainer
 from cropcam.pipeline.errors import ConfigError, DataError
+from cropcam.pipeline.runtime.atomic import clear_partial_files, exclusive_lock
+from cropcam.pipeline.runtime.progress import Progress, silent
 from cropcam.pipeline.store.schema import SPLITS, StoreInfo, open_store
 
 Log = Callable[[str], None]
+_BEING_TRAINED = "another process is training it; wait for that one, or name another folder"
 
 
 def train(
@@ -45,8 +47,8 @@ def train(
     device: str = "auto",
     resume: bool = False,
     tensorboard: bool = False,
-    progress: Progress = lambda _done, _total, _note: None,
-    log: Log = lambda _line: None,
+    progress: Progress = silent,
+    log: Log = silent,
     **settings: Any,  # noqa: ANN401 - each checked by Settings
 ) -> RunConfig:
     """Train a network on a store's weak labels and keep everything in the folder `run`.
@@ -72,10 +74,15 @@ def train(
         KeyboardInterrupt: told to stop by SIGTERM or Ctrl-C; the middle of the epoch is saved.
         OSError: the disk says no; the last complete epoch stays.
     """
+    run.parent.mkdir(parents=True, exist_ok=True)
     given = {name: value for name, value in settings.items() if value is not None}
-    with init_distributed(choose(device)) as (ranks, target), run_lock(run) if ranks.is_main else nullcontext(), _memory_advice():
-        say = log if ranks.is_main else _silent
-        show = progress if ranks.is_main else _silent
+    with (
+        init_distributed(choose(device)) as (ranks, target),
+        exclusive_lock(run, _BEING_TRAINED) if ranks.is_main else nullcontext(),
+        _memory_advice(),
+    ):
+        say = log if ranks.is_main else silent
+        show = progress if ranks.is_main else silent
         dataset, info = open_store(store)
         config = configure(store, info, run, given, resume)
         return _train(config, run, dataset, info, ranks=ranks, target=target, tensorboard=tensorboard, progress=show, say=say)
@@ -141,10 +148,6 @@ def _laid_out(config: RunConfig) -> str:
     return f"{' and '.join(parts)} {'are' if len(parts) > 1 else 'is'} laid out" if parts else ""
 
 
-def _silent(*_: object) -> None:
-    """A log, or a progress, that tells nobody."""
-
-
 def _settled(config: RunConfig, dataset: xr.Dataset, device: torch.device) -> RunConfig:
     """What was left to the machine or is found in the store, decided: a run keeps it when it goes on elsewhere."""
     counts = dict(zip(SPLITS, np.bincount(dataset["split"].to_numpy(), minlength=len(SPLITS)).tolist(), strict=True))
@@ -207,7 +210,7 @@ def _memory_advice() -> Iterator[None]:
 
 def _prepare_folder(run: Path, config: RunConfig, device: torch.device, log: Log) -> None:
     run.mkdir(parents=True, exist_ok=True)
-    clear_leftovers(run)
+    clear_partial_files(run)
     _note_environment(run / ENVIRONMENT, environment(device), log)
     write_json(run / CONFIG, config.to_json())
 

@@ -30,8 +30,8 @@ from cropcam.model.strategies.pseudo_labels import BEGIN, OwnLabels
 from cropcam.model.training.label_accuracy import agreement, constant_agreement, in_words
 from cropcam.model.training.optimizers import lr_factor, make_optimiser, set_lr
 from cropcam.pipeline.errors import DataError
+from cropcam.pipeline.runtime.progress import Progress
 
-Progress = Callable[[int, int, str], None]
 PENDING = 16  # steps on a GPU whose losses are looked at together: looking waits for it
 
 

@@ -264,9 +264,9 @@ def test_ctrl_c_is_130_and_the_next_run_completes(stage: str, trained: Path, sce
 
 
 def test_two_writers_of_one_store(trained: Path, scene: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    from cropcam.pipeline.runtime.atomic import locked
+    from cropcam.pipeline.runtime.atomic import exclusive_lock
 
-    with locked(tmp_path / "s.zarr"):
+    with exclusive_lock(tmp_path / "s.zarr"):
         assert (
             main(
                 [

@@ -368,14 +368,14 @@ def test_interrupted_it_leaves_the_older_results(small: Any, tmp_path: Path) -> 
 
 def test_what_a_thread_still_writes_when_another_fails_is_removed_too(made: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Zarr's threads write the metadata of an array and of its group side by side: the one may fail before the other has begun."""
-    aside, remove, removed = tmp_path / ".out.zarr.partial", shutil.rmtree, []
+    temp_path, remove, removed = tmp_path / ".out.zarr.partial.zarr", shutil.rmtree, []
 
     def late(folder: Path, *words: Any, **more: Any) -> None:
         remove(folder, *words, **more)
         removed.append(folder)
         if len(removed) == 1:  # behind its back, once it is gone
-            aside.mkdir()
-            (aside / "zarr.json").write_text("{}")
+            temp_path.mkdir()
+            (temp_path / "zarr.json").write_text("{}")
 
     def failing() -> None:
         with saving(tmp_path / "out.zarr", made[2], np.zeros((2, 3), np.int32), {}):

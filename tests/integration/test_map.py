@@ -12,8 +12,9 @@ import torch
 from rio_cogeo import cog_validate
 
 from cropcam.model.inference.wall_to_wall import MapSummary, map_run
-from cropcam.model.runs.checkpoint import BEST, file_digest
+from cropcam.model.runs.checkpoint import BEST
 from cropcam.pipeline.errors import ConfigError, DataError
+from cropcam.pipeline.runtime.hashing import file_sha256
 from support.map_runs import make_config, make_run, random_dn, random_network, sign_network
 from support.memory_source import LEGEND, Memory
 
@@ -40,7 +41,7 @@ def test_a_map_of_a_raster(tmp_path: Path, run_path: Path, source: Memory) -> No
     assert summary.path == out
     assert summary.nodata_pixels == 60 * 52
     assert summary.class_pixels == {name: int((classes == index).sum()) for index, name in enumerate(LEGEND.names)}
-    assert tags["checkpoint_sha256"] == file_digest(run_path / BEST)
+    assert tags["checkpoint_digest"] == file_sha256(run_path / BEST)
     assert (tags["study"], tags["store_digest"], tags["seed"], tags["inputs"]) == ("made-up", "5" * 64, "0", "one.tif two.tif")
     assert tags["method"] == "cam-argmax"
     assert tags["TIFFTAG_SOFTWARE"].startswith("cropcam ")

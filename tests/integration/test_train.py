@@ -24,22 +24,12 @@ from cropcam.model.labels.derive import presence
 from cropcam.model.losses.objectives import OBJECTIVES, ModelOutputs, Targets
 from cropcam.model.networks import build
 from cropcam.model.networks.cam import pixel_scores
-from cropcam.model.runs.checkpoint import (
-    BEST,
-    CARD,
-    CONFIG,
-    ENVIRONMENT,
-    HISTORY,
-    LAST,
-    file_digest,
-    load_config,
-    load_network,
-    load_tensors,
-)
+from cropcam.model.runs.checkpoint import BEST, CARD, CONFIG, ENVIRONMENT, HISTORY, LAST, load_config, load_network, load_tensors
 from cropcam.model.runs.history import TIMINGS
 from cropcam.model.segmentation.methods import SEGMENT
 from cropcam.model.training.train import train
 from cropcam.pipeline.errors import ConfigError, DataError
+from cropcam.pipeline.runtime.hashing import file_sha256
 from cropcam.pipeline.store.schema import StoreInfo, open_store, split_indices
 from support.stores import BACKGROUND_CODES, make_store, make_study
 
@@ -69,7 +59,7 @@ def files(run: Path) -> list[str]:
 def assert_same(run: Path, whole: Path) -> None:
     assert files(run) == files(whole) == sorted([BEST, CARD, CONFIG, ENVIRONMENT, HISTORY, LAST, SEGMENT])
     for name in (LAST, BEST):
-        assert file_digest(run / name) == file_digest(whole / name), f"{name} differs"
+        assert file_sha256(run / name) == file_sha256(whole / name), f"{name} differs"
     ours_config, theirs_config = (replace(load_config(each), store="") for each in (run, whole))  # its path is seen from the run folder
     assert ours_config == theirs_config
     ours, theirs = (pd.read_csv(each / HISTORY, dtype=str).drop(columns=list(TIMINGS)) for each in (run, whole))
@@ -247,7 +237,7 @@ def test_killed_after_any_write_and_resumed(store: Path, whole: Path, tmp_path: 
         try:
             train(store, run, epochs=EPOCHS, **SETTINGS)
         except Killed:
-            (run / f".{LAST}.4711").write_bytes(b"half a checkpoint")
+            (run / f".{LAST}.partial").write_bytes(b"half a checkpoint")
     train(store, run, epochs=EPOCHS, resume=True, **SETTINGS)
     assert_same(run, whole)
 
@@ -341,10 +331,10 @@ def test_damaged_runs_are_not_resumed(store: Path, whole: Path, tmp_path: Path, 
     run = tmp_path / "run"
     shutil.copytree(whole, run)
     spoil(run)
-    before = {name: file_digest(run / name) for name in files(run)}
+    before = {name: file_sha256(run / name) for name in files(run)}
     with pytest.raises(DataError, match=message):
         train(store, run, epochs=9, resume=True)
-    assert {name: file_digest(run / name) for name in files(run)} == before, "nothing is written over"
+    assert {name: file_sha256(run / name) for name in files(run)} == before, "nothing is written over"
 
 
 def test_nothing_is_made_where_nothing_can_be_trained(store: Path, tmp_path: Path) -> None:

@@ -23,10 +23,11 @@ from cropcam.model.data import loading as feed
 from cropcam.model.data import prefetch as stream
 from cropcam.model.runs.checkpoint import BEST, HISTORY, LAST, load_config, load_tensors, save_tensors
 from cropcam.model.runs.history import TIMINGS
-from cropcam.model.runs.lock import run_lock
 from cropcam.model.training import trainer
 from cropcam.model.training.train import train
 from cropcam.pipeline.errors import ConfigError, DataError
+from cropcam.pipeline.runtime.atomic import exclusive_lock
+from cropcam.pipeline.runtime.progress import Progress
 from support.stores import make_store
 
 EPOCHS = 2
@@ -108,7 +109,7 @@ def test_told_to_stop_at_a_random_step_and_resumed(store: Path, tmp_path: Path, 
     draw = random.Random(str(options))  # noqa: S311 - a moment, no secret
     steps = sorted(draw.sample(range(1, 8, 2), 2))  # not neighbours: the step after the signal is still made
 
-    def terminate_at(step: int) -> trainer.Progress:
+    def terminate_at(step: int) -> Progress:
         def progress(done: int, _total: int, note: str) -> None:
             if done == step and "validation" not in note:
                 os.kill(os.getpid(), signal.SIGTERM)
@@ -215,7 +216,7 @@ def test_patience_counts_from_when_own_labels_begin(store: Path, tmp_path: Path)
 
 
 def test_a_run_in_use_is_refused(store: Path, tmp_path: Path) -> None:
-    with run_lock(tmp_path / "run"), pytest.raises(DataError, match=r"run: another process is training it; wait for that one"):
+    with exclusive_lock(tmp_path / "run"), pytest.raises(DataError, match=r"run: another process is training it; wait for that one"):
         train(store, tmp_path / "run", **SETTINGS)
     train(store, tmp_path / "run", **SETTINGS | {"epochs": 1})
 

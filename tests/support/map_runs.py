@@ -10,7 +10,8 @@ import numpy.typing as npt
 import torch
 
 from cropcam.model.networks import Network, build
-from cropcam.model.runs.checkpoint import BEST, CONFIG, RunConfig, save_tensors, write_atomically
+from cropcam.model.runs.checkpoint import BEST, CONFIG, RunConfig, save_tensors
+from cropcam.pipeline.runtime.atomic import atomic_write
 from cropcam.pipeline.store.schema import OFFSET, SCALE
 from support.memory_source import LEGEND
 
@@ -43,7 +44,7 @@ def make_run(path: Path, network: Network, config: RunConfig) -> Path:
     """A run folder as training leaves it, as far as a map needs it."""
     path.mkdir(parents=True, exist_ok=True)
     save_tensors(path / BEST, network.state_dict(), {"epoch": "0"})
-    write_atomically(path / CONFIG, json.dumps(config.to_json()))
+    atomic_write(path / CONFIG, json.dumps(config.to_json()))
     return path
 
 

@@ -197,17 +197,16 @@ def test_shards_and_windows_of_another_study_are_refused_by_the_field_that_diffe
 def test_a_full_disk_is_one_line_and_the_run_goes_on_where_it_stopped(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     study = small()
     deliver(study, Pixels(study), tmp_path / "calm", window_px=256)
-    save, count = windows._save, []
+    write, count = windows.atomic_write, []
 
-    def full(path: Path, pixels: Any) -> None:
+    def full(path: Path, content: bytes, **options: Any) -> None:
         count.append(1)
-        if len(count) == 4:
-            path.write_bytes(b"half")
+        if len(count) == 5:  # the journal, three windows, another one
             raise OSError(errno.ENOSPC, "No space left on device")
-        save(path, pixels)
+        write(path, content, **options)
 
     service = Pixels(study)
-    monkeypatch.setattr(windows, "_save", full)
+    monkeypatch.setattr(windows, "atomic_write", full)
     with pytest.raises(DataError, match="the disk is full; what was fetched stays: free space and run the same command again"):
         deliver(study, service, tmp_path / "full", window_px=256, workers=1)
     kept = len(list((tmp_path / "full/.windows").glob("*.npy")))
@@ -229,10 +228,10 @@ def test_a_full_disk_is_one_line_and_the_run_goes_on_where_it_stopped(tmp_path: 
 def test_a_write_that_failed_without_a_number_is_one_line_too(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, error: OSError, said: str
 ) -> None:
-    def fails(*_what: object) -> None:
+    def fails(*_what: object, **_options: object) -> None:
         raise error
 
-    monkeypatch.setattr(windows, "_save", fails)
+    monkeypatch.setattr(windows, "atomic_write", fails)
     with pytest.raises(DataError, match=rf"cannot be written \({said}\), the disk may be full; what was fetched stays"):
         deliver(small(), Pixels(small()), tmp_path)
 
@@ -280,7 +279,7 @@ def test_pixels_of_another_type_or_other_bands_are_refused(tmp_path: Path) -> No
 
 def test_two_runs_never_write_to_one_folder(tmp_path: Path) -> None:
     study = small()
-    with delivery.locked(tmp_path / "delivery"), pytest.raises(DataError, match="another process is writing it"):
+    with delivery.exclusive_lock(tmp_path / "delivery"), pytest.raises(DataError, match="another process is writing it"):
         deliver(study, Pixels(study), tmp_path)
 
 

@@ -10,12 +10,12 @@ import xarray as xr
 
 from cropcam.model.data.dataset import read_labels
 from cropcam.model.labels.areas import read_areas
-from cropcam.model.labels.files import sha256
 from cropcam.model.labels.weak_labels import LabelSpec
 from cropcam.model.runs.checkpoint import LAST, load_config
 from cropcam.model.training.train import train
 from cropcam.pipeline.errors import ConfigError, DataError
 from cropcam.pipeline.grid import transform_points
+from cropcam.pipeline.runtime.hashing import sha256
 from cropcam.pipeline.store import schema as stores
 from cropcam.pipeline.store.schema import StoreInfo, open_store, split_indices
 

@@ -8,7 +8,6 @@ import pytest
 import xarray as xr
 
 from cropcam.model.data.dataset import read_labels, read_split
-from cropcam.model.labels.files import sha256
 from cropcam.model.labels.points import read_points
 from cropcam.model.labels.weak_labels import LabelSpec
 from cropcam.model.runs.checkpoint import BEST, load_config
@@ -16,6 +15,7 @@ from cropcam.model.training.train import train
 from cropcam.pipeline.errors import ConfigError, DataError
 from cropcam.pipeline.grid import transform_points
 from cropcam.pipeline.legend import UNLABELLED
+from cropcam.pipeline.runtime.hashing import sha256
 from cropcam.pipeline.store import schema as stores
 from cropcam.pipeline.store.schema import StoreInfo, open_store, split_indices
 from support.stores import make_store

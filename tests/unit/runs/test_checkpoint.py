@@ -19,8 +19,6 @@ from cropcam.model.runs.checkpoint import (
     BEST,
     CONFIG,
     RunConfig,
-    clear_leftovers,
-    file_digest,
     load_config,
     load_network,
     load_tensors,
@@ -29,11 +27,12 @@ from cropcam.model.runs.checkpoint import (
     save_tensors,
     store_differences,
     training_state,
-    write_atomically,
     write_json,
 )
 from cropcam.model.training.settings import configure
 from cropcam.pipeline.errors import DataError
+from cropcam.pipeline.runtime.atomic import atomic_write, clear_partial_files
+from cropcam.pipeline.runtime.hashing import file_sha256
 from cropcam.pipeline.store.schema import StoreInfo
 from support.stores import make_store, make_study
 
@@ -115,7 +114,7 @@ def test_tensors_read_back_equal_and_repeat_their_bytes(tmp_path: Path) -> None:
     for attempt in range(6):
         path = tmp_path / f"{attempt}.safetensors"
         save_tensors(path, tensors, made_by)
-        digests.add(file_digest(path))
+        digests.add(file_sha256(path))
     read, metadata = load_tensors(path)
     assert metadata == made_by
     assert all(torch.equal(read[name], tensors[name]) for name in tensors)
@@ -204,21 +203,21 @@ def test_optimiser_state_of_another_network(tmp_path: Path) -> None:
 
 
 def test_a_full_disk_leaves_the_old_file(run: Path) -> None:
-    before = file_digest(run / BEST)
+    before = file_sha256(run / BEST)
     with disk_of(10_000), pytest.raises(OSError, match=r"File too large: '.*best\.safetensors'") as caught:
         save_tensors(run / BEST, {"a": torch.zeros(100_000)}, {})
     assert caught.value.errno == errno.EFBIG
     with disk_of(10), pytest.raises(OSError, match=r"File too large: '.*history\.csv'"):
-        write_atomically(run / "history.csv", "x" * 100)
-    assert file_digest(run / BEST) == before
+        atomic_write(run / "history.csv", "x" * 100)
+    assert file_sha256(run / BEST) == before
     assert sorted(path.name for path in run.iterdir()) == [BEST, CONFIG]
 
 
 def test_leftovers_of_a_killed_command_go(run: Path) -> None:
-    (run / f".{BEST}.4711").write_bytes(b"half")
-    (run / ".metrics.json.4711").write_bytes(b"half")
+    (run / f".{BEST}.partial").write_bytes(b"half")
+    (run / ".metrics.json.partial").write_bytes(b"half")
     (run / ".keep").write_bytes(b"")
-    clear_leftovers(run)
+    clear_partial_files(run)
     assert sorted(path.name for path in run.iterdir()) == [".keep", BEST, CONFIG]
 
 
