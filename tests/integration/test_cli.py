@@ -139,6 +139,11 @@ BAD: list[tuple[list[str], int, str]] = [
     (["map", "none", "--image", "a.tif", "--out", "m.tif"], 3, "none: no run folder"),
     (["report", "none"], 3, "none"),
     (["nonsense"], 2, "invalid choice"),
+    (["train", "s.zarr", "--run", "run", "--whiten"], 2, "--whiten is gone: nothing replaced it"),
+    (["train", "s.zarr", "--run", "run", "--no-border-levels"], 2, "--no-border-levels is gone: nothing replaced it"),
+    (["train", "s.zarr", "--run", "run", "--self-labels=1"], 2, "--self-labels is gone: use --pseudo-label-weight"),
+    (["train", "s.zarr", "--run", "run", "--patience", "3"], 2, "--patience is gone: use cropcam.Settings(patience=...) in Python"),
+    (["evaluate", "run", "--references"], 2, "--references is gone: use --baselines"),
     ([], 2, "COMMAND"),
 ]
 
