@@ -1,5 +1,256 @@
-"""From satellite rasters and weak labels to a crop map with honest numbers. The repository's root is this package."""
+"""From satellite rasters and weak labels to a crop map with honest numbers: the Python interface. docs/python.md goes the whole way.
 
+Heavy modules are imported inside the function that needs them, so `import cropcam` is cheap. The repository's root is this package.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from os import PathLike
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from cropcam.model.options import Settings
 from cropcam.pipeline import __version__
+from cropcam.pipeline.errors import ConfigError
 
-__all__ = ["__version__"]
+if TYPE_CHECKING:
+    import xarray as xr
+
+    from cropcam.model.evaluation.results import Metrics
+    from cropcam.model.inference.wall_to_wall import MapSummary
+    from cropcam.model.runs.run import Run
+    from cropcam.pipeline.patches import Summary
+    from cropcam.pipeline.study.study import Study
+
+__all__ = [
+    "Settings",
+    "__version__",
+    "build_store",
+    "evaluate",
+    "load_run",
+    "load_study",
+    "map_raster",
+    "open_rasters",
+    "open_store",
+    "train",
+]
+PathOrName = str | PathLike[str]
+Files = Sequence[PathOrName] | PathOrName
+Log = Callable[[str], None]
+
+
+def load_study(study: PathOrName) -> Study:
+    """A study: a preset's name or a TOML file (docs/study.md).
+
+    Raises:
+        ConfigError: no such preset or file, or a key or value that is not possible.
+    """
+    from cropcam.pipeline.study import study as studies
+
+    return studies.load_study(str(study))
+
+
+def open_rasters(study: Study, image: Files | None = None, labels: Files | None = None, *, shards: PathOrName | None = None) -> xr.Dataset:
+    """Rasters as one lazy dataset on the image's grid: `image` (band, y, x) uint16 Collection 2 DN, 0 = nodata, and `label` (y, x) uint8 CDL codes.
+
+    Args:
+        study: band names; for shards also the grid.
+        image: several single-band files or one multi-band file.
+        labels: CDL rasters of any grid, resampled to the nearest pixel.
+        shards: folder of an export, instead of `image` and `labels`.
+
+    Raises:
+        ConfigError: neither `image` nor `shards`, or both.
+        DataError: a file cannot be read, or files do not belong together.
+    """
+    from cropcam.pipeline.rasters import export_shards, mosaic
+    from cropcam.pipeline.rasters.xarray_dataset import lazy_dataset
+
+    if (image is None) == (shards is None):
+        raise ConfigError("open_rasters needs image files or the folder of an export's shards; pass one of image and shards")
+    if shards is not None:
+        return lazy_dataset(*export_shards.open_shards(Path(shards), study))
+    source = mosaic.open_image(_paths(image), study.image.layers)
+    return lazy_dataset(source, mosaic.open_labels(_paths(labels), source.grid) if labels is not None else None)
+
+
+def build_store(
+    study: Study,
+    store: PathOrName,
+    *,
+    image: Files | None = None,
+    labels: Files | None = None,
+    shards: PathOrName | None = None,
+    scale: float | None = None,
+    offset: float | None = None,
+    nodata: float | None = None,
+    seed: int = 0,
+    scheduler: str | None = None,
+    log: Log | None = None,
+) -> Summary:
+    """Cut rasters into a patch store. An interrupted call goes on where it stopped; an equal store is left as it is.
+
+    Args:
+        study: legend, bands, patch size and splits.
+        store: the store's folder.
+        image: own rasters: several single-band files or one multi-band file. Needs `labels`.
+        labels: CDL rasters of any grid.
+        shards: folder of an export, instead of `image` and `labels`.
+        scale: of the image: reflectance = value x scale + offset; over tags and value type.
+        offset: as `scale`.
+        nodata: of the image; over its tags.
+        seed: of the splits.
+        scheduler: address of a dask scheduler; threads without one.
+        log: called with single lines: dropped patches, warnings.
+
+    Raises:
+        ConfigError: neither image with labels nor shards, or both.
+        DataError: the rasters are not usable, or another store stands there.
+    """
+    from cropcam.pipeline import patches
+    from cropcam.pipeline.rasters.raster import Conversion
+
+    if (shards is None) == (image is None or labels is None):
+        raise ConfigError("build_store needs image and labels, or the folder of an export's shards; pass one of the two")
+    if shards is not None:
+        return patches.from_shards(study, Path(shards), Path(store), seed=seed, scheduler=scheduler, log=log)
+    conversion = Conversion(scale, offset, nodata)
+    return patches.from_rasters(
+        study, _paths(image), _paths(labels), Path(store), conversion=conversion, seed=seed, scheduler=scheduler, log=log
+    )
+
+
+def open_store(store: PathOrName) -> xr.Dataset:
+    """A patch store as a lazy dataset: `image` (patch, band, y, x) float32 surface reflectance, NaN = nodata; the other variables as stored (docs/store.md).
+
+    Raises:
+        DataError: absent, unfinished, or of another schema.
+    """
+    from cropcam.pipeline.store import schema
+
+    dataset, _ = schema.open_store(Path(store))
+    dn = dataset["image"].chunk({"patch": 64})
+    reflectance = (dn * schema.SCALE + schema.OFFSET).where(dn != schema.NODATA_DN).astype("float32")
+    return dataset.assign(image=reflectance.assign_attrs(long_name="surface reflectance", units="1"))
+
+
+def train(
+    store: PathOrName,
+    run: PathOrName,
+    settings: Settings | None = None,
+    *,
+    device: str = "auto",
+    resume: bool = False,
+    progress: Callable[[int, int, str], None] | None = None,
+    log: Log | None = None,
+) -> Run:
+    """Train a network on a store's weak labels; the run folder keeps everything.
+
+    Args:
+        store: a finished patch store.
+        run: the run folder; made where absent.
+        settings: of the run; a setting that is not passed takes its measured default.
+        device: auto, cpu or cuda.
+        resume: go on with the run in the folder; start afresh where there is none.
+        progress: called with (batches done, batches in all, note).
+        log: called with single lines.
+
+    Raises:
+        ConfigError: a setting is not possible, or the folder holds a run and `resume` is false.
+        DataError: the store or a checkpoint is damaged.
+    """
+    from cropcam.model.training.train import train as run_training
+    from cropcam.pipeline.runtime.progress import silent
+
+    run_training(Path(store), Path(run), settings, device=device, resume=resume, progress=progress or silent, log=log or silent)
+    return load_run(run)
+
+
+def load_run(run: PathOrName) -> Run:
+    """A trained run: its settings, history and metrics.
+
+    Raises:
+        DataError: no run folder, or a damaged one.
+    """
+    from cropcam.model.runs.run import Run
+
+    return Run(Path(run))
+
+
+def evaluate(
+    run: Run | PathOrName,
+    *,
+    split: str = "test",
+    store: PathOrName | None = None,
+    save: PathOrName | None = None,
+    baselines: bool = False,
+    device: str = "auto",
+) -> Metrics:
+    """Score a run on one split of its store; writes RUN/metrics.json (docs/numbers.md).
+
+    Args:
+        run: a run or its folder.
+        split: train, validation or test.
+        store: the run's store, if it was moved.
+        save: also write activation maps and segmentations there (zarr).
+        baselines: also fit and score a random forest and a logistic regression.
+        device: auto, cpu or cuda.
+
+    Raises:
+        ConfigError: no such split or device.
+        DataError: run or store are not usable, or the split is empty.
+    """
+    from cropcam.model.evaluation.evaluate import evaluate as score
+
+    store_path, save_path = (None if path is None else Path(path) for path in (store, save))
+    return score(_folder(run), split=split, store=store_path, save=save_path, baselines=baselines, device=device)
+
+
+def map_raster(
+    run: Run | PathOrName,
+    out: PathOrName,
+    *,
+    image: Files | None = None,
+    shards: PathOrName | None = None,
+    device: str = "auto",
+    log: Log | None = None,
+) -> MapSummary:
+    """Map a whole raster with a run: a Cloud Optimized GeoTIFF of class indices.
+
+    Args:
+        run: a run or its folder.
+        out: the map; complete or absent.
+        image: several single-band files or one multi-band file.
+        shards: folder of an export, instead of `image`.
+        device: auto, cpu or cuda.
+        log: called with single lines.
+
+    Raises:
+        ConfigError: neither image nor shards, or both; no such device.
+        DataError: the run or the rasters are not usable.
+    """
+    from cropcam.model.inference import wall_to_wall
+    from cropcam.pipeline.rasters import export_shards, mosaic
+    from cropcam.pipeline.runtime.progress import silent
+    from cropcam.pipeline.study.study import parse_study
+
+    if (image is None) == (shards is None):
+        raise ConfigError("map_raster needs image files or the folder of an export's shards; pass one of image and shards")
+    folder = _folder(run)
+    config = load_run(folder).config
+    if shards is not None:
+        source = export_shards.open_image_shards(Path(shards), parse_study(config.store.attrs["study"], f"{folder}/config.json"))
+    else:
+        source = mosaic.open_image(_paths(image), config.store.bands)
+    return wall_to_wall.map_raster(folder, source, Path(out), device=device, log=log or silent)
+
+
+def _paths(files: Files | None) -> list[Path]:
+    if files is None:
+        return []
+    return [Path(files)] if isinstance(files, str | PathLike) else [Path(file) for file in files]
+
+
+def _folder(run: Run | PathOrName) -> Path:
+    return Path(run) if isinstance(run, str | PathLike) else run.folder

@@ -63,7 +63,7 @@ def main() -> None:
         results = []
         for seed in range(args.seeds):
             run = place / f"run-{seed}"
-            train(store, run, labels="shares", model="fcn", self_labels=0.0, epochs=args.epochs, seed=seed, resume=True)
+            train(store, run, labels="shares", model="fcn", pseudo_label_weight=0.0, epochs=args.epochs, seed=seed, resume=True)
             part = evaluate(run).to_dict()["segmentation"]
             results.append(told(part["methods"][METHOD], ("corn", "soybean")))
         found[name] = {

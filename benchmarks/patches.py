@@ -35,7 +35,7 @@ import rasterio
 from benchmarks import at_least_one
 from cropcam.pipeline.grid import PixelGrid, Window, tiles
 from cropcam.pipeline.landscape import reflectance, truth
-from cropcam.pipeline.runtime.atomic import written_aside
+from cropcam.pipeline.runtime.atomic import atomic_path
 from cropcam.pipeline.shardfile import write_shard
 from cropcam.pipeline.store.schema import OFFSET, PATCHES_PER_SHARD, SCALE, encoder, open_store
 from cropcam.pipeline.study.study import Study, load_study, parse_study
@@ -163,7 +163,7 @@ def compared(parts: int, place: Path, repeats: int) -> dict[str, Any]:
     threads, folder, store = len(os.sched_getaffinity(0)), place / f"shards-{parts}", place / f"store-{parts}.zarr"
     if not folder.exists():
         started = time.perf_counter()
-        with written_aside(folder) as aside:
+        with atomic_path(folder) as aside:
             write_shards(aside, study(parts).grid)
         print(f"1/{parts}: shards written in {time.perf_counter() - started:.0f} s", file=sys.stderr)
     runs, floors = [], []

@@ -34,12 +34,12 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from benchmarks import at_least_one
 from cropcam.model.data.dataset import Patches, batches, gather
-from cropcam.model.data.normalization import Scaling
+from cropcam.model.data.normalization import Normalization
 from cropcam.model.data.prefetch import batches_of, block_patches, rooms_for, stream, stream_order
 from cropcam.model.data.sampler import plan_epoch
 from cropcam.model.labels.weak_labels import WeakLabels
 from cropcam.model.networks import NETWORKS, build
-from cropcam.model.runs.checkpoint import RunConfig
+from cropcam.model.runs.config import RunConfig
 from cropcam.model.runtime.device import deterministic
 from cropcam.model.training.optimizers import make_optimiser
 from cropcam.model.training.trainer import Trainer
@@ -195,8 +195,8 @@ def loop(name: str, pairs: int, folder: Path) -> dict[str, float]:
     torch.manual_seed(0)
     network = build(name, BANDS, CLASSES)
     optimiser = make_optimiser("adamw", network, 1e-3, 1e-4)
-    scaling = Scaling.of(told, device)
-    ready = [(x.clone(), targets.image_BK) for x, targets in batches(split, size, scaling, plan_epoch(count, 0, 0))]
+    normalization = Normalization.of(told, device)
+    ready = [(x.clone(), targets.image_BK) for x, targets in batches(split, size, normalization, plan_epoch(count, 0, 0))]
 
     def ours() -> float:
         trainer.run_epoch(lambda _done, _total, _note: None)

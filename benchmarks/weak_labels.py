@@ -204,9 +204,9 @@ def transferred(run: Path, store: Path) -> npt.NDArray[np.int64]:
     """Confusion matrices (B, K, K) of spatial blocks, truth by answer, of a run's default segmentation on every patch of another place."""
     network, config = load_network(run, torch.device("cpu"))
     dataset, info = open_store(store)
-    segmenter = fitted_segmenter(run, network, config, open_store(run / config.store)[0], torch.device("cpu"))
+    segmenter = fitted_segmenter(run, network, config, open_store(run / config.store.path)[0], torch.device("cpu"))
     block_N = block_of(dataset["row"].to_numpy(), dataset["col"].to_numpy(), info.block_patches)
-    blocks, classes = int(block_N.max()) + 1, len(config.classes)
+    blocks, classes = int(block_N.max()) + 1, len(config.store.classes)
     confusion_BKK = np.zeros((blocks, classes, classes), np.int64)
     for batch in predict_patches(network, config, dataset, np.arange(len(block_N)), torch.device("cpu"), segmenter):
         counts_BHW = batch.truth_BHW != UNLABELLED

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-import ctypes
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cache
 from itertools import pairwise
@@ -15,6 +14,7 @@ from typing import Any
 
 from cropcam.pipeline.errors import ConfigError, DataError, WorkStoppedError
 from cropcam.pipeline.parallel import Item, Part, Result, Steps, work_one
+from cropcam.pipeline.runtime.memory import keep_freed_memory
 
 _TOGETHER = 5  # parts of one group at most: the first of them decodes the row of tiles above it once more
 _CONNECT_S, _POLL_S, _NOBODY_S = 10, 5, 60
@@ -160,10 +160,7 @@ def _keep_memory() -> None:
     A nanny tells its workers to give everything back at once (MALLOC_TRIM_THRESHOLD_); GDAL's tiles are then mapped, cleared and unmapped one by one, at
     a third of the time that cutting takes.
     """
-    with suppress(OSError, AttributeError):
-        mallopt = ctypes.CDLL(None).mallopt
-        for parameter, megabytes in ((-3, 32), (-1, 64)):  # M_MMAP_THRESHOLD, M_TRIM_THRESHOLD of malloc.h
-            mallopt(parameter, megabytes * 2**20)
+    keep_freed_memory(32 * 2**20, heap_bytes=64 * 2**20)
 
 
 def _work(

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
@@ -78,6 +79,28 @@ class Encoded:
             else:
                 raise DataError(f"{path}: patch {index} is missing; cut the store again with 'cropcam patches'")
 
+    def decode_scattered(self, index_N: npt.NDArray[np.int64], out_NX: npt.NDArray[np.generic]) -> None:
+        """Patch `index_N[i]` to `out_NX[i]`, each read alone: for batches drawn from many zarr shards.
+
+        Raises:
+            DataError: a zarr shard or a patch in it is damaged or missing.
+        """
+        for number in np.unique(index_N // self.room).tolist():
+            path = shard_path(self.store, self.name, number)
+            try:
+                span_N2 = _spans(path, self.room)
+                with path.open("rb", buffering=0) as file:
+                    for place in np.flatnonzero(index_N // self.room == number).tolist():
+                        start, size = span_N2[index_N[place] - number * self.room].tolist()
+                        where = f"{path}: patch {index_N[place]}"
+                        if not size:
+                            raise DataError(f"{where} is missing; cut the store again with 'cropcam patches'")
+                        self._decode_one(memoryview(os.pread(file.fileno(), size, start)), out_NX[place], where)
+            except FileNotFoundError:
+                raise DataError(f"{path}: missing; cut the store again with 'cropcam patches'") from None
+            except (OSError, ValueError) as error:
+                raise DataError(f"{path}: damaged zarr shard ({error}); cut the store again with 'cropcam patches'") from None
+
     def _decode_one(self, frame: memoryview, out_X: npt.NDArray[np.generic], where: str) -> None:
         try:
             if int.from_bytes(frame[_SIZES], "little") != self.patch_bytes:
@@ -85,6 +108,14 @@ class Encoded:
             _BLOSC.decode(frame, out_X)
         except (RuntimeError, ValueError) as error:
             raise DataError(f"{where} is damaged ({error}); cut the store again with 'cropcam patches'") from None
+
+
+@lru_cache(maxsize=4096)
+def _spans(path: Path, room: int) -> npt.NDArray[np.int64]:
+    """Offset and size of each patch in a zarr shard (room, 2)."""
+    with path.open("rb") as file:
+        file.seek(-index_bytes(room), os.SEEK_END)
+        return np.asarray(parse_index(file.read(), room, str(path)), np.int64)
 
 
 def open_encoded(store: Path, name: str) -> Encoded | None:

@@ -26,14 +26,14 @@ from cropcam.pipeline.rasters.export_shards import open_shards
 from cropcam.pipeline.rasters.mosaic import LabelSource, Source, open_image, open_labels
 from cropcam.pipeline.rasters.raster import Conversion
 from cropcam.pipeline.resume import Work, differing, partial_folder
-from cropcam.pipeline.runtime.atomic import locked, remove
-from cropcam.pipeline.runtime.hashing import of_files
+from cropcam.pipeline.runtime.atomic import exclusive_lock, remove
+from cropcam.pipeline.runtime.hashing import blake3_by_name
+from cropcam.pipeline.runtime.progress import Progress
 from cropcam.pipeline.splits import RANDOM_WARNING, TRAIN, assign
 from cropcam.pipeline.spool import Assembly, Left, Spool
 from cropcam.pipeline.store.schema import PATCHES_PER_SHARD, SPLITS, StoreInfo, create, drops_in_words, finish, open_store
 from cropcam.pipeline.study.study import Study, differences, parse_study
 
-Progress = Callable[[int, int, str], None]
 Log = Callable[[str], None]
 _MEMORY_BYTES = 768 * 2**20  # of pixels that threads of this process hold
 _HELD = AHEAD + 0.5  # what a thread holds, in pieces
@@ -132,14 +132,14 @@ def _cut_store(job: Job, store: Path, seed: int, asked: dict[str, str], schedule
     if store.is_dir() and not any(store.iterdir()):
         store.rmdir()  # an empty folder made beforehand
     if store.exists():
-        found = _existing(store, study, digests | of_files(files), seed)
+        found = _existing(store, study, digests | blake3_by_name(files), seed)
         if (left := partial_folder(store)).exists():
-            with suppress(DataError, OSError), locked(store):  # a process that delivered it was killed, or is at it still
+            with suppress(DataError, OSError), exclusive_lock(store):  # a process that delivered it was killed, or is at it still
                 remove(left)
         return found
     store.parent.mkdir(parents=True, exist_ok=True)
     with ExitStack() as stack:
-        stack.enter_context(locked(store))
+        stack.enter_context(exclusive_lock(store))
         workers = stack.enter_context(connected(scheduler)) if scheduler else None
         work = Work(store, _asked(study, asked, seed), files, workers.each if workers else None)
         if work.changed:

@@ -27,9 +27,9 @@ import numpy.typing as npt
 
 from cropcam.pipeline.chunks import Patches, of_bytes, sizes, split
 from cropcam.pipeline.cutting import Encoded
-from cropcam.pipeline.runtime.atomic import remove
-from cropcam.pipeline.runtime.hashing import Each, in_background, of_files
-from cropcam.pipeline.shardfile import GrowingShard, file_checksum, unpack, write_shard, write_whole
+from cropcam.pipeline.runtime.atomic import atomic_write, remove
+from cropcam.pipeline.runtime.hashing import Map, blake3_by_name, blake3_in_background
+from cropcam.pipeline.shardfile import GrowingShard, file_checksum, unpack, write_shard
 from cropcam.pipeline.spool import Assembled, Left, SpooledShard
 from cropcam.pipeline.store import schema as stores
 
@@ -39,9 +39,9 @@ Shard = GrowingShard | SpooledShard
 
 
 class Work:
-    """The hidden folder beside a store that is being made. One process at a time: hold `aside.locked`."""
+    """The hidden folder beside a store that is being made. One process at a time: hold `exclusive_lock`."""
 
-    def __init__(self, final: Path, asked: dict[str, str], inputs: Mapping[str, Path], each: Each | None = None) -> None:
+    def __init__(self, final: Path, asked: dict[str, str], inputs: Mapping[str, Path], each: Map | None = None) -> None:
         """Begin, or go on where the same work stopped.
 
         Args:
@@ -92,7 +92,7 @@ class Work:
         self._skip = max(0, safe - before[first])  # patches of the first part that stand in finished zarr shards already
         self.parts = self.parts[:first]
         kept = [*self.parts, *({"shard": n, **{name: self.checksums[name][n] for name in HEAVY}} for n in range(self.shards))]
-        write_whole(self.folder / "journal.jsonl", b"".join(map(_line, kept)))
+        atomic_write(self.folder / "journal.jsonl", b"".join(map(_line, kept)), sync=False)
         return first
 
     def add(self, found: Encoded | Left, begin: Callable[[Path, int], Shard] = GrowingShard) -> None:
@@ -105,7 +105,7 @@ class Work:
         number = len(self.parts)
         buffer = io.BytesIO()
         np.savez(buffer, **found.small)  # type: ignore[arg-type]
-        write_whole(self.folder / "parts" / f"{number}.npz", buffer.getvalue())
+        atomic_write(self.folder / "parts" / f"{number}.npz", buffer.getvalue(), sync=False)
         self._say({"part": number, "count": len(found), "dropped": dict(found.dropped)})
         rest: dict[str, list[Patches]] = {name: split(getattr(found, name), self._skip)[1] for name in HEAVY}
         self._skip = max(0, self._skip - len(found))
@@ -179,14 +179,14 @@ class Work:
             for name in HEAVY:
                 remove(self.store / name / "zarr.json")
 
-    def _begin(self, asked: dict[str, str], inputs: Mapping[str, Path], each: Each | None) -> list[str]:
+    def _begin(self, asked: dict[str, str], inputs: Mapping[str, Path], each: Map | None) -> list[str]:
         """Names of what differs from the work found there, which is then thrown away."""
         note, digests = self.folder / "asked.json", self.folder / "digests.json"
         asked_before, digests_before = _json(note), _json(digests)
         changed: list[str] = []
         if asked_before is not None and digests_before is not None:
             self._digests: Future[dict[str, str]] = Future()
-            self._digests.set_result(of_files(inputs, each))
+            self._digests.set_result(blake3_by_name(inputs, each))
             before = asked_before | {f"input {name}": value for name, value in digests_before.items()}
             now = asked | {f"input {name}": value for name, value in self._digests.result().items()}
             changed = differing(before, now)
@@ -196,8 +196,8 @@ class Work:
                     path.unlink()
                 return []
         self.forget()
-        write_whole(note, json.dumps(asked, indent=1, sort_keys=True).encode())
-        self._digests = in_background(inputs, digests, each)
+        atomic_write(note, json.dumps(asked, indent=1, sort_keys=True), sync=False)
+        self._digests = blake3_in_background(inputs, digests, each)
         return changed
 
     def digests(self) -> dict[str, str]:

@@ -133,19 +133,3 @@ def file_checksum(path: Path) -> str:
             return f"{reduce(google_crc32c.extend, iter(partial(file.read, _BLOCK_BYTES), b''), 0):08x}"
     except FileNotFoundError:
         return ""
-
-
-def write_whole(path: Path, content: bytes) -> None:
-    """Write a file so that it is there whole or not at all.
-
-    Raises:
-        OSError: the disk says no; nothing is left.
-    """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    aside = path.with_name(f".{path.name}.part")
-    try:
-        aside.write_bytes(content)
-        os.replace(aside, path)  # noqa: PTH105 - says what it does
-    except BaseException:
-        aside.unlink(missing_ok=True)
-        raise

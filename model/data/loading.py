@@ -1,59 +1,141 @@
-"""Where the images of a split come from while a network trains: from memory, or streamed from the store.
+"""The images of a split as a torch Dataset: in memory, or streamed from the store by the workers of a DataLoader.
 
-Resident: decoded once into memory (or the GPU's), gathered there. Streamed: decoded again each epoch, a window ahead, in
-memory that does not grow with the store. Axis suffixes: N patch, B batch, C band, H/W rows and columns.
+In memory: decoded once, gathered by index, on the GPU where they fit. Streamed: each batch is decoded by a spawned worker ahead of its use, in memory that
+does not grow with the store. Axis suffixes: N patch, B batch, C band, H/W rows and columns.
 """
 
 from __future__ import annotations
 
+import os
+import signal
+from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import torch
 import xarray as xr
 from torch import Tensor
+from torch.utils.data import DataLoader, Dataset, Sampler
 
-from cropcam.model.data.prefetch import MOST_THREADS, Indices, Order, Rooms, batches_of, block_patches, rooms_for, stream, stream_order
 from cropcam.pipeline.encoded import Encoded, open_encoded
-from cropcam.pipeline.errors import ConfigError
+from cropcam.pipeline.errors import ConfigError, DataError
 
-FEEDS = ("auto", "resident", "streamed")
-_MEMORY_SHARE = 0.5  # of what is free: the rest is for the network and for others
+MAX_WORKERS = 8
+BATCHES_PER_WORKER = 8  # an epoch with fewer batches per worker is decoded in this process: a worker takes seconds to start
+BLOCK_BYTES = 36 * 2**20  # a zarr shard of the poster's patches
+_MEMORY_SHARE = 0.5  # of the free memory: the rest is for the network and for other processes
+_PREFETCH_BATCHES = 4
+Indices = npt.NDArray[np.int64]
 
 
-class Streamed:
-    """The images of one split, read from the store's zarr shards whenever they are wanted."""
+class _Batches(Sampler[Any]):
+    """The batches of one pass, as indices; replaced before each pass."""
 
-    def __init__(self, image: Encoded, index_N: Indices, threads: int | None = None) -> None:
-        self._image, self._index, self._block, self._threads = image, index_N, block_patches(image), threads
-        self._rooms: Rooms | None = None
+    batches: Sequence[Indices] = ()
 
-    def order(self, seed: int | None, epoch: int = 0) -> Order:
-        """Of one pass; None is the store's own."""
-        return stream_order(self._index, self._block, seed, epoch)
+    def __iter__(self) -> Iterator[Any]:
+        return iter(self.batches)
 
-    def batches(self, order: Order, parts: Sequence[slice]) -> Iterator[Tensor]:
-        """DN (B, C, H, W) uint16 of each part of the order, ascending; good until the next is asked for.
+    def __len__(self) -> int:
+        return len(self.batches)
+
+
+class PatchImages(Dataset[Tensor], ABC):
+    """The images of a split; an item is a batch (B, C, H, W), DN as int16 bits: torch gathers and flips int16 everywhere, uint16 only in places."""
+
+    workers = 0
+
+    def __init__(self) -> None:
+        self._loader: DataLoader[Tensor] | None = None
+        self._sampler = _Batches()
+
+    @abstractmethod
+    def __getitems__(self, index_B: Indices) -> Tensor | DataError:
+        """The images of some patches. An error is an item too: raised in a worker, it would reach the user as a traceback."""
+
+    def batches(self, order: Sequence[Indices], device: torch.device) -> Iterator[Tensor]:
+        """The images of each batch of indices, in order.
 
         Raises:
             DataError: the store is damaged or incomplete.
         """
-        starts = (0, *order.ends[:-1])
-        most = max(end - start for start, end in zip(starts, order.ends, strict=True))
-        if self._rooms is None or len(self._rooms[0][0]) < most:  # windows differ: a split need not fill its blocks
-            self._rooms = rooms_for([self._image], most)
-        wanted_N = np.zeros(len(order.position_N), np.bool_)
-        for part in parts:
-            wanted_N[part] = True
-        windows = [order.position_N[start:end][wanted_N[start:end]] for start, end in zip(starts, order.ends, strict=True)]
-        groups = [self._index[window] for window in windows]  # of a process with nothing to do all are empty
-        sizes = [part.stop - part.start for part in parts]
-        for arrays in batches_of(stream([self._image], groups, self._block, self._threads, self._rooms), sizes):
-            yield torch.from_numpy(arrays[0])
+        self._sampler.batches = order
+        if self._loader is None:
+            workers = min(self.workers, len(order) // BATCHES_PER_WORKER)
+            self._loader = DataLoader(
+                self,
+                batch_sampler=self._sampler,
+                collate_fn=_as_it_is,
+                num_workers=workers,
+                multiprocessing_context="spawn" if workers else None,
+                worker_init_fn=_ignore_interrupt if workers else None,
+                persistent_workers=workers > 0,
+                prefetch_factor=_PREFETCH_BATCHES if workers else None,
+                generator=torch.Generator(),  # the caller's random state is its own
+                pin_memory=workers > 0 and device.type == "cuda",
+            )
+        for images in self._loader:
+            if isinstance(images, DataError):
+                raise images
+            yield images
+
+
+class ResidentImages(PatchImages):
+    """Images in memory: DN (N, C, H, W) uint16, on the CPU or the GPU."""
+
+    def __init__(self, dn_NCHW: Tensor) -> None:
+        super().__init__()
+        self.dn_NCHW = dn_NCHW
+
+    def __len__(self) -> int:
+        return len(self.dn_NCHW)
+
+    def __getitems__(self, index_B: Indices) -> Tensor:
+        """Gathered by index."""
+        return gather(self.dn_NCHW.view(torch.int16), index_B)
+
+
+class StreamedImages(PatchImages):
+    """Images in the store: decoded batch by batch, by spawned workers where an epoch is long enough."""
+
+    workers = min(MAX_WORKERS, len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1)
+
+    def __init__(self, image: Encoded, index_N: Indices) -> None:
+        """`index_N`: the split's patches in the store, ascending."""
+        super().__init__()
+        self.image, self.index_N = image, index_N
+
+    def __len__(self) -> int:
+        return len(self.index_N)
+
+    def __getstate__(self) -> dict[str, object]:
+        return self.__dict__ | {"_loader": None, "_sampler": _Batches()}  # for a worker
+
+    def __getitems__(self, index_B: Indices) -> Tensor | DataError:
+        """Decoded from the store."""
+        out_BCHW = np.empty((len(index_B), *self.image.shape[1:]), self.image.dtype)
+        try:
+            self.image.decode_scattered(self.index_N[index_B], out_BCHW)
+        except DataError as error:
+            return error
+        return torch.from_numpy(out_BCHW.view(np.int16))
+
+    @property
+    def block_N(self) -> Indices:
+        """The block of each patch: at most a zarr shard, at most `BLOCK_BYTES`."""
+        return self.index_N // max(1, min(self.image.room, BLOCK_BYTES // self.image.patch_bytes))
+
+
+def gather(values_N: Tensor, index_B: Indices) -> Tensor:
+    """Entries along the first axis; on a CPU by numpy, which copies whole patches where torch copies numbers."""
+    if values_N.device.type == "cpu":
+        return torch.from_numpy(values_N.numpy()[index_B])
+    return values_N[torch.from_numpy(index_B).to(values_N.device)]
 
 
 def read_images(dataset: xr.Dataset, index_N: Indices) -> npt.NDArray[np.uint16]:
@@ -66,31 +148,31 @@ def read_images(dataset: xr.Dataset, index_N: Indices) -> npt.NDArray[np.uint16]
     if image is None:
         return np.asarray(dataset["image"][index_N].to_numpy())
     out_NCHW = np.empty((len(index_N), *image.shape[1:]), image.dtype)
-    blocks = np.split(np.arange(len(index_N)), np.flatnonzero(np.diff(index_N // block_patches(image))) + 1)
-    with ThreadPoolExecutor(MOST_THREADS) as pool:
-        for future in [pool.submit(image.decode, index_N[block], out_NCHW, block) for block in blocks]:
+    shards = np.split(np.arange(len(index_N)), np.flatnonzero(np.diff(index_N // image.room)) + 1) if len(index_N) else []
+    with ThreadPoolExecutor(MAX_WORKERS) as pool:
+        for future in [pool.submit(image.decode, index_N[shard], out_NCHW, shard) for shard in shards]:
             future.result()
     return out_NCHW
 
 
 def encoded_image(dataset: xr.Dataset) -> Encoded | None:
-    """The store's encoded images; None where they are laid out otherwise than `cropcam patches` does it."""
+    """The store's encoded images; None where their layout is not that of `cropcam patches`."""
     return open_encoded(Path(dataset.encoding["source"]), "image")
 
 
-def choose_feed(told: str, dataset: xr.Dataset, patches: int, *, bagged: bool) -> str:
-    """Resident or streamed: what was told, else by whether so many patches fit half of the free memory.
+def choose_loading(setting: str, dataset: xr.Dataset, patches: int, *, bagged: bool) -> str:
+    """Memory or stream: the setting or, for auto, memory where so many patches fit half of the free memory.
 
     Raises:
-        ConfigError: streamed was told and cannot be.
+        ConfigError: streaming is set and impossible.
     """
     streamable = encoded_image(dataset) is not None and not bagged
-    if told == "streamed" and not streamable:
-        why = "labels of groups need patches in any order" if bagged else "the store is laid out otherwise than 'cropcam patches' does it"
-        raise ConfigError(f"--feed streamed is not possible: {why}; use --feed resident")
-    if told != "auto":
-        return told
-    return "resident" if patches * _patch_bytes(dataset) <= _MEMORY_SHARE * free_memory() or not streamable else "streamed"
+    if setting == "stream" and not streamable:
+        why = "bags need patches in any order" if bagged else "the store's layout is not that of 'cropcam patches'"
+        raise ConfigError(f"data_loading 'stream' is not possible: {why}; use 'memory'")
+    if setting != "auto":
+        return setting
+    return "memory" if patches * _patch_bytes(dataset) <= _MEMORY_SHARE * free_memory() or not streamable else "stream"
 
 
 def fits_gpu(dataset: xr.Dataset, patches: int, device: torch.device) -> bool:
@@ -99,21 +181,29 @@ def fits_gpu(dataset: xr.Dataset, patches: int, device: torch.device) -> bool:
 
 
 def free_memory() -> int:
-    """Bytes this process may still take: the machine's, or what its control group leaves."""
-    free = [_field(Path("/proc/meminfo"), "MemAvailable:") * 1024]
+    """Bytes this process may still take: the machine's, or the rest of its control group's limit."""
+    free = [_meminfo_kib("MemAvailable:") * 1024]
     group = Path("/sys/fs/cgroup")
-    with suppress(OSError, ValueError):  # no control group, or one without a limit
+    with suppress(OSError, ValueError):  # no control group, or no limit
         free.append(int((group / "memory.max").read_text()) - int((group / "memory.current").read_text()))
     return min(free)
 
 
-def _field(path: Path, name: str) -> int:
+def _meminfo_kib(name: str) -> int:
     try:
-        return next(int(line.split()[1]) for line in path.read_text().splitlines() if line.startswith(name))
-    except (OSError, StopIteration):  # not Linux: 4 GiB is in most machines
+        return next(int(line.split()[1]) for line in Path("/proc/meminfo").read_text().splitlines() if line.startswith(name))
+    except (OSError, StopIteration):  # not Linux: most machines have 4 GiB
         return 2**22
 
 
 def _patch_bytes(dataset: xr.Dataset) -> int:
     image = dataset["image"]
     return int(np.prod(image.shape[1:])) * image.dtype.itemsize
+
+
+def _as_it_is(images: Any) -> Any:  # noqa: ANN401 - the item of `__getitems__`
+    return images
+
+
+def _ignore_interrupt(_worker: int) -> None:
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the whole process group; the main process saves and stops the workers

@@ -10,14 +10,14 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from cropcam.model.runs.checkpoint import RunConfig
+from cropcam.model.runs.config import RunConfig
 from cropcam.pipeline.store.schema import NODATA_DN, OFFSET, SCALE
 
 CLIP = 6.0  # standard deviations: left-over cloud and glint must not drive the network
 
 
-class Scaling(NamedTuple):
-    """What `standardise` needs, float32, on the device where batches are wanted.
+class Normalization(NamedTuple):
+    """Mean and standard deviation of the bands, float32, on the device of the batches.
 
     Attributes:
         mean_C: reflectance per band over the training split.
@@ -28,9 +28,9 @@ class Scaling(NamedTuple):
     std_C: Tensor
 
     @classmethod
-    def of(cls, config: RunConfig, device: torch.device | str) -> Scaling:
+    def of(cls, config: RunConfig, device: torch.device | str) -> Normalization:
         """Of a run's training split."""
-        mean_C, std_C = (torch.tensor(values, dtype=torch.float32, device=device) for values in (config.mean, config.std))
+        mean_C, std_C = (torch.tensor(values, dtype=torch.float32, device=device) for values in (config.store.mean, config.store.std))
         return cls(mean_C, std_C)
 
 

@@ -9,11 +9,9 @@ numbers per patch and by histograms per spatial block. Evaluating twice writes t
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Callable, Iterable
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -29,12 +27,14 @@ from cropcam.model.evaluation.prediction_store import prediction_writer
 from cropcam.model.evaluation.results import Metrics
 from cropcam.model.labels.derive import presence
 from cropcam.model.labels.weak_labels import OF_PIXELS
-from cropcam.model.runs.checkpoint import BEST, RunConfig, file_digest, load_network, write_atomically
+from cropcam.model.runs.checkpoint import load_network, run_provenance
+from cropcam.model.runs.config import RunConfig
 from cropcam.model.runtime.device import choose
 from cropcam.model.segmentation.fitting import fitted_segmenter
 from cropcam.model.segmentation.predictions import BATCH_PATCHES, PatchPredictions, open_trained_store, predict_patches
-from cropcam.pipeline import __version__
 from cropcam.pipeline.errors import ConfigError, DataError
+from cropcam.pipeline.runtime.atomic import atomic_write
+from cropcam.pipeline.runtime.hashing import sha256
 from cropcam.pipeline.store.schema import SPLITS, evenly, split_indices
 
 PATCHES = "patches.csv"
@@ -87,8 +87,8 @@ def evaluate(
     fitted, notes = _fit_baselines(config, dataset) if baselines else ([], [])
     bounds_KE = activation_bounds(predictions(patches_N[evenly(len(patches_N), BATCH_PATCHES)]))
     methods = [*segmenter.methods, *(baseline.name for baseline in fitted)]
-    accumulator = MetricAccumulator(len(config.classes), methods, segmenter.default, block_N, bounds_KE)
-    provenance = run_provenance(run, config)
+    accumulator = MetricAccumulator(len(config.store.classes), methods, segmenter.default, block_N, bounds_KE)
+    provenance = {**run_provenance(run, config), "seed": config.data.seed}
     with prediction_writer(save, info, place_PN, provenance | {"method": segmenter.default}) as writer:
         for batch in predictions(patches_N):
             of_baselines = segment_all(fitted, dataset, batch.patches_B)
@@ -100,21 +100,21 @@ def evaluate(
             raise DataError(f"the {split} split has no pixel with a label and image data; there is nothing to evaluate")
     logits_NK, _, _ = accumulator.per_patch()
     share_NK = of_split["share"].to_numpy()
-    present_NK = presence(share_NK, config.presence_min_share).astype(bool)
+    present_NK = presence(share_NK, config.labels.presence_min_share).astype(bool)
     known_N = share_NK.sum(axis=1) > 0
     label_accuracy_N = np.where(known_N, (present_NK == (logits_NK > 0)).mean(axis=1), np.nan)
     table = results.patch_table(patches_N, place_PN, accumulator, label_accuracy_N)
     csv = table.to_csv(index=False, float_format="%.6f", lineterminator="\n")
-    resamples, names = Bootstrap.of(accumulator.blocks), config.classes.names
+    resamples, names = Bootstrap.of(accumulator.blocks), config.store.classes.names
     by_method = {name: results.method(confusion_BKK, names, resamples) for name, confusion_BKK in accumulator.confusion_BKK.items()}
     metrics = Metrics(
         {
             "split": split,
             "patches": len(patches_N),
-            "labels": config.labels,
+            "labels": config.labels.labels,
             "classification": {
                 **results.classification(present_NK[known_N], logits_NK[known_N], block_N[known_N], names, resamples),
-                "presence_min_share": config.presence_min_share,
+                "presence_min_share": config.labels.presence_min_share,
             },
             "segmentation": {
                 **results.segmentation(accumulator, names, resamples),
@@ -126,14 +126,14 @@ def evaluate(
             "intervals": bootstrap.metadata(accumulator.blocks, info.block_patches),
             "provenance": {
                 **provenance,
-                "labels_rule": str(config.rule),
-                "selected_on": split == "validation" and (not config.keep_last_epoch or config.patience > 0),
+                "labels_rule": str(config.label_spec),
+                "selected_on": split == "validation" and (not config.keep_last_epoch or config.optimizer.patience > 0),
                 "train_patches": len(split_indices(dataset, "train")),
-                "patches_digest": hashlib.sha256(csv.encode()).hexdigest(),
+                "patches_digest": sha256(csv.encode()),
             },
         }
     )
-    write_atomically(run / PATCHES, csv)
+    atomic_write(run / PATCHES, csv)
     metrics.save(run / METRICS)
     write_model_card(run, config)
     return metrics
@@ -142,24 +142,12 @@ def evaluate(
 def _fit_baselines(config: RunConfig, dataset: xr.Dataset) -> tuple[list[Baseline], list[str]]:
     # the labels of the whole split at once, as in training: which pixels of a patch are labelled is drawn along the split
     labelled_NHW = None
-    if config.labels in OF_PIXELS:
-        labelled_NHW = read_labels(dataset, split_indices(dataset, "train"), config.rule, config.classes).pixel_NHW
-    return fit(dataset, config.classes, config.labels, labelled_NHW, config.seed)
+    if config.labels.labels in OF_PIXELS:
+        labelled_NHW = read_labels(dataset, split_indices(dataset, "train"), config.label_spec, config.store.classes).pixel_NHW
+    return fit(dataset, config.store.classes, config.labels.labels, labelled_NHW, config.data.seed)
 
 
 def activation_bounds(batches: Iterable[PatchPredictions]) -> npt.NDArray[np.float32]:
     """Histogram bins (K, E) for each class's activations, from a sample of patches: the range of activations is not known before."""
     cams_KP = np.concatenate([np.moveaxis(batch.cams_BKHW, 1, 0)[:, ~batch.nodata_BHW] for batch in batches], axis=1)
     return np.stack([bootstrap.edges(cams_P if cams_P.size else np.zeros(1, np.float32)) for cams_P in cams_KP])
-
-
-def run_provenance(run: Path, config: RunConfig) -> dict[str, Any]:
-    """Study, digests of store and checkpoint, seed, code version."""
-    return {
-        "study": config.study,
-        "store_digest": config.store_digest,
-        "model": config.model,
-        "checkpoint_digest": file_digest(run / BEST),
-        "seed": config.seed,
-        "code_version": __version__,
-    }

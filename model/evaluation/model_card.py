@@ -9,8 +9,11 @@ from typing import Any
 
 from cropcam.model.evaluation.notes import format_metric, leakage_notes
 from cropcam.model.runs import history
-from cropcam.model.runs.checkpoint import BEST, CARD, HISTORY, RunConfig, file_digest, load_metadata, write_atomically
+from cropcam.model.runs.checkpoint import BEST, CARD, HISTORY, load_metadata
+from cropcam.model.runs.config import RunConfig
 from cropcam.pipeline.errors import DataError
+from cropcam.pipeline.runtime.atomic import atomic_write
+from cropcam.pipeline.runtime.hashing import file_sha256
 
 METRICS = "metrics.json"
 
@@ -21,29 +24,29 @@ def write_model_card(run: Path, config: RunConfig) -> None:
     Raises:
         OSError: the disk refused.
     """
-    write_atomically(run / CARD, model_card(config, _selected_row(run), _metrics(run)))
+    atomic_write(run / CARD, model_card(config, _selected_row(run), _metrics(run)))
 
 
 def model_card(config: RunConfig, selected: history.Row | None, metrics: Mapping[str, Any] | None) -> str:
     """The card as Markdown, from the configuration, the history's row of the weights and metrics.json."""
-    study = config.store_attrs.get("study", {})
+    study = config.store.attrs.get("study", {})
     seasons = study.get("image", {}).get("seasons", [])
     bounds = study.get("area", {}).get("bounds", [])
     period = ", ".join(f"{first} to {last}" for first, last in seasons) or "not stated"
-    truth = config.points or config.areas or study.get("labels", {}).get("asset", "not stated")
+    truth = config.labels.points or config.labels.areas or study.get("labels", {}).get("asset", "not stated")
     lines = [
-        f"# {config.model} on {config.study}",
+        f"# {config.network.model} on {config.store.study}",
         "",
         "## Intended use",
-        f"Maps of {', '.join(config.classes.names)} from {len(config.bands)} bands ({', '.join(config.bands)}) of surface reflectance, in the region and "
+        f"Maps of {', '.join(config.store.classes.names)} from {len(config.store.bands)} bands ({', '.join(config.store.bands)}) of surface reflectance, in the region and "
         "season of its training data. Not for single fields, nor for decisions about persons or payments without a check on the ground.",
         "",
         "## Data",
-        f"- study `{config.study}`, bounds {bounds or 'not stated'}, images {period}",
-        f"- patches of {config.size_px} px; store {config.store_digest[:12]}",
-        f"- labels: {config.rule}; a class counts as present above {100 * config.presence_min_share:g} % of a patch; truth from {truth}",
-        f"- loss {config.loss}, {config.optimizer}, learning rate {config.lr:g}, batches of {config.batch_size}, {config.epochs} epochs, seed {config.seed}, "
-        f"{config.precision}",
+        f"- study `{config.store.study}`, bounds {bounds or 'not stated'}, images {period}",
+        f"- patches of {config.store.size_px} px; store {config.store.digest[:12]}",
+        f"- labels: {config.label_spec}; a class counts as present above {100 * config.labels.presence_min_share:g} % of a patch; truth from {truth}",
+        f"- loss {config.optimizer.loss}, {config.optimizer.optimizer}, learning rate {config.optimizer.lr:g}, batches of {config.data.batch_size}, {config.optimizer.epochs} epochs, seed {config.data.seed}, "
+        f"{config.network.precision}",
         "",
         "## Metrics",
         *_validation_lines(selected),
@@ -98,6 +101,6 @@ def _metrics(run: Path) -> dict[str, Any] | None:
     """The content of metrics.json; None where it is absent, damaged or of other weights."""
     try:
         values: dict[str, Any] = json.loads((run / METRICS).read_text("utf-8"))
-        return values if values["provenance"]["checkpoint_digest"] == file_digest(run / BEST) else None
+        return values if values["provenance"]["checkpoint_digest"] == file_sha256(run / BEST) else None
     except (OSError, ValueError, KeyError, TypeError):
         return None

@@ -29,6 +29,7 @@ from zarr.codecs import BloscCodec
 from cropcam.model.segmentation.predictions import BATCH_PATCHES, PatchPredictions
 from cropcam.pipeline.errors import DataError
 from cropcam.pipeline.legend import UNLABELLED, Legend
+from cropcam.pipeline.runtime.atomic import atomic_path
 from cropcam.pipeline.store.schema import StoreInfo
 
 ARTEFACT = "cropcam segmentation"
@@ -94,27 +95,18 @@ def prediction_writer(
     path = path.resolve()  # the place that is checked is the one that is replaced
     if path.exists() and not _is_prediction_store(path):
         raise DataError(f"{path} exists and is no segmentation of cropcam's; give --save another name or remove it")
-    partial, old = path.with_name(f".{path.name}.partial"), path.with_name(f".{path.name}.old")
-    try:
-        group = zarr.create_group(partial, overwrite=True, zarr_format=3)
-        yield PredictionWriter(group, info, place_PN)
-        attributes = {"artefact": ARTEFACT, "crs": info.crs, "classes": info.classes.attrs(), "method": provenance["method"]}
-        group.attrs.put({**attributes, "provenance": dict(provenance)})
-        with warnings.catch_warnings():  # consolidated metadata is no part of the v3 specification yet; xarray asks for it
-            warnings.simplefilter("ignore", zarr.errors.ZarrUserWarning)
-            zarr.consolidate_metadata(group.store)
-        shutil.rmtree(old, ignore_errors=True)
-        if path.exists():
-            path.rename(old)
-        partial.rename(path)
-        shutil.rmtree(old, ignore_errors=True)
-    finally:
-        _discard(partial)
-
-
-def probability(logits: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
-    """Sigmoid of logits, same shape."""
-    return (0.5 * (1 + np.tanh(0.5 * logits.astype(np.float64)))).astype(np.float32)
+    with atomic_path(path) as temp_path:
+        try:
+            group = zarr.create_group(temp_path, zarr_format=3)
+            yield PredictionWriter(group, info, place_PN)
+            attributes = {"artefact": ARTEFACT, "crs": info.crs, "classes": info.classes.attrs(), "method": provenance["method"]}
+            group.attrs.put({**attributes, "provenance": dict(provenance)})
+            with warnings.catch_warnings():  # consolidated metadata is no part of the v3 specification yet; xarray asks for it
+                warnings.simplefilter("ignore", zarr.errors.ZarrUserWarning)
+                zarr.consolidate_metadata(group.store)
+        except BaseException:
+            _discard(temp_path)
+            raise
 
 
 def _discard(folder: Path) -> None:
@@ -124,6 +116,11 @@ def _discard(folder: Path) -> None:
             return
         shutil.rmtree(folder, ignore_errors=True)
         time.sleep(_SETTLED_S)
+
+
+def probability(logits: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
+    """Sigmoid of logits, same shape."""
+    return (0.5 * (1 + np.tanh(0.5 * logits.astype(np.float64)))).astype(np.float32)
 
 
 def _create(group: zarr.Group, name: str, sizes: Mapping[str, int], legend: Legend) -> zarr.Array[Any]:

@@ -20,7 +20,7 @@ from cropcam.model.evaluation import metrics
 from cropcam.model.evaluation.accumulator import MetricAccumulator
 from cropcam.model.evaluation.bootstrap import SUFFIX, Bootstrap, by_class, edges, histograms, with_intervals
 from cropcam.model.evaluation.metrics import Bools, Counts, Floats, Metric, Numbers
-from cropcam.model.runs.checkpoint import write_atomically
+from cropcam.pipeline.runtime.atomic import atomic_write
 
 
 @dataclass(frozen=True)
@@ -39,7 +39,7 @@ class Metrics:
         Raises:
             OSError: the disk refused.
         """
-        write_atomically(path, json.dumps(self._values, indent=2, allow_nan=False) + "\n")
+        atomic_write(path, json.dumps(self._values, indent=2, allow_nan=False) + "\n")
 
     @property
     def split(self) -> str:

@@ -7,7 +7,7 @@ from datetime import date
 
 import numpy as np
 
-from cropcam.model.runs.checkpoint import RunConfig
+from cropcam.model.runs.config import RunConfig
 from cropcam.pipeline.grid import PixelGrid, transform_points
 from cropcam.pipeline.maps.windows import DnSource
 from cropcam.pipeline.store.schema import StoreInfo
@@ -23,9 +23,9 @@ def domain_note(config: RunConfig, source: DnSource) -> str:
 
     Dates come from Landsat file names (_20230831_). Without store attributes, or without a date, there is no note.
     """
-    if not config.store_attrs:
+    if not config.store.attrs:
         return ""
-    info = StoreInfo.from_attrs(config.store_attrs, "the run's config.json")
+    info = StoreInfo.from_attrs(config.store.attrs, "the run's config.json")
     differences = []
     if outside := share_outside(source.grid, info.patch_grid.pixels):
         differences.append(f"{max(outside, 0.01):.0%} of the image lies outside the area of the run's training data")

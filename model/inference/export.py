@@ -19,12 +19,13 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from cropcam.model.data.normalization import Scaling, standardise
+from cropcam.model.data.normalization import Normalization, standardise
 from cropcam.model.losses.objectives import ModelOutputs
 from cropcam.model.networks import Network, NetworkOutput
-from cropcam.model.runs.checkpoint import BEST, RunConfig, file_digest, load_network, write_atomically
-from cropcam.pipeline import __version__
+from cropcam.model.runs.checkpoint import load_network, run_provenance
+from cropcam.model.runs.config import RunConfig
 from cropcam.pipeline.errors import ConfigError, DataError
+from cropcam.pipeline.runtime.atomic import atomic_write
 from cropcam.pipeline.store.schema import NODATA_DN
 
 TOLERANCE = 1e-3  # of the eager network's outputs: other kernels add in another order
@@ -40,8 +41,8 @@ class Exported(nn.Module):
 
     def __init__(self, network: Network, config: RunConfig) -> None:
         super().__init__()
-        self.network, self._objective, self._min_share = network, config.objective, config.presence_min_share
-        for name, values in Scaling.of(config, "cpu")._asdict().items():
+        self.network, self._objective, self._min_share = network, config.objective, config.labels.presence_min_share
+        for name, values in Normalization.of(config, "cpu")._asdict().items():
             self.register_buffer(name, values)
 
     def forward(self, dn_BCHW: Tensor) -> Outputs:
@@ -73,7 +74,7 @@ def export_model(run: Path, to: Path) -> str:
         difference = max(_difference(model, predict, dn_BCHW[:count]) for count in (3, 1))
     if not difference <= TOLERANCE:
         raise DataError(f"{to}: its outputs differ from the network's (by {difference:.2g} of the largest value); nothing was written")
-    write_atomically(to, content)
+    atomic_write(to, content)
     return f"{to}: {len(content) / 1e6:.1f} MB, within {difference:.1g} of the network on random patches"
 
 
@@ -115,23 +116,19 @@ def _free_batch() -> tuple[dict[int, torch.export.Dim]]:
 
 def _metadata(run: Path, config: RunConfig) -> dict[str, str]:
     return {
-        "study": config.study,
-        "model": config.model,
-        "labels": config.labels,
-        "bands": ",".join(config.bands),
-        "classes": ",".join(config.classes.names),
+        **run_provenance(run, config),
+        "labels": config.labels.labels,
+        "bands": ",".join(config.store.bands),
+        "classes": ",".join(config.store.classes.names),
         "input": "dn (batch, band, y, x) float32: Collection 2 DN, reflectance = DN x 0.0000275 - 0.2, 0 = nodata",
-        "output": f"logits (batch, class), above 0: the class is predicted to cover more than {config.presence_min_share:g} of the valid pixels; "
+        "output": f"logits (batch, class), above 0: the class is predicted to cover more than {config.labels.presence_min_share:g} of the valid pixels; "
         "maps (batch, class, y, x): activation maps without the bias",
-        "store_digest": config.store_digest,
-        "checkpoint_digest": file_digest(run / BEST),
-        "code_version": __version__,
     }
 
 
 def _random_dn(config: RunConfig, patches: int) -> Tensor:
     random = np.random.default_rng(0)
-    dn_BCHW = random.integers(7000, 30000, (patches, len(config.bands), config.size_px, config.size_px))
+    dn_BCHW = random.integers(7000, 30000, (patches, len(config.store.bands), config.store.size_px, config.store.size_px))
     dn_BCHW[:, :, :2, :3] = 0
     return torch.from_numpy(dn_BCHW.astype(np.float32))
 

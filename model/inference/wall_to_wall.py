@@ -21,19 +21,21 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from cropcam.model.data.normalization import Scaling, standardise
+from cropcam.model.data.normalization import Normalization, standardise
 from cropcam.model.inference.domain import domain_note
 from cropcam.model.inference.sliding_window import SlidingWindow, tent, window_halo
 from cropcam.model.networks import Network, build
 from cropcam.model.networks.cam import pixel_scores
-from cropcam.model.runs.checkpoint import BEST, RunConfig, file_digest, load_network
+from cropcam.model.runs.checkpoint import load_network, run_provenance
+from cropcam.model.runs.config import RunConfig
 from cropcam.model.runtime.device import choose
 from cropcam.model.segmentation.fitting import method_of
 from cropcam.model.segmentation.methods import Method
 from cropcam.pipeline import __version__
 from cropcam.pipeline.errors import DataError
 from cropcam.pipeline.maps.cog import TIFF_TILE_PX, is_map, written_map
-from cropcam.pipeline.maps.windows import NODATA_CLASS, DnSource, Progress, run, silent
+from cropcam.pipeline.maps.windows import NODATA_CLASS, DnSource, run
+from cropcam.pipeline.runtime.progress import Progress, silent
 from cropcam.pipeline.store.schema import NODATA_DN
 
 BLOCK_PX = 800
@@ -73,17 +75,17 @@ class Predictor:
     @property
     def stride_px(self) -> int:
         """From one patch to the next."""
-        return max(self.config.size_px // 2, 1)
+        return max(self.config.store.size_px // 2, 1)
 
     @property
     def halo_px(self) -> int:
         """How far the patches that cover a block reach beyond it."""
-        return window_halo(self.config.size_px, self.stride_px)
+        return window_halo(self.config.store.size_px, self.stride_px)
 
     @cached_property
     def network(self) -> Network:
         """The network on its device, in evaluation mode."""
-        network = build(self.config.model, len(self.config.bands), len(self.config.classes))
+        network = build(self.config.network.model, len(self.config.store.bands), len(self.config.store.classes))
         network.load_state_dict(self.weights)
         return network.to(self.device).eval()
 
@@ -100,9 +102,9 @@ class Predictor:
         Raises:
             DataError: the logits are not finite.
         """
-        size_px, halo_px = self.config.size_px, self.halo_px
+        size_px, halo_px = self.config.store.size_px, self.halo_px
         patches, weight_YX = SlidingWindow.over(block_CYX, size_px, self.stride_px, halo_px), tent(size_px)
-        total_KYX = np.zeros((len(self.config.classes) + 1, *patches.shape_yx), np.float32)  # weighted logits, then the weights
+        total_KYX = np.zeros((len(self.config.store.classes) + 1, *patches.shape_yx), np.float32)  # weighted logits, then the weights
         for (row, col), logits_KYX in self._logits(patches):
             place_KYX = total_KYX[:, row : row + size_px, col : col + size_px]
             place_KYX[:-1] += logits_KYX * weight_YX
@@ -110,15 +112,17 @@ class Predictor:
         inner_KYX = total_KYX[:, halo_px : block_CYX.shape[1] - halo_px, halo_px : block_CYX.shape[2] - halo_px]
         mean_KYX: Floats = np.divide(inner_KYX[:-1], inner_KYX[-1], out=np.zeros_like(inner_KYX[:-1]), where=inner_KYX[-1] > 0)
         if not np.isfinite(mean_KYX).all():
-            raise DataError(f"the outputs of the {self.config.model} are not finite: its training diverged; train again with a lower --lr")
+            raise DataError(
+                f"the outputs of the {self.config.network.model} are not finite: its training diverged; train again with a lower --lr"
+            )
         return mean_KYX
 
     def _logits(self, patches: SlidingWindow) -> Iterator[tuple[tuple[int, int], Floats]]:
         """Upper left and logits (class, y, x) of every patch that holds data, row by row."""
-        scaling = Scaling.of(self.config, self.device)
+        normalization = Normalization.of(self.config, self.device)
         for start in range(0, len(patches), BATCH_PATCHES):
             corners, dn_BCYX = patches.batch(start, BATCH_PATCHES)
-            x_BCYX = standardise(torch.from_numpy(dn_BCYX).to(self.device), *scaling)
+            x_BCYX = standardise(torch.from_numpy(dn_BCYX).to(self.device), *normalization)
             _, cams_BKYX = pixel_scores(self.network, x_BCYX.contiguous(memory_format=torch.channels_last))
             valid_BYX = torch.from_numpy((dn_BCYX != NODATA_DN).all(axis=1)).to(self.device)
             yield from zip(corners, self.method.logits(cams_BKYX, x_BCYX, valid_BYX).cpu().numpy(), strict=False)
@@ -159,11 +163,11 @@ def map_raster(
     block_px = fitting_block(block_px, predictor.stride_px)
     threads = None if torch_device.type == "cpu" else _GPU_THREADS
     tags = map_tags(run_path, config, method, source)
-    with _one_core_per_thread(), written_map(out, source.grid, config.classes, tags, block_px) as class_map:
+    with _one_core_per_thread(), written_map(out, source.grid, config.store.classes, tags, block_px) as class_map:
         run(source, predictor, predictor.halo_px, block_px, class_map.write, progress=progress, threads=threads)
         if class_map.counts[NODATA_CLASS] == class_map.counts.sum():
             raise DataError(f"{_files(source)}: every pixel is nodata in some band; there is nothing to map")
-    pixels = {name: int(class_map.counts[index]) for index, name in enumerate(config.classes.names)}
+    pixels = {name: int(class_map.counts[index]) for index, name in enumerate(config.store.classes.names)}
     return MapSummary(out, pixels, int(class_map.counts[NODATA_CLASS]))
 
 
@@ -194,23 +198,20 @@ def map_tags(run_path: Path, config: RunConfig, method: Method, source: DnSource
     """The map's TIFF tags: software, study, store, checkpoint, settings and input files."""
     return {
         "TIFFTAG_SOFTWARE": f"cropcam {__version__}",
-        "study": config.study,
-        "store_digest": config.store_digest,
-        "checkpoint_sha256": file_digest(run_path / BEST),
-        "model": config.model,
-        "labels": config.labels,
+        **run_provenance(run_path, config),
+        "labels": config.labels.labels,
         "method": method.name,
-        "seed": str(config.seed),
+        "seed": str(config.data.seed),
         "trained_by": f"cropcam {config.code_version}",
         "inputs": " ".join(source.names),
     }
 
 
 def _check(config: RunConfig, source: DnSource, run_path: Path, out: Path) -> None:
-    if len(source.bands) != len(config.bands):
+    if len(source.bands) != len(config.store.bands):
         raise DataError(
             f"{_files(source)}: {len(source.bands)} bands ({', '.join(source.bands)}), the run {run_path} was trained on "
-            f"{len(config.bands)} ({', '.join(config.bands)}); give each of them once, in that order"
+            f"{len(config.store.bands)} ({', '.join(config.store.bands)}); give each of them once, in that order"
         )
     if out.name in source.names and out.is_file() and not is_map(out):
         raise DataError(f"{out}: has the name of an input file and is no map; choose another name for the map")

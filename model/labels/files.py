@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import hashlib
 from pathlib import Path
 
 from cropcam.pipeline.errors import ConfigError, DataError
+from cropcam.pipeline.runtime.hashing import sha256
 
 
 def content(path: str, digest: str) -> bytes:
@@ -40,8 +40,3 @@ def settled(path: str, option: str) -> tuple[str, str]:
         return str(where), sha256(where.read_bytes())
     except OSError as error:
         raise ConfigError(f"{option} {path}: {error.strerror}; name a file that can be read") from None
-
-
-def sha256(found: bytes) -> str:
-    """sha256 (hex)."""
-    return hashlib.sha256(found).hexdigest()

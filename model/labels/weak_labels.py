@@ -11,8 +11,8 @@ Axis suffixes: N patch, K class, H/W rows and columns.
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from pathlib import PurePath
 
 import numpy as np
@@ -31,58 +31,37 @@ from cropcam.model.labels.derive import (
     symmetric_label_noise,
     zorder_bags,
 )
+from cropcam.model.options import KINDS, LabelOptions
 from cropcam.pipeline.errors import DataError
 from cropcam.pipeline.legend import UNLABELLED
 
-KINDS = ("presence", "majority", "shares", "points", "pixels")
 OF_PIXELS = ("points", "pixels")
 UBIQUITOUS = 0.995  # share of patches from which a class counts as present everywhere
 SUM_TOLERANCE = 1e-3  # of a patch's shares to 1; a store's own are off by float32's rounding
-ANY_BELOW = 0.01  # a presence label of a smaller share is as good as one of any pixel
 
 
-@dataclass(frozen=True)
-class LabelSpec:
-    """How weak labels are made from the truth.
+@dataclass(frozen=True, kw_only=True)
+class LabelSpec(LabelOptions):
+    """How weak labels are derived from the truth, or read from files.
 
     Attributes:
-        kind: one of `KINDS`.
-        presence_min_share: presence: a class is present above this share of a patch's labelled pixels; 0 = any pixel.
-        share_step: shares: rounded to multiples of this (0.1 = tenths); 0 = exact. Where all round to 0 a patch, or group, has no label.
-        share_noise: shares: standard deviation of the noise added to each before they are made to add up to 1 again.
-        bag_size: shares: patches per group that one row of shares speaks for, as county statistics do.
-        points_per_patch: points: labelled pixels per patch.
-        label_noise: probability that an answer (presence, majority, the class of a pixel) is replaced by a wrong one.
         seed: of everything random here.
-        points: points: a CSV file of the user's own; empty = drawn from the truth.
-        points_digest: sha256 (hex) of that file.
-        areas: shares: a GeoJSON file of polygons with the areas of the classes; empty = the store's shares.
-        areas_digest: sha256 (hex) of that file.
+        digests: sha256 (hex) of the files of points and areas, by option; an absent one is not checked.
     """
 
-    kind: str = "presence"
-    presence_min_share: float = 0.0
-    share_step: float = 0.0
-    share_noise: float = 0.0
-    bag_size: int = 1
-    points_per_patch: int = 1
-    label_noise: float = 0.0
     seed: int = 0
-    points: str = ""
-    points_digest: str = ""
-    areas: str = ""
-    areas_digest: str = ""
+    digests: Mapping[str, str] = field(default_factory=dict)
 
     def __str__(self) -> str:
-        """What tells these labels from others, in words.
+        """The labels in words.
 
-        >>> str(LabelSpec("presence", presence_min_share=0.05)), str(LabelSpec("shares", bag_size=8, share_step=0.1))
-        ('presence above 5 % of a patch', 'shares of 8 patches together, rounded to 0.1')
+        >>> str(LabelSpec(labels="presence", presence_min_share=0.05)), str(LabelSpec(labels="shares", bag_size=8, share_step=0.1))
+        ('presence above 5 % of a patch', 'shares of bags of 8 patches, rounded to 0.1')
         """
         own, share = self.points or self.areas, self.presence_min_share
         details = {
             "presence": f" above {100 * share:.4g} % of a patch" if share else " of any pixel",
-            "shares": f" of {self.bag_size} patches together" if self.bag_size > 1 else "",
+            "shares": f" of bags of {self.bag_size} patches" if self.bag_size > 1 else "",
             "points": f", {self.points_per_patch} per patch",
         }
         parts = [
@@ -96,14 +75,14 @@ class LabelSpec:
 
 @dataclass(frozen=True)
 class WeakLabels:
-    """What N patches are labelled with. What the kind of label does not allow is None: it was never read.
+    """The weak labels of N patches. Truth that the kind of label does not allow is None: it was never read.
 
     Attributes:
         kind: one of `KINDS`.
         image_NK: presence and majority 0 or 1, shares in 0..1; float32; a row of NaN is a patch without a label.
         pixel_NHW: class index, `UNLABELLED` (255) where a pixel has no label; uint8.
-        bag_N: the group whose shares stand in `image_NK`; int64; equal rows belong together.
-        outside: of the user's own points, those that lie in none of the patches; of own areas, patches in no polygon.
+        bag_N: the bag whose proportions stand in `image_NK`; int64; patches of a bag have equal rows.
+        n_unmatched: from a file: points that lie in none of the patches, or patches in no polygon.
     """
 
     kind: str
@@ -157,7 +136,7 @@ class WeakLabels:
 
 
 def weak_labels(
-    rule: LabelSpec,
+    spec: LabelSpec,
     classes: int,
     share_NK: Callable[[], Shares],
     truth_NHW: Callable[[], Classes],
@@ -166,29 +145,29 @@ def weak_labels(
     """The labels of one split. Shares, truth and places are read only by the kinds that may know them.
 
     Args:
-        rule: how.
+        spec: how.
         classes: how many there are.
         share_NK: gives the shares of the classes among the labelled pixels of each patch.
         truth_NHW: gives the class index of every pixel, 255 = unlabelled.
         place_N2: gives row and column of each patch on the patch grid.
     """
-    random = np.random.default_rng([rule.seed, KINDS.index(rule.kind)])
-    if rule.kind == "pixels":
-        return WeakLabels(rule.kind, pixel_NHW=symmetric_label_noise(truth_NHW(), rule.label_noise, classes, random))
-    if rule.kind == "points":
-        truth = sample_points(truth_NHW(), rule.points_per_patch, random)
-        return WeakLabels(rule.kind, pixel_NHW=symmetric_label_noise(truth, rule.label_noise, classes, random))
+    random = np.random.default_rng([spec.seed, KINDS.index(spec.kind)])
+    if spec.kind == "pixels":
+        return WeakLabels(spec.kind, pixel_NHW=symmetric_label_noise(truth_NHW(), spec.label_noise, classes, random))
+    if spec.kind == "points":
+        truth = sample_points(truth_NHW(), spec.points_per_patch, random)
+        return WeakLabels(spec.kind, pixel_NHW=symmetric_label_noise(truth, spec.label_noise, classes, random))
     share = share_NK()
     unknown_N = share.sum(axis=1) == 0
-    if rule.kind == "shares":
-        if rule.bag_size == 1:
-            return WeakLabels(rule.kind, image_NK=_without(noisy_proportions(share, rule.share_step, rule.share_noise, random), unknown_N))
-        bag_N = zorder_bags(place_N2(), rule.bag_size)
+    if spec.kind == "shares":
+        if spec.bag_size == 1:
+            return WeakLabels(spec.kind, image_NK=_without(noisy_proportions(share, spec.share_step, spec.share_noise, random), unknown_N))
+        bag_N = zorder_bags(place_N2(), spec.bag_size)
         # a group has one row of shares, so one draw of noise
-        image = noisy_proportions(bag_means(share, unknown_N, bag_N), rule.share_step, rule.share_noise, random)[bag_N]
-        return WeakLabels(rule.kind, image_NK=_without(image, unknown_N), bag_N=bag_N)
-    image = presence(share, rule.presence_min_share) if rule.kind == "presence" else majority(share)
-    return WeakLabels(rule.kind, image_NK=_without(flip_labels(image, rule.label_noise, rule.kind == "presence", random), unknown_N))
+        image = noisy_proportions(bag_means(share, unknown_N, bag_N), spec.share_step, spec.share_noise, random)[bag_N]
+        return WeakLabels(spec.kind, image_NK=_without(image, unknown_N), bag_N=bag_N)
+    image = presence(share, spec.presence_min_share) if spec.kind == "presence" else majority(share)
+    return WeakLabels(spec.kind, image_NK=_without(flip_labels(image, spec.label_noise, spec.kind == "presence", random), unknown_N))
 
 
 def validate_proportions(share_NK: Shares, index_N: npt.NDArray[np.int64]) -> Shares:

@@ -17,7 +17,6 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from cropcam.model.labels.weak_labels import ANY_BELOW
 from cropcam.model.networks import Network, NetworkOutput
 from cropcam.model.networks.cam import argmax_classes, pixel_maps
 from cropcam.pipeline.errors import ConfigError
@@ -292,12 +291,3 @@ def objective(name: str, kind: str) -> Objective:
     if name not in fitting:
         raise ConfigError(f"--loss {name} does not learn from {kind} labels; possible: {', '.join(fitting)}")
     return OBJECTIVES[name]
-
-
-def best_objective(kind: str, model: str, min_share: float) -> str:
-    """The objective measured best for a kind of label; the poster's own with the poster's own networks (docs/results.md)."""
-    if kind != "presence":
-        return next(name for name, entry in OBJECTIVES.items() if kind in entry.kinds)
-    if model in ("baseline", "resnet50"):
-        return "bce"
-    return "threshold" if min_share >= ANY_BELOW else "lse"

@@ -13,17 +13,12 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from cropcam.model.labels.weak_labels import KINDS, WeakLabels
+from cropcam.model.labels.weak_labels import WeakLabels
 from cropcam.model.losses.objectives import Targets
-
-CLASS_WEIGHTS: dict[str, tuple[str, ...]] = {  # by name: the kinds of label they go with
-    "none": KINDS,
-    "balanced": ("presence", "majority", "points", "pixels"),
-}
 
 
 @dataclass(frozen=True)
-class Weighing:
+class LossWeighting:
     """What is done to the targets of a batch before the loss sees them.
 
     Attributes:
@@ -51,7 +46,7 @@ class Weighing:
 
 
 def class_weights(how: str, labels: WeakLabels, classes: int) -> npt.NDArray[np.float32] | None:
-    """Class weights (2, K) by one of `CLASS_WEIGHTS`; None: every label 1.
+    """Class weights (2, K) by the option `class_weights`; None: every label 1.
 
     balanced: inverse class frequency, count of all labels / (number of classes x count of this class). Presence: the 0 and the 1 of each class have half of
     the weight each. Other kinds: each class has 1 / K of it; a class without a label has weight 0.

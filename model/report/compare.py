@@ -21,8 +21,9 @@ from cropcam.model.evaluation.notes import caveats, join_words
 from cropcam.model.report import content, figures
 from cropcam.model.report.page import template
 from cropcam.model.report.runs import EvaluatedRun, read_run, short_names
-from cropcam.model.runs.checkpoint import store_differences, write_atomically
+from cropcam.model.runs.config import store_differences
 from cropcam.pipeline.errors import ConfigError, DataError
+from cropcam.pipeline.runtime.atomic import atomic_write
 from cropcam.pipeline.store.schema import StoreInfo
 
 CSV, PAGE = "compare.csv", "compare.html"
@@ -73,8 +74,8 @@ def compare(runs: Sequence[Path], out: Path) -> Comparison:
         raise ConfigError("compare: a run is named twice; name each once")
     first, *others = evaluated = [read_run(run, name) for run, name in zip(runs, short_names(runs), strict=True)]
     for other in others:
-        if other.config.classes.names != first.config.classes.names:
-            expected, actual = (", ".join(run.config.classes.names) for run in (first, other))
+        if other.config.store.classes.names != first.config.store.classes.names:
+            expected, actual = (", ".join(run.config.store.classes.names) for run in (first, other))
             raise DataError(
                 f"{other.name}: its classes are {actual}, those of {first.name} {expected}; only runs of the same classes compare"
             )
@@ -84,8 +85,8 @@ def compare(runs: Sequence[Path], out: Path) -> Comparison:
     cautions = [f"{name} differs from {first.name} in {line}." for name, lines in differs.items() for line in lines]
     cautions += _run_caveats(evaluated)
     out.mkdir(parents=True, exist_ok=True)
-    write_atomically(out / CSV, table.to_csv(index=False, float_format="%.6f", lineterminator="\n"))
-    write_atomically(out / PAGE, _page(evaluated, table, cautions))
+    atomic_write(out / CSV, table.to_csv(index=False, float_format="%.6f", lineterminator="\n"))
+    atomic_write(out / PAGE, _page(evaluated, table, cautions))
     return Comparison(table, cautions, out / PAGE, out / CSV)
 
 
@@ -95,12 +96,12 @@ def differences(first: EvaluatedRun, other: EvaluatedRun) -> list[str]:
         f"{name}: {actual} against {expected}"
         for name, expected, actual in (
             ("the split", first.metrics["split"], other.metrics["split"]),
-            ("presence_min_share", first.config.presence_min_share, other.config.presence_min_share),
+            ("presence_min_share", first.config.labels.presence_min_share, other.config.labels.presence_min_share),
         )
         if expected != actual
     ]
-    if other.config.store_digest != first.config.store_digest:
-        fields = store_differences(other.config, StoreInfo.from_attrs(first.config.store_attrs, first.name))
+    if other.config.store.digest != first.config.store.digest:
+        fields = store_differences(other.config, StoreInfo.from_attrs(first.config.store.attrs, first.name))
         lines.append(f"the store: {fields[0]}" + (f" (and {len(fields) - 1} more)" if len(fields) > 1 else ""))
     return lines
 
@@ -111,7 +112,7 @@ def gain(first: EvaluatedRun, other: EvaluatedRun) -> tuple[float, list[float] |
     Source: a paired bootstrap (Efron and Tibshirani 1993, chapter 16): each resample of blocks serves both runs.
     """
     keys = ["patch", "labelled_pixels"]
-    if other is first or first.config.store_digest != other.config.store_digest or not first.patches[keys].equals(other.patches[keys]):
+    if other is first or first.config.store.digest != other.config.store.digest or not first.patches[keys].equals(other.patches[keys]):
         return None
     labelled_N = first.patches["labelled_pixels"].to_numpy(np.float64)
     correct_2N = [np.nan_to_num(np.rint(run.patches["pixel_accuracy"].to_numpy() * labelled_N)) for run in (first, other)]
@@ -139,12 +140,12 @@ def _run_row(run: EvaluatedRun, first: EvaluatedRun, differs: Sequence[str]) -> 
     return {
         "run": run.name,
         "baseline": "",
-        "labels": config.labels,
-        "labels_rule": str(config.rule),
-        "model": config.model,
-        "seed": config.seed,
+        "labels": config.labels.labels,
+        "labels_rule": str(config.label_spec),
+        "model": config.network.model,
+        "seed": config.data.seed,
         "epochs": run.epochs,
-        "steps": run.epochs * -(-run.metrics["provenance"]["train_patches"] // config.batch_size),
+        "steps": run.epochs * -(-run.metrics["provenance"]["train_patches"] // config.data.batch_size),
         "seconds": run.seconds,
         **_evaluation_columns(run),
         "method": run.metrics["segmentation"]["default"],
@@ -167,12 +168,12 @@ def _baseline_rows(runs: Sequence[EvaluatedRun], differs: Mapping[str, Sequence[
             continue
         known = []
         for name, values, trained_on in content.baselines(run.metrics):
-            seed = None if values.get("pixels") is None else run.config.seed
+            seed = None if values.get("pixels") is None else run.config.data.seed
             pair = values["pixel_accuracy"], values["macro_f1"]
             if "class" in values and pair in known:
                 continue
             known.append(pair)
-            key = json.dumps([name, seed, run.config.store_digest, run.metrics["split"], values])
+            key = json.dumps([name, seed, run.config.store.digest, run.metrics["split"], values])
             if key in rows:
                 rows[key]["run"] += f"; {run.name}"
                 continue
@@ -208,7 +209,7 @@ def _page(runs: Sequence[EvaluatedRun], table: pd.DataFrame, cautions: Sequence[
         ]
 
     return template("compare.html.j2").render(
-        legend=runs[0].config.classes,
+        legend=runs[0].config.store.classes,
         runs=runs,
         rows=_rows(table),
         cautions=cautions,

@@ -19,7 +19,7 @@ from cropcam.model.evaluation.prediction_store import probability
 from cropcam.model.networks import Network
 from cropcam.model.report.figures import diverging, png
 from cropcam.model.report.formatting import number
-from cropcam.model.runs.checkpoint import RunConfig
+from cropcam.model.runs.config import RunConfig
 from cropcam.model.segmentation.methods import Segmenter
 from cropcam.model.segmentation.predictions import PatchPredictions, predict_patches
 from cropcam.pipeline.legend import UNLABELLED, Legend
@@ -124,7 +124,7 @@ def gallery(network: Network, config: RunConfig, dataset: xr.Dataset, table: pd.
     groups = choose(table)
     rows = sorted(row for group in groups.values() for row in group)
     reflectance_NCYX = to_reflectance(dataset["image"].isel(patch=table.loc[rows, "patch"].to_numpy()).to_numpy())
-    shown = composites(config.bands, reflectance_NCYX)
+    shown = composites(config.store.bands, reflectance_NCYX)
     patches = {}
     for row, reflectance_CYX in zip(rows, reflectance_NCYX, strict=True):
         patch_1 = table.loc[[row], "patch"].to_numpy()
@@ -132,7 +132,7 @@ def gallery(network: Network, config: RunConfig, dataset: xr.Dataset, table: pd.
         cams_KYX = np.where(prediction.nodata_BHW, np.nan, prediction.cams_BKHW[0])
         scale = float(np.nanmax(np.abs(cams_KYX)))
         images = [Tile(png(item.picture(reflectance_CYX)), item.title, f"{item.title} image") for item in shown]
-        tiles = (*images, *_class_tiles(prediction, config.classes), *_cam_tiles(cams_KYX, scale, prediction, config.classes))
+        tiles = (*images, *_class_tiles(prediction, config.store.classes), *_cam_tiles(cams_KYX, scale, prediction, config.store.classes))
         patches[row] = GalleryPatch({str(key): value for key, value in table.loc[row].items()}, scale, tiles)
     return Gallery({name: [patches[row] for row in group] for name, group in groups.items()}, shown)
 

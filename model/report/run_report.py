@@ -19,12 +19,14 @@ from cropcam.model.report import content, figures
 from cropcam.model.report.gallery import STRETCH_PCT, gallery
 from cropcam.model.report.page import template
 from cropcam.model.report.runs import read_evaluation, read_history
-from cropcam.model.runs.checkpoint import BEST, ENVIRONMENT, RunConfig, load_metadata, load_network, write_atomically
+from cropcam.model.runs.checkpoint import BEST, ENVIRONMENT, load_metadata, load_network
+from cropcam.model.runs.config import RunConfig
 from cropcam.model.segmentation.fitting import fitted_segmenter
 from cropcam.model.segmentation.predictions import open_trained_store
-from cropcam.model.training.label_accuracy import in_words
+from cropcam.model.training.label_accuracy import accuracy_words
 from cropcam.pipeline.errors import DataError
 from cropcam.pipeline.grid import is_geographic
+from cropcam.pipeline.runtime.atomic import atomic_write
 from cropcam.pipeline.store.schema import StoreInfo, drops_in_words
 
 REPORT = "report.html"
@@ -50,16 +52,16 @@ def write_report(run: Path, *, store: Path | None = None, progress: Progress = s
     dataset, info = open_trained_store(run, config, store)
     progress(1, 4, "curves")
     history, epoch = read_history(run), load_metadata(run / BEST).get("epoch")
-    plots = {"curves": _curves(history, epoch, config.labels), "places": _places(dataset, info, table, metrics)}
+    plots = {"curves": _curves(history, epoch, config.labels.labels), "places": _places(dataset, info, table, metrics)}
     progress(2, 4, "gallery")
     pictures = gallery(network, config, dataset, table, fitted_segmenter(run, network, config, dataset, torch.device("cpu")))
     progress(3, 4, "page")
     page = template("report.html.j2").render(
         run=run.resolve().name,
         config=config,
-        legend=config.classes,
+        legend=config.store.classes,
         metrics=metrics,
-        trained_on=content.TRAINED_ON[config.labels],
+        trained_on=content.TRAINED_ON[config.labels.labels],
         headlines=content.headlines(metrics),
         cautions=content.cautions(metrics, history),
         interval_note=content.interval_note(metrics),
@@ -71,7 +73,7 @@ def write_report(run: Path, *, store: Path | None = None, progress: Progress = s
         scale=figures.gradient(figures.DIVERGING),
         provenance=_provenance(run, config, info, metrics),
     )
-    write_atomically(run / REPORT, page)
+    atomic_write(run / REPORT, page)
     progress(4, 4, "done")
     return run / REPORT
 
@@ -81,7 +83,7 @@ def _curves(history: pd.DataFrame, epoch: str | None, labels: str) -> list[Marku
         return []
     column = "validation_majority_accuracy"
     majority = float(history[column].iloc[-1]) if column in history else None
-    return [figures.curve(history, "loss", int(epoch)), figures.curve(history, "accuracy", int(epoch), majority, in_words(labels))]
+    return [figures.curve(history, "loss", int(epoch)), figures.curve(history, "accuracy", int(epoch), majority, accuracy_words(labels))]
 
 
 def _places(dataset: xr.Dataset, info: StoreInfo, table: pd.DataFrame, metrics: Mapping[str, Any]) -> list[Markup]:
@@ -107,23 +109,24 @@ def _provenance(run: Path, config: RunConfig, info: StoreInfo, metrics: Mapping[
         environment = json.loads(path.read_text("utf-8")) if path.is_file() else {}
     except ValueError:
         raise DataError(f"{path}: damaged; delete it, or train the run again") from None
-    settings = ("model", "labels", "presence_min_share", "epochs", "batch_size", "lr", "weight_decay", "seed", "size_px")
-    statistics = zip(config.bands, config.mean, config.std, strict=True)
+    settings = ("model", "labels", "presence_min_share", "epochs", "batch_size", "lr", "weight_decay", "seed")
+    statistics = zip(config.store.bands, config.store.mean, config.store.std, strict=True)
     codes = {
         item.name: f"CDL {', '.join(map(str, item.codes))}" if item.codes else "every other labelled CDL code"
-        for item in config.classes.classes
+        for item in config.store.classes.classes
     }
     return {
         "Study": {
-            "study": config.study,
+            "study": config.store.study,
             "classes": "; ".join(f"{name} ({of_class})" for name, of_class in codes.items()),
             "crs": info.crs,
+            "patch size": f"{info.patch_size_px} px",
             "split seed": info.split_seed,
             "patches dropped": drops_in_words(info.dropped),
         },
-        "Training": {key.replace("_", " "): getattr(config, key) for key in settings},
+        "Training": {key.replace("_", " "): config.setting(key) for key in settings},
         "Bands: mean and standard deviation of reflectance": {band: f"{mean:.4f} ± {std:.4f}" for band, mean, std in statistics},
         "Versions": {"trained by": f"cropcam {config.code_version}", "evaluated by": f"cropcam {metrics['provenance']['code_version']}"}
         | {str(key): value for key, value in environment.items()},
-        "Digests": {"store": config.store_digest, "checkpoint": metrics["provenance"]["checkpoint_digest"]} | info.digests,
+        "Digests": {"store": config.store.digest, "checkpoint": metrics["provenance"]["checkpoint_digest"]} | info.digests,
     }

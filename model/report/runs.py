@@ -12,8 +12,10 @@ import pandas as pd
 
 from cropcam.model.evaluation.evaluate import PATCHES
 from cropcam.model.evaluation.model_card import METRICS
-from cropcam.model.runs.checkpoint import BEST, HISTORY, RunConfig, file_digest, load_config
+from cropcam.model.runs.checkpoint import BEST, HISTORY
+from cropcam.model.runs.config import RunConfig, load_config
 from cropcam.pipeline.errors import DataError
+from cropcam.pipeline.runtime.hashing import file_sha256
 
 
 @dataclass(frozen=True)
@@ -54,7 +56,7 @@ def read_run(run: Path, name: str) -> EvaluatedRun:
     metrics, patches = read_evaluation(run)
     history = read_history(run)
     seconds = float(history["seconds"].sum()) if "seconds" in history else None
-    return EvaluatedRun(name, config, metrics, patches, seconds, len(history) or config.epochs)
+    return EvaluatedRun(name, config, metrics, patches, seconds, len(history) or config.optimizer.epochs)
 
 
 def read_evaluation(run: Path) -> tuple[dict[str, Any], pd.DataFrame]:
@@ -73,9 +75,9 @@ def read_evaluation(run: Path) -> tuple[dict[str, Any], pd.DataFrame]:
         checkpoint, patches = metrics["provenance"]["checkpoint_digest"], metrics["provenance"]["patches_digest"]
     except (ValueError, KeyError, TypeError) as error:
         raise DataError(f"{run}: {METRICS} or {PATCHES} is damaged ({error}); evaluate again: {again}") from None
-    if checkpoint != file_digest(run / BEST):
+    if checkpoint != file_sha256(run / BEST):
         raise DataError(f"{run}: {METRICS} is about another checkpoint ({checkpoint[:12]}) than {BEST}; evaluate again: {again}")
-    if patches != file_digest(run / PATCHES):
+    if patches != file_sha256(run / PATCHES):
         raise DataError(f"{run}: {PATCHES} is not the one that {METRICS} was written with; evaluate again: {again}")
     return metrics, table
 

@@ -1,7 +1,7 @@
-"""What a run in training keeps in its folder, and how it goes on from there.
+"""Writes the state of a run in training, and restores it.
 
-`last` is written at the end of each epoch, and in the middle of one when the run is told to stop; then it also says how many
-batches are done and what they summed up to.
+`last` is written at the end of each epoch, and in the middle of one when the run is asked to stop; then it also holds the number of batches done
+and their sums.
 """
 
 from __future__ import annotations
@@ -18,33 +18,33 @@ from cropcam.model.runs.checkpoint import (
     BEST,
     HISTORY,
     LAST,
-    RunConfig,
     load_metadata,
     load_tensors,
     load_training_state,
     save_tensors,
     training_state,
 )
+from cropcam.model.runs.config import RunConfig
+from cropcam.model.strategies.base import Strategy
 from cropcam.pipeline.errors import DataError
-
-_NAMED = ("study", "model", "labels", "store_digest")  # a checkpoint that differs in one of these is another run's
+from cropcam.pipeline.runtime.provenance import provenance
 
 
 @dataclass
 class RunningTotals:
-    """Loss by patches and agreement by answers, over the batches so far."""
+    """Loss summed over patches and accuracy summed over labels, over the batches so far."""
 
     loss_sum: float = 0.0
     patches: float = 0.0
     right: float = 0.0
-    answers: float = 0.0
+    labels: float = 0.0
 
-    def add(self, loss: float, patches: float, right: float, answers: float) -> None:
+    def add(self, loss: float, patches: float, right: float, labels: float) -> None:
         """Count one batch."""
         self.loss_sum += loss * patches
         self.patches += patches
         self.right += right
-        self.answers += answers
+        self.labels += labels
 
     @property
     def loss(self) -> float:
@@ -53,17 +53,17 @@ class RunningTotals:
 
     @property
     def accuracy(self) -> float:
-        """Share of the answers that were right."""
-        return self.right / max(self.answers, 1)
+        """Share of right labels."""
+        return self.right / max(self.labels, 1)
 
     def values(self) -> list[float]:
         """As numbers, in the order of the fields."""
-        return [self.loss_sum, self.patches, self.right, self.answers]
+        return [self.loss_sum, self.patches, self.right, self.labels]
 
 
 @dataclass
 class TrainingProgress:
-    """How far a run has come: complete epochs, and batches of the one that was cut short."""
+    """The complete epochs of a run, and the batches of the interrupted one."""
 
     rows: list[history.Row] = field(default_factory=list)
     batches: int = 0
@@ -78,14 +78,14 @@ class Checkpointer:
         run: Path,
         config: RunConfig,
         network: Network,
-        optimiser: torch.optim.Optimizer,
-        average: Network | None = None,
+        optimizer: torch.optim.Optimizer,
+        strategy: Strategy,
         *,
         writes: bool = True,
     ) -> None:
-        """Without `writes` it reads only: of several processes one writes. `average`: the running mean of the weights, if there is one."""
+        """Without `writes` it reads only: of several processes one writes."""
         self._run, self._config, self._writes = run, config, writes
-        self._network, self._optimiser, self._average = network, optimiser, average
+        self._network, self._optimizer, self._strategy = network, optimizer, strategy
 
     def save_epoch(self, done: TrainingProgress) -> None:
         """History, last and, if the newest epoch is the one to keep, best, in this order."""
@@ -100,21 +100,21 @@ class Checkpointer:
         self._save_last(done, {"batches": str(done.batches), "sums": json.dumps(done.sums.values())})
 
     def restore(self) -> TrainingProgress:
-        """Bring network and optimiser to where the folder stands, history with it; nothing saved yet is nothing done.
+        """Restore network, optimizer, strategy and history from the folder; an empty folder is an empty run.
 
         Raises:
-            DataError: what is saved is damaged or does not belong together.
+            DataError: a file is damaged, or the files do not belong together.
         """
         last, best = self._run / LAST, self._run / BEST
         if not last.exists():
             if best.exists():
                 raise DataError(f"{last}: missing, though {BEST} is there; train into another folder")
             return TrainingProgress()
-        tensors, made_by = load_tensors(last)
-        self._check_origin(made_by, last)
-        load_training_state(self._network, self._optimiser, tensors, last, self._average)
-        done = _progressed(made_by, last)
-        if not (epochs := _epoch(made_by, last)):
+        tensors, metadata = load_tensors(last)
+        self._check_origin(metadata, last)
+        load_training_state(self._network, self._optimizer, self._strategy, tensors, last)
+        done = _progressed(metadata, last)
+        if not (epochs := _epoch(metadata, last)):
             return done
         done.rows = history.read(self._run / HISTORY, epochs)
         self._write_history(done.rows)
@@ -126,7 +126,7 @@ class Checkpointer:
 
     def kept(self, rows: list[history.Row]) -> int:
         """The epoch whose weights are kept."""
-        return history.selected_epoch(rows, newest=self._config.keep_last_epoch)
+        return history.selected_epoch(rows, newest=self._strategy.keep_last_epoch)
 
     def _write_history(self, rows: list[history.Row]) -> None:
         if self._writes:
@@ -134,32 +134,38 @@ class Checkpointer:
 
     def _save_last(self, done: TrainingProgress, more: dict[str, str]) -> None:
         if self._writes:
-            tensors = training_state(self._network, self._optimiser, self._average)
-            save_tensors(self._run / LAST, tensors, self._made_by(len(done.rows)) | more)
+            tensors = training_state(self._network, self._optimizer, self._strategy)
+            save_tensors(self._run / LAST, tensors, self._metadata(len(done.rows)) | more)
 
     def _save_best(self, epoch: int) -> None:
         if self._writes:
-            save_tensors(self._run / BEST, dict(self._network.state_dict()), self._made_by(epoch))
+            save_tensors(self._run / BEST, dict(self._network.state_dict()), self._metadata(epoch))
 
-    def _made_by(self, epoch: int) -> dict[str, str]:
-        return {"epoch": str(epoch), "code_version": self._config.code_version, **{name: getattr(self._config, name) for name in _NAMED}}
+    @property
+    def _origin(self) -> dict[str, str]:
+        """A checkpoint that differs in one of these belongs to another run."""
+        config = self._config
+        named = {"study": config.store.study, "store_digest": config.store.digest}
+        return {**named, "model": config.network.model, "labels": config.labels.kind}
 
-    def _check_origin(self, made_by: dict[str, str], path: Path) -> None:
-        for name in _NAMED:
-            ours = getattr(self._config, name)
-            if (theirs := made_by.get(name, ours)) != ours:
-                raise DataError(f"{path}: another run's checkpoint: its {name} is {theirs}, this run's {ours}; train into another folder")
+    def _metadata(self, epoch: int) -> dict[str, str]:
+        return {**provenance(self._config.store.study), **self._origin, "epoch": str(epoch)}
+
+    def _check_origin(self, metadata: dict[str, str], path: Path) -> None:
+        for name, value in self._origin.items():
+            if (other := metadata.get(name, value)) != value:
+                raise DataError(f"{path}: another run's checkpoint: its {name} is {other}, this run's {value}; train into another folder")
 
 
-def _progressed(made_by: dict[str, str], path: Path) -> TrainingProgress:
+def _progressed(metadata: dict[str, str], path: Path) -> TrainingProgress:
     try:
-        return TrainingProgress([], int(made_by.get("batches", "0")), RunningTotals(*json.loads(made_by.get("sums", "[]"))))
+        return TrainingProgress([], int(metadata.get("batches", "0")), RunningTotals(*json.loads(metadata.get("sums", "[]"))))
     except (ValueError, TypeError):
-        raise DataError(f"{path}: does not say how far its epoch had come; train into another folder") from None
+        raise DataError(f"{path}: the progress of its epoch is missing; train into another folder") from None
 
 
-def _epoch(made_by: dict[str, str], path: Path) -> int:
+def _epoch(metadata: dict[str, str], path: Path) -> int:
     try:
-        return int(made_by["epoch"])
+        return int(metadata["epoch"])
     except (KeyError, ValueError):
-        raise DataError(f"{path}: does not say which epoch it holds; train into another folder") from None
+        raise DataError(f"{path}: its epoch is missing; train into another folder") from None

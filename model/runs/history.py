@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pandas as pd
 
-from cropcam.model.runs.checkpoint import write_atomically
 from cropcam.pipeline.errors import DataError
+from cropcam.pipeline.runtime.atomic import atomic_write
 
 TIMINGS = ("seconds", "patches_per_second", "data_wait_share")  # the columns in which two equal runs differ
 
@@ -51,7 +51,7 @@ def write(path: Path, rows: list[Row]) -> None:
     Raises:
         OSError: the disk says no.
     """
-    write_atomically(path, pd.DataFrame([asdict(row) for row in rows], columns=list(COLUMNS)).to_csv(index=False))
+    atomic_write(path, pd.DataFrame([asdict(row) for row in rows], columns=list(COLUMNS)).to_csv(index=False))
 
 
 def read(path: Path, epochs: int) -> list[Row]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ctypes
 import os
 import platform
 from collections.abc import Iterator
@@ -14,11 +13,9 @@ import torch
 
 from cropcam.pipeline import __version__
 from cropcam.pipeline.errors import ConfigError
+from cropcam.pipeline.runtime.memory import keep_freed_memory
 
 PRECISIONS = ("auto", "fp32", "bf16")
-_M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -1, -3  # of malloc.h
-_FREE_BYTES = 1 << 30  # at the top of the heap, from which on they go back
-_LARGE_BYTES, _LARGE_BYTES_OLD = 1 << 28, 1 << 25  # of a buffer that goes back at once, as data sets do; the most that an older glibc takes
 
 
 def choose(name: str) -> torch.device:
@@ -33,23 +30,9 @@ def choose(name: str) -> torch.device:
         name = "cuda" if torch.cuda.is_available() else "cpu"
     device = torch.device(name)
     if device.type == "cpu":
-        _keep_freed_memory()
+        # glibc clears each page of a new batch's buffers anew by default: a sixth of the time of a small network's training
+        keep_freed_memory(1 << 28, 1 << 25, heap_bytes=1 << 30)  # an older glibc takes at most 32 MiB
     return device
-
-
-def _keep_freed_memory() -> None:
-    """Buffers of batches that were freed stay with the process for the next batch, where the C library is glibc.
-
-    It gives them back to the system at once by default, which then clears each page anew: a sixth of the time of a small network's training.
-
-    Source: mallopt(3).
-    """
-    try:
-        mallopt = ctypes.CDLL(None).mallopt
-    except (OSError, AttributeError):  # another C library
-        return
-    if mallopt(_M_MMAP_THRESHOLD, _LARGE_BYTES) or mallopt(_M_MMAP_THRESHOLD, _LARGE_BYTES_OLD):
-        mallopt(_M_TRIM_THRESHOLD, _FREE_BYTES)  # alone it would keep buffers from ever being kept
 
 
 def environment(device: torch.device) -> dict[str, str | int]:

@@ -14,11 +14,13 @@ from torch import Tensor
 
 from cropcam.model.data.dataset import read_labels
 from cropcam.model.networks import Network
-from cropcam.model.runs.checkpoint import BEST, RunConfig, file_digest
+from cropcam.model.runs.checkpoint import BEST
+from cropcam.model.runs.config import RunConfig
 from cropcam.model.segmentation import methods as segment
 from cropcam.model.segmentation.methods import Method, Segmenter
 from cropcam.model.segmentation.predictions import forward_batches
 from cropcam.pipeline.errors import DataError
+from cropcam.pipeline.runtime.hashing import file_sha256
 from cropcam.pipeline.store.schema import evenly, split_indices
 
 REFINED = "fcn"  # the network on which the spectral refinement was measured: elsewhere it is a method, not the default
@@ -32,14 +34,14 @@ def fitted_segmenter(run: Path, network: Network, config: RunConfig, dataset: xr
         DataError: no patch lies in the training split.
         OSError: the disk refused.
     """
-    digest = file_digest(run / BEST)
+    digest = file_sha256(run / BEST)
     if (known := segment.load(run, digest)) is not None:
         return known
     bias_K = network.dense.bias.tolist()
     methods = segment.unfitted(bias_K)
     plain = methods[segment.LOGIT_ARGMAX]
     if not config.objective.is_softmax:
-        labels = read_labels(dataset, split_indices(dataset, "train"), config.rule, config.classes)
+        labels = read_labels(dataset, split_indices(dataset, "train"), config.label_spec, config.store.classes)
         ubiquitous_K = labels.ubiquitous_classes()
         if ubiquitous_K is not None and ubiquitous_K.any() and not ubiquitous_K.all():
             plain = segment.remainder_class(bias_K, ubiquitous_K)
@@ -49,7 +51,7 @@ def fitted_segmenter(run: Path, network: Network, config: RunConfig, dataset: xr
         methods[segment.SPECTRAL] = segment.spectral(plain, cams_NKHW, x_NCHW, valid_NHW)
         if config.matches_prior:
             cams_PK = cams_NKHW.movedim(1, -1)[valid_NHW].numpy()
-            methods[segment.PRIOR_MATCHED] = segment.prior_matched(plain, cams_PK, np.array(config.class_prior))
+            methods[segment.PRIOR_MATCHED] = segment.prior_matched(plain, cams_PK, np.array(config.labels.class_prior))
     default = default_method(config)
     segmenter = Segmenter(methods, default if default in methods else plain.name)
     segment.save(run, segmenter, digest)
@@ -62,7 +64,7 @@ def method_of(run: Path, network: Network, config: RunConfig) -> Method:
     Raises:
         DataError: its numbers have to be fitted first.
     """
-    if (known := segment.load(run, file_digest(run / BEST))) is not None:
+    if (known := segment.load(run, file_sha256(run / BEST))) is not None:
         return known.method
     if (method := segment.unfitted(network.dense.bias.tolist()).get(default_method(config))) is None:
         raise DataError(f"{run}: its segmentation ({default_method(config)}) is not fitted yet; run: cropcam evaluate {run}")
@@ -73,7 +75,7 @@ def default_method(config: RunConfig) -> str:
     """The name of a run's default method: known class shares first, then the refinement where it was measured, else the objective's."""
     if config.matches_prior:
         return segment.PRIOR_MATCHED
-    if config.model == REFINED and config.labels != "pixels" and config.objective.method == segment.LOGIT_ARGMAX:
+    if config.network.model == REFINED and config.labels.labels != "pixels" and config.objective.method == segment.LOGIT_ARGMAX:
         return segment.SPECTRAL
     return config.objective.method
 
@@ -82,7 +84,7 @@ def default_method(config: RunConfig) -> str:
 def _sample(network: Network, config: RunConfig, dataset: xr.Dataset, device: torch.device) -> tuple[Tensor, Tensor, Tensor]:
     """Activation maps (N, K, H, W), standardised images (N, C, H, W), valid pixels (N, H, W) of evenly spread training patches, on the CPU."""
     train_N = split_indices(dataset, "train")
-    sampled_N = train_N[evenly(len(train_N), min(SAMPLE_PATCHES, max(1, SAMPLE_PIXELS // config.size_px**2)))]
+    sampled_N = train_N[evenly(len(train_N), min(SAMPLE_PATCHES, max(1, SAMPLE_PIXELS // config.store.size_px**2)))]
     batches = [
         (outputs.cams_BKHW.cpu(), x_BCHW.cpu(), outputs.valid_BHW.cpu())
         for _, x_BCHW, outputs in forward_batches(network, config, dataset, sampled_N, device)

@@ -15,10 +15,10 @@ import torch
 import xarray as xr
 from torch import Tensor
 
-from cropcam.model.data.normalization import Scaling, standardise
+from cropcam.model.data.normalization import Normalization, standardise
 from cropcam.model.losses.objectives import ModelOutputs
 from cropcam.model.networks import Network
-from cropcam.model.runs.checkpoint import RunConfig, store_differences
+from cropcam.model.runs.config import RunConfig, store_differences
 from cropcam.model.segmentation.methods import Segmenter
 from cropcam.pipeline.errors import DataError
 from cropcam.pipeline.legend import UNLABELLED
@@ -64,14 +64,14 @@ def open_trained_store(run: Path, config: RunConfig, store: Path | None = None) 
     Raises:
         DataError: it is gone, or is another one; both digests and the first field that differs are named.
     """
-    path = run / config.store if store is None else store  # kept relative to the run folder
+    path = run / config.store.path if store is None else store  # kept relative to the run folder
     if not path.exists():
         raise DataError(f"{run} was trained on the store {path}, which is gone; give its place with --store, or train again")
     dataset, info = open_store(path)
     if differences := store_differences(config, info):
         more = f" (and {len(differences) - 1} more)" if len(differences) > 1 else ""
         raise DataError(
-            f"{run} was trained on store {config.store_digest[:12]}, {path} is store {info.digest[:12]}: "
+            f"{run} was trained on store {config.store.digest[:12]}, {path} is store {info.digest[:12]}: "
             f"{differences[0]}{more}; evaluate on the right one or train again"
         )
     return dataset, info
@@ -85,12 +85,12 @@ def forward_batches(
 
     `ModelOutputs` makes its maps when they are first used: use them in inference mode too, or they are recorded for gradients.
     """
-    scaling = Scaling.of(config, device)
+    normalization = Normalization.of(config, device)
     for start in range(0, len(patches), BATCH_PATCHES):
         batch_B = patches[start : start + BATCH_PATCHES]
         image_BCHW = dataset["image"][batch_B].to_numpy()
         valid_BHW = torch.from_numpy((image_BCHW != NODATA_DN).all(axis=1)).to(device)
-        x_BCHW = standardise(torch.from_numpy(image_BCHW).to(device), *scaling)
+        x_BCHW = standardise(torch.from_numpy(image_BCHW).to(device), *normalization)
         yield batch_B, x_BCHW, ModelOutputs(network, network(x_BCHW, valid_BHW, pooled=config.objective.uses_image_logits), valid_BHW)
 
 
@@ -105,13 +105,13 @@ def predict_patches(
     """
     for patches_B, x_BCHW, outputs in forward_batches(network, config, dataset, patches, device):
         nodata_BHW = ~outputs.valid_BHW.cpu().numpy()
-        logits_BK, cams_BKHW = config.objective.presence_logits(outputs, config.presence_min_share), outputs.cams_BKHW
+        logits_BK, cams_BKHW = config.objective.presence_logits(outputs, config.labels.presence_min_share), outputs.cams_BKHW
         if not (logits_BK.isfinite().all() and cams_BKHW.isfinite().all()):
             raise DataError("the network's outputs are not finite: its training diverged; train again with a lower --lr")
         yield PatchPredictions(
             patches_B=patches_B,
             nodata_BHW=nodata_BHW,
-            truth_BHW=np.where(nodata_BHW, np.uint8(UNLABELLED), config.classes.index(dataset["label"][patches_B].to_numpy())),
+            truth_BHW=np.where(nodata_BHW, np.uint8(UNLABELLED), config.store.classes.index(dataset["label"][patches_B].to_numpy())),
             logits_BK=logits_BK.cpu().numpy(),
             cams_BKHW=cams_BKHW.cpu().numpy(),
             segmentation_BHW={

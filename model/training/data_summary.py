@@ -11,8 +11,8 @@ import xarray as xr
 from cropcam.model.data.dataset import Patches
 from cropcam.model.evaluation.notes import join_words
 from cropcam.model.labels.weak_labels import WeakLabels
-from cropcam.model.runs.checkpoint import RunConfig
-from cropcam.model.training.label_accuracy import constant_agreement
+from cropcam.model.runs.config import RunConfig
+from cropcam.model.training.label_accuracy import constant_accuracy
 from cropcam.pipeline.legend import UNLABELLED
 from cropcam.pipeline.store.schema import SPLITS, StoreInfo
 
@@ -26,33 +26,33 @@ def log_data_summary(
     counts = np.bincount(dataset["split"].to_numpy(), minlength=len(SPLITS))
     log(
         f"{', '.join(f'{count} {name}' for name, count in zip(SPLITS, counts, strict=True))} patches; {_labels_line(train_split.labels)}; "
-        f"the best constant answer agrees with {constant_agreement(validation.labels):.4f} of the validation labels"
+        f"the best constant answer agrees with {constant_accuracy(validation.labels):.4f} of the validation labels"
     )
-    if config.points:
+    if config.labels.points:
         log(
-            f"{config.points}: {train_split.labels.n_unmatched:,} of its points lie outside the patches of the train split, "
+            f"{config.labels.points}: {train_split.labels.n_unmatched:,} of its points lie outside the patches of the train split, "
             f"{validation.labels.n_unmatched:,} outside those of the validation split"
         )
-    if config.share_step or config.share_noise:
+    if config.labels.share_step or config.labels.share_noise:
         without = [len(each) - int(each.labels.labelled().sum()) for each in (train_split, validation)]
         log(
-            f"{config.rule}: {without[0]:,} of {len(train_split):,} patches of the train split have no label, {without[1]:,} of "
+            f"{config.label_spec}: {without[0]:,} of {len(train_split):,} patches of the train split have no label, {without[1]:,} of "
             f"{len(validation):,} of the validation split, as nothing is left of their shares"
         )
-    if config.areas:
+    if config.labels.areas:
         log(
-            f"{config.areas}: {train_split.labels.n_unmatched:,} of {len(train_split):,} patches of the train split lie in no polygon, "
+            f"{config.labels.areas}: {train_split.labels.n_unmatched:,} of {len(train_split):,} patches of the train split lie in no polygon, "
             f"{validation.labels.n_unmatched:,} of {len(validation):,} of the validation split: they have no label"
         )
     for line in uninformative_labels(train_split.labels, info.classes.names):
         log(f"warning: {line}")
-    if config.bag_size > config.batch_size:
+    if config.labels.bag_size > config.data.batch_size:
         log(
-            f"warning: batches of {config.batch_size} hold only parts of the groups of {config.bag_size} patches, whose shares they are "
-            f"not; --batch-size {config.bag_size} helps"
+            f"warning: batches of {config.data.batch_size} hold only parts of the groups of {config.labels.bag_size} patches, whose shares they are "
+            f"not; --batch-size {config.labels.bag_size} helps"
         )
-    if config.batch_size > len(train_split):
-        log(f"warning: --batch-size {config.batch_size} is more than the {len(train_split)} training patches: one step per epoch")
+    if config.data.batch_size > len(train_split):
+        log(f"warning: --batch-size {config.data.batch_size} is more than the {len(train_split)} training patches: one step per epoch")
     for band, std in zip(info.bands, info.statistics["std"], strict=True):
         if std == 0:
             log(f"warning: band {band} is constant over the training split: it carries no information")

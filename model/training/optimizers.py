@@ -1,30 +1,39 @@
-"""How the weights move: optimisers and schedules of the step size."""
+"""Optimizers and learning rate schedules."""
 
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import torch
 from torch import nn
+from torch.optim.lr_scheduler import LambdaLR
 
-OPTIMIZERS = ("adamw", "adam", "sgd")
-SCHEDULES = ("constant", "cosine", "step")
+from cropcam.model.options import OptimizerOptions
+
 _MOMENTUM = 0.9
 _DROPS, _DROP = (0.5, 0.75), 0.1  # He et al. 2015 on CIFAR: a tenth at half and again at three quarters of the way
 
 
-def make_optimiser(name: str, network: nn.Module, lr: float, weight_decay: float) -> torch.optim.Optimizer:
+def make_optimizer(options: OptimizerOptions, network: nn.Module) -> torch.optim.Optimizer:
     """AdamW (decoupled decay), Adam or SGD with Nesterov momentum 0.9 (decay as a penalty on the squared weights); fused kernels."""
     parameters = list(network.parameters())
-    if name == "sgd":
-        return torch.optim.SGD(parameters, lr=lr, weight_decay=weight_decay, momentum=_MOMENTUM, nesterov=True, fused=True)
-    if name == "adam":
-        return torch.optim.Adam(parameters, lr=lr, weight_decay=weight_decay, fused=True)
-    return torch.optim.AdamW(parameters, lr=lr, weight_decay=weight_decay, fused=True)
+    shared: dict[str, Any] = {"lr": options.lr, "weight_decay": options.weight_decay, "fused": True}
+    if options.optimizer == "sgd":
+        return torch.optim.SGD(parameters, momentum=_MOMENTUM, nesterov=True, **shared)
+    return (torch.optim.Adam if options.optimizer == "adam" else torch.optim.AdamW)(parameters, **shared)
+
+
+def make_schedule(options: OptimizerOptions, optimizer: torch.optim.Optimizer, steps_per_epoch: int, done: int) -> LambdaLR:
+    """The learning rate schedule of a run, `done` optimizer steps after its start: a function of the step alone, so a checkpoint needs no state of it."""
+    steps, warmup = options.epochs * steps_per_epoch, round(options.warmup_epochs * steps_per_epoch)
+    for group in optimizer.param_groups:
+        group["initial_lr"] = options.lr
+    return LambdaLR(optimizer, lambda step: lr_factor(options.schedule, step, steps, warmup), last_epoch=done - 1)
 
 
 def lr_factor(schedule: str, step: int, steps: int, warmup: int) -> float:
-    """What the step size is multiplied with in step `step` (from 0) of `steps`, the first `warmup` of them rising in a line.
+    """Factor of the learning rate in step `step` (from 0) of `steps`, the first `warmup` of them a linear warm-up.
 
     >>> [lr_factor("constant", step, 8, 2) for step in (0, 1, 2, 7)]
     [0.5, 1.0, 1.0, 1.0]

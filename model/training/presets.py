@@ -1,14 +1,14 @@
-"""Settings that go together: the poster's, the paper's, and those measured best for a kind of label."""
+"""Settings that go together: the poster's, the paper's, and the measured defaults by network and kind of label."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from typing import Any
 
-from cropcam.model.labels.weak_labels import ANY_BELOW, OF_PIXELS
+from cropcam.model.options import ANY_BELOW, Settings
 from cropcam.pipeline.errors import ConfigError
 
-# The poster states no step size, batch or optimiser: ours are kept. The paper: U-Net, Adam 1e-3, batches of 32.
+# The poster states no learning rate, batch size or optimizer: the defaults are kept. The paper: U-Net, Adam 1e-3, batches of 32.
 PRESETS: dict[str, dict[str, Any]] = {
     "poster": {"model": "baseline", "labels": "presence", "loss": "bce"},
     "paper": {
@@ -21,13 +21,27 @@ PRESETS: dict[str, dict[str, Any]] = {
         "schedule": "constant",
         "warmup_epochs": 0.0,
         "label_smoothing": 0.0,
-        "self_labels": 0.0,
+        "pseudo_label_weight": 0.0,
     },
+}
+_OF_NETWORK: dict[str, dict[str, Any]] = {
+    "fcn": {"lr": 1e-2, "weight_decay": 1e-2, "schedule": "cosine", "warmup_epochs": 1.0, "channels_last": True},
+    "unet": {"lr": 2e-3, "weight_decay": 1e-2, "schedule": "cosine", "warmup_epochs": 1.0, "channels_last": True},
+}
+# Of `fcn`, by kind of label; "any pixel" is presence below 1 %, "bags" are shares of several patches. docs/results.md has the measurements.
+_OF_LABELS: dict[str, dict[str, Any]] = {
+    "points": {"lr": 3e-3, "weight_decay": 0.1, "label_smoothing": 0.1, "pseudo_label_weight": 3.0},
+    "any pixel": {"lr": 3e-3, "weight_decay": 0.1, "class_weights": "balanced", "pseudo_label_weight": 3.0},
+    "presence": {"pseudo_label_weight": 1.0},
+    "shares": {"pseudo_label_weight": 1.0},
+    "bags": {"pseudo_label_weight": 3.0},
+    "majority": {},
+    "pixels": {},
 }
 
 
-def preset(name: str, given: Mapping[str, Any]) -> dict[str, Any]:
-    """The settings of a preset, those given put over them; epochs follow the poster's network and the paper's kind of label.
+def preset(name: str, passed: Mapping[str, Any]) -> dict[str, Any]:
+    """The settings of a preset, with the passed settings over them; epochs follow the poster's network and the paper's kind of label.
 
     >>> preset("poster", {"model": "resnet50"})["epochs"]
     50
@@ -37,45 +51,42 @@ def preset(name: str, given: Mapping[str, Any]) -> dict[str, Any]:
     """
     if name not in PRESETS:
         raise ConfigError(f"no preset {name!r}; known: {', '.join(PRESETS)}")
-    settings = {**PRESETS[name], **given}
-    long = settings["model"] == "resnet50" if name == "poster" else settings["labels"] in OF_PIXELS
+    settings = {**PRESETS[name], **passed}
+    long = settings["model"] == "resnet50" if name == "poster" else settings["labels"] in ("points", "pixels")
     epochs = {("poster", False): 16, ("poster", True): 50, ("paper", True): 50, ("paper", False): 200}[name, long]
     return {"epochs": epochs, **settings}
 
 
-# Chosen on validation splits of more than one place (docs/results.md). Networks that are not named here keep the defaults of Settings.
-_OF_NETWORK: dict[str, dict[str, Any]] = {
-    "fcn": {"lr": 1e-2, "weight_decay": 1e-2, "schedule": "cosine", "warmup_epochs": 1.0, "channels_last": True},
-    "unet": {"lr": 2e-3, "weight_decay": 1e-2, "schedule": "cosine", "warmup_epochs": 1.0, "channels_last": True},
-}
-# Few labels per patch: a smaller learning rate and more decay.
-_OF_ANY: dict[str, Any] = {"lr": 3e-3, "weight_decay": 0.1, "class_weights": "balanced", "self_labels": 3.0}
-_OF_POINTS: dict[str, Any] = {"lr": 3e-3, "weight_decay": 0.1, "label_smoothing": 0.1, "self_labels": 3.0}
-_OF_SHARES: dict[str, Any] = {"self_labels": 1.0}
-_OF_GROUPS: dict[str, Any] = {"self_labels": 3.0}
-_OF_THRESHOLD: dict[str, Any] = {"self_labels": 1.0}
+def resolved(passed: Mapping[str, Any]) -> Settings:
+    """The passed settings over the measured defaults of the network and the kind of label.
 
+    >>> resolved({"labels": "points"}).lr, resolved({"labels": "points", "model": "baseline"}).lr
+    (0.003, 0.001)
 
-def recipe(given: Mapping[str, Any]) -> dict[str, Any]:
-    """The given settings over the measured defaults of the kind of label and the network.
-
-    >>> recipe({"labels": "points"})["model"], recipe({"labels": "points"})["self_labels"]
-    ('fcn', 3.0)
-    >>> recipe({"labels": "shares", "model": "baseline"})
-    {'model': 'baseline', 'labels': 'shares'}
+    Raises:
+        ConfigError: a setting is out of range or does not go with the others.
     """
-    labels = given.get("labels", "presence")
-    model = given.get("model", "fcn")
-    bagged = given.get("bag_size", 1) > 1 or given.get("areas")
-    wanted, of_presence = ("lse", _OF_ANY) if given.get("presence_min_share", 0.0) < ANY_BELOW else ("threshold", _OF_THRESHOLD)
-    of_labels = {
-        "points": _OF_POINTS,
-        "shares": _OF_GROUPS if bagged else _OF_SHARES,
-        "presence": of_presence if given.get("loss", "best") in ("best", wanted) else {},
-    }
-    return {
-        "model": model,
-        **_OF_NETWORK.get(model, {}),
-        **(of_labels.get(labels, {}) if model == "fcn" else {}),
-        **given,
-    }
+    settings = Settings(**passed)
+    defaults = dict(_OF_NETWORK.get(settings.model, {}))
+    if settings.model == "fcn" and settings.loss in ("best", measured_loss(settings)):
+        defaults |= _OF_LABELS[_kind(settings)]
+    return Settings(**{**defaults, **passed})
+
+
+def measured_loss(settings: Settings) -> str:
+    """The loss measured best for a kind of label; the poster's own with the poster's networks (docs/results.md).
+
+    >>> measured_loss(Settings(labels="presence", presence_min_share=0.05)), measured_loss(Settings(labels="presence", model="baseline"))
+    ('threshold', 'bce')
+    """
+    if settings.labels != "presence":
+        return "cross-entropy" if settings.labels in ("points", "pixels") else settings.labels
+    if settings.model in ("baseline", "resnet50"):
+        return "bce"
+    return "lse" if settings.presence_min_share < ANY_BELOW else "threshold"
+
+
+def _kind(settings: Settings) -> str:
+    if settings.labels == "presence" and settings.presence_min_share < ANY_BELOW:
+        return "any pixel"
+    return "bags" if settings.bagged else settings.labels

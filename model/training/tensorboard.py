@@ -12,8 +12,8 @@ from cropcam.pipeline.errors import ConfigError
 
 
 @contextmanager
-def board(run: Path, wanted: bool, epoch: int) -> Iterator[Callable[[Row], None]]:
-    """What to call with each new epoch; does nothing where not `wanted`. Epochs after `epoch` that lie there already are passed over.
+def history_writer(run: Path, wanted: bool, epoch: int) -> Iterator[Callable[[Row], None]]:
+    """A function to call with each new epoch; it does nothing where not `wanted`. Events of epochs after `epoch` are purged.
 
     Raises:
         ConfigError: TensorBoard is not installed.

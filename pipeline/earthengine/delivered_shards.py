@@ -13,13 +13,13 @@ import numpy.typing as npt
 import rasterio
 from rasterio.errors import RasterioError
 
-from cropcam.pipeline import __version__
 from cropcam.pipeline.earthengine.layers import Layer
 from cropcam.pipeline.errors import DataError
 from cropcam.pipeline.grid import Window
 from cropcam.pipeline.rasters.export_shards import check_cover, open_shards, place_on
 from cropcam.pipeline.rasters.raster import open_raster
-from cropcam.pipeline.runtime.atomic import written_aside
+from cropcam.pipeline.runtime.atomic import atomic_path
+from cropcam.pipeline.runtime.provenance import provenance
 from cropcam.pipeline.study.study import Study, differences
 
 _SECTIONS = ("area", "image", "labels")  # of a study: what decides the pixels
@@ -89,17 +89,18 @@ def write_shard(shard: Shard, study: Study, windows: Sequence[Window], read: Cal
         "crs": grid.crs, "transform": rasterio.Affine(*grid.transform), "nodata": 0, "tiled": True, "blockxsize": 256, "blockysize": 256,
         "compress": "deflate", "zlevel": 1, "predictor": 2, "interleave": "pixel", "BIGTIFF": "IF_SAFER",
     }  # fmt: skip
-    with written_aside(shard.path) as aside:
-        with rasterio.open(aside, "w", **profile) as file:
+    with atomic_path(shard.path) as temp_path:
+        with rasterio.open(temp_path, "w", **profile) as file:
             for number, band in enumerate(shard.layer.bands, 1):
                 file.set_band_description(number, band)
-            file.update_tags(
-                STUDY=study.name, STUDY_JSON=json.dumps(study.to_dict(), sort_keys=True), GRAPH_DIGEST=shard.graph_digest,
-                ENGINE="loopback server, not Earth Engine" if shard.is_loopback else "Earth Engine", CROPCAM=__version__,
-            )  # fmt: skip
+            tags = provenance(study.name, graph_digest=shard.graph_digest) | {
+                "study_json": json.dumps(study.to_dict(), sort_keys=True),
+                "engine": "loopback server, not Earth Engine" if shard.is_loopback else "Earth Engine",
+            }
+            file.update_tags(**{name.upper(): value for name, value in tags.items()})
             for window in windows:
                 file.write(_bands(read(window), shard.layer), window=_inside(window, shard.place))
-        with rasterio.open(aside) as file:
+        with rasterio.open(temp_path) as file:
             for window in windows:
                 if not np.array_equal(file.read(window=_inside(window, shard.place)), _bands(read(window), shard.layer)):
                     raise DataError(

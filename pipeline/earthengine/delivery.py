@@ -31,10 +31,10 @@ from cropcam.pipeline.earthengine.preflight import check_inputs
 from cropcam.pipeline.earthengine.session import Session
 from cropcam.pipeline.errors import ConfigError, DataError
 from cropcam.pipeline.grid import Window, tiles
-from cropcam.pipeline.runtime.atomic import locked, remove
+from cropcam.pipeline.runtime.atomic import exclusive_lock, remove
+from cropcam.pipeline.runtime.progress import Progress, silent
 from cropcam.pipeline.study.study import Study
 
-Progress = Callable[[int, int, str], object]
 WORKERS = 40  # concurrent requests a project may have
 WINDOW_PX = 512
 SHARD_PX = 8192
@@ -55,8 +55,8 @@ def deliver(
     workers: int = WORKERS,
     window_px: int | None = None,
     shard_px: int = SHARD_PX,
-    progress: Progress | None = None,
-    log: Callable[[str], object] | None = None,
+    progress: Progress = silent,
+    log: Callable[[str], object] = silent,
 ) -> list[Path]:
     """Write all layers of a study as shards into the folder `out`; what is there already stays.
 
@@ -84,8 +84,8 @@ def deliver(
     if not 1 <= workers <= WORKERS:
         raise ConfigError(f"--workers {workers}: 1 to {WORKERS} requests at once are allowed")
     out.mkdir(parents=True, exist_ok=True)
-    with locked(out / "delivery"), _disk_errors(out):
-        run = _Delivery(study, session, out, sides, shard_px, progress or (lambda *_: None), log or (lambda _: None))
+    with exclusive_lock(out / "delivery"), _disk_errors(out):
+        run = _Delivery(study, session, out, sides, shard_px, progress, log)
         return run.run(workers)
 
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -12,6 +10,7 @@ import ee
 from cropcam.pipeline.earthengine.composite import composite, count
 from cropcam.pipeline.earthengine.labels import labels
 from cropcam.pipeline.earthengine.layers import layers_of
+from cropcam.pipeline.runtime.hashing import json_sha256
 from cropcam.pipeline.study.study import Study
 
 _BUILDERS: Mapping[str, Callable[[Study], ee.Image]] = {"image": composite, "labels": labels, "count": count}
@@ -42,14 +41,9 @@ def graph_digest(study: Study, layer: str) -> str:
     """sha256 (hex) of one layer's graph and grid: equal digests mean equal pixels, wherever they are computed."""
     grid = study.grid
     facts = [expression(graph(study, layer)), grid.crs, list(grid.transform), grid.width, grid.height]
-    return sha256(facts)
+    return json_sha256(facts)
 
 
 def study_digest(study: Study) -> str:
     """sha256 (hex) over the graphs of all layers."""
-    return sha256({layer.name: graph_digest(study, layer.name) for layer in layers_of(study)})
-
-
-def sha256(value: object) -> str:
-    """sha256 (hex) of a JSON value in canonical form."""
-    return hashlib.sha256(json.dumps(value, sort_keys=True, separators=(",", ":")).encode()).hexdigest()
+    return json_sha256({layer.name: graph_digest(study, layer.name) for layer in layers_of(study)})

@@ -7,7 +7,6 @@ renamed: it is never half there.
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
@@ -15,12 +14,13 @@ from pathlib import Path
 from typing import Any
 
 from cropcam.pipeline import __version__
-from cropcam.pipeline.earthengine.graphs import graph_digest, sha256
+from cropcam.pipeline.earthengine.graphs import graph_digest
 from cropcam.pipeline.earthengine.layers import layers_of
 from cropcam.pipeline.earthengine.plan import DESCRIPTION_LENGTH, Plan, Task
 from cropcam.pipeline.earthengine.session import Session, is_one_place
 from cropcam.pipeline.errors import DataError
-from cropcam.pipeline.runtime.atomic import locked
+from cropcam.pipeline.runtime.atomic import atomic_write, exclusive_lock
+from cropcam.pipeline.runtime.hashing import json_sha256
 from cropcam.pipeline.study.study import differences, presets
 
 SCHEMA_VERSION = 1
@@ -69,16 +69,11 @@ class Manifest:
     entries: dict[str, Entry]
 
     def save(self) -> None:
-        """Write the file: aside, to the disk, renamed."""
+        """Write the file to the disk, whole."""
         content = _read(self.path, self.about["study"]["study"]["name"])
         content["exports"][self.key] = {**self.about, "tasks": {name: asdict(entry) for name, entry in self.entries.items()}}
-        aside = self.path.with_name(f".{self.path.name}.partial")
         try:
-            with aside.open("w", encoding="utf-8") as file:
-                file.write(json.dumps(content, indent=1) + "\n")
-                file.flush()
-                os.fsync(file.fileno())
-            aside.replace(self.path)
+            atomic_write(self.path, json.dumps(content, indent=1) + "\n")
         except OSError as error:
             raise DataError(
                 f"{self.path}: cannot be written ({error.strerror}); nothing further was submitted: free space and run again"
@@ -102,7 +97,7 @@ def open_manifest(path: Path, plan: Plan, session: Session) -> Iterator[Manifest
             to the same destination, so that files of both would lie side by side.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    with locked(path):
+    with exclusive_lock(path):
         yield load(path, plan, session)
 
 
@@ -110,13 +105,13 @@ def load(path: Path, plan: Plan, session: Session) -> Manifest:
     """As `open_manifest`, without holding it."""
     study, where = plan.study, str(plan.destination)
     digests = {layer.name: graph_digest(study, layer.name) for layer in layers_of(study)}
-    digest = sha256([digests, plan.geometry()])
+    digest = json_sha256([digests, plan.geometry()])
     about = {
         "endpoint": session.endpoint, "project": session.project, "destination": where, "graph_digest": digest,
         "cropcam": __version__, "study": study.to_dict(), **plan.geometry(),
     }  # fmt: skip
     content = _read(path, study.name)
-    key = sha256([session.endpoint, session.project, where, digest])[:16]
+    key = json_sha256([session.endpoint, session.project, where, digest])[:16]
     for other_key, other in content["exports"].items():
         is_here = is_one_place(other["endpoint"], session.endpoint) and (other["project"], other["destination"]) == (session.project, where)
         if other_key != key and is_here and other["graph_digest"] != digest:
@@ -124,7 +119,7 @@ def load(path: Path, plan: Plan, session: Session) -> Manifest:
     known = content["exports"].get(key, {}).get("tasks", {})
     entries = {}
     for task in plan.tasks:
-        identity = sha256([digests[task.layer.name], session.project, where, list(task.cell), task.file_px])[:32]
+        identity = json_sha256([digests[task.layer.name], session.project, where, list(task.cell), task.file_px])[:32]
         entries[task.name] = Entry(**known[task.name]) if task.name in known else Entry(identity)
     return Manifest(path, key, about, entries)
 

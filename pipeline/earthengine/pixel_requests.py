@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import io
 import json
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -25,6 +24,7 @@ from cropcam.pipeline.earthengine.plan import TILE_PX
 from cropcam.pipeline.earthengine.session import Session
 from cropcam.pipeline.errors import ConfigError, DataError
 from cropcam.pipeline.grid import PixelGrid, Window, tiles
+from cropcam.pipeline.runtime.atomic import atomic_write
 from cropcam.pipeline.study.study import differences
 
 REQUEST_BYTES_LIMIT = 48_000_000  # "48 MB" of the reference, read as the smaller of its two meanings
@@ -133,7 +133,7 @@ class Journal:
         try:
             known = json.loads(path.read_text("utf-8"))
         except FileNotFoundError:
-            write_aside(path, lambda aside: aside.write_text(json.dumps(about, indent=1), "utf-8"))
+            atomic_write(path, json.dumps(about, indent=1), sync=False)
             return
         except ValueError:
             raise DataError(f"{self.folder}: a damaged journal of an unfinished delivery; delete the folder") from None
@@ -173,23 +173,10 @@ class Journal:
 
     def keep(self, layer: Layer, window: Window, pixels: npt.NDArray[Any]) -> None:
         """Record a finished window."""
-        write_aside(self.path(layer, window), lambda aside: _save(aside, pixels))
+        content = io.BytesIO()
+        np.save(content, pixels, allow_pickle=False)
+        atomic_write(self.path(layer, window), content.getvalue(), sync=False)
 
     def drop(self, layer: Layer, window: Window) -> None:
         """Forget a window whose shard is whole."""
         self.path(layer, window).unlink(missing_ok=True)
-
-
-def _save(path: Path, pixels: npt.NDArray[Any]) -> None:
-    with path.open("wb") as file:
-        np.save(file, pixels, allow_pickle=False)
-
-
-def write_aside(path: Path, write: Callable[[Path], object]) -> None:
-    """Write a sibling and rename it to `path`; a failure leaves nothing."""
-    aside = path.with_name(f".{path.name}.partial")
-    try:
-        write(aside)
-        aside.replace(path)
-    finally:
-        aside.unlink(missing_ok=True)

@@ -13,7 +13,6 @@ import base64
 import os
 import re
 import warnings
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -28,16 +27,16 @@ from cropcam.pipeline.earthengine.session import Session
 from cropcam.pipeline.errors import ConfigError
 from cropcam.pipeline.grid import PixelGrid, tiles, transform_points
 from cropcam.pipeline.legend import CDL, UNLABELLED_CODES
-from cropcam.pipeline.runtime.atomic import written_aside
+from cropcam.pipeline.runtime.atomic import atomic_path
+from cropcam.pipeline.runtime.progress import Progress, silent
 from cropcam.pipeline.study.study import Study
 
-Progress = Callable[[int, int, str], object]
 TRUE_COLOUR = ("SR_B4", "SR_B3", "SR_B2")
 STRETCH_DN = (7_500, 16_500)  # reflectance 0.006 to 0.254
 _EDGE_POINTS = 21
 
 
-def preview(study: Study, session: Session, out: Path, *, cell_px: int = CELL_PX, progress: Progress | None = None) -> Path:
+def preview(study: Study, session: Session, out: Path, *, cell_px: int = CELL_PX, progress: Progress = silent) -> Path:
     """Write the page `out` (.html): tiles are computed by the service when a browser asks for them.
 
     Args:
@@ -53,16 +52,15 @@ def preview(study: Study, session: Session, out: Path, *, cell_px: int = CELL_PX
     """
     if out.suffix.lower() != ".html":
         raise ConfigError(f"--out {out}: a page's name ends in .html")
-    say = progress or (lambda *_: None)
     check_inputs(study, session)
-    say(1, 4, "inputs")
+    progress(1, 4, "inputs")
     layers = [(name, session.tile_url(image, look, f"map of the {name}")) for name, image, look in _looks(study)]
-    say(2, 4, "layers")
+    progress(2, 4, "layers")
     page = _draw(study, layers, cell_px)
-    say(3, 4, "map")
-    with written_aside(out) as aside:
-        page.to_html(str(aside))
-    say(4, 4, out.name)
+    progress(3, 4, "map")
+    with atomic_path(out) as temp_path:
+        page.to_html(str(temp_path))
+    progress(4, 4, out.name)
     return out
 
 

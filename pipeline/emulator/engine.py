@@ -5,8 +5,6 @@ Source: Earth Engine REST API, Expression and ValueNode.
 
 from __future__ import annotations
 
-import hashlib
-import json
 import threading
 from collections import OrderedDict
 from collections.abc import Mapping
@@ -22,6 +20,7 @@ from cropcam.pipeline.emulator.images import LazyImage
 from cropcam.pipeline.emulator.registry import type_name
 from cropcam.pipeline.emulator.serialization import describe
 from cropcam.pipeline.emulator.values import Value
+from cropcam.pipeline.runtime.hashing import json_sha256
 
 _REMEMBERED = 16  # images of the last expressions: a client asks for one image in many requests
 
@@ -51,8 +50,7 @@ class Engine:
         Raises:
             EngineError: as `compute`, or the value is no image.
         """
-        said = json.dumps([expression, self._archive.state()], sort_keys=True)
-        key = hashlib.sha256(said.encode()).hexdigest()
+        key = json_sha256([expression, self._archive.state()])
         with self._lock:
             found = self._images.get(key)
             if found is not None:

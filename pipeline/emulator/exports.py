@@ -1,4 +1,4 @@
-"""One image export: blocks in, GeoTIFF files out, each written aside and renamed when it is whole.
+"""One image export: blocks in, GeoTIFF files out, each complete or absent.
 
 Files land in `OUT/drive/FOLDER/PREFIX.tif` and `OUT/gs/BUCKET/PREFIX.tif`; an image over one file's dimensions becomes
 PREFIX-ROW-COLUMN.tif with each file's first row and column, ten digits each as Earth Engine has them.
@@ -21,7 +21,7 @@ from cropcam.pipeline.emulator.images import LazyImage
 from cropcam.pipeline.emulator.limits import Limits
 from cropcam.pipeline.emulator.requests import ExportRequest, Json, parse_grid
 from cropcam.pipeline.grid import PixelGrid, tiles
-from cropcam.pipeline.runtime.atomic import remove
+from cropcam.pipeline.runtime.atomic import publish, temporary_path
 
 PARTIAL = ".partial"  # files being written, beside drive/ and gs/
 
@@ -61,8 +61,8 @@ class Exporter:
         for window in windows:
             offsets = f"-{window.row:010}-{window.col:010}" if len(windows) > 1 else ""
             final = target.with_name(f"{target.name}{offsets}.tif")
-            aside = self._out / PARTIAL / f"{task_id}.tif"
-            self._write(request, image, grid.window(window), aside, final, counted)
+            with temporary_path(self._out / PARTIAL / f"{task_id}.tif") as folder:
+                self._write(request, image, grid.window(window), folder, final, counted)
         return [target.parent.resolve().as_uri()]
 
     def target(self, request: ExportRequest) -> Path:
@@ -71,17 +71,14 @@ class Exporter:
             return self._out / "gs" / request.place / request.prefix
         return self._out / "drive" / _folder_name(request.place) / request.prefix
 
-    def _write(self, request: ExportRequest, image: LazyImage, grid: PixelGrid, aside: Path, final: Path, watch: _Counted) -> None:
-        aside.parent.mkdir(parents=True, exist_ok=True)
-        try:
-            has_any = self._fill(request, image, grid, aside, watch)
-            if request.skip_empty and not has_any:
-                return
-            if request.cloud_optimized:
-                aside = _cloud_optimized(aside, request.tile_px)
-            aside.replace(final)
-        finally:
-            remove(aside)
+    def _write(self, request: ExportRequest, image: LazyImage, grid: PixelGrid, folder: Path, final: Path, watch: _Counted) -> None:
+        """Write one file into a temporary folder and move it to `final`."""
+        folder.mkdir(parents=True)
+        path = folder / "plain.tif"
+        has_any = self._fill(request, image, grid, path, watch)
+        if request.skip_empty and not has_any:
+            return
+        publish(_cloud_optimized(path, request.tile_px) if request.cloud_optimized else path, final)
 
     def _fill(self, request: ExportRequest, image: LazyImage, grid: PixelGrid, path: Path, watch: _Counted) -> bool:
         """Write every block; return whether any pixel is valid."""
@@ -114,12 +111,11 @@ def _block_count(grid: PixelGrid, image: LazyImage) -> int:
 
 
 def _cloud_optimized(path: Path, tile_px: int) -> Path:
-    """The same pixels as a Cloud Optimized GeoTIFF, beside the plain one, which goes away."""
-    whole = path.with_name(f"{path.stem}-cog.tif")
+    """The same pixels as a Cloud Optimized GeoTIFF, in the same folder."""
+    cog = path.with_name("cog.tif")
     options = {"driver": "COG", "BLOCKSIZE": tile_px, "COMPRESS": "LZW", "OVERVIEW_RESAMPLING": "NEAREST", "BIGTIFF": "IF_SAFER"}
-    rasterio.shutil.copy(path, whole, **options)
-    remove(path)
-    return whole
+    rasterio.shutil.copy(path, cog, **options)
+    return cog
 
 
 def _folder_name(folder: str) -> str:

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 import threading
 from collections import OrderedDict
 
 from cropcam.pipeline.emulator.errors import EngineError
 from cropcam.pipeline.emulator.requests import Json
+from cropcam.pipeline.runtime.hashing import json_sha256
 
 _KEPT = 256
 
@@ -22,7 +21,7 @@ class Pictures:
 
     def keep(self, parent: str, body: Json) -> str:
         """Remember a request under `parent` ("projects/P/maps"); return its name."""
-        digest = hashlib.sha256(json.dumps(body, sort_keys=True).encode()).hexdigest()
+        digest = json_sha256(body)
         name = f"{parent}/{digest[:32]}-{digest[32:]}"
         with self._lock:
             self._bodies[name] = body

@@ -28,7 +28,7 @@ from cropcam.pipeline.emulator.operations import Operations
 from cropcam.pipeline.emulator.responses import TOO_MANY, Answer, as_error, as_json, struck
 from cropcam.pipeline.emulator.routes import Request, Route, Service, find
 from cropcam.pipeline.errors import CropcamError, EarthEngineError
-from cropcam.pipeline.runtime.atomic import locked, remove
+from cropcam.pipeline.runtime.atomic import exclusive_lock, remove
 
 ENGINE_HEADER = "X-Cropcam-Engine"
 _CACHE_BYTES = 256 * 2**20  # of GDAL, in all threads; it would take 5 % of the machine
@@ -45,7 +45,7 @@ class Server:
             if out is None:
                 opening.callback(shutil.rmtree, self._out, ignore_errors=True)
             self._out.mkdir(parents=True, exist_ok=True)
-            opening.enter_context(locked(self._out / "operations"))
+            opening.enter_context(exclusive_lock(self._out / "operations"))
             remove(self._out / PARTIAL)
             engine, reader = Engine(archive), Reader()
             opening.callback(reader.close)

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from cropcam.pipeline.emulator import limits
+from cropcam.pipeline.runtime.atomic import atomic_write
 
 _METADATA = "type.googleapis.com/google.earthengine.v1.OperationMetadata"
 _RESPONSE = "type.googleapis.com/google.earthengine.v1.ExportImageResponse"
@@ -109,10 +110,7 @@ class Journal:
 
     def save(self, task: Task) -> None:
         """Write a task down."""
-        self._folder.mkdir(parents=True, exist_ok=True)
-        aside = self._folder / f".{task.id}.partial"
-        aside.write_text(json.dumps(asdict(task)), "utf-8")
-        aside.replace(self._folder / f"{task.id}.json")
+        atomic_write(self._folder / f"{task.id}.json", json.dumps(asdict(task)), sync=False)
 
     def load(self) -> list[Task]:
         """Every task written down, oldest first."""

@@ -6,7 +6,7 @@ import datetime
 import json
 import math
 import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from itertools import groupby
@@ -17,15 +17,16 @@ import numpy as np
 import rasterio
 from rasterio.io import DatasetWriter
 
-from cropcam.pipeline import __version__
 from cropcam.pipeline.errors import ConfigError, DataError
 from cropcam.pipeline.grid import PixelGrid, Window, tiles
-from cropcam.pipeline.landscape.assets import ASIDE, MAKER, aside, create, finish, is_complete, raster_window
+from cropcam.pipeline.landscape.assets import MAKER, create, finish, is_complete, raster_window
 from cropcam.pipeline.landscape.frames import Frame, Scene, is_wide_and_low, scenes
 from cropcam.pipeline.landscape.scenes import Block, Ground, covered, label_grid, labels
 from cropcam.pipeline.landscape.spectra import BANDS
 from cropcam.pipeline.legend import CDL
-from cropcam.pipeline.runtime.atomic import locked
+from cropcam.pipeline.runtime.atomic import exclusive_lock, temporary_path
+from cropcam.pipeline.runtime.progress import Progress, silent
+from cropcam.pipeline.runtime.provenance import provenance
 from cropcam.pipeline.study.study import Study
 
 LANDSCAPE_VERSION = 1  # counts up whenever the same study and seed would give other pixels
@@ -34,8 +35,7 @@ LABEL_BANDS = ("cropland", "confidence")
 DATES_AT_ONCE = 12  # scenes of a frame written side by side, so that their land is worked out once
 BLOCK_PX = 512
 _CACHE_BYTES = 64 * 2**20
-_NOT_COMPARED = ("study_digest", "code_version")  # recorded, but they decide no pixel
-Progress = Callable[[int, int, str], None]
+_NOT_COMPARED = ("study", "study_digest", "code_version")  # recorded, but they decide no pixel
 
 
 @dataclass(frozen=True)
@@ -49,11 +49,7 @@ class ArchiveSummary:
     size_bytes: int
 
 
-def _quiet(done: int, total: int, note: str) -> None:
-    """Progress nobody watches."""
-
-
-def simulate(study: Study, archive: Path, seed: int = 0, progress: Progress = _quiet, *, block_px: int = BLOCK_PX) -> ArchiveSummary:
+def simulate(study: Study, archive: Path, seed: int = 0, progress: Progress = silent, *, block_px: int = BLOCK_PX) -> ArchiveSummary:
     """An archive of simulated Landsat scenes and CDL for the study's area and period.
 
     Works block by block: memory does not grow with the area. Pixel values depend on the study's area, period,
@@ -79,7 +75,7 @@ def simulate(study: Study, archive: Path, seed: int = 0, progress: Progress = _q
         written = 0
         if _jobs(study, planned, archive):  # a complete archive may lie where nobody can write
             archive.mkdir(parents=True, exist_ok=True)
-            with locked(archive / "simulate"):
+            with exclusive_lock(archive / "simulate"):
                 written = _write(_jobs(study, planned, archive), archive, made_by, seed, year, progress, block_px)
         assets = (*(scene.asset for scene in planned), study.labels.asset)
         size = sum(file.stat().st_size for asset in assets for file in (archive / asset).iterdir())
@@ -112,6 +108,7 @@ def _write(
 def identity(study: Study, seed: int) -> dict[str, Any]:
     """What decides the pixels of an archive, as every asset.json records it under "made_by"."""
     return {
+        **provenance(study.name, study_digest=study.digest),
         "maker": MAKER,
         "landscape_version": LANDSCAPE_VERSION + is_wide_and_low(study.area.bounds),  # whose rows moved; all else stayed
         "seed": seed,
@@ -119,8 +116,6 @@ def identity(study: Study, seed: int) -> dict[str, Any]:
         "image.collections": list(study.image.collections),
         "period": [min(start for start, _ in study.image.seasons), max(end for _, end in study.image.seasons)],
         "labels.asset": study.labels.asset,
-        "study_digest": study.digest,
-        "code_version": __version__,
     }
 
 
@@ -140,7 +135,7 @@ def _check_archive(archive: Path, made_by: Mapping[str, Any]) -> None:
     if archive.exists() and not archive.is_dir():
         raise DataError(f"{archive}: is a file; name a folder")
     for file in sorted(archive.rglob("asset.json")):
-        if file.parent.name.endswith(ASIDE):
+        if file.parent.name.startswith("."):  # unfinished
             continue
         try:
             found = json.loads(file.read_text("utf-8")).get("made_by")
@@ -168,7 +163,9 @@ class _SceneJob:
     def run(self, archive: Path, made_by: Mapping[str, Any], seed: int, year: int, block_px: int) -> Iterator[str]:  # noqa: ARG002 - one shape for both jobs
         clouds, pixels = np.zeros(len(self.passes)), np.zeros(len(self.passes))
         with ExitStack() as stack:
-            folders = [stack.enter_context(aside(archive / asset)) for asset in self.assets]
+            folders = [stack.enter_context(temporary_path(archive / asset)) for asset in self.assets]
+            for folder in folders:
+                folder.mkdir(parents=True)
             with ExitStack() as files:
                 writers = [
                     {band: files.enter_context(_scene_writer(folder, band, self.frame.grid)) for band in SCENE_BANDS} for folder in folders
@@ -199,7 +196,8 @@ class _LabelJob:
 
     def run(self, archive: Path, made_by: Mapping[str, Any], seed: int, year: int, block_px: int) -> Iterator[str]:
         final = archive / self.assets[0]
-        with aside(final) as folder:
+        with temporary_path(final) as folder:
+            folder.mkdir(parents=True)
             with (
                 create(folder, "cropland", self.grid, "uint8", 0) as cropland,
                 create(folder, "confidence", self.grid, "uint8", 0) as confidence,

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import errno
 import json
-import shutil
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -17,9 +15,9 @@ from rasterio.windows import Window as RasterWindow
 
 from cropcam.pipeline.errors import DataError
 from cropcam.pipeline.grid import PixelGrid, Window
+from cropcam.pipeline.runtime.atomic import publish
 
 MAKER = "cropcam simulate"
-ASIDE = ".part"  # how folders under way end
 
 
 def is_complete(folder: Path) -> bool:
@@ -33,18 +31,6 @@ def is_complete(folder: Path) -> bool:
     if folder.exists():
         raise DataError(f"{folder}: is there but holds no asset.json, so {MAKER} did not make it; remove it or use another archive")
     return False
-
-
-@contextmanager
-def aside(final: Path) -> Iterator[Path]:
-    """A fresh folder beside `final`; whatever is still there at the end is removed."""
-    folder = final.with_name(f".{final.name}{ASIDE}")
-    shutil.rmtree(folder, ignore_errors=True)
-    folder.mkdir(parents=True)
-    try:
-        yield folder
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
 
 
 def finish(
@@ -63,7 +49,7 @@ def finish(
                 source.read(1, window=window)
     text = json.dumps({"bands": list(bands), "properties": dict(properties), "made_by": dict(made_by)}, indent=1)
     (folder / "asset.json").write_text(text + "\n", "utf-8")
-    folder.rename(final)
+    publish(folder, final)
 
 
 def create(folder: Path, band: str, grid: PixelGrid, dtype: str, nodata: int | None) -> DatasetWriter:

@@ -22,7 +22,7 @@ from cropcam.pipeline.errors import DataError
 from cropcam.pipeline.grid import PixelGrid, Window
 from cropcam.pipeline.legend import Legend
 from cropcam.pipeline.maps.windows import NODATA_CLASS, Classes
-from cropcam.pipeline.runtime.atomic import locked, remove
+from cropcam.pipeline.runtime.atomic import exclusive_lock, temporary_path
 
 TILE_PX = 512
 TIFF_TILE_PX = 16  # a TIFF tile's sides are multiples of it
@@ -88,9 +88,10 @@ def written_map(path: Path, grid: PixelGrid, legend: Legend, tags: Mapping[str, 
         if path.is_dir():
             raise DataError(f"{path}: is a folder; give the file name of the map, for example {path / 'map.tif'}")
         path.parent.mkdir(parents=True, exist_ok=True)
-    with locked(path), _scratch(path) as aside:
-        raw, cog = aside / "raw.tif", aside / path.name
+    with exclusive_lock(path), temporary_path(path) as folder:
+        raw, cog = folder / "raw.tif", folder / path.name
         with _disk_errors(path):
+            folder.mkdir()
             class_map = ClassMap(_create(raw, grid, legend, tags, block_px), path)
         try:
             yield class_map
@@ -110,18 +111,6 @@ def is_map(path: Path) -> bool:
             return str(dataset.tags().get("TIFFTAG_SOFTWARE", "")).startswith("cropcam")
     except (RasterioError, OSError):
         return False
-
-
-@contextmanager
-def _scratch(path: Path) -> Iterator[Path]:
-    aside = path.with_name(f".{path.name}.partial")
-    try:
-        with _disk_errors(path):
-            remove(aside)
-            aside.mkdir()
-        yield aside
-    finally:
-        remove(aside)
 
 
 def _create(path: Path, grid: PixelGrid, legend: Legend, tags: Mapping[str, str], block_px: int) -> DatasetWriter:

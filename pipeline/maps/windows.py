@@ -18,6 +18,7 @@ import numpy.typing as npt
 from cropcam.pipeline.errors import DataError
 from cropcam.pipeline.grid import PixelGrid, Window, tiles
 from cropcam.pipeline.parallel import cores
+from cropcam.pipeline.runtime.progress import Progress, silent
 from cropcam.pipeline.store.schema import NODATA_DN
 
 NODATA_CLASS = 255
@@ -25,7 +26,6 @@ DN = npt.NDArray[np.uint16]
 Classes = npt.NDArray[np.uint8]
 Predict = Callable[[DN], npt.NDArray[np.float32]]  # block_CYX with its halo -> scores_KYX of the block alone
 Write = Callable[[Window, Classes], None]
-Progress = Callable[[int, int, str], None]  # done, total, note
 
 
 class DnSource(Protocol):
@@ -49,10 +49,6 @@ class DnSource(Protocol):
     def read(self, window: Window) -> DN:
         """DN (band, y, x) of a window inside the grid, 0 = nodata. Thread-safe."""
         ...
-
-
-def silent(done: int, total: int, note: str) -> None:
-    """A progress that tells nobody."""
 
 
 def run(

@@ -1,1 +1,1 @@
-"""What every stage needs: output that is complete or absent, locks, digests of inputs, progress."""
+"""Services that every stage uses: atomic output, locks, digests, progress, provenance, memory."""

@@ -15,7 +15,6 @@ store is written under a temporary name, gets its metadata last and is renamed: 
 
 from __future__ import annotations
 
-import hashlib
 import json
 import warnings
 from collections.abc import Callable, Mapping
@@ -33,6 +32,7 @@ from zarr.codecs import BloscCodec
 from cropcam.pipeline.errors import DataError
 from cropcam.pipeline.grid import PatchGrid, PixelGrid
 from cropcam.pipeline.legend import Legend
+from cropcam.pipeline.runtime.hashing import sha256
 
 SCHEMA_VERSION = 1
 PATCHES_PER_SHARD = 1024
@@ -99,7 +99,7 @@ class StoreInfo:
     def digest(self) -> str:
         """sha256 (hex) over everything above except the code version: what was cut, from what, how."""
         attrs = {key: value for key, value in self.attrs().items() if key != "code_version"}
-        return hashlib.sha256(json.dumps(attrs, sort_keys=True).encode()).hexdigest()
+        return sha256(json.dumps(attrs, sort_keys=True).encode())
 
     def attrs(self) -> dict[str, Any]:
         """The group attributes as JSON values."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,13 +13,13 @@ import xarray as xr
 
 from cropcam.pipeline.errors import ConfigError, DataError
 from cropcam.pipeline.legend import IS_CDL, UNLABELLED
-from cropcam.pipeline.runtime.atomic import written_aside
+from cropcam.pipeline.runtime.atomic import atomic_path
+from cropcam.pipeline.runtime.progress import Progress, silent
 from cropcam.pipeline.shardfile import file_checksum
 from cropcam.pipeline.splits import TEST, TRAIN, VALIDATION, units, widened
 from cropcam.pipeline.store.schema import NODATA_DN, PATCHES_PER_SHARD, SPLITS, StoreInfo, open_store, shard_path
 from cropcam.pipeline.study.study import Study, parse_study
 
-Progress = Callable[[int, int, str], None]
 SPLIT_COLORS = {"train": (70, 120, 180), "validation": (230, 160, 40), "test": (200, 60, 90)}
 DROPPED_COLOR = (225, 225, 225)
 _HELD_BYTES = 2**26  # of pixels that are decoded together
@@ -36,7 +36,7 @@ class Report:
     problems: tuple[str, ...]
 
 
-def check(store: Path, *, progress: Progress | None = None) -> Report:
+def check(store: Path, *, progress: Progress = silent) -> Report:
     """Look through a whole store, one zarr shard at a time.
 
     Args:
@@ -58,8 +58,7 @@ def check(store: Path, *, progress: Progress | None = None) -> Report:
     for number in range(count):
         problems += _checksum(store, info, number)
         problems += _shard(store, dataset, info, small, number)
-        if progress:
-            progress(number + 1, count, f"{len(problems)} problems" if problems else "sound so far")
+        progress(number + 1, count, f"{len(problems)} problems" if problems else "sound so far")
     return Report(len(small["row"]), count, bool(info.checksums), tuple(problems))
 
 
@@ -205,7 +204,7 @@ def draw(store: Path, picture: Path) -> None:
     handles = [Patch(facecolor="#{:02x}{:02x}{:02x}".format(*color), label=label) for label, color in entries]
     figure.legend(handles=handles, loc="outside lower center", ncols=4, frameon=False)
     try:
-        with written_aside(picture) as aside:
-            figure.savefig(aside, dpi=150)
+        with atomic_path(picture) as temp_path:
+            figure.savefig(temp_path, dpi=150)
     except (OSError, ValueError) as error:
         raise DataError(f"{picture}: the picture cannot be written ({error}); choose another place with --out") from None

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import datetime
 import difflib
-import hashlib
 import json
 import re
 import tomllib
@@ -23,6 +22,7 @@ from pydantic_core import ErrorDetails
 from cropcam.pipeline.errors import ConfigError
 from cropcam.pipeline.grid import PatchGrid, PixelGrid, is_geographic, study_grid
 from cropcam.pipeline.legend import BACKGROUND, Legend, parse_codes
+from cropcam.pipeline.runtime.hashing import json_sha256
 from cropcam.pipeline.study.polygons import canonical_polygons, read_polygons
 
 LANDSAT_BANDS = ("SR_B1", "SR_B2", "SR_B3", "SR_B4", "SR_B5", "SR_B6", "SR_B7")
@@ -224,8 +224,7 @@ class Study(_Section):
     @property
     def digest(self) -> str:
         """sha256 (hex) over all keys in canonical JSON; class order counts."""
-        text = json.dumps([self.to_dict(), list(self.classes)], sort_keys=True, separators=(",", ":"))
-        return hashlib.sha256(text.encode()).hexdigest()
+        return json_sha256([self.to_dict(), list(self.classes)])
 
     def to_toml(self) -> str:
         """The study as a TOML file that `load_study` reads back to an equal study."""

@@ -25,8 +25,6 @@ import pytest
 import rasterio
 
 from cropcam.pipeline.emulator import Fault, Faults, Limits, Server, serve
-from cropcam.pipeline.emulator.errors import EngineError
-from cropcam.pipeline.emulator.routes import find
 from cropcam.pipeline.emulator.tasks import Journal, Task
 from cropcam.pipeline.errors import DataError, EarthEngineError
 from cropcam.pipeline.grid import PixelGrid
@@ -628,11 +626,6 @@ def test_a_journal_that_cannot_be_written_ends_no_worker(
     for number in range(4):
         finished(call, call("POST", f"{PROJECT}/image:export", export_of(f"image{number}", bucket="crops")))
     assert full == ["RUNNING", "SUCCEEDED"] * 2
-
-
-def test_a_path_that_no_route_answers_is_named() -> None:
-    with pytest.raises(EngineError, match="does not answer GET /v1/nothing"):
-        find("GET", "/v1/nothing")
 
 
 # --- processes

@@ -24,7 +24,8 @@ from cropcam.model.evaluation.notes import missing_class_notes
 from cropcam.model.evaluation.prediction_store import prediction_writer
 from cropcam.model.networks import build
 from cropcam.model.report import terminal as printed
-from cropcam.model.runs.checkpoint import BEST, CARD, CONFIG, load_config
+from cropcam.model.runs.checkpoint import BEST, CARD
+from cropcam.model.runs.config import CONFIG, load_config
 from cropcam.pipeline.errors import ConfigError, DataError
 from cropcam.pipeline.legend import UNLABELLED
 from cropcam.pipeline.store.schema import StoreInfo, open_store
@@ -349,7 +350,7 @@ def test_interrupted_it_leaves_the_older_results(small: Any, tmp_path: Path) -> 
 
 def test_files_that_a_thread_writes_after_another_failed_are_removed(made: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Zarr's threads write the metadata of an array and of its group side by side: the one may fail before the other has begun."""
-    partial, remove, removed = tmp_path / ".out.zarr.partial", shutil.rmtree, []
+    partial, remove, removed = tmp_path / ".out.zarr.partial.zarr", shutil.rmtree, []
 
     def late(folder: Path, *words: Any, **more: Any) -> None:
         remove(folder, *words, **more)

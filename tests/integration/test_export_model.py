@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import torch
 
-from cropcam.model.data.normalization import Scaling, standardise
+from cropcam.model.data.normalization import Normalization, standardise
 from cropcam.model.inference import export
 from cropcam.model.inference.export import Exported, export_model
 from cropcam.model.networks import build
@@ -43,7 +43,7 @@ def test_the_file_standardises_as_the_run_does(run: Path) -> None:
     network, config = load_network(run, torch.device("cpu"))
     dn_BCHW, (logits_BK, _) = expected(run, 3)
     with torch.no_grad():
-        expected_BK = network(standardise(dn_BCHW, *Scaling.of(config, "cpu"))).logits_BK.numpy()
+        expected_BK = network(standardise(dn_BCHW, *Normalization.of(config, "cpu"))).logits_BK.numpy()
     np.testing.assert_allclose(logits_BK, expected_BK, rtol=1e-5)
 
 

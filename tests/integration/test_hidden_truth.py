@@ -12,10 +12,11 @@ import zarr
 
 from cropcam.model.data.dataset import read_labels
 from cropcam.model.labels.derive import zorder_bags
-from cropcam.model.runs.checkpoint import BEST, RunConfig
-from cropcam.model.training.train import train
+from cropcam.model.runs.checkpoint import BEST
+from cropcam.model.runs.config import RunConfig
 from cropcam.pipeline.legend import UNLABELLED
 from cropcam.pipeline.store.schema import SPLITS, open_store, split_indices
+from support.runs import train
 from support.stores import make_store, shares
 
 MIN_SHARE = 0.1
@@ -48,28 +49,28 @@ def hide(path: Path, config: RunConfig) -> None:
     dataset, info = open_store(path)
     group, label_NHW, share_NK = zarr.open_group(path, mode="r+"), dataset["label"].to_numpy(), dataset["share"].to_numpy()
     before = label_NHW.copy(), share_NK.copy()
-    if config.labels == "presence":
-        share_NK = moved(share_NK, share_NK > np.float32(config.presence_min_share))
-    elif config.labels == "majority":
+    if config.labels.labels == "presence":
+        share_NK = moved(share_NK, share_NK > np.float32(config.labels.presence_min_share))
+    elif config.labels.labels == "majority":
         share_NK = moved(share_NK, share_NK < share_NK.max(axis=1, keepdims=True))
-    elif config.labels == "points":
+    elif config.labels.labels == "points":
         code = label_NHW[label_NHW > 0][0]
         for split in SPLITS:
             index_N = split_indices(dataset, split)
-            told_NHW = read_labels(dataset, index_N, config.rule, info.classes).pixel_NHW
+            told_NHW = read_labels(dataset, index_N, config.label_spec, info.classes).pixel_NHW
             some_NHW = label_NHW[index_N]
             label_NHW[index_N] = np.where((told_NHW == UNLABELLED) & (some_NHW > 0), code, some_NHW)
         share_NK = shares(label_NHW, info.classes)
-    elif config.bagged:  # which patch of a group has which shares
+    elif config.labels.bagged:  # which patch of a group has which shares
         for split in SPLITS:
             index_N = split_indices(dataset, split)
             place_N2 = np.stack([dataset[name].to_numpy()[index_N] for name in ("row", "col")], axis=1)
-            bag_N = zorder_bags(place_N2, config.bag_size)
+            bag_N = zorder_bags(place_N2, config.labels.bag_size)
             for number in np.unique(bag_N):
                 members_N = index_N[bag_N == number]
                 share_NK[members_N] = share_NK[np.roll(members_N, 1)]
         assert not np.array_equal(share_NK, before[1])
-    if config.labels != "points":
+    if config.labels.labels != "points":
         label_NHW = label_NHW[:, ::-1]
     assert not (np.array_equal(label_NHW, before[0]) and np.array_equal(share_NK, before[1]))
     group["label"][:], group["share"][:] = label_NHW, share_NK  # type: ignore[index]

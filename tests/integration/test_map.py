@@ -13,11 +13,12 @@ import torch
 from rio_cogeo import cog_validate
 
 from cropcam.model.inference.wall_to_wall import MapSummary, map_raster
-from cropcam.model.runs.checkpoint import BEST, file_digest
+from cropcam.model.runs.checkpoint import BEST
 from cropcam.pipeline.errors import ConfigError, DataError
+from cropcam.pipeline.runtime.hashing import file_sha256
 from cropcam.pipeline.store.schema import StoreInfo
 from cropcam.pipeline.study.study import load_study
-from support.map_runs import make_config, make_run, random_dn, random_network, sign_network
+from support.map_runs import make_config, make_run, random_dn, random_network, sign_network, with_attrs
 from support.memory_source import LEGEND, Memory
 
 
@@ -43,7 +44,7 @@ def test_a_map_of_a_raster(tmp_path: Path, run_path: Path, source: Memory) -> No
     assert summary.path == out
     assert summary.nodata_pixels == 60 * 52
     assert summary.class_pixels == {name: int((classes == index).sum()) for index, name in enumerate(LEGEND.names)}
-    assert tags["checkpoint_sha256"] == file_digest(run_path / BEST)
+    assert tags["checkpoint_digest"] == file_sha256(run_path / BEST)
     assert (tags["study"], tags["store_digest"], tags["seed"], tags["inputs"]) == ("made-up", "5" * 64, "0", "one.tif two.tif")
     assert tags["method"] == "cam-argmax"
     assert tags["TIFFTAG_SOFTWARE"].startswith("cropcam ")
@@ -131,7 +132,7 @@ def test_a_map_of_another_season_has_one_note_and_no_failure(tmp_path: Path, sou
     info = StoreInfo(
         study.to_dict(), study.image.layers, study.legend, grid.crs, grid.transform, grid.width, grid.height, 16, 0, {}, {}, {}, "0"
     )
-    run = make_run(tmp_path / "run", random_network(), replace(make_config(), store_attrs=info.attrs()))
+    run = make_run(tmp_path / "run", random_network(), with_attrs(make_config(), info))
     lines: list[str] = []
     map_raster(run, replace(source, names=("scene_20190131_B4.tif",)), tmp_path / "map.tif", device="cpu", log=lines.append)
     (line,) = lines

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import resource
 import shutil
 import signal
 import subprocess
@@ -24,26 +25,18 @@ from cropcam.model.labels.derive import presence
 from cropcam.model.losses.objectives import OBJECTIVES, ModelOutputs, Targets
 from cropcam.model.networks import build
 from cropcam.model.networks.cam import pixel_scores
-from cropcam.model.runs.checkpoint import (
-    BEST,
-    CARD,
-    CONFIG,
-    ENVIRONMENT,
-    HISTORY,
-    LAST,
-    file_digest,
-    load_config,
-    load_network,
-    load_tensors,
-)
+from cropcam.model.runs.checkpoint import BEST, CARD, ENVIRONMENT, HISTORY, LAST, load_network, load_tensors
+from cropcam.model.runs.config import CONFIG, load_config
 from cropcam.model.runs.history import TIMINGS
 from cropcam.model.segmentation.methods import SEGMENT
-from cropcam.model.training.train import train
 from cropcam.pipeline.errors import ConfigError, DataError
+from cropcam.pipeline.runtime.hashing import file_sha256
 from cropcam.pipeline.store.schema import StoreInfo, open_store, split_indices
+from support.runs import train
 from support.stores import BACKGROUND_CODES, make_store, make_study
 
 EPOCHS = 3
+TESTS = str(Path(__file__).parents[1])
 SETTINGS = {"model": "baseline", "batch_size": 5, "seed": 11, "device": "cpu", "precision": "fp32"}  # its digits are compared with numpy's
 
 
@@ -69,7 +62,7 @@ def files(run: Path) -> list[str]:
 def assert_same(run: Path, whole: Path) -> None:
     assert files(run) == files(whole) == sorted([BEST, CARD, CONFIG, ENVIRONMENT, HISTORY, LAST, SEGMENT])
     for name in (LAST, BEST):
-        assert file_digest(run / name) == file_digest(whole / name), f"{name} differs"
+        assert file_sha256(run / name) == file_sha256(whole / name), f"{name} differs"
     ours_config, theirs_config = (replace(load_config(each), store="") for each in (run, whole))  # its path is seen from the run folder
     assert ours_config == theirs_config
     ours, theirs = (pd.read_csv(each / HISTORY, dtype=str).drop(columns=list(TIMINGS)) for each in (run, whole))
@@ -87,10 +80,12 @@ def test_the_known_answer_is_found(tmp_path: Path) -> None:
     dataset, info = open_store(store)
     network, config = load_network(run, torch.device("cpu"))
     index = split_indices(dataset, "test")
-    x_BCHW = standardise(torch.from_numpy(dataset["image"].to_numpy()[index]), torch.tensor(config.mean), torch.tensor(config.std))
+    x_BCHW = standardise(
+        torch.from_numpy(dataset["image"].to_numpy()[index]), torch.tensor(config.store.mean), torch.tensor(config.store.std)
+    )
     logits_BK, cams_BKHW = pixel_scores(network, x_BCHW)
     truth_BHW = info.classes.index(dataset["label"].to_numpy()[index])
-    label_BK = presence(dataset["share"].to_numpy()[index], config.presence_min_share)
+    label_BK = presence(dataset["share"].to_numpy()[index], config.labels.presence_min_share)
     pixels = (cams_BKHW.argmax(dim=1).numpy() == truth_BHW).mean()
     labels = ((logits_BK.numpy() > 0) == label_BK).mean()
     assert pixels > np.bincount(truth_BHW.ravel()).max() / truth_BHW.size + 0.4
@@ -100,8 +95,8 @@ def test_the_known_answer_is_found(tmp_path: Path) -> None:
 def test_what_a_run_folder_holds(store: Path, whole: Path) -> None:
     info = open_store(store)[1]
     config = load_config(whole)
-    assert (config.study, (whole / config.store).resolve(), config.store_digest) == ("demo", store.resolve(), info.digest)
-    assert (config.epochs, config.batch_size, config.seed, config.presence_min_share) == (EPOCHS, 5, 11, 0.05)
+    assert (config.store.study, (whole / config.store.path).resolve(), config.store.digest) == ("demo", store.resolve(), info.digest)
+    assert (config.optimizer.epochs, config.data.batch_size, config.data.seed, config.labels.presence_min_share) == (EPOCHS, 5, 11, 0.05)
     history = pd.read_csv(whole / HISTORY)
     assert history["epoch"].tolist() == [1, 2, 3]
     assert history["train_accuracy"].between(0, 1).all()
@@ -126,7 +121,9 @@ def test_the_history_says_what_the_weights_give(store: Path, whole: Path) -> Non
     dataset, _ = open_store(store)
     network, config = load_network(whole, torch.device("cpu"))
     index = split_indices(dataset, "validation")
-    x_BCHW = standardise(torch.from_numpy(dataset["image"].to_numpy()[index]), torch.tensor(config.mean), torch.tensor(config.std))
+    x_BCHW = standardise(
+        torch.from_numpy(dataset["image"].to_numpy()[index]), torch.tensor(config.store.mean), torch.tensor(config.store.std)
+    )
     valid_BHW = torch.from_numpy((dataset["image"].to_numpy()[index] != 0).all(axis=1))
     with torch.inference_mode():
         logits_BK = network(x_BCHW, valid_BHW).logits_BK.double().numpy()
@@ -209,10 +206,10 @@ def test_a_folder_where_nothing_was_learned_yet_takes_other_settings(store: Path
         patch.setattr("cropcam.model.training.trainer.Trainer.run_epoch", _out_of_memory)
         with pytest.raises(ConfigError, match="out of memory; lower --batch-size"):
             train(store, tmp_path / "run", batch_size=64, **told)
-    assert load_config(tmp_path / "run").batch_size == 64
-    assert train(store, tmp_path / "run", resume=True, batch_size=4, device="cpu").batch_size == 4
+    assert load_config(tmp_path / "run").data.batch_size == 64
+    assert train(store, tmp_path / "run", resume=True, batch_size=4, device="cpu").data.batch_size == 4
     kept = load_config(tmp_path / "run")
-    assert (kept.labels, kept.epochs, kept.batch_size) == ("shares", 1, 4)
+    assert (kept.labels.kind, kept.optimizer.epochs, kept.data.batch_size) == ("shares", 1, 4)
 
 
 def _out_of_memory(*_: object) -> bool:
@@ -256,7 +253,8 @@ def kill_in_epoch_2(store: Path, run: Path) -> None:
     code = f"""
 import sys, time
 from pathlib import Path
-from cropcam.model.training.train import train
+sys.path.insert(0, {TESTS!r})
+from support.runs import train
 def progress(done, total, note):
     print(done, flush=True)
     if done > 6:
@@ -324,7 +322,7 @@ def test_a_moved_store_is_the_same(store: Path, whole: Path, tmp_path: Path) -> 
     run = tmp_path / "run"
     shutil.copytree(whole, run)
     shutil.copytree(store, tmp_path / "moved.zarr")
-    assert train(tmp_path / "moved.zarr", run, resume=True).store_digest == load_config(whole).store_digest
+    assert train(tmp_path / "moved.zarr", run, resume=True).store.digest == load_config(whole).store.digest
 
 
 @pytest.mark.parametrize(
@@ -341,10 +339,10 @@ def test_damaged_runs_are_not_resumed(store: Path, whole: Path, tmp_path: Path, 
     run = tmp_path / "run"
     shutil.copytree(whole, run)
     spoil(run)
-    before = {name: file_digest(run / name) for name in files(run)}
+    before = {name: file_sha256(run / name) for name in files(run)}
     with pytest.raises(DataError, match=message):
         train(store, run, epochs=9, resume=True)
-    assert {name: file_digest(run / name) for name in files(run)} == before, "nothing is written over"
+    assert {name: file_sha256(run / name) for name in files(run)} == before, "nothing is written over"
 
 
 def test_nothing_is_made_where_nothing_can_be_trained(store: Path, tmp_path: Path) -> None:
@@ -373,19 +371,13 @@ def test_a_loss_that_is_not_finite_stops(store: Path, tmp_path: Path, monkeypatc
 
 def test_a_full_disk_leaves_what_was_there(store: Path, whole: Path, tmp_path: Path) -> None:
     """Files of at most 2 MB: the first checkpoint does not fit. Given room again, the run ends as if nothing had been."""
-    run = tmp_path / "run"
-    code = f"""
-import resource
-from pathlib import Path
-from cropcam.model.training.train import train
-resource.setrlimit(resource.RLIMIT_FSIZE, (2_000_000, 2_000_000))
-try:
-    train(Path({str(store)!r}), Path({str(run)!r}), epochs={EPOCHS}, **{SETTINGS!r})
-except OSError as error:
-    print(error)
-"""
-    said = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
-    assert said == f"[Errno 27] File too large: '{run / LAST}'\n"
+    run, before = tmp_path / "run", resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (2_000_000, before[1]))
+    try:
+        with pytest.raises(OSError, match=rf"^\[Errno 27\] File too large: '{run / LAST}'$"):
+            train(store, run, epochs=EPOCHS, **SETTINGS)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
     assert files(run) == sorted([CONFIG, ENVIRONMENT, HISTORY])
     train(store, run, resume=True)
     assert_same(run, whole)
@@ -408,4 +400,4 @@ def test_without_a_signal_nothing_is_learned(tmp_path: Path) -> None:
     history = pd.read_csv(tmp_path / "run" / HISTORY)
     best = history.loc[history["validation_loss"].idxmin()]
     assert best["validation_accuracy"] < best["validation_majority_accuracy"] + 0.1
-    assert len(build(config.model, len(info.bands), len(info.classes)).dense.weight) == 5
+    assert len(build(config.network.model, len(info.bands), len(info.classes)).dense.weight) == 5

@@ -19,14 +19,16 @@ import pytest
 import torch
 import zarr
 
-from cropcam.model.data import loading as feed
-from cropcam.model.data import prefetch as stream
-from cropcam.model.runs.checkpoint import BEST, HISTORY, LAST, load_config, load_tensors, save_tensors
+from cropcam.model.data import loading
+from cropcam.model.data.loading import StreamedImages
+from cropcam.model.runs.checkpoint import BEST, HISTORY, LAST, load_tensors, save_tensors
+from cropcam.model.runs.config import load_config
 from cropcam.model.runs.history import TIMINGS
-from cropcam.model.runs.lock import run_lock
 from cropcam.model.training import trainer
-from cropcam.model.training.train import train
 from cropcam.pipeline.errors import ConfigError, DataError
+from cropcam.pipeline.runtime.atomic import exclusive_lock
+from cropcam.pipeline.runtime.progress import Progress
+from support.runs import train
 from support.stores import make_store
 
 EPOCHS = 2
@@ -73,7 +75,7 @@ def test_golden_loss_curve(store: Path, tmp_path: Path) -> None:
 GOLDEN = {"train_loss": [0.744935, 0.499074], "validation_loss": [0.625485, 0.513863]}
 
 OPTIONS: list[dict[str, Any]] = [
-    {"model": "fcn", "labels": "pixels", "optimizer": "sgd", "schedule": "cosine", "warmup_epochs": 0.5, "clip_norm": 1.0},
+    {"model": "fcn", "labels": "pixels", "optimizer": "sgd", "schedule": "cosine", "warmup_epochs": 0.5, "grad_clip_norm": 1.0},
     {
         "model": "unet",
         "labels": "majority",
@@ -87,16 +89,23 @@ OPTIONS: list[dict[str, Any]] = [
         "class_weights": "balanced",
         "label_smoothing": 0.1,
         "schedule": "step",
-        "quarter_turns": True,
-        "feed": "streamed",
+        "rot90": True,
+        "data_loading": "stream",
     },
-    {"model": "fcn", "labels": "points", "class_weights": "balanced", "label_smoothing": 0.1, "precision": "bf16", "feed": "streamed"},
-    {"model": "fcn", "labels": "presence", "presence_min_share": 0.1, "self_labels": 2.0},
-    {"model": "fcn", "labels": "presence", "loss": "lse", "self_labels": 2.0, "class_prior": (0.3, 0.3, 0.1, 0.1, 0.2)},
+    {
+        "model": "fcn",
+        "labels": "points",
+        "class_weights": "balanced",
+        "label_smoothing": 0.1,
+        "precision": "bf16",
+        "data_loading": "stream",
+    },
+    {"model": "fcn", "labels": "presence", "presence_min_share": 0.1, "pseudo_label_weight": 2.0},
+    {"model": "fcn", "labels": "presence", "loss": "lse", "pseudo_label_weight": 2.0, "class_prior": (0.3, 0.3, 0.1, 0.1, 0.2)},
     {"model": "unet", "labels": "pixels"},
-    {"model": "fcn", "labels": "shares", "self_labels": 1.0, "precision": "bf16"},
-    {"model": "fcn", "labels": "points", "self_labels": 3.0, "points_per_patch": 12, "feed": "streamed"},
-    {"model": "unet", "labels": "shares", "bag_size": 2, "self_labels": 2.0},
+    {"model": "fcn", "labels": "shares", "pseudo_label_weight": 1.0, "precision": "bf16"},
+    {"model": "fcn", "labels": "points", "pseudo_label_weight": 3.0, "points_per_patch": 12, "data_loading": "stream"},
+    {"model": "unet", "labels": "shares", "bag_size": 2, "pseudo_label_weight": 2.0},
 ]
 
 
@@ -108,7 +117,7 @@ def test_told_to_stop_at_a_random_step_and_resumed(store: Path, tmp_path: Path, 
     draw = random.Random(str(options))  # noqa: S311 - a moment, no secret
     steps = sorted(draw.sample(range(1, 8, 2), 2))  # not neighbours: the step after the signal is still made
 
-    def terminate_at(step: int) -> trainer.Progress:
+    def terminate_at(step: int) -> Progress:
         def progress(done: int, _total: int, note: str) -> None:
             if done == step and "validation" not in note:
                 os.kill(os.getpid(), signal.SIGTERM)
@@ -125,19 +134,20 @@ def test_told_to_stop_at_a_random_step_and_resumed(store: Path, tmp_path: Path, 
 
 
 def test_another_machines_choice_is_kept(store: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(feed, "free_memory", lambda: 0)
+    monkeypatch.setattr(loading, "free_memory", lambda: 0)
     train(store, tmp_path / "run", **SETTINGS | {"epochs": 1})
-    assert load_config(tmp_path / "run").feed == "streamed"
+    assert load_config(tmp_path / "run").data.data_loading == "stream"
     monkeypatch.undo()
-    train(store, tmp_path / "run", resume=True, feed="auto", epochs=2)
-    assert load_config(tmp_path / "run").feed == "streamed"
+    train(store, tmp_path / "run", resume=True, data_loading="auto", epochs=2)
+    assert load_config(tmp_path / "run").data.data_loading == "stream"
 
 
-def test_streamed_order_does_not_depend_on_threads(store: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    train(store, tmp_path / "many", **SETTINGS | {"feed": "streamed"})
-    monkeypatch.setattr(stream, "MOST_THREADS", 1)
-    train(store, tmp_path / "one", **SETTINGS | {"feed": "streamed"})
-    assert_same(tmp_path / "one", tmp_path / "many")
+def test_streamed_training_does_not_depend_on_workers(store: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    train(store, tmp_path / "none", **SETTINGS | {"data_loading": "stream"})
+    monkeypatch.setattr(loading, "BATCHES_PER_WORKER", 1)
+    monkeypatch.setattr(StreamedImages, "workers", 2)
+    train(store, tmp_path / "two", **SETTINGS | {"data_loading": "stream"})
+    assert_same(tmp_path / "two", tmp_path / "none")
 
 
 def test_early_stopping(store: Path, tmp_path: Path) -> None:
@@ -158,55 +168,84 @@ def free_port() -> int:
         return int(listener.getsockname()[1])
 
 
-def in_two_processes(store: Path, run: Path, words: list[str]) -> str:
-    """What `torchrun` says of training with these options."""
-    command = [
-        sys.executable,
-        "-m",
-        "torch.distributed.run",
-        "--nproc-per-node=2",
-        f"--master-port={free_port()}",
-        "--master-addr=127.0.0.1",
-    ]
-    environment = os.environ | {"OMP_NUM_THREADS": "1", "GLOO_SOCKET_IFNAME": "lo"}
+TOLERANCE = {"presence": 1e-4, "pixels": 2e-3, "points": 2e-3, "sparse": 2e-3}
+
+
+# each training is a process group of its own: it needs a port of its own, as the store of `torchrun` keeps what the last group left
+SCRIPT = """
+import os
+from pathlib import Path
+from cropcam.model.options import Settings
+from cropcam.model.training.train import train
+os.environ["TORCHELASTIC_USE_AGENT_STORE"] = "False"
+for port, store, run, settings in {jobs}:
+    os.environ["MASTER_PORT"] = str(port)
+    train(Path(store), Path(run), Settings(**settings), device="cpu")
+    if os.environ["RANK"] == "0":
+        print(run + ": trained")
+"""
+
+
+def settings_of(name: str) -> dict[str, Any]:
+    """Settings of a training that one process and two processes do; 18 patches in batches of 5, the last one of 3."""
+    common = SETTINGS | {"lr": 1e-3, "optimizer": "sgd"}
+    return {
+        "presence": common | {"labels": "presence"},
+        "pixels": common | {"model": "fcn", "labels": "pixels"},
+        "points": common | {"model": "fcn", "labels": "points", "points_per_patch": 12},
+        "sparse": common | {"model": "fcn", "labels": "points", "pseudo_label_weight": 3.0, "epochs": 3},
+    }[name]
+
+
+@pytest.fixture(scope="module")
+def sparse(store: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The store without a label in two of three patches."""
+    path = tmp_path_factory.mktemp("sparse") / "patches.zarr"
+    shutil.copytree(store, path)
+    label = zarr.open_group(path, mode="r+")["label"]
+    values = label[:]  # type: ignore[index]
+    values[np.arange(len(values)) % 3 > 0] = 0  # type: ignore[index, arg-type]
+    label[:] = values  # type: ignore[index]
+    return path
+
+
+@pytest.fixture(scope="module")
+def two(store: Path, sparse: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
+    """The folder of all runs by two processes, and their output: one `torchrun` trains them all, one after the other."""
+    folder = tmp_path_factory.mktemp("two")
+    jobs = []
+    for name in TOLERANCE:
+        settings = {key: value for key, value in settings_of(name).items() if key != "device"}
+        jobs.append((free_port(), str(sparse if name == "sparse" else store), str(folder / name), settings))
+    script = folder / "trainings.py"
+    script.write_text(SCRIPT.format(jobs=jobs))
+    torchrun = [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node=2"]
     done = subprocess.run(
-        [*command, "--", "cli.py", "train", str(store), "--run", str(run), *words],
+        [*torchrun, f"--master-port={free_port()}", "--master-addr=127.0.0.1", str(script)],
         cwd=ROOT,
-        env=environment,
+        env=os.environ | {"OMP_NUM_THREADS": "1", "GLOO_SOCKET_IFNAME": "lo"},
         capture_output=True,
         text=True,
         check=False,
         timeout=240,
     )
     assert done.returncode == 0, done.stderr
-    return done.stdout
+    return folder, done.stdout
 
 
-@pytest.mark.parametrize(
-    ("model", "labels", "tolerance"), [("baseline", "presence", 1e-4), ("fcn", "pixels", 2e-3), ("fcn", "points", 2e-3)]
-)
-def test_two_processes_are_one(store: Path, tmp_path: Path, model: str, labels: str, tolerance: float) -> None:
-    """The same global batches, 18 patches in batches of 5 (the last one of 3): the same curve and weights, up to the order of sums."""
-    settings = SETTINGS | {"model": model, "labels": labels, "lr": 1e-3, "optimizer": "sgd"}
-    settings |= {"points_per_patch": 12} if labels == "points" else {}
-    train(store, tmp_path / "one", **settings)
-    words = [f"--{name.replace('_', '-')}={value}" for name, value in settings.items()]
-    assert in_two_processes(store, tmp_path / "two", words).count(": trained;") == 1
-    assert_close(tmp_path / "two", tmp_path / "one", tolerance)
+@pytest.mark.parametrize("name", ["presence", "pixels", "points"])
+def test_two_processes_are_one(store: Path, two: tuple[Path, str], tmp_path: Path, name: str) -> None:
+    """The same global batches: the same curve and weights, up to the order of sums."""
+    train(store, tmp_path / "one", **settings_of(name))
+    folder, output = two
+    assert output.count(f"{folder / name}: trained") == 1
+    assert_close(folder / name, tmp_path / "one", TOLERANCE[name])
 
 
-def test_own_labels_count_by_pixels_where_processes_have_different_labels(store: Path, tmp_path: Path) -> None:
+def test_own_labels_count_by_pixels_where_processes_have_different_labels(sparse: Path, two: tuple[Path, str], tmp_path: Path) -> None:
     """Two of three patches have no labelled pixel: a process may have none in its part of a batch, and its own labels still count."""
-    sparse = tmp_path / "sparse.zarr"
-    shutil.copytree(store, sparse)
-    label = zarr.open_group(sparse, mode="r+")["label"]
-    values = label[:]  # type: ignore[index]
-    values[np.arange(len(values)) % 3 > 0] = 0  # type: ignore[index, arg-type]
-    label[:] = values  # type: ignore[index]
-    settings = SETTINGS | {"model": "fcn", "labels": "points", "self_labels": 3.0, "lr": 1e-3, "optimizer": "sgd", "epochs": 3}
-    train(sparse, tmp_path / "one", **settings)
-    in_two_processes(sparse, tmp_path / "two", [f"--{name.replace('_', '-')}={value}" for name, value in settings.items()])
-    assert_close(tmp_path / "two", tmp_path / "one", 2e-3)
+    train(sparse, tmp_path / "one", **settings_of("sparse"))
+    assert_close(two[0] / "sparse", tmp_path / "one", TOLERANCE["sparse"])
 
 
 def test_patience_counts_from_when_own_labels_begin(store: Path, tmp_path: Path) -> None:
@@ -215,7 +254,7 @@ def test_patience_counts_from_when_own_labels_begin(store: Path, tmp_path: Path)
 
 
 def test_a_run_in_use_is_refused(store: Path, tmp_path: Path) -> None:
-    with run_lock(tmp_path / "run"), pytest.raises(DataError, match=r"run: another process is training it; wait for that one"):
+    with exclusive_lock(tmp_path / "run"), pytest.raises(DataError, match=r"run: another process is training it; wait for that one"):
         train(store, tmp_path / "run", **SETTINGS)
     train(store, tmp_path / "run", **SETTINGS | {"epochs": 1})
 
@@ -250,12 +289,12 @@ def test_another_runs_checkpoint_names_the_field(store: Path, tmp_path: Path) ->
 def test_a_schedule_that_grows_is_laid_out_anew_and_says_so(store: Path, tmp_path: Path) -> None:
     train(store, tmp_path / "run", **SETTINGS | {"epochs": 1, "schedule": "cosine"})
     lines: list[str] = []
-    assert train(store, tmp_path / "run", resume=True, epochs=2, log=lines.append).epochs == 2
+    assert train(store, tmp_path / "run", resume=True, epochs=2, log=lines.append).optimizer.epochs == 2
     assert any("the cosine schedule is laid out anew over 2 epochs" in line for line in lines)
 
 
 def test_more_epochs_move_the_beginning_of_own_labels_and_it_is_said(store: Path, tmp_path: Path) -> None:
-    told = SETTINGS | {"epochs": 1, "model": "fcn", "labels": "shares", "schedule": "constant", "self_labels": 1.0}
+    told = SETTINGS | {"epochs": 1, "model": "fcn", "labels": "shares", "schedule": "constant", "pseudo_label_weight": 1.0}
     lines: list[str] = []
     train(store, tmp_path / "run", **told, share_step=0.5, log=lines.append)
     assert "overlap 0." in lines[-1]
@@ -263,7 +302,7 @@ def test_more_epochs_move_the_beginning_of_own_labels_and_it_is_said(store: Path
     (dropped,) = (line for line in lines if line.startswith("shares, rounded to 0.5: "))
     assert dropped.endswith("of the validation split, as nothing is left of their shares")
     train(store, tmp_path / "run", resume=True, epochs=2, device="cpu", log=lines.append)
-    assert any("the beginning of own labels is laid out anew over 2 epochs" in line for line in lines)
+    assert any("the start of pseudo-labels is laid out anew over 2 epochs" in line for line in lines)
 
 
 def test_a_split_without_labels_is_refused(tmp_path: Path) -> None:
@@ -315,6 +354,6 @@ def test_a_network_that_labels_itself_keeps_its_last_epoch(store: Path, tmp_path
 
 def test_own_labels_need_classes_on_one_scale(store: Path, tmp_path: Path) -> None:
     with pytest.raises(
-        ConfigError, match=r"--self-labels does not go with --loss bce, whose classes share no scale: leave it out, or name"
+        ConfigError, match=r"--pseudo-label-weight does not go with --loss bce, whose logits are not on one scale: leave it out, or use"
     ):
-        train(store, tmp_path / "run", **SETTINGS | {"self_labels": 1.0})
+        train(store, tmp_path / "run", **SETTINGS | {"pseudo_label_weight": 1.0})

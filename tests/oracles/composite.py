@@ -25,7 +25,7 @@ from cropcam.pipeline.errors import ConfigError, DataError
 from cropcam.pipeline.grid import PixelGrid, Window, covering_window, nearest_index, tiles
 from cropcam.pipeline.parallel import ordered
 from cropcam.pipeline.rasters.raster import Raster, open_raster, to_codes
-from cropcam.pipeline.runtime.atomic import written_aside
+from cropcam.pipeline.runtime.atomic import atomic_path
 from cropcam.pipeline.study.study import Study
 
 QA_BITS = {"fill": 0, "dilated_cloud": 1, "cirrus": 2, "cloud": 3, "shadow": 4, "snow": 5}
@@ -196,7 +196,7 @@ def _write(
         "transform": rasterio.Affine(*grid.transform), "nodata": 0, "tiled": True, "blockxsize": 256, "blockysize": 256,
         "compress": "deflate", "zlevel": 1, "predictor": 2, "interleave": "pixel", "BIGTIFF": "IF_SAFER",
     }  # fmt: skip
-    with written_aside(path) as aside, rasterio.open(aside, "w", **profile) as file:
+    with atomic_path(path) as aside, rasterio.open(aside, "w", **profile) as file:
         for number, layer in enumerate(layers, 1):
             file.set_band_description(number, layer)
         file.update_tags(STUDY=study.name, STUDY_DIGEST=study.digest)

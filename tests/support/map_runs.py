@@ -3,47 +3,51 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import torch
 
 from cropcam.model.networks import Network, build
-from cropcam.model.runs.checkpoint import BEST, CONFIG, RunConfig, save_tensors, write_atomically
-from cropcam.pipeline.store.schema import OFFSET, SCALE
+from cropcam.model.options import SECTIONS, Settings
+from cropcam.model.runs.checkpoint import BEST, save_tensors
+from cropcam.model.runs.config import CONFIG, RunConfig, StoreRecord
+from cropcam.pipeline.runtime.atomic import atomic_write
+from cropcam.pipeline.store.schema import OFFSET, SCALE, StoreInfo
 from support.memory_source import LEGEND
 
 BANDS = ("SR_B4", "SR_B5", "SR_B6")
 
 
 def make_config(size_px: int = 16, seed: int = 0) -> RunConfig:
-    return RunConfig(
+    record = StoreRecord(
         study="made-up",
-        store="made-up.zarr",
-        store_digest="5" * 64,
-        model="baseline",
-        labels="presence",
-        presence_min_share=0.0,
+        path="made-up.zarr",
+        digest="5" * 64,
         bands=BANDS,
         classes=LEGEND,
         size_px=size_px,
         mean=(0.1, 0.3, 0.2),
         std=(0.05, 0.1, 0.08),
-        epochs=1,
-        batch_size=4,
-        lr=1e-3,
-        weight_decay=0.0,
-        seed=seed,
-        code_version="0.0.0",
     )
+    settings = Settings(model="baseline", loss="bce", epochs=1, batch_size=4, weight_decay=0.0, seed=seed, precision="fp32")
+    sections: dict[str, Any] = {name: settings.section(kind) for name, kind in SECTIONS.items()}
+    return RunConfig(**sections, store=record, code_version="0.0.0")
+
+
+def with_attrs(config: RunConfig, info: StoreInfo) -> RunConfig:
+    """The configuration of a run on a store with these attributes."""
+    return replace(config, store=replace(config.store, attrs=info.attrs()))
 
 
 def make_run(path: Path, network: Network, config: RunConfig) -> Path:
     """A run folder as training leaves it, as far as a map needs it."""
     path.mkdir(parents=True, exist_ok=True)
     save_tensors(path / BEST, network.state_dict(), {"epoch": "0"})
-    write_atomically(path / CONFIG, json.dumps(config.to_json()))
+    atomic_write(path / CONFIG, json.dumps(config.to_json()))
     return path
 
 
@@ -70,7 +74,7 @@ def random_dn(rng: np.random.Generator, height: int, width: int, nodata_share: f
     """DN about the statistics of `make_config`, smooth over some pixels, with a rectangle of nodata."""
     coarse = rng.normal(0, 1, (len(BANDS), height // 5 + 1, width // 5 + 1)).repeat(5, axis=1).repeat(5, axis=2)[:, :height, :width]
     config = make_config()
-    mean, std = (np.array(values)[:, None, None] for values in (config.mean, config.std))
+    mean, std = (np.array(values)[:, None, None] for values in (config.store.mean, config.store.std))
     dn = np.floor((mean + std * coarse - OFFSET) / SCALE + 0.5).clip(1, 65535).astype(np.uint16)
     dn[:, : round(height * nodata_share), : round(width * nodata_share)] = 0
     return dn

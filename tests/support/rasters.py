@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 import rasterio
 
-from cropcam.pipeline.grid import PixelGrid
+from cropcam.pipeline.grid import PixelGrid, study_grid
 
 UTM = PixelGrid("EPSG:32616", (30.0, 0.0, 410_000.0, 0.0, -30.0, 4_475_700.0), 120, 90)
 ALBERS_ORIGIN = (667_005.0, 1_961_715.0)  # the same place on CDL's lattice
@@ -38,3 +38,8 @@ def random_codes(shape_yx: tuple[int, int], seed: int = 0) -> npt.NDArray[np.uin
     rng = np.random.default_rng(seed)
     fields = rng.choice(np.array([1, 5, 141, 176, 111, 122], np.uint8), (shape_yx[0] // 10 + 1, shape_yx[1] // 10 + 1))
     return np.kron(fields, np.ones((10, 10), np.uint8))[: shape_yx[0], : shape_yx[1]]
+
+
+def albers_square(lon: float, lat: float, size_deg: float = 0.05) -> PixelGrid:
+    """A grid in EPSG:5070 whose lower left corner lies at these degrees."""
+    return study_grid((lon, lat, lon + size_deg, lat + size_deg), "EPSG:5070", 30.0)

@@ -10,10 +10,11 @@ from typing import Any
 
 import ee
 import numpy as np
+import rasterio
 
 from cropcam.pipeline.emulator.engine import Engine
 from cropcam.pipeline.emulator.images import LazyImage
-from cropcam.pipeline.grid import PixelGrid, Window
+from cropcam.pipeline.grid import PixelGrid, Window, nearest_index
 from cropcam.pipeline.study.study import Study, load_study, parse_study
 from support.engines import offline
 from support.rasters import write_raster
@@ -110,6 +111,14 @@ def encoded(computed: Any) -> dict[str, Any]:
     found = ee.serializer.encode(computed, for_cloud_api=True)
     assert isinstance(found, dict)
     return json.loads(json.dumps(found))  # type: ignore[no-any-return]
+
+
+def nearest(path: Path, target: PixelGrid) -> tuple[np.ndarray, np.ndarray]:
+    """Values of a raster on a target grid (y, x) by nearest neighbour, 0 outside, and whether each lies inside."""
+    with rasterio.open(path) as file:
+        grid = PixelGrid(file.crs.to_string(), tuple(file.transform)[:6], file.width, file.height)
+        row, col = nearest_index(grid, target)
+        return np.where(row >= 0, file.read(1)[row, col], 0), row >= 0
 
 
 @contextmanager

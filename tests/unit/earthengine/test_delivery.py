@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 import errno
-import io
-import json
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -13,78 +10,26 @@ import ee
 import numpy as np
 import pytest
 import rasterio
-from hypothesis import given, settings
-from hypothesis import strategies as st
 from rasterio.errors import RasterioIOError
 
-from cropcam.pipeline.earthengine import delivered_shards as shardfiles
 from cropcam.pipeline.earthengine import delivery
 from cropcam.pipeline.earthengine import pixel_requests as windows
 from cropcam.pipeline.earthengine.delivery import deliver
 from cropcam.pipeline.earthengine.error_messages import ServiceError
-from cropcam.pipeline.earthengine.layers import Layer, layers_of
+from cropcam.pipeline.earthengine.layers import Layer
 from cropcam.pipeline.errors import ConfigError, DataError, EarthEngineError
-from cropcam.pipeline.grid import PixelGrid, Window
-from cropcam.pipeline.study.study import Study, load_study, parse_study
-from support.engines import FakeService, offline
+from cropcam.pipeline.study.study import load_study
+from support.pixel_service import Pixels, bytes_of, small
 from support.rasters import UTM, write_raster
 
-IMAGE = Layer("image", tuple(f"SR_B{n}" for n in range(1, 8)), "uint16")
-
-
-def small(**image: Any) -> Study:
-    values = load_study("demo").to_dict()
-    values["area"] |= {"bounds": [-90.1, 41.0, -89.93, 41.1]}
-    values["image"] |= {"bands": ["SR_B4", "SR_B5"], **image}
-    return parse_study(values)
-
-
-class Pixels(FakeService):
-    """Answers with the absolute row and column of each pixel of the study's grid; `orders` are faults, first come first served."""
-
-    def __init__(self, study: Study, largest_px: int = 10_000) -> None:
-        super().__init__()
-        self.__dict__.update(grid=study.grid, bands=study.image.layers, largest_px=largest_px, asked=[])
-
-    def pixels(self, image: Any, grid: PixelGrid, what: str) -> bytes:  # noqa: ARG002
-        def send() -> bytes:
-            fault = self.orders.pop(0) if self.orders else None
-            if isinstance(fault, BaseException):
-                raise fault
-            self.asked.append((what, grid.shape_yx))
-            if max(grid.shape_yx) > self.largest_px:
-                raise ee.EEException("User memory limit exceeded.")
-            a, _, c, _, e, f = self.grid.transform
-            row, col = round((grid.transform[5] - f) / e), round((grid.transform[2] - c) / a)
-            yy, xx = np.mgrid[row : row + grid.height, col : col + grid.width]
-            is_label = "label" in what
-            names = ("cropland",) if is_label else ("count",) if "count" in what else self.bands
-            found = np.zeros(grid.shape_yx, [(name, "u1" if is_label else "u2") for name in names])
-            for number, name in enumerate(names):
-                found[name] = (yy * 7 + xx + number) % 250 + 1
-            buffer = io.BytesIO()
-            np.save(buffer, found)
-            content = buffer.getvalue()
-            return content[: len(content) // 2] if fault == "truncate" else content
-
-        return self.patience.call(send, what)
-
-
-@pytest.fixture(autouse=True)
-def _client() -> Iterator[None]:
-    with offline():
-        yield
-
-
-def bytes_of(folder: Path) -> dict[str, bytes]:
-    return {path.name: path.read_bytes() for path in sorted(folder.iterdir())}
+pytestmark = pytest.mark.usefixtures("transport")
 
 
 def test_shards_hold_every_pixel_in_its_place(tmp_path: Path) -> None:
     study = small()
-    said, seen = [], []
+    lines, seen = [], []
     paths = deliver(
-        study, Pixels(study), tmp_path, workers=3, window_px=256, shard_px=512, progress=lambda *given: seen.append(given), log=said.append
+        study, Pixels(study), tmp_path, workers=3, window_px=256, shard_px=512, progress=lambda *given: seen.append(given), log=lines.append
     )
     assert [path.name for path in paths] == [
         "image-0000000000-0000000000.tif",
@@ -107,7 +52,7 @@ def test_shards_hold_every_pixel_in_its_place(tmp_path: Path) -> None:
             assert file.block_shapes[0] == (256, 256)
             assert file.descriptions == (("cropland",) if file.count == 1 else ("SR_B4", "SR_B5"))
     assert seen[-1] == (12, 12, "labels")
-    assert len(said) == 4
+    assert len(lines) == 4
     assert sorted(path.name for path in tmp_path.iterdir()) == sorted(path.name for path in paths)
 
 
@@ -156,16 +101,6 @@ def test_passing_faults_and_answers_that_broke_off_cost_no_pixel(tmp_path: Path)
         deliver(study, service, tmp_path / "never", workers=1)
 
 
-def test_windows_too_much_for_one_request_are_asked_for_in_quarters(tmp_path: Path) -> None:
-    study = small()
-    deliver(study, Pixels(study), tmp_path / "whole")
-    service = Pixels(study, largest_px=100)
-    deliver(study, service, tmp_path / "quarters")
-    assert bytes_of(tmp_path / "quarters") == bytes_of(tmp_path / "whole")
-    with pytest.raises(EarthEngineError, match="image at row 0, column 0: User memory limit exceeded"):
-        deliver(study, Pixels(study, largest_px=5), tmp_path / "hopeless")
-
-
 def test_shards_and_windows_of_another_study_are_refused_by_the_field_that_differs(tmp_path: Path) -> None:
     study = small()
     deliver(study, Pixels(study), tmp_path / "done")
@@ -197,17 +132,16 @@ def test_shards_and_windows_of_another_study_are_refused_by_the_field_that_diffe
 def test_a_full_disk_is_one_line_and_the_run_goes_on_where_it_stopped(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     study = small()
     deliver(study, Pixels(study), tmp_path / "calm", window_px=256)
-    save, count = windows._save, []
+    write, count = windows.atomic_write, []
 
-    def full(path: Path, pixels: Any) -> None:
+    def full(path: Path, content: bytes, **options: Any) -> None:
         count.append(1)
-        if len(count) == 4:
-            path.write_bytes(b"half")
+        if len(count) == 5:  # the journal, three windows, another one
             raise OSError(errno.ENOSPC, "No space left on device")
-        save(path, pixels)
+        write(path, content, **options)
 
     service = Pixels(study)
-    monkeypatch.setattr(windows, "_save", full)
+    monkeypatch.setattr(windows, "atomic_write", full)
     with pytest.raises(DataError, match="the disk is full; what was fetched stays: free space and run the same command again"):
         deliver(study, service, tmp_path / "full", window_px=256, workers=1)
     kept = len(list((tmp_path / "full/.windows").glob("*.npy")))
@@ -219,7 +153,7 @@ def test_a_full_disk_is_one_line_and_the_run_goes_on_where_it_stopped(tmp_path: 
 
 
 @pytest.mark.parametrize(
-    ("error", "said"),
+    ("error", "message"),
     [
         (OSError("8214 requested and 566 written"), "8214 requested and 566 written"),
         (RasterioIOError("Read failed. See previous exception for details."), "Read failed. See previous exception for details"),
@@ -227,13 +161,13 @@ def test_a_full_disk_is_one_line_and_the_run_goes_on_where_it_stopped(tmp_path: 
     ],
 )
 def test_a_write_that_failed_without_a_number_is_one_line_too(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, error: OSError, said: str
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, error: OSError, message: str
 ) -> None:
-    def fails(*_what: object) -> None:
+    def fails(*_what: object, **_options: object) -> None:
         raise error
 
-    monkeypatch.setattr(windows, "_save", fails)
-    with pytest.raises(DataError, match=rf"cannot be written \({said}\), the disk may be full; what was fetched stays"):
+    monkeypatch.setattr(windows, "atomic_write", fails)
+    with pytest.raises(DataError, match=rf"cannot be written \({message}\), the disk may be full; what was fetched stays"):
         deliver(small(), Pixels(small()), tmp_path)
 
 
@@ -246,41 +180,9 @@ def test_a_layer_the_study_no_longer_has_is_named_by_the_field(tmp_path: Path) -
         deliver(small(), Pixels(small()), tmp_path)
 
 
-def test_windows_that_are_not_whole_are_fetched_again(tmp_path: Path) -> None:
-    study = small()
-    deliver(study, Pixels(study), tmp_path / "calm", window_px=256)
-    service = Pixels(study)
-    service.orders[:] = [None] * 5 + [ServiceError("no", "refused")]
-    with pytest.raises(EarthEngineError, match="no"):
-        deliver(study, service, tmp_path / "cut", window_px=256, workers=1)
-    first, second = sorted((tmp_path / "cut/.windows").glob("*.npy"))[:2]
-    first.write_bytes(first.read_bytes()[:1000])
-    second.write_bytes(b"")
-    deliver(study, service, tmp_path / "cut", window_px=256, workers=1)
-    assert bytes_of(tmp_path / "cut") == bytes_of(tmp_path / "calm")
-
-
-def test_a_shard_that_does_not_read_back_as_it_was_sent_never_appears(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    study = small()
-    flips = iter(range(10_000))
-    own = shardfiles._bands
-    monkeypatch.setattr(shardfiles, "_bands", lambda pixels, layer: own(pixels, layer) + (next(flips) == 1))
-    with pytest.raises(DataError, match="did not reach the disk as they were sent"):
-        deliver(study, Pixels(study), tmp_path)
-    assert not list(tmp_path.glob("image*.tif"))
-
-
-def test_pixels_of_another_type_or_other_bands_are_refused(tmp_path: Path) -> None:
-    study = small()
-    service = Pixels(study)
-    service.__dict__["bands"] = ("SR_B4", "SR_B6")
-    with pytest.raises(EarthEngineError, match=r"expected uint16 in bands SR_B4, SR_B5"):
-        deliver(study, service, tmp_path)
-
-
 def test_two_runs_never_write_to_one_folder(tmp_path: Path) -> None:
     study = small()
-    with delivery.locked(tmp_path / "delivery"), pytest.raises(DataError, match="another process is writing it"):
+    with delivery.exclusive_lock(tmp_path / "delivery"), pytest.raises(DataError, match="another process is writing it"):
         deliver(study, Pixels(study), tmp_path)
 
 
@@ -301,44 +203,15 @@ def test_the_plan_counts_requests_files_and_bytes_and_needs_no_service() -> None
 def test_options_are_checked_before_the_first_request(tmp_path: Path) -> None:
     study = small()
     service = Pixels(study)
-    for options, said in (
+    for options, message in (
         ({"window_px": 100}, "--window-px 100: windows are multiples of 256 px"),
         ({"window_px": 33_024}, "a request may be 32,768 px a side"),
         ({"window_px": 4096}, r"a request of image would hold 100\.7 MB; the limit is 48 MB"),
         ({"window_px": 512, "shard_px": 768}, "--shard-px 768: not a multiple of the windows' 512 px"),
         ({"workers": 41}, "--workers 41: 1 to 40"),
     ):
-        with pytest.raises(ConfigError, match=said):
+        with pytest.raises(ConfigError, match=message):
             deliver(study, service, tmp_path, **options)
     assert service.asked == []
     with pytest.raises(ConfigError, match="1050 bands; a request may hold 1024"):
         windows.check_window_px(Layer("image", tuple(map(str, range(1050))), "uint8"), 256)
-
-
-@settings(max_examples=60, deadline=None)
-@given(st.integers(1, 400), st.sampled_from(["uint8", "uint16"]), st.sampled_from([256, 512, 1024, 4096]))
-def test_default_windows_keep_every_limit(bands: int, dtype: str, wanted: int) -> None:
-    layer = Layer("image", tuple(f"b{n}" for n in range(bands)), dtype)
-    side = windows.window_px_for(layer, wanted)
-    assert side % 256 == 0
-    assert side <= wanted
-    if side > 256:
-        assert windows.request_bytes(layer, side, side) <= windows.REQUEST_BYTES_LIMIT
-    if side < wanted:
-        assert windows.request_bytes(layer, side + 256, side + 256) > windows.REQUEST_BYTES_LIMIT
-    assert windows.request_bytes(IMAGE, 512, 512) == 512 * 512 * 21
-
-
-def test_a_journal_reads_back_what_it_kept(tmp_path: Path) -> None:
-    layer, window = layers_of(small())[1], Window(3, 4, 5, 6)
-    journal = windows.Journal(tmp_path / "journal")
-    journal.open({"graphs": {}, "lattice": 1, "study": {}})
-    assert not journal.has(layer, window)
-    pixels = np.zeros((5, 6), [("cropland", "u1")])
-    journal.keep(layer, window, pixels)
-    assert np.array_equal(journal.read(layer, window), pixels)
-    with pytest.raises(DataError, match=r"holds \(5, 6\)"):
-        journal.read(layer, Window(3, 4, 6, 6))
-    assert json.loads((tmp_path / "journal/journal.json").read_text())["lattice"] == 1
-    journal.drop(layer, window)
-    assert not journal.has(layer, window)

@@ -2,37 +2,27 @@
 
 from __future__ import annotations
 
-import io
 import json
 import re
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import ee
 import pytest
-from rich.console import Console
 
 from cropcam.pipeline.earthengine import exports
 from cropcam.pipeline.earthengine import task_status as watch
-from cropcam.pipeline.earthengine.destinations import CloudStorage, Drive
+from cropcam.pipeline.earthengine.destinations import Drive
 from cropcam.pipeline.earthengine.exports import Pace
-from cropcam.pipeline.earthengine.graphs import graph
-from cropcam.pipeline.earthengine.manifest import load, manifest_path, open_manifest
 from cropcam.pipeline.earthengine.plan import Plan, plan
-from cropcam.pipeline.earthengine.session import HIGH_VOLUME_URL, STANDARD_URL
-from cropcam.pipeline.earthengine.task_request import request_of
-from cropcam.pipeline.errors import DataError, EarthEngineError
-from cropcam.pipeline.study.study import load_study, parse_study
-from support.engines import FakeService, offline
+from cropcam.pipeline.errors import EarthEngineError
+from cropcam.pipeline.study.study import load_study
+from support.engines import FakeService
 
 PACE = Pace(0.0, lambda _: None)
 
 
-@pytest.fixture(autouse=True)
-def _client() -> Iterator[None]:
-    with offline():
-        yield
+pytestmark = pytest.mark.usefixtures("transport")
 
 
 @pytest.fixture
@@ -50,8 +40,8 @@ def run(made: Plan, service: FakeService, file: Path, **options: Any) -> list[wa
 
 
 def test_every_task_is_submitted_once_watched_and_found_done_by_the_next_run(made: Plan, file: Path) -> None:
-    service, seen, said = FakeService(), [], []
-    rows = run(made, service, file, view=lambda rows: seen.append(watch.summary(rows)), log=said.append)
+    service, seen, lines = FakeService(), [], []
+    rows = run(made, service, file, view=lambda rows: seen.append(watch.summary(rows)), log=lines.append)
     assert [row.state for row in rows] == ["SUCCEEDED"] * 8
     assert (rows[0].seconds, rows[0].eecu_s) == (90.0, 2.5)
     assert len(service.sent) == len(set(service.sent)) == 8
@@ -59,7 +49,7 @@ def test_every_task_is_submitted_once_watched_and_found_done_by_the_next_run(mad
     descriptions = [operation["metadata"]["description"] for operation in service.held.values()]
     assert all(re.fullmatch(r"[A-Za-z0-9_-]{1,100}", text) for text in descriptions)
     assert seen[-1] == "8 tasks: 8 succeeded"
-    assert said[0] == "scenes per season: 5"
+    assert lines[0] == "scenes per season: 5"
     run(made, service, file)
     assert len(service.sent) == 8
 
@@ -195,111 +185,3 @@ def test_a_season_without_scenes_is_named_before_anything_starts(made: Plan, fil
     with pytest.raises(EarthEngineError, match="no scene of LANDSAT/LC08/C02/T1_L2 from 2016-05-01 to 2016-10-01 meets the area"):
         run(made, service, file)
     assert service.sent == []
-
-
-def test_an_export_of_a_changed_study_to_the_same_place_is_refused(made: Plan, file: Path) -> None:
-    service = FakeService()
-    run(made, service, file)
-    values = made.study.to_dict()
-    values["image"]["cloud_cover_max_pct"] = 40.0
-    changed = plan(parse_study(values), made.destination, cell_px=1024)
-    with pytest.raises(
-        DataError, match=r"drive:folder already holds an export of a changed study \(image.cloud_cover_max_pct: 100.0 against 40.0\)"
-    ):
-        run(changed, service, file)
-    with pytest.raises(DataError, match="cell_px: 1024 against 512"):
-        run(plan(made.study, made.destination, cell_px=512), service, file)
-    values = made.study.to_dict()
-    values["patches"]["size_px"] = 25
-    run(plan(parse_study(values), made.destination, cell_px=1024), service, file)
-    assert len(service.sent) == 8
-
-
-def at(name: str, api_url: str = "http://127.0.0.1:1") -> FakeService:
-    service = FakeService()
-    service.__dict__.update(name=name, api_url=api_url)
-    return service
-
-
-def test_engines_over_two_archives_are_two_places_and_the_service_is_one(made: Plan, file: Path) -> None:
-    values = made.study.to_dict()
-    values["image"]["cloud_cover_max_pct"] = 40.0
-    changed = plan(parse_study(values), made.destination, cell_px=1024)
-    run(made, at("archive:/data/one"), file)
-    run(made, at("archive:/data/one", "http://127.0.0.1:2"), file)  # another port, the same engine
-    assert len(json.loads(file.read_text())["exports"]) == 1
-    run(changed, at("archive:/data/two"), file)
-    run(made, at("", STANDARD_URL), file)
-    for elsewhere in (HIGH_VOLUME_URL, "http://127.0.0.1:3"):  # the service by another URL; perhaps an engine over one of those archives
-        with pytest.raises(DataError, match="already holds an export of a changed study"):
-            run(changed, at("", elsewhere), file)
-
-
-def test_manifests_of_another_study_damaged_or_held_are_refused(made: Plan, file: Path) -> None:
-    service = FakeService()
-    with (
-        open_manifest(file, made, service),
-        pytest.raises(DataError, match="another process is writing it"),
-        open_manifest(file, made, service),
-    ):
-        pass
-    file.write_text('{"schema_version": 1, "study": "else", "exports": {}}')
-    with pytest.raises(DataError, match=r"the manifest of another study \(study.name: 'else' against 'demo'\)"):
-        load(file, made, service)
-    file.write_text('{"schema_version": 9, "study": "demo", "exports": {}}')
-    with pytest.raises(DataError, match="manifest version 9"):
-        load(file, made, service)
-    file.write_text('{"schema_ver')
-    with pytest.raises(DataError, match="a damaged export manifest"):
-        load(file, made, service)
-
-
-def test_manifests_lie_beside_the_study_file_and_presets_in_the_working_directory() -> None:
-    assert manifest_path("demo") == Path("demo.exports.json")
-    assert manifest_path("studies/mine.toml") == Path("studies/mine.exports.json")
-
-
-@pytest.mark.parametrize("destination", [Drive("my folder"), CloudStorage("bucket", "a/b")])
-def test_a_request_names_grid_region_size_and_place(made: Plan, destination: Any) -> None:
-    made = plan(load_study("corn-belt-2016-albers"), destination)
-    task = made.tasks[5]
-    body = request_of(made, task, graph(made.study, "image"))
-    options = body["fileExportOptions"]
-    assert options["geoTiffOptions"] == {"noData": {"floatValue": 0}, "tileDimensions": {"width": 8192, "height": 8192}}
-    assert body["maxPixels"] == {"value": str(task.max_pixels)}
-    assert body["priority"] == {"value": 100}
-    if isinstance(destination, Drive):
-        assert options["driveDestination"] == {"folder": "my folder", "filenamePrefix": task.name}
-    else:
-        assert options["cloudStorageDestination"] == {"bucket": "bucket", "filenamePrefix": f"a/b/{task.name}"}
-    encoded = json.dumps(ee.serializer.encode(body["expression"]))
-    assert '"Image.reproject"' in encoded
-    assert json.dumps(list(made.study.grid.window(task.cell).transform)) in encoded
-    assert "clipToBoundsAndScale" not in encoded
-
-
-def test_times_come_from_the_services_clock_and_never_run_backwards() -> None:
-    about = {"state": "RUNNING", "startTime": "2026-01-01T00:10:00Z", "updateTime": "2026-01-01T00:00:00.5Z"}
-    entry = load_entry()
-    watch.update(entry, {"name": "n", "metadata": about})
-    assert entry.seconds == 0.0
-    watch.update(entry, {"name": "n", "metadata": {"state": "RUNNING", "startTime": "soon"}})
-    assert entry.seconds is None
-
-
-def load_entry() -> Any:
-    from cropcam.pipeline.earthengine.manifest import Entry
-
-    return Entry("k" * 32)
-
-
-def test_the_table_shows_what_matters_first() -> None:
-    rows = [watch.Row(f"t{n}", "image", "SUCCEEDED", 5.0, 1.0, "", ()) for n in range(50)]
-    rows.append(watch.Row("bad", "image", "FAILED", None, None, "[why]", ()))
-    screen = io.StringIO()
-    Console(width=100, file=screen).print(watch.table(rows))
-    text = screen.getvalue()
-    assert "bad" in text
-    assert "[why]" in text
-    assert "and 11 more" in text
-    assert watch.lines(rows[:1]) == "t0  succeeded    5 s  1.0 EECU-s"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -10,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from cropcam.pipeline.earthengine.destinations import CloudStorage, Drive, check_name, parse_destination
+from cropcam.pipeline.earthengine.destinations import Drive
 from cropcam.pipeline.earthengine.plan import FILE_BYTES_LIMIT, QUEUE_LIMIT, plan
 from cropcam.pipeline.errors import ConfigError
 from cropcam.pipeline.study.study import Study, load_study, parse_study
@@ -23,44 +22,6 @@ def study_of(**sections: dict[str, Any]) -> Study:
     for section, keys in sections.items():
         values[section] |= keys
     return parse_study(values)
-
-
-def test_destinations_as_the_user_writes_them() -> None:
-    assert parse_destination("drive:my maps") == Drive("my maps")
-    assert parse_destination("gs://bucket-1/a/b/") == CloudStorage("bucket-1", "a/b")
-    assert parse_destination("gs://bucket-1") == CloudStorage("bucket-1", "")
-    assert parse_destination("some/folder") == Path("some/folder")
-    assert [str(parse_destination(text)) for text in ("drive:f", "gs://bu-1/x", "gs://bu-1")] == ["drive:f", "gs://bu-1/x", "gs://bu-1"]
-    assert CloudStorage("bu-1", "a/b").object_prefix("n") == "a/b/n"
-    assert CloudStorage("bu-1", "").object_prefix("n") == "n"
-
-
-@pytest.mark.parametrize(
-    ("text", "said"),
-    [
-        ("drive:", "the folder's name is missing"),
-        ("drive:a/b", "takes 'a/b' as one name, not as a path"),
-        ("drive:" + "x" * 300, "at most 255 printable"),
-        ("gs://", "is no bucket name"),
-        ("gs://Bucket/x", "'Bucket' is no bucket name"),
-        ("gs://bucket/a b", "'a b' in the prefix"),
-        ("gs://bucket/a//b", "between single slashes"),
-        ("gs://bucket/" + "x" * 900, "800 are allowed"),
-        ("s3://bucket/x", "write drive:FOLDER, gs://BUCKET/PREFIX or a local folder"),
-        ("", "write drive:FOLDER"),
-    ],
-)
-def test_bad_destinations_are_refused(text: str, said: str) -> None:
-    with pytest.raises(ConfigError, match=said):
-        parse_destination(text)
-
-
-def test_names_of_letters_digits_dashes_and_underscores_only() -> None:
-    check_name("description", "corn-belt_2016")
-    with pytest.raises(ConfigError, match=r"description 'a\.b': '\.' is not allowed; use letters"):
-        check_name("description", "a.b")
-    with pytest.raises(ConfigError, match="101 characters; 1 to 100 are allowed"):
-        check_name("description", "x" * 101)
 
 
 def test_the_demo_is_one_task_per_layer_and_the_corn_belt_twelve() -> None:

@@ -67,7 +67,7 @@ def test_loopback_is_anonymous_and_never_asks_for_the_catalogue_outside(monkeypa
     assert open_session("mine", "http://localhost:1", transport=transport).project == "mine"
 
 
-def test_without_credentials_one_line_says_what_to_run() -> None:
+def test_without_credentials_one_line_names_the_command_to_run() -> None:
     with pytest.raises(EarthEngineError, match=r"^no credentials; run: earthengine authenticate, or set GOOGLE_APPLICATION_CREDENTIALS"):
         open_session("p")
 
@@ -135,7 +135,7 @@ def test_a_project_is_needed_and_comes_from_the_option_the_credentials_or_the_en
 
 
 @pytest.mark.parametrize(
-    ("url", "said"),
+    ("url", "message"),
     [
         ("127.0.0.1:5000", "not a plain URL"),
         ("ftp://x", "not a plain URL"),
@@ -146,14 +146,14 @@ def test_a_project_is_needed_and_comes_from_the_option_the_credentials_or_the_en
         ("HTTP://earthengine.googleapis.com", "would travel unencrypted; write https"),
     ],
 )
-def test_endpoints_that_are_none_are_refused(url: str, said: str) -> None:
-    with pytest.raises(ConfigError, match=said) as caught:
+def test_endpoints_that_are_none_are_refused(url: str, message: str) -> None:
+    with pytest.raises(ConfigError, match=message) as caught:
         open_session("p", url)
     assert "pass@" not in str(caught.value)
 
 
 @pytest.mark.parametrize(
-    ("status", "message", "said"),
+    ("status", "message", "advice"),
     [
         (403, "Caller does not have required permission to use project p.", "the credentials may not use this project; check --project"),
         (403, "Project 'p' is not registered to use Earth Engine.", "register it at https://console.cloud.google.com/earth-engine"),
@@ -161,12 +161,12 @@ def test_endpoints_that_are_none_are_refused(url: str, said: str) -> None:
         (404, "Not found.", "check --project, --api-url"),
     ],
 )
-def test_a_service_that_does_not_let_one_in_is_understood(status: int, message: str, said: str) -> None:
-    with pytest.raises(EarthEngineError, match=f"project p at http://127.0.0.1:1: .*{said}"):
+def test_a_service_that_does_not_let_one_in_is_understood(status: int, message: str, advice: str) -> None:
+    with pytest.raises(EarthEngineError, match=f"project p at http://127.0.0.1:1: .*{advice}"):
         open_session("p", LOOPBACK, transport=Refusing(status, message), patience=QUICK)
 
 
-def test_no_server_there_is_said_within_seconds() -> None:
+def test_a_missing_server_is_an_error_after_two_tries() -> None:
     with pytest.raises(EarthEngineError, match=r"no connection to Earth Engine: .*refused.*; tried 2 times"):
         open_session("p", LOOPBACK, patience=QUICK, client_retries=0)
 

@@ -35,7 +35,7 @@ def load(engine: Engine, asset: str) -> object:
     )
 
 
-def test_an_image_is_described_as_the_rest_api_does(engine: Engine) -> None:
+def test_an_image_is_described_as_by_the_rest_api(engine: Engine) -> None:
     found = engine.asset(f"{LANDSAT}/LC08_A")
     assert found == engine.asset(f"{PREFIX}{LANDSAT}/LC08_A")
     assert (found["type"], found["id"], found["name"]) == ("IMAGE", f"{LANDSAT}/LC08_A", f"{PREFIX}{LANDSAT}/LC08_A")
@@ -57,7 +57,7 @@ def test_an_image_is_described_as_the_rest_api_does(engine: Engine) -> None:
     assert engine.asset(LABELS)["bands"][1]["dataType"]["range"] == {"min": 0, "max": 255}
 
 
-def test_collections_and_folders(engine: Engine) -> None:
+def test_collections_and_folders_are_described_and_listed(engine: Engine) -> None:
     assert engine.asset(LANDSAT) == {"type": "IMAGE_COLLECTION", "name": PREFIX + LANDSAT, "id": LANDSAT}
     assert engine.asset("LANDSAT")["type"] == "FOLDER"
     assert [asset["id"] for asset in engine.list_assets("")] == ["LANDSAT", "USDA"]
@@ -67,10 +67,10 @@ def test_collections_and_folders(engine: Engine) -> None:
 
 
 @pytest.mark.parametrize("asset", ["NO/SUCH", "../etc", "/etc", "LANDSAT/../USDA", ".hidden", "a b", "LANDSAT//LC08"])
-def test_what_is_not_there_is_not_found(engine: Engine, asset: str) -> None:
-    for ask in (engine.asset, engine.list_assets):
+def test_missing_assets_are_not_found(engine: Engine, asset: str) -> None:
+    for request in (engine.asset, engine.list_assets):
         with pytest.raises(EngineError, match=r"not found \(does not exist or caller does not have access\)") as refused:
-            ask(asset)
+            request(asset)
         assert (refused.value.status, refused.value.code) == ("NOT_FOUND", 404)
 
 
@@ -96,7 +96,7 @@ def test_a_truncated_band_is_named(tmp_path: Path) -> None:
         image.read(EAST, ["SR_B4"])  # type: ignore[attr-defined]
 
 
-def test_a_band_without_a_place_is_named(tmp_path: Path) -> None:
+def test_a_band_without_a_crs_is_named(tmp_path: Path) -> None:
     folder, engine = damaged(tmp_path)
     with rasterio.open(
         folder / "SR_B4.tif", "w", driver="GTiff", dtype="uint16", count=1, width=4, height=4, transform=rasterio.Affine(1, 0, 5, 0, -1, 5)
@@ -126,7 +126,7 @@ def test_an_asset_that_changes_is_read_again(tmp_path: Path) -> None:
     assert engine.asset("T/scene")["properties"]["CLOUD_COVER"] == 50
 
 
-def test_pixels_follow_the_archive_as_counts_do(tmp_path: Path) -> None:
+def test_a_new_asset_changes_an_image_of_its_collection(tmp_path: Path) -> None:
     folder, engine = damaged(tmp_path)
     expression = {
         "result": "0",
@@ -145,7 +145,7 @@ def test_pixels_follow_the_archive_as_counts_do(tmp_path: Path) -> None:
     assert engine.image(expression) is not first
 
 
-def test_half_written_assets_are_no_assets(tmp_path: Path) -> None:
+def test_half_written_assets_are_not_listed(tmp_path: Path) -> None:
     folder, engine = damaged(tmp_path)
     folder.rename(folder.with_name(".scene.part"))
     (tmp_path / "T/other").mkdir()

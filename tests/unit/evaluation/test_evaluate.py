@@ -2,19 +2,15 @@
 
 from __future__ import annotations
 
-import hashlib
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from cropcam.model.evaluation.bootstrap import BINS
-from cropcam.model.evaluation.evaluate import activation_bounds, evaluate, run_provenance
-from cropcam.model.runs.checkpoint import BEST
+from cropcam.model.evaluation.evaluate import activation_bounds, evaluate
 from cropcam.model.segmentation.predictions import PatchPredictions
 from cropcam.pipeline.errors import ConfigError
-from cropcam.pipeline.store.schema import StoreInfo
-from support.runs import make_run
 
 
 def batch(cams: np.ndarray, nodata: np.ndarray) -> PatchPredictions:
@@ -36,13 +32,6 @@ def test_bins_of_activations_come_from_pixels_with_image_data() -> None:
 
 def test_without_image_data_there_are_bins_all_the_same() -> None:
     assert activation_bounds([batch(np.ones((1, 3, 4, 4), np.float32), np.ones((1, 4, 4), bool))]).shape == (3, BINS - 1)
-
-
-def test_the_provenance_has_the_digests(tmp_path: Path, store: Path, info: StoreInfo) -> None:
-    config = make_run(tmp_path / "run", store, info)
-    found = run_provenance(tmp_path / "run", config)
-    assert found["checkpoint_digest"] == hashlib.sha256((tmp_path / "run" / BEST).read_bytes()).hexdigest()
-    assert (found["study"], found["store_digest"], found["model"], found["seed"]) == ("demo", info.digest, "baseline", 7)
 
 
 def test_an_unknown_split_is_refused_before_the_run_is_read(tmp_path: Path) -> None:

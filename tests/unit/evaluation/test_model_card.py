@@ -9,8 +9,9 @@ from pathlib import Path
 import pytest
 
 from cropcam.model.evaluation.model_card import METRICS, model_card, write_model_card
-from cropcam.model.runs.checkpoint import BEST, CARD, HISTORY, file_digest
+from cropcam.model.runs.checkpoint import BEST, CARD, HISTORY
 from cropcam.model.runs.history import Row
+from cropcam.pipeline.runtime.hashing import file_sha256
 from cropcam.pipeline.store.schema import StoreInfo
 from support.evaluations import make_metrics
 from support.runs import make_config, make_run
@@ -35,7 +36,8 @@ def test_a_card_without_metrics_has_the_data_and_the_limits(store: Path, info: S
 
 
 def test_a_card_without_store_attributes_has_no_region(store: Path, info: StoreInfo) -> None:
-    card = model_card(replace(make_config(store, info), store_attrs={}), None, None)
+    config = make_config(store, info)
+    card = model_card(replace(config, store=replace(config.store, attrs={})), None, None)
     assert "bounds not stated, images not stated" in card
 
 
@@ -53,7 +55,7 @@ def test_metrics_of_other_weights_are_left_out(tmp_path: Path, store: Path, info
     run = tmp_path / "run"
     config = make_run(run, store, info)
     metrics = make_metrics()
-    metrics["provenance"]["checkpoint_digest"] = "0" * 64 if damage == "weights" else file_digest(run / BEST)
+    metrics["provenance"]["checkpoint_digest"] = "0" * 64 if damage == "weights" else file_sha256(run / BEST)
     if damage != "absent":
         (run / METRICS).write_text("{" if damage == "json" else json.dumps(metrics))
     write_model_card(run, config)

@@ -9,11 +9,11 @@ import numpy as np
 import pytest
 
 from cropcam.model.inference.domain import domain_note, image_dates, share_outside
-from cropcam.model.runs.checkpoint import RunConfig
+from cropcam.model.runs.config import RunConfig
 from cropcam.pipeline.grid import PixelGrid, transform_bounds
 from cropcam.pipeline.store.schema import StoreInfo
 from cropcam.pipeline.study.study import load_study
-from support.map_runs import make_config
+from support.map_runs import make_config, with_attrs
 
 
 @dataclass(frozen=True)
@@ -35,7 +35,7 @@ def config() -> RunConfig:
     info = StoreInfo(
         study.to_dict(), study.image.layers, study.legend, grid.crs, grid.transform, grid.width, grid.height, 50, 0, {}, {}, {}, "0"
     )
-    return replace(make_config(), store_attrs=info.attrs())
+    return with_attrs(make_config(), info)
 
 
 def moved(grid: PixelGrid, cols: int, rows: int = 0) -> PixelGrid:
@@ -73,7 +73,7 @@ def test_an_image_in_another_crs_is_at_the_same_place() -> None:
 
 
 def test_a_date_outside_the_seasons_is_named(config: RunConfig) -> None:
-    ((first, last),) = config.store_attrs["study"]["image"]["seasons"]
+    ((first, last),) = config.store.attrs["study"]["image"]["seasons"]
     grid = load_study("demo").grid
     names = ("LC08_L2SP_030031_20190131_20190206_02_T1_SR_B4.TIF", "LC08_L2SP_030031_20190131_20190206_02_T1_SR_B5.TIF")
     note = domain_note(config, Source(grid, names))

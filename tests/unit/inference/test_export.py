@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 
-from cropcam.model.data.normalization import Scaling, standardise
+from cropcam.model.data.normalization import Normalization, standardise
 from cropcam.model.inference.export import Exported, _difference, _metadata, _random_dn, export_model
 from cropcam.model.runs.checkpoint import load_network
 from cropcam.pipeline.errors import ConfigError
@@ -24,7 +24,7 @@ def test_the_module_takes_dn_and_ignores_pixels_without_data(model: Exported) ->
     dn = _random_dn(make_config(), patches=2)
     with torch.no_grad():
         logits, maps = model(dn)
-        x = standardise(dn, *Scaling.of(make_config(), "cpu"))
+        x = standardise(dn, *Normalization.of(make_config(), "cpu"))
         expected = model.network(x, (dn != 0).all(dim=1))
     torch.testing.assert_close(logits, expected.logits_BK)
     assert maps.shape == (2, 5, 16, 16)

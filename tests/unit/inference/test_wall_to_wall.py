@@ -11,7 +11,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from cropcam.model.data.normalization import Scaling, standardise
+from cropcam.model.data.normalization import Normalization, standardise
 from cropcam.model.inference.sliding_window import SlidingWindow, tent
 from cropcam.model.inference.wall_to_wall import BATCH_PATCHES, Predictor, fitting_block
 from cropcam.model.networks import Network
@@ -51,7 +51,7 @@ def make_predictor(size_px: int = 16, network: Network | None = None, method: Me
 
 def wall_to_wall(predictor: Predictor, dn_CYX: npt.NDArray[np.uint16], block_px: int) -> npt.NDArray[np.float32]:
     """Scores of the whole raster, block by block."""
-    scores = np.full((len(predictor.config.classes), *dn_CYX.shape[1:]), np.nan, np.float32)
+    scores = np.full((len(predictor.config.store.classes), *dn_CYX.shape[1:]), np.nan, np.float32)
     for window in tiles((dn_CYX.shape[1], dn_CYX.shape[2]), (block_px, block_px)):
         scores[:, *window.slices] = predictor(read_block(Memory(dn_CYX), window, predictor.halo_px))
     return scores
@@ -69,11 +69,11 @@ def alone(predictor: Predictor, x_1CYX: torch.Tensor) -> torch.Tensor:
 
 def oracle(predictor: Predictor, dn_CYX: npt.NDArray[np.uint16]) -> npt.NDArray[np.float64]:
     """One patch after the other over the whole raster, each on its own."""
-    config, size, stride = predictor.config, predictor.config.size_px, predictor.config.size_px // 2
+    config, size, stride = predictor.config, predictor.config.store.size_px, predictor.config.store.size_px // 2
     _, height, width = dn_CYX.shape
     margin = 4 * stride
     padded = np.pad(dn_CYX, ((0, 0), (margin, margin), (margin, margin)))
-    total, weights = np.zeros((len(config.classes), *padded.shape[1:])), np.zeros(padded.shape[1:])
+    total, weights = np.zeros((len(config.store.classes), *padded.shape[1:])), np.zeros(padded.shape[1:])
     side = [min(i + 0.5, size - i - 0.5) for i in range(size)]
     tent_YX = np.outer(side, side)
     for row in range(0, padded.shape[1] - size, stride):
@@ -81,7 +81,7 @@ def oracle(predictor: Predictor, dn_CYX: npt.NDArray[np.uint16]) -> npt.NDArray[
             patch = padded[:, row : row + size, col : col + size]
             if not (patch != 0).all(axis=0).any():
                 continue
-            x = standardise(torch.from_numpy(patch[None].copy()), *Scaling.of(config, "cpu"))
+            x = standardise(torch.from_numpy(patch[None].copy()), *Normalization.of(config, "cpu"))
             cams = alone(predictor, x)
             scores = predictor.method.logits(cams, x, torch.from_numpy((patch != 0).all(axis=0))[None])[0].numpy()
             total[:, row : row + size, col : col + size] += scores * tent_YX
@@ -129,7 +129,7 @@ def test_a_lone_patch_has_the_scores_it_is_evaluated_with() -> None:
     """With nodata around it on the lattice, the middle of a patch is governed by that patch alone."""
     predictor = make_predictor(50)
     dn = random_dn(np.random.default_rng(1), 50, 50)
-    x = standardise(torch.from_numpy(dn[None]), torch.tensor(predictor.config.mean), torch.tensor(predictor.config.std))
+    x = standardise(torch.from_numpy(dn[None]), torch.tensor(predictor.config.store.mean), torch.tensor(predictor.config.store.std))
     alone = pixel_scores(predictor.network, x)[1][0].numpy()
     weight = tent(50)
     lattice = SlidingWindow.over(read_block(Memory(dn), Window(0, 0, 50, 50), 25), 50, 25, 25)

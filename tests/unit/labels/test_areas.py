@@ -10,14 +10,15 @@ import xarray as xr
 
 from cropcam.model.data.dataset import read_labels
 from cropcam.model.labels.areas import read_areas
-from cropcam.model.labels.files import sha256
 from cropcam.model.labels.weak_labels import LabelSpec
-from cropcam.model.runs.checkpoint import LAST, load_config
-from cropcam.model.training.train import train
+from cropcam.model.runs.checkpoint import LAST
+from cropcam.model.runs.config import load_config
 from cropcam.pipeline.errors import ConfigError, DataError
 from cropcam.pipeline.grid import transform_points
+from cropcam.pipeline.runtime.hashing import sha256
 from cropcam.pipeline.store import schema as stores
 from cropcam.pipeline.store.schema import StoreInfo, open_store, split_indices
+from support.runs import train
 
 AREAS = {"corn": 30, "soybean": 20.0, "forest": 0, "grassland": 10}
 
@@ -60,7 +61,7 @@ def test_patches_get_the_shares_of_the_polygon_their_centre_lies_in(store: Path,
     col = dataset["col"].to_numpy()
     assert (dataset["row"].to_numpy() == 0).all()
     assert col.tolist() == list(range(30)), "the fixture lies in one row"
-    labels = read_labels(dataset, np.arange(30), LabelSpec("shares", areas=halves(tmp_path / "a.geojson", info)), info.classes)
+    labels = read_labels(dataset, np.arange(30), LabelSpec(labels="shares", areas=halves(tmp_path / "a.geojson", info)), info.classes)
     assert labels.image_NK is not None
     assert labels.bag_N is not None
     assert labels.pixel_NHW is None
@@ -121,7 +122,7 @@ def test_what_is_no_polygon_is_refused(info: StoreInfo, text: str, message: str)
 def test_overlapping_polygons_are_refused(store: Path, info: StoreInfo, tmp_path: Path) -> None:
     file = written(tmp_path / "a.geojson", collection((box(info, 0, 5), FINE), (box(info, 4, 9), {**FINE, "name": "B"})))
     with pytest.raises(DataError, match=r"feature 1 and feature 2 \(B\) overlap: patch \(0, 4\) lies in both"):
-        read_labels(open_store(store)[0], np.arange(30), LabelSpec("shares", areas=file), info.classes)
+        read_labels(open_store(store)[0], np.arange(30), LabelSpec(labels="shares", areas=file), info.classes)
 
 
 def test_a_training_learns_from_the_areas_and_not_from_the_stores_shares(
@@ -142,7 +143,7 @@ def test_a_training_learns_from_the_areas_and_not_from_the_stores_shares(
     train(store, tmp_path / "blind", epochs=2, **told)
     assert (tmp_path / "run" / LAST).read_bytes() == (tmp_path / "blind" / LAST).read_bytes()
     config = load_config(tmp_path / "run")
-    assert (config.areas, config.areas_digest, config.feed) == (file, sha256(Path(file).read_bytes()), "resident")
+    assert (config.labels.areas, config.digests["areas"], config.data.data_loading) == (file, sha256(Path(file).read_bytes()), "memory")
     split = {name: split_indices(open_store(store)[0], name) for name in ("train", "validation")}
     none = [int((split[name] >= 28).sum()) for name in ("train", "validation")]
     assert said[1] == (
@@ -167,8 +168,8 @@ def test_polygons_of_elsewhere_are_refused(store: Path, tmp_path: Path) -> None:
     ("told", "message"),
     [
         ({"labels": "points"}, r"--areas goes with --labels shares, not with points"),
-        ({"labels": "shares", "bag_size": 4}, r"--bag-size makes labels from the store's truth"),
-        ({"labels": "shares", "share_step": 0.1}, r"--share-step makes labels from the store's truth"),
+        ({"labels": "shares", "bag_size": 4}, r"--bag-size derives labels from the store's truth"),
+        ({"labels": "shares", "share_step": 0.1}, r"--share-step derives labels from the store's truth"),
     ],
 )
 def test_settings_that_do_not_go_together(store: Path, info: StoreInfo, tmp_path: Path, told: dict[str, Any], message: str) -> None:

@@ -8,16 +8,17 @@ import pytest
 import xarray as xr
 
 from cropcam.model.data.dataset import read_labels, read_split
-from cropcam.model.labels.files import sha256
 from cropcam.model.labels.points import read_points
 from cropcam.model.labels.weak_labels import LabelSpec
-from cropcam.model.runs.checkpoint import BEST, load_config
-from cropcam.model.training.train import train
+from cropcam.model.runs.checkpoint import BEST
+from cropcam.model.runs.config import load_config
 from cropcam.pipeline.errors import ConfigError, DataError
 from cropcam.pipeline.grid import transform_points
 from cropcam.pipeline.legend import UNLABELLED
+from cropcam.pipeline.runtime.hashing import sha256
 from cropcam.pipeline.store import schema as stores
 from cropcam.pipeline.store.schema import StoreInfo, open_store, split_indices
+from support.runs import train
 from support.stores import make_store
 
 
@@ -65,7 +66,7 @@ def test_a_point_labels_the_pixel_it_lies_in(
     x, y = centre(info, row, col, dy, dx)
     file = table(tmp_path / "p.csv", [(repr(x), repr(y), "soybean"), (repr(x), repr(y), 5)], "x,y,class")
     dataset, _ = blind(store)
-    labels = read_labels(dataset, split_indices(dataset, "train"), LabelSpec("points", points=file), info.classes)
+    labels = read_labels(dataset, split_indices(dataset, "train"), LabelSpec(labels="points", points=file), info.classes)
     assert labels.pixel_NHW is not None
     assert labels.image_NK is None
     assert np.argwhere(labels.pixel_NHW != UNLABELLED).tolist() == [[0, *pixel]]
@@ -78,7 +79,7 @@ def test_the_far_edge_of_a_patch_belongs_to_the_next(store: Path, info: StoreInf
     place = np.stack([dataset["row"].to_numpy(), dataset["col"].to_numpy()], axis=1)
     x, y = centre(info, int(place[0, 0]), int(place[0, 1]), 0.5, info.patch_size_px + 1e-6)
     file = table(tmp_path / "p.csv", [(repr(x), repr(y), "forest")], "x,y,class")
-    pixel = read_labels(dataset, np.arange(len(place)), LabelSpec("points", points=file), info.classes).pixel_NHW
+    pixel = read_labels(dataset, np.arange(len(place)), LabelSpec(labels="points", points=file), info.classes).pixel_NHW
     assert pixel is not None
     (found,) = np.argwhere(pixel != UNLABELLED).tolist()
     assert place[found[0]].tolist() == [place[0, 0], place[0, 1] + 1]
@@ -89,7 +90,7 @@ def test_degrees_say_what_the_truth_says(store: Path, info: StoreInfo, tmp_path:
     file = true_table(tmp_path / "p.csv", store)
     dataset, _ = open_store(store)
     index = split_indices(dataset, "validation")
-    labels = read_labels(dataset, index, LabelSpec("points", points=file), info.classes)
+    labels = read_labels(dataset, index, LabelSpec(labels="points", points=file), info.classes)
     assert labels.pixel_NHW is not None
     known = labels.pixel_NHW != UNLABELLED
     truth = info.classes.index(dataset["label"][index].to_numpy())
@@ -133,7 +134,7 @@ def test_two_classes_on_one_pixel_are_refused_by_both_lines(store: Path, info: S
     places = [centre(info, row, col, 1.2, 1.2), centre(info, row, col, 5, 5), centre(info, row, col, 1.8, 1.7)]
     lines = [(repr(x), repr(y), kind) for (x, y), kind in zip(places, ("corn", "corn", "forest"), strict=True)]
     dataset, _ = blind(store)
-    rule = LabelSpec("points", points=table(tmp_path / "p.csv", lines, "x,y,class"))
+    rule = LabelSpec(labels="points", points=table(tmp_path / "p.csv", lines, "x,y,class"))
     with pytest.raises(DataError, match=r"p\.csv, lines 2 and 4: one pixel is called corn and forest"):
         read_labels(dataset, split_indices(dataset, "train"), rule, info.classes)
 
@@ -150,7 +151,7 @@ def test_a_training_learns_from_the_table_and_never_reads_the_truth(store: Path,
     told: dict[str, Any] = {"labels": "points", "device": "cpu", "precision": "fp32", "batch_size": 6, "log": said.append}
     train(store, run, points=file, epochs=1, **told)
     config = load_config(run)
-    assert (config.points, config.points_digest) == (file, sha256(Path(file).read_bytes()))
+    assert (config.labels.points, config.digests["points"]) == (file, sha256(Path(file).read_bytes()))
     assert (run / BEST).is_file()
     assert [line for line in said if "of its points lie outside" in line] == [
         f"{file}: 37 of its points lie outside the patches of the train split, 73 outside those of the validation split"
@@ -159,7 +160,7 @@ def test_a_training_learns_from_the_table_and_never_reads_the_truth(store: Path,
     with pytest.raises(DataError, match=r"p\.csv: No such file"):
         train(store, run, resume=True, epochs=2, **told)
     train(store, run, points=str(moved), resume=True, epochs=2, **told)
-    assert load_config(run).points == str(moved)
+    assert load_config(run).labels.points == str(moved)
     moved.write_text(moved.read_text("utf-8").replace("corn", "forest"), "utf-8")
     with pytest.raises(DataError, match=r"moved\.csv: changed since the run began"):
         train(store, run, resume=True, epochs=3, **told)
@@ -169,7 +170,7 @@ def test_a_training_learns_from_the_table_and_never_reads_the_truth(store: Path,
 
 def test_the_truth_of_pixels_is_not_read(store: Path, info: StoreInfo, tmp_path: Path) -> None:
     file = true_table(tmp_path / "p.csv", store)
-    found = read_split(blind(store)[0], "train", LabelSpec("points", points=file), info.classes)
+    found = read_split(blind(store)[0], "train", LabelSpec(labels="points", points=file), info.classes)
     assert len(found) == 18
 
 
@@ -209,8 +210,8 @@ def test_a_table_of_elsewhere_is_refused(store: Path, tmp_path: Path) -> None:
     [
         ({"labels": "points", "points": "nowhere.csv"}, r"--points nowhere\.csv: No such file"),
         ({"labels": "presence", "points": "p.csv"}, r"--points goes with --labels points, not with presence"),
-        ({"labels": "points", "points": "p.csv", "points_per_patch": 2}, r"--points-per-patch makes labels from the store's truth"),
-        ({"labels": "points", "points": "p.csv", "label_noise": 0.1}, r"--label-noise makes labels from the store's truth"),
+        ({"labels": "points", "points": "p.csv", "points_per_patch": 2}, r"--points-per-patch derives labels from the store's truth"),
+        ({"labels": "points", "points": "p.csv", "label_noise": 0.1}, r"--label-noise derives labels from the store's truth"),
     ],
 )
 def test_settings_that_do_not_go_together(

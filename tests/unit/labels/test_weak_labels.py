@@ -8,7 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from cropcam.model.labels.derive import majority, noisy_proportions, presence, sample_points, zorder_bags
-from cropcam.model.labels.weak_labels import KINDS, LabelSpec, WeakLabels, validate_proportions, weak_labels
+from cropcam.model.labels.weak_labels import LabelSpec, WeakLabels, validate_proportions, weak_labels
+from cropcam.model.options import KINDS
 from cropcam.model.training.data_summary import uninformative_labels
 from cropcam.pipeline.errors import DataError
 from cropcam.pipeline.legend import UNLABELLED
@@ -70,7 +71,9 @@ def made(count: int = 12, seed: int = 0) -> tuple[Any, Any, Any]:
     return (counts / counts.sum(axis=1, keepdims=True)).astype(np.float32), truth, place
 
 
-@pytest.mark.parametrize("rule", [LabelSpec("presence"), LabelSpec("majority"), LabelSpec("shares"), LabelSpec("shares", bag_size=3)])
+@pytest.mark.parametrize(
+    "rule", [LabelSpec(labels="presence"), LabelSpec(labels="majority"), LabelSpec(labels="shares"), LabelSpec(labels="shares", bag_size=3)]
+)
 def test_image_labels_never_see_the_truth_of_a_pixel(rule: LabelSpec) -> None:
     share, _, place = made()
     labels = weak_labels(rule, 4, lambda: share, forbidden, lambda: place)
@@ -78,7 +81,7 @@ def test_image_labels_never_see_the_truth_of_a_pixel(rule: LabelSpec) -> None:
     assert labels.image_NK is not None
 
 
-@pytest.mark.parametrize("rule", [LabelSpec("points", points_per_patch=2), LabelSpec("pixels")])
+@pytest.mark.parametrize("rule", [LabelSpec(labels="points", points_per_patch=2), LabelSpec(labels="pixels")])
 def test_pixel_labels_never_see_shares(rule: LabelSpec) -> None:
     _, truth, _ = made()
     assert weak_labels(rule, 4, forbidden, lambda: truth, forbidden).image_NK is None
@@ -86,7 +89,7 @@ def test_pixel_labels_never_see_shares(rule: LabelSpec) -> None:
 
 def test_points_show_so_many_true_pixels_and_no_more() -> None:
     _, truth, _ = made()
-    points = weak_labels(LabelSpec("points", points_per_patch=3, seed=5), 4, forbidden, lambda: truth, forbidden).pixel_NHW
+    points = weak_labels(LabelSpec(labels="points", points_per_patch=3, seed=5), 4, forbidden, lambda: truth, forbidden).pixel_NHW
     assert points is not None
     known = points != UNLABELLED
     assert (known.sum(axis=(1, 2)) == 3).all()
@@ -109,7 +112,7 @@ def test_points_are_drawn_evenly() -> None:
 
 def test_groups_carry_the_mean_of_their_patches_and_lie_together() -> None:
     share, _, place = made(16)
-    labels = weak_labels(LabelSpec("shares", bag_size=4), 4, lambda: share, forbidden, lambda: place)
+    labels = weak_labels(LabelSpec(labels="shares", bag_size=4), 4, lambda: share, forbidden, lambda: place)
     assert labels.bag_N is not None
     assert labels.image_NK is not None
     for group in range(4):
@@ -127,7 +130,7 @@ def test_the_curve_does_not_depend_on_the_order_of_patches() -> None:
 
 def test_one_draw_of_noise_speaks_for_a_group() -> None:
     share, _, place = made(16)
-    labels = weak_labels(LabelSpec("shares", bag_size=4, share_noise=0.1), 4, lambda: share, forbidden, lambda: place)
+    labels = weak_labels(LabelSpec(labels="shares", bag_size=4, share_noise=0.1), 4, lambda: share, forbidden, lambda: place)
     assert labels.bag_N is not None
     assert labels.image_NK is not None
     for group in range(4):
@@ -143,14 +146,14 @@ def test_shares_that_all_round_to_nothing_do_not_tell_the_largest() -> None:
     assert found[1].tolist() == [0.5, 0.5, 0, 0, 0]
     for groups in (1, 2):
         place = np.array([[0, 0], [4, 4]], np.int32)
-        rule = LabelSpec("shares", share_step=0.5, bag_size=groups)
+        rule = LabelSpec(labels="shares", share_step=0.5, bag_size=groups)
         labels = weak_labels(rule, 5, lambda: share[[0, 0]], forbidden, lambda place=place: place)
         assert not labels.labelled().any()
 
 
 def test_points_noise_and_counts_do_not_depend_on_how_many_patches_are_at_hand(monkeypatch: pytest.MonkeyPatch) -> None:
     _, truth, _ = made(12)
-    rules = [LabelSpec("points", points_per_patch=2, label_noise=0.3), LabelSpec("pixels", label_noise=0.3)]
+    rules = [LabelSpec(labels="points", points_per_patch=2, label_noise=0.3), LabelSpec(labels="pixels", label_noise=0.3)]
 
     def found() -> list[Any]:
         labels = [weak_labels(rule, 4, forbidden, lambda: truth, forbidden) for rule in rules]
@@ -183,7 +186,7 @@ def test_label_noise_replaces_that_many(kind: str) -> None:
     share = (counts / 36).astype(np.float32)
 
     def labels(noise: float) -> WeakLabels:
-        return weak_labels(LabelSpec(kind, presence_min_share=0.25, label_noise=noise), 4, lambda: share, lambda: truth, forbidden)
+        return weak_labels(LabelSpec(labels=kind, presence_min_share=0.25, label_noise=noise), 4, lambda: share, lambda: truth, forbidden)
 
     clean, noisy = labels(0.0), labels(0.3)
     if kind in ("points", "pixels"):
@@ -203,14 +206,14 @@ def test_label_noise_replaces_that_many(kind: str) -> None:
 def test_a_patch_without_labels_has_none() -> None:
     share = np.array([[0.5, 0.5], [0, 0]], np.float32)
     for kind in ("presence", "majority", "shares"):
-        image = weak_labels(LabelSpec(kind), 2, lambda: share, forbidden, forbidden).image_NK
+        image = weak_labels(LabelSpec(labels=kind), 2, lambda: share, forbidden, forbidden).image_NK
         assert image is not None
         assert np.isnan(image).all(axis=1).tolist() == [False, True]
 
 
 def test_class_shares_come_from_shares_and_pixels_alone() -> None:
     share, truth, place = made()
-    told = {kind: weak_labels(LabelSpec(kind), 4, lambda: share, lambda: truth, lambda: place).class_shares(4) for kind in KINDS}
+    told = {kind: weak_labels(LabelSpec(labels=kind), 4, lambda: share, lambda: truth, lambda: place).class_shares(4) for kind in KINDS}
     assert told["presence"] is None
     assert told["majority"] is None
     np.testing.assert_allclose(told["shares"], share.mean(axis=0), rtol=1e-6)

@@ -20,7 +20,7 @@ from cropcam.pipeline.landscape import simulate, truth
 from cropcam.pipeline.landscape.archive import LABEL_BANDS, SCENE_BANDS, identity
 from cropcam.pipeline.landscape.assets import finish
 from cropcam.pipeline.legend import CDL
-from cropcam.pipeline.runtime.atomic import locked
+from cropcam.pipeline.runtime.atomic import exclusive_lock
 from cropcam.pipeline.study.study import Study, parse_study
 
 SCENES = "LANDSAT/LC08/C02/T1_L2"
@@ -178,7 +178,7 @@ def test_killed_run_goes_on_and_ends_with_the_same_bytes(archive: Path, tmp_path
     root = str(Path(__file__).parents[3])
     killed = subprocess.run([sys.executable, "-c", KILLED, str(file), str(folder), root, str(blocks)], check=False)
     assert killed.returncode == -signal.SIGKILL
-    assert list(folder.rglob("*.part")), "nothing was under way"
+    assert list(folder.rglob(".*.partial")), "nothing was under way"
     assert len(list(folder.rglob("asset.json"))) == blocks - 1
     summary = simulate(tiny(), folder)
     assert summary.found == blocks - 1
@@ -193,16 +193,16 @@ def test_interrupt_leaves_nothing_half_written(tmp_path: Path) -> None:
     with pytest.raises(KeyboardInterrupt):
         simulate(tiny(), tmp_path, 0, interrupt)
     assert [file.parent.name for file in tmp_path.rglob("asset.json")] == ["2016"]
-    assert not list(tmp_path.rglob("*.part"))
+    assert not list(tmp_path.rglob(".*.partial"))
     assert not list((tmp_path / SCENES).iterdir())
 
 
 def test_one_process_writes_an_archive(tmp_path: Path) -> None:
-    with locked(tmp_path / "simulate"), pytest.raises(DataError, match="another process is writing it"):
+    with exclusive_lock(tmp_path / "simulate"), pytest.raises(DataError, match="another process is writing it"):
         simulate(tiny(), tmp_path)
     assert simulate(tiny(), tmp_path).written > 1
     assert not list(tmp_path.glob(".*"))
-    with locked(tmp_path / "simulate"):
+    with exclusive_lock(tmp_path / "simulate"):
         assert simulate(tiny(), tmp_path).written == 0  # whole as it is, perhaps where nobody may write
 
 

@@ -6,7 +6,7 @@ import torch
 
 from cropcam.model.labels.weak_labels import WeakLabels
 from cropcam.model.losses.objectives import Targets
-from cropcam.model.losses.weighting import Weighing, class_weights
+from cropcam.model.losses.weighting import LossWeighting, class_weights
 
 
 @pytest.mark.parametrize("kind", ["presence", "majority", "points"])
@@ -34,7 +34,7 @@ def test_no_weights_are_none() -> None:
 
 def test_weights_of_presence_follow_the_answer_and_smoothing_spreads_it() -> None:
     valid, label = torch.ones(2, 3, 3, dtype=torch.bool), torch.tensor([[1.0, 0.0], [0.0, 1.0]])
-    targets = Weighing("presence", 0.2, torch.tensor([[1.0, 2.0], [3.0, 4.0]]))(Targets(valid, image_BK=label))
+    targets = LossWeighting("presence", 0.2, torch.tensor([[1.0, 2.0], [3.0, 4.0]]))(Targets(valid, image_BK=label))
     assert targets.weight_BK is not None
     assert targets.weight_BK.tolist() == [[3.0, 2.0], [1.0, 4.0]]
     assert targets.image_BK is not None
@@ -43,6 +43,8 @@ def test_weights_of_presence_follow_the_answer_and_smoothing_spreads_it() -> Non
 
 def test_labels_of_pixels_pass_weights_and_smoothing_to_the_loss() -> None:
     valid = torch.ones(1, 1, 2, dtype=torch.bool)
-    targets = Weighing("points", 0.1, torch.tensor([[1.0, 3.0]] * 2))(Targets(valid, pixel_BHW=torch.zeros(1, 1, 2, dtype=torch.uint8)))
+    targets = LossWeighting("points", 0.1, torch.tensor([[1.0, 3.0]] * 2))(
+        Targets(valid, pixel_BHW=torch.zeros(1, 1, 2, dtype=torch.uint8))
+    )
     assert targets.weight_K is not None
     assert (targets.weight_K.tolist(), targets.smoothing) == ([1.0, 3.0], 0.1)

@@ -21,7 +21,7 @@ from cropcam.pipeline.grid import tiles
 from cropcam.pipeline.legend import Legend
 from cropcam.pipeline.maps import cog
 from cropcam.pipeline.maps.cog import is_map, written_map
-from cropcam.pipeline.runtime.atomic import locked
+from cropcam.pipeline.runtime.atomic import exclusive_lock
 from support.memory_source import LEGEND, make_grid
 
 ROOT = Path(__file__).parents[3]
@@ -175,7 +175,7 @@ def test_what_arrived_is_compared_with_what_was_written(tmp_path: Path, monkeypa
 
 
 def test_two_writers_of_one_map_are_refused(tmp_path: Path) -> None:
-    with locked(tmp_path / "map.tif"), pytest.raises(DataError, match="another process is writing it"):
+    with exclusive_lock(tmp_path / "map.tif"), pytest.raises(DataError, match="another process is writing it"):
         make_map(tmp_path / "map.tif")
 
 

@@ -10,9 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from cropcam.pipeline.errors import DataError
-from cropcam.pipeline.grid import PatchGrid, PixelGrid, transform_points
+from cropcam.pipeline.grid import PatchGrid, PixelGrid
 from cropcam.pipeline.splits import assign, deal, units
-from cropcam.pipeline.study.polygons import canonical_polygons, patches_inside
 from cropcam.pipeline.study.study import Splits
 
 
@@ -80,37 +79,6 @@ def test_splits_keep_their_distance_and_blocks_stay_whole(gap: int, seed: int, m
         assert not left_out.any()
 
 
-@pytest.mark.parametrize("crs", ["EPSG:32615", "EPSG:5070", "EPSG:4326"])
-def test_a_hold_out_may_reach_to_the_pole_and_overlap_itself(crs: str) -> None:
-    size = 0.0003 if crs == "EPSG:4326" else 30.0
-    west, north = (float(value) for value in transform_points("EPSG:4326", crs, -93.0, 41.0))
-    grid = PatchGrid(PixelGrid(crs, (size, 0.0, west, 0.0, -size, north), 900, 900), 30)
-    south, half = 40.9, [[-180, -90], [180, -90], [180, 40.9], [-180, 40.9], [-180, -90]]
-    twice = {"type": "MultiPolygon", "coordinates": [[half], [[[-95, 40], [-90, 40], [-90, south], [-95, south], [-95, 40]]]]}
-    inside = patches_inside(canonical_polygons(json.dumps(twice)), grid)
-    rows, cols = np.mgrid[:30, :30] * 30 + 15
-    _, lat = transform_points(crs, "EPSG:4326", west + cols * size, north - rows * size)
-    np.testing.assert_array_equal(inside, lat < south)
-    assert 0 < inside.mean() < 1
-
-
-@pytest.mark.parametrize(
-    "polygon",
-    [
-        [[[178, 51], [180, 51], [180, 53], [178, 53]]],  # as many write it, without the first point once more
-        [[[178, 51], [180, 51], [180, 53], [178, 53], [178, 51]]],
-    ],
-)
-def test_a_grid_across_180_degrees_has_a_hold_out_too(polygon: list[list[list[float]]]) -> None:
-    west, north = (float(value) for value in transform_points("EPSG:4326", "EPSG:32660", 179.9, 52.0))
-    grid = PatchGrid(PixelGrid("EPSG:32660", (30.0, 0.0, west, 0.0, -30.0, north), 900, 300), 30)
-    inside = patches_inside(canonical_polygons(json.dumps({"type": "MultiPolygon", "coordinates": [[], polygon]})), grid)
-    rows, cols = np.mgrid[:10, :30] * 30 + 15
-    lon, _ = transform_points("EPSG:32660", "EPSG:4326", west + cols * 30.0, north - rows * 30.0)
-    np.testing.assert_array_equal(inside, lon > 0)
-    assert 0 < inside.mean() < 1
-
-
 def test_every_block_is_tested_in_exactly_one_fold() -> None:
     tested = sum(
         (assign(ROW, COL, Splits(block_patches=(5, 5), method="folds", folds=4, fold=k), 0, GRID)[0] == 2).astype(int) for k in range(4)
@@ -130,18 +98,3 @@ def test_every_block_is_tested_in_exactly_one_fold() -> None:
 def test_splits_that_cannot_be(splits: dict[str, object], message: str) -> None:
     with pytest.raises(DataError, match=message):
         assign(ROW, COL, Splits(**splits), 0, GRID)  # type: ignore[arg-type]
-
-
-@pytest.mark.parametrize(
-    ("splits", "message"),
-    [
-        ({"block_patches": (1, 1)}, 'ask for it by name: method = "random"'),
-        ({"method": "folds", "folds": 4, "fold": 4}, "fold 4 of 4"),
-        ({"holdout": "nowhere.geojson"}, "is not GeoJSON with polygons"),
-        ({"holdout": '{"type": "Point", "coordinates": [1, 2]}'}, "holds no polygon"),
-        ({"holdout": EAST.replace("-89", "500000")}, "are not degrees"),
-    ],
-)
-def test_splits_that_are_refused(splits: dict[str, object], message: str) -> None:
-    with pytest.raises(ValueError, match=message):
-        Splits(**splits)  # type: ignore[arg-type]

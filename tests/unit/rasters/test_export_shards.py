@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -14,39 +13,13 @@ from hypothesis import strategies as st
 from cropcam.pipeline.errors import DataError
 from cropcam.pipeline.grid import PixelGrid, Window
 from cropcam.pipeline.rasters.export_shards import open_image_shards, open_shards
-from cropcam.pipeline.rasters.xarray_dataset import lazy_dataset
-from cropcam.pipeline.study.study import Study, load_study, parse_study
-from support.rasters import random_codes, random_dn, write_raster
+from cropcam.pipeline.study.study import parse_study
+from support.exports import GRID, IMAGE, LABELS, STUDY, export
+from support.rasters import write_raster
 
-
-def small_study() -> Study:
-    """A study of 148 x 130 px with two bands."""
-    values = load_study("demo").to_dict()
-    values["area"] |= {"bounds": [-90.02, 41.0, -89.98, 41.0352]}
-    values["image"] |= {"bands": ["SR_B4", "SR_B5"]}
-    return parse_study(values)
-
-
-STUDY = small_study()
-GRID = STUDY.grid
 YEAR = STUDY.image.seasons[0][0][:4]
 
 
-def export(folder: Path, image: np.ndarray, labels: np.ndarray, cuts: tuple[int, ...] = (), prefix: str = "image") -> list[Path]:
-    """Write shards as Earth Engine would, the image cut before the given rows and columns."""
-    edges_y, edges_x = [[0, *[c for c in cuts if c < size], size] for size in GRID.shape_yx]
-    paths = []
-    for top, bottom in pairwise(edges_y):
-        for left, right in pairwise(edges_x):
-            name = f"{prefix}-{top:010d}-{left:010d}.tif" if cuts else f"{prefix}.tif"
-            paths.append(
-                write_raster(folder / name, image[:, top:bottom, left:right], GRID.window(Window(top, left, bottom - top, right - left)))
-            )
-    write_raster(folder / "labels.tif", labels, GRID)
-    return paths
-
-
-IMAGE, LABELS = random_dn((2, *GRID.shape_yx)), random_codes(GRID.shape_yx)
 WHOLE = Window(0, 0, *GRID.shape_yx)
 
 
@@ -208,15 +181,3 @@ def test_a_tag_that_holds_no_study(tmp_path: Path) -> None:
         file.update_tags(STUDY_JSON="{}")
     with pytest.raises(DataError, match=r"image\.tif: its tag STUDY_JSON holds no study"):
         open_shards(tmp_path, STUDY)
-
-
-def test_shards_are_one_lazy_dataset(tmp_path: Path) -> None:
-    export(tmp_path, IMAGE, LABELS, (70,))
-    source, labels = open_shards(tmp_path, STUDY)
-    dataset = lazy_dataset(source, labels, chunk_px=33)
-    assert dataset["image"].chunks is not None, "lazy"
-    np.testing.assert_array_equal(dataset["image"].to_numpy(), IMAGE)
-    np.testing.assert_array_equal(dataset["label"].isel(y=slice(40, 90), x=slice(3, 50)).to_numpy(), LABELS[40:90, 3:50])
-    assert dataset["band"].to_numpy().tolist() == list(STUDY.image.layers)
-    assert tuple(dataset.rio.transform())[:6] == pytest.approx(GRID.transform)
-    assert dataset.rio.crs.to_string() == GRID.crs

@@ -34,7 +34,7 @@ def test_there_is_no_gain_on_other_pixels(store: Path, info: StoreInfo) -> None:
     assert gain(first, first) is None
     assert gain(first, make_evaluated("two", store, info, [0.5, 0.5], [100, 51])) is None
     elsewhere = make_evaluated("two", store, info, [0.5, 0.5], [100, 50])
-    assert gain(first, replace(elsewhere, config=replace(elsewhere.config, store_digest="0" * 64))) is None
+    assert gain(first, replace(elsewhere, config=replace(elsewhere.config, store=replace(elsewhere.config.store, digest="0" * 64)))) is None
 
 
 def test_a_patch_without_labels_counts_for_neither(store: Path, info: StoreInfo) -> None:
@@ -48,7 +48,7 @@ def test_differences_of_split_presence_and_store_are_named(store: Path, info: St
     assert differences(first, make_evaluated("two", store, info, [0.6], [100])) == []
     metrics = {**make_metrics(), "split": "validation"}
     other = make_evaluated("two", store, replace(info, split_seed=9), [0.5], [100], metrics)
-    other = replace(other, config=replace(other.config, presence_min_share=0.25))
+    other = replace(other, config=other.config.changed(presence_min_share=0.25))
     assert differences(first, other) == [
         "the split: validation against test",
         "presence_min_share: 0.25 against 0.05",
@@ -59,7 +59,7 @@ def test_differences_of_split_presence_and_store_are_named(store: Path, info: St
 def test_identical_baselines_of_several_runs_are_one_row(store: Path, info: StoreInfo) -> None:
     forest = {"random-forest-all": {"pixels": 10, **PIXELS}}
     runs = [make_evaluated(name, store, info, [0.5], [100], make_metrics(baselines=forest)) for name in ("one", "two")]
-    other_seed = replace(runs[1], name="three", config=replace(runs[1].config, seed=8))
+    other_seed = replace(runs[1], name="three", config=runs[1].config.changed(seed=8))
     without = make_evaluated("four", store, info, [0.5], [100])
     rows = _baseline_rows([*runs, other_seed, without], {name: [] for name in ("one", "two", "three", "four")})
     assert [(row["run"], row["baseline"], row["seed"]) for row in rows] == [

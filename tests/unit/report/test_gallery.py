@@ -55,7 +55,7 @@ def test_pictures_are_grey_without_data() -> None:
 
 def test_every_patch_has_its_images_truth_methods_and_maps(evaluated: Path) -> None:
     network, config = load_network(evaluated, torch.device("cpu"))
-    dataset, info = open_store(config.store)
+    dataset, info = open_store(config.store.path)
     _, table = read_evaluation(evaluated)
     segmenter = Segmenter(unfitted(network.dense.bias.tolist()), "score-argmax")
     found = gallery(network, config, dataset, table, segmenter)

@@ -24,14 +24,14 @@ def test_a_run_has_its_config_metrics_patches_and_epochs(run: Path) -> None:
     found = read_run(run, "name")
     assert found.metrics == json.loads((run / "metrics.json").read_text())
     pd.testing.assert_frame_equal(found.patches, pd.read_csv(run / "patches.csv"))
-    assert (found.name, found.config.model, found.epochs, found.seconds) == ("name", "baseline", 2, 4.0)
+    assert (found.name, found.config.network.model, found.epochs, found.seconds) == ("name", "baseline", 2, 4.0)
     assert found.segmentation == found.metrics["segmentation"]["methods"]["cam-argmax"]
 
 
 def test_without_a_history_the_epochs_are_those_of_the_config(run: Path) -> None:
     (run / "history.csv").unlink()
     found = read_run(run, "name")
-    assert (found.epochs, found.seconds) == (found.config.epochs, None)
+    assert (found.epochs, found.seconds) == (found.config.optimizer.epochs, None)
     assert read_history(run).empty
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import errno
 import json
 import resource
@@ -17,25 +16,22 @@ import torch
 from cropcam.model.networks import Network, build
 from cropcam.model.runs.checkpoint import (
     BEST,
-    CONFIG,
-    RunConfig,
-    clear_leftovers,
-    file_digest,
-    load_config,
     load_network,
     load_tensors,
     load_training_state,
     load_weights,
     save_tensors,
-    store_differences,
     training_state,
-    write_atomically,
     write_json,
 )
+from cropcam.model.runs.config import CONFIG, RunConfig
+from cropcam.model.strategies.base import Strategy
 from cropcam.model.training.settings import configure
 from cropcam.pipeline.errors import DataError
+from cropcam.pipeline.runtime.atomic import atomic_write, clear_partial_files
+from cropcam.pipeline.runtime.hashing import file_sha256
 from cropcam.pipeline.store.schema import StoreInfo
-from support.stores import make_store, make_study
+from support.stores import make_store
 
 CPU = torch.device("cpu")
 
@@ -85,29 +81,6 @@ def step(network: Network, optimiser: torch.optim.AdamW) -> None:
     optimiser.step()
 
 
-def test_config_reads_back_equal(run: Path, config: RunConfig) -> None:
-    assert load_config(run) == config
-
-
-def test_config_without_the_stores_attributes_is_read(run: Path, config: RunConfig) -> None:
-    values = config.to_json()
-    del values["store_attrs"]
-    write_json(run / CONFIG, values)
-    assert load_config(run) == dataclasses.replace(config, store_attrs={})
-
-
-@pytest.mark.parametrize("text", ["", "{", "[]", "{}", '{"bands": 3}', "\udcff"])
-def test_damaged_config(run: Path, text: str) -> None:
-    (run / CONFIG).write_bytes(text.encode("utf-8", "surrogateescape"))
-    with pytest.raises(DataError, match=r"config\.json: damaged \(.*\); train the run again"):
-        load_config(run)
-
-
-def test_no_run_folder(tmp_path: Path) -> None:
-    with pytest.raises(DataError, match=r"nowhere: no run folder \(no config\.json in it\); make one with 'cropcam train"):
-        load_config(tmp_path / "nowhere")
-
-
 def test_tensors_read_back_equal_and_repeat_their_bytes(tmp_path: Path) -> None:
     tensors = {"b": torch.arange(6.0).reshape(2, 3).t(), "a": torch.tensor(3.0), "c": torch.zeros(0, 2)}
     made_by = {"epoch": "4", "study": "demo", "code_version": "0", "store_digest": "ab"}
@@ -115,7 +88,7 @@ def test_tensors_read_back_equal_and_repeat_their_bytes(tmp_path: Path) -> None:
     for attempt in range(6):
         path = tmp_path / f"{attempt}.safetensors"
         save_tensors(path, tensors, made_by)
-        digests.add(file_digest(path))
+        digests.add(file_sha256(path))
     read, metadata = load_tensors(path)
     assert metadata == made_by
     assert all(torch.equal(read[name], tensors[name]) for name in tensors)
@@ -187,9 +160,9 @@ def test_a_missing_tensor_is_named() -> None:
 
 def test_training_goes_on_as_if_never_saved(tmp_path: Path) -> None:
     network, optimiser = stepped(0)
-    save_tensors(tmp_path / "last", training_state(network, optimiser), {})
+    save_tensors(tmp_path / "last", training_state(network, optimiser, Strategy()), {})
     other, fresh = stepped(1)
-    load_training_state(other, fresh, load_tensors(tmp_path / "last")[0], tmp_path / "last")
+    load_training_state(other, fresh, Strategy(), load_tensors(tmp_path / "last")[0], tmp_path / "last")
     for each in ((network, optimiser), (other, fresh)):
         step(*each)
     assert all(torch.equal(a, b) for a, b in zip(network.parameters(), other.parameters(), strict=True))
@@ -197,45 +170,29 @@ def test_training_goes_on_as_if_never_saved(tmp_path: Path) -> None:
 
 def test_optimiser_state_of_another_network(tmp_path: Path) -> None:
     network, optimiser = stepped(0)
-    tensors = training_state(network, optimiser)
+    tensors = training_state(network, optimiser, Strategy())
     del tensors["optimiser.0.exp_avg"]
     with pytest.raises(DataError, match=r"optimiser\.0\.exp_avg is absent, expected \[32, 2, 3, 3\]"):
-        load_training_state(network, optimiser, tensors, tmp_path / "last")
+        load_training_state(network, optimiser, Strategy(), tensors, tmp_path / "last")
 
 
 def test_a_full_disk_leaves_the_old_file(run: Path) -> None:
-    before = file_digest(run / BEST)
+    before = file_sha256(run / BEST)
     with disk_of(10_000), pytest.raises(OSError, match=r"File too large: '.*best\.safetensors'") as caught:
         save_tensors(run / BEST, {"a": torch.zeros(100_000)}, {})
     assert caught.value.errno == errno.EFBIG
     with disk_of(10), pytest.raises(OSError, match=r"File too large: '.*history\.csv'"):
-        write_atomically(run / "history.csv", "x" * 100)
-    assert file_digest(run / BEST) == before
+        atomic_write(run / "history.csv", "x" * 100)
+    assert file_sha256(run / BEST) == before
     assert sorted(path.name for path in run.iterdir()) == [BEST, CONFIG]
 
 
 def test_leftovers_of_a_killed_command_go(run: Path) -> None:
-    (run / f".{BEST}.4711").write_bytes(b"half")
-    (run / ".metrics.json.4711").write_bytes(b"half")
+    (run / f".{BEST}.partial").write_bytes(b"half")
+    (run / ".metrics.json.partial").write_bytes(b"half")
     (run / ".keep").write_bytes(b"")
-    clear_leftovers(run)
+    clear_partial_files(run)
     assert sorted(path.name for path in run.iterdir()) == [".keep", BEST, CONFIG]
-
-
-def test_store_differences_name_the_field(config: RunConfig, info: StoreInfo, tmp_path: Path) -> None:
-    assert store_differences(config, info) == []
-    assert store_differences(config, dataclasses.replace(info, code_version="9")) == []
-    assert store_differences(config, dataclasses.replace(info, split_seed=7)) == ["split_seed: 0 against 7"]
-    other = make_store(tmp_path / "other.zarr", count=14, size_px=8, study=make_study(8, presence_min_share=0.2))
-    lines = store_differences(config, other)
-    assert lines[0] == "study.labels.presence_min_share: 0.05 against 0.2"
-    assert [line.split(".")[0] for line in lines[1:]] == ["digests", "digests", "dropped", "statistics", "statistics", "statistics"]
-
-
-def test_store_differences_without_attributes_give_the_digests(config: RunConfig, info: StoreInfo) -> None:
-    other = dataclasses.replace(info, split_seed=7)
-    bare = dataclasses.replace(config, store_attrs={})
-    assert store_differences(bare, other) == [f"digest: {info.digest[:12]} against {other.digest[:12]}"]
 
 
 def test_json_is_for_readers(tmp_path: Path) -> None:

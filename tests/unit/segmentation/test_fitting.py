@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 
-from cropcam.model.runs.checkpoint import BEST, file_digest, load_network
+from cropcam.model.runs.checkpoint import BEST, load_network
 from cropcam.model.segmentation import methods as segment
 from cropcam.model.segmentation.fitting import default_method, fitted_segmenter, method_of
 from cropcam.model.segmentation.predictions import forward_batches
 from cropcam.pipeline.errors import DataError
+from cropcam.pipeline.runtime.hashing import file_sha256
 from cropcam.pipeline.store.schema import StoreInfo, open_store
 from support.runs import make_config, make_run
 
@@ -35,7 +35,7 @@ CPU = torch.device("cpu")
 def test_the_default_method_follows_from_network_labels_and_prior(
     store: Path, info: StoreInfo, model: str, labels: str, loss: str, prior: tuple[float, ...], expected: str
 ) -> None:
-    config = replace(make_config(store, info, model=model), labels=labels, loss=loss, class_prior=prior)
+    config = make_config(store, info, model=model, labels=labels, loss=loss, class_prior=prior)
     assert default_method(config) == expected
 
 
@@ -49,7 +49,7 @@ def test_fitted_methods_are_kept_with_the_checkpoint(tmp_path: Path, store: Path
     fitted = fitted_segmenter(run, network, config, dataset, CPU)
     assert {"cam-argmax", "score-argmax", "spectral", "prior-matched"} <= set(fitted.methods)
     assert fitted.default == "prior-matched"
-    assert segment.load(run, file_digest(run / BEST)) == fitted
+    assert segment.load(run, file_sha256(run / BEST)) == fitted
     assert fitted_segmenter(run, network, config, dataset.drop_vars("image"), CPU) == fitted, "read, not fitted again"
     assert method_of(run, network, config) == fitted.method
 

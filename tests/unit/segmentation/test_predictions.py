@@ -9,10 +9,11 @@ import pytest
 import torch
 import xarray as xr
 
-from cropcam.model.data.normalization import Scaling, standardise
+from cropcam.model.data.normalization import Normalization, standardise
 from cropcam.model.networks import Network
 from cropcam.model.networks.cam import pixel_scores
-from cropcam.model.runs.checkpoint import RunConfig, load_network
+from cropcam.model.runs.checkpoint import load_network
+from cropcam.model.runs.config import RunConfig
 from cropcam.model.segmentation import predictions
 from cropcam.model.segmentation.methods import Segmenter, unfitted
 from cropcam.model.segmentation.predictions import PatchPredictions, forward_batches, open_trained_store, predict_patches
@@ -49,7 +50,7 @@ def test_predictions_are_those_of_the_network_in_the_given_order(trained: Traine
     assert [batch.patches_B.tolist() for batch in batches] == [[7, 0], [3]]
     for batch in batches:
         image = dataset["image"].to_numpy()[batch.patches_B]
-        x = standardise(torch.from_numpy(image), *Scaling.of(config, "cpu"))
+        x = standardise(torch.from_numpy(image), *Normalization.of(config, "cpu"))
         _, cams = pixel_scores(network, x)
         np.testing.assert_allclose(batch.cams_BKHW, cams.numpy(), atol=1e-5)
         nodata = (image == 0).any(axis=1)

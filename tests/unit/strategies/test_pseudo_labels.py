@@ -12,7 +12,13 @@ from hypothesis import strategies as st
 
 from cropcam.model.losses.objectives import ModelOutputs, Targets
 from cropcam.model.networks import build
-from cropcam.model.strategies.pseudo_labels import ROUNDS, OwnLabels, frequent_labels, mended_labels, self_labels
+from cropcam.model.strategies.pseudo_labels import (
+    MATCHING_ITERATIONS,
+    PseudoLabeler,
+    argmax_labels,
+    prior_matched_labels,
+    proportion_matched_labels,
+)
 from cropcam.pipeline.legend import UNLABELLED
 
 Floats = npt.NDArray[np.float64]
@@ -62,10 +68,10 @@ def test_agrees_with_numpy(seed: int, together: bool) -> None:
     if together:
         share[1] = share[0]
     log = averaged(scores, valid)
-    for _ in range(ROUNDS):
+    for _ in range(MATCHING_ITERATIONS):
         log = log + (np.log(np.maximum(share, 1e-6)) - np.log(means(log, valid, group)))[:, :, None, None]
     targets = Targets(torch.from_numpy(valid), torch.from_numpy(share), bag_B=torch.tensor(group) if together else None)
-    assert_largest(mended_labels(torch.from_numpy(scores), targets).numpy(), log, valid)
+    assert_largest(proportion_matched_labels(torch.from_numpy(scores), targets).numpy(), log, valid)
 
 
 @settings(max_examples=25)
@@ -78,13 +84,13 @@ def test_with_a_prior_agrees_with_numpy(seed: int, min_share: float) -> None:
     prior, label = rng.dirichlet(np.ones(4)), (rng.random((3, 4)) < 0.6).astype(np.float64)
     label[1] = np.nan
     least, log = max(min_share, 0.5 / 30), averaged(scores, valid)
-    for _ in range(ROUNDS):
+    for _ in range(MATCHING_ITERATIONS):
         log = log + (np.log(np.maximum(prior, 1e-6)) - np.log(means(log, valid, [0, 0, 0])))[:, :, None, None]
         mean = means(log, valid, [0, 1, 2])
         wanted = np.where(label > 0, np.maximum(mean, least), np.minimum(mean, least))
         log = log + np.where(np.isnan(label), 0, np.log(wanted) - np.log(mean))[:, :, None, None]
     targets = Targets(torch.from_numpy(valid), torch.from_numpy(label))
-    assert_largest(frequent_labels(torch.from_numpy(scores), targets, torch.from_numpy(prior), min_share).numpy(), log, valid)
+    assert_largest(prior_matched_labels(torch.from_numpy(scores), targets, torch.from_numpy(prior), min_share).numpy(), log, valid)
 
 
 def test_there_is_as_much_of_each_class_as_its_share() -> None:
@@ -93,14 +99,16 @@ def test_there_is_as_much_of_each_class_as_its_share() -> None:
     scores = 3 * torch.randn(1, 3, 60, 60).double() + torch.tensor([4.0, 0.0, -4.0])[:, None, None]
     share = torch.tensor([[0.2, 0.5, 0.3]]).double()
     assert (scores.argmax(dim=1) == 0).float().mean() > 0.7
-    label = mended_labels(scores, Targets(torch.ones(1, 60, 60, dtype=torch.bool), share))
+    label = proportion_matched_labels(scores, Targets(torch.ones(1, 60, 60, dtype=torch.bool), share))
     found = torch.bincount(label.ravel(), minlength=3) / label.numel()
     assert (found - share[0]).abs().max() < 0.15  # the mean probability has them exactly, the largest nearly
 
 
 def test_a_class_that_is_not_there_is_never_given() -> None:
     scores = torch.randn(2, 3, 8, 8, generator=torch.Generator().manual_seed(1)) + torch.tensor([9.0, 0.0, 0.0])[:, None, None]
-    label = mended_labels(scores, Targets(torch.ones(2, 8, 8, dtype=torch.bool), torch.tensor([[0.0, 0.6, 0.4], [0.0, 0.0, 1.0]])))
+    label = proportion_matched_labels(
+        scores, Targets(torch.ones(2, 8, 8, dtype=torch.bool), torch.tensor([[0.0, 0.6, 0.4], [0.0, 0.0, 1.0]]))
+    )
     assert set(label[0].unique().tolist()) == {1, 2}
     assert label[1].unique().tolist() == [2]
 
@@ -110,17 +118,17 @@ def test_a_batch_has_the_prior_and_no_patch_a_class_it_lacks() -> None:
     scores = 3 * torch.randn(4, 3, 40, 40) + torch.tensor([4.0, 0.0, -4.0])[:, None, None]
     prior, label = torch.tensor([0.2, 0.5, 0.3]), torch.tensor([[1.0, 1.0, 1.0]] * 3 + [[1.0, 0.0, 1.0]])
     valid = torch.ones(4, 40, 40, dtype=torch.bool)
-    found = frequent_labels(scores, Targets(valid, label), prior, 0.0)
+    found = prior_matched_labels(scores, Targets(valid, label), prior, 0.0)
     share = torch.bincount(found.ravel(), minlength=3) / found.numel()
     assert (share - prior).abs().max() < 0.15
     assert (found[3] == 1).sum() <= 1  # of 1,600
     with_an_empty_one = Targets(torch.cat([valid, ~valid[:1]]), torch.cat([label, label[:1]]))
-    of_five = frequent_labels(torch.cat([scores, scores[:1]]), with_an_empty_one, prior, 0.0)
+    of_five = prior_matched_labels(torch.cat([scores, scores[:1]]), with_an_empty_one, prior, 0.0)
     assert torch.equal(of_five[:4], found)
     assert (of_five[4] == UNLABELLED).all()
     network, x = build("fcn", 2, 3), torch.randn(4, 2, 40, 40)
     batch = ModelOutputs(network, network(x), valid)
-    with_prior, _ = OwnLabels("presence", prior_K=prior).loss(batch, scores, Targets(valid, label))
+    with_prior, _ = PseudoLabeler("presence", prior_K=prior).loss(batch, scores, Targets(valid, label))
     assert with_prior.item() == pytest.approx(F.cross_entropy(batch.logits_BKHW, found).item(), rel=1e-5)
 
 
@@ -130,14 +138,14 @@ def test_a_patch_without_a_label_does_not_spoil_its_group() -> None:
     for unknown in range(3):
         known = torch.arange(3) != unknown
         shares = torch.where(known[:, None], share, torch.nan)
-        label = mended_labels(scores, Targets(valid, shares, bag_B=group))
+        label = proportion_matched_labels(scores, Targets(valid, shares, bag_B=group))
         assert (label[unknown] == UNLABELLED).all()
         assert set(label[known].unique().tolist()) <= {0, 1}
 
 
 def test_without_shares_the_largest_score_wins_where_there_is_image_data() -> None:
     scores, valid = torch.randn(2, 4, 5, 6), torch.rand(2, 5, 6) < 0.7
-    label = self_labels(scores, valid)
+    label = argmax_labels(scores, valid)
     np.testing.assert_array_equal(label[valid], scores.numpy().argmax(axis=1)[valid.numpy()])
     assert (label[~valid] == UNLABELLED).all()
 
@@ -147,27 +155,27 @@ def test_the_loss_is_the_cross_entropy_with_what_was_said() -> None:
     network = build("fcn", 2, 3)
     x, valid = torch.randn(2, 2, 6, 7), torch.rand(2, 6, 7) < 0.8
     said, rest = torch.randn(2, 3, 6, 7), torch.tensor([False, True, False])
-    for rest_K in (None, rest):
+    for remainder_K in (None, rest):
         batch = ModelOutputs(network, network(x), valid)
         scores, wanted = batch.logits_BKHW.detach().double().numpy().copy(), said.double().numpy().copy()
-        if rest_K is not None:
+        if remainder_K is not None:
             scores[:, 1] = wanted[:, 1] = 0
         log = scores - np.log(np.exp(scores).sum(axis=1, keepdims=True))
         chosen = np.take_along_axis(log, wanted.argmax(axis=1)[:, None], axis=1)[:, 0]
-        loss, pixels = OwnLabels("presence", rest_K=rest_K).loss(batch, said, Targets(valid))
+        loss, pixels = PseudoLabeler("presence", remainder_K=remainder_K).loss(batch, said, Targets(valid))
         assert pixels == valid.sum()
         assert loss.item() == pytest.approx(-chosen[valid.numpy()].mean(), rel=1e-5)
         network.zero_grad()
         loss.backward()  # type: ignore[no-untyped-call]
         assert network.dense.bias.grad is not None
-        assert bool(network.dense.bias.grad[1] == 0) == (rest_K is not None)
+        assert bool(network.dense.bias.grad[1] == 0) == (remainder_K is not None)
 
 
 def test_without_a_pixel_to_label_there_is_a_loss_of_nothing() -> None:
     network = build("fcn", 2, 3)
     valid = torch.zeros(1, 6, 6, dtype=torch.bool)
     x = torch.randn(1, 2, 6, 6)
-    loss, pixels = OwnLabels("points").loss(ModelOutputs(network, network(x), valid), torch.randn(1, 3, 6, 6), Targets(valid))
+    loss, pixels = PseudoLabeler("points").loss(ModelOutputs(network, network(x), valid), torch.randn(1, 3, 6, 6), Targets(valid))
     loss.backward()  # type: ignore[no-untyped-call]
     assert (loss.item(), pixels.item()) == (0, 0)
     assert all(weight.grad is not None and not weight.grad.any() for weight in network.parameters())

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from cropcam.pipeline.errors import ConfigError
-from cropcam.pipeline.study.study import Study, differences, load_study, parse_study, presets
+from cropcam.pipeline.study.study import Splits, Study, differences, load_study, parse_study, presets
 
 MINIMAL = """
 [study]
@@ -189,3 +189,21 @@ def test_the_studys_keys_are_the_contracts() -> None:
         "patches": ["size_px", "valid_min_share"],
         "splits": ["block_patches", "fractions", "gap_patches", "holdout", "method", "folds", "fold"],
     }
+
+
+EAST = json.dumps({"type": "Polygon", "coordinates": [[[-89.7, 40], [-89, 40], [-89, 42], [-89.7, 42], [-89.7, 40]]]})
+
+
+@pytest.mark.parametrize(
+    ("splits", "message"),
+    [
+        ({"block_patches": (1, 1)}, 'ask for it by name: method = "random"'),
+        ({"method": "folds", "folds": 4, "fold": 4}, "fold 4 of 4"),
+        ({"holdout": "nowhere.geojson"}, "is not GeoJSON with polygons"),
+        ({"holdout": '{"type": "Point", "coordinates": [1, 2]}'}, "holds no polygon"),
+        ({"holdout": EAST.replace("-89", "500000")}, "are not degrees"),
+    ],
+)
+def test_splits_that_are_refused(splits: dict[str, object], message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        Splits(**splits)  # type: ignore[arg-type]

@@ -4,68 +4,53 @@ from __future__ import annotations
 
 import pytest
 
-from cropcam.model.labels.weak_labels import KINDS
-from cropcam.model.networks import NETWORKS
-from cropcam.model.training.presets import PRESETS, preset, recipe
-from cropcam.model.training.settings import Settings
+from cropcam.model.options import KINDS, MODELS
+from cropcam.model.training.presets import measured_loss, preset, resolved
 from cropcam.pipeline.errors import ConfigError
 
 
 @pytest.mark.parametrize("kind", KINDS)
-@pytest.mark.parametrize("model", [None, *NETWORKS])
-def test_every_kind_of_label_has_settings_that_are_possible(kind: str, model: str | None) -> None:
-    given = {"labels": kind} | ({"model": model} if model else {})
-    settings = Settings(**recipe(given))
-    assert (settings.labels, settings.model) == (kind, model or "fcn")
+@pytest.mark.parametrize("model", MODELS)
+def test_every_kind_of_label_has_possible_settings(kind: str, model: str) -> None:
+    settings = resolved({"labels": kind, "model": model})
+    assert (settings.labels, settings.model) == (kind, model)
 
 
-def test_class_weights_go_with_kinds_of_label() -> None:
-    with pytest.raises(
-        ConfigError, match=r"--class-weights balanced goes with --labels presence or majority or points or pixels, not with shares"
-    ):
-        Settings(labels="shares", class_weights="balanced")
-    with pytest.raises(ConfigError, match=r"--class-weights heavy is not possible; it must be one of none, balanced"):
-        Settings(labels="shares", class_weights="heavy")
+def test_passed_settings_go_over_defaults() -> None:
+    settings = resolved({"labels": "points", "lr": 0.5, "pseudo_label_weight": 0.0})
+    assert (settings.lr, settings.pseudo_label_weight) == (0.5, 0.0)
 
 
-def test_weak_labels_are_helped_by_what_the_mean_of_the_weights_says() -> None:
-    assert {kind: recipe({"labels": kind}).get("self_labels") for kind in KINDS} == {
-        "presence": 3,
-        "majority": None,
-        "shares": 1,
-        "points": 3,
-        "pixels": None,
-    }
-    assert recipe({"labels": "presence", "presence_min_share": 0.05})["self_labels"] == 1
-    assert "self_labels" not in recipe({"labels": "presence", "presence_min_share": 0.05, "loss": "bce"})
-    assert "self_labels" not in recipe({"labels": "points", "model": "unet"})
-    assert not any(recipe(preset(name, {"model": "fcn"})).get("self_labels") for name in PRESETS if name == "paper")
-    for share, loss in ((0.05, "lse"), (0.0, "threshold")):
-        assert "self_labels" not in recipe({"labels": "presence", "presence_min_share": share, "loss": loss})
+def test_measured_defaults_go_with_the_measured_loss() -> None:
+    assert resolved({"labels": "presence", "presence_min_share": 0.0}).class_weights == "balanced"
+    assert resolved({"labels": "presence", "presence_min_share": 0.05}).class_weights == "none"
+    assert resolved({"labels": "presence", "presence_min_share": 0.0, "loss": "threshold"}).class_weights == "none"
+    assert resolved({"labels": "presence", "model": "unet"}).class_weights == "none"
 
 
-def test_few_points_are_not_to_be_learned_by_heart() -> None:
-    points, pixels = recipe({"labels": "points"}), recipe({"labels": "pixels"})
-    assert points["label_smoothing"] == 0.1
-    assert "label_smoothing" not in pixels
-    assert points["weight_decay"] > pixels["weight_decay"]
-    assert "label_smoothing" not in recipe({"labels": "points", "model": "unet"})
+@pytest.mark.parametrize(
+    ("settings", "loss"),
+    [
+        ({"labels": "presence", "presence_min_share": 0.05}, "threshold"),
+        ({"labels": "presence", "presence_min_share": 0.0}, "lse"),
+        ({"labels": "presence", "model": "resnet50"}, "bce"),
+        ({"labels": "majority"}, "majority"),
+        ({"labels": "shares"}, "shares"),
+        ({"labels": "points"}, "cross-entropy"),
+        ({"labels": "pixels", "model": "baseline"}, "cross-entropy"),
+    ],
+)
+def test_each_kind_of_label_has_its_loss(settings: dict[str, object], loss: str) -> None:
+    assert measured_loss(resolved(settings)) == loss
 
 
-def test_what_is_given_stands() -> None:
-    assert recipe({"labels": "presence", "lr": 0.5, "class_weights": "none"}) | {"lr": 0.5, "class_weights": "none"} == recipe(
-        {"labels": "presence", "lr": 0.5, "class_weights": "none"}
-    )
-
-
-def test_labels_of_any_pixel_weigh_both_answers_alike() -> None:
-    assert recipe({"labels": "presence", "presence_min_share": 0.0})["class_weights"] == "balanced"
-    assert "class_weights" not in recipe({"labels": "presence", "presence_min_share": 0.05})
-    assert "class_weights" not in recipe({"labels": "presence", "presence_min_share": 0.0, "loss": "bce"})
-
-
-def test_the_poster_is_the_posters_own_network_and_loss() -> None:
-    settings = Settings(**recipe(preset("poster", {})))
+def test_the_poster_is_its_own_network_and_loss() -> None:
+    settings = resolved(preset("poster", {}))
     assert (settings.model, settings.loss, settings.epochs, settings.schedule) == ("baseline", "bce", 16, "constant")
     with pytest.raises(ConfigError, match=r"no preset 'postr'; known: poster, paper"):
         preset("postr", {})
+
+
+def test_the_paper_has_no_mechanism_of_later_years() -> None:
+    settings = resolved(preset("paper", {"model": "fcn"}))
+    assert (settings.pseudo_label_weight, settings.label_smoothing, settings.schedule, settings.epochs) == (0.0, 0.0, "constant", 50)

@@ -1,0 +1,199 @@
+"""The commands of the learning plane: parse, call, print. Imports of heavy modules stay inside the command that needs them.
+
+The options of `train` follow from the declarations in `cropcam.model.options`.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import sys
+from dataclasses import fields
+from pathlib import Path
+
+from cropcam.model.options import SECTIONS, Option, declared, default_of, flag, types
+from cropcam.pipeline.commands import AddCommand, add_image_options, folder_argument, has_value_options
+from cropcam.pipeline.errors import ConfigError
+
+GROUPS = {"labels": "labels", "data": "data", "network": "network", "optimizer": "loss and optimizer", "strategy": "strategy"}
+
+
+def train(args: argparse.Namespace) -> None:
+    """Train a network on a store's weak labels; the run folder keeps everything."""
+    from cropcam.model.options import Settings
+    from cropcam.model.training.presets import preset
+    from cropcam.model.training.train import train as run_training
+    from cropcam.pipeline.runtime.progress import Stage
+
+    passed = {name: value for name, value in vars(args).items() if name in declared() and value is not None}
+    settings = Settings(**(preset(args.preset, passed) if args.preset else passed))
+    with Stage("train") as stage:
+        run_training(
+            args.store,
+            args.run,
+            settings,
+            device=args.device,
+            resume=args.resume,
+            tensorboard=args.tensorboard,
+            progress=stage,
+            log=stage.log,
+        )
+    if os.environ.get("RANK", "0") == "0":  # under torchrun one process prints
+        print(f"{args.run}: trained; go on with: cropcam evaluate {args.run}")
+
+
+def evaluate(args: argparse.Namespace) -> None:
+    """Metrics of a run on one split, each with the majority guess: RUN/metrics.json."""
+    from cropcam.model.evaluation.evaluate import evaluate as measure
+    from cropcam.model.evaluation.notes import caveats
+    from cropcam.model.report.terminal import classes, headline, methods
+    from cropcam.pipeline.runtime.progress import Stage
+
+    with Stage("evaluate") as stage:
+        evaluated = measure(
+            args.run,
+            split=args.split,
+            save=args.save,
+            store=args.store,
+            baselines=args.baselines,
+            device=args.device,
+            progress=stage,
+        )
+    metrics = evaluated.to_dict()
+    print(
+        json.dumps(metrics, indent=2) if args.json else f"{headline(metrics)}\n\n{methods(metrics['segmentation'])}\n\n{classes(metrics)}"
+    )
+    for note in [*caveats(metrics), *metrics["segmentation"].get("baselines_notes", [])]:
+        print(f"note: {note}", file=sys.stderr)
+
+
+def compare(args: argparse.Namespace) -> None:
+    """Evaluated runs in one table, with plot and confusion matrices; CSV and one HTML page."""
+    from cropcam.model.report.compare import compare as compare_runs
+    from cropcam.model.report.terminal import side_by_side
+
+    comparison = compare_runs(args.runs, args.out)
+    for caution in comparison.cautions:
+        print(f"note: {caution}", file=sys.stderr)
+    if args.json:
+        print(json.dumps(comparison.to_dict()["rows"], indent=2))
+        return
+    print(side_by_side(comparison.rows()))
+    print(f"{comparison.page}: open it in a browser; {comparison.csv} has intervals and all columns")
+
+
+def map_(args: argparse.Namespace) -> None:
+    """Class map of whole rasters as a Cloud Optimized GeoTIFF."""
+    from cropcam.model.inference.wall_to_wall import map_raster
+    from cropcam.model.runs.config import load_config
+    from cropcam.pipeline.rasters.export_shards import open_image_shards
+    from cropcam.pipeline.rasters.mosaic import open_image
+    from cropcam.pipeline.rasters.raster import Conversion
+    from cropcam.pipeline.runtime.progress import Stage
+    from cropcam.pipeline.study.study import parse_study
+
+    if args.folder and has_value_options(args):
+        raise ConfigError("--scale, --offset and --nodata go with --image; shards of an export carry their own meaning")
+    config = load_config(args.run)
+    if args.folder:
+        source = open_image_shards(args.folder, parse_study(config.store.attrs["study"], f"{args.run}/config.json"))
+    else:
+        source = open_image(args.image, config.store.bands, Conversion(args.scale, args.offset, args.nodata))
+    with Stage("map") as stage:
+        summary = map_raster(args.run, source, args.out, device=args.device, progress=stage, log=stage.log)
+    print(summary)
+
+
+def report(args: argparse.Namespace) -> None:
+    """One self-contained HTML page about a run: RUN/report.html."""
+    from cropcam.model.report.run_report import write_report
+    from cropcam.pipeline.runtime.progress import Stage
+
+    with Stage("report") as stage:
+        page = write_report(args.run, store=args.store, progress=stage)
+    print(f"{page}: open it in a browser")
+
+
+def export_model(args: argparse.Namespace) -> None:
+    """A trained run as one file that needs no cropcam: ONNX or a torch.export program, checked equal."""
+    from cropcam.model.inference.export import export_model as write
+
+    print(write(args.run, args.to))
+
+
+def add_commands(command: AddCommand) -> None:
+    """Declare the commands of the learning plane and their options."""
+    sub = command("train", train)
+    sub.add_argument("store", type=folder_argument, metavar="STORE")
+    sub.add_argument("--run", type=folder_argument, required=True, metavar="RUN")
+    sub.add_argument("--preset", choices=("poster", "paper"), help="settings of the poster, or of the paper after it; options go over them")
+    for section, kind in SECTIONS.items():
+        group = sub.add_argument_group(GROUPS[section])
+        for name in (item.name for item in fields(kind)):
+            if declared()[name].flag:
+                add_setting(group, name)
+    add_device_option(sub)
+    sub.add_argument("--tensorboard", action="store_true", help="also write RUN/tensorboard (needs cropcam[tensorboard])")
+    sub.add_argument("--resume", action="store_true", help="go on with the run in the folder")
+
+    sub = command("evaluate", evaluate)
+    sub.add_argument("run", type=folder_argument, metavar="RUN")
+    sub.add_argument("--split", choices=("train", "validation", "test"), default="test")
+    sub.add_argument(
+        "--save", type=folder_argument, metavar="SEGMENTATION.zarr", help="keep activation maps and classes per patch, with coordinates"
+    )
+    sub.add_argument(
+        "--baselines", action="store_true", help="also evaluate a random forest and a logistic regression on pixels (needs scikit-learn)"
+    )
+    sub.add_argument("--json", action="store_true")
+    _store_option(sub)
+    add_device_option(sub)
+
+    sub = command("compare", compare)
+    sub.add_argument("runs", type=folder_argument, nargs="+", metavar="RUN", help="evaluated runs; gains are against the first")
+    sub.add_argument("--out", type=Path, default=Path("comparison"), metavar="DIR", help="default: %(default)s")
+    sub.add_argument("--json", action="store_true")
+
+    sub = command("map", map_)
+    sub.add_argument("run", type=folder_argument, metavar="RUN")
+    add_image_options(sub)
+    sub.add_argument("--out", type=Path, required=True, metavar="MAP.tif")
+    add_device_option(sub)
+
+    sub = command("export-model", export_model)
+    sub.add_argument("run", type=folder_argument, metavar="RUN")
+    sub.add_argument("--to", type=Path, required=True, metavar="FILE", help="FILE.onnx, or FILE.pt2 for torch.export.load")
+
+    sub = command("report", report)
+    sub.add_argument("run", type=folder_argument, metavar="RUN")
+    _store_option(sub)
+
+
+def add_setting(group: argparse._ActionsContainer, name: str) -> None:
+    """The command-line option of a declared setting."""
+    option, kind = declared()[name], types()[name]
+    convert = _proportions if kind == tuple[float, ...] else kind
+    group.add_argument(flag(name), type=convert, choices=option.choices or None, metavar=option.metavar, help=_help(name, option))
+
+
+def _help(name: str, option: Option) -> str:
+    kinds = f"{' and '.join(option.kinds)}: " if option.kinds and len(option.kinds) < 3 else ""
+    default = option.default or default_of(name)
+    return f"{kinds}{option.help}".replace("%", "%%") + (f" (default: {default})" if default not in ("", (), "auto") else "")
+
+
+def add_device_option(sub: argparse.ArgumentParser) -> None:
+    """The option --device."""
+    sub.add_argument("--device", choices=("auto", "cpu", "cuda"), default="auto", help="default: a GPU where there is one")
+
+
+def _store_option(sub: argparse.ArgumentParser) -> None:
+    sub.add_argument("--store", type=folder_argument, metavar="STORE", help="where the run's store lies now, if it was moved")
+
+
+def _proportions(text: str) -> tuple[float, ...]:
+    try:
+        return tuple(float(part) for part in text.split(","))
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"{text!r}: give one number per class, separated by commas") from None

@@ -1,0 +1,265 @@
+"""The settings of a training run, each declared once: name, type, default, help, choices, valid range, kinds of label, command-line flag.
+
+The parser, the checks, config.json and the tables of docs/training follow from these declarations. `--help` reads this module, so it imports neither torch
+nor numpy.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field, fields
+from functools import cache
+from typing import Any, TypeVar, get_type_hints
+
+from cropcam.pipeline.errors import ConfigError
+
+KINDS = ("presence", "majority", "shares", "points", "pixels")
+ANY_BELOW = 0.01  # a presence label of a smaller share carries the same information as a label of any pixel
+MODELS = ("baseline", "resnet50", "unet", "fcn")
+OPTIMIZERS = ("adamw", "adam", "sgd")
+SCHEDULES = ("constant", "cosine", "step")
+CLASS_WEIGHTS = ("none", "balanced")
+PRECISIONS = ("auto", "fp32", "bf16")
+LOADING = ("auto", "memory", "stream")
+Section = TypeVar("Section")
+
+
+@dataclass(frozen=True)
+class Option:
+    """The declaration of one setting.
+
+    Attributes:
+        help: one line, without the default.
+        choices: allowed values; empty = see `rule`.
+        valid: whether a value is in range.
+        rule: the valid range in words.
+        kinds: kinds of label that the setting goes with; empty = all.
+        metavar: placeholder in --help.
+        flag: whether the command line offers it; else it is a setting of the Python interface alone.
+        default: the default in words, where it depends on other settings.
+    """
+
+    help: str
+    choices: tuple[str, ...] = ()
+    valid: Callable[[Any], bool] | None = None
+    rule: str = ""
+    kinds: tuple[str, ...] = ()
+    metavar: str | None = None
+    flag: bool = True
+    default: str = ""
+
+
+def _option(value: Any, text: str, /, **more: Any) -> Any:  # noqa: ANN401 - a dataclass field stands for its value
+    return field(default=value, metadata={"option": Option(text, **more)})
+
+
+def _at_least(low: float, below: float = math.inf, *, above: bool = False) -> dict[str, Any]:
+    rule = f"a number {'above' if above else 'of at least'} {low:g}" + (f" and below {below:g}" if below < math.inf else "")
+    return {"valid": lambda value: (value > low if above else value >= low) and value < below, "rule": rule}
+
+
+def _whole(low: int, note: str = "") -> dict[str, Any]:
+    return {"valid": lambda value: value >= low, "rule": f"at least {low}{note}"}
+
+
+def _proportions(values: tuple[float, ...]) -> bool:
+    return not values or (min(values) >= 0 and abs(sum(values) - 1) < 0.01)
+
+
+MEASURED = "by network and kind of label"
+
+
+@dataclass(frozen=True, kw_only=True)
+class LabelOptions:
+    """How weak labels are derived from the store, or read from a file of the user's own."""
+
+    labels: str = _option("presence", "kind of label", choices=KINDS)
+    presence_min_share: float = _option(
+        0.0, "a class is present above this share of a patch", default="the study's", metavar="SHARE", **_at_least(0, 1)
+    )
+    points: str = _option(
+        "", "CSV of labelled points (lon, lat, class) instead of points drawn from the store", kinds=("points",), metavar="FILE"
+    )
+    points_per_patch: int = _option(1, "labelled pixels per patch", kinds=("points",), metavar="N", **_whole(1))
+    areas: str = _option("", "GeoJSON of polygons with class areas instead of the store's shares", kinds=("shares",), metavar="FILE")
+    bag_size: int = _option(1, "neighbouring patches that share one row of proportions", kinds=("shares",), metavar="N", **_whole(1))
+    class_prior: tuple[float, ...] = _option(
+        (),
+        "known class shares of all pixels, in the store's order",
+        metavar="S,S,...",
+        valid=_proportions,
+        rule="shares of at least 0 that add up to 1",
+    )
+    share_step: float = _option(
+        0.0,
+        "shares are rounded to multiples of this",
+        kinds=("shares",),
+        flag=False,
+        valid=lambda v: 0 <= v <= 0.5,
+        rule="at least 0 and at most 0.5",
+    )
+    share_noise: float = _option(0.0, "standard deviation of noise added to shares", kinds=("shares",), flag=False, **_at_least(0, 1))
+    label_noise: float = _option(
+        0.0,
+        "probability that a label is replaced by a wrong one",
+        kinds=("presence", "majority", "points", "pixels"),
+        flag=False,
+        **_at_least(0, 1),
+    )
+
+    @property
+    def kind(self) -> str:
+        """The kind of label."""
+        return self.labels
+
+    @property
+    def bagged(self) -> bool:
+        """Whether patches share labels, so that they have to meet in a batch; only proportions can."""
+        return self.bag_size > 1 or bool(self.areas)
+
+
+@dataclass(frozen=True, kw_only=True)
+class DataOptions:
+    """How patches reach the network."""
+
+    batch_size: int = _option(32, "patches per step", metavar="N", **_whole(1))
+    seed: int = _option(0, "of everything random", metavar="N", valid=lambda v: 0 <= v < 2**63, rule="at least 0 and below 2^63")
+    rot90: bool = _option(False, "also swap rows and columns of patches, not only flip them", flag=False)
+    data_loading: str = _option(
+        "auto", "patches in memory, or streamed from the store", choices=LOADING, flag=False, default="memory where they fit half of it"
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class NetworkOptions:
+    """The network and how it computes."""
+
+    model: str = _option("fcn", "network", choices=MODELS)
+    precision: str = _option("auto", "number format of activations", choices=PRECISIONS, flag=False, default="bf16 where the device has it")
+    channels_last: bool = _option(False, "memory order of the maps", flag=False, default=MEASURED)
+    compile: bool = _option(False, "torch.compile", flag=False)
+    deterministic: bool | None = _option(None, "the same bits in each run", flag=False, default="on a CPU")
+
+
+@dataclass(frozen=True, kw_only=True)
+class OptimizerOptions:
+    """Loss, optimizer and schedule."""
+
+    epochs: int = _option(16, "passes over the training split", metavar="N", **_whole(1))
+    lr: float = _option(1e-3, "peak learning rate", default=MEASURED, metavar="X", **_at_least(0, above=True))
+    weight_decay: float = _option(1e-4, "weight decay", default=MEASURED, flag=False, **_at_least(0))
+    loss: str = _option(
+        "best", "loss", choices=("best", "bce", "lse", "threshold", "majority", "shares", "cross-entropy"), default=MEASURED
+    )
+    class_weights: str = _option(
+        "none",
+        "balanced: inverse class frequency",
+        choices=CLASS_WEIGHTS,
+        kinds=("presence", "majority", "points", "pixels"),
+        default=MEASURED,
+    )
+    label_smoothing: float = _option(0.0, "share of each label that is spread evenly", flag=False, **_at_least(0, 1))
+    optimizer: str = _option("adamw", "optimizer", choices=OPTIMIZERS, flag=False)
+    schedule: str = _option("constant", "learning rate schedule", choices=SCHEDULES, flag=False, default=MEASURED)
+    warmup_epochs: float = _option(0.0, "epochs of linear warm-up", flag=False, default=MEASURED, **_at_least(0))
+    grad_clip_norm: float = _option(0.0, "largest gradient norm; 0 = no clipping", flag=False, **_at_least(0))
+    patience: int = _option(0, "stop after so many epochs without a lower validation loss; 0 = never", flag=False, **_whole(0))
+
+
+@dataclass(frozen=True, kw_only=True)
+class StrategyOptions:
+    """Training methods added to plain supervised training (`cropcam.model.strategies`)."""
+
+    pseudo_label_weight: float = _option(
+        0.0, "weight of the loss on pseudo-labels of a mean teacher; 0 = none", default=MEASURED, metavar="W", **_at_least(0)
+    )
+
+
+SECTIONS: dict[str, type] = {
+    "labels": LabelOptions,
+    "data": DataOptions,
+    "network": NetworkOptions,
+    "optimizer": OptimizerOptions,
+    "strategy": StrategyOptions,
+}
+DERIVED = (
+    "points_per_patch",
+    "bag_size",
+    "share_step",
+    "share_noise",
+    "label_noise",
+)  # how labels are derived from the truth: not with a file of labels
+
+
+@dataclass(frozen=True, kw_only=True)
+class Settings(LabelOptions, DataOptions, NetworkOptions, OptimizerOptions, StrategyOptions):
+    """The settings of a run. A setting that is not passed takes its measured default for the network and the kind of label (`training.presets`).
+
+    Adam at 1e-3 in batches of 32 is the setting of the paper that followed the poster; the poster states none.
+
+    Raises:
+        ConfigError: a value is out of range or does not go with the kind of label; names the option.
+
+    >>> Settings(labels="shares", epochs=4).passed
+    {'labels': 'shares', 'epochs': 4}
+    """
+
+    def __new__(cls, **passed: Any) -> Settings:  # noqa: ANN401 - typed by the fields
+        """Keep which settings were passed: a default may depend on the others."""
+        settings = super().__new__(cls)
+        object.__setattr__(settings, "_passed", dict(passed))
+        return settings
+
+    def __post_init__(self) -> None:
+        for name, option in declared().items():
+            value = getattr(self, name)
+            rule = f"one of {', '.join(option.choices)}" if option.choices else option.rule
+            if (option.choices and value not in option.choices) or (option.valid and not option.valid(value)):
+                raise ConfigError(f"{flag(name)} {value} is not possible; it must be {rule}")
+            if option.kinds and self.labels not in option.kinds and value != default_of(name):
+                raise ConfigError(f"{flag(name)} goes with --labels {' or '.join(option.kinds)}, not with {self.labels}")
+        for own in ("points", "areas"):
+            for name in DERIVED:
+                if getattr(self, own) and getattr(self, name) != default_of(name):
+                    raise ConfigError(f"{flag(name)} derives labels from the store's truth; with {flag(own)} they come from the file")
+
+    @property
+    def passed(self) -> dict[str, Any]:
+        """The settings that were passed, by name."""
+        return dict(self._passed)  # type: ignore[attr-defined]
+
+    def section(self, kind: type[Section]) -> Section:
+        """One section of these settings."""
+        return kind(**{item.name: getattr(self, item.name) for item in fields(kind)})  # type: ignore[arg-type]
+
+
+@cache
+def declared() -> Mapping[str, Option]:
+    """Every option by its setting's name, in order of declaration."""
+    return {item.name: item.metadata["option"] for item in _all_fields()}
+
+
+@cache
+def types() -> Mapping[str, Any]:
+    """The type of every setting."""
+    return {item.name: get_type_hints(section)[item.name] for section in SECTIONS.values() for item in fields(section)}
+
+
+def default_of(name: str) -> Any:  # noqa: ANN401 - of any type
+    """The default of a setting, before presets."""
+    return next(item.default for item in _all_fields() if item.name == name)
+
+
+def flag(name: str) -> str:
+    """A setting's name on the command line.
+
+    >>> flag("bag_size")
+    '--bag-size'
+    """
+    return "--" + name.replace("_", "-")
+
+
+def _all_fields() -> Iterator[Any]:
+    for section in SECTIONS.values():
+        yield from fields(section)

@@ -1,0 +1,167 @@
+"""RUN/config.json: the settings of a run in sections, and the store it was trained on.
+
+Axis suffixes: C band.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field, fields, replace
+from pathlib import Path
+from typing import Any
+
+from cropcam.model.labels.weak_labels import LabelSpec
+from cropcam.model.losses.objectives import Objective, objective
+from cropcam.model.options import SECTIONS, DataOptions, LabelOptions, NetworkOptions, OptimizerOptions, StrategyOptions
+from cropcam.pipeline.errors import DataError
+from cropcam.pipeline.legend import Legend
+from cropcam.pipeline.store.schema import StoreInfo
+
+CONFIG = "config.json"
+_FOLLOWING = ("digests", "dropped", "statistics")  # attributes of a store that follow from others
+
+
+@dataclass(frozen=True, kw_only=True)
+class StoreRecord:
+    """The store that a run was trained on.
+
+    Attributes:
+        study: its study's name.
+        path: where it lies, relative to the run folder.
+        digest: of its content.
+        bands: names of the image layers.
+        classes: the legend.
+        size_px: side of a patch.
+        mean: reflectance per band over the training split.
+        std: standard deviation of the same, 1 for a constant band.
+        attrs: every attribute of the store.
+    """
+
+    study: str
+    path: str
+    digest: str
+    bands: tuple[str, ...]
+    classes: Legend
+    size_px: int
+    mean: tuple[float, ...]
+    std: tuple[float, ...]
+    attrs: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunConfig:
+    """A run's settings in sections, resolved: no setting is left to the machine.
+
+    Attributes:
+        digests: sha256 (hex) of the files that `labels.points` and `labels.areas` name.
+    """
+
+    labels: LabelOptions
+    data: DataOptions
+    network: NetworkOptions
+    optimizer: OptimizerOptions
+    strategy: StrategyOptions
+    store: StoreRecord
+    code_version: str
+    digests: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def label_spec(self) -> LabelSpec:
+        """How its weak labels are derived."""
+        return LabelSpec(
+            **{item.name: getattr(self.labels, item.name) for item in fields(LabelOptions)}, seed=self.data.seed, digests=self.digests
+        )
+
+    @property
+    def objective(self) -> Objective:
+        """The loss with its reading of the network's outputs."""
+        return objective(self.optimizer.loss, self.labels.labels)
+
+    @property
+    def keep_last_epoch(self) -> bool:
+        """Whether the last epoch is kept instead of the epoch of the lowest validation loss (`Strategy.keep_last_epoch`)."""
+        return self.strategy.pseudo_label_weight > 0
+
+    @property
+    def matches_prior(self) -> bool:
+        """Whether one-vs-rest logits are put on one scale by the known class shares, in pseudo-labels and in the segmentation."""
+        return bool(self.labels.class_prior) and not self.objective.is_softmax
+
+    def changed(self, **settings: Any) -> RunConfig:  # noqa: ANN401 - typed by the sections
+        """The same with other values of some settings, by name."""
+        sections = {key: {item.name for item in fields(kind)} & set(settings) for key, kind in SECTIONS.items()}
+        return replace(
+            self,
+            **{key: replace(getattr(self, key), **{name: settings[name] for name in names}) for key, names in sections.items() if names},
+        )
+
+    def setting(self, name: str) -> Any:  # noqa: ANN401 - of any type
+        """A setting by its name, whatever its section."""
+        section = next(key for key, kind in SECTIONS.items() if name in {item.name for item in fields(kind)})
+        return getattr(getattr(self, section), name)
+
+    def to_json(self) -> dict[str, Any]:
+        """The configuration as JSON values, one object per section."""
+        values = json.loads(json.dumps({name: asdict(getattr(self, name)) for name in SECTIONS}))
+        store = {item.name: getattr(self.store, item.name) for item in fields(StoreRecord)} | {"classes": self.store.classes.attrs()}
+        return {**values, "store": json.loads(json.dumps(store)), "digests": self.digests, "code_version": self.code_version}
+
+    @classmethod
+    def from_json(cls, values: Mapping[str, Any]) -> RunConfig:
+        """The inverse of `to_json`.
+
+        Raises:
+            KeyError, TypeError, ValueError: a section or a setting is missing, unknown or of another type.
+        """
+        sections = {name: _section(kind, values[name]) for name, kind in SECTIONS.items()}
+        store = _section(StoreRecord, {**values["store"], "classes": Legend.from_attrs(values["store"]["classes"])})
+        return cls(**sections, store=store, digests=dict(values["digests"]), code_version=values["code_version"])
+
+
+def load_config(run: Path) -> RunConfig:
+    """The configuration of a run folder.
+
+    Raises:
+        DataError: no run folder, a configuration of another version, or a damaged one.
+    """
+    path = run / CONFIG
+    if not path.is_file():
+        raise DataError(f"{run}: no run folder (no {CONFIG} in it); make one with 'cropcam train STORE --run {run}'")
+    try:
+        values = json.loads(path.read_text("utf-8"))
+        if "labels" in values and not isinstance(values["labels"], dict):
+            raise DataError(f"{path}: written by an older version of cropcam, without sections; train again into another folder")
+        return RunConfig.from_json(values)
+    except (json.JSONDecodeError, UnicodeDecodeError, KeyError, TypeError, ValueError) as error:
+        raise DataError(f"{path}: damaged ({error}); train the run again") from None
+
+
+def store_differences(config: RunConfig, info: StoreInfo) -> list[str]:
+    """One line per attribute in which a store differs from the one the run was trained on; empty when they are the same.
+
+    Attributes that follow from others (digests, counts, statistics) come last. The code version is not compared: it is no part of the content.
+    """
+    if config.store.digest == info.digest:
+        return []
+    trained, given = _flat(config.store.attrs), _flat(info.attrs())
+    differing = [key for key in {*trained, *given} - {"code_version"} if trained.get(key) != given.get(key)]
+    if not trained or not differing:
+        return [f"digest: {config.store.digest[:12]} against {info.digest[:12]}"]
+    differing.sort(key=lambda key: (key.startswith(_FOLLOWING), key))
+    return [f"{key}: {trained.get(key)!r} against {given.get(key)!r}" for key in differing]
+
+
+def _section(kind: type, values: Mapping[str, Any]) -> Any:  # noqa: ANN401 - of that type
+    missing = {item.name for item in fields(kind)} - set(values)
+    if missing:
+        raise KeyError(", ".join(sorted(missing)))
+    return kind(**{name: tuple(value) if isinstance(value, list) else value for name, value in values.items()})
+
+
+def _flat(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    # nested attributes as dotted keys, so that the message can name the differing one
+    flat: dict[str, Any] = {}
+    for key, value in values.items():
+        flat |= _flat(value, f"{prefix}{key}.") if isinstance(value, dict) else {f"{prefix}{key}": value}
+    return flat

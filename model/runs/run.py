@@ -1,0 +1,70 @@
+"""A trained run as an object: its settings, its history and, once evaluated, its metrics."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import torch
+
+from cropcam.model.networks import Network
+from cropcam.model.runs.checkpoint import HISTORY, load_network
+from cropcam.model.runs.config import RunConfig, load_config
+from cropcam.pipeline.errors import DataError
+
+
+@dataclass(frozen=True)
+class Run:
+    """A run folder.
+
+    Attributes:
+        folder: path of the run folder.
+
+    Raises:
+        DataError: no run folder, or a damaged configuration.
+    """
+
+    folder: Path
+
+    def __post_init__(self) -> None:
+        _ = self.config
+
+    @cached_property
+    def config(self) -> RunConfig:
+        """Settings and store."""
+        return load_config(self.folder)
+
+    @property
+    def history(self) -> pd.DataFrame:
+        """One row per epoch: losses, accuracies and seconds.
+
+        Raises:
+            DataError: no epoch is complete, or the file is damaged.
+        """
+        try:
+            return pd.read_csv(self.folder / HISTORY)
+        except (OSError, ValueError) as error:
+            raise DataError(f"{self.folder / HISTORY}: cannot be read as a history ({error}); train the run first") from None
+
+    @property
+    def metrics(self) -> dict[str, Any] | None:
+        """The content of metrics.json; None before `evaluate`."""
+        path = self.folder / "metrics.json"
+        return json.loads(path.read_text("utf-8")) if path.is_file() else None
+
+    def network(self, device: str = "cpu") -> Network:
+        """The network of the selected epoch, in evaluation mode.
+
+        Raises:
+            DataError: no checkpoint, or a damaged one.
+        """
+        return load_network(self.folder, torch.device(device))[0]
+
+    def to_dict(self) -> dict[str, Any]:
+        """Folder, configuration, history and metrics as JSON values."""
+        history = json.loads(self.history.to_json(orient="records"))
+        return {"folder": str(self.folder), "config": self.config.to_json(), "history": history, "metrics": self.metrics}

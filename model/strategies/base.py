@@ -1,0 +1,52 @@
+"""The hooks of a training strategy.
+
+Axis suffixes: B batch, C band, H/W rows and columns.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import torch
+from torch import Tensor
+
+from cropcam.model.losses.objectives import ModelOutputs, Targets
+from cropcam.model.networks import Network
+from cropcam.model.runtime.distributed import Term
+
+
+class Strategy:
+    """Plain supervised training: every hook does nothing. A subclass overrides the hooks it needs.
+
+    Attributes:
+        keep_last_epoch: whether the last epoch is kept instead of the epoch of the lowest validation loss.
+        first_epoch: epoch (from 0) from which the strategy adds to the loss; `patience` counts from there.
+    """
+
+    keep_last_epoch: bool = False
+    first_epoch: int = 0
+
+    def loss_terms(self, x_BCHW: Tensor, outputs: ModelOutputs, targets: Targets, step: int | None) -> Sequence[Term]:  # noqa: ARG002
+        """Terms added to the loss of a batch, each with its number of labels; the same number of terms for an empty batch.
+
+        Args:
+            x_BCHW: the standardised patches.
+            outputs: the network's outputs on them.
+            targets: their weak labels.
+            step: step of the run, from 0; None in validation.
+        """
+        return ()
+
+    def after_step(self, network: Network, step: int) -> None:
+        """Called after every optimizer step."""
+
+    def state_dict(self) -> dict[str, Tensor]:
+        """The tensors that the next step depends on, for `last.safetensors`."""
+        return {}
+
+    def state_shapes(self) -> dict[str, torch.Size]:
+        """Names and shapes of `state_dict`, to check a checkpoint before it is loaded."""
+        return {name: tensor.shape for name, tensor in self.state_dict().items()}
+
+    def load_state_dict(self, state: Mapping[str, Tensor]) -> None:
+        """The inverse of `state_dict`."""

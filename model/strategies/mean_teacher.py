@@ -1,0 +1,96 @@
+"""Mean teacher: a network trained on the pseudo-labels of the exponential moving average of its own weights.
+
+Axis suffixes: B batch, C band, H/W rows and columns, K class.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+
+import torch
+from torch import Tensor
+from torch.optim.swa_utils import AveragedModel
+
+from cropcam.model.losses.objectives import ModelOutputs, Targets
+from cropcam.model.networks import Network
+from cropcam.model.networks.cam import pixel_maps
+from cropcam.model.runtime.distributed import Term
+from cropcam.model.strategies.base import Strategy
+from cropcam.model.strategies.pseudo_labels import PseudoLabeler
+
+DECAY = 0.99  # of the average, per step: about the last hundred steps
+BURN_IN_FRACTION = 0.3  # of the epochs: before, the teacher is too weak
+_FLIPS = ((2,), (3,), (2, 3))
+
+
+class MeanTeacher(Strategy):
+    """Adds a cross-entropy with the pseudo-labels of a teacher, the exponential moving average of the network's weights.
+
+    The weak-label loss of such a run rises as the network becomes more confident, although pixel accuracy improves: the last epoch is kept.
+
+    Source: Tarvainen, Valpola 2017, "Mean teachers are better role models", arXiv 1703.01780.
+    """
+
+    keep_last_epoch = True
+
+    def __init__(self, network: Network, labeler: PseudoLabeler, *, weight: float, epochs: int, steps_per_epoch: int) -> None:
+        """Start from `network` as it is: make the strategy before the network is compiled or wrapped for several processes.
+
+        Args:
+            network: the student.
+            labeler: from the teacher's logits to pseudo-labels.
+            weight: of the term in the loss.
+            epochs: of the whole run.
+            steps_per_epoch: optimizer steps in an epoch.
+        """
+        self.first_epoch = math.ceil(BURN_IN_FRACTION * epochs)
+        self._labeler, self._weight, self._first_step = labeler, weight, self.first_epoch * steps_per_epoch
+        self._step = 0
+        self._teacher = AveragedModel(network, multi_avg_fn=self._average, use_buffers=True).requires_grad_(False).eval()
+        self._teacher.n_averaged += 1  # the initial weights count, so that the first update averages instead of copying
+
+    def loss_terms(self, x_BCHW: Tensor, outputs: ModelOutputs, targets: Targets, step: int | None) -> Sequence[Term]:
+        """The weighted pseudo-label loss, in training from `first_epoch` on; in validation always, so that epochs can be compared."""
+        if step is not None and step < self._first_step:
+            return ()
+        if not len(x_BCHW):
+            return [(0 * outputs.logits_BKHW.sum(), lambda: torch.zeros(()))]
+        loss, pixels = self._labeler.loss(outputs, self.logits_on_flipped(x_BCHW, step or 0), targets)
+        return [(self._weight * loss, lambda: pixels)]
+
+    @torch.no_grad()
+    def after_step(self, network: Network, step: int) -> None:
+        """Update the teacher; early steps weigh more, so that the initial weights fade."""
+        self._step = step
+        self._teacher.update_parameters(network)
+
+    @torch.no_grad()
+    def logits_on_flipped(self, x_BCHW: Tensor, step: int) -> Tensor:
+        """The teacher's class logits (B, K, H, W), float32, on the patches flipped by rows, by columns or by both in turn, and flipped back."""
+        network, dims = self._network, _FLIPS[step % len(_FLIPS)]
+        cams_BKHW = pixel_maps(network, network.maps(x_BCHW.flip(dims)), *x_BCHW.shape[2:]).float()
+        return cams_BKHW.flip(dims) + network.dense.bias[:, None, None]
+
+    def state_dict(self) -> dict[str, Tensor]:
+        """The teacher's weights and buffers."""
+        return {f"average.{name}": tensor for name, tensor in self._network.state_dict().items()}
+
+    def load_state_dict(self, state: Mapping[str, Tensor]) -> None:
+        """The inverse of `state_dict`."""
+        self._network.load_state_dict({name.removeprefix("average."): tensor for name, tensor in state.items()})
+
+    @property
+    def _network(self) -> Network:
+        network = self._teacher.module
+        assert isinstance(network, Network)
+        return network
+
+    def _average(self, teacher: Sequence[Tensor], student: Sequence[Tensor], _updates: Tensor | int) -> None:
+        # the step, not the count of updates: a resumed run goes on with the same weight
+        keep = min(DECAY, (1 + self._step) / (10 + self._step))
+        for ours, theirs in zip(teacher, student, strict=True):
+            if ours.is_floating_point():
+                ours.lerp_(theirs, 1 - keep)
+            else:
+                ours.copy_(theirs)

@@ -1,0 +1,31 @@
+"""Layers of a study: names, bands and types."""
+
+from __future__ import annotations
+
+import pytest
+
+from cropcam.pipeline.earthengine import graphs, layers
+from cropcam.pipeline.study.study import load_study
+from support.graph_studies import everything, variant
+
+pytestmark = pytest.mark.usefixtures("transport")
+
+
+def test_region_count_and_confidence() -> None:
+    study = everything()
+    assert [layer.bands for layer in layers.layers_of(study)][1:] == [("cropland",), ("1_count", "2_count")]
+    for layer in ("image", "labels", "count"):
+        assert "Image.clip" in graphs.algorithms(graphs.expression(graphs.graph(study, layer)))
+    assert "reduce.count" in graphs.algorithms(graphs.expression(graphs.graph(study, "count")))
+    assert "Image.gte" in graphs.algorithms(graphs.expression(graphs.graph(study, "labels")))
+
+
+def test_a_study_has_image_and_labels_and_counts_where_it_asks_for_them() -> None:
+    found = layers.layers_of(load_study("corn-belt-2016"))
+    assert [(layer.name, layer.bands, layer.dtype) for layer in found] == [
+        ("image", tuple(f"SR_B{n}" for n in range(1, 8)), "uint16"),
+        ("labels", ("cropland",), "uint8"),
+    ]
+    assert [layer.bytes_per_px for layer in found] == [14, 1]
+    assert [layer.name for layer in layers.layers_of(variant(image={"count": True}))] == ["image", "labels", "count"]
+    assert layers.count_bands(variant(image={"count": True})) == ("count",)

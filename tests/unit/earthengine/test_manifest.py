@@ -1,0 +1,101 @@
+"""The export manifest: one place per service and archive, held, refused when it is of another study."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from cropcam.pipeline.earthengine import exports
+from cropcam.pipeline.earthengine import task_status as watch
+from cropcam.pipeline.earthengine.destinations import Drive
+from cropcam.pipeline.earthengine.exports import Pace
+from cropcam.pipeline.earthengine.manifest import load, manifest_path, open_manifest
+from cropcam.pipeline.earthengine.plan import Plan, plan
+from cropcam.pipeline.earthengine.session import HIGH_VOLUME_URL, STANDARD_URL
+from cropcam.pipeline.errors import DataError
+from cropcam.pipeline.study.study import load_study, parse_study
+from support.engines import FakeService
+
+PACE = Pace(0.0, lambda _: None)
+
+
+pytestmark = pytest.mark.usefixtures("transport")
+
+
+@pytest.fixture
+def made() -> Plan:
+    return plan(load_study("demo"), Drive("folder"), cell_px=1024)
+
+
+@pytest.fixture
+def file(tmp_path: Path) -> Path:
+    return tmp_path / "demo.exports.json"
+
+
+def run(made: Plan, service: FakeService, file: Path, **options: Any) -> list[watch.Row]:
+    return exports.export(made, service, file, pace=PACE, **options)
+
+
+def test_an_export_of_a_changed_study_to_the_same_place_is_refused(made: Plan, file: Path) -> None:
+    service = FakeService()
+    run(made, service, file)
+    values = made.study.to_dict()
+    values["image"]["cloud_cover_max_pct"] = 40.0
+    changed = plan(parse_study(values), made.destination, cell_px=1024)
+    with pytest.raises(
+        DataError, match=r"drive:folder already holds an export of a changed study \(image.cloud_cover_max_pct: 100.0 against 40.0\)"
+    ):
+        run(changed, service, file)
+    with pytest.raises(DataError, match="cell_px: 1024 against 512"):
+        run(plan(made.study, made.destination, cell_px=512), service, file)
+    values = made.study.to_dict()
+    values["patches"]["size_px"] = 25
+    run(plan(parse_study(values), made.destination, cell_px=1024), service, file)
+    assert len(service.sent) == 8
+
+
+def at(name: str, api_url: str = "http://127.0.0.1:1") -> FakeService:
+    service = FakeService()
+    service.__dict__.update(name=name, api_url=api_url)
+    return service
+
+
+def test_engines_over_two_archives_are_two_places_and_the_service_is_one(made: Plan, file: Path) -> None:
+    values = made.study.to_dict()
+    values["image"]["cloud_cover_max_pct"] = 40.0
+    changed = plan(parse_study(values), made.destination, cell_px=1024)
+    run(made, at("archive:/data/one"), file)
+    run(made, at("archive:/data/one", "http://127.0.0.1:2"), file)  # another port, the same engine
+    assert len(json.loads(file.read_text())["exports"]) == 1
+    run(changed, at("archive:/data/two"), file)
+    run(made, at("", STANDARD_URL), file)
+    for elsewhere in (HIGH_VOLUME_URL, "http://127.0.0.1:3"):  # the service by another URL; perhaps an engine over one of those archives
+        with pytest.raises(DataError, match="already holds an export of a changed study"):
+            run(changed, at("", elsewhere), file)
+
+
+def test_manifests_of_another_study_damaged_or_held_are_refused(made: Plan, file: Path) -> None:
+    service = FakeService()
+    with (
+        open_manifest(file, made, service),
+        pytest.raises(DataError, match="another process is writing it"),
+        open_manifest(file, made, service),
+    ):
+        pass
+    file.write_text('{"schema_version": 1, "study": "else", "exports": {}}')
+    with pytest.raises(DataError, match=r"the manifest of another study \(study.name: 'else' against 'demo'\)"):
+        load(file, made, service)
+    file.write_text('{"schema_version": 9, "study": "demo", "exports": {}}')
+    with pytest.raises(DataError, match="manifest version 9"):
+        load(file, made, service)
+    file.write_text('{"schema_ver')
+    with pytest.raises(DataError, match="a damaged export manifest"):
+        load(file, made, service)
+
+
+def test_manifests_lie_beside_the_study_file_and_presets_in_the_working_directory() -> None:
+    assert manifest_path("demo") == Path("demo.exports.json")
+    assert manifest_path("studies/mine.toml") == Path("studies/mine.exports.json")

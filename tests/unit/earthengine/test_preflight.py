@@ -1,0 +1,58 @@
+"""The inputs of a study are checked before anything starts."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from cropcam.pipeline.earthengine.error_messages import ServiceError
+from cropcam.pipeline.earthengine.preflight import check_inputs
+from cropcam.pipeline.errors import EarthEngineError
+from cropcam.pipeline.grid import PixelGrid, Window
+from support.engines import FakeService
+from support.graph_studies import variant
+
+pytestmark = pytest.mark.usefixtures("transport")
+SEASONS = [["2016-05-01", "2016-07-01"], ["2016-07-01", "2016-10-01"]]
+
+
+class Service(FakeService):
+    """Has so many scenes in each season, and notes the pixels that it is asked for."""
+
+    def __init__(self, *scenes: int) -> None:
+        super().__init__()
+        self.__dict__.update(left=list(scenes), asked=[])
+
+    def value(self, computed: Any, what: str) -> Any:  # noqa: ARG002
+        return self.left.pop(0)
+
+    def pixels(self, image: Any, grid: PixelGrid, what: str) -> bytes:  # noqa: ARG002
+        self.asked.append((grid, what))
+        return b""
+
+
+def test_scenes_are_counted_by_season_and_one_pixel_of_the_labels_is_read() -> None:
+    study = variant(image={"seasons": SEASONS})
+    service = Service(4, 7)
+    assert check_inputs(study, service) == [4, 7]
+    (grid, what), *others = service.asked
+    assert others == []
+    assert what == "labels.asset USDA/NASS/CDL/2016"
+    assert grid == study.grid.window(Window(study.grid.height // 2, study.grid.width // 2, 1, 1))
+
+
+@pytest.mark.parametrize(
+    ("limit", "message"),
+    [
+        (100.0, r"^no scene of LANDSAT/LC08/C02/T1_L2 from 2016-07-01 to 2016-10-01 meets the area; check image\.seasons"),
+        (35.5, r"from 2016-07-01 to 2016-10-01 with at most 35\.5 % clouds meets the area"),
+    ],
+)
+def test_a_season_without_scenes_is_named(limit: float, message: str) -> None:
+    service = Service(4, 0)
+    with pytest.raises(EarthEngineError, match=message) as caught:
+        check_inputs(variant(image={"seasons": SEASONS, "cloud_cover_max_pct": limit}), service)
+    assert isinstance(caught.value, ServiceError)
+    assert caught.value.kind == "empty"
+    assert service.asked == []

@@ -1,0 +1,40 @@
+"""States of export tasks: taken from operations, shown in a table."""
+
+from __future__ import annotations
+
+import io
+from typing import Any
+
+import pytest
+from rich.console import Console
+
+from cropcam.pipeline.earthengine import task_status as watch
+
+pytestmark = pytest.mark.usefixtures("transport")
+
+
+def test_times_come_from_the_services_clock_and_never_run_backwards() -> None:
+    about = {"state": "RUNNING", "startTime": "2026-01-01T00:10:00Z", "updateTime": "2026-01-01T00:00:00.5Z"}
+    entry = load_entry()
+    watch.update(entry, {"name": "n", "metadata": about})
+    assert entry.seconds == 0.0
+    watch.update(entry, {"name": "n", "metadata": {"state": "RUNNING", "startTime": "soon"}})
+    assert entry.seconds is None
+
+
+def load_entry() -> Any:
+    from cropcam.pipeline.earthengine.manifest import Entry
+
+    return Entry("k" * 32)
+
+
+def test_the_table_shows_what_matters_first() -> None:
+    rows = [watch.Row(f"t{n}", "image", "SUCCEEDED", 5.0, 1.0, "", ()) for n in range(50)]
+    rows.append(watch.Row("bad", "image", "FAILED", None, None, "[why]", ()))
+    screen = io.StringIO()
+    Console(width=100, file=screen).print(watch.table(rows))
+    text = screen.getvalue()
+    assert "bad" in text
+    assert "[why]" in text
+    assert "and 11 more" in text
+    assert watch.lines(rows[:1]) == "t0  succeeded    5 s  1.0 EECU-s"

@@ -1,0 +1,78 @@
+"""The loopback server: HTTP, errors, and the folder of its exports."""
+
+from __future__ import annotations
+
+import http.client
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+import pytest
+
+from cropcam.pipeline.emulator.fault_injection import Fault, Faults
+from cropcam.pipeline.emulator.limits import Limits
+from cropcam.pipeline.emulator.server import ENGINE_HEADER, Server
+
+COMPUTE = "/v1/projects/p/value:compute"
+
+
+def request(server: Server, method: str, path: str, body: str = "") -> tuple[int, http.client.HTTPMessage, Any]:
+    connection = http.client.HTTPConnection(urlsplit(server.url).netloc, timeout=30)
+    try:
+        connection.request(method, path, body)
+        answer = connection.getresponse()
+        return answer.status, answer.headers, json.loads(answer.read())
+    finally:
+        connection.close()
+
+
+@pytest.fixture(scope="module")
+def server(archive: Path) -> Iterator[Server]:
+    with Server(archive, 0, None, Faults(), Limits(body_bytes=1000)) as found:
+        yield found
+
+
+def test_every_answer_names_the_embedded_engine(server: Server) -> None:
+    body = json.dumps({"expression": {"result": "0", "values": {"0": {"constantValue": 7}}}})
+    status, headers, found = request(server, "POST", COMPUTE, body)
+    assert (status, headers[ENGINE_HEADER], found) == (200, "embedded", {"result": 7})
+    assert request(server, "GET", "/v1/nothing")[1][ENGINE_HEADER] == "embedded"
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "body", "code", "message"),
+    [
+        ("POST", COMPUTE, "{", 400, "Invalid JSON payload received"),
+        ("POST", COMPUTE, "3", 400, "it must be an object"),
+        ("POST", COMPUTE, "{}", 400, "carries no expression"),
+        ("POST", COMPUTE, " " * 1001, 400, "exceeds the limit: 1000 bytes"),
+        ("DELETE", "/v1/projects/p/config", "", 404, "does not answer DELETE"),
+        ("GET", "/faults", "", 404, "takes no orders for faults"),
+    ],
+)
+def test_errors_have_the_form_of_google(server: Server, method: str, path: str, body: str, code: int, message: str) -> None:
+    status, _, found = request(server, method, path, body)
+    assert (status, found["error"]["code"]) == (code, code)
+    assert message in found["error"]["message"]
+
+
+def test_faults_are_taken_while_they_last(archive: Path) -> None:
+    with Server(archive, 0, None, Faults.of(Fault("config", status=503), is_open=True), Limits()) as server:
+        assert [request(server, "GET", "/v1/projects/p/config")[0] for _ in range(2)] == [503, 200]
+        assert request(server, "POST", "/faults", '[{"route": "config", "status": 500}]')[2][0]["status"] == 500
+        assert request(server, "DELETE", "/faults")[2] == []
+        assert request(server, "GET", "/v1/projects/p/config")[0] == 200
+
+
+def test_a_temporary_export_folder_ends_with_the_server(archive: Path, tmp_path: Path) -> None:
+    with Server(archive, 0, None, Faults(), Limits()) as server:
+        assert server.out.is_dir()
+    assert not server.out.exists()
+    (tmp_path / ".partial").mkdir()
+    (tmp_path / ".partial/left.tif").touch()
+    with Server(archive, 0, tmp_path, Faults(), Limits()) as server:
+        assert server.out == tmp_path
+        assert not (tmp_path / ".partial").exists()
+    assert tmp_path.is_dir()

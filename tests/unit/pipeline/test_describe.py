@@ -1,0 +1,76 @@
+"""Studies and stores as JSON values and as text."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from cropcam.pipeline.describe import as_text, of_store, of_study
+from cropcam.pipeline.errors import DataError
+from cropcam.pipeline.store.schema import open_store
+from cropcam.pipeline.study.study import load_study
+from support.stores import make_store
+
+
+def test_a_study_has_the_grid_and_the_patches_of_the_contract() -> None:
+    facts = of_study("corn-belt-2016")
+    assert json.loads(json.dumps(facts)) == facts
+    assert (facts["grid"]["width"], facts["grid"]["height"], facts["grid"]["crs"]) == (29_685, 16_697, "EPSG:4326")
+    assert facts["patches"] == {"size_px": 50, "columns": 593, "rows": 333, "count": 197_469}
+    assert facts["bytes"] == {"image": 29_685 * 16_697 * 14, "labels": 29_685 * 16_697, "store": 197_469 * 2500 * 15}
+    assert facts["digest"] == load_study("corn-belt-2016").digest
+
+
+def test_a_study_as_text_is_a_line_per_fact() -> None:
+    assert as_text(of_study("corn-belt-2016")).splitlines() == [
+        "study    corn-belt-2016",
+        "grid     29,685 x 16,697 px of 0.000269494585 (EPSG:4326), 495.7 M pixels",
+        "patches  593 x 333 = 197,469 of 50 x 50 px",
+        "bands    SR_B1, SR_B2, SR_B3, SR_B4, SR_B5, SR_B6, SR_B7",
+        "classes  background, corn, soybean, forest, grassland",
+        "bytes    image 6.94 GB, labels 0.50 GB, store 7.41 GB before compression",
+    ]
+
+
+def test_a_crs_without_a_code_is_cut_to_its_name() -> None:
+    facts = of_study("demo")
+    facts["grid"]["crs"] = 'PROJCRS["WGS 84 / UTM zone 16N",BASEGEOGCRS["WGS 84"]]'
+    assert "(WGS 84 / UTM zone 16N)" in as_text(facts)
+
+
+def test_a_store_has_its_counts_shares_and_statistics(tmp_path: Path) -> None:
+    info = make_store(tmp_path / "s.zarr", count=30, size_px=12)
+    facts = of_store(tmp_path / "s.zarr")
+    assert json.loads(json.dumps(facts)) == facts
+    dataset, _ = open_store(tmp_path / "s.zarr")
+    labels, split = info.classes.index(dataset["label"].to_numpy()), dataset["split"].to_numpy()
+    assert facts["patches"]["kept"] == 30
+    assert facts["patches"]["splits"] == {name: (split == i).sum() for i, name in enumerate(("train", "validation", "test"))}
+    for index, name in enumerate(info.classes.names):
+        shares = (labels == index).mean(axis=(1, 2))
+        assert facts["class_share"][name] == pytest.approx(shares.mean(), abs=1e-6)
+        assert facts["present_in"][name] == pytest.approx((shares > 0).mean(), abs=1e-6)
+    assert "percentiles" not in facts
+    text = as_text(facts)
+    assert "kept     30: 18 train, 6 validation, 6 test" in text
+    for name, share in facts["class_share"].items():
+        (line,) = [line for line in text.splitlines() if line.startswith(f"{name} ")]
+        assert line.split()[1:] == [f"{share:.1%}", f"{facts['present_in'][name]:.1%}"]
+    for band, mean in zip(facts["bands"], facts["statistics"]["mean"], strict=True):
+        assert f"{band:<14}{mean:>8.4f}" in text
+
+
+def test_percentiles_stand_where_the_store_has_histograms(tmp_path: Path) -> None:
+    make_store(tmp_path / "s.zarr", count=30, size_px=12)
+    facts = of_store(tmp_path / "s.zarr")
+    facts["percentiles"] = [[0.1, 0.2, 0.3]] * len(facts["bands"])
+    assert as_text(facts).splitlines()[-1].split()[-3:] == ["0.100", "0.200", "0.300"]
+    assert np.isfinite(facts["statistics"]["mean"]).all()
+
+
+def test_a_folder_without_a_store_is_an_error(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match="none: no such store"):
+        of_store(tmp_path / "none")

@@ -1,0 +1,96 @@
+"""The configuration of a run: it reads back equal, and damage gives one line."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from pathlib import Path
+
+import pytest
+
+from cropcam.model.runs.checkpoint import write_json
+from cropcam.model.runs.config import CONFIG, RunConfig, load_config, store_differences
+from cropcam.model.training.settings import configure
+from cropcam.pipeline.errors import DataError
+from cropcam.pipeline.store.schema import StoreInfo
+from support.stores import make_store, make_study
+
+
+@pytest.fixture(scope="module")
+def info(tmp_path_factory: pytest.TempPathFactory) -> StoreInfo:
+    return make_store(tmp_path_factory.mktemp("config") / "patches.zarr", count=12, size_px=8)
+
+
+@pytest.fixture
+def config(info: StoreInfo, tmp_path: Path) -> RunConfig:
+    return configure(Path("patches.zarr"), info, tmp_path / "none", {"model": "baseline"}, resume=False)
+
+
+@pytest.fixture
+def run(config: RunConfig, tmp_path: Path) -> Path:
+    folder = tmp_path / "run"
+    folder.mkdir()
+    write_json(folder / CONFIG, config.to_json())
+    return folder
+
+
+def test_config_reads_back_equal(run: Path, config: RunConfig) -> None:
+    assert load_config(run) == config
+
+
+def test_the_sections_of_the_file_are_those_of_the_settings(run: Path) -> None:
+    values = json.loads((run / CONFIG).read_text())
+    assert list(values) == ["labels", "data", "network", "optimizer", "strategy", "store", "digests", "code_version"]
+    assert (values["labels"]["labels"], values["network"]["model"], values["optimizer"]["loss"]) == ("presence", "baseline", "bce")
+
+
+def test_a_file_of_an_older_version_is_refused(run: Path) -> None:
+    flat = {"study": "x", "labels": "shares", "model": "fcn", "epochs": 16}
+    (run / CONFIG).write_text(json.dumps(flat))
+    with pytest.raises(
+        DataError, match=r"config\.json: written by an older version of cropcam, without sections; train again into another folder"
+    ):
+        load_config(run)
+
+
+@pytest.mark.parametrize("section", ["labels", "data", "network", "optimizer", "strategy", "store"])
+def test_a_missing_setting_is_damage(run: Path, config: RunConfig, section: str) -> None:
+    values = config.to_json()
+    del values[section][next(iter(values[section]))]
+    (run / CONFIG).write_text(json.dumps(values))
+    with pytest.raises(DataError, match=r"config\.json: damaged \(.*\); train the run again"):
+        load_config(run)
+
+
+def test_settings_change_in_their_sections(config: RunConfig) -> None:
+    changed = config.changed(epochs=3, labels="majority", loss="majority", model="unet")
+    assert (changed.optimizer.epochs, changed.labels.kind, changed.network.model, changed.setting("epochs")) == (3, "majority", "unet", 3)
+    assert changed.store is config.store
+
+
+@pytest.mark.parametrize("text", ["", "{", "[]", "{}", '{"labels": {}}', "\udcff"])
+def test_damaged_config(run: Path, text: str) -> None:
+    (run / CONFIG).write_bytes(text.encode("utf-8", "surrogateescape"))
+    with pytest.raises(DataError, match=r"config\.json: damaged \(.*\); train the run again"):
+        load_config(run)
+
+
+def test_no_run_folder(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match=r"nowhere: no run folder \(no config\.json in it\); make one with 'cropcam train"):
+        load_config(tmp_path / "nowhere")
+
+
+def test_store_differences_name_the_field(config: RunConfig, info: StoreInfo, tmp_path: Path) -> None:
+    assert store_differences(config, info) == []
+    assert store_differences(config, dataclasses.replace(info, code_version="9")) == []
+    assert store_differences(config, dataclasses.replace(info, split_seed=7)) == ["split_seed: 0 against 7"]
+    other = make_store(tmp_path / "other.zarr", count=14, size_px=8, study=make_study(8, presence_min_share=0.2))
+    lines = store_differences(config, other)
+    assert lines[0] == "study.labels.presence_min_share: 0.05 against 0.2"
+    assert [line.split(".")[0] for line in lines[1:]] == ["digests", "digests", "dropped", "statistics", "statistics", "statistics"]
+
+
+def test_store_differences_without_attributes_give_the_digests(config: RunConfig, info: StoreInfo) -> None:
+    other = dataclasses.replace(info, split_seed=7)
+    bare = dataclasses.replace(config, store=dataclasses.replace(config.store, attrs={}))
+    assert store_differences(bare, other) == [f"digest: {info.digest[:12]} against {other.digest[:12]}"]

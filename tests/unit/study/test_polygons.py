@@ -1,0 +1,125 @@
+"""Polygons of a study: canonical text, and the patches inside."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import shapely
+from hypothesis import given
+from hypothesis import strategies as st
+
+from cropcam.pipeline.errors import ConfigError
+from cropcam.pipeline.grid import PatchGrid, PixelGrid, transform_points
+from cropcam.pipeline.study.polygons import canonical_polygons, patches_inside, read_polygons
+
+
+@pytest.mark.parametrize("crs", ["EPSG:32615", "EPSG:5070", "EPSG:4326"])
+def test_a_hold_out_may_reach_to_the_pole_and_overlap_itself(crs: str) -> None:
+    size = 0.0003 if crs == "EPSG:4326" else 30.0
+    west, north = (float(value) for value in transform_points("EPSG:4326", crs, -93.0, 41.0))
+    grid = PatchGrid(PixelGrid(crs, (size, 0.0, west, 0.0, -size, north), 900, 900), 30)
+    south, half = 40.9, [[-180, -90], [180, -90], [180, 40.9], [-180, 40.9], [-180, -90]]
+    twice = {"type": "MultiPolygon", "coordinates": [[half], [[[-95, 40], [-90, 40], [-90, south], [-95, south], [-95, 40]]]]}
+    inside = patches_inside(canonical_polygons(json.dumps(twice)), grid)
+    rows, cols = np.mgrid[:30, :30] * 30 + 15
+    _, lat = transform_points(crs, "EPSG:4326", west + cols * size, north - rows * size)
+    np.testing.assert_array_equal(inside, lat < south)
+    assert 0 < inside.mean() < 1
+
+
+@pytest.mark.parametrize(
+    "polygon",
+    [
+        [[[178, 51], [180, 51], [180, 53], [178, 53]]],  # as many write it, without the first point once more
+        [[[178, 51], [180, 51], [180, 53], [178, 53], [178, 51]]],
+    ],
+)
+def test_a_grid_across_180_degrees_has_a_hold_out_too(polygon: list[list[list[float]]]) -> None:
+    west, north = (float(value) for value in transform_points("EPSG:4326", "EPSG:32660", 179.9, 52.0))
+    grid = PatchGrid(PixelGrid("EPSG:32660", (30.0, 0.0, west, 0.0, -30.0, north), 900, 300), 30)
+    inside = patches_inside(canonical_polygons(json.dumps({"type": "MultiPolygon", "coordinates": [[], polygon]})), grid)
+    rows, cols = np.mgrid[:10, :30] * 30 + 15
+    lon, _ = transform_points("EPSG:32660", "EPSG:4326", west + cols * 30.0, north - rows * 30.0)
+    np.testing.assert_array_equal(inside, lon > 0)
+    assert 0 < inside.mean() < 1
+
+
+RING = [[-90.0, 41.0], [-89.0, 41.0], [-89.0, 42.0], [-90.0, 41.0]]
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        {"type": "Polygon", "coordinates": [RING]},
+        {"type": "Polygon", "coordinates": [RING[:-1]]},
+        {"type": "Polygon", "coordinates": [[[*point, 230.5] for point in RING]]},
+        {"type": "MultiPolygon", "coordinates": [[RING]]},
+        {"type": "Feature", "properties": {"name": "x"}, "geometry": {"type": "Polygon", "coordinates": [RING]}},
+        {"type": "FeatureCollection", "features": [{"type": "Feature", "geometry": {"type": "MultiPolygon", "coordinates": [[RING]]}}]},
+        {
+            "type": "GeometryCollection",
+            "geometries": [{"type": "Point", "coordinates": [0, 0]}, {"type": "Polygon", "coordinates": [RING]}],
+        },
+    ],
+)
+def test_equal_areas_have_equal_canonical_text(value: dict[str, object]) -> None:
+    expected = '{"coordinates":[[[[-90.0,41.0],[-89.0,41.0],[-89.0,42.0],[-90.0,41.0]]]],"type":"MultiPolygon"}'
+    found = canonical_polygons(json.dumps(value, indent=3))
+    assert found == expected
+    assert canonical_polygons(found) == found
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("{", "is not GeoJSON with polygons, nor the path of such a file"),
+        ("[1, 2]", "is not GeoJSON with polygons"),
+        ('{"type": "Polygon", "coordinates": [[[1, 2], [3]]]}', "is not GeoJSON with polygons"),
+        ('{"type": "LineString", "coordinates": [[1, 2], [3, 4]]}', "the GeoJSON holds no polygon"),
+        ('{"type": "Polygon", "coordinates": [[[1, 2], [3, 4]]]}', "the GeoJSON holds no polygon"),
+        ('{"type": "Polygon", "coordinates": [[[1, 2], [3, 4], [5, 91]]]}', "coordinates are not degrees"),
+    ],
+)
+def test_text_without_polygons_in_degrees_is_refused(text: str, message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        canonical_polygons(text)
+
+
+@given(st.lists(st.tuples(st.integers(0, 6), st.integers(0, 6), st.integers(1, 4), st.integers(1, 4)), min_size=1, max_size=5))
+def test_polygons_that_overlap_cover_the_same_area_once(boxes: list[tuple[int, int, int, int]]) -> None:
+    rings = [[[x, y], [x + w, y], [x + w, y + h], [x, y + h], [x, y]] for x, y, w, h in boxes]
+    text = canonical_polygons(json.dumps({"type": "MultiPolygon", "coordinates": [[ring] for ring in rings]}))
+    covered = {(x + i, y + j) for x, y, w, h in boxes for i in range(w) for j in range(h)}
+    parts = [shapely.Polygon(shell, holes) for shell, *holes in json.loads(text)["coordinates"]]
+    assert sum(part.area for part in parts) == pytest.approx(len(covered))
+    union = shapely.union_all(parts)
+    for i, j in ((i, j) for i in range(10) for j in range(10)):
+        assert union.contains(shapely.Point(i + 0.5, j + 0.5)) == ((i, j) in covered)
+
+
+def test_patches_are_inside_by_their_centre_and_holes_are_outside() -> None:
+    grid = PatchGrid(PixelGrid("EPSG:4326", (0.001, 0.0, -90.0, 0.0, -0.001, 41.0), 120, 90), 10)
+    outer = [[-89.96, 40.93], [-89.92, 40.93], [-89.92, 40.98], [-89.96, 40.98], [-89.96, 40.93]]
+    hole = [[-89.95, 40.95], [-89.93, 40.95], [-89.93, 40.97], [-89.95, 40.97], [-89.95, 40.95]]
+    inside = patches_inside(canonical_polygons(json.dumps({"type": "Polygon", "coordinates": [outer, hole]})), grid)
+    rows, cols = np.mgrid[:9, :12]
+    lon, lat = -90 + (cols + 0.5) * 0.01, 41 - (rows + 0.5) * 0.01
+    within = (lon > -89.96) & (lon < -89.92) & (lat > 40.93) & (lat < 40.98)
+    hollow = (lon > -89.95) & (lon < -89.93) & (lat > 40.95) & (lat < 40.97)
+    np.testing.assert_array_equal(inside, within & ~hollow)
+    far = '{"type": "Polygon", "coordinates": [[[10, 50], [11, 50], [11, 51], [10, 50]]]}'
+    assert not patches_inside(canonical_polygons(far), grid).any()
+
+
+def test_a_file_of_polygons_is_read_as_it_is_or_named(tmp_path: Path) -> None:
+    path = tmp_path / "area.geojson"
+    with pytest.raises(ConfigError, match=r"^area\.region: .*area\.geojson: No such file or directory; give a GeoJSON file"):
+        read_polygons(path, "area.region")
+    path.write_bytes(b"\xff\xfe")
+    with pytest.raises(ConfigError, match=r"area\.geojson: no text; give a GeoJSON file"):
+        read_polygons(path, "area.region")
+    path.write_text("ä", "utf-8")
+    assert read_polygons(path, "area.region") == "ä"
