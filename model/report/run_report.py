@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +14,6 @@ import torch
 import xarray as xr
 from markupsafe import Markup
 
-from cropcam.model.evaluation.evaluate import silent
 from cropcam.model.report import content, figures
 from cropcam.model.report.gallery import STRETCH_PCT, gallery
 from cropcam.model.report.page import template
@@ -27,10 +26,10 @@ from cropcam.model.training.label_accuracy import accuracy_words
 from cropcam.pipeline.errors import DataError
 from cropcam.pipeline.grid import is_geographic
 from cropcam.pipeline.runtime.atomic import atomic_write
+from cropcam.pipeline.runtime.progress import Progress, silent
 from cropcam.pipeline.store.schema import StoreInfo, drops_in_words
 
 REPORT = "report.html"
-Progress = Callable[[int, int, str], None]
 
 
 def write_report(run: Path, *, store: Path | None = None, progress: Progress = silent) -> Path:
