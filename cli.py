@@ -26,7 +26,7 @@ _REMOVED = {
         "--clip-norm": "use cropcam.Settings(grad_clip_norm=...) in Python",
         **{
             f"--{name}": "nothing replaced it"
-            for name in "unlabelled border-spectra border-levels symmetric whiten prior-bias cuda-graphs".split()
+            for name in ["unlabelled", "border-spectra", "border-levels", "symmetric", "whiten", "prior-bias", "cuda-graphs"]
         },
         **{flag(name): f"use cropcam.Settings({name}=...) in Python" for name, option in declared().items() if not option.flag},
     },
