@@ -107,7 +107,7 @@ def questions(asked: Sequence[Question], legend: Legend, subtitle: str) -> Figur
 
 @mpl.rc_context(_STYLE)
 def patches(rows: Sequence[tuple[str, Sequence[Tile]]], columns: Sequence[str], legend: Legend, subtitle: str) -> Figure:
-    """Pictures of patches: a row per patch, a column per way to see it."""
+    """MapIds of patches: a row per patch, a column per way to see it."""
     figure = _figure(6.45, "What the label asks decides the map", subtitle, bottom=0.055)
     axes_RC = figure.subplots(len(rows), len(columns))
     for axes_C, (name, tiles) in zip(axes_RC, rows, strict=True):

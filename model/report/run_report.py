@@ -27,7 +27,7 @@ from cropcam.pipeline.errors import DataError
 from cropcam.pipeline.grid import is_geographic
 from cropcam.pipeline.runtime.atomic import atomic_write
 from cropcam.pipeline.runtime.progress import Progress, silent
-from cropcam.pipeline.store.schema import StoreInfo, drops_in_words
+from cropcam.pipeline.store.schema import StoreInfo, format_dropped
 
 REPORT = "report.html"
 
@@ -121,7 +121,7 @@ def _provenance(run: Path, config: RunConfig, info: StoreInfo, metrics: Mapping[
             "crs": info.crs,
             "patch size": f"{info.patch_size_px} px",
             "split seed": info.split_seed,
-            "patches dropped": drops_in_words(info.dropped),
+            "patches dropped": format_dropped(info.dropped),
         },
         "Training": {key.replace("_", " "): config.setting(key) for key in settings},
         "Bands: mean and standard deviation of reflectance": {band: f"{mean:.4f} ± {std:.4f}" for band, mean, std in statistics},

@@ -29,7 +29,7 @@ from cropcam.pipeline.runtime.progress import Progress, silent
 from cropcam.pipeline.runtime.provenance import provenance
 from cropcam.pipeline.study.study import Study
 
-LANDSCAPE_VERSION = 1  # counts up whenever the same study and seed would give other pixels
+LANDSCAPE_VERSION = 1  # incremented when the pixels of a study and seed change
 SCENE_BANDS = (*(f"SR_B{band}" for band in range(1, BANDS + 1)), "QA_PIXEL", "QA_RADSAT")
 LABEL_BANDS = ("cropland", "confidence")
 DATES_AT_ONCE = 12  # scenes of a frame written side by side, so that their land is worked out once
@@ -40,21 +40,20 @@ _NOT_COMPARED = ("study", "study_digest", "code_version")  # recorded, but they 
 
 @dataclass(frozen=True)
 class ArchiveSummary:
-    """What `simulate` left in an archive: asset ids, how many it wrote and how many it found complete, bytes in all."""
+    """Result of `simulate`: asset ids, numbers of written and of existing assets."""
 
     archive: Path
     assets: tuple[str, ...]
     written: int
-    found: int
-    size_bytes: int
+    existing: int
 
 
 def simulate(study: Study, archive: Path, seed: int = 0, progress: Progress = silent, *, block_px: int = BLOCK_PX) -> ArchiveSummary:
     """An archive of simulated Landsat scenes and CDL for the study's area and period.
 
     Works block by block: memory does not grow with the area. Pixel values depend on the study's area, period,
-    collections and label asset and on the seed only, not on `block_px`. Assets that are complete are kept; each new
-    one is written aside and renamed, so a killed run goes on where it stopped.
+    collections and label asset and on the seed only, not on `block_px`. Complete assets are kept and each new
+    asset is published by renaming, so a killed run resumes where it stopped.
 
     Args:
         study: decides area, period, collections and the label year.
@@ -73,17 +72,16 @@ def simulate(study: Study, archive: Path, seed: int = 0, progress: Progress = si
     try:
         _check_archive(archive, made_by)
         written = 0
-        if _jobs(study, planned, archive):  # a complete archive may lie where nobody can write
+        if _jobs(study, planned, archive):  # a complete archive may be read-only
             archive.mkdir(parents=True, exist_ok=True)
             with exclusive_lock(archive / "simulate"):
                 written = _write(_jobs(study, planned, archive), archive, made_by, seed, year, progress, block_px)
         assets = (*(scene.asset for scene in planned), study.labels.asset)
-        size = sum(file.stat().st_size for asset in assets for file in (archive / asset).iterdir())
     except OSError as error:
         raise DataError(
             f"{archive}: cannot be written: {error}; see to space and rights, then run simulate again, it goes on where it stopped"
         ) from error
-    return ArchiveSummary(archive, assets, written, len(assets) - written, size)
+    return ArchiveSummary(archive, assets, written, len(assets) - written)
 
 
 def _write(
@@ -95,7 +93,7 @@ def _write(
     progress: Progress,
     block_px: int,
 ) -> int:
-    """Do the jobs; how many assets that made."""
+    """Run the jobs; return the number of assets."""
     done, total = 0, sum(job.blocks(block_px) for job in jobs)
     with rasterio.Env(GDAL_CACHEMAX=_CACHE_BYTES):
         for job in jobs:
@@ -106,11 +104,11 @@ def _write(
 
 
 def identity(study: Study, seed: int) -> dict[str, Any]:
-    """What decides the pixels of an archive, as every asset.json records it under "made_by"."""
+    """Provenance of an archive, as every asset.json has it under "made_by"."""
     return {
         **provenance(study.name, study_digest=study.digest),
         "maker": MAKER,
-        "landscape_version": LANDSCAPE_VERSION + is_wide_and_low(study.area.bounds),  # whose rows moved; all else stayed
+        "landscape_version": LANDSCAPE_VERSION + is_wide_and_low(study.area.bounds),  # in version 2 only the rows of these areas moved
         "seed": seed,
         "area.bounds": list(study.area.bounds),
         "image.collections": list(study.image.collections),
@@ -138,20 +136,20 @@ def _check_archive(archive: Path, made_by: Mapping[str, Any]) -> None:
         if file.parent.name.startswith("."):  # unfinished
             continue
         try:
-            found = json.loads(file.read_text("utf-8")).get("made_by")
+            recorded = json.loads(file.read_text("utf-8")).get("made_by")
         except (ValueError, AttributeError):
-            found = None
-        if not isinstance(found, dict) or found.get("maker") != MAKER:
+            recorded = None
+        if not isinstance(recorded, dict) or recorded.get("maker") != MAKER:
             raise DataError(f"{file}: not made by {MAKER}; give the simulated archive a folder of its own")
         for key, value in made_by.items():
-            if key not in _NOT_COMPARED and found.get(key) != value:
+            if key not in _NOT_COMPARED and recorded.get(key) != value:
                 raise DataError(
-                    f"{file.parent}: made with {key} = {found.get(key)!r}, now {value!r}; use another folder or remove this one"
+                    f"{file.parent}: made with {key} = {recorded.get(key)!r}, now {value!r}; use another folder or remove this one"
                 )
 
 
 class _SceneJob:
-    """Some dates of one frame, written side by side."""
+    """Several dates of one frame, written together."""
 
     def __init__(self, frame: Frame, passes: Sequence[Scene]) -> None:
         self.frame, self.passes = frame, passes

@@ -1,4 +1,4 @@
-"""One asset on disk: rasters written aside, verified, described and renamed."""
+"""One asset on disk: rasters written to a temporary folder, verified, described and published."""
 
 from __future__ import annotations
 
@@ -36,10 +36,10 @@ def is_complete(folder: Path) -> bool:
 def finish(
     folder: Path, final: Path, bands: Sequence[str], grid: PixelGrid, properties: Mapping[str, Any], made_by: Mapping[str, Any]
 ) -> None:
-    """Reads the rasters back, writes asset.json and gives the folder its name.
+    """Read the rasters back, write asset.json and publish the folder.
 
     Raises:
-        OSError: something did not reach the disk.
+        OSError: the disk lost data.
     """
     for band in bands:
         with rasterio.open(folder / f"{band}.tif") as source:
