@@ -19,12 +19,12 @@ from rasterio.io import DatasetWriter
 
 from cropcam.pipeline.errors import ConfigError, DataError
 from cropcam.pipeline.grid import PixelGrid, Window, tiles
-from cropcam.pipeline.landscape.assets import MAKER, create, finish, is_complete, raster_window
+from cropcam.pipeline.landscape.assets import MAKER, asset_folder, create, finish, is_complete, raster_window
 from cropcam.pipeline.landscape.frames import Frame, Scene, is_wide_and_low, scenes
 from cropcam.pipeline.landscape.scenes import Block, Ground, covered, label_grid, labels
 from cropcam.pipeline.landscape.spectra import BANDS
 from cropcam.pipeline.legend import CDL
-from cropcam.pipeline.runtime.atomic import exclusive_lock, temporary_path
+from cropcam.pipeline.runtime.atomic import exclusive_lock
 from cropcam.pipeline.runtime.progress import Progress, silent
 from cropcam.pipeline.runtime.provenance import provenance
 from cropcam.pipeline.study.study import Study
@@ -35,6 +35,7 @@ LABEL_BANDS = ("cropland", "confidence")
 DATES_AT_ONCE = 12  # scenes of a frame written side by side, so that their land is worked out once
 BLOCK_PX = 512
 _CACHE_BYTES = 64 * 2**20
+_NODATA = {"QA_PIXEL": 1, "QA_RADSAT": None}  # of bands whose nodata is not 0
 _NOT_COMPARED = ("study", "study_digest", "code_version")  # recorded, but they decide no pixel
 
 
@@ -66,8 +67,7 @@ def simulate(study: Study, archive: Path, seed: int = 0, progress: Progress = si
         ConfigError: the study cannot be simulated (not Landsat, not CDL, not in the contiguous United States).
         DataError: the archive holds assets of another study, seed or maker, cannot be written, or another process writes it.
     """
-    year = label_year(study.labels.asset)
-    planned = scenes(study)
+    year, planned = label_year(study.labels.asset), scenes(study)
     made_by = identity(study, seed)
     try:
         _check_archive(archive, made_by)
@@ -161,12 +161,14 @@ class _SceneJob:
     def run(self, archive: Path, made_by: Mapping[str, Any], seed: int, year: int, block_px: int) -> Iterator[str]:  # noqa: ARG002 - one shape for both jobs
         clouds, pixels = np.zeros(len(self.passes)), np.zeros(len(self.passes))
         with ExitStack() as stack:
-            folders = [stack.enter_context(temporary_path(archive / asset)) for asset in self.assets]
-            for folder in folders:
-                folder.mkdir(parents=True)
+            folders = [stack.enter_context(asset_folder(archive / asset)) for asset in self.assets]
             with ExitStack() as files:
                 writers = [
-                    {band: files.enter_context(_scene_writer(folder, band, self.frame.grid)) for band in SCENE_BANDS} for folder in folders
+                    {
+                        band: files.enter_context(create(folder, band, self.frame.grid, "uint16", _NODATA.get(band, 0)))
+                        for band in SCENE_BANDS
+                    }
+                    for folder in folders
                 ]
                 for window in tiles(self.frame.grid.shape_yx, (block_px, block_px)):
                     ground = Ground(self.frame, window, seed)
@@ -194,8 +196,7 @@ class _LabelJob:
 
     def run(self, archive: Path, made_by: Mapping[str, Any], seed: int, year: int, block_px: int) -> Iterator[str]:
         final = archive / self.assets[0]
-        with temporary_path(final) as folder:
-            folder.mkdir(parents=True)
+        with asset_folder(final) as folder:
             with (
                 create(folder, "cropland", self.grid, "uint8", 0) as cropland,
                 create(folder, "confidence", self.grid, "uint8", 0) as confidence,
@@ -210,14 +211,8 @@ class _LabelJob:
                     yield self.assets[0]
             start = int(datetime.datetime(year, 1, 1, tzinfo=datetime.UTC).timestamp()) * 1000
             end = int(datetime.datetime(year + 1, 1, 1, tzinfo=datetime.UTC).timestamp()) * 1000
-            finish(
-                folder,
-                final,
-                LABEL_BANDS,
-                self.grid,
-                {"system:time_start": start, "system:time_end": end, "system:index": str(year)},
-                made_by,
-            )
+            properties = {"system:time_start": start, "system:time_end": end, "system:index": str(year)}
+            finish(folder, final, LABEL_BANDS, self.grid, properties, made_by)
 
 
 def _jobs(study: Study, planned: Sequence[Scene], archive: Path) -> list[_SceneJob | _LabelJob]:
@@ -253,8 +248,3 @@ def _write_block(writers: Mapping[str, DatasetWriter], block: Block, window: Win
 
 def _block_count(grid: PixelGrid, block_px: int) -> int:
     return math.ceil(grid.height / block_px) * math.ceil(grid.width / block_px)
-
-
-def _scene_writer(folder: Path, band: str, grid: PixelGrid) -> DatasetWriter:
-    nodata = {"QA_PIXEL": 1, "QA_RADSAT": None}.get(band, 0)
-    return create(folder, band, grid, "uint16", nodata)

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import errno
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,7 @@ from rasterio.windows import Window as RasterWindow
 
 from cropcam.pipeline.errors import DataError
 from cropcam.pipeline.grid import PixelGrid, Window
-from cropcam.pipeline.runtime.atomic import publish
+from cropcam.pipeline.runtime.atomic import publish, temporary_path
 
 MAKER = "cropcam simulate"
 
@@ -31,6 +32,14 @@ def is_complete(folder: Path) -> bool:
     if folder.exists():
         raise DataError(f"{folder}: is there but holds no asset.json, so {MAKER} did not make it; remove it or use another archive")
     return False
+
+
+@contextmanager
+def asset_folder(final: Path) -> Iterator[Path]:
+    """An empty temporary folder beside `final`, removed at the end unless `finish` has published it."""
+    with temporary_path(final) as folder:
+        folder.mkdir(parents=True)
+        yield folder
 
 
 def finish(

@@ -1,4 +1,4 @@
-"""Which scenes an area gets: paths, rows, dates, UTM zones and slanted footprints, after Landsat's second reference system.
+"""Scenes of an area: paths, rows, dates, UTM zones and slanted footprints, by Landsat's Worldwide Reference System 2.
 
 A frame is one path and row. It is 185 km wide, leans 13 degrees with the orbit, comes back every 16 days, and is
 delivered in the UTM zone of its middle, so neighbouring paths overlap and an area at a zone border is seen in both.
@@ -30,7 +30,7 @@ REPEAT_DAYS = 16
 _SWAY_M = 2_500.0  # offset of a frame from its nominal place, which changes with the date
 _PATHS = 233
 _LOW_AREA_DEG = 1.2  # areas of less latitude fit into one row
-_NARROW_DEG = 2.0  # every path that sees areas of less longitude sees their middle
+_NARROW_DEG = 2.0  # every path over an area of less longitude covers its middle
 _FIRST_PASS = datetime.date(2023, 8, 31).toordinal()  # of Landsat 8 on path 23
 _WITHIN = (-130.0, 22.0, -60.0, 52.0)  # degrees; where EPSG:5070 and the fit above hold
 # collection: (scene prefix, days after Landsat 8 on the same path)
@@ -130,7 +130,7 @@ def frames(bounds_xyxy: tuple[float, float, float, float]) -> list[Frame]:
     hits = []
     for path in range(_path(east, south) - 3, _path(west, north) + 4):
         if north - south < _LOW_AREA_DEG:
-            places = [_beside(path, bounds_xyxy)]
+            places = [_low_area_place(path, bounds_xyxy)]
         else:
             places = [_nominal(path, row) for row in range(_row(north) - 2, _row(south) + 3)]
         seen = {place: _sees(place, lon, lat) for place in places}
@@ -146,7 +146,7 @@ def frames(bounds_xyxy: tuple[float, float, float, float]) -> list[Frame]:
 
 
 def is_wide_and_low(bounds_xyxy: tuple[float, float, float, float]) -> bool:
-    """Whether one row of each path sees an area (degrees) whose middle not every path sees."""
+    """Whether an area (degrees) fits into a row of each path, and not every path covers its middle."""
     west, south, east, north = bounds_xyxy
     return north - south < _LOW_AREA_DEG and east - west > _NARROW_DEG
 
@@ -166,7 +166,7 @@ class _Place(NamedTuple):
         return dx * math.cos(TILT) - dy * math.sin(TILT), dx * math.sin(TILT) + dy * math.cos(TILT)
 
     def moved(self, across_m: float, along_m: float) -> _Place:
-        """The same, elsewhere."""
+        """The same place, displaced."""
         x, y = self.middle_xy
         x, y = x + across_m * math.cos(TILT) + along_m * math.sin(TILT), y - across_m * math.sin(TILT) + along_m * math.cos(TILT)
         return self._replace(middle_xy=(x, y))
@@ -174,13 +174,13 @@ class _Place(NamedTuple):
 
 def _nominal(path: int, row: int) -> _Place:
     lon, lat = _centre(path, row)
-    crs = _utm(_zone(lon))
+    crs = f"EPSG:{32600 + _zone(lon)}"  # UTM north
     x, y = transform_points("EPSG:4326", crs, lon, lat)
     return _Place(path, row, crs, (float(x), float(y)))
 
 
-def _beside(path: int, bounds_xyxy: tuple[float, float, float, float]) -> _Place:
-    """The row of a path nearest to a low area, moved along the track so that this one row sees all the path can see."""
+def _low_area_place(path: int, bounds_xyxy: tuple[float, float, float, float]) -> _Place:
+    """The row of a path nearest to a low area, moved along the track so that this row alone covers the path's part of it."""
     west, south, east, north = bounds_xyxy
     lat, middle, reach = (south + north) / 2, (west + east) / 2, max(0.0, (east - west - _NARROW_DEG) / 2)
     place = _nominal(path, _row(lat))
@@ -248,7 +248,3 @@ def _path(lon: float, lat: float) -> int:
 
 def _zone(lon: float) -> int:
     return math.floor((lon + 180) / 6) + 1
-
-
-def _utm(zone: int) -> str:
-    return f"EPSG:{32600 + zone}"
