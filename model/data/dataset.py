@@ -18,8 +18,8 @@ from torch import Tensor
 from cropcam.model.data.loading import PatchImages, ResidentImages, StreamedImages, encoded_image, fits_gpu, gather, read_images
 from cropcam.model.data.normalization import Normalization, standardise
 from cropcam.model.data.sampler import Indices, Plan, plan_epoch, plan_in_order
-from cropcam.model.labels.areas import own_areas
-from cropcam.model.labels.points import own_points
+from cropcam.model.labels.areas import area_labels
+from cropcam.model.labels.points import point_labels
 from cropcam.model.labels.weak_labels import LabelSpec, WeakLabels, validate_proportions, weak_labels
 from cropcam.model.losses.objectives import Targets
 from cropcam.model.runtime.distributed import SINGLE_PROCESS, Ranks
@@ -105,8 +105,8 @@ def read_labels(dataset: xr.Dataset, index_N: Indices, spec: LabelSpec, legend: 
     if spec.points or spec.areas:
         grid = StoreInfo.from_attrs(dataset.attrs, "the store").patch_grid
         if spec.points:
-            return own_points(spec.points, spec.digests.get("points", ""), legend, grid, place_N2())
-        return own_areas(spec.areas, spec.digests.get("areas", ""), legend, grid, place_N2())
+            return point_labels(spec.points, spec.digests.get("points", ""), legend, grid, place_N2())
+        return area_labels(spec.areas, spec.digests.get("areas", ""), legend, grid, place_N2())
     return weak_labels(
         spec,
         len(legend),

@@ -47,7 +47,7 @@ def configure(store: Path, info: StoreInfo, run: Path, passed: Mapping[str, Any]
     digests = {}
     for name in LABEL_FILES:
         if passed.get(name):
-            passed[name], digests[name] = files.settled(passed[name], flag(name))
+            passed[name], digests[name] = files.resolve_label_file(passed[name], flag(name))
     if not holds_run:
         return _fresh(store, info, run, passed, digests)
     if not resume:
