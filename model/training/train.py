@@ -24,9 +24,9 @@ from cropcam.model.networks import LONE_SIZE_PX
 from cropcam.model.options import Settings
 from cropcam.model.runs.checkpoint import ENVIRONMENT, LAST, load_network, write_json
 from cropcam.model.runs.config import CONFIG, RunConfig, load_config
-from cropcam.model.runtime.device import choose, deterministic, environment, settle_precision
+from cropcam.model.runtime.device import choose, deterministic, environment, resolve_precision
 from cropcam.model.runtime.distributed import Ranks, init_distributed
-from cropcam.model.runtime.signals import stop_asked
+from cropcam.model.runtime.signals import stop_requested
 from cropcam.model.segmentation.fitting import fitted_segmenter
 from cropcam.model.training.data_summary import log_data_summary
 from cropcam.model.training.settings import configure
@@ -124,7 +124,7 @@ def _train(
     _check_points(dataset, train_split, validation, config, say)
     if ranks.is_main:
         log_data_summary(dataset, train_split, validation, config, info, say)
-    with deterministic(target, bool(config.network.deterministic)), stop_asked() as stop:
+    with deterministic(target, bool(config.network.deterministic)), stop_requested() as stop:
         trainer = Trainer(config, run, train_split, validation, target, ranks)
         trainer.restore()
         ranks.barrier()  # nobody reads the folder any more
@@ -162,7 +162,7 @@ def _settled(config: RunConfig, dataset: xr.Dataset, device: torch.device) -> Ru
     counts = dict(zip(SPLITS, np.bincount(dataset["split"].to_numpy(), minlength=len(SPLITS)).tolist(), strict=True))
     network, patches = config.network, counts["train"] + counts["validation"]
     return config.changed(
-        precision=settle_precision(network.precision, device),
+        precision=resolve_precision(network.precision, device),
         deterministic=device.type == "cpu" if network.deterministic is None else network.deterministic,
         data_loading=choose_loading(config.data.data_loading, dataset, patches, bagged=config.labels.bagged),
     )
