@@ -218,7 +218,7 @@ def _out_of_memory(*_: object) -> bool:
 
 def test_a_lone_patch_too_small_for_the_network_is_refused(store: Path, tmp_path: Path) -> None:
     size = int((open_store(store)[0]["split"].to_numpy() == 0).sum()) - 1
-    match = rf"--batch-size {size} leaves a batch of one of {size + 1} training patches: unet cannot learn from one of 8 px"
+    match = rf"--batch-size {size} leaves a batch of one of {size + 1} training patches: unet cannot learn from one patch of 8 px"
     with pytest.raises(ConfigError, match=match):
         train(store, tmp_path / "run", model="unet", labels="pixels", epochs=1, batch_size=size, device="cpu")
     assert not (tmp_path / "run").exists()
