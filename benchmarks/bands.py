@@ -22,12 +22,13 @@ from benchmarks.region import store_of
 from cropcam.model.evaluation.bootstrap import SUFFIX
 from cropcam.model.evaluation.evaluate import evaluate
 from cropcam.model.options import Settings
+from cropcam.model.segmentation.methods import SPECTRAL
 from cropcam.model.training.train import train
 from cropcam.pipeline.landscape import simulate
 from cropcam.pipeline.study.study import Study, load_study, parse_study
 
 VISIBLE = ["SR_B2", "SR_B3", "SR_B4"]
-METHOD = "score-argmax"  # the same for every image
+METHOD = SPECTRAL  # the same for every image
 YEAR = [["2016-01-01", "2017-01-01"]]
 IMAGES: dict[str, dict[str, Any]] = {
     "annual median": {"seasons": YEAR},
