@@ -1,6 +1,6 @@
 """The pictures of docs/why-089-and-018.md, drawn from plain numbers and arrays; `benchmarks.pictures` measures them.
 
-Classes have the legend's colours and are always named beside them: no picture needs its colours to be told apart.
+Classes have the legend's colours and a name: no picture depends on colours alone.
 Axis suffixes: K class, P pixel, Y/X rows and columns.
 """
 
@@ -41,13 +41,13 @@ Classes = npt.NDArray[np.uint8]
 
 @dataclass(frozen=True)
 class Question:
-    """One meaning of "present": how often it holds, and how often guess and network are right about it.
+    """One meaning of "present": its frequency, and the accuracy of guess and network.
 
     Attributes:
         title: the question in words.
         present_K: share of patches in which each class is present.
-        guess: accuracy of the commoner answer of each class, mean over classes.
-        network: the poster's network's, likewise.
+        guess: accuracy of the more frequent value of each label, mean over classes.
+        network: accuracy of the poster's network, mean over classes.
     """
 
     title: str
@@ -58,7 +58,7 @@ class Question:
 
 @dataclass(frozen=True)
 class Tile:
-    """A picture of a patch and what stands below it."""
+    """A picture of a patch and the note below it."""
 
     rgb_YX3: npt.NDArray[np.uint8]
     note: str = ""
@@ -66,7 +66,7 @@ class Tile:
 
 @dataclass(frozen=True)
 class Maps:
-    """The activation maps of one patch and what two ways of comparing them make of it.
+    """The activation maps of one patch and the results of two ways of comparing them.
 
     Attributes:
         cams_KYX: raw maps.
@@ -82,11 +82,11 @@ class Maps:
 
 
 @mpl.rc_context(_STYLE)
-def questions(asked: Sequence[Question], legend: Legend, subtitle: str) -> Figure:
-    """Bars: in how many patches a class is present under each meaning of the word, and what that makes of guessing."""
-    figure = _figure(3.8, "The looser the question, the less the answer says", subtitle)
+def questions(drawn: Sequence[Question], legend: Legend, subtitle: str) -> Figure:
+    """Bars: the share of patches with each class under each meaning of "present", and the accuracy of guess and network."""
+    figure = _figure(3.8, "The looser the question, the less information in the label", subtitle)
     rows_K, below = np.arange(len(legend)), len(legend) + np.array([0.9, 2.2])
-    for place, (axes, question) in enumerate(zip(figure.subplots(1, len(asked), sharey=True), asked, strict=True)):
+    for place, (axes, question) in enumerate(zip(figure.subplots(1, len(drawn), sharey=True), drawn, strict=True)):
         axes.barh(rows_K, question.present_K, color=[item.color_hex for item in legend.classes], edgecolor=INK, lw=0.6, height=0.72)
         axes.barh(below[0], question.guess, color="white", edgecolor=INK, lw=0.8, hatch="////", height=0.72)
         axes.barh(below[1], question.network, color=INK, edgecolor=INK, lw=0.8, height=0.72)
@@ -98,7 +98,7 @@ def questions(asked: Sequence[Question], legend: Legend, subtitle: str) -> Figur
         axes.set_title(question.title, fontsize=9.5, fontweight="bold", loc="left")
         axes.set_yticks(
             [*rows_K, *below],
-            [*(f"{name} present" for name in legend.names), "right: always the\ncommoner answer", "right: the poster's\nnetwork"],
+            [*(f"{name} present" for name in legend.names), "right: majority\nguess", "right: the poster's\nnetwork"],
         )
         axes.tick_params(length=0, labelleft=place == 0)
         axes.spines["bottom"].set_visible(False)
@@ -107,8 +107,8 @@ def questions(asked: Sequence[Question], legend: Legend, subtitle: str) -> Figur
 
 @mpl.rc_context(_STYLE)
 def patches(rows: Sequence[tuple[str, Sequence[Tile]]], columns: Sequence[str], legend: Legend, subtitle: str) -> Figure:
-    """MapIds of patches: a row per patch, a column per way to see it."""
-    figure = _figure(6.45, "What the label asks decides the map", subtitle, bottom=0.055)
+    """Pictures of patches: a row per patch, a column per picture."""
+    figure = _figure(6.45, "The label decides the map", subtitle, bottom=0.055)
     axes_RC = figure.subplots(len(rows), len(columns))
     for axes_C, (name, tiles) in zip(axes_RC, rows, strict=True):
         axes_C[0].set_ylabel(name, fontsize=9.5, fontweight="bold")
@@ -123,8 +123,8 @@ def patches(rows: Sequence[tuple[str, Sequence[Tile]]], columns: Sequence[str], 
 
 @mpl.rc_context(_STYLE)
 def scales(maps: Maps, legend: Legend, subtitle: str) -> Figure:
-    """The activation maps of one patch, each in colours of its own; all on one scale; who wins, raw and standardised."""
-    figure = _figure(5.5, "Five maps without a common scale: the highest level wins", subtitle, bottom=0.06)
+    """The activation maps of one patch, each in its own colours; all on one scale; the argmax, raw and standardised."""
+    figure = _figure(5.5, "Five maps without a common scale: the highest offset wins", subtitle, bottom=0.06)
     upper, lower = figure.subfigures(2, 1, height_ratios=[1, 1.18], hspace=0.02)
     for k, (axes, item) in enumerate(zip(upper.subplots(1, len(legend)), legend.classes, strict=True)):
         drawn = axes.imshow(maps.cams_KYX[k], cmap="cividis", interpolation="nearest")
@@ -137,7 +137,7 @@ def scales(maps: Maps, legend: Legend, subtitle: str) -> Figure:
             label.set_ha(side)
         bar.outline.set_visible(False)
     together, *answers = lower.subplots(1, 4, width_ratios=[1.75, 1, 1, 1])
-    _levels(together, maps, legend)
+    _histograms(together, maps, legend)
     for axes, title, classes_YX in zip(
         answers,
         ("the largest map wins", "each brought to its own\nmean and spread first", "truth"),
@@ -153,7 +153,7 @@ def scales(maps: Maps, legend: Legend, subtitle: str) -> Figure:
 
 
 def right(classes_YX: Classes, truth_YX: Classes) -> str:
-    """How many pixels of a patch are right, in words."""
+    """The share of correct pixels of a patch, in words."""
     return f"{share(float((classes_YX == truth_YX).mean()))} right"
 
 
@@ -171,7 +171,7 @@ def write(figure: Figure, path: Path) -> None:
     Image.open(buffer).convert("RGB").quantize(COLOURS, dither=Image.Dither.NONE).save(path, optimize=True)
 
 
-def _levels(axes: Axes, maps: Maps, legend: Legend) -> None:
+def _histograms(axes: Axes, maps: Maps, legend: Legend) -> None:
     won_K = np.bincount(maps.largest_YX.ravel(), minlength=len(legend)) / maps.largest_YX.size
     edges = np.linspace(maps.cams_KYX.min(), maps.cams_KYX.max(), 70)
     for k, item in enumerate(legend.classes):

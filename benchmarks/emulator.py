@@ -5,8 +5,8 @@
 `export_ratio`: wall time of exporting image and labels (real client, HTTP, two batch tasks) over that of
 `oracles.composite.compose`, median over pairs measured in turn. `direct_ratio`: the same for the pixels fetched straight,
 512 px a request, `--readers` at once. `delivery_share`: throughput of `export --to DIR`, files written and verified, as many
-requests at once, as a share of that of those bare requests. `server_peak_GiB` is the server process's; the twin's stands beside it. Every
-pixel is compared. `ready_MB_s` is what the server sends when the pixels are there already.
+requests at once, as a share of the throughput of the bare requests. `server_peak_GiB` and `twin_peak_GiB` are peak memory. Every
+pixel is compared. `ready_MB_s` is the rate of the server for pixels that cost nothing.
 """
 
 from __future__ import annotations
@@ -64,8 +64,8 @@ def main() -> None:
         if not args.archive:
             simulate(study, archive)
         with served(archive, folder / "exports") as (process, url):
-            found = measure(study, args, archive, folder, process, url)
-    print(json.dumps({**found, "cores": len(os.sched_getaffinity(0))}))
+            figures = measure(study, args, archive, folder, process, url)
+    print(json.dumps({**figures, "cores": len(os.sched_getaffinity(0))}))
 
 
 def measure(
@@ -89,15 +89,15 @@ def measure(
     for layer in expressions:
         with (
             rasterio.open(folder / f"twin0/{layer}.tif") as expected,
-            rasterio.open(folder / f"exports/gs/bench/pair0/{layer}.tif") as ours,
+            rasterio.open(folder / f"exports/gs/bench/pair0/{layer}.tif") as exported,
             rasterio.open(folder / f"delivered0/{layer}.tif") as delivered,
         ):
             values = expected.read()
-            differing += int((values != ours.read()).sum() + (values != direct[layer]).sum() + (values != delivered.read()).sum())
+            differing += int((values != exported.read()).sum() + (values != direct[layer]).sum() + (values != delivered.read()).sum())
     return {
-        "export_ratio": round(median(ours / theirs for ours, theirs in zip(exports, twins, strict=True)), 2),
-        "direct_ratio": round(median(ours / theirs for ours, theirs in zip(directs, twins, strict=True)), 2),
-        "delivery_share": round(median(bare / ours for ours, bare in zip(deliveries, directs, strict=True)), 2),
+        "export_ratio": round(median(export_s / twin_s for export_s, twin_s in zip(exports, twins, strict=True)), 2),
+        "direct_ratio": round(median(direct_s / twin_s for direct_s, twin_s in zip(directs, twins, strict=True)), 2),
+        "delivery_share": round(median(direct_s / delivery_s for delivery_s, direct_s in zip(deliveries, directs, strict=True)), 2),
         "export_s": round(median(exports), 2),
         "direct_s": round(median(directs), 2),
         "twin_s": round(median(twins), 2),
@@ -114,7 +114,7 @@ def served(archive: Path, out: Path) -> Iterator[tuple[subprocess.Popen[str], st
     """The server in its own process."""
     words = [sys.executable, "-c", SERVE, str(archive), str(out)]
     with subprocess.Popen(words, cwd=ROOT, stdout=subprocess.PIPE, text=True) as process:
-        assert process.stdout is not None  # noqa: S101 - it was asked for
+        assert process.stdout is not None  # noqa: S101 - stdout is a pipe
         try:
             yield process, process.stdout.readline().strip()
         finally:
@@ -144,7 +144,7 @@ def export(url: str, expressions: dict[str, Any], grid: PixelGrid, prefix: str) 
 
 
 def fetch(url: str, expressions: dict[str, Any], grid: PixelGrid, readers: int, into: dict[str, npt.NDArray[Any]]) -> None:
-    """Both layers straight as pixels, window by window."""
+    """Both layers as pixels, window by window."""
     windows = list(tiles(grid.shape_yx, (512, 512)))
 
     def one(layer: str, window: Window) -> tuple[str, Window, npt.NDArray[Any]]:
@@ -175,28 +175,28 @@ def post(url: str, path: str, body: dict[str, Any]) -> bytes:
     if kept is None:
         kept = _LOCAL.kept = http.client.HTTPConnection(urlsplit(url).netloc, timeout=600)
     kept.request("POST", path, json.dumps(body), {"Content-Type": "application/json"})
-    answer = kept.getresponse()
-    data = answer.read()
-    if answer.status != 200:
+    response = kept.getresponse()
+    data = response.read()
+    if response.status != 200:
         raise SystemExit(data.decode())
     return data
 
 
 def timed(work: Callable[[], object]) -> float:
-    """Wall time of some work."""
+    """Wall time of a call, seconds."""
     started = time.perf_counter()
     work()
     return time.perf_counter() - started
 
 
 def peak_gib(pid: int) -> float:
-    """Largest resident memory a process ever had."""
+    """Peak resident memory of a process, GiB."""
     lines = Path(f"/proc/{pid}/status").read_text("utf-8").splitlines()
     return int(next(line for line in lines if line.startswith("VmHWM")).split()[1]) / 2**20
 
 
 def ready_rate() -> float:
-    """MB/s of large answers whose pixels cost nothing: a constant image."""
+    """MB/s of large responses of a constant image."""
     side, repeats = 2048, 12
     grid = PixelGrid("EPSG:4326", (0.001, 0.0, 0.0, 0.0, -0.001, 0.0), side, side)
     node = {"functionName": "Image.constant", "arguments": {"value": {"constantValue": 7}}}

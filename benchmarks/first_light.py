@@ -30,15 +30,15 @@ def seconds(*words: str) -> float:
 def main() -> None:
     """Measure and print."""
     pairs = [(seconds("cli.py", "--help"), seconds("-c", "pass")) for _ in range(11)][1:]
-    found: dict[str, float] = {
-        "help_ratio": round(median(ours / bare for ours, bare in pairs), 2),
-        "help_s": round(median(ours for ours, _ in pairs), 4),
+    figures: dict[str, float] = {
+        "help_ratio": round(median(start / bare for start, bare in pairs), 2),
+        "help_s": round(median(start for start, _ in pairs), 4),
     }
     if "--demo" in sys.argv:
         with tempfile.TemporaryDirectory() as folder:
-            found["demo_s"] = round(seconds("cli.py", "demo", "--out", str(Path(folder) / "demo")), 1)
-        found["demo_peak_GiB"] = round(resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 2**20, 2)
-    print(json.dumps({**found, "cores": len(os.sched_getaffinity(0))}))
+            figures["demo_s"] = round(seconds("cli.py", "demo", "--out", str(Path(folder) / "demo")), 1)
+        figures["demo_peak_GiB"] = round(resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 2**20, 2)
+    print(json.dumps({**figures, "cores": len(os.sched_getaffinity(0))}))
 
 
 if __name__ == "__main__":

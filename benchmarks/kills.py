@@ -1,14 +1,14 @@
-"""SIGKILLs at random moments, each followed by a rerun: nothing twice, the same bytes.
+"""SIGKILLs at random moments, each followed by a rerun: no task twice, the same bytes.
 
     python -m benchmarks.kills [exports] [--kills N] [--seed N] [--size-px N] [--per-set N]
     python -m benchmarks.kills store [--kills N] [--seed N] [--per-set N] [--cluster]
 
-`exports`: exports and deliveries. `store`: cutting a patch store; `--per-set` kills per store, all compared with one cut in peace by
-threads; with `--cluster` a dask cluster of two workers cuts, and outlives the runs that are killed.
+`exports`: exports and deliveries. `store`: building a patch store with `--per-set` kills per store; each store is compared with an
+undisturbed one. With `--cluster` a dask cluster of two workers builds, and outlives the killed runs.
 
-The embedded engine runs in this process; every export runs in one of its own and is killed. Half of the sets go to
-Drive, half straight to a folder. Each set is run until one run is left alone to its end; then its tasks at the engine
-are counted and its files compared with those of an undisturbed run.
+The embedded engine runs in this process; every export runs in its own process, which is killed. Half of the sets go to
+Drive, half directly to a folder. The last run of each set is not killed. Then the tasks of the set at the engine
+are counted, and its files are compared with the files of an undisturbed run.
 """
 # ruff: noqa: PLC0415 - the processes that are killed import only what an export needs
 
@@ -44,7 +44,7 @@ def small_study(size_px: int) -> Study:
 
 
 def export(kind: str, url: str, place: str, study: Study) -> None:
-    """What the killed process does: one whole export to the end."""
+    """One whole export, in the process that is killed."""
     from cropcam.pipeline.earthengine.delivery import deliver
     from cropcam.pipeline.earthengine.destinations import Drive
     from cropcam.pipeline.earthengine.exports import Pace
@@ -71,14 +71,14 @@ def start(kind: str, url: str, place: Path, size_px: int) -> subprocess.Popen[by
 
 
 def finish(process: subprocess.Popen[bytes]) -> None:
-    """Wait for a run that is left alone.
+    """Wait for the end of a run.
 
     Raises:
         RuntimeError: it failed.
     """
-    _, said = process.communicate(timeout=300)
+    _, errors = process.communicate(timeout=300)
     if process.returncode:
-        raise RuntimeError(f"an export failed: {said.decode()[-2000:]}")
+        raise RuntimeError(f"an export failed: {errors.decode()[-2000:]}")
 
 
 def digests(folder: Path) -> dict[str, str]:
@@ -87,7 +87,7 @@ def digests(folder: Path) -> dict[str, str]:
 
 
 def measure(kills: int, seed: int, size_px: int, per_set: int) -> dict[str, Any]:
-    """Kill `kills` runs; return what came of them."""
+    """Kill `kills` runs; counts of kills, sets, tasks and failures."""
     from cropcam.pipeline.emulator import serve
     from cropcam.pipeline.landscape import simulate
 
@@ -133,7 +133,7 @@ def measure(kills: int, seed: int, size_px: int, per_set: int) -> dict[str, Any]
 
 
 def measure_store(kills: int, seed: int, per_set: int, *, cluster: bool) -> dict[str, Any]:
-    """Kill `kills` cuttings, `per_set` of each store; return how many stores ended equal, byte for byte."""
+    """Kill `kills` builds, `per_set` of each store; the number of stores that ended with the same bytes, among others."""
     from distributed import LocalCluster
 
     from support.kill_runs import fingerprint, inputs, kill_and_finish

@@ -1,13 +1,13 @@
-"""Cutting against its floor: GDAL reading the same shards plus the codec writing the same patches from memory, same threads.
+"""Building a patch store against its floor: GDAL reading the same shards, and the codec writing the same patches from memory, with as many threads.
 
     python -m benchmarks.patches [--parts 16] [--whole] [--workers] [--keep DIR]
 
 The input is 1/PARTS of the study `corn-belt-2016` (PARTS = 1: all of it), written as Earth Engine writes shards (LZW, tiles of
 256 px, pixel-interleaved). A block of 2560 x 2560 simulated pixels with noise is repeated over the region, so that
-making the input does not outlast measuring it. Each run of ours is a process of its own; imports are not counted.
+making the input does not outlast measuring it. Each build is a process of its own; imports are not counted.
 --whole also measures 1/1, twice, and compares it with 1/PARTS; --workers compares one and two dask worker processes, which
-have imported what they need before the clock starts, in alternating pairs, and says beside each pair how much faster two threads
-read than one: where that is far from 2 the machine had no two free cores.
+have finished their imports before the clock starts, in alternating pairs. With each pair the ratio of reading with two threads to
+reading with one is printed: far from 2, the machine had no two free cores.
 The last line is one JSON object.
 """
 
@@ -131,7 +131,7 @@ def codec_seconds(store: Path, count: int, threads: int) -> float:
 
 
 def cut_here(parts: int, folder: Path, store: Path, scheduler: str | None) -> None:
-    """One run of ours: seconds, patches and peak memory as JSON on stdout."""
+    """One build in this process: seconds, patches and peak memory as JSON on stdout."""
     from cropcam.pipeline.patches import from_shards  # noqa: PLC0415 - before the clock starts
 
     if scheduler:
@@ -140,7 +140,7 @@ def cut_here(parts: int, folder: Path, store: Path, scheduler: str | None) -> No
     started = time.perf_counter()
     summary = from_shards(wanted, folder, store, scheduler=scheduler)
     seconds = time.perf_counter() - started
-    status = Path("/proc/self/status").read_text()  # getrusage would count what the parent held when it started this process
+    status = Path("/proc/self/status").read_text()  # getrusage would count the memory of the parent
     peak = next(int(line.split()[1]) for line in status.splitlines() if line.startswith("VmHWM")) / 2**20
     print(
         json.dumps(
@@ -149,38 +149,38 @@ def cut_here(parts: int, folder: Path, store: Path, scheduler: str | None) -> No
     )
 
 
-def ours(parts: int, folder: Path, store: Path, scheduler: str | None = None) -> dict[str, Any]:
-    """One run of ours in a process of its own."""
+def build(parts: int, folder: Path, store: Path, scheduler: str | None = None) -> dict[str, Any]:
+    """One build in a process of its own."""
     words = [sys.executable, "-m", "benchmarks.patches", "--cut", str(folder), str(store), "--parts", str(parts)]
     words += ["--scheduler", scheduler] if scheduler else []
     text = subprocess.run(words, cwd=ROOT, check=True, capture_output=True, text=True).stdout
-    found: dict[str, Any] = json.loads(text.splitlines()[-1])
-    return found
+    measured: dict[str, Any] = json.loads(text.splitlines()[-1])
+    return measured
 
 
 def compared(parts: int, place: Path, repeats: int) -> dict[str, Any]:
-    """Ours and the floor, alternating, on one input."""
+    """Builds and the floor, alternating, on one input."""
     threads, folder, store = len(os.sched_getaffinity(0)), place / f"shards-{parts}", place / f"store-{parts}.zarr"
     if not folder.exists():
         started = time.perf_counter()
-        with atomic_path(folder) as aside:
-            write_shards(aside, study(parts).grid)
+        with atomic_path(folder) as temp_path:
+            write_shards(temp_path, study(parts).grid)
         print(f"1/{parts}: shards written in {time.perf_counter() - started:.0f} s", file=sys.stderr)
     runs, floors = [], []
     for _ in range(repeats):
-        os.sync()  # what was written before would be written back meanwhile
+        os.sync()  # earlier writes would be written back meanwhile
         subprocess.run(["rm", "-rf", str(store)], check=True)
-        runs.append(ours(parts, folder, store))
+        runs.append(build(parts, folder, store))
         os.sync()
         floors.append((read_seconds(folder, threads), codec_seconds(store, runs[-1]["patches"], threads)))
-        print(f"1/{parts}: ours {runs[-1]['seconds']:.2f} s, read {floors[-1][0]:.2f} s, codec {floors[-1][1]:.2f} s", file=sys.stderr)
+        print(f"1/{parts}: build {runs[-1]['seconds']:.2f} s, read {floors[-1][0]:.2f} s, codec {floors[-1][1]:.2f} s", file=sys.stderr)
     count = runs[0]["patches"]
     ratios = [sum(floor) / run["seconds"] for floor, run in zip(floors, runs, strict=True)]
     size = sum(path.stat().st_size for path in store.rglob("*") if path.is_file())
     return {
         "patches": count,
         "threads": threads,
-        "ours_s": round(median(run["seconds"] for run in runs), 2),
+        "build_s": round(median(run["seconds"] for run in runs), 2),
         "read_s": round(median(read for read, _ in floors), 2),
         "codec_s": round(median(codec for _, codec in floors), 2),
         "patches_per_s": round(count / median(run["seconds"] for run in runs)),
@@ -194,7 +194,7 @@ def compared(parts: int, place: Path, repeats: int) -> dict[str, Any]:
 
 
 def with_workers(count: int, parts: int, place: Path) -> float:
-    """Seconds of ours on so many dask worker processes of one thread each."""
+    """Seconds of a build on `count` dask worker processes of one thread each."""
     from distributed import Client, LocalCluster  # noqa: PLC0415 - only for this
 
     with (
@@ -205,12 +205,12 @@ def with_workers(count: int, parts: int, place: Path) -> float:
         store = place / f"workers-{count}.zarr"
         os.sync()
         subprocess.run(["rm", "-rf", str(store)], check=True)
-        seconds: float = ours(parts, place / f"shards-{parts}", store, cluster.scheduler_address)["seconds"]
+        seconds: float = build(parts, place / f"shards-{parts}", store, cluster.scheduler_address)["seconds"]
     return seconds
 
 
 def clusters(parts: int, place: Path, repeats: int) -> dict[str, Any]:
-    """One and two workers, alternating, on the same input; beside each pair GDAL reading with one and two threads: whether two cores were free."""
+    """One and two workers, alternating, on the same input; with each pair GDAL reads with one and two threads, to see whether two cores were free."""
     folder = place / f"shards-{parts}"
     pairs, free = [], []
     for _ in range(repeats):
@@ -247,15 +247,15 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as temporary:
         place = args.keep or Path(temporary)
         place.mkdir(parents=True, exist_ok=True)
-        found = compared(args.parts, place, args.repeats)
+        figures = compared(args.parts, place, args.repeats)
         if args.workers:
-            found |= clusters(args.parts, place, args.repeats)
+            figures |= clusters(args.parts, place, args.repeats)
         if args.whole:
             whole = compared(1, place, 2)
-            found["whole"] = whole
-            found["cost_whole_over_part"] = round(whole["ours_s"] / whole["patches"] / (found["ours_s"] / found["patches"]), 3)
-            found["peak_whole_over_part"] = round(whole["peak_GiB"] / found["peak_GiB"], 3)
-    print(json.dumps(found))
+            figures["whole"] = whole
+            figures["cost_whole_over_part"] = round(whole["build_s"] / whole["patches"] / (figures["build_s"] / figures["patches"]), 3)
+            figures["peak_whole_over_part"] = round(whole["peak_GiB"] / figures["peak_GiB"], 3)
+    print(json.dumps(figures))
 
 
 if __name__ == "__main__":

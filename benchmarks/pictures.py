@@ -1,11 +1,10 @@
-"""The pictures of docs/why-089-and-018.md: what "any pixel" says, what each label makes of a patch, maps without a common scale.
+"""The pictures of docs/why-089-and-018.md: labels of "any pixel", the map from each kind of label, maps without a common scale.
 
     python -m benchmarks.pictures --out DIR [--pictures docs/pictures] [--epochs 16] [--seed 0]
 
-Simulated data: the region of the demo study, exported from the embedded engine, cut, and learned from by the product's own
-`train`: the poster's network on presence at any pixel, above 5 % and above 25 %, and ours on shares. No account and no
-raster is needed. About seven minutes on 2 shared cores; what is done already is kept in DIR. The last line is one JSON object with
-the figures that the page quotes.
+Simulated data: the region of the demo study, exported from the embedded engine. `train` learns from it: the poster's network from
+presence at any pixel, above 5 % and above 25 %, and `fcn` from shares. No account and no raster is needed. About seven minutes
+on 2 shared cores; finished runs are kept in DIR. The last line is one JSON object with the figures of the page.
 """
 
 from __future__ import annotations
@@ -26,6 +25,7 @@ from benchmarks import at_least_one, drawing
 from benchmarks.drawing import Maps, Question, Tile, right, share
 from benchmarks.region import store_of
 from cropcam.model.evaluation.evaluate import evaluate
+from cropcam.model.options import Settings
 from cropcam.model.report.gallery import choose, class_picture, composites
 from cropcam.model.report.runs import read_evaluation
 from cropcam.model.runs.checkpoint import load_network
@@ -75,13 +75,13 @@ class Run:
 def cut(out: Path, seed: int) -> Path:
     """The demo's store, as the demo makes it."""
     study = load_study("demo")
-    simulate(study, out / "archive", seed=seed)  # what is there stays
+    simulate(study, out / "archive", seed=seed)  # existing scenes are kept
     return store_of(study, out / "archive", out, seed)
 
 
 def learned(store: Path, folder: Path, settings: dict[str, Any]) -> Run:
-    """A run, trained and evaluated where it is not yet."""
-    train(store, folder, resume=True, **settings)
+    """A trained and evaluated run; finished work is kept."""
+    train(store, folder, Settings(**settings), resume=True)
     try:
         return Run(folder, read_evaluation(folder)[0])
     except DataError:
@@ -89,13 +89,13 @@ def learned(store: Path, folder: Path, settings: dict[str, Any]) -> Run:
 
 
 def questions(runs: Mapping[str, Run]) -> list[Question]:
-    """How often each class is present in the test split under each meaning, and how right guess and network are."""
-    asked = []
+    """For each meaning of "present": the share of test patches with each class, and the accuracy of guess and network."""
+    drawn = []
     for name, title in QUESTIONS.items():
-        found = runs[name].metrics["classification"]
-        present = [values["base_rate"] for values in found["per_class"].values()]
-        asked.append(Question(title, present, found["majority_accuracy"], found["accuracy"]))
-    return asked
+        part = runs[name].metrics["classification"]
+        present = [values["base_rate"] for values in part["per_class"].values()]
+        drawn.append(Question(title, present, part["majority_accuracy"], part["accuracy"]))
+    return drawn
 
 
 def compared(
@@ -133,37 +133,37 @@ def maps_of(run: Run, dataset: xr.Dataset, patch: int) -> Maps:
 def draw(runs: Mapping[str, Run], store: Path, folder: Path) -> None:
     """The three pictures, as PNG files in a folder."""
     dataset, info = open_store(store)
-    legend, found = info.classes, runs[ANY].metrics
+    legend, tested = info.classes, runs[ANY].metrics
     size = info.patch_size_px
-    said = f"Simulated data, {found['patches']} test patches of {size} x {size} px. Above: how many hold a class. Below: how many labels are right."
-    drawing.write(drawing.questions(questions(runs), legend, said), folder / "any-pixel.png")
+    subtitle = f"Simulated data, {tested['patches']} test patches of {size} x {size} px. Above: how many hold a class. Below: how many labels are right."
+    drawing.write(drawing.questions(questions(runs), legend, subtitle), folder / "any-pixel.png")
 
     rows, median = compared(runs, dataset, legend, info.bands)
-    shown = {ANY: "poster, any pixel", FIVE: "poster, above 5 %", SHARES: "ours, from shares"}
+    shown = {ANY: "poster, any pixel", FIVE: "poster, above 5 %", SHARES: "fcn, from shares"}
     columns = ["image", "truth", *(f"{text}\nall pixels: {share(runs[name].accuracy)} right" for name, text in shown.items())]
-    constant = share(found["segmentation"]["majority_accuracy"])
-    said = f"Simulated data: best, median and worst by ours of {found['patches']} test patches. One colour everywhere: {constant} of all pixels right."
-    drawing.write(drawing.patches(rows, columns, legend, said), folder / "patches.png")
+    constant = share(tested["segmentation"]["majority_accuracy"])
+    subtitle = f"Simulated data: best, median and worst of {tested['patches']} test patches for fcn. One colour everywhere: {constant} of all pixels right."
+    drawing.write(drawing.patches(rows, columns, legend, subtitle), folder / "patches.png")
 
-    said = "Simulated data: activation maps of the median patch by ours; poster's network, any-pixel labels; each in colours of its own."
-    drawing.write(drawing.scales(maps_of(runs[ANY], dataset, median), legend, said), folder / "scales.png")
+    subtitle = "Simulated data: activation maps of the median patch; poster's network, any-pixel labels; each in colours of its own."
+    drawing.write(drawing.scales(maps_of(runs[ANY], dataset, median), legend, subtitle), folder / "scales.png")
 
 
 def figures(runs: Mapping[str, Run], legend: Legend) -> dict[str, Any]:
-    """What the page quotes: labels right, pixels right, and which classes the poster's argmax answers."""
+    """The figures of the page: accuracy of labels and of pixels, and the shares of the classes in the poster's argmax."""
     part = runs[ANY].metrics["segmentation"]
     confusion_KK = np.array(part["methods"][CAM_ARGMAX]["confusion"])
-    answered_K = (confusion_KK.sum(axis=0) / confusion_KK.sum()).round(4).tolist()
+    predicted_K = (confusion_KK.sum(axis=0) / confusion_KK.sum()).round(4).tolist()
     return {
         "labels": {question.title: {"guess": question.guess, "network": question.network} for question in questions(runs)},
         "pixels": {name: run.accuracy for name, run in runs.items()},
         "pixels, one colour": part["majority_accuracy"],
-        "answered, any": dict(zip(legend.names, answered_K, strict=True)),
+        "predicted, any": dict(zip(legend.names, predicted_K, strict=True)),
     }
 
 
 def main() -> None:
-    """Train what is not trained yet, draw everything, print the figures."""
+    """Train what is missing, draw the pictures, print the figures."""
     parser = argparse.ArgumentParser()
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--pictures", type=Path, default=PICTURES)

@@ -12,7 +12,7 @@ from cropcam.pipeline.study.study import Study
 
 
 def store_of(study: Study, archive: Path, place: Path, seed: int = 0) -> Path:
-    """The store of a study in `place`, exported from the archive and cut where it is not there yet."""
+    """The store of a study in `place`, exported from the archive and built where it is missing."""
     store = place / "patches.zarr"
     if not store.exists():
         with serve(archive) as server:
