@@ -109,8 +109,9 @@ def test_nothing_secret_and_nothing_of_this_machine_in_the_shards(archive: Path,
 
 
 @pytest.mark.slow
-def test_five_kills_submit_nothing_twice_and_change_no_byte() -> None:
-    words = ["-m", "benchmarks.kills", "--kills", "5", "--per-set", "4", "--size-px", "300", "--seed", "0"]
+def test_kills_submit_nothing_twice_and_change_no_byte() -> None:
+    words = ["-m", "benchmarks.kills", "--kills", "3", "--per-set", "2", "--size-px", "300", "--seed", "0"]
     done = subprocess.run([sys.executable, *words], cwd=ROOT, check=True, timeout=400, capture_output=True, text=True)
     found = json.loads(done.stdout.splitlines()[-1])
-    assert (found["kills"], found["submitted_twice"], found["sets_with_other_bytes"]) == (5, 0, 0)
+    assert found["sets"] >= 2  # to Drive and to a folder
+    assert (found["kills"], found["submitted_twice"], found["sets_with_other_bytes"]) == (3, 0, 0)

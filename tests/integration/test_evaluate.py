@@ -41,6 +41,12 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path, StoreInf
     return folder / "run", folder / "patches.zarr", info
 
 
+@pytest.fixture
+def few_trees(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A forest of ten trees: these tests are about its metrics, not about how good it is."""
+    monkeypatch.setattr("cropcam.model.evaluation.baselines.TREES", 10)
+
+
 @pytest.fixture(scope="module")
 def result(made: tuple[Path, Path, StoreInfo]) -> tuple[dict[str, Any], xr.Dataset]:
     run = made[0]
@@ -235,6 +241,7 @@ def test_metrics_of_a_class_without_positives_or_negatives_are_null(tmp_path: Pa
     )
 
 
+@pytest.mark.usefixtures("few_trees")
 def test_every_method_is_printed_with_the_default_marked(made: Any, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     shutil.copytree(made[0], tmp_path / "run", ignore=shutil.ignore_patterns("*.zarr"))
     words = ["evaluate", str(tmp_path / "run"), "--store", str(made[1]), "--device", "cpu"]
@@ -370,6 +377,7 @@ def test_files_that_a_thread_writes_after_another_failed_are_removed(made: Any, 
     assert not list(tmp_path.iterdir())
 
 
+@pytest.mark.usefixtures("few_trees")
 def test_baselines_have_the_same_metrics_as_methods(made: Any, tmp_path: Path) -> None:
     run, store, info = made
     shutil.copytree(run, tmp_path / "run", ignore=shutil.ignore_patterns("*.zarr"))

@@ -130,7 +130,7 @@ def test_memory_is_used_again_only_when_nothing_looks_at_it() -> None:
     give_back()
 
 
-@settings(deadline=None, max_examples=30)
+@settings(deadline=None, max_examples=12)
 @given(data=st.data())
 def test_a_whole_store_from_any_shards_agrees_with_a_plain_loop(tmp_path_factory: pytest.TempPathFactory, data: st.DataObject) -> None:
     folder = tmp_path_factory.mktemp("shards")
