@@ -22,13 +22,13 @@ def make_strategy(
     epochs: int,
     steps_per_epoch: int,
 ) -> Strategy:
-    """The strategy that the settings ask for; the plain one where they ask for none.
+    """The strategy of the settings; by default the plain one.
 
     Args:
         options: the strategy section of the settings.
         network: on its device, before it is compiled or wrapped for several processes.
         labels: of the training split.
-        label_options: how they were derived.
+        label_options: of the same labels.
         is_softmax: whether the loss treats classes as mutually exclusive.
         epochs: of the run.
         steps_per_epoch: optimizer steps in an epoch.

@@ -19,7 +19,7 @@ class Strategy:
     """Plain supervised training: every hook does nothing. A subclass overrides the hooks it needs.
 
     Attributes:
-        keep_last_epoch: whether the last epoch is kept instead of the epoch of the lowest validation loss.
+        keep_last_epoch: whether the last epoch is selected instead of the epoch of the lowest validation loss.
         first_epoch: epoch (from 0) from which the strategy adds to the loss; `patience` counts from there.
     """
 
