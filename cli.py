@@ -1,4 +1,4 @@
-"""The command line: one command per stage. The commands live with their plane; this module is the entry and its exit codes.
+"""The entry of the command line and its exit codes. The commands are in `pipeline.commands` and `model.commands`.
 
 Exit codes: 0 done; 2 usage or configuration; 3 data; 4 Earth Engine; 1 a bug; 130 interrupted.
 """
@@ -15,40 +15,25 @@ from cropcam.model import commands as model_commands
 from cropcam.pipeline import commands as pipeline_commands
 from cropcam.pipeline.commands import patches_line
 
-# Options of unreleased versions, by command: the replacement, or that there is none.
+# Options of earlier versions, by command: the replacement, or that there is none.
+_SETTINGS = (
+    "weight-decay optimizer schedule warmup-epochs label-smoothing patience precision channels-last compile deterministic share-step share-noise "
+    "label-noise"
+)
+_TO_SETTINGS = {name: name for name in _SETTINGS.split()} | {
+    "feed": "data_loading",
+    "quarter-turns": "rot90",
+    "clip-norm": "grad_clip_norm",
+}
+_WITHOUT = ("--unlabelled", "--border-spectra", "--border-levels", "--symmetric", "--whiten", "--prior-bias", "--cuda-graphs")
 _REMOVED = {
     "train": {
         "--self-labels": "use --pseudo-label-weight",
         "--group-patches": "use --bag-size",
-        **dict.fromkeys(
-            ("--unlabelled", "--border-spectra", "--border-levels", "--symmetric", "--whiten", "--prior-bias", "--cuda-graphs"),
-            "nothing replaced it",
-        ),
+        **dict.fromkeys(_WITHOUT, "nothing replaced it"),
         **{
-            f"--{old}": f"it is a setting of the Python interface: cropcam.Settings({new}=...)"
-            for old, new in {
-                "feed": "data_loading",
-                "quarter-turns": "rot90",
-                "clip-norm": "grad_clip_norm",
-                **{
-                    name: name.replace("-", "_")
-                    for name in (
-                        "weight-decay",
-                        "optimizer",
-                        "schedule",
-                        "warmup-epochs",
-                        "label-smoothing",
-                        "patience",
-                        "precision",
-                        "channels-last",
-                        "compile",
-                        "deterministic",
-                        "share-step",
-                        "share-noise",
-                        "label-noise",
-                    )
-                },
-            }.items()
+            f"--{old}": f"it is a setting of the Python interface: cropcam.Settings({new.replace('-', '_')}=...)"
+            for old, new in _TO_SETTINGS.items()
         },
     },
     "evaluate": {"--references": "use --baselines"},
@@ -56,7 +41,7 @@ _REMOVED = {
 
 
 def demo(args: argparse.Namespace) -> None:
-    """The whole way on simulated scenes: archive, export, patches, train, evaluate, map, report."""
+    """All stages on simulated scenes: archive, export, patches, train, evaluate, map, report."""
     from cropcam.model.evaluation.evaluate import evaluate
     from cropcam.model.inference.wall_to_wall import map_raster
     from cropcam.model.options import Settings
@@ -102,27 +87,27 @@ def main(argv: Sequence[str] | None = None) -> int:
         print(f"cropcam: {removed}", file=sys.stderr)
         return 2
     args = _parser().parse_args(words)
-    # threads that wait for work sleep: spinning ones made training three times slower on a busy machine (read when torch loads)
+    # waiting threads sleep: spinning ones made training three times slower on a busy machine (torch reads it on import)
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
-    os.environ.setdefault("GDAL_CACHEMAX", "256")  # MB; GDAL would take a twentieth of the machine's memory
+    os.environ.setdefault("GDAL_CACHEMAX", "256")  # MB; the default is a twentieth of the machine's memory
     try:
         args.call(args)
     except KeyboardInterrupt:
         again = "run the same command again with --resume" if "resume" in vars(args) else "run the same command again"
         print(f"interrupted; nothing is half-written: {again} to go on", file=sys.stderr)
         return 130
-    except Exception as error:  # noqa: BLE001 - the last stop: one line, or the traceback of a bug
+    except Exception as error:  # noqa: BLE001 - one line, or the traceback of a bug
         return _explain(error, args.debug)
     return 0
 
 
 def removed_option(words: Sequence[str]) -> str | None:
-    """One line about an option of an unreleased version; None where there is none in the command line."""
+    """One line about the first removed option in a command line; None without one."""
     command = next((word for word in words if word in _REMOVED), None)
     for word in words if command else ():
         name = word.split("=")[0].replace("--no-", "--", 1)
         if (hint := _REMOVED[command or ""].get(name)) is not None:
-            return f"{word.split('=')[0]} is gone: {hint}"
+            return f"{word.split('=')[0]} was removed: {hint}"
     return None
 
 
