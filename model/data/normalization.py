@@ -1,7 +1,4 @@
-"""Normalization: each band by its mean and standard deviation over the training split.
-
-Axis suffixes: B batch, C band, H/W rows and columns.
-"""
+"""Normalization: each band by its mean and standard deviation over the training split."""
 
 from __future__ import annotations
 

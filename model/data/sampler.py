@@ -1,7 +1,4 @@
-"""The order of the patches of a split and their flips: functions of their arguments alone, on every machine.
-
-Axis suffix: N patch.
-"""
+"""The order of the patches of a split and their flips: functions of their arguments alone, on every machine."""
 
 from __future__ import annotations
 
@@ -43,7 +40,7 @@ def plan_epoch(
         epoch: from 0.
         bag_N: the bag of each patch.
         block_N: of streamed images, the block of each patch in the store, ascending (`window_order`).
-        rot90: also swap rows and columns of half of the patches: all eight symmetries of the square.
+        rot90: also swap rows and columns of half of the patches.
     """
     random = np.random.default_rng([seed, epoch])
     order_N, flip_N2 = random.permutation(count), random.random((count, 2)) < 0.5

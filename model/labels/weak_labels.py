@@ -1,12 +1,10 @@
 """Weak labels by kind. Only the truth that a kind of label allows is read.
 
-    presence   the classes that cover more than a given share of a patch
-    majority   the class that covers most of a patch
-    shares     class proportions of a patch, or of a bag of patches
-    points     the class of single pixels
-    pixels     the class of every pixel
-
-Axis suffixes: N patch, K class, H/W rows and columns.
+presence   the classes that cover more than a given share of a patch
+majority   the class that covers most of a patch
+shares     class proportions of a patch, or of a bag of patches
+points     the class of single pixels
+pixels     the class of every pixel
 """
 
 from __future__ import annotations
@@ -126,12 +124,8 @@ def weak_labels(
 ) -> WeakLabels:
     """The labels of one split. Only the callables that the kind of label needs are called.
 
-    Args:
-        spec: of the labels.
-        classes: number of classes.
-        share_NK: class shares among the labelled pixels of each patch.
-        truth_NHW: class index of every pixel, 255 = unlabelled.
-        place_N2: row and column of each patch on the patch grid.
+    They give the class shares among the labelled pixels of each patch, the class index of every pixel (255 = unlabelled), and row and column
+    of each patch on the patch grid.
     """
     random = np.random.default_rng([spec.seed, KINDS.index(spec.kind)])
     if spec.kind in OF_PIXELS:
@@ -152,11 +146,7 @@ def weak_labels(
 
 
 def validate_proportions(share_NK: Shares, index_N: npt.NDArray[np.int64]) -> Shares:
-    """The shares, unchanged. A patch whose shares are all 0 or all NaN has no label.
-
-    Args:
-        share_NK: of the store.
-        index_N: index in the store of each of these patches.
+    """The shares of the patches `index_N` of a store, unchanged. A patch whose shares are all 0 or all NaN has no label.
 
     Raises:
         DataError: the shares of a patch are negative or do not add up to 1.

@@ -2,7 +2,6 @@
 
 Every network gives class logits per pixel (its activation maps and the bias of its dense layer). An objective treats them as K
 one-vs-rest sigmoids, or as mutually exclusive classes (softmax).
-Axis suffixes: B batch, K class, H/W rows and columns, G bag.
 """
 
 from __future__ import annotations

@@ -1,7 +1,4 @@
-"""Label smoothing and class weights, from the weak labels alone.
-
-Axis suffixes: N patch, B batch, K class.
-"""
+"""Label smoothing and class weights, from the weak labels alone."""
 
 from __future__ import annotations
 

@@ -1,7 +1,4 @@
-"""RUN/config.json: the settings of a run in sections, and the store it was trained on.
-
-Axis suffixes: C band.
-"""
+"""RUN/config.json: the settings of a run in sections, and the store it was trained on."""
 
 from __future__ import annotations
 

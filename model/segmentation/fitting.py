@@ -1,7 +1,4 @@
-"""Fits the segmentation methods of a run to the images and weak labels of its training split; written to RUN/segment.json.
-
-Axis suffixes: N patch, P pixel, K class, H/W rows and columns.
-"""
+"""Fits the segmentation methods of a run to the images and weak labels of its training split; written to RUN/segment.json."""
 
 from __future__ import annotations
 

@@ -2,7 +2,6 @@
 
 A method is the argmax of an affine map of each class's activation map; `spectral` also refines class boundaries by the image
 (`cropcam.model.segmentation.spectral`). No method reads pixel truth.
-Axis suffixes: N patch, B batch, C band, K class, H/W rows and columns, P pixel.
 """
 
 from __future__ import annotations
@@ -47,12 +46,9 @@ class Method:
     cov_CC: tuple[Values, ...] = ()
 
     def logits(self, cams_BKHW: Tensor, x_BCHW: Tensor, valid_BHW: Tensor) -> Tensor:
-        """The logits whose argmax is the segmentation (B, K, H, W); a patch does not depend on the others.
+        """The logits whose argmax is the segmentation (B, K, H, W), from activation maps without bias and standardised patches.
 
-        Args:
-            cams_BKHW: activation maps at full resolution, without bias.
-            x_BCHW: the standardised patches.
-            valid_BHW: pixels with image data.
+        A patch does not depend on the others.
         """
         scale_K, offset_K = (cams_BKHW.new_tensor(values)[:, None, None] for values in (self.scale_K, self.offset_K))
         logits_BKHW = cams_BKHW * scale_K + offset_K
@@ -113,11 +109,7 @@ def matched_offsets(logits_PK: Floats, prior_K: Floats, bias_K: Floats, steps: i
 
     Each of `steps` iterations raises classes with too few pixels and lowers those with too many, by decreasing amounts.
 
-    Args:
-        logits_PK: logits of pixels, bias included.
-        prior_K: shares; a class of share 0 is never predicted.
-        bias_K: added to the result.
-        steps: number of iterations.
+    `logits_PK` have the bias `bias_K`, which is added to the result. A class with prior 0 is never predicted.
     """
     sample_PK = logits_PK[:: max(len(logits_PK) // 50_000, 1)].astype(np.float64)
     scale, floor = 0.5 * (sample_PK.std() + 1e-12), 0.5 / len(sample_PK)

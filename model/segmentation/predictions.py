@@ -1,7 +1,4 @@
-"""Predictions of a trained run over patches of its store, batch by batch.
-
-Axis suffixes: B batch, C band, H/W rows and columns, K class.
-"""
+"""Predictions of a trained run over patches of its store, batch by batch."""
 
 from __future__ import annotations
 

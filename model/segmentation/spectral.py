@@ -3,7 +3,6 @@
 Weak labels do not locate a class, so a network is least certain at class boundaries. Away from boundaries its predictions are nearly always
 right, and give the spectrum of each class in this patch and on this date. At boundaries these spectra correct the network's log
 probabilities (Fisher's linear discriminant). No pixel truth is read.
-Axis suffixes: B batch, C band, K class, H/W rows and columns, P pixel.
 """
 
 from __future__ import annotations
@@ -47,11 +46,7 @@ def refine_by_spectra(logits_BKHW: Tensor, x_BCHW: Tensor, valid_BHW: Tensor, st
     Source: class means that correct pseudo-labels, Zhang et al. 2021, "Prototypical Pseudo Label Denoising", arXiv 2101.10979, section 3.1;
     here of spectra and of each patch, with Fisher's linear discriminant.
 
-    Args:
-        logits_BKHW: of mutually exclusive classes.
-        x_BCHW: the standardised patches.
-        valid_BHW: pixels with image data.
-        statistics: of the training split.
+    `logits_BKHW` are of mutually exclusive classes, `x_BCHW` is standardised, `statistics` are of the training split.
     """
     with torch.autocast(x_BCHW.device.type, enabled=False):
         log_BKHW, x_BCP = logits_BKHW.float().log_softmax(dim=1), x_BCHW.float().flatten(2)

@@ -1,7 +1,4 @@
-"""The hooks of a training strategy.
-
-Axis suffixes: B batch, C band, H/W rows and columns.
-"""
+"""The hooks of a training strategy."""
 
 from __future__ import annotations
 

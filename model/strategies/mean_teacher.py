@@ -1,7 +1,4 @@
-"""Mean teacher: a network trained on the pseudo-labels of the exponential moving average of its own weights.
-
-Axis suffixes: B batch, C band, H/W rows and columns, K class.
-"""
+"""Mean teacher: a network trained on the pseudo-labels of the exponential moving average of its own weights."""
 
 from __future__ import annotations
 
@@ -35,15 +32,7 @@ class MeanTeacher(Strategy):
     keep_last_epoch = True
 
     def __init__(self, network: Network, labeler: PseudoLabeler, *, weight: float, epochs: int, steps_per_epoch: int) -> None:
-        """The teacher starts as a copy of `network`, before it is compiled or wrapped for several processes.
-
-        Args:
-            network: the student.
-            labeler: from the teacher's logits to pseudo-labels.
-            weight: of the term in the loss.
-            epochs: of the whole run.
-            steps_per_epoch: optimizer steps in an epoch.
-        """
+        """The teacher starts as a copy of `network`, before it is compiled or wrapped for several processes. `weight` is that of the loss term."""
         self.first_epoch = math.ceil(BURN_IN_FRACTION * epochs)
         self._labeler, self._weight, self._first_step = labeler, weight, self.first_epoch * steps_per_epoch
         self._step = 0

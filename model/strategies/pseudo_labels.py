@@ -2,7 +2,6 @@
 
 With proportions as labels, the teacher's probabilities are scaled until each patch, or bag, has its labelled proportions. With presence
 labels and known class shares of the region they are scaled to both. No pixel truth is read.
-Axis suffixes: B batch, K class, H/W rows and columns, G bag.
 """
 
 from __future__ import annotations
@@ -70,10 +69,6 @@ def proportion_matched_labels(logits_BKHW: Tensor, targets: Targets) -> Tensor:
     is its labelled share; the argmax is the pseudo-label.
 
     Source: matching proportions as in Liu et al. 2021, "Two-stage Training for Learning from Label Proportions", arXiv 2105.10635.
-
-    Args:
-        logits_BKHW: of mutually exclusive classes.
-        targets: proportions of the patches, or of the bags they belong to.
     """
     share_BK = targets.image_BK
     assert share_BK is not None
@@ -87,15 +82,9 @@ def prior_matched_labels(logits_BKHW: Tensor, targets: Targets, prior_K: Tensor,
     """Class index (B, H, W), int64, of each pixel; 255 without image data.
 
     As `proportion_matched_labels`, with two marginals: the whole batch has the known class shares; then, in each patch, an absent class
-    has at most the share of the presence threshold, and a present class at least that.
+    has at most the presence threshold `min_share` (0: half a pixel), and a present class at least that.
 
     Source: distribution alignment, Berthelot et al. 2020, "ReMixMatch", arXiv 1911.09785, section 3.1.
-
-    Args:
-        logits_BKHW: of mutually exclusive classes.
-        targets: presence labels of the patches.
-        prior_K: class shares of all pixels.
-        min_share: the presence threshold; 0 counts as half a pixel of the patch.
     """
     assert targets.image_BK is not None
     label_BK, all_B = targets.image_BK, torch.zeros(len(logits_BKHW), dtype=torch.int64, device=logits_BKHW.device)
