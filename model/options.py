@@ -23,27 +23,16 @@ Section = TypeVar("Section")
 
 @dataclass(frozen=True)
 class Option:
-    """The declaration of one setting.
+    """The declaration of one setting."""
 
-    Attributes:
-        help: one line, without the default.
-        choices: allowed values; empty = see `rule`.
-        valid: whether a value is in range.
-        rule: the valid range in words.
-        kinds: kinds of label that the setting goes with; empty = all.
-        metavar: placeholder in --help.
-        flag: whether the command line offers it; else it is a setting of the Python interface alone.
-        default: the default in words, where it depends on other settings.
-    """
-
-    help: str
-    choices: tuple[str, ...] = ()
-    valid: Callable[[Any], bool] | None = None
-    rule: str = ""
-    kinds: tuple[str, ...] = ()
-    metavar: str | None = None
-    flag: bool = True
-    default: str = ""
+    help: str  # one line, without the default
+    choices: tuple[str, ...] = ()  # allowed values; empty = see `rule`
+    valid: Callable[[Any], bool] | None = None  # whether a value is in range
+    rule: str = ""  # the valid range in words
+    kinds: tuple[str, ...] = ()  # kinds of label that the setting goes with; empty = all
+    metavar: str | None = None  # placeholder in --help
+    flag: bool = True  # whether the command line offers it; else it is a setting of the Python interface alone
+    default: str = ""  # the default in words, where it depends on other settings
 
 
 def _option(value: Any, text: str, /, **more: Any) -> Any:  # noqa: ANN401 - a dataclass field stands for its value

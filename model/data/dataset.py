@@ -30,17 +30,11 @@ _CHECK_BYTES = 1 << 26  # of images checked per step
 
 @dataclass(frozen=True)
 class Patches:
-    """One split: images and weak labels.
+    """One split: images and weak labels."""
 
-    Attributes:
-        images: in memory or streamed.
-        labels: on the CPU.
-        whole_N: patches known to have no nodata pixel; None = unknown.
-    """
-
-    images: PatchImages
-    labels: WeakLabels
-    whole_N: npt.NDArray[np.bool_] | None = None
+    images: PatchImages  # in memory or streamed
+    labels: WeakLabels  # on the CPU
+    whole_N: npt.NDArray[np.bool_] | None = None  # patches known to have no nodata pixel; None = unknown
 
     def __len__(self) -> int:
         return len(self.labels)

@@ -13,16 +13,11 @@ Indices = npt.NDArray[np.int64]
 
 
 class Plan(NamedTuple):
-    """One pass over a split.
+    """One pass over a split."""
 
-    Attributes:
-        index_N: patches in order.
-        flip_N2: whether each patch of that order is flipped top-bottom and left-right.
-        transpose_N: whether rows and columns are swapped after that: with flips, a quarter turn; None = never.
-    """
-
-    index_N: Indices
-    flip_N2: npt.NDArray[np.bool_]
+    index_N: Indices  # patches in order
+    flip_N2: npt.NDArray[np.bool_]  # whether each patch of that order is flipped top-bottom and left-right
+    # whether rows and columns are swapped after that: with flips, a quarter turn; None = never
     transpose_N: npt.NDArray[np.bool_] | None = None
 
 

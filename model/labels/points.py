@@ -23,21 +23,13 @@ Indices = npt.NDArray[np.int64]
 
 
 class Table(NamedTuple):
-    """A table of points.
+    """A table of points."""
 
-    Attributes:
-        x_P: longitude in degrees, or x in the store's CRS.
-        y_P: latitude in degrees, or y in the store's CRS.
-        degrees: whether the coordinates are longitude and latitude (EPSG:4326).
-        class_P: class index.
-        line_P: line of the file, from 1.
-    """
-
-    x_P: Floats
-    y_P: Floats
-    degrees: bool
-    class_P: Classes
-    line_P: Indices
+    x_P: Floats  # longitude in degrees, or x in the store's CRS
+    y_P: Floats  # latitude in degrees, or y in the store's CRS
+    degrees: bool  # whether the coordinates are longitude and latitude (EPSG:4326)
+    class_P: Classes  # class index
+    line_P: Indices  # line of the file, from 1
 
 
 def point_labels(path: str, digest: str, legend: Legend, grid: PatchGrid, place_N2: npt.NDArray[np.int32]) -> WeakLabels:

@@ -40,14 +40,10 @@ SUM_TOLERANCE = 1e-3  # of a patch's shares to 1: float32 rounds
 
 @dataclass(frozen=True, kw_only=True)
 class LabelSpec(LabelOptions):
-    """How weak labels are derived from the truth, or read from files.
+    """How weak labels are derived from the truth, or read from files."""
 
-    Attributes:
-        seed: of sampling and noise.
-        digests: sha256 (hex) of the files of points and areas, by option; a file without one is not checked.
-    """
-
-    seed: int = 0
+    seed: int = 0  # of sampling and noise
+    # sha256 (hex) of the files of points and areas, by option; a file without one is not checked
     digests: Mapping[str, str] = field(default_factory=dict)
 
     def __str__(self) -> str:
@@ -73,21 +69,13 @@ class LabelSpec(LabelOptions):
 
 @dataclass(frozen=True)
 class WeakLabels:
-    """The weak labels of N patches. Truth that the kind of label does not allow is None: it was never read.
+    """The weak labels of N patches. Truth that the kind of label does not allow is None: it was never read."""
 
-    Attributes:
-        kind: one of `KINDS`.
-        image_NK: presence and majority 0 or 1, shares in 0..1; float32; a row of NaN is a patch without a label.
-        pixel_NHW: class index, `UNLABELLED` (255) where a pixel has no label; uint8.
-        bag_N: the bag whose proportions stand in `image_NK`; int64; patches of a bag have equal rows.
-        n_unmatched: from a file: points that lie in none of the patches, or patches in no polygon.
-    """
-
-    kind: str
-    image_NK: Shares | None = None
-    pixel_NHW: Classes | None = None
-    bag_N: npt.NDArray[np.int64] | None = None
-    n_unmatched: int = 0
+    kind: str  # one of `KINDS`
+    image_NK: Shares | None = None  # presence and majority 0 or 1, shares in 0..1; float32; a row of NaN is a patch without a label
+    pixel_NHW: Classes | None = None  # class index, `UNLABELLED` (255) where a pixel has no label; uint8
+    bag_N: npt.NDArray[np.int64] | None = None  # the bag whose proportions stand in `image_NK`; int64; patches of a bag have equal rows
+    n_unmatched: int = 0  # from a file: points that lie in none of the patches, or patches in no polygon
 
     def labelled(self) -> npt.NDArray[np.bool_]:
         """Which patches have a label (N,)."""

@@ -16,17 +16,11 @@ class NetworkOutput(NamedTuple):
 
 
 class Network(nn.Module):
-    """Feature maps, global average pooling, one dense layer: logit = dense(mean over h, w of the maps).
+    """Feature maps, global average pooling, one dense layer: logit = dense(mean over h, w of the maps)."""
 
-    Attributes:
-        dense: weights (K, F), also those of the class activation maps.
-        features: the layers before it, unless `maps` is overridden.
-        stride: input pixels per map cell; cell i covers input pixels [i * stride, (i + 1) * stride).
-    """
-
-    dense: nn.Linear
-    stride: int
-    features: nn.Module
+    dense: nn.Linear  # weights (K, F), also those of the class activation maps
+    stride: int  # input pixels per map cell; cell i covers input pixels [i * stride, (i + 1) * stride)
+    features: nn.Module  # the layers before it, unless `maps` is overridden
 
     def maps(self, x_BCHW: Tensor) -> Tensor:
         """The last feature maps (B, F, h, w) of standardised input; h = H // stride and w likewise, unless the network differs."""

@@ -29,25 +29,15 @@ Floats = npt.NDArray[np.float32]
 
 @dataclass(frozen=True)
 class PatchPredictions:
-    """Truth and predictions of a batch of patches, as numpy.
+    """Truth and predictions of a batch of patches, as numpy."""
 
-    Attributes:
-        patches_B: indices along the store's patch dimension.
-        nodata_BHW: pixels without image data in at least one band.
-        truth_BHW: class index; `UNLABELLED` (255) without a label or image data: no metric counts the pixel.
-        logits_BK: one per class; above 0 = present.
-        cams_BKHW: activation maps at full resolution.
-        segmentation_BHW: class index by method name.
-        default: the name of the run's default method.
-    """
-
-    patches_B: Indices
-    nodata_BHW: npt.NDArray[np.bool_]
-    truth_BHW: Classes
-    logits_BK: Floats
-    cams_BKHW: Floats
-    segmentation_BHW: dict[str, Classes]
-    default: str
+    patches_B: Indices  # indices along the store's patch dimension
+    nodata_BHW: npt.NDArray[np.bool_]  # pixels without image data in at least one band
+    truth_BHW: Classes  # class index; `UNLABELLED` (255) without a label or image data: no metric counts the pixel
+    logits_BK: Floats  # one per class; above 0 = present
+    cams_BKHW: Floats  # activation maps at full resolution
+    segmentation_BHW: dict[str, Classes]  # class index by method name
+    default: str  # the name of the run's default method
 
     @property
     def segmented_BHW(self) -> Classes:

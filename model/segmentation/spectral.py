@@ -25,15 +25,10 @@ _MIN_LOG_SHARE = math.log(1e-4)
 
 
 class ClassStatistics(NamedTuple):
-    """Spectra of the classes over a sample of patches, float32, of standardised bands.
+    """Spectra of the classes over a sample of patches, float32, of standardised bands."""
 
-    Attributes:
-        mean_KC: mean of a class's pixels away from boundaries; of all such pixels for a class without one.
-        cov_CC: covariance within classes, with a ridge.
-    """
-
-    mean_KC: Tensor
-    cov_CC: Tensor
+    mean_KC: Tensor  # mean of a class's pixels away from boundaries; of all such pixels for a class without one
+    cov_CC: Tensor  # covariance within classes, with a ridge
 
 
 @torch.no_grad()

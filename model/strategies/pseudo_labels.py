@@ -24,19 +24,12 @@ _MIN_SHARE = 1e-6
 
 @dataclass(frozen=True)
 class PseudoLabeler:
-    """From a teacher's logits to pseudo-labels and the loss on them.
+    """From a teacher's logits to pseudo-labels and the loss on them."""
 
-    Attributes:
-        kind: of weak label; proportions are matched (`proportion_matched_labels`).
-        min_share: share above which a presence label is 1.
-        remainder_K: classes whose logit is set to 0: predicted where every other logit is negative.
-        prior_K: class shares of all pixels, with presence labels (`prior_matched_labels`); None = unknown.
-    """
-
-    kind: str
-    min_share: float = 0.0
-    remainder_K: Tensor | None = None
-    prior_K: Tensor | None = None
+    kind: str  # of weak label; proportions are matched (`proportion_matched_labels`)
+    min_share: float = 0.0  # share above which a presence label is 1
+    remainder_K: Tensor | None = None  # classes whose logit is set to 0: predicted where every other logit is negative
+    prior_K: Tensor | None = None  # class shares of all pixels, with presence labels (`prior_matched_labels`); None = unknown
 
     def loss(self, outputs: ModelOutputs, teacher_logits_BKHW: Tensor, targets: Targets) -> tuple[Tensor, Tensor]:
         """Mean cross-entropy of the student's outputs with the teacher's pseudo-labels, and the number of pseudo-labelled pixels."""
