@@ -1,6 +1,6 @@
-"""From satellite rasters and weak labels to a crop map with honest numbers: the Python interface. docs/python.md goes the whole way.
+"""The Python interface: from satellite rasters and weak labels to a crop map with honest numbers (docs/python.md).
 
-Heavy modules are imported inside the function that needs them, so `import cropcam` is cheap. The repository's root is this package.
+Heavy modules are imported inside the functions that need them, so `import cropcam` is fast. The repository's root is this package.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ def load_study(study: PathOrName) -> Study:
     """A study: a preset's name or a TOML file (docs/study.md).
 
     Raises:
-        ConfigError: no such preset or file, or a key or value that is not possible.
+        ConfigError: no such preset or file, or a key or value is not valid.
     """
     from cropcam.pipeline.study import study as studies
 
@@ -62,7 +62,7 @@ def open_rasters(study: Study, image: Files | None = None, labels: Files | None 
 
     Raises:
         ConfigError: neither `image` nor `shards`, or both.
-        DataError: a file cannot be read, or files do not belong together.
+        DataError: a file cannot be read, or the files are not of one grid.
     """
     from cropcam.pipeline.rasters import export_shards, mosaic
     from cropcam.pipeline.rasters.xarray_dataset import lazy_dataset
@@ -89,7 +89,7 @@ def build_store(
     scheduler: str | None = None,
     log: Log | None = None,
 ) -> Summary:
-    """Cut rasters into a patch store. An interrupted call goes on where it stopped; an equal store is left as it is.
+    """Cut rasters into a patch store. An interrupted call goes on where it stopped; a finished store of the same inputs is not changed.
 
     Args:
         study: legend, bands, patch size and splits.
@@ -97,16 +97,16 @@ def build_store(
         image: own rasters: several single-band files or one multi-band file. Needs `labels`.
         labels: CDL rasters of any grid.
         shards: folder of an export, instead of `image` and `labels`.
-        scale: of the image: reflectance = value x scale + offset; over tags and value type.
+        scale: of the image: reflectance = value x scale + offset; overrides its tags.
         offset: as `scale`.
-        nodata: of the image; over its tags.
+        nodata: of the image; overrides its tags.
         seed: of the splits.
         scheduler: address of a dask scheduler; threads without one.
         log: called with single lines: dropped patches, warnings.
 
     Raises:
         ConfigError: neither image with labels nor shards, or both.
-        DataError: the rasters are not usable, or another store stands there.
+        DataError: the rasters are not valid, or `store` is another store.
     """
     from cropcam.pipeline import patches
     from cropcam.pipeline.rasters.raster import ValueEncoding
@@ -145,19 +145,19 @@ def train(
     progress: Callable[[int, int, str], None] | None = None,
     log: Log | None = None,
 ) -> Run:
-    """Train a network on a store's weak labels; the run folder keeps everything.
+    """Train a network on a store's weak labels; everything is written to the run folder.
 
     Args:
         store: a finished patch store.
-        run: the run folder; made where absent.
+        run: the run folder; created where absent.
         settings: of the run; a setting that is not passed takes its measured default.
         device: auto, cpu or cuda.
-        resume: go on with the run in the folder; start afresh where there is none.
+        resume: go on with the run in the folder; start a new run where there is none.
         progress: called with (batches done, batches in all, note).
         log: called with single lines.
 
     Raises:
-        ConfigError: a setting is not possible, or the folder holds a run and `resume` is false.
+        ConfigError: a setting is not valid, or the folder holds a run and `resume` is false.
         DataError: the store or a checkpoint is damaged.
     """
     from cropcam.model.training.train import train as run_training
@@ -187,24 +187,24 @@ def evaluate(
     baselines: bool = False,
     device: str = "auto",
 ) -> Metrics:
-    """Score a run on one split of its store; writes RUN/metrics.json (docs/numbers.md).
+    """Evaluate a run on one split of its store; writes RUN/metrics.json (docs/numbers.md).
 
     Args:
         run: a run or its folder.
         split: train, validation or test.
         store: the run's store, if it was moved.
         save: also write activation maps and segmentations there (zarr).
-        baselines: also fit and score a random forest and a logistic regression.
+        baselines: also fit and evaluate a random forest and a logistic regression.
         device: auto, cpu or cuda.
 
     Raises:
         ConfigError: no such split or device.
-        DataError: run or store are not usable, or the split is empty.
+        DataError: run or store are damaged, or the split is empty.
     """
-    from cropcam.model.evaluation.evaluate import evaluate as score
+    from cropcam.model.evaluation import evaluate as evaluation
 
     store_path, save_path = (None if path is None else Path(path) for path in (store, save))
-    return score(_folder(run), split=split, store=store_path, save=save_path, baselines=baselines, device=device)
+    return evaluation.evaluate(_folder(run), split=split, store=store_path, save=save_path, baselines=baselines, device=device)
 
 
 def map_raster(
@@ -220,7 +220,7 @@ def map_raster(
 
     Args:
         run: a run or its folder.
-        out: the map; complete or absent.
+        out: the map file; complete or absent.
         image: several single-band files or one multi-band file.
         shards: folder of an export, instead of `image`.
         device: auto, cpu or cuda.
@@ -228,7 +228,7 @@ def map_raster(
 
     Raises:
         ConfigError: neither image nor shards, or both; no such device.
-        DataError: the run or the rasters are not usable.
+        DataError: the run or the rasters are not valid.
     """
     from cropcam.model.inference import wall_to_wall
     from cropcam.pipeline.rasters import export_shards, mosaic

@@ -1,4 +1,4 @@
-"""The command line: one command per stage. The commands live with their plane; this module is the entry and its exit codes.
+"""The entry of the command line and its exit codes. The commands are in `pipeline.commands` and `model.commands`.
 
 Exit codes: 0 done; 2 usage or configuration; 3 data; 4 Earth Engine; 1 a bug; 130 interrupted.
 """
@@ -35,7 +35,7 @@ _REMOVED = {
 
 
 def demo(args: argparse.Namespace) -> None:
-    """The whole way on simulated scenes: archive, export, patches, train, evaluate, map, report."""
+    """All stages on simulated scenes: archive, export, patches, train, evaluate, map, report."""
     from cropcam.model.evaluation.evaluate import evaluate
     from cropcam.model.inference.wall_to_wall import map_raster
     from cropcam.model.options import Settings
@@ -81,27 +81,27 @@ def main(argv: Sequence[str] | None = None) -> int:
         print(f"cropcam: {removed}", file=sys.stderr)
         return 2
     args = _parser().parse_args(words)
-    # threads that wait for work sleep: spinning ones made training three times slower on a busy machine (read when torch loads)
+    # waiting threads sleep: spinning ones made training three times slower on a busy machine (torch reads it on import)
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
-    os.environ.setdefault("GDAL_CACHEMAX", "256")  # MB; GDAL would take a twentieth of the machine's memory
+    os.environ.setdefault("GDAL_CACHEMAX", "256")  # MB; the default is a twentieth of the machine's memory
     try:
         args.call(args)
     except KeyboardInterrupt:
         again = "run the same command again with --resume" if "resume" in vars(args) else "run the same command again"
         print(f"interrupted; nothing is half-written: {again} to go on", file=sys.stderr)
         return 130
-    except Exception as error:  # noqa: BLE001 - the last stop: one line, or the traceback of a bug
+    except Exception as error:  # noqa: BLE001 - one line, or the traceback of a bug
         return _explain(error, args.debug)
     return 0
 
 
 def removed_option(words: Sequence[str]) -> str | None:
-    """One line about an option of an unreleased version; None where there is none in the command line."""
+    """One line about the first removed option in a command line; None without one."""
     command = next((word for word in words if word in _REMOVED), None)
     for word in words if command else ():
         name = word.split("=")[0].replace("--no-", "--", 1)
         if (hint := _REMOVED[command or ""].get(name)) is not None:
-            return f"{word.split('=')[0]} is gone: {hint}"
+            return f"{word.split('=')[0]} was removed: {hint}"
     return None
 
 

@@ -16,11 +16,9 @@ from cropcam.model.options import SECTIONS, Option, declared, default_of, flag, 
 from cropcam.pipeline.commands import AddCommand, add_image_options, folder_argument, has_value_options
 from cropcam.pipeline.errors import ConfigError
 
-GROUPS = {"labels": "labels", "data": "data", "network": "network", "optimizer": "loss and optimizer", "strategy": "strategy"}
-
 
 def train(args: argparse.Namespace) -> None:
-    """Train a network on a store's weak labels; the run folder keeps everything."""
+    """Train a network on a store's weak labels; everything is written to the run folder."""
     from cropcam.model.options import Settings
     from cropcam.model.training.presets import preset
     from cropcam.model.training.train import train as run_training
@@ -29,16 +27,8 @@ def train(args: argparse.Namespace) -> None:
     passed = {name: value for name, value in vars(args).items() if name in declared() and value is not None}
     settings = Settings(**(preset(args.preset, passed) if args.preset else passed))
     with Stage("train") as stage:
-        run_training(
-            args.store,
-            args.run,
-            settings,
-            device=args.device,
-            resume=args.resume,
-            tensorboard=args.tensorboard,
-            progress=stage,
-            log=stage.log,
-        )
+        options = {"device": args.device, "resume": args.resume, "tensorboard": args.tensorboard}
+        run_training(args.store, args.run, settings, **options, progress=stage, log=stage.log)
     if os.environ.get("RANK", "0") == "0":  # under torchrun one process prints
         print(f"{args.run}: trained; go on with: cropcam evaluate {args.run}")
 
@@ -51,19 +41,10 @@ def evaluate(args: argparse.Namespace) -> None:
     from cropcam.pipeline.runtime.progress import Stage
 
     with Stage("evaluate") as stage:
-        evaluated = measure(
-            args.run,
-            split=args.split,
-            save=args.save,
-            store=args.store,
-            baselines=args.baselines,
-            device=args.device,
-            progress=stage,
-        )
-    metrics = evaluated.to_dict()
-    print(
-        json.dumps(metrics, indent=2) if args.json else f"{headline(metrics)}\n\n{methods(metrics['segmentation'])}\n\n{classes(metrics)}"
-    )
+        options = {name: getattr(args, name) for name in ("split", "save", "store", "baselines", "device")}
+        metrics = measure(args.run, **options, progress=stage).to_dict()
+    text = f"{headline(metrics)}\n\n{methods(metrics['segmentation'])}\n\n{classes(metrics)}"
+    print(json.dumps(metrics, indent=2) if args.json else text)
     for note in [*caveats(metrics), *metrics["segmentation"].get("baselines_notes", [])]:
         print(f"note: {note}", file=sys.stderr)
 
@@ -94,7 +75,7 @@ def map_(args: argparse.Namespace) -> None:
     from cropcam.pipeline.study.study import parse_study
 
     if args.folder and has_value_options(args):
-        raise ConfigError("--scale, --offset and --nodata go with --image; shards of an export carry their own meaning")
+        raise ConfigError("--scale, --offset and --nodata go with --image; shards of an export have their own values")
     config = load_config(args.run)
     if args.folder:
         source = open_image_shards(args.folder, parse_study(config.store.attrs["study"], f"{args.run}/config.json"))
@@ -127,9 +108,9 @@ def add_commands(command: AddCommand) -> None:
     sub = command("train", train)
     sub.add_argument("store", type=folder_argument, metavar="STORE")
     sub.add_argument("--run", type=folder_argument, required=True, metavar="RUN")
-    sub.add_argument("--preset", choices=("poster", "paper"), help="settings of the poster, or of the paper after it; options go over them")
+    sub.add_argument("--preset", choices=("poster", "paper"), help="settings of the poster or of the paper after it; options override them")
     for section, kind in SECTIONS.items():
-        group = sub.add_argument_group(GROUPS[section])
+        group = sub.add_argument_group("loss and optimizer" if section == "optimizer" else section)
         for name in (item.name for item in fields(kind)):
             if declared()[name].flag:
                 add_setting(group, name)
@@ -141,7 +122,7 @@ def add_commands(command: AddCommand) -> None:
     sub.add_argument("run", type=folder_argument, metavar="RUN")
     sub.add_argument("--split", choices=("train", "validation", "test"), default="test")
     sub.add_argument(
-        "--save", type=folder_argument, metavar="SEGMENTATION.zarr", help="keep activation maps and classes per patch, with coordinates"
+        "--save", type=folder_argument, metavar="SEGMENTATION.zarr", help="write activation maps and classes per patch, with coordinates"
     )
     sub.add_argument(
         "--baselines", action="store_true", help="also evaluate a random forest and a logistic regression on pixels (needs scikit-learn)"
@@ -189,7 +170,7 @@ def add_device_option(sub: argparse.ArgumentParser) -> None:
 
 
 def _store_option(sub: argparse.ArgumentParser) -> None:
-    sub.add_argument("--store", type=folder_argument, metavar="STORE", help="where the run's store lies now, if it was moved")
+    sub.add_argument("--store", type=folder_argument, metavar="STORE", help="the run's store, if it was moved")
 
 
 def _proportions(text: str) -> tuple[float, ...]:

@@ -1,13 +1,12 @@
 """The settings of a training run, each declared once: name, type, default, help, choices, valid range, kinds of label, command-line flag.
 
-The parser, the checks, config.json and the tables of docs/training follow from these declarations. `--help` reads this module, so it imports neither torch
-nor numpy.
+Parser, checks, config.json and the tables of docs/training follow from these declarations. `--help` imports this module: no torch, no numpy.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields
 from functools import cache
 from typing import Any, TypeVar, get_type_hints
@@ -15,39 +14,25 @@ from typing import Any, TypeVar, get_type_hints
 from cropcam.pipeline.errors import ConfigError
 
 KINDS = ("presence", "majority", "shares", "points", "pixels")
-ANY_BELOW = 0.01  # a presence label of a smaller share carries the same information as a label of any pixel
+ANY_BELOW = 0.01  # a presence threshold below this has the information of a label of any pixel
 MODELS = ("baseline", "resnet50", "unet", "fcn")
-OPTIMIZERS = ("adamw", "adam", "sgd")
-SCHEDULES = ("constant", "cosine", "step")
-CLASS_WEIGHTS = ("none", "balanced")
-PRECISIONS = ("auto", "fp32", "bf16")
-LOADING = ("auto", "memory", "stream")
+_NO_PROPORTIONS = ("presence", "majority", "points", "pixels")
+MEASURED = "by network and kind of label"
 Section = TypeVar("Section")
 
 
 @dataclass(frozen=True)
 class Option:
-    """The declaration of one setting.
+    """The declaration of one setting."""
 
-    Attributes:
-        help: one line, without the default.
-        choices: allowed values; empty = see `rule`.
-        valid: whether a value is in range.
-        rule: the valid range in words.
-        kinds: kinds of label that the setting goes with; empty = all.
-        metavar: placeholder in --help.
-        flag: whether the command line offers it; else it is a setting of the Python interface alone.
-        default: the default in words, where it depends on other settings.
-    """
-
-    help: str
-    choices: tuple[str, ...] = ()
-    valid: Callable[[Any], bool] | None = None
-    rule: str = ""
-    kinds: tuple[str, ...] = ()
-    metavar: str | None = None
-    flag: bool = True
-    default: str = ""
+    help: str  # one line, without the default
+    choices: tuple[str, ...] = ()  # allowed values; empty = see `rule`
+    valid: Callable[[Any], bool] | None = None  # whether a value is in range
+    rule: str = ""  # the valid range in words
+    kinds: tuple[str, ...] = ()  # kinds of label that the setting goes with; empty = all
+    metavar: str | None = None  # placeholder in --help
+    flag: bool = True  # whether the command line offers it; else it is a setting of the Python interface alone
+    default: str = ""  # the default in words, where it depends on other settings
 
 
 def _option(value: Any, text: str, /, **more: Any) -> Any:  # noqa: ANN401 - a dataclass field stands for its value
@@ -67,12 +52,9 @@ def _proportions(values: tuple[float, ...]) -> bool:
     return not values or (min(values) >= 0 and abs(sum(values) - 1) < 0.01)
 
 
-MEASURED = "by network and kind of label"
-
-
 @dataclass(frozen=True, kw_only=True)
 class LabelOptions:
-    """How weak labels are derived from the store, or read from a file of the user's own."""
+    """How weak labels are derived from the store, or read from the user's file."""
 
     labels: str = _option("presence", "kind of label", choices=KINDS)
     presence_min_share: float = _option(
@@ -92,21 +74,10 @@ class LabelOptions:
         rule="shares of at least 0 that add up to 1",
     )
     share_step: float = _option(
-        0.0,
-        "shares are rounded to multiples of this",
-        kinds=("shares",),
-        flag=False,
-        valid=lambda v: 0 <= v <= 0.5,
-        rule="at least 0 and at most 0.5",
+        0.0, "shares are rounded to multiples of this", kinds=("shares",), flag=False, valid=lambda v: 0 <= v <= 0.5, rule="from 0 to 0.5"
     )
     share_noise: float = _option(0.0, "standard deviation of noise added to shares", kinds=("shares",), flag=False, **_at_least(0, 1))
-    label_noise: float = _option(
-        0.0,
-        "probability that a label is replaced by a wrong one",
-        kinds=("presence", "majority", "points", "pixels"),
-        flag=False,
-        **_at_least(0, 1),
-    )
+    label_noise: float = _option(0.0, "probability of a wrong label", kinds=_NO_PROPORTIONS, flag=False, **_at_least(0, 1))
 
     @property
     def kind(self) -> str:
@@ -115,19 +86,23 @@ class LabelOptions:
 
     @property
     def bagged(self) -> bool:
-        """Whether patches share labels, so that they have to meet in a batch; only proportions can."""
+        """Whether patches share proportions, so that a batch needs whole bags."""
         return self.bag_size > 1 or bool(self.areas)
 
 
 @dataclass(frozen=True, kw_only=True)
 class DataOptions:
-    """How patches reach the network."""
+    """How patches are loaded."""
 
     batch_size: int = _option(32, "patches per step", metavar="N", **_whole(1))
-    seed: int = _option(0, "of everything random", metavar="N", valid=lambda v: 0 <= v < 2**63, rule="at least 0 and below 2^63")
+    seed: int = _option(0, "of all random numbers", metavar="N", valid=lambda v: 0 <= v < 2**63, rule="at least 0 and below 2^63")
     rot90: bool = _option(False, "also swap rows and columns of patches, not only flip them", flag=False)
     data_loading: str = _option(
-        "auto", "patches in memory, or streamed from the store", choices=LOADING, flag=False, default="memory where they fit half of it"
+        "auto",
+        "patches in memory, or streamed from the store",
+        choices=("auto", "memory", "stream"),
+        flag=False,
+        default="memory where they fit half of it",
     )
 
 
@@ -136,7 +111,9 @@ class NetworkOptions:
     """The network and how it computes."""
 
     model: str = _option("fcn", "network", choices=MODELS)
-    precision: str = _option("auto", "number format of activations", choices=PRECISIONS, flag=False, default="bf16 where the device has it")
+    precision: str = _option(
+        "auto", "number format of activations", choices=("auto", "fp32", "bf16"), flag=False, default="bf16 where the device has it"
+    )
     channels_last: bool = _option(False, "memory order of the maps", flag=False, default=MEASURED)
     compile: bool = _option(False, "torch.compile", flag=False)
     deterministic: bool | None = _option(None, "the same bits in each run", flag=False, default="on a CPU")
@@ -153,15 +130,11 @@ class OptimizerOptions:
         "best", "loss", choices=("best", "bce", "lse", "threshold", "majority", "shares", "cross-entropy"), default=MEASURED
     )
     class_weights: str = _option(
-        "none",
-        "balanced: inverse class frequency",
-        choices=CLASS_WEIGHTS,
-        kinds=("presence", "majority", "points", "pixels"),
-        default=MEASURED,
+        "none", "balanced: inverse class frequency", choices=("none", "balanced"), kinds=_NO_PROPORTIONS, default=MEASURED
     )
     label_smoothing: float = _option(0.0, "share of each label that is spread evenly", flag=False, **_at_least(0, 1))
-    optimizer: str = _option("adamw", "optimizer", choices=OPTIMIZERS, flag=False)
-    schedule: str = _option("constant", "learning rate schedule", choices=SCHEDULES, flag=False, default=MEASURED)
+    optimizer: str = _option("adamw", "optimizer", choices=("adamw", "adam", "sgd"), flag=False)
+    schedule: str = _option("constant", "learning rate schedule", choices=("constant", "cosine", "step"), flag=False, default=MEASURED)
     warmup_epochs: float = _option(0.0, "epochs of linear warm-up", flag=False, default=MEASURED, **_at_least(0))
     grad_clip_norm: float = _option(0.0, "largest gradient norm; 0 = no clipping", flag=False, **_at_least(0))
     patience: int = _option(0, "stop after so many epochs without a lower validation loss; 0 = never", flag=False, **_whole(0))
@@ -183,13 +156,7 @@ SECTIONS: dict[str, type] = {
     "optimizer": OptimizerOptions,
     "strategy": StrategyOptions,
 }
-DERIVED = (
-    "points_per_patch",
-    "bag_size",
-    "share_step",
-    "share_noise",
-    "label_noise",
-)  # how labels are derived from the truth: not with a file of labels
+DERIVED = ("points_per_patch", "bag_size", "share_step", "share_noise", "label_noise")  # not with a label file
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -206,7 +173,7 @@ class Settings(LabelOptions, DataOptions, NetworkOptions, OptimizerOptions, Stra
     """
 
     def __new__(cls, **passed: Any) -> Settings:  # noqa: ANN401 - typed by the fields
-        """Keep which settings were passed: a default may depend on the others."""
+        """Record which settings were passed: a default may depend on the others."""
         settings = super().__new__(cls)
         object.__setattr__(settings, "_passed", dict(passed))
         return settings
@@ -219,10 +186,10 @@ class Settings(LabelOptions, DataOptions, NetworkOptions, OptimizerOptions, Stra
                 raise ConfigError(f"{flag(name)} {value} is not possible; it must be {rule}")
             if option.kinds and self.labels not in option.kinds and value != default_of(name):
                 raise ConfigError(f"{flag(name)} goes with --labels {' or '.join(option.kinds)}, not with {self.labels}")
-        for own in ("points", "areas"):
+        for file in ("points", "areas"):
             for name in DERIVED:
-                if getattr(self, own) and getattr(self, name) != default_of(name):
-                    raise ConfigError(f"{flag(name)} derives labels from the store's truth; with {flag(own)} they come from the file")
+                if getattr(self, file) and getattr(self, name) != default_of(name):
+                    raise ConfigError(f"{flag(name)} derives labels from the store's truth; with {flag(file)} they come from the file")
 
     @property
     def passed(self) -> dict[str, Any]:
@@ -237,29 +204,24 @@ class Settings(LabelOptions, DataOptions, NetworkOptions, OptimizerOptions, Stra
 @cache
 def declared() -> Mapping[str, Option]:
     """Every option by its setting's name, in order of declaration."""
-    return {item.name: item.metadata["option"] for item in _all_fields()}
+    return {item.name: item.metadata["option"] for section in SECTIONS.values() for item in fields(section)}
 
 
 @cache
 def types() -> Mapping[str, Any]:
     """The type of every setting."""
-    return {item.name: get_type_hints(section)[item.name] for section in SECTIONS.values() for item in fields(section)}
+    return get_type_hints(Settings)
 
 
 def default_of(name: str) -> Any:  # noqa: ANN401 - of any type
     """The default of a setting, before presets."""
-    return next(item.default for item in _all_fields() if item.name == name)
+    return getattr(Settings, name)
 
 
 def flag(name: str) -> str:
-    """A setting's name on the command line.
+    """The command-line name of a setting.
 
     >>> flag("bag_size")
     '--bag-size'
     """
     return "--" + name.replace("_", "-")
-
-
-def _all_fields() -> Iterator[Any]:
-    for section in SECTIONS.values():
-        yield from fields(section)

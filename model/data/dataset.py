@@ -1,7 +1,4 @@
-"""Batches of a split: images and weak labels, augmented and standardised on the device.
-
-Axis suffixes: N patch, B batch, C band, H/W rows and columns, K class.
-"""
+"""Batches of a split: images and weak labels, augmented and standardised on the device."""
 
 from __future__ import annotations
 
@@ -33,17 +30,11 @@ _CHECK_BYTES = 1 << 26  # of images checked per step
 
 @dataclass(frozen=True)
 class Patches:
-    """One split: images and weak labels.
+    """One split: images and weak labels."""
 
-    Attributes:
-        images: in memory or streamed.
-        labels: on the CPU.
-        whole_N: patches known to have no nodata pixel; None = unknown.
-    """
-
-    images: PatchImages
-    labels: WeakLabels
-    whole_N: npt.NDArray[np.bool_] | None = None
+    images: PatchImages  # in memory or streamed
+    labels: WeakLabels  # on the CPU
+    whole_N: npt.NDArray[np.bool_] | None = None  # patches known to have no nodata pixel; None = unknown
 
     def __len__(self) -> int:
         return len(self.labels)
@@ -63,13 +54,7 @@ def read_split(
 ) -> Patches:
     """One split in the store's order, with its weak labels. In memory: 2 bytes per band and pixel, 35 kB per patch of the poster.
 
-    Args:
-        dataset: the store.
-        split: train, validation or test.
-        spec: of the weak labels.
-        legend: the store's classes.
-        loading: memory or stream.
-        device: a GPU on which images are stored, if they fit.
+    `loading` is memory or stream. Images in memory are stored on `device` if it is a GPU and they fit.
 
     Raises:
         DataError: the split is empty, or the store is damaged.
@@ -134,15 +119,8 @@ def batches(
 ) -> Iterator[tuple[Tensor, Targets]]:
     """Standardised patches (B, C, H, W) float32 and their targets, on the device of `normalization`.
 
-    Every patch of the plan is in exactly one batch; the last batch may be smaller.
-
-    Args:
-        patches: the split.
-        batch_size: patches per batch, of all ranks together.
-        normalization: of the bands.
-        plan: order and flips.
-        ranks: this process among several: it gets its shard of each batch, which may be empty.
-        start: batches to skip, for a resumed run.
+    Every patch of the plan is in exactly one batch; the last batch may be smaller. `batch_size` is that of all ranks; a rank has its shard
+    of each batch, which may be empty. The first `start` batches are skipped, for a resumed run.
     """
     device, labels, count = normalization.mean_C.device, patches.labels, len(plan.index_N)
     flip_N2 = torch.from_numpy(plan.flip_N2) if plan.flip_N2.any() else None

@@ -1,7 +1,7 @@
 """The images of a split as a torch Dataset: in memory, or streamed from the store by the workers of a DataLoader.
 
 In memory they are decoded once and gathered by index, on the GPU where they fit. Streamed batches are decoded ahead of use by spawned
-workers, in memory that does not grow with the store. Axis suffixes: N patch, B batch, C band, H/W rows and columns.
+workers, in memory that does not grow with the store.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ import numpy.typing as npt
 import torch
 import xarray as xr
 from torch import Tensor
-from torch.utils.data import DataLoader, Dataset, Sampler
+from torch.utils.data import DataLoader, Dataset
 
 from cropcam.pipeline.encoded import Encoded, open_encoded
 from cropcam.pipeline.errors import ConfigError, DataError
@@ -34,18 +34,6 @@ _PREFETCH_BATCHES = 4
 Indices = npt.NDArray[np.int64]
 
 
-class _Batches(Sampler[Any]):
-    """The batches of one epoch, as indices; replaced before each epoch."""
-
-    batches: Sequence[Indices] = ()
-
-    def __iter__(self) -> Iterator[Any]:
-        return iter(self.batches)
-
-    def __len__(self) -> int:
-        return len(self.batches)
-
-
 class PatchImages(Dataset[Tensor], ABC):
     """The images of a split; an item is a batch (B, C, H, W), DN as int16 bits: torch has few operations on uint16."""
 
@@ -53,7 +41,7 @@ class PatchImages(Dataset[Tensor], ABC):
 
     def __init__(self) -> None:
         self._loader: DataLoader[Tensor] | None = None
-        self._sampler = _Batches()
+        self._order: list[Indices] = []  # of the epoch
 
     @abstractmethod
     def __getitems__(self, index_B: Indices) -> Tensor | DataError:
@@ -65,7 +53,7 @@ class PatchImages(Dataset[Tensor], ABC):
         Raises:
             DataError: the store is damaged or incomplete.
         """
-        self._sampler.batches = order
+        self._order[:] = order
         if self._loader is None:
             workers = min(self.workers, len(order) // BATCHES_PER_WORKER)
             spawned: dict[str, Any] = {
@@ -78,7 +66,7 @@ class PatchImages(Dataset[Tensor], ABC):
             }
             own_random = torch.Generator()  # else the loader draws from the caller's random state
             self._loader = DataLoader(
-                self, batch_sampler=self._sampler, collate_fn=_identity, generator=own_random, **(spawned if workers else {})
+                self, batch_sampler=self._order, collate_fn=_identity, generator=own_random, **(spawned if workers else {})
             )
         for images in self._loader:
             if isinstance(images, DataError):
@@ -115,7 +103,7 @@ class StreamedImages(PatchImages):
         return len(self.index_N)
 
     def __getstate__(self) -> dict[str, object]:
-        return self.__dict__ | {"_loader": None, "_sampler": _Batches()}  # for a worker
+        return self.__dict__ | {"_loader": None, "_order": []}  # for a worker
 
     def __getitems__(self, index_B: Indices) -> Tensor | DataError:
         """The images of a batch, decoded from the store."""

@@ -1,7 +1,4 @@
-"""Normalization: each band by its mean and standard deviation over the training split.
-
-Axis suffixes: B batch, C band, H/W rows and columns.
-"""
+"""Normalization: each band by its mean and standard deviation over the training split."""
 
 from __future__ import annotations
 
@@ -17,15 +14,10 @@ CLIP = 6.0  # standard deviations: limits the effect of remaining cloud and glin
 
 
 class Normalization(NamedTuple):
-    """Mean and standard deviation of the bands, float32, on the device of the batches.
+    """Mean and standard deviation of the bands, float32, on the device of the batches."""
 
-    Attributes:
-        mean_C: reflectance per band over the training split.
-        std_C: its standard deviation.
-    """
-
-    mean_C: Tensor
-    std_C: Tensor
+    mean_C: Tensor  # reflectance per band over the training split
+    std_C: Tensor  # its standard deviation
 
     @classmethod
     def of(cls, config: RunConfig, device: torch.device | str) -> Normalization:

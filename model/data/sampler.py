@@ -1,7 +1,4 @@
-"""The order of the patches of a split and their flips: functions of their arguments alone, on every machine.
-
-Axis suffix: N patch.
-"""
+"""The order of the patches of a split and their flips: functions of their arguments alone, on every machine."""
 
 from __future__ import annotations
 
@@ -16,16 +13,11 @@ Indices = npt.NDArray[np.int64]
 
 
 class Plan(NamedTuple):
-    """One pass over a split.
+    """One pass over a split."""
 
-    Attributes:
-        index_N: patches in order.
-        flip_N2: whether each patch of that order is flipped top-bottom and left-right.
-        transpose_N: whether rows and columns are swapped after that: with flips, a quarter turn; None = never.
-    """
-
-    index_N: Indices
-    flip_N2: npt.NDArray[np.bool_]
+    index_N: Indices  # patches in order
+    flip_N2: npt.NDArray[np.bool_]  # whether each patch of that order is flipped top-bottom and left-right
+    # whether rows and columns are swapped after that: with flips, a quarter turn; None = never
     transpose_N: npt.NDArray[np.bool_] | None = None
 
 
@@ -43,7 +35,7 @@ def plan_epoch(
         epoch: from 0.
         bag_N: the bag of each patch.
         block_N: of streamed images, the block of each patch in the store, ascending (`window_order`).
-        rot90: also swap rows and columns of half of the patches: all eight symmetries of the square.
+        rot90: also swap rows and columns of half of the patches.
     """
     random = np.random.default_rng([seed, epoch])
     order_N, flip_N2 = random.permutation(count), random.random((count, 2)) < 0.5

@@ -1,7 +1,4 @@
-"""Class areas per polygon, as in county statistics: labels of proportions for the patches in each polygon.
-
-Axis suffixes: F feature, N patch, K class.
-"""
+"""Class areas per polygon, as in county statistics: labels of proportions for the patches in each polygon."""
 
 from __future__ import annotations
 

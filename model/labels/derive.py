@@ -1,7 +1,4 @@
-"""Weak labels from dense truth: presence, majority, points, bags, and noise on each of them.
-
-Axis suffixes: N patch, G bag, K class, H/W rows and columns.
-"""
+"""Weak labels from dense truth: presence, majority, points, bags, and noise on each of them."""
 
 from __future__ import annotations
 

@@ -1,7 +1,4 @@
-"""A CSV table of labelled points: labels of single pixels for the patches that hold them.
-
-Axis suffixes: P point, N patch, H/W rows and columns.
-"""
+"""A CSV table of labelled points: labels of single pixels for the patches that hold them."""
 
 from __future__ import annotations
 
@@ -26,32 +23,17 @@ Indices = npt.NDArray[np.int64]
 
 
 class Table(NamedTuple):
-    """A table of points.
+    """A table of points."""
 
-    Attributes:
-        x_P: longitude in degrees, or x in the store's CRS.
-        y_P: latitude in degrees, or y in the store's CRS.
-        degrees: whether the coordinates are longitude and latitude (EPSG:4326).
-        class_P: class index.
-        line_P: line of the file, from 1.
-    """
-
-    x_P: Floats
-    y_P: Floats
-    degrees: bool
-    class_P: Classes
-    line_P: Indices
+    x_P: Floats  # longitude in degrees, or x in the store's CRS
+    y_P: Floats  # latitude in degrees, or y in the store's CRS
+    degrees: bool  # whether the coordinates are longitude and latitude (EPSG:4326)
+    class_P: Classes  # class index
+    line_P: Indices  # line of the file, from 1
 
 
 def point_labels(path: str, digest: str, legend: Legend, grid: PatchGrid, place_N2: npt.NDArray[np.int32]) -> WeakLabels:
-    """The points of a table as pixel labels of the patches that hold them.
-
-    Args:
-        path: a CSV file.
-        digest: its sha256 (hex); empty = not checked.
-        legend: the store's classes.
-        grid: the store's patch grid.
-        place_N2: row and column of each patch on it.
+    """The points of a CSV file as pixel labels of the patches that hold them. Arguments as of `labels.areas.area_labels`.
 
     Raises:
         DataError: the file is missing or has changed, a line is not valid, or two lines give one pixel two classes.

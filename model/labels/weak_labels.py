@@ -1,12 +1,10 @@
 """Weak labels by kind. Only the truth that a kind of label allows is read.
 
-    presence   the classes that cover more than a given share of a patch
-    majority   the class that covers most of a patch
-    shares     class proportions of a patch, or of a bag of patches
-    points     the class of single pixels
-    pixels     the class of every pixel
-
-Axis suffixes: N patch, K class, H/W rows and columns.
+presence   the classes that cover more than a given share of a patch
+majority   the class that covers most of a patch
+shares     class proportions of a patch, or of a bag of patches
+points     the class of single pixels
+pixels     the class of every pixel
 """
 
 from __future__ import annotations
@@ -42,14 +40,10 @@ SUM_TOLERANCE = 1e-3  # of a patch's shares to 1: float32 rounds
 
 @dataclass(frozen=True, kw_only=True)
 class LabelSpec(LabelOptions):
-    """How weak labels are derived from the truth, or read from files.
+    """How weak labels are derived from the truth, or read from files."""
 
-    Attributes:
-        seed: of sampling and noise.
-        digests: sha256 (hex) of the files of points and areas, by option; a file without one is not checked.
-    """
-
-    seed: int = 0
+    seed: int = 0  # of sampling and noise
+    # sha256 (hex) of the files of points and areas, by option; a file without one is not checked
     digests: Mapping[str, str] = field(default_factory=dict)
 
     def __str__(self) -> str:
@@ -75,21 +69,13 @@ class LabelSpec(LabelOptions):
 
 @dataclass(frozen=True)
 class WeakLabels:
-    """The weak labels of N patches. Truth that the kind of label does not allow is None: it was never read.
+    """The weak labels of N patches. Truth that the kind of label does not allow is None: it was never read."""
 
-    Attributes:
-        kind: one of `KINDS`.
-        image_NK: presence and majority 0 or 1, shares in 0..1; float32; a row of NaN is a patch without a label.
-        pixel_NHW: class index, `UNLABELLED` (255) where a pixel has no label; uint8.
-        bag_N: the bag whose proportions stand in `image_NK`; int64; patches of a bag have equal rows.
-        n_unmatched: from a file: points that lie in none of the patches, or patches in no polygon.
-    """
-
-    kind: str
-    image_NK: Shares | None = None
-    pixel_NHW: Classes | None = None
-    bag_N: npt.NDArray[np.int64] | None = None
-    n_unmatched: int = 0
+    kind: str  # one of `KINDS`
+    image_NK: Shares | None = None  # presence and majority 0 or 1, shares in 0..1; float32; a row of NaN is a patch without a label
+    pixel_NHW: Classes | None = None  # class index, `UNLABELLED` (255) where a pixel has no label; uint8
+    bag_N: npt.NDArray[np.int64] | None = None  # the bag whose proportions stand in `image_NK`; int64; patches of a bag have equal rows
+    n_unmatched: int = 0  # from a file: points that lie in none of the patches, or patches in no polygon
 
     def labelled(self) -> npt.NDArray[np.bool_]:
         """Which patches have a label (N,)."""
@@ -126,12 +112,8 @@ def weak_labels(
 ) -> WeakLabels:
     """The labels of one split. Only the callables that the kind of label needs are called.
 
-    Args:
-        spec: of the labels.
-        classes: number of classes.
-        share_NK: class shares among the labelled pixels of each patch.
-        truth_NHW: class index of every pixel, 255 = unlabelled.
-        place_N2: row and column of each patch on the patch grid.
+    They give the class shares among the labelled pixels of each patch, the class index of every pixel (255 = unlabelled), and row and column
+    of each patch on the patch grid.
     """
     random = np.random.default_rng([spec.seed, KINDS.index(spec.kind)])
     if spec.kind in OF_PIXELS:
@@ -152,11 +134,7 @@ def weak_labels(
 
 
 def validate_proportions(share_NK: Shares, index_N: npt.NDArray[np.int64]) -> Shares:
-    """The shares, unchanged. A patch whose shares are all 0 or all NaN has no label.
-
-    Args:
-        share_NK: of the store.
-        index_N: index in the store of each of these patches.
+    """The shares of the patches `index_N` of a store, unchanged. A patch whose shares are all 0 or all NaN has no label.
 
     Raises:
         DataError: the shares of a patch are negative or do not add up to 1.

@@ -2,7 +2,6 @@
 
 Every network gives class logits per pixel (its activation maps and the bias of its dense layer). An objective treats them as K
 one-vs-rest sigmoids, or as mutually exclusive classes (softmax).
-Axis suffixes: B batch, K class, H/W rows and columns, G bag.
 """
 
 from __future__ import annotations
@@ -28,27 +27,16 @@ _SHARPEST = ((0.05, 3.0), (0.25, 20.0))  # (share, sharpness): the best of sever
 
 
 class Targets(NamedTuple):
-    """The weak labels of a batch, on its device; None where the kind of label has none.
+    """The weak labels of a batch, on its device; None where the kind of label has none."""
 
-    Attributes:
-        valid_BHW: pixels with image data in every band.
-        image_BK: presence or majority (0, 1) or shares; a row of NaN has no label.
-        pixel_BHW: class index, 255 = no label; uint8.
-        bag_B: bag number, int64; the patches of a bag share one row of proportions.
-        whole: every pixel of the batch is known to be valid.
-        weight_BK: of each label of `image_BK`; None = 1.
-        weight_K: of each class, for pixels; None = 1.
-        smoothing: share of a pixel's label that is spread evenly over the classes; `image_BK` is smoothed already.
-    """
-
-    valid_BHW: Tensor
-    image_BK: Tensor | None = None
-    pixel_BHW: Tensor | None = None
-    bag_B: Tensor | None = None
-    whole: bool = False
-    weight_BK: Tensor | None = None
-    weight_K: Tensor | None = None
-    smoothing: float = 0.0
+    valid_BHW: Tensor  # pixels with image data in every band
+    image_BK: Tensor | None = None  # presence or majority (0, 1) or shares; a row of NaN has no label
+    pixel_BHW: Tensor | None = None  # class index, 255 = no label; uint8
+    bag_B: Tensor | None = None  # bag number, int64; the patches of a bag share one row of proportions
+    whole: bool = False  # every pixel of the batch is known to be valid
+    weight_BK: Tensor | None = None  # of each label of `image_BK`; None = 1
+    weight_K: Tensor | None = None  # of each class, for pixels; None = 1
+    smoothing: float = 0.0  # share of a pixel's label that is spread evenly over the classes; `image_BK` is smoothed already
 
     def label_count(self) -> Tensor:
         """Number of labelled pixels with image data, or of labelled patches; the loss is a mean over them."""
@@ -81,24 +69,15 @@ class ModelOutputs:
 
 @dataclass(frozen=True)
 class Objective:
-    """A loss, and how presence and segmentation follow from the network's outputs.
-
-    Attributes:
-        kinds: kinds of label it learns from.
-        is_softmax: classes are mutually exclusive; else one-vs-rest sigmoids.
-        loss: (outputs, targets, presence_min_share) -> scalar.
-        pooled: of sigmoids: (outputs) -> one logit per class and patch (B, K).
-        method: the default segmentation method (`cropcam.model.segmentation.methods`).
-        uses_image_logits: the loss is of the network's logits per patch, not of its maps.
-    """
+    """A loss, and how presence and segmentation follow from the network's outputs."""
 
     name: str
-    kinds: tuple[str, ...]
-    is_softmax: bool
-    loss: Callable[[ModelOutputs, Targets, float], Tensor]
-    pooled: Callable[[ModelOutputs], Tensor] | None
-    method: str
-    uses_image_logits: bool = False
+    kinds: tuple[str, ...]  # kinds of label it learns from
+    is_softmax: bool  # classes are mutually exclusive; else one-vs-rest sigmoids
+    loss: Callable[[ModelOutputs, Targets, float], Tensor]  # (outputs, targets, presence_min_share) -> scalar
+    pooled: Callable[[ModelOutputs], Tensor] | None  # of sigmoids: (outputs) -> one logit per class and patch (B, K)
+    method: str  # the default segmentation method (`cropcam.model.segmentation.methods`)
+    uses_image_logits: bool = False  # the loss is of the network's logits per patch, not of its maps
 
     def presence_logits(self, batch: ModelOutputs, min_share: float) -> Tensor:
         """One logit (B, K) per class and patch, above 0 where the class is predicted to cover more than `min_share`.

@@ -1,7 +1,4 @@
-"""Label smoothing and class weights, from the weak labels alone.
-
-Axis suffixes: N patch, B batch, K class.
-"""
+"""Label smoothing and class weights, from the weak labels alone."""
 
 from __future__ import annotations
 
@@ -19,17 +16,11 @@ from cropcam.model.losses.objectives import Targets
 
 @dataclass(frozen=True)
 class LossWeighting:
-    """Adds weights and smoothing to the targets of a batch.
+    """Adds weights and smoothing to the targets of a batch."""
 
-    Attributes:
-        kind: of label.
-        smoothing: share of each label that is spread evenly: over 0 and 1 (presence) or over the classes.
-        weight_2K: presence: weights of each class's 0 and 1. Other kinds: of each class, both rows equal. None = 1.
-    """
-
-    kind: str
-    smoothing: float = 0.0
-    weight_2K: Tensor | None = None
+    kind: str  # of label
+    smoothing: float = 0.0  # share of each label that is spread evenly: over 0 and 1 (presence) or over the classes
+    weight_2K: Tensor | None = None  # presence: weights of each class's 0 and 1. Other kinds: of each class, both rows equal. None = 1
 
     def __call__(self, targets: Targets) -> Targets:
         """The targets with weights and smoothed labels."""

@@ -1,12 +1,7 @@
-"""The interface of every network: feature maps, global average pooling, a dense layer.
-
-Axis suffixes used in all of `model`: B batch, C band, H/W rows and columns of the input, F feature, h/w rows and
-columns of the last maps, K class.
-"""
+"""The interface of every network: feature maps, global average pooling, a dense layer."""
 
 from __future__ import annotations
 
-from abc import ABC, abstractmethod
 from typing import NamedTuple
 
 import torch.nn.functional as F
@@ -20,20 +15,16 @@ class NetworkOutput(NamedTuple):
     maps_BFhw: Tensor
 
 
-class Network(nn.Module, ABC):
-    """Feature maps, global average pooling, one dense layer: logit = dense(mean over h, w of the maps).
+class Network(nn.Module):
+    """Feature maps, global average pooling, one dense layer: logit = dense(mean over h, w of the maps)."""
 
-    Attributes:
-        dense: weights (K, F), also those of the class activation maps.
-        stride: input pixels per map cell; cell i covers input pixels [i * stride, (i + 1) * stride).
-    """
+    dense: nn.Linear  # weights (K, F), also those of the class activation maps
+    stride: int  # input pixels per map cell; cell i covers input pixels [i * stride, (i + 1) * stride)
+    features: nn.Module  # the layers before it, unless `maps` is overridden
 
-    dense: nn.Linear
-    stride: int
-
-    @abstractmethod
     def maps(self, x_BCHW: Tensor) -> Tensor:
-        """The last feature maps (B, F, h, w) of standardised input."""
+        """The last feature maps (B, F, h, w) of standardised input; h = H // stride and w likewise, unless the network differs."""
+        return self.features(x_BCHW)  # type: ignore[no-any-return]
 
     def forward(self, x_BCHW: Tensor, valid_BHW: Tensor | None = None, *, pooled: bool = True) -> NetworkOutput:
         """Logits (B, K) and maps (B, F, h, w) of standardised input; invalid pixels have no weight in the mean over the maps.

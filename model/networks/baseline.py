@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from torch import Tensor, nn
+from torch import nn
 
 from cropcam.model.networks.base import Network
 from cropcam.model.networks.layers import initialize
@@ -31,7 +31,3 @@ class Baseline(Network):
         self.features = nn.Sequential(*layers)
         self.dense = nn.Linear(FILTERS[-1], classes)
         initialize(self)
-
-    def maps(self, x_BCHW: Tensor) -> Tensor:
-        """Feature maps (B, 256, H // 4, W // 4)."""
-        return self.features(x_BCHW)  # type: ignore[no-any-return]

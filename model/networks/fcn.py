@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from torch import Tensor, nn
+from torch import nn
 
 from cropcam.model.networks.base import Network
 from cropcam.model.networks.layers import convolution, initialize
@@ -23,7 +23,3 @@ class FCN(Network):
         self.features = nn.Sequential(*(convolution(*pair, 3) for pair in zip((bands, *FILTERS), FILTERS, strict=False)))
         self.dense = nn.Linear(FILTERS[-1], classes)
         initialize(self)
-
-    def maps(self, x_BCHW: Tensor) -> Tensor:
-        """Feature maps (B, 48, H, W)."""
-        return self.features(x_BCHW)  # type: ignore[no-any-return]

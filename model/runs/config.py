@@ -1,7 +1,4 @@
-"""RUN/config.json: the settings of a run in sections, and the store it was trained on.
-
-Axis suffixes: C band.
-"""
+"""RUN/config.json: the settings of a run in sections, and the store it was trained on."""
 
 from __future__ import annotations
 
@@ -24,38 +21,22 @@ _DERIVED = ("digests", "dropped", "statistics")  # attributes of a store that fo
 
 @dataclass(frozen=True, kw_only=True)
 class StoreRecord:
-    """The store that a run was trained on.
+    """The store that a run was trained on."""
 
-    Attributes:
-        study: its study's name.
-        path: relative to the run folder.
-        digest: of its content.
-        bands: names of the image layers.
-        classes: the legend.
-        size_px: side of a patch.
-        mean: reflectance per band over the training split.
-        std: standard deviation of the same, 1 for a constant band.
-        attrs: all attributes of the store.
-    """
-
-    study: str
-    path: str
-    digest: str
-    bands: tuple[str, ...]
-    classes: Legend
-    size_px: int
-    mean: tuple[float, ...]
-    std: tuple[float, ...]
-    attrs: dict[str, Any] = field(default_factory=dict)
+    study: str  # its study's name
+    path: str  # relative to the run folder
+    digest: str  # of its content
+    bands: tuple[str, ...]  # names of the image layers
+    classes: Legend  # the legend
+    size_px: int  # side of a patch
+    mean: tuple[float, ...]  # reflectance per band over the training split
+    std: tuple[float, ...]  # standard deviation of the same, 1 for a constant band
+    attrs: dict[str, Any] = field(default_factory=dict)  # all attributes of the store
 
 
 @dataclass(frozen=True, kw_only=True)
 class RunConfig:
-    """A run's settings in sections, resolved: no setting is left to the machine.
-
-    Attributes:
-        digests: sha256 (hex) of the files that `labels.points` and `labels.areas` name.
-    """
+    """A run's settings in sections, resolved: no setting is left to the machine."""
 
     labels: LabelOptions
     data: DataOptions
@@ -64,7 +45,7 @@ class RunConfig:
     strategy: StrategyOptions
     store: StoreRecord
     code_version: str
-    digests: dict[str, str] = field(default_factory=dict)
+    digests: dict[str, str] = field(default_factory=dict)  # sha256 (hex) of the files that `labels.points` and `labels.areas` name
 
     @property
     def label_spec(self) -> LabelSpec:

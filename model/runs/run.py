@@ -21,14 +21,11 @@ from cropcam.pipeline.errors import DataError
 class Run:
     """A run folder.
 
-    Attributes:
-        folder: path of the run folder.
-
     Raises:
         DataError: no run folder, or a damaged configuration.
     """
 
-    folder: Path
+    folder: Path  # path of the run folder
 
     def __post_init__(self) -> None:
         _ = self.config

@@ -1,1 +1,1 @@
-"""From networks to a class of every pixel: predictions over patches, the methods and what is fitted for them."""
+"""Segmentation: predictions over patches, the methods, and their fit to a training split."""

@@ -1,7 +1,4 @@
-"""A run's segmentation methods: fitted on the images and weak labels of its training split, and kept in RUN/segment.json.
-
-Axis suffixes: N patch, P pixel, K class, H/W rows and columns.
-"""
+"""Fits the segmentation methods of a run to the images and weak labels of its training split; written to RUN/segment.json."""
 
 from __future__ import annotations
 
@@ -16,45 +13,45 @@ from cropcam.model.data.dataset import read_labels
 from cropcam.model.networks import Network
 from cropcam.model.runs.checkpoint import BEST
 from cropcam.model.runs.config import RunConfig
-from cropcam.model.segmentation import methods as segment
+from cropcam.model.segmentation import methods as segmentation
 from cropcam.model.segmentation.methods import Method, Segmenter
 from cropcam.model.segmentation.predictions import forward_batches
 from cropcam.pipeline.errors import DataError
 from cropcam.pipeline.runtime.hashing import file_sha256
 from cropcam.pipeline.store.schema import evenly, split_indices
 
-REFINED = "fcn"  # the network on which the spectral refinement was measured: elsewhere it is a method, not the default
-SAMPLE_PATCHES, SAMPLE_PIXELS = 512, 1_500_000  # at most; the fit takes some 200 bytes of a pixel
+REFINED = "fcn"  # the spectral refinement is the default of this network alone, on which it was measured
+SAMPLE_PATCHES, SAMPLE_PIXELS = 512, 1_500_000  # at most; the fit needs about 200 bytes per pixel
 
 
 def fitted_segmenter(run: Path, network: Network, config: RunConfig, dataset: xr.Dataset, device: torch.device) -> Segmenter:
-    """The methods of a run's best checkpoint: read from RUN/segment.json, or fitted and written there.
+    """The methods of a run's selected checkpoint, read from RUN/segment.json, or fitted and written there.
 
     Raises:
-        DataError: no patch lies in the training split.
-        OSError: the disk refused.
+        DataError: the training split is empty.
+        OSError: writing failed.
     """
     digest = file_sha256(run / BEST)
-    if (known := segment.load(run, digest)) is not None:
-        return known
+    if (fitted := segmentation.load(run, digest)) is not None:
+        return fitted
     bias_K = network.dense.bias.tolist()
-    methods = segment.unfitted(bias_K)
-    plain = methods[segment.LOGIT_ARGMAX]
+    methods = segmentation.unfitted(bias_K)
+    plain = methods[segmentation.LOGIT_ARGMAX]
     if not config.objective.is_softmax:
         labels = read_labels(dataset, split_indices(dataset, "train"), config.label_spec, config.store.classes)
         ubiquitous_K = labels.ubiquitous_classes()
         if ubiquitous_K is not None and ubiquitous_K.any() and not ubiquitous_K.all():
-            plain = segment.remainder_class(bias_K, ubiquitous_K)
+            plain = segmentation.remainder_class(bias_K, ubiquitous_K)
             methods[plain.name] = plain
     cams_NKHW, x_NCHW, valid_NHW = _sample(network, config, dataset, device)
     if valid_NHW.any():
-        methods[segment.SPECTRAL] = segment.spectral(plain, cams_NKHW, x_NCHW, valid_NHW)
+        methods[segmentation.SPECTRAL] = segmentation.spectral(plain, cams_NKHW, x_NCHW, valid_NHW)
         if config.matches_prior:
             cams_PK = cams_NKHW.movedim(1, -1)[valid_NHW].numpy()
-            methods[segment.PRIOR_MATCHED] = segment.prior_matched(plain, cams_PK, np.array(config.labels.class_prior))
+            methods[segmentation.PRIOR_MATCHED] = segmentation.prior_matched(plain, cams_PK, np.array(config.labels.class_prior))
     default = default_method(config)
     segmenter = Segmenter(methods, default if default in methods else plain.name)
-    segment.save(run, segmenter, digest)
+    segmentation.save(run, segmenter, digest)
     return segmenter
 
 
@@ -62,21 +59,21 @@ def method_of(run: Path, network: Network, config: RunConfig) -> Method:
     """The default method of a run, without its store.
 
     Raises:
-        DataError: its numbers have to be fitted first.
+        DataError: it is not fitted yet.
     """
-    if (known := segment.load(run, file_sha256(run / BEST))) is not None:
-        return known.method
-    if (method := segment.unfitted(network.dense.bias.tolist()).get(default_method(config))) is None:
+    if (fitted := segmentation.load(run, file_sha256(run / BEST))) is not None:
+        return fitted.method
+    if (method := segmentation.unfitted(network.dense.bias.tolist()).get(default_method(config))) is None:
         raise DataError(f"{run}: its segmentation ({default_method(config)}) is not fitted yet; run: cropcam evaluate {run}")
     return method
 
 
 def default_method(config: RunConfig) -> str:
-    """The name of a run's default method: known class shares first, then the refinement where it was measured, else the objective's."""
+    """The name of a run's default method: matched to known class shares, else refined where that was measured, else the objective's."""
     if config.matches_prior:
-        return segment.PRIOR_MATCHED
-    if config.network.model == REFINED and config.labels.labels != "pixels" and config.objective.method == segment.LOGIT_ARGMAX:
-        return segment.SPECTRAL
+        return segmentation.PRIOR_MATCHED
+    if config.network.model == REFINED and config.labels.labels != "pixels" and config.objective.method == segmentation.LOGIT_ARGMAX:
+        return segmentation.SPECTRAL
     return config.objective.method
 
 
@@ -89,5 +86,4 @@ def _sample(network: Network, config: RunConfig, dataset: xr.Dataset, device: to
         (outputs.cams_BKHW.cpu(), x_BCHW.cpu(), outputs.valid_BHW.cpu())
         for _, x_BCHW, outputs in forward_batches(network, config, dataset, sampled_N, device)
     ]
-    cams_NKHW, x_NCHW, valid_NHW = (torch.cat(part) for part in zip(*batches, strict=True))
-    return cams_NKHW, x_NCHW, valid_NHW
+    return tuple(torch.cat(parts) for parts in zip(*batches, strict=True))  # type: ignore[return-value]

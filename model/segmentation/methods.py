@@ -1,8 +1,7 @@
-"""From activation maps to classes: the segmentation methods of a run, kept in RUN/segment.json.
+"""The segmentation methods of a run, from activation maps to classes; stored in RUN/segment.json.
 
-Every method is an affine map of each class's activation map followed by the argmax; `spectral` also refines class boundaries by the image
-(`cropcam.model.segmentation.spectral`). No method reads the truth of a pixel.
-Axis suffixes: N patch, B batch, C band, K class, H/W rows and columns, P pixel.
+A method is the argmax of an affine map of each class's activation map; `spectral` also refines class boundaries by the image
+(`cropcam.model.segmentation.spectral`). No method reads pixel truth.
 """
 
 from __future__ import annotations
@@ -47,12 +46,9 @@ class Method:
     cov_CC: tuple[Values, ...] = ()
 
     def logits(self, cams_BKHW: Tensor, x_BCHW: Tensor, valid_BHW: Tensor) -> Tensor:
-        """The logits whose argmax is the segmentation (B, K, H, W); each patch by itself.
+        """The logits whose argmax is the segmentation (B, K, H, W), from activation maps without bias and standardised patches.
 
-        Args:
-            cams_BKHW: activation maps at full resolution, without bias.
-            x_BCHW: the standardised patches.
-            valid_BHW: pixels with image data.
+        A patch does not depend on the others.
         """
         scale_K, offset_K = (cams_BKHW.new_tensor(values)[:, None, None] for values in (self.scale_K, self.offset_K))
         logits_BKHW = cams_BKHW * scale_K + offset_K
@@ -62,7 +58,7 @@ class Method:
         return refine_by_spectra(logits_BKHW, x_BCHW, valid_BHW, statistics)
 
     def __call__(self, cams_BKHW: Tensor, x_BCHW: Tensor, valid_BHW: Tensor) -> Tensor:
-        """Class index (B, H, W), uint8, also of pixels without image data, which the caller masks. Arguments as of `logits`."""
+        """Class index (B, H, W), uint8; the caller masks pixels without image data. Arguments as of `logits`."""
         return argmax_classes(self.logits(cams_BKHW, x_BCHW, valid_BHW)).byte()
 
 
@@ -80,51 +76,30 @@ class Segmenter:
 
 
 def unfitted(bias_K: Sequence[float]) -> dict[str, Method]:
-    """The methods without fitted numbers: the largest activation (the poster's) and the largest logit.
-
-    Args:
-        bias_K: of the dense layer.
-    """
+    """The methods without a fit: the largest activation (the poster's) and the largest logit; `bias_K` is the dense layer's."""
     ones = (1.0,) * len(bias_K)
     methods = (Method(CAM_ARGMAX, ones, (0.0,) * len(bias_K)), Method(LOGIT_ARGMAX, ones, tuple(map(float, bias_K))))
     return {method.name: method for method in methods}
 
 
 def remainder_class(bias_K: Sequence[float], ubiquitous_K: npt.NDArray[np.bool_]) -> Method:
-    """Largest logit, where classes present in nearly every training patch get logit 0: the pixels that no other class claims.
+    """Largest logit, with logit 0 for the classes `ubiquitous_K`, which are present in nearly every training patch.
 
-    No label ever contradicts the maps of such a class, so their values carry no information. Of several such classes the first wins.
-
-    Args:
-        bias_K: of the dense layer.
-        ubiquitous_K: those classes.
+    They are predicted where every other logit is negative: no label constrains their own maps. Of several the first wins.
     """
     scale_K, offset_K = np.where(ubiquitous_K, 0.0, 1.0), np.where(ubiquitous_K, 0.0, np.asarray(bias_K))
     return Method(REMAINDER, tuple(scale_K.tolist()), tuple(offset_K.tolist()))
 
 
 def spectral(base: Method, cams_NKHW: Tensor, x_NCHW: Tensor, valid_NHW: Tensor) -> Method:
-    """`base` refined at class boundaries by the spectra of the classes in a sample of patches.
-
-    Args:
-        base: an affine method.
-        cams_NKHW: activation maps of the sample.
-        x_NCHW: its standardised images.
-        valid_NHW: pixels with image data.
-    """
+    """The affine method `base`, refined at class boundaries by class spectra of a sample of patches. Arguments as of `Method.logits`."""
     statistics = class_statistics(base.logits(cams_NKHW, x_NCHW, valid_NHW), x_NCHW, valid_NHW)
     mean_KC, cov_CC = (tuple(map(tuple, rows.tolist())) for rows in statistics)
     return replace(base, name=SPECTRAL, mean_KC=mean_KC, cov_CC=cov_CC)
 
 
 def prior_matched(base: Method, cams_PK: Floats, prior_K: Floats) -> Method:
-    """`base` with offsets that give the classes their known shares over a sample of pixels.
-
-    Args:
-        base: an affine method.
-        cams_PK: activation maps at the sample's valid pixels.
-        prior_K: shares of the classes over all pixels.
-    """
+    """The affine method `base` with offsets that give a sample of pixels the known class shares `prior_K`; `cams_PK`: its activations."""
     offset_K = np.array(base.offset_K)
     return replace(base, name=PRIOR_MATCHED, offset_K=matched_offsets(cams_PK * np.array(base.scale_K) + offset_K, prior_K, offset_K))
 
@@ -132,16 +107,12 @@ def prior_matched(base: Method, cams_PK: Floats, prior_K: Floats) -> Method:
 def matched_offsets(logits_PK: Floats, prior_K: Floats, bias_K: Floats, steps: int = 300) -> Values:
     """Offsets of the activation maps for which each class's share of the argmax is its prior.
 
-    Each step raises the classes with too few pixels and lowers those with too many; the step size shrinks.
+    Each of `steps` iterations raises classes with too few pixels and lowers those with too many, by decreasing amounts.
 
-    Args:
-        logits_PK: logits of pixels, bias included.
-        prior_K: shares that add up to 1; a class of share 0 never wins.
-        bias_K: added to the result.
-        steps: number of steps.
+    `logits_PK` have the bias `bias_K`, which is added to the result. A class with prior 0 is never predicted.
     """
     sample_PK = logits_PK[:: max(len(logits_PK) // 50_000, 1)].astype(np.float64)
-    step_size, floor = 0.5 * (sample_PK.std() + 1e-12), 0.5 / len(sample_PK)
+    scale, floor = 0.5 * (sample_PK.std() + 1e-12), 0.5 / len(sample_PK)
     prior_K = np.asarray(prior_K, np.float64) / np.sum(prior_K)
     offset_K = np.zeros(len(prior_K))
     best_error, best_K = np.inf, offset_K
@@ -150,7 +121,7 @@ def matched_offsets(logits_PK: Floats, prior_K: Floats, bias_K: Floats, steps: i
         if (error := float(np.abs(share_K - prior_K).sum())) < best_error:
             best_error, best_K = error, offset_K
         log_ratio_K = np.log(np.maximum(prior_K, floor) / np.maximum(share_K, floor))
-        offset_K = offset_K + step_size / (1 + step / 20) * np.clip(log_ratio_K, -2, 2)
+        offset_K = offset_K + scale / (1 + step / 20) * np.clip(log_ratio_K, -2, 2)
     return tuple((best_K + bias_K).tolist())
 
 
@@ -158,13 +129,13 @@ def save(run: Path, segmenter: Segmenter, checkpoint_digest: str) -> None:
     """Write RUN/segment.json.
 
     Raises:
-        OSError: the disk refused.
+        OSError: writing failed.
     """
     write_json(run / SEGMENT, {"checkpoint_digest": checkpoint_digest, **asdict(segmenter)})
 
 
 def load(run: Path, checkpoint_digest: str) -> Segmenter | None:
-    """The methods that `save` wrote for that checkpoint; None where the file is absent, damaged or of another checkpoint."""
+    """The stored methods; None where the file is absent, damaged or of another checkpoint."""
     try:
         values = json.loads((run / SEGMENT).read_text("utf-8"))
         return _SEGMENTER.validate_python(values) if values.pop("checkpoint_digest") == checkpoint_digest else None

@@ -1,7 +1,4 @@
-"""Predictions of a trained run over patches of its store, batch by batch.
-
-Axis suffixes: B batch, C band, H/W rows and columns, K class.
-"""
+"""Predictions of a trained run over patches of its store, batch by batch."""
 
 from __future__ import annotations
 
@@ -32,25 +29,15 @@ Floats = npt.NDArray[np.float32]
 
 @dataclass(frozen=True)
 class PatchPredictions:
-    """Truth and predictions of a batch of patches, as numpy.
+    """Truth and predictions of a batch of patches, as numpy."""
 
-    Attributes:
-        patches_B: indices along the store's patch dimension.
-        nodata_BHW: pixels without image data in at least one band.
-        truth_BHW: class index; `UNLABELLED` (255) without a label or without image data: no metric counts such a pixel.
-        logits_BK: one per class; above 0 is "present".
-        cams_BKHW: activation maps at full resolution.
-        segmentation_BHW: class index by method name.
-        default: the name of the run's default method.
-    """
-
-    patches_B: Indices
-    nodata_BHW: npt.NDArray[np.bool_]
-    truth_BHW: Classes
-    logits_BK: Floats
-    cams_BKHW: Floats
-    segmentation_BHW: dict[str, Classes]
-    default: str
+    patches_B: Indices  # indices along the store's patch dimension
+    nodata_BHW: npt.NDArray[np.bool_]  # pixels without image data in at least one band
+    truth_BHW: Classes  # class index; `UNLABELLED` (255) without a label or image data: no metric counts the pixel
+    logits_BK: Floats  # one per class; above 0 = present
+    cams_BKHW: Floats  # activation maps at full resolution
+    segmentation_BHW: dict[str, Classes]  # class index by method name
+    default: str  # the name of the run's default method
 
     @property
     def segmented_BHW(self) -> Classes:
@@ -62,17 +49,17 @@ def open_trained_store(run: Path, config: RunConfig, store: Path | None = None) 
     """The store a run was trained on, at the path of its configuration or at `store`.
 
     Raises:
-        DataError: it is gone, or is another one; both digests and the first field that differs are named.
+        DataError: it is missing or another store; names both digests and the first field that differs.
     """
-    path = run / config.store.path if store is None else store  # kept relative to the run folder
+    path = run / config.store.path if store is None else store  # relative to the run folder
     if not path.exists():
-        raise DataError(f"{run} was trained on the store {path}, which is gone; give its place with --store, or train again")
+        raise DataError(f"{run} was trained on the store {path}, which is missing; pass its path with --store, or train again")
     dataset, info = open_store(path)
     if differences := store_differences(config, info):
         more = f" (and {len(differences) - 1} more)" if len(differences) > 1 else ""
         raise DataError(
             f"{run} was trained on store {config.store.digest[:12]}, {path} is store {info.digest[:12]}: "
-            f"{differences[0]}{more}; evaluate on the right one or train again"
+            f"{differences[0]}{more}; pass the right one with --store, or train again"
         )
     return dataset, info
 
@@ -83,7 +70,7 @@ def forward_batches(
 ) -> Iterator[tuple[Indices, Tensor, ModelOutputs]]:
     """Forward passes over patches in the given order, `BATCH_PATCHES` at a time: indices, standardised images (B, C, H, W), outputs.
 
-    `ModelOutputs` makes its maps when they are first used: use them in inference mode too, or they are recorded for gradients.
+    `ModelOutputs` computes its maps when first used: use them in inference mode, or autograd records them.
     """
     normalization = Normalization.of(config, device)
     for start in range(0, len(patches), BATCH_PATCHES):
@@ -98,7 +85,7 @@ def forward_batches(
 def predict_patches(
     network: Network, config: RunConfig, dataset: xr.Dataset, patches: Indices, device: torch.device, segmenter: Segmenter
 ) -> Iterator[PatchPredictions]:
-    """Batches of `BATCH_PATCHES` patches in the given order; one batch is in memory at a time.
+    """Predictions in batches of `BATCH_PATCHES` patches, in the given order; one batch is in memory at a time.
 
     Raises:
         DataError: an output of the network is not finite.
@@ -115,7 +102,7 @@ def predict_patches(
             logits_BK=logits_BK.cpu().numpy(),
             cams_BKHW=cams_BKHW.cpu().numpy(),
             segmentation_BHW={
-                name: to_class(cams_BKHW, x_BCHW, outputs.valid_BHW).cpu().numpy() for name, to_class in segmenter.methods.items()
+                name: method(cams_BKHW, x_BCHW, outputs.valid_BHW).cpu().numpy() for name, method in segmenter.methods.items()
             },
             default=segmenter.default,
         )

@@ -1,9 +1,8 @@
 """Spectral refinement of a segmentation at class boundaries.
 
-A weak label does not locate a class, so a network is least certain at class boundaries. Away from boundaries its predictions are nearly always right, and
-show the spectrum of each class in this patch and on this date. At boundaries that spectrum decides together with the network (Fisher's linear
-discriminant). No pixel truth is read.
-Axis suffixes: B batch, C band, K class, H/W rows and columns, P pixel.
+Weak labels do not locate a class, so a network is least certain at class boundaries. Away from boundaries its predictions are nearly always
+right, and give the spectrum of each class in this patch and on this date. At boundaries these spectra correct the network's log
+probabilities (Fisher's linear discriminant). No pixel truth is read.
 """
 
 from __future__ import annotations
@@ -20,44 +19,35 @@ from cropcam.model.networks.cam import argmax_classes
 
 SHRINKAGE_PIXELS = 100.0  # weight of the training sample's class mean against the pixels of the patch; 30 to 300 gave the same metrics
 PRIOR_WEIGHT = 0.5  # of the log share of a class in the patch
-LIKELIHOOD_WEIGHT = 0.2  # of a log likelihood: a pixel's bands and its neighbours are not independent; 0.1 to 0.4 gave the same metrics
+LIKELIHOOD_WEIGHT = 0.2  # of a log likelihood: bands and neighbouring pixels are not independent; 0.1 to 0.4 gave the same metrics
 _RIDGE = 1e-3
 _MIN_LOG_SHARE = math.log(1e-4)
 
 
 class ClassStatistics(NamedTuple):
-    """Spectra of the classes over a sample of patches, float32, of standardised bands.
+    """Spectra of the classes over a sample of patches, float32, of standardised bands."""
 
-    Attributes:
-        mean_KC: mean of a class's pixels away from boundaries; of all such pixels for a class without one.
-        cov_CC: covariance within classes, with a ridge.
-    """
-
-    mean_KC: Tensor
-    cov_CC: Tensor
+    mean_KC: Tensor  # mean of a class's pixels away from boundaries; of all such pixels for a class without one
+    cov_CC: Tensor  # covariance within classes, with a ridge
 
 
 @torch.no_grad()
 def refine_by_spectra(logits_BKHW: Tensor, x_BCHW: Tensor, valid_BHW: Tensor, statistics: ClassStatistics) -> Tensor:
     """Log probabilities (B, K, H, W), float32, with the log likelihood of the pixel's spectrum added where its 3 x 3 neighbourhood holds two classes.
 
-    A class is a normal distribution: its mean is that of its predicted pixels in the patch away from boundaries, shrunk to the sample's mean where they are
-    few; the covariance is one within all classes. The result of a patch depends on no other patch.
+    A class is a normal distribution. Its mean is that of its predicted pixels in the patch away from boundaries, shrunk to the sample's
+    mean where they are few; all classes share one covariance. A patch does not depend on the others.
 
     Source: class means that correct pseudo-labels, Zhang et al. 2021, "Prototypical Pseudo Label Denoising", arXiv 2101.10979, section 3.1;
     here of spectra and of each patch, with Fisher's linear discriminant.
 
-    Args:
-        logits_BKHW: of mutually exclusive classes.
-        x_BCHW: the standardised patches.
-        valid_BHW: pixels with image data.
-        statistics: of the training split.
+    `logits_BKHW` are of mutually exclusive classes, `x_BCHW` is standardised, `statistics` are of the training split.
     """
     with torch.autocast(x_BCHW.device.type, enabled=False):
         log_BKHW, x_BCP = logits_BKHW.float().log_softmax(dim=1), x_BCHW.float().flatten(2)
         member_BKP, boundary_BHW = _members(log_BKHW, valid_BHW)
         mean_BKC = _means_in_patches(member_BKP, x_BCP, statistics.mean_KC)
-        solved = torch.linalg.solve_ex(statistics.cov_CC, mean_BKC.flatten(0, 1), left=False)  # `solve` would make a GPU wait
+        solved = torch.linalg.solve_ex(statistics.cov_CC, mean_BKC.flatten(0, 1), left=False)  # `solve` waits for a GPU
         weight_BKC: Tensor = solved.result.view_as(mean_BKC)
         # the log likelihood without the term that all classes share
         likelihood_BKP = weight_BKC @ x_BCP - (weight_BKC * mean_BKC).sum(dim=2, keepdim=True) / 2
@@ -68,7 +58,7 @@ def refine_by_spectra(logits_BKHW: Tensor, x_BCHW: Tensor, valid_BHW: Tensor, st
 
 @torch.no_grad()
 def class_statistics(logits_BKHW: Tensor, x_BCHW: Tensor, valid_BHW: Tensor) -> ClassStatistics:
-    """Spectra of the classes in these patches, from the predictions away from boundaries. Arguments as of `refine_by_spectra`."""
+    """Class spectra of a sample, from the predictions away from boundaries. Arguments as of `refine_by_spectra`."""
     member_BKP, _ = _members(logits_BKHW, valid_BHW)
     x_BCP = x_BCHW.float().flatten(2)
     count_K, sum_KC = member_BKP.sum(dim=(0, 2)), (member_BKP @ x_BCP.transpose(1, 2)).sum(dim=0)

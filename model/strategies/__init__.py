@@ -22,16 +22,10 @@ def make_strategy(
     epochs: int,
     steps_per_epoch: int,
 ) -> Strategy:
-    """The strategy that the settings ask for; the plain one where they ask for none.
+    """The strategy of the settings; by default the plain one.
 
-    Args:
-        options: the strategy section of the settings.
-        network: on its device, before it is compiled or wrapped for several processes.
-        labels: of the training split.
-        label_options: how they were derived.
-        is_softmax: whether the loss treats classes as mutually exclusive.
-        epochs: of the run.
-        steps_per_epoch: optimizer steps in an epoch.
+    `network` is on its device and not yet compiled or wrapped for several processes. `labels` are those of the training split, `is_softmax`
+    is the objective's.
     """
     if not options.pseudo_label_weight:
         return Strategy()

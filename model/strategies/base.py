@@ -1,7 +1,4 @@
-"""The hooks of a training strategy.
-
-Axis suffixes: B batch, C band, H/W rows and columns.
-"""
+"""The hooks of a training strategy."""
 
 from __future__ import annotations
 
@@ -16,15 +13,10 @@ from cropcam.model.runtime.distributed import Term
 
 
 class Strategy:
-    """Plain supervised training: every hook does nothing. A subclass overrides the hooks it needs.
+    """Plain supervised training: every hook does nothing. A subclass overrides the hooks it needs."""
 
-    Attributes:
-        keep_last_epoch: whether the last epoch is kept instead of the epoch of the lowest validation loss.
-        first_epoch: epoch (from 0) from which the strategy adds to the loss; `patience` counts from there.
-    """
-
-    keep_last_epoch: bool = False
-    first_epoch: int = 0
+    keep_last_epoch: bool = False  # whether the last epoch is selected instead of the epoch of the lowest validation loss
+    first_epoch: int = 0  # epoch (from 0) from which the strategy adds to the loss; `patience` counts from there
 
     def loss_terms(self, x_BCHW: Tensor, outputs: ModelOutputs, targets: Targets, step: int | None) -> Sequence[Term]:  # noqa: ARG002
         """Terms added to the loss of a batch, each with its number of labels; the same number of terms for an empty batch.

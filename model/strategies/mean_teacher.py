@@ -1,7 +1,4 @@
-"""Mean teacher: a network trained on the pseudo-labels of the exponential moving average of its own weights.
-
-Axis suffixes: B batch, C band, H/W rows and columns, K class.
-"""
+"""Mean teacher: a network trained on the pseudo-labels of the exponential moving average of its own weights."""
 
 from __future__ import annotations
 
@@ -19,7 +16,7 @@ from cropcam.model.runtime.distributed import Term
 from cropcam.model.strategies.base import Strategy
 from cropcam.model.strategies.pseudo_labels import PseudoLabeler
 
-DECAY = 0.99  # of the average, per step: about the last hundred steps
+DECAY = 0.99  # of the average per step: about the last 100 steps
 BURN_IN_FRACTION = 0.3  # of the epochs: before, the teacher is too weak
 _FLIPS = ((2,), (3,), (2, 3))
 
@@ -27,7 +24,7 @@ _FLIPS = ((2,), (3,), (2, 3))
 class MeanTeacher(Strategy):
     """Adds a cross-entropy with the pseudo-labels of a teacher, the exponential moving average of the network's weights.
 
-    The weak-label loss of such a run rises as the network becomes more confident, although pixel accuracy improves: the last epoch is kept.
+    The weak-label loss rises as the network becomes more confident, although pixel accuracy improves: the last epoch is selected.
 
     Source: Tarvainen, Valpola 2017, "Mean teachers are better role models", arXiv 1703.01780.
     """
@@ -35,15 +32,7 @@ class MeanTeacher(Strategy):
     keep_last_epoch = True
 
     def __init__(self, network: Network, labeler: PseudoLabeler, *, weight: float, epochs: int, steps_per_epoch: int) -> None:
-        """Start from `network` as it is: make the strategy before the network is compiled or wrapped for several processes.
-
-        Args:
-            network: the student.
-            labeler: from the teacher's logits to pseudo-labels.
-            weight: of the term in the loss.
-            epochs: of the whole run.
-            steps_per_epoch: optimizer steps in an epoch.
-        """
+        """The teacher starts as a copy of `network`, before it is compiled or wrapped for several processes. `weight` is that of the loss term."""
         self.first_epoch = math.ceil(BURN_IN_FRACTION * epochs)
         self._labeler, self._weight, self._first_step = labeler, weight, self.first_epoch * steps_per_epoch
         self._step = 0
@@ -87,10 +76,10 @@ class MeanTeacher(Strategy):
         return network
 
     def _average(self, teacher: Sequence[Tensor], student: Sequence[Tensor], _updates: Tensor | int) -> None:
-        # the step, not the count of updates: a resumed run goes on with the same weight
+        # by the step, not the count of updates: a resumed run has the same weight
         keep = min(DECAY, (1 + self._step) / (10 + self._step))
-        for ours, theirs in zip(teacher, student, strict=True):
-            if ours.is_floating_point():
-                ours.lerp_(theirs, 1 - keep)
+        for average, value in zip(teacher, student, strict=True):
+            if average.is_floating_point():
+                average.lerp_(value, 1 - keep)
             else:
-                ours.copy_(theirs)
+                average.copy_(value)

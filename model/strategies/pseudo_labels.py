@@ -1,8 +1,7 @@
 """Pseudo-labels: the class that a teacher network predicts for every pixel, with marginals aligned to known proportions.
 
-With proportions as labels, the teacher's probabilities are scaled until each patch, or bag, has its labelled proportions. With presence labels and known
-class shares of the region they are scaled to both. No pixel truth is read.
-Axis suffixes: B batch, K class, H/W rows and columns, G bag.
+With proportions as labels, the teacher's probabilities are scaled until each patch, or bag, has its labelled proportions. With presence
+labels and known class shares of the region they are scaled to both. No pixel truth is read.
 """
 
 from __future__ import annotations
@@ -19,38 +18,25 @@ from cropcam.model.losses.objectives import ModelOutputs, Targets, bagged, mean_
 from cropcam.model.networks.cam import argmax_classes
 from cropcam.pipeline.legend import UNLABELLED
 
-MATCHING_ITERATIONS = 5  # more change hardly a pixel
+MATCHING_ITERATIONS = 5  # more iterations change almost no pixel
 _MIN_SHARE = 1e-6
 
 
 @dataclass(frozen=True)
 class PseudoLabeler:
-    """From a teacher's logits to pseudo-labels and the loss on them.
+    """From a teacher's logits to pseudo-labels and the loss on them."""
 
-    Attributes:
-        kind: of weak label; proportions are matched (`proportion_matched_labels`).
-        min_share: share above which a presence label is 1.
-        remainder_K: classes with logit 0: they get the pixels that no other class claims.
-        prior_K: class shares of all pixels, with presence labels (`prior_matched_labels`); None = unknown.
-    """
-
-    kind: str
-    min_share: float = 0.0
-    remainder_K: Tensor | None = None
-    prior_K: Tensor | None = None
+    kind: str  # of weak label; proportions are matched (`proportion_matched_labels`)
+    min_share: float = 0.0  # share above which a presence label is 1
+    remainder_K: Tensor | None = None  # classes whose logit is set to 0: predicted where every other logit is negative
+    prior_K: Tensor | None = None  # class shares of all pixels, with presence labels (`prior_matched_labels`); None = unknown
 
     def loss(self, outputs: ModelOutputs, teacher_logits_BKHW: Tensor, targets: Targets) -> tuple[Tensor, Tensor]:
-        """Mean cross-entropy of the student's logits with the pseudo-labels, and the number of pseudo-labelled pixels.
-
-        Args:
-            outputs: of the student on a batch.
-            teacher_logits_BKHW: of the teacher on the same batch.
-            targets: the weak labels.
-        """
+        """Mean cross-entropy of the student's outputs with the teacher's pseudo-labels, and the number of pseudo-labelled pixels."""
         logits_BKHW = outputs.logits_BKHW
         if self.remainder_K is not None:
             remainder_K11 = self.remainder_K[:, None, None]
-            logits_BKHW, teacher_logits_BKHW = (each.masked_fill(remainder_K11, 0.0) for each in (logits_BKHW, teacher_logits_BKHW))
+            logits_BKHW, teacher_logits_BKHW = (t.masked_fill(remainder_K11, 0.0) for t in (logits_BKHW, teacher_logits_BKHW))
         if self.kind == "shares":
             pseudo_label_BHW = proportion_matched_labels(teacher_logits_BKHW, targets)
         elif self.prior_K is not None:
@@ -76,10 +62,6 @@ def proportion_matched_labels(logits_BKHW: Tensor, targets: Targets) -> Tensor:
     is its labelled share; the argmax is the pseudo-label.
 
     Source: matching proportions as in Liu et al. 2021, "Two-stage Training for Learning from Label Proportions", arXiv 2105.10635.
-
-    Args:
-        logits_BKHW: of mutually exclusive classes.
-        targets: proportions of the patches, or of the bags they belong to.
     """
     share_BK = targets.image_BK
     assert share_BK is not None
@@ -92,16 +74,10 @@ def proportion_matched_labels(logits_BKHW: Tensor, targets: Targets) -> Tensor:
 def prior_matched_labels(logits_BKHW: Tensor, targets: Targets, prior_K: Tensor, min_share: float) -> Tensor:
     """Class index (B, H, W), int64, of each pixel; 255 without image data.
 
-    As `proportion_matched_labels`, with two marginals to align: the batch as a whole has the known shares; then, patch by patch, an absent class has at
-    most the share of the presence threshold, a present one at least that.
+    As `proportion_matched_labels`, with two marginals: the whole batch has the known class shares; then, in each patch, an absent class
+    has at most the presence threshold `min_share` (0: half a pixel), and a present class at least that.
 
     Source: distribution alignment, Berthelot et al. 2020, "ReMixMatch", arXiv 1911.09785, section 3.1.
-
-    Args:
-        logits_BKHW: of mutually exclusive classes.
-        targets: presence labels of the patches.
-        prior_K: class shares of all pixels.
-        min_share: the presence threshold; 0 counts as half a pixel of the patch.
     """
     assert targets.image_BK is not None
     label_BK, all_B = targets.image_BK, torch.zeros(len(logits_BKHW), dtype=torch.int64, device=logits_BKHW.device)
@@ -125,13 +101,7 @@ def _averaged(logits_BKHW: Tensor, valid_BHW: Tensor) -> Tensor:
 
 
 def _align_marginals(log_BKHW: Tensor, valid_BHW: Tensor, *corrections: Callable[[Tensor], Tensor]) -> Tensor:
-    """Log probabilities (B, K, H, W) whose mean over each patch follows the corrections.
-
-    Args:
-        log_BKHW: of mutually exclusive classes.
-        valid_BHW: pixels with image data.
-        corrections: from log mean probabilities (B, K) to the offsets of the class logits; taken in turn.
-    """
+    """Log probabilities (B, K, H, W) after alternating corrections, each from log mean probabilities (B, K) to offsets of the logits."""
     for _ in range(MATCHING_ITERATIONS):
         for correction in corrections:
             log_BKHW = log_BKHW + correction(mean_probability(log_BKHW, valid_BHW))[:, :, None, None]

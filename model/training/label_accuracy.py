@@ -1,7 +1,4 @@
-"""Accuracy of predictions against the weak labels, and the accuracy of the best constant prediction.
-
-Axis suffixes: N patch, B batch, K class, H/W rows and columns.
-"""
+"""Accuracy of predictions against the weak labels, and the accuracy of the best constant prediction."""
 
 from __future__ import annotations
 

@@ -54,15 +54,8 @@ def train(
 ) -> RunConfig:
     """Train a network on a store's weak labels; everything is written to the folder `run`.
 
-    Args:
-        store: a finished patch store.
-        run: the run folder; created where absent.
-        settings: a setting that is not passed is the resumed run's, else the measured default (`presence_min_share`: the study's).
-        device: auto, cpu or cuda.
-        resume: go on from the run's last epoch; start a new run where there is none.
-        tensorboard: also write RUN/tensorboard.
-        progress: called with (batches done, batches in all, note).
-        log: called with single lines.
+    Arguments as of `cropcam.train`. A setting that is not passed is the resumed run's, else the measured default (`presence_min_share`:
+    the study's). `tensorboard` also writes RUN/tensorboard.
 
     Raises:
         ConfigError: a setting is out of range or differs from the run's, the folder holds a run and `resume` is false, or memory ran out.

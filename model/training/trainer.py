@@ -1,7 +1,4 @@
-"""The training loop: epochs over the training split, each validated and written to the run folder.
-
-Axis suffixes: N patch, B batch, C band, H/W rows and columns, K class.
-"""
+"""The training loop: epochs over the training split, each validated and written to the run folder."""
 
 from __future__ import annotations
 

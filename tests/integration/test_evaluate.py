@@ -291,7 +291,7 @@ def small(tmp_path: Path) -> tuple[Path, Path, StoreInfo]:
 
 def test_a_store_that_is_gone_is_named(small: Any, tmp_path: Path) -> None:
     small[1].rename(tmp_path / "moved.zarr")
-    _refused(small[0], r"trained on the store .*s\.zarr, which is gone; give its place with --store")
+    _refused(small[0], r"trained on the store .*s\.zarr, which is missing; pass its path with --store")
     assert evaluate(small[0], store=tmp_path / "moved.zarr").patches == 4
 
 
