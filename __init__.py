@@ -109,15 +109,15 @@ def build_store(
         DataError: the rasters are not usable, or another store stands there.
     """
     from cropcam.pipeline import patches
-    from cropcam.pipeline.rasters.raster import Conversion
+    from cropcam.pipeline.rasters.raster import ValueEncoding
 
     if (shards is None) == (image is None or labels is None):
         raise ConfigError("build_store needs image and labels, or the folder of an export's shards; pass one of the two")
     if shards is not None:
         return patches.from_shards(study, Path(shards), Path(store), seed=seed, scheduler=scheduler, log=log)
-    conversion = Conversion(scale, offset, nodata)
+    encoding = ValueEncoding(scale, offset, nodata)
     return patches.from_rasters(
-        study, _paths(image), _paths(labels), Path(store), conversion=conversion, seed=seed, scheduler=scheduler, log=log
+        study, _paths(image), _paths(labels), Path(store), encoding=encoding, seed=seed, scheduler=scheduler, log=log
     )
 
 

@@ -12,44 +12,23 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from cropcam.model import commands as model_commands
+from cropcam.model.options import declared, flag
 from cropcam.pipeline import commands as pipeline_commands
 from cropcam.pipeline.commands import patches_line
 
-# Options of unreleased versions, by command: the replacement, or that there is none.
+# Options of unreleased versions, by command: the replacement, or that there is none. Settings without a flag are found by their name.
 _REMOVED = {
     "train": {
         "--self-labels": "use --pseudo-label-weight",
         "--group-patches": "use --bag-size",
-        **dict.fromkeys(
-            ("--unlabelled", "--border-spectra", "--border-levels", "--symmetric", "--whiten", "--prior-bias", "--cuda-graphs"),
-            "nothing replaced it",
-        ),
+        "--feed": "use cropcam.Settings(data_loading=...) in Python",
+        "--quarter-turns": "use cropcam.Settings(rot90=...) in Python",
+        "--clip-norm": "use cropcam.Settings(grad_clip_norm=...) in Python",
         **{
-            f"--{old}": f"it is a setting of the Python interface: cropcam.Settings({new}=...)"
-            for old, new in {
-                "feed": "data_loading",
-                "quarter-turns": "rot90",
-                "clip-norm": "grad_clip_norm",
-                **{
-                    name: name.replace("-", "_")
-                    for name in (
-                        "weight-decay",
-                        "optimizer",
-                        "schedule",
-                        "warmup-epochs",
-                        "label-smoothing",
-                        "patience",
-                        "precision",
-                        "channels-last",
-                        "compile",
-                        "deterministic",
-                        "share-step",
-                        "share-noise",
-                        "label-noise",
-                    )
-                },
-            }.items()
+            f"--{name}": "nothing replaced it"
+            for name in ["unlabelled", "border-spectra", "border-levels", "symmetric", "whiten", "prior-bias", "cuda-graphs"]
         },
+        **{flag(name): f"use cropcam.Settings({name}=...) in Python" for name, option in declared().items() if not option.flag},
     },
     "evaluate": {"--references": "use --baselines"},
 }

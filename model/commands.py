@@ -89,7 +89,7 @@ def map_(args: argparse.Namespace) -> None:
     from cropcam.model.runs.config import load_config
     from cropcam.pipeline.rasters.export_shards import open_image_shards
     from cropcam.pipeline.rasters.mosaic import open_image
-    from cropcam.pipeline.rasters.raster import Conversion
+    from cropcam.pipeline.rasters.raster import ValueEncoding
     from cropcam.pipeline.runtime.progress import Stage
     from cropcam.pipeline.study.study import parse_study
 
@@ -99,7 +99,7 @@ def map_(args: argparse.Namespace) -> None:
     if args.folder:
         source = open_image_shards(args.folder, parse_study(config.store.attrs["study"], f"{args.run}/config.json"))
     else:
-        source = open_image(args.image, config.store.bands, Conversion(args.scale, args.offset, args.nodata))
+        source = open_image(args.image, config.store.bands, ValueEncoding(args.scale, args.offset, args.nodata))
     with Stage("map") as stage:
         summary = map_raster(args.run, source, args.out, device=args.device, progress=stage, log=stage.log)
     print(summary)

@@ -44,7 +44,7 @@ def emulate(args: argparse.Namespace) -> None:
     """Serve an archive as an Earth Engine endpoint on loopback; prints the URL."""
     from cropcam.pipeline.emulator import serve_forever
 
-    serve_forever(args.archive, args.port, out=args.out, say=lambda url: print(url, flush=True))
+    serve_forever(args.archive, args.port, out=args.out, log=lambda url: print(url, flush=True))
 
 
 def export(args: argparse.Namespace) -> None:
@@ -117,7 +117,7 @@ def preview(args: argparse.Namespace) -> None:
 def patches(args: argparse.Namespace) -> None:
     """Cut rasters into a patch store: own files (--image, --labels) or an export's shards (--from)."""
     from cropcam.pipeline.patches import from_rasters, from_shards
-    from cropcam.pipeline.rasters.raster import Conversion
+    from cropcam.pipeline.rasters.raster import ValueEncoding
     from cropcam.pipeline.runtime.progress import Stage
     from cropcam.pipeline.study.study import load_study
 
@@ -130,13 +130,13 @@ def patches(args: argparse.Namespace) -> None:
         if args.folder:
             cut = from_shards(study, args.folder, args.store, seed=args.seed, scheduler=args.scheduler, progress=stage, log=stage.log)
         else:
-            conversion = Conversion(args.scale, args.offset, args.nodata)
+            encoding = ValueEncoding(args.scale, args.offset, args.nodata)
             cut = from_rasters(
                 study,
                 args.image,
                 args.labels,
                 args.store,
-                conversion=conversion,
+                encoding=encoding,
                 seed=args.seed,
                 scheduler=args.scheduler,
                 progress=stage,
@@ -250,11 +250,11 @@ def folder_argument(text: str) -> Path:
 
 def patches_line(cut: Any) -> str:  # noqa: ANN401 - cropcam.pipeline.patches.Summary, not imported for --help's sake
     """One line about a store that was cut: patches kept, by split, and dropped."""
-    from cropcam.pipeline.store.schema import drops_in_words
+    from cropcam.pipeline.store.schema import format_dropped
 
     splits = ", ".join(f"{count:,} {name}" for name, count in cut.split_counts.items())
     already = "already there, " if cut.existed else ""
-    return f"{already}{cut.count:,} patches kept of {cut.info.patch_grid.count:,} ({splits}); dropped: {drops_in_words(cut.info.dropped)}"
+    return f"{already}{cut.count:,} patches kept of {cut.info.patch_grid.count:,} ({splits}); dropped: {format_dropped(cut.info.dropped)}"
 
 
 def has_value_options(args: argparse.Namespace) -> bool:

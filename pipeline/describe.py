@@ -1,4 +1,4 @@
-"""What a study will be, and what a store is, as JSON values and as text."""
+"""Descriptions of a study and of a store, as JSON values and as text."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def of_store(path: Path) -> dict[str, Any]:
     """Grid, patches, bands and classes of a store, with counts per split, class shares, drops and statistics.
 
     Raises:
-        DataError: no store, or not a sound one.
+        DataError: no store, or a damaged one.
     """
     import numpy as np  # noqa: PLC0415 - a study needs neither xarray nor zarr, and is described without them
 
@@ -72,7 +72,7 @@ def as_text(facts: dict[str, Any]) -> str:
             "bytes    " + ", ".join(f"{what} {count / 1e9:,.2f} GB" for what, count in facts["bytes"].items()) + " before compression"
         )
         return "\n".join(lines)
-    from cropcam.pipeline.store.schema import drops_in_words  # noqa: PLC0415 - as in `of_store`
+    from cropcam.pipeline.store.schema import format_dropped  # noqa: PLC0415 - as in `of_store`
 
     frequencies = {
         split: {name: count / max(sum(counts.values()), 1) for name, count in counts.items()}
@@ -80,7 +80,7 @@ def as_text(facts: dict[str, Any]) -> str:
     }
     lines += [
         f"kept     {patches['kept']:,}: " + ", ".join(f"{count:,} {name}" for name, count in patches["splits"].items()),
-        f"dropped  {drops_in_words(patches['dropped'])}",
+        f"dropped  {format_dropped(patches['dropped'])}",
         *([f"valid    {valid:.2%} of the pixels of a kept patch, on average"] if (valid := facts["statistics"].get("valid_share")) else []),
         "",
         f"{'class':<14}{'pixels':>8}{'patches':>9}" + "".join(f"{split:>12}" for split in frequencies),

@@ -3,10 +3,10 @@
     CropcamError
      +-- ConfigError          2   a study file, an option, a command line
      +-- DataError            3   rasters, stores, checkpoints, disks
-     |    +-- WorkStoppedError    a cluster went away; what is done is kept
+     |    +-- WorkStoppedError    the cluster or the disk failed; finished work is kept
      +-- EarthEngineError     4   the service, real or embedded
 
-A message says what happened, where, with the numbers, then the next step. Anything else that escapes is a bug (exit 1).
+A message has the problem, its place, the numbers, then the next step. Any other exception is a bug (exit 1).
 """
 
 
@@ -17,19 +17,19 @@ class CropcamError(Exception):
 
 
 class ConfigError(CropcamError):
-    """A study file or an option asks for something that cannot be."""
+    """A study file or an option is invalid."""
 
     exit_code = 2
 
 
 class DataError(CropcamError):
-    """A raster, a store, a run folder or a disk is not what it should be."""
+    """A raster, a store, a run folder or a disk is unusable."""
 
     exit_code = 3
 
 
 class WorkStoppedError(DataError):
-    """Work that could not go on through no fault of its input; run again, it goes on where it stopped."""
+    """Work stopped although its input is sound; the same command resumes it."""
 
 
 class EarthEngineError(CropcamError):

@@ -1,6 +1,6 @@
 """The pixel grid and the patch grid as values. Pure arithmetic; every range is half-open.
 
-Axis order stands in the names: `shape_yx` is (rows, columns), `bounds_xyxy` is (west, south, east, north), transforms
+Axis order is part of the names: `shape_yx` is (rows, columns), `bounds_xyxy` is (west, south, east, north), transforms
 are in affine order (a, b, c, d, e, f): x = a*col + b*row + c, y = d*col + e*row + f, at the upper left pixel corner.
 """
 
@@ -62,7 +62,7 @@ class PixelGrid:
         return c, f + e * self.height, c + a * self.width, f
 
     def window(self, window: Window) -> PixelGrid:
-        """The grid of one window; pixel (0, 0) of it is pixel (window.row, window.col) here."""
+        """The grid of a window, whose pixel (0, 0) is pixel (window.row, window.col) of this grid."""
         a, b, c, d, e, f = self.transform
         return PixelGrid(self.crs, (a, b, c + a * window.col, d, e, f + e * window.row), window.width, window.height)
 
@@ -116,11 +116,11 @@ def study_grid(bounds_xyxy: tuple[float, float, float, float], crs: str, scale_m
 
     Geographic CRS: origin (west, north), pixel = scale_m / 111,319.490793 degrees, size = floor(extent / pixel + 1e-6).
     Projected CRS: bounding box of the densified bounds, snapped outward to multiples of the scale; EPSG:5070 snaps to
-    CDL's own lattice.
+    the lattice of CDL.
 
     Args:
         bounds_xyxy: west, south, east, north in degrees (EPSG:4326).
-        crs: any code pyproj knows.
+        crs: a code that pyproj accepts.
         scale_m: pixel size in metres.
 
     Raises:
@@ -137,7 +137,7 @@ def study_grid(bounds_xyxy: tuple[float, float, float, float], crs: str, scale_m
         left, bottom, right, top = transform_bounds("EPSG:4326", crs, bounds_xyxy)
         if not all(map(math.isfinite, (left, bottom, right, top))):
             raise ConfigError(f"area.bounds do not project to {crs}; choose a CRS that covers them")
-        step = scale_m / CRS.from_user_input(crs).axis_info[0].unit_conversion_factor  # in the CRS's own unit, metres or feet
+        step = scale_m / CRS.from_user_input(crs).axis_info[0].unit_conversion_factor  # in the unit of the CRS, metres or feet
         x0, y0 = CDL_ORIGIN_XY if crs == CDL_CRS else (0.0, 0.0)
         first, last = math.floor((left - x0) / step), math.ceil((right - x0) / step)
         low, high = math.floor((bottom - y0) / step), math.ceil((top - y0) / step)
@@ -157,10 +157,10 @@ def tiles(shape_yx: tuple[int, int], size_yx: tuple[int, int]) -> Iterator[Windo
 
 
 def nearest_index(source: PixelGrid, target: PixelGrid) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
-    """For each target pixel the source pixel that holds its exactly projected centre.
+    """For each target pixel the source pixel that contains its exactly projected centre.
 
-    GDAL's approximate transformer, whose result depends on the window asked for, is not used: every centre is
-    projected on its own.
+    GDAL's approximate transformer is not used, because its result depends on the window: every centre is projected
+    exactly.
 
     Returns:
         (row, col), each int64 of the target's shape; -1 where the centre lies outside the source.
@@ -184,7 +184,7 @@ def resample_nearest(values_yx: npt.NDArray[np.generic], source: PixelGrid, targ
 
 
 def covering_window(source: PixelGrid, target: PixelGrid, margin_px: int = 2) -> Window | None:
-    """The window of `source` that holds every pixel `target` can need, or None where the two do not meet."""
+    """The window of `source` with every pixel that `target` can need, or None where the grids do not intersect."""
     west, south, east, north = target.bounds_xyxy
     if not same_crs(source.crs, target.crs):
         west, south, east, north = _transformer(target.crs, source.crs).transform_bounds(west, south, east, north, densify_pts=41)
@@ -211,18 +211,18 @@ def transform_points(source_crs: str, target_crs: str, x: npt.ArrayLike, y: npt.
 
 @lru_cache(maxsize=64)
 def is_geographic(crs: str) -> bool:
-    """Whether the CRS counts in degrees.
+    """Whether the coordinates of the CRS are degrees.
 
     Raises:
-        ConfigError: pyproj does not know it, or it is neither geographic nor projected.
+        ConfigError: unknown to pyproj, or neither geographic nor projected.
     """
     try:
-        found = CRS.from_user_input(crs)
+        system = CRS.from_user_input(crs)
     except CRSError:
         raise ConfigError(f"{crs!r} is not a coordinate reference system; write an EPSG code such as EPSG:5070") from None
-    if not (found.is_geographic or found.is_projected):
-        raise ConfigError(f"{crs!r} ({found.name}) is neither projected nor in longitude and latitude; write for example EPSG:5070")
-    return bool(found.is_geographic)
+    if not (system.is_geographic or system.is_projected):
+        raise ConfigError(f"{crs!r} ({system.name}) is neither projected nor in longitude and latitude; write for example EPSG:5070")
+    return bool(system.is_geographic)
 
 
 @lru_cache(maxsize=256)

@@ -1,7 +1,7 @@
-"""Loops over the pixels of patches, compiled: one pass each, and Python's lock is free meanwhile, so threads do not wait for each other.
+"""Compiled loops over the pixels of patches: one pass each, without Python's lock, so threads run in parallel.
 
-Compiled by numba at the first use on a machine, about two seconds, and kept beside this file or, where that cannot be
-written, in the user's cache folder; where neither can, anew by each process. The tests hold them against plain numpy.
+numba compiles them at the first use on a machine, in about two seconds. The result is cached beside this file, else in
+the user's cache folder, else in no place: then each process compiles. The tests compare them with plain numpy.
 
 Axis suffixes: N patches, P places in a row of patches, C bands, K classes, U units, B bins, Y and X pixels.
 """
@@ -36,7 +36,7 @@ def _compiled(signature: str) -> Callable[[Loop], Loop]:
     def compile_loop(loop: Loop) -> Loop:
         try:
             compiled: Any = numba.njit(signature, nogil=True, cache=True)(loop)
-        except RuntimeError:  # no folder to keep it in can be written: compiled by each process
+        except RuntimeError:  # no writable cache folder: each process compiles
             compiled = numba.njit(signature, nogil=True)(loop)
         return compiled  # type: ignore[no-any-return]
 
@@ -44,7 +44,7 @@ def _compiled(signature: str) -> Callable[[Loop], Loop]:
 
 
 def _emit_copy(typing: Any, target: Any, source: Any, nbytes: Any) -> Any:  # noqa: ANN401, ARG001 - numba's protocol
-    """Bytes from one address to another: for rows as short as a patch's numba's own loop takes twice as long."""
+    """memcpy: for rows as short as a patch's, numba's loop takes twice as long."""
 
     def emit(context: Any, builder: Any, _signature: Any, args: Any) -> Any:  # noqa: ANN401
         byte = llvmlite.ir.IntType(8).as_pointer()
@@ -60,12 +60,12 @@ _copy: Any = intrinsic(_emit_copy)
 
 @_compiled("b1(u1[:,:], b1[::1])")
 def all_in(codes_YX: npt.NDArray[np.uint8], is_one: npt.NDArray[np.bool_]) -> bool:
-    """Whether every code is one of those that `is_one` says (256)."""
-    found = True
+    """Whether every code is a member by the table `is_one` (256)."""
+    all_members = True
     for y in range(codes_YX.shape[0]):
         for x in range(codes_YX.shape[1]):
-            found &= is_one[codes_YX[y, x]]
-    return found
+            all_members &= is_one[codes_YX[y, x]]
+    return all_members
 
 
 @_compiled("void(u2[:,:,:], u4[:,::1])")
@@ -84,7 +84,7 @@ def count_bins(patch_CYX: npt.NDArray[np.uint16], counted_CB: npt.NDArray[np.uin
 @_compiled(
     "i8(u2[:,:,::1], u1[:,::1], i8, u1[::1], f8, i8[::1], u2[:,:,:,::1], u1[:,:,::1], i4[::1], u4[:,::1], f4[::1], u8[:,:,::1], u4[:,:,::1], i8[::1])"
 )
-def cut_strip(  # noqa: PLR0912, PLR0915 - one pass, each patch looked at while it lies in the processor's cache
+def cut_strip(  # noqa: PLR0912, PLR0915 - one pass, each patch is read while it lies in the processor's cache
     dn_CYX: npt.NDArray[np.uint16],
     codes_YX: npt.NDArray[np.uint8],
     top: int,
@@ -100,14 +100,14 @@ def cut_strip(  # noqa: PLR0912, PLR0915 - one pass, each patch looked at while 
     counted_UCB: npt.NDArray[np.uint32],
     dropped: npt.NDArray[np.int64],
 ) -> int:
-    """Cut one row of patches and measure them; those with too few valid pixels are left out.
+    """Cut one row of patches and measure them; patches with too few valid pixels are left out.
 
     Args:
         dn_CYX: image; columns beyond the last whole patch do not count.
         codes_YX: labels of the same pixels.
         top: the first of the rows of pixels to cut.
         lookup: class index of each code (256).
-        least_share: of valid pixels; a pixel is valid where every band has a value and the label is one.
+        least_share: of valid pixels; a pixel is valid where every band has a value and the label is a class.
         slot_P: the histogram that each patch of the row adds to.
         image_NCYX: room for all patches; filled from the front.
         label_NYX: likewise.
@@ -123,7 +123,7 @@ def cut_strip(  # noqa: PLR0912, PLR0915 - one pass, each patch looked at while 
     """
     bands, width, size = dn_CYX.shape[0], dn_CYX.shape[2], label_NYX.shape[1]
     whole = size * size
-    of_code = np.zeros((4, 256), np.uint32)  # four of each: neighbours are mostly alike, and adding to one cell twice waits
+    of_code = np.zeros((4, 256), np.uint32)  # four tables: neighbours are mostly equal, and repeated additions to one cell stall
     kept = 0
     for col in range(width // size):
         left = col * size
@@ -151,19 +151,19 @@ def cut_strip(  # noqa: PLR0912, PLR0915 - one pass, each patch looked at while 
                 labelled += pixels
         has_nodata = False
         for band in range(bands):
-            there, total, squares = np.uint64(0), np.uint64(0), np.uint64(0)
+            valid_pixels, total, squares = np.uint64(0), np.uint64(0), np.uint64(0)
             for y in range(size):
                 line = image_NCYX[kept, band, y]
-                some, few = np.uint32(0), np.uint32(0)  # narrow sums of one row: more of them at once
+                row_total, row_valid = np.uint32(0), np.uint32(0)  # narrow sums of one row vectorise better
                 for x in range(size):
                     value = np.uint32(line[x])
-                    few = np.uint32(few + np.uint32(value != NODATA_DN))
-                    some = np.uint32(some + value)
+                    row_valid = np.uint32(row_valid + np.uint32(value != NODATA_DN))
+                    row_total = np.uint32(row_total + value)
                     squares += np.uint64(np.uint32(value * value))
-                there += np.uint64(few)
-                total += np.uint64(some)
-            moments_N3C[kept, 0, band], moments_N3C[kept, 1, band], moments_N3C[kept, 2, band] = there, total, squares
-            has_nodata |= there != whole
+                valid_pixels += np.uint64(row_valid)
+                total += np.uint64(row_total)
+            moments_N3C[kept, 0, band], moments_N3C[kept, 1, band], moments_N3C[kept, 2, band] = valid_pixels, total, squares
+            has_nodata |= valid_pixels != whole
         seen, valid = whole, labelled
         if has_nodata:
             seen = valid = 0
@@ -189,7 +189,7 @@ def cut_strip(  # noqa: PLR0912, PLR0915 - one pass, each patch looked at while 
 
 
 def _find_blosc() -> bool:
-    """Make numcodecs' own Blosc known to compiled code, where its library shows it."""
+    """Make the Blosc of numcodecs callable from compiled code, where its library exports it."""
     try:
         function = ctypes.CDLL(blosc.__file__).blosc_compress_ctx
     except (OSError, AttributeError):

@@ -1,8 +1,8 @@
 """CDL codes, their names and colours, and the legend that turns codes into a study's classes.
 
 Source: USDA NASS Cropland Data Layer, "CDL code descriptions" and the colour table of its GeoTIFFs
-(https://www.nass.usda.gov/Research_and_Science/Cropland/). Only codes that occur in the corn belt carry an own
-name here; every other code still belongs to a class (background unless a study says otherwise).
+(https://www.nass.usda.gov/Research_and_Science/Cropland/). Only codes that occur in the corn belt are
+named here; every other code still belongs to a class (background unless a study assigns it).
 """
 
 from __future__ import annotations
@@ -54,10 +54,10 @@ CDL: Mapping[int, tuple[str, tuple[int, int, int]]] = {
     190: ("Woody wetlands", (124, 175, 175)),
     195: ("Herbaceous wetlands", (124, 175, 175)),
 }
-# Every code that a CDL of any year uses; the rest of 0..255 means nothing there
+# Every code that a CDL of any year uses; the rest of 0..255 has no meaning
 _IN_USE = "0-6 10-14 21-39 41-72 74-77 81-83 87-88 92 111-112 121-124 131 141-143 152 171 176 181 190 195 204-250 254"
 BACKGROUND_COLOR = (186, 178, 170)  # a warm grey that no class above uses
-# The legend's own colours for the study's five classes: CDL's, darkened where two would be hard to tell apart on a map.
+# Colours of the study's classes: CDL's, darkened where two would look alike on a map.
 CLASS_COLORS: Mapping[str, tuple[int, int, int]] = {
     "forest": (28, 99, 92),
     "grassland": (168, 216, 116),
@@ -89,7 +89,7 @@ class Legend:
 
     @classmethod
     def from_codes(cls, codes: Mapping[str, Sequence[int]]) -> Legend:
-        """A legend of background plus the given classes, coloured as CDL colours their first code.
+        """A legend of background and the given classes, each in CDL's colour of its first code.
 
         Args:
             codes: class name to CDL codes, in index order from 1.
@@ -107,8 +107,8 @@ class Legend:
                 if code in owner:
                     raise ConfigError(f"classes.{name}: CDL code {code} already belongs to {owner[code]!r}; a code has one class")
                 owner[code] = name
-            wanted = CLASS_COLORS.get(name) or next((CDL[c][1] for c in members if c in CDL), None)
-            color = wanted if wanted and wanted not in used else next(c for c in _spares() if c not in used)
+            preferred = CLASS_COLORS.get(name) or next((CDL[c][1] for c in members if c in CDL), None)
+            color = preferred if preferred and preferred not in used else next(c for c in _spares() if c not in used)
             used.add(color)
             classes.append(LandClass(name, tuple(members), color))
         return cls(tuple(classes))

@@ -16,7 +16,7 @@ import rasterio
 from cropcam.pipeline.chunks import memory
 from cropcam.pipeline.cutting import Encoded, Rules, cut, join
 from cropcam.pipeline.grid import PatchGrid, Window
-from cropcam.pipeline.rasters.mosaic import LabelSource, Source
+from cropcam.pipeline.rasters.mosaic import LabelMosaic, RasterMosaic
 from cropcam.pipeline.splits import units
 from cropcam.pipeline.study.study import Study
 
@@ -72,8 +72,8 @@ class Job:
     """All that a worker needs to know: where pixels come from and what becomes of them. Picklable."""
 
     study: Study
-    source: Source
-    labels: LabelSource
+    source: RasterMosaic
+    labels: LabelMosaic
 
     @property
     def grid(self) -> PatchGrid:

@@ -23,15 +23,15 @@ from cropcam.pipeline.grid import PatchGrid
 from cropcam.pipeline.parallel import AHEAD, cores, run_steps
 from cropcam.pipeline.parts import Job, Part, plan
 from cropcam.pipeline.rasters.export_shards import open_shards
-from cropcam.pipeline.rasters.mosaic import LabelSource, Source, open_image, open_labels
-from cropcam.pipeline.rasters.raster import Conversion
+from cropcam.pipeline.rasters.mosaic import LabelMosaic, RasterMosaic, open_image, open_labels
+from cropcam.pipeline.rasters.raster import ValueEncoding
 from cropcam.pipeline.resume import Work, differing, partial_folder
 from cropcam.pipeline.runtime.atomic import exclusive_lock, remove
 from cropcam.pipeline.runtime.hashing import blake3_by_name
 from cropcam.pipeline.runtime.progress import Progress
 from cropcam.pipeline.splits import RANDOM_WARNING, TRAIN, assign
 from cropcam.pipeline.spool import Assembly, Left, Spool
-from cropcam.pipeline.store.schema import PATCHES_PER_SHARD, SPLITS, StoreInfo, create, drops_in_words, finish, open_store
+from cropcam.pipeline.store.schema import PATCHES_PER_SHARD, SPLITS, StoreInfo, create, finish, format_dropped, open_store
 from cropcam.pipeline.study.study import Study, differences, parse_study
 
 Log = Callable[[str], None]
@@ -67,7 +67,7 @@ def from_rasters(
     labels: list[Path],
     store: Path,
     *,
-    conversion: Conversion | None = None,
+    encoding: ValueEncoding | None = None,
     seed: int = 0,
     scheduler: str | None = None,
     progress: Progress | None = None,
@@ -82,7 +82,7 @@ def from_rasters(
         image: several single-band files or one multi-band file.
         labels: CDL rasters of any grid.
         store: where to write; an equal store there is left as it is.
-        conversion: what the image's values mean, if not what its tags and type say.
+        encoding: what the image's values mean, if not what its tags and type say.
         seed: of the split.
         scheduler: address of a dask.distributed scheduler; threads of this process without one.
         progress: told (parts done, parts in all, note).
@@ -97,12 +97,12 @@ def from_rasters(
         raise ConfigError(
             "labels.confidence_min_pct needs CDL's confidence, which an export applies; own label rasters carry none: set it to 0"
         )
-    conversion = conversion or Conversion()
-    source = open_image([path.absolute() for path in image], study.image.layers, conversion)  # workers may run elsewhere
+    encoding = encoding or ValueEncoding()
+    source = open_image([path.absolute() for path in image], study.image.layers, encoding)  # workers may run elsewhere
     source_labels = open_labels([path.absolute() for path in labels], source.grid)
     # names that say nothing of bands leave it to the order, and the last of labels that overlap counts
     order = {"order": json.dumps([*_files(source, source_labels)])}
-    asked = {"options": json.dumps(asdict(conversion), sort_keys=True), **order}
+    asked = {"options": json.dumps(asdict(encoding), sort_keys=True), **order}
     return _cut_store(Job(study, source, source_labels), store, seed, asked, scheduler, _Told(progress, log))
 
 
@@ -258,7 +258,7 @@ def _asked(study: Study, options: Mapping[str, str], seed: int) -> dict[str, str
     return {**keys, **options, **code, "split seed": str(seed)}
 
 
-def _files(source: Source, labels: LabelSource) -> dict[str, Path]:
+def _files(source: RasterMosaic, labels: LabelMosaic) -> dict[str, Path]:
     found: dict[str, Path] = {}
     for kind, paths in (("image", source.paths), ("labels", labels.paths)):
         seen: Counter[str] = Counter()
@@ -284,4 +284,4 @@ def _summary(info: StoreInfo, split: npt.NDArray[np.uint8], existed: bool) -> Su
 
 
 def _nothing_left(grid: PatchGrid, dropped: Counter[str], study: Study) -> str:
-    return f"none of {grid.count:,} patches is complete ({drops_in_words(dropped)}); lower patches.valid_min_share ({study.patches.valid_min_share}), or check that image and labels have data in the same place"
+    return f"none of {grid.count:,} patches is complete ({format_dropped(dropped)}); lower patches.valid_min_share ({study.patches.valid_min_share}), or check that image and labels have data in the same place"

@@ -1,6 +1,6 @@
 """Spatial blocks of patches, dealt out to train, validation and test.
 
-Neighbouring patches share fields, weather and season; a random split over them would test on what was trained on.
+Neighbouring patches share fields, weather and season; a random split over them would test on the training data.
 """
 
 from __future__ import annotations
@@ -34,13 +34,13 @@ def units(row: Places, col: Places, splits: Splits, grid: PatchGrid) -> npt.NDAr
 
 
 def assign(row: Places, col: Places, splits: Splits, seed: int, grid: PatchGrid) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.bool_]]:
-    """The split of each patch, and whether it lies in the gap between two splits and has to be left out.
+    """The split of each patch, and whether it lies in the gap between two splits and is left out.
 
     Patches inside the hold-out are the test split. A patch within `gap_patches` of a patch of a later split (test before
     validation before train) lies in the gap: test patches never do.
 
     Raises:
-        DataError: too few blocks for the splits wanted, or nothing is left of one.
+        DataError: too few blocks for the splits, or an empty split.
     """
     if splits.holdout:
         inside = patches_inside(splits.holdout, grid)[row, col]
@@ -89,7 +89,7 @@ def deal(
     count = len(rank)
     validation = max(1, round(fractions[1] * count))
     test = max(1, round(fractions[2] * count)) if fractions[2] else 0
-    while validation + test >= count:  # few blocks: the larger of the two gives way to train
+    while validation + test >= count:  # few blocks: the larger of the two yields to train
         validation, test = (validation - 1, test) if validation > test else (validation, test - 1)
     split_of_block = np.where(rank < test, TEST, np.where(rank < test + validation, VALIDATION, TRAIN)).astype(np.uint8)
     return split_of_block[block_of]
@@ -104,9 +104,9 @@ def deal_folds(
     validation. Without a test split (another rule names it), fold `fold` is validation.
     """
     rank, block_of = _ranked(row, col, block_patches, seed, folds)
-    own = (rank - fold) % folds
+    turn = (rank - fold) % folds
     first, second = (TEST, VALIDATION) if has_test else (VALIDATION, TRAIN)
-    return np.where(own == 0, first, np.where(own == 1, second, TRAIN)).astype(np.uint8)[block_of]
+    return np.where(turn == 0, first, np.where(turn == 1, second, TRAIN)).astype(np.uint8)[block_of]
 
 
 def _deal(row: Places, col: Places, splits: Splits, fractions: tuple[float, float, float], seed: int) -> npt.NDArray[np.uint8]:
@@ -124,14 +124,14 @@ def _ranked(
 ) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
     """The rank of each block that holds a patch, by a seeded hash of its place, and the block of each patch."""
     block_row, block_col = row // block_patches[1], col // block_patches[0]
-    across = int(block_col.max(initial=0)) + 1  # one number per block: unique over pairs takes ten times as long
+    across = int(block_col.max(initial=0)) + 1  # a single number per block: unique over pairs takes ten times as long
     blocks, block_of = np.unique(block_row.astype(np.int64) * across + block_col, return_inverse=True)
     count = len(blocks)
     if count < least:
-        what = "train, validation and test" if least == len(SPLITS) else "train and validation" if least < len(SPLITS) else "the folds"
+        names = "train, validation and test" if least == len(SPLITS) else "train and validation" if least < len(SPLITS) else "the folds"
         raise DataError(
             f"{len(row)} patches lie in {count} block{'s' if count != 1 else ''} of {block_patches[0]} x {block_patches[1]} patches; "
-            f"{what} need at least {least}: lower splits.block_patches or widen the area"
+            f"{names} need at least {least}: lower splits.block_patches or widen the area"
         )
     rank = np.argsort(np.argsort([_key(seed, *divmod(int(block), across)) for block in blocks]))
     return rank, block_of
@@ -143,15 +143,15 @@ def _gap(row: Places, col: Places, split: npt.NDArray[np.uint8], gap: int, grid:
         return left_out
     taken = np.zeros((grid.rows, grid.columns), bool)
     for index in (TEST, VALIDATION, TRAIN):
-        mine = split == index
-        left_out |= mine & widened(taken, gap)[row, col]
-        kept = mine & ~left_out
+        members = split == index
+        left_out |= members & dilated(taken, gap)[row, col]
+        kept = members & ~left_out
         taken[row[kept], col[kept]] = True
     return left_out
 
 
-def widened(mask: npt.NDArray[np.bool_], by: int) -> npt.NDArray[np.bool_]:
-    """Places within `by` steps of a marked one, diagonals included."""
+def dilated(mask: npt.NDArray[np.bool_], by: int) -> npt.NDArray[np.bool_]:
+    """Cells within `by` steps of a marked cell, diagonals included (binary dilation)."""
     wide = mask
     for axis in (0, 1):
         cumulated = np.cumsum(np.insert(wide, 0, False, axis=axis), axis=axis)

@@ -1,4 +1,4 @@
-"""Figures of a whole store from the small figures of its parts; nothing here reads a pixel twice."""
+"""Statistics of a whole store from the statistics of its parts, without a second pass over the pixels."""
 
 from __future__ import annotations
 
@@ -24,10 +24,10 @@ def of_bands(
     """Moments (3, C) of the training split and the histogram (C, BINS) of its blocks, patches in the gap still in the latter.
 
     Args:
-        parts: small figures of each part, in order.
+        parts: statistics of each part, in order.
         split_N: split of each patch.
         gap_N: whether it is left out.
-        splits: what a block is.
+        splits: the study's splits, which define a block.
         grid: the patch grid.
     """
     moments: Any = 0
@@ -44,7 +44,7 @@ def of_bands(
 
 
 def without(counted_CB: npt.NDArray[np.int64], patches: Iterator[npt.NDArray[np.uint16]]) -> npt.NDArray[np.int64]:
-    """A histogram less that of some patches (C, y, x)."""
+    """A histogram without the pixels of given patches (C, y, x)."""
     for patch in patches:
         counted_CB = counted_CB - histogram(patch)
     return counted_CB
@@ -76,11 +76,11 @@ def of_classes(
 
 
 def percentiles(statistics: dict[str, Any], shares: tuple[float, ...] = (0.02, 0.5, 0.98)) -> list[list[float]]:
-    """Reflectance below which a share of the training split's pixels lies, per band, to the width of a histogram's bin."""
+    """Percentiles of reflectance of the training split, per band, to the width of a histogram bin."""
     about = statistics["histogram"]
-    found = []
+    values = []
     for counts in about["counts"]:
         cumulated = np.cumsum(counts)
         bins = [int(np.searchsorted(cumulated, share * cumulated[-1])) for share in shares]
-        found.append([(min(n, about["bins"] - 1) + 0.5) * about["bin_dn"] * SCALE + OFFSET for n in bins])
-    return found
+        values.append([(min(n, about["bins"] - 1) + 0.5) * about["bin_dn"] * SCALE + OFFSET for n in bins])
+    return values

@@ -1,4 +1,4 @@
-"""From the patch store to batches: one split's images and weak labels, augmented and standardised on the device.
+"""Batches of a split: images and weak labels, augmented and standardised on the device.
 
 Axis suffixes: N patch, B batch, C band, H/W rows and columns, K class.
 """
@@ -8,6 +8,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -15,11 +16,11 @@ import torch
 import xarray as xr
 from torch import Tensor
 
-from cropcam.model.data.loading import PatchImages, ResidentImages, StreamedImages, encoded_image, fits_gpu, gather, read_images
+from cropcam.model.data.loading import PatchImages, ResidentImages, StreamedImages, encoded_image, fits_gpu, read_images
 from cropcam.model.data.normalization import Normalization, standardise
 from cropcam.model.data.sampler import Indices, Plan, plan_epoch, plan_in_order
-from cropcam.model.labels.areas import own_areas
-from cropcam.model.labels.points import own_points
+from cropcam.model.labels.areas import area_labels
+from cropcam.model.labels.points import point_labels
 from cropcam.model.labels.weak_labels import LabelSpec, WeakLabels, validate_proportions, weak_labels
 from cropcam.model.losses.objectives import Targets
 from cropcam.model.runtime.distributed import SINGLE_PROCESS, Ranks
@@ -27,7 +28,7 @@ from cropcam.pipeline.errors import DataError
 from cropcam.pipeline.legend import UNLABELLED, Legend
 from cropcam.pipeline.store.schema import NODATA_DN, StoreInfo, split_indices
 
-_CHECK_BYTES = 1 << 26  # of images that are checked at once
+_CHECK_BYTES = 1 << 26  # of images checked per step
 
 
 @dataclass(frozen=True)
@@ -37,7 +38,7 @@ class Patches:
     Attributes:
         images: in memory or streamed.
         labels: on the CPU.
-        whole_N: patches known to have no nodata pixel; None = not known of any.
+        whole_N: patches known to have no nodata pixel; None = unknown.
     """
 
     images: PatchImages
@@ -60,7 +61,7 @@ class Patches:
 def read_split(
     dataset: xr.Dataset, split: str, spec: LabelSpec, legend: Legend, loading: str = "memory", device: torch.device | None = None
 ) -> Patches:
-    """One split, in the store's order, with its weak labels; in memory: 2 bytes per band and pixel, 35 kB per patch of the poster.
+    """One split in the store's order, with its weak labels. In memory: 2 bytes per band and pixel, 35 kB per patch of the poster.
 
     Args:
         dataset: the store.
@@ -68,17 +69,16 @@ def read_split(
         spec: of the weak labels.
         legend: the store's classes.
         loading: memory or stream.
-        device: images in memory go there if it is a GPU with room for them.
+        device: a GPU on which images are stored, if they fit.
 
     Raises:
-        DataError: no patch lies in that split, the store's data are damaged or missing, or its shares do not add up.
+        DataError: the split is empty, or the store is damaged.
     """
     index_N = split_indices(dataset, split)
     try:
         labels = read_labels(dataset, index_N, spec, legend)
         whole_N = dataset["valid"][index_N].to_numpy() == 1
-        encoded = encoded_image(dataset) if loading == "stream" else None
-        if encoded is not None:
+        if loading == "stream" and (encoded := encoded_image(dataset)) is not None:
             return Patches(StreamedImages(encoded, index_N), labels, whole_N)
         dn_NCHW = read_images(dataset, index_N)
     except (OSError, RuntimeError, ValueError) as error:
@@ -93,10 +93,10 @@ def read_split(
 
 
 def read_labels(dataset: xr.Dataset, index_N: Indices, spec: LabelSpec, legend: Legend) -> WeakLabels:
-    """The weak labels of some patches; only truth that the kind of label allows is read, and none with a file of points or areas.
+    """The weak labels of the patches `index_N`. Only truth that the kind of label allows is read, and none with a label file.
 
     Raises:
-        DataError: the store's shares are not proportions, or the file of labels is not usable.
+        DataError: the store's shares are not proportions, or the label file is not valid.
     """
 
     def place_N2() -> npt.NDArray[np.int32]:
@@ -104,9 +104,8 @@ def read_labels(dataset: xr.Dataset, index_N: Indices, spec: LabelSpec, legend: 
 
     if spec.points or spec.areas:
         grid = StoreInfo.from_attrs(dataset.attrs, "the store").patch_grid
-        if spec.points:
-            return own_points(spec.points, spec.digests.get("points", ""), legend, grid, place_N2())
-        return own_areas(spec.areas, spec.digests.get("areas", ""), legend, grid, place_N2())
+        read, option = (point_labels, "points") if spec.points else (area_labels, "areas")
+        return read(spec.points or spec.areas, spec.digests.get(option, ""), legend, grid, place_N2())
     return weak_labels(
         spec,
         len(legend),
@@ -135,7 +134,7 @@ def batches(
 ) -> Iterator[tuple[Tensor, Targets]]:
     """Standardised patches (B, C, H, W) float32 and their targets, on the device of `normalization`.
 
-    Every patch of the plan comes exactly once; the last batch may be smaller.
+    Every patch of the plan is in exactly one batch; the last batch may be smaller.
 
     Args:
         patches: the split.
@@ -148,16 +147,13 @@ def batches(
     device, labels, count = normalization.mean_C.device, patches.labels, len(plan.index_N)
     flip_N2 = torch.from_numpy(plan.flip_N2) if plan.flip_N2.any() else None
     transpose_N = None if plan.transpose_N is None else torch.from_numpy(plan.transpose_N)
-    image_NK, pixel_NHW, bag_N = (
-        None if each is None else torch.from_numpy(each) for each in (labels.image_NK, labels.pixel_NHW, labels.bag_N)
-    )
     places = []
     for first in range(start * batch_size, count, batch_size):
         shard = ranks.shard(min(batch_size, count - first))
         places.append(slice(first + shard.start, first + shard.stop))
 
-    def gathered(values: Tensor | None, index_B: Indices) -> Tensor | None:
-        return None if values is None else to_device(gather(values, index_B), device)
+    def gathered(values_N: npt.NDArray[Any] | None, index_B: Indices) -> Tensor | None:
+        return None if values_N is None else to_device(torch.from_numpy(values_N[index_B]), device)
 
     def augmented(values: Tensor, place: slice) -> Tensor:
         if flip_N2 is not None:
@@ -166,21 +162,17 @@ def batches(
 
     order = [plan.index_N[place] for place in places]
     for place, index_B, bits_BCHW in zip(places, order, patches.images.batches(order, device), strict=True):
-        dn_BCHW, pixel_BHW = augmented(to_device(bits_BCHW, device), place), gathered(pixel_NHW, index_B)
+        dn_BCHW, pixel_BHW = augmented(to_device(bits_BCHW, device), place), gathered(labels.pixel_NHW, index_B)
         pixel_BHW = None if pixel_BHW is None else augmented(pixel_BHW, place)
         whole = patches.whole_N is not None and bool(patches.whole_N[index_B].all())
-        targets = Targets((dn_BCHW != NODATA_DN).all(dim=1), gathered(image_NK, index_B), pixel_BHW, gathered(bag_N, index_B), whole)
+        targets = Targets(
+            (dn_BCHW != NODATA_DN).all(dim=1), gathered(labels.image_NK, index_B), pixel_BHW, gathered(labels.bag_N, index_B), whole
+        )
         yield standardise(dn_BCHW.view(torch.uint16), *normalization), targets
 
 
 def labels_without_image(dataset: xr.Dataset, split: str, patches: Patches) -> int:
-    """Number of labelled pixels of a split without image data in some band: no loss counts them.
-
-    Args:
-        dataset: the store.
-        split: its name.
-        patches: its patches, with labels of pixels.
-    """
+    """Number of labelled pixels of a split without image data in every band; `patches` has labels of pixels. No loss counts them."""
     assert patches.labels.pixel_NHW is not None
     whole_N = np.zeros(len(patches), np.bool_) if patches.whole_N is None else patches.whole_N
     checked_N, index_N, count = np.flatnonzero(patches.labels.labelled() & ~whole_N), split_indices(dataset, split), 0
@@ -193,7 +185,7 @@ def labels_without_image(dataset: xr.Dataset, split: str, patches: Patches) -> i
 
 
 def to_device(values: Tensor, device: torch.device) -> Tensor:
-    """The same on `device`, through pinned memory, without waiting."""
+    """The values on `device`, copied through pinned memory without waiting."""
     if values.device == device:
         return values
     return (values if values.is_pinned() else values.pin_memory()).to(device, non_blocking=True)

@@ -1,11 +1,12 @@
 """The images of a split as a torch Dataset: in memory, or streamed from the store by the workers of a DataLoader.
 
-In memory: decoded once, gathered by index, on the GPU where they fit. Streamed: each batch is decoded by a spawned worker ahead of its use, in memory that
-does not grow with the store. Axis suffixes: N patch, B batch, C band, H/W rows and columns.
+In memory they are decoded once and gathered by index, on the GPU where they fit. Streamed batches are decoded ahead of use by spawned
+workers, in memory that does not grow with the store. Axis suffixes: N patch, B batch, C band, H/W rows and columns.
 """
 
 from __future__ import annotations
 
+import math
 import os
 import signal
 from abc import ABC, abstractmethod
@@ -26,7 +27,7 @@ from cropcam.pipeline.encoded import Encoded, open_encoded
 from cropcam.pipeline.errors import ConfigError, DataError
 
 MAX_WORKERS = 8
-BATCHES_PER_WORKER = 8  # an epoch with fewer batches per worker is decoded in this process: a worker takes seconds to start
+BATCHES_PER_WORKER = 8  # a worker takes seconds to start: an epoch of fewer batches per worker is decoded in this process
 BLOCK_BYTES = 36 * 2**20  # a zarr shard of the poster's patches
 _MEMORY_SHARE = 0.5  # of the free memory: the rest is for the network and for other processes
 _PREFETCH_BATCHES = 4
@@ -34,7 +35,7 @@ Indices = npt.NDArray[np.int64]
 
 
 class _Batches(Sampler[Any]):
-    """The batches of one pass, as indices; replaced before each pass."""
+    """The batches of one epoch, as indices; replaced before each epoch."""
 
     batches: Sequence[Indices] = ()
 
@@ -46,7 +47,7 @@ class _Batches(Sampler[Any]):
 
 
 class PatchImages(Dataset[Tensor], ABC):
-    """The images of a split; an item is a batch (B, C, H, W), DN as int16 bits: torch gathers and flips int16 everywhere, uint16 only in places."""
+    """The images of a split; an item is a batch (B, C, H, W), DN as int16 bits: torch has few operations on uint16."""
 
     workers = 0
 
@@ -56,7 +57,7 @@ class PatchImages(Dataset[Tensor], ABC):
 
     @abstractmethod
     def __getitems__(self, index_B: Indices) -> Tensor | DataError:
-        """The images of some patches. An error is an item too: raised in a worker, it would reach the user as a traceback."""
+        """The images of a batch, or the error as an item: raised in a worker it would become a traceback."""
 
     def batches(self, order: Sequence[Indices], device: torch.device) -> Iterator[Tensor]:
         """The images of each batch of indices, in order.
@@ -67,17 +68,17 @@ class PatchImages(Dataset[Tensor], ABC):
         self._sampler.batches = order
         if self._loader is None:
             workers = min(self.workers, len(order) // BATCHES_PER_WORKER)
+            spawned: dict[str, Any] = {
+                "num_workers": workers,
+                "multiprocessing_context": "spawn",
+                "worker_init_fn": _ignore_interrupt,
+                "persistent_workers": True,
+                "prefetch_factor": _PREFETCH_BATCHES,
+                "pin_memory": device.type == "cuda",
+            }
+            own_random = torch.Generator()  # else the loader draws from the caller's random state
             self._loader = DataLoader(
-                self,
-                batch_sampler=self._sampler,
-                collate_fn=_as_it_is,
-                num_workers=workers,
-                multiprocessing_context="spawn" if workers else None,
-                worker_init_fn=_ignore_interrupt if workers else None,
-                persistent_workers=workers > 0,
-                prefetch_factor=_PREFETCH_BATCHES if workers else None,
-                generator=torch.Generator(),  # the caller's random state is its own
-                pin_memory=workers > 0 and device.type == "cuda",
+                self, batch_sampler=self._sampler, collate_fn=_identity, generator=own_random, **(spawned if workers else {})
             )
         for images in self._loader:
             if isinstance(images, DataError):
@@ -96,12 +97,12 @@ class ResidentImages(PatchImages):
         return len(self.dn_NCHW)
 
     def __getitems__(self, index_B: Indices) -> Tensor:
-        """Gathered by index."""
+        """The images of a batch."""
         return gather(self.dn_NCHW.view(torch.int16), index_B)
 
 
 class StreamedImages(PatchImages):
-    """Images in the store: decoded batch by batch, by spawned workers where an epoch is long enough."""
+    """Images in the store, decoded batch by batch, by spawned workers where an epoch is long enough."""
 
     workers = min(MAX_WORKERS, len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1)
 
@@ -117,7 +118,7 @@ class StreamedImages(PatchImages):
         return self.__dict__ | {"_loader": None, "_sampler": _Batches()}  # for a worker
 
     def __getitems__(self, index_B: Indices) -> Tensor | DataError:
-        """Decoded from the store."""
+        """The images of a batch, decoded from the store."""
         out_BCHW = np.empty((len(index_B), *self.image.shape[1:]), self.image.dtype)
         try:
             self.image.decode_scattered(self.index_N[index_B], out_BCHW)
@@ -139,7 +140,7 @@ def gather(values_N: Tensor, index_B: Indices) -> Tensor:
 
 
 def read_images(dataset: xr.Dataset, index_N: Indices) -> npt.NDArray[np.uint16]:
-    """DN (N, C, H, W) of some patches, in the given ascending order; by threads where the store's layout allows it.
+    """DN (N, C, H, W) of patches in ascending order; by threads where the store's layout allows it.
 
     Raises:
         DataError: the store is damaged or incomplete.
@@ -161,7 +162,7 @@ def encoded_image(dataset: xr.Dataset) -> Encoded | None:
 
 
 def choose_loading(setting: str, dataset: xr.Dataset, patches: int, *, bagged: bool) -> str:
-    """Memory or stream: the setting or, for auto, memory where so many patches fit half of the free memory.
+    """Memory or stream: the setting or, for auto, memory where the patches fit half of the free memory.
 
     Raises:
         ConfigError: streaming is set and impossible.
@@ -176,32 +177,27 @@ def choose_loading(setting: str, dataset: xr.Dataset, patches: int, *, bagged: b
 
 
 def fits_gpu(dataset: xr.Dataset, patches: int, device: torch.device) -> bool:
-    """Whether so many patches fit half of the GPU's free memory; no on a CPU."""
+    """Whether the patches fit half of the GPU's free memory; False on a CPU."""
     return device.type == "cuda" and patches * _patch_bytes(dataset) <= _MEMORY_SHARE * torch.cuda.mem_get_info(device)[0]
 
 
 def free_memory() -> int:
-    """Bytes this process may still take: the machine's, or the rest of its control group's limit."""
-    free = [_meminfo_kib("MemAvailable:") * 1024]
+    """Free bytes: the machine's, or the rest of the control group's limit. 4 GiB where neither is known."""
+    free = []
+    with suppress(OSError, StopIteration):  # not Linux
+        lines = Path("/proc/meminfo").read_text().splitlines()
+        free.append(next(int(line.split()[1]) for line in lines if line.startswith("MemAvailable:")) * 1024)
     group = Path("/sys/fs/cgroup")
     with suppress(OSError, ValueError):  # no control group, or no limit
         free.append(int((group / "memory.max").read_text()) - int((group / "memory.current").read_text()))
-    return min(free)
-
-
-def _meminfo_kib(name: str) -> int:
-    try:
-        return next(int(line.split()[1]) for line in Path("/proc/meminfo").read_text().splitlines() if line.startswith(name))
-    except (OSError, StopIteration):  # not Linux: most machines have 4 GiB
-        return 2**22
+    return min(free, default=2**32)
 
 
 def _patch_bytes(dataset: xr.Dataset) -> int:
-    image = dataset["image"]
-    return int(np.prod(image.shape[1:])) * image.dtype.itemsize
+    return math.prod(dataset["image"].shape[1:]) * dataset["image"].dtype.itemsize
 
 
-def _as_it_is(images: Any) -> Any:  # noqa: ANN401 - the item of `__getitems__`
+def _identity(images: Any) -> Any:  # noqa: ANN401 - the item of `__getitems__`
     return images
 
 

@@ -13,7 +13,7 @@ from torch import Tensor
 from cropcam.model.runs.config import RunConfig
 from cropcam.pipeline.store.schema import NODATA_DN, OFFSET, SCALE
 
-CLIP = 6.0  # standard deviations: left-over cloud and glint must not drive the network
+CLIP = 6.0  # standard deviations: limits the effect of remaining cloud and glint
 
 
 class Normalization(NamedTuple):
@@ -21,7 +21,7 @@ class Normalization(NamedTuple):
 
     Attributes:
         mean_C: reflectance per band over the training split.
-        std_C: the standard deviation of the same.
+        std_C: its standard deviation.
     """
 
     mean_C: Tensor
@@ -29,18 +29,15 @@ class Normalization(NamedTuple):
 
     @classmethod
     def of(cls, config: RunConfig, device: torch.device | str) -> Normalization:
-        """Of a run's training split."""
+        """The values of a run's training split, on `device`."""
         mean_C, std_C = (torch.tensor(values, dtype=torch.float32, device=device) for values in (config.store.mean, config.store.std))
         return cls(mean_C, std_C)
 
 
 def standardise(dn_BCHW: Tensor, mean_C: Tensor, std_C: Tensor) -> Tensor:
-    """Collection 2 DN (uint16) to standardised float32, clipped to +-6; nodata becomes 0, the training mean.
+    """Collection 2 DN (uint16, 0 = nodata) to standardised float32, clipped to +-6; nodata becomes 0, the training mean.
 
-    Args:
-        dn_BCHW: DN, 0 = nodata.
-        mean_C: mean reflectance of the training split per band.
-        std_C: standard deviation of the same.
+    `mean_C` and `std_C` are those of `Normalization`.
     """
     dn = dn_BCHW.to(torch.float32)
     shape = (1, -1, 1, 1)

@@ -1,4 +1,4 @@
-"""The order in which the patches of a split come, and how each is flipped: a function of its arguments alone, on every machine.
+"""The order of the patches of a split and their flips: functions of their arguments alone, on every machine.
 
 Axis suffix: N patch.
 """
@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 BAG_RUN = 32  # patches of a bag that are kept together
-WINDOW_BLOCKS = 8  # blocks of a streamed store that are shuffled together: reading stays within a few files
+WINDOW_BLOCKS = 8  # blocks of a streamed store that are shuffled together: few files are read at a time
 Indices = npt.NDArray[np.int64]
 
 
@@ -20,8 +20,8 @@ class Plan(NamedTuple):
 
     Attributes:
         index_N: patches in order.
-        flip_N2: for each place in that order, whether the patch is flipped top-bottom and left-right.
-        transpose_N: the same for swapping rows and columns after that, which makes quarter turns of flips; None = never.
+        flip_N2: whether each patch of that order is flipped top-bottom and left-right.
+        transpose_N: whether rows and columns are swapped after that: with flips, a quarter turn; None = never.
     """
 
     index_N: Indices
@@ -32,18 +32,17 @@ class Plan(NamedTuple):
 def plan_epoch(
     count: int, seed: int, epoch: int, *, bag_N: Indices | None = None, block_N: Indices | None = None, rot90: bool = False
 ) -> Plan:
-    """The order and the flips of one training epoch.
+    """Order and flips of one training epoch.
 
-    Flips are exact symmetries of a north-up grid, EPSG:4326 included, where a pixel is taller than wide and quarter turns
-    are none. Both flips together are the half turn. Bags stay together, in runs of at most `BAG_RUN` patches; longer runs come first,
-    so that bags of one size that divides the batch size are never split.
+    Flips are exact symmetries of a north-up grid, also of EPSG:4326, where pixels are not square and quarter turns are no symmetry.
+    Bags stay together, in runs of at most `BAG_RUN` patches; longer runs come first, so bags whose size divides the batch size are not split.
 
     Args:
-        count: patches.
+        count: number of patches.
         seed: of the run.
         epoch: from 0.
         bag_N: the bag of each patch.
-        block_N: the block of the store of each patch, ascending, where images are streamed: `WINDOW_BLOCKS` random blocks are shuffled together.
+        block_N: of streamed images, the block of each patch in the store, ascending (`window_order`).
         rot90: also swap rows and columns of half of the patches: all eight symmetries of the square.
     """
     random = np.random.default_rng([seed, epoch])
@@ -59,20 +58,12 @@ def plan_epoch(
 
 
 def window_order(block_N: Indices, seed: int, epoch: int) -> Indices:
-    """Patches in windows of `WINDOW_BLOCKS` random blocks, shuffled within each window.
-
-    Args:
-        block_N: the block of each patch, ascending.
-        seed: of the run.
-        epoch: from 0.
-    """
+    """Patches in windows of `WINDOW_BLOCKS` random blocks, shuffled within each window. Arguments as of `plan_epoch`."""
     random = np.random.default_rng([seed, epoch])
     blocks = np.split(np.arange(len(block_N)), np.flatnonzero(np.diff(block_N)) + 1)
     order = random.permutation(len(blocks))
-    windows = [
-        np.concatenate([blocks[at] for at in order[first : first + WINDOW_BLOCKS]]) for first in range(0, len(blocks), WINDOW_BLOCKS)
-    ]
-    return np.concatenate([random.permutation(window) for window in windows])
+    windows = (order[first : first + WINDOW_BLOCKS] for first in range(0, len(blocks), WINDOW_BLOCKS))
+    return np.concatenate([random.permutation(np.concatenate([blocks[index] for index in window])) for window in windows])
 
 
 def plan_in_order(count: int, bag_N: Indices | None = None) -> Plan:

@@ -9,7 +9,7 @@ numbers per patch and by histograms per spatial block. Evaluating twice writes t
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
 
@@ -35,14 +35,10 @@ from cropcam.model.segmentation.predictions import BATCH_PATCHES, PatchPredictio
 from cropcam.pipeline.errors import ConfigError, DataError
 from cropcam.pipeline.runtime.atomic import atomic_write
 from cropcam.pipeline.runtime.hashing import sha256
+from cropcam.pipeline.runtime.progress import Progress, silent
 from cropcam.pipeline.store.schema import SPLITS, evenly, split_indices
 
 PATCHES = "patches.csv"
-Progress = Callable[[int, int, str], None]
-
-
-def silent(done: int, total: int, note: str) -> None:
-    """A progress without output."""
 
 
 def evaluate(

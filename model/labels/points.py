@@ -1,4 +1,4 @@
-"""Points of the user's own: a CSV table of places and their classes, brought onto the patches of a store.
+"""A CSV table of labelled points: labels of single pixels for the patches that hold them.
 
 Axis suffixes: P point, N patch, H/W rows and columns.
 """
@@ -6,33 +6,32 @@ Axis suffixes: P point, N patch, H/W rows and columns.
 from __future__ import annotations
 
 import io
-from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from cropcam.model.labels import files as ownfile
 from cropcam.model.labels.derive import Classes
+from cropcam.model.labels.files import read_label_file
 from cropcam.model.labels.weak_labels import WeakLabels
 from cropcam.pipeline.errors import DataError
 from cropcam.pipeline.grid import PatchGrid, transform_points
 from cropcam.pipeline.legend import IS_CDL, UNLABELLED, UNLABELLED_CODES, Legend
 
-DEGREES, OWN_CRS = ("lon", "lat"), ("x", "y")
+DEGREES, STORE_CRS = ("lon", "lat"), ("x", "y")
 _LIMIT = {"lon": 180.0, "lat": 90.0}
 Floats = npt.NDArray[np.float64]
 Indices = npt.NDArray[np.int64]
 
 
-@dataclass(frozen=True)
-class Table:
+class Table(NamedTuple):
     """A table of points.
 
     Attributes:
-        x_P: longitude, or x in the store's CRS.
-        y_P: latitude, or y in the store's CRS.
-        degrees: which of the two.
+        x_P: longitude in degrees, or x in the store's CRS.
+        y_P: latitude in degrees, or y in the store's CRS.
+        degrees: whether the coordinates are longitude and latitude (EPSG:4326).
         class_P: class index.
         line_P: line of the file, from 1.
     """
@@ -44,24 +43,24 @@ class Table:
     line_P: Indices
 
 
-def own_points(path: str, digest: str, legend: Legend, grid: PatchGrid, place_N2: npt.NDArray[np.int32]) -> WeakLabels:
-    """The points of a table that lie in some of a store's patches.
+def point_labels(path: str, digest: str, legend: Legend, grid: PatchGrid, place_N2: npt.NDArray[np.int32]) -> WeakLabels:
+    """The points of a table as pixel labels of the patches that hold them.
 
     Args:
-        path: the CSV file.
-        digest: sha256 (hex) it must have; empty = any.
+        path: a CSV file.
+        digest: its sha256 (hex); empty = not checked.
         legend: the store's classes.
         grid: the store's patch grid.
         place_N2: row and column of each patch on it.
 
     Raises:
-        DataError: the file is gone or another one, a line of it cannot be understood, or two lines contradict each other.
+        DataError: the file is missing or has changed, a line is not valid, or two lines give one pixel two classes.
     """
-    table = read_points(path, ownfile.content(path, digest), legend)
+    table = read_points(path, read_label_file(path, digest), legend)
     x_P, y_P = transform_points("EPSG:4326", grid.pixels.crs, table.x_P, table.y_P) if table.degrees else (table.x_P, table.y_P)
     row_P, col_P = grid.pixels.index(x_P, y_P)
     _refuse_contradictions(path, table, np.where(row_P < 0, -1, row_P * grid.pixels.width + col_P), legend)
-    number = np.full((grid.rows + 1, grid.columns + 1), -1)  # the last of each: the remainder that is no patch
+    number = np.full((grid.rows + 1, grid.columns + 1), -1)  # last row and column: edge pixels that fill no patch
     number[place_N2[:, 0], place_N2[:, 1]] = np.arange(len(place_N2))
     patch_P = np.where(row_P < 0, -1, number[row_P // grid.size_px, col_P // grid.size_px])
     inside_P = patch_P >= 0
@@ -71,32 +70,29 @@ def own_points(path: str, digest: str, legend: Legend, grid: PatchGrid, place_N2
 
 
 def read_points(path: str, content: bytes, legend: Legend) -> Table:
-    """The table in the bytes of a CSV file: columns lon and lat (degrees), else x and y (the store's CRS), and class.
+    """The table of a CSV file: columns lon and lat (degrees), else x and y (the store's CRS), and class.
 
     Raises:
-        DataError: no such columns, a coordinate that is no number, or a class that the legend does not have; names file and line.
+        DataError: columns are missing, a coordinate is not a number, or the legend lacks a class; names file and line.
     """
+    needs = f"it needs the columns lon and lat in degrees (or x and y in the store's CRS) and class: {_allowed(legend)}"
     try:
         cells = pd.read_csv(io.BytesIO(content), header=None, dtype=str, na_filter=False, skip_blank_lines=False, encoding="utf-8-sig")
     except (ValueError, pd.errors.ParserError, pd.errors.EmptyDataError) as error:
-        raise DataError(f"{path}: no CSV table: {str(error).strip()}; {_wanted(legend)}") from None
+        raise DataError(f"{path}: no CSV table: {str(error).strip()}; {needs}") from None
     cells = cells.fillna("").apply(lambda column: column.str.strip())
     names = cells.iloc[0].tolist()
-    pair = next((pair for pair in (DEGREES, OWN_CRS) if all(name in names for name in pair)), None)
+    pair = next((pair for pair in (DEGREES, STORE_CRS) if all(name in names for name in pair)), None)
     if pair is None or "class" not in names:
         missing = "class" if pair is not None else "lon and lat (or x and y)"
-        raise DataError(f"{path}, line 1: no column {missing} among {', '.join(names)}; {_wanted(legend)}")
+        raise DataError(f"{path}, line 1: no column {missing} among {', '.join(names)}; {needs}")
     rows = cells.iloc[1:]
     rows = rows[(rows != "").any(axis=1)]  # a blank line keeps its number
     if not len(rows):
-        raise DataError(f"{path}: holds no point; {_wanted(legend)}")
+        raise DataError(f"{path}: holds no point; {needs}")
     line_P = rows.index.to_numpy(np.int64) + 1
     x_P, y_P = (_numbers(path, name, rows.iloc[:, names.index(name)], line_P) for name in pair)
     return Table(x_P, y_P, pair == DEGREES, _classes(path, rows.iloc[:, names.index("class")], line_P, legend), line_P)
-
-
-def _wanted(legend: Legend) -> str:
-    return f"it needs the columns lon and lat in degrees (or x and y in the store's CRS) and class: {_allowed(legend)}"
 
 
 def _allowed(legend: Legend) -> str:
@@ -135,10 +131,9 @@ def _class_index(text: str, legend: Legend) -> int | None:
 
 def _refuse_contradictions(path: str, table: Table, pixel_P: Indices, legend: Legend) -> None:
     order = np.argsort(pixel_P, kind="stable")
-    pixel, of_class = pixel_P[order], table.class_P[order]
-    against = np.flatnonzero((pixel[1:] == pixel[:-1]) & (of_class[1:] != of_class[:-1]) & (pixel[1:] >= 0))
-    if against.size:
-        (line, kind), (other_line, other) = (
-            (table.line_P[order[at]], legend.names[table.class_P[order[at]]]) for at in (against[0], against[0] + 1)
-        )
-        raise DataError(f"{path}, lines {line} and {other_line}: one pixel is called {kind} and {other}; keep one of the two")
+    pixel, class_ = pixel_P[order], table.class_P[order]
+    differing = np.flatnonzero((pixel[1:] == pixel[:-1]) & (class_[1:] != class_[:-1]) & (pixel[1:] >= 0))
+    if differing.size:
+        pair = order[differing[0] : differing[0] + 2]
+        lines, names = " and ".join(map(str, table.line_P[pair])), " and ".join(legend.names[index] for index in table.class_P[pair])
+        raise DataError(f"{path}, lines {lines}: the same pixel has the classes {names}; keep one of the two")

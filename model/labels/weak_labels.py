@@ -1,8 +1,8 @@
-"""From the truth of a patch to the weak labels that a network learns from: what each kind of label allows, and no more.
+"""Weak labels by kind. Only the truth that a kind of label allows is read.
 
-    presence   which classes cover more than a share of a patch
-    majority   which class covers most of a patch
-    shares     how much of a patch, or of a group of patches, each class covers
+    presence   the classes that cover more than a given share of a patch
+    majority   the class that covers most of a patch
+    shares     class proportions of a patch, or of a bag of patches
     points     the class of single pixels
     pixels     the class of every pixel
 
@@ -36,8 +36,8 @@ from cropcam.pipeline.errors import DataError
 from cropcam.pipeline.legend import UNLABELLED
 
 OF_PIXELS = ("points", "pixels")
-UBIQUITOUS = 0.995  # share of patches from which a class counts as present everywhere
-SUM_TOLERANCE = 1e-3  # of a patch's shares to 1; a store's own are off by float32's rounding
+UBIQUITOUS = 0.995  # share of patches above which a class counts as present everywhere
+SUM_TOLERANCE = 1e-3  # of a patch's shares to 1: float32 rounds
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -45,8 +45,8 @@ class LabelSpec(LabelOptions):
     """How weak labels are derived from the truth, or read from files.
 
     Attributes:
-        seed: of everything random here.
-        digests: sha256 (hex) of the files of points and areas, by option; an absent one is not checked.
+        seed: of sampling and noise.
+        digests: sha256 (hex) of the files of points and areas, by option; a file without one is not checked.
     """
 
     seed: int = 0
@@ -58,14 +58,14 @@ class LabelSpec(LabelOptions):
         >>> str(LabelSpec(labels="presence", presence_min_share=0.05)), str(LabelSpec(labels="shares", bag_size=8, share_step=0.1))
         ('presence above 5 % of a patch', 'shares of bags of 8 patches, rounded to 0.1')
         """
-        own, share = self.points or self.areas, self.presence_min_share
+        file, share = self.points or self.areas, self.presence_min_share
         details = {
             "presence": f" above {100 * share:.4g} % of a patch" if share else " of any pixel",
             "shares": f" of bags of {self.bag_size} patches" if self.bag_size > 1 else "",
             "points": f", {self.points_per_patch} per patch",
         }
         parts = [
-            self.kind + (f" of {PurePath(own).name}" if own else details.get(self.kind, "")),
+            self.kind + (f" of {PurePath(file).name}" if file else details.get(self.kind, "")),
             *([f"rounded to {self.share_step:g}"] if self.kind == "shares" and self.share_step else []),
             *([f"noise {self.share_noise:g}"] if self.kind == "shares" and self.share_noise else []),
             *([f"{100 * self.label_noise:.4g} % wrong"] if self.label_noise else []),
@@ -91,15 +91,6 @@ class WeakLabels:
     bag_N: npt.NDArray[np.int64] | None = None
     n_unmatched: int = 0
 
-    def subset(self, chosen: npt.NDArray[np.int64]) -> WeakLabels:
-        """The labels of some of the patches."""
-        return WeakLabels(
-            self.kind,
-            None if self.image_NK is None else self.image_NK[chosen],
-            None if self.pixel_NHW is None else self.pixel_NHW[chosen],
-            None if self.bag_N is None else self.bag_N[chosen],
-        )
-
     def labelled(self) -> npt.NDArray[np.bool_]:
         """Which patches have a label (N,)."""
         if self.pixel_NHW is not None:
@@ -112,27 +103,18 @@ class WeakLabels:
         return 0 if labels is None else len(labels)
 
     def ubiquitous_classes(self) -> npt.NDArray[np.bool_] | None:
-        """Classes (K,) that nearly every labelled patch has, from presence labels: no label contradicts their maps. None for other kinds."""
+        """Classes (K,) present in nearly every labelled patch, from presence labels; None for other kinds. No label constrains their maps."""
         if self.kind != "presence" or self.image_NK is None:
             return None
         return np.asarray(np.nanmean(self.image_NK, axis=0) >= UBIQUITOUS)
 
     def class_pixels(self) -> npt.NDArray[np.int64]:
-        """How many labelled pixels each class index has, (255,); none where labels are of patches."""
+        """Number of labelled pixels by class index, (255,); zeros where labels are of patches."""
         count = np.zeros(UNLABELLED + 1, np.int64)
         if self.pixel_NHW is not None:
-            for some in slices(len(self.pixel_NHW)):
-                count += np.bincount(self.pixel_NHW[some].ravel(), minlength=UNLABELLED + 1)
+            for part in slices(len(self.pixel_NHW)):
+                count += np.bincount(self.pixel_NHW[part].ravel(), minlength=UNLABELLED + 1)
         return count[:UNLABELLED]
-
-    def class_shares(self, classes: int) -> npt.NDArray[np.float64] | None:
-        """The share of each class among the pixels, as far as these labels tell: from shares and from labelled pixels."""
-        if self.pixel_NHW is not None:
-            count_K = self.class_pixels()[:classes]
-            return np.asarray(count_K / max(count_K.sum(), 1))
-        if self.kind != "shares" or self.image_NK is None:
-            return None
-        return np.asarray(np.nanmean(self.image_NK.astype(np.float64), axis=0))
 
 
 def weak_labels(
@@ -142,43 +124,42 @@ def weak_labels(
     truth_NHW: Callable[[], Classes],
     place_N2: Callable[[], npt.NDArray[np.int32]],
 ) -> WeakLabels:
-    """The labels of one split. Shares, truth and places are read only by the kinds that may know them.
+    """The labels of one split. Only the callables that the kind of label needs are called.
 
     Args:
-        spec: how.
-        classes: how many there are.
-        share_NK: gives the shares of the classes among the labelled pixels of each patch.
-        truth_NHW: gives the class index of every pixel, 255 = unlabelled.
-        place_N2: gives row and column of each patch on the patch grid.
+        spec: of the labels.
+        classes: number of classes.
+        share_NK: class shares among the labelled pixels of each patch.
+        truth_NHW: class index of every pixel, 255 = unlabelled.
+        place_N2: row and column of each patch on the patch grid.
     """
     random = np.random.default_rng([spec.seed, KINDS.index(spec.kind)])
-    if spec.kind == "pixels":
-        return WeakLabels(spec.kind, pixel_NHW=symmetric_label_noise(truth_NHW(), spec.label_noise, classes, random))
-    if spec.kind == "points":
-        truth = sample_points(truth_NHW(), spec.points_per_patch, random)
+    if spec.kind in OF_PIXELS:
+        truth = truth_NHW() if spec.kind == "pixels" else sample_points(truth_NHW(), spec.points_per_patch, random)
         return WeakLabels(spec.kind, pixel_NHW=symmetric_label_noise(truth, spec.label_noise, classes, random))
-    share = share_NK()
-    unknown_N = share.sum(axis=1) == 0
+    image_NK, bag_N = share_NK(), None
+    unknown_N = image_NK.sum(axis=1) == 0
     if spec.kind == "shares":
-        if spec.bag_size == 1:
-            return WeakLabels(spec.kind, image_NK=_without(noisy_proportions(share, spec.share_step, spec.share_noise, random), unknown_N))
-        bag_N = zorder_bags(place_N2(), spec.bag_size)
-        # a group has one row of shares, so one draw of noise
-        image = noisy_proportions(bag_means(share, unknown_N, bag_N), spec.share_step, spec.share_noise, random)[bag_N]
-        return WeakLabels(spec.kind, image_NK=_without(image, unknown_N), bag_N=bag_N)
-    image = presence(share, spec.presence_min_share) if spec.kind == "presence" else majority(share)
-    return WeakLabels(spec.kind, image_NK=_without(flip_labels(image, spec.label_noise, spec.kind == "presence", random), unknown_N))
+        if spec.bag_size > 1:
+            bag_N = zorder_bags(place_N2(), spec.bag_size)
+            image_NK = bag_means(image_NK, unknown_N, bag_N)
+        image_NK = noisy_proportions(image_NK, spec.share_step, spec.share_noise, random)  # one draw of noise per bag
+        image_NK = image_NK if bag_N is None else image_NK[bag_N]
+    else:
+        image_NK = presence(image_NK, spec.presence_min_share) if spec.kind == "presence" else majority(image_NK)
+        image_NK = flip_labels(image_NK, spec.label_noise, spec.kind == "presence", random)
+    return WeakLabels(spec.kind, image_NK=np.where(unknown_N[:, None], np.float32(np.nan), image_NK), bag_N=bag_N)
 
 
 def validate_proportions(share_NK: Shares, index_N: npt.NDArray[np.int64]) -> Shares:
-    """The same, once each patch's are found to be shares, none negative and together 1; all 0 or all NaN is a patch without a label.
+    """The shares, unchanged. A patch whose shares are all 0 or all NaN has no label.
 
     Args:
-        share_NK: as a store has them.
-        index_N: where in the store these patches stand.
+        share_NK: of the store.
+        index_N: index in the store of each of these patches.
 
     Raises:
-        DataError: they are not, and would be learned as if they were.
+        DataError: the shares of a patch are negative or do not add up to 1.
     """
     total_N = share_NK.sum(axis=1, dtype=np.float64)
     without_N = (share_NK == 0).all(axis=1) | np.isnan(share_NK).all(axis=1)
@@ -187,13 +168,7 @@ def validate_proportions(share_NK: Shares, index_N: npt.NDArray[np.int64]) -> Sh
         first = int(wrong_N.argmax())
         raise DataError(
             f"{int(wrong_N.sum()):,} of {len(wrong_N):,} patches have class shares that are negative or do not add up to 1, the first is patch "
-            f"{index_N[first]} of the store (sum {total_N[first]:.4g}, smallest {share_NK[first].min():.4g}): look with 'cropcam check STORE', "
-            "and cut it again with 'cropcam patches'"
+            f"{index_N[first]} of the store (sum {total_N[first]:.4g}, smallest {share_NK[first].min():.4g}): inspect it with "
+            "'cropcam check STORE', and cut it again with 'cropcam patches'"
         )
     return share_NK
-
-
-def _without(image_NK: Shares, unknown_N: npt.NDArray[np.bool_]) -> Shares:
-    image = image_NK.astype(np.float32)
-    image[unknown_N] = np.nan
-    return image

@@ -1,8 +1,8 @@
-"""Objectives: how a kind of weak label becomes a loss, and how its presence and its segmentation are read off again.
+"""Losses on weak labels, with the presence and the segmentation that belong to each of them.
 
-Every network gives class scores per pixel (its activation maps and the bias of its dense layer). An objective says what
-they mean: K independent questions (sigmoid), or classes that exclude each other (softmax).
-Axis suffixes: B batch, K class, H/W rows and columns, G group.
+Every network gives class logits per pixel (its activation maps and the bias of its dense layer). An objective treats them as K
+one-vs-rest sigmoids, or as mutually exclusive classes (softmax).
+Axis suffixes: B batch, K class, H/W rows and columns, G bag.
 """
 
 from __future__ import annotations
@@ -23,22 +23,22 @@ from cropcam.pipeline.errors import ConfigError
 from cropcam.pipeline.legend import UNLABELLED
 
 POOLING = 6.0  # of log-sum-exp: 4 and 8 did better than 1 and 2 with labels of any pixel
-SHARPNESS = 3.0  # of "this class has the largest mean share"
-_SHARPEST = ((0.05, 3.0), (0.25, 20.0))  # of "the mean share is above this share": what did best at two of them (docs/decisions/0018)
+SHARPNESS = 3.0  # factor of the log mean shares in `majority_loss`
+_SHARPEST = ((0.05, 3.0), (0.25, 20.0))  # (share, sharpness): the best of several at these two shares (docs/decisions/0018)
 
 
 class Targets(NamedTuple):
-    """What a batch is labelled with, on its device; None where the kind of label does not say.
+    """The weak labels of a batch, on its device; None where the kind of label has none.
 
     Attributes:
         valid_BHW: pixels with image data in every band.
         image_BK: presence or majority (0, 1) or shares; a row of NaN has no label.
         pixel_BHW: class index, 255 = no label; uint8.
-        bag_B: patches with the same number share one row of shares; int64.
-        whole: no pixel of the batch is invalid, known without looking.
-        weight_BK: of each answer of `image_BK`; None = 1.
+        bag_B: bag number, int64; the patches of a bag share one row of proportions.
+        whole: every pixel of the batch is known to be valid.
+        weight_BK: of each label of `image_BK`; None = 1.
         weight_K: of each class, for pixels; None = 1.
-        smoothing: how much of a pixel's label is spread evenly over all classes (that of `image_BK` is in it already).
+        smoothing: share of a pixel's label that is spread evenly over the classes; `image_BK` is smoothed already.
     """
 
     valid_BHW: Tensor
@@ -51,7 +51,7 @@ class Targets(NamedTuple):
     smoothing: float = 0.0
 
     def label_count(self) -> Tensor:
-        """What the loss is a mean over: labelled pixels with image data, labelled patches, or groups."""
+        """Number of labelled pixels with image data, or of labelled patches; the loss is a mean over them."""
         if self.pixel_BHW is not None:
             return ((self.pixel_BHW != UNLABELLED) & self.valid_BHW).sum()
         assert self.image_BK is not None
@@ -60,7 +60,7 @@ class Targets(NamedTuple):
 
 @dataclass(frozen=True)
 class ModelOutputs:
-    """What the network said of a batch; maps of pixels are made when they are first needed, float32. Without a network the scores are all there is."""
+    """The network's outputs for a batch; maps at full resolution are computed when first used, float32. Image logits need no network."""
 
     network: Network | None
     output: NetworkOutput
@@ -74,22 +74,22 @@ class ModelOutputs:
 
     @cached_property
     def logits_BKHW(self) -> Tensor:
-        """Class scores: activation maps and the dense layer's bias."""
+        """Class logits: activation maps and the dense layer's bias."""
         assert self.network is not None
         return self.cams_BKHW + self.network.dense.bias[:, None, None]
 
 
 @dataclass(frozen=True)
 class Objective:
-    """A loss and what belongs to it.
+    """A loss, and how presence and segmentation follow from the network's outputs.
 
     Attributes:
-        kinds: the kinds of label it can learn from.
-        exclusive: classes exclude each other (softmax), else they are K questions.
-        loss: (batch, targets, presence_min_share) -> a number.
-        pooled: for questions: (batch) -> one logit per class and patch (B, K).
-        method: the segmentation that suits it best (`cropcam.model.segmentation.methods`).
-        uses_image_logits: the loss is of the logits of whole patches that the network gives, not of its maps.
+        kinds: kinds of label it learns from.
+        is_softmax: classes are mutually exclusive; else one-vs-rest sigmoids.
+        loss: (outputs, targets, presence_min_share) -> scalar.
+        pooled: of sigmoids: (outputs) -> one logit per class and patch (B, K).
+        method: the default segmentation method (`cropcam.model.segmentation.methods`).
+        uses_image_logits: the loss is of the network's logits per patch, not of its maps.
     """
 
     name: str
@@ -101,11 +101,10 @@ class Objective:
     uses_image_logits: bool = False
 
     def presence_logits(self, batch: ModelOutputs, min_share: float) -> Tensor:
-        """One logit (B, K) per class and patch, above 0 where the class is said to cover more than `min_share`.
+        """One logit (B, K) per class and patch, above 0 where the class is predicted to cover more than `min_share`.
 
-        Questions are answered by the pooled score. Exclusive classes are counted in the segmented patch, mean
-        probability deciding between equal counts: log odds of (count + mean probability) / (pixels + 1) against
-        those of (min_share x pixels + 1/2) / (pixels + 1).
+        For sigmoids this is the pooled logit. For mutually exclusive classes the segmented pixels are counted, and the mean probability
+        breaks ties: log odds of (count + mean probability) / (pixels + 1) less those of (min_share x pixels + 1/2) / (pixels + 1).
         """
         if self.pooled is not None:
             return self.pooled(batch)
@@ -120,15 +119,13 @@ class Objective:
 
 
 def mean_probability(logits_BKHW: Tensor, valid_BHW: Tensor) -> Tensor:
-    """Log of each class's mean softmax probability over the valid pixels (B, K); never clamped, so never without gradient."""
+    """Log of each class's mean softmax probability over the valid pixels (B, K). It is not clamped, so it always has a gradient."""
     log_BKHW = logits_BKHW.log_softmax(dim=1).masked_fill(~valid_BHW[:, None], -torch.inf)
     return log_BKHW.flatten(2).logsumexp(dim=2) - _log_pixels(valid_BHW, log_BKHW)
 
 
 def presence_loss(logits_BK: Tensor, label_BK: Tensor, weight_BK: Tensor | None = None) -> Tensor:
-    """Mean binary cross entropy over patches and classes: K independent yes or no questions, as in the poster.
-
-    Taken from the logits (log-sum-exp form), so that a saturated answer still has a gradient.
+    """Mean binary cross-entropy over patches and classes, from logits: a saturated logit still has a gradient.
 
     Source: Chen, Guo, S. Wang (poster, Stanford): multi-label classification, one 0/1 per class.
     """
@@ -136,7 +133,7 @@ def presence_loss(logits_BK: Tensor, label_BK: Tensor, weight_BK: Tensor | None 
 
 
 def log_sum_exp(batch: ModelOutputs) -> Tensor:
-    """1/r log of the mean of exp(r x score) over the valid pixels (B, K), r = `POOLING`: between their mean and their maximum.
+    """1/r log of the mean of exp(r x logit) over the valid pixels (B, K), r = `POOLING`: between mean and maximum.
 
     Source: Pinheiro, Collobert 2015, "From Image-level to Pixel-level Labeling", arXiv 1411.6228, equation 3.
     """
@@ -145,60 +142,59 @@ def log_sum_exp(batch: ModelOutputs) -> Tensor:
 
 
 def threshold_loss(batch: ModelOutputs, targets: Targets, min_share: float) -> Tensor:
-    """Binary cross entropy of "the mean share is above the threshold the label was made with", in log odds times `sharpness`."""
+    """Binary cross-entropy of the mean probability being above the label's threshold; the logit is the difference in log odds x `sharpness`."""
     log_BK = mean_probability(batch.logits_BKHW, targets.valid_BHW)
     odds_BK = log_BK - torch.log(-torch.expm1(log_BK.clamp(max=-1e-6)))
     share = share_of_label(min_share, targets.valid_BHW)
-    return _known(presence_loss, sharpness(share) * (odds_BK - math.log(share / (1 - share))), targets)
+    return _over_labelled(presence_loss, sharpness(share) * (odds_BK - math.log(share / (1 - share))), targets)
 
 
 def sharpness(share: float) -> float:
-    """How surely a mean share above a label's threshold means "present": 3 up to 5 %, 20 from 25 % on.
+    """Slope of the presence logit over the log odds of the mean share: 3 up to a threshold of 5 %, 20 from 25 % on.
 
-    Few pixels decide about a small share, and how many a network finds of them is wrong by a large part of it.
+    A small share is few pixels, and the network's count of them has a large relative error.
 
     >>> [round(sharpness(share), 1) for share in (0.01, 0.05, 0.1, 0.25, 0.5)]
     [3.0, 3.0, 6.8, 20.0, 20.0]
     """
-    (low, least), (high, most) = _SHARPEST
-    reach = math.log(min(max(share, low), high) / low) / math.log(high / low)
-    return float(least * (most / least) ** reach)
+    (low, flat), (high, steep) = _SHARPEST
+    position = math.log(min(max(share, low), high) / low) / math.log(high / low)
+    return float(flat * (steep / flat) ** position)
 
 
 def share_of_label(min_share: float, valid_BHW: Tensor) -> float:
-    """The share that a presence label is about: at least half a pixel of the patch (any pixel), at most all but half a pixel."""
+    """The threshold of a presence label, at least half a pixel of the patch and at most all but half a pixel."""
     half = 0.5 / valid_BHW[0].numel()
     return min(max(min_share, half), 1 - half)
 
 
 def majority_loss(batch: ModelOutputs, targets: Targets, _min_share: float) -> Tensor:
-    """Cross entropy of "this class has the largest mean share", with `SHARPNESS` x log mean share as its scores."""
-    log_BK = mean_probability(batch.logits_BKHW, targets.valid_BHW)
-    return _known(_chosen, log_BK, targets)
+    """Cross-entropy with `SHARPNESS` x log mean probability as the logits of a patch."""
+    return _over_labelled(_cross_entropy, mean_probability(batch.logits_BKHW, targets.valid_BHW), targets)
 
 
 def share_loss(batch: ModelOutputs, targets: Targets, _min_share: float) -> Tensor:
-    """Kullback-Leibler divergence of the labelled shares from the mean probabilities, over patches or groups of them.
+    """Kullback-Leibler divergence of the labelled shares from the mean probabilities, over patches or bags.
 
-    A group counts by how many of its patches the batch holds.
+    A bag's weight is the number of its patches in the batch.
 
     Source: Ardehali, Culotta 2017, "Co-training for Demographic Classification Using Deep Learning from Label
     Proportions", arXiv 1709.04108: the batch-averaged KL; in the log domain here.
     """
     log_GK, share_GK, bag_B = bagged(mean_probability(batch.logits_BKHW, targets.valid_BHW), targets)
     weight_GK = None
-    if targets.bag_B is not None:  # a few patches of a large group are a poor sample of its shares
+    if targets.bag_B is not None:  # a few patches of a large bag are a poor sample of its proportions
         size_G = log_GK.new_zeros(len(log_GK)).index_add(0, bag_B, torch.ones_like(bag_B, dtype=log_GK.dtype))
         weight_GK = (size_G / size_G.mean())[:, None].expand_as(log_GK)
-    return _known(_divergence, log_GK, targets._replace(image_BK=share_GK, weight_BK=weight_GK))
+    return _over_labelled(_divergence, log_GK, targets._replace(image_BK=share_GK, weight_BK=weight_GK))
 
 
 def pixel_loss(batch: ModelOutputs, targets: Targets, _min_share: float) -> Tensor:
-    """Cross entropy over the labelled pixels of the batch that have image data."""
+    """Cross-entropy over the labelled pixels of the batch that have image data."""
     assert targets.pixel_BHW is not None
     label_BHW = targets.pixel_BHW.long().masked_fill(~targets.valid_BHW, UNLABELLED)
     weight_K, smoothing = targets.weight_K, targets.smoothing
-    entropy_BHW = F.cross_entropy(  # each pixel's: a sum over pixels is not deterministic on GPUs
+    entropy_BHW = F.cross_entropy(  # per pixel: torch's own sum over pixels is not deterministic on GPUs
         batch.logits_BKHW, label_BHW, weight_K, ignore_index=UNLABELLED, reduction="none", label_smoothing=smoothing
     )
     labelled: Tensor = (label_BHW != UNLABELLED).sum().clamp(min=1)
@@ -209,7 +205,7 @@ def _log_pixels(valid_BHW: Tensor, like: Tensor) -> Tensor:
     return valid_BHW.sum(dim=(1, 2)).clamp(min=1)[:, None].to(like.dtype).log()
 
 
-def _chosen(log_BK: Tensor, label_BK: Tensor, weight_BK: Tensor | None) -> Tensor:
+def _cross_entropy(log_BK: Tensor, label_BK: Tensor, weight_BK: Tensor | None) -> Tensor:
     entropy_BK = -label_BK * (SHARPNESS * log_BK).log_softmax(dim=1)
     return (entropy_BK if weight_BK is None else weight_BK * entropy_BK).sum(dim=1).mean()
 
@@ -222,72 +218,62 @@ def _divergence(log_BK: Tensor, share_BK: Tensor, weight_BK: Tensor | None) -> T
 
 
 def bagged(log_BK: Tensor, targets: Targets) -> tuple[Tensor, Tensor, Tensor]:
-    """Log mean probabilities and labelled shares of the groups that the batch holds (G, K), and the group of each patch (B,).
+    """Log mean probabilities and labelled proportions of the bags of a batch (G, K), and the bag of each patch (B,).
 
-    A group's mean is over the pixels of its patches in this batch, its shares are its own row. Without groups each patch is one.
+    The mean is over the pixels of a bag's patches in this batch. Without bags each patch is one.
     """
     share_BK = targets.image_BK
     assert share_BK is not None
     if targets.bag_B is None:
         return log_BK, share_BK, torch.arange(len(log_BK), device=log_BK.device)
     _, bag_B = torch.unique(targets.bag_B, return_inverse=True)
-    groups = int(bag_B.max()) + 1
+    bags = int(bag_B.max()) + 1
     weight_B = targets.valid_BHW.sum(dim=(1, 2)).to(log_BK.dtype)
-    total_G = log_BK.new_zeros(groups).index_add(0, bag_B, weight_B)
-    mean_GK = (
-        log_BK.new_zeros(groups, log_BK.shape[1]).index_add(0, bag_B, log_BK.exp() * weight_B[:, None]) / total_G.clamp(min=1)[:, None]
-    )
+    total_G = log_BK.new_zeros(bags).index_add(0, bag_B, weight_B)
+    sum_GK = log_BK.new_zeros(bags, log_BK.shape[1]).index_add(0, bag_B, log_BK.exp() * weight_B[:, None])
+    mean_GK = sum_GK / total_G.clamp(min=1)[:, None]
     known_B = ~share_BK.isnan().any(dim=1)
-    share_GK = share_BK.new_full((groups, share_BK.shape[1]), torch.nan).index_copy(0, bag_B[known_B], share_BK[known_B])
+    share_GK = share_BK.new_full((bags, share_BK.shape[1]), torch.nan).index_copy(0, bag_B[known_B], share_BK[known_B])
     return mean_GK.clamp(min=1e-30).log(), share_GK, bag_B
 
 
-def _known(loss: Callable[[Tensor, Tensor, Tensor | None], Tensor], scores_BK: Tensor, targets: Targets) -> Tensor:
+def _over_labelled(loss: Callable[[Tensor, Tensor, Tensor | None], Tensor], logits_BK: Tensor, targets: Targets) -> Tensor:
     label_BK, weight_BK = targets.image_BK, targets.weight_BK
     assert label_BK is not None
     known_B = ~label_BK.isnan().any(dim=1)
     if bool(known_B.all()) and len(known_B):
-        return loss(scores_BK, label_BK, weight_BK)
-    if not known_B.any():  # nothing to learn here; still a loss that reaches every weight
-        return 0 * scores_BK.sum()
-    return loss(scores_BK[known_B], label_BK[known_B], None if weight_BK is None else weight_BK[known_B])
+        return loss(logits_BK, label_BK, weight_BK)
+    if not known_B.any():  # no label: a loss of 0 with a gradient for every weight
+        return 0 * logits_BK.sum()
+    return loss(logits_BK[known_B], label_BK[known_B], None if weight_BK is None else weight_BK[known_B])
 
 
-OBJECTIVES = {
-    objective.name: objective
-    for objective in (
-        Objective(
-            "bce",
-            ("presence",),
-            False,
-            lambda batch, targets, _share: _known(presence_loss, batch.output.logits_BK, targets),
-            lambda batch: batch.output.logits_BK,
-            "cam-argmax",
-            uses_image_logits=True,
-        ),
-        Objective(
-            "lse",
-            ("presence",),
-            False,
-            lambda batch, targets, _share: _known(presence_loss, log_sum_exp(batch), targets),
-            log_sum_exp,
-            "score-argmax",
-        ),
-        Objective("threshold", ("presence",), True, threshold_loss, None, "score-argmax"),
-        Objective("majority", ("majority",), True, majority_loss, None, "score-argmax"),
-        Objective("shares", ("shares",), True, share_loss, None, "score-argmax"),
-        Objective("cross-entropy", ("points", "pixels"), True, pixel_loss, None, "score-argmax"),
-    )
-}
+def _bce(batch: ModelOutputs, targets: Targets, _min_share: float) -> Tensor:
+    return _over_labelled(presence_loss, batch.output.logits_BK, targets)
+
+
+def _lse(batch: ModelOutputs, targets: Targets, _min_share: float) -> Tensor:
+    return _over_labelled(presence_loss, log_sum_exp(batch), targets)
+
+
+_ALL = (
+    Objective("bce", ("presence",), False, _bce, lambda batch: batch.output.logits_BK, "cam-argmax", uses_image_logits=True),
+    Objective("lse", ("presence",), False, _lse, log_sum_exp, "score-argmax"),
+    Objective("threshold", ("presence",), True, threshold_loss, None, "score-argmax"),
+    Objective("majority", ("majority",), True, majority_loss, None, "score-argmax"),
+    Objective("shares", ("shares",), True, share_loss, None, "score-argmax"),
+    Objective("cross-entropy", ("points", "pixels"), True, pixel_loss, None, "score-argmax"),
+)
+OBJECTIVES = {objective.name: objective for objective in _ALL}
 
 
 def objective(name: str, kind: str) -> Objective:
     """The objective of that name.
 
     Raises:
-        ConfigError: no such objective, or one that cannot learn from that kind of label.
+        ConfigError: no such objective, or it does not learn from that kind of label.
     """
-    fitting = [known for known, entry in OBJECTIVES.items() if kind in entry.kinds]
-    if name not in fitting:
-        raise ConfigError(f"--loss {name} does not learn from {kind} labels; possible: {', '.join(fitting)}")
+    possible = [entry.name for entry in _ALL if kind in entry.kinds]
+    if name not in possible:
+        raise ConfigError(f"--loss {name} does not learn from {kind} labels; possible: {', '.join(possible)}")
     return OBJECTIVES[name]

@@ -1,4 +1,4 @@
-"""Label smoothing and class weights, from nothing but the weak labels.
+"""Label smoothing and class weights, from the weak labels alone.
 
 Axis suffixes: N patch, B batch, K class.
 """
@@ -19,11 +19,12 @@ from cropcam.model.losses.objectives import Targets
 
 @dataclass(frozen=True)
 class LossWeighting:
-    """What is done to the targets of a batch before the loss sees them.
+    """Adds weights and smoothing to the targets of a batch.
 
     Attributes:
-        smoothing: how much of each answer is spread evenly: over yes and no (presence) or over the classes.
-        weight_2K: presence: weight of each class's no and yes. Other kinds: of each class, both rows equal. None = 1.
+        kind: of label.
+        smoothing: share of each label that is spread evenly: over 0 and 1 (presence) or over the classes.
+        weight_2K: presence: weights of each class's 0 and 1. Other kinds: of each class, both rows equal. None = 1.
     """
 
     kind: str
@@ -31,10 +32,9 @@ class LossWeighting:
     weight_2K: Tensor | None = None
 
     def __call__(self, targets: Targets) -> Targets:
-        """The targets with weights and smoothed answers."""
-        weight_K = None if self.weight_2K is None else self.weight_2K[1]
+        """The targets with weights and smoothed labels."""
         if targets.pixel_BHW is not None:
-            return targets._replace(weight_K=weight_K, smoothing=self.smoothing)
+            return targets._replace(weight_K=None if self.weight_2K is None else self.weight_2K[1], smoothing=self.smoothing)
         label_BK = targets.image_BK
         assert label_BK is not None
         if self.weight_2K is not None:
@@ -46,26 +46,22 @@ class LossWeighting:
 
 
 def class_weights(how: str, labels: WeakLabels, classes: int) -> npt.NDArray[np.float32] | None:
-    """Class weights (2, K) by the option `class_weights`; None: every label 1.
+    """Class weights (2, K) float32 by the option `class_weights`; None: every weight is 1.
 
-    balanced: inverse class frequency, count of all labels / (number of classes x count of this class). Presence: the 0 and the 1 of each class have half of
-    the weight each. Other kinds: each class has 1 / K of it; a class without a label has weight 0.
+    balanced: inverse class frequency, labels / (number of classes x labels of the class); 0 for a class without a label. With presence
+    labels the 0 and the 1 of each class are two classes.
     """
     if how == "none":
         return None
-    given_2K, total, answers = _given(labels, classes)
-    return np.asarray(np.divide(total, answers * given_2K, out=np.zeros(given_2K.shape), where=given_2K > 0), np.float32)
-
-
-def _given(labels: WeakLabels, classes: int) -> tuple[npt.NDArray[np.floating[Any]], float, int]:
-    """How often each answer is given (2, K), how often one is, and how many there are."""
+    count_2K: npt.NDArray[Any]
     if labels.pixel_NHW is not None:
-        given_K: npt.NDArray[Any] = labels.class_pixels()[:classes]
+        count_2K = np.stack([labels.class_pixels()[:classes]] * 2)
     else:
         assert labels.image_NK is not None
         known_NK = labels.image_NK[labels.labelled()]
         if labels.kind == "presence":
-            yes_K = known_NK.sum(axis=0)
-            return np.stack([len(known_NK) - yes_K, yes_K]), len(known_NK), 2
-        given_K = known_NK.sum(axis=0, dtype=np.float64)
-    return np.stack([given_K, given_K]), float(given_K.sum()), classes
+            count_2K = np.stack([len(known_NK) - known_NK.sum(axis=0), known_NK.sum(axis=0)])
+        else:
+            count_2K = np.stack([known_NK.sum(axis=0, dtype=np.float64)] * 2)
+    alternatives, total = (2, count_2K[:, 0].sum()) if labels.kind == "presence" else (classes, count_2K[0].sum())
+    return np.asarray(np.divide(float(total), alternatives * count_2K, out=np.zeros(count_2K.shape), where=count_2K > 0), np.float32)

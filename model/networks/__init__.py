@@ -13,14 +13,14 @@ from cropcam.pipeline.errors import ConfigError
 
 __all__ = ["LONE_SIZE_PX", "NETWORKS", "Network", "NetworkOutput", "build"]
 NETWORKS: dict[str, Callable[[int, int], Network]] = {"baseline": Baseline, "resnet50": ResNet50, "unet": UNet, "fcn": FCN}
-LONE_SIZE_PX = {"resnet50": 9, "unet": 9}  # a smaller patch leaves one pixel inside: alone in a batch it gives batch norm nothing to go by
+LONE_SIZE_PX = {"resnet50": 9, "unet": 9}  # a smaller patch becomes one cell inside: batch norm cannot train on one value
 
 
 def build(name: str, bands: int, classes: int) -> Network:
-    """A fresh network by name, for that many input bands and classes.
+    """A new network by name.
 
     Raises:
-        ConfigError: no network has that name.
+        ConfigError: no such network.
     """
     if name not in NETWORKS:
         raise ConfigError(f"no network {name!r}; known: {', '.join(NETWORKS)}")

@@ -1,4 +1,4 @@
-"""What a network is to the rest of the house.
+"""The interface of every network: feature maps, global average pooling, a dense layer.
 
 Axis suffixes used in all of `model`: B batch, C band, H/W rows and columns of the input, F feature, h/w rows and
 columns of the last maps, K class.
@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 
 class NetworkOutput(NamedTuple):
-    """Image-level logits, none where they were not asked for, and the feature maps that are pooled into them."""
+    """Image-level logits (B, K), empty where not computed, and the feature maps (B, F, h, w)."""
 
     logits_BK: Tensor
     maps_BFhw: Tensor
@@ -24,7 +24,7 @@ class Network(nn.Module, ABC):
     """Feature maps, global average pooling, one dense layer: logit = dense(mean over h, w of the maps).
 
     Attributes:
-        dense: its weights (K, F) are the weights of the class activation maps.
+        dense: weights (K, F), also those of the class activation maps.
         stride: input pixels per map cell; cell i covers input pixels [i * stride, (i + 1) * stride).
     """
 
@@ -36,9 +36,9 @@ class Network(nn.Module, ABC):
         """The last feature maps (B, F, h, w) of standardised input."""
 
     def forward(self, x_BCHW: Tensor, valid_BHW: Tensor | None = None, *, pooled: bool = True) -> NetworkOutput:
-        """Logits (B, K) and maps (B, F, h, w); pixels that are not valid count nowhere in the mean over the maps.
+        """Logits (B, K) and maps (B, F, h, w) of standardised input; invalid pixels have no weight in the mean over the maps.
 
-        Without `pooled` there are no logits (an empty tensor): whoever looks at pixels alone need not wait for them.
+        Without `pooled` the logits are empty: predictions of pixels do not need them.
         """
         maps_BFhw = self.maps(x_BCHW)
         if not pooled:
@@ -48,7 +48,7 @@ class Network(nn.Module, ABC):
         return NetworkOutput(self.dense(self.pooled(maps_BFhw, valid_BHW)), maps_BFhw)
 
     def pooled(self, maps_BFhw: Tensor, valid_BHW: Tensor) -> Tensor:
-        """Mean over the maps (B, F), each cell by how many of its pixels are valid."""
+        """Mean over the maps (B, F), each cell weighted by its number of valid pixels."""
         height, width = maps_BFhw.shape[2:]
         weight_B1HW = valid_BHW[:, None, : height * self.stride, : width * self.stride].to(maps_BFhw.dtype)
         weight_B1hw = F.avg_pool2d(weight_B1HW, self.stride) if self.stride > 1 else weight_B1HW

@@ -5,7 +5,7 @@ from __future__ import annotations
 from torch import Tensor, nn
 
 from cropcam.model.networks.base import Network
-from cropcam.model.networks.layers import initialise
+from cropcam.model.networks.layers import initialize
 
 FILTERS = (32, 64, 128, 256)
 
@@ -13,7 +13,7 @@ FILTERS = (32, 64, 128, 256)
 class Baseline(Network):
     """Four 3 x 3 convolutions with ReLU (32, 64, 128, 256 filters), 2 x 2 max-pooling after the first two.
 
-    50 px in give maps of 12 x 12 (50 -> 25 -> 12). 7 bands and 5 classes: 390,853 parameters. The poster does not
+    Patches of 50 px give maps of 12 x 12 (50 -> 25 -> 12). 7 bands and 5 classes: 390,853 parameters. The poster does not
     state kernel sizes or pooling; these give its 12 x 12 maps.
 
     Source: Chen, Guo, S. Wang, "Deep Learning for Semantic Segmentation of Remote Sensing Imagery" (poster, Stanford).
@@ -30,7 +30,7 @@ class Baseline(Network):
                 layers.append(nn.MaxPool2d(2))
         self.features = nn.Sequential(*layers)
         self.dense = nn.Linear(FILTERS[-1], classes)
-        initialise(self)
+        initialize(self)
 
     def maps(self, x_BCHW: Tensor) -> Tensor:
         """Feature maps (B, 256, H // 4, W // 4)."""

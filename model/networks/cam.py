@@ -21,15 +21,15 @@ def activation_maps(maps_BFhw: Tensor, weight_KF: Tensor) -> Tensor:
 
 
 def to_pixels(maps_BKhw: Tensor, stride: int, height: int, width: int) -> Tensor:
-    """Maps brought to pixels (B, K, height, width) where cell i covers pixels [i * stride, (i + 1) * stride).
+    """Maps at full resolution (B, K, height, width); cell i covers pixels [i * stride, (i + 1) * stride).
 
-    Bilinear between cell centres. Pixels beyond the last whole cell (50 px are 12 cells of 4 and 2 px more) take the
-    last cell's value; stretching 12 cells over 50 px instead would shift the map by up to a pixel.
+    Bilinear between cell centres. Pixels beyond the last whole cell (50 px are 12 cells of 4 and 2 px more) have the last
+    cell's value: stretching 12 cells over 50 px would shift the map by up to a pixel.
     """
     if stride > 1:
         maps_BKhw = F.interpolate(maps_BKhw, scale_factor=float(stride), mode="bilinear", align_corners=False)
-    below, right = height - maps_BKhw.shape[2], width - maps_BKhw.shape[3]
-    return F.pad(maps_BKhw, (0, right, 0, below), mode="replicate") if below or right else maps_BKhw
+    bottom, right = height - maps_BKhw.shape[2], width - maps_BKhw.shape[3]
+    return F.pad(maps_BKhw, (0, right, 0, bottom), mode="replicate") if bottom or right else maps_BKhw
 
 
 def pixel_maps(network: Network, maps_BFhw: Tensor, height: int, width: int) -> Tensor:
@@ -38,7 +38,7 @@ def pixel_maps(network: Network, maps_BFhw: Tensor, height: int, width: int) -> 
 
 
 def argmax_classes(logits_BKHW: Tensor) -> Tensor:
-    """The class of the largest score (B, H, W), int64, the first of equals. `argmax` over an axis that is not the last takes several times as long on a CPU."""
+    """The class of the largest logit (B, H, W), int64, the first of equals. On a CPU `argmax` is several times slower here."""
     return logits_BKHW.max(dim=1).indices
 
 

@@ -1,4 +1,4 @@
-"""What several networks are made of."""
+"""Layers that several networks share, and their initialization."""
 
 from __future__ import annotations
 
@@ -6,16 +6,16 @@ from torch import nn
 
 
 def convolution(inputs: int, outputs: int, size: int, *, stride: int = 1, relu: bool = True) -> nn.Sequential:
-    """A convolution without bias, padded by half its size, batch norm and, where `relu`, ReLU.
+    """A convolution without bias, padded by half its size, then batch norm and, where `relu`, ReLU.
 
-    As many parameters as weights, size^2 x inputs x outputs, and two per output.
+    Parameters: size^2 x inputs x outputs weights, and two per output.
     """
     layers: list[nn.Module] = [nn.Conv2d(inputs, outputs, size, stride=stride, padding=size // 2, bias=False), nn.BatchNorm2d(outputs)]
     return nn.Sequential(*layers, nn.ReLU(inplace=True)) if relu else nn.Sequential(*layers)
 
 
-def initialise(network: nn.Module) -> None:
-    """He's normal initialisation of every convolution, transposed ones among them; biases 0.
+def initialize(network: nn.Module) -> None:
+    """He normal initialization of every convolution, also transposed; biases 0.
 
     Source: He et al. 2015, "Delving Deep into Rectifiers", arXiv 1502.01852.
     """

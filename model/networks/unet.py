@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from cropcam.model.networks.base import Network
-from cropcam.model.networks.layers import convolution, initialise
+from cropcam.model.networks.layers import convolution, initialize
 
 FILTERS = (32, 64, 128, 256)
 
@@ -14,9 +14,8 @@ FILTERS = (32, 64, 128, 256)
 class UNet(Network):
     """Four levels of two 3 x 3 convolutions (32, 64, 128, 256 filters), 2 x 2 max-pooling down, transposed convolutions up.
 
-    Maps are as large as the input, whatever its size: an odd side is pooled to its upper half and the way up is cropped to
-    what the level had. So the dense layer is at the same time a classifier of the pooled maps (U-CAM) and, on each pixel,
-    a 1 x 1 convolution. 7 bands and 5 classes: 1,928,293 parameters. The paper's 48 px out of 50 px are not kept.
+    Maps have the size of the input: an odd side is pooled to the larger half, and the upsampled map is cropped. So the dense
+    layer is both the classifier of the pooled maps (U-CAM) and a 1 x 1 convolution per pixel. 7 bands and 5 classes: 1,928,293 parameters. The paper's 48 px of 50 px are not reproduced.
 
     Sources: Ronneberger et al. 2015, arXiv 1505.04597; Wang et al. 2020, Remote Sensing 12(2) 207 (filters, levels).
     """
@@ -31,7 +30,7 @@ class UNet(Network):
         self.raised = nn.ModuleList(nn.ConvTranspose2d(inputs, outputs, 2, stride=2) for inputs, outputs in narrower)
         self.up = nn.ModuleList(_level(inputs, outputs) for inputs, outputs in narrower)
         self.dense = nn.Linear(FILTERS[0], classes)
-        initialise(self)
+        initialize(self)
 
     def maps(self, x_BCHW: Tensor) -> Tensor:
         """Feature maps (B, 32, H, W)."""
@@ -39,9 +38,9 @@ class UNet(Network):
         for level in list(self.down)[1:]:
             kept.append(x)
             x = level(self.pool(x))
-        for raised, level, beside in zip(self.raised, self.up, reversed(kept), strict=True):
-            x = raised(x)[:, :, : beside.shape[2], : beside.shape[3]]
-            x = level(torch.cat([beside, x], dim=1))
+        for raised, level, skip in zip(self.raised, self.up, reversed(kept), strict=True):
+            x = raised(x)[:, :, : skip.shape[2], : skip.shape[3]]
+            x = level(torch.cat([skip, x], dim=1))
         return x  # type: ignore[no-any-return]
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +14,6 @@ import torch
 import xarray as xr
 from markupsafe import Markup
 
-from cropcam.model.evaluation.evaluate import silent
 from cropcam.model.report import content, figures
 from cropcam.model.report.gallery import STRETCH_PCT, gallery
 from cropcam.model.report.page import template
@@ -27,10 +26,10 @@ from cropcam.model.training.label_accuracy import accuracy_words
 from cropcam.pipeline.errors import DataError
 from cropcam.pipeline.grid import is_geographic
 from cropcam.pipeline.runtime.atomic import atomic_write
-from cropcam.pipeline.store.schema import StoreInfo, drops_in_words
+from cropcam.pipeline.runtime.progress import Progress, silent
+from cropcam.pipeline.store.schema import StoreInfo, format_dropped
 
 REPORT = "report.html"
-Progress = Callable[[int, int, str], None]
 
 
 def write_report(run: Path, *, store: Path | None = None, progress: Progress = silent) -> Path:
@@ -109,7 +108,7 @@ def _provenance(run: Path, config: RunConfig, info: StoreInfo, metrics: Mapping[
         environment = json.loads(path.read_text("utf-8")) if path.is_file() else {}
     except ValueError:
         raise DataError(f"{path}: damaged; delete it, or train the run again") from None
-    settings = ("model", "labels", "presence_min_share", "epochs", "batch_size", "lr", "weight_decay", "seed", "size_px")
+    settings = ("model", "labels", "presence_min_share", "epochs", "batch_size", "lr", "weight_decay", "seed")
     statistics = zip(config.store.bands, config.store.mean, config.store.std, strict=True)
     codes = {
         item.name: f"CDL {', '.join(map(str, item.codes))}" if item.codes else "every other labelled CDL code"
@@ -120,8 +119,9 @@ def _provenance(run: Path, config: RunConfig, info: StoreInfo, metrics: Mapping[
             "study": config.store.study,
             "classes": "; ".join(f"{name} ({of_class})" for name, of_class in codes.items()),
             "crs": info.crs,
+            "patch size": f"{info.patch_size_px} px",
             "split seed": info.split_seed,
-            "patches dropped": drops_in_words(info.dropped),
+            "patches dropped": format_dropped(info.dropped),
         },
         "Training": {key.replace("_", " "): config.setting(key) for key in settings},
         "Bands: mean and standard deviation of reflectance": {band: f"{mean:.4f} ± {std:.4f}" for band, mean, std in statistics},

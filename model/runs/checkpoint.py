@@ -1,10 +1,10 @@
-"""Files of the run folder: checkpoints without pickle, written atomically.
+"""Files of the run folder; checkpoints are safetensors, written atomically.
 
 RUN/config.json          the settings, the store and its digests: enough to rebuild the network and its labels (`runs.config`)
 RUN/environment.json     versions, platform, device
 RUN/history.csv          one line per epoch
-RUN/last.safetensors     weights, optimizer state, strategy state and epoch: where `--resume` goes on
-RUN/best.safetensors     the weights of the selected epoch: used by `evaluate`, `map` and `report`
+RUN/last.safetensors     weights, optimizer state, strategy state and epoch, for `--resume`
+RUN/best.safetensors     the weights of the selected epoch, for `evaluate`, `map` and `report`
 RUN/README.md            the model card, once trained
 """
 
@@ -31,34 +31,30 @@ from cropcam.pipeline.runtime.provenance import provenance
 
 LAST, BEST, HISTORY = "last.safetensors", "best.safetensors", "history.csv"
 ENVIRONMENT, CARD = "environment.json", "README.md"
-_METADATA_KEY = "cropcam"  # one key: safetensors writes several in no fixed order, and the bytes have to repeat
-_OPTIMIZER_STATE = {
-    torch.optim.AdamW: ("step", "exp_avg", "exp_avg_sq"),
-    torch.optim.Adam: ("step", "exp_avg", "exp_avg_sq"),
-    torch.optim.SGD: ("momentum_buffer",),
-}
+_METADATA_KEY = "cropcam"  # one key: safetensors writes several in no fixed order, and equal runs need equal bytes
+_ADAM_STATE = ("step", "exp_avg", "exp_avg_sq")
+_OPTIMIZER_STATE = {torch.optim.AdamW: _ADAM_STATE, torch.optim.Adam: _ADAM_STATE, torch.optim.SGD: ("momentum_buffer",)}
 
 
 def write_json(path: Path, values: Mapping[str, Any]) -> None:
-    """Write JSON values atomically, for readers: indented, one line end at the end."""
+    """Write JSON values atomically, indented."""
     atomic_write(path, json.dumps(values, indent=2) + "\n")
 
 
 def save_tensors(path: Path, tensors: dict[str, Tensor], metadata: dict[str, str]) -> None:
-    """Write tensors as safetensors, atomically. The same tensors and metadata give the same bytes.
+    """Write tensors as safetensors, atomically. Equal tensors and metadata give equal bytes.
 
-    Serialised in memory and written here, not by `save_file`: that one leaves a temporary file of its own when killed,
-    makes the checkpoint unreadable to others (mode 0600) and hides the disk's error number.
+    Not by `save_file`: a killed one leaves a temporary file, its mode is 0600, and it hides the disk's error number.
 
     Raises:
-        OSError: the disk refused; what was at `path` before is still there.
+        OSError: writing failed; the file that was at `path` is kept.
     """
     flat = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
     atomic_write(path, save(flat, {_METADATA_KEY: json.dumps(metadata, sort_keys=True)}))
 
 
 def run_provenance(run: Path, config: RunConfig) -> dict[str, str]:
-    """Provenance of an artefact made with the run's best network."""
+    """Provenance of an artefact made with the run's selected network."""
     digests = {"store_digest": config.store.digest, "checkpoint_digest": file_sha256(run / BEST)}
     return {**provenance(config.store.study, **digests), "model": config.network.model}
 
@@ -94,27 +90,26 @@ def _opened(path: Path) -> Iterator[Any]:
         raise DataError(f"{path}: damaged checkpoint ({error}); train into another folder") from None
 
 
-def _metadata(file: Any) -> dict[str, str]:  # noqa: ANN401 - safetensors names no type
-    found: dict[str, str] = json.loads((file.metadata() or {}).get(_METADATA_KEY, "{}"))
-    return found
+def _metadata(file: Any) -> dict[str, str]:  # noqa: ANN401 - safetensors has no type for it
+    return dict(json.loads((file.metadata() or {}).get(_METADATA_KEY, "{}")))
 
 
 def load_network(run: Path, device: torch.device) -> tuple[Network, RunConfig]:
-    """The run's best network, in evaluation mode on `device`, and its configuration.
+    """The network of the selected epoch, in evaluation mode on `device`, and the run's configuration.
 
     Raises:
-        DataError: no run folder, no checkpoint, a damaged one, or one of another network.
+        DataError: no run folder, no checkpoint, or a checkpoint that is damaged or of another network.
     """
     config = load_config(run)
     tensors, _ = load_tensors(run / BEST)
-    with torch.random.fork_rng(devices=[]):  # the caller's random state is its own
+    with torch.random.fork_rng(devices=[]):  # the caller's random state stays
         network = build(config.network.model, len(config.store.bands), len(config.store.classes))
     load_weights(network, tensors, run / BEST)
     return network.to(device).eval(), config
 
 
 def load_weights(network: Network, tensors: Mapping[str, Tensor], path: Path) -> None:
-    """Put the tensors of the checkpoint at `path` into `network`.
+    """Load the tensors of the checkpoint at `path` into `network`.
 
     Raises:
         DataError: a tensor is missing, unknown, of another shape or not finite.
@@ -124,7 +119,7 @@ def load_weights(network: Network, tensors: Mapping[str, Tensor], path: Path) ->
 
 
 def training_state(network: Network, optimizer: torch.optim.Optimizer, strategy: Strategy) -> dict[str, Tensor]:
-    """All that the next step depends on: `network.NAME`, of parameter I `optimiser.I.NAME` (for AdamW step, exp_avg, exp_avg_sq), and the strategy's state."""
+    """The tensors that the next step depends on: `network.NAME`, `optimiser.I.NAME` of parameter I, and the strategy's state."""
     weights = {f"network.{name}": tensor for name, tensor in network.state_dict().items()} | strategy.state_dict()
     state = optimizer.state_dict()["state"]
     return weights | {f"optimiser.{index}.{name}": tensor for index, kept in state.items() for name, tensor in kept.items()}
@@ -156,11 +151,11 @@ def load_training_state(
     optimizer.load_state_dict({**optimizer.state_dict(), "state": state})
 
 
-def _check(expected: Mapping[str, torch.Size], found: Mapping[str, Tensor], path: Path) -> None:
-    for name in sorted({*expected, *found}):
+def _check(expected: Mapping[str, torch.Size], tensors: Mapping[str, Tensor], path: Path) -> None:
+    for name in sorted({*expected, *tensors}):
         wanted = list(expected[name]) if name in expected else "absent"
-        shape = list(found[name].shape) if name in found else "absent"
+        shape = list(tensors[name].shape) if name in tensors else "absent"
         if wanted != shape:
             raise DataError(f"{path}: not the weights of this network: {name} is {shape}, expected {wanted}; train into another folder")
-        if not torch.isfinite(found[name]).all():
+        if not torch.isfinite(tensors[name]).all():
             raise DataError(f"{path}: {name} holds values that are not finite; train into another folder")

@@ -1,29 +1,20 @@
-"""Writes the state of a run in training, and restores it.
+"""Writes and restores the state of a run in training.
 
-`last` is written at the end of each epoch, and in the middle of one when the run is asked to stop; then it also holds the number of batches done
+`last` is written at the end of each epoch, and when the run is stopped in the middle of one; then it also has the number of batches done
 and their sums.
 """
 
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass, field
+from dataclasses import astuple, dataclass, field
 from pathlib import Path
 
 import torch
 
 from cropcam.model.networks import Network
-from cropcam.model.runs import history
-from cropcam.model.runs.checkpoint import (
-    BEST,
-    HISTORY,
-    LAST,
-    load_metadata,
-    load_tensors,
-    load_training_state,
-    save_tensors,
-    training_state,
-)
+from cropcam.model.runs import checkpoint, history
+from cropcam.model.runs.checkpoint import BEST, HISTORY, LAST, load_tensors, save_tensors
 from cropcam.model.runs.config import RunConfig
 from cropcam.model.strategies.base import Strategy
 from cropcam.pipeline.errors import DataError
@@ -32,7 +23,7 @@ from cropcam.pipeline.runtime.provenance import provenance
 
 @dataclass
 class RunningTotals:
-    """Loss summed over patches and accuracy summed over labels, over the batches so far."""
+    """Sums over batches: of the loss over patches, and of correct labels."""
 
     loss_sum: float = 0.0
     patches: float = 0.0
@@ -40,7 +31,7 @@ class RunningTotals:
     labels: float = 0.0
 
     def add(self, loss: float, patches: float, right: float, labels: float) -> None:
-        """Count one batch."""
+        """Add one batch; `loss` is its mean over patches."""
         self.loss_sum += loss * patches
         self.patches += patches
         self.right += right
@@ -53,12 +44,12 @@ class RunningTotals:
 
     @property
     def accuracy(self) -> float:
-        """Share of right labels."""
+        """Share of correct labels."""
         return self.right / max(self.labels, 1)
 
-    def values(self) -> list[float]:
-        """As numbers, in the order of the fields."""
-        return [self.loss_sum, self.patches, self.right, self.labels]
+    def values(self) -> tuple[float, ...]:
+        """The sums, in the order of the fields."""
+        return astuple(self)
 
 
 @dataclass
@@ -71,39 +62,34 @@ class TrainingProgress:
 
 
 class Checkpointer:
-    """Writes and reads the run folder's history and checkpoints."""
+    """Writes and reads the history and the checkpoints of a run folder. Without `writes` it only reads: one of several processes writes."""
 
     def __init__(
-        self,
-        run: Path,
-        config: RunConfig,
-        network: Network,
-        optimizer: torch.optim.Optimizer,
-        strategy: Strategy,
-        *,
-        writes: bool = True,
+        self, run: Path, config: RunConfig, network: Network, optimizer: torch.optim.Optimizer, strategy: Strategy, *, writes: bool = True
     ) -> None:
-        """Without `writes` it reads only: of several processes one writes."""
-        self._run, self._config, self._writes = run, config, writes
+        self._run, self._writes = run, writes
         self._network, self._optimizer, self._strategy = network, optimizer, strategy
+        store = config.store
+        # a checkpoint that differs in one of these is of another run
+        self._origin = {"study": store.study, "store_digest": store.digest, "model": config.network.model, "labels": config.labels.kind}
 
     def save_epoch(self, done: TrainingProgress) -> None:
-        """History, last and, if the newest epoch is the one to keep, best, in this order."""
+        """Write history, last and, if the newest epoch is selected, best, in this order."""
         rows = done.rows
         self._write_history(rows)
         self._save_last(done, {})
-        if self.kept(rows) == len(rows):
+        if self.selected(rows) == len(rows):
             self._save_best(len(rows))
 
     def save_middle(self, done: TrainingProgress) -> None:
-        """Last, in the middle of an epoch."""
+        """Write last in the middle of an epoch."""
         self._save_last(done, {"batches": str(done.batches), "sums": json.dumps(done.sums.values())})
 
     def restore(self) -> TrainingProgress:
-        """Restore network, optimizer, strategy and history from the folder; an empty folder is an empty run.
+        """Restore network, optimizer, strategy and history from the folder; an empty folder is a new run.
 
         Raises:
-            DataError: a file is damaged, or the files do not belong together.
+            DataError: a file is damaged, or the files are not of one run.
         """
         last, best = self._run / LAST, self._run / BEST
         if not last.exists():
@@ -111,21 +97,26 @@ class Checkpointer:
                 raise DataError(f"{last}: missing, though {BEST} is there; train into another folder")
             return TrainingProgress()
         tensors, metadata = load_tensors(last)
-        self._check_origin(metadata, last)
-        load_training_state(self._network, self._optimizer, self._strategy, tensors, last)
-        done = _progressed(metadata, last)
+        for name, value in self._origin.items():
+            if (other := metadata.get(name, value)) != value:
+                raise DataError(f"{last}: another run's checkpoint: its {name} is {other}, this run's {value}; train into another folder")
+        checkpoint.load_training_state(self._network, self._optimizer, self._strategy, tensors, last)
+        try:
+            done = TrainingProgress([], int(metadata.get("batches", "0")), RunningTotals(*json.loads(metadata.get("sums", "[]"))))
+        except (ValueError, TypeError):
+            raise DataError(f"{last}: the progress of its epoch is missing; train into another folder") from None
         if not (epochs := _epoch(metadata, last)):
             return done
         done.rows = history.read(self._run / HISTORY, epochs)
         self._write_history(done.rows)
-        if self.kept(done.rows) == len(done.rows) and not done.batches:
+        if self.selected(done.rows) == len(done.rows) and not done.batches:
             self._save_best(len(done.rows))
-        elif _epoch(load_metadata(best), best) != self.kept(done.rows):
-            raise DataError(f"{best}: not the epoch of {HISTORY} that is kept; train into another folder")
+        elif _epoch(checkpoint.load_metadata(best), best) != self.selected(done.rows):
+            raise DataError(f"{best}: not the selected epoch of {HISTORY}; train into another folder")
         return done
 
-    def kept(self, rows: list[history.Row]) -> int:
-        """The epoch whose weights are kept."""
+    def selected(self, rows: list[history.Row]) -> int:
+        """The epoch whose weights are in best."""
         return history.selected_epoch(rows, newest=self._strategy.keep_last_epoch)
 
     def _write_history(self, rows: list[history.Row]) -> None:
@@ -134,34 +125,15 @@ class Checkpointer:
 
     def _save_last(self, done: TrainingProgress, more: dict[str, str]) -> None:
         if self._writes:
-            tensors = training_state(self._network, self._optimizer, self._strategy)
+            tensors = checkpoint.training_state(self._network, self._optimizer, self._strategy)
             save_tensors(self._run / LAST, tensors, self._metadata(len(done.rows)) | more)
 
     def _save_best(self, epoch: int) -> None:
         if self._writes:
             save_tensors(self._run / BEST, dict(self._network.state_dict()), self._metadata(epoch))
 
-    @property
-    def _origin(self) -> dict[str, str]:
-        """A checkpoint that differs in one of these belongs to another run."""
-        config = self._config
-        named = {"study": config.store.study, "store_digest": config.store.digest}
-        return {**named, "model": config.network.model, "labels": config.labels.kind}
-
     def _metadata(self, epoch: int) -> dict[str, str]:
-        return {**provenance(self._config.store.study), **self._origin, "epoch": str(epoch)}
-
-    def _check_origin(self, metadata: dict[str, str], path: Path) -> None:
-        for name, value in self._origin.items():
-            if (other := metadata.get(name, value)) != value:
-                raise DataError(f"{path}: another run's checkpoint: its {name} is {other}, this run's {value}; train into another folder")
-
-
-def _progressed(metadata: dict[str, str], path: Path) -> TrainingProgress:
-    try:
-        return TrainingProgress([], int(metadata.get("batches", "0")), RunningTotals(*json.loads(metadata.get("sums", "[]"))))
-    except (ValueError, TypeError):
-        raise DataError(f"{path}: the progress of its epoch is missing; train into another folder") from None
+        return {**provenance(self._origin["study"]), **self._origin, "epoch": str(epoch)}
 
 
 def _epoch(metadata: dict[str, str], path: Path) -> int:

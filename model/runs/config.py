@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field, fields, replace
+from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +19,7 @@ from cropcam.pipeline.legend import Legend
 from cropcam.pipeline.store.schema import StoreInfo
 
 CONFIG = "config.json"
-_FOLLOWING = ("digests", "dropped", "statistics")  # attributes of a store that follow from others
+_DERIVED = ("digests", "dropped", "statistics")  # attributes of a store that follow from others
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -28,14 +28,14 @@ class StoreRecord:
 
     Attributes:
         study: its study's name.
-        path: where it lies, relative to the run folder.
+        path: relative to the run folder.
         digest: of its content.
         bands: names of the image layers.
         classes: the legend.
         size_px: side of a patch.
         mean: reflectance per band over the training split.
         std: standard deviation of the same, 1 for a constant band.
-        attrs: every attribute of the store.
+        attrs: all attributes of the store.
     """
 
     study: str
@@ -68,44 +68,39 @@ class RunConfig:
 
     @property
     def label_spec(self) -> LabelSpec:
-        """How its weak labels are derived."""
-        return LabelSpec(
-            **{item.name: getattr(self.labels, item.name) for item in fields(LabelOptions)}, seed=self.data.seed, digests=self.digests
-        )
+        """How the weak labels are derived."""
+        return LabelSpec(**vars(self.labels), seed=self.data.seed, digests=self.digests)
 
     @property
     def objective(self) -> Objective:
-        """The loss with its reading of the network's outputs."""
+        """The loss, with the presence and the segmentation that belong to it."""
         return objective(self.optimizer.loss, self.labels.labels)
 
     @property
     def keep_last_epoch(self) -> bool:
-        """Whether the last epoch is kept instead of the epoch of the lowest validation loss (`Strategy.keep_last_epoch`)."""
+        """Whether the last epoch is selected instead of the epoch of the lowest validation loss (`Strategy.keep_last_epoch`)."""
         return self.strategy.pseudo_label_weight > 0
 
     @property
     def matches_prior(self) -> bool:
-        """Whether one-vs-rest logits are put on one scale by the known class shares, in pseudo-labels and in the segmentation."""
+        """Whether known class shares calibrate one-vs-rest logits, in pseudo-labels and in the segmentation."""
         return bool(self.labels.class_prior) and not self.objective.is_softmax
 
     def changed(self, **settings: Any) -> RunConfig:  # noqa: ANN401 - typed by the sections
-        """The same with other values of some settings, by name."""
-        sections = {key: {item.name for item in fields(kind)} & set(settings) for key, kind in SECTIONS.items()}
-        return replace(
-            self,
-            **{key: replace(getattr(self, key), **{name: settings[name] for name in names}) for key, names in sections.items() if names},
-        )
+        """The configuration with other values of some settings, by name."""
+        sections = {key: {name: settings[name] for name in vars(getattr(self, key)).keys() & settings.keys()} for key in SECTIONS}
+        return replace(self, **{key: replace(getattr(self, key), **values) for key, values in sections.items() if values})
 
     def setting(self, name: str) -> Any:  # noqa: ANN401 - of any type
-        """A setting by its name, whatever its section."""
-        section = next(key for key, kind in SECTIONS.items() if name in {item.name for item in fields(kind)})
-        return getattr(getattr(self, section), name)
+        """A setting by its name, of any section."""
+        return next(getattr(section, name) for section in (getattr(self, key) for key in SECTIONS) if hasattr(section, name))
 
     def to_json(self) -> dict[str, Any]:
         """The configuration as JSON values, one object per section."""
-        values = json.loads(json.dumps({name: asdict(getattr(self, name)) for name in SECTIONS}))
-        store = {item.name: getattr(self.store, item.name) for item in fields(StoreRecord)} | {"classes": self.store.classes.attrs()}
-        return {**values, "store": json.loads(json.dumps(store)), "digests": self.digests, "code_version": self.code_version}
+        sections = {name: vars(getattr(self, name)) for name in SECTIONS}
+        store = {**vars(self.store), "classes": self.store.classes.attrs()}
+        values = {**sections, "store": store, "digests": self.digests, "code_version": self.code_version}
+        return dict(json.loads(json.dumps(values)))
 
     @classmethod
     def from_json(cls, values: Mapping[str, Any]) -> RunConfig:
@@ -123,7 +118,7 @@ def load_config(run: Path) -> RunConfig:
     """The configuration of a run folder.
 
     Raises:
-        DataError: no run folder, a configuration of another version, or a damaged one.
+        DataError: no run folder, or a configuration that is damaged or of an older version.
     """
     path = run / CONFIG
     if not path.is_file():
@@ -138,9 +133,9 @@ def load_config(run: Path) -> RunConfig:
 
 
 def store_differences(config: RunConfig, info: StoreInfo) -> list[str]:
-    """One line per attribute in which a store differs from the one the run was trained on; empty when they are the same.
+    """One line per attribute in which a store differs from the run's store; empty when they are equal.
 
-    Attributes that follow from others (digests, counts, statistics) come last. The code version is not compared: it is no part of the content.
+    Attributes that follow from others (digests, counts, statistics) come last. The code version is not compared.
     """
     if config.store.digest == info.digest:
         return []
@@ -148,19 +143,18 @@ def store_differences(config: RunConfig, info: StoreInfo) -> list[str]:
     differing = [key for key in {*trained, *given} - {"code_version"} if trained.get(key) != given.get(key)]
     if not trained or not differing:
         return [f"digest: {config.store.digest[:12]} against {info.digest[:12]}"]
-    differing.sort(key=lambda key: (key.startswith(_FOLLOWING), key))
+    differing.sort(key=lambda key: (key.startswith(_DERIVED), key))
     return [f"{key}: {trained.get(key)!r} against {given.get(key)!r}" for key in differing]
 
 
 def _section(kind: type, values: Mapping[str, Any]) -> Any:  # noqa: ANN401 - of that type
-    missing = {item.name for item in fields(kind)} - set(values)
-    if missing:
+    if missing := {item.name for item in fields(kind)} - set(values):
         raise KeyError(", ".join(sorted(missing)))
     return kind(**{name: tuple(value) if isinstance(value, list) else value for name, value in values.items()})
 
 
 def _flat(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
-    # nested attributes as dotted keys, so that the message can name the differing one
+    """Nested attributes under dotted keys."""
     flat: dict[str, Any] = {}
     for key, value in values.items():
         flat |= _flat(value, f"{prefix}{key}.") if isinstance(value, dict) else {f"{prefix}{key}": value}

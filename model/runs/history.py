@@ -1,4 +1,4 @@
-"""The figures of each epoch, kept as RUN/history.csv."""
+"""RUN/history.csv: losses and accuracies of each epoch."""
 
 from __future__ import annotations
 
@@ -15,10 +15,11 @@ TIMINGS = ("seconds", "patches_per_second", "data_wait_share")  # the columns in
 
 @dataclass(frozen=True)
 class Row:
-    """One epoch. Losses and accuracies are means over patches and labels; training ones are taken while the weights move. With shares an accuracy is their overlap.
+    """One epoch.
 
-    `data_wait_share` is the share of the training time in which the network waited for data.
-    `validation_majority_accuracy` is what the best constant answer reaches on the validation labels; the same in each row.
+    Losses are means over patches; those of training are taken while the weights change. Accuracies are shares of correct labels, or the
+    overlap of proportions. `validation_majority_accuracy` is that of the best constant prediction, the same in each row.
+    `data_wait_share` is the share of the training time spent waiting for data.
     """
 
     epoch: int
@@ -36,7 +37,7 @@ COLUMNS = tuple(field.name for field in fields(Row))
 
 
 def selected_epoch(rows: list[Row], *, newest: bool) -> int:
-    """The epoch whose weights are kept: the newest or, if not that, the best."""
+    """The epoch whose weights are used: the newest, or the best."""
     return len(rows) if newest else best_epoch(rows)
 
 
@@ -46,22 +47,22 @@ def best_epoch(rows: list[Row]) -> int:
 
 
 def write(path: Path, rows: list[Row]) -> None:
-    """Write the history atomically; floats as their shortest text that reads back equal.
+    """Write the history atomically; floats as the shortest text that reads back equal.
 
     Raises:
-        OSError: the disk says no.
+        OSError: writing failed.
     """
     atomic_write(path, pd.DataFrame([asdict(row) for row in rows], columns=list(COLUMNS)).to_csv(index=False))
 
 
 def read(path: Path, epochs: int) -> list[Row]:
-    """The first `epochs` epochs; a later one was cut short before its weights were kept, and does not count.
+    """The first `epochs` epochs; a later row is of an epoch whose weights were not written.
 
     Raises:
-        DataError: absent, damaged or shorter than that.
+        DataError: the file is absent, damaged or shorter.
     """
     try:
-        table = pd.read_csv(path, dtype=str)  # float() reads back what repr() wrote; not every pandas does
+        table = pd.read_csv(path, dtype=str)  # float() is the inverse of repr(); not every pandas is
         rows = [Row(int(epoch), *map(float, rest)) for epoch, *rest in table[list(COLUMNS)].itertuples(index=False)]
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise DataError(f"{path}: cannot be read as a history ({str(error).splitlines()[0]}); train into another folder") from None

@@ -1,4 +1,4 @@
-"""A trained run as an object: its settings, its history and, once evaluated, its metrics."""
+"""A trained run as an object: settings, history, network and metrics."""
 
 from __future__ import annotations
 

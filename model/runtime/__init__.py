@@ -1,1 +1,1 @@
-"""Where training runs: device, processes, signals."""
+"""The machine that training runs on: device, processes, signals."""

@@ -1,4 +1,4 @@
-"""Which device a command runs on, and what else there decides the last digits."""
+"""The device of a command, its precision, and deterministic algorithms."""
 
 from __future__ import annotations
 
@@ -15,14 +15,12 @@ from cropcam.pipeline import __version__
 from cropcam.pipeline.errors import ConfigError
 from cropcam.pipeline.runtime.memory import keep_freed_memory
 
-PRECISIONS = ("auto", "fp32", "bf16")
-
 
 def choose(name: str) -> torch.device:
-    """The device for `--device auto|cpu|cuda`; auto takes the GPU where there is one.
+    """The device for `--device auto|cpu|cuda`; auto is the GPU where there is one.
 
     Raises:
-        ConfigError: cuda was asked for and there is none.
+        ConfigError: cuda on a machine without a GPU.
     """
     if name == "cuda" and not torch.cuda.is_available():
         raise ConfigError("--device cuda: this machine has no usable GPU (torch.cuda.is_available() is False); use --device cpu")
@@ -30,13 +28,13 @@ def choose(name: str) -> torch.device:
         name = "cuda" if torch.cuda.is_available() else "cpu"
     device = torch.device(name)
     if device.type == "cpu":
-        # glibc clears each page of a new batch's buffers anew by default: a sixth of the time of a small network's training
+        # by default glibc returns freed buffers to the system, and clearing new pages took a sixth of a small network's training time
         keep_freed_memory(1 << 28, 1 << 25, heap_bytes=1 << 30)  # an older glibc takes at most 32 MiB
     return device
 
 
 def environment(device: torch.device) -> dict[str, str | int]:
-    """Versions, platform, device and threads: what the last digits of a result depend on. Names no host and no user."""
+    """Versions, platform, device and threads, on which the last digits of a result depend; neither host nor user."""
     return {
         "cropcam": __version__,
         "python": platform.python_version(),
@@ -48,29 +46,29 @@ def environment(device: torch.device) -> dict[str, str | int]:
     }
 
 
-def settle_precision(told: str, device: torch.device) -> str:
-    """fp32 or bf16: what was told; auto takes bf16 where the processor multiplies it: GPUs that have it, CPUs with AMX or AVX-512 BF16."""
-    if told != "auto":
-        return told
+def resolve_precision(setting: str, device: torch.device) -> str:
+    """fp32 or bf16: the setting; auto is bf16 where the processor multiplies it (GPUs that do, CPUs with AMX or AVX-512 BF16)."""
+    if setting != "auto":
+        return setting
     if device.type == "cuda":
         return "bf16" if torch.cuda.is_bf16_supported(including_emulation=False) else "fp32"
     units = (getattr(torch.cpu, name, lambda: False) for name in ("_is_amx_tile_supported", "_is_avx512_bf16_supported"))
-    return "bf16" if any(has() for has in units) else "fp32"
+    return "bf16" if any(supported() for supported in units) else "fp32"
 
 
 @contextmanager
 def deterministic(device: torch.device, wanted: bool) -> Iterator[None]:
-    """Only algorithms that give the same bits each time, an error where torch has none; else, on a GPU, the fastest found by trying."""
+    """Algorithms that repeat the same bits, an error where torch has none; without `wanted`, on a GPU, the fastest in a benchmark."""
     before, warned = torch.are_deterministic_algorithms_enabled(), torch.is_deterministic_algorithms_warn_only_enabled()
     memory: Any = torch.utils.deterministic
-    filled, tried = memory.fill_uninitialized_memory, torch.backends.cudnn.benchmark
+    fill, benchmark = memory.fill_uninitialized_memory, torch.backends.cudnn.benchmark
     if wanted and device.type == "cuda":
         os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
     torch.use_deterministic_algorithms(wanted or before, warn_only=warned)
-    memory.fill_uninitialized_memory = False  # costs a pass over every new tensor and guards nothing here
+    memory.fill_uninitialized_memory = False  # it costs a pass over every new tensor
     torch.backends.cudnn.benchmark = device.type == "cuda" and not wanted
     try:
         yield
     finally:
         torch.use_deterministic_algorithms(before, warn_only=warned)
-        memory.fill_uninitialized_memory, torch.backends.cudnn.benchmark = filled, tried
+        memory.fill_uninitialized_memory, torch.backends.cudnn.benchmark = fill, benchmark

@@ -1,7 +1,7 @@
-"""Several processes that train one network, as `torchrun` starts them: who does what, and sums over all of them.
+"""Data-parallel training by the processes of `torchrun`.
 
-Each rank takes its part of every global batch, so that the batches are those of one process. Gradients are summed over
-ranks by torch's DistributedDataParallel; losses and counts are summed here, in float64.
+Each rank has its shard of every global batch, so the batches are those of one process. torch's DistributedDataParallel averages the
+gradients; losses and counts are summed here, in float64.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ import os
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any, TypeVar
+from typing import Any
 
 import torch
 import torch.distributed as dist
@@ -19,24 +19,23 @@ from torch import Tensor, nn
 from cropcam.model.networks import Network
 from cropcam.pipeline.errors import ConfigError
 
-T = TypeVar("T")
-Term = tuple[Tensor, Callable[[], Tensor]]  # of a loss: a mean over answers, and how many they are
+Term = tuple[Tensor, Callable[[], Tensor]]  # of a loss: a mean over labels, and their number
 
 
 @dataclass(frozen=True)
 class Ranks:
-    """This process among `count`; alone it is rank 0 of 1."""
+    """The rank of this process among `count`; a single process is rank 0 of 1."""
 
     rank: int = 0
     count: int = 1
 
     @property
     def is_main(self) -> bool:
-        """Whether this one writes and speaks."""
+        """Whether this process writes files and logs."""
         return self.rank == 0
 
     def shard(self, size: int) -> slice:
-        """This rank's part of a global batch of `size`: parts differ by at most one and cover it in order.
+        """This rank's part of a global batch of `size`; parts are in order and differ by at most one patch.
 
         >>> [Ranks(rank, 3).shard(8) for rank in range(3)]
         [slice(0, 3, None), slice(3, 6, None), slice(6, 8, None)]
@@ -53,29 +52,21 @@ class Ranks:
         dist.all_reduce(total)
         return total.tolist()
 
-    def gathered(self, values: list[T]) -> list[T]:
-        """The values of all ranks, in their order."""
-        if self.count == 1:
-            return values
-        found: list[list[T]] = [[]] * self.count
-        dist.all_gather_object(found, values)
-        return [value for part in found for value in part]
-
     def reduce_loss(self, terms: Sequence[Term], stop: bool, device: torch.device) -> tuple[Tensor, bool]:
-        """The loss of this rank's part of a global batch, and whether any rank was told to stop.
+        """The loss of this rank's part of a global batch, and whether any rank has `stop`.
 
-        Each term is a mean over this rank's answers; weighted by its share of all ranks' answers and by the number of ranks, the mean over ranks is
-        the loss of the whole batch. Alone: the sum of the terms, and itself.
+        Each term is a mean over this rank's labels. It is weighted by this rank's share of all labels, times the number of ranks: then
+        the mean over ranks is the loss of the global batch.
         """
         if self.count == 1:
             return torch.stack([loss for loss, _ in terms]).sum() if len(terms) > 1 else terms[0][0], stop
-        ours = [answers().item() for _, answers in terms]
-        *totals, stopping = self.sums([*ours, stop], device)
-        weights = [self.count * our / total if total else 0.0 for our, total in zip(ours, totals, strict=True)]
+        labels = [count().item() for _, count in terms]
+        *totals, stopping = self.sums([*labels, stop], device)
+        weights = [self.count * own / total if total else 0.0 for own, total in zip(labels, totals, strict=True)]
         return torch.stack([weight * loss for weight, (loss, _) in zip(weights, terms, strict=True)]).sum(), stopping > 0
 
     def barrier(self) -> None:
-        """Until every rank has come here."""
+        """Wait for every rank."""
         if self.count > 1:
             dist.barrier()
 
@@ -84,10 +75,10 @@ SINGLE_PROCESS = Ranks()
 
 
 class SyncedBatchNorm(nn.BatchNorm2d):
-    """ModelOutputs norm over the batches of all ranks together, on any device; torch's own knows GPUs only. A rank's part may be empty."""
+    """Batch norm over the global batch, on any device (torch's SyncBatchNorm needs a GPU). A rank's part may be empty."""
 
     def forward(self, input: Tensor) -> Tensor:  # noqa: A002 - torch's name
-        """Normalised maps (B, C, H, W)."""
+        """Normalized maps (B, C, H, W)."""
         if not self.training:
             return super().forward(input)
         x_BCHW = input.float()
@@ -106,18 +97,16 @@ class SyncedBatchNorm(nn.BatchNorm2d):
 
 
 class _Summed(torch.autograd.Function):
-    # the gradient of a sum over ranks is the sum of the gradients over ranks
+    # all_reduce with a gradient: that of a sum over ranks is the sum of the gradients over ranks
     @staticmethod
     def forward(_context: Any, values: Tensor) -> Tensor:  # noqa: ANN401
-        values = values.clone()
-        dist.all_reduce(values)
-        return values
+        summed = values.clone()
+        dist.all_reduce(summed)
+        return summed
 
     @staticmethod
-    def backward(_context: Any, gradient: Tensor) -> Tensor:  # noqa: ANN401
-        gradient = gradient.clone()
-        dist.all_reduce(gradient)
-        return gradient
+    def backward(context: Any, gradient: Tensor) -> Tensor:  # noqa: ANN401
+        return _Summed.forward(context, gradient)
 
 
 def _summed(values: Tensor) -> Tensor:
@@ -125,9 +114,9 @@ def _summed(values: Tensor) -> Tensor:
 
 
 def wrap_ddp(network: Network, ranks: Ranks, device: torch.device) -> tuple[Network, nn.Module]:
-    """The network, and what to call so that gradients are averaged over ranks and batch norm sees the global batch.
+    """The network, and the module to call in training: gradients are averaged over ranks, batch norm is over the global batch.
 
-    Alone both are the same. The names of weights stay.
+    The same module twice for a single process. Names of weights do not change.
     """
     if ranks.count == 1:
         return network, network
@@ -143,7 +132,7 @@ def wrap_ddp(network: Network, ranks: Ranks, device: torch.device) -> tuple[Netw
 
 @contextmanager
 def init_distributed(device: torch.device) -> Iterator[tuple[Ranks, torch.device]]:
-    """This process's place among those that torchrun started, and its device; NCCL between GPUs, gloo between CPUs.
+    """The rank of this process among those of torchrun, and its device; NCCL between GPUs, gloo between CPUs.
 
     Raises:
         ConfigError: more processes than GPUs on this machine.
@@ -155,9 +144,8 @@ def init_distributed(device: torch.device) -> Iterator[tuple[Ranks, torch.device
     if device.type == "cuda":
         local = int(os.environ.get("LOCAL_RANK", "0"))
         if local >= torch.cuda.device_count():
-            raise ConfigError(
-                f"torchrun started process {local + 1} on a machine with {torch.cuda.device_count()} GPUs; lower --nproc-per-node"
-            )
+            gpus = torch.cuda.device_count()
+            raise ConfigError(f"torchrun started process {local + 1} on a machine with {gpus} GPUs; lower --nproc-per-node")
         device = torch.device("cuda", local)
         torch.cuda.set_device(device)
     dist.init_process_group("nccl" if device.type == "cuda" else "gloo")

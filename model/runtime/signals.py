@@ -1,4 +1,4 @@
-"""SIGTERM and Ctrl-C as a wish to stop at the next good moment."""
+"""SIGTERM and Ctrl-C as a request to stop at the next step."""
 
 from __future__ import annotations
 
@@ -8,28 +8,26 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import FrameType
 
-SIGNALS = (signal.SIGINT, signal.SIGTERM)
-
 
 @contextmanager
-def stop_asked() -> Iterator[Callable[[], bool]]:
-    """Whether the process was told to stop since the block began; told again, it stops at once (KeyboardInterrupt).
+def stop_requested() -> Iterator[Callable[[], bool]]:
+    """A function: whether a signal has arrived since the block began. A second signal raises KeyboardInterrupt at once.
 
-    Outside the main thread nobody can listen to signals; then the answer is no.
+    Python handles signals in the main thread alone; in another thread the function returns False.
     """
-    asked = threading.Event()
+    requested = threading.Event()
 
-    def note(_number: int, _frame: FrameType | None) -> None:
-        if asked.is_set():
+    def handle(_number: int, _frame: FrameType | None) -> None:
+        if requested.is_set():
             raise KeyboardInterrupt
-        asked.set()
+        requested.set()
 
     if threading.current_thread() is not threading.main_thread():
-        yield asked.is_set
+        yield requested.is_set
         return
-    before = {number: signal.signal(number, note) for number in SIGNALS}
+    before = {number: signal.signal(number, handle) for number in (signal.SIGINT, signal.SIGTERM)}
     try:
-        yield asked.is_set
+        yield requested.is_set
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)

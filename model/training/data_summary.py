@@ -1,4 +1,4 @@
-"""What is said before training: how much there is to learn from, and what of it says nothing."""
+"""The log lines before training: how many patches and labels there are, and which of them carry no information."""
 
 from __future__ import annotations
 
@@ -16,65 +16,68 @@ from cropcam.model.training.label_accuracy import constant_accuracy
 from cropcam.pipeline.legend import UNLABELLED
 from cropcam.pipeline.store.schema import SPLITS, StoreInfo
 
-INFORMATIVE = (0.03, 0.97)  # a label whose base rate lies outside carries next to no information
+INFORMATIVE = (0.03, 0.97)  # a presence label whose base rate lies outside carries almost no information
 
 
 def log_data_summary(
     dataset: xr.Dataset, train_split: Patches, validation: Patches, config: RunConfig, info: StoreInfo, log: Callable[[str], None]
 ) -> None:
-    """Patches and labels of the splits, beside what a constant answer reaches; then what carries no information."""
+    """Log patches and labels of the splits and the accuracy of the best constant prediction; then warnings."""
     counts = np.bincount(dataset["split"].to_numpy(), minlength=len(SPLITS))
+    options, size = config.labels, len(train_split)
     log(
         f"{', '.join(f'{count} {name}' for name, count in zip(SPLITS, counts, strict=True))} patches; {_labels_line(train_split.labels)}; "
-        f"the best constant answer agrees with {constant_accuracy(validation.labels):.4f} of the validation labels"
+        f"the best constant prediction agrees with {constant_accuracy(validation.labels):.4f} of the validation labels"
     )
-    if config.labels.points:
+    unmatched = train_split.labels.n_unmatched, validation.labels.n_unmatched
+    if options.points:
         log(
-            f"{config.labels.points}: {train_split.labels.n_unmatched:,} of its points lie outside the patches of the train split, "
-            f"{validation.labels.n_unmatched:,} outside those of the validation split"
+            f"{options.points}: {unmatched[0]:,} of its points lie outside the patches of the train split, "
+            f"{unmatched[1]:,} outside those of the validation split"
         )
-    if config.labels.share_step or config.labels.share_noise:
-        without = [len(each) - int(each.labels.labelled().sum()) for each in (train_split, validation)]
+    if options.share_step or options.share_noise:
+        unknown = [len(split) - int(split.labels.labelled().sum()) for split in (train_split, validation)]
         log(
-            f"{config.label_spec}: {without[0]:,} of {len(train_split):,} patches of the train split have no label, {without[1]:,} of "
-            f"{len(validation):,} of the validation split, as nothing is left of their shares"
+            f"{config.label_spec}: {unknown[0]:,} of {size:,} patches of the train split and {unknown[1]:,} of {len(validation):,} of the "
+            "validation split have no label, as all their shares are rounded to 0"
         )
-    if config.labels.areas:
+    if options.areas:
         log(
-            f"{config.labels.areas}: {train_split.labels.n_unmatched:,} of {len(train_split):,} patches of the train split lie in no polygon, "
-            f"{validation.labels.n_unmatched:,} of {len(validation):,} of the validation split: they have no label"
+            f"{options.areas}: {unmatched[0]:,} of {size:,} patches of the train split and {unmatched[1]:,} of {len(validation):,} of the "
+            "validation split lie in no polygon and have no label"
         )
     for line in uninformative_labels(train_split.labels, info.classes.names):
         log(f"warning: {line}")
-    if config.labels.bag_size > config.data.batch_size:
+    if options.bag_size > config.data.batch_size:
         log(
-            f"warning: batches of {config.data.batch_size} hold only parts of the groups of {config.labels.bag_size} patches, whose shares they are "
-            f"not; --batch-size {config.labels.bag_size} helps"
+            f"warning: batches of {config.data.batch_size} hold only parts of the bags of {options.bag_size} patches, whose proportions "
+            f"differ from the bag's; --batch-size {options.bag_size} helps"
         )
-    if config.data.batch_size > len(train_split):
-        log(f"warning: --batch-size {config.data.batch_size} is more than the {len(train_split)} training patches: one step per epoch")
+    if config.data.batch_size > size:
+        log(f"warning: --batch-size {config.data.batch_size} is more than the {size} training patches: one step per epoch")
     for band, std in zip(info.bands, info.statistics["std"], strict=True):
         if std == 0:
             log(f"warning: band {band} is constant over the training split: it carries no information")
 
 
 def uninformative_labels(labels: WeakLabels, names: tuple[str, ...]) -> Iterator[str]:
-    """What of the training labels is nearly always the same, or never there."""
+    """One line per class whose training labels are nearly constant or absent."""
     if labels.kind == "presence":
         assert labels.image_NK is not None
         for name, rate in zip(names, np.nanmean(labels.image_NK, axis=0), strict=True):
             if not INFORMATIVE[0] <= rate <= INFORMATIVE[1]:
-                yield f"label {name} holds for {rate:.1%} of the training patches: it carries next to no information{_hint(rate)}"
+                hint = "; a larger --presence-min-share helps" if rate > INFORMATIVE[1] else ""
+                yield f"{name} is present in {rate:.1%} of the training patches: the label carries almost no information{hint}"
         ubiquitous_K = labels.ubiquitous_classes()
         if ubiquitous_K is not None and ubiquitous_K.sum() > 1:
-            yield f"next to no training patch lacks {join_words(list(compress(names, ubiquitous_K)))}: these labels tell nothing of which pixels are which of them"
+            yield f"nearly every training patch has {join_words(list(compress(names, ubiquitous_K)))}: these labels do not locate them"
         return
     share_K = labels.class_pixels()[: len(names)] if labels.image_NK is None else np.nanmean(labels.image_NK, axis=0)
     for name, share in zip(names, share_K / share_K.sum(), strict=True):
         if share > INFORMATIVE[1]:
-            yield f"the training labels say {name} {share:.1%} of the time: there is next to nothing to tell apart"
+            yield f"the training labels are {name} for {share:.1%}: there is almost nothing to separate"
         if share == 0:
-            yield f"no training label names {name}: it cannot be learned"
+            yield f"no training label is {name}: it cannot be learned"
 
 
 def _labels_line(labels: WeakLabels) -> str:
@@ -84,9 +87,5 @@ def _labels_line(labels: WeakLabels) -> str:
     known_N = labels.labelled()
     if labels.kind == "presence":
         return f"{np.nansum(labels.image_NK) / max(known_N.sum(), 1):.2f} of {labels.image_NK.shape[1]} labels per patch"
-    groups = int(known_N.sum()) if labels.bag_N is None else len(np.unique(labels.bag_N[known_N]))
-    return f"{labels.kind} of {groups:,} {'patches' if labels.bag_N is None else 'groups of patches'}"
-
-
-def _hint(rate: float) -> str:
-    return "; a larger --presence-min-share helps" if rate > INFORMATIVE[1] else ""
+    bags = int(known_N.sum()) if labels.bag_N is None else len(np.unique(labels.bag_N[known_N]))
+    return f"{labels.kind} of {bags:,} {'patches' if labels.bag_N is None else 'bags of patches'}"

@@ -17,38 +17,38 @@ from cropcam.pipeline.legend import UNLABELLED
 
 
 def label_accuracy(objective: Objective, outputs: ModelOutputs, targets: Targets, kind: str, min_share: float) -> Tensor:
-    """Number of right labels of a batch and number of labels: (2,) float64, on the batch's device.
+    """Number of correct labels of a batch and number of labels: (2,) float64, on the batch's device.
 
-    presence: one per class and patch; majority: patches; shares: the overlap (1 - half the sum of absolute differences) of each patch;
-    points and pixels: pixels.
+    Counted are, for presence, classes of patches; for majority, patches; for shares, the overlap of each patch (1 - half the sum of
+    absolute differences); for points and pixels, pixels.
     """
     if targets.pixel_BHW is not None:
-        counts_BHW = (targets.pixel_BHW != UNLABELLED) & targets.valid_BHW
-        return _pair((argmax_classes(outputs.logits_BKHW) == targets.pixel_BHW) & counts_BHW, counts_BHW)
+        counted = (targets.pixel_BHW != UNLABELLED) & targets.valid_BHW
+        correct = (argmax_classes(outputs.logits_BKHW) == targets.pixel_BHW) & counted
+        return torch.stack([correct.sum(), counted.sum()]).double()
     label_BK = targets.image_BK
     assert label_BK is not None
     known_B = ~label_BK.isnan().any(dim=1)
     if kind == "presence":
-        right_BK = (objective.presence_logits(outputs, min_share) > 0) == (label_BK > 0)
-        return _pair(right_BK & known_B[:, None], known_B[:, None].expand_as(right_BK))
+        correct_BK = ((objective.presence_logits(outputs, min_share) > 0) == (label_BK > 0)) & known_B[:, None]
+        return torch.stack([correct_BK.sum(), known_B.sum() * label_BK.shape[1]]).double()
     mean_BK = mean_probability(outputs.logits_BKHW, targets.valid_BHW)
     if kind == "majority":
-        return _pair((mean_BK.argmax(dim=1) == label_BK.argmax(dim=1)) & known_B, known_B)
+        return torch.stack([((mean_BK.argmax(dim=1) == label_BK.argmax(dim=1)) & known_B).sum(), known_B.sum()]).double()
     overlap_B = 1 - (mean_BK.exp() - label_BK).abs().sum(dim=1) / 2
-    return _pair(torch.where(known_B, overlap_B, 0.0), known_B)
+    return torch.stack([torch.where(known_B, overlap_B, 0.0).sum(dtype=torch.float64), known_B.sum().double()])
 
 
 def accuracy_words(kind: str) -> tuple[str, str]:
     """The name of the accuracy for a kind of label, and of its baseline."""
-    return ("overlap", "best constant answer") if kind == "shares" else ("accuracy", "majority guess")
-
-
-def _pair(right: Tensor, counted: Tensor) -> Tensor:
-    return torch.stack([right.sum(dtype=torch.float64), counted.sum(dtype=torch.float64)])
+    return ("overlap", "best constant prediction") if kind == "shares" else ("accuracy", "majority guess")
 
 
 def constant_accuracy(labels: WeakLabels) -> float:
-    """The accuracy of the best constant prediction: the more frequent answer, the most frequent class, the mean shares; 0 without labels."""
+    """The accuracy of the best constant prediction: per class the more frequent label, the most frequent class, or the mean shares.
+
+    0 without labels.
+    """
     if labels.pixel_NHW is not None:
         count_K = labels.class_pixels()
         return float(count_K.max() / max(count_K.sum(), 1))

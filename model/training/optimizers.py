@@ -12,11 +12,11 @@ from torch.optim.lr_scheduler import LambdaLR
 from cropcam.model.options import OptimizerOptions
 
 _MOMENTUM = 0.9
-_DROPS, _DROP = (0.5, 0.75), 0.1  # He et al. 2015 on CIFAR: a tenth at half and again at three quarters of the way
+_DROPS, _DROP = (0.5, 0.75), 0.1  # He et al. 2015 on CIFAR: a tenth at 1/2 and again at 3/4 of the steps
 
 
 def make_optimizer(options: OptimizerOptions, network: nn.Module) -> torch.optim.Optimizer:
-    """AdamW (decoupled decay), Adam or SGD with Nesterov momentum 0.9 (decay as a penalty on the squared weights); fused kernels."""
+    """AdamW (decoupled weight decay), Adam or SGD with Nesterov momentum 0.9 (both L2 penalty), with fused kernels."""
     parameters = list(network.parameters())
     shared: dict[str, Any] = {"lr": options.lr, "weight_decay": options.weight_decay, "fused": True}
     if options.optimizer == "sgd":
@@ -25,7 +25,7 @@ def make_optimizer(options: OptimizerOptions, network: nn.Module) -> torch.optim
 
 
 def make_schedule(options: OptimizerOptions, optimizer: torch.optim.Optimizer, steps_per_epoch: int, done: int) -> LambdaLR:
-    """The learning rate schedule of a run, `done` optimizer steps after its start: a function of the step alone, so a checkpoint needs no state of it."""
+    """The learning rate schedule after `done` optimizer steps. It is a function of the step alone, so checkpoints hold no state of it."""
     steps, warmup = options.epochs * steps_per_epoch, round(options.warmup_epochs * steps_per_epoch)
     for group in optimizer.param_groups:
         group["initial_lr"] = options.lr
@@ -46,9 +46,3 @@ def lr_factor(schedule: str, step: int, steps: int, warmup: int) -> float:
     if schedule == "cosine":
         return 0.5 * (1 + math.cos(math.pi * done))
     return _DROP ** sum(done >= drop for drop in _DROPS) if schedule == "step" else 1.0
-
-
-def set_lr(optimiser: torch.optim.Optimizer, lr: float) -> None:
-    """The step size of the next step."""
-    for group in optimiser.param_groups:
-        group["lr"] = lr

@@ -1,4 +1,4 @@
-"""Settings that go together: the poster's, the paper's, and the measured defaults by network and kind of label."""
+"""Presets (poster, paper) and the measured defaults by network and kind of label."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any
 from cropcam.model.options import ANY_BELOW, Settings
 from cropcam.pipeline.errors import ConfigError
 
-# The poster states no learning rate, batch size or optimizer: the defaults are kept. The paper: U-Net, Adam 1e-3, batches of 32.
+# The poster has no learning rate, batch size or optimizer: the defaults stay. The paper: U-Net, Adam 1e-3, batches of 32.
 PRESETS: dict[str, dict[str, Any]] = {
     "poster": {"model": "baseline", "labels": "presence", "loss": "bce"},
     "paper": {
@@ -24,10 +24,8 @@ PRESETS: dict[str, dict[str, Any]] = {
         "pseudo_label_weight": 0.0,
     },
 }
-_OF_NETWORK: dict[str, dict[str, Any]] = {
-    "fcn": {"lr": 1e-2, "weight_decay": 1e-2, "schedule": "cosine", "warmup_epochs": 1.0, "channels_last": True},
-    "unet": {"lr": 2e-3, "weight_decay": 1e-2, "schedule": "cosine", "warmup_epochs": 1.0, "channels_last": True},
-}
+_COSINE = {"weight_decay": 1e-2, "schedule": "cosine", "warmup_epochs": 1.0, "channels_last": True}
+_OF_NETWORK: dict[str, dict[str, Any]] = {"fcn": {"lr": 1e-2, **_COSINE}, "unet": {"lr": 2e-3, **_COSINE}}
 # Of `fcn`, by kind of label; "any pixel" is presence below 1 %, "bags" are shares of several patches. docs/results.md has the measurements.
 _OF_LABELS: dict[str, dict[str, Any]] = {
     "points": {"lr": 3e-3, "weight_decay": 0.1, "label_smoothing": 0.1, "pseudo_label_weight": 3.0},
@@ -41,7 +39,7 @@ _OF_LABELS: dict[str, dict[str, Any]] = {
 
 
 def preset(name: str, passed: Mapping[str, Any]) -> dict[str, Any]:
-    """The settings of a preset, with the passed settings over them; epochs follow the poster's network and the paper's kind of label.
+    """The settings of a preset, overridden by the passed ones; the epochs depend on the poster's network and the paper's kind of label.
 
     >>> preset("poster", {"model": "resnet50"})["epochs"]
     50
@@ -58,7 +56,7 @@ def preset(name: str, passed: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def resolved(passed: Mapping[str, Any]) -> Settings:
-    """The passed settings over the measured defaults of the network and the kind of label.
+    """The passed settings, completed by the measured defaults of the network and the kind of label.
 
     >>> resolved({"labels": "points"}).lr, resolved({"labels": "points", "model": "baseline"}).lr
     (0.003, 0.001)
@@ -74,19 +72,17 @@ def resolved(passed: Mapping[str, Any]) -> Settings:
 
 
 def measured_loss(settings: Settings) -> str:
-    """The loss measured best for a kind of label; the poster's own with the poster's networks (docs/results.md).
+    """The best measured loss for a kind of label; the poster's with its networks (docs/results.md).
 
     >>> measured_loss(Settings(labels="presence", presence_min_share=0.05)), measured_loss(Settings(labels="presence", model="baseline"))
     ('threshold', 'bce')
     """
     if settings.labels != "presence":
         return "cross-entropy" if settings.labels in ("points", "pixels") else settings.labels
-    if settings.model in ("baseline", "resnet50"):
-        return "bce"
-    return "lse" if settings.presence_min_share < ANY_BELOW else "threshold"
+    any_pixel = "lse" if settings.presence_min_share < ANY_BELOW else "threshold"
+    return "bce" if settings.model in ("baseline", "resnet50") else any_pixel
 
 
 def _kind(settings: Settings) -> str:
-    if settings.labels == "presence" and settings.presence_min_share < ANY_BELOW:
-        return "any pixel"
-    return "bags" if settings.bagged else settings.labels
+    any_pixel = settings.labels == "presence" and settings.presence_min_share < ANY_BELOW
+    return "any pixel" if any_pixel else "bags" if settings.bagged else settings.labels

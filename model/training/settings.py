@@ -1,4 +1,4 @@
-"""The configuration of a run: passed settings resolved, checked against the store, and joined with those of a resumed run."""
+"""The configuration of a run: passed settings resolved, checked against the store, and merged with those of a resumed run."""
 
 from __future__ import annotations
 
@@ -19,53 +19,48 @@ from cropcam.pipeline import __version__
 from cropcam.pipeline.errors import ConfigError, DataError
 from cropcam.pipeline.store.schema import StoreInfo
 
-SETTLED = ("precision", "deterministic", "data_loading")  # "auto" is settled once, when a run begins, and then stays
+RESOLVED = ("precision", "deterministic", "data_loading")  # "auto" is resolved once, when a run begins
 LABEL_FILES = ("points", "areas")
 
 
 def configure(store: Path, info: StoreInfo, run: Path, passed: Mapping[str, Any], resume: bool) -> RunConfig:
-    """The configuration of a new run, or of the run in the folder `run` with more epochs. Writes nothing.
+    """The configuration of a new run, or of the resumed run in the folder `run`, perhaps with more epochs. Writes nothing.
 
-    Args:
-        store: path of the store.
-        info: its attributes.
-        run: the run folder.
-        passed: the settings that were passed; the others are the resumed run's, else the defaults.
-        resume: whether to go on with the run in the folder.
+    Settings that are not `passed` are the resumed run's, else the measured defaults.
 
     Raises:
-        ConfigError: the folder holds a run and `resume` is false, or a setting differs from the run's or does not fit the store.
-        DataError: the run was trained on another store, or its configuration is damaged.
+        ConfigError: the folder holds a run and `resume` is false, or a setting differs from the run's or is not possible with the store.
+        DataError: the run has another store, or its configuration is damaged.
     """
     if run.exists() and not run.is_dir():
         raise ConfigError(f"{run}: is a file; name a folder for the run")
     begun, holds_run = (run / CONFIG).exists(), any((run / name).exists() for name in (LAST, BEST, HISTORY))
-    if resume and begun and not holds_run:  # no step was taken yet: settings may still change
+    if resume and begun and not holds_run:  # no step was trained: settings may still change
         before = load_config(run)
         passed = {name: before.setting(name) for name in declared()} | dict(passed)
-    passed = {name: value for name, value in passed.items() if not (name in SETTLED and value in ("auto", None))}
+    passed = {name: value for name, value in passed.items() if not (name in RESOLVED and value in ("auto", None))}
     digests = {}
     for name in LABEL_FILES:
         if passed.get(name):
-            passed[name], digests[name] = files.settled(passed[name], flag(name))
+            passed[name], digests[name] = files.resolve_label_file(passed[name], flag(name))
     if not holds_run:
-        return _fresh(store, info, run, passed, digests)
+        return _new(store, info, run, passed, digests)
     if not resume:
         raise ConfigError(f"{run}: holds a run already; go on with it with --resume, or name another folder")
     config = load_config(run)
     if differences := store_differences(config, info):
         more = f" (and {len(differences) - 1} more)" if len(differences) > 1 else ""
         raise DataError(f"{store}: not the store that {run} was trained on: {differences[0]}{more}; name that store or another run folder")
-    config = _continued(config, run, passed, digests)
-    return replace(config, store=replace(config.store, path=_from_run(store, run)))
+    config = config.changed(**_changes(config, run, passed, digests))
+    return replace(config, store=replace(config.store, path=_relative_path(store, run)))
 
 
-def _from_run(store: Path, run: Path) -> str:
-    """The store's path as seen from the run folder: both may move together, whatever the working directory."""
+def _relative_path(store: Path, run: Path) -> str:
+    """The store's path from the run folder: both may be moved together."""
     return os.path.relpath(store.resolve(), run.resolve())
 
 
-def _fresh(store: Path, info: StoreInfo, run: Path, passed: Mapping[str, Any], digests: dict[str, str]) -> RunConfig:
+def _new(store: Path, info: StoreInfo, run: Path, passed: Mapping[str, Any], digests: dict[str, str]) -> RunConfig:
     settings = resolved({"presence_min_share": info.study["labels"]["presence_min_share"], **passed})
     loss = measured_loss(settings) if settings.loss == "best" else settings.loss
     objective(loss, settings.labels)
@@ -87,35 +82,36 @@ def _fresh(store: Path, info: StoreInfo, run: Path, passed: Mapping[str, Any], d
         raise DataError(f"{store}: a band has no mean or standard deviation over the training split; cut the store again")
     record = StoreRecord(
         study=info.name,
-        path=_from_run(store, run),
+        path=_relative_path(store, run),
         digest=info.digest,
         bands=info.bands,
         classes=info.classes,
         size_px=info.patch_size_px,
         mean=mean,
-        std=tuple(value or 1.0 for value in std),  # a constant band becomes 0 everywhere: it carries no information and does no harm
+        std=tuple(value or 1.0 for value in std),  # a constant band becomes 0 everywhere
         attrs=info.attrs(),
     )
     sections: dict[str, Any] = {name: settings.section(kind) for name, kind in SECTIONS.items()}
     return RunConfig(**sections, store=record, digests=digests, code_version=__version__).changed(loss=loss)
 
 
-def _continued(config: RunConfig, run: Path, passed: Mapping[str, Any], digests: Mapping[str, str]) -> RunConfig:
-    Settings(**passed)  # ranges
+def _changes(config: RunConfig, run: Path, passed: Mapping[str, Any], digests: Mapping[str, str]) -> dict[str, Any]:
+    """The passed settings that a resumed run may change: more epochs, and another place of the same label file."""
+    Settings(**passed)  # checks the ranges
     changes: dict[str, Any] = {}
     for name, value in passed.items():
         trained = config.setting(name)
         if name in LABEL_FILES and trained and value:
-            then, now = config.digests[name], digests[name]
+            then, now = config.digests[name][:12], digests[name][:12]
             if then != now:
                 raise ConfigError(
-                    f"{run}: trained with {flag(name)} {trained} (sha256 {then[:12]}), asked to go on with {value} ({now[:12]}), which differs; "
+                    f"{run}: trained with {flag(name)} {trained} (sha256 {then}), now {value} ({now}), which differs; "
                     "put that file back, or name another folder"
                 )
-            changes[name] = value  # the same file, wherever it lies now
+            changes[name] = value  # the same file at another path
         elif name == "epochs" and value > trained:
             changes[name] = value
         elif value != trained:
             hint = "it can only grow" if name == "epochs" else "leave it out"
-            raise ConfigError(f"{run}: trained with {flag(name)} {trained}, asked to go on with {value}; {hint}, or name another folder")
-    return config.changed(**changes)
+            raise ConfigError(f"{run}: trained with {flag(name)} {trained}, now {value}; {hint}, or name another folder")
+    return changes

@@ -1,19 +1,18 @@
-"""The history for TensorBoard: RUN/tensorboard."""
+"""RUN/tensorboard: the history of a run for TensorBoard."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import asdict
 from pathlib import Path
 
-from cropcam.model.runs.history import Row
+from cropcam.model.runs.history import COLUMNS, Row
 from cropcam.pipeline.errors import ConfigError
 
 
 @contextmanager
 def history_writer(run: Path, wanted: bool, epoch: int) -> Iterator[Callable[[Row], None]]:
-    """A function to call with each new epoch; it does nothing where not `wanted`. Events of epochs after `epoch` are purged.
+    """A function to call with each new epoch; without `wanted` it does nothing. Events after `epoch` are purged.
 
     Raises:
         ConfigError: TensorBoard is not installed.
@@ -28,9 +27,8 @@ def history_writer(run: Path, wanted: bool, epoch: int) -> Iterator[Callable[[Ro
     with SummaryWriter(run / "tensorboard", purge_step=epoch + 1) as writer:
 
         def write(row: Row) -> None:
-            for name, value in asdict(row).items():
-                if name != "epoch":
-                    writer.add_scalar(name, value, row.epoch)
+            for name in COLUMNS[1:]:
+                writer.add_scalar(name, getattr(row, name), row.epoch)
             writer.flush()
 
         yield write

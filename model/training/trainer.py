@@ -32,51 +32,50 @@ from cropcam.pipeline.errors import DataError
 from cropcam.pipeline.runtime.progress import Progress
 
 PENDING = 16  # steps on a GPU whose losses are read together: reading waits for the GPU
+Pending = list[tuple[int, Tensor, float, Tensor]]  # step, loss, patches, accuracy counts
 
 
 class Trainer:
-    """A network in training: its state in memory and, epoch by epoch, in the run folder."""
+    """A network in training, with its state in memory and, per epoch, in the run folder."""
 
     def __init__(
         self, config: RunConfig, run: Path, train_split: Patches, validation: Patches, device: torch.device, ranks: Ranks = SINGLE_PROCESS
     ) -> None:
         self._config, self._device, self._ranks = config, device, ranks
         self._train, self._validation = train_split, validation
-        self._steps = math.ceil(len(train_split) / config.data.batch_size)
+        self._batch_size, self._epochs = config.data.batch_size, config.optimizer.epochs
+        self._steps = math.ceil(len(train_split) / self._batch_size)
+        self._objective, classes = config.objective, len(config.store.classes)
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(config.data.seed)
-            network = build(config.network.model, len(config.store.bands), len(config.store.classes)).to(device)
+            network = build(config.network.model, len(config.store.bands), classes).to(device)
         if config.network.channels_last:
             network = network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-        self._objective = config.objective
         self._strategy = make_strategy(
             config.strategy,
             network,
             train_split.labels,
             config.labels,
             is_softmax=self._objective.is_softmax,
-            epochs=config.optimizer.epochs,
+            epochs=self._epochs,
             steps_per_epoch=self._steps,
         )
-        if config.network.compile:  # the maps alone: the rest depends on the data, which no compiled graph can
+        if config.network.compile:  # the maps alone: what follows depends on the data, which a compiled graph cannot
             maps: Any = torch.compile(network.maps)
             network.maps = maps  # type: ignore[method-assign]
         self._network, self._forward = wrap_ddp(network, ranks, device)
         self._optimizer = make_optimizer(config.optimizer, self._network)
         self._normalization = Normalization.of(config, device)
-        weight_2K = class_weights(config.optimizer.class_weights, train_split.labels, len(config.store.classes))
-        self._weighting = LossWeighting(
-            config.labels.kind,
-            config.optimizer.label_smoothing,
-            None if weight_2K is None else torch.from_numpy(weight_2K).to(device),
-        )
+        weight_2K = class_weights(config.optimizer.class_weights, train_split.labels, classes)
+        weights = None if weight_2K is None else torch.from_numpy(weight_2K).to(device)
+        self._weighting = LossWeighting(config.labels.kind, config.optimizer.label_smoothing, weights)
         self._majority_accuracy = constant_accuracy(validation.labels)
         self._checkpointer = Checkpointer(run, config, self._network, self._optimizer, self._strategy, writes=ranks.is_main)
         self._done = TrainingProgress()
 
     @property
     def epoch(self) -> int:
-        """Complete epochs so far."""
+        """Number of complete epochs."""
         return len(self._done.rows)
 
     @property
@@ -86,29 +85,27 @@ class Trainer:
 
     @property
     def stopped_early(self) -> bool:
-        """Whether the validation loss has not fallen for `patience` epochs, counted from the strategy's first epoch."""
+        """Whether the validation loss has not decreased for `patience` epochs, counted from the strategy's first epoch."""
         rows, patience = self._done.rows[self._strategy.first_epoch :], self._config.optimizer.patience
         return bool(patience and rows and self.epoch - history.best_epoch(rows) >= patience)
 
     @property
     def finished(self) -> bool:
-        """Whether no epoch is left."""
-        return self.epoch >= self._config.optimizer.epochs or self.stopped_early
+        """Whether training is complete or stopped early."""
+        return self.epoch >= self._epochs or self.stopped_early
 
     def restore(self) -> None:
-        """Go on from the state of the run folder.
+        """Load the state of the run folder.
 
         Raises:
-            DataError: a checkpoint is damaged, or the files do not belong together.
+            DataError: a checkpoint is damaged, or the files are not of one run.
         """
         self._done = self._checkpointer.restore()
         if not self._ranks.is_main:
-            self._done.sums = RunningTotals()  # the main process holds the sums of all
+            self._done.sums = RunningTotals()  # the main process has the sums of all
 
     def run_epoch(self, progress: Progress, stop: Callable[[], bool] = lambda: False) -> bool:
-        """One pass over the training split and one over validation; then history, last and best are written.
-
-        Returns False when it was asked to stop: then the middle of the epoch is saved.
+        """Train and validate one epoch, then write history, last and best. When `stop` is true, save the middle of the epoch: False.
 
         Raises:
             DataError: a loss is not finite; the message has epoch and batch.
@@ -130,77 +127,78 @@ class Trainer:
             validation_accuracy=validated.accuracy,
             validation_majority_accuracy=self._majority_accuracy,
             seconds=round(time.perf_counter() - started, 3),
-            patches_per_second=round(max(len(self._train) - resumed_at * self._config.data.batch_size, 0) / trained_s, 4),
+            patches_per_second=round(max(len(self._train) - resumed_at * self._batch_size, 0) / trained_s, 4),
             data_wait_share=round(waited_s / trained_s, 4),
         )
         self._done = TrainingProgress([*self._done.rows, row])
         self._checkpointer.save_epoch(self._done)
         self._ranks.barrier()
-        done, total = (epochs * self._steps for epochs in (self.epoch, self._config.optimizer.epochs))
-        progress(done, total, f"{self._note()}, validation {_in_words(row, self._config.labels.kind)}")
+        note = f"{self._note()}, validation {_validation_text(row, self._config.labels.kind)}"
+        progress(self.epoch * self._steps, self._epochs * self._steps, note)
         return True
 
     def summary(self) -> str:
-        """One line: the kept epoch and its validation figures, with those of the best constant prediction."""
+        """One line: the selected epoch and its validation metrics, with those of the best constant prediction."""
         if not self._done.rows:
             return "no epoch is complete yet"
-        row, kind = self._done.rows[self._checkpointer.kept(self._done.rows) - 1], self._config.labels.kind
+        row = self._done.rows[self._checkpointer.selected(self._done.rows) - 1]
         early = f"; stopped early: {self._config.optimizer.patience} epochs without a better one" if self.stopped_early else ""
         which = "last" if self._strategy.keep_last_epoch else "best"
-        return f"{which} of {self.epoch} epochs: {row.epoch}, validation {_in_words(row, kind)}{early}"
+        return f"{which} of {self.epoch} epochs: {row.epoch}, validation {_validation_text(row, self._config.labels.kind)}{early}"
 
     def _train_epoch(self, progress: Progress, stop: Callable[[], bool]) -> float | None:
-        """Seconds of waiting for data; None when asked to stop before the end."""
+        """Seconds of waiting for data; None when stopped before the end."""
         self._network.train()
         first, waited_s, started = self._done.batches, 0.0, time.perf_counter()
-        plan = self._train.plan_epoch(self._config.data.seed, self.epoch, rot90=self._config.data.rot90)
-        schedule = make_schedule(self._config.optimizer, self._optimizer, self._steps, self.epoch * self._steps + first)
-        feed = self._batches(self._train, plan, first)
-        pending: list[tuple[int, Tensor, float, Tensor]] = []
+        done = self.epoch * self._steps
+        schedule = make_schedule(self._config.optimizer, self._optimizer, self._steps, done + first)
+        loader = self._batches(
+            self._train, self._train.plan_epoch(self._config.data.seed, self.epoch, rot90=self._config.data.rot90), first
+        )
+        pending: Pending = []
         for step in range(first, self._steps):
-            asked = time.perf_counter()
-            x_BCHW, targets = next(feed)
-            waited_s += time.perf_counter() - asked
-            stopping = self._train_step(step, x_BCHW, targets, pending, stop)
+            requested = time.perf_counter()
+            x_BCHW, targets = next(loader)
+            waited_s += time.perf_counter() - requested
+            stopping = self._train_step(step, x_BCHW, targets, pending, stop())
             schedule.step()
             if stopping or len(pending) == (1 if self._device.type == "cpu" else PENDING) or step + 1 == self._steps:
                 loss = self._count(pending)
                 note = f"{self._note()}, loss {loss:.3f}, waiting for data {waited_s / (time.perf_counter() - started):.0%}"
-                progress(self.epoch * self._steps + step + 1, self._config.optimizer.epochs * self._steps, note)
+                progress(done + step + 1, self._epochs * self._steps, note)
             self._done.batches = step + 1
             if stopping:
                 return None
         return waited_s
 
-    def _train_step(
-        self, step: int, x_BCHW: Tensor, targets: Targets, pending: list[tuple[int, Tensor, float, Tensor]], stop: Callable[[], bool]
-    ) -> bool:
+    def _train_step(self, step: int, x_BCHW: Tensor, targets: Targets, pending: Pending, stop: bool) -> bool:
         done = self.epoch * self._steps + step
         terms, outputs = self._forward_terms(x_BCHW, targets, done)
-        loss, stopping = self._ranks.reduce_loss(terms, stop(), self._device)
+        loss, stopping = self._ranks.reduce_loss(terms, stop, self._device)
         self._optimizer.zero_grad()
         loss.backward()  # type: ignore[no-untyped-call]
         if self._config.optimizer.grad_clip_norm:
             nn.utils.clip_grad_norm_(self._network.parameters(), self._config.optimizer.grad_clip_norm)
         self._optimizer.step()
         self._strategy.after_step(self._network, done)
-        patches = min(self._config.data.batch_size, len(self._train) - step * self._config.data.batch_size)
+        patches = min(self._batch_size, len(self._train) - step * self._batch_size)
         pending.append((step, loss.detach(), patches / self._ranks.count, self._accuracy(outputs, targets)))
         return stopping
 
-    def _count(self, pending: list[tuple[int, Tensor, float, Tensor]]) -> float:
-        loss = 0.0
-        for step, loss_, patches, counts in pending:
-            loss, (right, labels) = self._finite(loss_.item(), f"batch {step + 1}"), counts.tolist()
-            self._done.sums.add(loss, patches, right, labels)
+    def _count(self, pending: Pending) -> float:
+        """Add the pending steps to the sums; the loss of the last."""
+        value = 0.0
+        for step, loss, patches, counts in pending:
+            value = self._finite(loss.item(), f"batch {step + 1}")
+            self._done.sums.add(value, patches, *counts.tolist())
         pending.clear()
-        return loss
+        return value
 
     @torch.inference_mode()
     def _validate(self) -> RunningTotals:
         """Loss and accuracy over the validation split."""
         self._network.eval()
-        sums, size, count = RunningTotals(), self._config.data.batch_size, len(self._validation)
+        sums, size, count = RunningTotals(), self._batch_size, len(self._validation)
         for step, (x_BCHW, targets) in enumerate(self._batches(self._validation, self._validation.plan_in_order())):
             terms, outputs = self._forward_terms(x_BCHW, targets)
             loss, _ = self._ranks.reduce_loss(terms, False, self._device)
@@ -208,10 +206,10 @@ class Trainer:
         return RunningTotals(*self._ranks.sums(sums.values(), self._device))
 
     def _batches(self, patches: Patches, plan: Plan, start: int = 0) -> Iterator[tuple[Tensor, Targets]]:
-        return batches(patches, self._config.data.batch_size, self._normalization, plan, ranks=self._ranks, start=start)
+        return batches(patches, self._batch_size, self._normalization, plan, ranks=self._ranks, start=start)
 
     def _forward_terms(self, x_BCHW: Tensor, targets: Targets, step: int | None = None) -> tuple[list[Term], ModelOutputs]:
-        """The terms of the loss and the network's outputs; `step` counts the steps of the run in training and is None in validation."""
+        """The terms of the loss and the network's outputs; `step` is the step of the run in training, None in validation."""
         config = self._config
         if config.network.channels_last:
             x_BCHW = x_BCHW.contiguous(memory_format=torch.channels_last)
@@ -222,7 +220,7 @@ class Trainer:
             targets = self._weighting(targets)
             if len(x_BCHW):
                 term: Term = (self._objective.loss(outputs, targets, config.labels.presence_min_share), targets.label_count)
-            else:  # a process without a patch of this batch: a loss of 0 that reaches every weight
+            else:  # a rank without a patch of this batch: a loss of 0 with a gradient for every weight
                 term = (0 * (outputs.output.logits_BK.sum() + outputs.logits_BKHW.sum()), lambda: torch.zeros(()))
             return [term, *self._strategy.loss_terms(x_BCHW, outputs, targets, step)], outputs
 
@@ -238,9 +236,9 @@ class Trainer:
         raise DataError(f"epoch {self.epoch + 1}, {where}: the loss is {loss}; a smaller --lr may help. The last complete epoch is kept")
 
     def _note(self) -> str:
-        return f"epoch {min(self.epoch + 1, self._config.optimizer.epochs)}/{self._config.optimizer.epochs}"
+        return f"epoch {min(self.epoch + 1, self._epochs)}/{self._epochs}"
 
 
-def _in_words(row: history.Row, kind: str) -> str:
-    name, guess = accuracy_words(kind)
-    return f"loss {row.validation_loss:.4f}, {name} {row.validation_accuracy:.4f} ({guess} {row.validation_majority_accuracy:.4f})"
+def _validation_text(row: history.Row, kind: str) -> str:
+    name, baseline = accuracy_words(kind)
+    return f"loss {row.validation_loss:.4f}, {name} {row.validation_accuracy:.4f} ({baseline} {row.validation_majority_accuracy:.4f})"

@@ -23,8 +23,8 @@ _ALL_CLOUD_COVER_PCT = 100.0
 def composite(study: Study) -> ee.Image:
     """Median composite of every season: uint16 DN, bands named `study.image.layers`, 0 = nodata and nothing masked.
 
-    Per band floor(median + 0.5) of the observations that QA and DN 0 (fill) let through. Pixels come out on whatever
-    grid is asked for, each source pixel by nearest neighbour.
+    Per band floor(median + 0.5) of the observations that QA and DN 0 (fill) let through. Pixels are computed on the
+    grid a request names, resampled from each scene by nearest neighbour.
     """
     layers, width = study.image.layers, len(study.image.bands)
     medians = []
@@ -45,23 +45,23 @@ def count(study: Study) -> ee.Image:
 
 
 def scenes(study: Study, season: tuple[str, str]) -> ee.ImageCollection:
-    """Scenes of all collections that meet the grid's bounds, begin in the half-open season and are clear enough.
+    """Scenes of all collections that intersect the grid's bounds, start within the half-open season and are below the cloud limit.
 
     Args:
         study: the study.
         season: first day and the day after the last, UTC.
     """
-    found: list[ee.ImageCollection] = []
+    collections: list[ee.ImageCollection] = []
     for name in study.image.collections:
         collection: ee.ImageCollection = ee.ImageCollection(name).filterBounds(search_area(study)).filterDate(*season)
         if study.image.cloud_cover_max_pct < _ALL_CLOUD_COVER_PCT:
             collection = collection.filter(ee.Filter.lte("CLOUD_COVER", study.image.cloud_cover_max_pct))
-        found.append(collection)
-    return reduce(lambda first, second: first.merge(second), found)
+        collections.append(collection)
+    return reduce(lambda first, second: first.merge(second), collections)
 
 
 def clean(scene: ee.Image, study: Study) -> ee.Image:
-    """One scene's bands of the study, masked where QA_PIXEL or QA_RADSAT says so and, band by band, where DN is 0."""
+    """One scene's bands of the study, masked by QA_PIXEL and QA_RADSAT and, band by band, where DN is 0."""
     scene = ee.Image(scene)
     bands = scene.select(list(study.image.bands))
     kept: ee.Image = bands.updateMask(bands.eq(0).eq(0))

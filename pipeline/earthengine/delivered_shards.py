@@ -1,4 +1,4 @@
-"""Shards that a delivery writes: tiled GeoTIFFs on the study's grid, tagged with what made them, verified before they appear."""
+"""Shards of a delivery: tiled GeoTIFFs on the study's grid with provenance as tags, verified before they are published."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from cropcam.pipeline.runtime.atomic import atomic_path
 from cropcam.pipeline.runtime.provenance import provenance
 from cropcam.pipeline.study.study import Study, differences
 
-_SECTIONS = ("area", "image", "labels")  # of a study: what decides the pixels
+_SECTIONS = ("area", "image", "labels")  # of a study: they decide the pixels
 
 
 @dataclass(frozen=True)
@@ -36,23 +36,23 @@ class Shard:
     is_loopback: bool
 
 
-def is_there(shard: Shard, study: Study) -> bool:
+def is_written(shard: Shard, study: Study) -> bool:
     """Whether a shard is written already.
 
     Raises:
-        DataError: the file is of another graph (the message names what differs), of unknown origin, or damaged.
+        DataError: the file is of another graph (the message names the fields that differ), of unknown origin, or damaged.
     """
     if not shard.path.is_file():
         return False
     tags, size = _about(shard.path)
     if tags.get("GRAPH_DIGEST") == shard.graph_digest and size == (shard.place.height, shard.place.width):
         return True
-    found = differing(shard.path, study) or [f"{size[1]} x {size[0]} px against {shard.place.width} x {shard.place.height}"]
-    raise DataError(f"{shard.path}: a shard of another study ({'; '.join(found)}); choose another folder, or delete it")
+    reasons = changed_fields(shard.path, study) or [f"{size[1]} x {size[0]} px against {shard.place.width} x {shard.place.height}"]
+    raise DataError(f"{shard.path}: a shard of another study ({'; '.join(reasons)}); choose another folder, or delete it")
 
 
-def differing(path: Path, study: Study) -> list[str]:
-    """Where the study a shard was made of differs from `study`, of what decides pixels.
+def changed_fields(path: Path, study: Study) -> list[str]:
+    """Fields that decide pixels and differ between the study of a shard and `study`.
 
     Raises:
         DataError: the file is damaged.
@@ -60,7 +60,7 @@ def differing(path: Path, study: Study) -> list[str]:
     try:
         return [line for line in differences(json.loads(_about(path)[0]["STUDY_JSON"]), study.to_dict()) if line.split(".")[0] in _SECTIONS]
     except (KeyError, ValueError):
-        return ["it does not say what made it"]
+        return ["it has no provenance tags"]
 
 
 def _about(path: Path) -> tuple[dict[str, str], tuple[int, int]]:
@@ -72,16 +72,16 @@ def _about(path: Path) -> tuple[dict[str, str], tuple[int, int]]:
 
 
 def write_shard(shard: Shard, study: Study, windows: Sequence[Window], read: Callable[[Window], npt.NDArray[Any]]) -> None:
-    """Write a shard from its windows, read it back, compare, and only then let it appear.
+    """Write a shard from its windows, read it back, compare, then publish it.
 
     Args:
-        shard: what to write.
+        shard: the shard to write.
         study: the study.
         windows: windows of the study's grid that cover the shard once, row by row; their sides multiples of 256.
-        read: gives a window's pixels as a structured array (y, x) with one field per band.
+        read: returns a window's pixels as a structured array (y, x) with one field per band.
 
     Raises:
-        DataError: what was written is not what was read.
+        DataError: the file on the disk differs from the pixels that were written.
     """
     grid = study.grid.window(shard.place)
     profile = {
@@ -109,10 +109,10 @@ def write_shard(shard: Shard, study: Study, windows: Sequence[Window], read: Cal
 
 
 def verify(study: Study, shards: Sequence[Shard]) -> None:
-    """Every pixel of the study's grid lies in exactly one shard of each layer, where it belongs.
+    """Check that every pixel of the study's grid lies in exactly one shard of each layer, at its place.
 
     Raises:
-        DataError: naming what is missing, overlaps or is misplaced.
+        DataError: names the missing, overlapping or misplaced shard.
     """
     folder = shards[0].path.parent
     open_shards(folder, study)

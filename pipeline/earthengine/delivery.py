@@ -1,4 +1,4 @@
-"""Straight as pixels: a study's shards by way of `computePixels`, resumable by window, complete or absent.
+"""Direct delivery: a study's shards by `computePixels` requests, resumable by window, complete or absent.
 
 Final shards are byte for byte the same, whether the run was disturbed or not.
 
@@ -22,7 +22,7 @@ from typing import Any
 
 from rasterio.errors import RasterioError
 
-from cropcam.pipeline.earthengine.delivered_shards import Shard, differing, is_there, verify, write_shard
+from cropcam.pipeline.earthengine.delivered_shards import Shard, changed_fields, is_written, verify, write_shard
 from cropcam.pipeline.earthengine.error_messages import ServiceError
 from cropcam.pipeline.earthengine.graphs import graph, graph_digest
 from cropcam.pipeline.earthengine.layers import Layer, layers_of
@@ -58,7 +58,7 @@ def deliver(
     progress: Progress = silent,
     log: Callable[[str], object] = silent,
 ) -> list[Path]:
-    """Write all layers of a study as shards into the folder `out`; what is there already stays.
+    """Write all layers of a study as shards into the folder `out`; existing shards stay.
 
     `image.tif`, `labels.tif` (and `count.tif`), with offsets in their names where a layer has several.
 
@@ -67,10 +67,10 @@ def deliver(
         session: an open session.
         out: the folder; made if absent.
         workers: requests at once, 1 to 40.
-        window_px: side of a request's window, a multiple of 256; by default 512 or what fits the limits.
+        window_px: side of a request's window, a multiple of 256; by default the largest up to 512 within the limits.
         shard_px: side of a shard, a multiple of the windows'.
         progress: called with (windows done, windows in all, note).
-        log: called with a line about what happened.
+        log: called with a line per event.
 
     Returns:
         The shards, in the order of layers and rows.
@@ -90,7 +90,7 @@ def deliver(
 
 
 def plan_text(study: Study, out: Path, *, window_px: int | None = None, shard_px: int = SHARD_PX) -> str:
-    """What `deliver` would do, as the user reads it: per layer shards, requests, pixels and bytes. Needs no client.
+    """The plan of `deliver` as text: shards, requests, pixels and bytes per layer. Needs no client.
 
     Raises:
         ConfigError: an option breaks a limit.
@@ -110,7 +110,7 @@ def plan_text(study: Study, out: Path, *, window_px: int | None = None, shard_px
 
 
 def _window_sides(study: Study, window_px: int | None, shard_px: int) -> dict[str, int]:
-    """Side of each layer's windows, by layer name, checked against the limits and against the shards'."""
+    """Side of each layer's windows, by layer name, checked against the limits and the side of the shards."""
     sides = {layer.name: window_px_for(layer, WINDOW_PX) if window_px is None else window_px for layer in layers_of(study)}
     for layer in layers_of(study):
         check_window_px(layer, sides[layer.name])
@@ -120,7 +120,7 @@ def _window_sides(study: Study, window_px: int | None, shard_px: int) -> dict[st
 
 
 class _Delivery:
-    """One run: what is missing is fetched, and written as soon as a shard is whole."""
+    """One run: fetches missing windows and writes a shard once it has all of its windows."""
 
     def __init__(
         self,
@@ -145,7 +145,7 @@ class _Delivery:
 
     def run(self, workers: int) -> list[Path]:
         self._refuse_other_shards()
-        missing = [shard for shard in self._windows if not is_there(shard, self._study)]
+        missing = [shard for shard in self._windows if not is_written(shard, self._study)]
         if missing:
             self._journal.open(self._about)
             if not all(self._journal.has(shard.layer, window) for shard in missing for window in self._windows[shard]):
@@ -156,17 +156,17 @@ class _Delivery:
         return [shard.path for shard in self._windows]
 
     def _refuse_other_shards(self) -> None:
-        """Shards of another layout would overlap ours, or belong to another study: say so before the first request."""
-        ours = {shard.path.name for shard in self._windows}
+        """Refuse shards of another layout or study before the first request."""
+        expected_names = {shard.path.name for shard in self._windows}
         for path in sorted(self._out.glob("*.tif")):
-            if path.name not in ours and re.fullmatch(r"(image|labels|count)(-\d{10}-\d{10})?\.tif", path.name):
-                found = differing(path, self._study)
-                what = (
-                    f"a shard of another study ({'; '.join(found)})"
-                    if found
+            if path.name not in expected_names and re.fullmatch(r"(image|labels|count)(-\d{10}-\d{10})?\.tif", path.name):
+                reasons = changed_fields(path, self._study)
+                problem = (
+                    f"a shard of another study ({'; '.join(reasons)})"
+                    if reasons
                     else "a shard of another layout; give the --shard-px it was made with"
                 )
-                raise DataError(f"{path}: {what}, or choose another folder")
+                raise DataError(f"{path}: {problem}, or choose another folder")
 
     def _shards(self, layer: Layer, shard_px: int) -> Iterator[Shard]:
         places = list(tiles(self._study.grid.shape_yx, (shard_px, shard_px)))
@@ -180,13 +180,15 @@ class _Delivery:
         left = {shard: len(self._windows[shard]) for shard in missing}
         done, total = 0, len(jobs)
         stop = threading.Event()
-        session = self._session.patient(replace(self._session.patience, sleep=_sleeping(stop, self._session)))
+        session = self._session.with_backoff(replace(self._session.backoff, sleep=_sleeping(stop, self._session)))
         images = {shard.layer.name: graph(self._study, shard.layer.name) for shard in missing}
         waiting = iter(jobs)
         with ThreadPoolExecutor(workers, thread_name_prefix="pixels") as pool:
 
             def begin(count: int) -> list[tuple[_Job, Future[None]]]:
-                return [(job, pool.submit(self._one, session, images[job.layer.name], job, stop)) for job in islice(waiting, count)]
+                return [
+                    (job, pool.submit(self._fetch_window, session, images[job.layer.name], job, stop)) for job in islice(waiting, count)
+                ]
 
             under_way = deque(begin(2 * workers))
             try:
@@ -204,7 +206,7 @@ class _Delivery:
                 pool.shutdown(wait=True, cancel_futures=True)
                 raise
 
-    def _one(self, session: Session, image: Any, job: _Job, stop: threading.Event) -> None:  # noqa: ANN401 - ee.Image
+    def _fetch_window(self, session: Session, image: Any, job: _Job, stop: threading.Event) -> None:  # noqa: ANN401 - ee.Image
         if not stop.is_set() and not self._journal.has(job.layer, job.window):
             self._journal.keep(job.layer, job.window, fetch(session, image, job.layer, self._study.grid, job.window))
 
@@ -217,14 +219,14 @@ class _Delivery:
 
 
 def _sleeping(stop: threading.Event, session: Session) -> Callable[[float], object]:
-    """The session's sleep, which ends with an error once the run stops."""
-    own = session.patience.sleep
+    """The session's sleep, interrupted by an error once the run stops."""
+    session_sleep = session.backoff.sleep
 
     def sleep(seconds: float) -> None:
-        if own is time.sleep:
+        if session_sleep is time.sleep:
             stop.wait(seconds)
         else:
-            own(seconds)
+            session_sleep(seconds)
         if stop.is_set():
             raise ServiceError("stopped", "stopped")
 
@@ -233,13 +235,13 @@ def _sleeping(stop: threading.Event, session: Session) -> Callable[[float], obje
 
 @contextmanager
 def _disk_errors(out: Path) -> Iterator[None]:
-    """Turns a full or failing disk into one line."""
+    """Report a full or failing disk in one line."""
     try:
         yield
     except (OSError, RasterioError) as error:
-        number = getattr(error, "errno", None)  # GDAL and numpy say that a write failed, not why
+        number = getattr(error, "errno", None)  # GDAL and numpy report a failed write without its cause
         if number not in (errno.ENOSPC, errno.EDQUOT, None):
             raise
-        said = (str(error).splitlines() or [type(error).__name__])[0].rstrip(".")
-        reason = "the disk is full" if number else f"cannot be written ({said}), the disk may be full"
+        message = (str(error).splitlines() or [type(error).__name__])[0].rstrip(".")
+        reason = "the disk is full" if number else f"cannot be written ({message}), the disk may be full"
         raise DataError(f"{out}: {reason}; what was fetched stays: free space and run the same command again") from error

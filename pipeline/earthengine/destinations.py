@@ -1,4 +1,4 @@
-"""Where an export goes: a Drive folder, a Cloud Storage prefix, or a local folder.
+"""Destinations of an export: a Drive folder, a Cloud Storage prefix, or a local folder.
 
 Source: Earth Engine API reference, "Export.image.toDrive", "Export.image.toCloudStorage"; Cloud Storage documentation,
 "Bucket names".
@@ -12,14 +12,14 @@ from pathlib import Path
 
 from cropcam.pipeline.errors import ConfigError
 
-_NAME = re.compile(r"^[A-Za-z0-9_-]+$")  # what Earth Engine allows in descriptions and file prefixes
+_NAME = re.compile(r"^[A-Za-z0-9_-]+$")  # characters that Earth Engine allows in descriptions and file prefixes
 _BUCKET = re.compile(r"^[a-z0-9][a-z0-9._-]{1,220}[a-z0-9]$")
 _FOLDER_LENGTH = 255
 
 
 @dataclass(frozen=True)
 class Drive:
-    """A Google Drive folder. Earth Engine matches it by name at any level: the newest of several, or a new one."""
+    """A Google Drive folder. Earth Engine matches it by name at any level: the newest of several folders, or a new folder."""
 
     folder: str
 
@@ -49,7 +49,7 @@ def parse_destination(text: str) -> Destination | Path:
     """`drive:FOLDER`, `gs://BUCKET/PREFIX`, or else a local folder.
 
     Raises:
-        ConfigError: characters the service does not take.
+        ConfigError: the name has characters that the service does not accept.
     """
     if text.startswith("drive:"):
         return _drive(text.removeprefix("drive:"))
@@ -60,17 +60,17 @@ def parse_destination(text: str) -> Destination | Path:
     return Path(text)
 
 
-def check_name(what: str, name: str, length: int = 100) -> None:
-    """Refuse a task description or file prefix that Earth Engine would not take.
+def check_name(kind: str, name: str, length: int = 100) -> None:
+    """Refuse a task description or file prefix that Earth Engine does not accept.
 
     Raises:
         ConfigError: naming the first offending character or the length.
     """
     bad = re.search(r"[^A-Za-z0-9_-]", name)
     if bad:
-        raise ConfigError(f"{what} {name!r}: {bad.group()!r} is not allowed; use letters, digits, - and _")
+        raise ConfigError(f"{kind} {name!r}: {bad.group()!r} is not allowed; use letters, digits, - and _")
     if not 0 < len(name) <= length:
-        raise ConfigError(f"{what} {name!r}: {len(name)} characters; 1 to {length} are allowed")
+        raise ConfigError(f"{kind} {name!r}: {len(name)} characters; 1 to {length} are allowed")
 
 
 def _drive(folder: str) -> Drive:

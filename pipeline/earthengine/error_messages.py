@@ -1,4 +1,4 @@
-"""What Earth Engine's errors mean: whether waiting helps, and else what happened and what to do, in one line.
+"""Classification of Earth Engine's errors: transient or final, the cause and the next step in one line.
 
 Source: Earth Engine guides "Debugging guide", "Earth Engine quotas", "Processing environments"; error texts that users
 report of the service.
@@ -21,7 +21,7 @@ from cropcam.pipeline.errors import EarthEngineError
 
 Result = TypeVar("Result")
 _TRANSIENT_STATUS = {429, 500, 502, 503, 504}
-# kind, what the service says, what it means and what to do. The first that matches counts.
+# kind, pattern of the service's message, cause and next step; the first match counts
 _FINAL: tuple[tuple[str, str, str], ...] = (
     ("queue", r"too many tasks", "3,000 tasks wait already; run the same command again when some have ended"),
     ("duplicate", r"already (exists|been|started)|duplicate request|request ?id.*(used|taken)", "the same task was submitted before"),
@@ -52,7 +52,7 @@ _SECRETS = re.compile(
 
 @dataclass(frozen=True)
 class Fault:
-    """One error of the service, understood: its kind, whether waiting helps, one line for the user."""
+    """A classified error of the service: its kind, whether a later try can succeed, one line for the user."""
 
     kind: str
     is_transient: bool
@@ -68,31 +68,33 @@ class ServiceError(EarthEngineError):
 
 
 def redacted(text: str) -> str:
-    """The text on one line, with everything that looks like a token, key or secret blotted out."""
+    """The text on one line, with tokens, keys and other secrets replaced."""
     return " ".join(_SECRETS.sub("[secret]", text).split())
 
 
-def understand(error: BaseException | str, status: int | None = None) -> Fault:
-    """What an exception of the client, or the message of a failed task, means."""
-    said = redacted(str(error)).rstrip(". ")[:400]
+def classify_error(error: BaseException | str, status: int | None = None) -> Fault:
+    """Classify an exception of the client or the message of a failed task."""
+    message = redacted(str(error)).rstrip(". ")[:400]
     status = _status(error) if status is None and isinstance(error, BaseException) else status
     if isinstance(error, (OSError, TransportError)) and not isinstance(error, RefreshError):
-        return Fault("connection", True, f"no connection to Earth Engine: {said or type(error).__name__}")
+        return Fault("connection", True, f"no connection to Earth Engine: {message or type(error).__name__}")
     for kind, pattern, advice in _FINAL:
-        if re.search(pattern, said, re.IGNORECASE) and not (kind == "permission" and status in _TRANSIENT_STATUS):
-            return Fault(kind, False, f"{said}: {advice}")
+        if re.search(pattern, message, re.IGNORECASE) and not (kind == "permission" and status in _TRANSIENT_STATUS):
+            return Fault(kind, False, f"{message}: {advice}")
     if status == 401 or isinstance(error, GoogleAuthError):
-        return Fault("credentials", False, f"{said}: run: earthengine authenticate, or set GOOGLE_APPLICATION_CREDENTIALS")
-    if status in _TRANSIENT_STATUS or (status is None and _TRANSIENT_TEXT.search(said)):
-        return Fault("busy" if status == 429 else "service", True, f"Earth Engine is not answering properly ({status or 'failed'}: {said})")
+        return Fault("credentials", False, f"{message}: run: earthengine authenticate, or set GOOGLE_APPLICATION_CREDENTIALS")
+    if status in _TRANSIENT_STATUS or (status is None and _TRANSIENT_TEXT.search(message)):
+        return Fault(
+            "busy" if status == 429 else "service", True, f"Earth Engine is not answering properly ({status or 'failed'}: {message})"
+        )
     if status in (403, 404):
         kind = "permission" if status == 403 else "absent"
-        return Fault(kind, False, f"{said or status}: check --project, --api-url and the roles of the credentials")
-    return Fault("refused", False, said or type(error).__name__)
+        return Fault(kind, False, f"{message or status}: check --project, --api-url and the roles of the credentials")
+    return Fault("refused", False, message or type(error).__name__)
 
 
 def _status(error: BaseException) -> int | None:
-    """The HTTP status behind a client's exception: EEException drops it, its context has it."""
+    """The HTTP status of a client's exception: EEException drops it, its context holds it."""
     cause: BaseException | None = error
     while cause is not None:
         if isinstance(cause, HttpError):
@@ -102,10 +104,10 @@ def _status(error: BaseException) -> int | None:
 
 
 @dataclass(frozen=True)
-class Patience:
-    """How long to put up with a service that is busy: beyond the client's own five retries of each request.
+class Backoff:
+    """Exponential backoff for a busy service, on top of the client's five retries of each request.
 
-    Waits double from `first_s` to `longest_s` and are counted, not timed: a clock that jumps changes nothing.
+    Delays double from `first_s` to `longest_s`. Attempts are counted, so a clock that jumps changes nothing.
     """
 
     attempts: int = 12
@@ -114,12 +116,12 @@ class Patience:
     sleep: Callable[[float], object] = time.sleep
     spread: Callable[[], float] = random
 
-    def call(self, request: Callable[[], Result], what: str) -> Result:
-        """The request's result, asked for again while the fault is transient.
+    def call(self, request: Callable[[], Result], request_name: str) -> Result:
+        """The request's result; transient faults are retried.
 
         Args:
-            request: sends one request; may be called again, so what it does must not be done twice by that.
-            what: what is being tried, for the message.
+            request: sends one request; must be idempotent, because it may be called again.
+            request_name: name of the request in the message.
 
         Raises:
             ServiceError: the fault is final, or transient for too long.
@@ -128,12 +130,12 @@ class Patience:
             try:
                 return request()
             except (ee.EEException, GoogleAuthError, Error, OSError) as error:
-                fault = understand(error)
+                fault = classify_error(error)
                 if not fault.is_transient:
-                    raise ServiceError(f"{what}: {fault.text}", fault.kind) from error
+                    raise ServiceError(f"{request_name}: {fault.text}", fault.kind) from error
                 if attempt == self.attempts:
                     raise ServiceError(
-                        f"{what}: {fault.text}; tried {attempt} times; run the same command again later", fault.kind
+                        f"{request_name}: {fault.text}; tried {attempt} times; run the same command again later", fault.kind
                     ) from error
             self.sleep(min(self.first_s * 2 ** (attempt - 1), self.longest_s) * (0.5 + self.spread() / 2))
         raise AssertionError("unreachable: the last attempt returns or raises")

@@ -1,7 +1,7 @@
 """Batch exports: start, watch, go on after an interruption, cancel. Nothing is ever submitted twice.
 
-Before each request the manifest says that it is being sent, after it what it became; a run that finds a request of
-unknown fate looks it up in the service's own list, and sends it again only under the same request id.
+The manifest records each request before it is sent, and its result afterwards. A request without a recorded result is
+looked up in the service's list of operations, and sent again only under the same request id.
 
 Source: Earth Engine guides "Exporting images", "Processing environments"; REST reference, "projects.image/export".
 """
@@ -16,7 +16,7 @@ from pathlib import Path
 import ee
 
 from cropcam.pipeline.earthengine import task_status as watch
-from cropcam.pipeline.earthengine.error_messages import ServiceError, understand
+from cropcam.pipeline.earthengine.error_messages import ServiceError, classify_error
 from cropcam.pipeline.earthengine.graphs import graph
 from cropcam.pipeline.earthengine.manifest import SUBMITTING, UNSUBMITTED, Entry, Manifest, load, open_manifest
 from cropcam.pipeline.earthengine.plan import QUEUE_LIMIT, Plan, Task
@@ -26,14 +26,14 @@ from cropcam.pipeline.earthengine.task_request import request_of
 from cropcam.pipeline.earthengine.task_status import ACTIVE, CANCELLED, ENDED, FAILED, SUCCEEDED, Row
 
 View = Callable[[Sequence[Row]], object]
-WAITING_LIMIT = 1000  # of ours: the queue of 3,000 is the user's, not this study's alone
-RETRIES = 2  # of a task that failed for a passing reason, within one run
+WAITING_LIMIT = 1000  # tasks of this study: the queue of 3,000 belongs to all of the user's studies
+RETRIES = 2  # of a task after a transient failure, within one run
 POLL_S = 10.0
 
 
 @dataclass(frozen=True)
 class Pace:
-    """How a run waits: seconds between two looks at the tasks, and what sleeping is."""
+    """Polling of the tasks: seconds between two requests, and the function that sleeps."""
 
     poll_s: float = POLL_S
     sleep: Callable[[float], object] = time.sleep
@@ -49,22 +49,22 @@ def export(
     log: Callable[[str], object] | None = None,
     pace: Pace | None = None,
 ) -> list[Row]:
-    """Bring every task of the plan to its end; what is done already is left alone.
+    """Bring every task of the plan to its end; finished tasks stay as they are.
 
     Args:
         plan: from `plan.plan`.
         session: an open session.
         manifest_file: from `manifest.manifest_path`.
-        wait: watch until all have ended; otherwise return once they are submitted.
-        view: called with every task's row after each look.
-        log: called with a line about what happened.
-        pace: of the looks.
+        wait: return once all tasks have ended; otherwise once they are submitted.
+        view: called with every task's row after each poll.
+        log: called with a line per event.
+        pace: of the polling.
 
     Returns:
         One row per task. With `wait` all have succeeded.
 
     Raises:
-        EarthEngineError: something failed; the message says what is there and what is missing.
+        EarthEngineError: something failed; the message lists finished and missing tasks.
         DataError: the manifest is another study's, damaged, or held by another process.
     """
     with open_manifest(manifest_file, plan, session) as manifest:
@@ -76,20 +76,20 @@ def export(
 
 
 def tasks(plan: Plan, session: Session, manifest_file: Path) -> list[Row]:
-    """What the tasks of a plan are doing; submits and writes nothing."""
+    """The state of a plan's tasks; submits and writes nothing."""
     manifest = load(manifest_file, plan, session)
-    _look(plan, session, manifest)
+    _reconcile(plan, session, manifest)
     return watch.rows(plan.tasks, manifest)
 
 
 def cancel(plan: Plan, session: Session, manifest_file: Path) -> list[Row]:
-    """Cancel every task of a plan that waits or runs."""
+    """Cancel every waiting or running task of a plan."""
     with open_manifest(manifest_file, plan, session) as manifest:
-        _look(plan, session, manifest)
+        _reconcile(plan, session, manifest)
         for entry in manifest.entries.values():
             if entry.state in ACTIVE:
                 session.cancel(entry.operation)
-        _look(plan, session, manifest)
+        _reconcile(plan, session, manifest)
         manifest.save()
         return watch.rows(plan.tasks, manifest)
 
@@ -100,13 +100,13 @@ class _Run:
     def __init__(self, plan: Plan, session: Session, manifest: Manifest, view: View, log: Callable[[str], object], pace: Pace) -> None:
         self._plan, self._session, self._manifest, self._view, self._log, self._pace = plan, session, manifest, view, log, pace
         self._images: dict[str, ee.Image] = {}
-        self._again: dict[str, int] = {}
+        self._retries: dict[str, int] = {}
         self._has_failed = False
         self._refusal: ServiceError | None = None
 
     def begin(self) -> None:
-        """Plan what failed or was cancelled in an earlier run once more, and check that the service has the inputs."""
-        for task, entry in self._each():
+        """Renew tasks that failed or were cancelled in an earlier run, and check that the service has the inputs."""
+        for task, entry in self._entries():
             if entry.state in (FAILED, CANCELLED):
                 self._log(f"{task.name}: {entry.state.lower()} before ({entry.message or 'no reason given'}); once more")
                 entry.renew()
@@ -116,15 +116,15 @@ class _Run:
 
     def look(self) -> None:
         """Bring the manifest up to date with the service."""
-        self._others = _look(self._plan, self._session, self._manifest)
+        self._others = _reconcile(self._plan, self._session, self._manifest)
         self._manifest.save()
 
     def show(self) -> None:
-        """Hand every task's row to the view."""
+        """Pass every task's row to the view."""
         self._view(watch.rows(self._plan.tasks, self._manifest))
 
     def submit_once(self) -> None:
-        """Submit as far as the queue has room, and leave.
+        """Submit as far as the queue has room, without waiting.
 
         Raises:
             EarthEngineError: a submission was refused.
@@ -132,10 +132,10 @@ class _Run:
         self.submit()
         self.show()
         if self._refusal:
-            raise self._summed_up()
+            raise self._failure()
 
     def watch(self) -> None:
-        """Submit and look until every task has ended.
+        """Submit and poll until every task has ended.
 
         Raises:
             EarthEngineError: at least one did not succeed.
@@ -151,33 +151,33 @@ class _Run:
             self.look()
             self._sort_failures()
         if any(entry.state != SUCCEEDED for entry in self._manifest.entries.values()):
-            raise self._summed_up()
+            raise self._failure()
 
-    def _summed_up(self) -> ServiceError:
-        found = watch.rows(self._plan.tasks, self._manifest)
+    def _failure(self) -> ServiceError:
+        rows = watch.rows(self._plan.tasks, self._manifest)
         reason = f"{self._refusal}. " if self._refusal else ""
         return ServiceError(
-            f"{reason}{watch.summary(found)}; missing: {watch.missing(found)}. What is there stays; run the same command again for the rest",
+            f"{reason}{watch.summary(rows)}; missing: {watch.missing(rows)}. What is there stays; run the same command again for the rest",
             "export",
         )
 
     def submit(self) -> None:
-        """Submit what is not submitted yet, as far as the queue has room."""
-        ours = sum(entry.state in ACTIVE for entry in self._manifest.entries.values())
-        for task, entry in self._each():
+        """Submit the remaining tasks, as far as the queue has room."""
+        n_active = sum(entry.state in ACTIVE for entry in self._manifest.entries.values())
+        for task, entry in self._entries():
             if entry.state not in (UNSUBMITTED, SUBMITTING):
                 continue
-            if ours >= WAITING_LIMIT or ours + self._others >= QUEUE_LIMIT:
+            if n_active >= WAITING_LIMIT or n_active + self._others >= QUEUE_LIMIT:
                 break
             try:
                 self._submit(task, entry)
             except ServiceError as error:
-                if error.kind == "queue":  # it empties; the next look tries again
+                if error.kind == "queue":  # it empties; the next poll tries again
                     self._log(str(error))
                 else:
                     self._refusal, self._has_failed = error, True
                 break
-            ours += 1
+            n_active += 1
             self.show()
 
     def _submit(self, task: Task, entry: Entry) -> None:
@@ -191,7 +191,7 @@ class _Run:
         except ServiceError as error:
             if error.kind != "duplicate":
                 raise
-            self.look()  # it had arrived: the service's list says what became of it
+            self.look()  # it had arrived: its state follows from the service's list
             if entry.state == SUBMITTING:
                 raise
         else:
@@ -200,26 +200,26 @@ class _Run:
         self._log(f"{task.name}: submitted as {entry.operation.rpartition('/')[2]}")
 
     def _sort_failures(self) -> None:
-        """Plan anew what failed for a passing reason; after anything else submit no more."""
-        for task, entry in self._each():
+        """Renew tasks that failed for a transient reason; after any other failure submit no more."""
+        for task, entry in self._entries():
             if entry.state == CANCELLED:
                 self._has_failed = True
             if entry.state != FAILED:
                 continue
-            tried = self._again.get(task.name, 0)
-            if understand(entry.message).is_transient and tried < RETRIES:
-                self._again[task.name] = tried + 1
+            tried = self._retries.get(task.name, 0)
+            if classify_error(entry.message).is_transient and tried < RETRIES:
+                self._retries[task.name] = tried + 1
                 self._log(f"{task.name}: {entry.message}; trying again")
                 entry.renew()
             else:
                 self._has_failed = True
 
-    def _each(self) -> list[tuple[Task, Entry]]:
+    def _entries(self) -> list[tuple[Task, Entry]]:
         return [(task, self._manifest.entries[task.name]) for task in self._plan.tasks]
 
 
-def _look(plan: Plan, session: Session, manifest: Manifest) -> int:
-    """Bring a manifest up to date; return how many tasks of others wait or run in the project."""
+def _reconcile(plan: Plan, session: Session, manifest: Manifest) -> int:
+    """Bring a manifest up to date; return the number of other active tasks in the project."""
     operations = session.operations()
     for task in plan.tasks:
         entry = manifest.entries[task.name]
@@ -229,12 +229,12 @@ def _look(plan: Plan, session: Session, manifest: Manifest) -> int:
     for entry in manifest.entries.values():
         if entry.state in ACTIVE and entry.operation not in listed:
             _look_up(entry, session)
-    own = {entry.operation for entry in manifest.entries.values()}
-    return sum(operation.get("metadata", {}).get("state") in ACTIVE and operation.get("name") not in own for operation in operations)
+    own_names = {entry.operation for entry in manifest.entries.values()}
+    return sum(operation.get("metadata", {}).get("state") in ACTIVE and operation.get("name") not in own_names for operation in operations)
 
 
 def _look_up(entry: Entry, session: Session) -> None:
-    """A task the list has not: asked for by name; one that the service does not know is submitted anew."""
+    """Request the state of a task that is missing in the list; a task unknown to the service is submitted again."""
     try:
         watch.update(entry, session.operation(entry.operation))
     except ServiceError as error:

@@ -1,4 +1,4 @@
-"""Graphs as JSON and as digests: what identifies the pixels an export or a delivery is made of."""
+"""Graphs as JSON and as digests, which identify the pixels of an export or a delivery."""
 
 from __future__ import annotations
 
@@ -9,7 +9,6 @@ import ee
 
 from cropcam.pipeline.earthengine.composite import composite, count
 from cropcam.pipeline.earthengine.labels import labels
-from cropcam.pipeline.earthengine.layers import layers_of
 from cropcam.pipeline.runtime.hashing import json_sha256
 from cropcam.pipeline.study.study import Study
 
@@ -33,17 +32,12 @@ def algorithms(encoded: object) -> set[str]:
         return set().union(*map(algorithms, encoded))
     if not isinstance(encoded, dict):
         return set()
-    own = {str(encoded["functionName"])} if "functionName" in encoded else set()
-    return own.union(*map(algorithms, encoded.values()))
+    name = {str(encoded["functionName"])} if "functionName" in encoded else set()
+    return name.union(*map(algorithms, encoded.values()))
 
 
 def graph_digest(study: Study, layer: str) -> str:
-    """sha256 (hex) of one layer's graph and grid: equal digests mean equal pixels, wherever they are computed."""
+    """sha256 (hex) of one layer's graph and grid; equal digests mean equal pixels."""
     grid = study.grid
     facts = [expression(graph(study, layer)), grid.crs, list(grid.transform), grid.width, grid.height]
     return json_sha256(facts)
-
-
-def study_digest(study: Study) -> str:
-    """sha256 (hex) over the graphs of all layers."""
-    return json_sha256({layer.name: graph_digest(study, layer.name) for layer in layers_of(study)})

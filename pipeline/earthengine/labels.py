@@ -14,7 +14,7 @@ from cropcam.pipeline.study.study import Study
 def labels(study: Study) -> ee.Image:
     """Raw CDL codes, one uint8 band `cropland`, 0 = nodata and nothing masked.
 
-    Codes whose `confidence` is below `labels.confidence_min_pct` become 0, and so does what lies outside `area.region`.
+    Codes whose `confidence` is below `labels.confidence_min_pct` become 0, as do pixels outside `area.region`.
     """
     cdl: ee.Image = ee.Image(study.labels.asset)
     codes: ee.Image = cdl.select(["cropland"])

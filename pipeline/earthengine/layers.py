@@ -24,11 +24,11 @@ class Layer:
 
 
 def layers_of(study: Study) -> tuple[Layer, ...]:
-    """Image, labels and, if the study asks for it, count: in the order they are exported."""
-    found = [Layer("image", study.image.layers, "uint16"), Layer("labels", ("cropland",), "uint8")]
+    """Image, labels and, if the study has `image.count`, count: in the order of export."""
+    layers = [Layer("image", study.image.layers, "uint16"), Layer("labels", ("cropland",), "uint8")]
     if study.image.count:
-        found.append(Layer("count", count_bands(study), "uint16"))
-    return tuple(found)
+        layers.append(Layer("count", count_bands(study), "uint16"))
+    return tuple(layers)
 
 
 def count_bands(study: Study) -> tuple[str, ...]:

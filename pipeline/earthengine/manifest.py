@@ -1,7 +1,7 @@
-"""The export manifest: a JSON file beside the study that says what was submitted, written before and after each request.
+"""The export manifest: a JSON file beside the study with the state of each task, written before and after each request.
 
-One file holds the exports of one study, keyed by endpoint, project, destination and graph digest. Written aside and
-renamed: it is never half there.
+One file holds the exports of one study, keyed by endpoint, project, destination and graph digest. It is
+written atomically.
 """
 
 from __future__ import annotations
@@ -24,13 +24,13 @@ from cropcam.pipeline.runtime.hashing import json_sha256
 from cropcam.pipeline.study.study import differences, presets
 
 SCHEMA_VERSION = 1
-SUBMITTING = "SUBMITTING"  # written before the request: whether it arrived, the service knows
+SUBMITTING = "SUBMITTING"  # written before the request; only the service knows whether it arrived
 UNSUBMITTED = "UNSUBMITTED"
 
 
 @dataclass
 class Entry:
-    """What is known of one task: of its latest attempt, counted from 0. `message` is the service's, redacted."""
+    """State of one task: of its latest attempt, counted from 0. `message` is the service's, redacted."""
 
     key: str
     attempt: int = 0
@@ -48,11 +48,11 @@ class Entry:
 
     @property
     def request_id(self) -> str:
-        """At most 60 characters of a-zA-Z0-9-: the same for the same pixels to the same place, new for each attempt."""
+        """At most 60 characters of a-zA-Z0-9-: equal for equal pixels and destination, new for each attempt."""
         return f"cropcam-{self.key}-{self.attempt}"
 
     def description(self, task: Task) -> str:
-        """The task's name at the service, which its own list gives back: names key and attempt."""
+        """The task's name in the service's list, with key and attempt."""
         text = f"{task.name}-{self.key[:12]}-a{self.attempt}"
         if len(text) > DESCRIPTION_LENGTH:
             raise DataError(f"{text}: {len(text)} characters; Earth Engine allows {DESCRIPTION_LENGTH}: give the study a shorter name")
@@ -69,7 +69,7 @@ class Manifest:
     entries: dict[str, Entry]
 
     def save(self) -> None:
-        """Write the file to the disk, whole."""
+        """Write the file atomically."""
         content = _read(self.path, self.about["study"]["study"]["name"])
         content["exports"][self.key] = {**self.about, "tasks": {name: asdict(entry) for name, entry in self.entries.items()}}
         try:
@@ -90,7 +90,7 @@ def manifest_path(study_argument: str) -> Path:
 
 @contextmanager
 def open_manifest(path: Path, plan: Plan, session: Session) -> Iterator[Manifest]:
-    """The manifest of a plan, held against other processes while the block runs.
+    """The manifest of a plan, locked while the block runs.
 
     Raises:
         DataError: another process holds it, it is damaged, or of another study; or an export of a changed study went
@@ -102,7 +102,7 @@ def open_manifest(path: Path, plan: Plan, session: Session) -> Iterator[Manifest
 
 
 def load(path: Path, plan: Plan, session: Session) -> Manifest:
-    """As `open_manifest`, without holding it."""
+    """As `open_manifest`, without the lock."""
     study, where = plan.study, str(plan.destination)
     digests = {layer.name: graph_digest(study, layer.name) for layer in layers_of(study)}
     digest = json_sha256([digests, plan.geometry()])
@@ -125,9 +125,9 @@ def load(path: Path, plan: Plan, session: Session) -> Manifest:
 
 
 def _conflict(path: Path, where: str, other: dict[str, Any], about: dict[str, Any]) -> str:
-    found = [line for line in differences(other["study"], about["study"]) if line.split(".")[0] in ("area", "image", "labels")]
-    found += [f"{key}: {other[key]} against {about[key]}" for key in ("cell_px", "file_px") if other[key] != about[key]]
-    return f"{path}: {where} already holds an export of a changed study ({'; '.join(found) or 'other graph'}); choose another destination, delete both, or give the --cell-px and --file-px it was made with"
+    fields = [line for line in differences(other["study"], about["study"]) if line.split(".")[0] in ("area", "image", "labels")]
+    fields += [f"{key}: {other[key]} against {about[key]}" for key in ("cell_px", "file_px") if other[key] != about[key]]
+    return f"{path}: {where} already holds an export of a changed study ({'; '.join(fields) or 'other graph'}); choose another destination, delete both, or give the --cell-px and --file-px it was made with"
 
 
 def _read(path: Path, study_name: str) -> dict[str, Any]:

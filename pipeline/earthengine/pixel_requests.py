@@ -1,7 +1,7 @@
-"""Windows of pixels straight from the service: planned within its limits, fetched many at once, kept until a shard is whole.
+"""Pixel requests: windows planned within the service's limits, fetched in parallel, kept until a shard is complete.
 
-Windows lie on a fixed lattice, so that nothing depends on scheduling. Each finished one is a .npy file that appears by
-renaming: which files are there is the journal a killed run goes on from.
+Windows lie on a fixed lattice, so the result does not depend on scheduling. A finished window is a .npy file, written
+atomically: the files present are the journal of a killed run.
 
 Source: Earth Engine REST reference, "projects.image/computePixels"; guide "Earth Engine quotas".
 """
@@ -35,12 +35,12 @@ _TOO_MUCH = ("memory", "timeout", "request_size")
 
 
 def request_bytes(layer: Layer, height: int, width: int) -> int:
-    """Uncompressed bytes the service counts for a window: every band's value and one mask byte beside it."""
+    """Uncompressed bytes that the service counts for a window: each band's value and one mask byte."""
     return height * width * len(layer.bands) * (DTYPE_BYTES[layer.dtype] + 1)
 
 
 def check_window_px(layer: Layer, window_px: int) -> None:
-    """Refuse a side of windows that would break a limit.
+    """Refuse a window side that exceeds a limit.
 
     Raises:
         ConfigError: no multiple of 256, over 32,768 px, over 48 MB, or too many bands.
@@ -56,9 +56,9 @@ def check_window_px(layer: Layer, window_px: int) -> None:
         raise ConfigError(f"--window-px {window_px}: a request of {layer.name} would hold {size / 1e6:.1f} MB; the limit is 48 MB")
 
 
-def window_px_for(layer: Layer, wanted_px: int) -> int:
-    """The largest side up to `wanted_px` whose requests fit the limits: a multiple of 256."""
-    side = wanted_px
+def window_px_for(layer: Layer, largest_px: int) -> int:
+    """The largest side up to `largest_px` whose requests fit the limits: a multiple of 256."""
+    side = largest_px
     while side > TILE_PX and request_bytes(layer, side, side) > REQUEST_BYTES_LIMIT:
         side -= TILE_PX
     return side
@@ -67,48 +67,48 @@ def window_px_for(layer: Layer, wanted_px: int) -> int:
 def fetch(session: Session, image: ee.Image, layer: Layer, grid: PixelGrid, window: Window) -> npt.NDArray[Any]:
     """Pixels of a window: a structured array (y, x) with one field per band.
 
-    What one request cannot compute is asked for in quarters: each pixel depends on itself alone, so the result is the
-    same.
+    A window that exceeds the limits of computation is requested in quarters; pixels are independent, so the result is
+    the same.
 
     Raises:
-        EarthEngineError: the service refuses, or answers with something else for too long.
+        EarthEngineError: the service refuses, or its responses stay invalid for too long.
     """
-    what = f"{layer.name} at row {window.row}, column {window.col}"
+    request_name = f"{layer.name} at row {window.row}, column {window.col}"
     try:
-        return _one(session, image, layer, grid.window(window), what)
+        return _request_window(session, image, layer, grid.window(window), request_name)
     except ServiceError as error:
         side = max(window.height, window.width)
         if error.kind not in _TOO_MUCH or side <= _SMALLEST_PX:
             raise
-    found = np.zeros((window.height, window.width), _dtype(layer))
+    pixels = np.zeros((window.height, window.width), _dtype(layer))
     half = -(-side // 2)
     for part in tiles((window.height, window.width), (half, half)):
-        found[part.slices] = fetch(
+        pixels[part.slices] = fetch(
             session, image, layer, grid, Window(window.row + part.row, window.col + part.col, part.height, part.width)
         )
-    return found
+    return pixels
 
 
-def _one(session: Session, image: ee.Image, layer: Layer, grid: PixelGrid, what: str) -> npt.NDArray[Any]:
-    """One request; an answer that is not what was asked for counts as one that broke off."""
+def _request_window(session: Session, image: ee.Image, layer: Layer, grid: PixelGrid, request_name: str) -> npt.NDArray[Any]:
+    """One request; a response of another shape or format counts as a broken connection."""
 
     def ask() -> npt.NDArray[Any]:
-        content = session.pixels(image, grid, what)
+        content = session.pixels(image, grid, request_name)
         try:
             array = np.load(io.BytesIO(content), allow_pickle=False)
         except (ValueError, EOFError, OSError) as error:
             raise ConnectionError(f"an answer of {len(content):,} bytes that is no NPY file") from error
         if array.shape != grid.shape_yx:
             raise ConnectionError(f"{array.shape} pixels for a request of {grid.shape_yx}")
-        return _checked(array, layer, what)
+        return _checked(array, layer, request_name)
 
-    return session.patience.call(ask, what)
+    return session.backoff.call(ask, request_name)
 
 
-def _checked(array: npt.NDArray[Any], layer: Layer, what: str) -> npt.NDArray[Any]:
+def _checked(array: npt.NDArray[Any], layer: Layer, request_name: str) -> npt.NDArray[Any]:
     names = array.dtype.names
     if names is None or set(names) != set(layer.bands) or any(array.dtype[name] != np.dtype(layer.dtype) for name in names):
-        raise ServiceError(f"{what}: pixels of {array.dtype}, expected {layer.dtype} in bands {', '.join(layer.bands)}", "refused")
+        raise ServiceError(f"{request_name}: pixels of {array.dtype}, expected {layer.dtype} in bands {', '.join(layer.bands)}", "refused")
     return array[list(layer.bands)].astype(_dtype(layer), copy=False)
 
 
@@ -123,10 +123,10 @@ class Journal:
     folder: Path
 
     def open(self, about: dict[str, Any]) -> None:
-        """Begin, or go on with, the delivery that `about` describes.
+        """Begin or resume the delivery that `about` describes.
 
         Raises:
-            DataError: the folder holds windows of another study or lattice; the message says which field differs.
+            DataError: the folder holds windows of another study or lattice; the message names the field that differs.
         """
         self.folder.mkdir(parents=True, exist_ok=True)
         path = self.folder / "journal.json"
@@ -138,10 +138,10 @@ class Journal:
         except ValueError:
             raise DataError(f"{self.folder}: a damaged journal of an unfinished delivery; delete the folder") from None
         if known.get("graphs") != about["graphs"] or known.get("lattice") != about["lattice"]:
-            found = [line for line in differences(known["study"], about["study"]) if line.split(".")[0] in ("area", "image", "labels")]
-            found += [] if known["lattice"] == about["lattice"] else [f"windows: {known['lattice']} against {about['lattice']}"]
+            fields = [line for line in differences(known["study"], about["study"]) if line.split(".")[0] in ("area", "image", "labels")]
+            fields += [] if known["lattice"] == about["lattice"] else [f"windows: {known['lattice']} against {about['lattice']}"]
             raise DataError(
-                f"{self.folder.parent}: an unfinished delivery of another study lies there ({'; '.join(found) or 'other graph'}); finish that one, choose another folder, or delete {self.folder.name}"
+                f"{self.folder.parent}: an unfinished delivery of another study lies there ({'; '.join(fields) or 'other graph'}); finish that one, choose another folder, or delete {self.folder.name}"
             )
 
     def path(self, layer: Layer, window: Window) -> Path:
@@ -160,7 +160,7 @@ class Journal:
         """A finished window: a structured array (y, x) over the file.
 
         Raises:
-            DataError: it is not there, or not whole.
+            DataError: absent or incomplete.
         """
         path = self.path(layer, window)
         try:
@@ -178,5 +178,5 @@ class Journal:
         atomic_write(self.path(layer, window), content.getvalue(), sync=False)
 
     def drop(self, layer: Layer, window: Window) -> None:
-        """Forget a window whose shard is whole."""
+        """Remove a window whose shard is complete."""
         self.path(layer, window).unlink(missing_ok=True)

@@ -20,9 +20,9 @@ from cropcam.pipeline.study.study import Study
 
 TILE_PX = 256  # file dimensions are multiples of it
 CELL_PX = 8192  # a cell is one task: 67 M pixels, about 1 GB of seven bands, an hour or less of the service's time
-FILE_BYTES_LIMIT = 17_179_869_184  # one file stays below, uncompressed
+FILE_BYTES_LIMIT = 17_179_869_184  # limit of one file, uncompressed
 FILE_SIDE_LIMIT_PX = 131_072
-MAX_PIXELS = 100_000_000  # what the service takes for granted; larger cells name their own
+MAX_PIXELS = 100_000_000  # the service's default; larger cells set it explicitly
 BANDS_LIMIT = 1024
 QUEUE_LIMIT = 3000  # tasks a user may have waiting
 PRIORITY_LIMITS = (0, 9999)
@@ -104,7 +104,7 @@ class Plan:
         ]  # fmt: skip
 
     def text(self) -> str:
-        """The plan as the user reads it: one line per task, then the sum."""
+        """The plan as text: one line per task, then the sum."""
         width = max(len(task.name) for task in self.tasks)
         lines = [
             f"{task.name:<{width}}  rows {task.cell.row}..{task.cell.row + task.cell.height}  columns {task.cell.col}..{task.cell.col + task.cell.width}"
@@ -122,7 +122,7 @@ def plan(study: Study, destination: Destination, *, cell_px: int = CELL_PX, file
         study: the study.
         destination: Drive folder or Cloud Storage prefix.
         cell_px: side of a cell, a multiple of 256.
-        file_px: side of one file, a multiple of 256; by default a whole cell, if that stays below the limit.
+        file_px: side of one file, a multiple of 256; by default that of a cell, if it stays below the limit.
         priority: 0 to 9999, of the tasks within the project.
 
     Raises:
@@ -155,15 +155,15 @@ def _check_side(option: str, side_px: int) -> None:
         raise ConfigError(f"{option} {side_px}: Earth Engine writes files of at most {FILE_SIDE_LIMIT_PX:,} px a side")
 
 
-def _file_side(layer: Layer, cell_px: int, asked: int | None, study: Study) -> int:
-    """Side of one file: as asked, else the cell's (or what the grid needs of it), shrunk until a file fits the limit."""
-    if asked is not None:
-        _check_side("--file-px", asked)
-        if asked * asked * layer.bytes_per_px >= FILE_BYTES_LIMIT:
+def _file_side(layer: Layer, cell_px: int, requested: int | None, study: Study) -> int:
+    """Side of one file: as requested, else that of the cell or the grid, reduced until a file fits the limit."""
+    if requested is not None:
+        _check_side("--file-px", requested)
+        if requested * requested * layer.bytes_per_px >= FILE_BYTES_LIMIT:
             raise ConfigError(
-                f"--file-px {asked}: a file of {layer.name} would hold {asked * asked * layer.bytes_per_px:,} bytes; Earth Engine allows less than {FILE_BYTES_LIMIT:,}"
+                f"--file-px {requested}: a file of {layer.name} would hold {requested * requested * layer.bytes_per_px:,} bytes; Earth Engine allows less than {FILE_BYTES_LIMIT:,}"
             )
-        return asked
+        return requested
     needed = min(cell_px, math.ceil(max(study.grid.shape_yx) / TILE_PX) * TILE_PX)
     fitting = math.isqrt((FILE_BYTES_LIMIT - 1) // layer.bytes_per_px) // TILE_PX * TILE_PX
     return min(needed, fitting)

@@ -1,7 +1,7 @@
-"""Whether the service has what a study asks for: scenes in every season, and the label asset. Asked before anything starts.
+"""Checks before an export: the service has scenes in every season, and the label asset.
 
-Only `Collection.size` and one pixel of the label graph itself are asked for, so that any service that can evaluate the
-study's graphs can answer.
+Only `Collection.size` and one pixel of the label graph are requested, so any service that can evaluate the study's
+graphs can respond.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from cropcam.pipeline.study.study import Study
 
 
 def check_inputs(study: Study, session: Session) -> list[int]:
-    """How many scenes each season has.
+    """Number of scenes of each season.
 
     Raises:
         EarthEngineError: a season has no scene, a collection or the label asset does not exist.
@@ -23,14 +23,14 @@ def check_inputs(study: Study, session: Session) -> list[int]:
     counts = []
     for season in study.image.seasons:
         where = f"{', '.join(study.image.collections)} from {season[0]} to {season[1]}"
-        found = int(session.value(scenes(study, season).size(), f"counting scenes of {where}"))
-        if not found:
+        count = int(session.value(scenes(study, season).size(), f"counting scenes of {where}"))
+        if not count:
             limit = study.image.cloud_cover_max_pct
             clouds = f" with at most {limit:g} % clouds" if limit < 100 else ""
             raise ServiceError(
                 f"no scene of {where}{clouds} meets the area; check image.seasons, image.collections and area.bounds", "empty"
             )
-        counts.append(found)
+        counts.append(count)
     row, col = study.grid.height // 2, study.grid.width // 2
     session.pixels(labels(study), study.grid.window(Window(row, col, 1, 1)), f"labels.asset {study.labels.asset}")
     return counts

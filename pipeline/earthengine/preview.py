@@ -1,6 +1,6 @@
-"""A page to look at before anything is exported: region, export cells, composite and labels on a geemap map.
+"""A preview page before an export: region, export cells, composite and labels on a geemap map.
 
-geemap is imported here alone, and only when a page is asked for: it takes seconds and two hundred megabytes. The page
+geemap is imported only here and only for a page: it takes seconds and two hundred megabytes. The page
 is written without reaching outside and carries its own Leaflet; a browser that opens it asks for tiles: the layers' from
 the endpoint, and a background map that may be missing.
 
@@ -37,7 +37,7 @@ _EDGE_POINTS = 21
 
 
 def preview(study: Study, session: Session, out: Path, *, cell_px: int = CELL_PX, progress: Progress = silent) -> Path:
-    """Write the page `out` (.html): tiles are computed by the service when a browser asks for them.
+    """Write the page `out` (.html): the service computes tiles when a browser requests them.
 
     Args:
         study: the study.
@@ -54,7 +54,7 @@ def preview(study: Study, session: Session, out: Path, *, cell_px: int = CELL_PX
         raise ConfigError(f"--out {out}: a page's name ends in .html")
     check_inputs(study, session)
     progress(1, 4, "inputs")
-    layers = [(name, session.tile_url(image, look, f"map of the {name}")) for name, image, look in _looks(study)]
+    layers = [(name, session.tile_url(image, visualisation, f"map of the {name}")) for name, image, visualisation in _views(study)]
     progress(2, 4, "layers")
     page = _draw(study, layers, cell_px)
     progress(3, 4, "map")
@@ -75,28 +75,36 @@ def cells_geojson(study: Study, cell_px: int) -> dict[str, Any]:
     return {"type": "FeatureCollection", "features": features}
 
 
-def labels_look(study: Study) -> tuple[ee.Image, dict[str, Any]]:
+def labels_view(study: Study) -> tuple[ee.Image, dict[str, Any]]:
     """The label image as class numbers with the study's colours, and how to draw it."""
     legend = study.legend
-    codes = [code for code in sorted({*CDL, *(code for one in legend.classes for code in one.codes)}) if code not in UNLABELLED_CODES]
-    indices = [next((number for number, one in enumerate(legend.classes) if code in one.codes), 0) for code in codes]
+    codes = [
+        code
+        for code in sorted({*CDL, *(code for land_class in legend.classes for code in land_class.codes)})
+        if code not in UNLABELLED_CODES
+    ]
+    indices = [next((number for number, land_class in enumerate(legend.classes) if code in land_class.codes), 0) for code in codes]
     image: ee.Image = graph(study, "labels")
     drawn = image.updateMask(image.eq(0).eq(0)).remap(codes, indices, 0)
-    return drawn, {"min": "0", "max": str(len(legend) - 1), "palette": ",".join(one.color_hex.removeprefix("#") for one in legend.classes)}
+    return drawn, {
+        "min": "0",
+        "max": str(len(legend) - 1),
+        "palette": ",".join(land_class.color_hex.removeprefix("#") for land_class in legend.classes),
+    }
 
 
-def _looks(study: Study) -> list[tuple[str, ee.Image, dict[str, Any]]]:
+def _views(study: Study) -> list[tuple[str, ee.Image, dict[str, Any]]]:
     """Name, image and visualisation of each layer: one composite per season, then the labels."""
     composite: ee.Image = graph(study, "image")
     bands = TRUE_COLOUR if set(TRUE_COLOUR) <= set(study.image.bands) else (study.image.bands * 3)[:3]
     low, high = STRETCH_DN
-    found = []
+    views = []
     for number, (start, end) in enumerate(study.image.seasons, 1):
         names = [f"{number}_{band}" if len(study.image.seasons) > 1 else band for band in bands]
         shown = composite.select(names)
-        look = {"bands": ",".join(names), "min": str(low), "max": str(high)}
-        found.append((f"composite {start} to {end}", shown.updateMask(shown.eq(0).eq(0)), look))
-    return [*found, ("labels", *labels_look(study))]
+        visualisation = {"bands": ",".join(names), "min": str(low), "max": str(high)}
+        views.append((f"composite {start} to {end}", shown.updateMask(shown.eq(0).eq(0)), visualisation))
+    return [*views, ("labels", *labels_view(study))]
 
 
 def _draw(study: Study, layers: list[tuple[str, str]], cell_px: int) -> Any:  # noqa: ANN401 - geemap's
@@ -114,13 +122,15 @@ def _draw(study: Study, layers: list[tuple[str, str]], cell_px: int) -> Any:  # 
         page.add_geojson(
             {"type": "FeatureCollection", "features": [region]}, layer_name="region", info_mode=None, style={**outline, "color": "#b3261e"}
         )
-    page.add_legend(title=study.name, legend_dict={one.name: one.color_hex for one in study.legend.classes}, draggable=False)
+    page.add_legend(
+        title=study.name, legend_dict={land_class.name: land_class.color_hex for land_class in study.legend.classes}, draggable=False
+    )
     page.fit_bounds([[south, west], [north, east]])
     return page
 
 
 def _leaflet(name: str, mime_type: str) -> list[tuple[str, str]]:
-    """Leaflet's own file inside the page: it then asks nothing of the network but tiles. The map needs none of folium's other scripts."""
+    """Leaflet's file inside the page, which then requests only tiles from the network. The map needs none of folium's other scripts."""
     folder = Path(leaflet.BASE_DIR)
     text = (folder / name).read_text("utf-8")
     for image in re.findall(r"url\(images/([\w-]+\.png)\)", text):

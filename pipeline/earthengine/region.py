@@ -1,4 +1,4 @@
-"""Geometries of a study for Earth Engine graphs: the grid's own planar rectangle, and the polygons of `area.region`."""
+"""Geometries of a study for Earth Engine graphs: the grid's planar rectangle, and the polygons of `area.region`."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from cropcam.pipeline.grid import PixelGrid, transform_bounds
 from cropcam.pipeline.study.study import Study
 
 GEOGRAPHIC = "EPSG:4326"
-_INSET_PX = 1e-7  # keeps an edge that floating point puts a hair outside from costing one more row or column of pixels
+_INSET_PX = 1e-7  # keeps rounding at an edge from adding a row or column of pixels
 
 
 def rectangle(grid: PixelGrid) -> ee.Geometry:
-    """The grid's own rectangle, planar in the grid's CRS: what an export of exactly these pixels is clipped to.
+    """The grid's rectangle, planar in the grid's CRS: the clip region of an export of exactly these pixels.
 
     Its sides lie a ten-millionth of a pixel inside the outermost pixel edges, because Earth Engine rounds a region
     outward to whole pixels.
@@ -35,7 +35,7 @@ def bounds_lonlat(grid: PixelGrid) -> tuple[float, float, float, float]:
 
 
 def search_area(study: Study) -> ee.Geometry:
-    """The grid's longitude and latitude rectangle: scenes that meet it are searched."""
+    """The grid's longitude and latitude rectangle: scenes that intersect it are searched."""
     return _box(list(bounds_lonlat(study.grid)), GEOGRAPHIC)
 
 
@@ -49,8 +49,8 @@ def region(study: Study) -> ee.Geometry | None:
 
 def polygons(text: str) -> list[Any]:
     """MultiPolygon coordinates (longitude, latitude) of a study's canonical GeoJSON text."""
-    found: list[Any] = json.loads(text)["coordinates"]
-    return found
+    coordinates: list[Any] = json.loads(text)["coordinates"]
+    return coordinates
 
 
 def _box(west_south_east_north: list[float], crs: str) -> ee.Geometry:

@@ -22,7 +22,7 @@ from google.auth.credentials import AnonymousCredentials
 from google.auth.exceptions import GoogleAuthError
 from google.oauth2 import service_account
 
-from cropcam.pipeline.earthengine.error_messages import Patience, ServiceError, understand
+from cropcam.pipeline.earthengine.error_messages import Backoff, ServiceError, classify_error
 from cropcam.pipeline.earthengine.transport import Transport
 from cropcam.pipeline.errors import ConfigError
 from cropcam.pipeline.grid import PixelGrid
@@ -31,7 +31,7 @@ STANDARD_URL = "https://earthengine.googleapis.com"
 HIGH_VOLUME_URL = "https://earthengine-highvolume.googleapis.com"
 LOOPBACK_PROJECT = "local"
 EMBEDDED = "archive:"  # how the name of an engine begins that a command starts for itself, on any free port
-CLIENT_RETRIES = 5  # the client's own, before `Patience` begins
+CLIENT_RETRIES = 5  # retries of the client, before `Backoff` begins
 _LOG_IN = "run: earthengine authenticate, or set GOOGLE_APPLICATION_CREDENTIALS to a service account's key file"
 
 
@@ -46,7 +46,7 @@ class Session:
     project: str
     api_url: str
     is_loopback: bool
-    patience: Patience = field(default_factory=Patience)
+    backoff: Backoff = field(default_factory=Backoff)
     name: str = ""
 
     @property
@@ -54,44 +54,44 @@ class Session:
         """What a manifest calls the place: its name, which stays the same where a port does not, or its URL."""
         return self.name or self.api_url
 
-    def patient(self, patience: Patience) -> Session:
-        """The same session with other patience."""
-        return replace(self, patience=patience)
+    def with_backoff(self, backoff: Backoff) -> Session:
+        """The same session with another backoff."""
+        return replace(self, backoff=backoff)
 
-    def value(self, computed: ee.ComputedObject, what: str) -> Any:  # noqa: ANN401 - any JSON
+    def value(self, computed: ee.ComputedObject, request_name: str) -> Any:  # noqa: ANN401 - any JSON
         """The value of an object (`value:compute`)."""
-        return self.patience.call(computed.getInfo, what)
+        return self.backoff.call(computed.getInfo, request_name)
 
-    def pixels(self, image: ee.Image, grid: PixelGrid, what: str) -> bytes:
+    def pixels(self, image: ee.Image, grid: PixelGrid, request_name: str) -> bytes:
         """An image on a grid (`image:computePixels`) as the bytes of one .npy file: a structured array (y, x)."""
         a, b, c, d, e, f = grid.transform
         affine = {"scaleX": a, "shearX": b, "translateX": c, "shearY": d, "scaleY": e, "translateY": f}
         size = {"width": grid.width, "height": grid.height}
         request = {"expression": image, "fileFormat": "NPY", "grid": {"dimensions": size, "affineTransform": affine, "crsCode": grid.crs}}
-        found: bytes = self.patience.call(lambda: ee.data.computePixels(request), what)
-        return found
+        content: bytes = self.backoff.call(lambda: ee.data.computePixels(request), request_name)
+        return content
 
-    def export(self, request_id: str, request: Mapping[str, Any], what: str) -> dict[str, Any]:
+    def export(self, request_id: str, request: Mapping[str, Any], request_name: str) -> dict[str, Any]:
         """Start an image export (`image:export`); the operation. One request id starts at most one task."""
-        operation: dict[str, Any] = self.patience.call(lambda: ee.data.exportImage(request_id, dict(request)), what)
+        operation: dict[str, Any] = self.backoff.call(lambda: ee.data.exportImage(request_id, dict(request)), request_name)
         return operation
 
     def operations(self) -> list[dict[str, Any]]:
-        """All operations the service still knows of in this project."""
-        return list(self.patience.call(ee.data.listOperations, "listing tasks"))
+        """All operations of this project in the service's list."""
+        return list(self.backoff.call(ee.data.listOperations, "listing tasks"))
 
     def operation(self, name: str) -> dict[str, Any]:
         """One operation by its full name."""
-        found: dict[str, Any] = self.patience.call(lambda: ee.data.getOperation(name), f"asking for {name}")
-        return found
+        operation: dict[str, Any] = self.backoff.call(lambda: ee.data.getOperation(name), f"asking for {name}")
+        return operation
 
     def cancel(self, name: str) -> None:
         """Ask for an operation to be cancelled."""
-        self.patience.call(lambda: ee.data.cancelOperation(name), f"cancelling {name}")
+        self.backoff.call(lambda: ee.data.cancelOperation(name), f"cancelling {name}")
 
-    def tile_url(self, image: ee.Image, visualisation: Mapping[str, Any], what: str) -> str:
+    def tile_url(self, image: ee.Image, visualisation: Mapping[str, Any], request_name: str) -> str:
         """URL template of map tiles, with {z}, {x} and {y}."""
-        made = self.patience.call(lambda: ee.data.getMapId({"image": image, **visualisation}), what)
+        made = self.backoff.call(lambda: ee.data.getMapId({"image": image, **visualisation}), request_name)
         return str(made["tile_fetcher"].url_format)
 
 
@@ -99,24 +99,24 @@ def open_session(
     project: str | None = None,
     api_url: str | None = None,
     *,
-    patience: Patience | None = None,
+    backoff: Backoff | None = None,
     client_retries: int = CLIENT_RETRIES,
     name: str = "",
     credentials: Any = None,  # noqa: ANN401 - any of google.auth's
     transport: _Sends | None = None,
 ) -> Session:
-    """Initialise the client of this process and return what it is pointed at.
+    """Initialise the client of this process and return its session.
 
-    Credentials are looked for where Earth Engine's own tools look: the key file that GOOGLE_APPLICATION_CREDENTIALS
-    names, what `earthengine authenticate` wrote, application default credentials. A loopback URL gets none.
+    Credentials are searched as by Earth Engine's tools: the key file that GOOGLE_APPLICATION_CREDENTIALS names, the file
+    of `earthengine authenticate`, application default credentials. A loopback URL gets none.
 
     Args:
         project: Google Cloud project; else the credentials' own, else GOOGLE_CLOUD_PROJECT.
         api_url: another endpoint, such as the high-volume one or a loopback server.
-        patience: with a busy service; a default that lasts about ten minutes.
-        client_retries: how often the client itself asks again before that.
-        name: of the endpoint, where its URL is another one each time.
-        credentials: instead of those found.
+        backoff: with a busy service; a default that lasts about ten minutes.
+        client_retries: retries of the client before the backoff begins.
+        name: of the endpoint, where its URL changes with each process.
+        credentials: in place of the search.
         transport: an httplib2-style object that sends requests.
 
     Raises:
@@ -133,15 +133,15 @@ def open_session(
     project = project or _project_of(credentials) or (LOOPBACK_PROJECT if is_loopback else None)
     if not project:
         raise ServiceError("no Google Cloud project; give --project, or run: earthengine set_project PROJECT", "project")
-    session = Session(project, url, is_loopback, patience or Patience(), name)
+    session = Session(project, url, is_loopback, backoff or Backoff(), name)
 
     def initialise() -> None:
         with _without_catalogue(is_loopback):
             ee.Initialize(credentials=credentials, url=url, project=project, http_transport=transport or Transport())
 
     ee.Reset()
-    ee.data.setMaxRetries(min(client_retries, 1))  # a wrong URL should say so within seconds
-    opening = replace(session.patience, attempts=min(session.patience.attempts, 3))
+    ee.data.setMaxRetries(min(client_retries, 1))  # a wrong URL should fail within seconds
+    opening = replace(session.backoff, attempts=min(session.backoff.attempts, 3))
     opening.call(initialise, f"project {project} at {url}")
     ee.data.setMaxRetries(client_retries)
     return session
@@ -182,15 +182,15 @@ def find_credentials() -> Any:  # noqa: ANN401 - any of google.auth's
         reason = error.strerror if isinstance(error, OSError) else "not the JSON of a credential"
         raise ServiceError(f"{where}: {reason}; {_LOG_IN}", "credentials") from None
     except GoogleAuthError as error:
-        raise ServiceError(f"{understand(error).text}; {_LOG_IN}" if named else f"no credentials; {_LOG_IN}", "credentials") from None
+        raise ServiceError(f"{classify_error(error).text}; {_LOG_IN}" if named else f"no credentials; {_LOG_IN}", "credentials") from None
     except ee.EEException:
         raise ServiceError(f"no credentials; {_LOG_IN}", "credentials") from None
 
 
 def _project_of(credentials: Any) -> str | None:  # noqa: ANN401
     for attribute in ("quota_project_id", "project_id"):
-        if found := getattr(credentials, attribute, None):
-            return str(found)
+        if project := getattr(credentials, attribute, None):
+            return str(project)
     return os.environ.get("GOOGLE_CLOUD_PROJECT") or None
 
 
@@ -213,7 +213,7 @@ def _is_loopback(host: str) -> bool:
 
 @contextmanager
 def _without_catalogue(is_loopback: bool) -> Iterator[None]:
-    """On loopback, keep Initialize from fetching the public list of deprecated assets, which goes outside without timeout."""
+    """On loopback, keep Initialize from fetching the public list of deprecated assets, a request to the internet without timeout."""
     name = "_FetchDataCatalogStac"
     fetch = getattr(ee.deprecation, name, None)
     if is_loopback and fetch:

@@ -17,7 +17,7 @@ from cropcam.pipeline.earthengine.region import rectangle
 def request_of(plan: Plan, task: Task, image: ee.Image) -> dict[str, Any]:
     """The ExportImageRequest of a task, less description and request id.
 
-    The grid stands as crs and crsTransform of the cell, with the cell's own planar rectangle as region: image and
+    The grid is given as crs and crsTransform of the cell, with the cell's planar rectangle as region: image and
     labels share it to the pixel.
     """
     cell = plan.study.grid.window(task.cell)

@@ -12,7 +12,7 @@ from typing import Any
 
 from rich.table import Table
 
-from cropcam.pipeline.earthengine.error_messages import redacted, understand
+from cropcam.pipeline.earthengine.error_messages import classify_error, redacted
 from cropcam.pipeline.earthengine.manifest import SUBMITTING, UNSUBMITTED, Entry, Manifest
 from cropcam.pipeline.earthengine.plan import Task
 
@@ -24,7 +24,7 @@ _COLOURS = {SUCCEEDED: "green", RUNNING: "cyan", FAILED: "red", CANCELLED: "yell
 
 @dataclass(frozen=True)
 class Row:
-    """One task as the user sees it. Seconds and EECU seconds are the service's own, None until it gives them."""
+    """One task as shown to the user. Seconds and EECU seconds are the service's, None until it reports them."""
 
     task: str
     layer: str
@@ -38,7 +38,7 @@ class Row:
 def reconcile(task: Task, entry: Entry, operations: Iterable[Mapping[str, Any]]) -> None:
     """Bring an entry up to date with the service's operations: the latest attempt of the task counts.
 
-    The service's list is the second witness: a task it knows was submitted, whatever the manifest says. A state that
+    A task in the service's list was submitted, whatever the manifest records. A state that
     has ended in the manifest stays, for the service forgets old operations.
     """
     latest: tuple[int, Mapping[str, Any]] | None = None
@@ -66,7 +66,7 @@ def update(entry: Entry, operation: Mapping[str, Any]) -> None:
 
 
 def _attempt(task: Task, entry: Entry, operation: Mapping[str, Any]) -> int | None:
-    """Which attempt at the task an operation is, None where it is none."""
+    """The attempt number of an operation; None where the operation is another task's."""
     if entry.operation and operation.get("name") == entry.operation:
         return entry.attempt
     stem = f"{task.name}-{entry.key[:12]}-a"
@@ -76,7 +76,7 @@ def _attempt(task: Task, entry: Entry, operation: Mapping[str, Any]) -> int | No
 
 
 def _seconds(about: Mapping[str, Any]) -> float | None:
-    """How long the service has worked on it, by the service's own clock."""
+    """Seconds that the service has worked on it, by the service's clock."""
     try:
         start = datetime.datetime.fromisoformat(str(about["startTime"]))
         end = datetime.datetime.fromisoformat(str(about.get("endTime") or about["updateTime"]))
@@ -86,14 +86,14 @@ def _seconds(about: Mapping[str, Any]) -> float | None:
 
 
 def rows(tasks: Sequence[Task], manifest: Manifest) -> list[Row]:
-    """Every task of a plan as it stands in a manifest."""
-    found = []
+    """Every task of a plan with its state in a manifest."""
+    lines = []
     for task in tasks:
         entry = manifest.entries[task.name]
         state = UNSUBMITTED if entry.state == SUBMITTING else entry.state
-        note = understand(entry.message).text if entry.message else ""
-        found.append(Row(task.name, task.layer.name, state, entry.seconds, entry.eecu_s, note, tuple(entry.uris)))
-    return found
+        note = classify_error(entry.message).text if entry.message else ""
+        lines.append(Row(task.name, task.layer.name, state, entry.seconds, entry.eecu_s, note, tuple(entry.uris)))
+    return lines
 
 
 def table(shown: Sequence[Row], title: str = "", limit: int = 40) -> Table:
@@ -128,14 +128,14 @@ def lines(shown: Sequence[Row]) -> str:
 
 
 def summary(shown: Sequence[Row]) -> str:
-    """How many tasks are in which state, on one line."""
+    """Number of tasks in each state, on one line."""
     order = (SUCCEEDED, RUNNING, PENDING, UNSUBMITTED, CANCELLING, CANCELLED, FAILED)
     counts = {state: sum(row.state == state for row in shown) for state in order}
     return f"{len(shown)} tasks: " + ", ".join(f"{count} {state.lower()}" for state, count in counts.items() if count)
 
 
 def missing(shown: Sequence[Row], limit: int = 5) -> str:
-    """Which tasks are not there and why, on one line; empty where all are."""
+    """The missing tasks and their reasons, on one line; empty where all succeeded."""
     absent = [row for row in shown if row.state != SUCCEEDED]
     named = [f"{row.task} {row.state.lower()}{f': {row.message}' if row.message else ''}" for row in absent[:limit]]
     return "; ".join(named) + (f"; and {len(absent) - limit} more" if len(absent) > limit else "")

@@ -41,7 +41,7 @@ class TaskView:
             self._live.stop()
 
     def log(self, text: str) -> None:
-        """Say one line for the reader without tearing the table."""
+        """Print a line above the table."""
         if self._live:
             self._live.console.print(text, markup=False, highlight=False)
         else:

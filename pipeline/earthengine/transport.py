@@ -1,4 +1,4 @@
-"""The client's HTTP transport: its own protocol, with a timeout on every request and room for forty at once."""
+"""The client's HTTP transport: its own protocol, with a timeout on every request and up to forty connections."""
 
 from __future__ import annotations
 
@@ -34,8 +34,8 @@ class Transport:
         """Send one request; thread-safe.
 
         Raises:
-            ConnectionError: no connection, or one that broke off.
-            TimeoutError: no answer in time.
+            ConnectionError: no connection, or a broken one.
+            TimeoutError: no response in time.
         """
         try:
             answer = self._session.request(method, uri, data=body, headers=headers, timeout=self._timeout_s)

@@ -1,6 +1,6 @@
 """The embedded Earth Engine: REST routes, graph evaluation, operations and exports over an archive of GeoTIFF scenes.
 
-It answers the unmodified client on loopback, and says in every header, operation and file that it is not the service.
+It serves the unmodified client on loopback. Every header, operation and file marks it as an embedded engine, not the service.
 """
 
 from __future__ import annotations
@@ -25,11 +25,11 @@ def serve(archive: Path, port: int = 0, *, out: Path | None = None, faults: Faul
 
     Args:
         archive: folder of assets, as `cropcam simulate` writes it.
-        port: 0 takes any that is free.
+        port: 0 for any free port.
         out: where exports land and the operations' journal lies; one server at a time. None: a temporary folder that goes
             with the server.
-        faults: what goes wrong, and when.
-        limits: what one project may ask; the service's by default.
+        faults: injected faults.
+        limits: of one project; the service's by default.
 
     Raises:
         EarthEngineError: the archive is not there or empty, or the port is taken.
@@ -44,8 +44,8 @@ def serve(archive: Path, port: int = 0, *, out: Path | None = None, faults: Faul
     return Server(archive, port, out, faults or Faults(), limits or Limits())
 
 
-def serve_forever(archive: Path, port: int = 0, *, out: Path | None = None, say: Callable[[str], None] = print) -> None:
-    """Serve until Ctrl-C or SIGTERM; `say` gets the URL once it answers.
+def serve_forever(archive: Path, port: int = 0, *, out: Path | None = None, log: Callable[[str], None] = print) -> None:
+    """Serve until Ctrl-C or SIGTERM; `log` is called with the URL once it accepts requests.
 
     Exports land in `out`, by default the sibling ARCHIVE-exports.
 
@@ -57,7 +57,7 @@ def serve_forever(archive: Path, port: int = 0, *, out: Path | None = None, say:
     before = signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
         with serve(archive, port, out=folder, faults=_ordered_faults()) as server:
-            say(server.url)
+            log(server.url)
             try:
                 server.wait()
             except KeyboardInterrupt:

@@ -1,7 +1,7 @@
 """The archive folder as Earth Engine assets: images, collections, folders, and their REST descriptions.
 
 An image is a folder with `asset.json` and one GeoTIFF per band; its path below the archive is its id. A folder with
-images right below it is an image collection, any other a folder. Headers are read when a band is first asked for.
+images directly below it is an image collection, any other folder is a folder. Headers are read at the first use of a band.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ _REST_PRECISIONS = {"int": "INT", "float": "FLOAT", "double": "DOUBLE"}
 
 
 class Archive:
-    """Assets below a folder. What it has read of an asset it remembers until that asset's `asset.json` changes."""
+    """Assets below a folder. Assets are cached until their `asset.json` changes."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
@@ -42,7 +42,7 @@ class Archive:
         self._lock = threading.Lock()
 
     def state(self) -> dict[str, int]:
-        """When each `asset.json` was written (ns), by its path: what is remembered of the archive holds as long as this does."""
+        """Modification time (ns) of each `asset.json`, by its path: the key of caches over the archive."""
         return dict(_written(self._folder))
 
     def image(self, asset_id: str) -> LazyImage:
@@ -123,7 +123,7 @@ class Archive:
 
 
 def _written(folder: str | Path) -> Iterator[tuple[str, int]]:
-    """Path and modification time (ns) of each `asset.json` below a folder; bands are not looked at, nor what is under way."""
+    """Path and modification time (ns) of each `asset.json` below a folder; bands and unfinished assets are skipped."""
     try:
         about = os.path.join(folder, "asset.json")  # noqa: PTH118 - at every request, for every asset
         yield about, os.stat(about).st_mtime_ns  # noqa: PTH116
@@ -152,8 +152,8 @@ def timestamp(millis: float) -> str:
 def _images_below(folder: Path) -> list[Path]:
     if not folder.is_dir():
         return []
-    found = (path for path in folder.iterdir() if _SEGMENT.fullmatch(path.name) and (path / "asset.json").is_file())
-    return sorted(found, key=lambda path: path.name)
+    folders = (path for path in folder.iterdir() if _SEGMENT.fullmatch(path.name) and (path / "asset.json").is_file())
+    return sorted(folders, key=lambda path: path.name)
 
 
 def _load(asset_id: str, folder: Path, stamp: int) -> LazyImage:
@@ -196,15 +196,15 @@ def _band(asset_id: str, path: Path, name: str) -> Band:
 
 def _rest_image(image: LazyImage) -> dict[str, Any]:
     properties = dict(image.properties)
-    found: dict[str, Any] = {"bands": [_rest_band(band) for band in image.bands]}
+    asset: dict[str, Any] = {"bands": [_rest_band(band) for band in image.bands]}
     for key, name in (("system:time_start", "startTime"), ("system:time_end", "endTime")):
         if key in properties:
-            found[name] = timestamp(properties[key])
+            asset[name] = timestamp(properties[key])
     if image.version is not None:
-        found["updateTime"] = timestamp(image.version // 1000)
+        asset["updateTime"] = timestamp(image.version // 1000)
     if image.footprint is not None:
-        found["geometry"] = image.footprint.transformed(LONLAT).describe()
-    return found | {"properties": properties}
+        asset["geometry"] = image.footprint.transformed(LONLAT).describe()
+    return asset | {"properties": properties}
 
 
 def _rest_band(band: Band) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""Images read block by block: every evaluation of the server runs here, so that memory is bounded whatever is asked."""
+"""Images read block by block: every evaluation of the server runs here, so memory is bounded for any request."""
 
 from __future__ import annotations
 
@@ -21,12 +21,12 @@ from cropcam.pipeline.grid import PixelGrid, Window, tiles, transform_points
 from cropcam.pipeline.parallel import cores
 
 BLOCK_PX = 512
-_FOOTPRINT_PX = 2_048  # native pixels under one side of a block that is read at once
-_ANSWERS_BYTES = 256 * 2**20  # of all answers being put together at a time
+_FOOTPRINT_PX = 2_048  # native pixels along one side of a block
+_ANSWERS_BYTES = 256 * 2**20  # of all responses in preparation
 
 
 class Block(NamedTuple):
-    """One block of an image: where it lies, its values and mask (band, y, x), and the seconds of CPU it took."""
+    """One block of an image: its window, values and mask (band, y, x), and its CPU time in seconds."""
 
     window: Window
     values: npt.NDArray[Any]
@@ -36,7 +36,7 @@ class Block(NamedTuple):
 
 @dataclass(frozen=True)
 class Deadline:
-    """A point in time after which an interactive computation is given up."""
+    """The time at which an interactive computation is stopped."""
 
     at: float
 
@@ -58,7 +58,7 @@ class Deadline:
 class Reader:
     """Reads images on a few threads that all requests share; blocks come in order, few of them in flight.
 
-    Memory: `workers` blocks in evaluation, one more per reader waiting, and the answers that `admitted` lets in.
+    Memory: `workers` blocks in evaluation, one more per waiting reader, and the responses that `admitted` allows.
     """
 
     def __init__(self, workers: int | None = None, block_px: int = BLOCK_PX) -> None:
@@ -74,7 +74,7 @@ class Reader:
         """The image on the grid, block by block, row by row.
 
         Raises:
-            EngineError: what the evaluation refuses, or the deadline passed.
+            EngineError: the evaluation fails, or the deadline has passed.
         """
         side = block_side(grid, chosen(image, bands), self._block_px)
         ahead: deque[Future[Block]] = deque()
@@ -92,7 +92,7 @@ class Reader:
 
     @contextmanager
     def admitted(self, answer_bytes: int) -> Iterator[None]:
-        """Wait until there is room for an answer of so many bytes, and hold that room."""
+        """Wait for memory for a response of so many bytes, and reserve it."""
         with self._room:
             self._room.wait_for(lambda: not self._taken_bytes or self._taken_bytes + answer_bytes <= _ANSWERS_BYTES)
             self._taken_bytes += answer_bytes
@@ -112,13 +112,13 @@ def chosen(image: LazyImage, names: Sequence[str] | None) -> tuple[Band, ...]:
     """The named bands in the order named, all by default.
 
     Raises:
-        EngineError: one is not there.
+        EngineError: a band is absent.
     """
     return image.bands if names is None else tuple(image.band(name) for name in names)
 
 
 def block_side(grid: PixelGrid, bands: Sequence[Band], largest_px: int = BLOCK_PX) -> int:
-    """Side of the blocks to read `grid` by: smaller where its pixels are much larger than the bands' own.
+    """Side of the blocks of `grid`: smaller where its pixels are much larger than the native pixels of the bands.
 
     A block covers at most about 2,048 native pixels a side, so that a world map reads no whole continent at once.
     """
@@ -128,7 +128,7 @@ def block_side(grid: PixelGrid, bands: Sequence[Band], largest_px: int = BLOCK_P
 
 
 def _pixel_ratio(grid: PixelGrid, native: PixelGrid) -> float:
-    """How many native pixels lie along one pixel of `grid`, in the native grid's middle."""
+    """Number of native pixels along one pixel of `grid`, at the middle of the native grid."""
     west, south, east, north = native.bounds_xyxy
     step = min(native.width, native.height) // 2 or 1
     x, y = (west + east) / 2, (south + north) / 2

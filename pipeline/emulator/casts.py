@@ -40,8 +40,8 @@ def _clamped_floats(values: Array, target: np.dtype[Any]) -> Array:
 
 
 def _reachable(source: np.dtype[Any], about: np.iinfo[Any]) -> tuple[int, int]:
-    own = np.iinfo(np.uint8 if source.kind == "b" else source)
-    return max(int(own.min), int(about.min)), min(int(own.max), int(about.max))
+    limits = np.iinfo(np.uint8 if source.kind == "b" else source)
+    return max(int(limits.min), int(about.min)), min(int(limits.max), int(about.max))
 
 
 CASTS: Mapping[str, tuple[BandType, Callable[[Array], Array]]] = {

@@ -11,7 +11,7 @@ from cropcam.pipeline.emulator.pixels import Constant
 def constant_image(value: Number | Sequence[Number]) -> LazyImage:
     """An image of one band "constant", or of "constant_0", "constant_1" ... for several numbers; valid everywhere.
 
-    A whole number is an int however it is written: numbers travel without that distinction.
+    A whole number is an int: JSON has no other distinction.
     """
     if isinstance(value, int | float):
         return LazyImage([_band("constant", value)])

@@ -17,7 +17,7 @@ def parse_iso(text: str) -> Date:
     """The instant ISO 8601 text names; midnight where it names only a day, UTC where it names no zone.
 
     Raises:
-        EngineError: it is no date.
+        EngineError: not a date.
     """
     try:
         moment = datetime.datetime.fromisoformat(text)
@@ -64,7 +64,7 @@ def advance(date: Date, delta: float, name: str) -> Date:
 
 
 def unit_start(date: Date, name: str) -> Date:
-    """The beginning of the unit the date lies in; weeks begin on Monday."""
+    """The start of the unit that contains the date; weeks begin on Monday."""
     single, moment = unit(name), to_datetime(date)
     day = moment.replace(hour=0, minute=0, second=0, microsecond=0)
     starts = {

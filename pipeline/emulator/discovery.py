@@ -1,7 +1,7 @@
-"""What the client asks first: the API's description and the algorithms' signatures, as the client's own wheel ships them.
+"""The client's first requests: the API's description and the algorithms' signatures, from the wheel of the client.
 
-Both are files of the wheel's test data and no public interface, so the version is pinned and their absence is said
-plainly. The client is only looked up, never imported.
+Both are files of the wheel's test data, not a public interface, so the version is pinned and their absence is an
+error. The client is located, never imported.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from typing import Any
 from cropcam.pipeline.errors import EarthEngineError
 
 CLIENT = "earthengine-api"
-CLIENT_VERSION = "1.7.50"  # the version whose wheel was seen to ship both files
+CLIENT_VERSION = "1.7.50"  # the wheel of this version has both files
 _SERVICE_ROOT = "https://earthengine.googleapis.com/"
 _SHIPPED_VERSION = "v1alpha"
 
@@ -24,7 +24,7 @@ def discovery_document(root_url: str, version: str = "v1") -> bytes:
     """The discovery document of the API at `root_url` ("http://host:port/"), as JSON.
 
     Raises:
-        EarthEngineError: the installed client ships no such file, or another one.
+        EarthEngineError: the installed client lacks the file, or has another version.
     """
     document = json.loads(_shipped("cloud_api_discovery_document.json"))
     if document.get("version") != _SHIPPED_VERSION or document.get("rootUrl") != _SERVICE_ROOT:
@@ -49,7 +49,7 @@ def algorithms() -> bytes:
 
 
 def _complete(projects: dict[str, Any], version: str) -> None:
-    """Add what the client calls and the document, older than the client, does not know."""
+    """Add methods that the client calls and the document, older than the client, lacks."""
     for resource in (projects, projects["resources"]["assets"]):
         listing = resource["methods"]["listAssets"]["parameters"]
         for name in ("filter", "view"):

@@ -24,7 +24,7 @@ class Feature:
 
 
 class Collection:
-    """A collection of images or features; its elements are worked out when they are first asked for."""
+    """A collection of images or features; its elements are evaluated at the first use."""
 
     def __init__(
         self,
@@ -44,7 +44,7 @@ class Collection:
         return tuple(self._elements() if callable(self._elements) else self._elements)
 
     def with_properties(self, properties: Mapping[str, Any]) -> Collection:
-        """The same elements under other properties."""
+        """The same elements with other properties."""
         return Collection(self.kind, lambda: self.elements, properties, self.asset_id)
 
     def with_elements(self, elements: Sequence[Any] | Callable[[], Sequence[Any]]) -> Collection:
@@ -66,7 +66,7 @@ class Date:
     millis: int
 
     def describe(self) -> dict[str, Any]:
-        """The date as `getInfo` gives it."""
+        """The date as `getInfo` returns it."""
         return {"type": "Date", "value": self.millis}
 
 
@@ -78,7 +78,7 @@ class DateRange:
     end: int
 
     def describe(self) -> dict[str, Any]:
-        """The range as `getInfo` gives it."""
+        """The range as `getInfo` returns it."""
         return {"type": "DateRange", "dates": [self.start, self.end]}
 
 

@@ -70,7 +70,7 @@ def geotiff_profile(grid: PixelGrid, count: int, dtype: np.dtype[Any], tile_px: 
 
 
 def describe(file: Any, bands: Sequence[Band]) -> None:  # noqa: ANN401 - rasterio's writer is not typed
-    """Name the bands, and say which engine made the file."""
+    """Write band names and the engine tag."""
     for number, band in enumerate(bands, 1):
         file.set_band_description(number, band.name)
     file.update_tags(**ENGINE_TAG)

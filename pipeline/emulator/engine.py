@@ -22,7 +22,7 @@ from cropcam.pipeline.emulator.serialization import describe
 from cropcam.pipeline.emulator.values import Value
 from cropcam.pipeline.runtime.hashing import json_sha256
 
-_REMEMBERED = 16  # images of the last expressions: a client asks for one image in many requests
+_REMEMBERED = 16  # images of the last expressions: a client reads one image by many requests
 
 
 class Engine:
@@ -40,22 +40,22 @@ class Engine:
             expression: `{"result": KEY, "values": {...}}`.
 
         Raises:
-            EngineError: the expression is malformed, asks for what there is not, or fails.
+            EngineError: the expression is malformed, refers to an absent asset, or fails.
         """
         return describe(Evaluation(expression, self._archive).result())
 
     def image(self, expression: Mapping[str, Any]) -> LazyImage:
-        """The image an expression stands for.
+        """The image of an expression.
 
         Raises:
             EngineError: as `compute`, or the value is no image.
         """
         key = json_sha256([expression, self._archive.state()])
         with self._lock:
-            found = self._images.get(key)
-            if found is not None:
+            image = self._images.get(key)
+            if image is not None:
                 self._images.move_to_end(key)
-                return found
+                return image
         value = Evaluation(expression, self._archive).result()
         if not isinstance(value, LazyImage):
             kind = value.kind if isinstance(value, Collection) else type_name(value)

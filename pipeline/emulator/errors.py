@@ -1,4 +1,4 @@
-"""What the embedded engine says when it refuses: the service's status, its words, its HTTP code."""
+"""Errors of the embedded engine: the service's status, message and HTTP code."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ HTTP_CODES = {
 
 
 class EngineError(Exception):
-    """A request the engine refuses, as the service would answer it.
+    """A refused request, with the service's message.
 
     Source: google.rpc.Code, the statuses of Earth Engine's REST errors.
     """
@@ -27,7 +27,7 @@ class EngineError(Exception):
 
     @property
     def code(self) -> int:
-        """The HTTP code that goes with the status."""
+        """The HTTP code of the status."""
         return HTTP_CODES[self.status]
 
 
@@ -37,6 +37,6 @@ def not_found(kind: str, asset_id: str) -> EngineError:
     return EngineError(f"{where} '{asset_id}' not found (does not exist or caller does not have access).", "NOT_FOUND")
 
 
-def unimplemented(what: str) -> EngineError:
+def unimplemented(feature: str) -> EngineError:
     """The refusal of something the service has and the embedded engine has not."""
-    return EngineError(f"{what} is not implemented by the embedded engine.", "UNIMPLEMENTED")
+    return EngineError(f"{feature} is not implemented by the embedded engine.", "UNIMPLEMENTED")

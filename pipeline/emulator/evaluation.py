@@ -1,6 +1,6 @@
-"""One evaluation of an expression graph: decoding of nodes, functions and their scopes, memory of what was worked out.
+"""One evaluation of an expression graph: decoding of nodes, functions and their scopes, memoization.
 
-A node is worked out once for each binding of the function arguments it depends on: a subtree inside a mapped function
+A node is evaluated once for each binding of the function arguments it depends on: a subtree inside a mapped function
 that does not use the function's argument is worked out once, however many elements the function is mapped over.
 
 Source: Earth Engine REST API, Expression, ValueNode, FunctionInvocation, FunctionDefinition.
@@ -28,7 +28,7 @@ _NO_NAMES: frozenset[str] = frozenset()
 
 @dataclass
 class _Scope:
-    """The arguments of one call, and what was worked out with them."""
+    """The arguments of one call, and the values evaluated with them."""
 
     arguments: Mapping[str, Any]
     parent: _Scope | None
@@ -115,14 +115,14 @@ class Evaluation(Context):
 
     def _free_names(self, node: Mapping[str, Any]) -> frozenset[str]:
         """Names of arguments the node's value depends on that it does not bind itself."""
-        found = self._free.get(id(node))
-        if found is None:
+        names = self._free.get(id(node))
+        if names is None:
             if id(node) in self._open:
                 raise EngineError("Invalid expression: it refers to itself.")
             self._open.add(id(node))
-            found = self._free[id(node)] = self._collect(*_split(node))
+            names = self._free[id(node)] = self._collect(*_split(node))
             self._open.discard(id(node))
-        return found
+        return names
 
     def _collect(self, kind: str, content: Value) -> frozenset[str]:
         if kind == "argumentReference":

@@ -1,7 +1,7 @@
 """One image export: blocks in, GeoTIFF files out, each complete or absent.
 
 Files land in `OUT/drive/FOLDER/PREFIX.tif` and `OUT/gs/BUCKET/PREFIX.tif`; an image over one file's dimensions becomes
-PREFIX-ROW-COLUMN.tif with each file's first row and column, ten digits each as Earth Engine has them.
+PREFIX-ROW-COLUMN.tif with each file's first row and column, ten digits each, as in Earth Engine.
 """
 
 from __future__ import annotations
@@ -27,10 +27,10 @@ PARTIAL = ".partial"  # files being written, beside drive/ and gs/
 
 
 class Watch(Protocol):
-    """Who is told how an export goes, and may end it."""
+    """Receives the progress of an export, and may end it."""
 
     def blocks(self, done: int, total: int, cpu_s: float) -> None:
-        """So many blocks are written, the last one cost so much; raise to end the export."""
+        """Called after each block with the counts and its CPU time; raises to end the export."""
 
 
 class Exporter:
@@ -40,9 +40,9 @@ class Exporter:
         self._image, self._reader, self._limits, self._out = image, reader, limits, out
 
     def run(self, task_id: str, request: ExportRequest, watch: Watch) -> list[str]:
-        """Write the files of one export; return where they lie, as URIs.
+        """Write the files of one export; return their URIs.
 
-        Files that are whole stay when a later one fails, as they do on the service.
+        Complete files stay when a later file fails, as on the service.
 
         Raises:
             EngineError: the image is too large, unbounded, or its evaluation fails.
@@ -66,7 +66,7 @@ class Exporter:
         return [target.parent.resolve().as_uri()]
 
     def target(self, request: ExportRequest) -> Path:
-        """Where the files of a request go, without offsets and ending."""
+        """Path of the files of a request, without offsets and suffix."""
         if request.kind == "gs":
             return self._out / "gs" / request.place / request.prefix
         return self._out / "drive" / _folder_name(request.place) / request.prefix
@@ -119,7 +119,7 @@ def _cloud_optimized(path: Path, tile_px: int) -> Path:
 
 
 def _folder_name(folder: str) -> str:
-    """A Drive folder's name as one local folder: "a/b" is one name on Drive too. "" is the root."""
+    """A Drive folder's name as one local folder name: on Drive "a/b" is one name. "" is the root."""
     name = folder.replace("%", "%25").replace("/", "%2F")
     return name.replace(".", "%2E") if name.strip(".") == "" else name
 

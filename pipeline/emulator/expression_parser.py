@@ -23,7 +23,7 @@ _LEVELS: tuple[Mapping[str, str], ...] = (
 
 @dataclass(frozen=True)
 class Language:
-    """What a formula's parts mean: operations by name, calls by name, names, and bands of a value."""
+    """The semantics of a formula: operations, calls, names, and bands of a value."""
 
     apply: Callable[..., Any]
     call: Callable[[str, list[Any]], Any]
@@ -35,7 +35,7 @@ def evaluate(text: str, language: Language) -> Value:
     """The value of a formula.
 
     Raises:
-        EngineError: it is no formula.
+        EngineError: not a formula.
     """
     reader = _Reader(text, language)
     value = reader.ternary()
@@ -62,9 +62,9 @@ class _Reader:
         return self._language.apply("where", self.ternary(), condition, true)
 
     def _take(self, token: str) -> bool:
-        found = self._tokens[self._next] == token
-        self._next += found and bool(token)
-        return found
+        matches = self._tokens[self._next] == token
+        self._next += matches and bool(token)
+        return matches
 
     def _binary(self, level: int) -> Value:
         if level == len(_LEVELS):

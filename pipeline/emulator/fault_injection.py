@@ -1,4 +1,4 @@
-"""Faults on order: what the service does on a bad day, a counted number of times, never at random."""
+"""Fault injection: failures of the service, a counted number of times, never at random."""
 
 from __future__ import annotations
 
@@ -15,17 +15,17 @@ EXPORT_RUN = "export:run"  # the "route" of a running batch task
 
 @dataclass(frozen=True)
 class Fault:
-    """One fault: the next `count` requests on `route`, once `after` of them have passed unharmed.
+    """One fault: the next `count` requests on `route`, once `after` of them have passed.
 
     Attributes:
         route: a route's name as in `routes.ROUTES`, "export:run" for a running task, "*" for any request.
-        kind: "status" answers with `status`; "slow" waits `seconds` (a running task: at every block); "truncate" sends half
-            the body; "disconnect" sends nothing; "memory" and "timeout" answer as an exhausted computation does.
-        count: how many requests (or tasks) it strikes.
-        after: how many pass before it does.
+        kind: "status" responds with `status`; "slow" waits `seconds` (a running task: at every block); "truncate" sends half
+            the body; "disconnect" sends nothing; "memory" and "timeout" respond as an exhausted computation does.
+        count: number of requests (or tasks) that fail.
+        after: number of requests that pass first.
         status: the HTTP status of "status".
         seconds: the delay of "slow".
-        share: of its blocks that a struck task has written when it fails.
+        share: of its blocks that a failing task has written.
     """
 
     route: str = "*"
@@ -43,7 +43,7 @@ class Fault:
 
 @dataclass
 class Faults:
-    """The faults still to come; safe to use from many threads.
+    """The pending faults; thread-safe.
 
     Example: `Faults.of(Fault("image:computePixels", status=429, count=40))`
     """
@@ -54,11 +54,11 @@ class Faults:
 
     @classmethod
     def of(cls, *faults: Fault, is_open: bool = False) -> Faults:
-        """These faults, first come first served on each route."""
+        """The given faults, in order on each route."""
         return cls(list(faults), is_open)
 
     def order(self, described: Iterable[Mapping[str, Any]]) -> None:
-        """Add faults given as JSON objects with the fields of `Fault`.
+        """Add faults from JSON objects with the fields of `Fault`.
 
         Raises:
             ConfigError: an object has other fields.
@@ -71,7 +71,7 @@ class Faults:
             self.waiting.extend(faults)
 
     def take(self, route: str) -> Fault | None:
-        """The fault that strikes this request, counted down; None where it passes unharmed."""
+        """The fault of this request, counted down; None where the request passes."""
         if not self.waiting:
             return None
         with self._lock:
@@ -89,11 +89,11 @@ class Faults:
         return None
 
     def left(self) -> list[dict[str, Any]]:
-        """The faults still to come, as JSON objects."""
+        """The pending faults, as JSON objects."""
         with self._lock:
             return [asdict(fault) for fault in self.waiting]
 
     def clear(self) -> None:
-        """Forget the rest."""
+        """Remove all pending faults."""
         with self._lock:
             self.waiting.clear()

@@ -1,6 +1,6 @@
 """Geometries as values, and the little plane geometry that filters and clips need.
 
-Edges are straight in the geometry's own CRS, or geodesics where it says so; for work in another CRS edges are
+Edges are straight in the geometry's CRS, or geodesics where it is geodesic; for work in another CRS edges are
 densified and their points projected exactly. Between densified points edges are straight: with 100 pieces to an edge
 of a few hundred kilometres that errs by metres, below a Landsat pixel.
 """
@@ -60,7 +60,7 @@ class Geometry:
 
     @property
     def box(self) -> Bounds | None:
-        """Bounds in its own CRS where it is just a rectangle along the axes with straight edges, else None."""
+        """Bounds in its CRS where it is an axis-aligned rectangle with straight edges, else None."""
         if self.kind != "Polygon" or len(self.coordinates) != 1 or self.geodesic:
             return None
         points = list(dict.fromkeys(self.coordinates[0]))
@@ -72,7 +72,7 @@ class Geometry:
         return west, south, east, north
 
     def lines(self) -> Iterator[Points]:
-        """Every point, line and ring in the geometry's own CRS, each (n, 2)."""
+        """Every point, line and ring in the geometry's CRS, each (n, 2)."""
         for part in self.parts:
             yield from part.lines()
         if not self.parts and self.coordinates:
@@ -100,7 +100,7 @@ class Geometry:
         return float(west), float(south), float(east), float(north)
 
     def contains(self, x: Points, y: Points) -> npt.NDArray[np.bool_]:
-        """Whether points in the geometry's own CRS lie inside its polygons (even-odd rule), of the shape of x and y."""
+        """Whether points in the geometry's CRS lie inside its polygons (even-odd rule); shape of x and y."""
         if self.parts:
             return np.asarray(np.logical_or.reduce([part.contains(x, y) for part in self.parts]), np.bool_)
         if self.box is not None:
@@ -114,15 +114,15 @@ class Geometry:
 
     def intersects(self, other: Geometry) -> bool:
         """Whether the two share a point, judged in this geometry's CRS."""
-        mine, theirs = self.dense(self.crs), other.dense(self.crs)
-        if not mine or not theirs or not _boxes_meet(np.concatenate(mine), np.concatenate(theirs)):
+        vertices, other_vertices = self.dense(self.crs), other.dense(self.crs)
+        if not vertices or not other_vertices or not _boxes_meet(np.concatenate(vertices), np.concatenate(other_vertices)):
             return False
-        if _any_inside(self, theirs) or _any_inside(other, self.dense(other.crs)):
+        if _any_inside(self, other_vertices) or _any_inside(other, self.dense(other.crs)):
             return True
-        return any(_lines_cross(first, second) for first in mine for second in theirs)
+        return any(_lines_cross(first, second) for first in vertices for second in other_vertices)
 
     def centre(self) -> tuple[float, float]:
-        """The centre of the area of its polygons in its own CRS; of other geometries the mean of their points."""
+        """Centroid of its polygons in its CRS; of other geometries the mean of their points."""
         lines = [*self.lines()]
         if not self.is_area:
             x, y = np.concatenate(lines).mean(0)
@@ -144,25 +144,25 @@ class Geometry:
         return Geometry(self.kind, coordinates, crs, flag, self.even_odd)
 
     def describe(self) -> dict[str, Any]:
-        """GeoJSON with Earth Engine's additions, as `getInfo` gives it."""
+        """GeoJSON with Earth Engine's additions, as `getInfo` returns it."""
         if self.parts:
-            found: dict[str, Any] = {"type": self.kind, "geometries": [part.describe() for part in self.parts]}
+            description: dict[str, Any] = {"type": self.kind, "geometries": [part.describe() for part in self.parts]}
         else:
-            found = {"type": self.kind, "coordinates": _lists(self.coordinates)}
+            description = {"type": self.kind, "coordinates": _lists(self.coordinates)}
         if self.crs != LONLAT:
-            found |= {"crs": {"type": "name", "properties": {"name": self.crs}}}
+            description |= {"crs": {"type": "name", "properties": {"name": self.crs}}}
         if self.kind not in ("Point", "MultiPoint") and (not self.geodesic or self.crs != LONLAT):
-            found |= {"geodesic": self.geodesic}
-        return found
+            description |= {"geodesic": self.geodesic}
+        return description
 
 
 @lru_cache(maxsize=256)
 def _dense(geometry: Geometry, crs: str) -> tuple[Points, ...]:
-    found = []
+    points = []
     for line in geometry.lines():
         dense = _geodesics(line, geometry.crs) if geometry.geodesic else _densify(line)
-        found.append(_project(dense, LONLAT if geometry.geodesic else geometry.crs, crs))
-    return tuple(found)
+        points.append(_project(dense, LONLAT if geometry.geodesic else geometry.crs, crs))
+    return tuple(points)
 
 
 def _densify(line: Points) -> Points:

@@ -1,4 +1,4 @@
-"""Images as values: typed bands of pixel nodes, properties, and what an export without a grid of its own would use."""
+"""Images as values: typed bands of pixel nodes, properties, and the default grid of an export."""
 
 from __future__ import annotations
 
@@ -60,16 +60,16 @@ class BandType:
         return unbounded[0] if self.min is None else self.min, unbounded[1] if self.max is None else self.max
 
     def describe(self) -> dict[str, Any]:
-        """The type as `getInfo` gives it."""
-        found: dict[str, Any] = {"type": "PixelType", "precision": self.precision}
-        return found | {key: value for key, value in (("min", self.min), ("max", self.max)) if value is not None}
+        """The type as `getInfo` returns it."""
+        description: dict[str, Any] = {"type": "PixelType", "precision": self.precision}
+        return description | {key: value for key, value in (("min", self.min), ("max", self.max)) if value is not None}
 
 
 @dataclass(frozen=True)
 class Band:
     """One band: its name, type and node, its lattice, the window of it that holds data, and its footprint as a mask.
 
-    `window` None is unbounded; `footprint` None is everywhere. `region` is the window the last clip asked for, which may
+    `window` None is unbounded; `footprint` None is everywhere. `region` is the window of the last clip, which may
     reach beyond the data.
     """
 
@@ -95,17 +95,17 @@ class Band:
         return replace(self, node=node, type=band_type or self.type)
 
     def describe(self) -> dict[str, Any]:
-        """The band as `getInfo` gives it."""
-        found: dict[str, Any] = {"id": self.name, "data_type": self.type.describe()}
+        """The band as `getInfo` returns it."""
+        description: dict[str, Any] = {"id": self.name, "data_type": self.type.describe()}
         if self.window is not None:
-            found["dimensions"] = [self.window.width, self.window.height]
+            description["dimensions"] = [self.window.width, self.window.height]
             if self.window.row or self.window.col:
-                found["origin"] = [self.window.col, self.window.row]
-        return found | {**crs_field(self.projection.crs), "crs_transform": list(self.projection.transform)}
+                description["origin"] = [self.window.col, self.window.row]
+        return description | {**crs_field(self.projection.crs), "crs_transform": list(self.projection.transform)}
 
 
 class LazyImage:
-    """An image nobody has computed yet. Immutable; `read` may be called from any thread."""
+    """A lazy image. Immutable; `read` may be called from any thread."""
 
     def __init__(
         self,
@@ -121,7 +121,7 @@ class LazyImage:
 
     @cached_property
     def bands(self) -> tuple[Band, ...]:
-        """The bands in order; an asset's headers are looked at when they are first asked for."""
+        """The bands in order; an asset's headers are read at the first use."""
         return tuple(self._bands() if callable(self._bands) else self._bands)
 
     @property
@@ -131,7 +131,7 @@ class LazyImage:
 
     @property
     def grid(self) -> PixelGrid | None:
-        """What an export without a grid of its own uses: what the last clip asked for, else the first band's grid.
+        """The default grid of an export: the window of the last clip, else the first band's grid.
 
         None if unbounded.
         """
@@ -146,10 +146,10 @@ class LazyImage:
 
     @property
     def footprint(self) -> Geometry | None:
-        """Where the image has data: its "system:footprint", else the rectangle of its first band; None if unbounded."""
-        own = self.properties.get("system:footprint")
-        if isinstance(own, Geometry):
-            return own
+        """The outline of the data: its "system:footprint", else the rectangle of its first band; None if unbounded."""
+        outline = self.properties.get("system:footprint")
+        if isinstance(outline, Geometry):
+            return outline
         grid = self.bands[0].grid if self.bands else None
         return None if grid is None else Geometry.rectangle(grid.bounds_xyxy, grid.crs)
 
@@ -177,7 +177,7 @@ class LazyImage:
 
         Args:
             grid: any north-up grid; its size is the caller's matter, memory grows with it.
-            bands: names, in the order wanted; all by default.
+            bands: names in the order of the result; all by default.
 
         Returns:
             Values (band, y, x) in the smallest type that holds every band, 0 where masked, and the mask (band, y, x),
@@ -201,10 +201,10 @@ class LazyImage:
         return values, mask
 
     def describe(self) -> dict[str, Any]:
-        """The image as `getInfo` gives it, properties still as values."""
-        found: dict[str, Any] = {"type": "Image", "bands": [band.describe() for band in self.bands]}
+        """The image as `getInfo` returns it, properties still as values."""
+        description: dict[str, Any] = {"type": "Image", "bands": [band.describe() for band in self.bands]}
         if self.asset_id is not None:
-            found["id"] = self.asset_id
+            description["id"] = self.asset_id
         if self.version is not None:
-            found["version"] = self.version
-        return found | ({"properties": self.properties} if self.properties else {})
+            description["version"] = self.version
+        return description | ({"properties": self.properties} if self.properties else {})

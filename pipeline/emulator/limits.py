@@ -1,4 +1,4 @@
-"""The service's limits, and its words where one is broken. Pure: numbers in, an error or nothing out.
+"""The service's limits and its messages. Pure functions of numbers, which raise or return.
 
 Source: Earth Engine REST reference, projects.image/computePixels, projects.image/export and ImageFileExportOptions;
 guides "Earth Engine quotas" and "Processing environments". The byte count of a request includes one mask byte per band
@@ -26,10 +26,10 @@ _FILE_TARGET_BYTES = 2**31
 
 @dataclass(frozen=True)
 class Limits:
-    """What one project may ask; the defaults are the service's."""
+    """Limits of one project; the defaults are the service's."""
 
     request_bytes: int = 50_331_648  # of computePixels, uncompressed, with one mask byte per band
-    body_bytes: int = 10_485_760  # of any request's own body
+    body_bytes: int = 10_485_760  # of the body of any request
     side_px: int = 32_768
     bands: int = 1_024
     concurrent: int = 40
@@ -41,7 +41,7 @@ class Limits:
 
 
 def invalid(message: str) -> EngineError:
-    """The error of a request that asks for something that cannot be: 400."""
+    """The error of an invalid request: 400."""
     return EngineError(message)
 
 
@@ -73,7 +73,7 @@ def check_request_id(request_id: str) -> None:
     """Refuse a request id that is not at most 60 characters of a-z, A-Z, 0-9 and "-".
 
     Raises:
-        EngineError: it is not.
+        EngineError: it is larger.
     """
     if not re.fullmatch(r"[A-Za-z0-9-]{0,60}", request_id):
         raise invalid("Invalid request ID: it must be at most 60 characters of a..z, A..Z, 0-9 or '-'.")
@@ -83,7 +83,7 @@ def check_description(description: str) -> None:
     """Refuse a task name that is empty, over 100 characters, or of more than letters, digits, - and _.
 
     Raises:
-        EngineError: it is.
+        EngineError: it is too large.
     """
     if not re.fullmatch(r"[A-Za-z0-9_-]{1,100}", description):
         raise invalid(f"Illegal task description {description[:120]!r}: it must be 1 to 100 letters, numbers, '-' or '_'.")
@@ -93,7 +93,7 @@ def check_prefix(prefix: str, is_path: bool) -> None:
     """Refuse a file name prefix with other characters than letters, digits, - and _ ("/" and "." too in a bucket).
 
     Raises:
-        EngineError: it has some, or climbs out of its folder.
+        EngineError: it has such characters, or leaves its folder.
     """
     pattern = r"[A-Za-z0-9_./-]{1,900}" if is_path else r"[A-Za-z0-9_-]{1,200}"
     if not re.fullmatch(pattern, prefix) or any(part in {"", ".", ".."} for part in prefix.split("/")):
@@ -101,10 +101,10 @@ def check_prefix(prefix: str, is_path: bool) -> None:
 
 
 def check_bucket(bucket: str) -> None:
-    """Refuse what is no bucket's name.
+    """Refuse an invalid bucket name.
 
     Raises:
-        EngineError: it is none.
+        EngineError: it is invalid.
     """
     if not re.fullmatch(r"[a-z0-9][a-z0-9._-]{1,220}[a-z0-9]", bucket) or ".." in bucket:
         raise invalid(f"Invalid Cloud Storage bucket name: {bucket[:120]!r}.")
@@ -114,7 +114,7 @@ def check_priority(priority: int) -> None:
     """Refuse a priority outside 0 to 9999.
 
     Raises:
-        EngineError: it lies outside.
+        EngineError: it is out of range.
     """
     if not 0 <= priority <= 9999:
         raise invalid(f"Invalid priority {priority}: it must be an integer between 0 and 9999.")
@@ -153,14 +153,14 @@ def plan_files(width: int, height: int, pixel_bytes: int, file_size: tuple[int, 
     """The pixels of each file of an export, row by row; one window where all fits one file.
 
     Without explicit dimensions the side is the smallest multiple of the tile size whose square holds 2 GiB: undocumented,
-    but what the names of exported files out in the world follow (23296 at 4 bytes a pixel, 32768 at 2, 46592 at 1).
+    but consistent with the names of published exports (23296 at 4 bytes a pixel, 32768 at 2, 46592 at 1).
 
     Args:
         width: of the image in pixels.
         height: of the image in pixels.
         pixel_bytes: of all bands together, uncompressed.
         file_size: explicit (width, height) of a file.
-        tile_px: what the sides of a file are multiples of.
+        tile_px: the sides of a file are multiples of it.
         limits: of one file.
 
     Raises:

@@ -42,7 +42,7 @@ def named(asset: Mapping[str, Any], name: str) -> dict[str, Any]:
 
 
 def page(assets: Sequence[Mapping[str, Any]], key: str, query: Mapping[str, str]) -> dict[str, Any]:
-    """One page of a list, as `listAssets` and `listImages` answer.
+    """One page of a list, as `listAssets` and `listImages` return it.
 
     Raises:
         EngineError: a filter other than by startTime and endTime.
@@ -53,15 +53,15 @@ def page(assets: Sequence[Mapping[str, Any]], key: str, query: Mapping[str, str]
     size = page_size(query, _LARGEST_PAGE)
     token = query.get("pageToken", "")
     start = int(token) if token.isdigit() else 0
-    found = [{**asset, "name": asset.get("name") or asset_name(str(asset.get("id", "")))} for asset in kept[start : start + size]]
-    return {key: found} | ({"nextPageToken": str(start + size)} if start + size < len(kept) else {})
+    named = [{**asset, "name": asset.get("name") or asset_name(str(asset.get("id", "")))} for asset in kept[start : start + size]]
+    return {key: named} | ({"nextPageToken": str(start + size)} if start + size < len(kept) else {})
 
 
 def page_size(query: Mapping[str, str], largest: int) -> int:
-    """Entries of one page: what the query asks for, at most `largest`.
+    """Entries of one page: the number in the query, at most `largest`.
 
     Raises:
-        EngineError: it asks for no number.
+        EngineError: not a number.
     """
     text = query.get("pageSize") or "0"
     if not text.isdecimal():
@@ -69,20 +69,20 @@ def page_size(query: Mapping[str, str], largest: int) -> int:
     return min(int(text) or largest, largest)
 
 
-def _passes(asset: Mapping[str, Any], wanted: str) -> bool:
-    for text in (part.strip() for part in wanted.split(" AND ") if part.strip()):
+def _passes(asset: Mapping[str, Any], condition: str) -> bool:
+    for text in (part.strip() for part in condition.split(" AND ") if part.strip()):
         term = _TERM.fullmatch(text)
         if term is None:
             raise unimplemented(f"The asset filter {text!r}")
         field, sign, value = term.groups()
-        own, limit = asset.get(field) or asset.get("startTime"), _moment(value)
-        if own is None or not _compare(_moment(str(own)), sign, limit):
+        moment, limit = asset.get(field) or asset.get("startTime"), _moment(value)
+        if moment is None or not _compare(_moment(str(moment)), sign, limit):
             return False
     return True
 
 
-def _compare(own: datetime.datetime, sign: str, limit: datetime.datetime) -> bool:
-    return {">=": own >= limit, "<=": own <= limit, "<": own < limit, ">": own > limit}[sign]
+def _compare(moment: datetime.datetime, sign: str, limit: datetime.datetime) -> bool:
+    return {">=": moment >= limit, "<=": moment <= limit, "<": moment < limit, ">": moment > limit}[sign]
 
 
 def _moment(text: str) -> datetime.datetime:

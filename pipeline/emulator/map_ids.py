@@ -1,4 +1,4 @@
-"""Maps and thumbnails by name: what a client asked to be painted, until it comes for the tiles."""
+"""Maps and thumbnails by name: requests of a client, kept until it requests the tiles."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from cropcam.pipeline.runtime.hashing import json_sha256
 _KEPT = 256
 
 
-class Pictures:
+class MapIds:
     """The last few hundred requests for maps and thumbnails; the same request has the same name."""
 
     def __init__(self) -> None:
@@ -20,7 +20,7 @@ class Pictures:
         self._lock = threading.Lock()
 
     def keep(self, parent: str, body: Json) -> str:
-        """Remember a request under `parent` ("projects/P/maps"); return its name."""
+        """Keep a request under `parent` ("projects/P/maps"); return its name."""
         digest = json_sha256(body)
         name = f"{parent}/{digest[:32]}-{digest[32:]}"
         with self._lock:
@@ -34,7 +34,7 @@ class Pictures:
         """The request of that name.
 
         Raises:
-            EngineError: it is not remembered.
+            EngineError: the name is unknown.
         """
         with self._lock:
             body = self._bodies.get(name)
@@ -44,6 +44,6 @@ class Pictures:
 
 
 def picture_format(body: Json) -> str:
-    """The picture format a request asks for: PNG, JPEG, or the one that fits."""
-    asked = str(body.get("fileFormat", "AUTO_JPEG_PNG"))
-    return asked if asked in {"PNG", "JPEG"} else "AUTO_JPEG_PNG"
+    """The picture format of a request: PNG, JPEG, or automatic."""
+    requested = str(body.get("fileFormat", "AUTO_JPEG_PNG"))
+    return requested if requested in {"PNG", "JPEG"} else "AUTO_JPEG_PNG"

@@ -24,10 +24,10 @@ class Masked(Node):
         self.inputs = (image, mask)
 
     def evaluate(self, grid: PixelGrid, reading: Reading) -> Pixels:
-        """The first input's values; not looked at where the mask leaves nothing."""
+        """The first input's values; not evaluated where the mask is empty."""
         image, mask = self.inputs
-        found = reading.pull(mask, grid)
-        valid = both(np.not_equal(found.values, 0), found.mask)
+        mask_values = reading.pull(mask, grid)
+        valid = both(np.not_equal(mask_values.values, 0), mask_values.mask)
         if valid is not None and valid.ndim == 0:
             if not valid:
                 return Pixels(np.zeros((), np.uint8), NOTHING)
@@ -97,14 +97,14 @@ class Reprojected(Node):
 
     def evaluate(self, grid: PixelGrid, reading: Reading) -> Pixels:
         """The input's values."""
-        own = self._own(grid)
-        pixels = reading.pull(self.inputs[0], own)
-        if own is grid or (pixels.values.ndim == 0 and (pixels.mask is None or pixels.mask.ndim == 0)):
+        own_grid = self._own(grid)
+        pixels = reading.pull(self.inputs[0], own_grid)
+        if own_grid is grid or (pixels.values.ndim == 0 and (pixels.mask is None or pixels.mask.ndim == 0)):
             return pixels
-        row, col = nearest_index(own, grid)
+        row, col = nearest_index(own_grid, grid)
         inside = row >= 0
-        mask = inside if pixels.mask is None else inside & np.broadcast_to(pixels.mask, own.shape_yx)[row, col]
-        return Pixels(np.broadcast_to(pixels.values, own.shape_yx)[row, col], mask)
+        mask = inside if pixels.mask is None else inside & np.broadcast_to(pixels.mask, own_grid.shape_yx)[row, col]
+        return Pixels(np.broadcast_to(pixels.values, own_grid.shape_yx)[row, col], mask)
 
     def _own(self, grid: PixelGrid) -> PixelGrid:
         if self._lattice.holds(grid):

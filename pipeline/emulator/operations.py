@@ -1,4 +1,4 @@
-"""Batch operations: a queue by priority, two tasks at once, a journal that a killed server goes on from.
+"""Batch operations: a queue by priority, two tasks in parallel, a journal that a restarted server resumes.
 
 Source: Earth Engine REST reference, projects.operations and OperationMetadata; guide "Processing environments".
 """
@@ -23,7 +23,7 @@ Run = Callable[[str, ExportRequest, Watch], list[str]]
 
 
 class _StoppedError(Exception):
-    """The server stops: the task stays as it is, and starts again with the next server."""
+    """The server stops; the task keeps its state and starts again with the next server."""
 
 
 class _CancelledError(Exception):
@@ -81,14 +81,14 @@ class Operations:
         return self._task(name).describe()
 
     def list(self, project: str, page_size: int, page_token: str) -> dict[str, Any]:
-        """One page of a project's operations, newest first, as a listing's answer."""
+        """One page of a project's operations, newest first, as the response of a listing."""
         tasks = sorted((task for task in self._tasks.copy().values() if task.project == project), key=lambda task: -task.order)
         start = int(page_token) if page_token.isdigit() else 0
         page: dict[str, Any] = {"operations": [task.describe() for task in tasks[start : start + page_size]]}
         return page | ({"nextPageToken": str(start + page_size)} if start + page_size < len(tasks) else {})
 
     def cancel(self, name: str) -> None:
-        """Cancel an operation: at once while it waits, after its block while it runs; nothing where it is done.
+        """Cancel an operation: at once while it waits, after its block while it runs; a finished one stays.
 
         Raises:
             EngineError: there is none of that name.
@@ -102,7 +102,7 @@ class Operations:
                 self._changed.notify_all()
 
     def wait(self, name: str, timeout_s: float) -> dict[str, Any]:
-        """One operation once it is done, or after `timeout_s` as it is.
+        """An operation when it is done, or its state after `timeout_s`.
 
         Raises:
             EngineError: there is none of that name.
@@ -113,7 +113,7 @@ class Operations:
         return task.describe()
 
     def close(self) -> None:
-        """Stop the workers after their block; what is not done starts again with the next server."""
+        """Stop the workers after their block; unfinished tasks start again with the next server."""
         with self._changed:
             self._is_stopping = True
             self._changed.notify_all()
@@ -166,7 +166,7 @@ class Operations:
         task.state, task.updated = state, now()
         try:
             self._journal.save(task)
-        except OSError:  # a full disk must not end a worker; a server that starts anew takes the task up from the state before
+        except OSError:  # a full disk must not end a worker; a restarted server resumes from the state before
             _LOG.exception("task %s is %s, which the journal does not know", task.id, state)
 
     def _end(self, task: Task, state: str, error: EngineError | None) -> None:
@@ -188,7 +188,7 @@ class Operations:
 
 
 class _TaskWatch:
-    """Keeps a running task's figures, and ends it where it is cancelled, stopped or struck by a fault."""
+    """Keeps the progress of a running task, and ends it where it is cancelled, stopped or failed by a fault."""
 
     def __init__(self, operations: Operations, task: Task, fault: Fault | None) -> None:
         self._operations, self._task, self._fault = operations, task, fault

@@ -62,13 +62,13 @@ def floating(first: BandType, second: BandType) -> BandType:
 
 
 def _ranged(combine: Callable[[Number, Number], Number]) -> Callable[[BandType, BandType], BandType]:
-    def found(first: BandType, second: BandType) -> BandType:
+    def result(first: BandType, second: BandType) -> BandType:
         if not (first.is_int and second.is_int):
             return floating(first, second)
         corners = [combine(a, b) for a in first.bounds for b in second.bounds]
         return whole(min(corners), max(corners))
 
-    return found
+    return result
 
 
 def _whole_only(first: BandType, second: BandType) -> None:
@@ -102,7 +102,7 @@ def _shifted_right(first: BandType, second: BandType) -> BandType:
 
 
 def _typed(ufunc: Callable[..., Any]) -> Callable[[BandType, BandType, np.dtype[Any]], BinaryFunction]:
-    """The function computed in the result's own type: right for sums and products even where an input wraps around."""
+    """The function computed in the result's type: correct for sums and products even where an input wraps around."""
 
     def make(_: BandType, __: BandType, dtype: np.dtype[Any]) -> BinaryFunction:
         return lambda a, b: np.asarray(ufunc(a.astype(dtype, copy=False), b.astype(dtype, copy=False)))

@@ -27,14 +27,14 @@ NOTHING: Mask = np.zeros((), np.bool_)
 
 
 class Pixels(NamedTuple):
-    """Values and validity on a grid, each (y, x) or 0-d where it is the same everywhere; mask None = all valid."""
+    """Values and validity on a grid, each (y, x) or 0-d where it is constant; mask None = all valid."""
 
     values: Values
     mask: Mask | None = None
 
     @property
     def is_empty(self) -> bool:
-        """Whether it is known without looking at pixels that none is valid."""
+        """Whether the mask is the constant False."""
         return self.mask is not None and self.mask.ndim == 0 and not self.mask
 
 
@@ -71,7 +71,7 @@ class Node(ABC):
 
 
 class Reading:
-    """One read of some nodes: results by (node, grid), counted references, source places worked out once per grid."""
+    """One read of some nodes: results by (node, grid), reference counts, source places computed once per grid."""
 
     def __init__(self, roots: Sequence[tuple[Node, PixelGrid]]) -> None:
         self._left: Counter[tuple[Node, PixelGrid]] = Counter()
@@ -88,15 +88,15 @@ class Reading:
     def pull(self, node: Node, grid: PixelGrid) -> Pixels:
         """The node's pixels on the grid, from memory where another consumer had them first."""
         key = (node, grid)
-        found = self._done.get(key)
-        if found is None:
-            found = node.evaluate(grid, self)
+        values = self._done.get(key)
+        if values is None:
+            values = node.evaluate(grid, self)
         self._left[key] -= 1
         if self._left[key] > 0:
-            self._done[key] = found
+            self._done[key] = values
         else:
             self._done.pop(key, None)
-        return found
+        return values
 
     def points(self, crs: str, grid: PixelGrid) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
         """The grid's pixel centres projected exactly to a CRS: x and y, each (y, x)."""
@@ -107,7 +107,7 @@ class Reading:
         return self._points[key]
 
     def place(self, source: PixelGrid, grid: PixelGrid) -> Place | None:
-        """Where the grid's pixels lie in the source by the nearest rule; None where they do not meet."""
+        """Source pixels of the grid's pixels by the nearest rule; None where the grids do not intersect."""
         key = (source, grid)
         if key not in self._places:
             self._places[key] = self._find_place(source, grid)
@@ -141,7 +141,7 @@ class Constant(Node):
 class Source(Node):
     """A raster's band, brought onto the grid by the exact nearest rule; nodata is masked.
 
-    The file is opened for each read and closed again: whatever the size of the archive, no file stays open and no
+    The file is opened and closed at each read: for an archive of any size no file stays open and no
     block of it in GDAL's cache.
     """
 
@@ -149,7 +149,7 @@ class Source(Node):
         self._path, self._grid, self._nodata = path, grid, nodata
 
     def evaluate(self, grid: PixelGrid, reading: Reading) -> Pixels:
-        """Values in the raster's own type."""
+        """Values in the raster's type."""
         place = reading.place(self._grid, grid)
         if place is None:
             return Pixels(np.zeros((), np.uint8), NOTHING)
@@ -162,11 +162,11 @@ class Source(Node):
     def _read(self, window: Window) -> Values:
         try:
             with rasterio.open(self._path, sharing=False) as file:
-                found: Values = file.read(1, window=RasterWindow(window.col, window.row, window.width, window.height))
+                values: Values = file.read(1, window=RasterWindow(window.col, window.row, window.width, window.height))
         except (RasterioError, OSError) as error:
             where = f"asset '{self._path.parent.name}' of the archive is damaged: band '{self._path.stem}'"
             raise EngineError(f"Image.load: {where}: {error}.", "FAILED_PRECONDITION") from None
-        return found
+        return values
 
 
 class Inside(Node):
@@ -188,7 +188,7 @@ class Apply(Node):
         self._function, self.inputs = function, inputs
 
     def evaluate(self, grid: PixelGrid, reading: Reading) -> Pixels:
-        """The function's result; untouched where nothing is valid."""
+        """The function's result; not computed where no pixel is valid."""
         pulled = [reading.pull(node, grid) for node in self.inputs]
         mask = None
         for pixels in pulled:

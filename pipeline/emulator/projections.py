@@ -31,7 +31,7 @@ class Projection:
         """The projection of a CRS that exists.
 
         Raises:
-            EngineError: pyproj does not know the CRS.
+            EngineError: the CRS is unknown to pyproj.
         """
         try:
             is_geographic(crs)
@@ -41,7 +41,7 @@ class Projection:
 
     @property
     def is_default(self) -> bool:
-        """Whether this is what a computed image has that nobody gave a projection."""
+        """Whether this is the default projection of a computed image."""
         return self == Projection()
 
     @property
@@ -86,7 +86,7 @@ class Projection:
         return str(CRS.from_user_input(self.crs).to_wkt("WKT1_GDAL"))
 
     def describe(self) -> dict[str, Any]:
-        """The projection as `getInfo` gives it."""
+        """The projection as `getInfo` returns it."""
         return {"type": "Projection", **crs_field(self.crs), "transform": list(self.transform)}
 
 
@@ -94,14 +94,14 @@ DEGREES = Projection()
 
 
 def metres_per_unit(crs: str) -> float:
-    """Metres one unit of the CRS is worth: of a degree, 111,319.490793 (on the equator)."""
+    """Metres per unit of the CRS: of a degree, 111,319.490793 (on the equator)."""
     if is_geographic(crs):
         return METRES_PER_DEGREE
     return float(CRS.from_user_input(crs).axis_info[0].unit_conversion_factor)
 
 
 def crs_field(crs: str) -> dict[str, str]:
-    """The CRS under the key it travels by: "crs" for a code, "wkt" for anything else."""
+    """The CRS under its JSON key: "crs" for a code, "wkt" for anything else."""
     return {"crs": crs} if ":" in crs and len(crs) < 32 else {"wkt": crs}
 
 
@@ -122,10 +122,10 @@ def affine(values: Value) -> AffineOrder:
 
 
 def crs_name(value: str) -> str:
-    """A CRS as the shortest text that means it: its EPSG code where it has one.
+    """A CRS as its shortest name: its EPSG code where it has one.
 
     Raises:
-        EngineError: pyproj does not know it.
+        EngineError: unknown to pyproj.
     """
     if value.startswith("EPSG:"):
         return Projection.of(value).crs

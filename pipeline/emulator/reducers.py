@@ -77,8 +77,8 @@ def _variance(layers: Layers) -> Pixels:
 
 
 def _std_dev(layers: Layers) -> Pixels:
-    found = _variance(layers)
-    return Pixels(np.sqrt(found.values), found.mask)
+    variance = _variance(layers)
+    return Pixels(np.sqrt(variance.values), variance.mask)
 
 
 def _nonzero(values: Values) -> Values:
@@ -153,13 +153,13 @@ def reduce_numbers(reducer: Reducer, values: Sequence[Any]) -> Value:
     layers = [Pixels(np.asarray(value)) for value in array]
     if not layers:
         return None
-    found = stacking(reducer).reduce(layers).values.item()
+    result = stacking(reducer).reduce(layers).values.item()
     whole = all(isinstance(value, int) for value in present) and reducer.kind in ("min", "max", "sum")
-    return int(found) if whole else float(found)
+    return int(result) if whole else float(result)
 
 
 def histogram(values: Sequence[Any]) -> dict[str, int]:
-    """How often each value occurs, by its text, in the order of the values."""
+    """Counts of each value, by its text, in the order of the values."""
     counts = Counter(values)
     return {_text(value): counts[value] for value in sorted(counts, key=lambda value: (isinstance(value, str), value))}
 

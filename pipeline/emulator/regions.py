@@ -42,17 +42,17 @@ def reduce_region(
         lattice = Projection(lattice.crs, (a * 2, b * 2, c, d * 2, e * 2, f))
         window = lattice.covering(region.bounds(lattice.crs))
     values = _valid_values(image, region, lattice.grid(window))
-    return {band.name: _reduced(reducer, found, whole=band.type.is_int) for band, found in zip(image.bands, values, strict=True)}
+    return {band.name: _reduced(reducer, samples, whole=band.type.is_int) for band, samples in zip(image.bands, values, strict=True)}
 
 
 def _valid_values(image: LazyImage, region: Geometry, grid: PixelGrid) -> list[npt.NDArray[Any]]:
     within = Within(region)
     clipped = image.with_bands([band.computed(Masked(band.node, within)) for band in image.bands])
-    found: list[list[npt.NDArray[Any]]] = [[] for _ in image.bands]
+    samples: list[list[npt.NDArray[Any]]] = [[] for _ in image.bands]
     for block in tiles(grid.shape_yx, (_BLOCK_PX, _BLOCK_PX)):
-        for band, values, mask in zip(found, *clipped.read(grid.window(block)), strict=True):
+        for band, values, mask in zip(samples, *clipped.read(grid.window(block)), strict=True):
             band.append(values[mask])
-    return [np.concatenate(parts) for parts in found]
+    return [np.concatenate(parts) for parts in samples]
 
 
 def _reduced(reducer: Reducer, values: npt.NDArray[Any], *, whole: bool) -> Value:
@@ -64,5 +64,5 @@ def _reduced(reducer: Reducer, values: npt.NDArray[Any], *, whole: bool) -> Valu
     }  # fmt: skip
     if reducer.kind not in functions:
         return reduce_numbers(reducer, values.tolist())
-    found = functions[reducer.kind](values if reducer.kind in ("min", "max", "count") else values.astype(np.float64))
-    return int(found) if reducer.kind == "count" or (whole and reducer.kind in ("min", "max", "sum")) else float(found)
+    result = functions[reducer.kind](values if reducer.kind in ("min", "max", "count") else values.astype(np.float64))
+    return int(result) if reducer.kind == "count" or (whole and reducer.kind in ("min", "max", "sum")) else float(result)

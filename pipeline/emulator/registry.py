@@ -1,8 +1,8 @@
-"""The registry of algorithms: their exact names, arguments and the promotion of what is handed in.
+"""The registry of algorithms: their exact names, arguments and the promotion of values.
 
-An algorithm is a function whose parameters carry Earth Engine's argument names (with a trailing underscore where Python
-keeps the name for itself) and whose annotations say what is expected. Arguments the service knows and the function
-does not are listed: `ignored` ones change nothing here, `refused` ones must not be given.
+An algorithm is a function whose parameters carry Earth Engine's argument names (with a trailing underscore for
+Python's keywords) and whose annotations are the expected types. Arguments of the service that the function lacks are
+listed: `ignored` ones have no effect, `refused` ones are errors.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ Promotion = Callable[[Any], Any]
 
 
 class NotPromotable(Exception):  # noqa: N818 - a signal, not a failure
-    """A value that cannot stand where another type is expected; `args[0]` names that type."""
+    """A value that cannot be promoted to the expected type, named by `args[0]`."""
 
 
 @dataclass(frozen=True)
@@ -52,7 +52,7 @@ class Algorithm:
 
         Args:
             arguments: by Earth Engine's names; null counts as left out where that is allowed.
-            context: handed to functions that ask for it.
+            context: passed to functions with such a parameter.
 
         Raises:
             EngineError: an argument is missing, unknown, not implemented or of a wrong type.
@@ -100,7 +100,7 @@ _TYPE_NAMES: dict[type, str] = {
 
 
 class Context:
-    """What the engine hands to algorithms that ask for it by annotation."""
+    """Context that the engine passes to algorithms with such an annotation."""
 
 
 def algorithm(name: str, *more: str, ignored: tuple[str, ...] = (), refused: tuple[str, ...] = ()) -> Callable[[Function], Function]:
@@ -115,8 +115,8 @@ def algorithm(name: str, *more: str, ignored: tuple[str, ...] = (), refused: tup
             optional = parameter.default is not inspect.Parameter.empty
             injected = isinstance(hint, type) and issubclass(hint, Context)
             parameters[ee_name] = Parameter(ee_name, parameter.name, optional, _without_none(hint), injected)
-        for own in (name, *more):
-            ALGORITHMS[own] = Algorithm(own, function, parameters, frozenset(ignored), frozenset(refused))
+        for alias in (name, *more):
+            ALGORITHMS[alias] = Algorithm(alias, function, parameters, frozenset(ignored), frozenset(refused))
         return function
 
     return register
@@ -141,17 +141,17 @@ def find(name: str) -> Algorithm:
         EngineError: there is none, naming it.
     """
     plain = name.removeprefix("algorithms/")
-    found = ALGORITHMS.get(plain)
-    if found is None:
+    entry = ALGORITHMS.get(plain)
+    if entry is None:
         raise unimplemented(f"Algorithm '{plain}'")
-    return found
+    return entry
 
 
 def promote(value: Value, target: Value) -> Value:
     """A value as `target`.
 
     Raises:
-        NotPromotable: it is something else.
+        NotPromotable: another type.
     """
     return _PROMOTIONS[target](value)
 

@@ -1,4 +1,4 @@
-"""Request bodies read: what travels as JSON becomes values, with the service's defaults."""
+"""Parsing of request bodies: JSON to values, with the service's defaults."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ Json = Mapping[str, Any]
 
 @dataclass(frozen=True)
 class ExportRequest:
-    """An `image:export`: what to compute and where it goes.
+    """An `image:export`: expression, destination and options.
 
     Source: Earth Engine REST reference, projects.image/export, ImageFileExportOptions, DriveDestination.
     """
@@ -37,7 +37,7 @@ class ExportRequest:
 
 
 def parse_export(body: Json) -> ExportRequest:
-    """The export that a request body asks for.
+    """The export of a request body.
 
     Raises:
         EngineError: something is missing, or breaks a limit that is checked before a task starts.
@@ -71,13 +71,13 @@ def parse_export(body: Json) -> ExportRequest:
     return request
 
 
-def parse_grid(described: Json | None, own: PixelGrid | None, unbounded: str) -> PixelGrid:
-    """The pixel grid a request describes; the image's own where it describes none.
+def parse_grid(described: Json | None, image_grid: PixelGrid | None, unbounded: str) -> PixelGrid:
+    """The pixel grid of a request; the grid of the image where the request has none.
 
     Args:
         described: {"dimensions": {"width", "height"}, "affineTransform": {...}, "crsCode": ...}.
-        own: the image's own grid, None where it has no bounds.
-        unbounded: what to say where neither is given.
+        image_grid: the grid of the image; None where it has no bounds.
+        unbounded: the message where neither is given.
 
     Raises:
         EngineError: neither, incomplete, sheared, or without area.
@@ -85,9 +85,9 @@ def parse_grid(described: Json | None, own: PixelGrid | None, unbounded: str) ->
     Source: Earth Engine REST reference, PixelGrid.
     """
     if not described:
-        if own is None:
+        if image_grid is None:
             raise limits.invalid(unbounded)
-        return own
+        return image_grid
     size = _size(described.get("dimensions"), "grid.dimensions")
     affine = described.get("affineTransform")
     crs = described.get("crsCode") or described.get("crsWkt")
@@ -105,7 +105,7 @@ def expression_of(body: Json) -> Json:
     """The expression of a request body.
 
     Raises:
-        EngineError: there is none.
+        EngineError: absent.
     """
     expression = body.get("expression")
     if not isinstance(expression, Mapping) or "result" not in expression or not isinstance(expression.get("values"), Mapping):
@@ -114,7 +114,7 @@ def expression_of(body: Json) -> Json:
 
 
 def band_ids(body: Json) -> tuple[str, ...] | None:
-    """The bands a request asks for; None for all."""
+    """The bands of a request; None for all."""
     return tuple(map(str, body.get("bandIds") or ())) or None
 
 

@@ -1,4 +1,4 @@
-"""What is sent back: bytes, JSON, errors as Google's APIs word them, and what a fault sends instead."""
+"""Responses: bytes, JSON, errors in the words of Google's APIs, injected faults."""
 
 from __future__ import annotations
 
@@ -14,27 +14,27 @@ TOO_MANY = "Too Many Requests: Request was rejected because the request rate or 
 
 
 @dataclass(frozen=True)
-class Answer:
-    """What is sent back: the parts of the body one after the other."""
+class Response:
+    """A response: the parts of its body in order."""
 
     parts: tuple[bytes | memoryview, ...]
     media_type: str = JSON_TYPE
     code: int = 200
 
 
-def as_json(value: object, code: int = 200) -> Answer:
-    """A JSON answer."""
-    return Answer((json.dumps(value).encode(),), code=code)
+def as_json(value: object, code: int = 200) -> Response:
+    """A JSON response."""
+    return Response((json.dumps(value).encode(),), code=code)
 
 
-def as_error(error: EngineError) -> Answer:
-    """An error as Google's APIs word it. UNIMPLEMENTED is sent as 400: the client would retry 501 for half a minute."""
+def as_error(error: EngineError) -> Response:
+    """An error in the words of Google's APIs. UNIMPLEMENTED is sent as 400: the client would retry 501 for half a minute."""
     code = 400 if error.status == "UNIMPLEMENTED" else error.code
     return as_json({"error": {"code": code, "message": error.message, "status": error.status}}, code)
 
 
-def struck(fault: Fault | None) -> Answer | None:
-    """What a fault answers instead; a slow one only waits."""
+def inject(fault: Fault | None) -> Response | None:
+    """The response of a fault; None for faults that respond later, after a delay for a slow one."""
     if fault is None or fault.kind in {"truncate", "disconnect"}:
         return None
     if fault.kind == "slow":

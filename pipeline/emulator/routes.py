@@ -1,6 +1,6 @@
-"""The REST surface: which path is answered by what.
+"""The REST surface: paths and their handlers.
 
-Source: Earth Engine REST reference; the paths are those of the discovery document that the client is served.
+Source: Earth Engine REST reference; the paths are those of the discovery document.
 """
 
 from __future__ import annotations
@@ -18,10 +18,10 @@ from cropcam.pipeline.emulator.engine import Engine
 from cropcam.pipeline.emulator.errors import EngineError, unimplemented
 from cropcam.pipeline.emulator.images import LazyImage
 from cropcam.pipeline.emulator.limits import Limits
-from cropcam.pipeline.emulator.map_ids import Pictures, picture_format
+from cropcam.pipeline.emulator.map_ids import MapIds, picture_format
 from cropcam.pipeline.emulator.operations import Operations
 from cropcam.pipeline.emulator.requests import Json, band_ids, expression_of, parse_grid
-from cropcam.pipeline.emulator.responses import Answer, as_json
+from cropcam.pipeline.emulator.responses import Response, as_json
 from cropcam.pipeline.emulator.tiles import Visualization
 
 _BYTES = "application/octet-stream"
@@ -31,7 +31,7 @@ _WAIT_S = 60.0
 
 @dataclass
 class Request:
-    """One request: what the path's pattern found, the query, the body, and what is held until the answer is sent."""
+    """One request: groups of the path's pattern, the query, the body, and resources held until the response is sent."""
 
     root_url: str
     path: Mapping[str, str]
@@ -41,21 +41,21 @@ class Request:
 
 
 class Service:
-    """Everything the routes answer from."""
+    """The handlers of all routes."""
 
     def __init__(self, engine: Engine, reader: Reader, operations: Operations, service_limits: Limits) -> None:
         self.engine, self.reader, self.operations, self.limits = engine, reader, operations, service_limits
-        self._pictures = Pictures()
+        self._map_ids = MapIds()
 
-    def discovery(self, request: Request) -> Answer:
+    def discovery(self, request: Request) -> Response:
         """`GET /$discovery/rest`."""
-        return Answer((discovery.discovery_document(request.root_url, request.query.get("version", "v1")),))
+        return Response((discovery.discovery_document(request.root_url, request.query.get("version", "v1")),))
 
-    def algorithms(self, request: Request) -> Answer:  # noqa: ARG002 - as every route
+    def algorithms(self, request: Request) -> Response:  # noqa: ARG002 - as every route
         """`GET projects/P/algorithms`."""
-        return Answer((discovery.algorithms(),))
+        return Response((discovery.algorithms(),))
 
-    def config(self, request: Request) -> Answer:
+    def config(self, request: Request) -> Response:
         """`GET projects/P/config`."""
         return as_json(
             {
@@ -65,87 +65,87 @@ class Service:
             }
         )
 
-    def compute_value(self, request: Request) -> Answer:
+    def compute_value(self, request: Request) -> Response:
         """`POST value:compute`."""
         return as_json({"result": self.engine.compute(expression_of(request.body))})
 
-    def compute_pixels(self, request: Request) -> Answer:
+    def compute_pixels(self, request: Request) -> Response:
         """`POST image:computePixels`."""
         return self._pixels(self.engine.image(expression_of(request.body)), request)
 
-    def get_pixels(self, request: Request) -> Answer:
+    def get_pixels(self, request: Request) -> Response:
         """`POST assets/ID:getPixels`."""
         load = {"functionName": "Image.load", "arguments": {"id": {"constantValue": listing.asset_id(request.path["name"])}}}
         return self._pixels(self.engine.image({"result": "0", "values": {"0": {"functionInvocationValue": load}}}), request)
 
-    def asset(self, request: Request) -> Answer:
+    def asset(self, request: Request) -> Response:
         """`GET assets/ID`."""
         name = request.path["name"]
         return as_json(listing.named(self.engine.asset(listing.asset_id(name)), name))
 
-    def list_assets(self, request: Request) -> Answer:
+    def list_assets(self, request: Request) -> Response:
         """`GET assets/ID:listAssets` and `:listImages`."""
         name = request.path["name"]
         assets = [] if "/assets/" not in f"{name}/" else self.engine.list_assets(listing.asset_id(name))
         key = "images" if request.path["verb"] == "listImages" else "assets"
         return as_json(listing.page(assets, key, request.query))
 
-    def export(self, request: Request) -> Answer:
+    def export(self, request: Request) -> Response:
         """`POST image:export`."""
         return as_json(self.operations.submit(request.path["project"], request.body))
 
-    def list_operations(self, request: Request) -> Answer:
+    def list_operations(self, request: Request) -> Response:
         """`GET operations`."""
         size = listing.page_size(request.query, _PAGE)
         return as_json(self.operations.list(request.path["project"], size, request.query.get("pageToken", "")))
 
-    def operation(self, request: Request) -> Answer:
+    def operation(self, request: Request) -> Response:
         """`GET operations/ID`."""
         return as_json(self.operations.get(request.path["name"]))
 
-    def cancel(self, request: Request) -> Answer:
+    def cancel(self, request: Request) -> Response:
         """`POST operations/ID:cancel`."""
         self.operations.cancel(request.path["name"])
         return as_json({})
 
-    def wait(self, request: Request) -> Answer:
+    def wait(self, request: Request) -> Response:
         """`POST operations/ID:wait`."""
-        asked = re.fullmatch(r"(\d+(?:\.\d+)?)s", str(request.body.get("timeout", "10s")))
-        if asked is None:
+        timeout = re.fullmatch(r"(\d+(?:\.\d+)?)s", str(request.body.get("timeout", "10s")))
+        if timeout is None:
             raise limits.invalid("Invalid timeout: write seconds, for example '10s'.")
-        return as_json(self.operations.wait(request.path["name"], min(float(asked[1]), _WAIT_S)))
+        return as_json(self.operations.wait(request.path["name"], min(float(timeout[1]), _WAIT_S)))
 
-    def create_picture(self, request: Request) -> Answer:
-        """`POST maps` and `POST thumbnails`: checked at once, painted when asked for."""
+    def create_picture(self, request: Request) -> Response:
+        """`POST maps` and `POST thumbnails`: checked at once, painted on request."""
         image, bands = self._chosen(request.body)
         Visualization.parse(request.body.get("visualizationOptions"))
         chosen(image, bands)
-        return as_json({"name": self._pictures.keep(f"projects/{request.path['project']}/{request.path['kind']}", request.body)})
+        return as_json({"name": self._map_ids.keep(f"projects/{request.path['project']}/{request.path['kind']}", request.body)})
 
-    def tile(self, request: Request) -> Answer:
+    def tile(self, request: Request) -> Response:
         """`GET maps/ID/tiles/Z/X/Y`."""
-        body = self._pictures.find(request.path["name"])
+        body = self._map_ids.find(request.path["name"])
         zoom, col, row = (int(request.path[key]) for key in ("z", "x", "y"))
         return self._paint(body, *self._chosen(body), tiles.tile_grid(zoom, col, row))
 
-    def thumbnail(self, request: Request) -> Answer:
+    def thumbnail(self, request: Request) -> Response:
         """`GET thumbnails/ID:getPixels`: a picture, or (NPY, GEO_TIFF) the pixels themselves."""
-        body = self._pictures.find(request.path["name"])
+        body = self._map_ids.find(request.path["name"])
         image, bands = self._chosen(body)
         if body.get("fileFormat") in {"NPY", "GEO_TIFF"}:
             request.body = body
             return self._pixels(image, request)
-        own = parse_grid(body.get("grid"), image.grid, "Unable to compute a thumbnail of an unbounded image.")
+        image_grid = parse_grid(body.get("grid"), image.grid, "Unable to compute a thumbnail of an unbounded image.")
         if not body.get("grid"):
-            return self._paint(body, image, bands, tiles.thumbnail_grid(own))
-        limits.check_pixels(own.width, own.height, [band.type.dtype for band in chosen(image, bands)], self.limits)
-        return self._paint(body, image, bands, own)
+            return self._paint(body, image, bands, tiles.thumbnail_grid(image_grid))
+        limits.check_pixels(image_grid.width, image_grid.height, [band.type.dtype for band in chosen(image, bands)], self.limits)
+        return self._paint(body, image, bands, image_grid)
 
-    def unknown(self, request: Request) -> Answer:
+    def unknown(self, request: Request) -> Response:
         """Any other method of the API."""
         raise unimplemented(f"The method {request.path['verb']}")
 
-    def _pixels(self, image: LazyImage, request: Request) -> Answer:
+    def _pixels(self, image: LazyImage, request: Request) -> Response:
         body, names = request.body, band_ids(request.body)
         file_format = str(body.get("fileFormat", "AUTO_JPEG_PNG"))
         grid = parse_grid(body.get("grid"), image.grid, "The image has no bounds: give a grid.")
@@ -157,23 +157,27 @@ class Service:
         request.held.enter_context(self.reader.admitted(limits.request_bytes(grid.width, grid.height, dtypes)))
         blocks = self.reader.blocks(image, grid, names, self._deadline())
         if file_format == "NPY":
-            return Answer(encodings.npy(blocks, grid, bands), _BYTES)
+            return Response(encodings.npy(blocks, grid, bands), _BYTES)
         if file_format == "GEO_TIFF":
-            return Answer((encodings.geotiff(blocks, grid, bands),), "image/tiff")
+            return Response((encodings.geotiff(blocks, grid, bands),), "image/tiff")
         raise unimplemented(f"The file format {file_format}")
 
-    def _paint(self, body: Json, image: LazyImage, names: tuple[str, ...] | None, grid: Any) -> Answer:  # noqa: ANN401 - PixelGrid
+    def _paint(self, body: Json, image: LazyImage, names: tuple[str, ...] | None, grid: Any) -> Response:  # noqa: ANN401 - PixelGrid
         style = Visualization.parse(body.get("visualizationOptions"))
         blocks = self.reader.blocks(image, grid, names, self._deadline())
         picture, media_type = encodings.picture(tiles.paint(blocks, grid, chosen(image, names), style), picture_format(body))
-        return Answer((picture,), media_type)
+        return Response((picture,), media_type)
 
     def _chosen(self, body: Json) -> tuple[LazyImage, tuple[str, ...] | None]:
-        """The image of a picture and its bands: those asked for, else the first three, else the first."""
+        """The image of a picture and its bands: those of the request, else the first three, else the first."""
         image, names = self.engine.image(expression_of(body)), band_ids(body)
         if names is None and body.get("fileFormat") not in {"NPY", "GEO_TIFF"}:
-            own = tuple(band.name for band in image.bands)
-            names = own[:3] if len(own) >= 3 and not (body.get("visualizationOptions") or {}).get("paletteColors") else own[:1]
+            band_names = tuple(band.name for band in image.bands)
+            names = (
+                band_names[:3]
+                if len(band_names) >= 3 and not (body.get("visualizationOptions") or {}).get("paletteColors")
+                else band_names[:1]
+            )
         return image, names
 
     def _deadline(self) -> Deadline:
@@ -187,11 +191,11 @@ class Route:
     name: str
     method: str
     pattern: re.Pattern[str]
-    call: Callable[[Service, Request], Answer]
+    call: Callable[[Service, Request], Response]
     computes: bool = False  # counts as one of the concurrent requests
 
 
-def _route(name: str, method: str, pattern: str, call: Callable[[Service, Request], Answer], *, computes: bool = False) -> Route:
+def _route(name: str, method: str, pattern: str, call: Callable[[Service, Request], Response], *, computes: bool = False) -> Route:
     return Route(name, method, re.compile(pattern.replace("PROJECT", r"projects/(?P<project>[^/]+)")), call, computes)
 
 
@@ -220,10 +224,10 @@ _VERSION = re.compile(r"/v1(?:alpha|beta)?/")
 
 
 def find(method: str, target: str) -> tuple[Route, dict[str, str], dict[str, str]]:
-    """The route of a request line, what its pattern found, and the query.
+    """The route of a request line, the groups of its pattern, and the query.
 
     Raises:
-        EngineError: no route answers it.
+        EngineError: no such route.
     """
     parts = urlsplit(target)
     path = unquote(parts.path)

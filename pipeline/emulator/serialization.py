@@ -1,4 +1,4 @@
-"""Values as the JSON that `getInfo` gives."""
+"""Values as the JSON that `getInfo` returns."""
 
 from __future__ import annotations
 
@@ -44,25 +44,25 @@ def _list(items: Sequence[Any]) -> list[Any]:
 
 
 def _feature(feature: Feature) -> dict[str, Any]:
-    found: dict[str, Any] = {"type": "Feature", "geometry": describe(feature.geometry)}
+    description: dict[str, Any] = {"type": "Feature", "geometry": describe(feature.geometry)}
     if "system:index" in feature.properties:
-        found["id"] = feature.properties["system:index"]
-    return found | {"properties": {key: describe(value) for key, value in feature.properties.items() if key != "system:index"}}
+        description["id"] = feature.properties["system:index"]
+    return description | {"properties": {key: describe(value) for key, value in feature.properties.items() if key != "system:index"}}
 
 
 def _collection(collection: Collection) -> dict[str, Any]:
     if len(collection.elements) > ELEMENTS_MAX:
         raise EngineError(f"Collection query aborted after accumulating over {ELEMENTS_MAX} elements.")
-    found: dict[str, Any] = {"type": collection.kind}
+    description: dict[str, Any] = {"type": collection.kind}
     if collection.asset_id is not None:
-        found["id"] = collection.asset_id
+        description["id"] = collection.asset_id
     if collection.kind == "ImageCollection":
-        found["bands"] = []
+        description["bands"] = []
     else:
-        found["columns"] = {}
+        description["columns"] = {}
     if collection.properties:
-        found["properties"] = describe(collection.properties)
-    return found | {"features": [describe(element) for element in collection.elements]}
+        description["properties"] = describe(collection.properties)
+    return description | {"features": [describe(element) for element in collection.elements]}
 
 
 _ENCODERS: tuple[tuple[Any, Callable[[Any], Any]], ...] = (

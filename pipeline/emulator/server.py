@@ -25,13 +25,13 @@ from cropcam.pipeline.emulator.exports import PARTIAL, Exporter
 from cropcam.pipeline.emulator.fault_injection import Fault, Faults
 from cropcam.pipeline.emulator.limits import Limits
 from cropcam.pipeline.emulator.operations import Operations
-from cropcam.pipeline.emulator.responses import TOO_MANY, Answer, as_error, as_json, struck
+from cropcam.pipeline.emulator.responses import TOO_MANY, Response, as_error, as_json, inject
 from cropcam.pipeline.emulator.routes import Request, Route, Service, find
 from cropcam.pipeline.errors import CropcamError, EarthEngineError
 from cropcam.pipeline.runtime.atomic import exclusive_lock, remove
 
 ENGINE_HEADER = "X-Cropcam-Engine"
-_CACHE_BYTES = 256 * 2**20  # of GDAL, in all threads; it would take 5 % of the machine
+_CACHE_BYTES = 256 * 2**20  # of GDAL, in all threads; its default is 5 % of the memory
 _LOG = logging.getLogger(__name__)
 
 
@@ -101,7 +101,7 @@ def _listen(port: int) -> _Http:
 
 
 class _Http(ThreadingHTTPServer):
-    """Threads per connection; knows its open sockets, so that it can close them."""
+    """A thread per connection; keeps its open sockets, to close them."""
 
     daemon_threads = True
     request_queue_size = 256
@@ -163,21 +163,21 @@ class _Handler(BaseHTTPRequestHandler):
                 if self.path == "/faults":
                     self._send(self._order_faults(body))
                     return
-                route, found, query = find(self.command, self.path)
+                route, values, query = find(self.command, self.path)
                 fault = self.server.faults.take(route.name)
-                answer = struck(fault) or self._answer(route, Request(f"{self.server.url}/", found, query, _as_object(body), held))
+                response = inject(fault) or self._answer(route, Request(f"{self.server.url}/", values, query, _as_object(body), held))
             except EngineError as error:
-                answer = as_error(error)
+                response = as_error(error)
             except CropcamError as error:
-                answer = as_error(EngineError(str(error), "FAILED_PRECONDITION"))
+                response = as_error(EngineError(str(error), "FAILED_PRECONDITION"))
             except MemoryError:
-                answer = as_error(EngineError("User memory limit exceeded."))
+                response = as_error(EngineError("User memory limit exceeded."))
             except Exception as error:  # noqa: BLE001 - one bad request ends no server
                 _LOG.exception("%s %s", self.command, self.path)
-                answer = as_error(EngineError(f"Internal error in the embedded engine: {error!r}", "INTERNAL"))
-            self._send(answer, fault)
+                response = as_error(EngineError(f"Internal error in the embedded engine: {error!r}", "INTERNAL"))
+            self._send(response, fault)
 
-    def _answer(self, route: Route, request: Request) -> Answer:
+    def _answer(self, route: Route, request: Request) -> Response:
         if not route.computes:
             return route.call(self.server.service, request)
         if not self.server.room.acquire(blocking=False):
@@ -193,7 +193,7 @@ class _Handler(BaseHTTPRequestHandler):
             raise EngineError(f"Request payload size exceeds the limit: {most} bytes.")
         return self.rfile.read(size)
 
-    def _order_faults(self, body: bytes) -> Answer:
+    def _order_faults(self, body: bytes) -> Response:
         faults = self.server.faults
         if not faults.is_open:
             raise EngineError("The embedded engine takes no orders for faults here.", "NOT_FOUND")
@@ -203,19 +203,19 @@ class _Handler(BaseHTTPRequestHandler):
             faults.clear()
         return as_json(faults.left())
 
-    def _send(self, answer: Answer, fault: Fault | None = None) -> None:
+    def _send(self, response: Response, fault: Fault | None = None) -> None:
         kind = fault.kind if fault else ""
         if kind == "disconnect":
             self.close_connection = True
             return
-        size = sum(len(part) for part in answer.parts)
-        self.send_response(answer.code)
-        self.send_header("Content-Type", answer.media_type)
+        size = sum(len(part) for part in response.parts)
+        self.send_response(response.code)
+        self.send_header("Content-Type", response.media_type)
         self.send_header("Content-Length", str(size))
         self.send_header(ENGINE_HEADER, "embedded")
         self.end_headers()
         left = size // 2 if kind == "truncate" else size
-        for part in answer.parts:
+        for part in response.parts:
             self.connection.sendall(part[: max(left, 0)])
             left -= len(part)
         self.close_connection = self.close_connection or kind == "truncate"

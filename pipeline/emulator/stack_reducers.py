@@ -71,13 +71,13 @@ def accumulated(combine: np.ufunc, layers: Layers, dtype: npt.DTypeLike | None =
     for layer in layers:
         if layer.is_empty:
             continue
-        own = layer.values if dtype is None else layer.values.astype(dtype)
+        layer_values = layer.values if dtype is None else layer.values.astype(dtype)
         if values is None:
-            values, mask = own, layer.mask
+            values, mask = layer_values, layer.mask
             continue
-        folded = combine(values, own)
+        folded = combine(values, layer_values)
         folded = folded if layer.mask is None else np.where(layer.mask, folded, values)
-        values = folded if mask is None else np.where(mask, folded, own)
+        values = folded if mask is None else np.where(mask, folded, layer_values)
         mask = None if mask is None or layer.mask is None else np.logical_or(mask, layer.mask)
     return _EMPTY if values is None else Pixels(values, mask)
 

@@ -1,4 +1,4 @@
-"""A batch task as a value that can be written down, and the journal it is written to."""
+"""A batch task as a value, and its journal."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def new_id() -> str:
 
 @dataclass
 class Task:
-    """One export from its request to its end; times are text, empty before they come."""
+    """One export from its request to its end; times are text, empty until known."""
 
     id: str
     project: str
@@ -64,13 +64,13 @@ class Task:
 
     @property
     def priority(self) -> int:
-        """Higher ones start sooner."""
+        """Tasks of higher priority start first."""
         wrapped = self.body.get("priority")
         value = wrapped.get("value") if isinstance(wrapped, dict) else wrapped
         return limits.DEFAULT_PRIORITY if value is None else int(value)
 
     def describe(self) -> dict[str, Any]:
-        """The Operation that the API answers with.
+        """The Operation that the API returns.
 
         Source: Earth Engine REST reference, projects.operations, OperationMetadata.
         """
@@ -96,23 +96,23 @@ class Task:
             metadata["endTime"] = self.ended
         if self.uris:
             metadata["destinationUris"] = self.uris
-        found = {"name": self.name, "metadata": metadata, "done": self.done}
+        operation = {"name": self.name, "metadata": metadata, "done": self.done}
         if self.error:
-            return found | {"error": self.error}
-        return found | ({"response": {"@type": _RESPONSE}} if self.done else {})
+            return operation | {"error": self.error}
+        return operation | ({"response": {"@type": _RESPONSE}} if self.done else {})
 
 
 class Journal:
-    """One small file per task, rewritten whole at every change of state, so that a kill loses nothing."""
+    """One small file per task, written atomically at every change of state."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
 
     def save(self, task: Task) -> None:
-        """Write a task down."""
+        """Write a task."""
         atomic_write(self._folder / f"{task.id}.json", json.dumps(asdict(task)), sync=False)
 
     def load(self) -> list[Task]:
-        """Every task written down, oldest first."""
+        """Every task in the journal, oldest first."""
         tasks = [Task(**json.loads(path.read_text("utf-8"))) for path in self._folder.glob("*.json")]
         return sorted(tasks, key=lambda task: task.order)

@@ -27,7 +27,7 @@ class Visualization:
     """How values become colours.
 
     Attributes:
-        ranges: (min, max) of all bands or of each band in turn; none: the type's own range.
+        ranges: (min, max) of all bands or of each band in turn; none: the range of the type.
         palette: colours (n, 3) between min and max of a single band.
         gamma: value ** (1 / gamma) after scaling to 0..1.
 
@@ -70,12 +70,12 @@ def tile_grid(zoom: int, col: int, row: int) -> PixelGrid:
     return PixelGrid("EPSG:3857", (pixel, 0.0, -_HALF_WORLD_M + col * side, 0.0, -pixel, _HALF_WORLD_M - row * side), TILE_PX, TILE_PX)
 
 
-def thumbnail_grid(own: PixelGrid, largest_px: int = 512) -> PixelGrid:
-    """The image's own grid, coarser where a side is over `largest_px`."""
-    factor = max(1.0, max(own.shape_yx) / largest_px)
-    a, _, c, _, e, f = own.transform
-    width, height = max(1, round(own.width / factor)), max(1, round(own.height / factor))
-    return PixelGrid(own.crs, (a * own.width / width, 0.0, c, 0.0, e * own.height / height, f), width, height)
+def thumbnail_grid(image_grid: PixelGrid, largest_px: int = 512) -> PixelGrid:
+    """The image's grid, coarser where a side exceeds `largest_px`."""
+    factor = max(1.0, max(image_grid.shape_yx) / largest_px)
+    a, _, c, _, e, f = image_grid.transform
+    width, height = max(1, round(image_grid.width / factor)), max(1, round(image_grid.height / factor))
+    return PixelGrid(image_grid.crs, (a * image_grid.width / width, 0.0, c, 0.0, e * image_grid.height / height, f), width, height)
 
 
 def paint(blocks: Iterable[Block], grid: PixelGrid, bands: Sequence[Band], style: Visualization) -> npt.NDArray[np.uint8]:

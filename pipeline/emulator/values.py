@@ -1,4 +1,4 @@
-"""The name of what expressions stand for, where it can be of any type."""
+"""The type of an expression's value: any."""
 
 from __future__ import annotations
 

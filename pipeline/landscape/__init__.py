@@ -23,7 +23,7 @@ __all__ = ["ArchiveSummary", "reflectance", "simulate", "truth"]
 def truth(grid: PixelGrid, seed: int = 0, year: int = 2016) -> npt.NDArray[np.uint8]:
     """True CDL codes (uint8, the grid's shape, never 0) of one crop year, without CDL's mistakes; any CRS.
 
-    Memory is about 100 bytes a pixel; ask for windows of large grids.
+    Memory is about 100 bytes a pixel; use windows of large grids.
     """
     return land_cover(*positions(grid), seed, year).code
 
@@ -31,7 +31,7 @@ def truth(grid: PixelGrid, seed: int = 0, year: int = 2016) -> npt.NDArray[np.ui
 def reflectance(grid: PixelGrid, dates: list[datetime.date], seed: int = 0) -> npt.NDArray[np.float32]:
     """Cloudless surface reflectance (dates, 7 bands, rows, columns) of one calendar year's dates; any CRS.
 
-    No air, no point spread, no look noise: what the scenes of `simulate` are made from.
+    No air, no point spread, no look noise: the input of the scenes of `simulate`.
     """
     x_m, y_m = positions(grid)
     surfaces = {year: Surface(land_cover(x_m, y_m, seed, year), x_m, y_m, seed) for year in {date.year for date in dates}}

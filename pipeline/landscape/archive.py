@@ -19,42 +19,42 @@ from rasterio.io import DatasetWriter
 
 from cropcam.pipeline.errors import ConfigError, DataError
 from cropcam.pipeline.grid import PixelGrid, Window, tiles
-from cropcam.pipeline.landscape.assets import MAKER, create, finish, is_complete, raster_window
+from cropcam.pipeline.landscape.assets import MAKER, asset_folder, create, finish, is_complete, raster_window
 from cropcam.pipeline.landscape.frames import Frame, Scene, is_wide_and_low, scenes
 from cropcam.pipeline.landscape.scenes import Block, Ground, covered, label_grid, labels
 from cropcam.pipeline.landscape.spectra import BANDS
 from cropcam.pipeline.legend import CDL
-from cropcam.pipeline.runtime.atomic import exclusive_lock, temporary_path
+from cropcam.pipeline.runtime.atomic import exclusive_lock
 from cropcam.pipeline.runtime.progress import Progress, silent
 from cropcam.pipeline.runtime.provenance import provenance
 from cropcam.pipeline.study.study import Study
 
-LANDSCAPE_VERSION = 1  # counts up whenever the same study and seed would give other pixels
+LANDSCAPE_VERSION = 1  # incremented when the pixels of a study and seed change
 SCENE_BANDS = (*(f"SR_B{band}" for band in range(1, BANDS + 1)), "QA_PIXEL", "QA_RADSAT")
 LABEL_BANDS = ("cropland", "confidence")
 DATES_AT_ONCE = 12  # scenes of a frame written side by side, so that their land is worked out once
 BLOCK_PX = 512
 _CACHE_BYTES = 64 * 2**20
+_NODATA = {"QA_PIXEL": 1, "QA_RADSAT": None}  # of bands whose nodata is not 0
 _NOT_COMPARED = ("study", "study_digest", "code_version")  # recorded, but they decide no pixel
 
 
 @dataclass(frozen=True)
 class ArchiveSummary:
-    """What `simulate` left in an archive: asset ids, how many it wrote and how many it found complete, bytes in all."""
+    """Result of `simulate`: asset ids, numbers of written and of existing assets."""
 
     archive: Path
     assets: tuple[str, ...]
     written: int
-    found: int
-    size_bytes: int
+    existing: int
 
 
 def simulate(study: Study, archive: Path, seed: int = 0, progress: Progress = silent, *, block_px: int = BLOCK_PX) -> ArchiveSummary:
     """An archive of simulated Landsat scenes and CDL for the study's area and period.
 
     Works block by block: memory does not grow with the area. Pixel values depend on the study's area, period,
-    collections and label asset and on the seed only, not on `block_px`. Assets that are complete are kept; each new
-    one is written aside and renamed, so a killed run goes on where it stopped.
+    collections and label asset and on the seed only, not on `block_px`. Complete assets are kept and each new
+    asset is published by renaming, so a killed run resumes where it stopped.
 
     Args:
         study: decides area, period, collections and the label year.
@@ -67,23 +67,21 @@ def simulate(study: Study, archive: Path, seed: int = 0, progress: Progress = si
         ConfigError: the study cannot be simulated (not Landsat, not CDL, not in the contiguous United States).
         DataError: the archive holds assets of another study, seed or maker, cannot be written, or another process writes it.
     """
-    year = label_year(study.labels.asset)
-    planned = scenes(study)
+    year, planned = label_year(study.labels.asset), scenes(study)
     made_by = identity(study, seed)
     try:
         _check_archive(archive, made_by)
         written = 0
-        if _jobs(study, planned, archive):  # a complete archive may lie where nobody can write
+        if _jobs(study, planned, archive):  # a complete archive may be read-only
             archive.mkdir(parents=True, exist_ok=True)
             with exclusive_lock(archive / "simulate"):
                 written = _write(_jobs(study, planned, archive), archive, made_by, seed, year, progress, block_px)
         assets = (*(scene.asset for scene in planned), study.labels.asset)
-        size = sum(file.stat().st_size for asset in assets for file in (archive / asset).iterdir())
     except OSError as error:
         raise DataError(
             f"{archive}: cannot be written: {error}; see to space and rights, then run simulate again, it goes on where it stopped"
         ) from error
-    return ArchiveSummary(archive, assets, written, len(assets) - written, size)
+    return ArchiveSummary(archive, assets, written, len(assets) - written)
 
 
 def _write(
@@ -95,7 +93,7 @@ def _write(
     progress: Progress,
     block_px: int,
 ) -> int:
-    """Do the jobs; how many assets that made."""
+    """Run the jobs; return the number of assets."""
     done, total = 0, sum(job.blocks(block_px) for job in jobs)
     with rasterio.Env(GDAL_CACHEMAX=_CACHE_BYTES):
         for job in jobs:
@@ -106,11 +104,11 @@ def _write(
 
 
 def identity(study: Study, seed: int) -> dict[str, Any]:
-    """What decides the pixels of an archive, as every asset.json records it under "made_by"."""
+    """Provenance of an archive, as every asset.json has it under "made_by"."""
     return {
         **provenance(study.name, study_digest=study.digest),
         "maker": MAKER,
-        "landscape_version": LANDSCAPE_VERSION + is_wide_and_low(study.area.bounds),  # whose rows moved; all else stayed
+        "landscape_version": LANDSCAPE_VERSION + is_wide_and_low(study.area.bounds),  # in version 2 only the rows of these areas moved
         "seed": seed,
         "area.bounds": list(study.area.bounds),
         "image.collections": list(study.image.collections),
@@ -138,20 +136,20 @@ def _check_archive(archive: Path, made_by: Mapping[str, Any]) -> None:
         if file.parent.name.startswith("."):  # unfinished
             continue
         try:
-            found = json.loads(file.read_text("utf-8")).get("made_by")
+            recorded = json.loads(file.read_text("utf-8")).get("made_by")
         except (ValueError, AttributeError):
-            found = None
-        if not isinstance(found, dict) or found.get("maker") != MAKER:
+            recorded = None
+        if not isinstance(recorded, dict) or recorded.get("maker") != MAKER:
             raise DataError(f"{file}: not made by {MAKER}; give the simulated archive a folder of its own")
         for key, value in made_by.items():
-            if key not in _NOT_COMPARED and found.get(key) != value:
+            if key not in _NOT_COMPARED and recorded.get(key) != value:
                 raise DataError(
-                    f"{file.parent}: made with {key} = {found.get(key)!r}, now {value!r}; use another folder or remove this one"
+                    f"{file.parent}: made with {key} = {recorded.get(key)!r}, now {value!r}; use another folder or remove this one"
                 )
 
 
 class _SceneJob:
-    """Some dates of one frame, written side by side."""
+    """Several dates of one frame, written together."""
 
     def __init__(self, frame: Frame, passes: Sequence[Scene]) -> None:
         self.frame, self.passes = frame, passes
@@ -163,12 +161,14 @@ class _SceneJob:
     def run(self, archive: Path, made_by: Mapping[str, Any], seed: int, year: int, block_px: int) -> Iterator[str]:  # noqa: ARG002 - one shape for both jobs
         clouds, pixels = np.zeros(len(self.passes)), np.zeros(len(self.passes))
         with ExitStack() as stack:
-            folders = [stack.enter_context(temporary_path(archive / asset)) for asset in self.assets]
-            for folder in folders:
-                folder.mkdir(parents=True)
+            folders = [stack.enter_context(asset_folder(archive / asset)) for asset in self.assets]
             with ExitStack() as files:
                 writers = [
-                    {band: files.enter_context(_scene_writer(folder, band, self.frame.grid)) for band in SCENE_BANDS} for folder in folders
+                    {
+                        band: files.enter_context(create(folder, band, self.frame.grid, "uint16", _NODATA.get(band, 0)))
+                        for band in SCENE_BANDS
+                    }
+                    for folder in folders
                 ]
                 for window in tiles(self.frame.grid.shape_yx, (block_px, block_px)):
                     ground = Ground(self.frame, window, seed)
@@ -196,8 +196,7 @@ class _LabelJob:
 
     def run(self, archive: Path, made_by: Mapping[str, Any], seed: int, year: int, block_px: int) -> Iterator[str]:
         final = archive / self.assets[0]
-        with temporary_path(final) as folder:
-            folder.mkdir(parents=True)
+        with asset_folder(final) as folder:
             with (
                 create(folder, "cropland", self.grid, "uint8", 0) as cropland,
                 create(folder, "confidence", self.grid, "uint8", 0) as confidence,
@@ -212,14 +211,8 @@ class _LabelJob:
                     yield self.assets[0]
             start = int(datetime.datetime(year, 1, 1, tzinfo=datetime.UTC).timestamp()) * 1000
             end = int(datetime.datetime(year + 1, 1, 1, tzinfo=datetime.UTC).timestamp()) * 1000
-            finish(
-                folder,
-                final,
-                LABEL_BANDS,
-                self.grid,
-                {"system:time_start": start, "system:time_end": end, "system:index": str(year)},
-                made_by,
-            )
+            properties = {"system:time_start": start, "system:time_end": end, "system:index": str(year)}
+            finish(folder, final, LABEL_BANDS, self.grid, properties, made_by)
 
 
 def _jobs(study: Study, planned: Sequence[Scene], archive: Path) -> list[_SceneJob | _LabelJob]:
@@ -255,8 +248,3 @@ def _write_block(writers: Mapping[str, DatasetWriter], block: Block, window: Win
 
 def _block_count(grid: PixelGrid, block_px: int) -> int:
     return math.ceil(grid.height / block_px) * math.ceil(grid.width / block_px)
-
-
-def _scene_writer(folder: Path, band: str, grid: PixelGrid) -> DatasetWriter:
-    nodata = {"QA_PIXEL": 1, "QA_RADSAT": None}.get(band, 0)
-    return create(folder, band, grid, "uint16", nodata)

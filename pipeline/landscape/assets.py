@@ -1,10 +1,11 @@
-"""One asset on disk: rasters written aside, verified, described and renamed."""
+"""One asset on disk: rasters written to a temporary folder, verified, described and published."""
 
 from __future__ import annotations
 
 import errno
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,7 @@ from rasterio.windows import Window as RasterWindow
 
 from cropcam.pipeline.errors import DataError
 from cropcam.pipeline.grid import PixelGrid, Window
-from cropcam.pipeline.runtime.atomic import publish
+from cropcam.pipeline.runtime.atomic import publish, temporary_path
 
 MAKER = "cropcam simulate"
 
@@ -33,13 +34,21 @@ def is_complete(folder: Path) -> bool:
     return False
 
 
+@contextmanager
+def asset_folder(final: Path) -> Iterator[Path]:
+    """An empty temporary folder beside `final`, removed at the end unless `finish` has published it."""
+    with temporary_path(final) as folder:
+        folder.mkdir(parents=True)
+        yield folder
+
+
 def finish(
     folder: Path, final: Path, bands: Sequence[str], grid: PixelGrid, properties: Mapping[str, Any], made_by: Mapping[str, Any]
 ) -> None:
-    """Reads the rasters back, writes asset.json and gives the folder its name.
+    """Read the rasters back, write asset.json and publish the folder.
 
     Raises:
-        OSError: something did not reach the disk.
+        OSError: the disk lost data.
     """
     for band in bands:
         with rasterio.open(folder / f"{band}.tif") as source:

@@ -1,4 +1,4 @@
-"""The air of one pass: haze, thin cirrus, clouds with displaced shadows, snow; and the QA bits that tell of them.
+"""The air of one pass: haze, thin cirrus, clouds with displaced shadows, snow; and their QA bits.
 
 Source of the bits: USGS, Landsat 8-9 Collection 2 Level 2 Science Product Guide (LSDS-1619), table 6-3; the codes
 are those of real scenes (21824 clear land, 21952 clear water, 22280 cloud, 23888 shadow, 54596 cirrus ...).
@@ -125,7 +125,7 @@ def air(weather: Sky, x_m: Metres, y_m: Metres) -> Air:
 
 
 def through(band: int, surface: Floats, weather: Sky, over: Air) -> Floats:
-    """What the sensor's product says of a surface reflectance (float32) seen through the air."""
+    """The product's reflectance of a surface reflectance (float32) seen through the air."""
     seen = surface * np.float32(weather.gain)
     seen += np.float32(weather.offset * (1.2 - 0.13 * band)) + over.haze * np.float32(_HAZE[band])
     if over.shadow.any():

@@ -18,7 +18,7 @@ _TOWN_M, _CITY_M = 8_500.0, 42_000.0
 
 
 class Cover(NamedTuple):
-    """What lies at each point: CDL code (uint8, never 0) and the field it belongs to."""
+    """Land cover at each point: CDL code (uint8, never 0) and the field."""
 
     code: Codes
     fields: Fields
@@ -118,7 +118,7 @@ def _settlement(x_m: Metres, y_m: Metres, cell_m: float, share: float, low_m: fl
     x0, y0 = int(cx.min()) - 1, int(cy.min()) - 1
     ix, iy = np.meshgrid(np.arange(x0, int(cx.max()) + 2), np.arange(y0, int(cy.max()) + 2))
     h = lattice_hash(ix, iy, key)
-    found = np.full(x_m.shape, -1.0, np.float32)
+    cover = np.full(x_m.shape, -1.0, np.float32)
     size = unit(mix(h + np.uint32(1))) ** 3
     for i in np.flatnonzero(unit(h).ravel() < share):
         radius_m = low_m + (high_m - low_m) * float(size.ravel()[i])
@@ -129,8 +129,8 @@ def _settlement(x_m: Metres, y_m: Metres, cell_m: float, share: float, low_m: fl
             continue
         away = np.hypot(x_m - mx, y_m - my) / radius_m
         dense = 0.62 + 0.5 * min(radius_m / 2_500.0, 1.0)
-        np.maximum(found, ((1 - away) * dense).astype(np.float32), out=found)
-    return np.maximum(found, np.float32(-1))
+        np.maximum(cover, ((1 - away) * dense).astype(np.float32), out=cover)
+    return np.maximum(cover, np.float32(-1))
 
 
 def _roads(code: Codes, at: Survey, rough: Floats, wet: npt.NDArray[np.bool_], seed: int) -> Codes:

@@ -117,8 +117,8 @@ def _crops(
 ) -> npt.NDArray[np.uint8]:
     """CDL code of each field (rows, columns, parts): grass, hay and small crops by region, else corn or soybean."""
     rough = relief(x_m, y_m, seed)
-    own = octaves(x_m, y_m, (15_000.0, 6_000.0), salt(seed, "grass"), 0.8)
-    grass = np.clip(0.46 * (0.6 * rough + 0.8 * own) + 0.05, 0, 0.9)[..., None]
+    grassiness = octaves(x_m, y_m, (15_000.0, 6_000.0), salt(seed, "grass"), 0.8)
+    grass = np.clip(0.46 * (0.6 * rough + 0.8 * grassiness) + 0.05, 0, 0.9)[..., None]
     small = np.clip(0.03 + 0.05 * octaves(x_m, y_m, (30_000.0, 7_000.0), salt(seed, "small"), 0.8), 0.004, 0.2)[..., None]
     draw = unit(mix(identity + np.uint32(1)))
     code = _corn_or_soybean(identity, columns, rows, x_m, y_m, seed, year)

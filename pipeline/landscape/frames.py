@@ -1,4 +1,4 @@
-"""Which scenes an area gets: paths, rows, dates, UTM zones and slanted footprints, after Landsat's second reference system.
+"""Scenes of an area: paths, rows, dates, UTM zones and slanted footprints, by Landsat's Worldwide Reference System 2.
 
 A frame is one path and row. It is 185 km wide, leans 13 degrees with the orbit, comes back every 16 days, and is
 delivered in the UTM zone of its middle, so neighbouring paths overlap and an area at a zone border is seen in both.
@@ -27,10 +27,10 @@ MARGIN_M = 900.0  # scenes of small areas reach this far beyond the area
 HALF_ACROSS_M, HALF_ALONG_M = 92_500.0, 91_000.0
 TILT = math.radians(13.0)
 REPEAT_DAYS = 16
-_SWAY_M = 2_500.0  # how far a frame lies off its nominal place from date to date
+_SWAY_M = 2_500.0  # offset of a frame from its nominal place, which changes with the date
 _PATHS = 233
 _LOW_AREA_DEG = 1.2  # areas of less latitude fit into one row
-_NARROW_DEG = 2.0  # every path that sees areas of less longitude sees their middle
+_NARROW_DEG = 2.0  # every path over an area of less longitude covers its middle
 _FIRST_PASS = datetime.date(2023, 8, 31).toordinal()  # of Landsat 8 on path 23
 _WITHIN = (-130.0, 22.0, -60.0, 52.0)  # degrees; where EPSG:5070 and the fit above hold
 # collection: (scene prefix, days after Landsat 8 on the same path)
@@ -52,7 +52,7 @@ class Frame:
         return int(self.grid.crs.removeprefix("EPSG:")) % 100
 
     def footprint(self, x: npt.NDArray[np.float64], y: npt.NDArray[np.float64], sway_m: float) -> npt.NDArray[np.bool_]:
-        """Whether each point (frame CRS, broadcast shapes) was seen by a pass that lay `sway_m` off across the track."""
+        """Whether each point (frame CRS, broadcast shapes) was seen by a pass displaced by `sway_m` across the track."""
         return _inside(x - self.middle_xy[0], y - self.middle_xy[1], sway_m)
 
 
@@ -82,11 +82,11 @@ class Scene:
         return int((midnight + datetime.timedelta(minutes=minutes, seconds=24 * (self.frame.row - 30))).timestamp()) * 1000
 
     def key(self, seed: int, *names: str) -> int:
-        """A salt for what this pass has of its own: its air and its clouds, the same in every row of the path."""
+        """A salt for the air and clouds of this pass, equal in every row of the path."""
         return salt(seed, self.collection, self.frame.path, self.date.isoformat(), *names)
 
     def sway_m(self, seed: int) -> float:
-        """Metres this pass lies off its nominal place, across the track."""
+        """Offset of this pass from its nominal place in metres, across the track."""
         return (self.key(seed, "sway") / 2**31 - 1) * _SWAY_M
 
 
@@ -101,20 +101,20 @@ def scenes(study: Study) -> list[Scene]:
             raise ConfigError(f"image.collections: {collection!r} cannot be simulated; only {', '.join(COLLECTIONS)}")
     first = min(datetime.date.fromisoformat(start) for start, _ in study.image.seasons)
     last = max(datetime.date.fromisoformat(end) for _, end in study.image.seasons)
-    found = []
+    dates = []
     for frame in frames(study.area.bounds):
         for collection in study.image.collections:
             phase = _FIRST_PASS + 7 * (frame.path - 23) + COLLECTIONS[collection][1]
             day = first.toordinal() + (phase - first.toordinal()) % REPEAT_DAYS
-            found += [Scene(collection, frame, datetime.date.fromordinal(d)) for d in range(day, last.toordinal(), REPEAT_DAYS)]
-    return found
+            dates += [Scene(collection, frame, datetime.date.fromordinal(d)) for d in range(day, last.toordinal(), REPEAT_DAYS)]
+    return dates
 
 
 def frames(bounds_xyxy: tuple[float, float, float, float]) -> list[Frame]:
     """The frames that together see all of an area (degrees), in every UTM zone it touches, west to east.
 
-    A row whose part of the area a neighbouring row of the same path sees as well is left out: it is the same pass;
-    and where the area is low enough for one row, that row is moved along the track until it sees all of it.
+    A row is left out where a neighbouring row of the same path covers its part of the area: it is the same pass. Where
+    the area is low enough for one row, that row is moved along the track until it covers all of it.
     A zone that the area touches but no frame serves gets the nearest path of that zone, moved so that its edge runs
     through the area.
 
@@ -127,32 +127,32 @@ def frames(bounds_xyxy: tuple[float, float, float, float]) -> list[Frame]:
             f"area.bounds {list(bounds_xyxy)} reach outside {list(_WITHIN)}: the simulated landscape is the contiguous United States"
         )
     lon, lat = (grid.ravel() for grid in np.meshgrid(np.linspace(west, east, 61), np.linspace(south, north, 61)))
-    found = []
+    hits = []
     for path in range(_path(east, south) - 3, _path(west, north) + 4):
         if north - south < _LOW_AREA_DEG:
-            places = [_beside(path, bounds_xyxy)]
+            places = [_low_area_place(path, bounds_xyxy)]
         else:
             places = [_nominal(path, row) for row in range(_row(north) - 2, _row(south) + 3)]
         seen = {place: _sees(place, lon, lat) for place in places}
         left = np.any(list(seen.values()), axis=0)
         while left.any():
             place = max(seen, key=lambda p: int((seen[p] & left).sum()))
-            found.append(_frame(place, bounds_xyxy))
+            hits.append(_frame(place, bounds_xyxy))
             left &= ~seen[place]
-    zones = {frame.zone for frame in found}
+    zones = {frame.zone for frame in hits}
     missing = [zone for zone in range(_zone(west), _zone(math.nextafter(east, west)) + 1) if zone not in zones]
-    found += [_frame(_edge_place(zone, bounds_xyxy), bounds_xyxy) for zone in missing]
-    return sorted(found, key=lambda frame: (-frame.path, frame.row))
+    hits += [_frame(_edge_place(zone, bounds_xyxy), bounds_xyxy) for zone in missing]
+    return sorted(hits, key=lambda frame: (-frame.path, frame.row))
 
 
 def is_wide_and_low(bounds_xyxy: tuple[float, float, float, float]) -> bool:
-    """Whether one row of each path sees an area (degrees) whose middle not every path sees."""
+    """Whether an area (degrees) fits into a row of each path, and not every path covers its middle."""
     west, south, east, north = bounds_xyxy
     return north - south < _LOW_AREA_DEG and east - west > _NARROW_DEG
 
 
 class _Place(NamedTuple):
-    """Where a path and row lies: UTM CRS and middle in it."""
+    """Position of a path and row: UTM CRS and its middle there."""
 
     path: int
     row: int
@@ -166,7 +166,7 @@ class _Place(NamedTuple):
         return dx * math.cos(TILT) - dy * math.sin(TILT), dx * math.sin(TILT) + dy * math.cos(TILT)
 
     def moved(self, across_m: float, along_m: float) -> _Place:
-        """The same, elsewhere."""
+        """The same place, displaced."""
         x, y = self.middle_xy
         x, y = x + across_m * math.cos(TILT) + along_m * math.sin(TILT), y - across_m * math.sin(TILT) + along_m * math.cos(TILT)
         return self._replace(middle_xy=(x, y))
@@ -174,17 +174,17 @@ class _Place(NamedTuple):
 
 def _nominal(path: int, row: int) -> _Place:
     lon, lat = _centre(path, row)
-    crs = _utm(_zone(lon))
+    crs = f"EPSG:{32600 + _zone(lon)}"  # UTM north
     x, y = transform_points("EPSG:4326", crs, lon, lat)
     return _Place(path, row, crs, (float(x), float(y)))
 
 
-def _beside(path: int, bounds_xyxy: tuple[float, float, float, float]) -> _Place:
-    """The row of a path nearest to a low area, moved along the track so that this one row sees all the path can see."""
+def _low_area_place(path: int, bounds_xyxy: tuple[float, float, float, float]) -> _Place:
+    """The row of a path nearest to a low area, moved along the track so that this row alone covers the path's part of it."""
     west, south, east, north = bounds_xyxy
     lat, middle, reach = (south + north) / 2, (west + east) / 2, max(0.0, (east - west - _NARROW_DEG) / 2)
     place = _nominal(path, _row(lat))
-    lon = min(max(_centre(path, place.row)[0], middle - reach), middle + reach)  # of a wide area what this path sees
+    lon = min(max(_centre(path, place.row)[0], middle - reach), middle + reach)  # the part of a wide area that this path covers
     return place.moved(0.0, place.offset_m(lon, lat)[1])
 
 
@@ -193,7 +193,7 @@ def _edge_place(zone: int, bounds_xyxy: tuple[float, float, float, float]) -> _P
     west, south, east, north = bounds_xyxy
     lon, lat = (west + east) / 2, (south + north) / 2
     row = _row(lat)
-    around = _path(6.0 * zone - 183.0, lat)  # the zone's own meridian: the middle of a wide area may be far from it
+    around = _path(6.0 * zone - 183.0, lat)  # the meridian of the zone: the middle of a wide area may be far from it
     paths = [path for path in range(around - 6, around + 7) if _zone(_centre(path, row)[0]) == zone]
     place = _nominal(min(paths, key=lambda p: abs(_centre(p, row)[0] - lon)), row)
     across_m, along_m = place.offset_m(lon, lat)
@@ -248,7 +248,3 @@ def _path(lon: float, lat: float) -> int:
 
 def _zone(lon: float) -> int:
     return math.floor((lon + 180) / 6) + 1
-
-
-def _utm(zone: int) -> str:
-    return f"EPSG:{32600 + zone}"

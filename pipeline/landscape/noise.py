@@ -95,14 +95,14 @@ def value_noise(x_m: Metres, y_m: Metres, wavelength_m: float, key: int) -> Floa
     ty *= ty * (np.float32(3) - np.float32(2) * ty)
     at = ((fy - y0) * width + (fx - x0)).astype(np.int32)
     south, north = table[:-1], table[width:]
-    one = south.take(at)
-    one += tx * (table.take(at + np.int32(1)) - one)
+    west = south.take(at)
+    west += tx * (table.take(at + np.int32(1)) - west)
     two = north.take(at)
     two += tx * (table.take(at + np.int32(width + 1)) - two)
-    two -= one
+    two -= west
     two *= ty
-    one += two
-    return np.asarray(one)
+    west += two
+    return np.asarray(west)
 
 
 def octaves(x_m: Metres, y_m: Metres, wavelengths_m: tuple[float, ...], key: int, fall: float = 0.6) -> Floats:

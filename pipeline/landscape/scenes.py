@@ -1,4 +1,4 @@
-"""Scenes and labels as arrays, block by block: what a frame's pass or CDL says of one window of its grid."""
+"""Scenes and labels as arrays, block by block: the product of a pass, or CDL, in one window of its grid."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from cropcam.pipeline.landscape.spectra import BANDS
 from cropcam.pipeline.landscape.surface import Surface, blur
 
 DN_SCALE, DN_OFFSET = 0.0000275, -0.2  # reflectance = DN * DN_SCALE + DN_OFFSET; DN 0 is fill
-# Standard deviation of what a single look adds to a pixel, per band, in reflectance.
+# Standard deviation of the noise of a single look, per band, in reflectance.
 LOOK_NOISE = (0.0009, 0.0009, 0.0012, 0.0013, 0.0045, 0.0028, 0.0020)
 _CONFUSED_WITH = {
     1: 5,
@@ -62,7 +62,7 @@ class Ground:
         return self._surfaces[year]
 
     def block(self, scene: Scene) -> Block:
-        """What one pass saw of the window."""
+        """The product of one pass in the window."""
         window, seed = self._window, self._seed
         shape = (window.height, window.width)
         x, y = self._frame.grid.window(window).centres()
@@ -76,8 +76,8 @@ class Ground:
         image = blur(surface.at(scene.date, snow))
         rows, columns = np.arange(window.row, window.row + shape[0]), np.arange(window.col, window.col + shape[1])
         top, left = round(self._frame.grid.transform[5] / 30), round(self._frame.grid.transform[2] / 30)
-        looks = [lattice_hash((columns + left)[None, :], (top - rows)[:, None], scene.key(seed, "look", str(i))) for i in (0, 1)]
-        noise = [values for hashes in looks for values in uniform_bytes(hashes)]
+        draws = [lattice_hash((columns + left)[None, :], (top - rows)[:, None], scene.key(seed, "look", str(i))) for i in (0, 1)]
+        noise = [values for hashes in draws for values in uniform_bytes(hashes)]
         dn = np.empty((BANDS, *shape), np.uint16)
         radsat = np.zeros(shape, np.uint16)
         for band in range(BANDS):
@@ -103,10 +103,10 @@ def positions(grid: PixelGrid) -> tuple[Metres, Metres]:
 
 
 def labels(grid: PixelGrid, seed: int, year: int) -> tuple[Codes, npt.NDArray[np.uint8]]:
-    """What CDL says of a grid in EPSG:5070: codes with its mistakes, and its confidence in per cent (both uint8).
+    """CDL on a grid in EPSG:5070: codes with errors, and confidence in per cent (both uint8).
 
-    Mistakes lie where CDL's lie: at edges, where a pixel takes its neighbour's code, and in blotches inside the few
-    fields that were hard to tell.
+    Errors are distributed as in CDL: at edges, where a pixel takes its neighbour's code, and in blotches inside the few
+    ambiguous fields.
     """
     x_m, y_m = positions(grid.window(Window(-1, -1, grid.height + 2, grid.width + 2)))
     cover = land_cover(x_m, y_m, seed, year)
@@ -114,23 +114,23 @@ def labels(grid: PixelGrid, seed: int, year: int) -> tuple[Codes, npt.NDArray[np
     ix, iy = np.floor(x_m[1:-1, 1:-1] / 30).astype(np.int32), np.floor(y_m[1:-1, 1:-1] / 30).astype(np.int32)
     draw = lattice_hash(ix, iy, salt(seed, "label", year))
     chance = unit(draw)
-    said = truth.copy()
+    mapped = truth.copy()
     for k, (dy, dx) in enumerate(((0, 1), (2, 1), (1, 0), (1, 2))):
         taken = (chance >= 0.028 * k) & (chance < 0.028 * (k + 1))
-        said = np.where(taken, cover.code[dy : dy + grid.height, dx : dx + grid.width], said)
+        mapped = np.where(taken, cover.code[dy : dy + grid.height, dx : dx + grid.width], mapped)
     edge = np.zeros(truth.shape, bool)
     for dy, dx in ((0, 1), (2, 1), (1, 0), (1, 2)):
         edge |= cover.code[dy : dy + grid.height, dx : dx + grid.width] != truth
-    said, doubt = _blotches(said, cover, x_m, y_m, draw, seed, year)
+    mapped, doubt = _blotches(mapped, cover, x_m, y_m, draw, seed, year)
     firm = 88 + 11 * unit(draw * np.uint32(3))
     confidence = np.where(
-        doubt | (said != truth), 30 + 35 * unit(draw * np.uint32(5)), np.where(edge, 50 + 40 * unit(draw * np.uint32(7)), firm)
+        doubt | (mapped != truth), 30 + 35 * unit(draw * np.uint32(5)), np.where(edge, 50 + 40 * unit(draw * np.uint32(7)), firm)
     )
-    return said.astype(np.uint8), confidence.astype(np.uint8)
+    return mapped.astype(np.uint8), confidence.astype(np.uint8)
 
 
 def _blotches(
-    said: Codes, cover: Cover, x_m: Metres, y_m: Metres, draw: npt.NDArray[np.uint32], seed: int, year: int
+    mapped: Codes, cover: Cover, x_m: Metres, y_m: Metres, draw: npt.NDArray[np.uint32], seed: int, year: int
 ) -> tuple[Codes, npt.NDArray[np.bool_]]:
     confused = np.arange(256, dtype=np.uint8)
     confused[list(_CONFUSED_WITH)] = list(_CONFUSED_WITH.values())
@@ -138,7 +138,7 @@ def _blotches(
     hard = unit(cover.fields.hashes[inner] ^ np.uint32(salt(seed, "hard", year))) < 0.08
     doubt = hard & (value_noise(x_m[inner], y_m[inner], 130.0, salt(seed, "blotch", year)) > 0.66)
     taken = doubt & (unit(draw * np.uint32(9)) < 0.7)
-    return np.where(taken, confused.take(said), said).astype(np.uint8), doubt
+    return np.where(taken, confused.take(mapped), mapped).astype(np.uint8), doubt
 
 
 def label_grid(bounds_xyxy: tuple[float, float, float, float]) -> PixelGrid:
@@ -155,7 +155,7 @@ def label_grid(bounds_xyxy: tuple[float, float, float, float]) -> PixelGrid:
 
 
 def covered(grid: PixelGrid, bounds_xyxy: tuple[float, float, float, float]) -> npt.NDArray[np.bool_]:
-    """Whether pixels lie within the area and half the margin: CDL is 0 outside what it covers."""
+    """Whether pixels lie within the area and half the margin: CDL is 0 outside its coverage."""
     west, south, east, north = bounds_xyxy
     spare = MARGIN_M / 2 / 111_320
     wide = spare / math.cos(math.radians(max(abs(south), abs(north))))

@@ -1,7 +1,7 @@
 """Reflectance per land cover class: its level, spread and correlation between bands in late August, and its year.
 
-`AUGUST` was measured; every other spectrum below and the calendar are set by hand after general knowledge of the
-corn belt, so that a May to September median looks like the published ones (docs/landscape.md says how near it comes).
+`AUGUST` was measured; every other spectrum below and the calendar are set by hand from general knowledge of the
+corn belt, so that a May to September median resembles the published ones (see docs/landscape.md for the differences).
 
 Bands in order: SR_B1 ultra blue, SR_B2 blue, SR_B3 green, SR_B4 red, SR_B5 NIR, SR_B6 SWIR1, SR_B7 SWIR2.
 All spectra are in 1/10,000 of reflectance.
@@ -70,8 +70,8 @@ SNOW: Spectrum = (7600, 7900, 7900, 7800, 7000, 1200, 1000)
 Calendar = tuple[tuple[int, Spectrum], ...]
 
 
-def _blend(one: Spectrum, two: Spectrum, share: float) -> Spectrum:
-    values = [round(a + (b - a) * share) for a, b in zip(one, two, strict=True)]
+def _blend(first: Spectrum, second: Spectrum, share: float) -> Spectrum:
+    values = [round(a + (b - a) * share) for a, b in zip(first, second, strict=True)]
     return (values[0], values[1], values[2], values[3], values[4], values[5], values[6])
 
 
@@ -108,7 +108,7 @@ CALENDAR: dict[str, Calendar] = {
     "mixed": _seasonal("mixed", _blend(BARE_WOOD, AUGUST["evergreen"][0], 0.5), AUGUST["mixed"][0], (104, 140, 190, 275, 315)),
     "shrub": _seasonal("shrub", GRASS_DORMANT, AUGUST["shrub"][0], (90, 140, 190, 268, 318)),
 }  # fmt: skip
-# CDL code to class; every code the landscape draws stands here.
+# CDL code to class, for every code that the landscape draws.
 CLASS_OF_CODE: dict[int, str] = {
     1: "corn", 5: "soybean", 24: "small_grain", 26: "small_grain", 28: "small_grain", 36: "alfalfa", 37: "hay", 61: "stubble", 176: "grass", 152: "shrub",
     141: "deciduous", 142: "evergreen", 143: "mixed", 190: "woody_wetland", 195: "herbaceous_wetland", 111: "water",
@@ -150,7 +150,7 @@ def tables() -> Tables:
 
 
 class Season(NamedTuple):
-    """What one date does to each class and lateness; flattened (classes * SHIFTS), index = class * SHIFTS + days + 24."""
+    """Spectra of one date by class and lateness; flattened (classes * SHIFTS), index = class * SHIFTS + days + 24."""
 
     mean: npt.NDArray[np.float32]  # (BANDS, classes * SHIFTS), reflectance
     spread: npt.NDArray[np.float32]  # (classes * SHIFTS,): factor on the measured spread

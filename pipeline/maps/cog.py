@@ -1,4 +1,4 @@
-"""A class map as a Cloud Optimized GeoTIFF: written aside window by window, converted, read back, renamed."""
+"""A class map as a Cloud Optimized GeoTIFF: written window by window, converted, verified, published."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ TIFF_TILE_PX = 16  # a TIFF tile's sides are multiples of it
 
 
 class ClassMap:
-    """A class map that is being written: takes windows, counts what they hold.
+    """A class map that is being written: takes windows, counts their classes.
 
     Attributes:
         counts: pixels per value (256,); 255 is nodata.
@@ -44,7 +44,7 @@ class ClassMap:
         """Write the class indices (uint8, 255 = nodata) of one window; every pixel once.
 
         Raises:
-            DataError: the disk says no.
+            DataError: the disk refuses.
         """
         with _disk_errors(self._path):
             self._dataset.write(classes_YX, 1, window=_raster_window(window))
@@ -52,37 +52,37 @@ class ClassMap:
         self.counts += np.bincount(classes_YX.ravel(), minlength=256)
 
     def close(self) -> None:
-        """Write what GDAL still holds back.
+        """Flush and close the file.
 
         Raises:
-            DataError: the disk says no.
+            DataError: the disk refuses.
         """
         with _disk_errors(self._path):
             self._dataset.close()
 
     def same_pixels(self, dataset: DatasetReader) -> bool:
-        """Whether another raster holds, window by window, what was written here."""
+        """Whether another raster holds the written pixels, window by window."""
         return all(zlib.crc32(dataset.read(1, window=_raster_window(window)).tobytes()) == crc for window, crc in self._checksums.items())
 
 
 @contextmanager
 def written_map(path: Path, grid: PixelGrid, legend: Legend, tags: Mapping[str, str], block_px: int) -> Iterator[ClassMap]:
-    """A class map to write windows to; it stands at `path`, complete and verified, when the block ends well.
+    """A class map to write windows to; it is published at `path`, complete and verified, when the block succeeds.
 
     uint8 class indices, 255 = nodata, deflate, overviews by the most frequent class, colours from the legend. Class
-    names stand in the tag `classes` and, where GDAL and QGIS look for them, in `PATH.aux.xml`. Until then everything
-    lies in a hidden folder beside `path`, which goes when the block fails or, after a kill, with the next map; a map
-    already at `path` stays until the new one is complete.
+    names are in the tag `classes` and, for GDAL and QGIS, in `PATH.aux.xml`. Unfinished files lie in a hidden folder
+    beside `path`. A failed block removes it; after a kill the next map does. A map at `path` stays until the new one
+    is complete.
 
     Args:
-        path: where the map will stand.
+        path: of the map.
         grid: its grid.
         legend: class index to name and colour.
-        tags: what made it.
+        tags: provenance.
         block_px: side of the windows that will be written.
 
     Raises:
-        DataError: the disk says no, what arrived on it is not what was written, or another process writes to `path`.
+        DataError: the disk refuses, the file differs from the written pixels, or another process writes to `path`.
     """
     with _disk_errors(path):
         if path.is_dir():
@@ -105,7 +105,7 @@ def written_map(path: Path, grid: PixelGrid, legend: Legend, tags: Mapping[str, 
 
 
 def is_map(path: Path) -> bool:
-    """Whether a class map of this project stands at `path`."""
+    """Whether `path` is a class map of this project."""
     try:
         with rasterio.open(path) as dataset:
             return str(dataset.tags().get("TIFFTAG_SOFTWARE", "")).startswith("cropcam")
@@ -114,7 +114,7 @@ def is_map(path: Path) -> bool:
 
 
 def _create(path: Path, grid: PixelGrid, legend: Legend, tags: Mapping[str, str], block_px: int) -> DatasetWriter:
-    # one window is one tile, so that no tile is compressed twice
+    # a window is a tile, so no tile is compressed twice
     tile_px = block_px if block_px % TIFF_TILE_PX == 0 else TILE_PX
     dataset = rasterio.open(
         path,
@@ -154,7 +154,7 @@ def _convert(raw: Path, cog: Path) -> None:
 
 
 def _verify(raw: Path, cog: Path, grid: PixelGrid, class_map: ClassMap, path: Path) -> None:
-    """GDAL tells of a full disk late or never: what counts is what can be read back.
+    """GDAL reports a full disk late or never, so the files are read back.
 
     Raises:
         DataError: another grid or other pixels than were written.
@@ -170,7 +170,7 @@ def _publish(cog: Path, path: Path) -> None:
     for file in (cog, _sidecar(cog)):
         with file.open("rb") as handle:
             os.fsync(handle.fileno())
-    _sidecar(path).unlink(missing_ok=True)  # the names of an older map never describe the new one
+    _sidecar(path).unlink(missing_ok=True)  # class names of an older map never describe the new map
     cog.replace(path)
     _sidecar(cog).replace(_sidecar(path))
 
@@ -205,7 +205,7 @@ def _disk_errors(path: Path) -> Iterator[None]:
         yield
     except (RasterioError, CPLE_BaseError, OSError) as error:
         deepest: BaseException = error
-        while deepest.__cause__ is not None:  # rasterio says "see previous exception"
+        while deepest.__cause__ is not None:  # the message of rasterio is "see previous exception"
             deepest = deepest.__cause__
         reason = str(deepest).splitlines()[0].rstrip(".") if str(deepest) else type(deepest).__name__
         raise DataError(f"{path}: cannot be written: {reason}; check the disk's free space and permissions") from error

@@ -1,6 +1,6 @@
-"""Wall to wall: windows of a raster read and predicted on threads, handed on in raster order.
+"""Wall to wall: windows of a raster, read and predicted on threads, written in raster order.
 
-What predicts is handed in as a callable that pickles, so this room knows nothing of networks.
+The predictor is a picklable callable, so this package does not depend on networks.
 Axis suffixes: C band, K class, Y/X rows and columns.
 """
 
@@ -61,21 +61,21 @@ def run(
     progress: Progress = silent,
     threads: int | None = None,
 ) -> None:
-    """Predict every window of the raster and hand its class indices on, in raster order.
+    """Predict every window of the raster and pass its class indices to `write`, in raster order.
 
-    Blocks lie on multiples of `block_px` from the upper left; each is predicted with `halo_px` more on every side,
+    Blocks lie on multiples of `block_px` from the upper left. Each is predicted with a halo of `halo_px` on every side,
     0 (nodata) beyond the raster. A block without a valid pixel is not predicted. Memory: a block per thread, and as
-    many classified ones that wait for an earlier block.
+    many classified blocks that wait for an earlier block.
 
     Args:
         source: the raster.
-        predict: block (band, y, x) with its halo to scores (class, y, x) of the block alone; the highest one wins.
+        predict: block (band, y, x) with its halo to scores (class, y, x) of the block alone; the highest score wins.
             Called from several threads.
-        halo_px: how far a pixel's scores look beyond the block.
+        halo_px: width of the context that a pixel's scores need beyond the block.
         block_px: side of a block.
         write: takes each window and its classes (y, x) uint8, 255 where any band is nodata. Called from this thread.
-        progress: told after each block.
-        threads: how many blocks are worked on at once; every core by default.
+        progress: called after each block.
+        threads: blocks in parallel; the number of cores by default.
     """
     windows = list(tiles(source.grid.shape_yx, (block_px, block_px)))
 
@@ -89,10 +89,10 @@ def run(
 
 
 def classify(block_CYX: DN, predict: Predict, halo_px: int) -> Classes:
-    """Class index (y, x) of a block that comes with its halo; 255 where any band of the pixel is nodata.
+    """Class index (y, x) of a block without its halo; 255 where any band of the pixel is nodata.
 
     Raises:
-        DataError: `predict` answers with scores of another shape.
+        DataError: `predict` returns scores of another shape.
     """
     _, height, width = block_CYX.shape
     shape_yx = height - 2 * halo_px, width - 2 * halo_px
@@ -131,7 +131,7 @@ def read_block(source: DnSource, window: Window, halo_px: int) -> DN:
 
 
 def _in_order(work: Callable[[Window], Classes], windows: list[Window], threads: int) -> Iterator[tuple[Window, Classes]]:
-    """Every window with its result, in order. A slow window holds back what follows it, but no more than `threads` of it."""
+    """Every window with its result, in order. A slow window holds back later ones, at most twice `threads` of them."""
     pool = ThreadPoolExecutor(threads, thread_name_prefix="map")
     try:
         waiting = iter(windows)

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from cropcam.pipeline.errors import ConfigError, DataError
 from cropcam.pipeline.grid import PixelGrid, Window, same_crs
-from cropcam.pipeline.rasters.mosaic import ALIGNED_PX, LabelSource, Source, check_band_order, meeting
+from cropcam.pipeline.rasters.mosaic import ALIGNED_PX, LabelMosaic, RasterMosaic, check_band_order, intersection
 from cropcam.pipeline.rasters.raster import Raster, open_raster
 from cropcam.pipeline.study.study import Study, differences, parse_study
 
@@ -22,7 +22,7 @@ _DECIDE = {"image": ("area.", "image."), "labels": ("area.", "labels.")}  # keys
 _EXCEPT = ("image.count", "labels.presence_min_share")
 
 
-def open_shards(folder: Path, study: Study) -> tuple[Source, LabelSource]:
+def open_shards(folder: Path, study: Study) -> tuple[RasterMosaic, LabelMosaic]:
     """Image and label shards of an export of `study`, found by name and placed by their georeferencing.
 
     Raises:
@@ -37,11 +37,11 @@ def open_shards(folder: Path, study: Study) -> tuple[Source, LabelSource]:
     _check_origin("image", [raster for raster, _, _ in source.pieces], study, years)
     _check_together(labels)
     _check_origin("labels", labels, study, set(_YEAR.findall(study.labels.asset)))
-    return source, LabelSource(study.grid, labels)
+    return source, LabelMosaic(study.grid, labels)
 
 
-def open_image_shards(folder: Path, study: Study) -> Source:
-    """The image shards alone, of any year and study that has the bands and the grid of `study`, but of one; otherwise as `open_shards`."""
+def open_image_shards(folder: Path, study: Study) -> RasterMosaic:
+    """The image shards alone, of one export of any year with the bands and the grid of `study`; otherwise as `open_shards`."""
     bands = study.image.layers
     pieces = []
     for path in _find(folder, "image"):
@@ -56,39 +56,39 @@ def open_image_shards(folder: Path, study: Study) -> Source:
         pieces.append((raster, place_on(study.grid, raster), slice(0, len(bands))))
     check_cover(study.grid, [(raster.path, place) for raster, place, _ in pieces])
     _check_together([raster for raster, _, _ in pieces])
-    return Source(study.grid, bands, tuple(pieces))
+    return RasterMosaic(study.grid, bands, tuple(pieces))
 
 
 def _find(folder: Path, kind: str) -> list[Path]:
     if not folder.is_dir():
         raise DataError(f"{folder}: no such folder; it should hold the export's GeoTIFF shards (image*.tif, labels*.tif)")
     matches = ((path, _SHARD_NAME.match(path.name)) for path in sorted(folder.iterdir()) if not path.name.startswith("."))
-    found = [path for path, match in matches if match and match.group(1).lower() == kind]
-    if not found:
+    paths = [path for path, match in matches if match and match.group(1).lower() == kind]
+    if not paths:
         raise DataError(f"{folder}: no {kind} shard in it (a GeoTIFF named like {kind}.tif or NAME-{kind}-0000000000-0000000000.tif)")
-    return found
+    return paths
 
 
 def place_on(grid: PixelGrid, raster: Raster) -> Window:
-    """Where a shard lies on the study's grid.
+    """The window of a shard on the study's grid.
 
     Raises:
         DataError: another CRS or pixel size, shifted by part of a pixel, or outside.
     """
-    own = raster.grid
-    if not same_crs(own.crs, grid.crs):
+    shard_grid = raster.grid
+    if not same_crs(shard_grid.crs, grid.crs):
         raise DataError(
-            f"{raster.path}: CRS {own.crs}, the study's grid has {grid.crs}; export it again, or cut it as own raster with --image"
+            f"{raster.path}: CRS {shard_grid.crs}, the study's grid has {grid.crs}; export it again, or cut it as own raster with --image"
         )
-    (a, _, c, _, e, f), (ga, _, gc, _, ge, gf) = own.transform, grid.transform
-    if abs(a / ga - 1) * own.width > ALIGNED_PX or abs(e / ge - 1) * own.height > ALIGNED_PX:
+    (a, _, c, _, e, f), (ga, _, gc, _, ge, gf) = shard_grid.transform, grid.transform
+    if abs(a / ga - 1) * shard_grid.width > ALIGNED_PX or abs(e / ge - 1) * shard_grid.height > ALIGNED_PX:
         raise DataError(f"{raster.path}: pixels of {a} x {-e}, the study's grid has {ga} x {-ge}; export it again at the study's scale")
     col, row = (c - gc) / ga, (f - gf) / ge
     if abs(col - round(col)) > ALIGNED_PX or abs(row - round(row)) > ALIGNED_PX:
         raise DataError(
             f"{raster.path}: lies {round(col, 3) + 0.0:.3f} columns and {round(row, 3) + 0.0:.3f} rows from the grid's origin, not whole pixels; export it on the study's grid"
         )
-    place = Window(round(row), round(col), own.height, own.width)
+    place = Window(round(row), round(col), shard_grid.height, shard_grid.width)
     if place.row < 0 or place.col < 0 or place.row + place.height > grid.height or place.col + place.width > grid.width:
         raise DataError(
             f"{raster.path}: covers rows {place.row}..{place.row + place.height}, columns {place.col}..{place.col + place.width} of a grid of {grid.height} x {grid.width}: not this study's export"
@@ -97,10 +97,10 @@ def place_on(grid: PixelGrid, raster: Raster) -> Window:
 
 
 def _check_origin(kind: str, rasters: Sequence[Raster], study: Study, years: set[str]) -> None:
-    """Shards that say what they are by tags or names belong to the study; those that say nothing pass.
+    """Check that shards with an origin in tags or names belong to the study; shards without one pass.
 
     Raises:
-        DataError: naming the shard and what differs.
+        DataError: names the shard and the field that differs.
     """
     for raster in rasters:
         text = raster.tags.get("STUDY_JSON")
@@ -111,18 +111,18 @@ def _check_origin(kind: str, rasters: Sequence[Raster], study: Study, years: set
         for line in differing:
             if line.startswith(_DECIDE[kind]) and not line.startswith(_EXCEPT):
                 raise DataError(f"{raster.path}: a shard of another study ({line}); cut it with the study it was exported for")
-    for raster, found in _years(rasters):
-        if found and years and not years & set(found.split()):
+    for raster, name_years in _years(rasters):
+        if name_years and years and not years & set(name_years.split()):
             raise DataError(
-                f"{raster.path}: its name says {found}, the study's {kind} {' or '.join(sorted(years))}; take the shards of that year, or rename it"
+                f"{raster.path}: its name has {name_years}, the study's {kind} {' or '.join(sorted(years))}; take the shards of that year, or rename it"
             )
 
 
 def _check_together(rasters: Sequence[Raster]) -> None:
-    """Shards of one layer that say what they are by tags or names are of one export.
+    """Check that shards of one layer with an origin in tags or names are of one export.
 
     Raises:
-        DataError: naming the shard and what differs.
+        DataError: names the shard and the field that differs.
     """
     for tag in _TAGS:
         _check_same(tag, ((raster, _tag(raster, tag)) for raster in rasters))
@@ -130,16 +130,16 @@ def _check_together(rasters: Sequence[Raster]) -> None:
 
 
 def _years(rasters: Sequence[Raster]) -> list[tuple[Raster, str]]:
-    """The years in each one's name, but for the offsets at its end."""
+    """The years in each shard's name, without the offsets at its end."""
     return [(raster, " ".join(_YEAR.findall(re.sub(r"(-\d{10}){2}$", "", raster.path.stem)))) for raster in rasters]
 
 
-def _check_same(what: str, found: Iterable[tuple[Raster, str | None]]) -> None:
-    said = [(raster, value) for raster, value in found if value]
-    for raster, value in said[1:]:
-        if value != said[0][1]:
+def _check_same(field: str, values: Iterable[tuple[Raster, str | None]]) -> None:
+    known = [(raster, value) for raster, value in values if value]
+    for raster, value in known[1:]:
+        if value != known[0][1]:
             raise DataError(
-                f"{raster.path}: {what} {value}, {said[0][0].path.name} has {said[0][1]}: shards of different exports; keep those of one"
+                f"{raster.path}: {field} {value}, {known[0][0].path.name} has {known[0][1]}: shards of different exports; keep those of one"
             )
 
 
@@ -148,14 +148,14 @@ def _tag(raster: Raster, tag: str) -> str | None:
 
 
 def check_cover(grid: PixelGrid, places: Sequence[tuple[Path, Window]]) -> None:
-    """Every pixel of the grid lies in exactly one shard.
+    """Check that every pixel of the grid lies in exactly one shard.
 
     Raises:
-        DataError: naming two shards that overlap, or how many pixels no shard holds.
+        DataError: names two overlapping shards, or the number of pixels without a shard.
     """
     for index, (path, place) in enumerate(places):
         for other_path, other in places[:index]:
-            if meeting(place, other) is not None:
+            if intersection(place, other) is not None:
                 raise DataError(f"{path} and {other_path.name} overlap; keep one of them")
     held = sum(place.height * place.width for _, place in places)
     missing = grid.width * grid.height - held

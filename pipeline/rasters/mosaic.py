@@ -1,4 +1,4 @@
-"""Sources of pixels on one grid, from one file or many. Lazy: a window is read when asked for, from any thread."""
+"""Mosaics: rasters of one or many files on one grid. Lazy: a window is read on request, from any thread."""
 
 from __future__ import annotations
 
@@ -13,18 +13,18 @@ import numpy.typing as npt
 
 from cropcam.pipeline.errors import DataError
 from cropcam.pipeline.grid import PixelGrid, Window, covering_window, resample_nearest, same_crs
-from cropcam.pipeline.rasters.raster import Conversion, Raster, open_raster, to_codes
+from cropcam.pipeline.rasters.raster import Raster, ValueEncoding, open_raster, to_codes
 from cropcam.pipeline.store.schema import NODATA_DN
 
 _LANDSAT_BAND = re.compile(r"(?:sr_|st_)?b\d+(?![a-z0-9])")
-ALIGNED_PX = 1e-3  # origins that differ by more are shifted, not rounded
+ALIGNED_PX = 1e-3  # a larger difference of origins is a shift, not rounding
 
 
 @dataclass(frozen=True)
-class Source:
+class RasterMosaic:
     """Image bands on one grid as Collection 2 DN, from one or several files.
 
-    `pieces` are (file, where its upper left lies on the grid, which of the bands it holds).
+    `pieces` are (file, its window on the grid, its bands).
     """
 
     grid: PixelGrid
@@ -55,9 +55,9 @@ class Source:
         return edges[whole]
 
     def read(self, window: Window, out: npt.NDArray[np.uint16] | None = None) -> npt.NDArray[np.uint16]:
-        """DN (band, y, x) of a window inside the grid, 0 = nodata; in `out`, of that shape, where it is given. Thread-safe."""
+        """DN (band, y, x) uint16 of a window inside the grid, 0 = nodata; written to `out` where given. Thread-safe."""
         dn = np.empty((len(self.bands), window.height, window.width), np.uint16) if out is None else out
-        parts = [(raster, bands, shared) for raster, place, bands in self.pieces if (shared := meeting(window, place)) is not None]
+        parts = [(raster, bands, shared) for raster, place, bands in self.pieces if (shared := intersection(window, place)) is not None]
         if sum(dn[bands, here.slices[0], here.slices[1]].size for _, bands, (_, here) in parts) < dn.size:
             dn[:] = NODATA_DN
         for raster, bands, (there, here) in parts:
@@ -66,8 +66,8 @@ class Source:
 
 
 @dataclass(frozen=True)
-class LabelSource:
-    """CDL codes brought onto one grid by exact nearest resampling, from one or several files on any grid."""
+class LabelMosaic:
+    """CDL codes on one grid by exact nearest resampling, from one or several files on any grid."""
 
     grid: PixelGrid
     rasters: tuple[Raster, ...]
@@ -78,15 +78,15 @@ class LabelSource:
         return tuple(raster.path for raster in self.rasters)
 
     def read(self, window: Window, out: npt.NDArray[np.uint8] | None = None) -> npt.NDArray[np.uint8]:
-        """CDL codes (y, x) of a window inside the grid, 0 = nodata; in `out`, of that shape, where it is given. Thread-safe.
+        """CDL codes (y, x) uint8 of a window inside the grid, 0 = nodata; written to `out` where given. Thread-safe.
 
         Raises:
-            DataError: a file cannot be read, or holds a value that is no code.
+            DataError: a file cannot be read, or a value is no CDL code.
         """
         target = self.grid.window(window)
         codes = np.empty(target.shape_yx, np.uint8) if out is None else out
         places = [(raster, _on_lattice(raster.grid, self.grid)) for raster in self.rasters]
-        shared = [(raster, place, place and meeting(window, place)) for raster, place in places]
+        shared = [(raster, place, place and intersection(window, place)) for raster, place in places]
         if len(shared) == 1 and (whole := shared[0][2]) is not None and whole[0][2:] == window[2:]:
             shared[0][0].read_codes(whole[0], codes)
             return codes
@@ -94,28 +94,28 @@ class LabelSource:
         for raster, place, both in shared:
             if both is not None:
                 there, here = both
-                found = np.empty(here[2:], np.uint8)
-                raster.read_codes(there, found)
-                np.copyto(codes[here.slices], found, where=found != 0)
+                piece = np.empty(here[2:], np.uint8)
+                raster.read_codes(there, piece)
+                np.copyto(codes[here.slices], piece, where=piece != 0)
             part = covering_window(raster.grid, target) if place is None else None
             if part is not None:
-                own = to_codes(raster.read(part)[0], raster.nodata, raster.path)
-                resampled = resample_nearest(own, raster.grid.window(part), target, fill=0)
+                source_codes = to_codes(raster.read(part)[0], raster.nodata, raster.path)
+                resampled = resample_nearest(source_codes, raster.grid.window(part), target, fill=0)
                 np.copyto(codes, resampled, where=resampled != 0)
         return codes
 
 
-def open_image(paths: Sequence[Path], bands: tuple[str, ...], conversion: Conversion | None = None) -> Source:
-    """The user's own image: several single-band files, one multi-band file, or a mix, all on one grid.
+def open_image(paths: Sequence[Path], bands: tuple[str, ...], encoding: ValueEncoding | None = None) -> RasterMosaic:
+    """The user's image: several single-band files, one multi-band file, or a mix, all on one grid.
 
-    Files or layers whose names carry the study's band names are put in the study's order; otherwise the order given
-    counts.
+    Files or layers with the study's band names in their names are sorted into the study's order; otherwise the order of
+    the files counts.
 
     Raises:
         DataError: a file is missing or damaged, lacks a CRS, is rotated, lies on another grid, or the bands do not
             add up to the study's.
     """
-    rasters = [open_raster(path, conversion) for path in paths]
+    rasters = [open_raster(path, encoding) for path in paths]
     first = rasters[0]
     for raster in rasters[1:]:
         _check_same_grid(first, raster)
@@ -134,10 +134,10 @@ def open_image(paths: Sequence[Path], bands: tuple[str, ...], conversion: Conver
         stop = start + len(raster.band_names)
         pieces.append((raster, place, slice(start, stop)))
         start = stop
-    return Source(first.grid, bands, tuple(pieces))
+    return RasterMosaic(first.grid, bands, tuple(pieces))
 
 
-def open_labels(paths: Sequence[Path], grid: PixelGrid) -> LabelSource:
+def open_labels(paths: Sequence[Path], grid: PixelGrid) -> LabelMosaic:
     """CDL rasters of any CRS and grid, to be read on `grid`.
 
     Raises:
@@ -149,33 +149,37 @@ def open_labels(paths: Sequence[Path], grid: PixelGrid) -> LabelSource:
             f"{rasters[0].path}: the labels do not overlap the image: labels {_bounds(rasters[0].grid)}, image {_bounds(grid)}; "
             "check that both show the same place"
         )
-    return LabelSource(grid, rasters)
+    return LabelMosaic(grid, rasters)
 
 
 def _check_same_grid(first: Raster, other: Raster) -> None:
-    one, two = first.grid, other.grid
-    if one.shape_yx != two.shape_yx:
+    grid, other_grid = first.grid, other.grid
+    if grid.shape_yx != other_grid.shape_yx:
         raise DataError(
-            f"{other.path}: {two.width} x {two.height} px, {first.path.name} has {one.width} x {one.height}; all image files must share one grid"
+            f"{other.path}: {other_grid.width} x {other_grid.height} px, {first.path.name} has {grid.width} x {grid.height}; all image files must share one grid"
         )
-    if not same_crs(one.crs, two.crs):
-        raise DataError(f"{other.path}: CRS {two.crs}, {first.path.name} has {one.crs}; all image files must share one grid")
-    if not np.allclose(one.transform, two.transform, rtol=0, atol=abs(one.transform[0]) * ALIGNED_PX):
-        raise DataError(f"{other.path}: grid {two.transform}, {first.path.name} has {one.transform}; all image files must share one grid")
+    if not same_crs(grid.crs, other_grid.crs):
+        raise DataError(f"{other.path}: CRS {other_grid.crs}, {first.path.name} has {grid.crs}; all image files must share one grid")
+    if not np.allclose(grid.transform, other_grid.transform, rtol=0, atol=abs(grid.transform[0]) * ALIGNED_PX):
+        raise DataError(
+            f"{other.path}: grid {other_grid.transform}, {first.path.name} has {grid.transform}; all image files must share one grid"
+        )
 
 
 def _in_band_order(rasters: list[Raster], bands: tuple[str, ...]) -> list[Raster]:
-    """The files so that their layers follow the study's order, if the layers' or the files' names say which band each is.
+    """The files sorted so that their layers follow the study's order, if layer or file names identify the bands.
 
     Raises:
-        DataError: some names say it and do not make up the study's bands, or a multi-band file has them in another order.
+        DataError: the names identify other bands than the study's, or a multi-band file has another order.
     """
     named = [band for raster in rasters for band in _bands_named(raster, bands)]
     if not any(named):
-        return rasters  # names that say nothing: the order given
+        return rasters  # names without bands: the order of the files
     if sorted(map(str, named)) != sorted(bands):
-        found = ", ".join(band or "?" for band in named)
-        raise DataError(f"{rasters[0].path.parent}: the files' names say {found}, the study has {', '.join(bands)}; give each of them once")
+        names = ", ".join(band or "?" for band in named)
+        raise DataError(
+            f"{rasters[0].path.parent}: the files' names have {names}, the study has {', '.join(bands)}; give each of them once"
+        )
     if len(rasters) == len(named):
         return sorted(rasters, key=lambda raster: bands.index(str(_bands_named(raster, bands)[0])))
     for raster in rasters if tuple(named) != bands else ():
@@ -184,7 +188,7 @@ def _in_band_order(rasters: list[Raster], bands: tuple[str, ...]) -> list[Raster
 
 
 def _bands_named(raster: Raster, bands: tuple[str, ...]) -> list[str | None]:
-    """Which of the bands each layer is by its description, or a single-band file by its name; None where neither says."""
+    """The band of each layer by its description, or of a single-band file by its name; None where neither names a band."""
     names = [[name] for name in raster.band_names]
     if len(names) == 1:
         names[0].append(raster.path.stem)
@@ -200,24 +204,24 @@ def _ends_with(name: str, band: str) -> bool:
 
 def check_band_order(raster: Raster, bands: tuple[str, ...]) -> None:
     """Refuse a multi-band file whose layers carry the study's band names in another order, or are another Landsat band by name."""
-    found, wanted = [name.lower() for name in raster.band_names], [band.lower() for band in bands]
-    if set(found) == set(wanted) and found != wanted:
+    names, expected = [name.lower() for name in raster.band_names], [band.lower() for band in bands]
+    if set(names) == set(expected) and names != expected:
         raise DataError(_other_order(raster, raster.band_names, bands))
-    known = {match[0] for band in wanted if (match := _LANDSAT_BAND.match(band))}
+    known = {match[0] for band in expected if (match := _LANDSAT_BAND.match(band))}
     if known and any(
-        (match := _LANDSAT_BAND.match(name)) and match[0] not in known for name in found
+        (match := _LANDSAT_BAND.match(name)) and match[0] not in known for name in names
     ):  # suffixes, as of a reducer or a season, may differ
         raise DataError(
             f"{raster.path}: its bands are named {', '.join(raster.band_names)}, the study has {', '.join(bands)}; export it with the study's bands"
         )
 
 
-def _other_order(raster: Raster, found: tuple[str, ...], bands: tuple[str, ...]) -> str:
-    return f"{raster.path}: bands in the order {', '.join(found)}, the study has {', '.join(bands)}; write them in that order (gdal_translate -b)"
+def _other_order(raster: Raster, order: tuple[str, ...], bands: tuple[str, ...]) -> str:
+    return f"{raster.path}: bands in the order {', '.join(order)}, the study has {', '.join(bands)}; write them in that order (gdal_translate -b)"
 
 
-def meeting(window: Window, place: Window) -> tuple[Window, Window] | None:
-    """What `window` and a piece at `place` share, in the piece's pixels and in the window's; None if nothing."""
+def intersection(window: Window, place: Window) -> tuple[Window, Window] | None:
+    """Intersection of `window` and a piece at `place`, in pixels of the piece and of the window; None if empty."""
     top, left = max(window.row, place.row), max(window.col, place.col)
     bottom = min(window.row + window.height, place.row + place.height)
     right = min(window.col + window.width, place.col + place.width)
@@ -228,17 +232,17 @@ def meeting(window: Window, place: Window) -> tuple[Window, Window] | None:
 
 
 @lru_cache(maxsize=4096)
-def _on_lattice(own: PixelGrid, grid: PixelGrid) -> Window | None:
-    """Where a raster lies on `grid` if its pixels are the grid's own, to a thousandth; None where it must be resampled."""
-    if not same_crs(own.crs, grid.crs):
+def _on_lattice(source_grid: PixelGrid, grid: PixelGrid) -> Window | None:
+    """The window of a raster on `grid` if their pixels agree to a thousandth; None where it must be resampled."""
+    if not same_crs(source_grid.crs, grid.crs):
         return None
-    (a, _, c, _, e, f), (ga, _, gc, _, ge, gf) = own.transform, grid.transform
-    if abs(a / ga - 1) * own.width > ALIGNED_PX or abs(e / ge - 1) * own.height > ALIGNED_PX:
+    (a, _, c, _, e, f), (ga, _, gc, _, ge, gf) = source_grid.transform, grid.transform
+    if abs(a / ga - 1) * source_grid.width > ALIGNED_PX or abs(e / ge - 1) * source_grid.height > ALIGNED_PX:
         return None
     col, row = (c - gc) / ga, (f - gf) / ge
     if abs(col - round(col)) > ALIGNED_PX or abs(row - round(row)) > ALIGNED_PX:
         return None
-    return Window(round(row), round(col), own.height, own.width)
+    return Window(round(row), round(col), source_grid.height, source_grid.width)
 
 
 def _bounds(grid: PixelGrid) -> str:

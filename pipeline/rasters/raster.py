@@ -1,4 +1,4 @@
-"""One raster file: its grid, its values window by window, and what they mean as Collection 2 DN or CDL codes."""
+"""One raster file: its grid, and its values as Collection 2 DN or CDL codes, window by window."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ from cropcam.pipeline.grid import PixelGrid, Window
 from cropcam.pipeline.legend import IS_CDL
 from cropcam.pipeline.store.schema import NODATA_DN, OFFSET, SCALE
 
-# rioxarray says so at each window; raw values are read, and what they mean was settled when the file was opened
+# rioxarray warns at each window; raw values are read, and their encoding was decided when the file was opened
 warnings.filterwarnings("ignore", "(Scales|Offsets) differ across bands", UserWarning)
 
 
 @dataclass(frozen=True)
-class Conversion:
+class ValueEncoding:
     """How stored values become Collection 2 DN; None leaves it to the file's tags, then to its type."""
 
     scale: float | None = None
@@ -41,7 +41,7 @@ class Conversion:
 
 @dataclass(frozen=True)
 class Raster:
-    """One file: its grid, the type of its values and how they become DN. Opened anew for each window, in any thread or process."""
+    """One file: its grid, the type of its values and their encoding to DN. Opened for each window, in any thread or process."""
 
     path: Path
     grid: PixelGrid
@@ -50,7 +50,7 @@ class Raster:
     scale: float
     offset: float
     nodata: float | None
-    tile_shape_yx: tuple[int, int] = (1, 1)  # of the file's own tiles or strips
+    tile_shape_yx: tuple[int, int] = (1, 1)  # of the tiles or strips of the file
     tags: Mapping[str, str] = field(default_factory=dict)
 
     @property
@@ -64,7 +64,7 @@ class Raster:
         return self.dtype == np.uint8 and self.nodata in {None, 0}
 
     def read(self, window: Window, out: npt.NDArray[Any] | None = None) -> npt.NDArray[Any]:
-        """Raw values (band, y, x) of a window inside the grid; in `out`, of that shape and the file's type, where it is given.
+        """Raw values (band, y, x) of a window inside the grid; written to `out`, of the file's dtype, where given.
 
         Raises:
             DataError: the file ends early or is damaged there.
@@ -74,12 +74,12 @@ class Raster:
                 opened = rioxarray.open_rasterio(self.path, chunks=None, cache=False, lock=False)
                 with cast("xr.DataArray", opened) as values:  # several subdatasets were refused when the file was opened
                     return values[:, *window.slices].to_numpy()
-            with rasterio.open(self.path) as file:  # straight into `out`: an array of xarray's own would cost as much again
+            with rasterio.open(self.path) as file:  # into `out`: a second array in xarray would double the cost
                 file.read(window=((window.row, window.row + window.height), (window.col, window.col + window.width)), out=out)
                 return out
         except (RasterioError, OSError) as error:
             reason = _reason(error)
-        # not raised above: GDAL's error, as its context, does not come back from a cluster's worker, and neither would this one
+        # not raised above: with GDAL's error as its context it could not be pickled by a cluster's worker
         raise DataError(
             f"{self.path}: cannot be read at rows {window.row}..{window.row + window.height}: truncated or damaged ({reason}); "
             "fetch the file again"
@@ -108,7 +108,7 @@ class Raster:
 def to_dn(values: npt.NDArray[Any], scale: float, offset: float, nodata: float | None) -> npt.NDArray[np.uint16]:
     """Stored values as Collection 2 DN: floor((value * scale + offset + 0.2) / 0.0000275 + 0.5), clamped to 1..65535.
 
-    Nodata, NaN and infinite values become 0. Values that already are DN are taken as they are: 0 is nodata beside what a tag says.
+    Nodata, NaN and infinite values become 0. Values that already are DN stay as they are: 0 is nodata in addition to a tagged value.
     """
     missing = np.zeros(values.shape, bool)
     if values.dtype.kind == "f":
@@ -148,13 +148,13 @@ def to_codes(values: npt.NDArray[Any], nodata: float | None, path: Path) -> npt.
     return codes
 
 
-def open_raster(path: Path, conversion: Conversion | None = None, labels: bool = False) -> Raster:
-    """One raster, lazily: nothing but its header is read.
+def open_raster(path: Path, encoding: ValueEncoding | None = None, labels: bool = False) -> Raster:
+    """One raster; only its header is read.
 
     Args:
-        path: any raster GDAL reads.
-        conversion: what to take instead of the file's own scale, offset and nodata; images only.
-        labels: the file holds CDL codes in one band of integers.
+        path: a raster that GDAL reads.
+        encoding: overrides the file's scale, offset and nodata; images only.
+        labels: the file has CDL codes in one band of integers.
 
     Raises:
         DataError: missing, damaged, without CRS, rotated, or of a type without an agreed meaning.
@@ -184,7 +184,7 @@ def open_raster(path: Path, conversion: Conversion | None = None, labels: bool =
     names = tuple(text or path.stem for text in descriptions)
     if labels:
         return _label_raster(path, grid, dtype, names, nodatas[0], tile, tags)
-    scale, offset, missing = _conversion(path, dtype, conversion or Conversion(), scales, offsets, nodatas)
+    scale, offset, missing = _value_encoding(path, dtype, encoding or ValueEncoding(), scales, offsets, nodatas)
     return Raster(path, grid, dtype, names, scale, offset, missing, tile, tags)
 
 
@@ -204,15 +204,19 @@ def _label_raster(
     return Raster(path, grid, dtype, names, 1.0, 0.0, nodata, tile, tags)
 
 
-def _conversion(
+def _value_encoding(
     path: Path,
     dtype: np.dtype[Any],
-    asked: Conversion,
+    requested: ValueEncoding,
     scales: Sequence[float],
     offsets: Sequence[float],
     nodatas: Sequence[float | None],
 ) -> tuple[float, float, float | None]:
-    for name, tagged, given in (("scale", scales, asked.scale), ("offset", offsets, asked.offset), ("nodata", nodatas, asked.nodata)):
+    for name, tagged, given in (
+        ("scale", scales, requested.scale),
+        ("offset", offsets, requested.offset),
+        ("nodata", nodatas, requested.nodata),
+    ):
         if given is None and len(set(map(str, tagged))) > 1:  # as text: NaN is not equal to itself
             raise DataError(f"{path}: its bands carry different {name} tags ({', '.join(map(str, tagged))}); give one with --{name}")
     by_type = {
@@ -222,16 +226,16 @@ def _conversion(
         "float64": (1.0, 0.0, -9999.0),
     }
     is_tagged = (scales[0], offsets[0]) != (1.0, 0.0)
-    if dtype.name not in by_type and asked.scale is None and not is_tagged:
+    if dtype.name not in by_type and requested.scale is None and not is_tagged:
         raise DataError(
             f"{path}: values of type {dtype.name} have no agreed meaning; give --scale and --offset (reflectance = value x scale + offset)"
         )
     scale, offset, missing = by_type.get(dtype.name, (1.0, 0.0, None))
     if is_tagged:
         scale, offset = scales[0], offsets[0]
-    scale = scale if asked.scale is None else asked.scale
-    offset = offset if asked.offset is None else asked.offset
-    return scale, offset, next((value for value in (asked.nodata, nodatas[0]) if value is not None), missing)
+    scale = scale if requested.scale is None else requested.scale
+    offset = offset if requested.offset is None else requested.offset
+    return scale, offset, next((value for value in (requested.nodata, nodatas[0]) if value is not None), missing)
 
 
 def _reason(error: Exception) -> str:

@@ -1,4 +1,4 @@
-"""Sources of pixels as one lazy xarray dataset: for looking, plotting and dask work of one's own.
+"""Mosaics as one lazy xarray dataset, for inspection, plotting and dask.
 
 image, labels = open_shards(folder, study)
 dataset = lazy_dataset(image, labels)
@@ -16,11 +16,11 @@ import xarray as xr
 from affine import Affine
 
 from cropcam.pipeline.grid import Window
-from cropcam.pipeline.rasters.mosaic import LabelSource, Source
+from cropcam.pipeline.rasters.mosaic import LabelMosaic, RasterMosaic
 
 
-def lazy_dataset(source: Source, labels: LabelSource | None = None, chunk_px: int = 2048) -> xr.Dataset:
-    """Image and labels as one lazy dataset on their grid, for xarray and dask: nothing is read before it is asked for.
+def lazy_dataset(source: RasterMosaic, labels: LabelMosaic | None = None, chunk_px: int = 2048) -> xr.Dataset:
+    """Image and labels as one lazy dataset on their grid; pixels are read when computed.
 
         image (band, y, x)   uint16  Collection 2 DN, 0 = nodata
         label (y, x)         uint8   CDL code, 0 = nodata
@@ -41,7 +41,7 @@ def lazy_dataset(source: Source, labels: LabelSource | None = None, chunk_px: in
     return placed
 
 
-def _lazy(source: Source | LabelSource, dtype: type[np.generic], chunk_px: int, bands: int = 0) -> da.Array:
+def _lazy(source: RasterMosaic | LabelMosaic, dtype: type[np.generic], chunk_px: int, bands: int = 0) -> da.Array:
     height, width = source.grid.shape_yx
 
     def read(block_info: Any = None) -> npt.NDArray[Any]:  # noqa: ANN401 - dask's own

@@ -10,7 +10,7 @@ _M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -1, -3  # of malloc.h
 def keep_freed_memory(*buffer_bytes: int, heap_bytes: int) -> None:
     """Keep freed buffers in the process for later ones; does nothing where the C library is not glibc.
 
-    By default glibc returns large buffers to the system at once, and the system clears each page anew.
+    By default glibc returns large buffers to the system at once, and the system clears each page again.
 
     Args:
         buffer_bytes: buffers below this size are kept; the first value that glibc accepts counts.

@@ -1,1 +1,1 @@
-"""The patch store: its schema, and whether a store is what it says."""
+"""The patch store: its schema and its verification."""

@@ -57,11 +57,11 @@ _DTYPES = {"image": "uint16", "label": "uint8", "row": "int32", "col": "int32", 
 
 @dataclass(frozen=True)
 class StoreInfo:
-    """What a store says of itself: its group attributes, typed.
+    """Metadata of a store: its group attributes, typed.
 
     `statistics` holds per band over the valid pixels of the training split, in reflectance: {"split": "train",
-    "pixels": n, "mean": [...], "std": [...], "histogram": {...}}. `dropped` counts patches of the grid that were not kept,
-    by reason. `checksums` holds the CRC-32C of each zarr shard, in order: {"algorithm", "image": [...], "label": [...]}.
+    "pixels": n, "mean": [...], "std": [...], "histogram": {...}}. `dropped` counts patches that were not kept, by
+    reason. `checksums` holds the CRC-32C of each zarr shard, in order: {"algorithm", "image": [...], "label": [...]}.
     """
 
     study: dict[str, Any]
@@ -97,7 +97,7 @@ class StoreInfo:
 
     @property
     def digest(self) -> str:
-        """sha256 (hex) over everything above except the code version: what was cut, from what, how."""
+        """sha256 (hex) over all fields except the code version."""
         attrs = {key: value for key, value in self.attrs().items() if key != "code_version"}
         return sha256(json.dumps(attrs, sort_keys=True).encode())
 
@@ -138,20 +138,20 @@ class StoreInfo:
             ) from None
 
 
-def drops_in_words(dropped: Mapping[str, int]) -> str:
-    """How many patches were dropped for which reason, as a reader is told; "none" where none was.
+def format_dropped(dropped: Mapping[str, int]) -> str:
+    """Counts of dropped patches by reason, as text; "none" without any.
 
-    >>> drops_in_words({"image_nodata": 1234, "unlabelled": 5, "both_together": 0})
+    >>> format_dropped({"image_nodata": 1234, "unlabelled": 5, "both_together": 0})
     '1,234 image nodata, 5 unlabelled'
     """
     return ", ".join(f"{count:,} {reason.replace('_', ' ')}" for reason, count in dropped.items() if count) or "none"
 
 
 def create(path: Path, count: int, bands: int, classes: int, size_px: int, *, overwrite: bool = True) -> zarr.Group:
-    """A new, unfinished store at `path` with room for `count` patches; `finish` makes it one that opens.
+    """A new, unfinished store at `path` with a capacity of `count` patches; `finish` completes it.
 
     Args:
-        path: where it goes.
+        path: of the store.
         count: patches.
         bands: image layers.
         classes: classes of the legend, background among them.
@@ -159,7 +159,7 @@ def create(path: Path, count: int, bands: int, classes: int, size_px: int, *, ov
         overwrite: False keeps zarr shards that lie there, written by `shard_path`.
 
     Raises:
-        OSError: the disk says no.
+        OSError: the disk refuses.
     """
     group = zarr.create_group(path, overwrite=overwrite, zarr_format=3)
     sizes = {"patch": count, "band": bands, "class": classes, "y": size_px, "x": size_px}
@@ -187,7 +187,7 @@ def _codec(name: str) -> BloscCodec:
 
 
 def encoder(name: str) -> Callable[[npt.NDArray[Any]], bytes]:
-    """What turns one patch of `image` or `label` into the bytes of its zarr chunk. Thread-safe outside the main thread."""
+    """A function from one patch of `image` or `label` to the bytes of its zarr chunk. Thread-safe outside the main thread."""
     cname, level, shuffle, size = blosc_codec(name)
     return lambda patch: bytes(blosc.compress(np.ascontiguousarray(patch), cname.encode(), level, shuffle, 0, size))
 
@@ -204,7 +204,7 @@ def shard_path(store: Path, name: str, number: int) -> Path:
 
 
 def finish(group: zarr.Group, count: int, info: StoreInfo) -> None:
-    """Cut every array to the `count` patches really written and write the attributes and consolidated metadata, last."""
+    """Shrink every array to the `count` patches written and write the attributes and consolidated metadata, last."""
     for name, dimensions in _DIMENSIONS.items():
         array = group[name]
         if not isinstance(array, zarr.Array):
@@ -212,23 +212,23 @@ def finish(group: zarr.Group, count: int, info: StoreInfo) -> None:
         if dimensions[0] == "patch" and array.shape[0] != count:
             array.resize((count, *array.shape[1:]))
     group.attrs.put(info.attrs())
-    with warnings.catch_warnings():  # zarr warns that consolidated metadata is no part of the v3 specification yet; xarray asks for it
+    with warnings.catch_warnings():  # zarr warns that consolidated metadata is not in the v3 specification yet; xarray reads it
         warnings.simplefilter("ignore", zarr.errors.ZarrUserWarning)
         zarr.consolidate_metadata(group.store)
 
 
 def open_store(path: str | Path) -> tuple[xr.Dataset, StoreInfo]:
-    """A finished store as a lazy dataset of raw values (DN and codes, not decoded), and what it says of itself.
+    """A finished store as a lazy dataset of raw values (DN and codes, not decoded), and its metadata.
 
     Raises:
-        DataError: absent, unfinished, of another schema version, or its arrays are not the contract's.
+        DataError: absent, unfinished, of another schema version, or arrays that differ from the schema.
     """
     where = Path(path)
     if not where.exists():
         raise DataError(f"{where}: no such store; make one with 'cropcam patches STUDY ... --store {where}'")
     if not (where / "zarr.json").is_file():
-        what = "a folder without zarr.json" if where.is_dir() else "a file"  # zarr's own words for both say nothing of either
-        raise DataError(f"{where}: is {what}, not a patch store; name one, or make one with 'cropcam patches STUDY ... --store STORE'")
+        kind = "a folder without zarr.json" if where.is_dir() else "a file"  # zarr's message is the same for both
+        raise DataError(f"{where}: is {kind}, not a patch store; name one, or make one with 'cropcam patches STUDY ... --store STORE'")
     try:
         dataset = xr.open_zarr(where, mask_and_scale=False, chunks=None)
     except (FileNotFoundError, KeyError, ValueError, TypeError, AttributeError, OSError, zarr.errors.BaseZarrError) as error:
@@ -244,14 +244,14 @@ def split_indices(dataset: xr.Dataset, split: Literal["train", "validation", "te
     Raises:
         DataError: no patch lies in that split.
     """
-    found = np.flatnonzero(dataset["split"].to_numpy() == SPLITS.index(split))
-    if not found.size:
+    indices = np.flatnonzero(dataset["split"].to_numpy() == SPLITS.index(split))
+    if not indices.size:
         raise DataError(f"no patch lies in the {split} split")
-    return found
+    return indices
 
 
 def evenly(length: int, count: int) -> npt.NDArray[np.int64]:
-    """At most `count` of `length` places, evenly spaced from the first to the last.
+    """At most `count` of `length` indices, evenly spaced from the first to the last.
 
     >>> evenly(10, 4).tolist(), evenly(3, 4).tolist()
     ([0, 3, 6, 9], [0, 1, 2])
@@ -288,4 +288,4 @@ def _check_arrays(dataset: xr.Dataset, info: StoreInfo, where: Path) -> None:
     expected = {"band": len(info.bands), "class": len(info.classes), "y": info.patch_size_px, "x": info.patch_size_px}
     for dimension, size in expected.items():
         if dataset.sizes[dimension] != size:
-            raise DataError(f"{where}: {dataset.sizes[dimension]} along {dimension!r}, its attributes say {size}")
+            raise DataError(f"{where}: {dataset.sizes[dimension]} along {dimension!r}, its attributes have {size}")

@@ -1,4 +1,4 @@
-"""Is a store what it says? Places, splits, shares and checksums are made anew, statistics are not; and a picture of where its patches lie."""
+"""Verification of a store: places, splits, shares and checksums are computed again, statistics are not. A picture of the splits."""
 
 from __future__ import annotations
 
@@ -16,19 +16,19 @@ from cropcam.pipeline.legend import IS_CDL, UNLABELLED
 from cropcam.pipeline.runtime.atomic import atomic_path
 from cropcam.pipeline.runtime.progress import Progress, silent
 from cropcam.pipeline.shardfile import file_checksum
-from cropcam.pipeline.splits import TEST, TRAIN, VALIDATION, units, widened
+from cropcam.pipeline.splits import TEST, TRAIN, VALIDATION, dilated, units
 from cropcam.pipeline.store.schema import NODATA_DN, PATCHES_PER_SHARD, SPLITS, StoreInfo, open_store, shard_path
 from cropcam.pipeline.study.study import Study, parse_study
 
 SPLIT_COLORS = {"train": (70, 120, 180), "validation": (230, 160, 40), "test": (200, 60, 90)}
 DROPPED_COLOR = (225, 225, 225)
 _HELD_BYTES = 2**26  # of pixels that are decoded together
-_UNREADABLE = (OSError, RuntimeError, ValueError, KeyError)  # what zarr and its codecs raise over damaged bytes
+_UNREADABLE = (OSError, RuntimeError, ValueError, KeyError)  # errors of zarr and its codecs for damaged bytes
 
 
 @dataclass(frozen=True)
 class Report:
-    """What was looked at, and what was wrong; sound where `problems` is empty."""
+    """Counts of checked items, and the problems; the store is sound where `problems` is empty."""
 
     patches: int
     shards: int
@@ -37,14 +37,14 @@ class Report:
 
 
 def check(store: Path, *, progress: Progress = silent) -> Report:
-    """Look through a whole store, one zarr shard at a time.
+    """Verify a whole store, one zarr shard at a time.
 
     Args:
         store: a patch store.
-        progress: told (zarr shards done, in all, note).
+        progress: called with (zarr shards done, in total, note).
 
     Raises:
-        DataError: it cannot be opened at all.
+        DataError: the store cannot be opened.
     """
     dataset, info = open_store(store)
     try:
@@ -107,23 +107,23 @@ def _splits(small: dict[str, npt.NDArray[Any]], info: StoreInfo, study: Study) -
     for index, marks in places.items():
         marks[row[split == index], col[split == index]] = True
     gap = study.splits.gap_patches
-    for one, two in ((TRAIN, VALIDATION), (TRAIN, TEST), (VALIDATION, TEST)):
-        near = int((places[one] & widened(places[two], gap)).sum()) if gap else 0
+    for first, second in ((TRAIN, VALIDATION), (TRAIN, TEST), (VALIDATION, TEST)):
+        near = int((places[first] & dilated(places[second], gap)).sum()) if gap else 0
         if near:
-            yield f"{near} {SPLITS[one]} patches lie within {gap} patches of the {SPLITS[two]} split"
+            yield f"{near} {SPLITS[first]} patches lie within {gap} patches of the {SPLITS[second]} split"
 
 
 def _checksum(store: Path, info: StoreInfo, number: int) -> Iterator[str]:
     for name in ("image", "label"):
-        wanted = info.checksums.get(name)
+        expected = info.checksums.get(name)
         path = shard_path(store, name, number)
-        if wanted is None:
+        if expected is None:
             if not path.is_file():
                 yield f"{path}: the zarr shard is missing"
-        elif number >= len(wanted):
+        elif number >= len(expected):
             yield f"{path}: no checksum in the store's attributes"
-        elif (found := file_checksum(path)) != wanted[number]:
-            yield f"{path}: crc32c {found or 'of no file'}, written was {wanted[number]}"
+        elif (checksum := file_checksum(path)) != expected[number]:
+            yield f"{path}: crc32c {checksum or 'of no file'}, written was {expected[number]}"
 
 
 def _shard(store: Path, dataset: xr.Dataset, info: StoreInfo, small: dict[str, npt.NDArray[Any]], number: int) -> Iterator[str]:
@@ -158,10 +158,10 @@ def _pixels(
 
 
 def picture_path(store: Path, out: Path | None) -> Path:
-    """Where `draw` is to write: `out`, else a PNG beside the store. To be asked before the store is looked through, which may take minutes.
+    """The path of the picture: `out`, else a PNG beside the store. Call it before `check`, which may take minutes.
 
     Raises:
-        ConfigError: a folder, or the name of no PNG or SVG.
+        ConfigError: a folder, or neither a PNG nor an SVG.
     """
     if out is None:
         return store.with_name(f"{store.name.removesuffix('.zarr')}-splits.png")
@@ -189,9 +189,9 @@ def draw(store: Path, picture: Path) -> None:
     squares = np.full((grid.rows, grid.columns, 3), DROPPED_COLOR, np.uint8)
     entries = []
     for index, (name, color) in enumerate(SPLIT_COLORS.items()):
-        mine = small["split"] == index
-        squares[small["row"][mine], small["col"][mine]] = color
-        entries.append((f"{name}: {int(mine.sum()):,}", color))
+        members = small["split"] == index
+        squares[small["row"][members], small["col"][members]] = color
+        entries.append((f"{name}: {int(members.sum()):,}", color))
     entries.append((f"dropped: {grid.count - len(small['row']):,}", DROPPED_COLOR))
     figure = Figure(figsize=(9, 9 * max(0.25, min(1.5, grid.rows / grid.columns)) + 1), layout="constrained")
     axes = figure.subplots()

@@ -14,7 +14,7 @@ import numpy.typing as npt
 from cropcam.pipeline.errors import ConfigError
 from cropcam.pipeline.grid import PatchGrid, transform_bounds
 
-_MARGIN_DEG = 1.0  # beyond a grid, so that no cut edge lies in it
+_MARGIN_DEG = 1.0  # beyond the grid, so that no cut edge lies inside
 _STEP_DEG = 0.01  # edges are straight in degrees, not in a projection
 
 
@@ -34,7 +34,7 @@ def read_polygons(path: Path, key: str) -> str:
 def canonical_polygons(text: str) -> str:
     """The polygons of GeoJSON text as one MultiPolygon in canonical JSON, without heights, so that equal areas give equal text.
 
-    Polygons that overlap each other become one: where their rings cross, engines differ about what is inside.
+    Overlapping polygons are united: where rings cross, engines differ about the interior.
 
     Raises:
         ValueError: not GeoJSON, or no polygon in it, or coordinates that are no degrees.
@@ -83,9 +83,9 @@ def _without_overlap(polygons: list[Any]) -> list[Any]:
         return polygons
     import shapely  # noqa: PLC0415 - most studies name no polygon
 
-    each = shapely.make_valid([shapely.Polygon(shell, holes) for shell, *holes in polygons], method="structure", keep_collapsed=False)
-    together = shapely.union_all(each)
-    if together.area >= shapely.area(each).sum() * (1 - 1e-9):
+    shapes = shapely.make_valid([shapely.Polygon(shell, holes) for shell, *holes in polygons], method="structure", keep_collapsed=False)
+    together = shapely.union_all(shapes)
+    if together.area >= shapely.area(shapes).sum() * (1 - 1e-9):
         return polygons  # neighbours, which may share an edge
     parts = [part for part in shapely.get_parts(together) if part.geom_type == "Polygon"]
     return [[[list(point) for point in ring.coords] for ring in (part.exterior, *part.interiors)] for part in parts]

@@ -1,6 +1,6 @@
 """The study: area, period, sensor, labels, patches and splits in one frozen, validated configuration.
 
-A study is a TOML file or the name of a preset. Unknown keys are refused with the nearest known one.
+A study is a TOML file or the name of a preset. Unknown keys are refused with the nearest known key.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ class About(_Section):
 class Area(_Section):
     """`[area]`: bounds in degrees (west, south, east, north), export CRS and pixel size in metres.
 
-    `region` is GeoJSON text; in a study file it may be the path of such a file, beside the study's own.
+    `region` is GeoJSON text; in a study file it may be the path of a GeoJSON file, relative to the study file.
     """
 
     bounds: tuple[float, float, float, float]
@@ -79,7 +79,7 @@ class Area(_Section):
 
 
 class Image(_Section):
-    """`[image]`: collections, bands, half-open seasons (one median composite each) and what QA masks."""
+    """`[image]`: collections, bands, half-open seasons (one median composite each) and the QA flags to mask."""
 
     collections: tuple[str, ...] = Field(("LANDSAT/LC08/C02/T1_L2",), min_length=1)
     bands: tuple[str, ...] = Field(LANDSAT_BANDS, min_length=1)
@@ -131,9 +131,9 @@ class Patches(_Section):
 
 
 class Splits(_Section):
-    """`[splits]`: spatial blocks of patches (columns, rows) dealt out to train, validation and test.
+    """`[splits]`: spatial blocks of patches (columns, rows) assigned to train, validation and test.
 
-    `holdout` is GeoJSON text; in a study file it may be the path of such a file, beside the study's own.
+    `holdout` is GeoJSON text; in a study file it may be the path of a GeoJSON file, relative to the study file.
     """
 
     block_patches: tuple[Annotated[int, Field(ge=1)], Annotated[int, Field(ge=1)]] = (5, 5)
@@ -236,19 +236,19 @@ class Study(_Section):
 
 def differences(first: Mapping[str, Any], second: Mapping[str, Any]) -> list[str]:
     """One line per dotted key whose value differs between two `Study.to_dict()` results; class order counts."""
-    found = []
+    lines = []
     for section in sorted({*first, *second}):
-        one, two = first.get(section, {}), second.get(section, {})
-        found += [
-            f"{section}.{key}: {one.get(key)!r} against {two.get(key)!r}" for key in sorted({*one, *two}) if one.get(key) != two.get(key)
+        old, new = first.get(section, {}), second.get(section, {})
+        lines += [
+            f"{section}.{key}: {old.get(key)!r} against {new.get(key)!r}" for key in sorted({*old, *new}) if old.get(key) != new.get(key)
         ]
-        if section == "classes" and not found and list(one) != list(two):
-            found.append(f"classes: order {list(one)} against {list(two)}")
-    return found
+        if section == "classes" and not lines and list(old) != list(new):
+            lines.append(f"classes: order {list(old)} against {list(new)}")
+    return lines
 
 
 def presets() -> tuple[str, ...]:
-    """Names of the studies that come with cropcam."""
+    """Names of the studies in the package."""
     folder = resources.files("cropcam.pipeline.presets")
     return tuple(sorted(item.name.removesuffix(".toml") for item in folder.iterdir() if item.name.endswith(".toml")))
 
@@ -278,7 +278,7 @@ def load_study(name_or_path: str) -> Study:
     for section, key in (("area", "region"), ("splits", "holdout")):
         keys = values.get(section)
         named = keys.get(key) if isinstance(keys, dict) else None
-        if isinstance(named, str) and named and not named.lstrip().startswith("{"):  # a file: the digest then covers what it holds
+        if isinstance(named, str) and named and not named.lstrip().startswith("{"):  # a file: the digest then covers its content
             values[section][key] = read_polygons(Path(name_or_path).parent / named, f"{name_or_path}: {section}.{key}")
     return parse_study(values, source=name_or_path)
 
@@ -287,7 +287,7 @@ def parse_study(values: Mapping[str, Any], source: str = "study") -> Study:
     """A study from parsed TOML or from `Study.to_dict()`.
 
     Raises:
-        ConfigError: naming the source, the first offending key and what is allowed.
+        ConfigError: names the source, the first invalid key and the allowed values.
     """
     try:
         return Study.model_validate(values)

@@ -14,7 +14,7 @@ import pytest
 import rasterio
 
 from cropcam.pipeline.earthengine.delivery import deliver
-from cropcam.pipeline.earthengine.error_messages import Patience
+from cropcam.pipeline.earthengine.error_messages import Backoff
 from cropcam.pipeline.earthengine.session import open_session
 from cropcam.pipeline.emulator import Fault, Faults, serve
 from cropcam.pipeline.errors import EarthEngineError
@@ -24,7 +24,7 @@ from oracles.composite import compose
 from support import scenes
 
 ROOT = Path(__file__).parents[2]
-PATIENCE = Patience(attempts=60, first_s=0.001, longest_s=0.01)
+PATIENCE = Backoff(attempts=60, first_s=0.001, longest_s=0.01)
 
 
 @pytest.fixture(scope="module")
@@ -55,7 +55,7 @@ def test_delivered_pixels_equal_the_twin_on_any_grid_window_and_shard(archive: P
         "two collections": wide(collections=[scenes.LANDSAT, scenes.LANDSAT_9], cloud_cover_max_pct=25.0),
     }
     with serve(archive) as server:
-        session = open_session("p", server.url, patience=PATIENCE, client_retries=0)
+        session = open_session("p", server.url, backoff=PATIENCE, client_retries=0)
         for number, (name, study) in enumerate(studies.items()):
             twin = compose(study, archive, tmp_path / name / "twin")
             out = tmp_path / name / "out"
@@ -82,7 +82,7 @@ def test_forty_refusals_and_broken_answers_cost_no_pixel(archive: Path, tmp_path
         Fault(route, "memory", count=1, after=4),
     )
     with serve(archive, faults=bad) as server:
-        deliver(study, open_session("p", server.url, patience=PATIENCE, client_retries=0), tmp_path / "rough", window_px=256)
+        deliver(study, open_session("p", server.url, backoff=PATIENCE, client_retries=0), tmp_path / "rough", window_px=256)
         assert bad.left() == []
     for name in ("image.tif", "labels.tif"):
         assert (tmp_path / "rough" / name).read_bytes() == (tmp_path / "calm" / name).read_bytes()
@@ -92,9 +92,9 @@ def test_a_service_busy_for_too_long_leaves_what_was_fetched(archive: Path, tmp_
     study = wide()
     busy = Faults.of(Fault("image:computePixels", status=429, count=10_000, after=3))
     with serve(archive, faults=busy) as server:
-        patience = Patience(attempts=2, first_s=0.001)
+        backoff = Backoff(attempts=2, first_s=0.001)
         with pytest.raises(EarthEngineError, match=r"429.*; tried 2 times; run the same command again later"):
-            deliver(study, open_session("p", server.url, patience=patience, client_retries=0), tmp_path / "out", window_px=256, workers=1)
+            deliver(study, open_session("p", server.url, backoff=backoff, client_retries=0), tmp_path / "out", window_px=256, workers=1)
     assert len(list((tmp_path / "out/.windows").glob("image*.npy"))) == 2
     assert not list((tmp_path / "out").glob("*.tif"))
 
@@ -109,8 +109,9 @@ def test_nothing_secret_and_nothing_of_this_machine_in_the_shards(archive: Path,
 
 
 @pytest.mark.slow
-def test_five_kills_submit_nothing_twice_and_change_no_byte() -> None:
-    words = ["-m", "benchmarks.kills", "--kills", "5", "--per-set", "4", "--size-px", "300", "--seed", "0"]
+def test_kills_submit_nothing_twice_and_change_no_byte() -> None:
+    words = ["-m", "benchmarks.kills", "--kills", "3", "--per-set", "2", "--size-px", "300", "--seed", "0"]
     done = subprocess.run([sys.executable, *words], cwd=ROOT, check=True, timeout=400, capture_output=True, text=True)
     found = json.loads(done.stdout.splitlines()[-1])
-    assert (found["kills"], found["submitted_twice"], found["sets_with_other_bytes"]) == (5, 0, 0)
+    assert found["sets"] >= 2  # to Drive and to a folder
+    assert (found["kills"], found["submitted_twice"], found["sets_with_other_bytes"]) == (3, 0, 0)

@@ -634,7 +634,7 @@ def test_a_journal_that_cannot_be_written_ends_no_worker(
 def test_the_command_prints_its_url_and_ends_on_ctrl_c(archive: Path, tmp_path: Path) -> None:
     # a shell that starts the tests in the background has them, and so this process, ignore SIGINT
     code = "import signal; signal.signal(signal.SIGINT, signal.default_int_handler)\n"
-    code += f"from pathlib import Path; from cropcam.pipeline.emulator import serve_forever as s; s(Path({str(archive)!r}), out=Path({str(tmp_path)!r}), say=lambda text: print(text, flush=True))"
+    code += f"from pathlib import Path; from cropcam.pipeline.emulator import serve_forever as s; s(Path({str(archive)!r}), out=Path({str(tmp_path)!r}), log=lambda text: print(text, flush=True))"
     faults = json.dumps([{"route": "config", "status": 500}])
     with subprocess.Popen(
         [sys.executable, "-c", code],

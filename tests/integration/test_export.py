@@ -21,7 +21,7 @@ from PIL import Image
 from cropcam.pipeline.earthengine import exports
 from cropcam.pipeline.earthengine.delivery import deliver
 from cropcam.pipeline.earthengine.destinations import parse_destination
-from cropcam.pipeline.earthengine.error_messages import Patience
+from cropcam.pipeline.earthengine.error_messages import Backoff
 from cropcam.pipeline.earthengine.exports import Pace
 from cropcam.pipeline.earthengine.plan import plan
 from cropcam.pipeline.earthengine.session import Session, open_session
@@ -33,7 +33,7 @@ from support import scenes
 
 ROOT = Path(__file__).parents[2]
 PACE = Pace(0.02)
-PATIENCE = Patience(attempts=60, first_s=0.001, longest_s=0.01)
+PATIENCE = Backoff(attempts=60, first_s=0.001, longest_s=0.01)
 
 
 @pytest.fixture(scope="module")
@@ -56,7 +56,7 @@ def server(archive: Path, tmp_path: Path) -> Iterator[Server]:
 
 @pytest.fixture
 def session(server: Server) -> Iterator[Session]:
-    yield open_session("p", server.url, patience=PATIENCE, client_retries=0)
+    yield open_session("p", server.url, backoff=PATIENCE, client_retries=0)
     ee.Reset()
 
 
@@ -134,7 +134,7 @@ def test_tasks_are_listed_and_cancelled(archive: Path, tmp_path: Path) -> None:
     slow = Faults.of(Fault("export:run", "slow", count=50, seconds=0.3))
     made = plan(scenes.study(area={"bounds": [-90.1, 40.98, -89.9, 41.06]}), parse_destination("drive:slow"), cell_px=256)
     with serve(archive, faults=slow, out=tmp_path / "engine") as server:
-        session = open_session("p", server.url, patience=PATIENCE, client_retries=0)
+        session = open_session("p", server.url, backoff=PATIENCE, client_retries=0)
         rows = exports.export(made, session, tmp_path / "m.json", wait=False)
         assert {row.state for row in rows} <= {"PENDING", "RUNNING"}
         found = exports.cancel(made, session, tmp_path / "m.json")
@@ -149,7 +149,7 @@ def test_tasks_are_listed_and_cancelled(archive: Path, tmp_path: Path) -> None:
 def test_a_full_queue_is_waited_for(archive: Path, tmp_path: Path) -> None:
     made = plan(scenes.study(area={"bounds": [-90.1, 40.98, -89.9, 41.06]}), parse_destination("drive:queue"), cell_px=256)
     with serve(archive, limits=Limits(queue=2), out=tmp_path / "engine") as server:
-        session = open_session("p", server.url, patience=PATIENCE, client_retries=0)
+        session = open_session("p", server.url, backoff=PATIENCE, client_retries=0)
         rows = exports.export(made, session, tmp_path / "m.json", pace=PACE)
         assert {row.state for row in rows} == {"SUCCEEDED"}
         assert len(session.operations()) == len(made.tasks)
@@ -186,7 +186,7 @@ def test_a_token_reaches_the_service_and_nothing_else(server: Server, tmp_path: 
 
     token = "ya29.made-up-secret-0123456789"  # noqa: S105 - made up
     said: list[str] = []
-    session = open_session("p", server.url, credentials=Credentials(token), patience=PATIENCE, client_retries=0)
+    session = open_session("p", server.url, credentials=Credentials(token), backoff=PATIENCE, client_retries=0)
     faults(server, Fault("export:run", "memory"))
     with pytest.raises(EarthEngineError, match="1 failed") as caught:
         exports.export(plan(scenes.study(), parse_destination("drive:t")), session, tmp_path / "m.json", pace=PACE, log=said.append)
@@ -207,8 +207,8 @@ from cropcam.pipeline.earthengine.preview import preview
 from cropcam.pipeline.earthengine.session import open_session
 session = open_session("p", {server.url!r}, client_retries=0)
 page = preview(scenes.study(image={{"bands": ["SR_B4", "SR_B5"]}}), session, Path({str(tmp_path / "page.html")!r}), cell_px=256)
-from cropcam.pipeline.earthengine.preview import labels_look
-image, look = labels_look(scenes.study())
+from cropcam.pipeline.earthengine.preview import labels_view
+image, look = labels_view(scenes.study())
 tile = session.tile_url(image, look, "labels").format(z=11, x=512, y=767)
 assert urllib.request.urlopen(tile, timeout=20).status == 200
 """

@@ -162,7 +162,7 @@ def test_progress_and_log(store: Path, tmp_path: Path) -> None:
     assert notes[0].startswith("epoch 1/2, loss ")
     assert "(majority guess " in notes[-1]
     assert lines[0].startswith("18 train, 6 validation, 6 test patches; ")
-    assert "the best constant answer agrees with" in lines[0]
+    assert "the best constant prediction agrees with" in lines[0]
     assert lines[-1].startswith("best of 2 epochs: ")
 
 
@@ -181,7 +181,7 @@ def test_labels_without_information_are_named(tmp_path: Path) -> None:
 def test_classes_that_no_label_names_are_named(store: Path, tmp_path: Path) -> None:
     study = make_study(8, 0.0, {"corn": (1,), "rice": (3,)})
     make_store(tmp_path / "patches.zarr", count=12, size_px=8, study=study)
-    group, never = zarr.open_group(tmp_path / "patches.zarr", mode="r+"), "warning: no training label names rice: it cannot be learned"
+    group, never = zarr.open_group(tmp_path / "patches.zarr", mode="r+"), "warning: no training label is rice: it cannot be learned"
     share_NK, label_NYX = np.asarray(group["share"]), np.asarray(group["label"])
     for kind in ("shares", "pixels"):
         lines: list[str] = []
@@ -197,7 +197,7 @@ def test_classes_that_no_label_names_are_named(store: Path, tmp_path: Path) -> N
         assert never in lines
     lines = []
     train(store, tmp_path / "groups", epochs=1, labels="shares", bag_size=8, batch_size=4, device="cpu", log=lines.append)
-    assert any("batches of 4 hold only parts of the groups of 8 patches" in line for line in lines)
+    assert any("batches of 4 hold only parts of the bags of 8 patches" in line for line in lines)
 
 
 def test_a_folder_where_nothing_was_learned_yet_takes_other_settings(store: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -218,7 +218,7 @@ def _out_of_memory(*_: object) -> bool:
 
 def test_a_lone_patch_too_small_for_the_network_is_refused(store: Path, tmp_path: Path) -> None:
     size = int((open_store(store)[0]["split"].to_numpy() == 0).sum()) - 1
-    match = rf"--batch-size {size} leaves a batch of one of {size + 1} training patches: unet cannot learn from one of 8 px"
+    match = rf"--batch-size {size} leaves a batch of one of {size + 1} training patches: unet cannot learn from one patch of 8 px"
     with pytest.raises(ConfigError, match=match):
         train(store, tmp_path / "run", model="unet", labels="pixels", epochs=1, batch_size=size, device="cpu")
     assert not (tmp_path / "run").exists()
@@ -244,7 +244,7 @@ def test_killed_after_any_write_and_resumed(store: Path, whole: Path, tmp_path: 
         try:
             train(store, run, epochs=EPOCHS, **SETTINGS)
         except Killed:
-            (run / f".{LAST}.4711").write_bytes(b"half a checkpoint")
+            (run / f".{LAST}.partial").write_bytes(b"half a checkpoint")
     train(store, run, epochs=EPOCHS, resume=True, **SETTINGS)
     assert_same(run, whole)
 

@@ -298,9 +298,9 @@ def test_more_epochs_move_the_beginning_of_own_labels_and_it_is_said(store: Path
     lines: list[str] = []
     train(store, tmp_path / "run", **told, share_step=0.5, log=lines.append)
     assert "overlap 0." in lines[-1]
-    assert "(best constant answer 0." in lines[-1]
+    assert "(best constant prediction 0." in lines[-1]
     (dropped,) = (line for line in lines if line.startswith("shares, rounded to 0.5: "))
-    assert dropped.endswith("of the validation split, as nothing is left of their shares")
+    assert dropped.endswith("of the validation split, as all their shares are rounded to 0")
     train(store, tmp_path / "run", resume=True, epochs=2, device="cpu", log=lines.append)
     assert any("the start of pseudo-labels is laid out anew over 2 epochs" in line for line in lines)
 

@@ -13,7 +13,7 @@ import ee
 import httplib2
 from google.auth.credentials import AnonymousCredentials
 
-from cropcam.pipeline.earthengine.error_messages import Patience, ServiceError
+from cropcam.pipeline.earthengine.error_messages import Backoff, ServiceError
 from cropcam.pipeline.earthengine.session import Session
 
 WHEEL = Path(ee.__file__).parent / "tests"
@@ -71,12 +71,12 @@ class FakeService(Session):
     """A session whose service lives in memory: operations by name, faults on order; `sent` counts what reached it."""
 
     def __init__(self, **states: str) -> None:
-        super().__init__("test", "https://earthengine.googleapis.com", False, Patience(attempts=3, sleep=lambda _: None))
+        super().__init__("test", "https://earthengine.googleapis.com", False, Backoff(attempts=3, sleep=lambda _: None))
         self.__dict__.update(held={}, sent=[], orders=[], states=states, looks=0, kills=0, scenes=5, messages={})
 
-    def patient(self, patience: Patience) -> Session:
+    def with_backoff(self, backoff: Backoff) -> Session:
         other = copy.copy(self)
-        other.__dict__["patience"] = patience
+        other.__dict__["backoff"] = backoff
         return other
 
     def value(self, computed: Any, what: str) -> Any:  # noqa: ARG002
@@ -100,7 +100,7 @@ class FakeService(Session):
                 raise fault
             return self.held[name]
 
-        return self.patience.call(send, what)
+        return self.backoff.call(send, what)
 
     def operations(self) -> list[dict[str, Any]]:
         """Each look moves every task one state on; `states` names tasks (by a part of their description) that end otherwise."""

@@ -49,7 +49,7 @@ class Pixels(FakeService):
             content = buffer.getvalue()
             return content[: len(content) // 2] if fault == "truncate" else content
 
-        return self.patience.call(send, what)
+        return self.backoff.call(send, what)
 
 
 def bytes_of(folder: Path) -> dict[str, bytes]:

@@ -1,4 +1,4 @@
-"""The algorithms the embedded engine knows; importing this package fills the registry."""
+"""The algorithms of the embedded engine; importing this package fills the registry."""
 
 from cropcam.pipeline.emulator.algorithms import (
     arithmetic,

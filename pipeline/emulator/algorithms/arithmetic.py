@@ -1,7 +1,7 @@
 """Pixel by pixel functions of one and two images, with Earth Engine's promotion of types.
 
 Whole numbers stay whole where the operation allows: the result's range follows from the inputs' ranges. Values and
-masks of two images meet band by band: by name where the names agree, else in order; a single band meets them all.
+masks of two images are combined band by band: by name where the names agree, else in order; a single band is paired with all.
 
 Source: Earth Engine API, ee.Image.add and its kin.
 """
@@ -31,31 +31,37 @@ _ALIASES = {
 
 
 def paired(first: LazyImage, second: LazyImage, where: str) -> list[tuple[Band, Band]]:
-    """The bands of two images that meet.
+    """The paired bands of two images.
 
     Raises:
         EngineError: neither has one band, and their numbers differ.
     """
-    one, two = first.bands, second.bands
-    if len(one) == 1 or len(two) == 1:
-        longest = max(len(one), len(two)) if one and two else 0
-        return list(zip(one * (longest if len(one) == 1 else 1), two * (longest if len(two) == 1 else 1), strict=True))
-    if len(one) != len(two):
+    first_bands, second_bands = first.bands, second.bands
+    if len(first_bands) == 1 or len(second_bands) == 1:
+        longest = max(len(first_bands), len(second_bands)) if first_bands and second_bands else 0
+        return list(
+            zip(
+                first_bands * (longest if len(first_bands) == 1 else 1),
+                second_bands * (longest if len(second_bands) == 1 else 1),
+                strict=True,
+            )
+        )
+    if len(first_bands) != len(second_bands):
         raise EngineError(
-            f"Image.{where}: If one image has no bands, the other must also have no bands. Got {len(one)} and {len(two)}."
-            if not one or not two
-            else f"Image.{where}: Images must have the same number of bands, or one of them a single band. Got {len(one)} and {len(two)}."
+            f"Image.{where}: If one image has no bands, the other must also have no bands. Got {len(first_bands)} and {len(second_bands)}."
+            if not first_bands or not second_bands
+            else f"Image.{where}: Images must have the same number of bands, or one of them a single band. Got {len(first_bands)} and {len(second_bands)}."
         )
     if set(first.names) == set(second.names):
-        return [(band, second.band(band.name)) for band in one]
-    return list(zip(one, two, strict=True))
+        return [(band, second.band(band.name)) for band in first_bands]
+    return list(zip(first_bands, second_bands, strict=True))
 
 
 def combined(name: str, first: LazyImage, second: LazyImage) -> LazyImage:
     """The image a binary operation makes."""
     operation = BINARY[name]
     names = (first if len(first.bands) >= len(second.bands) else second).names
-    bands = [_combine(operation, a, b).named(own) for (a, b), own in zip(paired(first, second, name), names, strict=True)]
+    bands = [_combine(operation, a, b).named(band_name) for (a, b), band_name in zip(paired(first, second, name), names, strict=True)]
     return LazyImage(bands)
 
 

@@ -1,4 +1,4 @@
-"""Algorithms on an image's bands: which, in what order, under which names.
+"""Algorithms on an image's bands: selection, order, names.
 
 Source: Earth Engine API, ee.Image.select, rename, addBands, bandNames, bandTypes, slice, cat.
 """
@@ -46,7 +46,7 @@ def add_bands(dstImg: LazyImage, srcImg: LazyImage, names: list[str] | None = No
     added = srcImg.bands if names is None else [srcImg.band(name) for name in names]
     bands = list(dstImg.bands)
     for band in added:
-        taken = [own.name for own in bands]
+        taken = [existing.name for existing in bands]
         if overwrite and band.name in taken:
             bands[taken.index(band.name)] = band
         else:
@@ -86,11 +86,11 @@ def _matching(bands: Sequence[Band], selector: Value) -> list[Band]:
         if not -len(bands) <= index < len(bands):
             raise EngineError(f"Image.select: Band index {index} out of bounds; the image has {len(bands)} bands.")
         return [bands[index]]
-    found = [band for band in bands if band.name == selector] or _by_pattern(bands, str(selector))
-    if not found:
+    matches = [band for band in bands if band.name == selector] or _by_pattern(bands, str(selector))
+    if not matches:
         names = ", ".join(band.name for band in bands)
         raise EngineError(f"Image.select: Band pattern '{selector}' did not match any bands. Available bands: [{names}]")
-    return found
+    return matches
 
 
 def _by_pattern(bands: Sequence[Band], pattern: str) -> list[Band]:
@@ -111,7 +111,7 @@ def _renamed(bands: Sequence[Band], names: Sequence[str], where: str) -> list[Ba
 def _unique(bands: Iterable[Band]) -> list[Band]:
     kept: list[Band] = []
     for band in bands:
-        kept.append(band.named(_free_name(band.name, [own.name for own in kept])))
+        kept.append(band.named(_free_name(band.name, [other.name for other in kept])))
     return kept
 
 

@@ -149,7 +149,7 @@ for _name in PIXEL_TYPES:
 
 @algorithm("ErrorMargin")
 def error_margin(value: float | None = None, unit: str = "meters") -> dict[str, Any]:
-    """An error margin; geometry here is exact in the plane and looks at none."""
+    """An error margin; geometry here is exact in the plane and ignores it."""
     return {"type": "ErrorMargin", "unit": unit, "value": value}
 
 

@@ -58,7 +58,7 @@ def get(date: Date, unit: str) -> int:
 
 @algorithm("Date.getRelative", refused=_ZONE)
 def get_relative(date: Date, unit: str, inUnit: str) -> int:
-    """How many whole units (from 0) have passed in the greater unit the date lies in."""
+    """Index (from 0) of the date's unit in the greater unit that contains it."""
     start = instants.unit_start(date, inUnit)
     if instants.unit(unit) == "month":
         return instants.field(date, "month") - instants.field(start, "month")
@@ -67,14 +67,14 @@ def get_relative(date: Date, unit: str, inUnit: str) -> int:
 
 @algorithm("Date.getRange", refused=_ZONE)
 def get_range(date: Date, unit: str) -> DateRange:
-    """The unit the date lies in."""
+    """The unit that contains the date."""
     start = instants.unit_start(date, unit)
     return DateRange(start.millis, instants.advance(start, 1, unit).millis)
 
 
 @algorithm("Date.unitRatio")
 def unit_ratio(numerator: str, denominator: str) -> float:
-    """How many of one unit another holds."""
+    """Number of units in another unit."""
     return instants.unit_millis(numerator) / instants.unit_millis(denominator)
 
 
@@ -98,7 +98,7 @@ def range_end(dateRange: DateRange) -> Date:
 
 @algorithm("DateRange.contains")
 def contains(dateRange: DateRange, other: Date) -> bool:
-    """Whether a date lies in it."""
+    """Whether the range contains a date."""
     return dateRange.start <= other.millis < dateRange.end
 
 

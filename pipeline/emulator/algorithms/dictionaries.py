@@ -49,7 +49,7 @@ def get_typed(dictionary: dict[str, Any], key: str) -> Value:
 
 @algorithm("Dictionary.set")
 def set_(dictionary: dict[str, Any], key: str, value: Value) -> dict[str, Any]:
-    """The dictionary with one key more, or changed."""
+    """The dictionary with a key added or changed."""
     return {**dictionary, key: value}
 
 

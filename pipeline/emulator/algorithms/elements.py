@@ -40,8 +40,8 @@ def set_geometry(feature: Element, geometry: Geometry | None = None) -> Feature:
 @algorithm("Feature.id", "Image.id")
 def element_id(element: Element) -> str | None:
     """The element's index within its collection."""
-    found = element.properties.get("system:index")
-    return None if found is None else str(found)
+    index = element.properties.get("system:index")
+    return None if index is None else str(index)
 
 
 @algorithm("Element.get")
@@ -64,7 +64,7 @@ def get_string(object: Element, property: str) -> Value:  # noqa: A002
 
 @algorithm("Element.set")
 def set_(object: Element, key: str, value: Value = None) -> Element:  # noqa: A002
-    """The element with one property more, or changed; null removes it."""
+    """The element with a property added or changed; null removes it."""
     return _with(object, object.properties | {key: value})
 
 
@@ -76,7 +76,7 @@ def set_multi(object: Element, properties: dict[str, Any]) -> Element:  # noqa: 
 
 @algorithm("Element.replaceProperties")
 def replace_properties(destination: Element, source: Element | None = None) -> Element:
-    """The element with another's properties in place of its own."""
+    """The element with the properties of another element."""
     return _with(destination, source.properties if source is not None else {})
 
 
@@ -98,8 +98,8 @@ def copy_properties(
 @algorithm("Element.propertyNames")
 def property_names(element: Element) -> list[str]:
     """Names of all properties, sorted, and of what an image has besides."""
-    own = ["system:bands", "system:id"] if isinstance(element, LazyImage) else []
-    return sorted({*element.properties, *own})
+    built_in = ["system:bands", "system:id"] if isinstance(element, LazyImage) else []
+    return sorted({*element.properties, *built_in})
 
 
 @algorithm("Element.toDictionary")
@@ -107,13 +107,13 @@ def to_dictionary(element: Element, properties: list[str] | None = None) -> dict
     """Properties as a dictionary: all but "system:" ones, or those named.
 
     Raises:
-        EngineError: a named one is not there.
+        EngineError: a named property is absent.
     """
-    found = _selected(element.properties, properties)
-    missing = [name for name in properties or () if name not in found and not any(re.fullmatch(name, own) for own in found)]
+    selected = _selected(element.properties, properties)
+    missing = [name for name in properties or () if name not in selected and not any(re.fullmatch(name, key) for key in selected)]
     if missing:
         raise EngineError(f"Element.toDictionary: Property '{missing[0]}' is missing.")
-    return found
+    return selected
 
 
 @algorithm("Image.date")
@@ -128,15 +128,15 @@ def image_date(image: LazyImage) -> Date:
 def _selected(properties: dict[str, Any], names: list[str] | None) -> dict[str, Any]:
     if names is None:
         return {name: value for name, value in properties.items() if not name.startswith("system:")}
-    return {name: value for name, value in properties.items() if any(name == own or re.fullmatch(own, name) for own in names)}
+    return {name: value for name, value in properties.items() if any(name == pattern or re.fullmatch(pattern, name) for pattern in names)}
 
 
 def _with(element: Element, properties: dict[str, Any]) -> Element:
     return element.with_properties({name: value for name, value in properties.items() if value is not None})
 
 
-def _typed(element: Element, name: str, kind: Value, what: str) -> Value:
+def _typed(element: Element, name: str, kind: Value, kind_name: str) -> Value:
     value = property_of(element, name)
     if value is not None and not isinstance(value, kind):
-        raise EngineError(f"Element.get{what}: Property '{name}' is not of type {what}.")
+        raise EngineError(f"Element.get{kind_name}: Property '{name}' is not of type {kind_name}.")
     return value

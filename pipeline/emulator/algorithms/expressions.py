@@ -50,8 +50,8 @@ def _apply(operation: str, *operands: Value) -> LazyImage:
     if operation == "where":
         return where(*images)
     names = ("image1", "image2") if operation in BINARY else ("value",)
-    found: LazyImage = find(f"Image.{operation}").call(dict(zip(names, images, strict=False)), None)
-    return found
+    image: LazyImage = find(f"Image.{operation}").call(dict(zip(names, images, strict=False)), None)
+    return image
 
 
 def _band(value: Value, selector: Value) -> LazyImage:
@@ -59,13 +59,13 @@ def _band(value: Value, selector: Value) -> LazyImage:
 
 
 def _bands(value: Value, selectors: list[Any]) -> LazyImage:
-    found: LazyImage = find("Image.select").call({"input": _image(value), "bandSelectors": selectors}, None)
-    return found
+    image: LazyImage = find("Image.select").call({"input": _image(value), "bandSelectors": selectors}, None)
+    return image
 
 
 def _image(value: Value) -> LazyImage:
     try:
-        found: LazyImage = promote(value, LazyImage)
+        image: LazyImage = promote(value, LazyImage)
     except NotPromotable:
         raise EngineError("Image.parseExpression: Only images and numbers can be calculated with.") from None
-    return found
+    return image

@@ -29,8 +29,8 @@ def _operand(element: Element, field: str | None, value: Value) -> Value:
         return value
     if field in _GEOMETRY_FIELDS:
         return element
-    found = property_of(element, field)
-    return found.millis if isinstance(found, Date) else found
+    operand = property_of(element, field)
+    return operand.millis if isinstance(operand, Date) else operand
 
 
 def _comparison(name: str, test: Test, *aliases: str) -> None:
@@ -65,7 +65,7 @@ def _ordered(test: Callable[[Any, Any], bool]) -> Test:
 def footprint(value: Value) -> Geometry | None:
     """The geometry of an element, a collection or a geometry; a raster's rectangle is widened by one pixel.
 
-    A pixel more lets pass what touches a region only by the error of straight lines between projected points.
+    The extra pixel covers the error of straight lines between projected points.
     """
     if isinstance(value, LazyImage):
         grid = value.bands[0].grid if value.bands else None
@@ -77,19 +77,19 @@ def footprint(value: Value) -> Geometry | None:
     if isinstance(value, Feature):
         return value.geometry
     try:
-        found: Geometry = promote(value, Geometry)
+        geometry: Geometry = promote(value, Geometry)
     except NotPromotable:
         return None
-    return found
+    return geometry
 
 
 def _meet(left: Value, right: Value) -> bool:
     if isinstance(right, Collection):
         return any(_meet(left, element) for element in right.elements)
-    one, two = footprint(left), footprint(right)
-    if one is None or two is None:  # an image without bounds lies everywhere
+    left_footprint, right_footprint = footprint(left), footprint(right)
+    if left_footprint is None or right_footprint is None:  # an image without bounds lies everywhere
         return any(isinstance(side, LazyImage) and side.grid is None for side in (left, right))
-    return one.intersects(two)
+    return left_footprint.intersects(right_footprint)
 
 
 def _in_range(left: Value, right: Value) -> bool:
@@ -113,33 +113,33 @@ _comparison("dateRangeContains", _in_range)
 
 @algorithm("Filter.intersects", ignored=("maxError",))
 def intersects(leftField: str | None = None, rightValue: Value = None, rightField: str | None = None, leftValue: Value = None) -> Filter:
-    """Passes what shares a point with a geometry."""
+    """Passes elements that share a point with a geometry."""
     return _pairwise("intersects", _meet, leftField, rightValue, rightField, leftValue)
 
 
 @algorithm("Filter.disjoint", ignored=("maxError",))
 def disjoint(leftField: str | None = None, rightValue: Value = None, rightField: str | None = None, leftValue: Value = None) -> Filter:
-    """Passes what shares no point with a geometry."""
+    """Passes elements that share no point with a geometry."""
     return _pairwise("disjoint", lambda a, b: not _meet(a, b), leftField, rightValue, rightField, leftValue)
 
 
 @algorithm("Filter.and")
 def and_(filters: list[Any]) -> Filter:
-    """Passes what all filters pass."""
+    """Passes elements that all filters pass."""
     tests = [_as_filter(item, "and") for item in filters]
     return Filter(lambda element: all(test.passes(element) for test in tests), "and")
 
 
 @algorithm("Filter.or")
 def or_(filters: list[Any]) -> Filter:
-    """Passes what one of the filters passes."""
+    """Passes elements that a filter passes."""
     tests = [_as_filter(item, "or") for item in filters]
     return Filter(lambda element: any(test.passes(element) for test in tests), "or")
 
 
 @algorithm("Filter.not")
 def not_(filter: Filter) -> Filter:  # noqa: A002
-    """Passes what the filter does not."""
+    """Passes elements that the filter does not."""
     return Filter(lambda element: not filter.passes(element), "not")
 
 
@@ -157,13 +157,13 @@ def never() -> Filter:
 
 @algorithm("Filter.notNull")
 def not_null(properties: list[str]) -> Filter:
-    """Passes what has all the properties."""
+    """Passes elements with all the properties."""
     return Filter(lambda element: all(property_of(element, name) is not None for name in properties), "notNull")
 
 
 @algorithm("Filter.rangeContains")
 def range_contains(field: str, minValue: Value, maxValue: Value) -> Filter:
-    """Passes what has a property within [min, max]."""
+    """Passes elements with a property within [min, max]."""
     test = _ordered(lambda a, b: bool(a <= b))
 
     def passes(element: Value) -> bool:
@@ -175,7 +175,7 @@ def range_contains(field: str, minValue: Value, maxValue: Value) -> Filter:
 
 @algorithm("Filter.calendarRange")
 def calendar_range(start: int, end: int | None = None, field: str = "day_of_year") -> Filter:
-    """Passes what begins within [start, end] of a calendar field; a range that runs backwards wraps around."""
+    """Passes elements that start within [start, end] of a calendar field; a reversed range wraps around."""
     last = start if end is None else end
 
     def passes(element: Value) -> bool:
@@ -190,7 +190,7 @@ def calendar_range(start: int, end: int | None = None, field: str = "day_of_year
 
 @algorithm("Filter.dayOfYear")
 def day_of_year(start: int, end: int) -> Filter:
-    """Passes what begins within [start, end) days of the year."""
+    """Passes elements that start within [start, end) days of the year."""
     return Filter(calendar_range(start, end - 1).passes, "dayOfYear")
 
 

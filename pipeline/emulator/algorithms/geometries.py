@@ -179,7 +179,7 @@ def intersects(left: Geometry, right: Geometry) -> bool:
 
 @algorithm("Geometry.centroid", ignored=("maxError", "proj"))
 def centroid(geometry: Geometry) -> Geometry:
-    """The centre of the area of a polygon, of other geometries the mean of their points."""
+    """Centroid of a polygon; of other geometries the mean of their points."""
     lines = [*geometry.lines()]
     if not lines:
         raise EngineError("Geometry.centroid: The geometry is empty.")

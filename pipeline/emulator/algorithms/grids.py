@@ -1,4 +1,4 @@
-"""Algorithms on where an image lies: projections, lattices, clips.
+"""Algorithms on an image's grid: projections, lattices, clips.
 
 Source: Earth Engine API, ee.Image.reproject, setDefaultProjection, clip, clipToBoundsAndScale, projection, geometry.
 """
@@ -22,7 +22,7 @@ from cropcam.pipeline.grid import Window
 
 @algorithm("Image.reproject")
 def reproject(image: LazyImage, crs: Projection, crsTransform: list[Any] | None = None, scale: float | None = None) -> LazyImage:
-    """The image computed on a lattice, whatever grid is asked for; on that very lattice nothing is resampled."""
+    """The image computed on a lattice, then resampled to the requested grid; on the lattice itself nothing is resampled."""
     lattice = lattice_of(crs, crsTransform, scale, "Image.reproject")
     return image.with_bands([_on(band, lattice, Reprojected(band.node, lattice)) for band in image.bands])
 
@@ -31,7 +31,7 @@ def reproject(image: LazyImage, crs: Projection, crsTransform: list[Any] | None 
 def set_default_projection(
     image: LazyImage, crs: Projection, crsTransform: list[Any] | None = None, scale: float | None = None
 ) -> LazyImage:
-    """The image with another lattice for whoever asks for none; pixels are computed on the grid asked for."""
+    """The image with another default lattice; pixels are computed on the requested grid."""
     lattice = lattice_of(crs, crsTransform, scale, "Image.setDefaultProjection")
     return image.with_bands([_on(band, lattice, band.node) for band in image.bands])
 
@@ -97,10 +97,10 @@ def geometry_of(feature: Element) -> Geometry:
     """Where an image has data, or a feature's geometry."""
     if isinstance(feature, Collection):
         return _area(feature, "Element.geometry")
-    found = feature.geometry if isinstance(feature, Feature) else feature.footprint
-    if found is None:
+    geometry = feature.geometry if isinstance(feature, Feature) else feature.footprint
+    if geometry is None:
         raise unimplemented("Image.geometry of an image without bounds")
-    return found
+    return geometry
 
 
 @algorithm("Image.resample")
@@ -110,7 +110,7 @@ def resample(image: LazyImage, mode: str = "bilinear") -> LazyImage:
 
 
 def lattice_of(crs: Projection, transform: list[Any] | None, scale: float | None, where: str) -> Projection:
-    """The lattice of a CRS with a transform or a scale in metres; the projection's own without either.
+    """The lattice of a CRS with a transform or a scale in metres; the projection's lattice without either.
 
     Raises:
         EngineError: both are given.
@@ -136,9 +136,9 @@ def _clipped(image: LazyImage, geometry: Geometry) -> LazyImage:
     for band in image.bands:
         if band.projection not in windows:
             windows[band.projection] = band.projection.covering(geometry.bounds(band.projection.crs))
-        asked = windows[band.projection]
+        window = windows[band.projection]
         clipped = replace(band, node=Masked(band.node, within), footprint=_both(band.footprint, within))
-        bands.append(replace(clipped, window=_overlap(band.window, asked), region=asked))
+        bands.append(replace(clipped, window=_overlap(band.window, window), region=window))
     return image.with_bands(bands)
 
 
@@ -157,10 +157,10 @@ def _both(first: Node | None, second: Node) -> Node:
 
 def _area(value: Value, where: str) -> Geometry:
     try:
-        found: Geometry = promote(value, Geometry)
+        geometry: Geometry = promote(value, Geometry)
     except NotPromotable:
         raise EngineError(f"{where}, argument 'geometry': Invalid type.\nExpected type: Geometry.") from None
-    return found
+    return geometry
 
 
 def _divided(

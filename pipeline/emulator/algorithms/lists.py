@@ -38,7 +38,7 @@ def slice_(list: list[Any], start: int, end: int | None = None, step: int | None
 
 @algorithm("List.add")
 def add(list: list[Any], element: Value) -> Value:  # noqa: A002
-    """The list with one element more."""
+    """The list with an element appended."""
     return [*list, element]
 
 
@@ -74,7 +74,7 @@ def distinct(list: list[Any]) -> Value:  # noqa: A002
 
 @algorithm("List.filter")
 def filter_(list: list[Any], filter: Filter) -> Value:  # noqa: A002
-    """The elements a filter passes, which it knows as the property "item"."""
+    """The elements that a filter passes, each as the property "item"."""
     return [element for element in list if filter.passes(_Item(element))]
 
 
@@ -92,7 +92,7 @@ def frequency(list: list[Any], element: Value) -> int:  # noqa: A002
 
 @algorithm("List.indexOf")
 def index_of(list: list[Any], element: Value) -> int:  # noqa: A002
-    """Where an element first stands, -1 where it does not."""
+    """Index of the first equal element, -1 where absent."""
     return list.index(element) if element in list else -1
 
 
@@ -125,7 +125,7 @@ def remove_all(list: list[Any], other: list[Any]) -> Value:  # noqa: A002
 
 @algorithm("List.replaceAll")
 def replace_all(list: list[Any], oldval: Value, newval: Value) -> Value:  # noqa: A002
-    """The list with one value for another."""
+    """The list with a value replaced."""
     return [newval if element == oldval else element for element in list]
 
 

@@ -25,7 +25,7 @@ def update_mask(image: LazyImage, mask: LazyImage) -> LazyImage:
     """The image, valid where it was and the mask is valid and not 0."""
     if len(mask.bands) not in (1, len(image.bands)):
         raise EngineError(f"Image.updateMask: The mask has {len(mask.bands)} bands, the image {len(image.bands)}.")
-    return image.with_bands([own.computed(Masked(own.node, other.node)) for own, other in paired(image, mask, "updateMask")])
+    return image.with_bands([band.computed(Masked(band.node, other.node)) for band, other in paired(image, mask, "updateMask")])
 
 
 @algorithm("Image.selfMask")
@@ -51,9 +51,9 @@ def unmask(input: LazyImage, value: LazyImage | None = None, sameFootprint: bool
     """
     fill = value if value is not None else constant_image(0)
     bands = []
-    for own, other in paired(input, fill, "unmask"):
-        node = Filled(own.node, other.node, own.footprint if sameFootprint else None)
-        bands.append(own.computed(node, union(own.type, other.type)))
+    for band, other in paired(input, fill, "unmask"):
+        node = Filled(band.node, other.node, band.footprint if sameFootprint else None)
+        bands.append(band.computed(node, union(band.type, other.type)))
     return input.with_bands(bands)
 
 
@@ -62,15 +62,17 @@ def where(input: LazyImage, test: LazyImage, value: LazyImage) -> LazyImage:  # 
     """The image with the value where the test is valid and not 0; its mask stays."""
     tests, values = (paired(input, other, "where") for other in (test, value))
     bands = []
-    for (own, condition), (_, other) in zip(tests, values, strict=True):
-        bands.append(own.computed(Where(own.node, condition.node, other.node), union(own.type, other.type)))
+    for (band, condition), (_, other) in zip(tests, values, strict=True):
+        bands.append(band.computed(Where(band.node, condition.node, other.node), union(band.type, other.type)))
     return input.with_bands(bands)
 
 
 @algorithm("Image.blend")
 def blend(bottom: LazyImage, top: LazyImage) -> LazyImage:
     """The top image where it is valid, else the bottom one."""
-    bands = [own.computed(Filled(other.node, own.node, None), union(own.type, other.type)) for own, other in paired(bottom, top, "blend")]
+    bands = [
+        band.computed(Filled(other.node, band.node, None), union(band.type, other.type)) for band, other in paired(bottom, top, "blend")
+    ]
     return bottom.with_bands(bands)
 
 
@@ -93,16 +95,16 @@ def remap(
 @algorithm("Image.first")
 def first(image1: LazyImage, image2: LazyImage) -> LazyImage:
     """The first image's values."""
-    return LazyImage([own.computed(own.node) for own, _ in paired(image1, image2, "first")])
+    return LazyImage([band.computed(band.node) for band, _ in paired(image1, image2, "first")])
 
 
 @algorithm("Image.firstNonZero", "Image.first_nonzero")
 def first_non_zero(image1: LazyImage, image2: LazyImage) -> LazyImage:
     """The first image's values where they are not 0, else the second's."""
     bands = []
-    for own, other in paired(image1, image2, "firstNonZero"):
-        node = Filled(Masked(own.node, own.node), other.node, None)
-        bands.append(own.computed(node, union(own.type, other.type)))
+    for band, other in paired(image1, image2, "firstNonZero"):
+        node = Filled(Masked(band.node, band.node), other.node, None)
+        bands.append(band.computed(node, union(band.type, other.type)))
     return LazyImage(bands)
 
 

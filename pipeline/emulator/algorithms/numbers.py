@@ -41,8 +41,8 @@ def _binary(name: str) -> None:
         first, second = _type(left), _type(right)
         kind = operation.type(first, second)
         function = operation.function(first, second, kind.dtype)
-        found = function(np.asarray(left, first.dtype), np.asarray(right, second.dtype))
-        return _plain(found.item(), kind)
+        result = function(np.asarray(left, first.dtype), np.asarray(right, second.dtype))
+        return _plain(result.item(), kind)
 
     operate.__doc__ = f"Number.{name}."
     algorithm(f"Number.{name}", *([f"Number.{_ALIASES[name]}"] if name in _ALIASES else []))(operate)
@@ -52,9 +52,9 @@ def _unary(name: str) -> None:
     operation = UNARY[name]
 
     def operate(input: int | float) -> Number:  # noqa: A002
-        found = operation.function(np.asarray(input, _type(input).dtype)).item()
-        rounded = name in ("floor", "ceil", "round") and math.isfinite(found)
-        return _plain(found, BandType("int") if rounded else operation.type(_type(input)))
+        result = operation.function(np.asarray(input, _type(input).dtype)).item()
+        rounded = name in ("floor", "ceil", "round") and math.isfinite(result)
+        return _plain(result, BandType("int") if rounded else operation.type(_type(input)))
 
     operate.__doc__ = f"Number.{name}."
     algorithm(f"Number.{name}")(operate)

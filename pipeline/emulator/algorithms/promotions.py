@@ -45,12 +45,12 @@ def to_collection(value: Value) -> Collection:
 def to_images(value: Value) -> Collection:
     """A collection that holds images only."""
     try:
-        found = to_collection(value)
+        collection = to_collection(value)
     except NotPromotable:
         raise NotPromotable("ImageCollection") from None
-    if not all(isinstance(element, LazyImage) for element in found.elements):
+    if not all(isinstance(element, LazyImage) for element in collection.elements):
         raise NotPromotable("ImageCollection")
-    return found
+    return collection
 
 
 @promotes(Feature, "Feature")
@@ -106,7 +106,7 @@ def to_date(value: Value) -> Date:
 
 
 def _as_it_is(kind: type, name: str) -> None:
-    """Values of a kind that nothing else becomes."""
+    """Values of a kind without promotions."""
 
     def same(value: Value) -> Value:
         return _exactly(value, kind, name)
@@ -123,8 +123,8 @@ for _kind, _name in ((DateRange, "DateRange"), (Filter, "Filter"), (Reducer, "Re
 @promotes(float, "Float")
 def to_float(value: Value) -> float:
     """A number."""
-    found: float = _exactly(value, (int, float), "Float")
-    return found
+    number: float = _exactly(value, (int, float), "Float")
+    return number
 
 
 @promotes(int, "Integer")
@@ -139,8 +139,8 @@ def to_int(value: Value) -> int:
 @promotes(str, "String")
 def to_str(value: Value) -> str:
     """Text."""
-    found: str = _exactly(value, str, "String")
-    return found
+    text: str = _exactly(value, str, "String")
+    return text
 
 
 @promotes(bool, "Boolean")
@@ -159,10 +159,10 @@ def to_list(value: Value) -> list[Any]:
 @promotes(list[str], "List<String>")
 def to_strings(value: Value) -> list[str]:
     """A list of text; one text counts as a list of it."""
-    found = [value] if isinstance(value, str) else value
-    if not isinstance(found, list) or not all(isinstance(v, str) for v in found):
+    texts = [value] if isinstance(value, str) else value
+    if not isinstance(texts, list) or not all(isinstance(v, str) for v in texts):
         raise NotPromotable("List<String>")
-    return found
+    return texts
 
 
 @promotes(dict[str, Any], "Dictionary<Object>")

@@ -39,7 +39,7 @@ for _kind in _PLAIN:
 
 @algorithm("Reducer.median", ignored=("maxBuckets", "minBucketWidth", "maxRaw"))
 def median_reducer() -> Reducer:
-    """The median; exact whatever the bucket arguments say."""
+    """The median; exact for any bucket arguments."""
     return Reducer("median")
 
 
@@ -93,10 +93,10 @@ def reduced(collection: Collection, kind: str, suffix: str = "") -> LazyImage:
 
 
 def _common(bands: list[Band]) -> BandType:
-    found = bands[0].type
+    common = bands[0].type
     for band in bands[1:]:
-        found = union(found, band.type)
-    return found
+        common = union(common, band.type)
+    return common
 
 
 def _of_collection(kind: str) -> None:
@@ -113,13 +113,13 @@ for _kind in _OF_COLLECTIONS:
 
 @algorithm("ImageCollection.mosaic")
 def mosaic(collection: Images) -> LazyImage:
-    """The last image's pixels on top; where they are masked, those of the one before."""
+    """The last image's pixels on top; where masked, those of the image before."""
     return reduced(collection, "last")
 
 
 @algorithm("ImageCollection.reduce", ignored=("parallelScale",))
 def reduce_collection(collection: Images, reducer: Reducer) -> LazyImage:
-    """As the reducer's own collection method, bands named BAND_REDUCER ("SR_B1_median")."""
+    """As the collection method of the reducer, bands named BAND_REDUCER ("SR_B1_median")."""
     return reduced(collection, reducer.kind, f"_{reducer.kind}")
 
 

@@ -47,9 +47,9 @@ def map_(collection: Collection, baseAlgorithm: Callback, dropNulls: bool = Fals
         made = [_indexed(_element(baseAlgorithm.call(element), dropNulls), element) for element in collection.elements]
         return [element for element in made if element is not None]
 
-    found = list(results())
-    kind = "ImageCollection" if found and isinstance(found[0], LazyImage) else "FeatureCollection" if found else collection.kind
-    return Collection(kind, found, collection.properties, collection.asset_id)
+    elements = list(results())
+    kind = "ImageCollection" if elements and isinstance(elements[0], LazyImage) else "FeatureCollection" if elements else collection.kind
+    return Collection(kind, elements, collection.properties, collection.asset_id)
 
 
 @algorithm("Collection.iterate")
@@ -138,8 +138,8 @@ def reduce_columns(collection: Collection, reducer: Reducer, selectors: list[str
 @algorithm("Collection.geometry", ignored=("maxError",))
 def geometry(collection: Collection) -> Geometry:
     """The geometries of all elements, side by side."""
-    found: Geometry = promote(collection, Geometry)
-    return found
+    outline: Geometry = promote(collection, Geometry)
+    return outline
 
 
 @algorithm("Collection.bounds", ignored=("maxError", "proj"))
@@ -162,10 +162,10 @@ def _element(value: Value, drop_nulls: bool) -> Element | None:
     if value is None and drop_nulls:
         return None
     try:
-        found: Element = promote(value, Element)
+        element: Element = promote(value, Element)
     except NotPromotable:
         raise EngineError("Collection.map: A mapped algorithm must return a Feature or Image.") from None
-    return found
+    return element
 
 
 def _indexed(result: Element | None, element: Element) -> Element | None:
@@ -190,8 +190,8 @@ def _prefixed(element: Value, side: str) -> Value:
 
 def _sorting(key: str) -> Callable[[Any], tuple[bool, Any]]:
     def value(element: Value) -> tuple[bool, Any]:
-        found = _plain(property_of(element, key))
-        return isinstance(found, str), found
+        sort_value = _plain(property_of(element, key))
+        return isinstance(sort_value, str), sort_value
 
     return value
 

@@ -54,21 +54,21 @@ def compare_to(string1: str, string2: str) -> int:
 
 @algorithm("String.index")
 def index(target: str, pattern: str) -> int:
-    """Where text first stands in text, -1 where it does not."""
+    """Index of the first occurrence, -1 where absent."""
     return target.find(pattern)
 
 
 @algorithm("String.rindex")
 def rindex(target: str, pattern: str) -> int:
-    """Where text last stands in text, -1 where it does not."""
+    """Index of the last occurrence, -1 where absent."""
     return target.rfind(pattern)
 
 
 @algorithm("String.match")
 def match(input: str, regex: str, flags: str = "") -> list[str | None]:  # noqa: A002
-    """What an expression and its groups match first, nothing where it does not."""
-    found = re.search(_pattern(regex, flags), input)
-    return [] if found is None else [found.group(), *found.groups()]
+    """The first match of an expression and its groups, empty without a match."""
+    matched = re.search(_pattern(regex, flags), input)
+    return [] if matched is None else [matched.group(), *matched.groups()]
 
 
 @algorithm("String.replace")
@@ -79,7 +79,7 @@ def replace(input: str, regex: str, replacement: str, flags: str = "") -> str:  
 
 @algorithm("String.split")
 def split(string: str, regex: str, flags: str = "") -> list[str]:
-    """The text cut at an expression; without one into characters."""
+    """The text split at an expression; into characters without one."""
     return list(string) if not regex else re.split(_pattern(regex, flags), string)
 
 
@@ -117,10 +117,10 @@ def decode_json(string: str) -> Value:
 
 
 def _pattern(regex: str, flags: str) -> re.Pattern[str]:
-    found = 0
+    options = 0
     for flag in flags:
-        found |= _FLAGS.get(flag, 0)
+        options |= _FLAGS.get(flag, 0)
     try:
-        return re.compile(regex, found)
+        return re.compile(regex, options)
     except re.error as error:
         raise EngineError(f"String: Invalid regular expression '{regex}': {error}.") from None

@@ -56,20 +56,20 @@ def visualize(
 def _chosen(image: LazyImage, bands: Value) -> list[Band]:
     if isinstance(bands, str):
         bands = [name.strip() for name in bands.split(",")]
-    found = [image.band(str(name)) for name in bands] if bands else list(image.bands[:3] if len(image.bands) >= 3 else image.bands[:1])
-    if len(found) not in (1, 3):
-        raise EngineError(f"Image.visualize: Expected 1 or 3 bands, got {len(found)}.")
-    return found
+    chosen = [image.band(str(name)) for name in bands] if bands else list(image.bands[:3] if len(image.bands) >= 3 else image.bands[:1])
+    if len(chosen) not in (1, 3):
+        raise EngineError(f"Image.visualize: Expected 1 or 3 bands, got {len(chosen)}.")
+    return chosen
 
 
 def _each(option: Value, count: int) -> list[Any]:
     if isinstance(option, str):
         option = [float(part) for part in option.split(",")]
-    found = option if isinstance(option, list) else [option]
-    found = found * count if len(found) == 1 else found
-    if len(found) != count:
-        raise EngineError(f"Image.visualize: A list of {len(found)} values does not fit {count} bands.")
-    return found
+    values = option if isinstance(option, list) else [option]
+    values = values * count if len(values) == 1 else values
+    if len(values) != count:
+        raise EngineError(f"Image.visualize: A list of {len(values)} values does not fit {count} bands.")
+    return values
 
 
 def _stretch(gain: Value, bias: Value, low: Value, high: Value, gamma: Value, band: Band) -> Value:
@@ -87,8 +87,8 @@ def _stretch(gain: Value, bias: Value, low: Value, high: Value, gamma: Value, ba
     power = 1.0 if gamma is None else 1 / gamma
 
     def unit(values: npt.NDArray[Any]) -> npt.NDArray[np.float64]:
-        found = np.clip(values.astype(np.float64) * scale + offset, 0, 1)
-        return found if power == 1.0 else np.asarray(found**power)
+        stretched = np.clip(values.astype(np.float64) * scale + offset, 0, 1)
+        return stretched if power == 1.0 else np.asarray(stretched**power)
 
     return unit
 
@@ -107,15 +107,15 @@ def _painter(unit: Value, channel: npt.NDArray[np.float64]) -> Value:
 
 
 def _colours(palette: Value) -> npt.NDArray[np.float64]:
-    """Colours as (colour, channel), 0..255; one colour stands for two equal ones."""
+    """Colours as (colour, channel), 0..255; a single colour is repeated."""
     names = [name.strip() for name in palette.split(",")] if isinstance(palette, str) else [str(name) for name in palette]
-    found = []
+    colours = []
     for name in names:
         plain = f"#{name}" if re.fullmatch(r"[0-9A-Fa-f]{3}|[0-9A-Fa-f]{6}", name) else name
         try:
-            found.append([channel * 255 for channel in to_rgb(plain)])
+            colours.append([channel * 255 for channel in to_rgb(plain)])
         except ValueError:
             raise EngineError(f"Image.visualize: Invalid color '{name}'.") from None
-    if not found:
+    if not colours:
         raise EngineError("Image.visualize: The palette is empty.")
-    return np.array(found * 2 if len(found) == 1 else found)
+    return np.array(colours * 2 if len(colours) == 1 else colours)

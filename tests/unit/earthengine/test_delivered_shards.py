@@ -11,7 +11,7 @@ import pytest
 import rasterio
 
 from cropcam.pipeline.earthengine import delivered_shards as shardfiles
-from cropcam.pipeline.earthengine.delivered_shards import Shard, differing, is_there, verify, write_shard
+from cropcam.pipeline.earthengine.delivered_shards import Shard, changed_fields, is_written, verify, write_shard
 from cropcam.pipeline.earthengine.delivery import deliver
 from cropcam.pipeline.earthengine.layers import layers_of
 from cropcam.pipeline.errors import DataError
@@ -47,7 +47,7 @@ def pixels_of(window: Window) -> np.ndarray:
 def test_a_shard_is_written_from_its_windows_with_the_study_in_its_tags(tmp_path: Path) -> None:
     study, place = small(), Window(0, 256, 300, 374)
     shard = shard_of(study, tmp_path / "image.tif", place)
-    assert not is_there(shard, study)
+    assert not is_written(shard, study)
     windows = [Window(0, 256, 256, 374), Window(256, 256, 44, 374)]
     write_shard(shard, study, windows, pixels_of)
     with rasterio.open(shard.path) as file:
@@ -59,8 +59,8 @@ def test_a_shard_is_written_from_its_windows_with_the_study_in_its_tags(tmp_path
     assert parse_study(json.loads(tags["STUDY_JSON"])) == study
     assert (tags["GRAPH_DIGEST"], tags["ENGINE"]) == ("d", "loopback server, not Earth Engine")
     assert [path.name for path in tmp_path.iterdir()] == ["image.tif"]
-    assert is_there(shard, study)
-    assert differing(shard.path, study) == []
+    assert is_written(shard, study)
+    assert changed_fields(shard.path, study) == []
 
 
 def test_a_shard_of_another_graph_or_size_is_refused_by_its_difference(tmp_path: Path) -> None:
@@ -68,11 +68,11 @@ def test_a_shard_of_another_graph_or_size_is_refused_by_its_difference(tmp_path:
     shard = shard_of(study, tmp_path / "image.tif", place)
     write_shard(shard, study, [place], pixels_of)
     other = small(cloud_cover_max_pct=20.0)
-    assert differing(shard.path, other) == ["image.cloud_cover_max_pct: 100.0 against 20.0"]
+    assert changed_fields(shard.path, other) == ["image.cloud_cover_max_pct: 100.0 against 20.0"]
     with pytest.raises(DataError, match=r"of another study \(image\.cloud_cover_max_pct: 100\.0 against 20\.0\); choose another folder"):
-        is_there(shard_of(other, shard.path, place, "other"), other)
+        is_written(shard_of(other, shard.path, place, "other"), other)
     with pytest.raises(DataError, match=r"of another study \(30 x 20 px against 30 x 21\)"):
-        is_there(shard_of(study, shard.path, Window(0, 0, 21, 30)), study)
+        is_written(shard_of(study, shard.path, Window(0, 0, 21, 30)), study)
 
 
 def test_a_shard_in_another_place_is_named(tmp_path: Path) -> None:

@@ -125,7 +125,7 @@ def test_shards_and_windows_of_another_study_are_refused_by_the_field_that_diffe
     with pytest.raises(DataError, match=r"image\.tif: damaged; delete it"):
         deliver(study, service, tmp_path / "foreign")
     write_raster(tmp_path / "foreign/image.tif", np.zeros(UTM.shape_yx, np.uint16), UTM)
-    with pytest.raises(DataError, match="it does not say what made it"):
+    with pytest.raises(DataError, match="it has no provenance tags"):
         deliver(study, service, tmp_path / "foreign")
 
 

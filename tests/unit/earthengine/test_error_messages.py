@@ -8,7 +8,7 @@ import pytest
 from google.auth.exceptions import RefreshError, TransportError
 from googleapiclient.errors import HttpError
 
-from cropcam.pipeline.earthengine.error_messages import Patience, ServiceError, redacted, understand
+from cropcam.pipeline.earthengine.error_messages import Backoff, ServiceError, classify_error, redacted
 from cropcam.pipeline.errors import EarthEngineError
 
 
@@ -47,7 +47,7 @@ def answered(status: int, text: str) -> ee.EEException:
     ],
 )  # fmt: skip
 def test_final_errors_say_what_to_do(status: int, text: str, kind: str, advice: str) -> None:
-    fault = understand(answered(status, text))
+    fault = classify_error(answered(status, text))
     assert (fault.kind, fault.is_transient) == (kind, False)
     assert advice in fault.text
     assert "\n" not in fault.text
@@ -69,13 +69,13 @@ def test_final_errors_say_what_to_do(status: int, text: str, kind: str, advice: 
     ],
 )
 def test_passing_errors_are_worth_waiting_for(error: Exception) -> None:
-    assert understand(error).is_transient
+    assert classify_error(error).is_transient
 
 
 def test_a_failed_tasks_message_is_understood_without_a_status() -> None:
-    assert understand("Internal error.").is_transient
-    assert understand("User memory limit exceeded.").kind == "memory"
-    assert not understand(RefreshError("invalid_grant: Token has been expired or revoked.")).is_transient
+    assert classify_error("Internal error.").is_transient
+    assert classify_error("User memory limit exceeded.").kind == "memory"
+    assert not classify_error(RefreshError("invalid_grant: Token has been expired or revoked.")).is_transient
 
 
 @pytest.mark.parametrize(
@@ -107,15 +107,15 @@ def test_patience_waits_longer_each_time_and_then_says_so() -> None:
             raise found
         return found
 
-    patience = Patience(attempts=5, first_s=2.0, longest_s=5.0, sleep=waits.append, spread=lambda: 1.0)
-    assert patience.call(ask, "asking") == "pixels"
+    backoff = Backoff(attempts=5, first_s=2.0, longest_s=5.0, sleep=waits.append, spread=lambda: 1.0)
+    assert backoff.call(ask, "asking") == "pixels"
     assert waits == [2.0, 4.0, 5.0]
 
     def busy() -> object:
         raise answered(429, "Too many concurrent requests")
 
     with pytest.raises(ServiceError, match=r"asking: .*429.*; tried 5 times; run the same command again later") as caught:
-        patience.call(busy, "asking")
+        backoff.call(busy, "asking")
     assert isinstance(caught.value, EarthEngineError)
     assert caught.value.exit_code == 4
 
@@ -127,7 +127,7 @@ def test_patience_ends_at_once_where_waiting_is_no_use() -> None:
         raise answered(400, "User memory limit exceeded.")
 
     with pytest.raises(ServiceError, match="image at row 0: User memory limit exceeded: the computation needs more memory"):
-        Patience(sleep=waits.append).call(ask, "image at row 0")
+        Backoff(sleep=waits.append).call(ask, "image at row 0")
     assert waits == []
     with pytest.raises(ZeroDivisionError, match="division"):
-        Patience().call(lambda: 1 / 0, "a bug stays a bug")
+        Backoff().call(lambda: 1 / 0, "a bug stays a bug")

@@ -35,7 +35,7 @@ def test_each_cell_is_a_closed_ring_whose_corners_are_the_cells(name: str, count
 
 def test_labels_are_drawn_as_class_numbers_in_the_colours_of_the_study(client: scenes.Client, archive: Path) -> None:
     study = scenes.study()
-    image, look = preview.labels_look(study)
+    image, look = preview.labels_view(study)
     codes, _ = scenes.nearest(archive / scenes.LABELS / "cropland.tif", study.grid)
     index = study.legend.index(codes.astype(np.uint8))
     found = client.pixels(image, study.grid)[0]
@@ -48,11 +48,11 @@ def test_labels_are_drawn_as_class_numbers_in_the_colours_of_the_study(client: s
 @pytest.mark.usefixtures("transport")
 def test_each_season_is_drawn_in_true_colour_or_in_the_bands_there_are() -> None:
     seasons = [["2016-05-01", "2016-07-01"], ["2016-07-01", "2016-10-01"]]
-    layers = preview._looks(variant(image={"seasons": seasons}))
+    layers = preview._views(variant(image={"seasons": seasons}))
     assert [name for name, _, _ in layers] == ["composite 2016-05-01 to 2016-07-01", "composite 2016-07-01 to 2016-10-01", "labels"]
     assert [look["bands"] for _, _, look in layers[:2]] == ["1_SR_B4,1_SR_B3,1_SR_B2", "2_SR_B4,2_SR_B3,2_SR_B2"]
     assert "Image.updateMask" in graphs.algorithms(graphs.expression(layers[0][1]))
-    assert preview._looks(variant(image={"bands": ["SR_B5", "SR_B6"]}))[0][2]["bands"] == "SR_B5,SR_B6,SR_B5"
+    assert preview._views(variant(image={"bands": ["SR_B5", "SR_B6"]}))[0][2]["bands"] == "SR_B5,SR_B6,SR_B5"
 
 
 def test_a_page_is_html_and_asks_nothing_before_that_is_clear(tmp_path: Path) -> None:

@@ -14,14 +14,14 @@ from google.auth.credentials import AnonymousCredentials
 from google.oauth2.credentials import Credentials
 
 from cropcam.pipeline.earthengine import session as room
-from cropcam.pipeline.earthengine.error_messages import Patience
+from cropcam.pipeline.earthengine.error_messages import Backoff
 from cropcam.pipeline.earthengine.session import HIGH_VOLUME_URL, STANDARD_URL, open_session
 from cropcam.pipeline.errors import ConfigError, EarthEngineError
 from support.engines import Offline
 
 LOOPBACK = "http://127.0.0.1:1"
 TOKEN = "ya29.very-secret-token-0123456789"  # noqa: S105 - made up
-QUICK = Patience(attempts=2, sleep=lambda _: None)
+QUICK = Backoff(attempts=2, sleep=lambda _: None)
 
 
 @pytest.fixture(autouse=True)
@@ -163,12 +163,12 @@ def test_endpoints_that_are_none_are_refused(url: str, message: str) -> None:
 )
 def test_a_service_that_does_not_let_one_in_is_understood(status: int, message: str, advice: str) -> None:
     with pytest.raises(EarthEngineError, match=f"project p at http://127.0.0.1:1: .*{advice}"):
-        open_session("p", LOOPBACK, transport=Refusing(status, message), patience=QUICK)
+        open_session("p", LOOPBACK, transport=Refusing(status, message), backoff=QUICK)
 
 
 def test_a_missing_server_is_an_error_after_two_tries() -> None:
     with pytest.raises(EarthEngineError, match=r"no connection to Earth Engine: .*refused.*; tried 2 times"):
-        open_session("p", LOOPBACK, patience=QUICK, client_retries=0)
+        open_session("p", LOOPBACK, backoff=QUICK, client_retries=0)
 
 
 def test_tokens_never_reach_a_session_its_errors_or_what_is_printed_of_it(
@@ -179,7 +179,7 @@ def test_tokens_never_reach_a_session_its_errors_or_what_is_printed_of_it(
     session = open_session("p", credentials=credentials, transport=Offline())
     assert TOKEN not in repr(session)
     with pytest.raises(EarthEngineError, match=r"\[secret\]") as caught:
-        open_session("p", credentials=credentials, transport=Refusing(400, f"bad header Authorization: Bearer {TOKEN}"), patience=QUICK)
+        open_session("p", credentials=credentials, transport=Refusing(400, f"bad header Authorization: Bearer {TOKEN}"), backoff=QUICK)
     assert TOKEN not in str(caught.value)
     captured = capsys.readouterr()
     assert TOKEN not in captured.out + captured.err

@@ -17,9 +17,9 @@ def test_faults_strike_a_counted_number_of_times() -> None:
 
 def test_faults_of_any_request_spare_running_tasks() -> None:
     faults = Faults.of(Fault("*"), Fault(EXPORT_RUN, kind="memory"))
-    struck = faults.take(EXPORT_RUN)
-    assert struck is not None
-    assert struck.kind == "memory"
+    inject = faults.take(EXPORT_RUN)
+    assert inject is not None
+    assert inject.kind == "memory"
     assert [fault["route"] for fault in faults.left()] == ["*"]
 
 

@@ -5,11 +5,11 @@ from __future__ import annotations
 import pytest
 
 from cropcam.pipeline.emulator.errors import EngineError
-from cropcam.pipeline.emulator.map_ids import Pictures, picture_format
+from cropcam.pipeline.emulator.map_ids import MapIds, picture_format
 
 
 def test_the_same_request_has_the_same_name() -> None:
-    pictures = Pictures()
+    pictures = MapIds()
     first = pictures.keep("projects/p/maps", {"a": 1, "b": 2})
     assert first.startswith("projects/p/maps/")
     assert pictures.keep("projects/p/maps", {"b": 2, "a": 1}) == first
@@ -18,7 +18,7 @@ def test_the_same_request_has_the_same_name() -> None:
 
 
 def test_only_the_last_256_requests_are_kept() -> None:
-    pictures = Pictures()
+    pictures = MapIds()
     names = [pictures.keep("projects/p/maps", {"number": number}) for number in range(256)]
     pictures.keep("projects/p/maps", {"number": 0})  # now the youngest
     pictures.keep("projects/p/maps", {"number": 256})

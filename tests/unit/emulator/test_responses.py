@@ -40,7 +40,7 @@ def test_a_value_is_json_with_status_200() -> None:
     ],
 )
 def test_a_fault_of_a_status_answers_with_that_status(code: int, status: str, message: str) -> None:
-    answer = responses.struck(Fault(status=code))
+    answer = responses.inject(Fault(status=code))
     assert answer is not None
     assert answer.code == code
     assert error_of(answer) == {"code": code, "message": message, "status": status}
@@ -48,17 +48,17 @@ def test_a_fault_of_a_status_answers_with_that_status(code: int, status: str, me
 
 @pytest.mark.parametrize(("kind", "message"), [("memory", "User memory limit exceeded."), ("timeout", "Computation timed out.")])
 def test_an_exhausted_computation_is_a_bad_request(kind: Kind, message: str) -> None:
-    answer = responses.struck(Fault(kind=kind))
+    answer = responses.inject(Fault(kind=kind))
     assert answer is not None
     assert (answer.code, error_of(answer)["message"]) == (400, message)
 
 
 def test_faults_of_the_connection_leave_the_answer_alone() -> None:
-    assert [responses.struck(fault) for fault in (None, Fault(kind="truncate"), Fault(kind="disconnect"))] == [None] * 3
+    assert [responses.inject(fault) for fault in (None, Fault(kind="truncate"), Fault(kind="disconnect"))] == [None] * 3
 
 
 def test_a_slow_answer_waits_first(monkeypatch: pytest.MonkeyPatch) -> None:
     waits: list[float] = []
     monkeypatch.setattr("time.sleep", waits.append)
-    assert responses.struck(Fault(kind="slow", seconds=7.5)) is None
+    assert responses.inject(Fault(kind="slow", seconds=7.5)) is None
     assert waits == [7.5]

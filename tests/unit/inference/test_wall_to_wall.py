@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from cropcam.model.data.normalization import Normalization, standardise
-from cropcam.model.inference.sliding_window import SlidingWindow, tent, window_halo
+from cropcam.model.inference.sliding_window import SlidingWindow, tent
 from cropcam.model.inference.wall_to_wall import BATCH_PATCHES, Predictor, fitting_block
 from cropcam.model.networks import Network
 from cropcam.model.networks.cam import pixel_scores
@@ -153,60 +153,12 @@ def test_a_known_network_maps_fields_exactly_up_to_their_edges() -> None:
     assert (found == truth).mean() > 0.9
 
 
-@given(st.integers(2, 60), st.integers(0, 12), st.integers(1, 12))
-def test_every_pixel_of_a_block_is_covered(size_px: int, strides: int, rest: int) -> None:
-    stride = size_px // 2
-    length = strides * stride + rest
-    halo = window_halo(size_px, stride)
-    block = np.ones((1, length + 2 * halo, 1 + 2 * halo), np.uint16)
-    lattice = SlidingWindow.over(block, size_px, stride, halo)
-    corners, _ = lattice.batch(0, len(lattice))
-    covered = np.zeros(lattice.shape_yx, int)
-    for row, col in corners:
-        covered[row : row + size_px, col : col + size_px] += 1
-    assert covered[halo : halo + length, halo].min() >= 4
-    # patches one stride further out would not touch the block
-    assert min(row for row, _ in corners) + size_px - stride <= halo
-    assert min(row for row, _ in corners) == 0
-
-
-@given(st.integers(1, 100))
-def test_tent_is_positive_symmetric_and_highest_in_the_middle(size_px: int) -> None:
-    weight = tent(size_px)
-    assert weight.min() > 0
-    np.testing.assert_array_equal(weight, weight[::-1])
-    np.testing.assert_array_equal(weight, weight.T)
-    assert weight.max() == weight[size_px // 2, size_px // 2]
-
-
-@given(st.integers(2, 50).map(lambda half: 2 * half))
-def test_tents_at_half_a_patch_add_up_evenly(size_px: int) -> None:
-    half = size_px // 2
-    weight = tent(size_px).astype(np.float64)
-    together = weight[:half, :half] + weight[half:, :half] + weight[:half, half:] + weight[half:, half:]
-    np.testing.assert_allclose(together, together[0, 0], rtol=1e-6)
-
-
 @given(st.integers(1, 5000), st.integers(1, 100))
 def test_a_fitting_block_lies_on_the_lattice_and_near_what_was_asked(block_px: int, stride_px: int) -> None:
     fitting = fitting_block(block_px, stride_px)
     assert fitting % stride_px == 0
     assert fitting <= max(1.5 * block_px, block_px + stride_px)
     assert fitting >= 0.6 * block_px
-
-
-def test_batches_are_all_of_one_size_and_hold_every_patch_once() -> None:
-    dn = random_dn(np.random.default_rng(0), 48, 48)
-    lattice = SlidingWindow.over(dn, 16, 8, 8)
-    assert len(lattice) == 25
-    batches = [lattice.batch(start, 10) for start in range(0, 25, 10)]
-    assert {patches.shape for _, patches in batches} == {(10, 3, 16, 16)}
-    corners = [corner for found, _ in batches for corner in found]
-    assert corners == [(row, col) for row in range(0, 40, 8) for col in range(0, 40, 8)]
-    for found, patches in batches:
-        for (row, col), patch in zip(found, patches, strict=False):
-            np.testing.assert_array_equal(patch, dn[:, row : row + 16, col : col + 16])
-    assert not batches[-1][1][5:].any()
 
 
 def test_a_predictor_travels_without_its_network() -> None:

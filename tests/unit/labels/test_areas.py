@@ -147,9 +147,9 @@ def test_a_training_learns_from_the_areas_and_not_from_the_stores_shares(
     split = {name: split_indices(open_store(store)[0], name) for name in ("train", "validation")}
     none = [int((split[name] >= 28).sum()) for name in ("train", "validation")]
     assert said[1] == (
-        f"{file}: {none[0]} of 18 patches of the train split lie in no polygon, {none[1]} of 6 of the validation split: they have no label"
+        f"{file}: {none[0]} of 18 patches of the train split and {none[1]} of 6 of the validation split lie in no polygon and have no label"
     )
-    assert "shares of 2 groups of patches" in said[0]
+    assert "shares of 2 bags of patches" in said[0]
     written(Path(file), Path(file).read_text("utf-8").replace("30", "31"))
     with pytest.raises(ConfigError, match=r"trained with --areas .* which differs"):
         train(store, tmp_path / "run", epochs=3, resume=True, **told)

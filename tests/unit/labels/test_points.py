@@ -135,7 +135,7 @@ def test_two_classes_on_one_pixel_are_refused_by_both_lines(store: Path, info: S
     lines = [(repr(x), repr(y), kind) for (x, y), kind in zip(places, ("corn", "corn", "forest"), strict=True)]
     dataset, _ = blind(store)
     rule = LabelSpec(labels="points", points=table(tmp_path / "p.csv", lines, "x,y,class"))
-    with pytest.raises(DataError, match=r"p\.csv, lines 2 and 4: one pixel is called corn and forest"):
+    with pytest.raises(DataError, match=r"p\.csv, lines 2 and 4: the same pixel has the classes corn and forest"):
         read_labels(dataset, split_indices(dataset, "train"), rule, info.classes)
 
 

@@ -11,7 +11,7 @@ import rasterio
 
 from cropcam.pipeline.errors import DataError
 from cropcam.pipeline.grid import PixelGrid, Window
-from cropcam.pipeline.landscape.assets import aside, create, finish, is_complete, raster_window
+from cropcam.pipeline.landscape.assets import asset_folder, create, finish, is_complete, raster_window
 from support.rasters import UTM
 
 
@@ -33,7 +33,7 @@ def test_an_asset_is_complete_when_its_description_is_there(tmp_path: Path) -> N
 
 def test_a_finished_asset_has_its_bands_and_its_description(tmp_path: Path) -> None:
     final = tmp_path / "LC08"
-    with aside(final) as folder:
+    with asset_folder(final) as folder:
         assert folder.parent == tmp_path
         write_bands(folder, UTM, "SR_B1", "QA_PIXEL")
         assert not final.exists()
@@ -50,12 +50,12 @@ def test_a_finished_asset_has_its_bands_and_its_description(tmp_path: Path) -> N
 
 def test_an_interrupted_asset_leaves_no_folder_and_takes_none_over(tmp_path: Path) -> None:
     def interrupted() -> None:
-        with aside(tmp_path / "LC08") as folder:
+        with asset_folder(tmp_path / "LC08") as folder:
             assert list(folder.iterdir()) == []
             (folder / "left-over.tif").touch()
             raise KeyboardInterrupt
 
-    earlier = tmp_path / ".LC08.part"
+    earlier = tmp_path / ".LC08.partial"
     earlier.mkdir()
     (earlier / "of-a-killed-run.tif").touch()
     with pytest.raises(KeyboardInterrupt, match=r"^$"):
@@ -65,7 +65,7 @@ def test_an_interrupted_asset_leaves_no_folder_and_takes_none_over(tmp_path: Pat
 
 def test_a_band_of_another_size_is_no_asset(tmp_path: Path) -> None:
     final = tmp_path / "LC08"
-    with aside(final) as folder:
+    with asset_folder(final) as folder:
         write_bands(folder, UTM.window(Window(0, 0, 40, 50)), "SR_B1")
         with pytest.raises(OSError, match=r"\(40, 50\) px against \(90, 120\)"):
             finish(folder, final, ["SR_B1"], UTM, {}, {})

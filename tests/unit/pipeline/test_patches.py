@@ -23,7 +23,7 @@ from cropcam.pipeline.grid import PixelGrid, Window
 from cropcam.pipeline.kernels import BIN_DN, BINS, HISTOGRAM_STEP
 from cropcam.pipeline.legend import UNLABELLED
 from cropcam.pipeline.patches import from_rasters, from_shards
-from cropcam.pipeline.rasters.raster import Conversion
+from cropcam.pipeline.rasters.raster import ValueEncoding
 from cropcam.pipeline.store.schema import open_store
 from cropcam.pipeline.store.verify import check
 from cropcam.pipeline.study.study import LANDSAT_BANDS, Study, load_study, parse_study
@@ -130,7 +130,7 @@ def test_memory_is_used_again_only_when_nothing_looks_at_it() -> None:
     give_back()
 
 
-@settings(deadline=None, max_examples=30)
+@settings(deadline=None, max_examples=12)
 @given(data=st.data())
 def test_a_whole_store_from_any_shards_agrees_with_a_plain_loop(tmp_path_factory: pytest.TempPathFactory, data: st.DataObject) -> None:
     folder = tmp_path_factory.mktemp("shards")
@@ -283,7 +283,7 @@ def test_an_equal_store_is_left_and_another_is_never_overwritten(tmp_path: Path)
     with pytest.raises(DataError, match="split seed: 0 against 1"):
         from_rasters(study(), image, labels, store, seed=1)
     with pytest.raises(DataError, match="input options differs"):
-        from_rasters(study(), image, labels, store, conversion=Conversion(nodata=9))
+        from_rasters(study(), image, labels, store, encoding=ValueEncoding(nodata=9))
     write_raster(image[0], dn + 1, BIG)
     with pytest.raises(DataError, match=r"input image:image\.tif differs"):
         from_rasters(study(), image, labels, store)

@@ -137,12 +137,12 @@ def test_names_that_carry_years(tmp_path: Path) -> None:
         open_shards(tmp_path, STUDY)
     for path in tmp_path.glob("corn-*"):
         path.rename(tmp_path / path.name.replace("2016", "2017"))
-    with pytest.raises(DataError, match=rf"corn-2017-image.*: its name says 2017, the study's image {YEAR}"):
+    with pytest.raises(DataError, match=rf"corn-2017-image.*: its name has 2017, the study's image {YEAR}"):
         open_shards(tmp_path, STUDY)
     for path in tmp_path.glob("corn-*"):
         path.rename(tmp_path / path.name.replace("2017", YEAR))
     (tmp_path / "labels.tif").rename(tmp_path / "cdl-1999-labels.tif")
-    with pytest.raises(DataError, match=r"cdl-1999-labels\.tif: its name says 1999, the study's labels "):
+    with pytest.raises(DataError, match=r"cdl-1999-labels\.tif: its name has 1999, the study's labels "):
         open_shards(tmp_path, STUDY)
 
 

@@ -179,7 +179,7 @@ def test_names_decide_the_band_whatever_their_case_and_wherever_they_stand(tmp_p
     described = [write_raster(tmp_path / f"q{i}.tif", dn[i][None], UTM, names=(band,)) for i, band in enumerate(BANDS)]
     np.testing.assert_array_equal(open_image(described[::-1], BANDS).read(WHOLE), dn)
     with pytest.raises(
-        DataError, match="the files' names say SR_B1, SR_B1, SR_B2, the study has SR_B1, SR_B2, SR_B3; give each of them once"
+        DataError, match="the files' names have SR_B1, SR_B1, SR_B2, the study has SR_B1, SR_B2, SR_B3; give each of them once"
     ):
         open_image([lower[0], lower[0], lower[1]], BANDS)
     mixed = [write_raster(tmp_path / "two.tif", dn[1:], UTM, names=BANDS[1:]), lower[0]]

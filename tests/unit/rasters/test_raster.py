@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from cropcam.pipeline.errors import ConfigError, DataError
 from cropcam.pipeline.grid import PixelGrid, Window
 from cropcam.pipeline.rasters.mosaic import open_image
-from cropcam.pipeline.rasters.raster import Conversion, open_raster, to_codes, to_dn
+from cropcam.pipeline.rasters.raster import ValueEncoding, open_raster, to_codes, to_dn
 from support.rasters import UTM, random_dn, write_raster
 
 
@@ -58,9 +58,9 @@ def test_tags_beat_the_type_and_options_beat_tags(tmp_path: Path) -> None:
         file.scales, file.offsets = (0.0002,), (0.05,)
     place = Window(0, 0, 4, 4)
     assert open_image([path], ("SR_B1",)).read(place)[0, 0, 0] == oracle_dn(0.25)
-    assert open_image([path], ("SR_B1",), Conversion(scale=0.0005)).read(place)[0, 0, 0] == oracle_dn(0.55)
-    assert open_image([path], ("SR_B1",), Conversion(offset=0.1)).read(place)[0, 0, 0] == oracle_dn(0.3)
-    assert open_image([path], ("SR_B1",), Conversion(nodata=1000)).read(place).max() == 0
+    assert open_image([path], ("SR_B1",), ValueEncoding(scale=0.0005)).read(place)[0, 0, 0] == oracle_dn(0.55)
+    assert open_image([path], ("SR_B1",), ValueEncoding(offset=0.1)).read(place)[0, 0, 0] == oracle_dn(0.3)
+    assert open_image([path], ("SR_B1",), ValueEncoding(nodata=1000)).read(place).max() == 0
 
 
 def tagged(folder: Path, **tags: tuple[float, float]) -> list[Path]:
@@ -112,7 +112,7 @@ def test_tags_that_differ_between_bands_need_the_option(
         DataError, match=rf"its bands carry different {singular} tags \({values[0]}, {values[1]}\); give one with --{singular}"
     ):
         open_image(paths, BANDS[:2])
-    found = open_image(paths, BANDS[:2], Conversion(**option)).read(WHOLE)
+    found = open_image(paths, BANDS[:2], ValueEncoding(**option)).read(WHOLE)
     assert found.min() == found.max() == oracle_dn(1000 * option.get("scale", 0.0001) + option.get("offset", 0.0))
 
 
@@ -130,7 +130,7 @@ def test_bands_of_different_types_are_named(tmp_path: Path) -> None:
 )
 def test_scales_and_offsets_that_mean_nothing(values: dict[str, float], option: str) -> None:
     with pytest.raises(ConfigError, match=f"{option}: reflectance"):
-        Conversion(**values)
+        ValueEncoding(**values)
 
 
 BANDS = ("SR_B1", "SR_B2", "SR_B3")

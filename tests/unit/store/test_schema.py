@@ -84,7 +84,7 @@ def test_reflectance_of_nodata_is_nan() -> None:
         (edit_attribute("schema_version", None), r"no patch store \(no schema_version"),
         (edit_attribute("schema_version", 99), "schema version 99, this cropcam reads 1; cut the store again"),
         (edit_attribute("bands", None), "damaged patch store: attribute 'bands'"),
-        (edit_attribute("bands", ["a"]), "7 along 'band', its attributes say 1"),
+        (edit_attribute("bands", ["a"]), "7 along 'band', its attributes have 1"),
         (replace_array, "label is int16"),
     ],
 )

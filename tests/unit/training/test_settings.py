@@ -96,11 +96,11 @@ def test_what_is_not_given_is_the_runs_own(info: StoreInfo, run: Path) -> None:
 @pytest.mark.parametrize(
     ("given", "message"),
     [
-        ({"lr": 0.1}, r"trained with --lr 0\.01, asked to go on with 0\.1; leave it out, or name another folder"),
-        ({"seed": 5}, r"trained with --seed 0, asked to go on with 5"),
+        ({"lr": 0.1}, r"trained with --lr 0\.01, now 0\.1; leave it out, or name another folder"),
+        ({"seed": 5}, r"trained with --seed 0, now 5"),
         ({"presence_min_share": 0.0}, r"trained with --presence-min-share 0\.05"),
         ({"batch_size": 8}, r"--batch-size 32"),
-        ({"epochs": 3}, r"trained with --epochs 4, asked to go on with 3; it can only grow"),
+        ({"epochs": 3}, r"trained with --epochs 4, now 3; it can only grow"),
     ],
 )
 def test_other_settings_are_refused(info: StoreInfo, run: Path, given: dict[str, Any], message: str) -> None:

@@ -1,0 +1,35 @@
+"""Label files are identified by their sha256."""
+
+from __future__ import annotations
+
+import hashlib
+from pathlib import Path
+
+import pytest
+
+from cropcam.model.labels.files import read_label_file, resolve_label_file
+from cropcam.pipeline.errors import ConfigError, DataError
+
+
+def test_a_file_is_read_with_its_digest_or_without(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "p.csv").write_bytes(b"lon,lat,class")
+    monkeypatch.chdir(tmp_path)
+    digest = hashlib.sha256(b"lon,lat,class").hexdigest()
+    assert resolve_label_file("p.csv", "--points") == (str((tmp_path / "p.csv").resolve()), digest)
+    assert read_label_file("p.csv", digest) == read_label_file("p.csv", "") == b"lon,lat,class"
+
+
+def test_a_changed_file_is_refused_with_both_digests(tmp_path: Path) -> None:
+    (tmp_path / "p.csv").write_bytes(b"new")
+    now = hashlib.sha256(b"new").hexdigest()[:12]
+    with pytest.raises(
+        DataError, match=rf"p\.csv: changed since the run began \(sha256 aaaaaaaaaaaa then, {now} now\); put that file back"
+    ):
+        read_label_file(str(tmp_path / "p.csv"), "a" * 64)
+
+
+def test_a_missing_file_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match=r"p\.csv: No such file or directory; the run's labels come from it"):
+        read_label_file(str(tmp_path / "p.csv"), "")
+    with pytest.raises(ConfigError, match=r"--areas .*p\.csv: No such file or directory; name a file that can be read"):
+        resolve_label_file(str(tmp_path / "p.csv"), "--areas")

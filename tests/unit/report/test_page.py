@@ -1,0 +1,42 @@
+"""The templates' surroundings."""
+
+from __future__ import annotations
+
+import jinja2
+import pytest
+
+from cropcam.model.report.page import template
+
+
+def render(source: str, **values: object) -> str:
+    return template("macros.html.j2").environment.from_string(source).render(**values)
+
+
+def test_values_are_escaped() -> None:
+    assert render("{{ name }}", name="<b>&") == "&lt;b&gt;&amp;"
+
+
+def test_a_missing_variable_is_an_error() -> None:
+    with pytest.raises(jinja2.UndefinedError, match="'absent' is undefined"):
+        render("{{ absent }}")
+
+
+def test_filters_format_metrics() -> None:
+    assert render("{{ value | number(true) }}, {{ names | join_words }}", value=0.5, names=["a", "b", "c"]) == "50.0\u00a0%, a, b and c"
+
+
+def test_the_style_sheet_is_included() -> None:
+    assert "figure.default img" in render("{{ css }}")
+
+
+def test_a_confusion_matrix_has_counts_and_shares_of_its_rows() -> None:
+    text = render("{% from 'macros.html.j2' import label_matrix %}{{ label_matrix(confusion, 'corn') }}", confusion=[[3, 1], [0, 0]])
+    assert "<b>75.0\u00a0%</b><span>3</span>" in text
+    assert text.count("<b>\u2013</b><span>0</span>") == 2, "an empty row has no shares"
+    assert '<th scope="row">absent<span>4</span></th>' in text
+
+
+def test_an_estimate_has_its_interval_if_there_is_one() -> None:
+    source = "{% from 'macros.html.j2' import metric %}{{ metric(part, 'f1') }}"
+    assert render(source, part={"f1": 0.5, "f1_ci95": [0.4, 0.6]}) == '0.500<span class="span">0.400\u2009\u2013\u20090.600</span>'
+    assert render(source, part={"f1": None, "f1_ci95": None}) == "\u2013"

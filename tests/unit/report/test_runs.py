@@ -1,0 +1,65 @@
+"""Evaluated runs read from their folders, and their names."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from cropcam.model.report.runs import read_evaluation, read_history, read_run, short_names
+from cropcam.model.runs.checkpoint import BEST
+from cropcam.pipeline.errors import DataError
+
+
+@pytest.fixture
+def run(evaluated: Path, tmp_path: Path) -> Path:
+    return shutil.copytree(evaluated, tmp_path / "run")
+
+
+def test_a_run_has_its_config_metrics_patches_and_epochs(run: Path) -> None:
+    (run / "history.csv").write_text("epoch,validation_loss,seconds\n1,0.5,2.5\n2,0.4,1.5\n")
+    found = read_run(run, "name")
+    assert found.metrics == json.loads((run / "metrics.json").read_text())
+    pd.testing.assert_frame_equal(found.patches, pd.read_csv(run / "patches.csv"))
+    assert (found.name, found.config.network.model, found.epochs, found.seconds) == ("name", "baseline", 2, 4.0)
+    assert found.segmentation == found.metrics["segmentation"]["methods"]["cam-argmax"]
+
+
+def test_without_a_history_the_epochs_are_those_of_the_config(run: Path) -> None:
+    (run / "history.csv").unlink()
+    found = read_run(run, "name")
+    assert (found.epochs, found.seconds) == (found.config.optimizer.epochs, None)
+    assert read_history(run).empty
+
+
+def test_a_damaged_history_is_named(run: Path) -> None:
+    (run / "history.csv").write_text("epoch,validation_loss\none,0.5\n")
+    with pytest.raises(DataError, match=r"history.csv: cannot be read as a history"):
+        read_history(run)
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "match"),
+    [
+        ("metrics.json", None, r"no metrics.json; evaluate first: cropcam evaluate"),
+        ("patches.csv", None, r"no patches.csv; evaluate first"),
+        ("metrics.json", b"{", r"is damaged .*evaluate again"),
+        ("metrics.json", b"[]", r"is damaged .*evaluate again"),
+        ("patches.csv", b"patch\n1\n", r"patches.csv is not the one that metrics.json was written with"),
+        (BEST, b"other weights", r"is about another checkpoint"),
+    ],
+)
+def test_files_that_are_absent_damaged_or_of_another_training_are_named(run: Path, name: str, content: bytes | None, match: str) -> None:
+    (run / name).unlink()
+    if content is not None:
+        (run / name).write_bytes(content)
+    with pytest.raises(DataError, match=match):
+        read_evaluation(run)
+
+
+def test_names_are_as_short_as_they_can_be() -> None:
+    assert short_names([Path("/a/one"), Path("/b/two")]) == ["one", "two"]
+    assert short_names([Path("/x/a/run"), Path("/y/a/run"), Path("/x/b/run")]) == ["x/a/run", "y/a/run", "x/b/run"]

@@ -1,0 +1,65 @@
+"""Lines of a terminal: the values of metrics.json in aligned columns."""
+
+from __future__ import annotations
+
+from cropcam.model.report.terminal import classes, headline, methods, side_by_side
+from support.evaluations import make_metrics, with_ci
+
+
+def test_the_headline_has_labels_and_pixels_with_the_majority_guess() -> None:
+    first, labels, pixels = headline(make_metrics()).splitlines()
+    assert first == "40 patches of the test split, labels: presence above 5 % of a patch"
+    assert labels == (
+        "classification  accuracy 0.9000 [0.8500, 0.9500]  majority guess 0.6000  mean AUC 0.8500 [0.8000, 0.9000] "
+        "over 2 classes with present and absent patches"
+    )
+    assert pixels == (
+        "segmentation    accuracy 0.8000 [0.7500, 0.8500]  majority guess 0.5500  macro F1 0.7500 [0.7000, 0.8000]  "
+        "(all background: 0.3500)  by cam-argmax"
+    )
+
+
+def test_an_auc_of_no_class_is_undefined() -> None:
+    metrics = make_metrics()
+    for entry in metrics["classification"]["per_class"].values():
+        entry["auc"] = None
+    assert "mean AUC undefined: no class has present and absent patches" in headline(metrics)
+
+
+def test_methods_mark_the_default_and_the_baselines() -> None:
+    metrics = make_metrics(baselines={"forest": with_ci(pixel_accuracy=0.9, macro_f1=None)})
+    header, default, forest = methods(metrics["segmentation"]).splitlines()
+    assert default.split()[-1] == "default"
+    assert forest.split() == ["forest", "0.9000", "[0.8500,", "0.9500]", "undefined", "baseline,", "no", "network"]
+    assert default.index("0.7500 [0.7000") == header.index("macro F1") == forest.index("undefined")
+
+
+def test_each_class_has_one_line() -> None:
+    _, background, corn = classes(make_metrics()).splitlines()
+    assert background.split()[0] == "background"
+    assert corn.split() == [
+        "corn",
+        "0.5000",
+        "0.7000",
+        "0.8000",
+        "0.7500",
+        "[0.7000,",
+        "0.8000]",
+        "0.4000",
+        "0.8500",
+        "[0.8000,",
+        "0.9000]",
+    ]
+
+
+def test_runs_and_baselines_have_one_line_each() -> None:
+    names = ("label_accuracy", "label_majority", "pixel_accuracy", "pixel_majority", "pixel_accuracy_gain", "macro_f1")
+    empty = dict.fromkeys([*names, *(f"{name}_{end}" for name in names for end in ("low", "high"))])
+    run = {**empty, "run": "one", "baseline": "", "labels_rule": "shares", "model": "fcn", "seed": 3, "method": "spectral", "macro_f1": 0.5}
+    forest = {**run, "baseline": "forest", "model": None, "macro_f1_low": 0.4, "macro_f1_high": 0.6}
+    header, line = side_by_side([run]).splitlines()
+    assert header.split() == ["run", "labels", "model", "seed", "method", *names]
+    assert line.split() == ["one", "shares", "fcn", "3", "spectral", "0.5000"]
+    header, _, line = side_by_side([run, forest]).splitlines()
+    assert header.split()[:3] == ["run", "baseline", "labels"]
+    assert line.split() == ["one", "forest", "shares", "3", "spectral", "0.5000", "[0.4000,", "0.6000]"]

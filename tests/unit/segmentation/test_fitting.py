@@ -1,0 +1,74 @@
+"""The methods of a run: which is the default, when they are fitted, when read."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from cropcam.model.runs.checkpoint import BEST, load_network
+from cropcam.model.segmentation import methods as segment
+from cropcam.model.segmentation.fitting import default_method, fitted_segmenter, method_of
+from cropcam.model.segmentation.predictions import forward_batches
+from cropcam.pipeline.errors import DataError
+from cropcam.pipeline.runtime.hashing import file_sha256
+from cropcam.pipeline.store.schema import StoreInfo, open_store
+from support.runs import make_config, make_run
+
+CPU = torch.device("cpu")
+
+
+@pytest.mark.parametrize(
+    ("model", "labels", "loss", "prior", "expected"),
+    [
+        ("baseline", "presence", "bce", (), "cam-argmax"),
+        ("fcn", "presence", "lse", (), "spectral"),
+        ("unet", "presence", "lse", (), "score-argmax"),
+        ("fcn", "shares", "shares", (), "spectral"),
+        ("fcn", "pixels", "cross-entropy", (), "score-argmax"),
+        ("fcn", "presence", "lse", (0.2,) * 5, "prior-matched"),
+        ("fcn", "shares", "shares", (0.2,) * 5, "spectral"),
+    ],
+)
+def test_the_default_method_follows_from_network_labels_and_prior(
+    store: Path, info: StoreInfo, model: str, labels: str, loss: str, prior: tuple[float, ...], expected: str
+) -> None:
+    config = make_config(store, info, model=model, labels=labels, loss=loss, class_prior=prior)
+    assert default_method(config) == expected
+
+
+def test_fitted_methods_are_kept_with_the_checkpoint(tmp_path: Path, store: Path, info: StoreInfo) -> None:
+    run = tmp_path / "run"
+    make_run(run, store, info, model="fcn", loss="lse", class_prior=(0.1, 0.3, 0.2, 0.2, 0.2))
+    network, config = load_network(run, CPU)
+    dataset, _ = open_store(store)
+    with pytest.raises(DataError, match=r"its segmentation \(prior-matched\) is not fitted yet; run: cropcam evaluate"):
+        method_of(run, network, config)
+    fitted = fitted_segmenter(run, network, config, dataset, CPU)
+    assert {"cam-argmax", "score-argmax", "spectral", "prior-matched"} <= set(fitted.methods)
+    assert fitted.default == "prior-matched"
+    assert segment.load(run, file_sha256(run / BEST)) == fitted
+    assert fitted_segmenter(run, network, config, dataset.drop_vars("image"), CPU) == fitted, "read, not fitted again"
+    assert method_of(run, network, config) == fitted.method
+
+
+def test_a_method_without_fitted_numbers_needs_no_store(tmp_path: Path, store: Path, info: StoreInfo) -> None:
+    make_run(tmp_path / "run", store, info)
+    network, config = load_network(tmp_path / "run", CPU)
+    method = method_of(tmp_path / "run", network, config)
+    assert (method.name, method.offset_K) == ("cam-argmax", (0.0,) * 5)
+
+
+def test_matched_shares_are_those_of_the_training_patches(tmp_path: Path, store: Path, info: StoreInfo) -> None:
+    run, prior = tmp_path / "run", (0.1, 0.3, 0.2, 0.2, 0.2)
+    make_run(run, store, info, model="fcn", loss="lse", class_prior=prior)
+    network, config = load_network(run, CPU)
+    dataset, _ = open_store(store)
+    method = fitted_segmenter(run, network, config, dataset, CPU).method
+    train = np.flatnonzero(dataset["split"].to_numpy() == 0)
+    with torch.inference_mode():
+        ((_, x, outputs),) = forward_batches(network, config, dataset, train, CPU)
+        classes = method(outputs.cams_BKHW, x, outputs.valid_BHW)[outputs.valid_BHW].numpy()
+    np.testing.assert_allclose(np.bincount(classes, minlength=5) / len(classes), prior, atol=0.05)
