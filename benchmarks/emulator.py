@@ -45,7 +45,7 @@ from cropcam.pipeline.study.study import Study, load_study
 
 ROOT = Path(__file__).parents[1]
 PROJECT = "benchmark"
-SERVE = "import sys; from pathlib import Path; from cropcam.pipeline.emulator import serve_forever as s; s(Path(sys.argv[1]), out=Path(sys.argv[2]), say=lambda u: print(u, flush=True))"
+SERVE = "import sys; from pathlib import Path; from cropcam.pipeline.emulator import serve_forever as s; s(Path(sys.argv[1]), out=Path(sys.argv[2]), log=lambda u: print(u, flush=True))"
 TWIN = "import sys; from pathlib import Path; import benchmarks; from oracles.composite import compose; from cropcam.pipeline.study.study import load_study; import time; t = time.perf_counter(); compose(load_study(sys.argv[1]), Path(sys.argv[2]), Path(sys.argv[3])); print(time.perf_counter() - t); print(next(l for l in open('/proc/self/status') if l.startswith('VmHWM')).split()[1])"
 
 
