@@ -41,7 +41,7 @@ class PatchImages(Dataset[Tensor], ABC):
 
     def __init__(self) -> None:
         self._loader: DataLoader[Tensor] | None = None
-        self._order: list[Indices] = []  # of the epoch
+        self._order: list[Any] = []  # of the epoch
 
     @abstractmethod
     def __getitems__(self, index_B: Indices) -> Tensor | DataError:
@@ -72,6 +72,10 @@ class PatchImages(Dataset[Tensor], ABC):
             if isinstance(images, DataError):
                 raise images
             yield images
+
+    def close(self) -> None:
+        """Stop the workers. The loader and its dataset refer to each other: left to the collector, workers end only after a timeout of 5 s each."""
+        self._loader = None
 
 
 class ResidentImages(PatchImages):

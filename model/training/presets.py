@@ -26,15 +26,11 @@ PRESETS: dict[str, dict[str, Any]] = {
 }
 _COSINE = {"weight_decay": 1e-2, "schedule": "cosine", "warmup_epochs": 1.0, "channels_last": True}
 _OF_NETWORK: dict[str, dict[str, Any]] = {"fcn": {"lr": 1e-2, **_COSINE}, "unet": {"lr": 2e-3, **_COSINE}}
-# Of `fcn`, by kind of label; "any pixel" is presence below 1 %, "bags" are shares of several patches. docs/results.md has the measurements.
+# Of `fcn`, by kind of label; "any pixel" is presence below 1 %. docs/results.md has the measurements.
 _OF_LABELS: dict[str, dict[str, Any]] = {
-    "points": {"lr": 3e-3, "weight_decay": 0.1, "label_smoothing": 0.1, "pseudo_label_weight": 3.0},
-    "any pixel": {"lr": 3e-3, "weight_decay": 0.1, "class_weights": "balanced", "pseudo_label_weight": 3.0},
+    "any pixel": {"lr": 3e-3, "weight_decay": 0.1, "class_weights": "balanced"},
     "presence": {"pseudo_label_weight": 1.0},
-    "shares": {"pseudo_label_weight": 1.0},
-    "bags": {"pseudo_label_weight": 3.0},
-    "majority": {},
-    "pixels": {},
+    "points": {"lr": 3e-3, "weight_decay": 0.1},
 }
 
 
@@ -67,7 +63,7 @@ def resolved(passed: Mapping[str, Any]) -> Settings:
     settings = Settings(**passed)
     defaults = dict(_OF_NETWORK.get(settings.model, {}))
     if settings.model == "fcn" and settings.loss in ("best", measured_loss(settings)):
-        defaults |= _OF_LABELS[_kind(settings)]
+        defaults |= _OF_LABELS.get(_kind(settings), {})
     return Settings(**{**defaults, **passed})
 
 
@@ -85,4 +81,4 @@ def measured_loss(settings: Settings) -> str:
 
 def _kind(settings: Settings) -> str:
     any_pixel = settings.labels == "presence" and settings.presence_min_share < ANY_BELOW
-    return "any pixel" if any_pixel else "bags" if settings.bagged else settings.labels
+    return "any pixel" if any_pixel else settings.labels

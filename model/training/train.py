@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, nullcontext
+from contextlib import closing, contextmanager, nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -71,7 +71,8 @@ def train(
             config = _resolve_auto(config, dataset, target)
             log, progress = (log, progress) if ranks.is_main else (silent, silent)
             train_split, validation = _read_splits(config, run, dataset, info, target, ranks, log)
-            with deterministic(target, bool(config.network.deterministic)), stop_requested() as stop:
+            loaders = closing(train_split.images), closing(validation.images)
+            with deterministic(target, bool(config.network.deterministic)), stop_requested() as stop, loaders[0], loaders[1]:
                 trainer = Trainer(config, run, train_split, validation, target, ranks)
                 trainer.restore()
                 ranks.barrier()  # every rank has read the folder

@@ -21,7 +21,7 @@ _ALL_CLOUD_COVER_PCT = 100.0
 
 
 def composite(study: Study) -> ee.Image:
-    """Median composite of every season: uint16 DN, bands named `study.image.layers`, 0 = nodata and nothing masked.
+    """Median composite of every season: uint16 DN, bands named `study.image.layers`, 0 = nodata; masked only outside the footprint of the assets.
 
     Per band floor(median + 0.5) of the observations that QA and DN 0 (fill) let through. Pixels are computed on the
     grid a request names, resampled from each scene by nearest neighbour.

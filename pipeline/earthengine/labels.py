@@ -12,7 +12,7 @@ from cropcam.pipeline.study.study import Study
 
 
 def labels(study: Study) -> ee.Image:
-    """Raw CDL codes, one uint8 band `cropland`, 0 = nodata and nothing masked.
+    """Raw CDL codes, one uint8 band `cropland`, 0 = nodata; masked only outside the footprint of the assets.
 
     Codes whose `confidence` is below `labels.confidence_min_pct` become 0, as do pixels outside `area.region`.
     """

@@ -24,7 +24,7 @@ def lazy_dataset(source: RasterMosaic, labels: LabelMosaic | None = None, chunk_
 
         image (band, y, x)   uint16  Collection 2 DN, 0 = nodata
         label (y, x)         uint8   CDL code, 0 = nodata
-        x (x), y (y)         float64 pixel centres in the CRS of the attribute `crs` and of rioxarray's `spatial_ref`
+        x (x), y (y)         float64 pixel centres in the CRS of `.rio.crs` (rioxarray's `spatial_ref`)
 
     Args:
         source: the image.
@@ -36,7 +36,7 @@ def lazy_dataset(source: RasterMosaic, labels: LabelMosaic | None = None, chunk_
     arrays: dict[str, Any] = {"image": (("band", "y", "x"), _lazy(source, np.uint16, chunk_px, len(source.bands)))}
     if labels is not None:
         arrays["label"] = (("y", "x"), _lazy(labels, np.uint8, chunk_px))
-    dataset = xr.Dataset(arrays, coords={"band": list(source.bands), "y": y, "x": x}, attrs={"crs": grid.crs})
+    dataset = xr.Dataset(arrays, coords={"band": list(source.bands), "y": y, "x": x})
     placed: xr.Dataset = dataset.rio.write_crs(grid.crs).rio.write_transform(Affine(*grid.transform))
     return placed
 

@@ -193,7 +193,7 @@ def settings_of(name: str) -> dict[str, Any]:
         "presence": common | {"labels": "presence"},
         "pixels": common | {"model": "fcn", "labels": "pixels"},
         "points": common | {"model": "fcn", "labels": "points", "points_per_patch": 12},
-        "sparse": common | {"model": "fcn", "labels": "points", "pseudo_label_weight": 3.0, "epochs": 3},
+        "sparse": common | {"model": "fcn", "labels": "points", "pseudo_label_weight": 3.0, "label_smoothing": 0.1, "epochs": 3},
     }[name]
 
 
@@ -242,15 +242,15 @@ def test_two_processes_are_one(store: Path, two: tuple[Path, str], tmp_path: Pat
     assert_close(folder / name, tmp_path / "one", TOLERANCE[name])
 
 
-def test_own_labels_count_by_pixels_where_processes_have_different_labels(sparse: Path, two: tuple[Path, str], tmp_path: Path) -> None:
-    """Two of three patches have no labelled pixel: a process may have none in its part of a batch, and its own labels still count."""
+def test_pseudo_labels_count_by_pixels_where_processes_have_different_labels(sparse: Path, two: tuple[Path, str], tmp_path: Path) -> None:
+    """Two of three patches have no labelled pixel: a process may have none in its part of a batch, and its pseudo-labels still count."""
     train(sparse, tmp_path / "one", **settings_of("sparse"))
     assert_close(two[0] / "sparse", tmp_path / "one", TOLERANCE["sparse"])
 
 
-def test_patience_counts_from_when_own_labels_begin(store: Path, tmp_path: Path) -> None:
-    train(store, tmp_path / "run", **SETTINGS | {"model": "fcn", "labels": "points", "epochs": 10, "patience": 1, "lr": 0.5})
-    assert len(history(tmp_path / "run")) >= 4  # own labels begin with the fourth
+def test_patience_counts_from_the_start_of_pseudo_labels(store: Path, tmp_path: Path) -> None:
+    train(store, tmp_path / "run", **SETTINGS | {"model": "fcn", "labels": "points", "pseudo_label_weight": 3.0, "epochs": 10, "patience": 1, "lr": 0.5})
+    assert len(history(tmp_path / "run")) >= 4  # pseudo-labels start with the fourth
 
 
 def test_a_run_in_use_is_refused(store: Path, tmp_path: Path) -> None:
@@ -293,14 +293,14 @@ def test_a_schedule_that_grows_is_laid_out_anew_and_says_so(store: Path, tmp_pat
     assert any("the cosine schedule is laid out anew over 2 epochs" in line for line in lines)
 
 
-def test_more_epochs_move_the_beginning_of_own_labels_and_it_is_said(store: Path, tmp_path: Path) -> None:
+def test_more_epochs_move_the_start_of_pseudo_labels_with_a_warning(store: Path, tmp_path: Path) -> None:
     told = SETTINGS | {"epochs": 1, "model": "fcn", "labels": "shares", "schedule": "constant", "pseudo_label_weight": 1.0}
     lines: list[str] = []
     train(store, tmp_path / "run", **told, share_step=0.5, log=lines.append)
     assert "overlap 0." in lines[-1]
     assert "(best constant prediction 0." in lines[-1]
     (dropped,) = (line for line in lines if line.startswith("shares, rounded to 0.5: "))
-    assert dropped.endswith("of the validation split, as all their shares are rounded to 0")
+    assert dropped.endswith("of the validation split have no label, as all their shares are rounded to 0")
     train(store, tmp_path / "run", resume=True, epochs=2, device="cpu", log=lines.append)
     assert any("the start of pseudo-labels is laid out anew over 2 epochs" in line for line in lines)
 
@@ -342,9 +342,9 @@ def test_training_in_a_thread_needs_no_signals(store: Path, tmp_path: Path) -> N
     assert len(history(tmp_path / "run")) == 1
 
 
-def test_a_network_that_labels_itself_keeps_its_last_epoch(store: Path, tmp_path: Path) -> None:
+def test_a_run_with_pseudo_labels_keeps_its_last_epoch(store: Path, tmp_path: Path) -> None:
     lines: list[str] = []
-    train(store, tmp_path / "run", log=lines.append, **SETTINGS | {"model": "fcn", "labels": "points", "epochs": 4})
+    train(store, tmp_path / "run", log=lines.append, **SETTINGS | {"model": "fcn", "labels": "points", "pseudo_label_weight": 3.0, "epochs": 4})
     assert load_config(tmp_path / "run").keep_last_epoch
     assert load_tensors(tmp_path / "run" / BEST)[1]["epoch"] == "4"
     assert lines[-1].startswith("last of 4 epochs: 4, validation loss ")

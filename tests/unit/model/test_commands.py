@@ -67,11 +67,11 @@ def test_help_has_the_default_and_the_kinds_of_label(capsys: pytest.CaptureFixtu
         (["train", "s", "--no-whiten"], "--no-whiten was removed: nothing replaced it"),
         (
             ["train", "s", "--clip-norm=2"],
-            "--clip-norm was removed: it is a setting of the Python interface: cropcam.Settings(grad_clip_norm=...)",
+            "--clip-norm was removed: use cropcam.Settings(grad_clip_norm=...) in Python",
         ),
         (
             ["train", "s", "--weight-decay", "1"],
-            "--weight-decay was removed: it is a setting of the Python interface: cropcam.Settings(weight_decay=...)",
+            "--weight-decay was removed: use cropcam.Settings(weight_decay=...) in Python",
         ),
         (["evaluate", "r", "--references"], "--references was removed: use --baselines"),
         (["evaluate", "r", "--whiten"], None),

@@ -1,0 +1,60 @@
+"""The commands of the data plane: every command has its options, and no heavy module is imported to parse them."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+import pytest
+
+from cropcam.pipeline import commands
+from cropcam.pipeline.errors import ConfigError
+
+
+def parsers() -> dict[str, argparse.ArgumentParser]:
+    """The parser of each command by name."""
+    declared: dict[str, argparse.ArgumentParser] = {}
+
+    def command(name: str, call: commands.Command) -> argparse.ArgumentParser:
+        declared[name] = argparse.ArgumentParser(prog=name)
+        declared[name].set_defaults(call=call)
+        return declared[name]
+
+    commands.add_commands(command)
+    return declared
+
+
+def test_every_command_of_the_data_plane_is_declared() -> None:
+    assert list(parsers()) == ["describe", "simulate", "emulate", "export", "tasks", "preview", "patches", "check"]
+
+
+@pytest.mark.parametrize(
+    ("name", "words", "values"),
+    [
+        ("patches", ["demo", "--from", "shards", "--store", "s.zarr"], {"study": "demo", "folder": Path("shards"), "seed": 0}),
+        ("export", ["demo", "--to", "gs://b/p"], {"to": "gs://b/p", "cell_px": 8192, "archive": None, "no_wait": False}),
+        ("preview", ["demo", "--out", "p.html"], {"out": Path("p.html"), "archive": None}),
+    ],
+)
+def test_words_become_arguments(name: str, words: list[str], values: dict[str, object]) -> None:
+    args = vars(parsers()[name].parse_args(words))
+    assert {key: args[key] for key in values} == values
+
+
+def test_a_folder_keeps_a_name_of_its_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert commands.folder_argument("a/b") == Path("a/b")
+    assert commands.folder_argument(".") == tmp_path
+
+
+def test_values_go_with_own_rasters_alone() -> None:
+    args = parsers()["patches"].parse_args(["demo", "--from", "shards", "--store", "s.zarr", "--nodata", "7"])
+    assert commands.has_value_options(args)
+    with pytest.raises(ConfigError, match=r"--scale, --offset and --nodata go with --image"):
+        commands.patches(args)
+
+
+def test_an_image_needs_labels() -> None:
+    args = parsers()["patches"].parse_args(["demo", "--image", "a.tif", "--store", "s.zarr"])
+    with pytest.raises(ConfigError, match=r"--image needs --labels FILE"):
+        commands.patches(args)
