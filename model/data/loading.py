@@ -41,7 +41,7 @@ class PatchImages(Dataset[Tensor], ABC):
 
     def __init__(self) -> None:
         self._loader: DataLoader[Tensor] | None = None
-        self._order: list[Indices] = []  # of the epoch
+        self._order: list[Any] = []  # batches of indices of the epoch
 
     @abstractmethod
     def __getitems__(self, index_B: Indices) -> Tensor | DataError:
