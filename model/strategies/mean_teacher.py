@@ -63,11 +63,11 @@ class MeanTeacher(Strategy):
 
     def state_dict(self) -> dict[str, Tensor]:
         """The teacher's weights and buffers."""
-        return {f"average.{name}": tensor for name, tensor in self._network.state_dict().items()}
+        return {f"teacher.{name}": tensor for name, tensor in self._network.state_dict().items()}
 
     def load_state_dict(self, state: Mapping[str, Tensor]) -> None:
         """The inverse of `state_dict`."""
-        self._network.load_state_dict({name.removeprefix("average."): tensor for name, tensor in state.items()})
+        self._network.load_state_dict({name.removeprefix("teacher."): tensor for name, tensor in state.items()})
 
     @property
     def _network(self) -> Network:

@@ -348,8 +348,8 @@ def test_a_network_that_labels_itself_keeps_its_last_epoch(store: Path, tmp_path
     assert load_config(tmp_path / "run").keep_last_epoch
     assert load_tensors(tmp_path / "run" / BEST)[1]["epoch"] == "4"
     assert lines[-1].startswith("last of 4 epochs: 4, validation loss ")
-    average = {name for name in weights(tmp_path / "run", LAST) if name.startswith("average.")}
-    assert average == {f"average.{name}" for name in weights(tmp_path / "run", BEST)}
+    teacher = {name for name in weights(tmp_path / "run", LAST) if name.startswith("teacher.")}
+    assert teacher == {f"teacher.{name}" for name in weights(tmp_path / "run", BEST)}
 
 
 def test_own_labels_need_classes_on_one_scale(store: Path, tmp_path: Path) -> None:

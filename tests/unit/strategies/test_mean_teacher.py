@@ -16,7 +16,7 @@ def teacher_of(network: Network, *, weight: float = 2.0, epochs: int = 10, steps
 
 
 def weights(teacher: MeanTeacher) -> dict[str, torch.Tensor]:
-    return {name.removeprefix("average."): tensor for name, tensor in teacher.state_dict().items()}
+    return {name.removeprefix("teacher."): tensor for name, tensor in teacher.state_dict().items()}
 
 
 def changed(network: Network, seed: int) -> None:
