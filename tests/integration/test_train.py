@@ -244,7 +244,7 @@ def test_killed_after_any_write_and_resumed(store: Path, whole: Path, tmp_path: 
         try:
             train(store, run, epochs=EPOCHS, **SETTINGS)
         except Killed:
-            (run / f".{LAST}.4711").write_bytes(b"half a checkpoint")
+            (run / f".{LAST}.partial").write_bytes(b"half a checkpoint")
     train(store, run, epochs=EPOCHS, resume=True, **SETTINGS)
     assert_same(run, whole)
 
