@@ -168,7 +168,7 @@ def test_training_goes_on_as_if_never_saved(tmp_path: Path) -> None:
     assert all(torch.equal(a, b) for a, b in zip(network.parameters(), other.parameters(), strict=True))
 
 
-def test_optimizer_state_of_another_network(tmp_path: Path) -> None:
+def test_the_optimizer_state_of_another_network_is_refused(tmp_path: Path) -> None:
     network, optimizer = stepped(0)
     tensors = training_state(network, optimizer, Strategy())
     del tensors["optimizer.0.exp_avg"]

@@ -41,12 +41,12 @@ def averaged(logits_BKHW: Floats, valid_BHW: npt.NDArray[np.bool_]) -> Floats:
 
 
 def means(log_BKHW: Floats, valid_BHW: npt.NDArray[np.bool_], bag_B: list[int]) -> Floats:
-    """Mean probability over the valid pixels of each patch's group (B, K)."""
+    """Mean probability over the valid pixels of each patch's bag (B, K)."""
     chance = np.exp(log_BKHW) / np.exp(log_BKHW).sum(axis=1, keepdims=True)
     found = []
-    for group in bag_B:
-        of_group = [i for i in range(len(bag_B)) if bag_B[i] == group]
-        found.append(np.concatenate([chance[i][:, valid_BHW[i]] for i in of_group], axis=1).mean(axis=1))
+    for bag in bag_B:
+        members = [i for i in range(len(bag_B)) if bag_B[i] == bag]
+        found.append(np.concatenate([chance[i][:, valid_BHW[i]] for i in members], axis=1).mean(axis=1))
     return np.array(found)
 
 
@@ -64,20 +64,20 @@ def test_agrees_with_numpy(seed: int, together: bool) -> None:
     scores, valid = rng.normal(0, 2, (3, 4, 6, 5)), rng.random((3, 6, 5)) < 0.8
     valid[:, 0, 0] = True
     share = rng.dirichlet(np.ones(4), 3)
-    group = [0, 0, 1] if together else [0, 1, 2]
+    bag_B = [0, 0, 1] if together else [0, 1, 2]
     if together:
         share[1] = share[0]
     log = averaged(scores, valid)
     for _ in range(MATCHING_ITERATIONS):
-        log = log + (np.log(np.maximum(share, 1e-6)) - np.log(means(log, valid, group)))[:, :, None, None]
-    targets = Targets(torch.from_numpy(valid), torch.from_numpy(share), bag_B=torch.tensor(group) if together else None)
+        log = log + (np.log(np.maximum(share, 1e-6)) - np.log(means(log, valid, bag_B)))[:, :, None, None]
+    targets = Targets(torch.from_numpy(valid), torch.from_numpy(share), bag_B=torch.tensor(bag_B) if together else None)
     assert_largest(proportion_matched_labels(torch.from_numpy(scores), targets).numpy(), log, valid)
 
 
 @settings(max_examples=25)
 @given(seed=st.integers(0, 2**31), min_share=st.sampled_from([0.0, 0.1, 0.4]))
 def test_with_a_prior_agrees_with_numpy(seed: int, min_share: float) -> None:
-    """The batch has the prior, then each patch what its presence label says; a patch without a label is only part of the batch."""
+    """The batch has the prior, then each patch the marginal of its presence label; a patch without a label is only part of the batch."""
     rng = np.random.default_rng(seed)
     scores, valid = rng.normal(0, 2, (3, 4, 6, 5)), rng.random((3, 6, 5)) < 0.8
     valid[:, 0, 0] = True
@@ -94,7 +94,7 @@ def test_with_a_prior_agrees_with_numpy(seed: int, min_share: float) -> None:
 
 
 def test_there_is_as_much_of_each_class_as_its_share() -> None:
-    """Over many pixels whose scores differ, the labels have the shares, whatever the network thought before."""
+    """Over many pixels whose scores differ, the labels have the shares, whatever the network predicts."""
     torch.manual_seed(0)
     scores = 3 * torch.randn(1, 3, 60, 60).double() + torch.tensor([4.0, 0.0, -4.0])[:, None, None]
     share = torch.tensor([[0.2, 0.5, 0.3]]).double()
@@ -104,7 +104,7 @@ def test_there_is_as_much_of_each_class_as_its_share() -> None:
     assert (found - share[0]).abs().max() < 0.15  # the mean probability has them exactly, the largest nearly
 
 
-def test_a_class_that_is_not_there_is_never_given() -> None:
+def test_an_absent_class_is_never_a_pseudo_label() -> None:
     scores = torch.randn(2, 3, 8, 8, generator=torch.Generator().manual_seed(1)) + torch.tensor([9.0, 0.0, 0.0])[:, None, None]
     label = proportion_matched_labels(
         scores, Targets(torch.ones(2, 8, 8, dtype=torch.bool), torch.tensor([[0.0, 0.6, 0.4], [0.0, 0.0, 1.0]]))
@@ -134,11 +134,11 @@ def test_a_batch_has_the_prior_and_no_patch_a_class_it_lacks() -> None:
 
 def test_a_patch_without_a_label_does_not_spoil_its_group() -> None:
     valid, share = torch.ones(3, 6, 6, dtype=torch.bool), torch.tensor([[0.9, 0.1, 0.0]] * 3)
-    scores, group = torch.randn(3, 3, 6, 6), torch.zeros(3, dtype=torch.int64)
+    scores, bag_B = torch.randn(3, 3, 6, 6), torch.zeros(3, dtype=torch.int64)
     for unknown in range(3):
         known = torch.arange(3) != unknown
         shares = torch.where(known[:, None], share, torch.nan)
-        label = proportion_matched_labels(scores, Targets(valid, shares, bag_B=group))
+        label = proportion_matched_labels(scores, Targets(valid, shares, bag_B=bag_B))
         assert (label[unknown] == UNLABELLED).all()
         assert set(label[known].unique().tolist()) <= {0, 1}
 
@@ -150,19 +150,19 @@ def test_without_shares_the_largest_score_wins_where_there_is_image_data() -> No
     assert (label[~valid] == UNLABELLED).all()
 
 
-def test_the_loss_is_the_cross_entropy_with_what_was_said() -> None:
+def test_the_loss_is_the_cross_entropy_with_the_pseudo_labels() -> None:
     """Against numpy; a class that scores 0 gets the pixels that no other claims, and no gradient."""
     network = build("fcn", 2, 3)
     x, valid = torch.randn(2, 2, 6, 7), torch.rand(2, 6, 7) < 0.8
-    said, rest = torch.randn(2, 3, 6, 7), torch.tensor([False, True, False])
+    teacher_BKHW, rest = torch.randn(2, 3, 6, 7), torch.tensor([False, True, False])
     for remainder_K in (None, rest):
         batch = ModelOutputs(network, network(x), valid)
-        scores, wanted = batch.logits_BKHW.detach().double().numpy().copy(), said.double().numpy().copy()
+        scores, wanted = batch.logits_BKHW.detach().double().numpy().copy(), teacher_BKHW.double().numpy().copy()
         if remainder_K is not None:
             scores[:, 1] = wanted[:, 1] = 0
         log = scores - np.log(np.exp(scores).sum(axis=1, keepdims=True))
         chosen = np.take_along_axis(log, wanted.argmax(axis=1)[:, None], axis=1)[:, 0]
-        loss, pixels = PseudoLabeler("presence", remainder_K=remainder_K).loss(batch, said, Targets(valid))
+        loss, pixels = PseudoLabeler("presence", remainder_K=remainder_K).loss(batch, teacher_BKHW, Targets(valid))
         assert pixels == valid.sum()
         assert loss.item() == pytest.approx(-chosen[valid.numpy()].mean(), rel=1e-5)
         network.zero_grad()
