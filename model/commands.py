@@ -12,7 +12,7 @@ import sys
 from dataclasses import fields
 from pathlib import Path
 
-from cropcam.model.options import SECTIONS, Option, declared, default_of, flag, types
+from cropcam.model.options import SECTIONS, declared, default_of, flag, types
 from cropcam.pipeline.commands import AddCommand, add_image_options, folder_argument, has_value_options
 from cropcam.pipeline.errors import ConfigError
 
@@ -155,13 +155,10 @@ def add_setting(group: argparse._ActionsContainer, name: str) -> None:
     """The command-line option of a declared setting."""
     option, kind = declared()[name], types()[name]
     convert = _proportions if kind == tuple[float, ...] else kind
-    group.add_argument(flag(name), type=convert, choices=option.choices or None, metavar=option.metavar, help=_help(name, option))
-
-
-def _help(name: str, option: Option) -> str:
     kinds = f"{' and '.join(option.kinds)}: " if option.kinds and len(option.kinds) < 3 else ""
     default = option.default or default_of(name)
-    return f"{kinds}{option.help}".replace("%", "%%") + (f" (default: {default})" if default not in ("", (), "auto") else "")
+    text = f"{kinds}{option.help}".replace("%", "%%") + (f" (default: {default})" if default not in ("", (), "auto") else "")
+    group.add_argument(flag(name), type=convert, choices=option.choices or None, metavar=option.metavar, help=text)
 
 
 def add_device_option(sub: argparse.ArgumentParser) -> None:

@@ -15,6 +15,7 @@ from cropcam.pipeline.errors import ConfigError
 
 KINDS = ("presence", "majority", "shares", "points", "pixels")
 ANY_BELOW = 0.01  # a presence threshold below this has the information of a label of any pixel
+LOSSES = ("best", "bce", "lse", "threshold", "majority", "shares", "cross-entropy")
 MODELS = ("baseline", "resnet50", "unet", "fcn")
 _NO_PROPORTIONS = ("presence", "majority", "points", "pixels")
 MEASURED = "by network and kind of label"
@@ -44,8 +45,8 @@ def _at_least(low: float, below: float = math.inf, *, above: bool = False) -> di
     return {"valid": lambda value: (value > low if above else value >= low) and value < below, "rule": rule}
 
 
-def _whole(low: int, note: str = "") -> dict[str, Any]:
-    return {"valid": lambda value: value >= low, "rule": f"at least {low}{note}"}
+def _whole(low: int) -> dict[str, Any]:
+    return {"valid": lambda value: value >= low, "rule": f"at least {low}"}
 
 
 def _proportions(values: tuple[float, ...]) -> bool:
@@ -67,11 +68,7 @@ class LabelOptions:
     areas: str = _option("", "GeoJSON of polygons with class areas instead of the store's shares", kinds=("shares",), metavar="FILE")
     bag_size: int = _option(1, "neighbouring patches that share one row of proportions", kinds=("shares",), metavar="N", **_whole(1))
     class_prior: tuple[float, ...] = _option(
-        (),
-        "known class shares of all pixels, in the store's order",
-        metavar="S,S,...",
-        valid=_proportions,
-        rule="shares of at least 0 that add up to 1",
+        (), "known class shares of all pixels, in the store's order", metavar="S,S,...", valid=_proportions, rule="shares that add up to 1"
     )
     share_step: float = _option(
         0.0, "shares are rounded to multiples of this", kinds=("shares",), flag=False, valid=lambda v: 0 <= v <= 0.5, rule="from 0 to 0.5"
@@ -126,9 +123,7 @@ class OptimizerOptions:
     epochs: int = _option(16, "passes over the training split", metavar="N", **_whole(1))
     lr: float = _option(1e-3, "peak learning rate", default=MEASURED, metavar="X", **_at_least(0, above=True))
     weight_decay: float = _option(1e-4, "weight decay", default=MEASURED, flag=False, **_at_least(0))
-    loss: str = _option(
-        "best", "loss", choices=("best", "bce", "lse", "threshold", "majority", "shares", "cross-entropy"), default=MEASURED
-    )
+    loss: str = _option("best", "loss", choices=LOSSES, default=MEASURED)
     class_weights: str = _option(
         "none", "balanced: inverse class frequency", choices=("none", "balanced"), kinds=_NO_PROPORTIONS, default=MEASURED
     )

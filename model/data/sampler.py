@@ -29,13 +29,8 @@ def plan_epoch(
     Flips are exact symmetries of a north-up grid, also of EPSG:4326, where pixels are not square and quarter turns are no symmetry.
     Bags stay together, in runs of at most `BAG_RUN` patches; longer runs come first, so bags whose size divides the batch size are not split.
 
-    Args:
-        count: number of patches.
-        seed: of the run.
-        epoch: from 0.
-        bag_N: the bag of each patch.
-        block_N: of streamed images, the block of each patch in the store, ascending (`window_order`).
-        rot90: also swap rows and columns of half of the patches.
+    `epoch` is from 0, `block_N` the block of each patch in the store, ascending, of streamed images (`window_order`). `rot90` also swaps rows
+    and columns of half of the patches.
     """
     random = np.random.default_rng([seed, epoch])
     order_N, flip_N2 = random.permutation(count), random.random((count, 2)) < 0.5

@@ -25,12 +25,7 @@ TOLERANCE = 0.01  # of the total: areas in statistics are rounded
 def area_labels(path: str, digest: str, legend: Legend, grid: PatchGrid, place_N2: npt.NDArray[np.int32]) -> WeakLabels:
     """The proportions of the polygon that holds each patch's centre. A patch in no polygon has no label and is a bag of its own.
 
-    Args:
-        path: a GeoJSON file.
-        digest: its sha256 (hex); empty = not checked.
-        legend: the store's classes.
-        grid: the store's patch grid.
-        place_N2: row and column of each patch on it.
+    `path` is a GeoJSON file, `digest` its sha256 (hex; empty = not checked), `place_N2` the row and column of each patch on the patch grid.
 
     Raises:
         DataError: the file is missing or has changed, the areas of a feature are not possible, or two polygons hold the same patch.

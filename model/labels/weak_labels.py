@@ -16,19 +16,8 @@ from pathlib import PurePath
 import numpy as np
 import numpy.typing as npt
 
-from cropcam.model.labels.derive import (
-    Classes,
-    Shares,
-    bag_means,
-    flip_labels,
-    majority,
-    noisy_proportions,
-    presence,
-    sample_points,
-    slices,
-    symmetric_label_noise,
-    zorder_bags,
-)
+from cropcam.model.labels import derive
+from cropcam.model.labels.derive import Classes, Shares
 from cropcam.model.options import KINDS, LabelOptions
 from cropcam.pipeline.errors import DataError
 from cropcam.pipeline.legend import UNLABELLED
@@ -98,7 +87,7 @@ class WeakLabels:
         """Number of labelled pixels by class index, (255,); zeros where labels are of patches."""
         count = np.zeros(UNLABELLED + 1, np.int64)
         if self.pixel_NHW is not None:
-            for part in slices(len(self.pixel_NHW)):
+            for part in derive.slices(len(self.pixel_NHW)):
                 count += np.bincount(self.pixel_NHW[part].ravel(), minlength=UNLABELLED + 1)
         return count[:UNLABELLED]
 
@@ -117,19 +106,19 @@ def weak_labels(
     """
     random = np.random.default_rng([spec.seed, KINDS.index(spec.kind)])
     if spec.kind in OF_PIXELS:
-        truth = truth_NHW() if spec.kind == "pixels" else sample_points(truth_NHW(), spec.points_per_patch, random)
-        return WeakLabels(spec.kind, pixel_NHW=symmetric_label_noise(truth, spec.label_noise, classes, random))
+        truth = truth_NHW() if spec.kind == "pixels" else derive.sample_points(truth_NHW(), spec.points_per_patch, random)
+        return WeakLabels(spec.kind, pixel_NHW=derive.symmetric_label_noise(truth, spec.label_noise, classes, random))
     image_NK, bag_N = share_NK(), None
     unknown_N = image_NK.sum(axis=1) == 0
     if spec.kind == "shares":
         if spec.bag_size > 1:
-            bag_N = zorder_bags(place_N2(), spec.bag_size)
-            image_NK = bag_means(image_NK, unknown_N, bag_N)
-        image_NK = noisy_proportions(image_NK, spec.share_step, spec.share_noise, random)  # one draw of noise per bag
+            bag_N = derive.zorder_bags(place_N2(), spec.bag_size)
+            image_NK = derive.bag_means(image_NK, unknown_N, bag_N)
+        image_NK = derive.noisy_proportions(image_NK, spec.share_step, spec.share_noise, random)  # one draw of noise per bag
         image_NK = image_NK if bag_N is None else image_NK[bag_N]
     else:
-        image_NK = presence(image_NK, spec.presence_min_share) if spec.kind == "presence" else majority(image_NK)
-        image_NK = flip_labels(image_NK, spec.label_noise, spec.kind == "presence", random)
+        image_NK = derive.presence(image_NK, spec.presence_min_share) if spec.kind == "presence" else derive.majority(image_NK)
+        image_NK = derive.flip_labels(image_NK, spec.label_noise, spec.kind == "presence", random)
     return WeakLabels(spec.kind, image_NK=np.where(unknown_N[:, None], np.float32(np.nan), image_NK), bag_N=bag_N)
 
 

@@ -119,10 +119,10 @@ def load_weights(network: Network, tensors: Mapping[str, Tensor], path: Path) ->
 
 
 def training_state(network: Network, optimizer: torch.optim.Optimizer, strategy: Strategy) -> dict[str, Tensor]:
-    """The tensors that the next step depends on: `network.NAME`, `optimiser.I.NAME` of parameter I, and the strategy's state."""
+    """The tensors that the next step depends on: `network.NAME`, `optimizer.I.NAME` of parameter I, and the strategy's state."""
     weights = {f"network.{name}": tensor for name, tensor in network.state_dict().items()} | strategy.state_dict()
     state = optimizer.state_dict()["state"]
-    return weights | {f"optimiser.{index}.{name}": tensor for index, kept in state.items() for name, tensor in kept.items()}
+    return weights | {f"optimizer.{index}.{name}": tensor for index, kept in state.items() for name, tensor in kept.items()}
 
 
 def load_training_state(
@@ -139,13 +139,13 @@ def load_training_state(
         for index, parameter in enumerate(parameters)
     }
     expected = {f"network.{name}": tensor.shape for name, tensor in network.state_dict().items()} | strategy.state_shapes()
-    expected |= {f"optimiser.{index}.{name}": shape for index, shapes in kept.items() for name, shape in shapes.items()}
+    expected |= {f"optimizer.{index}.{name}": shape for index, shapes in kept.items() for name, shape in shapes.items()}
     _check(expected, tensors, path)
     network.load_state_dict({name: tensors[f"network.{name}"] for name in network.state_dict()})
     strategy.load_state_dict({name: tensors[name] for name in strategy.state_shapes()})
     state = {}
     for index, shapes in kept.items():
-        loaded = {name: tensors[f"optimiser.{index}.{name}"] for name in shapes}
+        loaded = {name: tensors[f"optimizer.{index}.{name}"] for name in shapes}
         # in the parameter's memory layout: fused kernels walk both in memory order
         state[index] = {name: t if name == "step" else torch.empty_like(parameters[index]).copy_(t) for name, t in loaded.items()}
     optimizer.load_state_dict({**optimizer.state_dict(), "state": state})

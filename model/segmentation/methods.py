@@ -32,16 +32,12 @@ Floats = npt.NDArray[np.floating[Any]]
 class Method:
     """The argmax over classes of scale x activation map + offset, optionally refined by spectra at class boundaries.
 
-    Attributes:
-        name: as in metrics.json.
-        scale_K: above 0; 0 for remainder classes, whose map is constant.
-        offset_K: in units of the scaled maps.
-        mean_KC, cov_CC: `cropcam.model.segmentation.spectral.ClassStatistics` of the training split; empty = no refinement.
+    `mean_KC` and `cov_CC` are the `spectral.ClassStatistics` of the training split; empty = no refinement.
     """
 
-    name: str
-    scale_K: Values
-    offset_K: Values
+    name: str  # as in metrics.json
+    scale_K: Values  # above 0; 0 for remainder classes, whose map is constant
+    offset_K: Values  # in units of the scaled maps
     mean_KC: tuple[Values, ...] = ()
     cov_CC: tuple[Values, ...] = ()
 

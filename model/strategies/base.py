@@ -21,11 +21,7 @@ class Strategy:
     def loss_terms(self, x_BCHW: Tensor, outputs: ModelOutputs, targets: Targets, step: int | None) -> Sequence[Term]:  # noqa: ARG002
         """Terms added to the loss of a batch, each with its number of labels; the same number of terms for an empty batch.
 
-        Args:
-            x_BCHW: the standardised patches.
-            outputs: the network's outputs on them.
-            targets: their weak labels.
-            step: step of the run, from 0; None in validation.
+        `x_BCHW` is standardised; `step` is the step of the run, from 0, and None in validation.
         """
         return ()
 

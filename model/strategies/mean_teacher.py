@@ -6,15 +6,16 @@ import math
 from collections.abc import Mapping, Sequence
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 from torch.optim.swa_utils import AveragedModel
 
 from cropcam.model.losses.objectives import ModelOutputs, Targets
 from cropcam.model.networks import Network
-from cropcam.model.networks.cam import pixel_maps
+from cropcam.model.networks.cam import argmax_classes, pixel_maps
 from cropcam.model.runtime.distributed import Term
 from cropcam.model.strategies.base import Strategy
-from cropcam.model.strategies.pseudo_labels import PseudoLabeler
+from cropcam.pipeline.legend import UNLABELLED
 
 DECAY = 0.99  # of the average per step: about the last 100 steps
 BURN_IN_FRACTION = 0.3  # of the epochs: before, the teacher is too weak
@@ -24,17 +25,17 @@ _FLIPS = ((2,), (3,), (2, 3))
 class MeanTeacher(Strategy):
     """Adds a cross-entropy with the pseudo-labels of a teacher, the exponential moving average of the network's weights.
 
-    The weak-label loss rises as the network becomes more confident, although pixel accuracy improves: the last epoch is selected.
+    The pseudo-label of a pixel is the class of the teacher's largest logit; classes are mutually exclusive. The weak-label loss rises as the network becomes more confident, although pixel accuracy improves: the last epoch is selected.
 
     Source: Tarvainen, Valpola 2017, "Mean teachers are better role models", arXiv 1703.01780.
     """
 
     keep_last_epoch = True
 
-    def __init__(self, network: Network, labeler: PseudoLabeler, *, weight: float, epochs: int, steps_per_epoch: int) -> None:
+    def __init__(self, network: Network, *, weight: float, epochs: int, steps_per_epoch: int) -> None:
         """The teacher starts as a copy of `network`, before it is compiled or wrapped for several processes. `weight` is that of the loss term."""
         self.first_epoch = math.ceil(BURN_IN_FRACTION * epochs)
-        self._labeler, self._weight, self._first_step = labeler, weight, self.first_epoch * steps_per_epoch
+        self._weight, self._first_step = weight, self.first_epoch * steps_per_epoch
         self._step = 0
         self._teacher = AveragedModel(network, multi_avg_fn=self._average, use_buffers=True).requires_grad_(False).eval()
         self._teacher.n_averaged += 1  # the initial weights count, so that the first update averages instead of copying
@@ -45,8 +46,12 @@ class MeanTeacher(Strategy):
             return ()
         if not len(x_BCHW):
             return [(0 * outputs.logits_BKHW.sum(), lambda: torch.zeros(()))]
-        loss, pixels = self._labeler.loss(outputs, self.logits_on_flipped(x_BCHW, step or 0), targets)
-        return [(self._weight * loss, lambda: pixels)]
+        pseudo_label_BHW = argmax_classes(self.logits_on_flipped(x_BCHW, step or 0)).masked_fill(~targets.valid_BHW, UNLABELLED)
+        entropy_BHW = F.cross_entropy(
+            outputs.logits_BKHW, pseudo_label_BHW, ignore_index=UNLABELLED, reduction="none"
+        )  # as in `pixel_loss`
+        pixels = targets.valid_BHW.sum()
+        return [(self._weight * entropy_BHW.sum() / pixels.clamp(min=1), lambda: pixels)]
 
     @torch.no_grad()
     def after_step(self, network: Network, step: int) -> None:
@@ -63,11 +68,11 @@ class MeanTeacher(Strategy):
 
     def state_dict(self) -> dict[str, Tensor]:
         """The teacher's weights and buffers."""
-        return {f"average.{name}": tensor for name, tensor in self._network.state_dict().items()}
+        return {f"teacher.{name}": tensor for name, tensor in self._network.state_dict().items()}
 
     def load_state_dict(self, state: Mapping[str, Tensor]) -> None:
         """The inverse of `state_dict`."""
-        self._network.load_state_dict({name.removeprefix("average."): tensor for name, tensor in state.items()})
+        self._network.load_state_dict({name.removeprefix("teacher."): tensor for name, tensor in state.items()})
 
     @property
     def _network(self) -> Network:

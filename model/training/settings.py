@@ -73,9 +73,9 @@ def _new(store: Path, info: StoreInfo, run: Path, passed: Mapping[str, Any], dig
             f"--points-per-patch {settings.points_per_patch} is not possible: a patch has {info.patch_size_px**2} pixels "
             f"({info.patch_size_px} x {info.patch_size_px}); for labels of all pixels use --labels pixels"
         )
-    if settings.pseudo_label_weight and loss == "bce":
+    if settings.pseudo_label_weight and not objective(loss, settings.labels).is_softmax:
         raise ConfigError(
-            "--pseudo-label-weight does not go with --loss bce, whose logits are not on one scale: leave it out, or use another --loss"
+            f"--pseudo-label-weight does not go with --loss {loss}, whose logits are not on one scale: leave it out, or use another --loss"
         )
     mean, std = (tuple(float(value) for value in info.statistics[key]) for key in ("mean", "std"))
     if not all(map(math.isfinite, (*mean, *std))):

@@ -48,15 +48,7 @@ class Trainer:
             network = build(config.network.model, len(config.store.bands), classes).to(device)
         if config.network.channels_last:
             network = network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-        self._strategy = make_strategy(
-            config.strategy,
-            network,
-            train_split.labels,
-            config.labels,
-            is_softmax=self._objective.is_softmax,
-            epochs=self._epochs,
-            steps_per_epoch=self._steps,
-        )
+        self._strategy = make_strategy(config.strategy, network, epochs=self._epochs, steps_per_epoch=self._steps)
         if config.network.compile:  # the maps alone: what follows depends on the data, which a compiled graph cannot
             maps: Any = torch.compile(network.maps)
             network.maps = maps  # type: ignore[method-assign]

@@ -101,7 +101,7 @@ OPTIONS: list[dict[str, Any]] = [
         "data_loading": "stream",
     },
     {"model": "fcn", "labels": "presence", "presence_min_share": 0.1, "pseudo_label_weight": 2.0},
-    {"model": "fcn", "labels": "presence", "loss": "lse", "pseudo_label_weight": 2.0, "class_prior": (0.3, 0.3, 0.1, 0.1, 0.2)},
+    {"model": "fcn", "labels": "presence", "loss": "lse", "class_prior": (0.3, 0.3, 0.1, 0.1, 0.2)},
     {"model": "unet", "labels": "pixels"},
     {"model": "fcn", "labels": "shares", "pseudo_label_weight": 1.0, "precision": "bf16"},
     {"model": "fcn", "labels": "points", "pseudo_label_weight": 3.0, "points_per_patch": 12, "data_loading": "stream"},
@@ -249,7 +249,11 @@ def test_pseudo_labels_count_by_pixels_where_processes_have_different_labels(spa
 
 
 def test_patience_counts_from_the_start_of_pseudo_labels(store: Path, tmp_path: Path) -> None:
-    train(store, tmp_path / "run", **SETTINGS | {"model": "fcn", "labels": "points", "pseudo_label_weight": 3.0, "epochs": 10, "patience": 1, "lr": 0.5})
+    train(
+        store,
+        tmp_path / "run",
+        **SETTINGS | {"model": "fcn", "labels": "points", "pseudo_label_weight": 3.0, "epochs": 10, "patience": 1, "lr": 0.5},
+    )
     assert len(history(tmp_path / "run")) >= 4  # pseudo-labels start with the fourth
 
 
@@ -344,12 +348,17 @@ def test_training_in_a_thread_needs_no_signals(store: Path, tmp_path: Path) -> N
 
 def test_a_run_with_pseudo_labels_keeps_its_last_epoch(store: Path, tmp_path: Path) -> None:
     lines: list[str] = []
-    train(store, tmp_path / "run", log=lines.append, **SETTINGS | {"model": "fcn", "labels": "points", "pseudo_label_weight": 3.0, "epochs": 4})
+    train(
+        store,
+        tmp_path / "run",
+        log=lines.append,
+        **SETTINGS | {"model": "fcn", "labels": "points", "pseudo_label_weight": 3.0, "epochs": 4},
+    )
     assert load_config(tmp_path / "run").keep_last_epoch
     assert load_tensors(tmp_path / "run" / BEST)[1]["epoch"] == "4"
     assert lines[-1].startswith("last of 4 epochs: 4, validation loss ")
-    average = {name for name in weights(tmp_path / "run", LAST) if name.startswith("average.")}
-    assert average == {f"average.{name}" for name in weights(tmp_path / "run", BEST)}
+    teacher = {name for name in weights(tmp_path / "run", LAST) if name.startswith("teacher.")}
+    assert teacher == {f"teacher.{name}" for name in weights(tmp_path / "run", BEST)}
 
 
 def test_own_labels_need_classes_on_one_scale(store: Path, tmp_path: Path) -> None:

@@ -183,7 +183,7 @@ def test_ranks_share_each_batch(count: int) -> None:
     assert len(parts[-1][-1]) == 0, "of the last batch of one patch nothing is left for the last rank"
 
 
-def test_a_run_that_goes_on_passes_batches_over() -> None:
+def test_a_resumed_run_skips_batches() -> None:
     dn = np.arange(1, 12, dtype=np.uint16).reshape(11, 1, 1, 1) * 5000
     patches = Patches(ResidentImages(torch.from_numpy(dn)), WeakLabels("shares", np.zeros((11, 1), np.float32)))
     normalization, plan = Normalization(torch.zeros(1), torch.ones(1)), plan_epoch(11, 0, 0)

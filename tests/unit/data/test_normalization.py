@@ -36,9 +36,9 @@ def in_numpy(dn_NCHW: npt.NDArray[np.uint16], mean: npt.ArrayLike, std: npt.Arra
 def test_standardise_is_reflectance_less_the_mean() -> None:
     dn = np.array([[[[0, 1, 7273]], [[20000, 43636, 65535]]]], np.uint16)
     mean, std = np.array([0.1, 0.5], np.float32), np.array([0.02, 0.9], np.float32)
-    ours = standardise(torch.from_numpy(dn), torch.from_numpy(mean), torch.from_numpy(std)).numpy()
-    np.testing.assert_allclose(ours, in_numpy(dn, mean, std), rtol=1e-4, atol=1e-5)
-    assert ours[0, 0, 0, 0] == 0, "nodata is the mean"
+    values = standardise(torch.from_numpy(dn), torch.from_numpy(mean), torch.from_numpy(std)).numpy()
+    np.testing.assert_allclose(values, in_numpy(dn, mean, std), rtol=1e-4, atol=1e-5)
+    assert values[0, 0, 0, 0] == 0, "nodata is the mean"
 
 
 def test_standardised_training_pixels_have_mean_0_and_deviation_1(store: Path) -> None:

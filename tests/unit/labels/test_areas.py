@@ -36,7 +36,7 @@ def collection(*features: tuple[dict[str, Any] | None, dict[str, Any]]) -> str:
     return json.dumps(
         {
             "type": "FeatureCollection",
-            "features": [{"type": "Feature", "geometry": geometry, "properties": told} for geometry, told in features],
+            "features": [{"type": "Feature", "geometry": geometry, "properties": properties} for geometry, properties in features],
         }
     )
 
@@ -74,7 +74,7 @@ def test_patches_get_the_shares_of_the_polygon_their_centre_lies_in(store: Path,
 
 
 @pytest.mark.parametrize(
-    ("told", "message"),
+    ("properties", "message"),
     [
         ({"corn": 1, "soybean": 1, "background": 3}, r"feature 1: no area of forest, grassland; every class but background"),
         (AREAS, r"feature 1: neither background nor total"),
@@ -87,9 +87,9 @@ def test_patches_get_the_shares_of_the_polygon_their_centre_lies_in(store: Path,
         (dict.fromkeys((*AREAS, "background"), 0), r"every area is 0"),
     ],
 )
-def test_areas_that_cannot_be_are_refused_by_feature(info: StoreInfo, told: dict[str, Any], message: str) -> None:
+def test_impossible_areas_are_refused_with_their_feature(info: StoreInfo, properties: dict[str, Any], message: str) -> None:
     with pytest.raises(DataError, match=message):
-        read_areas("a.geojson", collection((box(info, 0, 3), told)).encode(), info.classes)
+        read_areas("a.geojson", collection((box(info, 0, 3), properties)).encode(), info.classes)
 
 
 def test_rounded_areas_may_exceed_their_total_a_little(info: StoreInfo) -> None:
@@ -114,7 +114,7 @@ FINE = {**AREAS, "total": 100}
         (collection(({"type": "Polygon", "coordinates": [[[0, 0], [900, 0], [900, 9], [0, 0]]]}, FINE)), r"are not degrees"),
     ],
 )
-def test_what_is_no_polygon_is_refused(info: StoreInfo, text: str, message: str) -> None:
+def test_an_invalid_polygon_is_refused(info: StoreInfo, text: str, message: str) -> None:
     with pytest.raises(DataError, match=message):
         read_areas("a.geojson", text.encode(), info.classes)
 
@@ -129,9 +129,16 @@ def test_a_training_learns_from_the_areas_and_not_from_the_stores_shares(
     store: Path, info: StoreInfo, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Other shares and labels in the store lead to the same bits; a changed file is refused."""
-    file, said = halves(tmp_path / "a.geojson", info), []
-    told: dict[str, Any] = {"labels": "shares", "areas": file, "device": "cpu", "precision": "fp32", "batch_size": 6, "log": said.append}
-    train(store, tmp_path / "run", epochs=2, **told)
+    file, lines = halves(tmp_path / "a.geojson", info), []
+    settings: dict[str, Any] = {
+        "labels": "shares",
+        "areas": file,
+        "device": "cpu",
+        "precision": "fp32",
+        "batch_size": 6,
+        "log": lines.append,
+    }
+    train(store, tmp_path / "run", epochs=2, **settings)
 
     def other_truth(path: Path) -> tuple[xr.Dataset, StoreInfo]:
         dataset, info = stores.open_store(path)
@@ -140,24 +147,24 @@ def test_a_training_learns_from_the_areas_and_not_from_the_stores_shares(
         return dataset.drop_vars("label").assign(share=(dataset["share"].dims, share)), info
 
     monkeypatch.setattr("cropcam.model.training.train.open_store", other_truth)
-    train(store, tmp_path / "blind", epochs=2, **told)
+    train(store, tmp_path / "blind", epochs=2, **settings)
     assert (tmp_path / "run" / LAST).read_bytes() == (tmp_path / "blind" / LAST).read_bytes()
     config = load_config(tmp_path / "run")
     assert (config.labels.areas, config.digests["areas"], config.data.data_loading) == (file, sha256(Path(file).read_bytes()), "memory")
     split = {name: split_indices(open_store(store)[0], name) for name in ("train", "validation")}
     none = [int((split[name] >= 28).sum()) for name in ("train", "validation")]
-    assert said[1] == (
+    assert lines[1] == (
         f"{file}: {none[0]} of 18 patches of the train split and {none[1]} of 6 of the validation split lie in no polygon and have no label"
     )
-    assert "shares of 2 bags of patches" in said[0]
+    assert "shares of 2 bags of patches" in lines[0]
     written(Path(file), Path(file).read_text("utf-8").replace("30", "31"))
     with pytest.raises(ConfigError, match=r"trained with --areas .* which differs"):
-        train(store, tmp_path / "run", epochs=3, resume=True, **told)
+        train(store, tmp_path / "run", epochs=3, resume=True, **settings)
     with pytest.raises(DataError, match=r"a\.geojson: changed since the run began"):
         train(store, tmp_path / "run", epochs=3, resume=True, device="cpu")
 
 
-def test_polygons_of_elsewhere_are_refused(store: Path, tmp_path: Path) -> None:
+def test_polygons_outside_the_store_are_refused(store: Path, tmp_path: Path) -> None:
     square = {"type": "Polygon", "coordinates": [[[10, 50], [11, 50], [11, 51], [10, 50]]]}
     file = written(tmp_path / "a.geojson", collection((square, FINE)))
     with pytest.raises(DataError, match=r"a\.geojson: no patch of the train split has its centre in one of the polygons"):
@@ -165,13 +172,13 @@ def test_polygons_of_elsewhere_are_refused(store: Path, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("told", "message"),
+    ("settings", "message"),
     [
         ({"labels": "points"}, r"--areas goes with --labels shares, not with points"),
         ({"labels": "shares", "bag_size": 4}, r"--bag-size derives labels from the store's truth"),
         ({"labels": "shares", "share_step": 0.1}, r"--share-step derives labels from the store's truth"),
     ],
 )
-def test_settings_that_do_not_go_together(store: Path, info: StoreInfo, tmp_path: Path, told: dict[str, Any], message: str) -> None:
+def test_settings_that_do_not_go_together(store: Path, info: StoreInfo, tmp_path: Path, settings: dict[str, Any], message: str) -> None:
     with pytest.raises(ConfigError, match=message):
-        train(store, tmp_path / "run", areas=halves(tmp_path / "a.geojson", info), device="cpu", **told)
+        train(store, tmp_path / "run", areas=halves(tmp_path / "a.geojson", info), device="cpu", **settings)

@@ -86,7 +86,7 @@ def test_the_far_edge_of_a_patch_belongs_to_the_next(store: Path, info: StoreInf
     assert found[1:] == [0, 0]
 
 
-def test_degrees_say_what_the_truth_says(store: Path, info: StoreInfo, tmp_path: Path) -> None:
+def test_points_in_degrees_have_the_class_of_their_pixel(store: Path, info: StoreInfo, tmp_path: Path) -> None:
     file = true_table(tmp_path / "p.csv", store)
     dataset, _ = open_store(store)
     index = split_indices(dataset, "validation")
@@ -116,7 +116,7 @@ def test_degrees_say_what_the_truth_says(store: Path, info: StoreInfo, tmp_path:
         ("lon,lat,class\n1,2,corn,9\n", r"line 2"),
     ],
 )
-def test_what_cannot_be_understood_is_refused_by_line(info: StoreInfo, text: str, message: str) -> None:
+def test_an_invalid_table_is_refused_with_its_line(info: StoreInfo, text: str, message: str) -> None:
     with pytest.raises(DataError, match=message):
         read_points("p.csv", text.encode(), info.classes)
 
@@ -147,25 +147,25 @@ def test_a_training_learns_from_the_table_and_never_reads_the_truth(store: Path,
         return dataset.drop_vars("label"), info
 
     monkeypatch.setattr("cropcam.model.training.train.open_store", without_label)
-    file, run, said = true_table(tmp_path / "p.csv", store), tmp_path / "run", []
-    told: dict[str, Any] = {"labels": "points", "device": "cpu", "precision": "fp32", "batch_size": 6, "log": said.append}
-    train(store, run, points=file, epochs=1, **told)
+    file, run, lines = true_table(tmp_path / "p.csv", store), tmp_path / "run", []
+    settings: dict[str, Any] = {"labels": "points", "device": "cpu", "precision": "fp32", "batch_size": 6, "log": lines.append}
+    train(store, run, points=file, epochs=1, **settings)
     config = load_config(run)
     assert (config.labels.points, config.digests["points"]) == (file, sha256(Path(file).read_bytes()))
     assert (run / BEST).is_file()
-    assert [line for line in said if "of its points lie outside" in line] == [
+    assert [line for line in lines if "of its points lie outside" in line] == [
         f"{file}: 37 of its points lie outside the patches of the train split, 73 outside those of the validation split"
     ]
     moved = Path(file).rename(tmp_path / "moved.csv")
     with pytest.raises(DataError, match=r"p\.csv: No such file"):
-        train(store, run, resume=True, epochs=2, **told)
-    train(store, run, points=str(moved), resume=True, epochs=2, **told)
+        train(store, run, resume=True, epochs=2, **settings)
+    train(store, run, points=str(moved), resume=True, epochs=2, **settings)
     assert load_config(run).labels.points == str(moved)
     moved.write_text(moved.read_text("utf-8").replace("corn", "forest"), "utf-8")
     with pytest.raises(DataError, match=r"moved\.csv: changed since the run began"):
-        train(store, run, resume=True, epochs=3, **told)
+        train(store, run, resume=True, epochs=3, **settings)
     with pytest.raises(ConfigError, match=r"trained with --points .* which differs"):
-        train(store, run, points=str(moved), resume=True, epochs=3, **told)
+        train(store, run, points=str(moved), resume=True, epochs=3, **settings)
 
 
 def test_the_truth_of_pixels_is_not_read(store: Path, info: StoreInfo, tmp_path: Path) -> None:
@@ -182,12 +182,12 @@ def test_points_where_there_is_no_image_are_counted_and_alone_refused(tmp_path: 
         for dx in (4.5, 8.5):  # columns 0 to 5 of every fourth patch have no image
             x, y = centre(info, int(dataset["row"][patch]), int(dataset["col"][patch]), 3.5, dx)
             places[patch % 4 == 0 and dx < 6].append((repr(x), repr(y), "corn", split_N[patch]))
-    told: dict[str, Any] = {"labels": "points", "device": "cpu", "epochs": 1, "batch_size": 6}
+    settings: dict[str, Any] = {"labels": "points", "device": "cpu", "epochs": 1, "batch_size": 6}
     lost = [sum(split == which for *_, split in places[True]) for which in (0, 1)]
-    said: list[str] = []
+    lines: list[str] = []
     file = table(tmp_path / "p.csv", [line[:3] for line in places[True] + places[False]], "x,y,class")
-    train(tmp_path / "s.zarr", tmp_path / "run", points=file, log=said.append, **told)
-    assert [line for line in said if "no image data" in line] == [
+    train(tmp_path / "s.zarr", tmp_path / "run", points=file, log=lines.append, **settings)
+    assert [line for line in lines if "no image data" in line] == [
         f"warning: {blank} of the {2 * patches} labelled pixels of the {split} split lie where a band has no image data: no loss counts them"
         for split, blank, patches in (("train", lost[0], 18), ("validation", lost[1], 6))
         if blank
@@ -195,18 +195,18 @@ def test_points_where_there_is_no_image_are_counted_and_alone_refused(tmp_path: 
     assert lost[0]
     alone = table(tmp_path / "q.csv", [line[:3] for line in places[True]], "x,y,class")
     with pytest.raises(DataError, match=r"q\.csv: all of the \d+ labelled pixels of the train split lie where a band has no image data"):
-        train(tmp_path / "s.zarr", tmp_path / "other", points=alone, **told)
+        train(tmp_path / "s.zarr", tmp_path / "other", points=alone, **settings)
     assert not (tmp_path / "other").exists()
 
 
-def test_a_table_of_elsewhere_is_refused(store: Path, tmp_path: Path) -> None:
+def test_points_outside_the_store_are_refused(store: Path, tmp_path: Path) -> None:
     file = table(tmp_path / "p.csv", [(10.0, 50.0, "corn"), (11.0, 50.0, "corn")])
     with pytest.raises(DataError, match=r"p\.csv: none of its 2 points lies in a patch of the train split"):
         train(store, tmp_path / "run", points=file, labels="points", epochs=1, device="cpu")
 
 
 @pytest.mark.parametrize(
-    ("told", "message"),
+    ("settings", "message"),
     [
         ({"labels": "points", "points": "nowhere.csv"}, r"--points nowhere\.csv: No such file"),
         ({"labels": "presence", "points": "p.csv"}, r"--points goes with --labels points, not with presence"),
@@ -215,9 +215,9 @@ def test_a_table_of_elsewhere_is_refused(store: Path, tmp_path: Path) -> None:
     ],
 )
 def test_settings_that_do_not_go_together(
-    store: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, told: dict[str, Any], message: str
+    store: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, settings: dict[str, Any], message: str
 ) -> None:
     monkeypatch.chdir(tmp_path)
     table(tmp_path / "p.csv", [(10.0, 50.0, "corn")])
     with pytest.raises(ConfigError, match=message):
-        train(store, tmp_path / "run", device="cpu", **told)
+        train(store, tmp_path / "run", device="cpu", **settings)

@@ -18,14 +18,14 @@ def test_is_the_mean_binary_cross_entropy(seed: int, scale: float) -> None:
     logits_BK, label_BK = rng.normal(0, scale, (4, 5)), (rng.random((4, 5)) < 0.5).astype(np.float64)
     p = 1 / (1 + np.exp(-logits_BK))
     expected = -(label_BK * np.log(p) + (1 - label_BK) * np.log1p(-p)).mean() if scale < 5 else None
-    ours = presence_loss(torch.from_numpy(logits_BK), torch.from_numpy(label_BK)).item()
+    loss = presence_loss(torch.from_numpy(logits_BK), torch.from_numpy(label_BK)).item()
     stable = (np.logaddexp(0, logits_BK) - label_BK * logits_BK).mean()
-    np.testing.assert_allclose(ours, stable, rtol=1e-9)
+    np.testing.assert_allclose(loss, stable, rtol=1e-9)
     if expected is not None:
-        np.testing.assert_allclose(ours, expected, rtol=1e-6)
+        np.testing.assert_allclose(loss, expected, rtol=1e-6)
 
 
-def test_a_saturated_wrong_answer_still_learns() -> None:
+def test_a_saturated_wrong_logit_has_a_gradient() -> None:
     logits_BK = torch.tensor([[200.0, -200.0]], requires_grad=True)
     loss = presence_loss(logits_BK, torch.tensor([[0.0, 1.0]]))
     loss.backward()  # type: ignore[no-untyped-call]
@@ -59,7 +59,7 @@ def batch_of(scores: torch.Tensor, valid: torch.Tensor) -> ModelOutputs:
     return batch
 
 
-def targets_for(kind: str, valid: torch.Tensor, seed: int = 0, groups: bool = False) -> Targets:
+def targets_for(kind: str, valid: torch.Tensor, seed: int = 0, bagged: bool = False) -> Targets:
     rng, (count, height, width), classes = np.random.default_rng(seed), valid.shape, 3
     if kind in ("points", "pixels"):
         pixel = rng.integers(0, classes, (count, height, width)).astype(np.uint8)
@@ -69,22 +69,22 @@ def targets_for(kind: str, valid: torch.Tensor, seed: int = 0, groups: bool = Fa
     image = {"presence": (share > 0.3).double(), "majority": (share == share.max(dim=1, keepdim=True).values).double(), "shares": share}[
         kind
     ]
-    return Targets(valid, image_BK=image, bag_B=torch.arange(count) // 2 if groups else None)
+    return Targets(valid, image_BK=image, bag_B=torch.arange(count) // 2 if bagged else None)
 
 
 CASES = [
-    (name, kind, groups)
+    (name, kind, bagged)
     for name, entry in OBJECTIVES.items()
     for kind in entry.kinds
-    for groups in ((False, True) if kind == "shares" else (False,))
+    for bagged in ((False, True) if kind == "shares" else (False,))
 ]
 
 
-@pytest.mark.parametrize(("name", "kind", "groups"), CASES)
-def test_gradients_are_those_of_finite_differences(name: str, kind: str, groups: bool) -> None:
+@pytest.mark.parametrize(("name", "kind", "bagged"), CASES)
+def test_gradients_are_those_of_finite_differences(name: str, kind: str, bagged: bool) -> None:
     rng = np.random.default_rng(1)
     valid = torch.from_numpy(rng.random((4, 3, 4)) < 0.8)
-    targets, start = targets_for(kind, valid, groups=groups), torch.from_numpy(rng.normal(0, 1, (4, 3, 3, 4)))
+    targets, start = targets_for(kind, valid, bagged=bagged), torch.from_numpy(rng.normal(0, 1, (4, 3, 3, 4)))
 
     def loss(scores: torch.Tensor) -> torch.Tensor:
         return OBJECTIVES[name].loss(batch_of(scores, valid), targets, 0.1)
@@ -92,14 +92,14 @@ def test_gradients_are_those_of_finite_differences(name: str, kind: str, groups:
     assert torch.autograd.gradcheck(loss, (start.requires_grad_(),), eps=1e-6, atol=1e-5)
 
 
-@pytest.mark.parametrize(("name", "kind", "groups"), CASES)
-def test_pixels_without_image_data_count_nowhere(name: str, kind: str, groups: bool) -> None:
+@pytest.mark.parametrize(("name", "kind", "bagged"), CASES)
+def test_pixels_without_image_data_count_nowhere(name: str, kind: str, bagged: bool) -> None:
     rng = np.random.default_rng(2)
     valid = torch.from_numpy(rng.random((4, 5, 4)) < 0.7)
-    targets, scores = targets_for(kind, valid, groups=groups), torch.from_numpy(rng.normal(0, 1, (4, 3, 5, 4)))
+    targets, scores = targets_for(kind, valid, bagged=bagged), torch.from_numpy(rng.normal(0, 1, (4, 3, 5, 4)))
     other = torch.where(valid[:, None], scores, torch.from_numpy(rng.normal(0, 9, (4, 3, 5, 4))))
-    ours, theirs = (OBJECTIVES[name].loss(batch_of(values, valid), targets, 0.1).item() for values in (scores, other))
-    assert ours == pytest.approx(theirs, rel=1e-12)
+    loss, expected = (OBJECTIVES[name].loss(batch_of(values, valid), targets, 0.1).item() for values in (scores, other))
+    assert loss == pytest.approx(expected, rel=1e-12)
 
 
 @pytest.mark.parametrize("name", ["bce", "lse", "threshold", "majority", "shares"])
@@ -110,8 +110,8 @@ def test_a_patch_without_a_label_teaches_nothing(name: str) -> None:
     assert targets.image_BK is not None
     targets.image_BK[2] = torch.nan
     first_two = Targets(valid[:2], targets.image_BK[:2])
-    ours = OBJECTIVES[name].loss(batch_of(scores, valid), targets, 0.1).item()
-    assert ours == pytest.approx(OBJECTIVES[name].loss(batch_of(scores[:2], valid[:2]), first_two, 0.1).item(), rel=1e-12)
+    loss = OBJECTIVES[name].loss(batch_of(scores, valid), targets, 0.1).item()
+    assert loss == pytest.approx(OBJECTIVES[name].loss(batch_of(scores[:2], valid[:2]), first_two, 0.1).item(), rel=1e-12)
 
 
 @pytest.mark.parametrize("scale", [1.0, 300.0])
@@ -136,7 +136,7 @@ def test_mean_probability_is_numpys() -> None:
 
 
 @given(seed=st.integers(0, 2**31), min_share=st.floats(0.02, 0.6))
-def test_on_a_uniform_map_a_patch_says_what_its_pixels_say(seed: int, min_share: float) -> None:
+def test_on_a_uniform_map_presence_is_that_of_the_pixels(seed: int, min_share: float) -> None:
     """Whichever pixels are valid: the shares are the softmax of the one score, the pooled question is that score, and a share of exactly the threshold is undecided."""
     rng = np.random.default_rng(seed)
     score_BK, valid = rng.normal(0, 2, (4, 3)), torch.from_numpy(rng.random((4, 5, 6)) < 0.7)
@@ -168,20 +168,20 @@ def test_shares_that_are_met_cost_nothing() -> None:
     assert OBJECTIVES["shares"].loss(batch_of(scores, valid), Targets(valid, share), 0.0).item() == pytest.approx(0, abs=1e-9)
 
 
-@pytest.mark.parametrize("groups", [False, True])
-def test_shares_are_the_kl_divergence_and_their_gradient_that_of_finite_differences(groups: bool) -> None:
+@pytest.mark.parametrize("bagged", [False, True])
+def test_shares_are_the_kl_divergence_and_their_gradient_that_of_finite_differences(bagged: bool) -> None:
     rng = np.random.default_rng(5)
     valid = torch.from_numpy(rng.random((4, 3, 4)) < 0.8)
-    targets, start = targets_for("shares", valid, groups=groups), torch.from_numpy(rng.normal(0, 1, (4, 3, 3, 4)))
+    targets, start = targets_for("shares", valid, bagged=bagged), torch.from_numpy(rng.normal(0, 1, (4, 3, 3, 4)))
 
     def loss(scores: torch.Tensor) -> torch.Tensor:
         return OBJECTIVES["shares"].loss(batch_of(scores, valid), targets, 0.0)
 
     p = np.exp(start.numpy()) / np.exp(start.numpy()).sum(axis=1, keepdims=True)
-    owners = np.arange(4) // 2 if groups else np.arange(4)
+    bags = np.arange(4) // 2 if bagged else np.arange(4)
     terms = []
-    for owner in range(owners.max() + 1):
-        patches = np.flatnonzero(owners == owner)
+    for owner in range(bags.max() + 1):
+        patches = np.flatnonzero(bags == owner)
         mean = np.concatenate([p[i][:, valid[i].numpy()] for i in patches], axis=1).mean(axis=1)
         assert targets.image_BK is not None
         share = targets.image_BK[patches[-1]].numpy()
@@ -194,10 +194,10 @@ def test_a_piece_of_a_group_counts_by_its_patches() -> None:
     rng = np.random.default_rng(6)
     valid, scores = torch.ones(4, 3, 3, dtype=torch.bool), torch.from_numpy(rng.normal(0, 1, (4, 3, 3, 3)))
     share = torch.from_numpy(rng.dirichlet(np.ones(3), 2))
-    group = torch.tensor([0, 0, 0, 1])
+    bag_B = torch.tensor([0, 0, 0, 1])
     mean = scores.softmax(dim=1).mean(dim=(2, 3))
-    terms = [(share[g] * (share[g].log() - mean[group == g].mean(dim=0).log())).sum() for g in (0, 1)]
-    loss = OBJECTIVES["shares"].loss(batch_of(scores, valid), Targets(valid, share[group], bag_B=group), 0.0)
+    terms = [(share[g] * (share[g].log() - mean[bag_B == g].mean(dim=0).log())).sum() for g in (0, 1)]
+    loss = OBJECTIVES["shares"].loss(batch_of(scores, valid), Targets(valid, share[bag_B], bag_B=bag_B), 0.0)
     assert loss.item() == pytest.approx(((3 * terms[0] + terms[1]) / 4).item(), rel=1e-12)
 
 

@@ -10,7 +10,7 @@ from cropcam.model.losses.weighting import LossWeighting, class_weights
 
 
 @pytest.mark.parametrize("kind", ["presence", "majority", "points"])
-def test_rare_answers_count_as_much_as_frequent_ones(kind: str) -> None:
+def test_rare_labels_weigh_as_much_as_frequent_ones(kind: str) -> None:
     rng = np.random.default_rng(1)
     if kind == "points":
         pixel_NHW = np.where(rng.random((40, 5, 5)) < 0.9, 255, rng.choice(3, (40, 5, 5), p=[0.7, 0.2, 0.1])).astype(np.uint8)
@@ -32,7 +32,7 @@ def test_no_weights_are_none() -> None:
     assert class_weights("none", WeakLabels("pixels", pixel_NHW=np.zeros((1, 2, 2), np.uint8)), 2) is None
 
 
-def test_weights_of_presence_follow_the_answer_and_smoothing_spreads_it() -> None:
+def test_presence_weights_follow_the_label_and_smoothing_spreads_it() -> None:
     valid, label = torch.ones(2, 3, 3, dtype=torch.bool), torch.tensor([[1.0, 0.0], [0.0, 1.0]])
     targets = LossWeighting("presence", 0.2, torch.tensor([[1.0, 2.0], [3.0, 4.0]]))(Targets(valid, image_BK=label))
     assert targets.weight_BK is not None

@@ -43,9 +43,9 @@ def test_mean_of_a_map_plus_the_bias_is_the_logit(seed: int, bands: int, classes
 def test_a_map_is_the_weighted_sum_of_the_features() -> None:
     rng = np.random.default_rng(0)
     maps_BFhw, weight_KF = rng.normal(size=(2, 6, 3, 4)), rng.normal(size=(5, 6))
-    ours = activation_maps(torch.from_numpy(maps_BFhw), torch.from_numpy(weight_KF)).numpy()
+    maps = activation_maps(torch.from_numpy(maps_BFhw), torch.from_numpy(weight_KF)).numpy()
     for b, k, y, x in np.ndindex(2, 5, 3, 4):
-        np.testing.assert_allclose(ours[b, k, y, x], sum(weight_KF[k, f] * maps_BFhw[b, f, y, x] for f in range(6)))
+        np.testing.assert_allclose(maps[b, k, y, x], sum(weight_KF[k, f] * maps_BFhw[b, f, y, x] for f in range(6)))
 
 
 sizes = st.integers(1, 6)
@@ -74,8 +74,8 @@ def test_a_constant_map_stays_constant(rows: int, cols: int, stride: int, below:
 def test_cells_become_pixels_as_in_numpy(seed: int, rows: int, cols: int, stride: int, below: int, right: int) -> None:
     cells_hw = np.random.default_rng(seed).normal(size=(rows, cols))
     height, width = rows * stride + min(below, stride - 1), cols * stride + min(right, stride - 1)
-    ours = to_pixels(torch.from_numpy(cells_hw)[None, None], stride, height, width)[0, 0].numpy()
-    np.testing.assert_allclose(ours, bilinear(cells_hw, stride, height, width), atol=1e-12)
+    maps = to_pixels(torch.from_numpy(cells_hw)[None, None], stride, height, width)[0, 0].numpy()
+    np.testing.assert_allclose(maps, bilinear(cells_hw, stride, height, width), atol=1e-12)
 
 
 def test_the_posters_patch_keeps_its_place() -> None:

@@ -69,16 +69,16 @@ def disk_of(size: int) -> Iterator[None]:
 def stepped(seed: int) -> tuple[Network, torch.optim.AdamW]:
     torch.manual_seed(seed)
     network = build("baseline", 2, 3)
-    optimiser = torch.optim.AdamW(network.parameters(), lr=1e-3)
+    optimizer = torch.optim.AdamW(network.parameters(), lr=1e-3)
     for _ in range(2):
-        step(network, optimiser)
-    return network, optimiser
+        step(network, optimizer)
+    return network, optimizer
 
 
-def step(network: Network, optimiser: torch.optim.AdamW) -> None:
-    optimiser.zero_grad()
+def step(network: Network, optimizer: torch.optim.AdamW) -> None:
+    optimizer.zero_grad()
     network(torch.ones(2, 2, 8, 8)).logits_BK.square().sum().backward()
-    optimiser.step()
+    optimizer.step()
 
 
 def test_tensors_read_back_equal_and_repeat_their_bytes(tmp_path: Path) -> None:
@@ -159,21 +159,21 @@ def test_a_missing_tensor_is_named() -> None:
 
 
 def test_training_goes_on_as_if_never_saved(tmp_path: Path) -> None:
-    network, optimiser = stepped(0)
-    save_tensors(tmp_path / "last", training_state(network, optimiser, Strategy()), {})
+    network, optimizer = stepped(0)
+    save_tensors(tmp_path / "last", training_state(network, optimizer, Strategy()), {})
     other, fresh = stepped(1)
     load_training_state(other, fresh, Strategy(), load_tensors(tmp_path / "last")[0], tmp_path / "last")
-    for each in ((network, optimiser), (other, fresh)):
+    for each in ((network, optimizer), (other, fresh)):
         step(*each)
     assert all(torch.equal(a, b) for a, b in zip(network.parameters(), other.parameters(), strict=True))
 
 
-def test_optimiser_state_of_another_network(tmp_path: Path) -> None:
-    network, optimiser = stepped(0)
-    tensors = training_state(network, optimiser, Strategy())
-    del tensors["optimiser.0.exp_avg"]
-    with pytest.raises(DataError, match=r"optimiser\.0\.exp_avg is absent, expected \[32, 2, 3, 3\]"):
-        load_training_state(network, optimiser, Strategy(), tensors, tmp_path / "last")
+def test_the_optimizer_state_of_another_network_is_refused(tmp_path: Path) -> None:
+    network, optimizer = stepped(0)
+    tensors = training_state(network, optimizer, Strategy())
+    del tensors["optimizer.0.exp_avg"]
+    with pytest.raises(DataError, match=r"optimizer\.0\.exp_avg is absent, expected \[32, 2, 3, 3\]"):
+        load_training_state(network, optimizer, Strategy(), tensors, tmp_path / "last")
 
 
 def test_a_full_disk_leaves_the_old_file(run: Path) -> None:

@@ -23,13 +23,13 @@ def test_a_second_signal_interrupts(number: signal.Signals) -> None:
 
 
 def test_another_thread_changes_no_handler() -> None:
-    before, answers = signal.getsignal(signal.SIGINT), []
+    before, states = signal.getsignal(signal.SIGINT), []
 
     def block() -> None:
         with stop_requested() as stop:
-            answers.append((stop(), signal.getsignal(signal.SIGINT) is before))
+            states.append((stop(), signal.getsignal(signal.SIGINT) is before))
 
     thread = threading.Thread(target=block)
     thread.start()
     thread.join()
-    assert answers == [(False, True)]
+    assert states == [(False, True)]

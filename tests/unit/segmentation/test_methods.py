@@ -33,7 +33,7 @@ def test_a_method_is_the_argmax_of_an_affine_map(seed: int, classes: int) -> Non
     np.testing.assert_array_equal(found.numpy(), (cams.numpy() * scale[:, None, None] + offset[:, None, None]).argmax(axis=1))
 
 
-def test_the_posters_method_knows_neither_bias_nor_scale() -> None:
+def test_the_posters_method_has_neither_bias_nor_scale() -> None:
     cams = torch.randn((2, 3, 6, 6), generator=torch.Generator().manual_seed(1))
     plain = unfitted([5.0, -5.0, 0.0])
     assert torch.equal(plain["cam-argmax"](cams, *unused(cams)), cams.argmax(dim=1).to(torch.uint8))

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import torch
 
-from cropcam.model.labels.weak_labels import WeakLabels
 from cropcam.model.losses.objectives import ModelOutputs, Targets
 from cropcam.model.networks import build
-from cropcam.model.options import LabelOptions, StrategyOptions
+from cropcam.model.options import StrategyOptions
 from cropcam.model.strategies import make_strategy
 from cropcam.model.strategies.base import Strategy
 from cropcam.model.strategies.mean_teacher import MeanTeacher
@@ -29,11 +28,9 @@ def test_the_plain_strategy_adds_nothing_and_keeps_nothing() -> None:
 
 
 def test_the_settings_choose_the_strategy() -> None:
-    network, labels = build("fcn", 2, 3), WeakLabels("points")
-
-    def made(weight: float) -> Strategy:
-        options = StrategyOptions(pseudo_label_weight=weight)
-        return make_strategy(options, network, labels, LabelOptions(labels="points"), is_softmax=True, epochs=4, steps_per_epoch=2)
-
-    assert type(made(0.0)) is Strategy
-    assert isinstance(made(1.0), MeanTeacher)
+    network = build("fcn", 2, 3)
+    plain, teacher = (
+        make_strategy(StrategyOptions(pseudo_label_weight=weight), network, epochs=4, steps_per_epoch=2) for weight in (0.0, 1.0)
+    )
+    assert type(plain) is Strategy
+    assert isinstance(teacher, MeanTeacher)

@@ -2,21 +2,21 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pytest
 import torch
 
 from cropcam.model.losses.objectives import ModelOutputs, Targets
 from cropcam.model.networks import Network, build
 from cropcam.model.strategies.mean_teacher import BURN_IN_FRACTION, DECAY, MeanTeacher
-from cropcam.model.strategies.pseudo_labels import PseudoLabeler
 
 
 def teacher_of(network: Network, *, weight: float = 2.0, epochs: int = 10, steps_per_epoch: int = 5) -> MeanTeacher:
-    return MeanTeacher(network, PseudoLabeler("points"), weight=weight, epochs=epochs, steps_per_epoch=steps_per_epoch)
+    return MeanTeacher(network, weight=weight, epochs=epochs, steps_per_epoch=steps_per_epoch)
 
 
 def weights(teacher: MeanTeacher) -> dict[str, torch.Tensor]:
-    return {name.removeprefix("average."): tensor for name, tensor in teacher.state_dict().items()}
+    return {name.removeprefix("teacher."): tensor for name, tensor in teacher.state_dict().items()}
 
 
 def changed(network: Network, seed: int) -> None:
@@ -105,3 +105,25 @@ def test_the_state_reads_back_equal() -> None:
     for each in (teacher, restored):
         each.after_step(network, 1)
     assert all(torch.equal(value, restored.state_dict()[name]) for name, value in teacher.state_dict().items())
+
+
+def test_the_loss_is_the_cross_entropy_with_the_teachers_argmax() -> None:
+    """Against numpy, over the pixels with image data."""
+    network = build("fcn", 2, 3).eval()
+    x, valid = torch.randn(2, 2, 6, 7), torch.rand(2, 6, 7) < 0.8
+    outputs, teacher = ModelOutputs(network, network(x), valid), teacher_of(network, weight=3.0)
+    ((loss, pixels),) = teacher.loss_terms(x, outputs, Targets(valid, pixel_BHW=torch.zeros(2, 6, 7, dtype=torch.uint8)), None)
+    logits = outputs.logits_BKHW.detach().double().numpy()
+    log = logits - np.log(np.exp(logits).sum(axis=1, keepdims=True))
+    chosen = np.take_along_axis(log, teacher.logits_on_flipped(x, 0).numpy().argmax(axis=1)[:, None], axis=1)[:, 0]
+    assert pixels() == valid.sum()
+    assert loss.item() == pytest.approx(-3 * chosen[valid.numpy()].mean(), rel=1e-5)
+
+
+def test_without_a_valid_pixel_the_loss_is_zero() -> None:
+    network = build("fcn", 2, 3)
+    x, valid = torch.randn(1, 2, 6, 6), torch.zeros(1, 6, 6, dtype=torch.bool)
+    ((loss, pixels),) = teacher_of(network).loss_terms(x, ModelOutputs(network, network(x), valid), Targets(valid), None)
+    loss.backward()  # type: ignore[no-untyped-call]
+    assert (loss.item(), pixels().item()) == (0, 0)
+    assert all(weight.grad is not None and not weight.grad.any() for weight in network.parameters())

@@ -30,7 +30,7 @@ def run(info: StoreInfo, tmp_path: Path) -> Path:
     return folder
 
 
-def test_a_new_run_takes_the_studys_share_unless_told(info: StoreInfo, tmp_path: Path) -> None:
+def test_a_new_run_takes_the_studys_share_unless_passed(info: StoreInfo, tmp_path: Path) -> None:
     config = configure(STORE, info, tmp_path / "run", {"model": "baseline"}, resume=False)
     assert config.labels.presence_min_share == 0.05
     assert (config.optimizer.epochs, config.data.batch_size, config.optimizer.lr, config.data.seed) == (16, 32, 1e-3, 0)
@@ -39,11 +39,11 @@ def test_a_new_run_takes_the_studys_share_unless_told(info: StoreInfo, tmp_path:
 
 
 def test_no_more_points_than_a_patch_has_pixels(info: StoreInfo, tmp_path: Path) -> None:
-    told = {"labels": "points", "points_per_patch": 64}
-    assert configure(STORE, info, tmp_path / "run", told, resume=False).labels.points_per_patch == 64
+    passed = {"labels": "points", "points_per_patch": 64}
+    assert configure(STORE, info, tmp_path / "run", passed, resume=False).labels.points_per_patch == 64
     match = r"^--points-per-patch 65 is not possible: a patch has 64 pixels \(8 x 8\); .* use --labels pixels$"
     with pytest.raises(ConfigError, match=match):
-        configure(STORE, info, tmp_path / "run", told | {"points_per_patch": 65}, resume=False)
+        configure(STORE, info, tmp_path / "run", passed | {"points_per_patch": 65}, resume=False)
 
 
 def test_a_constant_band_is_divided_by_1(info: StoreInfo, tmp_path: Path) -> None:
@@ -52,7 +52,7 @@ def test_a_constant_band_is_divided_by_1(info: StoreInfo, tmp_path: Path) -> Non
     assert config.store.std == (1.0, *info.statistics["std"][1:])
 
 
-def test_statistics_that_are_no_numbers(info: StoreInfo, tmp_path: Path) -> None:
+def test_statistics_that_are_not_finite_are_refused(info: StoreInfo, tmp_path: Path) -> None:
     statistics = info.statistics | {"mean": [float("nan")] * 7}
     with pytest.raises(DataError, match=r"a band has no mean or standard deviation over the training split"):
         configure(STORE, dataclasses.replace(info, statistics=statistics), tmp_path / "run", {}, resume=False)
@@ -87,7 +87,7 @@ def test_a_checkpoint_without_configuration(info: StoreInfo, tmp_path: Path) -> 
         configure(STORE, info, tmp_path, {}, resume=True)
 
 
-def test_what_is_not_given_is_the_runs_own(info: StoreInfo, run: Path) -> None:
+def test_a_setting_that_is_not_passed_is_the_runs(info: StoreInfo, run: Path) -> None:
     config = configure(STORE, info, run, {}, resume=True)
     assert (config.optimizer.epochs, config.optimizer.lr) == (4, 0.01)
     assert configure(STORE, info, run, {"epochs": 9, "lr": 0.01}, resume=True) == config.changed(epochs=9)
