@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from pathlib import Path
+
 import numpy as np
 
+from cropcam.model.data.dataset import read_split
 from cropcam.model.labels.weak_labels import WeakLabels
-from cropcam.model.training.data_summary import uninformative_labels
+from cropcam.model.training.data_summary import log_data_summary, uninformative_labels
 from cropcam.pipeline.legend import UNLABELLED
+from cropcam.pipeline.store.schema import StoreInfo, open_store
+from support.runs import make_config
 
 
 def test_constant_and_absent_classes_are_reported() -> None:
@@ -31,3 +37,22 @@ def test_classes_present_in_every_patch_are_reported() -> None:
         image = np.array([present] * 9 + [[1, 1, 1]] * 9, np.float32)
         lines = list(uninformative_labels(WeakLabels("presence", image), names))
         assert [line for line in lines if line.startswith("nearly every")] == ([expected] if expected else [])
+
+
+def test_the_summary_counts_patches_and_bags_and_warns(store: Path, info: StoreInfo) -> None:
+    dataset = open_store(store)[0]
+    config = make_config(store, info, labels="shares", loss="shares", bag_size=6, batch_size=4)
+    train_split, validation = (read_split(dataset, split, config.label_spec, info.classes) for split in ("train", "validation"))
+    lines: list[str] = []
+    constant = replace(info, statistics=info.statistics | {"std": [0.0, *info.statistics["std"][1:]]})
+    log_data_summary(dataset, train_split, validation, config, constant, lines.append)
+    assert lines[0].startswith(
+        "18 train, 6 validation, 6 test patches; shares of 3 bags of patches; the best constant prediction agrees with 1.0000"
+    )
+    assert lines[1:] == [
+        "warning: batches of 4 hold only parts of the bags of 6 patches, whose proportions differ from the bag's; --batch-size 6 helps",
+        f"warning: band {info.bands[0]} is constant over the training split: it carries no information",
+    ]
+    lines.clear()
+    log_data_summary(dataset, train_split, validation, config.changed(batch_size=99), info, lines.append)
+    assert lines[1:] == ["warning: --batch-size 99 is more than the 18 training patches: one step per epoch"]
