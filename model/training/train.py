@@ -73,21 +73,21 @@ def train(
             train_split, validation = _read_splits(config, run, dataset, info, target, ranks, log)
             loaders = closing(train_split.images), closing(validation.images)
             with deterministic(target, bool(config.network.deterministic)), stop_requested() as stop, loaders[0], loaders[1]:
-                trainer = Trainer(config, run, train_split, validation, target, ranks)
-                trainer.restore()
-                ranks.barrier()  # every rank has read the folder
-                if ranks.is_main:
-                    _prepare_folder(run, config, target, log)
-                if trainer.finished:
-                    hint = "it stopped early" if trainer.stopped_early else "a larger --epochs goes on"
-                    log(f"{run}: already trained for all {trainer.epoch} epochs; {hint}")
-                with history_writer(run, tensorboard and ranks.is_main, trainer.epoch) as write_row:
-                    while not trainer.finished:
-                        if not trainer.run_epoch(progress, stop):
-                            log(f"{run}: stopped in epoch {trainer.epoch + 1}, saved; go on with --resume")
-                            raise KeyboardInterrupt
-                        write_row(trainer.newest)
-                log(trainer.summary())
+                with closing(Trainer(config, run, train_split, validation, target, ranks)) as trainer:
+                    trainer.restore()
+                    ranks.barrier()  # every rank has read the folder
+                    if ranks.is_main:
+                        _prepare_folder(run, config, target, log)
+                    if trainer.finished:
+                        hint = "it stopped early" if trainer.stopped_early else "a larger --epochs goes on"
+                        log(f"{run}: already trained for all {trainer.epoch} epochs; {hint}")
+                    with history_writer(run, tensorboard and ranks.is_main, trainer.epoch) as write_row:
+                        while not trainer.finished:
+                            if not trainer.run_epoch(progress, stop):
+                                log(f"{run}: stopped in epoch {trainer.epoch + 1}, saved; go on with --resume")
+                                raise KeyboardInterrupt
+                            write_row(trainer.newest)
+                    log(trainer.summary())
                 if ranks.is_main:
                     network, _ = load_network(run, target)
                     fitted_segmenter(run, network, config, dataset, target)

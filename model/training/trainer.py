@@ -83,6 +83,10 @@ class Trainer:
         """Whether training is complete or stopped early."""
         return self.epoch >= self._epochs or self.stopped_early
 
+    def close(self) -> None:
+        """Free DistributedDataParallel: if it outlives its process group, torch joins a thread of gloo under the GIL, which can hang."""
+        self._forward = self._network
+
     def restore(self) -> None:
         """Load the state of the run folder.
 
