@@ -30,9 +30,9 @@ KINDS: dict[str, dict[str, Any]] = {
 }
 
 
-def trained(store: Path, run: Path, told: dict[str, Any]) -> tuple[RunConfig, bytes]:
-    """With everything that is the default of these labels, own labels and levels among it."""
-    config = train(store, run, model="fcn", epochs=3, batch_size=8, device="cpu", precision="fp32", **told)
+def trained(store: Path, run: Path, settings: dict[str, Any]) -> tuple[RunConfig, bytes]:
+    """With everything that is the default of these labels, pseudo-labels among it."""
+    config = train(store, run, model="fcn", epochs=3, batch_size=8, device="cpu", precision="fp32", **settings)
     return config, (run / BEST).read_bytes()
 
 
@@ -45,7 +45,7 @@ def moved(share_NK: npt.NDArray[np.float32], may_NK: npt.NDArray[np.bool_]) -> n
 
 
 def hide(path: Path, config: RunConfig) -> None:
-    """Another truth that the labels of the run tell the same of, in every split."""
+    """Replace the truth in every split by another one that gives the same labels."""
     dataset, info = open_store(path)
     group, label_NHW, share_NK = zarr.open_group(path, mode="r+"), dataset["label"].to_numpy(), dataset["share"].to_numpy()
     before = label_NHW.copy(), share_NK.copy()
@@ -57,9 +57,9 @@ def hide(path: Path, config: RunConfig) -> None:
         code = label_NHW[label_NHW > 0][0]
         for split in SPLITS:
             index_N = split_indices(dataset, split)
-            told_NHW = read_labels(dataset, index_N, config.label_spec, info.classes).pixel_NHW
+            before_NHW = read_labels(dataset, index_N, config.label_spec, info.classes).pixel_NHW
             some_NHW = label_NHW[index_N]
-            label_NHW[index_N] = np.where((told_NHW == UNLABELLED) & (some_NHW > 0), code, some_NHW)
+            label_NHW[index_N] = np.where((before_NHW == UNLABELLED) & (some_NHW > 0), code, some_NHW)
         share_NK = shares(label_NHW, info.classes)
     elif config.labels.bagged:  # which patch of a group has which shares
         for split in SPLITS:
@@ -78,9 +78,9 @@ def hide(path: Path, config: RunConfig) -> None:
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_truth_that_the_labels_do_not_tell_reaches_no_weight(tmp_path: Path, kind: str) -> None:
-    for name in ("told", "hidden", "other"):
+    for name in ("settings", "hidden", "other"):
         make_store(tmp_path / f"{name}.zarr", count=40, size_px=10)
-    config, ours = trained(tmp_path / "told.zarr", tmp_path / "told", KINDS[kind])
+    config, ours = trained(tmp_path / "settings.zarr", tmp_path / "settings", KINDS[kind])
     hide(tmp_path / "hidden.zarr", config)
     assert trained(tmp_path / "hidden.zarr", tmp_path / "hidden", KINDS[kind])[1] == ours
     group = zarr.open_group(tmp_path / "other.zarr", mode="r+")

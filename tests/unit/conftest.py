@@ -1,4 +1,4 @@
-"""The store that the tests of the user's own labels share; a test file with another need has its own `store`."""
+"""The store that several unit tests share; a test file with another need has its own `store`."""
 
 from __future__ import annotations
 
