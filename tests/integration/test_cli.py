@@ -129,7 +129,7 @@ def test_commands_import_only_what_they_need(words: list[str], unwanted: set[str
 
 BAD: list[tuple[list[str], int, str]] = [
     (["export", "demo", "--to", "drive:x", "--archive", "a", "--no-wait"], 2, "--no-wait needs an endpoint that outlives the command"),
-    (["map", "run", "--from", "shards", "--out", "m.tif", "--nodata", "7"], 2, "go with --image; shards of an export carry their own"),
+    (["map", "run", "--from", "shards", "--out", "m.tif", "--nodata", "7"], 2, "go with --image; shards of an export have their own values"),
     (["describe", "corn-belt-2o16"], 2, "did you mean corn-belt-2016"),
     (["patches", "demo", "--image", "none.tif", "--store", "s.zarr"], 2, "--image needs --labels"),
     (["patches", "demo", "--from", ".", "--labels", "x", "--store", "s.zarr"], 2, "go with --image"),
@@ -141,11 +141,11 @@ BAD: list[tuple[list[str], int, str]] = [
     (["map", "none", "--image", "a.tif", "--out", "m.tif"], 3, "none: no run folder"),
     (["report", "none"], 3, "none"),
     (["nonsense"], 2, "invalid choice"),
-    (["train", "s.zarr", "--run", "run", "--whiten"], 2, "--whiten is gone: nothing replaced it"),
-    (["train", "s.zarr", "--run", "run", "--no-border-levels"], 2, "--no-border-levels is gone: nothing replaced it"),
-    (["train", "s.zarr", "--run", "run", "--self-labels=1"], 2, "--self-labels is gone: use --pseudo-label-weight"),
-    (["train", "s.zarr", "--run", "run", "--patience", "3"], 2, "--patience is gone: use cropcam.Settings(patience=...) in Python"),
-    (["evaluate", "run", "--references"], 2, "--references is gone: use --baselines"),
+    (["train", "s.zarr", "--run", "run", "--whiten"], 2, "--whiten was removed: nothing replaced it"),
+    (["train", "s.zarr", "--run", "run", "--no-border-levels"], 2, "--no-border-levels was removed: nothing replaced it"),
+    (["train", "s.zarr", "--run", "run", "--self-labels=1"], 2, "--self-labels was removed: use --pseudo-label-weight"),
+    (["train", "s.zarr", "--run", "run", "--patience", "3"], 2, "--patience was removed: use cropcam.Settings(patience=...) in Python"),
+    (["evaluate", "run", "--references"], 2, "--references was removed: use --baselines"),
     ([], 2, "COMMAND"),
 ]
 

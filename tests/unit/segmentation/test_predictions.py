@@ -82,7 +82,7 @@ def test_outputs_that_are_not_finite_are_refused(trained: Trained) -> None:
 
 def test_another_store_or_none_is_named(trained: Trained, tmp_path: Path) -> None:
     _, config, _, run, _ = trained
-    with pytest.raises(DataError, match=r"the store .*gone.zarr, which is gone; give its place with --store"):
+    with pytest.raises(DataError, match=r"the store .*gone.zarr, which is missing; pass its path with --store"):
         open_trained_store(run, config, tmp_path / "gone.zarr")
     make_store(tmp_path / "other.zarr", count=20, size_px=12, seed=4)
     with pytest.raises(DataError, match=r"other.zarr is store .*: split_seed: 0 against 4"):
