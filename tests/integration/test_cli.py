@@ -129,7 +129,11 @@ def test_commands_import_only_what_they_need(words: list[str], unwanted: set[str
 
 BAD: list[tuple[list[str], int, str]] = [
     (["export", "demo", "--to", "drive:x", "--archive", "a", "--no-wait"], 2, "--no-wait needs an endpoint that outlives the command"),
-    (["map", "run", "--from", "shards", "--out", "m.tif", "--nodata", "7"], 2, "go with --image; shards of an export have their own values"),
+    (
+        ["map", "run", "--from", "shards", "--out", "m.tif", "--nodata", "7"],
+        2,
+        "go with --image; shards of an export have their own values",
+    ),
     (["describe", "corn-belt-2o16"], 2, "did you mean corn-belt-2016"),
     (["patches", "demo", "--image", "none.tif", "--store", "s.zarr"], 2, "--image needs --labels"),
     (["patches", "demo", "--from", ".", "--labels", "x", "--store", "s.zarr"], 2, "go with --image"),
