@@ -269,12 +269,12 @@ def test_ctrl_c_is_130_and_the_next_run_completes(stage: str, trained: Path, sce
         process.send_signal(signal.SIGINT)
         error = process.stderr.read()
         code = process.wait(60)
-    if " done in " in error:  # a quick stage; told while it closes, the interpreter dies by the signal, which a shell calls 130 too
+    if " done in " in error:  # a quick stage: a signal while the interpreter closes ends it, which is 130 in a shell too
         assert code in (0, 130, -signal.SIGINT), error
     else:
         assert code == 130, error
-        told = "again with --resume to go on" if stage == "train" else "again to go on"
-        assert f"interrupted; nothing is half-written: run the same command {told}" in error
+        next_step = "again with --resume to go on" if stage == "train" else "again to go on"
+        assert f"interrupted; nothing is half-written: run the same command {next_step}" in error
         assert not (tmp_path / "out.zarr").exists()
         assert not (tmp_path / "out.tif").exists()
     if stage == "train":

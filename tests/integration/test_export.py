@@ -157,7 +157,7 @@ def test_a_full_queue_is_waited_for(archive: Path, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("changes", "said"),
+    ("changes", "message"),
     [
         ({"labels": {"asset": "USDA/NASS/CDL/2031"}}, r"labels\.asset USDA/NASS/CDL/2031: .*not found.*labels\.asset of the study"),
         ({"image": {"collections": ["LANDSAT/LC07/NONE"]}}, r"LANDSAT/LC07/NONE.*image\.collections"),
@@ -165,9 +165,9 @@ def test_a_full_queue_is_waited_for(archive: Path, tmp_path: Path) -> None:
         ({"image": {"bands": ["SR_B9"]}}, "check image.collections, image.bands"),
     ],
 )
-def test_what_the_service_lacks_is_named(session: Session, tmp_path: Path, changes: dict[str, Any], said: str) -> None:
+def test_what_the_service_lacks_is_named(session: Session, tmp_path: Path, changes: dict[str, Any], message: str) -> None:
     made = plan(scenes.study(**changes), parse_destination("drive:x"))
-    with pytest.raises(EarthEngineError, match=said):
+    with pytest.raises(EarthEngineError, match=message):
         exports.export(made, session, tmp_path / "m.json", pace=PACE)
 
 
@@ -185,16 +185,16 @@ def test_a_token_reaches_the_service_and_nothing_else(server: Server, tmp_path: 
     from google.oauth2.credentials import Credentials
 
     token = "ya29.made-up-secret-0123456789"  # noqa: S105 - made up
-    said: list[str] = []
+    lines: list[str] = []
     session = open_session("p", server.url, credentials=Credentials(token), backoff=PATIENCE, client_retries=0)
     faults(server, Fault("export:run", "memory"))
     with pytest.raises(EarthEngineError, match="1 failed") as caught:
-        exports.export(plan(scenes.study(), parse_destination("drive:t")), session, tmp_path / "m.json", pace=PACE, log=said.append)
-    deliver(scenes.study(), session, tmp_path / "shards", log=said.append)
+        exports.export(plan(scenes.study(), parse_destination("drive:t")), session, tmp_path / "m.json", pace=PACE, log=lines.append)
+    deliver(scenes.study(), session, tmp_path / "shards", log=lines.append)
     written = [path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()]
     assert len(written) > 5
     assert not any(token.encode() in content for content in written)
-    assert token not in str(caught.value) + repr(session) + "".join(said)
+    assert token not in str(caught.value) + repr(session) + "".join(lines)
     ee.Reset()
 
 

@@ -69,8 +69,8 @@ def test_the_file_says_of_presence_what_evaluate_says(labels: str, loss: str, tm
 def test_onnx(run: Path, tmp_path: Path) -> None:
     onnxruntime = pytest.importorskip("onnxruntime")
     pytest.importorskip("onnxscript")
-    said = export_model(run, tmp_path / "model.onnx")
-    assert said.startswith(f"{tmp_path / 'model.onnx'}: ")
+    line = export_model(run, tmp_path / "model.onnx")
+    assert line.startswith(f"{tmp_path / 'model.onnx'}: ")
     session = onnxruntime.InferenceSession(tmp_path / "model.onnx", providers=["CPUExecutionProvider"])
     assert session.get_modelmeta().custom_metadata_map["classes"] == "background,corn,soybean,forest,grassland"
     dn_BCHW, outputs = expected(run, 5)

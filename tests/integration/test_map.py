@@ -84,12 +84,12 @@ def test_smaller_than_a_patch_is_a_map_too(tmp_path: Path, run_path: Path) -> No
 
 
 def test_progress_and_threads_are_given_back(tmp_path: Path, run_path: Path, source: Memory) -> None:
-    told: list[tuple[int, int]] = []
+    calls: list[tuple[int, int]] = []
     before = torch.get_num_threads()
     map_raster(
-        run_path, source, tmp_path / "map.tif", device="cpu", block_px=48, progress=lambda done, total, _: told.append((done, total))
+        run_path, source, tmp_path / "map.tif", device="cpu", block_px=48, progress=lambda done, total, _: calls.append((done, total))
     )
-    assert told == [(done, 12) for done in range(13)]
+    assert calls == [(done, 12) for done in range(13)]
     assert torch.get_num_threads() == before
 
 

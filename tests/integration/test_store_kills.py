@@ -113,11 +113,11 @@ def test_unfinished_work_on_other_inputs_is_thrown_away_and_said(tmp_path: Path)
     study = inputs(tmp_path)
     killed_half_way(tmp_path, "s.zarr")
     write_raster(tmp_path / "image.tif", random_dn((2, *GRID.shape_yx), seed=1), GRID)
-    said: list[str] = []
+    lines: list[str] = []
     image, labels = [tmp_path / "image.tif"], [tmp_path / "cdl.tif"]
-    from_rasters(study, image, labels, tmp_path / "s.zarr", log=said.append)
-    assert said[0].startswith("starting over: unfinished work found here was begun with another ")
-    assert "input image:image.tif" in said[0]
+    from_rasters(study, image, labels, tmp_path / "s.zarr", log=lines.append)
+    assert lines[0].startswith("starting over: unfinished work found here was begun with another ")
+    assert "input image:image.tif" in lines[0]
     from_rasters(study, image, labels, tmp_path / "fresh.zarr")
     assert fingerprint(tmp_path / "s.zarr") == fingerprint(tmp_path / "fresh.zarr")
 

@@ -70,7 +70,7 @@ def assert_same(run: Path, whole: Path) -> None:
 
 
 def test_the_known_answer_is_found(tmp_path: Path) -> None:
-    """Each class has its own spectrum. Told only which classes a patch holds, the network must find where they are:
+    """Each class has its own spectrum. From the classes of a patch alone, the network must find where they are:
 
     at least 0.4 more pixels right than the most frequent class everywhere, and 0.25 more labels than the majority guess.
     """
@@ -201,11 +201,11 @@ def test_classes_that_no_label_names_are_named(store: Path, tmp_path: Path) -> N
 
 
 def test_a_folder_where_nothing_was_learned_yet_takes_other_settings(store: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    told: dict[str, Any] = {"epochs": 1, "device": "cpu", "labels": "shares"}
+    settings: dict[str, Any] = {"epochs": 1, "device": "cpu", "labels": "shares"}
     with monkeypatch.context() as patch:
         patch.setattr("cropcam.model.training.trainer.Trainer.run_epoch", _out_of_memory)
         with pytest.raises(ConfigError, match="out of memory; lower --batch-size"):
-            train(store, tmp_path / "run", batch_size=64, **told)
+            train(store, tmp_path / "run", batch_size=64, **settings)
     assert load_config(tmp_path / "run").data.batch_size == 64
     assert train(store, tmp_path / "run", resume=True, batch_size=4, device="cpu").data.batch_size == 4
     kept = load_config(tmp_path / "run")

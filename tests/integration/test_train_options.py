@@ -1,4 +1,4 @@
-"""Training options: each does what it says, and every interruption and every number of processes ends the same."""
+"""Training options: each has its effect, and every interruption and every number of processes ends the same."""
 
 from __future__ import annotations
 
@@ -264,7 +264,7 @@ def test_a_run_in_use_is_refused(store: Path, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("error", "told"),
+    ("error", "advised"),
     [
         (torch.OutOfMemoryError("CUDA out of memory"), True),
         (RuntimeError("DefaultCPUAllocator: can't allocate memory"), True),
@@ -272,13 +272,13 @@ def test_a_run_in_use_is_refused(store: Path, tmp_path: Path) -> None:
     ],
 )
 def test_out_of_memory_says_what_to_lower(
-    store: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, error: RuntimeError, told: bool
+    store: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, error: RuntimeError, advised: bool
 ) -> None:
     def fail(*_: object, **__: object) -> None:
         raise error
 
     monkeypatch.setattr(trainer, "batches", fail)
-    with pytest.raises(ConfigError if told else RuntimeError, match=r"out of memory; lower --batch-size" if told else r"^x$"):
+    with pytest.raises(ConfigError if advised else RuntimeError, match=r"out of memory; lower --batch-size" if advised else r"^x$"):
         train(store, tmp_path / "run", **SETTINGS)
 
 
@@ -298,9 +298,9 @@ def test_a_schedule_that_grows_is_laid_out_anew_and_says_so(store: Path, tmp_pat
 
 
 def test_more_epochs_move_the_start_of_pseudo_labels_with_a_warning(store: Path, tmp_path: Path) -> None:
-    told = SETTINGS | {"epochs": 1, "model": "fcn", "labels": "shares", "schedule": "constant", "pseudo_label_weight": 1.0}
+    settings = SETTINGS | {"epochs": 1, "model": "fcn", "labels": "shares", "schedule": "constant", "pseudo_label_weight": 1.0}
     lines: list[str] = []
-    train(store, tmp_path / "run", **told, share_step=0.5, log=lines.append)
+    train(store, tmp_path / "run", **settings, share_step=0.5, log=lines.append)
     assert "overlap 0." in lines[-1]
     assert "(best constant prediction 0." in lines[-1]
     (dropped,) = (line for line in lines if line.startswith("shares, rounded to 0.5: "))

@@ -103,7 +103,7 @@ def find_scenes(study: Study, archive: Path, season: tuple[str, str]) -> list[Sc
 def masked(
     qa_pixel: npt.NDArray[np.uint16], qa_radsat: npt.NDArray[np.uint16], flags: Sequence[str], bands: Sequence[str]
 ) -> npt.NDArray[np.bool_]:
-    """Where QA_PIXEL carries one of the flags, or ("saturated") QA_RADSAT says that one of the bands is saturated."""
+    """Where QA_PIXEL carries one of the flags, or ("saturated") QA_RADSAT has a saturated band."""
     bits = sum(1 << QA_BITS[flag] for flag in flags if flag in QA_BITS)
     bad = (qa_pixel & np.uint16(bits)) != 0
     if "saturated" in flags:
@@ -196,7 +196,7 @@ def _write(
         "transform": rasterio.Affine(*grid.transform), "nodata": 0, "tiled": True, "blockxsize": 256, "blockysize": 256,
         "compress": "deflate", "zlevel": 1, "predictor": 2, "interleave": "pixel", "BIGTIFF": "IF_SAFER",
     }  # fmt: skip
-    with atomic_path(path) as aside, rasterio.open(aside, "w", **profile) as file:
+    with atomic_path(path) as partial, rasterio.open(partial, "w", **profile) as file:
         for number, layer in enumerate(layers, 1):
             file.set_band_description(number, layer)
         file.update_tags(STUDY=study.name, STUDY_DIGEST=study.digest)

@@ -18,14 +18,14 @@ def test_dn_never_turns_into_fill() -> None:
 
 def test_labels_err_like_cdl() -> None:
     grid = albers_square(-88.3, 40.2)
-    said, confidence = labels(grid, 0, 2016)
-    wrong = said != truth(grid)
+    labelled, confidence = labels(grid, 0, 2016)
+    wrong = labelled != truth(grid)
     assert 0.012 < wrong.mean() < 0.045
     assert confidence.min() >= 1
     assert confidence.max() <= 100
     assert confidence[wrong].mean() < confidence[~wrong].mean() - 20
     window = Window(20, 30, 40, 50)
-    np.testing.assert_array_equal(labels(grid.window(window), 0, 2016)[0], said[window.slices])
+    np.testing.assert_array_equal(labels(grid.window(window), 0, 2016)[0], labelled[window.slices])
 
 
 def test_a_label_grid_lies_on_the_lattice_of_cdl_and_covers_the_area() -> None:

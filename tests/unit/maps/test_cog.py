@@ -26,7 +26,7 @@ from support.memory_source import LEGEND, make_grid
 
 ROOT = Path(__file__).parents[3]
 TAGS = {"TIFFTAG_SOFTWARE": "cropcam 0", "study": "made-up", "seed": "3"}
-# writes a map of noise, which deflate cannot shrink; the argument says what happens before its last window
+# writes a map of noise, which deflate cannot shrink; the argument is what happens before its last window
 SCRIPT = """
 import os, resource, signal, sys
 sys.path[:0] = {paths}

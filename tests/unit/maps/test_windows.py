@@ -81,16 +81,16 @@ def test_scores_of_another_shape_are_refused() -> None:
 
 
 def test_progress_counts_every_block_from_zero() -> None:
-    told: list[tuple[int, int]] = []
+    calls: list[tuple[int, int]] = []
     run(
         Memory(np.ones((1, 5, 9), np.uint16)),
         lambda block: block.astype(np.float32),
         0,
         4,
         lambda *_: None,
-        progress=lambda done, total, _: told.append((done, total)),
+        progress=lambda done, total, _: calls.append((done, total)),
     )
-    assert told == [(done, 6) for done in range(7)]
+    assert calls == [(done, 6) for done in range(7)]
 
 
 def test_an_error_in_one_block_stops_the_run_and_the_rest() -> None:

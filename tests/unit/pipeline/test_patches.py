@@ -242,8 +242,8 @@ def test_three_seasons_of_seven_bands_read_by_xarray_and_tensorstore(tmp_path: P
     with xr.open_zarr(store, mask_and_scale=False) as raw:
         np.testing.assert_array_equal(raw["image"], expected)
     assert main(["describe", str(store)]) == 0
-    assert "3_SR_B7" in (said := capsys.readouterr().out)
-    assert "valid    100.00% of the pixels" in said
+    assert "3_SR_B7" in (printed := capsys.readouterr().out)
+    assert "valid    100.00% of the pixels" in printed
     assert check(store).problems == ()
 
 
@@ -428,7 +428,7 @@ def test_own_labels_carry_no_confidence(tmp_path: Path) -> None:
 
 def test_progress_reaches_the_end(tmp_path: Path) -> None:
     image, labels, _, _ = rasters(tmp_path)
-    told: list[tuple[int, int, str]] = []
-    from_rasters(study(), image, labels, tmp_path / "s.zarr", progress=lambda *facts: told.append(facts))
-    assert told[-1][0] == told[-1][1] == 1
-    assert told[-1][2].startswith("133 patches kept, ")
+    calls: list[tuple[int, int, str]] = []
+    from_rasters(study(), image, labels, tmp_path / "s.zarr", progress=lambda *facts: calls.append(facts))
+    assert calls[-1][0] == calls[-1][1] == 1
+    assert calls[-1][2].startswith("133 patches kept, ")

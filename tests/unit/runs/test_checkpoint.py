@@ -1,4 +1,4 @@
-"""The run folder: what is written reads back equal, and what is damaged says so in one line."""
+"""The run folder: written files read back equal, and damaged files are refused with one line."""
 
 from __future__ import annotations
 

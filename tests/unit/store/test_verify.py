@@ -56,23 +56,23 @@ def test_a_sound_store_and_its_picture(good: Path, tmp_path: Path, capsys: pytes
     assert "98 %" in capsys.readouterr().out
 
 
-@pytest.mark.parametrize("said", [".", "../s.zarr", "group/.."])
+@pytest.mark.parametrize("path", [".", "../s.zarr", "group/.."])
 def test_the_picture_lies_beside_the_store_however_that_is_called(
-    good: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, said: str
+    good: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, path: str
 ) -> None:
     shutil.copytree(good, tmp_path / "s.zarr")
     (tmp_path / "s.zarr" / "group").mkdir()
     monkeypatch.chdir(tmp_path / "s.zarr")
-    assert main(["check", said]) == 0
+    assert main(["check", path]) == 0
     assert (tmp_path / "s-splits.png").stat().st_size > 2000
 
 
-@pytest.mark.parametrize(("name", "said"), [("", r"is a folder; give the file name"), ("p.txt", r"end the name in \.png or \.svg")])
+@pytest.mark.parametrize(("name", "message"), [("", r"is a folder; give the file name"), ("p.txt", r"end the name in \.png or \.svg")])
 def test_a_place_for_no_picture_is_refused_before_the_store_is_read(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str], name: str, said: str
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], name: str, message: str
 ) -> None:
     assert main(["check", str(tmp_path / "absent.zarr"), "--out", str(tmp_path / name)]) == 2
-    assert re.search(rf"^cropcam: --out {re.escape(str(tmp_path / name))}: .*{said}", capsys.readouterr().err, re.MULTILINE)
+    assert re.search(rf"^cropcam: --out {re.escape(str(tmp_path / name))}: .*{message}", capsys.readouterr().err, re.MULTILINE)
 
 
 def test_statistics_of_one_pass_are_those_of_the_store(good: Path) -> None:
