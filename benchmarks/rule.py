@@ -179,6 +179,8 @@ def main() -> None:
     args = parser.parse_args()
     if not (files := args.summary):
         rows = [row for row in ROWS if any(text in " ".join(row) for text in args.only)]
+        if not rows:
+            parser.error(f"--only: no row has one of these texts; rows: {', '.join(map(' '.join, ROWS))}")
         wanted = {run_folder(args.out, row, seed, args.epochs) / "measured.json": (row, seed) for seed in range(args.seeds) for row in rows}
         if missing := [job for file, job in wanted.items() if not file.exists()]:
             args.out.mkdir(parents=True, exist_ok=True)
