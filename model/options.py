@@ -151,6 +151,7 @@ SECTIONS: dict[str, type] = {
     "optimizer": OptimizerOptions,
     "strategy": StrategyOptions,
 }
+LABEL_FILES = ("points", "areas")  # settings that name a file of labels
 DERIVED = ("points_per_patch", "bag_size", "share_step", "share_noise", "label_noise")  # not with a label file
 
 
@@ -181,7 +182,7 @@ class Settings(LabelOptions, DataOptions, NetworkOptions, OptimizerOptions, Stra
                 raise ConfigError(f"{flag(name)} {value} is not possible; it must be {rule}")
             if option.kinds and self.labels not in option.kinds and value != default_of(name):
                 raise ConfigError(f"{flag(name)} goes with --labels {' or '.join(option.kinds)}, not with {self.labels}")
-        for file in ("points", "areas"):
+        for file in LABEL_FILES:
             for name in DERIVED:
                 if getattr(self, file) and getattr(self, name) != default_of(name):
                     raise ConfigError(f"{flag(name)} derives labels from the store's truth; with {flag(file)} they come from the file")

@@ -64,7 +64,7 @@ class RunConfig:
 
     @property
     def matches_prior(self) -> bool:
-        """Whether known class shares calibrate one-vs-rest logits, in pseudo-labels and in the segmentation."""
+        """Whether known class shares calibrate one-vs-rest logits in the segmentation."""
         return bool(self.labels.class_prior) and not self.objective.is_softmax
 
     def changed(self, **settings: Any) -> RunConfig:  # noqa: ANN401 - typed by the sections

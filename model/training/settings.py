@@ -11,7 +11,7 @@ from typing import Any
 
 from cropcam.model.labels import files
 from cropcam.model.losses.objectives import objective
-from cropcam.model.options import SECTIONS, Settings, declared, flag
+from cropcam.model.options import LABEL_FILES, SECTIONS, Settings, declared, flag
 from cropcam.model.runs.checkpoint import BEST, HISTORY, LAST
 from cropcam.model.runs.config import CONFIG, RunConfig, StoreRecord, load_config, store_differences
 from cropcam.model.training.presets import measured_loss, resolved
@@ -20,7 +20,6 @@ from cropcam.pipeline.errors import ConfigError, DataError
 from cropcam.pipeline.store.schema import StoreInfo
 
 RESOLVED = ("precision", "deterministic", "data_loading")  # "auto" is resolved once, when a run begins
-LABEL_FILES = ("points", "areas")
 
 
 def configure(store: Path, info: StoreInfo, run: Path, passed: Mapping[str, Any], resume: bool) -> RunConfig:

@@ -106,6 +106,19 @@ class Client:
         return [None if masked else value for value, masked in zip(*_first(self.pixels(image, corner)), strict=True)]
 
 
+ALL = ["A", "B", "C", "D", "E", "EARLY", "FAR", "LATE"]  # the Landsat 8 scenes of the archive
+
+
+def landsat() -> Any:
+    """The Landsat 8 collection of the archive."""
+    return ee.ImageCollection(LANDSAT)
+
+
+def indices(client: Client, collection: Any) -> list[str]:
+    """The names of a collection's scenes, without their sensor."""
+    return [found.removeprefix("LC08_") for found in client.value(collection.aggregate_array("system:index"))]
+
+
 def encoded(computed: Any) -> dict[str, Any]:
     """The expression as the client sends it."""
     found = ee.serializer.encode(computed, for_cloud_api=True)

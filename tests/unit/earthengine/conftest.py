@@ -7,6 +7,9 @@ from pathlib import Path
 
 import pytest
 
+from cropcam.pipeline.earthengine.destinations import Drive
+from cropcam.pipeline.earthengine.plan import Plan, plan
+from cropcam.pipeline.study.study import load_study
 from support import scenes
 from support.engines import Offline, offline
 
@@ -26,3 +29,13 @@ def archive(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture
 def client(archive: Path, transport: Offline) -> scenes.Client:  # noqa: ARG001 - graphs need an initialised client
     return scenes.Client(archive)
+
+
+@pytest.fixture
+def made() -> Plan:
+    return plan(load_study("demo"), Drive("folder"), cell_px=1024)
+
+
+@pytest.fixture
+def file(tmp_path: Path) -> Path:
+    return tmp_path / "demo.exports.json"

@@ -13,35 +13,16 @@ import pytest
 from cropcam.pipeline.earthengine import exports
 from cropcam.pipeline.earthengine import task_status as watch
 from cropcam.pipeline.earthengine.destinations import Drive
-from cropcam.pipeline.earthengine.exports import Pace
 from cropcam.pipeline.earthengine.plan import Plan, plan
 from cropcam.pipeline.errors import EarthEngineError
-from cropcam.pipeline.study.study import load_study
-from support.engines import FakeService
-
-PACE = Pace(0.0, lambda _: None)
-
+from support.engines import FakeService, run_export
 
 pytestmark = pytest.mark.usefixtures("transport")
 
 
-@pytest.fixture
-def made() -> Plan:
-    return plan(load_study("demo"), Drive("folder"), cell_px=1024)
-
-
-@pytest.fixture
-def file(tmp_path: Path) -> Path:
-    return tmp_path / "demo.exports.json"
-
-
-def run(made: Plan, service: FakeService, file: Path, **options: Any) -> list[watch.Row]:
-    return exports.export(made, service, file, pace=PACE, **options)
-
-
 def test_every_task_is_submitted_once_watched_and_found_done_by_the_next_run(made: Plan, file: Path) -> None:
     service, seen, lines = FakeService(), [], []
-    rows = run(made, service, file, view=lambda rows: seen.append(watch.summary(rows)), log=lines.append)
+    rows = run_export(made, service, file, view=lambda rows: seen.append(watch.summary(rows)), log=lines.append)
     assert [row.state for row in rows] == ["SUCCEEDED"] * 8
     assert (rows[0].seconds, rows[0].eecu_s) == (90.0, 2.5)
     assert len(service.sent) == len(set(service.sent)) == 8
@@ -50,15 +31,15 @@ def test_every_task_is_submitted_once_watched_and_found_done_by_the_next_run(mad
     assert all(re.fullmatch(r"[A-Za-z0-9_-]{1,100}", text) for text in descriptions)
     assert seen[-1] == "8 tasks: 8 succeeded"
     assert lines[0] == "scenes per season: 5"
-    run(made, service, file)
+    run_export(made, service, file)
     assert len(service.sent) == 8
 
 
 def test_request_ids_depend_on_pixels_and_place_alone(made: Plan, tmp_path: Path) -> None:
     first, second, third = FakeService(), FakeService(), FakeService()
-    run(made, first, tmp_path / "a.json")
-    run(made, second, tmp_path / "b.json")
-    run(plan(made.study, Drive("other"), cell_px=1024), third, tmp_path / "c.json")
+    run_export(made, first, tmp_path / "a.json")
+    run_export(made, second, tmp_path / "b.json")
+    run_export(plan(made.study, Drive("other"), cell_px=1024), third, tmp_path / "c.json")
     assert first.sent == second.sent
     assert not set(first.sent) & set(third.sent)
 
@@ -69,7 +50,7 @@ def test_a_kill_between_request_and_manifest_submits_nothing_twice(made: Plan, f
     service.orders[:] = [None, None, KeyboardInterrupt() if arrived else None]
     if arrived:
         with pytest.raises(KeyboardInterrupt):
-            run(made, service, file)
+            run_export(made, service, file)
     else:
         save, service.orders[:] = service.export, []
 
@@ -78,19 +59,19 @@ def test_a_kill_between_request_and_manifest_submits_nothing_twice(made: Plan, f
 
         service.__dict__["export"] = lambda *given: save(*given) if len(service.sent) < 2 else dies()
         with pytest.raises(KeyboardInterrupt):
-            run(made, service, file)
+            run_export(made, service, file)
         service.__dict__["export"] = save
     states = [task["state"] for export in json.loads(file.read_text())["exports"].values() for task in export["tasks"].values()]
     assert states.count("SUBMITTING") == 1
-    run(made, service, file)
+    run_export(made, service, file)
     assert len(service.held) == len(service.sent) == 8
 
 
 def test_the_services_list_is_enough_when_the_manifest_is_lost(made: Plan, file: Path) -> None:
     service = FakeService()
-    run(made, service, file)
+    run_export(made, service, file)
     file.unlink()
-    run(made, service, file)
+    run_export(made, service, file)
     assert len(service.sent) == 8
 
 
@@ -98,7 +79,7 @@ def test_a_request_the_list_does_not_show_yet_is_found_by_its_request_id(made: P
     service = FakeService()
     service.orders[:] = [KeyboardInterrupt()]
     with pytest.raises(KeyboardInterrupt):
-        run(made, service, file)
+        run_export(made, service, file)
     late, listed = service.operations, []
 
     def operations() -> list[dict[str, Any]]:
@@ -106,7 +87,7 @@ def test_a_request_the_list_does_not_show_yet_is_found_by_its_request_id(made: P
         return [] if len(listed) == 1 else late()
 
     service.__dict__["operations"] = operations
-    run(made, service, file)
+    run_export(made, service, file)
     assert len(service.held) == 8
 
 
@@ -115,12 +96,12 @@ def test_passing_failures_are_tried_again_under_a_new_request_id(made: Plan, fil
     with pytest.raises(
         EarthEngineError, match=r"8 tasks: 7 succeeded, 1 failed; missing: demo-image-r00c01 failed: .*Internal error"
     ) as caught:
-        run(made, service, file)
+        run_export(made, service, file)
     assert "run the same command again for the rest" in str(caught.value)
     again = [request_id for request_id in service.sent if service.sent.count(request_id) == 1 and request_id[-1] != "0"]
     assert len(again) == 2
     service.states.clear()
-    assert {row.state for row in run(made, service, file)} == {"SUCCEEDED"}
+    assert {row.state for row in run_export(made, service, file)} == {"SUCCEEDED"}
 
 
 def test_a_final_failure_stops_submitting_and_is_explained(made: Plan, file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -130,7 +111,7 @@ def test_a_final_failure_stops_submitting_and_is_explained(made: Plan, file: Pat
         EarthEngineError,
         match=r"8 tasks: 6 unsubmitted, 2 failed; missing: .*User memory limit exceeded: the computation needs more memory",
     ):
-        run(made, service, file)
+        run_export(made, service, file)
     assert len(service.sent) == 2
 
 
@@ -141,24 +122,24 @@ def test_a_refused_submission_keeps_what_runs_and_is_explained(made: Plan, file:
         EarthEngineError,
         match=r"submitting demo-image-r01c00: Permission .* 8 tasks: 2 succeeded, 6 unsubmitted; missing: demo-image-r01c00 unsubmitted",
     ):
-        run(made, service, file)
-    assert {row.state for row in run(made, service, file)} == {"SUCCEEDED"}
+        run_export(made, service, file)
+    assert {row.state for row in run_export(made, service, file)} == {"SUCCEEDED"}
 
 
 def test_the_queue_is_never_filled_beyond_its_bounds(made: Plan, file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(exports, "WAITING_LIMIT", 3)
     service = FakeService()
     most = []
-    run(made, service, file, view=lambda rows: most.append(sum(row.state in watch.ACTIVE for row in rows)))
+    run_export(made, service, file, view=lambda rows: most.append(sum(row.state in watch.ACTIVE for row in rows)))
     assert max(most) == 3
     full = FakeService()
     full.orders[:] = [None, ee.EEException("Too many tasks already in the queue (3000).")]
-    assert {row.state for row in run(made, full, file.with_name("full.json"))} == {"SUCCEEDED"}
+    assert {row.state for row in run_export(made, full, file.with_name("full.json"))} == {"SUCCEEDED"}
 
 
 def test_no_wait_returns_after_starting_and_tasks_and_cancel_act_on_the_same(made: Plan, file: Path) -> None:
     service = FakeService()
-    rows = run(made, service, file, wait=False)
+    rows = run_export(made, service, file, wait=False)
     assert {row.state for row in rows} == {"PENDING"}
     before = file.read_bytes()
     assert {row.state for row in exports.tasks(made, service, file)} == {"RUNNING"}
@@ -174,8 +155,8 @@ def test_cancelled_tasks_are_missing_and_start_anew_with_the_next_run(made: Plan
             service.cancel(next(iter(service.held)))
 
     with pytest.raises(EarthEngineError, match="7 succeeded, 1 cancelled; missing: demo-image-r00c00 cancelled"):
-        run(made, service, file, view=someone_cancels)
-    assert {row.state for row in run(made, service, file)} == {"SUCCEEDED"}
+        run_export(made, service, file, view=someone_cancels)
+    assert {row.state for row in run_export(made, service, file)} == {"SUCCEEDED"}
     assert len(service.sent) == 9
 
 
@@ -183,5 +164,5 @@ def test_a_season_without_scenes_is_named_before_anything_starts(made: Plan, fil
     service = FakeService()
     service.__dict__["scenes"] = 0
     with pytest.raises(EarthEngineError, match="no scene of LANDSAT/LC08/C02/T1_L2 from 2016-05-01 to 2016-10-01 meets the area"):
-        run(made, service, file)
+        run_export(made, service, file)
     assert service.sent == []

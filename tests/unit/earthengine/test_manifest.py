@@ -4,56 +4,34 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Any
 
 import pytest
 
-from cropcam.pipeline.earthengine import exports
-from cropcam.pipeline.earthengine import task_status as watch
-from cropcam.pipeline.earthengine.destinations import Drive
-from cropcam.pipeline.earthengine.exports import Pace
 from cropcam.pipeline.earthengine.manifest import load, manifest_path, open_manifest
 from cropcam.pipeline.earthengine.plan import Plan, plan
 from cropcam.pipeline.earthengine.session import HIGH_VOLUME_URL, STANDARD_URL
 from cropcam.pipeline.errors import DataError
-from cropcam.pipeline.study.study import load_study, parse_study
-from support.engines import FakeService
-
-PACE = Pace(0.0, lambda _: None)
-
+from cropcam.pipeline.study.study import parse_study
+from support.engines import FakeService, run_export
 
 pytestmark = pytest.mark.usefixtures("transport")
 
 
-@pytest.fixture
-def made() -> Plan:
-    return plan(load_study("demo"), Drive("folder"), cell_px=1024)
-
-
-@pytest.fixture
-def file(tmp_path: Path) -> Path:
-    return tmp_path / "demo.exports.json"
-
-
-def run(made: Plan, service: FakeService, file: Path, **options: Any) -> list[watch.Row]:
-    return exports.export(made, service, file, pace=PACE, **options)
-
-
 def test_an_export_of_a_changed_study_to_the_same_place_is_refused(made: Plan, file: Path) -> None:
     service = FakeService()
-    run(made, service, file)
+    run_export(made, service, file)
     values = made.study.to_dict()
     values["image"]["cloud_cover_max_pct"] = 40.0
     changed = plan(parse_study(values), made.destination, cell_px=1024)
     with pytest.raises(
         DataError, match=r"drive:folder already holds an export of a changed study \(image.cloud_cover_max_pct: 100.0 against 40.0\)"
     ):
-        run(changed, service, file)
+        run_export(changed, service, file)
     with pytest.raises(DataError, match="cell_px: 1024 against 512"):
-        run(plan(made.study, made.destination, cell_px=512), service, file)
+        run_export(plan(made.study, made.destination, cell_px=512), service, file)
     values = made.study.to_dict()
     values["patches"]["size_px"] = 25
-    run(plan(parse_study(values), made.destination, cell_px=1024), service, file)
+    run_export(plan(parse_study(values), made.destination, cell_px=1024), service, file)
     assert len(service.sent) == 8
 
 
@@ -67,14 +45,14 @@ def test_engines_over_two_archives_are_two_places_and_the_service_is_one(made: P
     values = made.study.to_dict()
     values["image"]["cloud_cover_max_pct"] = 40.0
     changed = plan(parse_study(values), made.destination, cell_px=1024)
-    run(made, at("archive:/data/one"), file)
-    run(made, at("archive:/data/one", "http://127.0.0.1:2"), file)  # another port, the same engine
+    run_export(made, at("archive:/data/one"), file)
+    run_export(made, at("archive:/data/one", "http://127.0.0.1:2"), file)  # another port, the same engine
     assert len(json.loads(file.read_text())["exports"]) == 1
-    run(changed, at("archive:/data/two"), file)
-    run(made, at("", STANDARD_URL), file)
+    run_export(changed, at("archive:/data/two"), file)
+    run_export(made, at("", STANDARD_URL), file)
     for elsewhere in (HIGH_VOLUME_URL, "http://127.0.0.1:3"):  # the service by another URL; perhaps an engine over one of those archives
         with pytest.raises(DataError, match="already holds an export of a changed study"):
-            run(changed, at("", elsewhere), file)
+            run_export(changed, at("", elsewhere), file)
 
 
 def test_manifests_of_another_study_damaged_or_held_are_refused(made: Plan, file: Path) -> None:

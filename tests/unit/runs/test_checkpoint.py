@@ -26,24 +26,11 @@ from cropcam.model.runs.checkpoint import (
 )
 from cropcam.model.runs.config import CONFIG, RunConfig
 from cropcam.model.strategies.base import Strategy
-from cropcam.model.training.settings import configure
 from cropcam.pipeline.errors import DataError
 from cropcam.pipeline.runtime.atomic import atomic_write, clear_partial_files
 from cropcam.pipeline.runtime.hashing import file_sha256
-from cropcam.pipeline.store.schema import StoreInfo
-from support.stores import make_store
 
 CPU = torch.device("cpu")
-
-
-@pytest.fixture(scope="module")
-def info(tmp_path_factory: pytest.TempPathFactory) -> StoreInfo:
-    return make_store(tmp_path_factory.mktemp("checkpoint") / "patches.zarr", count=12, size_px=8)
-
-
-@pytest.fixture
-def config(info: StoreInfo, tmp_path: Path) -> RunConfig:
-    return configure(Path("patches.zarr"), info, tmp_path / "none", {"model": "baseline"}, resume=False)
 
 
 @pytest.fixture

@@ -10,20 +10,9 @@ import pytest
 
 from cropcam.model.runs.checkpoint import write_json
 from cropcam.model.runs.config import CONFIG, RunConfig, load_config, store_differences
-from cropcam.model.training.settings import configure
 from cropcam.pipeline.errors import DataError
 from cropcam.pipeline.store.schema import StoreInfo
 from support.stores import make_store, make_study
-
-
-@pytest.fixture(scope="module")
-def info(tmp_path_factory: pytest.TempPathFactory) -> StoreInfo:
-    return make_store(tmp_path_factory.mktemp("config") / "patches.zarr", count=12, size_px=8)
-
-
-@pytest.fixture
-def config(info: StoreInfo, tmp_path: Path) -> RunConfig:
-    return configure(Path("patches.zarr"), info, tmp_path / "none", {"model": "baseline"}, resume=False)
 
 
 @pytest.fixture

@@ -8,18 +8,7 @@ import ee
 import pytest
 
 from cropcam.pipeline.emulator.errors import EngineError
-from support.scenes import LANDSAT, Client
-
-
-def landsat() -> Any:
-    return ee.ImageCollection(LANDSAT)
-
-
-def indices(client: Client, collection: Any) -> list[str]:
-    return [found.removeprefix("LC08_") for found in client.value(collection.aggregate_array("system:index"))]
-
-
-ALL = ["A", "B", "C", "D", "E", "EARLY", "FAR", "LATE"]
+from support.scenes import ALL, Client, indices, landsat
 
 
 @pytest.mark.parametrize(

@@ -9,12 +9,8 @@ import numpy as np
 import pytest
 
 from cropcam.pipeline.emulator.errors import EngineError
-from support.scenes import EAST, LANDSAT, Client
+from support.scenes import EAST, LANDSAT, Client, landsat
 from support.small_images import GRID, A, B, C, image
-
-
-def landsat() -> Any:
-    return ee.ImageCollection(LANDSAT)
 
 
 @pytest.mark.parametrize(

@@ -9,18 +9,7 @@ import numpy as np
 import pytest
 
 from cropcam.pipeline.emulator.errors import EngineError
-from support.scenes import EAST, LANDSAT, LANDSAT_9, Client
-
-
-def landsat() -> Any:
-    return ee.ImageCollection(LANDSAT)
-
-
-def indices(client: Client, collection: Any) -> list[str]:
-    return [found.removeprefix("LC08_") for found in client.value(collection.aggregate_array("system:index"))]
-
-
-ALL = ["A", "B", "C", "D", "E", "EARLY", "FAR", "LATE"]
+from support.scenes import ALL, EAST, LANDSAT, LANDSAT_9, Client, indices, landsat
 
 
 @pytest.mark.parametrize(
