@@ -60,9 +60,8 @@ Row = tuple[str, str]  # kind of label, variant
 ROWS: dict[Row, dict[str, Any]] = {
     **{(kind, "plain"): {} for kind in KINDS},
     **{(kind, "pseudo"): PSEUDO_1 for kind in ("shares", "presence5")},
-    **{(kind, "pseudo"): PSEUDO_3 for kind in ("bags", "any", "majority", "points")},
+    **{(kind, "pseudo"): PSEUDO_3 for kind in ("bags", "majority", "points")},
     **{(kind, "balanced"): BALANCED for kind in ("presence5", "any", "majority", "points", "unet")},
-    ("any", "balanced+pseudo"): BALANCED | PSEUDO_3,
     ("points", "smooth"): {"label_smoothing": 0.1},
 }
 
@@ -120,10 +119,9 @@ def differences(measured: Sequence[dict[str, Any]]) -> Iterator[dict[str, Any]]:
     """The figures with a mechanism minus those without, for each kind of label, mechanism and seed."""
     runs = {(run["kind"], run["variant"], run["seed"]): run for run in measured}
     for (kind, variant, seed), run in runs.items():
-        pairs, parts = {}, variant.split("+")
-        for base in [] if variant == "plain" else ["plain", *(parts if len(parts) > 1 else [])]:
-            if other := runs.get((kind, base, seed)):
-                pairs[f"{variant} over {base}"] = figures(other, other["default"]), figures(run, run["default"])
+        pairs = {}
+        if variant != "plain" and (other := runs.get((kind, "plain", seed))):
+            pairs[f"{variant} over plain"] = figures(other, other["default"]), figures(run, run["default"])
         if SPECTRAL in run["home"]:
             argmax = REMAINDER if REMAINDER in run["home"] else LOGIT_ARGMAX
             pairs[f"spectral over argmax, {variant}"] = figures(run, argmax), figures(run, SPECTRAL)
