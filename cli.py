@@ -97,11 +97,10 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def removed_option(words: Sequence[str]) -> str | None:
     """One line about the first removed option in a command line; None without one."""
-    command = next((word for word in words if word in _REMOVED), None)
-    for word in words if command else ():
-        name = word.split("=")[0].replace("--no-", "--", 1)
-        if (hint := _REMOVED[command or ""].get(name)) is not None:
-            return f"{word.split('=')[0]} was removed: {hint}"
+    removed = next((_REMOVED[word] for word in words if word in _REMOVED), {})
+    for option in (word.split("=")[0] for word in words):
+        if hint := removed.get(option.replace("--no-", "--", 1)):
+            return f"{option} was removed: {hint}"
     return None
 
 
