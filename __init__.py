@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from os import PathLike
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from cropcam.model.options import Settings
 from cropcam.pipeline import __version__
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from cropcam.model.evaluation.results import Metrics
     from cropcam.model.inference.wall_to_wall import MapSummary
     from cropcam.model.runs.run import Run
-    from cropcam.pipeline.patches import Summary
+    from cropcam.pipeline.patches.build import Summary
     from cropcam.pipeline.study.study import Study
 
 __all__ = [
@@ -31,6 +31,7 @@ __all__ = [
     "load_run",
     "load_study",
     "map_raster",
+    "open_patches",
     "open_rasters",
     "open_store",
     "train",
@@ -52,7 +53,7 @@ def load_study(study: PathOrName) -> Study:
 
 
 def open_rasters(study: Study, image: Files | None = None, labels: Files | None = None, *, shards: PathOrName | None = None) -> xr.Dataset:
-    """Rasters as one lazy dataset on the image's grid: `image` (band, y, x) uint16 Collection 2 DN, 0 = nodata, and `label` (y, x) uint8 CDL codes.
+    """Rasters as one lazy dataset on the image's grid: `image` (band, y, x) as stored, with its scale, offset and nodata, and `label` (y, x) uint8 CDL codes.
 
     Args:
         study: band names; for shards also the grid.
@@ -89,50 +90,67 @@ def build_store(
     scheduler: str | None = None,
     log: Log | None = None,
 ) -> Summary:
-    """Cut rasters into a patch store. An interrupted call goes on where it stopped; a finished store of the same inputs is not changed.
+    """Build a patch store from rasters. An interrupted call goes on where it stopped; a finished store of the same inputs is not changed.
 
     Args:
         study: legend, bands, patch size and splits.
         store: the store's folder.
-        image: own rasters: several single-band files or one multi-band file. Needs `labels`.
-        labels: CDL rasters of any grid.
+        image: own rasters: several single-band files or one multi-band file.
+        labels: CDL rasters of any grid; with `image` only. None = a store of images alone.
         shards: folder of an export, instead of `image` and `labels`.
-        scale: of the image: reflectance = value x scale + offset; overrides its tags.
+        scale: of the image: physical value = stored value x scale + offset; overrides its tags.
         offset: as `scale`.
         nodata: of the image; overrides its tags.
         seed: of the splits.
         scheduler: address of a dask scheduler; threads without one.
-        log: called with single lines: dropped patches, warnings.
+        log: called with single lines: warnings.
 
     Raises:
-        ConfigError: neither image with labels nor shards, or both.
+        ConfigError: neither image nor shards, or both.
         DataError: the rasters are not valid, or `store` is another store.
     """
-    from cropcam.pipeline import patches
+    from cropcam.pipeline.patches import build
     from cropcam.pipeline.rasters.raster import ValueEncoding
+    from cropcam.pipeline.runtime.progress import silent
 
-    if (shards is None) == (image is None or labels is None):
-        raise ConfigError("build_store needs image and labels, or the folder of an export's shards; pass one of the two")
+    if (shards is None) == (image is None) or (shards is not None and labels is not None):
+        raise ConfigError("build_store needs image, perhaps with labels, or the folder of an export's shards; pass one of the two")
     if shards is not None:
-        return patches.from_shards(study, Path(shards), Path(store), seed=seed, scheduler=scheduler, log=log)
+        return build.from_shards(study, Path(shards), Path(store), seed=seed, scheduler=scheduler, log=log or silent)
     encoding = ValueEncoding(scale, offset, nodata)
-    return patches.from_rasters(
-        study, _paths(image), _paths(labels), Path(store), encoding=encoding, seed=seed, scheduler=scheduler, log=log
+    return build.from_rasters(
+        study, _paths(image), _paths(labels), Path(store), encoding=encoding, seed=seed, scheduler=scheduler, log=log or silent
     )
 
 
 def open_store(store: PathOrName) -> xr.Dataset:
-    """A patch store as a lazy dataset: `image` (patch, band, y, x) float32 surface reflectance, NaN = nodata; the other variables as stored (docs/store.md).
+    """A patch store as a map: `image` (band, y, x) float32 in the physical unit, NaN = nodata, lazy; `label`, tables, `.rio.crs` (docs/store.md).
 
     Raises:
-        DataError: absent, unfinished, or of another schema.
+        DataError: absent, unfinished, damaged, or of another schema.
     """
-    from cropcam.pipeline.store import schema
+    from cropcam.pipeline.store import datasets, patch_store
 
-    dataset, _ = schema.open_store(Path(store))
-    dn = dataset["image"].chunk({"patch": 64})
-    reflectance = (dn * schema.SCALE + schema.OFFSET).where(dn != schema.NODATA_DN).astype("float32")
-    return dataset.assign(image=reflectance.assign_attrs(long_name="surface reflectance", units="1"))
+    return datasets.cube(patch_store.open_store(store))
+
+
+def open_patches(store: PathOrName, split: str | None = None) -> xr.Dataset:
+    """The kept patches of a store: `image` (patch, band, y, x) as of `open_store`, `label`, `share`, `row`, `col`, `lon`, `lat`, lazy.
+
+    Args:
+        store: the store's folder.
+        split: train, validation or test; all without one.
+
+    Raises:
+        ConfigError: no such split.
+        DataError: the store as of `open_store`, or no patch lies in the split.
+    """
+    from cropcam.pipeline.store import datasets, patch_store
+    from cropcam.pipeline.store.schema import SPLITS
+
+    if split is not None and split not in SPLITS:
+        raise ConfigError(f"split {split!r}: choose one of {', '.join(SPLITS)}, or none for all patches")
+    return datasets.patches(patch_store.open_store(store), split)
 
 
 def train(
@@ -213,6 +231,7 @@ def map_raster(
     *,
     image: Files | None = None,
     shards: PathOrName | None = None,
+    store: PathOrName | None = None,
     device: str = "auto",
     log: Log | None = None,
 ) -> MapSummary:
@@ -223,23 +242,29 @@ def map_raster(
         out: the map file; complete or absent.
         image: several single-band files or one multi-band file.
         shards: folder of an export, instead of `image`.
+        store: a patch store, instead of `image`.
         device: auto, cpu or cuda.
         log: called with single lines.
 
     Raises:
-        ConfigError: neither image nor shards, or both; no such device.
+        ConfigError: none or several of image, shards and store; no such device.
         DataError: the run or the rasters are not valid.
     """
     from cropcam.model.inference import wall_to_wall
     from cropcam.pipeline.rasters import export_shards, mosaic
     from cropcam.pipeline.runtime.progress import silent
+    from cropcam.pipeline.store import patch_store
     from cropcam.pipeline.study.study import parse_study
 
-    if (image is None) == (shards is None):
-        raise ConfigError("map_raster needs image files or the folder of an export's shards; pass one of image and shards")
+    if sum(given is not None for given in (image, shards, store)) != 1:
+        raise ConfigError(
+            "map_raster needs image files, the folder of an export's shards, or a patch store; pass one of image, shards and store"
+        )
     folder = _folder(run)
     config = load_run(folder).config
-    if shards is not None:
+    if store is not None:
+        source: Any = patch_store.open_store(store)
+    elif shards is not None:
         source = export_shards.open_image_shards(Path(shards), parse_study(config.store.attrs["study"], f"{folder}/config.json"))
     else:
         source = mosaic.open_image(_paths(image), config.store.bands)

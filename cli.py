@@ -46,9 +46,9 @@ def demo(args: argparse.Namespace) -> None:
     from cropcam.pipeline.earthengine.session import open_session
     from cropcam.pipeline.emulator import serve
     from cropcam.pipeline.landscape import simulate
-    from cropcam.pipeline.patches import from_shards
-    from cropcam.pipeline.rasters.export_shards import open_image_shards
+    from cropcam.pipeline.patches.build import from_shards
     from cropcam.pipeline.runtime.progress import Stage
+    from cropcam.pipeline.store.patch_store import open_store
     from cropcam.pipeline.study.study import load_study
 
     out: Path = args.out
@@ -58,8 +58,8 @@ def demo(args: argparse.Namespace) -> None:
     with serve(out / "archive") as server, Stage("export") as stage:
         deliver(study, open_session(None, server.url), out / "shards", progress=stage, log=stage.log)
     with Stage("patches") as stage:
-        cut = from_shards(study, out / "shards", store, seed=args.seed or 0, progress=stage)
-    print(patches_line(cut))
+        built = from_shards(study, out / "shards", store, seed=args.seed or 0, progress=stage)
+    print(patches_line(built))
     with Stage("train") as stage:
         passed = {name: value for name, value in (("epochs", args.epochs), ("seed", args.seed)) if value is not None}
         settings = Settings(model="baseline", **passed)
@@ -68,7 +68,7 @@ def demo(args: argparse.Namespace) -> None:
         metrics = evaluate(run, device=args.device, progress=stage)
     print(headline(metrics.to_dict()))
     with Stage("map") as stage:
-        map_raster(run, open_image_shards(out / "shards", study), out / "map.tif", device=args.device, progress=stage)
+        map_raster(run, open_store(store), out / "map.tif", device=args.device, progress=stage)
     with Stage("report") as stage:
         report = write_report(run, progress=stage)
     print(f"All on simulated data. Open {report} in a browser and {out / 'map.tif'} in QGIS.")

@@ -11,6 +11,7 @@ import os
 import sys
 from dataclasses import fields
 from pathlib import Path
+from typing import Any
 
 from cropcam.model.options import SECTIONS, declared, default_of, flag, types
 from cropcam.pipeline.commands import AddCommand, add_image_options, folder_argument, has_value_options
@@ -72,12 +73,18 @@ def map_(args: argparse.Namespace) -> None:
     from cropcam.pipeline.rasters.mosaic import open_image
     from cropcam.pipeline.rasters.raster import ValueEncoding
     from cropcam.pipeline.runtime.progress import Stage
+    from cropcam.pipeline.store.patch_store import open_store
     from cropcam.pipeline.study.study import parse_study
 
     if args.folder and has_value_options(args):
         raise ConfigError("--scale, --offset and --nodata go with --image; shards of an export have their own values")
+    if args.store and has_value_options(args):
+        raise ConfigError("--scale, --offset and --nodata go with --image; a store has its own values")
     config = load_config(args.run)
-    if args.folder:
+    source: Any
+    if args.store:
+        source = open_store(args.store)
+    elif args.folder:
         source = open_image_shards(args.folder, parse_study(config.store.attrs["study"], f"{args.run}/config.json"))
     else:
         source = open_image(args.image, config.store.bands, ValueEncoding(args.scale, args.offset, args.nodata))
@@ -138,7 +145,7 @@ def add_commands(command: AddCommand) -> None:
 
     sub = command("map", map_)
     sub.add_argument("run", type=folder_argument, metavar="RUN")
-    add_image_options(sub)
+    add_image_options(sub).add_argument("--store", type=folder_argument, metavar="STORE", help="a patch store")
     sub.add_argument("--out", type=Path, required=True, metavar="MAP.tif")
     add_device_option(sub)
 

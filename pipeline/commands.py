@@ -115,38 +115,27 @@ def preview(args: argparse.Namespace) -> None:
 
 
 def patches(args: argparse.Namespace) -> None:
-    """Cut rasters into a patch store: own files (--image, --labels) or an export's shards (--from)."""
-    from cropcam.pipeline.patches import from_rasters, from_shards
+    """Build a patch store from rasters: own files (--image, --labels) or an export's shards (--from)."""
+    from cropcam.pipeline.patches.build import from_rasters, from_shards
     from cropcam.pipeline.rasters.raster import ValueEncoding
     from cropcam.pipeline.runtime.progress import Stage
     from cropcam.pipeline.study.study import load_study
 
-    if args.image and not args.labels:
-        raise ConfigError("--image needs --labels FILE: the CDL raster the patches are labelled from")
     if args.folder and (args.labels or has_value_options(args)):
         raise ConfigError("--labels, --scale, --offset and --nodata go with --image; shards of an export carry their own meaning")
     study = load_study(args.study)
     with Stage("patches") as stage:
+        common = {"seed": args.seed, "scheduler": args.scheduler, "progress": stage, "log": stage.log}
         if args.folder:
-            cut = from_shards(study, args.folder, args.store, seed=args.seed, scheduler=args.scheduler, progress=stage, log=stage.log)
+            built = from_shards(study, args.folder, args.store, **common)
         else:
             encoding = ValueEncoding(args.scale, args.offset, args.nodata)
-            cut = from_rasters(
-                study,
-                args.image,
-                args.labels,
-                args.store,
-                encoding=encoding,
-                seed=args.seed,
-                scheduler=args.scheduler,
-                progress=stage,
-                log=stage.log,
-            )
-    print(f"{args.store}: {patches_line(cut)}")
+            built = from_rasters(study, args.image, args.labels or [], args.store, encoding=encoding, **common)
+    print(f"{args.store}: {patches_line(built)}")
 
 
 def check(args: argparse.Namespace) -> None:
-    """Look through a whole store: checksums, labels, shares, splits; and draw where its patches lie."""
+    """Look through a whole store: every chunk, labels, tables, splits; and draw where its patches lie."""
     from cropcam.pipeline.runtime.progress import Stage
     from cropcam.pipeline.store.verify import check as look_through
     from cropcam.pipeline.store.verify import draw, picture_path
@@ -154,13 +143,12 @@ def check(args: argparse.Namespace) -> None:
     picture = picture_path(args.store, args.out)
     with Stage("check") as stage:
         report = look_through(args.store, progress=stage)
-    note = "" if report.checksums else " (it carries no checksums)"
-    sound = f"{args.store}: sound: {report.patches:,} patches in {report.shards:,} zarr shard{'s' if report.shards != 1 else ''}{note}"
+    sound = f"{args.store}: sound: {report.patches:,} patches in {report.blocks:,} block{'s' if report.blocks != 1 else ''}"
     print("\n".join(report.problems) or sound)
     draw(args.store, picture)
     print(f"{picture}: shows where its patches lie")
     if report.problems:
-        raise DataError(f"{args.store}: {len(report.problems)} problems; delete it and cut it again with 'cropcam patches'")
+        raise DataError(f"{args.store}: {len(report.problems)} problems; delete it and build it again with 'cropcam patches'")
 
 
 def add_commands(command: AddCommand) -> None:
@@ -206,24 +194,27 @@ def add_commands(command: AddCommand) -> None:
     sub = command("patches", patches)
     sub.add_argument("study", metavar="STUDY")
     add_image_options(sub)
-    sub.add_argument("--labels", type=Path, nargs="+", metavar="FILE", help="CDL raster(s), any CRS and grid")
+    sub.add_argument(
+        "--labels", type=Path, nargs="+", metavar="FILE", help="CDL raster(s), any CRS and grid (default: a store without labels)"
+    )
     sub.add_argument("--store", type=folder_argument, required=True, metavar="STORE")
     sub.add_argument("--seed", type=int, default=0, help="of the split (default %(default)s)")
-    sub.add_argument("--scheduler", metavar="ADDRESS", help="cut on a dask.distributed cluster (default: threads)")
+    sub.add_argument("--scheduler", metavar="ADDRESS", help="build on a dask.distributed cluster (default: threads)")
 
     sub = command("check", check)
     sub.add_argument("store", type=folder_argument, metavar="STORE")
     sub.add_argument("--out", type=Path, metavar="PICTURE", help="PNG or SVG of the splits (default: NAME-splits.png beside NAME.zarr)")
 
 
-def add_image_options(sub: argparse.ArgumentParser) -> None:
-    """Options that name rasters: shards of an export or own files, with the meaning of their values."""
+def add_image_options(sub: argparse.ArgumentParser) -> Any:  # noqa: ANN401 - argparse does not export the type
+    """Options that name rasters: shards of an export or own files, with the meaning of their values; the group of them."""
     given = sub.add_mutually_exclusive_group(required=True)
     given.add_argument("--from", dest="folder", type=Path, metavar="DIR", help="GeoTIFF shards of an export")
     given.add_argument("--image", type=Path, nargs="+", metavar="FILE", help="own rasters: single-band files or one multi-band file")
-    sub.add_argument("--scale", type=float, help="reflectance = value x scale + offset, whatever the files' tags and type tell")
-    sub.add_argument("--offset", type=float, help="as --scale; each stays what tags and type tell where only the other is given")
-    sub.add_argument("--nodata", type=float, help="the image's nodata value, whatever its tags tell")
+    sub.add_argument("--scale", type=float, help="reflectance = value x scale + offset, whatever the files' tags and type are")
+    sub.add_argument("--offset", type=float, help="as --scale; where only one is given, the other is that of tags and type")
+    sub.add_argument("--nodata", type=float, help="the image's nodata value, whatever its tags are")
+    return given
 
 
 def _cell_options(sub: argparse.ArgumentParser) -> None:
@@ -248,13 +239,13 @@ def folder_argument(text: str) -> Path:
     return path if path.name.strip(".") else path.resolve()
 
 
-def patches_line(cut: Any) -> str:  # noqa: ANN401 - cropcam.pipeline.patches.Summary, not imported for --help's sake
-    """One line about a store that was cut: patches kept, by split, and dropped."""
+def patches_line(built: Any) -> str:  # noqa: ANN401 - cropcam.pipeline.patches.build.Summary, not imported for --help's sake
+    """One line about a store that was built: patches kept, by split, and dropped."""
     from cropcam.pipeline.store.schema import format_dropped
 
-    splits = ", ".join(f"{count:,} {name}" for name, count in cut.split_counts.items())
-    already = "already there, " if cut.existed else ""
-    return f"{already}{cut.count:,} patches kept of {cut.info.patch_grid.count:,} ({splits}); dropped: {format_dropped(cut.info.dropped)}"
+    splits = ", ".join(f"{count:,} {name}" for name, count in built.split_counts.items())
+    already = "already there, " if built.existed else ""
+    return f"{already}{built.count:,} patches kept of {built.info.patch_grid.count:,} ({splits}); dropped: {format_dropped(built.info.dropped)}"
 
 
 def has_value_options(args: argparse.Namespace) -> bool:

@@ -29,13 +29,14 @@ def of_store(path: Path) -> dict[str, Any]:
     Raises:
         DataError: no store, or a damaged one.
     """
-    import numpy as np  # noqa: PLC0415 - a study needs neither xarray nor zarr, and is described without them
+    import numpy as np  # noqa: PLC0415 - a study needs neither zarr nor tensorstore, and is described without them
 
-    from cropcam.pipeline.statistics import percentiles  # noqa: PLC0415
-    from cropcam.pipeline.store.schema import SPLITS, open_store  # noqa: PLC0415
+    from cropcam.pipeline.patches.statistics import percentiles  # noqa: PLC0415
+    from cropcam.pipeline.store.patch_store import open_store  # noqa: PLC0415
+    from cropcam.pipeline.store.schema import SPLITS  # noqa: PLC0415
 
-    dataset, info = open_store(path)
-    share, split = dataset["share"].to_numpy(), dataset["split"].to_numpy()
+    store = open_store(path)
+    info, split = store.info, store.split_N
     shape = _shape(info.patch_grid, info.bands, info.classes)
     shape["patches"] |= {
         "kept": len(split),
@@ -43,12 +44,17 @@ def of_store(path: Path) -> dict[str, Any]:
         "splits": {name: int((split == i).sum()) for i, name in enumerate(SPLITS)},
     }
     names = info.classes.names
-    more = {"percentiles": percentiles(info.statistics)} if "histogram" in info.statistics else {}
+    more: dict[str, Any] = {}
+    if info.has_labels:
+        share = store.share_NK
+        more["class_share"] = dict(zip(names, np.round(np.nanmean(share, axis=0, dtype=np.float64), 6).tolist(), strict=True))
+        more["present_in"] = dict(zip(names, np.round((share > 0).mean(axis=0), 6).tolist(), strict=True))
+    if "histogram" in info.statistics:
+        more["percentiles"] = percentiles(info.statistics, info.encoding)
     return {
         "study": info.name,
         **shape,
-        "class_share": dict(zip(names, np.round(share.mean(axis=0, dtype=np.float64), 6).tolist(), strict=True)),
-        "present_in": dict(zip(names, np.round((share > 0).mean(axis=0), 6).tolist(), strict=True)),
+        "values": info.encoding.attrs(),
         "statistics": info.statistics,
         **more,
         "digest": info.digest,
@@ -83,13 +89,9 @@ def as_text(facts: dict[str, Any]) -> str:
         f"dropped  {format_dropped(patches['dropped'])}",
         *([f"valid    {valid:.2%} of the pixels of a kept patch, on average"] if (valid := facts["statistics"].get("valid_share")) else []),
         "",
-        f"{'class':<14}{'pixels':>8}{'patches':>9}" + "".join(f"{split:>12}" for split in frequencies),
-        *(
-            f"{name:<14}{share:>8.1%}{facts['present_in'][name]:>9.1%}" + "".join(f"{of[name]:>12.1%}" for of in frequencies.values())
-            for name, share in facts["class_share"].items()
-        ),
+        *(_classes(facts, frequencies) if "class_share" in facts else ["no labels"]),
         "",
-        f"{'reflectance':<14}{'mean':>8}{'std':>9}"
+        f"{'values':<14}{'mean':>8}{'std':>9}"
         + (f"{'2 %':>9}{'50 %':>9}{'98 %':>9}" if "percentiles" in facts else "")
         + "   (training split)",
     ]
@@ -98,6 +100,16 @@ def as_text(facts: dict[str, Any]) -> str:
     for band, mean, std, range_ in zip(facts["bands"], statistics["mean"], statistics["std"], ranges, strict=True):
         lines.append(f"{band:<14}{mean:>8.4f}{std:>9.4f}" + "".join(f"{value:>9.3f}" for value in range_))
     return "\n".join(lines)
+
+
+def _classes(facts: dict[str, Any], frequencies: dict[str, dict[str, float]]) -> list[str]:
+    return [
+        f"{'class':<14}{'pixels':>8}{'patches':>9}" + "".join(f"{split:>12}" for split in frequencies),
+        *(
+            f"{name:<14}{share:>8.1%}{facts['present_in'][name]:>9.1%}" + "".join(f"{of[name]:>12.1%}" for of in frequencies.values())
+            for name, share in facts["class_share"].items()
+        ),
+    ]
 
 
 def _shape(grid: PatchGrid, bands: tuple[str, ...], legend: Legend) -> dict[str, Any]:

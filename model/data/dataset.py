@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -10,10 +9,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import torch
-import xarray as xr
 from torch import Tensor
 
-from cropcam.model.data.loading import PatchImages, ResidentImages, StreamedImages, encoded_image, fits_gpu, read_images
+from cropcam.model.data.loading import PatchImages, ResidentImages, StreamedImages, as_bits, fits_gpu, of_bits, patch_bytes, read_images
 from cropcam.model.data.normalization import Normalization, standardise
 from cropcam.model.data.sampler import Indices, Plan, plan_epoch, plan_in_order
 from cropcam.model.labels.areas import area_labels
@@ -21,9 +19,8 @@ from cropcam.model.labels.points import point_labels
 from cropcam.model.labels.weak_labels import LabelSpec, WeakLabels, validate_proportions, weak_labels
 from cropcam.model.losses.objectives import Targets
 from cropcam.model.runtime.distributed import SINGLE_PROCESS, Ranks
-from cropcam.pipeline.errors import DataError
 from cropcam.pipeline.legend import UNLABELLED, Legend
-from cropcam.pipeline.store.schema import NODATA_DN, StoreInfo, split_indices
+from cropcam.pipeline.store.patch_store import PatchStore
 
 _CHECK_BYTES = 1 << 26  # of images checked per step
 
@@ -50,52 +47,45 @@ class Patches:
 
 
 def read_split(
-    dataset: xr.Dataset, split: str, spec: LabelSpec, legend: Legend, loading: str = "memory", device: torch.device | None = None
+    store: PatchStore, split: str, spec: LabelSpec, legend: Legend, loading: str = "memory", device: torch.device | None = None
 ) -> Patches:
-    """One split in the store's order, with its weak labels. In memory: 2 bytes per band and pixel, 35 kB per patch of the poster.
+    """One split in the store's order, with its weak labels. In memory as stored: 35 kB per patch of the poster.
 
     `loading` is memory or stream. Images in memory are stored on `device` if it is a GPU and they fit.
 
     Raises:
         DataError: the split is empty, or the store is damaged.
     """
-    index_N = split_indices(dataset, split)
-    try:
-        labels = read_labels(dataset, index_N, spec, legend)
-        whole_N = dataset["valid"][index_N].to_numpy() == 1
-        if loading == "stream" and (encoded := encoded_image(dataset)) is not None:
-            return Patches(StreamedImages(encoded, index_N), labels, whole_N)
-        dn_NCHW = read_images(dataset, index_N)
-    except (OSError, RuntimeError, ValueError) as error:
-        raise DataError(f"the {split} split cannot be read: {error}; cut the store again with 'cropcam patches'") from None
-    empty_N = np.fromiter((not patch.any() for patch in dn_NCHW), np.bool_, len(dn_NCHW))
-    if empty := int(empty_N.sum()):  # zarr reads a lost file as zeros
-        raise DataError(f"{empty} patches of the {split} split are all nodata: a file of the store is lost; cut it again")
-    resident = torch.from_numpy(dn_NCHW)
-    if device is not None and fits_gpu(dataset, len(index_N), device):
-        resident = resident.view(torch.int16).to(device).view(torch.uint16)
-    return Patches(ResidentImages(resident), labels, whole_N)
+    index_N = store.split_indices(split)
+    labels = read_labels(store, index_N, spec, legend)
+    whole_N = store.valid_N[index_N] == 1
+    if loading == "stream":
+        return Patches(StreamedImages(store, index_N), labels, whole_N)
+    resident = as_bits(torch.from_numpy(read_images(store, index_N)))
+    if device is not None and fits_gpu(store, len(index_N), device):
+        resident = resident.to(device)
+    return Patches(ResidentImages(of_bits(resident, store.encoding.dtype)), labels, whole_N)
 
 
-def read_labels(dataset: xr.Dataset, index_N: Indices, spec: LabelSpec, legend: Legend) -> WeakLabels:
+def read_labels(store: PatchStore, index_N: Indices, spec: LabelSpec, legend: Legend) -> WeakLabels:
     """The weak labels of the patches `index_N`. Only truth that the kind of label allows is read, and none with a label file.
 
     Raises:
-        DataError: the store's shares are not proportions, or the label file is not valid.
+        DataError: the store has no labels and they are needed, its shares are not proportions, or the label file is not valid.
     """
 
     def place_N2() -> npt.NDArray[np.int32]:
-        return np.stack([dataset["row"][index_N].to_numpy(), dataset["col"][index_N].to_numpy()], axis=1)
+        return np.stack([store.row_N[index_N], store.col_N[index_N]], axis=1).astype(np.int32)
 
     if spec.points or spec.areas:
-        grid = StoreInfo.from_attrs(dataset.attrs, "the store").patch_grid
+        grid = store.info.patch_grid
         read, option = (point_labels, "points") if spec.points else (area_labels, "areas")
         return read(spec.points or spec.areas, spec.digests.get(option, ""), legend, grid, place_N2())
     return weak_labels(
         spec,
         len(legend),
-        lambda: validate_proportions(dataset["share"][index_N].to_numpy(), index_N),
-        lambda: legend.index(dataset["label"][index_N].to_numpy()),
+        lambda: validate_proportions(store.share_NK[index_N], index_N),
+        lambda: legend.index(store.labels(index_N)),
         place_N2,
     )
 
@@ -139,25 +129,23 @@ def batches(
         return values if transpose_N is None else transpose(values, to_device(transpose_N[place], device))
 
     order = [plan.index_N[place] for place in places]
-    for place, index_B, bits_BCHW in zip(places, order, patches.images.batches(order, device), strict=True):
-        dn_BCHW, pixel_BHW = augmented(to_device(bits_BCHW, device), place), gathered(labels.pixel_NHW, index_B)
+    for place, index_B, stored_BCHW in zip(places, order, patches.images.batches(order, device), strict=True):
+        bits_BCHW, pixel_BHW = augmented(to_device(stored_BCHW, device), place), gathered(labels.pixel_NHW, index_B)
+        x_BCHW, valid_BHW = standardise(of_bits(bits_BCHW, patches.images.dtype), normalization)
         pixel_BHW = None if pixel_BHW is None else augmented(pixel_BHW, place)
         whole = patches.whole_N is not None and bool(patches.whole_N[index_B].all())
-        targets = Targets(
-            (dn_BCHW != NODATA_DN).all(dim=1), gathered(labels.image_NK, index_B), pixel_BHW, gathered(labels.bag_N, index_B), whole
-        )
-        yield standardise(dn_BCHW.view(torch.uint16), *normalization), targets
+        yield x_BCHW, Targets(valid_BHW, gathered(labels.image_NK, index_B), pixel_BHW, gathered(labels.bag_N, index_B), whole)
 
 
-def labels_without_image(dataset: xr.Dataset, split: str, patches: Patches) -> int:
+def labels_without_image(store: PatchStore, split: str, patches: Patches) -> int:
     """Number of labelled pixels of a split without image data in every band; `patches` has labels of pixels. No loss counts them."""
     assert patches.labels.pixel_NHW is not None
     whole_N = np.zeros(len(patches), np.bool_) if patches.whole_N is None else patches.whole_N
-    checked_N, index_N, count = np.flatnonzero(patches.labels.labelled() & ~whole_N), split_indices(dataset, split), 0
-    at_once = max(1, _CHECK_BYTES // (2 * math.prod(dataset["image"].shape[1:])))
+    checked_N, index_N, count = np.flatnonzero(patches.labels.labelled() & ~whole_N), store.split_indices(split), 0
+    at_once = max(1, _CHECK_BYTES // patch_bytes(store))
     for first in range(0, len(checked_N), at_once):
         part_N = checked_N[first : first + at_once]
-        blank_NHW = (read_images(dataset, index_N[part_N]) == NODATA_DN).any(axis=1)
+        blank_NHW = ~store.encoding.valid(store.images(index_N[part_N])).all(axis=1)
         count += int((blank_NHW & (patches.labels.pixel_NHW[part_N] != UNLABELLED)).sum())
     return count
 

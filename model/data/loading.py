@@ -1,17 +1,15 @@
-"""The images of a split as a torch Dataset: in memory, or streamed from the store by the workers of a DataLoader.
+"""The images of a split: in memory, or streamed from the store.
 
-In memory they are decoded once and gathered by index, on the GPU where they fit. Streamed batches are decoded ahead of use by spawned
-workers, in memory that does not grow with the store.
+In memory they are decoded once and gathered by index, on the GPU where they fit. Streamed batches are decoded ahead of use by tensorstore's
+threads, in memory that does not grow with the store.
 """
 
 from __future__ import annotations
 
 import math
-import os
-import signal
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -19,109 +17,96 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import torch
-import xarray as xr
 from torch import Tensor
-from torch.utils.data import DataLoader, Dataset
 
-from cropcam.pipeline.encoded import Encoded, open_encoded
-from cropcam.pipeline.errors import ConfigError, DataError
+from cropcam.pipeline.errors import ConfigError
+from cropcam.pipeline.store.patch_store import PatchStore
 
-MAX_WORKERS = 8
-BATCHES_PER_WORKER = 8  # a worker takes seconds to start: an epoch of fewer batches per worker is decoded in this process
 BLOCK_BYTES = 36 * 2**20  # a zarr shard of the poster's patches
 _MEMORY_SHARE = 0.5  # of the free memory: the rest is for the network and for other processes
 _PREFETCH_BATCHES = 4
+_AT_ONCE = 1024  # patches that are requested together: each is a request of its own to tensorstore
+_BITS = {torch.uint16: torch.int16, torch.uint32: torch.int32, torch.uint64: torch.int64}  # torch has few operations on unsigned integers
 Indices = npt.NDArray[np.int64]
 
 
-class PatchImages(Dataset[Tensor], ABC):
-    """The images of a split; an item is a batch (B, C, H, W), DN as int16 bits: torch has few operations on uint16."""
+class PatchImages(ABC):
+    """The images of a split, as stored; unsigned values as the bits of signed ones (`as_bits`)."""
 
-    workers = 0
-
-    def __init__(self) -> None:
-        self._loader: DataLoader[Tensor] | None = None
-        self._order: list[Any] = []  # of the epoch
+    dtype: str  # of the stored values
 
     @abstractmethod
-    def __getitems__(self, index_B: Indices) -> Tensor | DataError:
-        """The images of a batch, or the error as an item: raised in a worker it would become a traceback."""
+    def __len__(self) -> int:
+        """Patches."""
 
+    @abstractmethod
     def batches(self, order: Sequence[Indices], device: torch.device) -> Iterator[Tensor]:
-        """The images of each batch of indices, in order.
+        """The images (B, C, H, W) of each batch of indices, in order.
 
         Raises:
             DataError: the store is damaged or incomplete.
         """
-        self._order[:] = order
-        if self._loader is None:
-            workers = min(self.workers, len(order) // BATCHES_PER_WORKER)
-            spawned: dict[str, Any] = {
-                "num_workers": workers,
-                "multiprocessing_context": "spawn",
-                "worker_init_fn": _ignore_interrupt,
-                "persistent_workers": True,
-                "prefetch_factor": _PREFETCH_BATCHES,
-                "pin_memory": device.type == "cuda",
-            }
-            own_random = torch.Generator()  # else the loader draws from the caller's random state
-            self._loader = DataLoader(
-                self, batch_sampler=self._order, collate_fn=_identity, generator=own_random, **(spawned if workers else {})
-            )
-        for images in self._loader:
-            if isinstance(images, DataError):
-                raise images
-            yield images
-
-    def close(self) -> None:
-        """Stop the workers. The loader and its dataset refer to each other: left to the collector, workers end only after a timeout of 5 s each."""
-        self._loader = None
 
 
 class ResidentImages(PatchImages):
-    """Images in memory: DN (N, C, H, W) uint16, on the CPU or the GPU."""
+    """Images in memory (N, C, H, W), on the CPU or the GPU."""
 
-    def __init__(self, dn_NCHW: Tensor) -> None:
-        super().__init__()
-        self.dn_NCHW = dn_NCHW
+    def __init__(self, values_NCHW: Tensor) -> None:
+        self.values_NCHW = values_NCHW
+        self.dtype = str(values_NCHW.dtype).removeprefix("torch.")
 
     def __len__(self) -> int:
-        return len(self.dn_NCHW)
+        return len(self.values_NCHW)
 
-    def __getitems__(self, index_B: Indices) -> Tensor:
-        """The images of a batch."""
-        return gather(self.dn_NCHW.view(torch.int16), index_B)
+    def batches(self, order: Sequence[Indices], device: torch.device) -> Iterator[Tensor]:  # noqa: ARG002 - where they are is where they stay
+        """As of `PatchImages`."""
+        for index_B in order:
+            yield gather(as_bits(self.values_NCHW), index_B)
 
 
 class StreamedImages(PatchImages):
-    """Images in the store, decoded batch by batch, by spawned workers where an epoch is long enough."""
+    """Images in the store, decoded batch by batch, ahead of use."""
 
-    workers = min(MAX_WORKERS, len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1)
-
-    def __init__(self, image: Encoded, index_N: Indices) -> None:
+    def __init__(self, store: PatchStore, index_N: Indices) -> None:
         """`index_N`: the split's patches in the store, ascending."""
-        super().__init__()
-        self.image, self.index_N = image, index_N
+        self.store, self.index_N, self.dtype = store, index_N, store.encoding.dtype
 
     def __len__(self) -> int:
         return len(self.index_N)
 
-    def __getstate__(self) -> dict[str, object]:
-        return self.__dict__ | {"_loader": None, "_order": []}  # for a worker
-
-    def __getitems__(self, index_B: Indices) -> Tensor | DataError:
-        """The images of a batch, decoded from the store."""
-        out_BCHW = np.empty((len(index_B), *self.image.shape[1:]), self.image.dtype)
-        try:
-            self.image.decode_scattered(self.index_N[index_B], out_BCHW)
-        except DataError as error:
-            return error
-        return torch.from_numpy(out_BCHW.view(np.int16))
+    def batches(self, order: Sequence[Indices], device: torch.device) -> Iterator[Tensor]:
+        """As of `PatchImages`; `_PREFETCH_BATCHES` are requested before they are needed."""
+        requested: deque[Callable[[], npt.NDArray[Any]]] = deque()
+        for index_B in order:
+            requested.append(self.store.request_images(self.index_N[index_B]))
+            if len(requested) > _PREFETCH_BATCHES:
+                yield _ready(requested.popleft()(), device)
+        while requested:
+            yield _ready(requested.popleft()(), device)
 
     @property
     def block_N(self) -> Indices:
-        """The block of each patch: at most a zarr shard, at most `BLOCK_BYTES`."""
-        return self.index_N // max(1, min(self.image.room, BLOCK_BYTES // self.image.patch_bytes))
+        """The block of each patch: neighbours in one zarr shard, at most `BLOCK_BYTES` of them."""
+        side = self.store.info.layout.block_patches
+        while side > 1 and side**2 * patch_bytes(self.store) > BLOCK_BYTES:
+            side //= 2
+        across = -(-self.store.info.patch_grid.columns // side)
+        return (self.store.row_N[self.index_N] // side) * across + self.store.col_N[self.index_N] // side
+
+
+def _ready(values_BCHW: npt.NDArray[Any], device: torch.device) -> Tensor:
+    bits_BCHW = as_bits(torch.from_numpy(values_BCHW))
+    return bits_BCHW.pin_memory() if device.type == "cuda" else bits_BCHW
+
+
+def as_bits(values: Tensor) -> Tensor:
+    """A view of unsigned integers as signed ones of the same bits; other types as they are."""
+    return values.view(_BITS.get(values.dtype, values.dtype))
+
+
+def of_bits(bits: Tensor, dtype: str) -> Tensor:
+    """The inverse of `as_bits`: values of the stored type."""
+    return bits.view(getattr(torch, dtype))
 
 
 def gather(values_N: Tensor, index_B: Indices) -> Tensor:
@@ -131,46 +116,34 @@ def gather(values_N: Tensor, index_B: Indices) -> Tensor:
     return values_N[torch.from_numpy(index_B).to(values_N.device)]
 
 
-def read_images(dataset: xr.Dataset, index_N: Indices) -> npt.NDArray[np.uint16]:
-    """DN (N, C, H, W) of patches in ascending order; by threads where the store's layout allows it.
+def read_images(store: PatchStore, index_N: Indices) -> npt.NDArray[Any]:
+    """Stored values (N, C, H, W) of patches.
 
     Raises:
         DataError: the store is damaged or incomplete.
     """
-    image = encoded_image(dataset)
-    if image is None:
-        return np.asarray(dataset["image"][index_N].to_numpy())
-    out_NCHW = np.empty((len(index_N), *image.shape[1:]), image.dtype)
-    shards = np.split(np.arange(len(index_N)), np.flatnonzero(np.diff(index_N // image.room)) + 1) if len(index_N) else []
-    with ThreadPoolExecutor(MAX_WORKERS) as pool:
-        for future in [pool.submit(image.decode, index_N[shard], out_NCHW, shard) for shard in shards]:
-            future.result()
-    return out_NCHW
+    values_NCHW = np.empty((len(index_N), *store.patch_shape), store.encoding.dtype)
+    for first in range(0, len(index_N), _AT_ONCE):
+        values_NCHW[first : first + _AT_ONCE] = store.images(index_N[first : first + _AT_ONCE])
+    return values_NCHW
 
 
-def encoded_image(dataset: xr.Dataset) -> Encoded | None:
-    """The store's encoded images; None where their layout is not that of `cropcam patches`."""
-    return open_encoded(Path(dataset.encoding["source"]), "image")
-
-
-def choose_loading(setting: str, dataset: xr.Dataset, patches: int, *, bagged: bool) -> str:
+def choose_loading(setting: str, store: PatchStore, patches: int, *, bagged: bool) -> str:
     """Memory or stream: the setting or, for auto, memory where the patches fit half of the free memory.
 
     Raises:
         ConfigError: streaming is set and impossible.
     """
-    streamable = encoded_image(dataset) is not None and not bagged
-    if setting == "stream" and not streamable:
-        why = "bags need patches in any order" if bagged else "the store's layout is not that of 'cropcam patches'"
-        raise ConfigError(f"data_loading 'stream' is not possible: {why}; use 'memory'")
+    if setting == "stream" and bagged:
+        raise ConfigError("data_loading 'stream' is not possible: bags need patches in any order; use 'memory'")
     if setting != "auto":
         return setting
-    return "memory" if patches * _patch_bytes(dataset) <= _MEMORY_SHARE * free_memory() or not streamable else "stream"
+    return "memory" if patches * patch_bytes(store) <= _MEMORY_SHARE * free_memory() or bagged else "stream"
 
 
-def fits_gpu(dataset: xr.Dataset, patches: int, device: torch.device) -> bool:
+def fits_gpu(store: PatchStore, patches: int, device: torch.device) -> bool:
     """Whether the patches fit half of the GPU's free memory; False on a CPU."""
-    return device.type == "cuda" and patches * _patch_bytes(dataset) <= _MEMORY_SHARE * torch.cuda.mem_get_info(device)[0]
+    return device.type == "cuda" and patches * patch_bytes(store) <= _MEMORY_SHARE * torch.cuda.mem_get_info(device)[0]
 
 
 def free_memory() -> int:
@@ -185,13 +158,6 @@ def free_memory() -> int:
     return min(free, default=2**32)
 
 
-def _patch_bytes(dataset: xr.Dataset) -> int:
-    return math.prod(dataset["image"].shape[1:]) * dataset["image"].dtype.itemsize
-
-
-def _identity(images: Any) -> Any:  # noqa: ANN401 - the item of `__getitems__`
-    return images
-
-
-def _ignore_interrupt(_worker: int) -> None:
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the whole process group; the main process saves and stops the workers
+def patch_bytes(store: PatchStore) -> int:
+    """Bytes of one decoded patch."""
+    return math.prod(store.patch_shape) * np.dtype(store.encoding.dtype).itemsize

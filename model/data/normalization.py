@@ -2,36 +2,57 @@
 
 from __future__ import annotations
 
+import math
 from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
 from cropcam.model.runs.config import RunConfig
-from cropcam.pipeline.store.schema import NODATA_DN, OFFSET, SCALE
+from cropcam.pipeline.encoding import BandEncoding
 
 CLIP = 6.0  # standard deviations: limits the effect of remaining cloud and glint
+_EXACT = {torch.int32, torch.uint32, torch.int64, torch.uint64, torch.float64}  # types whose values float32 rounds
 
 
 class Normalization(NamedTuple):
-    """Mean and standard deviation of the bands, float32, on the device of the batches."""
+    """What standardises stored values: mean and standard deviation of the bands in the physical unit, and the values' encoding; on the device of the batches."""
 
-    mean_C: Tensor  # reflectance per band over the training split
-    std_C: Tensor  # its standard deviation
+    mean_C: Tensor  # float32, over the training split
+    std_C: Tensor
+    scale_C: Tensor  # physical value = stored value x scale + offset
+    offset_C: Tensor
+    nodata_C: Tensor  # float64; NaN where a band has no nodata value, or NaN
 
     @classmethod
-    def of(cls, config: RunConfig, device: torch.device | str) -> Normalization:
-        """The values of a run's training split, on `device`."""
-        mean_C, std_C = (torch.tensor(values, dtype=torch.float32, device=device) for values in (config.store.mean, config.store.std))
-        return cls(mean_C, std_C)
+    def of(cls, config: RunConfig, device: torch.device | str, encoding: BandEncoding | None = None) -> Normalization:
+        """The values of a run's training split, on `device`, for values of `encoding`; without one, of the run's store."""
+        encoding = encoding or config.store.encoding
+        numbers = (config.store.mean, config.store.std, encoding.scale, encoding.offset)
+        mean_C, std_C, scale_C, offset_C = (torch.tensor(values, dtype=torch.float32, device=device) for values in numbers)
+        nodata = [math.nan if value is None else value for value in encoding.nodata]
+        return cls(mean_C, std_C, scale_C, offset_C, torch.tensor(nodata, dtype=torch.float64, device=device))
 
 
-def standardise(dn_BCHW: Tensor, mean_C: Tensor, std_C: Tensor) -> Tensor:
-    """Collection 2 DN (uint16, 0 = nodata) to standardised float32, clipped to +-6; nodata becomes 0, the training mean.
+def physical_encoding(bands: int) -> BandEncoding:
+    """Of values in the physical unit: float32, NaN = missing."""
+    return BandEncoding.uniform("float32", bands, 1.0, 0.0, math.nan)
 
-    `mean_C` and `std_C` are those of `Normalization`.
+
+def has_value(values_BCHW: Tensor, normalization: Normalization) -> Tensor:
+    """Whether each stored value is one (B, C, H, W): neither nodata nor NaN."""
+    number = values_BCHW.to(torch.float64 if values_BCHW.dtype in _EXACT else torch.float32)
+    nodata = normalization.nodata_C.to(number.dtype).view(1, -1, 1, 1)
+    is_value = number != nodata
+    return is_value & ~number.isnan() if values_BCHW.dtype.is_floating_point else is_value
+
+
+def standardise(values_BCHW: Tensor, normalization: Normalization) -> tuple[Tensor, Tensor]:
+    """Stored values to standardised float32, clipped to +-6, and the valid pixels (B, H, W): those with a value in every band.
+
+    A missing value becomes 0, the training mean.
     """
-    dn = dn_BCHW.to(torch.float32)
-    shape = (1, -1, 1, 1)
-    standard = (dn * SCALE + (OFFSET - mean_C.view(shape))) / std_C.view(shape)
-    return torch.where(dn == NODATA_DN, 0.0, standard.clamp_(-CLIP, CLIP))
+    mean_C, std_C, scale_C, offset_C, _ = (values.view(1, -1, 1, 1) for values in normalization)
+    is_value = has_value(values_BCHW, normalization)
+    standard = (values_BCHW.to(torch.float32) * scale_C + (offset_C - mean_C)) / std_C
+    return torch.where(is_value, standard.clamp_(-CLIP, CLIP), 0.0), is_value.all(dim=1)

@@ -29,7 +29,7 @@ def plan_epoch(
     Flips are exact symmetries of a north-up grid, also of EPSG:4326, where pixels are not square and quarter turns are no symmetry.
     Bags stay together, in runs of at most `BAG_RUN` patches; longer runs come first, so bags whose size divides the batch size are not split.
 
-    `epoch` is from 0, `block_N` the block of each patch in the store, ascending, of streamed images (`window_order`). `rot90` also swaps rows
+    `epoch` is from 0, `block_N` the block of each patch in the store, of streamed images (`window_order`). `rot90` also swaps rows
     and columns of half of the patches.
     """
     random = np.random.default_rng([seed, epoch])
@@ -47,7 +47,8 @@ def plan_epoch(
 def window_order(block_N: Indices, seed: int, epoch: int) -> Indices:
     """Patches in windows of `WINDOW_BLOCKS` random blocks, shuffled within each window. Arguments as of `plan_epoch`."""
     random = np.random.default_rng([seed, epoch])
-    blocks = np.split(np.arange(len(block_N)), np.flatnonzero(np.diff(block_N)) + 1)
+    by_block = np.argsort(block_N, kind="stable")
+    blocks = np.split(by_block, np.flatnonzero(np.diff(block_N[by_block])) + 1)
     order = random.permutation(len(blocks))
     windows = (order[first : first + WINDOW_BLOCKS] for first in range(0, len(blocks), WINDOW_BLOCKS))
     return np.concatenate([random.permutation(np.concatenate([blocks[index] for index in window])) for window in windows])

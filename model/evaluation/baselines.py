@@ -12,11 +12,10 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-import xarray as xr
 
 from cropcam.pipeline.errors import ConfigError
 from cropcam.pipeline.legend import UNLABELLED, Legend
-from cropcam.pipeline.store.schema import NODATA_DN, split_indices, to_reflectance
+from cropcam.pipeline.store.patch_store import PatchStore
 
 PIXELS, TREES, BATCH = 100_000, 100, 256
 Classes = npt.NDArray[np.uint8]
@@ -30,39 +29,39 @@ class Baseline:
     Attributes:
         name: as in metrics.json.
         pixels: labelled pixels of its training; None where it was trained on class shares.
-        predict: reflectance (P, C) to class indices (P,).
+        predict: physical values (P, C), such as reflectance, to class indices (P,).
     """
 
     name: str
     pixels: int | None
     predict: Predict
 
-    def segment(self, dn_BCHW: npt.NDArray[np.uint16]) -> Classes:
-        """Class index (B, H, W) of each pixel; 0 without image data in every band, pixels that no metric counts."""
-        valid_BHW = (dn_BCHW != NODATA_DN).all(axis=1)
+    def segment(self, values_BCHW: npt.NDArray[np.float32]) -> Classes:
+        """Class index (B, H, W) of each pixel of physical values; 0 without image data in every band, pixels that no metric counts."""
+        valid_BHW = ~np.isnan(values_BCHW).any(axis=1)
         class_BHW = np.zeros(valid_BHW.shape, np.uint8)
         if valid_BHW.any():
-            class_BHW[valid_BHW] = self.predict(to_reflectance(np.moveaxis(dn_BCHW, 1, -1)[valid_BHW]))
+            class_BHW[valid_BHW] = self.predict(np.moveaxis(values_BCHW, 1, -1)[valid_BHW])
         return class_BHW
 
 
-def segment_all(baselines: Sequence[Baseline], dataset: xr.Dataset, patches_B: npt.NDArray[np.int64]) -> dict[str, Classes]:
+def segment_all(baselines: Sequence[Baseline], store: PatchStore, patches_B: npt.NDArray[np.int64]) -> dict[str, Classes]:
     """Class indices (B, H, W) by name for patches of the store."""
     if not baselines:
         return {}
-    dn_BCHW = dataset["image"].isel(patch=patches_B).to_numpy()
-    return {baseline.name: baseline.segment(dn_BCHW) for baseline in baselines}
+    values_BCHW = store.encoding.physical(store.images(patches_B))
+    return {baseline.name: baseline.segment(values_BCHW) for baseline in baselines}
 
 
-def fit(dataset: xr.Dataset, legend: Legend, kind: str, labelled_NHW: Classes | None, seed: int) -> tuple[list[Baseline], list[str]]:
+def fit(store: PatchStore, legend: Legend, kind: str, labelled_NHW: Classes | None, seed: int) -> tuple[list[Baseline], list[str]]:
     """Baselines, and a sentence for each that cannot be trained: the training split's commonest class, a random forest, a logistic regression.
 
     The latter two are trained on the pixels with a label of the run (`-labels`) and on pixels of the whole training
     split with their true classes (`-all`), at most 100,000 of each, drawn evenly from the patches. Features are the
-    reflectances of one pixel; 100 trees; the regression standardises them.
+    physical values of one pixel; 100 trees; the regression standardises them.
 
     Args:
-        dataset: the run's store.
+        store: the run's store.
         legend: its classes.
         kind: of the run's labels.
         labelled_NHW: the labels of the training split's pixels, 255 = unlabelled, in the store's order; None for a kind
@@ -74,19 +73,17 @@ def fit(dataset: xr.Dataset, legend: Legend, kind: str, labelled_NHW: Classes | 
         DataError: the training split is empty.
     """
     makers = _makers(seed)
-    index_N = split_indices(dataset, "train")
-    commonest = int(dataset["share"][index_N].to_numpy().sum(axis=0).argmax())
+    index_N = store.split_indices("train")
+    commonest = int(np.nansum(store.share_NK[index_N], axis=0).argmax())
     baselines = [Baseline("majority-of-train", None, lambda pixels_PC: np.full(len(pixels_PC), commonest, np.uint8))]
-    sources: dict[str, Callable[[npt.NDArray[np.int64]], Classes]] = {
-        "all": lambda place_B: legend.index(dataset["label"][index_N[place_B]].to_numpy())
-    }
+    sources: dict[str, Callable[[npt.NDArray[np.int64]], Classes]] = {"all": lambda place_B: legend.index(store.labels(index_N[place_B]))}
     notes = []
     if labelled_NHW is None:
         notes.append(f"{kind} labels give no pixel a class: there is no baseline trained on labelled pixels")
     else:
         sources = {"labels": labelled_NHW.__getitem__, **sources}
     for suffix, classes_of in sources.items():
-        pixels_PC, class_P = sample(dataset, index_N, classes_of, np.random.default_rng([seed, len(suffix)]))
+        pixels_PC, class_P = sample(store, index_N, classes_of, np.random.default_rng([seed, len(suffix)]))
         if (classes := len(np.unique(class_P))) < 2:
             notes.append(f"-{suffix}: {len(class_P)} labelled pixels of {classes} classes are too few to train a baseline")
             continue
@@ -95,18 +92,18 @@ def fit(dataset: xr.Dataset, legend: Legend, kind: str, labelled_NHW: Classes | 
 
 
 def sample(
-    dataset: xr.Dataset,
+    store: PatchStore,
     index_N: npt.NDArray[np.int64],
     classes_of: Callable[[npt.NDArray[np.int64]], Classes],
     random: np.random.Generator,
     limit: int = PIXELS,
 ) -> tuple[npt.NDArray[np.float32], Classes]:
-    """At most `limit` pixels with a class and image data: reflectance (P, C) and class (P,).
+    """At most `limit` pixels with a class and image data: physical values (P, C) and class (P,).
 
     The same number from each patch, as far as it has them, so that no patch is left out and memory is bounded by the draw.
 
     Args:
-        dataset: the store.
+        store: the store.
         index_N: its patches.
         classes_of: class indices (B, H, W) of the patches at these places of `index_N`, 255 = none.
         random: source of the draw.
@@ -118,16 +115,16 @@ def sample(
     for first in range(0, len(places_N), BATCH):
         places_B = places_N[first : first + BATCH]
         classes_BHW = classes_of(places_B)
-        dn_BHWC = np.moveaxis(dataset["image"][index_N[places_B]].to_numpy(), 1, -1)
-        usable_BP = ((classes_BHW != UNLABELLED) & (dn_BHWC != NODATA_DN).all(axis=-1)).reshape(len(places_B), -1)
+        values_BHWC = np.moveaxis(store.encoding.physical(store.images(index_N[places_B])), 1, -1)
+        usable_BP = ((classes_BHW != UNLABELLED) & ~np.isnan(values_BHWC).any(axis=-1)).reshape(len(places_B), -1)
         # a random key per pixel, unusable ones last: the first `per_patch` usable ones are a fair draw
         order_BP = np.argsort(np.where(usable_BP, random.random(usable_BP.shape), 2.0), axis=1)[:, :per_patch]
         chosen = np.take_along_axis(usable_BP, order_BP, axis=1)
         row_P, pixel_P = np.repeat(np.arange(len(places_B)), chosen.sum(axis=1)), order_BP[chosen]
-        drawn.append((dn_BHWC.reshape(*usable_BP.shape, -1)[row_P, pixel_P], classes_BHW.reshape(usable_BP.shape)[row_P, pixel_P]))
-    dn_PC, class_P = (np.concatenate(parts) for parts in zip(*drawn, strict=True))
+        drawn.append((values_BHWC.reshape(*usable_BP.shape, -1)[row_P, pixel_P], classes_BHW.reshape(usable_BP.shape)[row_P, pixel_P]))
+    values_PC, class_P = (np.concatenate(parts) for parts in zip(*drawn, strict=True))
     kept = np.sort(random.permutation(len(class_P))[:limit])
-    return to_reflectance(dn_PC[kept]), class_P[kept]
+    return values_PC[kept], class_P[kept]
 
 
 def _makers(seed: int) -> dict[str, Callable[[], Any]]:

@@ -15,7 +15,6 @@ from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
-import xarray as xr
 
 from cropcam.model.data.dataset import read_labels
 from cropcam.model.evaluation import bootstrap, results
@@ -36,7 +35,8 @@ from cropcam.pipeline.errors import ConfigError, DataError
 from cropcam.pipeline.runtime.atomic import atomic_write
 from cropcam.pipeline.runtime.hashing import sha256
 from cropcam.pipeline.runtime.progress import Progress, silent
-from cropcam.pipeline.store.schema import SPLITS, evenly, split_indices
+from cropcam.pipeline.store.patch_store import PatchStore
+from cropcam.pipeline.store.schema import SPLITS, evenly
 
 PATCHES = "patches.csv"
 
@@ -70,24 +70,26 @@ def evaluate(
     if split not in SPLITS:
         raise ConfigError(f"no split {split!r}; known: {', '.join(SPLITS)}")
     network, config = load_network(run, torch_device := choose(device))
-    dataset, info = open_trained_store(run, config, store)
-    patches_N = split_indices(dataset, split)
-    of_split = dataset[["row", "col", "share"]].isel(patch=patches_N)
-    place_PN = np.stack([of_split["row"].to_numpy(), of_split["col"].to_numpy()])
-    block_N = block_of(place_PN[0], place_PN[1], info.block_patches)
-    segmenter = fitted_segmenter(run, network, config, dataset, torch_device)
+    opened = open_trained_store(run, config, store)
+    info = opened.info
+    if not info.has_labels:
+        raise DataError(f"{opened.path}: has no labels to evaluate against; map it: cropcam map {run} --store {opened.path} --out MAP.tif")
+    patches_N = opened.split_indices(split)
+    place_PN = np.stack([opened.row_N[patches_N], opened.col_N[patches_N]]).astype(np.int32)
+    block_N = block_of(place_PN[0], place_PN[1], info.split_block_patches)
+    segmenter = fitted_segmenter(run, network, config, opened, torch_device)
 
     def predictions(indices: npt.NDArray[np.int64]) -> Iterable[PatchPredictions]:
-        return predict_patches(network, config, dataset, indices, torch_device, segmenter)
+        return predict_patches(network, config, opened, indices, torch_device, segmenter)
 
-    fitted, notes = _fit_baselines(config, dataset) if baselines else ([], [])
+    fitted, notes = _fit_baselines(config, opened) if baselines else ([], [])
     bounds_KE = activation_bounds(predictions(patches_N[evenly(len(patches_N), BATCH_PATCHES)]))
     methods = [*segmenter.methods, *(baseline.name for baseline in fitted)]
     accumulator = MetricAccumulator(len(config.store.classes), methods, segmenter.default, block_N, bounds_KE)
     provenance = {**run_provenance(run, config), "seed": config.data.seed}
     with prediction_writer(save, info, place_PN, provenance | {"method": segmenter.default}) as writer:
         for batch in predictions(patches_N):
-            of_baselines = segment_all(fitted, dataset, batch.patches_B)
+            of_baselines = segment_all(fitted, opened, batch.patches_B)
             accumulator.add(replace(batch, segmentation_BHW=batch.segmentation_BHW | of_baselines))
             if writer:
                 writer.write(batch)
@@ -95,7 +97,7 @@ def evaluate(
         if not accumulator.pixels:
             raise DataError(f"the {split} split has no pixel with a label and image data; there is nothing to evaluate")
     logits_NK, _, _ = accumulator.per_patch()
-    share_NK = of_split["share"].to_numpy()
+    share_NK = opened.share_NK[patches_N]
     present_NK = presence(share_NK, config.labels.presence_min_share).astype(bool)
     known_N = share_NK.sum(axis=1) > 0
     label_accuracy_N = np.where(known_N, (present_NK == (logits_NK > 0)).mean(axis=1), np.nan)
@@ -119,12 +121,12 @@ def evaluate(
                 **({"baselines": {row.name: {"pixels": row.pixels, **by_method[row.name]} for row in fitted}} if baselines else {}),
                 **({"baselines_notes": notes} if notes else {}),
             },
-            "intervals": bootstrap.metadata(accumulator.blocks, info.block_patches),
+            "intervals": bootstrap.metadata(accumulator.blocks, info.split_block_patches),
             "provenance": {
                 **provenance,
                 "labels_rule": str(config.label_spec),
                 "selected_on": split == "validation" and (not config.keep_last_epoch or config.optimizer.patience > 0),
-                "train_patches": len(split_indices(dataset, "train")),
+                "train_patches": len(opened.split_indices("train")),
                 "patches_digest": sha256(csv.encode()),
             },
         }
@@ -135,12 +137,12 @@ def evaluate(
     return metrics
 
 
-def _fit_baselines(config: RunConfig, dataset: xr.Dataset) -> tuple[list[Baseline], list[str]]:
+def _fit_baselines(config: RunConfig, store: PatchStore) -> tuple[list[Baseline], list[str]]:
     # the labels of the whole split at once, as in training: which pixels of a patch are labelled is drawn along the split
     labelled_NHW = None
     if config.labels.labels in OF_PIXELS:
-        labelled_NHW = read_labels(dataset, split_indices(dataset, "train"), config.label_spec, config.store.classes).pixel_NHW
-    return fit(dataset, config.store.classes, config.labels.labels, labelled_NHW, config.data.seed)
+        labelled_NHW = read_labels(store, store.split_indices("train"), config.label_spec, config.store.classes).pixel_NHW
+    return fit(store, config.store.classes, config.labels.labels, labelled_NHW, config.data.seed)
 
 
 def activation_bounds(batches: Iterable[PatchPredictions]) -> npt.NDArray[np.float32]:

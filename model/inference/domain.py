@@ -9,7 +9,7 @@ import numpy as np
 
 from cropcam.model.runs.config import RunConfig
 from cropcam.pipeline.grid import PixelGrid, transform_points
-from cropcam.pipeline.maps.windows import DnSource
+from cropcam.pipeline.maps.windows import Source
 from cropcam.pipeline.store.schema import StoreInfo
 
 SIDE_POINTS = 16  # the image is sampled at so many points per side
@@ -18,7 +18,7 @@ _LANDSAT_DATE = re.compile(
 )  # the first one is the acquisition, as in LC08_L2SP_030031_20230831_20230906_02_T1
 
 
-def domain_note(config: RunConfig, source: DnSource) -> str:
+def domain_note(config: RunConfig, source: Source) -> str:
     """One line if part of the image lies outside the area of the run's store, or its date outside the seasons; else empty.
 
     Dates come from Landsat file names (_20230831_). Without store attributes, or without a date, there is no note.
@@ -27,7 +27,7 @@ def domain_note(config: RunConfig, source: DnSource) -> str:
         return ""
     info = StoreInfo.from_attrs(config.store.attrs, "the run's config.json")
     differences = []
-    if outside := share_outside(source.grid, info.patch_grid.pixels):
+    if outside := share_outside(source.grid, info.pixel_grid):
         differences.append(f"{max(outside, 0.01):.0%} of the image lies outside the area of the run's training data")
     seasons = info.study["image"]["seasons"]
     if dates := [day for day in image_dates(source.names) if not any(first <= day < last for first, last in seasons)]:

@@ -1,6 +1,6 @@
 """A trained run as one file that needs no cropcam: ONNX, or a program of torch.export.
 
-The file takes DN as the store holds them (float32, 0 = nodata), so that nobody has to standardise by hand, and gives
+The file takes values as the store holds them, as float32, so that nobody has to standardise by hand, and gives
 logits and activation maps per pixel. The number of patches per batch is free; bands and patch size are the run's.
 Axis suffixes: B batch, C band, H/W rows and columns, K class.
 """
@@ -26,7 +26,6 @@ from cropcam.model.runs.checkpoint import load_network, run_provenance
 from cropcam.model.runs.config import RunConfig
 from cropcam.pipeline.errors import ConfigError, DataError
 from cropcam.pipeline.runtime.atomic import atomic_write
-from cropcam.pipeline.store.schema import NODATA_DN
 
 TOLERANCE = 1e-3  # of the eager network's outputs: other kernels add in another order
 Outputs = tuple[Tensor, Tensor]
@@ -34,10 +33,7 @@ Predict = Callable[[Tensor], Outputs]
 
 
 class Exported(nn.Module):
-    """DN (B, C, H, W) float32 to logits of presence (B, K), present above 0, and activation maps (B, K, H, W) without the bias."""
-
-    mean_C: Tensor
-    std_C: Tensor
+    """Stored values (B, C, H, W) float32 to logits of presence (B, K), present above 0, and activation maps (B, K, H, W) without the bias."""
 
     def __init__(self, network: Network, config: RunConfig) -> None:
         super().__init__()
@@ -47,8 +43,8 @@ class Exported(nn.Module):
 
     def forward(self, dn_BCHW: Tensor) -> Outputs:
         """Logits and activation maps."""
-        valid_BHW = (dn_BCHW != NODATA_DN).all(dim=1)
-        x_BCHW = standardise(dn_BCHW, self.mean_C, self.std_C)
+        normalization = Normalization(**{name: getattr(self, name) for name in Normalization._fields})
+        x_BCHW, valid_BHW = standardise(dn_BCHW, normalization)
         maps_BFhw = self.network.maps(x_BCHW)  # an exported program cannot branch on whether all pixels are valid, as the network does
         logits_BK = self.network.dense(self.network.pooled(maps_BFhw, valid_BHW))
         outputs = ModelOutputs(self.network, NetworkOutput(logits_BK, maps_BFhw), valid_BHW)
@@ -120,17 +116,27 @@ def _metadata(run: Path, config: RunConfig) -> dict[str, str]:
         "labels": config.labels.labels,
         "bands": ",".join(config.store.bands),
         "classes": ",".join(config.store.classes.names),
-        "input": "dn (batch, band, y, x) float32: Collection 2 DN, reflectance = DN x 0.0000275 - 0.2, 0 = nodata",
+        "input": f"dn (batch, band, y, x) float32: values as stored; physical value = dn x scale + offset; {_meaning(config)}",
         "output": f"logits (batch, class), above 0: the class is predicted to cover more than {config.labels.presence_min_share:g} of the valid pixels; "
         "maps (batch, class, y, x): activation maps without the bias",
     }
 
 
 def _random_dn(config: RunConfig, patches: int) -> Tensor:
-    random = np.random.default_rng(0)
-    dn_BCHW = random.integers(7000, 30000, (patches, len(config.store.bands), config.store.size_px, config.store.size_px))
-    dn_BCHW[:, :, :2, :3] = 0
-    return torch.from_numpy(dn_BCHW.astype(np.float32))
+    """Stored values of the training data's mean and deviation, some of them nodata."""
+    store, encoding = config.store, config.store.encoding
+    mean, std, scale, offset = (np.array(values).reshape(-1, 1, 1) for values in (store.mean, store.std, encoding.scale, encoding.offset))
+    normal = np.random.default_rng(0).normal(size=(patches, len(store.bands), store.size_px, store.size_px))
+    dn_BCHW = ((mean + std * normal - offset) / scale).astype(np.float32)
+    dn_BCHW[:, encoding.has_nodata_C, :2, :3] = encoding.nodata_C[encoding.has_nodata_C].reshape(-1, 1, 1)
+    return torch.from_numpy(dn_BCHW)
+
+
+def _meaning(config: RunConfig) -> str:
+    """Scale, offset and nodata: once where all bands have the same."""
+    encoding = config.store.encoding
+    values = {"scale": encoding.scale, "offset": encoding.offset, "nodata": encoding.nodata}
+    return ", ".join(f"{name} {numbers[0] if encoding.is_uniform else list(numbers)}" for name, numbers in values.items())
 
 
 @torch.no_grad()

@@ -12,40 +12,38 @@ import numpy as np
 import numpy.typing as npt
 from numpy.lib.stride_tricks import sliding_window_view
 
-from cropcam.pipeline.store.schema import NODATA_DN
-
 
 @dataclass(frozen=True)
 class SlidingWindow:
     """The patches over a block that hold data; `shape_yx` is the block's size, filled up to whole patches."""
 
-    views_RQCYX: npt.NDArray[np.uint16]
+    views_RQCYX: npt.NDArray[np.float32]
     places_B2: npt.NDArray[np.int64]
     stride_px: int
     shape_yx: tuple[int, int]
 
     @classmethod
-    def over(cls, block_CYX: npt.NDArray[np.uint16], size_px: int, stride_px: int, halo_px: int) -> SlidingWindow:
+    def over(cls, block_CYX: npt.NDArray[np.float32], size_px: int, stride_px: int, halo_px: int) -> SlidingWindow:
         """Every patch that meets the block within its halo."""
         counts = [math.ceil((length - halo_px) / stride_px) for length in block_CYX.shape[1:]]
         full = [(count - 1) * stride_px + size_px for count in counts]
         missing = [(0, max(needed - length, 0)) for needed, length in zip(full, block_CYX.shape[1:], strict=True)]
-        filled_CYX = np.pad(block_CYX, ((0, 0), *missing), constant_values=NODATA_DN)
+        filled_CYX = np.pad(block_CYX, ((0, 0), *missing), constant_values=np.nan)
         window = np.s_[: counts[0] * stride_px : stride_px, : counts[1] * stride_px : stride_px]
         views_CRQYX = sliding_window_view(filled_CYX, (size_px, size_px), axis=(1, 2))[:, *window]
-        valid_YX: npt.NDArray[np.bool_] = np.all(filled_CYX != NODATA_DN, axis=0)
+        valid_YX = np.asarray(~np.isnan(filled_CYX).any(axis=0))
         has_data_RQ = np.any(sliding_window_view(valid_YX, (size_px, size_px))[window], axis=(2, 3))
         return cls(np.moveaxis(views_CRQYX, 0, 2), np.argwhere(has_data_RQ), stride_px, (filled_CYX.shape[1], filled_CYX.shape[2]))
 
     def __len__(self) -> int:
         return len(self.places_B2)
 
-    def batch(self, start: int, count: int) -> tuple[list[tuple[int, int]], npt.NDArray[np.uint16]]:
-        """Upper left (row, column) of up to `count` patches, and their DN (`count`, band, y, x), nodata where they run out."""
+    def batch(self, start: int, count: int) -> tuple[list[tuple[int, int]], npt.NDArray[np.float32]]:
+        """Upper left (row, column) of up to `count` patches, and their values (`count`, band, y, x), NaN where they run out."""
         places = self.places_B2[start : start + count]
-        dn_BCYX = np.full((count, *self.views_RQCYX.shape[2:]), NODATA_DN, np.uint16)
-        dn_BCYX[: len(places)] = self.views_RQCYX[places[:, 0], places[:, 1]]
-        return [(int(row) * self.stride_px, int(col) * self.stride_px) for row, col in places], dn_BCYX
+        values_BCYX = np.full((count, *self.views_RQCYX.shape[2:]), np.nan, np.float32)
+        values_BCYX[: len(places)] = self.views_RQCYX[places[:, 0], places[:, 1]]
+        return [(int(row) * self.stride_px, int(col) * self.stride_px) for row, col in places], values_BCYX
 
 
 def window_halo(size_px: int, stride_px: int) -> int:

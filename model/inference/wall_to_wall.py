@@ -21,7 +21,7 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from cropcam.model.data.normalization import Normalization, standardise
+from cropcam.model.data.normalization import Normalization, physical_encoding, standardise
 from cropcam.model.inference.domain import domain_note
 from cropcam.model.inference.sliding_window import SlidingWindow, tent, window_halo
 from cropcam.model.networks import Network, build
@@ -34,9 +34,9 @@ from cropcam.model.segmentation.methods import Method
 from cropcam.pipeline import __version__
 from cropcam.pipeline.errors import DataError
 from cropcam.pipeline.maps.cog import TIFF_TILE_PX, is_map, written_map
-from cropcam.pipeline.maps.windows import NODATA_CLASS, DnSource, run
+from cropcam.pipeline.maps.windows import NODATA_CLASS, Source, run
 from cropcam.pipeline.runtime.progress import Progress, silent
-from cropcam.pipeline.store.schema import NODATA_DN
+from cropcam.pipeline.store.patch_store import PatchStore
 
 BLOCK_PX = 800
 # Every batch has this size, the last one padded: the bits of a convolution may depend on the number of patches.
@@ -92,11 +92,11 @@ class Predictor:
     def __getstate__(self) -> dict[str, Any]:
         return {key: value for key, value in self.__dict__.items() if key != "network"}
 
-    def __call__(self, block_CYX: npt.NDArray[np.uint16]) -> Floats:
+    def __call__(self, block_CYX: Floats) -> Floats:
         """Logits (class, y, x) of the block without its halo: the patches' logits by the run's method, averaged; 0 where no patch with data covers a pixel.
 
         Args:
-            block_CYX: Collection 2 DN, 0 = nodata, with `halo_px` on every side; its inner upper left pixel is a multiple
+            block_CYX: physical values, NaN = missing, with `halo_px` on every side; its inner upper left pixel is a multiple
                 of the stride.
 
         Raises:
@@ -119,18 +119,17 @@ class Predictor:
 
     def _logits(self, patches: SlidingWindow) -> Iterator[tuple[tuple[int, int], Floats]]:
         """Upper left and logits (class, y, x) of every patch that holds data, row by row."""
-        normalization = Normalization.of(self.config, self.device)
+        normalization = Normalization.of(self.config, self.device, physical_encoding(len(self.config.store.bands)))
         for start in range(0, len(patches), BATCH_PATCHES):
-            corners, dn_BCYX = patches.batch(start, BATCH_PATCHES)
-            x_BCYX = standardise(torch.from_numpy(dn_BCYX).to(self.device), *normalization)
+            corners, values_BCYX = patches.batch(start, BATCH_PATCHES)
+            x_BCYX, valid_BYX = standardise(torch.from_numpy(values_BCYX).to(self.device), normalization)
             _, cams_BKYX = pixel_scores(self.network, x_BCYX.contiguous(memory_format=torch.channels_last))
-            valid_BYX = torch.from_numpy((dn_BCYX != NODATA_DN).all(axis=1)).to(self.device)
             yield from zip(corners, self.method.logits(cams_BKYX, x_BCYX, valid_BYX).cpu().numpy(), strict=False)
 
 
 def map_raster(
     run_path: Path,
-    source: DnSource,
+    source: Source,
     out: Path,
     *,
     device: str = "auto",
@@ -194,7 +193,7 @@ def fitting_block(block_px: int, stride_px: int) -> int:
     return math.ceil(block_px / stride_px) * stride_px
 
 
-def map_tags(run_path: Path, config: RunConfig, method: Method, source: DnSource) -> dict[str, str]:
+def map_tags(run_path: Path, config: RunConfig, method: Method, source: Source) -> dict[str, str]:
     """The map's TIFF tags: software, study, store, checkpoint, settings and input files."""
     return {
         "TIFFTAG_SOFTWARE": f"cropcam {__version__}",
@@ -207,16 +206,21 @@ def map_tags(run_path: Path, config: RunConfig, method: Method, source: DnSource
     }
 
 
-def _check(config: RunConfig, source: DnSource, run_path: Path, out: Path) -> None:
+def _check(config: RunConfig, source: Source, run_path: Path, out: Path) -> None:
     if len(source.bands) != len(config.store.bands):
         raise DataError(
             f"{_files(source)}: {len(source.bands)} bands ({', '.join(source.bands)}), the run {run_path} was trained on "
             f"{len(config.store.bands)} ({', '.join(config.store.bands)}); give each of them once, in that order"
         )
+    if isinstance(source, PatchStore) and source.bands != config.store.bands:  # names of files may say nothing, those of a store are known
+        names, trained = ", ".join(source.bands), ", ".join(config.store.bands)
+        raise DataError(
+            f"{source.path}: its bands are {names}, the run {run_path} was trained on {trained}; map a store of a study with these"
+        )
     if out.name in source.names and out.is_file() and not is_map(out):
         raise DataError(f"{out}: has the name of an input file and is no map; choose another name for the map")
 
 
-def _files(source: DnSource) -> str:
+def _files(source: Source) -> str:
     more = f" and {len(source.names) - 1} more" if len(source.names) > 1 else ""
     return f"{source.names[0]}{more}"

@@ -109,7 +109,7 @@ def weak_labels(
         truth = truth_NHW() if spec.kind == "pixels" else derive.sample_points(truth_NHW(), spec.points_per_patch, random)
         return WeakLabels(spec.kind, pixel_NHW=derive.symmetric_label_noise(truth, spec.label_noise, classes, random))
     image_NK, bag_N = share_NK(), None
-    unknown_N = image_NK.sum(axis=1) == 0
+    unknown_N = ~(image_NK.sum(axis=1) > 0)  # shares are NaN without a labelled pixel
     if spec.kind == "shares":
         if spec.bag_size > 1:
             bag_N = derive.zorder_bags(place_N2(), spec.bag_size)
@@ -136,6 +136,6 @@ def validate_proportions(share_NK: Shares, index_N: npt.NDArray[np.int64]) -> Sh
         raise DataError(
             f"{int(wrong_N.sum()):,} of {len(wrong_N):,} patches have class shares that are negative or do not add up to 1, the first is patch "
             f"{index_N[first]} of the store (sum {total_N[first]:.4g}, smallest {share_NK[first].min():.4g}): inspect it with "
-            "'cropcam check STORE', and cut it again with 'cropcam patches'"
+            "'cropcam check STORE', and build it again with 'cropcam patches'"
         )
     return share_NK

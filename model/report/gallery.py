@@ -13,7 +13,6 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 import torch
-import xarray as xr
 
 from cropcam.model.evaluation.prediction_store import probability
 from cropcam.model.networks import Network
@@ -23,7 +22,7 @@ from cropcam.model.runs.config import RunConfig
 from cropcam.model.segmentation.methods import Segmenter
 from cropcam.model.segmentation.predictions import PatchPredictions, predict_patches
 from cropcam.pipeline.legend import UNLABELLED, Legend
-from cropcam.pipeline.store.schema import to_reflectance
+from cropcam.pipeline.store.patch_store import PatchStore
 
 PER_GROUP = 3
 COMPOSITES = {"true colour": ("B4", "B3", "B2"), "false colour": ("B5", "B6", "B4")}
@@ -115,7 +114,7 @@ def composites(bands: Sequence[str], reflectance_NCYX: Reflectance) -> tuple[Com
     )
 
 
-def gallery(network: Network, config: RunConfig, dataset: xr.Dataset, table: pd.DataFrame, segmenter: Segmenter) -> Gallery:
+def gallery(network: Network, config: RunConfig, store: PatchStore, table: pd.DataFrame, segmenter: Segmenter) -> Gallery:
     """The pictures of the chosen patches, predicted anew on the CPU.
 
     Raises:
@@ -123,12 +122,12 @@ def gallery(network: Network, config: RunConfig, dataset: xr.Dataset, table: pd.
     """
     groups = choose(table)
     rows = sorted(row for group in groups.values() for row in group)
-    reflectance_NCYX = to_reflectance(dataset["image"].isel(patch=table.loc[rows, "patch"].to_numpy()).to_numpy())
+    reflectance_NCYX = store.encoding.physical(store.images(table.loc[rows, "patch"].to_numpy()))
     shown = composites(config.store.bands, reflectance_NCYX)
     patches = {}
     for row, reflectance_CYX in zip(rows, reflectance_NCYX, strict=True):
         patch_1 = table.loc[[row], "patch"].to_numpy()
-        (prediction,) = predict_patches(network, config, dataset, patch_1, torch.device("cpu"), segmenter)
+        (prediction,) = predict_patches(network, config, store, patch_1, torch.device("cpu"), segmenter)
         cams_KYX = np.where(prediction.nodata_BHW, np.nan, prediction.cams_BKHW[0])
         scale = float(np.nanmax(np.abs(cams_KYX)))
         images = [Tile(png(item.picture(reflectance_CYX)), item.title, f"{item.title} image") for item in shown]

@@ -11,7 +11,6 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import torch
-import xarray as xr
 from markupsafe import Markup
 
 from cropcam.model.report import content, figures
@@ -27,6 +26,7 @@ from cropcam.pipeline.errors import DataError
 from cropcam.pipeline.grid import is_geographic
 from cropcam.pipeline.runtime.atomic import atomic_write
 from cropcam.pipeline.runtime.progress import Progress, silent
+from cropcam.pipeline.store.patch_store import PatchStore
 from cropcam.pipeline.store.schema import StoreInfo, format_dropped
 
 REPORT = "report.html"
@@ -48,12 +48,12 @@ def write_report(run: Path, *, store: Path | None = None, progress: Progress = s
     """
     network, config = load_network(run, torch.device("cpu"))
     metrics, table = read_evaluation(run)
-    dataset, info = open_trained_store(run, config, store)
+    opened = open_trained_store(run, config, store)
     progress(1, 4, "curves")
     history, epoch = read_history(run), load_metadata(run / BEST).get("epoch")
-    plots = {"curves": _curves(history, epoch, config.labels.labels), "places": _places(dataset, info, table, metrics)}
+    plots = {"curves": _curves(history, epoch, config.labels.labels), "places": _places(opened, table, metrics)}
     progress(2, 4, "gallery")
-    pictures = gallery(network, config, dataset, table, fitted_segmenter(run, network, config, dataset, torch.device("cpu")))
+    pictures = gallery(network, config, opened, table, fitted_segmenter(run, network, config, opened, torch.device("cpu")))
     progress(3, 4, "page")
     page = template("report.html.j2").render(
         run=run.resolve().name,
@@ -70,7 +70,7 @@ def write_report(run: Path, *, store: Path | None = None, progress: Progress = s
         gallery=pictures,
         stretch_pct=STRETCH_PCT,
         scale=figures.gradient(figures.DIVERGING),
-        provenance=_provenance(run, config, info, metrics),
+        provenance=_provenance(run, config, opened.info, metrics),
     )
     atomic_write(run / REPORT, page)
     progress(4, 4, "done")
@@ -85,9 +85,9 @@ def _curves(history: pd.DataFrame, epoch: str | None, labels: str) -> list[Marku
     return [figures.curve(history, "loss", int(epoch)), figures.curve(history, "accuracy", int(epoch), majority, accuracy_words(labels))]
 
 
-def _places(dataset: xr.Dataset, info: StoreInfo, table: pd.DataFrame, metrics: Mapping[str, Any]) -> list[Markup]:
+def _places(store: PatchStore, table: pd.DataFrame, metrics: Mapping[str, Any]) -> list[Markup]:
     # only the rectangle of the patch grid that holds patches: a store may cover a corner of its study
-    rows, cols = dataset["row"].to_numpy(), dataset["col"].to_numpy()
+    info, rows, cols = store.info, store.row_N, store.col_N
     top, left = rows.min(), cols.min()
     kept_YX = np.zeros((rows.max() - top + 1, cols.max() - left + 1), bool)
     kept_YX[rows - top, cols - left] = True

@@ -11,6 +11,7 @@ from typing import Any
 from cropcam.model.labels.weak_labels import LabelSpec
 from cropcam.model.losses.objectives import Objective, objective
 from cropcam.model.options import SECTIONS, DataOptions, LabelOptions, NetworkOptions, OptimizerOptions, StrategyOptions
+from cropcam.pipeline.encoding import BandEncoding
 from cropcam.pipeline.errors import DataError
 from cropcam.pipeline.legend import Legend
 from cropcam.pipeline.store.schema import StoreInfo
@@ -27,9 +28,10 @@ class StoreRecord:
     path: str  # relative to the run folder
     digest: str  # of its content
     bands: tuple[str, ...]  # names of the image layers
+    encoding: BandEncoding  # what its stored values mean
     classes: Legend  # the legend
     size_px: int  # side of a patch
-    mean: tuple[float, ...]  # reflectance per band over the training split
+    mean: tuple[float, ...]  # per band over the training split
     std: tuple[float, ...]  # standard deviation of the same, 1 for a constant band
     attrs: dict[str, Any] = field(default_factory=dict)  # all attributes of the store
 
@@ -79,7 +81,7 @@ class RunConfig:
     def to_json(self) -> dict[str, Any]:
         """The configuration as JSON values, one object per section."""
         sections = {name: vars(getattr(self, name)) for name in SECTIONS}
-        store = {**vars(self.store), "classes": self.store.classes.attrs()}
+        store = {**vars(self.store), "encoding": self.store.encoding.attrs(), "classes": self.store.classes.attrs()}
         values = {**sections, "store": store, "digests": self.digests, "code_version": self.code_version}
         return dict(json.loads(json.dumps(values)))
 
@@ -91,7 +93,9 @@ class RunConfig:
             KeyError, TypeError, ValueError: a section or a setting is missing, unknown or of another type.
         """
         sections = {name: _section(kind, values[name]) for name, kind in SECTIONS.items()}
-        store = _section(StoreRecord, {**values["store"], "classes": Legend.from_attrs(values["store"]["classes"])})
+        record = values["store"]
+        typed = {"classes": Legend.from_attrs(record["classes"]), "encoding": BandEncoding.from_attrs(record["encoding"])}
+        store = _section(StoreRecord, {**record, **typed})
         return cls(**sections, store=store, digests=dict(values["digests"]), code_version=values["code_version"])
 
 

@@ -6,7 +6,6 @@ from pathlib import Path
 
 import numpy as np
 import torch
-import xarray as xr
 from torch import Tensor
 
 from cropcam.model.data.dataset import read_labels
@@ -18,13 +17,14 @@ from cropcam.model.segmentation.methods import Method, Segmenter
 from cropcam.model.segmentation.predictions import forward_batches
 from cropcam.pipeline.errors import DataError
 from cropcam.pipeline.runtime.hashing import file_sha256
-from cropcam.pipeline.store.schema import evenly, split_indices
+from cropcam.pipeline.store.patch_store import PatchStore
+from cropcam.pipeline.store.schema import evenly
 
 REFINED = "fcn"  # the spectral refinement is the default of this network alone, on which it was measured
 SAMPLE_PATCHES, SAMPLE_PIXELS = 512, 1_500_000  # at most; the fit needs about 200 bytes per pixel
 
 
-def fitted_segmenter(run: Path, network: Network, config: RunConfig, dataset: xr.Dataset, device: torch.device) -> Segmenter:
+def fitted_segmenter(run: Path, network: Network, config: RunConfig, store: PatchStore, device: torch.device) -> Segmenter:
     """The methods of a run's selected checkpoint, read from RUN/segment.json, or fitted and written there.
 
     Raises:
@@ -38,12 +38,12 @@ def fitted_segmenter(run: Path, network: Network, config: RunConfig, dataset: xr
     methods = segmentation.unfitted(bias_K)
     plain = methods[segmentation.LOGIT_ARGMAX]
     if not config.objective.is_softmax:
-        labels = read_labels(dataset, split_indices(dataset, "train"), config.label_spec, config.store.classes)
+        labels = read_labels(store, store.split_indices("train"), config.label_spec, config.store.classes)
         ubiquitous_K = labels.ubiquitous_classes()
         if ubiquitous_K is not None and ubiquitous_K.any() and not ubiquitous_K.all():
             plain = segmentation.remainder_class(bias_K, ubiquitous_K)
             methods[plain.name] = plain
-    cams_NKHW, x_NCHW, valid_NHW = _sample(network, config, dataset, device)
+    cams_NKHW, x_NCHW, valid_NHW = _sample(network, config, store, device)
     if valid_NHW.any():
         methods[segmentation.SPECTRAL] = segmentation.spectral(plain, cams_NKHW, x_NCHW, valid_NHW)
         if config.matches_prior:
@@ -78,12 +78,12 @@ def default_method(config: RunConfig) -> str:
 
 
 @torch.inference_mode()
-def _sample(network: Network, config: RunConfig, dataset: xr.Dataset, device: torch.device) -> tuple[Tensor, Tensor, Tensor]:
+def _sample(network: Network, config: RunConfig, store: PatchStore, device: torch.device) -> tuple[Tensor, Tensor, Tensor]:
     """Activation maps (N, K, H, W), standardised images (N, C, H, W), valid pixels (N, H, W) of evenly spread training patches, on the CPU."""
-    train_N = split_indices(dataset, "train")
+    train_N = store.split_indices("train")
     sampled_N = train_N[evenly(len(train_N), min(SAMPLE_PATCHES, max(1, SAMPLE_PIXELS // config.store.size_px**2)))]
     batches = [
         (outputs.cams_BKHW.cpu(), x_BCHW.cpu(), outputs.valid_BHW.cpu())
-        for _, x_BCHW, outputs in forward_batches(network, config, dataset, sampled_N, device)
+        for _, x_BCHW, outputs in forward_batches(network, config, store, sampled_N, device)
     ]
     return tuple(torch.cat(parts) for parts in zip(*batches, strict=True))  # type: ignore[return-value]

@@ -9,7 +9,6 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 import torch
-import xarray as xr
 from torch import Tensor
 
 from cropcam.model.data.normalization import Normalization, standardise
@@ -19,7 +18,7 @@ from cropcam.model.runs.config import RunConfig, store_differences
 from cropcam.model.segmentation.methods import Segmenter
 from cropcam.pipeline.errors import DataError
 from cropcam.pipeline.legend import UNLABELLED
-from cropcam.pipeline.store.schema import NODATA_DN, StoreInfo, open_store
+from cropcam.pipeline.store.patch_store import PatchStore, open_store
 
 BATCH_PATCHES = 64
 Indices = npt.NDArray[np.int64]
@@ -45,7 +44,7 @@ class PatchPredictions:
         return np.where(self.nodata_BHW, np.uint8(UNLABELLED), self.segmentation_BHW[self.default])
 
 
-def open_trained_store(run: Path, config: RunConfig, store: Path | None = None) -> tuple[xr.Dataset, StoreInfo]:
+def open_trained_store(run: Path, config: RunConfig, store: Path | None = None) -> PatchStore:
     """The store a run was trained on, at the path of its configuration or at `store`.
 
     Raises:
@@ -54,43 +53,41 @@ def open_trained_store(run: Path, config: RunConfig, store: Path | None = None) 
     path = run / config.store.path if store is None else store  # relative to the run folder
     if not path.exists():
         raise DataError(f"{run} was trained on the store {path}, which is missing; pass its path with --store, or train again")
-    dataset, info = open_store(path)
-    if differences := store_differences(config, info):
+    opened = open_store(path)
+    if differences := store_differences(config, opened.info):
         more = f" (and {len(differences) - 1} more)" if len(differences) > 1 else ""
         raise DataError(
-            f"{run} was trained on store {config.store.digest[:12]}, {path} is store {info.digest[:12]}: "
+            f"{run} was trained on store {config.store.digest[:12]}, {path} is store {opened.info.digest[:12]}: "
             f"{differences[0]}{more}; pass the right one with --store, or train again"
         )
-    return dataset, info
+    return opened
 
 
 @torch.inference_mode()
 def forward_batches(
-    network: Network, config: RunConfig, dataset: xr.Dataset, patches: Indices, device: torch.device
+    network: Network, config: RunConfig, store: PatchStore, patches: Indices, device: torch.device
 ) -> Iterator[tuple[Indices, Tensor, ModelOutputs]]:
     """Forward passes over patches in the given order, `BATCH_PATCHES` at a time: indices, standardised images (B, C, H, W), outputs.
 
     `ModelOutputs` computes its maps when first used: use them in inference mode, or autograd records them.
     """
-    normalization = Normalization.of(config, device)
+    normalization = Normalization.of(config, device, store.encoding)
     for start in range(0, len(patches), BATCH_PATCHES):
         batch_B = patches[start : start + BATCH_PATCHES]
-        image_BCHW = dataset["image"][batch_B].to_numpy()
-        valid_BHW = torch.from_numpy((image_BCHW != NODATA_DN).all(axis=1)).to(device)
-        x_BCHW = standardise(torch.from_numpy(image_BCHW).to(device), *normalization)
+        x_BCHW, valid_BHW = standardise(torch.from_numpy(store.images(batch_B)).to(device), normalization)
         yield batch_B, x_BCHW, ModelOutputs(network, network(x_BCHW, valid_BHW, pooled=config.objective.uses_image_logits), valid_BHW)
 
 
 @torch.inference_mode()
 def predict_patches(
-    network: Network, config: RunConfig, dataset: xr.Dataset, patches: Indices, device: torch.device, segmenter: Segmenter
+    network: Network, config: RunConfig, store: PatchStore, patches: Indices, device: torch.device, segmenter: Segmenter
 ) -> Iterator[PatchPredictions]:
     """Predictions in batches of `BATCH_PATCHES` patches, in the given order; one batch is in memory at a time.
 
     Raises:
         DataError: an output of the network is not finite.
     """
-    for patches_B, x_BCHW, outputs in forward_batches(network, config, dataset, patches, device):
+    for patches_B, x_BCHW, outputs in forward_batches(network, config, store, patches, device):
         nodata_BHW = ~outputs.valid_BHW.cpu().numpy()
         logits_BK, cams_BKHW = config.objective.presence_logits(outputs, config.labels.presence_min_share), outputs.cams_BKHW
         if not (logits_BK.isfinite().all() and cams_BKHW.isfinite().all()):
@@ -98,7 +95,7 @@ def predict_patches(
         yield PatchPredictions(
             patches_B=patches_B,
             nodata_BHW=nodata_BHW,
-            truth_BHW=np.where(nodata_BHW, np.uint8(UNLABELLED), config.store.classes.index(dataset["label"][patches_B].to_numpy())),
+            truth_BHW=np.where(nodata_BHW, np.uint8(UNLABELLED), config.store.classes.index(store.labels(patches_B))),
             logits_BK=logits_BK.cpu().numpy(),
             cams_BKHW=cams_BKHW.cpu().numpy(),
             segmentation_BHW={

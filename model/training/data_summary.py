@@ -6,7 +6,6 @@ from collections.abc import Callable, Iterator
 from itertools import compress
 
 import numpy as np
-import xarray as xr
 
 from cropcam.model.data.dataset import Patches
 from cropcam.model.evaluation.notes import join_words
@@ -14,16 +13,15 @@ from cropcam.model.labels.weak_labels import WeakLabels
 from cropcam.model.runs.config import RunConfig
 from cropcam.model.training.label_accuracy import constant_accuracy
 from cropcam.pipeline.legend import UNLABELLED
-from cropcam.pipeline.store.schema import SPLITS, StoreInfo
+from cropcam.pipeline.store.patch_store import PatchStore
+from cropcam.pipeline.store.schema import SPLITS
 
 INFORMATIVE = (0.03, 0.97)  # a presence label whose base rate lies outside carries almost no information
 
 
-def log_data_summary(
-    dataset: xr.Dataset, train_split: Patches, validation: Patches, config: RunConfig, info: StoreInfo, log: Callable[[str], None]
-) -> None:
+def log_data_summary(store: PatchStore, train_split: Patches, validation: Patches, config: RunConfig, log: Callable[[str], None]) -> None:
     """Log patches and labels of the splits and the accuracy of the best constant prediction; then warnings."""
-    counts = np.bincount(dataset["split"].to_numpy(), minlength=len(SPLITS))
+    counts = np.bincount(store.split_N, minlength=len(SPLITS))
     options, size = config.labels, len(train_split)
     log(
         f"{', '.join(f'{count} {name}' for name, count in zip(SPLITS, counts, strict=True))} patches; {_labels_line(train_split.labels)}; "
@@ -46,7 +44,7 @@ def log_data_summary(
             f"{options.areas}: {unmatched[0]:,} of {size:,} patches of the train split and {unmatched[1]:,} of {len(validation):,} of the "
             "validation split lie in no polygon and have no label"
         )
-    for line in uninformative_labels(train_split.labels, info.classes.names):
+    for line in uninformative_labels(train_split.labels, store.info.classes.names):
         log(f"warning: {line}")
     if options.bag_size > config.data.batch_size:
         log(
@@ -55,7 +53,7 @@ def log_data_summary(
         )
     if config.data.batch_size > size:
         log(f"warning: --batch-size {config.data.batch_size} is more than the {size} training patches: one step per epoch")
-    for band, std in zip(info.bands, info.statistics["std"], strict=True):
+    for band, std in zip(store.bands, store.info.statistics["std"], strict=True):
         if std == 0:
             log(f"warning: band {band} is constant over the training split: it carries no information")
 

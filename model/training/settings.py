@@ -78,12 +78,13 @@ def _new(store: Path, info: StoreInfo, run: Path, passed: Mapping[str, Any], dig
         )
     mean, std = (tuple(float(value) for value in info.statistics[key]) for key in ("mean", "std"))
     if not all(map(math.isfinite, (*mean, *std))):
-        raise DataError(f"{store}: a band has no mean or standard deviation over the training split; cut the store again")
+        raise DataError(f"{store}: a band has no mean or standard deviation over the training split; build the store again")
     record = StoreRecord(
         study=info.name,
         path=_relative_path(store, run),
         digest=info.digest,
         bands=info.bands,
+        encoding=info.encoding,
         classes=info.classes,
         size_px=info.patch_size_px,
         mean=mean,

@@ -14,7 +14,6 @@ from typing import Any
 
 import numpy as np
 import torch
-import xarray as xr
 
 from cropcam.model.data.dataset import Patches, labels_without_image, read_split
 from cropcam.model.data.loading import choose_loading
@@ -34,7 +33,8 @@ from cropcam.model.training.trainer import Trainer
 from cropcam.pipeline.errors import ConfigError, DataError
 from cropcam.pipeline.runtime.atomic import clear_partial_files, exclusive_lock
 from cropcam.pipeline.runtime.progress import Progress, silent
-from cropcam.pipeline.store.schema import SPLITS, StoreInfo, open_store
+from cropcam.pipeline.store.patch_store import PatchStore, open_store
+from cropcam.pipeline.store.schema import SPLITS
 
 Log = Callable[[str], None]
 _LOCKED = "another process is training it; wait for that one, or name another folder"
@@ -66,13 +66,12 @@ def train(
     with init_distributed(choose(device)) as (ranks, target), _memory_advice():
         run.parent.mkdir(parents=True, exist_ok=True)
         with exclusive_lock(run, _LOCKED) if ranks.is_main else nullcontext():
-            dataset, info = open_store(store)
-            config = configure(store, info, run, settings.passed if settings else {}, resume)
-            config = _resolve_auto(config, dataset, target)
+            opened = open_store(store)
+            config = configure(store, opened.info, run, settings.passed if settings else {}, resume)
+            config = _resolve_auto(config, opened, target)
             log, progress = (log, progress) if ranks.is_main else (silent, silent)
-            train_split, validation = _read_splits(config, run, dataset, info, target, ranks, log)
-            loaders = closing(train_split.images), closing(validation.images)
-            with deterministic(target, bool(config.network.deterministic)), stop_requested() as stop, loaders[0], loaders[1]:
+            train_split, validation = _read_splits(config, run, opened, target, ranks, log)
+            with deterministic(target, bool(config.network.deterministic)), stop_requested() as stop:
                 with closing(Trainer(config, run, train_split, validation, target, ranks)) as trainer:
                     trainer.restore()
                     ranks.barrier()  # every rank has read the folder
@@ -90,25 +89,23 @@ def train(
                     log(trainer.summary())
                 if ranks.is_main:
                     network, _ = load_network(run, target)
-                    fitted_segmenter(run, network, config, dataset, target)
+                    fitted_segmenter(run, network, config, opened, target)
                     write_model_card(run, config)
     return config
 
 
-def _resolve_auto(config: RunConfig, dataset: xr.Dataset, device: torch.device) -> RunConfig:
+def _resolve_auto(config: RunConfig, store: PatchStore, device: torch.device) -> RunConfig:
     """The configuration without "auto": a resumed run keeps the values on another machine."""
-    patches = int(np.isin(dataset["split"].to_numpy(), [SPLITS.index(split) for split in ("train", "validation")]).sum())
+    patches = int(np.isin(store.split_N, [SPLITS.index(split) for split in ("train", "validation")]).sum())
     repeatable = config.network.deterministic
     return config.changed(
         precision=resolve_precision(config.network.precision, device),
         deterministic=device.type == "cpu" if repeatable is None else repeatable,
-        data_loading=choose_loading(config.data.data_loading, dataset, patches, bagged=config.labels.bagged),
+        data_loading=choose_loading(config.data.data_loading, store, patches, bagged=config.labels.bagged),
     )
 
 
-def _read_splits(
-    config: RunConfig, run: Path, dataset: xr.Dataset, info: StoreInfo, device: torch.device, ranks: Ranks, log: Log
-) -> tuple[Patches, Patches]:
+def _read_splits(config: RunConfig, run: Path, store: PatchStore, device: torch.device, ranks: Ranks, log: Log) -> tuple[Patches, Patches]:
     """The training and the validation split, checked; warnings and the summary of the data are logged."""
     labels, size_px, batch_size = config.labels, config.store.size_px, config.data.batch_size
     if (run / LAST).is_file() and load_config(run).optimizer.epochs < config.optimizer.epochs and (parts := _depending_on_epochs(config)):
@@ -118,7 +115,7 @@ def _read_splits(
     if ranks.count > 1 and labels.bagged:
         raise ConfigError("--bag-size and --areas train in one process: a bag may lie in the shards of several; start it without torchrun")
     train_split, validation = (
-        read_split(dataset, split, config.label_spec, config.store.classes, config.data.data_loading, device)
+        read_split(store, split, config.label_spec, config.store.classes, config.data.data_loading, device)
         for split in ("train", "validation")
     )
     for split, patches in (("train", train_split), ("validation", validation)):
@@ -130,9 +127,9 @@ def _read_splits(
         )
     if labels.labels == "points":
         for split, patches in (("train", train_split), ("validation", validation)):
-            _check_image_at_points(dataset, split, patches, config, log)
+            _check_image_at_points(store, split, patches, config, log)
     if ranks.is_main:
-        log_data_summary(dataset, train_split, validation, config, info, log)
+        log_data_summary(store, train_split, validation, config, log)
     return train_split, validation
 
 
@@ -155,8 +152,8 @@ def _check_labels(split: str, patches: Patches, config: RunConfig) -> None:
     raise DataError(f"no patch of the {split} split has a label: {_NOTHING}inspect the store with 'cropcam check'{hint}")
 
 
-def _check_image_at_points(dataset: xr.Dataset, split: str, patches: Patches, config: RunConfig, log: Log) -> None:
-    points, blank = int(patches.labels.class_pixels().sum()), labels_without_image(dataset, split, patches)
+def _check_image_at_points(store: PatchStore, split: str, patches: Patches, config: RunConfig, log: Log) -> None:
+    points, blank = int(patches.labels.class_pixels().sum()), labels_without_image(store, split, patches)
     where = f"of the {points:,} labelled pixels of the {split} split lie where a band has no image data"
     if blank == points:
         raise DataError(f"{config.labels.points or config.store.path}: all {where}: {_NOTHING}inspect the store with 'cropcam check'")

@@ -18,7 +18,7 @@ import numpy.typing as npt
 from cropcam.pipeline.emulator.errors import EngineError
 from cropcam.pipeline.emulator.images import Band, LazyImage
 from cropcam.pipeline.grid import PixelGrid, Window, tiles, transform_points
-from cropcam.pipeline.parallel import cores
+from cropcam.pipeline.runtime.tasks import cores
 
 BLOCK_PX = 512
 _FOOTPRINT_PX = 2_048  # native pixels along one side of a block

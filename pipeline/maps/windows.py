@@ -10,26 +10,26 @@ from collections import deque
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from itertools import islice
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
 
+from cropcam.pipeline.encoding import BandEncoding
 from cropcam.pipeline.errors import DataError
 from cropcam.pipeline.grid import PixelGrid, Window, tiles
-from cropcam.pipeline.parallel import cores
 from cropcam.pipeline.runtime.progress import Progress, silent
-from cropcam.pipeline.store.schema import NODATA_DN
+from cropcam.pipeline.runtime.tasks import cores
 
 NODATA_CLASS = 255
-DN = npt.NDArray[np.uint16]
+Values = npt.NDArray[np.float32]
 Classes = npt.NDArray[np.uint8]
-Predict = Callable[[DN], npt.NDArray[np.float32]]  # block_CYX with its halo -> scores_KYX of the block alone
+Predict = Callable[[Values], npt.NDArray[np.float32]]  # block_CYX with its halo -> scores_KYX of the block alone
 Write = Callable[[Window, Classes], None]
 
 
-class DnSource(Protocol):
-    """A lazy raster on one grid, as Collection 2 DN."""
+class Source(Protocol):
+    """A lazy raster on one grid: files or a patch store."""
 
     @property
     def grid(self) -> PixelGrid:
@@ -46,13 +46,18 @@ class DnSource(Protocol):
         """File names, for messages and tags."""
         ...
 
-    def read(self, window: Window) -> DN:
-        """DN (band, y, x) of a window inside the grid, 0 = nodata. Thread-safe."""
+    @property
+    def encoding(self) -> BandEncoding:
+        """What stored values mean."""
+        ...
+
+    def read(self, window: Window) -> npt.NDArray[Any]:
+        """Stored values (band, y, x) of a window inside the grid. Thread-safe."""
         ...
 
 
 def run(
-    source: DnSource,
+    source: Source,
     predict: Predict,
     halo_px: int,
     block_px: int,
@@ -64,12 +69,12 @@ def run(
     """Predict every window of the raster and pass its class indices to `write`, in raster order.
 
     Blocks lie on multiples of `block_px` from the upper left. Each is predicted with a halo of `halo_px` on every side,
-    0 (nodata) beyond the raster. A block without a valid pixel is not predicted. Memory: a block per thread, and as
+    NaN beyond the raster. A block without a valid pixel is not predicted. Memory: a block per thread, and as
     many classified blocks that wait for an earlier block.
 
     Args:
         source: the raster.
-        predict: block (band, y, x) with its halo to scores (class, y, x) of the block alone; the highest score wins.
+        predict: physical values (band, y, x) float32 of a block with its halo, NaN = missing, to scores (class, y, x) of the block alone; the highest score wins.
             Called from several threads.
         halo_px: width of the context that a pixel's scores need beyond the block.
         block_px: side of a block.
@@ -88,7 +93,7 @@ def run(
         progress(done, len(windows), f"row {window.row}, column {window.col}")
 
 
-def classify(block_CYX: DN, predict: Predict, halo_px: int) -> Classes:
+def classify(block_CYX: Values, predict: Predict, halo_px: int) -> Classes:
     """Class index (y, x) of a block without its halo; 255 where any band of the pixel is nodata.
 
     Raises:
@@ -97,7 +102,7 @@ def classify(block_CYX: DN, predict: Predict, halo_px: int) -> Classes:
     _, height, width = block_CYX.shape
     shape_yx = height - 2 * halo_px, width - 2 * halo_px
     inner = slice(halo_px, halo_px + shape_yx[0]), slice(halo_px, halo_px + shape_yx[1])
-    valid_YX = (block_CYX[:, inner[0], inner[1]] != NODATA_DN).all(axis=0)
+    valid_YX = ~np.isnan(block_CYX[:, inner[0], inner[1]]).any(axis=0)
     if not valid_YX.any():
         return np.full(shape_yx, NODATA_CLASS, np.uint8)
     scores_KYX = predict(block_CYX)
@@ -119,15 +124,15 @@ def highest(scores_KYX: npt.NDArray[np.float32]) -> Classes:
     return index_YX
 
 
-def read_block(source: DnSource, window: Window, halo_px: int) -> DN:
-    """DN (band, y, x) of a window and `halo_px` around it; 0 (nodata) beyond the raster."""
+def read_block(source: Source, window: Window, halo_px: int) -> Values:
+    """Physical values (band, y, x) of a window and `halo_px` around it; NaN where they are missing and beyond the raster."""
     height, width = source.grid.shape_yx
     top, left = max(window.row - halo_px, 0), max(window.col - halo_px, 0)
     bottom, right = min(window.row + window.height + halo_px, height), min(window.col + window.width + halo_px, width)
-    dn_CYX = source.read(Window(top, left, bottom - top, right - left))
+    values_CYX = source.encoding.physical(source.read(Window(top, left, bottom - top, right - left)))
     before = halo_px - (window.row - top), halo_px - (window.col - left)
     after = halo_px - (bottom - window.row - window.height), halo_px - (right - window.col - window.width)
-    return np.pad(dn_CYX, ((0, 0), (before[0], after[0]), (before[1], after[1])), constant_values=NODATA_DN)
+    return np.pad(values_CYX, ((0, 0), (before[0], after[0]), (before[1], after[1])), constant_values=np.nan)
 
 
 def _in_order(work: Callable[[Window], Classes], windows: list[Window], threads: int) -> Iterator[tuple[Window, Classes]]:

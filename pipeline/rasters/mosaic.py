@@ -7,14 +7,15 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
+from cropcam.pipeline.encoding import BandEncoding
 from cropcam.pipeline.errors import DataError
 from cropcam.pipeline.grid import PixelGrid, Window, covering_window, resample_nearest, same_crs
 from cropcam.pipeline.rasters.raster import Raster, ValueEncoding, open_raster, to_codes
-from cropcam.pipeline.store.schema import NODATA_DN
 
 _LANDSAT_BAND = re.compile(r"(?:sr_|st_)?b\d+(?![a-z0-9])")
 ALIGNED_PX = 1e-3  # a larger difference of origins is a shift, not rounding
@@ -22,7 +23,7 @@ ALIGNED_PX = 1e-3  # a larger difference of origins is a shift, not rounding
 
 @dataclass(frozen=True)
 class RasterMosaic:
-    """Image bands on one grid as Collection 2 DN, from one or several files.
+    """Image bands on one grid as they are stored, from one or several files of one type.
 
     `pieces` are (file, its window on the grid, its bands).
     """
@@ -41,28 +42,22 @@ class RasterMosaic:
         """Files, in order."""
         return tuple(raster.path for raster, _, _ in self.pieces)
 
-    def tile_edges(self) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
-        """Rows, and columns, at which no tile of any file is cut, ascending, the grid's last among them."""
-        return self._edges(0), self._edges(1)
+    @property
+    def encoding(self) -> BandEncoding:
+        """What the stored values of each band mean."""
+        by_bands = {bands.start: raster.encoding for raster, _, bands in self.pieces}
+        return BandEncoding.joined(by_bands[start] for start in sorted(by_bands))
 
-    def _edges(self, axis: int) -> npt.NDArray[np.int64]:
-        edges = np.arange(1, self.grid.shape_yx[axis] + 1)
-        whole = np.ones(edges.shape, bool)
-        for raster, place, _ in self.pieces:
-            start, length = place[axis], place[2 + axis]
-            within = (edges > start) & (edges < start + length)
-            whole &= ~within | ((edges - start) % raster.tile_shape_yx[axis] == 0)
-        return edges[whole]
-
-    def read(self, window: Window, out: npt.NDArray[np.uint16] | None = None) -> npt.NDArray[np.uint16]:
-        """DN (band, y, x) uint16 of a window inside the grid, 0 = nodata; written to `out` where given. Thread-safe."""
-        dn = np.empty((len(self.bands), window.height, window.width), np.uint16) if out is None else out
+    def read(self, window: Window) -> npt.NDArray[Any]:
+        """Stored values (band, y, x) of a window inside the grid; missing pixels have the nodata of `encoding`. Thread-safe."""
+        encoding = self.encoding
+        values = np.empty((len(self.bands), window.height, window.width), encoding.dtype)
         parts = [(raster, bands, shared) for raster, place, bands in self.pieces if (shared := intersection(window, place)) is not None]
-        if sum(dn[bands, here.slices[0], here.slices[1]].size for _, bands, (_, here) in parts) < dn.size:
-            dn[:] = NODATA_DN
+        if sum(values[bands, here.slices[0], here.slices[1]].size for _, bands, (_, here) in parts) < values.size:
+            values[:] = encoding.nodata_C.reshape(-1, 1, 1)
         for raster, bands, (there, here) in parts:
-            raster.read_dn(there, dn[bands, here.slices[0], here.slices[1]])
-        return dn
+            raster.read_values(there, values[bands, here.slices[0], here.slices[1]])
+        return values
 
 
 @dataclass(frozen=True)
@@ -99,7 +94,7 @@ class LabelMosaic:
                 np.copyto(codes[here.slices], piece, where=piece != 0)
             part = covering_window(raster.grid, target) if place is None else None
             if part is not None:
-                source_codes = to_codes(raster.read(part)[0], raster.nodata, raster.path)
+                source_codes = to_codes(raster.read(part)[0], raster.nodata[0], raster.path)
                 resampled = resample_nearest(source_codes, raster.grid.window(part), target, fill=0)
                 np.copyto(codes, resampled, where=resampled != 0)
         return codes

@@ -1,7 +1,8 @@
-"""One raster file: its grid, and its values as Collection 2 DN or CDL codes, window by window."""
+"""One raster file: its grid, and its values as they are stored, or CDL codes, window by window."""
 
 from __future__ import annotations
 
+import math
 import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -15,6 +16,7 @@ import rioxarray
 import xarray as xr
 from rasterio.errors import RasterioError
 
+from cropcam.pipeline.encoding import BandEncoding
 from cropcam.pipeline.errors import ConfigError, DataError
 from cropcam.pipeline.grid import PixelGrid, Window
 from cropcam.pipeline.legend import IS_CDL
@@ -26,7 +28,7 @@ warnings.filterwarnings("ignore", "(Scales|Offsets) differ across bands", UserWa
 
 @dataclass(frozen=True)
 class ValueEncoding:
-    """How stored values become Collection 2 DN; None leaves it to the file's tags, then to its type."""
+    """What the user says of stored values; None leaves it to the file's tags, then to its type."""
 
     scale: float | None = None
     offset: float | None = None
@@ -41,27 +43,28 @@ class ValueEncoding:
 
 @dataclass(frozen=True)
 class Raster:
-    """One file: its grid, the type of its values and their encoding to DN. Opened for each window, in any thread or process."""
+    """One file: its grid and what its values mean. Opened for each window, in any thread or process.
+
+    `nodata` is the file's value of a missing pixel per band; `read_values` replaces it by that of `encoding`, where they differ.
+    """
 
     path: Path
     grid: PixelGrid
-    dtype: np.dtype[Any]
     band_names: tuple[str, ...]
-    scale: float
-    offset: float
-    nodata: float | None
+    encoding: BandEncoding
+    nodata: tuple[float | None, ...]
     tile_shape_yx: tuple[int, int] = (1, 1)  # of the tiles or strips of the file
     tags: Mapping[str, str] = field(default_factory=dict)
 
     @property
-    def holds_dn(self) -> bool:
-        """Whether the stored values are Collection 2 DN with 0 as nodata, as they are."""
-        return self.dtype == np.uint16 and (self.scale, self.offset, self.nodata) == (SCALE, OFFSET, NODATA_DN)
+    def dtype(self) -> np.dtype[Any]:
+        """Of the stored values."""
+        return np.dtype(self.encoding.dtype)
 
     @property
     def holds_codes(self) -> bool:
         """Whether the stored values are CDL codes with 0 as nodata, as they are."""
-        return self.dtype == np.uint8 and self.nodata in {None, 0}
+        return self.dtype == np.uint8 and self.nodata[0] in {None, 0}
 
     def read(self, window: Window, out: npt.NDArray[Any] | None = None) -> npt.NDArray[Any]:
         """Raw values (band, y, x) of a window inside the grid; written to `out`, of the file's dtype, where given.
@@ -85,12 +88,10 @@ class Raster:
             "fetch the file again"
         )
 
-    def read_dn(self, window: Window, out: npt.NDArray[np.uint16]) -> None:
-        """Collection 2 DN (band, y, x) of a window inside the grid to `out`, 0 = nodata."""
-        if self.holds_dn:
-            self.read(window, out)
-        else:
-            out[:] = to_dn(self.read(window), self.scale, self.offset, self.nodata)
+    def read_values(self, window: Window, out: npt.NDArray[Any]) -> None:
+        """Stored values (band, y, x) of a window inside the grid to `out`; a missing pixel has the nodata value of `encoding`."""
+        self.read(window, out)
+        fill_missing(out, self.nodata, self.encoding)
 
     def read_codes(self, window: Window, out: npt.NDArray[np.uint8]) -> None:
         """CDL codes (y, x) of a window inside the grid to `out`, 0 = nodata.
@@ -100,31 +101,27 @@ class Raster:
         """
         if self.holds_codes:
             self.read(window, out[None])
-            to_codes(out, self.nodata, self.path)
+            to_codes(out, self.nodata[0], self.path)
         else:
-            out[:] = to_codes(self.read(window)[0], self.nodata, self.path)
+            out[:] = to_codes(self.read(window)[0], self.nodata[0], self.path)
 
 
-def to_dn(values: npt.NDArray[Any], scale: float, offset: float, nodata: float | None) -> npt.NDArray[np.uint16]:
-    """Stored values as Collection 2 DN: floor((value * scale + offset + 0.2) / 0.0000275 + 0.5), clamped to 1..65535.
+def fill_missing(values_CYX: npt.NDArray[Any], nodata: Sequence[float | None], encoding: BandEncoding) -> None:
+    """Give missing pixels the nodata value of `encoding`, in place: infinite values, NaN, and the file's `nodata` of each band."""
+    for values, found, kept, target in zip(values_CYX, nodata, encoding.nodata, encoding.nodata_C, strict=True):
+        if values.dtype.kind == "f":
+            values[~np.isfinite(values)] = target
+        if found is not None and found != kept and _held(found, values.dtype):
+            values[values == values.dtype.type(found)] = target
 
-    Nodata, NaN and infinite values become 0. Values that already are DN stay as they are: 0 is nodata in addition to a tagged value.
-    """
-    missing = np.zeros(values.shape, bool)
-    if values.dtype.kind == "f":
-        missing = ~np.isfinite(values)
-    if nodata is not None and not np.isnan(nodata):
-        missing |= values == np.float64(nodata).astype(values.dtype) if values.dtype.kind == "f" else values == nodata
-    if scale == SCALE and offset == OFFSET:
-        missing |= values == NODATA_DN
-        dn = np.where(
-            missing, NODATA_DN, np.clip(values, 1, 65535) if values.dtype.kind != "f" else np.floor(np.clip(values, 1, 65535) + 0.5)
-        )
-    else:
-        with np.errstate(invalid="ignore", over="ignore"):
-            dn = np.floor((values.astype(np.float64) * scale + offset - OFFSET) / SCALE + 0.5)
-            dn = np.where(missing, NODATA_DN, np.clip(dn, 1, 65535))
-    return dn.astype(np.uint16)
+
+def _held(value: float, dtype: np.dtype[Any]) -> bool:
+    """Whether a type has that value; NaN and infinity do not count."""
+    if dtype.kind == "f":
+        with np.errstate(over="ignore"):
+            return bool(np.isfinite(dtype.type(value)))
+    limits = np.iinfo(dtype)
+    return float(value).is_integer() and limits.min <= value <= limits.max
 
 
 def to_codes(values: npt.NDArray[Any], nodata: float | None, path: Path) -> npt.NDArray[np.uint8]:
@@ -139,9 +136,7 @@ def to_codes(values: npt.NDArray[Any], nodata: float | None, path: Path) -> npt.
         if low < 0 or high > 255:
             raise DataError(f"{path}: holds label {high if high > 255 else low}; CDL codes are 0..255: give a CDL raster")
     codes = (np.where(values == nodata, 0, values) if nodata else values).astype(np.uint8, copy=False)  # 0 is nodata already
-    from cropcam.pipeline import kernels  # noqa: PLC0415 - an export opens rasters too, and needs no compiler
-
-    if not kernels.all_in(codes, IS_CDL):
+    if not IS_CDL[codes].all():
         raise DataError(
             f"{path}: holds label {codes[~IS_CDL[codes]][0]}, which no CDL uses: give a CDL raster, or tag its nodata value (gdal_edit.py -a_nodata)"
         )
@@ -183,25 +178,18 @@ def open_raster(path: Path, encoding: ValueEncoding | None = None, labels: bool 
     grid = PixelGrid(crs.to_string(), tuple(transform)[:6], width, height)
     names = tuple(text or path.stem for text in descriptions)
     if labels:
-        return _label_raster(path, grid, dtype, names, nodatas[0], tile, tags)
-    scale, offset, missing = _value_encoding(path, dtype, encoding or ValueEncoding(), scales, offsets, nodatas)
-    return Raster(path, grid, dtype, names, scale, offset, missing, tile, tags)
+        _check_labels(path, found := BandEncoding.uniform(dtype.name, len(names), 1.0, 0.0, None))
+        return Raster(path, grid, names, found, tuple(nodatas), tile, tags)
+    requested = encoding or ValueEncoding()
+    missing = tuple(nodatas) if requested.nodata is None else (requested.nodata,) * len(names)
+    return Raster(path, grid, names, _value_encoding(path, dtype, requested, scales, offsets, nodatas), missing, tile, tags)
 
 
-def _label_raster(
-    path: Path,
-    grid: PixelGrid,
-    dtype: np.dtype[Any],
-    names: tuple[str, ...],
-    nodata: float | None,
-    tile: tuple[int, int],
-    tags: Mapping[str, str],
-) -> Raster:
-    if dtype.kind not in "iu":
-        raise DataError(f"{path}: labels are {dtype}; CDL codes are integers 0..255: give a CDL raster")
-    if len(names) != 1:
-        raise DataError(f"{path}: {len(names)} bands; labels are one band of CDL codes")
-    return Raster(path, grid, dtype, names, 1.0, 0.0, nodata, tile, tags)
+def _check_labels(path: Path, encoding: BandEncoding) -> None:
+    if np.dtype(encoding.dtype).kind not in "iu":
+        raise DataError(f"{path}: labels are {encoding.dtype}; CDL codes are integers 0..255: give a CDL raster")
+    if len(encoding) != 1:
+        raise DataError(f"{path}: {len(encoding)} bands; labels are one band of CDL codes")
 
 
 def _value_encoding(
@@ -211,31 +199,33 @@ def _value_encoding(
     scales: Sequence[float],
     offsets: Sequence[float],
     nodatas: Sequence[float | None],
-) -> tuple[float, float, float | None]:
-    for name, tagged, given in (
-        ("scale", scales, requested.scale),
-        ("offset", offsets, requested.offset),
-        ("nodata", nodatas, requested.nodata),
-    ):
-        if given is None and len(set(map(str, tagged))) > 1:  # as text: NaN is not equal to itself
-            raise DataError(f"{path}: its bands carry different {name} tags ({', '.join(map(str, tagged))}); give one with --{name}")
-    by_type = {
-        "uint16": (SCALE, OFFSET, 0.0),
-        "int16": (0.0001, 0.0, -9999.0),
-        "float32": (1.0, 0.0, -9999.0),
-        "float64": (1.0, 0.0, -9999.0),
-    }
-    is_tagged = (scales[0], offsets[0]) != (1.0, 0.0)
+) -> BandEncoding:
+    by_type = {"uint16": (SCALE, OFFSET), "int16": (0.0001, 0.0), "float32": (1.0, 0.0), "float64": (1.0, 0.0)}
+    is_tagged = any((scale, offset) != (1.0, 0.0) for scale, offset in zip(scales, offsets, strict=True))
+    if dtype.kind not in "iuf":
+        raise DataError(
+            f"{path}: values of type {dtype.name} are not real numbers; convert them, for example with gdal_translate -ot Float32"
+        )
     if dtype.name not in by_type and requested.scale is None and not is_tagged:
         raise DataError(
             f"{path}: values of type {dtype.name} have no agreed meaning; give --scale and --offset (reflectance = value x scale + offset)"
         )
-    scale, offset, missing = by_type.get(dtype.name, (1.0, 0.0, None))
-    if is_tagged:
-        scale, offset = scales[0], offsets[0]
-    scale = scale if requested.scale is None else requested.scale
-    offset = offset if requested.offset is None else requested.offset
-    return scale, offset, next((value for value in (requested.nodata, nodatas[0]) if value is not None), missing)
+    if requested.nodata is not None and dtype.kind in "iu" and not _held(requested.nodata, dtype):
+        raise ConfigError(f"--nodata {requested.nodata:g}: no value of {path.name}, which holds {dtype.name}; give one of its values")
+    bands = []
+    for tagged_scale, tagged_offset, tagged_nodata in zip(scales, offsets, nodatas, strict=True):
+        scale, offset = (tagged_scale, tagged_offset) if is_tagged else by_type.get(dtype.name, (1.0, 0.0))
+        scale = scale if requested.scale is None else requested.scale
+        offset = offset if requested.offset is None else requested.offset
+        nodata = tagged_nodata if requested.nodata is None else requested.nodata
+        if (scale, offset) == (SCALE, OFFSET):  # DN 0 is fill, whatever else a tag names
+            nodata = float(NODATA_DN)
+        elif nodata is None and (dtype.kind == "f" or dtype.name in ("int16", "uint16")):
+            nodata = 0.0 if dtype.name == "uint16" else -9999.0
+        if nodata is not None and not _held(nodata, dtype):  # floats that are not finite are missing, whatever the tag
+            nodata = math.nan if dtype.kind == "f" else None
+        bands.append(BandEncoding(dtype.name, (scale,), (offset,), (None if nodata is None else float(nodata),)))
+    return BandEncoding.joined(bands)
 
 
 def _reason(error: Exception) -> str:

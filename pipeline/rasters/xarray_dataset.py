@@ -22,7 +22,8 @@ from cropcam.pipeline.rasters.mosaic import LabelMosaic, RasterMosaic
 def lazy_dataset(source: RasterMosaic, labels: LabelMosaic | None = None, chunk_px: int = 2048) -> xr.Dataset:
     """Image and labels as one lazy dataset on their grid; pixels are read when computed.
 
-        image (band, y, x)   uint16  Collection 2 DN, 0 = nodata
+        image (band, y, x)           values as they are stored, of the files' type; attributes scale_factor, add_offset and _FillValue,
+                                     or coordinates scale, offset and nodata along `band` where bands differ
         label (y, x)         uint8   CDL code, 0 = nodata
         x (x), y (y)         float64 pixel centres in the CRS of `.rio.crs` (rioxarray's `spatial_ref`)
 
@@ -33,15 +34,20 @@ def lazy_dataset(source: RasterMosaic, labels: LabelMosaic | None = None, chunk_
     """
     grid = source.grid
     x, y = grid.centres()
-    arrays: dict[str, Any] = {"image": (("band", "y", "x"), _lazy(source, np.uint16, chunk_px, len(source.bands)))}
+    arrays: dict[str, Any] = {
+        "image": (("band", "y", "x"), _lazy(source, source.encoding.dtype, chunk_px, len(source.bands)), source.encoding.cf_attrs())
+    }
     if labels is not None:
         arrays["label"] = (("y", "x"), _lazy(labels, np.uint8, chunk_px))
     dataset = xr.Dataset(arrays, coords={"band": list(source.bands), "y": y, "x": x})
+    if not source.encoding.is_uniform:
+        along = {name: ("band", list(getattr(source.encoding, name))) for name in ("scale", "offset", "nodata")}
+        dataset = dataset.assign_coords(along)
     placed: xr.Dataset = dataset.rio.write_crs(grid.crs).rio.write_transform(Affine(*grid.transform))
     return placed
 
 
-def _lazy(source: RasterMosaic | LabelMosaic, dtype: type[np.generic], chunk_px: int, bands: int = 0) -> da.Array:
+def _lazy(source: RasterMosaic | LabelMosaic, dtype: npt.DTypeLike, chunk_px: int, bands: int = 0) -> da.Array:
     height, width = source.grid.shape_yx
 
     def read(block_info: Any = None) -> npt.NDArray[Any]:  # noqa: ANN401 - dask's own

@@ -4,17 +4,15 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable, Iterable, Mapping
-from concurrent.futures import Future, ThreadPoolExecutor
+from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from blake3 import blake3
 
-from cropcam.pipeline.runtime.atomic import atomic_write
+from cropcam.pipeline.runtime.tasks import cores
 
 _BUFFER_BYTES = 2**18  # stays in the processor's cache
-
-Map = Callable[[Callable[[Path], str], Iterable[Path]], Iterable[str]]
 
 
 def sha256(content: bytes) -> str:
@@ -42,24 +40,7 @@ def file_blake3(path: Path) -> str:
     return f"blake3:{digest.hexdigest()}"
 
 
-def blake3_by_name(files: Mapping[str, Path], map_files: Map | None = None) -> dict[str, str]:
-    """`file_blake3` of each file, under its name; in threads of this process without a `map_files`."""
-    if map_files is None:
-        from cropcam.pipeline.parallel import ordered  # noqa: PLC0415 - dask, which most commands do without
-
-        map_files = ordered
-    return dict(zip(files, map_files(file_blake3, files.values()), strict=True))
-
-
-def blake3_in_background(files: Mapping[str, Path], output: Path, map_files: Map | None = None) -> Future[dict[str, str]]:
-    """`blake3_by_name` in a thread of its own, one file at a time; the result is also written to `output` as JSON."""
-    pool = ThreadPoolExecutor(1, thread_name_prefix="digests")
-    digests = pool.submit(_write_digests, dict(files), output, map_files or map)
-    pool.shutdown(wait=False)
-    return digests
-
-
-def _write_digests(files: dict[str, Path], output: Path, map_files: Map) -> dict[str, str]:
-    digests = blake3_by_name(files, map_files)
-    atomic_write(output, json.dumps(digests, indent=1, sort_keys=True), sync=False)
-    return digests
+def blake3_by_name(files: Mapping[str, Path]) -> dict[str, str]:
+    """`file_blake3` of each file, under its name; in threads."""
+    with ThreadPoolExecutor(cores()) as pool:
+        return dict(zip(files, pool.map(file_blake3, files.values()), strict=True))

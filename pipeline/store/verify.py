@@ -1,7 +1,8 @@
-"""Verification of a store: places, splits, shares and checksums are computed again, statistics are not. A picture of the splits."""
+"""Verification of a store: every chunk is read and every table computed again from the pixels, statistics are not. A picture of the splits."""
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,21 +10,22 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-import xarray as xr
+import zarr
 
 from cropcam.pipeline.errors import ConfigError, DataError
-from cropcam.pipeline.legend import IS_CDL, UNLABELLED
+from cropcam.pipeline.legend import IS_CDL
+from cropcam.pipeline.patches.measure import measure
+from cropcam.pipeline.patches.splits import TEST, TRAIN, VALIDATION, dilated, units
 from cropcam.pipeline.runtime.atomic import atomic_path
 from cropcam.pipeline.runtime.progress import Progress, silent
-from cropcam.pipeline.shardfile import file_checksum
-from cropcam.pipeline.splits import TEST, TRAIN, VALIDATION, dilated, units
-from cropcam.pipeline.store.schema import NODATA_DN, PATCHES_PER_SHARD, SPLITS, StoreInfo, open_store, shard_path
+from cropcam.pipeline.store.create import root_json
+from cropcam.pipeline.store.patch_store import PatchStore, open_store, readable
+from cropcam.pipeline.store.schema import GAP, KEPT, NOT_USED, REASONS, ROOT, SPLITS, StoreInfo
 from cropcam.pipeline.study.study import Study, parse_study
 
+Tables = dict[str, npt.NDArray[Any]]
 SPLIT_COLORS = {"train": (70, 120, 180), "validation": (230, 160, 40), "test": (200, 60, 90)}
 DROPPED_COLOR = (225, 225, 225)
-_HELD_BYTES = 2**26  # of pixels that are decoded together
-_UNREADABLE = (OSError, RuntimeError, ValueError, KeyError)  # errors of zarr and its codecs for damaged bytes
 
 
 @dataclass(frozen=True)
@@ -31,70 +33,69 @@ class Report:
     """Counts of checked items, and the problems; the store is sound where `problems` is empty."""
 
     patches: int
-    shards: int
-    checksums: bool
+    blocks: int
     problems: tuple[str, ...]
 
 
-def check(store: Path, *, progress: Progress = silent) -> Report:
-    """Verify a whole store, one zarr shard at a time.
+def check(path: Path, *, progress: Progress = silent) -> Report:
+    """Verify a whole store, one block at a time.
 
     Args:
-        store: a patch store.
-        progress: called with (zarr shards done, in total, note).
+        path: a patch store.
+        progress: called with (blocks done, in total, note).
 
     Raises:
-        DataError: the store cannot be opened.
+        DataError: the store cannot be opened, or a table is damaged.
     """
-    dataset, info = open_store(store)
+    store = open_store(path)
+    info = store.info
     try:
-        study = parse_study(info.study, str(store))
+        study = parse_study(info.study, str(path))
     except ConfigError as error:
-        raise DataError(f"{store}: the study in its attributes is damaged: {error}") from None
-    small = _small(store, dataset, "row", "col", "share", "valid", "split")
-    problems = list(_places(small, info))
-    problems += _splits(small, info, study) if _are_inside(small, info) else []
-    count = -(-len(small["row"]) // PATCHES_PER_SHARD)
-    for number in range(count):
-        problems += _checksum(store, info, number)
-        problems += _shard(store, dataset, info, small, number)
-        progress(number + 1, count, f"{len(problems)} problems" if problems else "sound so far")
-    return Report(len(small["row"]), count, bool(info.checksums), tuple(problems))
+        raise DataError(f"{path}: the study in its attributes is damaged: {error}") from None
+    tables = {name: store.table(name) for name in ("valid", "split", "reason", *(("share",) if info.has_labels else ()))}
+    problems = [*_coordinates(path, info), *_tables(store, tables), *_splits(store, study)]
+    blocks = list(info.layout.blocks())
+    for done, block in enumerate(blocks, 1):
+        problems += _block(store, tables, block, study.patches.valid_min_share)
+        progress(done, len(blocks), f"{len(problems)} problems" if problems else "sound so far")
+    return Report(len(store), len(blocks), tuple(problems))
 
 
-def _small(store: Path, dataset: xr.Dataset, *names: str) -> dict[str, npt.NDArray[Any]]:
-    try:
-        return {name: dataset[name].to_numpy() for name in names}
-    except _UNREADABLE as error:
-        raise DataError(f"{store}: one of {', '.join(names)} cannot be read ({_line(error)}); cut the store again") from None
-
-
-def _line(error: Exception) -> str:
-    return str(error).splitlines()[0] if str(error) else type(error).__name__
-
-
-def _places(small: dict[str, npt.NDArray[Any]], info: StoreInfo) -> Iterator[str]:
-    grid = info.patch_grid
-    place = small["row"].astype(np.int64) * grid.columns + small["col"]
-    if (np.diff(place) <= 0).any():
-        yield "patches are not in row-major order, or one stands twice"
-    if not _are_inside(small, info):
-        yield f"row or col lies outside the grid of {grid.columns} x {grid.rows} patches"
-    dropped = sum(info.dropped.values())
-    if len(place) + dropped != grid.count:
-        yield f"{len(place):,} patches kept and {dropped:,} dropped are not the grid's {grid.count:,}"
-
-
-def _are_inside(small: dict[str, npt.NDArray[Any]], info: StoreInfo) -> bool:
-    grid = info.patch_grid
-    return all(((small[name] >= 0) & (small[name] < end)).all() for name, end in (("row", grid.rows), ("col", grid.columns)))
-
-
-def _splits(small: dict[str, npt.NDArray[Any]], info: StoreInfo, study: Study) -> Iterator[str]:
-    split, row, col, grid = small["split"], small["row"], small["col"], info.patch_grid
-    if split.size and split.max() >= len(SPLITS):
-        yield f"split holds {split.max()}; known are 0..{len(SPLITS) - 1} ({', '.join(SPLITS)})"
+def _coordinates(path: Path, info: StoreInfo) -> Iterator[str]:
+    with readable(path, ROOT):
+        is_same = json.loads((path / ROOT).read_bytes()) == json.loads(root_json(path, info))
+    if not is_same:
+        yield f"{path / ROOT}: its copy of the arrays' metadata is not theirs"
         return
+    expected: dict[str, npt.ArrayLike] = {
+        **dict(zip(("x", "y"), info.pixel_grid.centres(), strict=True)),
+        "band": info.bands,
+        "season": info.seasons,
+    }
+    if not info.encoding.is_uniform:
+        expected |= {"scale": info.encoding.scale, "offset": info.encoding.offset, "nodata": np.array(info.encoding.nodata, float)}
+    for name, values in expected.items():
+        with readable(path, name):
+            found = np.asarray(zarr.open_array(path / name, mode="r")[:])
+        if not np.array_equal(found, values, equal_nan=found.dtype.kind == "f"):
+            yield f"{path / name}: not what the store's attributes make it"
+
+
+def _tables(store: PatchStore, tables: Tables) -> Iterator[str]:
+    split, reason = tables["split"], tables["reason"]
+    for name, values, known in (("split", split, (*range(len(SPLITS)), NOT_USED)), ("reason", reason, range(len(REASONS)))):
+        if not np.isin(values, known).all():
+            yield f"{store.path / name}: holds {values[~np.isin(values, known)][0]}, which means nothing"
+    if ((split != NOT_USED) != (reason == KEPT)).any():
+        yield f"{store.path}: split and reason differ in which patches are kept"
+    dropped = {name: int((reason == index).sum()) for index, name in enumerate(REASONS) if index != KEPT}
+    if dropped != store.info.dropped:
+        yield f"{store.path}: the attributes count {store.info.dropped} patches dropped, the tables {dropped}"
+
+
+def _splits(store: PatchStore, study: Study) -> Iterator[str]:
+    split, row, col, grid = store.split_N, store.row_N.astype(np.int32), store.col_N.astype(np.int32), store.info.patch_grid
     for index, name in enumerate(SPLITS):
         if not (split == index).any():
             yield f"no patch lies in the {name} split"
@@ -113,48 +114,28 @@ def _splits(small: dict[str, npt.NDArray[Any]], info: StoreInfo, study: Study) -
             yield f"{near} {SPLITS[first]} patches lie within {gap} patches of the {SPLITS[second]} split"
 
 
-def _checksum(store: Path, info: StoreInfo, number: int) -> Iterator[str]:
-    for name in ("image", "label"):
-        expected = info.checksums.get(name)
-        path = shard_path(store, name, number)
-        if expected is None:
-            if not path.is_file():
-                yield f"{path}: the zarr shard is missing"
-        elif number >= len(expected):
-            yield f"{path}: no checksum in the store's attributes"
-        elif (checksum := file_checksum(path)) != expected[number]:
-            yield f"{path}: crc32c {checksum or 'of no file'}, written was {expected[number]}"
-
-
-def _shard(store: Path, dataset: xr.Dataset, info: StoreInfo, small: dict[str, npt.NDArray[Any]], number: int) -> Iterator[str]:
-    stop = min((number + 1) * PATCHES_PER_SHARD, len(small["row"]))
-    step = max(1, _HELD_BYTES // (info.patch_size_px**2 * (2 * len(info.bands) + 1)))
-    for start in range(number * PATCHES_PER_SHARD, stop, step):
-        here = slice(start, min(start + step, stop))
-        where = f"patches {here.start}..{here.stop - 1}"
-        try:
-            image, label = (dataset[name][here].to_numpy() for name in ("image", "label"))
-        except _UNREADABLE as error:
-            yield f"{store}: {where} cannot be read: {_line(error)}"
-            return
-        yield from _pixels(image, label, info, {name: values[here] for name, values in small.items()}, where)
-
-
-def _pixels(
-    image: npt.NDArray[np.uint16], label: npt.NDArray[np.uint8], info: StoreInfo, small: dict[str, npt.NDArray[Any]], where: str
-) -> Iterator[str]:
-    if not (is_code := IS_CDL[label]).all():
-        yield f"{where}: label codes that no CDL uses: {', '.join(map(str, np.unique(label[~is_code])[:5]))}"
-    index = info.classes.index(label)
-    counts = np.stack([(index == k).sum(axis=(1, 2)) for k in range(len(info.classes))], axis=1)
-    share = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
-    if not np.allclose(share, small["share"], rtol=0, atol=1e-6):
-        yield f"{where}: class shares are not those of the labels"
-    valid = ((image != NODATA_DN).all(axis=1) & (index != UNLABELLED)).mean(axis=(1, 2))
-    if not np.allclose(valid, small["valid"], rtol=0, atol=1e-6):
-        yield f"{where}: valid shares are not those of image and labels"
-    if (unlabelled := int((counts.sum(axis=1) == 0).sum())) > 0:
-        yield f"{where}: {unlabelled} have no label at all"
+def _block(store: PatchStore, tables: Tables, block: tuple[int, int], valid_min_share: float) -> Iterator[str]:
+    info = store.info
+    window, rows = info.layout.window(block), info.layout.rows(block)
+    try:
+        image_CYX = store.read(window)
+        label_YX = store.read_labels(window) if info.has_labels else None
+    except DataError as error:
+        yield str(error)
+        return
+    where = (
+        f"block {block[0]}, {block[1]} (rows {window.row}..{window.row + window.height}, columns {window.col}..{window.col + window.width})"
+    )
+    if label_YX is not None and not (is_code := IS_CDL[label_YX]).all():
+        yield f"{where}: label codes that no CDL uses: {', '.join(map(str, np.unique(label_YX[~is_code])[:5]))}"
+    classes = info.classes
+    found = measure(image_CYX, label_YX, info.patch_size_px, info.encoding, classes.lookup(), len(classes), valid_min_share)
+    here = {name: values[rows] for name, values in tables.items()}
+    here["reason"] = np.where(here["reason"] == GAP, KEPT, here["reason"])
+    for name, of in (("share", "class shares are not those of the labels"), ("valid", "valid shares are not those of image and labels"),
+                     ("reason", "reasons for dropping patches are not those of image and labels")):  # fmt: skip
+        if name in here and not np.allclose(here[name], found[name], rtol=0, atol=1e-6, equal_nan=True):
+            yield f"{where}: {of}"
 
 
 def picture_path(store: Path, out: Path | None) -> Path:
@@ -176,28 +157,26 @@ def draw(store: Path, picture: Path) -> None:
     """A picture (PNG or SVG) of the patch grid, north up: one square per patch, coloured by split, grey where patches were dropped.
 
     Raises:
-        DataError: the store cannot be opened, its patches lie outside the grid, or the picture cannot be written.
+        DataError: the store cannot be opened, or the picture cannot be written.
     """
     from matplotlib.figure import Figure  # noqa: PLC0415 - only for the picture
     from matplotlib.patches import Patch  # noqa: PLC0415
 
-    dataset, info = open_store(store)
-    small = _small(store, dataset, "row", "col", "split")
-    if not _are_inside(small, info):
-        raise DataError(f"{store}: patches lie outside the grid: no picture")
-    grid = info.patch_grid
+    opened_store = open_store(store)
+    info, split = opened_store.info, opened_store.table("split")
+    grid, kept = info.patch_grid, len(opened_store)
     squares = np.full((grid.rows, grid.columns, 3), DROPPED_COLOR, np.uint8)
     entries = []
     for index, (name, color) in enumerate(SPLIT_COLORS.items()):
-        members = small["split"] == index
-        squares[small["row"][members], small["col"][members]] = color
+        members = split == index
+        squares[members] = color
         entries.append((f"{name}: {int(members.sum()):,}", color))
-    entries.append((f"dropped: {grid.count - len(small['row']):,}", DROPPED_COLOR))
+    entries.append((f"dropped: {grid.count - kept:,}", DROPPED_COLOR))
     figure = Figure(figsize=(9, 9 * max(0.25, min(1.5, grid.rows / grid.columns)) + 1), layout="constrained")
     axes = figure.subplots()
     axes.imshow(squares, interpolation="nearest", aspect="equal")
     axes.set(
-        title=f"{info.name}: {len(small['row']):,} of {grid.count:,} patches",
+        title=f"{info.name}: {kept:,} of {grid.count:,} patches",
         xlabel="patch column, from the west",
         ylabel="patch row, from the north",
     )

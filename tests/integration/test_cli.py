@@ -135,7 +135,9 @@ BAD: list[tuple[list[str], int, str]] = [
         "go with --image; shards of an export have their own values",
     ),
     (["describe", "corn-belt-2o16"], 2, "did you mean corn-belt-2016"),
-    (["patches", "demo", "--image", "none.tif", "--store", "s.zarr"], 2, "--image needs --labels"),
+    (["map", "run", "--store", "s.zarr", "--out", "m.tif", "--scale", "7"], 2, "go with --image; a store has its own values"),
+    (["map", "run", "--store", "s.zarr", "--image", "a.tif", "--out", "m.tif"], 2, "not allowed with argument"),
+    (["patches", "demo", "--image", "none.tif", "--store", "s.zarr"], 3, "none.tif: no such file"),
     (["patches", "demo", "--from", ".", "--labels", "x", "--store", "s.zarr"], 2, "go with --image"),
     (["patches", "demo", "--image", "none.tif", "--labels", "none.tif", "--store", "s.zarr"], 3, "none.tif: no such file"),
     (["patches", "demo", "--from", "none", "--store", "s.zarr"], 3, "none: no such folder"),
@@ -275,12 +277,12 @@ def test_ctrl_c_is_130_and_the_next_run_completes(stage: str, trained: Path, sce
         assert code == 130, error
         next_step = "again with --resume to go on" if stage == "train" else "again to go on"
         assert f"interrupted; nothing is half-written: run the same command {next_step}" in error
-        assert not (tmp_path / "out.zarr").exists()
+        assert not (tmp_path / "out.zarr" / "zarr.json").exists()
         assert not (tmp_path / "out.tif").exists()
     if stage == "train":
         words.append("--resume")
     assert main(list(map(str, words))) == 0
-    assert not [path.name for path in tmp_path.iterdir() if path.name.startswith(".")]
+    assert not [path.name for path in tmp_path.rglob("*") if path.name.startswith(".")]
 
 
 def test_two_writers_of_one_store(trained: Path, scene: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

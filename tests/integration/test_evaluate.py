@@ -13,7 +13,6 @@ import pandas as pd
 import pytest
 import torch
 import xarray as xr
-import zarr
 from sklearn import metrics as oracle
 
 import cropcam.model.segmentation.predictions
@@ -28,8 +27,10 @@ from cropcam.model.runs.checkpoint import BEST, CARD
 from cropcam.model.runs.config import CONFIG, load_config
 from cropcam.pipeline.errors import ConfigError, DataError
 from cropcam.pipeline.legend import UNLABELLED
-from cropcam.pipeline.store.schema import StoreInfo, open_store
+from cropcam.pipeline.store.patch_store import open_store
+from cropcam.pipeline.store.schema import StoreInfo
 from support.runs import make_run
+from support.store_parts import all_images, all_labels, replace_values
 from support.stores import make_store
 
 
@@ -127,8 +128,7 @@ def test_segmentation_metrics_are_those_of_scikit_learn_on_the_saved_store(resul
 
 def test_classification_metrics_are_those_of_scikit_learn(made: Any, result: Any) -> None:
     found, saved = result
-    dataset, _ = open_store(made[1])
-    present = dataset["share"].to_numpy()[saved["patch"].to_numpy()] > np.float32(0.05)
+    present = open_store(made[1]).share_NK[saved["patch"].to_numpy()] > np.float32(0.05)
     probability = saved["probability"].to_numpy()
     part = found["classification"]
     assert part["accuracy"] == pytest.approx(((probability > 0.5) == present).mean())
@@ -143,15 +143,15 @@ def test_classification_metrics_are_those_of_scikit_learn(made: Any, result: Any
 
 def test_truth_and_nodata_of_the_saved_store_are_the_patch_stores(made: Any, result: Any) -> None:
     _, saved = result
-    dataset, info = open_store(made[1])
-    same = dataset.isel(patch=saved["patch"].to_numpy())
-    assert (same["split"].to_numpy() == 2).all()
-    nodata = (same["image"].to_numpy() == 0).any(axis=1)
+    store, patches = open_store(made[1]), saved["patch"].to_numpy()
+    assert (store.split_N[patches] == 2).all()
+    nodata = (store.images(patches) == 0).any(axis=1)
     assert nodata.any()
     np.testing.assert_array_equal(saved["segmentation"].to_numpy() == 255, nodata)
     np.testing.assert_array_equal(np.isnan(saved["cam"].to_numpy()).any(axis=1), nodata)
-    np.testing.assert_array_equal(saved["truth"].to_numpy(), np.where(nodata, 255, info.classes.index(same["label"].to_numpy())))
-    np.testing.assert_array_equal(saved["row"], same["row"])
+    np.testing.assert_array_equal(saved["truth"].to_numpy(), np.where(nodata, 255, store.info.classes.index(store.labels(patches))))
+    np.testing.assert_array_equal(saved["row"], store.row_N[patches])
+    np.testing.assert_array_equal(saved["col"], store.col_N[patches])
 
 
 def test_saved_coordinates_are_pixel_centres_in_the_stores_crs(made: Any, result: Any) -> None:
@@ -206,11 +206,9 @@ def test_another_split_is_scored_on_its_own_patches(made: Any) -> None:
 
 def test_metrics_of_a_class_without_positives_or_negatives_are_null(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     info = make_store(tmp_path / "s.zarr", count=40, size_px=16)
-    group = zarr.open_group(tmp_path / "s.zarr")
     share = np.zeros((40, 5), np.float32)
     share[:, 0] = 1.0
-    group["share"][:] = share  # type: ignore[index]
-    group["label"][:] = np.full((40, 16, 16), 111, np.uint8)  # type: ignore[index]
+    replace_values(tmp_path / "s.zarr", share=share, label=np.full((40, 16, 16), 111, np.uint8))
     make_run(tmp_path / "run", tmp_path / "s.zarr", info)
     found = evaluate(tmp_path / "run").to_dict()
     corn, background = (found["classification"]["per_class"][name] for name in ("corn", "background"))
@@ -297,7 +295,7 @@ def test_a_store_that_is_gone_is_named(small: Any, tmp_path: Path) -> None:
 
 def test_another_store_is_refused_with_both_digests_and_the_field(small: Any, tmp_path: Path) -> None:
     other = make_store(tmp_path / "other.zarr", count=20, size_px=25)
-    match = f"{small[2].digest[:12]}, .*other.zarr is store {other.digest[:12]}: patch_size_px: 16 against 25 .and 7 more"
+    match = f"{small[2].digest[:12]}, .*other.zarr is store {other.digest[:12]}: height: 16 against 25 .and 8 more"
     _refused(small[0], match, store=tmp_path / "other.zarr")
 
 
@@ -317,13 +315,13 @@ def test_a_run_without_checkpoint_or_with_a_corrupt_one_is_refused(small: Any) -
 
 @pytest.mark.parametrize("array", ["image", "label"])
 def test_a_split_without_data_or_labels_is_refused_and_nothing_saved(small: Any, tmp_path: Path, array: str) -> None:
-    values = zarr.open_group(small[1])[array]
-    values[:] = np.zeros(values.shape, values.dtype)  # type: ignore[index, union-attr]
+    values = {"image": all_images, "label": all_labels}[array](small[1])
+    replace_values(small[1], **{array: np.zeros_like(values)})
     _refused(small[0], "no pixel with a label and image data", save=tmp_path / "out.zarr")
 
 
 def test_an_empty_split_is_refused(small: Any) -> None:
-    zarr.open_group(small[1])["split"][:] = np.zeros(20, np.uint8)  # type: ignore[index]
+    replace_values(small[1], split=np.zeros(20, np.uint8))
     _refused(small[0], "no patch lies in the test split")
 
 
@@ -389,8 +387,8 @@ def test_baselines_have_the_same_metrics_as_methods(made: Any, tmp_path: Path) -
     assert forest["pixels"] <= 100_000
     assert forest["pixel_accuracy"] > 0.95
     assert forest["pixel_accuracy_ci95"][0] <= forest["pixel_accuracy"] <= forest["pixel_accuracy_ci95"][1]
-    dataset, _ = open_store(store)
-    commonest = int(dataset["share"].to_numpy()[dataset["split"].to_numpy() == 0].sum(axis=0).argmax())
+    opened = open_store(store)
+    commonest = int(opened.share_NK[opened.split_N == 0].sum(axis=0).argmax())
     trivial = np.array(found["baselines"]["majority-of-train"]["confusion"])
     assert (np.delete(trivial, commonest, axis=1) == 0).all()
     assert trivial.sum() == found["pixels"]

@@ -18,7 +18,7 @@ from cropcam.model.runs.checkpoint import load_network
 from cropcam.model.segmentation.methods import Segmenter, unfitted
 from cropcam.model.segmentation.predictions import predict_patches
 from cropcam.pipeline.errors import ConfigError, DataError
-from cropcam.pipeline.store.schema import open_store
+from cropcam.pipeline.store.patch_store import open_store
 from support.runs import make_run
 from support.stores import make_store
 
@@ -43,7 +43,7 @@ def test_the_file_standardises_as_the_run_does(run: Path) -> None:
     network, config = load_network(run, torch.device("cpu"))
     dn_BCHW, (logits_BK, _) = expected(run, 3)
     with torch.no_grad():
-        expected_BK = network(standardise(dn_BCHW, *Normalization.of(config, "cpu"))).logits_BK.numpy()
+        expected_BK = network(standardise(dn_BCHW, Normalization.of(config, "cpu"))[0]).logits_BK.numpy()
     np.testing.assert_allclose(logits_BK, expected_BK, rtol=1e-5)
 
 
@@ -52,14 +52,14 @@ def test_the_file_says_of_presence_what_evaluate_says(labels: str, loss: str, tm
     info = make_store(tmp_path / "patches.zarr", count=12, size_px=9, nodata_share=0.3)
     torch.manual_seed(3)
     config = make_run(tmp_path / "run", tmp_path / "patches.zarr", info, build("fcn", 7, 5), model="fcn", labels=labels, loss=loss)
-    dataset, _ = open_store(tmp_path / "patches.zarr")
+    store = open_store(tmp_path / "patches.zarr")
     network, _ = load_network(tmp_path / "run", torch.device("cpu"))
     segmenter = Segmenter(unfitted(network.dense.bias.tolist()), "cam-argmax")
-    ours = next(iter(predict_patches(network, config, dataset, np.arange(12), torch.device("cpu"), segmenter)))
+    ours = next(iter(predict_patches(network, config, store, np.arange(12), torch.device("cpu"), segmenter)))
     assert ours.nodata_BHW.any()
     export_model(tmp_path / "run", tmp_path / "model.pt2")
     program = torch.export.load(io.BytesIO((tmp_path / "model.pt2").read_bytes()))
-    dn_BCHW = torch.from_numpy(dataset["image"].to_numpy().astype(np.float32))
+    dn_BCHW = torch.from_numpy(store.images(np.arange(12)).astype(np.float32))
     with torch.no_grad():
         logits_BK, maps_BKHW = program.module()(dn_BCHW)
     np.testing.assert_allclose(logits_BK.numpy(), ours.logits_BK, atol=1e-3)

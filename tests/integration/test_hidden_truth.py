@@ -8,15 +8,16 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import pytest
-import zarr
 
 from cropcam.model.data.dataset import read_labels
 from cropcam.model.labels.derive import zorder_bags
 from cropcam.model.runs.checkpoint import BEST
 from cropcam.model.runs.config import RunConfig
 from cropcam.pipeline.legend import UNLABELLED
-from cropcam.pipeline.store.schema import SPLITS, open_store, split_indices
+from cropcam.pipeline.store.patch_store import open_store
+from cropcam.pipeline.store.schema import SPLITS
 from support.runs import train
+from support.store_parts import all_labels, replace_values
 from support.stores import make_store, shares
 
 MIN_SHARE = 0.1
@@ -46,8 +47,8 @@ def moved(share_NK: npt.NDArray[np.float32], may_NK: npt.NDArray[np.bool_]) -> n
 
 def hide(path: Path, config: RunConfig) -> None:
     """Replace the truth in every split by another one that gives the same labels."""
-    dataset, info = open_store(path)
-    group, label_NHW, share_NK = zarr.open_group(path, mode="r+"), dataset["label"].to_numpy(), dataset["share"].to_numpy()
+    store = open_store(path)
+    info, label_NHW, share_NK = store.info, all_labels(path), store.share_NK.copy()
     before = label_NHW.copy(), share_NK.copy()
     if config.labels.labels == "presence":
         share_NK = moved(share_NK, share_NK > np.float32(config.labels.presence_min_share))
@@ -56,15 +57,15 @@ def hide(path: Path, config: RunConfig) -> None:
     elif config.labels.labels == "points":
         code = label_NHW[label_NHW > 0][0]
         for split in SPLITS:
-            index_N = split_indices(dataset, split)
-            before_NHW = read_labels(dataset, index_N, config.label_spec, info.classes).pixel_NHW
+            index_N = store.split_indices(split)
+            before_NHW = read_labels(store, index_N, config.label_spec, info.classes).pixel_NHW
             some_NHW = label_NHW[index_N]
             label_NHW[index_N] = np.where((before_NHW == UNLABELLED) & (some_NHW > 0), code, some_NHW)
         share_NK = shares(label_NHW, info.classes)
     elif config.labels.bagged:  # which patch of a group has which shares
         for split in SPLITS:
-            index_N = split_indices(dataset, split)
-            place_N2 = np.stack([dataset[name].to_numpy()[index_N] for name in ("row", "col")], axis=1)
+            index_N = store.split_indices(split)
+            place_N2 = np.stack([store.row_N[index_N], store.col_N[index_N]], axis=1)
             bag_N = zorder_bags(place_N2, config.labels.bag_size)
             for number in np.unique(bag_N):
                 members_N = index_N[bag_N == number]
@@ -73,7 +74,7 @@ def hide(path: Path, config: RunConfig) -> None:
     if config.labels.labels != "points":
         label_NHW = label_NHW[:, ::-1]
     assert not (np.array_equal(label_NHW, before[0]) and np.array_equal(share_NK, before[1]))
-    group["label"][:], group["share"][:] = label_NHW, share_NK  # type: ignore[index]
+    replace_values(path, label=label_NHW, share=share_NK)
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -83,10 +84,9 @@ def test_truth_that_the_labels_do_not_tell_reaches_no_weight(tmp_path: Path, kin
     config, ours = trained(tmp_path / "settings.zarr", tmp_path / "settings", KINDS[kind])
     hide(tmp_path / "hidden.zarr", config)
     assert trained(tmp_path / "hidden.zarr", tmp_path / "hidden", KINDS[kind])[1] == ours
-    group = zarr.open_group(tmp_path / "other.zarr", mode="r+")
-    train_N = split_indices(open_store(tmp_path / "other.zarr")[0], "train")
-    for array in ("label", "share"):
-        values = np.asarray(group[array])
+    other = open_store(tmp_path / "other.zarr")
+    train_N = other.split_indices("train")
+    for name, values in (("label", all_labels(other.path)), ("share", other.share_NK)):
         values[train_N] = values[np.roll(train_N, 1)]
-        group[array][:] = values  # type: ignore[index]
+        replace_values(other.path, **{name: values})
     assert trained(tmp_path / "other.zarr", tmp_path / "other", KINDS[kind])[1] != ours, "what the labels do tell does"

@@ -16,9 +16,8 @@ from cropcam.model.inference.wall_to_wall import MapSummary, map_raster
 from cropcam.model.runs.checkpoint import BEST
 from cropcam.pipeline.errors import ConfigError, DataError
 from cropcam.pipeline.runtime.hashing import file_sha256
-from cropcam.pipeline.store.schema import StoreInfo
 from cropcam.pipeline.study.study import load_study
-from support.map_runs import make_config, make_run, random_dn, random_network, sign_network, with_attrs
+from support.map_runs import info_of, make_config, make_run, random_dn, random_network, sign_network, with_attrs
 from support.memory_source import LEGEND, Memory
 
 
@@ -40,7 +39,7 @@ def test_a_map_of_a_raster(tmp_path: Path, run_path: Path, source: Memory) -> No
         classes, tags = file.read(1), file.tags()
         assert tuple(file.transform)[:6] == source.grid.transform
         assert file.crs.to_string() == source.grid.crs
-    np.testing.assert_array_equal(classes == 255, (source.dn_CYX == 0).any(axis=0))
+    np.testing.assert_array_equal(classes == 255, (source.values_CYX == 0).any(axis=0))
     assert summary.path == out
     assert summary.nodata_pixels == 60 * 52
     assert summary.class_pixels == {name: int((classes == index).sum()) for index, name in enumerate(LEGEND.names)}
@@ -97,7 +96,7 @@ def test_other_bands_are_named(tmp_path: Path, run_path: Path, source: Memory) -
     with pytest.raises(
         DataError, match=r"one.tif and 1 more: 2 bands \(band 0, band 1\), the run .* was trained on 3 \(SR_B4, SR_B5, SR_B6\)"
     ):
-        map_raster(run_path, Memory(source.dn_CYX[:2], source.names), tmp_path / "map.tif")
+        map_raster(run_path, Memory(source.values_CYX[:2], source.names), tmp_path / "map.tif")
     assert not (tmp_path / "map.tif").exists()
 
 
@@ -127,12 +126,7 @@ def test_a_run_without_checkpoint_is_named(tmp_path: Path, run_path: Path, sourc
 
 
 def test_a_map_of_another_season_has_one_note_and_no_failure(tmp_path: Path, source: Memory) -> None:
-    study = load_study("demo")
-    grid = study.grid
-    info = StoreInfo(
-        study.to_dict(), study.image.layers, study.legend, grid.crs, grid.transform, grid.width, grid.height, 16, 0, {}, {}, {}, "0"
-    )
-    run = make_run(tmp_path / "run", random_network(), with_attrs(make_config(), info))
+    run = make_run(tmp_path / "run", random_network(), with_attrs(make_config(), info_of(load_study("demo"), 16)))
     lines: list[str] = []
     map_raster(run, replace(source, names=("scene_20190131_B4.tif",)), tmp_path / "map.tif", device="cpu", log=lines.append)
     (line,) = lines

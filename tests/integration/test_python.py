@@ -13,6 +13,7 @@ import pytest
 import cropcam
 from cropcam.pipeline.errors import ConfigError
 from cropcam.pipeline.grid import PixelGrid
+from support.builds import build_study, write_inputs
 from support.rasters import write_raster
 
 ROOT = Path(__file__).parents[2]
@@ -63,7 +64,31 @@ def test_rasters_come_from_files_or_shards(tmp_path: Path) -> None:
     study = cropcam.load_study("demo")
     with pytest.raises(ConfigError, match=r"pass one of image and shards"):
         cropcam.open_rasters(study)
-    with pytest.raises(ConfigError, match=r"pass one of the two"):
-        cropcam.build_store(study, tmp_path / "s.zarr", image=["a.tif"])
-    with pytest.raises(ConfigError, match=r"pass one of image and shards"):
-        cropcam.map_raster(tmp_path, tmp_path / "m.tif", image="a.tif", shards=tmp_path)
+    for given in ({}, {"labels": ["a.tif"]}, {"image": "a.tif", "shards": tmp_path}, {"shards": tmp_path, "labels": "a.tif"}):
+        with pytest.raises(ConfigError, match=r"pass one of the two"):
+            cropcam.build_store(study, tmp_path / "s.zarr", **given)
+    for given in ({}, {"image": "a.tif", "shards": tmp_path}, {"image": "a.tif", "store": tmp_path}):
+        with pytest.raises(ConfigError, match=r"pass one of image, shards and store"):
+            cropcam.map_raster(tmp_path, tmp_path / "m.tif", **given)
+
+
+def test_a_store_is_a_map_and_patches(tmp_path: Path) -> None:
+    (image,), labels, dn, codes = write_inputs(tmp_path)
+    lines: list[str] = []
+    study = build_study(splits={"method": "random"})
+    for _ in range(2):
+        summary = cropcam.build_store(study, str(tmp_path / "s.zarr"), image=image, labels=labels, log=lines.append)
+    assert (summary.count, summary.existed, len(lines)) == (133, True, 1)
+    found = cropcam.open_store(tmp_path / "s.zarr")
+    np.testing.assert_allclose(found.image, np.where(dn == 0, np.nan, dn * 0.0000275 - 0.2), atol=1e-6)
+    np.testing.assert_array_equal(found.label, codes)
+    assert found.rio.crs.to_epsg() == 32616
+    sizes = [cropcam.open_patches(tmp_path / "s.zarr", split).sizes["patch"] for split in (None, "train", "validation", "test")]
+    assert sizes[0] == sum(sizes[1:]) == 133
+    with pytest.raises(ConfigError, match="split 'val': choose one of train, validation, test, or none for all patches"):
+        cropcam.open_patches(tmp_path / "s.zarr", "val")
+    rasters = cropcam.open_rasters(study, str(image), labels)
+    np.testing.assert_array_equal(rasters.image, dn)
+    cropcam.build_store(study, tmp_path / "bare.zarr", image=image, scale=2.0, offset=1.0, nodata=0.0)
+    assert "label" not in cropcam.open_store(tmp_path / "bare.zarr")
+    np.testing.assert_allclose(cropcam.open_store(tmp_path / "bare.zarr").image, np.where(dn == 0, np.nan, dn * 2.0 + 1), rtol=1e-6)

@@ -12,12 +12,13 @@ import rasterio
 from rasterio.warp import transform_bounds
 
 from cropcam.cli import main
+from cropcam.pipeline.encoding import BandEncoding
 from cropcam.pipeline.grid import CDL_ORIGIN_XY, PixelGrid, Window
-from cropcam.pipeline.patches import from_shards
+from cropcam.pipeline.patches.build import from_shards
 from cropcam.pipeline.rasters.export_shards import open_shards, place_on
 from cropcam.pipeline.rasters.mosaic import open_image, open_labels
 from cropcam.pipeline.rasters.raster import open_raster
-from cropcam.pipeline.store.schema import open_store
+from cropcam.pipeline.store.patch_store import open_store
 from cropcam.pipeline.study.study import LANDSAT_BANDS, load_study, parse_study
 from support.rasters import random_dn, write_raster
 
@@ -77,23 +78,19 @@ def test_a_store_cut_from_four_cdl_shards_rebuilds_the_whole_raster(tmp_path: Pa
     np.testing.assert_array_equal(source.read(everything), dn)
     np.testing.assert_array_equal(labels.read(everything), codes)
     from_shards(study, tmp_path, tmp_path / "kansas.zarr")
-    raw, info = open_store(tmp_path / "kansas.zarr")
-    size, patches = info.patch_size_px, info.patch_grid
-    assert len(raw["row"]) == patches.count
-    inside = np.s_[: patches.rows * size, : patches.columns * size]
-    rebuilt = raw["label"].to_numpy().reshape(patches.rows, patches.columns, size, size).swapaxes(1, 2).reshape(codes[inside].shape)
-    np.testing.assert_array_equal(rebuilt, codes[inside])
-    rebuilt_dn = raw["image"].to_numpy().reshape(patches.rows, patches.columns, 2, size, size).transpose(2, 0, 3, 1, 4)
-    np.testing.assert_array_equal(rebuilt_dn.reshape(dn[:, *inside].shape), dn[:, *inside])
+    store = open_store(tmp_path / "kansas.zarr")
+    assert len(store) == store.info.patch_grid.count
+    np.testing.assert_array_equal(store.read_labels(everything), codes)
+    np.testing.assert_array_equal(store.read(everything), dn)
 
 
 def test_illinois_the_whole_way(tmp_path: Path) -> None:
     images = [str(path) for path in sorted(ILLINOIS.glob("LC08*_SR_B?.TIF"))]
     labels, store, run = str(ILLINOIS / "2023_30m_cdls.tif"), tmp_path / "illinois.zarr", tmp_path / "run"
     assert main(["patches", "corn-belt-2016", "--image", *images, "--labels", labels, "--store", str(store)]) == 0
-    dataset, info = open_store(store)
-    assert len(dataset["row"]) == 337  # complete patches, as counted by the folder's README
-    assert info.dropped == {"image_nodata": 7, "unlabelled": 56, "both_together": 0}
+    built = open_store(store)
+    assert len(built) == 337  # complete patches, as counted by the folder's README
+    assert built.info.dropped == {"image": 7, "label": 56, "gap": 0}
     assert main(["train", str(store), "--run", str(run), "--epochs", "2", "--device", "cpu"]) == 0
     assert main(["evaluate", str(run), "--device", "cpu"]) == 0
     metrics = json.loads((run / "metrics.json").read_text())
@@ -105,13 +102,14 @@ def test_illinois_the_whole_way(tmp_path: Path) -> None:
     assert main(["report", str(run)]) == 0
 
 
-def test_dakota_reflectance_becomes_dn_and_its_gaps_stay() -> None:
+def test_dakota_reflectance_keeps_its_type_and_its_gaps() -> None:
     path = DAKOTA / "landsat8_sr_20150902.tif"
     window = Window(300, 900, 400, 600)
-    dn = open_image([path], LANDSAT_BANDS).read(window)
+    source = open_image([path], LANDSAT_BANDS)
+    found = source.read(window)
     with rasterio.open(path) as file:
-        raw = file.read(window=rasterio.windows.Window(window.col, window.row, window.width, window.height)).astype(np.float64)
-    missing = raw == -9999
-    assert missing.any()
-    expected = np.clip(np.floor((raw * 1e-4 + 0.2) / 0.0000275 + 0.5), 1, 65535)
-    np.testing.assert_array_equal(dn, np.where(missing, 0, expected))
+        raw = file.read(window=rasterio.windows.Window(window.col, window.row, window.width, window.height))
+    assert (raw == -9999).any()
+    np.testing.assert_array_equal(found, raw)
+    assert source.encoding == BandEncoding.uniform("int16", 7, 0.0001, 0.0, -9999.0)
+    np.testing.assert_allclose(source.encoding.physical(found), np.where(raw == -9999, np.nan, raw * 1e-4), rtol=1e-6)

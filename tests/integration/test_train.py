@@ -18,9 +18,8 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
-import zarr
 
-from cropcam.model.data.normalization import standardise
+from cropcam.model.data.normalization import Normalization, standardise
 from cropcam.model.labels.derive import presence
 from cropcam.model.losses.objectives import OBJECTIVES, ModelOutputs, Targets
 from cropcam.model.networks import build
@@ -31,8 +30,10 @@ from cropcam.model.runs.history import TIMINGS
 from cropcam.model.segmentation.methods import SEGMENT
 from cropcam.pipeline.errors import ConfigError, DataError
 from cropcam.pipeline.runtime.hashing import file_sha256
-from cropcam.pipeline.store.schema import StoreInfo, open_store, split_indices
+from cropcam.pipeline.store.patch_store import open_store
+from cropcam.pipeline.store.schema import StoreInfo
 from support.runs import train
+from support.store_parts import all_labels, replace_values
 from support.stores import BACKGROUND_CODES, make_store, make_study
 
 EPOCHS = 3
@@ -77,15 +78,13 @@ def test_the_known_answer_is_found(tmp_path: Path) -> None:
     store, run = tmp_path / "patches.zarr", tmp_path / "run"
     make_store(store, count=200, size_px=24, seed=5)
     train(store, run, model="baseline", epochs=8, batch_size=8, lr=2e-3, device="cpu")
-    dataset, info = open_store(store)
+    opened = open_store(store)
     network, config = load_network(run, torch.device("cpu"))
-    index = split_indices(dataset, "test")
-    x_BCHW = standardise(
-        torch.from_numpy(dataset["image"].to_numpy()[index]), torch.tensor(config.store.mean), torch.tensor(config.store.std)
-    )
+    index = opened.split_indices("test")
+    x_BCHW, _ = standardise(torch.from_numpy(opened.images(index)), Normalization.of(config, "cpu"))
     logits_BK, cams_BKHW = pixel_scores(network, x_BCHW)
-    truth_BHW = info.classes.index(dataset["label"].to_numpy()[index])
-    label_BK = presence(dataset["share"].to_numpy()[index], config.labels.presence_min_share)
+    truth_BHW = opened.info.classes.index(opened.labels(index))
+    label_BK = presence(opened.share_NK[index], config.labels.presence_min_share)
     pixels = (cams_BKHW.argmax(dim=1).numpy() == truth_BHW).mean()
     labels = ((logits_BK.numpy() > 0) == label_BK).mean()
     assert pixels > np.bincount(truth_BHW.ravel()).max() / truth_BHW.size + 0.4
@@ -93,7 +92,7 @@ def test_the_known_answer_is_found(tmp_path: Path) -> None:
 
 
 def test_what_a_run_folder_holds(store: Path, whole: Path) -> None:
-    info = open_store(store)[1]
+    info = open_store(store).info
     config = load_config(whole)
     assert (config.store.study, (whole / config.store.path).resolve(), config.store.digest) == ("demo", store.resolve(), info.digest)
     assert (config.optimizer.epochs, config.data.batch_size, config.data.seed, config.labels.presence_min_share) == (EPOCHS, 5, 11, 0.05)
@@ -118,16 +117,14 @@ def test_what_a_run_folder_holds(store: Path, whole: Path) -> None:
 
 def test_the_history_says_what_the_weights_give(store: Path, whole: Path) -> None:
     """The best epoch's figures, computed again from best.safetensors by plain means."""
-    dataset, _ = open_store(store)
+    opened = open_store(store)
     network, config = load_network(whole, torch.device("cpu"))
-    index = split_indices(dataset, "validation")
-    x_BCHW = standardise(
-        torch.from_numpy(dataset["image"].to_numpy()[index]), torch.tensor(config.store.mean), torch.tensor(config.store.std)
-    )
-    valid_BHW = torch.from_numpy((dataset["image"].to_numpy()[index] != 0).all(axis=1))
+    index = opened.split_indices("validation")
+    x_BCHW, valid_BHW = standardise(torch.from_numpy(opened.images(index)), Normalization.of(config, "cpu"))
+    np.testing.assert_array_equal(valid_BHW.numpy(), (opened.images(index) != 0).all(axis=1))
     with torch.inference_mode():
         logits_BK = network(x_BCHW, valid_BHW).logits_BK.double().numpy()
-    label_BK = dataset["share"].to_numpy()[index] > 0.05
+    label_BK = opened.share_NK[index] > 0.05
     history = pd.read_csv(whole / HISTORY)
     row = history.loc[history["validation_loss"].idxmin()]
     assert row["validation_loss"] == pytest.approx((np.logaddexp(0, logits_BK) - label_BK * logits_BK).mean(), rel=1e-5)
@@ -173,7 +170,8 @@ def test_labels_without_information_are_named(tmp_path: Path) -> None:
     lines: list[str] = []
     train(path, tmp_path / "run", epochs=1, presence_min_share=0.99, device="cpu", log=lines.append)
     warnings = [line for line in lines if line.startswith("warning: label")]
-    share_NK = open_store(path)[0]["share"].to_numpy()[split_indices(open_store(path)[0], "train")]
+    opened = open_store(path)
+    share_NK = opened.share_NK[opened.split_indices("train")]
     rates = (share_NK > np.float32(0.99)).mean(axis=0)
     assert len(warnings) == ((rates < 0.03) | (rates > 0.97)).sum()
 
@@ -181,8 +179,8 @@ def test_labels_without_information_are_named(tmp_path: Path) -> None:
 def test_classes_that_no_label_names_are_named(store: Path, tmp_path: Path) -> None:
     study = make_study(8, 0.0, {"corn": (1,), "rice": (3,)})
     make_store(tmp_path / "patches.zarr", count=12, size_px=8, study=study)
-    group, never = zarr.open_group(tmp_path / "patches.zarr", mode="r+"), "warning: no training label is rice: it cannot be learned"
-    share_NK, label_NYX = np.asarray(group["share"]), np.asarray(group["label"])
+    never = "warning: no training label is rice: it cannot be learned"
+    share_NK, label_NYX = open_store(tmp_path / "patches.zarr").share_NK, all_labels(tmp_path / "patches.zarr")
     for kind in ("shares", "pixels"):
         lines: list[str] = []
         train(tmp_path / "patches.zarr", tmp_path / f"with {kind}", epochs=1, labels=kind, device="cpu", log=lines.append)
@@ -190,7 +188,7 @@ def test_classes_that_no_label_names_are_named(store: Path, tmp_path: Path) -> N
     share_NK[:, 0] += share_NK[:, 2]
     share_NK[:, 2] = 0
     label_NYX[label_NYX == 3] = BACKGROUND_CODES[0]
-    group["share"][:], group["label"][:] = share_NK, label_NYX  # type: ignore[index]
+    replace_values(tmp_path / "patches.zarr", share=share_NK, label=label_NYX)
     for kind in ("majority", "shares", "pixels"):
         lines = []
         train(tmp_path / "patches.zarr", tmp_path / kind, epochs=1, labels=kind, device="cpu", log=lines.append)
@@ -217,7 +215,7 @@ def _out_of_memory(*_: object) -> bool:
 
 
 def test_a_lone_patch_too_small_for_the_network_is_refused(store: Path, tmp_path: Path) -> None:
-    size = int((open_store(store)[0]["split"].to_numpy() == 0).sum()) - 1
+    size = len(open_store(store).split_indices("train")) - 1
     match = rf"--batch-size {size} leaves a batch of one of {size + 1} training patches: unet cannot learn from one patch of 8 px"
     with pytest.raises(ConfigError, match=match):
         train(store, tmp_path / "run", model="unet", labels="pixels", epochs=1, batch_size=size, device="cpu")

@@ -17,10 +17,8 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
-import zarr
 
 from cropcam.model.data import loading
-from cropcam.model.data.loading import StreamedImages
 from cropcam.model.runs.checkpoint import BEST, HISTORY, LAST, load_tensors, save_tensors
 from cropcam.model.runs.config import load_config
 from cropcam.model.runs.history import TIMINGS
@@ -28,7 +26,9 @@ from cropcam.model.training import trainer
 from cropcam.pipeline.errors import ConfigError, DataError
 from cropcam.pipeline.runtime.atomic import exclusive_lock
 from cropcam.pipeline.runtime.progress import Progress
+from cropcam.pipeline.store.patch_store import open_store
 from support.runs import train
+from support.store_parts import all_labels, replace_values
 from support.stores import make_store
 
 EPOCHS = 2
@@ -142,12 +142,11 @@ def test_another_machines_choice_is_kept(store: Path, tmp_path: Path, monkeypatc
     assert load_config(tmp_path / "run").data.data_loading == "stream"
 
 
-def test_streamed_training_does_not_depend_on_workers(store: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_streamed_training_does_not_depend_on_how_far_it_reads_ahead(store: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    train(store, tmp_path / "ahead", **SETTINGS | {"data_loading": "stream"})
+    monkeypatch.setattr(loading, "_PREFETCH_BATCHES", 0)
     train(store, tmp_path / "none", **SETTINGS | {"data_loading": "stream"})
-    monkeypatch.setattr(loading, "BATCHES_PER_WORKER", 1)
-    monkeypatch.setattr(StreamedImages, "workers", 2)
-    train(store, tmp_path / "two", **SETTINGS | {"data_loading": "stream"})
-    assert_same(tmp_path / "two", tmp_path / "none")
+    assert_same(tmp_path / "none", tmp_path / "ahead")
 
 
 def test_early_stopping(store: Path, tmp_path: Path) -> None:
@@ -202,10 +201,9 @@ def sparse(store: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The store without a label in two of three patches."""
     path = tmp_path_factory.mktemp("sparse") / "patches.zarr"
     shutil.copytree(store, path)
-    label = zarr.open_group(path, mode="r+")["label"]
-    values = label[:]  # type: ignore[index]
-    values[np.arange(len(values)) % 3 > 0] = 0  # type: ignore[index, arg-type]
-    label[:] = values  # type: ignore[index]
+    values = all_labels(path)
+    values[np.arange(len(values)) % 3 > 0] = 0
+    replace_values(path, label=values)
     return path
 
 
@@ -311,13 +309,10 @@ def test_more_epochs_move_the_start_of_pseudo_labels_with_a_warning(store: Path,
 
 def test_a_split_without_labels_is_refused(tmp_path: Path) -> None:
     make_store(tmp_path / "p.zarr", count=12, size_px=8)
-    import zarr
-
-    group = zarr.open_group(tmp_path / "p.zarr")
-    split = group["split"][:]
-    share = group["share"][:]
-    share[split == 1] = 0
-    group["share"][:] = share
+    opened = open_store(tmp_path / "p.zarr")
+    share = opened.share_NK.copy()
+    share[opened.split_N == 1] = 0
+    replace_values(tmp_path / "p.zarr", share=share)
     with pytest.raises(DataError, match=r"no patch of the validation split has a label: there is nothing to learn from"):
         train(tmp_path / "p.zarr", tmp_path / "run", **SETTINGS)
 

@@ -12,6 +12,7 @@ from __future__ import annotations
 import datetime
 import json
 from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -23,9 +24,9 @@ import rasterio
 
 from cropcam.pipeline.errors import ConfigError, DataError
 from cropcam.pipeline.grid import PixelGrid, Window, covering_window, nearest_index, tiles
-from cropcam.pipeline.parallel import ordered
 from cropcam.pipeline.rasters.raster import Raster, open_raster, to_codes
 from cropcam.pipeline.runtime.atomic import atomic_path
+from cropcam.pipeline.runtime.tasks import cores
 from cropcam.pipeline.study.study import Study
 
 QA_BITS = {"fill": 0, "dilated_cloud": 1, "cirrus": 2, "cloud": 3, "shadow": 4, "snow": 5}
@@ -200,10 +201,11 @@ def _write(
         for number, layer in enumerate(layers, 1):
             file.set_band_description(number, layer)
         file.update_tags(STUDY=study.name, STUDY_DIGEST=study.digest)
-        for done, (window, block) in enumerate(zip(windows, ordered(read, windows), strict=True), 1):
-            file.write(block, window=rasterio.windows.Window(window.col, window.row, window.width, window.height))
-            if progress:
-                progress(done, len(windows), path.name)
+        with ThreadPoolExecutor(cores()) as pool:
+            for done, (window, block) in enumerate(zip(windows, pool.map(read, windows), strict=True), 1):
+                file.write(block, window=rasterio.windows.Window(window.col, window.row, window.width, window.height))
+                if progress:
+                    progress(done, len(windows), path.name)
 
 
 def _milliseconds(day: str) -> int:

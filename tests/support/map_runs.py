@@ -15,11 +15,14 @@ from cropcam.model.networks import Network, build
 from cropcam.model.options import SECTIONS, Settings
 from cropcam.model.runs.checkpoint import BEST, save_tensors
 from cropcam.model.runs.config import CONFIG, RunConfig, StoreRecord
+from cropcam.pipeline.encoding import BandEncoding
 from cropcam.pipeline.runtime.atomic import atomic_write
 from cropcam.pipeline.store.schema import OFFSET, SCALE, StoreInfo
+from cropcam.pipeline.study.study import Study
 from support.memory_source import LEGEND
 
 BANDS = ("SR_B4", "SR_B5", "SR_B6")
+ENCODING = BandEncoding.uniform("uint16", len(BANDS), SCALE, OFFSET, 0.0)
 
 
 def make_config(size_px: int = 16, seed: int = 0) -> RunConfig:
@@ -28,6 +31,7 @@ def make_config(size_px: int = 16, seed: int = 0) -> RunConfig:
         path="made-up.zarr",
         digest="5" * 64,
         bands=BANDS,
+        encoding=ENCODING,
         classes=LEGEND,
         size_px=size_px,
         mean=(0.1, 0.3, 0.2),
@@ -41,6 +45,25 @@ def make_config(size_px: int = 16, seed: int = 0) -> RunConfig:
 def with_attrs(config: RunConfig, info: StoreInfo) -> RunConfig:
     """The configuration of a run on a store with these attributes."""
     return replace(config, store=replace(config.store, attrs=info.attrs()))
+
+
+def info_of(study: Study, size_px: int = 50) -> StoreInfo:
+    """The metadata of a store of a whole study."""
+    grid, bands = study.grid, study.image.layers
+    return StoreInfo(
+        study=study.to_dict(),
+        bands=bands,
+        encoding=BandEncoding.uniform("uint16", len(bands), SCALE, OFFSET, 0.0),
+        has_labels=True,
+        classes=study.legend,
+        crs=grid.crs,
+        transform=grid.transform,
+        width=grid.width,
+        height=grid.height,
+        patch_size_px=size_px,
+        split_seed=0,
+        code_version="0",
+    )
 
 
 def make_run(path: Path, network: Network, config: RunConfig) -> Path:

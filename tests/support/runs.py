@@ -30,6 +30,7 @@ def make_config(store: Path, info: StoreInfo, **settings: Any) -> RunConfig:
         path=str(store),
         digest=info.digest,
         bands=info.bands,
+        encoding=info.encoding,
         classes=info.classes,
         size_px=info.patch_size_px,
         mean=tuple(info.statistics["mean"]),

@@ -1,4 +1,4 @@
-"""Synthetic patch stores, written through `cropcam.pipeline.store.schema` directly: known fields, known spectra, known truth.
+"""Synthetic patch stores, written array by array: known fields, known spectra, known truth.
 
 `from support.stores import make_store`: pyproject.toml puts `tests/` on pytest's path.
 """
@@ -13,9 +13,11 @@ import numpy as np
 import numpy.typing as npt
 
 from cropcam.pipeline import __version__
+from cropcam.pipeline.encoding import BandEncoding
 from cropcam.pipeline.legend import UNLABELLED, Legend
-from cropcam.pipeline.store import schema as store
-from cropcam.pipeline.store.schema import OFFSET, SCALE, StoreInfo
+from cropcam.pipeline.store import schema
+from cropcam.pipeline.store.create import create_arrays, root_json
+from cropcam.pipeline.store.schema import IMAGE, KEPT, NOT_USED, OFFSET, REASONS, ROOT, SCALE, StoreInfo
 from cropcam.pipeline.study.study import Study, load_study, parse_study
 
 # Reflectance of SR_B1 .. SR_B7 per class of the demo study, of the order of a late-summer scene; far apart on purpose.
@@ -50,8 +52,9 @@ def make_store(
     study: Study | None = None,
     signal: bool = True,
     nodata_share: float = 0.0,
+    labels: bool = True,
 ) -> StoreInfo:
-    """Write a finished store of `count` synthetic patches in row-major order of the study's patch grid.
+    """Write a finished store of `count` synthetic patches in row-major order; its grid has the study's columns and as many rows as they need.
 
     Each patch is a lattice of 2 to 4 by 2 to 4 fields of one class each; each class may stand in a patch with
     probability one half, so that every class is absent from many. A pixel's spectrum depends on its class alone.
@@ -64,6 +67,7 @@ def make_store(
         study: legend, bands and name; the demo study by default.
         signal: False gives every class the same spectrum, so that nothing can be learned.
         nodata_share: in every fourth patch this share of the columns is nodata in the image and, half of it, unlabelled.
+        labels: False leaves labels and shares out.
     """
     study = study or make_study(size_px)
     rng = np.random.default_rng(seed)
@@ -74,22 +78,35 @@ def make_store(
     image[::4, :, :, :wide] = 0
     label[::4, :, : wide // 2] = 0
     split = rng.permutation(np.searchsorted(np.cumsum(FRACTIONS), (np.arange(count) + 0.5) / count)).astype(np.uint8)
-    rows, cols = np.divmod(np.arange(count), study.patch_grid.columns)
-    arrays = {
-        "image": image,
-        "label": label,
-        "row": rows.astype(np.int32),
-        "col": cols.astype(np.int32),
-        "share": shares(label, study.legend),
-        "valid": ((image > 0).all(axis=1) & (study.legend.index(label) != UNLABELLED)).mean(axis=(1, 2)).astype(np.float32),
-        "split": split,
-    }
+    valid = (image > 0).all(axis=1)
+    valid = valid & (study.legend.index(label) != UNLABELLED) if labels else valid
+    arrays = {"image": image, "valid": valid.mean(axis=(1, 2)).astype(np.float32), "split": split, "reason": np.full(count, KEPT, np.uint8)}
+    if labels:
+        arrays |= {"label": label, "share": shares(label, study.legend)}
     info = _info(study, arrays, seed)
-    group = store.create(path, count, image.shape[1], len(study.legend), size_px)
-    for name, values in arrays.items():
-        group[name][:] = values  # type: ignore[index]
-    store.finish(group, count, info)
+    write_store(path, info, arrays)
     return info
+
+
+def write_store(path: Path, info: StoreInfo, arrays: dict[str, npt.NDArray[Any]]) -> None:
+    """Write the first patches of a grid, row by row, and what `arrays` (patch first) has of them; the rest of the grid is nodata and not used."""
+    grid, size = info.patch_grid, info.patch_size_px
+    rest = {"valid": 0.0, "share": np.nan, "split": NOT_USED, "reason": IMAGE}
+    create_arrays(path, info)
+    for name, values in arrays.items():
+        array = schema.opened(path, name, strict=False)
+        blank = np.full((grid.count - len(values), *values.shape[1:]), rest.get(name, 0), values.dtype)
+        all_N = np.concatenate([values, blank]).reshape(grid.rows, grid.columns, *values.shape[1:])
+        if name in ("image", "label"):  # (rows, columns, .., y, x) to (.., rows x y, columns x x)
+            bands = all_N.shape[2:-2]
+            cube = np.zeros((*bands, *info.pixel_grid.shape_yx), values.dtype)
+            order = (2, 0, 3, 1, 4) if bands else (0, 2, 1, 3)
+            cube[..., : grid.rows * size, : grid.columns * size] = all_N.transpose(order).reshape(
+                *bands, grid.rows * size, grid.columns * size
+            )
+            all_N = cube
+        array.write(all_N).result()
+    (path / ROOT).write_text(root_json(path, info))
 
 
 def shares(label_NYX: npt.NDArray[np.uint8], legend: Legend) -> npt.NDArray[np.float32]:
@@ -127,22 +144,26 @@ def _image(rng: np.random.Generator, classes_NYX: npt.NDArray[np.uint8], bands: 
 
 
 def _info(study: Study, arrays: dict[str, npt.NDArray[Any]], seed: int) -> StoreInfo:
-    train = arrays["image"][arrays["split"] == 0]
-    pixels = store.to_reflectance(np.moveaxis(train, 1, -1)).reshape(-1, train.shape[1]).astype(np.float64)
+    bands, count = len(study.image.layers), len(arrays["image"])
+    encoding = BandEncoding.uniform("uint16", bands, SCALE, OFFSET, 0.0)
+    pixels = np.moveaxis(encoding.physical(arrays["image"][arrays["split"] == 0]), 1, -1).reshape(-1, bands).astype(np.float64)
     pixels = pixels[np.isfinite(pixels).all(axis=1)]
-    grid = study.grid
+    grid, columns = study.grid, study.patch_grid.columns
+    rows = -(-count // columns)
     return StoreInfo(
         study=study.to_dict(),
         bands=study.image.layers,
+        encoding=encoding,
+        has_labels="label" in arrays,
         classes=study.legend,
         crs=grid.crs,
         transform=grid.transform,
         width=grid.width,
-        height=grid.height,
+        height=rows * study.patches.size_px,
         patch_size_px=study.patches.size_px,
         split_seed=seed,
-        dropped={"nodata": study.patch_grid.count - len(arrays["row"])},
-        statistics={"split": "train", "pixels": len(pixels), "mean": pixels.mean(axis=0).tolist(), "std": pixels.std(axis=0).tolist()},
-        digests={name: hashlib.sha256(arrays[name].tobytes()).hexdigest() for name in ("image", "label")},
         code_version=__version__,
+        dropped={name: rows * columns - count if index == IMAGE else 0 for index, name in enumerate(REASONS) if index != KEPT},
+        statistics={"split": "train", "pixels": len(pixels), "mean": pixels.mean(axis=0).tolist(), "std": pixels.std(axis=0).tolist()},
+        digests={name: hashlib.sha256(arrays[name].tobytes()).hexdigest() for name in ("image", "label") if name in arrays},
     )

@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from cropcam.pipeline.store.schema import StoreInfo, open_store
+from cropcam.pipeline.store.patch_store import open_store
+from cropcam.pipeline.store.schema import StoreInfo
 from support.stores import make_store
 
 
@@ -20,4 +21,4 @@ def store(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def info(store: Path) -> StoreInfo:
-    return open_store(store)[1]
+    return open_store(store).info

@@ -7,9 +7,9 @@ from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
+import numpy.typing as npt
 import pytest
 import torch
-import zarr
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -20,16 +20,29 @@ from cropcam.model.data.sampler import plan_epoch, plan_in_order
 from cropcam.model.labels.weak_labels import OF_PIXELS, LabelSpec, WeakLabels
 from cropcam.model.options import KINDS
 from cropcam.model.runtime.distributed import Ranks
+from cropcam.pipeline.encoding import BandEncoding
 from cropcam.pipeline.errors import DataError
-from cropcam.pipeline.store.schema import SPLITS, open_store, split_indices, to_reflectance
+from cropcam.pipeline.store.patch_store import open_store
+from cropcam.pipeline.store.schema import OFFSET, SCALE, SPLITS
+from support.store_parts import all_images, damage, flipped, replace_values
 from support.stores import make_store
 
 RULE = LabelSpec(labels="shares")
 
 
 def read(store: Path, split: str) -> Patches:
-    dataset, info = open_store(store)
-    return read_split(dataset, split, RULE, info.classes)
+    opened = open_store(store)
+    return read_split(opened, split, RULE, opened.info.classes)
+
+
+def of_dn(bands: int) -> Normalization:
+    """Leaves reflectance as it is."""
+    scale, offset, nodata = (torch.full((bands,), value) for value in (SCALE, OFFSET, 0.0))
+    return Normalization(torch.zeros(bands), torch.ones(bands), scale, offset, nodata.double())
+
+
+def physical(dn_NCHW: npt.NDArray[np.uint16]) -> npt.NDArray[np.float32]:
+    return BandEncoding.uniform("uint16", dn_NCHW.shape[1], SCALE, OFFSET, 0.0).physical(dn_NCHW)
 
 
 @pytest.fixture(scope="module")
@@ -41,49 +54,48 @@ def store(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.mark.parametrize("split", SPLITS)
 def test_a_split_is_read_as_stored(store: Path, split: str) -> None:
-    dataset, info = open_store(store)
-    patches, index = read_split(dataset, split, RULE, info.classes), split_indices(dataset, split)
+    opened = open_store(store)
+    patches, index = read(store, split), opened.split_indices(split)
     assert len(patches) == len(index)
     assert isinstance(patches.images, ResidentImages)
-    assert patches.images.dn_NCHW.dtype == torch.uint16
-    np.testing.assert_array_equal(patches.images.dn_NCHW.numpy(), dataset["image"].to_numpy()[index])
-    np.testing.assert_array_equal(patches.labels.image_NK, dataset["share"].to_numpy()[index])
+    assert patches.images.values_NCHW.dtype == torch.uint16
+    np.testing.assert_array_equal(patches.images.values_NCHW.numpy(), all_images(store)[index])
+    np.testing.assert_array_equal(patches.labels.image_NK, opened.share_NK[index])
 
 
-def test_a_lost_file_is_no_nodata(store: Path, tmp_path: Path) -> None:
-    broken = tmp_path / "broken.zarr"
-    shutil.copytree(store, broken)
-    shutil.rmtree(broken / "image" / "c")
-    with pytest.raises(DataError, match=r"image/c/0/0/0/0: missing; cut the store again"):
+@pytest.mark.parametrize("array", ["image", "split", "share", "valid"])
+def test_a_lost_file_is_no_nodata(store: Path, tmp_path: Path, array: str) -> None:
+    broken = shutil.copytree(store, tmp_path / "broken.zarr")
+    damage(broken, array, None)
+    with pytest.raises(
+        DataError, match=rf"^[^\n]*{array}/c/[0-9/]+: is missing [^\n]*; delete the store and build it again with 'cropcam patches'$"
+    ):
         read(broken, "train")
 
 
-@pytest.mark.parametrize("damage", [lambda data: data[: len(data) // 2], lambda data: b"\xff" * 3000 + data[3000:], lambda _: b""])
-def test_a_damaged_file_is_named(store: Path, tmp_path: Path, damage: Callable[[bytes], bytes]) -> None:
-    broken = tmp_path / "broken.zarr"
-    shutil.copytree(store, broken)
-    for file in (broken / "image" / "c").rglob("*"):
-        if file.is_file():
-            file.write_bytes(damage(file.read_bytes()))
-    with pytest.raises(DataError, match=r"(damaged zarr shard|is damaged).*cut the store again"):
+@pytest.mark.parametrize("change", [lambda data: data[: len(data) // 2], flipped, lambda data: b"\xff" * 3000 + data[3000:], lambda _: b""])
+@pytest.mark.parametrize("array", ["image", "share"])
+def test_a_damaged_file_is_named(store: Path, tmp_path: Path, array: str, change: Callable[[bytes], bytes]) -> None:
+    broken = shutil.copytree(store, tmp_path / "broken.zarr")
+    damage(broken, array, change)
+    with pytest.raises(DataError, match=rf"^[^\n]*{array}/c/[0-9/]+: is damaged [^\n]*build it again with 'cropcam patches'$"):
         read(broken, "train")
 
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_shares_that_do_not_add_up_are_refused_by_the_kinds_that_read_them(store: Path, tmp_path: Path, kind: str) -> None:
-    broken = tmp_path / "broken.zarr"
-    shutil.copytree(store, broken)
-    dataset, info = open_store(broken)
-    place = int(split_indices(dataset, "train")[2])
-    share = zarr.open_group(broken)["share"]
-    share[place] = share[place] / 2  # type: ignore[index, operator]
-    dataset, _ = open_store(broken)
+    broken = shutil.copytree(store, tmp_path / "broken.zarr")
+    opened = open_store(store)
+    place, share = int(opened.split_indices("train")[2]), opened.share_NK.copy()
+    share[place] /= 2
+    replace_values(broken, share=share)
+    opened, legend = open_store(broken), opened.info.classes
     if kind in OF_PIXELS:
-        assert len(read_split(dataset, "train", LabelSpec(labels=kind), info.classes)) > 0
+        assert len(read_split(opened, "train", LabelSpec(labels=kind), legend)) > 0
         return
     with pytest.raises(DataError, match=rf"^1 of 13 patches .* patch {place} of the store \(sum 0\.5"):
-        read_split(dataset, "train", LabelSpec(labels=kind), info.classes)
-    assert len(read_split(dataset, "test", LabelSpec(labels=kind), info.classes)) > 0
+        read_split(opened, "train", LabelSpec(labels=kind), legend)
+    assert len(read_split(opened, "test", LabelSpec(labels=kind), legend)) > 0
 
 
 @given(count=st.integers(1, 60), batch_size=st.integers(1, 70), seed=st.integers(0, 2**32), epoch=st.integers(0, 50))
@@ -92,7 +104,7 @@ def test_each_patch_comes_once_with_its_label_and_its_flip(count: int, batch_siz
     rng = np.random.default_rng(0)
     dn = rng.integers(7000, 9000, (count, 2, 4, 5)).astype(np.uint16)
     label_NK = np.arange(count, dtype=np.float32)[:, None]
-    normalization = Normalization(torch.zeros(2), torch.ones(2))
+    normalization = of_dn(2)
     plan = plan_epoch(count, seed, epoch)
     pixel_NHW = rng.integers(0, 9, (count, 4, 5)).astype(np.uint8)
     patches = Patches(ResidentImages(torch.from_numpy(dn)), WeakLabels("shares", label_NK, pixel_NHW))
@@ -102,7 +114,7 @@ def test_each_patch_comes_once_with_its_label_and_its_flip(count: int, batch_siz
     x_NCHW, order = torch.cat([x for x, _ in got]).numpy(), torch.cat([y.image_BK for _, y in got])[:, 0].numpy().astype(int)
     truth_NHW = torch.cat([y.pixel_BHW for _, y in got]).numpy()
     assert sorted(order) == list(range(count))
-    plain = to_reflectance(dn)
+    plain = physical(dn)
     for place, patch in enumerate(order):
         down, across = plan.flip_N2[place]
         expected = plain[patch][:, :: -1 if down else 1, :: -1 if across else 1]
@@ -114,9 +126,9 @@ def test_in_order_is_the_stores_order() -> None:
     dn = np.arange(1, 6, dtype=np.uint16).reshape(5, 1, 1, 1) * 9000
     label_NK = np.arange(5, dtype=np.float32)[:, None]
     patches = Patches(ResidentImages(torch.from_numpy(dn)), WeakLabels("shares", label_NK))
-    got = list(batches(patches, 2, Normalization(torch.zeros(1), torch.ones(1)), plan_in_order(5)))
+    got = list(batches(patches, 2, of_dn(1), plan_in_order(5)))
     assert torch.cat([y.image_BK for _, y in got])[:, 0].tolist() == [0, 1, 2, 3, 4]
-    np.testing.assert_allclose(torch.cat([x for x, _ in got]).numpy(), to_reflectance(dn), atol=1e-6)
+    np.testing.assert_allclose(torch.cat([x for x, _ in got]).numpy(), physical(dn), atol=1e-6)
 
 
 def test_flips_are_a_group() -> None:
@@ -158,9 +170,9 @@ def test_augmentation_commutes_with_the_truth() -> None:
     assert plan.transpose_N is not None
     assert plan.transpose_N.any()
     assert not plan.transpose_N.all()
-    for x_BCHW, targets in batches(patches, 16, Normalization(torch.zeros(1), torch.ones(1)), plan):
+    for x_BCHW, targets in batches(patches, 16, of_dn(1), plan):
         assert targets.pixel_BHW is not None
-        expected = torch.from_numpy(to_reflectance(targets.pixel_BHW.numpy().astype(np.uint16) * 1000 + 8000))
+        expected = torch.from_numpy(physical(targets.pixel_BHW.numpy()[:, None].astype(np.uint16) * 1000 + 8000)[:, 0])
         torch.testing.assert_close(x_BCHW[:, 0], torch.where(targets.valid_BHW, expected, 0.0), rtol=1e-4, atol=1e-5)
         assert (~targets.valid_BHW).sum() == len(x_BCHW)
 
@@ -171,7 +183,7 @@ def test_ranks_share_each_batch(count: int) -> None:
     labels = WeakLabels("shares", np.arange(11, dtype=np.float32)[:, None])
     patches, normalization, plan = (
         Patches(ResidentImages(torch.from_numpy(dn)), labels),
-        Normalization(torch.zeros(1), torch.ones(1)),
+        of_dn(1),
         plan_epoch(11, 0, 0),
     )
     alone = [targets.image_BK for _, targets in batches(patches, 5, normalization, plan)]
@@ -186,7 +198,7 @@ def test_ranks_share_each_batch(count: int) -> None:
 def test_a_resumed_run_skips_batches() -> None:
     dn = np.arange(1, 12, dtype=np.uint16).reshape(11, 1, 1, 1) * 5000
     patches = Patches(ResidentImages(torch.from_numpy(dn)), WeakLabels("shares", np.zeros((11, 1), np.float32)))
-    normalization, plan = Normalization(torch.zeros(1), torch.ones(1)), plan_epoch(11, 0, 0)
+    normalization, plan = of_dn(1), plan_epoch(11, 0, 0)
     whole, rest = ([x for x, _ in batches(patches, 4, normalization, plan, start=start)] for start in (0, 2))
     assert len(rest) == 1
     torch.testing.assert_close(rest[0], whole[2])

@@ -10,10 +10,10 @@ import pytest
 
 from cropcam.model.inference.domain import domain_note, image_dates, share_outside
 from cropcam.model.runs.config import RunConfig
+from cropcam.pipeline.encoding import BandEncoding
 from cropcam.pipeline.grid import PixelGrid, transform_bounds
-from cropcam.pipeline.store.schema import StoreInfo
 from cropcam.pipeline.study.study import load_study
-from support.map_runs import make_config, with_attrs
+from support.map_runs import BANDS, ENCODING, info_of, make_config, with_attrs
 
 
 @dataclass(frozen=True)
@@ -22,7 +22,8 @@ class Source:
 
     grid: PixelGrid
     names: tuple[str, ...] = ("image.tif",)
-    bands: tuple[str, ...] = ("SR_B4", "SR_B5", "SR_B6")
+    bands: tuple[str, ...] = BANDS
+    encoding: BandEncoding = ENCODING
 
     def read(self, _: Any) -> Any:
         raise AssertionError("the note needs no pixel")
@@ -30,12 +31,7 @@ class Source:
 
 @pytest.fixture(scope="module")
 def config() -> RunConfig:
-    study = load_study("demo")
-    grid = study.grid
-    info = StoreInfo(
-        study.to_dict(), study.image.layers, study.legend, grid.crs, grid.transform, grid.width, grid.height, 50, 0, {}, {}, {}, "0"
-    )
-    return with_attrs(make_config(), info)
+    return with_attrs(make_config(), info_of(load_study("demo")))
 
 
 def moved(grid: PixelGrid, cols: int, rows: int = 0) -> PixelGrid:

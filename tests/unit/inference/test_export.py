@@ -12,7 +12,7 @@ from cropcam.model.data.normalization import Normalization, standardise
 from cropcam.model.inference.export import Exported, _difference, _metadata, _random_dn, export_model
 from cropcam.model.runs.checkpoint import load_network
 from cropcam.pipeline.errors import ConfigError
-from support.map_runs import make_config, make_run, random_network
+from support.map_runs import ENCODING, make_config, make_run, random_network
 
 
 @pytest.fixture
@@ -24,8 +24,9 @@ def test_the_module_takes_dn_and_ignores_pixels_without_data(model: Exported) ->
     dn = _random_dn(make_config(), patches=2)
     with torch.no_grad():
         logits, maps = model(dn)
-        x = standardise(dn, *Normalization.of(make_config(), "cpu"))
-        expected = model.network(x, (dn != 0).all(dim=1))
+        x, valid = standardise(dn, Normalization.of(make_config(), "cpu"))
+        expected = model.network(x, valid)
+    torch.testing.assert_close(valid, (dn != 0).all(dim=1))
     torch.testing.assert_close(logits, expected.logits_BK)
     assert maps.shape == (2, 5, 16, 16)
 
@@ -33,8 +34,10 @@ def test_the_module_takes_dn_and_ignores_pixels_without_data(model: Exported) ->
 def test_the_patches_of_the_check_hold_pixels_without_data() -> None:
     dn = _random_dn(make_config(), patches=3).numpy()
     assert dn.shape == (3, 3, 16, 16)
-    assert (dn == 0).any()
-    assert ((dn == 0) | ((dn >= 7000) & (dn < 30000))).all()
+    assert (dn[:, :, :2, :3] == 0).all()
+    rest = ENCODING.physical(dn[:, :, 2:])
+    np.testing.assert_allclose(rest.mean(axis=(0, 2, 3)), make_config().store.mean, atol=0.02)
+    np.testing.assert_allclose(rest.std(axis=(0, 2, 3)), make_config().store.std, rtol=0.1)
 
 
 def test_the_difference_is_relative_to_the_largest_value(model: Exported) -> None:
@@ -53,7 +56,7 @@ def test_the_metadata_names_input_and_output(tmp_path: Path) -> None:
     found = _metadata(run, config)
     assert found["bands"] == "SR_B4,SR_B5,SR_B6"
     assert found["classes"].split(",")[:2] == ["background", "corn"]
-    assert "0 = nodata" in found["input"]
+    assert found["input"].endswith("physical value = dn x scale + offset; scale 2.75e-05, offset -0.2, nodata 0.0")
 
 
 def test_an_unknown_ending_is_refused(tmp_path: Path) -> None:

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from cropcam.model.inference.sliding_window import SlidingWindow, tent, window_halo
-from support.map_runs import random_dn
+from support.map_runs import ENCODING, random_dn
 
 
 @given(st.integers(2, 60), st.integers(0, 12), st.integers(1, 12))
@@ -16,7 +16,7 @@ def test_every_pixel_of_a_block_is_covered(size_px: int, strides: int, rest: int
     stride = size_px // 2
     length = strides * stride + rest
     halo = window_halo(size_px, stride)
-    block = np.ones((1, length + 2 * halo, 1 + 2 * halo), np.uint16)
+    block = np.ones((1, length + 2 * halo, 1 + 2 * halo), np.float32)
     lattice = SlidingWindow.over(block, size_px, stride, halo)
     corners, _ = lattice.batch(0, len(lattice))
     covered = np.zeros(lattice.shape_yx, int)
@@ -46,8 +46,8 @@ def test_tents_at_half_a_patch_add_up_evenly(size_px: int) -> None:
 
 
 def test_batches_are_all_of_one_size_and_hold_every_patch_once() -> None:
-    dn = random_dn(np.random.default_rng(0), 48, 48)
-    lattice = SlidingWindow.over(dn, 16, 8, 8)
+    values = ENCODING.physical(random_dn(np.random.default_rng(0), 48, 48))
+    lattice = SlidingWindow.over(values, 16, 8, 8)
     assert len(lattice) == 25
     batches = [lattice.batch(start, 10) for start in range(0, 25, 10)]
     assert {patches.shape for _, patches in batches} == {(10, 3, 16, 16)}
@@ -55,25 +55,25 @@ def test_batches_are_all_of_one_size_and_hold_every_patch_once() -> None:
     assert corners == [(row, col) for row in range(0, 40, 8) for col in range(0, 40, 8)]
     for found, patches in batches:
         for (row, col), patch in zip(found, patches, strict=False):
-            np.testing.assert_array_equal(patch, dn[:, row : row + 16, col : col + 16])
-    assert not batches[-1][1][5:].any()
+            np.testing.assert_array_equal(patch, values[:, row : row + 16, col : col + 16])
+    assert np.isnan(batches[-1][1][5:]).all()
 
 
 def test_patches_without_data_are_left_out() -> None:
-    dn = np.zeros((2, 30, 30), np.uint16)
-    dn[:, 20:, 20:] = 5
-    window = SlidingWindow.over(dn, 10, 5, 5)
+    values = np.full((2, 30, 30), np.nan, np.float32)
+    values[:, 20:, 20:] = 5
+    window = SlidingWindow.over(values, 10, 5, 5)
     corners, patches = window.batch(0, len(window))
     every = [(row, col) for row in range(0, 25, 5) for col in range(0, 25, 5)]
-    assert corners == [(row, col) for row, col in every if dn[:, row : row + 10, col : col + 10].any()]
-    assert patches.any(axis=(1, 2, 3)).all()
-    assert len(SlidingWindow.over(np.zeros((2, 30, 30), np.uint16), 10, 5, 5)) == 0
+    assert corners == [(row, col) for row, col in every if (values[:, row : row + 10, col : col + 10] == 5).any()]
+    assert (patches == 5).any(axis=(1, 2, 3)).all()
+    assert len(SlidingWindow.over(np.full((2, 30, 30), np.nan, np.float32), 10, 5, 5)) == 0
 
 
 def test_a_band_without_data_is_no_data() -> None:
-    dn = np.ones((2, 10, 10), np.uint16)
-    dn[1] = 0
-    assert len(SlidingWindow.over(dn, 10, 5, 5)) == 0
+    values = np.ones((2, 10, 10), np.float32)
+    values[1] = np.nan
+    assert len(SlidingWindow.over(values, 10, 5, 5)) == 0
 
 
 @pytest.mark.parametrize(("size_px", "stride_px"), [(50, 25), (51, 25), (9, 4), (1, 1)])

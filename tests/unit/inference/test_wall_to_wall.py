@@ -11,7 +11,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from cropcam.model.data.normalization import Normalization, standardise
+from cropcam.model.data.normalization import Normalization, physical_encoding, standardise
 from cropcam.model.inference.sliding_window import SlidingWindow, tent
 from cropcam.model.inference.wall_to_wall import BATCH_PATCHES, Predictor, fitting_block
 from cropcam.model.networks import Network
@@ -20,7 +20,7 @@ from cropcam.model.segmentation.methods import Method, unfitted
 from cropcam.pipeline.errors import DataError
 from cropcam.pipeline.grid import Window, tiles
 from cropcam.pipeline.maps.windows import read_block
-from support.map_runs import make_config, random_dn, random_network, sign_network
+from support.map_runs import ENCODING, make_config, random_dn, random_network, sign_network
 from support.memory_source import LEGEND, Memory
 
 
@@ -32,6 +32,7 @@ def _one_core() -> Iterator[None]:
     torch.set_num_threads(before)
 
 
+NORMALIZATION = Normalization.of(make_config(), "cpu", physical_encoding(len(ENCODING)))  # maps are of physical values
 RAW = unfitted([0.0] * len(LEGEND))["cam-argmax"]
 
 
@@ -81,9 +82,9 @@ def oracle(predictor: Predictor, dn_CYX: npt.NDArray[np.uint16]) -> npt.NDArray[
             patch = padded[:, row : row + size, col : col + size]
             if not (patch != 0).all(axis=0).any():
                 continue
-            x = standardise(torch.from_numpy(patch[None].copy()), *Normalization.of(config, "cpu"))
+            x, valid = standardise(torch.from_numpy(ENCODING.physical(patch)[None]), NORMALIZATION)
             cams = alone(predictor, x)
-            scores = predictor.method.logits(cams, x, torch.from_numpy((patch != 0).all(axis=0))[None])[0].numpy()
+            scores = predictor.method.logits(cams, x, valid)[0].numpy()
             total[:, row : row + size, col : col + size] += scores * tent_YX
             weights[row : row + size, col : col + size] += tent_YX
     inner = np.s_[margin : margin + height, margin : margin + width]
@@ -129,12 +130,12 @@ def test_a_lone_patch_has_the_scores_it_is_evaluated_with() -> None:
     """With nodata around it on the lattice, the middle of a patch is governed by that patch alone."""
     predictor = make_predictor(50)
     dn = random_dn(np.random.default_rng(1), 50, 50)
-    x = standardise(torch.from_numpy(dn[None]), torch.tensor(predictor.config.store.mean), torch.tensor(predictor.config.store.std))
+    x, _ = standardise(torch.from_numpy(dn[None]), Normalization.of(predictor.config, "cpu"))
     alone = pixel_scores(predictor.network, x)[1][0].numpy()
     weight = tent(50)
     lattice = SlidingWindow.over(read_block(Memory(dn), Window(0, 0, 50, 50), 25), 50, 25, 25)
     corners, patches = lattice.batch(0, len(lattice))
-    np.testing.assert_array_equal(patches[corners.index((25, 25))], dn)
+    np.testing.assert_array_equal(patches[corners.index((25, 25))], ENCODING.physical(dn))
     scores = predictor(read_block(Memory(dn), Window(0, 0, 50, 50), 25))
     assert weight[24, 24] > 0.95
     assert np.abs(scores - alone)[:, 24:26, 24:26].max() < 0.1 * np.abs(alone).max()
@@ -163,7 +164,7 @@ def test_a_fitting_block_lies_on_the_lattice_and_near_what_was_asked(block_px: i
 
 def test_a_predictor_travels_without_its_network() -> None:
     predictor = make_predictor()
-    block = random_dn(np.random.default_rng(0), 48, 48)
+    block = ENCODING.physical(random_dn(np.random.default_rng(0), 48, 48))
     before = predictor(block)
     packed = pickle.dumps(predictor)
     assert len(packed) < 1.1 * sum(tensor.numel() * 4 for tensor in predictor.weights.values())
@@ -177,4 +178,4 @@ def test_diverged_weights_are_said_to_be_so() -> None:
     weights["dense.weight"][0, 0] = torch.nan
     predictor = replace(make_predictor(), weights=weights)
     with pytest.raises(DataError, match="baseline are not finite: its training diverged; train again"):
-        predictor(random_dn(np.random.default_rng(0), 48, 48))
+        predictor(ENCODING.physical(random_dn(np.random.default_rng(0), 48, 48)))

@@ -1,24 +1,27 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
-import xarray as xr
 
 from cropcam.model.data.dataset import read_labels
 from cropcam.model.labels.areas import read_areas
 from cropcam.model.labels.weak_labels import LabelSpec
 from cropcam.model.runs.checkpoint import LAST
 from cropcam.model.runs.config import load_config
+from cropcam.model.segmentation.methods import SEGMENT
 from cropcam.pipeline.errors import ConfigError, DataError
 from cropcam.pipeline.grid import transform_points
 from cropcam.pipeline.runtime.hashing import sha256
-from cropcam.pipeline.store import schema as stores
-from cropcam.pipeline.store.schema import StoreInfo, open_store, split_indices
+from cropcam.pipeline.store.patch_store import open_store
+from cropcam.pipeline.store.schema import StoreInfo
 from support.runs import train
+from support.store_parts import all_labels, blind, replace_values
+from support.stores import make_store
 
 AREAS = {"corn": 30, "soybean": 20.0, "forest": 0, "grassland": 10}
 
@@ -57,11 +60,10 @@ def halves(path: Path, info: StoreInfo) -> str:
 
 
 def test_patches_get_the_shares_of_the_polygon_their_centre_lies_in(store: Path, info: StoreInfo, tmp_path: Path) -> None:
-    dataset = open_store(store)[0].drop_vars(["share", "label"])
-    col = dataset["col"].to_numpy()
-    assert (dataset["row"].to_numpy() == 0).all()
-    assert col.tolist() == list(range(30)), "the fixture lies in one row"
-    labels = read_labels(dataset, np.arange(30), LabelSpec(labels="shares", areas=halves(tmp_path / "a.geojson", info)), info.classes)
+    opened = blind(store)
+    assert (opened.row_N == 0).all()
+    assert opened.col_N.tolist() == list(range(30)), "the fixture lies in one row"
+    labels = read_labels(opened, np.arange(30), LabelSpec(labels="shares", areas=halves(tmp_path / "a.geojson", info)), info.classes)
     assert labels.image_NK is not None
     assert labels.bag_N is not None
     assert labels.pixel_NHW is None
@@ -122,12 +124,10 @@ def test_an_invalid_polygon_is_refused(info: StoreInfo, text: str, message: str)
 def test_overlapping_polygons_are_refused(store: Path, info: StoreInfo, tmp_path: Path) -> None:
     file = written(tmp_path / "a.geojson", collection((box(info, 0, 5), FINE), (box(info, 4, 9), {**FINE, "name": "B"})))
     with pytest.raises(DataError, match=r"feature 1 and feature 2 \(B\) overlap: patch \(0, 4\) lies in both"):
-        read_labels(open_store(store)[0], np.arange(30), LabelSpec(labels="shares", areas=file), info.classes)
+        read_labels(open_store(store), np.arange(30), LabelSpec(labels="shares", areas=file), info.classes)
 
 
-def test_a_training_learns_from_the_areas_and_not_from_the_stores_shares(
-    store: Path, info: StoreInfo, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_training_learns_from_the_areas_and_not_from_the_stores_shares(store: Path, info: StoreInfo, tmp_path: Path) -> None:
     """Other shares and labels in the store lead to the same bits; a changed file is refused."""
     file, lines = halves(tmp_path / "a.geojson", info), []
     settings: dict[str, Any] = {
@@ -139,19 +139,15 @@ def test_a_training_learns_from_the_areas_and_not_from_the_stores_shares(
         "log": lines.append,
     }
     train(store, tmp_path / "run", epochs=2, **settings)
-
-    def other_truth(path: Path) -> tuple[xr.Dataset, StoreInfo]:
-        dataset, info = stores.open_store(path)
-        share = np.zeros_like(dataset["share"].to_numpy())
-        share[:, 1] = 1
-        return dataset.drop_vars("label").assign(share=(dataset["share"].dims, share)), info
-
-    monkeypatch.setattr("cropcam.model.training.train.open_store", other_truth)
-    train(store, tmp_path / "blind", epochs=2, **settings)
+    other = shutil.copytree(store, tmp_path / "other.zarr")
+    share = np.zeros_like(open_store(store).share_NK)
+    share[:, 1] = 1
+    replace_values(other, share=share, label=np.full_like(all_labels(store), 1))
+    train(other, tmp_path / "blind", epochs=2, **settings)
     assert (tmp_path / "run" / LAST).read_bytes() == (tmp_path / "blind" / LAST).read_bytes()
     config = load_config(tmp_path / "run")
     assert (config.labels.areas, config.digests["areas"], config.data.data_loading) == (file, sha256(Path(file).read_bytes()), "memory")
-    split = {name: split_indices(open_store(store)[0], name) for name in ("train", "validation")}
+    split = {name: open_store(store).split_indices(name) for name in ("train", "validation")}
     none = [int((split[name] >= 28).sum()) for name in ("train", "validation")]
     assert lines[1] == (
         f"{file}: {none[0]} of 18 patches of the train split and {none[1]} of 6 of the validation split lie in no polygon and have no label"
@@ -162,6 +158,15 @@ def test_a_training_learns_from_the_areas_and_not_from_the_stores_shares(
         train(store, tmp_path / "run", epochs=3, resume=True, **settings)
     with pytest.raises(DataError, match=r"a\.geojson: changed since the run began"):
         train(store, tmp_path / "run", epochs=3, resume=True, device="cpu")
+
+
+def test_a_store_without_labels_learns_from_areas(tmp_path: Path) -> None:
+    info = make_store(tmp_path / "bare.zarr", count=30, size_px=12, labels=False)
+    settings: dict[str, Any] = {"labels": "shares", "epochs": 1, "batch_size": 6, "device": "cpu"}
+    with pytest.raises(DataError, match=r"bare\.zarr: has no labels; build a store with them"):
+        train(tmp_path / "bare.zarr", tmp_path / "run", **settings)
+    train(tmp_path / "bare.zarr", tmp_path / "run", areas=halves(tmp_path / "a.geojson", info), **settings)
+    assert (tmp_path / "run" / SEGMENT).is_file()
 
 
 def test_polygons_outside_the_store_are_refused(store: Path, tmp_path: Path) -> None:

@@ -5,7 +5,6 @@ from typing import Any
 
 import numpy as np
 import pytest
-import xarray as xr
 
 from cropcam.model.data.dataset import read_labels, read_split
 from cropcam.model.labels.points import read_points
@@ -16,16 +15,11 @@ from cropcam.pipeline.errors import ConfigError, DataError
 from cropcam.pipeline.grid import transform_points
 from cropcam.pipeline.legend import UNLABELLED
 from cropcam.pipeline.runtime.hashing import sha256
-from cropcam.pipeline.store import schema as stores
-from cropcam.pipeline.store.schema import StoreInfo, open_store, split_indices
+from cropcam.pipeline.store.patch_store import open_store
+from cropcam.pipeline.store.schema import StoreInfo
 from support.runs import train
+from support.store_parts import all_labels, blind
 from support.stores import make_store
-
-
-def blind(store: Path) -> tuple[xr.Dataset, StoreInfo]:
-    """The store without the truth of pixels and without shares: whatever reads them fails."""
-    dataset, info = open_store(store)
-    return dataset.drop_vars(["label", "share"]), info
 
 
 def centre(info: StoreInfo, row: int, col: int, dy: float, dx: float) -> tuple[float, float]:
@@ -41,21 +35,21 @@ def table(path: Path, lines: list[Any], head: str = "lon,lat,class") -> str:
 
 def true_table(path: Path, store: Path, per_patch: int = 3) -> str:
     """Points at true pixels of every patch, and one far away."""
-    dataset, info = open_store(store)
+    opened = open_store(store)
+    info = opened.info
     rng, lines = np.random.default_rng(0), []
-    for patch in range(dataset.sizes["patch"]):
-        label = dataset["label"][patch].to_numpy()
+    for patch, label in enumerate(all_labels(store)):
         for y, x in rng.choice(info.patch_size_px, (per_patch, 2)):
-            place = centre(info, int(dataset["row"][patch]), int(dataset["col"][patch]), y + 0.5, x + 0.5)
+            place = centre(info, int(opened.row_N[patch]), int(opened.col_N[patch]), y + 0.5, x + 0.5)
             lon, lat = transform_points(info.crs, "EPSG:4326", *place)
             lines.append((repr(float(lon)), repr(float(lat)), label[y, x]))
     return table(path, [*lines, (10.0, 50.0, "corn")])
 
 
 def first_place(store: Path) -> tuple[int, int, int]:
-    dataset, _ = open_store(store)
-    patch = int(split_indices(dataset, "train")[0])
-    return patch, int(dataset["row"][patch]), int(dataset["col"][patch])
+    opened = open_store(store)
+    patch = int(opened.split_indices("train")[0])
+    return patch, int(opened.row_N[patch]), int(opened.col_N[patch])
 
 
 @pytest.mark.parametrize(("dy", "dx", "pixel"), [(0.5, 0.5, (0, 0)), (3.5, 7.25, (3, 7)), (11.99, 11.99, (11, 11)), (0.01, 11.5, (0, 11))])
@@ -65,8 +59,8 @@ def test_a_point_labels_the_pixel_it_lies_in(
     _, row, col = first_place(store)
     x, y = centre(info, row, col, dy, dx)
     file = table(tmp_path / "p.csv", [(repr(x), repr(y), "soybean"), (repr(x), repr(y), 5)], "x,y,class")
-    dataset, _ = blind(store)
-    labels = read_labels(dataset, split_indices(dataset, "train"), LabelSpec(labels="points", points=file), info.classes)
+    opened = blind(store)
+    labels = read_labels(opened, opened.split_indices("train"), LabelSpec(labels="points", points=file), info.classes)
     assert labels.pixel_NHW is not None
     assert labels.image_NK is None
     assert np.argwhere(labels.pixel_NHW != UNLABELLED).tolist() == [[0, *pixel]]
@@ -75,11 +69,11 @@ def test_a_point_labels_the_pixel_it_lies_in(
 
 
 def test_the_far_edge_of_a_patch_belongs_to_the_next(store: Path, info: StoreInfo, tmp_path: Path) -> None:
-    dataset, _ = blind(store)
-    place = np.stack([dataset["row"].to_numpy(), dataset["col"].to_numpy()], axis=1)
+    opened = blind(store)
+    place = np.stack([opened.row_N, opened.col_N], axis=1)
     x, y = centre(info, int(place[0, 0]), int(place[0, 1]), 0.5, info.patch_size_px + 1e-6)
     file = table(tmp_path / "p.csv", [(repr(x), repr(y), "forest")], "x,y,class")
-    pixel = read_labels(dataset, np.arange(len(place)), LabelSpec(labels="points", points=file), info.classes).pixel_NHW
+    pixel = read_labels(opened, np.arange(len(place)), LabelSpec(labels="points", points=file), info.classes).pixel_NHW
     assert pixel is not None
     (found,) = np.argwhere(pixel != UNLABELLED).tolist()
     assert place[found[0]].tolist() == [place[0, 0], place[0, 1] + 1]
@@ -88,12 +82,12 @@ def test_the_far_edge_of_a_patch_belongs_to_the_next(store: Path, info: StoreInf
 
 def test_points_in_degrees_have_the_class_of_their_pixel(store: Path, info: StoreInfo, tmp_path: Path) -> None:
     file = true_table(tmp_path / "p.csv", store)
-    dataset, _ = open_store(store)
-    index = split_indices(dataset, "validation")
-    labels = read_labels(dataset, index, LabelSpec(labels="points", points=file), info.classes)
+    opened = open_store(store)
+    index = opened.split_indices("validation")
+    labels = read_labels(opened, index, LabelSpec(labels="points", points=file), info.classes)
     assert labels.pixel_NHW is not None
     known = labels.pixel_NHW != UNLABELLED
-    truth = info.classes.index(dataset["label"][index].to_numpy())
+    truth = info.classes.index(opened.labels(index))
     np.testing.assert_array_equal(labels.pixel_NHW[known], truth[known])
     assert labels.n_unmatched == 30 * 3 + 1 - len(index) * 3
 
@@ -133,20 +127,15 @@ def test_two_classes_on_one_pixel_are_refused_by_both_lines(store: Path, info: S
     _, row, col = first_place(store)
     places = [centre(info, row, col, 1.2, 1.2), centre(info, row, col, 5, 5), centre(info, row, col, 1.8, 1.7)]
     lines = [(repr(x), repr(y), kind) for (x, y), kind in zip(places, ("corn", "corn", "forest"), strict=True)]
-    dataset, _ = blind(store)
+    opened = blind(store)
     rule = LabelSpec(labels="points", points=table(tmp_path / "p.csv", lines, "x,y,class"))
     with pytest.raises(DataError, match=r"p\.csv, lines 2 and 4: the same pixel has the classes corn and forest"):
-        read_labels(dataset, split_indices(dataset, "train"), rule, info.classes)
+        read_labels(opened, opened.split_indices("train"), rule, info.classes)
 
 
 def test_a_training_learns_from_the_table_and_never_reads_the_truth(store: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """`label` is not even there; a changed table is refused, a moved one is not."""
-
-    def without_label(path: Path) -> tuple[xr.Dataset, StoreInfo]:
-        dataset, info = stores.open_store(path)
-        return dataset.drop_vars("label"), info
-
-    monkeypatch.setattr("cropcam.model.training.train.open_store", without_label)
+    """Labels and shares cannot even be read; a changed table is refused, a moved one is not."""
+    monkeypatch.setattr("cropcam.model.training.train.open_store", blind)
     file, run, lines = true_table(tmp_path / "p.csv", store), tmp_path / "run", []
     settings: dict[str, Any] = {"labels": "points", "device": "cpu", "precision": "fp32", "batch_size": 6, "log": lines.append}
     train(store, run, points=file, epochs=1, **settings)
@@ -170,17 +159,17 @@ def test_a_training_learns_from_the_table_and_never_reads_the_truth(store: Path,
 
 def test_the_truth_of_pixels_is_not_read(store: Path, info: StoreInfo, tmp_path: Path) -> None:
     file = true_table(tmp_path / "p.csv", store)
-    found = read_split(blind(store)[0], "train", LabelSpec(labels="points", points=file), info.classes)
+    found = read_split(blind(store), "train", LabelSpec(labels="points", points=file), info.classes)
     assert len(found) == 18
 
 
 def test_points_where_there_is_no_image_are_counted_and_alone_refused(tmp_path: Path) -> None:
     make_store(tmp_path / "s.zarr", count=30, size_px=12, nodata_share=0.5)
-    dataset, info = open_store(tmp_path / "s.zarr")
-    split_N, places = dataset["split"].to_numpy(), {True: [], False: []}  # type: ignore[var-annotated]
+    opened = open_store(tmp_path / "s.zarr")
+    split_N, places = opened.split_N, {True: [], False: []}  # type: ignore[var-annotated]
     for patch in np.flatnonzero(split_N < 2):
         for dx in (4.5, 8.5):  # columns 0 to 5 of every fourth patch have no image
-            x, y = centre(info, int(dataset["row"][patch]), int(dataset["col"][patch]), 3.5, dx)
+            x, y = centre(opened.info, int(opened.row_N[patch]), int(opened.col_N[patch]), 3.5, dx)
             places[patch % 4 == 0 and dx < 6].append((repr(x), repr(y), "corn", split_N[patch]))
     settings: dict[str, Any] = {"labels": "points", "device": "cpu", "epochs": 1, "batch_size": 6}
     lost = [sum(split == which for *_, split in places[True]) for which in (0, 1)]

@@ -155,8 +155,9 @@ def test_label_noise_replaces_the_requested_share(kind: str) -> None:
     assert wrong == pytest.approx(0.3, abs=0.08)
 
 
-def test_an_unlabelled_patch_has_nan_labels() -> None:
-    share = np.array([[0.5, 0.5], [0, 0]], np.float32)
+@pytest.mark.parametrize("without", [0.0, np.nan])
+def test_an_unlabelled_patch_has_nan_labels(without: float) -> None:
+    share = np.array([[0.5, 0.5], [without, without]], np.float32)
     for kind in ("presence", "majority", "shares"):
         image = weak_labels(LabelSpec(labels=kind), 2, lambda: share, forbidden, forbidden).image_NK
         assert image is not None

@@ -15,8 +15,13 @@ from cropcam.pipeline.maps.windows import classify, highest, read_block, run
 from support.memory_source import Memory
 
 
+def raster(values: np.ndarray) -> Memory:
+    """A raster whose values are physical ones: scale 1, offset 0, 0 = nodata."""
+    return Memory(values, scale=1.0, offset=0.0)
+
+
 def _first_band(block_CYX: np.ndarray, halo_px: int) -> np.ndarray:
-    """Scores whose highest class is the first band's DN minus 1."""
+    """Scores whose highest class is the first band's value minus 1."""
     inner = block_CYX[0, halo_px : block_CYX.shape[1] - halo_px, halo_px : block_CYX.shape[2] - halo_px]
     return (np.arange(1, 6)[:, None, None] == inner).astype(np.float32)
 
@@ -40,16 +45,19 @@ def test_every_pixel_is_written_once_in_order_and_nodata_is_kept(
         out[window.slices] = classes
         order.append((window.row, window.col))
 
-    run(Memory(dn), lambda block: _first_band(block, halo_px), halo_px, block_px, write, threads=threads)
+    run(raster(dn), lambda block: _first_band(block, halo_px), halo_px, block_px, write, threads=threads)
     assert order == sorted(order)
     np.testing.assert_array_equal(out, np.where((dn != 0).all(axis=0), dn[0] - 1, 255))
 
 
 @given(row=st.integers(0, 8), col=st.integers(0, 8), height=st.integers(1, 9), width=st.integers(1, 9), halo_px=st.integers(0, 20))
-def test_a_block_is_the_padded_rasters_cut(row: int, col: int, height: int, width: int, halo_px: int) -> None:
+def test_a_block_is_the_padded_rasters_cut_in_physical_values(row: int, col: int, height: int, width: int, halo_px: int) -> None:
     dn = np.arange(1, 2 * 17 * 17 + 1, dtype=np.uint16).reshape(2, 17, 17)
-    padded = np.pad(dn, ((0, 0), (halo_px, halo_px), (halo_px, halo_px)))
-    block = read_block(Memory(dn), Window(row, col, height, width), halo_px)
+    dn[1, 3, 4] = 0
+    physical = np.where(dn == 0, np.nan, dn.astype(np.float32) * np.float32(0.5) + np.float32(-0.25))
+    padded = np.pad(physical, ((0, 0), (halo_px, halo_px), (halo_px, halo_px)), constant_values=np.nan)
+    block = read_block(Memory(dn, scale=0.5, offset=-0.25), Window(row, col, height, width), halo_px)
+    assert block.dtype == np.float32
     np.testing.assert_array_equal(block, padded[:, row : row + height + 2 * halo_px, col : col + width + 2 * halo_px])
 
 
@@ -69,7 +77,7 @@ def test_a_block_of_nodata_is_not_predicted() -> None:
         return np.zeros((3, 4, 4), np.float32)
 
     written: dict[int, np.ndarray] = {}
-    run(Memory(dn), predict, 0, 4, lambda window, classes: written.__setitem__(window.col, classes))
+    run(raster(dn), predict, 0, 4, lambda window, classes: written.__setitem__(window.col, classes))
     assert len(seen) == 1
     assert (written[0] == 255).all()
     assert (written[4] == 0).all()
@@ -77,14 +85,14 @@ def test_a_block_of_nodata_is_not_predicted() -> None:
 
 def test_scores_of_another_shape_are_refused() -> None:
     with pytest.raises(DataError, match=r"scores of \(3, 4\) px for a block of \(4, 4\) px"):
-        classify(np.ones((1, 4, 4), np.uint16), lambda _: np.zeros((2, 3, 4), np.float32), 0)
+        classify(np.ones((1, 4, 4), np.float32), lambda _: np.zeros((2, 3, 4), np.float32), 0)
 
 
 def test_progress_counts_every_block_from_zero() -> None:
     calls: list[tuple[int, int]] = []
     run(
-        Memory(np.ones((1, 5, 9), np.uint16)),
-        lambda block: block.astype(np.float32),
+        raster(np.ones((1, 5, 9), np.uint16)),
+        lambda block: block,
         0,
         4,
         lambda *_: None,
@@ -100,11 +108,11 @@ def test_an_error_in_one_block_stops_the_run_and_the_rest() -> None:
         calls.append(int(block[0, 0, 0]))
         if block[0, 0, 0] == 3:
             raise DataError("block 3")
-        return block.astype(np.float32)
+        return block
 
     dn = np.arange(1, 101, dtype=np.uint16).reshape(1, 1, 100)
     with pytest.raises(DataError, match="block 3"):
-        run(Memory(dn), predict, 0, 1, lambda *_: None, threads=2)
+        run(raster(dn), predict, 0, 1, lambda *_: None, threads=2)
     assert len(calls) < 10
     assert not [thread for thread in threading.enumerate() if thread.name.startswith("map")]
 
@@ -118,7 +126,7 @@ def test_a_slow_block_holds_back_a_bounded_number() -> None:
         if first == 1:
             time.sleep(0.2)
             assert len(started) <= 6
-        return block.astype(np.float32)
+        return block
 
-    run(Memory(np.arange(1, 51, dtype=np.uint16).reshape(1, 1, 50)), predict, 0, 1, lambda *_: None, threads=3)
+    run(raster(np.arange(1, 51, dtype=np.uint16).reshape(1, 1, 50)), predict, 0, 1, lambda *_: None, threads=3)
     assert sorted(started) == list(range(1, 51))

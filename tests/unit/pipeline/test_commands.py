@@ -8,7 +8,9 @@ from pathlib import Path
 import pytest
 
 from cropcam.pipeline import commands
-from cropcam.pipeline.errors import ConfigError
+from cropcam.pipeline.errors import ConfigError, DataError
+from support.builds import build_study, write_inputs
+from support.stores import make_store
 
 
 def parsers() -> dict[str, argparse.ArgumentParser]:
@@ -54,7 +56,20 @@ def test_values_go_with_own_rasters_alone() -> None:
         commands.patches(args)
 
 
-def test_an_image_needs_labels() -> None:
-    args = parsers()["patches"].parse_args(["demo", "--image", "a.tif", "--store", "s.zarr"])
-    with pytest.raises(ConfigError, match=r"--image needs --labels FILE"):
-        commands.patches(args)
+def test_an_image_without_labels_makes_a_store_of_images(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (image,), _, _, _ = write_inputs(tmp_path)
+    (tmp_path / "study.toml").write_text(build_study().to_toml())
+    words = [str(tmp_path / "study.toml"), "--image", str(image), "--store", str(tmp_path / "s.zarr")]
+    for already in ("", "already there, "):
+        commands.patches(parsers()["patches"].parse_args(words))
+        assert f"s.zarr: {already}136 patches kept of 143 (" in capsys.readouterr().out
+    commands.check(parsers()["check"].parse_args([str(tmp_path / "s.zarr")]))
+    assert "sound: 136 patches in 1 block\n" in capsys.readouterr().out
+
+
+def test_problems_of_a_store_are_printed_before_they_are_an_error(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    make_store(tmp_path / "s.zarr", count=30, size_px=12)
+    (tmp_path / "s.zarr" / "image" / "c" / "0" / "0" / "0").unlink()
+    with pytest.raises(DataError, match=r"s\.zarr: 2 problems; delete it and build it again"):
+        commands.check(parsers()["check"].parse_args([str(tmp_path / "s.zarr")]))
+    assert "is missing" in capsys.readouterr().out

@@ -10,8 +10,10 @@ import pytest
 
 from cropcam.pipeline.describe import as_text, of_store, of_study
 from cropcam.pipeline.errors import DataError
-from cropcam.pipeline.store.schema import open_store
+from cropcam.pipeline.patches.build import from_rasters
+from cropcam.pipeline.store.patch_store import open_store
 from cropcam.pipeline.study.study import load_study
+from support.builds import build_study, write_inputs
 from support.stores import make_store
 
 
@@ -45,8 +47,8 @@ def test_a_store_has_its_counts_shares_and_statistics(tmp_path: Path) -> None:
     info = make_store(tmp_path / "s.zarr", count=30, size_px=12)
     facts = of_store(tmp_path / "s.zarr")
     assert json.loads(json.dumps(facts)) == facts
-    dataset, _ = open_store(tmp_path / "s.zarr")
-    labels, split = info.classes.index(dataset["label"].to_numpy()), dataset["split"].to_numpy()
+    store = open_store(tmp_path / "s.zarr")
+    labels, split = info.classes.index(store.labels(np.arange(30))), store.split_N
     assert facts["patches"]["kept"] == 30
     assert facts["patches"]["splits"] == {name: (split == i).sum() for i, name in enumerate(("train", "validation", "test"))}
     for index, name in enumerate(info.classes.names):
@@ -64,11 +66,24 @@ def test_a_store_has_its_counts_shares_and_statistics(tmp_path: Path) -> None:
 
 
 def test_percentiles_stand_where_the_store_has_histograms(tmp_path: Path) -> None:
-    make_store(tmp_path / "s.zarr", count=30, size_px=12)
+    image, labels, _, _ = write_inputs(tmp_path)
+    from_rasters(build_study(), image, labels, tmp_path / "s.zarr")
     facts = of_store(tmp_path / "s.zarr")
-    facts["percentiles"] = [[0.1, 0.2, 0.3]] * len(facts["bands"])
-    assert as_text(facts).splitlines()[-1].split()[-3:] == ["0.100", "0.200", "0.300"]
-    assert np.isfinite(facts["statistics"]["mean"]).all()
+    assert json.loads(json.dumps(facts)) == facts
+    for low, middle, high in facts["percentiles"]:  # reflectance of DN between 7,300 and 30,000
+        assert (low, middle, high) == pytest.approx((0.013, 0.313, 0.613), abs=0.01)
+    assert facts["values"] == {"dtype": "uint16", "scale": [0.0000275] * 2, "offset": [-0.2] * 2, "nodata": [0.0] * 2}
+    text = as_text(facts)
+    assert "dropped  7 image, 3 label" in text
+    assert text.splitlines()[-1].split()[-3:] == [f"{value:.3f}" for value in facts["percentiles"][-1]]
+
+
+def test_a_store_without_labels_says_so(tmp_path: Path) -> None:
+    image, _, _, _ = write_inputs(tmp_path)
+    from_rasters(build_study(), image, [], tmp_path / "s.zarr")
+    facts = of_store(tmp_path / "s.zarr")
+    assert not {"class_share", "present_in"} & set(facts)
+    assert "\nno labels\n" in as_text(facts)
 
 
 def test_a_folder_without_a_store_is_an_error(tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""Own rasters as Collection 2 DN, labels as codes: types, tags, options, grids, and every bad file."""
+"""Own rasters as they are stored, labels as codes: types, files, grids, and every bad file."""
 
 from __future__ import annotations
 
@@ -10,10 +10,14 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
+from cropcam.pipeline.encoding import BandEncoding
 from cropcam.pipeline.errors import DataError
 from cropcam.pipeline.grid import PixelGrid, Window, nearest_index
-from cropcam.pipeline.rasters.mosaic import open_image, open_labels
+from cropcam.pipeline.rasters.mosaic import RasterMosaic, open_image, open_labels
+from cropcam.pipeline.rasters.raster import Raster
 from support.rasters import ALBERS_ORIGIN, UTM, random_codes, random_dn, write_raster
 
 BANDS = ("SR_B1", "SR_B2", "SR_B3")
@@ -28,10 +32,30 @@ def test_one_scene_in_every_type_is_one_scene(tmp_path: Path, dtype: str) -> Non
     reflectance = np.where(dn == 0, np.nan, dn * 0.0000275 - 0.2)
     values = {"uint16": dn, "int16": np.where(dn == 0, -9999, np.round(np.nan_to_num(reflectance) * 1e4)).astype(np.int16)}.get(dtype)
     values = reflectance.astype(dtype) if values is None else values
-    found = open_image([write_raster(tmp_path / "a.tif", values, UTM)], BANDS).read(WHOLE)
-    assert ((found == 0) == (dn == 0)).all()
-    step = {"uint16": 0, "int16": 2, "float32": 1, "float64": 0}[dtype]  # of 0.0000275; int16 steps by 0.0001
-    assert np.abs(found.astype(int) - dn).max() <= step
+    source = open_image([write_raster(tmp_path / "a.tif", values, UTM)], BANDS)
+    assert source.encoding.dtype == source.read(WHOLE).dtype == dtype
+    found = source.encoding.physical(source.read(WHOLE))
+    np.testing.assert_array_equal(np.isnan(found), dn == 0)
+    np.testing.assert_allclose(found, reflectance, atol=5.1e-5 if dtype == "int16" else 1e-6)
+
+
+@settings(deadline=None, max_examples=15)
+@given(data=st.data())
+def test_files_with_values_of_their_own_lie_beside_each_other(tmp_path_factory: pytest.TempPathFactory, data: st.DataObject) -> None:
+    folder, nodata = tmp_path_factory.mktemp("mixed"), [data.draw(st.sampled_from([None, 7.0, -1.0])) for _ in range(3)]
+    values = np.random.default_rng(0).integers(-2, 9, (3, *UTM.shape_yx)).astype(np.int16)
+    paths = [write_raster(folder / f"{band}.tif", values[i], UTM, nodata=nodata[i]) for i, band in enumerate(BANDS)]
+    source = open_image(data.draw(st.permutations(paths)), BANDS)
+    assert source.encoding.nodata == tuple(-9999.0 if value is None else value for value in nodata)
+    np.testing.assert_array_equal(source.read(WHOLE), values)
+
+
+def test_pixels_in_no_piece_are_nodata() -> None:
+    grid = UTM.window(Window(0, 0, 4, 6))
+    encoding = BandEncoding("int16", (1.0, 1.0), (0.0, 0.0), (-5.0, -6.0))
+    raster = Raster(Path("none.tif"), grid, ("a", "b"), encoding, (None, None))
+    source = RasterMosaic(PixelGrid(grid.crs, grid.transform, 20, 4), ("a", "b"), ((raster, Window(0, 0, 4, 6), slice(0, 2)),))
+    np.testing.assert_array_equal(source.read(Window(1, 8, 2, 3)), np.array([-5, -6], np.int16).reshape(2, 1, 1) * np.ones((2, 2, 3), int))
 
 
 def test_a_band_whose_name_ends_in_anothers(tmp_path: Path) -> None:

@@ -16,7 +16,7 @@ from cropcam.model.report.gallery import choose, class_picture, composites, gall
 from cropcam.model.report.runs import read_evaluation
 from cropcam.model.runs.checkpoint import load_network
 from cropcam.model.segmentation.methods import Segmenter, unfitted
-from cropcam.pipeline.store.schema import open_store
+from cropcam.pipeline.store.patch_store import open_store
 from support.stores import make_study
 
 BANDS = ("SR_B1", "SR_B2", "SR_B3", "SR_B4", "SR_B5", "SR_B6", "SR_B7")
@@ -55,16 +55,17 @@ def test_pictures_are_grey_without_data() -> None:
 
 def test_every_patch_has_its_images_truth_methods_and_maps(evaluated: Path) -> None:
     network, config = load_network(evaluated, torch.device("cpu"))
-    dataset, info = open_store(config.store.path)
+    store = open_store(config.store.path)
+    legend = store.info.classes
     _, table = read_evaluation(evaluated)
     segmenter = Segmenter(unfitted(network.dense.bias.tolist()), "score-argmax")
-    found = gallery(network, config, dataset, table, segmenter)
+    found = gallery(network, config, store, table, segmenter)
     patches = [patch for group in found.groups.values() for patch in group]
     assert sorted(patch.row["patch"] for patch in patches) == sorted(table["patch"])
-    titles = ["true colour", "false colour", "truth", "score-argmax", "cam-argmax", *info.classes.names]
+    titles = ["true colour", "false colour", "truth", "score-argmax", "cam-argmax", *legend.names]
     for patch in patches:
         assert [tile.title for tile in patch.tiles] == titles
         assert [tile.title for tile in patch.tiles if tile.is_default] == ["score-argmax"]
         truth = imread(io.BytesIO(base64.b64decode(patch.tiles[2].picture.partition(",")[2])))[..., :3]
-        label = dataset["label"][int(patch.row["patch"])].to_numpy()
-        np.testing.assert_array_equal(np.rint(truth * 255), class_picture(info.classes.index(label), info.classes))
+        (label,) = store.labels(np.array([int(patch.row["patch"])]))
+        np.testing.assert_array_equal(np.rint(truth * 255), class_picture(legend.index(label), legend))

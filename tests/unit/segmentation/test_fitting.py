@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -14,7 +15,8 @@ from cropcam.model.segmentation.fitting import default_method, fitted_segmenter,
 from cropcam.model.segmentation.predictions import forward_batches
 from cropcam.pipeline.errors import DataError
 from cropcam.pipeline.runtime.hashing import file_sha256
-from cropcam.pipeline.store.schema import StoreInfo, open_store
+from cropcam.pipeline.store.patch_store import open_store
+from cropcam.pipeline.store.schema import StoreInfo
 from support.runs import make_config, make_run
 
 CPU = torch.device("cpu")
@@ -43,14 +45,16 @@ def test_fitted_methods_are_kept_with_the_checkpoint(tmp_path: Path, store: Path
     run = tmp_path / "run"
     make_run(run, store, info, model="fcn", loss="lse", class_prior=(0.1, 0.3, 0.2, 0.2, 0.2))
     network, config = load_network(run, CPU)
-    dataset, _ = open_store(store)
+    opened = open_store(store)
     with pytest.raises(DataError, match=r"its segmentation \(prior-matched\) is not fitted yet; run: cropcam evaluate"):
         method_of(run, network, config)
-    fitted = fitted_segmenter(run, network, config, dataset, CPU)
+    fitted = fitted_segmenter(run, network, config, opened, CPU)
     assert {"cam-argmax", "score-argmax", "spectral", "prior-matched"} <= set(fitted.methods)
     assert fitted.default == "prior-matched"
     assert segment.load(run, file_sha256(run / BEST)) == fitted
-    assert fitted_segmenter(run, network, config, dataset.drop_vars("image"), CPU) == fitted, "read, not fitted again"
+    shutil.copytree(store, tmp_path / "blind.zarr")
+    shutil.rmtree(tmp_path / "blind.zarr" / "image" / "c")
+    assert fitted_segmenter(run, network, config, open_store(tmp_path / "blind.zarr"), CPU) == fitted, "read, not fitted again"
     assert method_of(run, network, config) == fitted.method
 
 
@@ -65,10 +69,10 @@ def test_matched_shares_are_those_of_the_training_patches(tmp_path: Path, store:
     run, prior = tmp_path / "run", (0.1, 0.3, 0.2, 0.2, 0.2)
     make_run(run, store, info, model="fcn", loss="lse", class_prior=prior)
     network, config = load_network(run, CPU)
-    dataset, _ = open_store(store)
-    method = fitted_segmenter(run, network, config, dataset, CPU).method
-    train = np.flatnonzero(dataset["split"].to_numpy() == 0)
+    opened = open_store(store)
+    method = fitted_segmenter(run, network, config, opened, CPU).method
+    train = opened.split_indices("train")
     with torch.inference_mode():
-        ((_, x, outputs),) = forward_batches(network, config, dataset, train, CPU)
+        ((_, x, outputs),) = forward_batches(network, config, opened, train, CPU)
         classes = method(outputs.cams_BKHW, x, outputs.valid_BHW)[outputs.valid_BHW].numpy()
     np.testing.assert_allclose(np.bincount(classes, minlength=5) / len(classes), prior, atol=0.05)

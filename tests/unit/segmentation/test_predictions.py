@@ -7,7 +7,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-import xarray as xr
 
 from cropcam.model.data.normalization import Normalization, standardise
 from cropcam.model.networks import Network
@@ -18,12 +17,13 @@ from cropcam.model.segmentation import predictions
 from cropcam.model.segmentation.methods import Segmenter, unfitted
 from cropcam.model.segmentation.predictions import PatchPredictions, forward_batches, open_trained_store, predict_patches
 from cropcam.pipeline.errors import DataError
+from cropcam.pipeline.store.patch_store import PatchStore
 from cropcam.pipeline.store.schema import StoreInfo
 from support.runs import make_run
 from support.stores import make_store
 
 CPU = torch.device("cpu")
-Trained = tuple[Network, RunConfig, xr.Dataset, Path, StoreInfo]
+Trained = tuple[Network, RunConfig, PatchStore, Path, StoreInfo]
 
 
 @pytest.fixture(scope="module")
@@ -32,30 +32,29 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> Trained:
     info = make_store(folder / "patches.zarr", count=20, size_px=12, nodata_share=0.3)
     make_run(folder / "run", folder / "patches.zarr", info)
     network, config = load_network(folder / "run", CPU)
-    dataset, _ = open_trained_store(folder / "run", config)
-    return network, config, dataset, folder / "run", info
+    return network, config, open_trained_store(folder / "run", config), folder / "run", info
 
 
 def predicted(trained: Trained, patches: list[int]) -> list[PatchPredictions]:
-    network, config, dataset, _, _ = trained
+    network, config, store, _, _ = trained
     segmenter = Segmenter(unfitted(network.dense.bias.tolist()), "score-argmax")
-    return list(predict_patches(network, config, dataset, np.array(patches), CPU, segmenter))
+    return list(predict_patches(network, config, store, np.array(patches), CPU, segmenter))
 
 
 def test_predictions_are_those_of_the_network_in_the_given_order(trained: Trained, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(predictions, "BATCH_PATCHES", 2)
-    network, config, dataset, _, info = trained
+    network, config, store, _, info = trained
     order = [7, 0, 3]
     batches = predicted(trained, order)
     assert [batch.patches_B.tolist() for batch in batches] == [[7, 0], [3]]
     for batch in batches:
-        image = dataset["image"].to_numpy()[batch.patches_B]
-        x = standardise(torch.from_numpy(image), *Normalization.of(config, "cpu"))
+        image = store.images(batch.patches_B)
+        x, _ = standardise(torch.from_numpy(image), Normalization.of(config, "cpu"))
         _, cams = pixel_scores(network, x)
         np.testing.assert_allclose(batch.cams_BKHW, cams.numpy(), atol=1e-5)
         nodata = (image == 0).any(axis=1)
         np.testing.assert_array_equal(batch.nodata_BHW, nodata)
-        truth = info.classes.index(dataset["label"].to_numpy()[batch.patches_B])
+        truth = info.classes.index(store.labels(batch.patches_B))
         np.testing.assert_array_equal(batch.truth_BHW, np.where(nodata, 255, truth))
         logits = cams.numpy() + network.dense.bias.detach().numpy()[:, None, None]
         np.testing.assert_array_equal(batch.segmentation_BHW["score-argmax"], logits.argmax(axis=1))
@@ -64,20 +63,20 @@ def test_predictions_are_those_of_the_network_in_the_given_order(trained: Traine
 
 
 def test_presence_is_the_logit_of_valid_pixels_alone(trained: Trained) -> None:
-    network, config, dataset, _, _ = trained
+    network, config, store, _, _ = trained
     (batch,) = predicted(trained, [0, 1])
-    (forward,) = forward_batches(network, config, dataset, np.array([0, 1]), CPU)
+    (forward,) = forward_batches(network, config, store, np.array([0, 1]), CPU)
     np.testing.assert_array_equal(batch.logits_BK, forward[2].output.logits_BK.numpy())
     assert not forward[2].valid_BHW[0].all()
 
 
 def test_outputs_that_are_not_finite_are_refused(trained: Trained) -> None:
-    network, config, dataset, run, _ = trained
+    network, config, store, run, _ = trained
     broken, _ = load_network(run, CPU)
     torch.nn.init.constant_(broken.dense.weight, torch.inf)
     segmenter = Segmenter(unfitted(network.dense.bias.tolist()), "cam-argmax")
     with pytest.raises(DataError, match="outputs are not finite: its training diverged"):
-        next(iter(predict_patches(broken, config, dataset, np.array([0]), CPU, segmenter)))
+        next(iter(predict_patches(broken, config, store, np.array([0]), CPU, segmenter)))
 
 
 def test_another_store_or_none_is_named(trained: Trained, tmp_path: Path) -> None:

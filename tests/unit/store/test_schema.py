@@ -1,43 +1,47 @@
-"""The store's format: what opens, and what is refused with which words."""
+"""The store's format: layout, metadata, and what other readers than ours make of it."""
 
 from __future__ import annotations
 
-import json
-import shutil
-from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
-import zarr
+import rioxarray  # noqa: F401 - .rio
+from hypothesis import given
+from hypothesis import strategies as st
 
 from cropcam.pipeline.errors import DataError
-from cropcam.pipeline.store.schema import PATCHES_PER_SHARD, open_store, split_indices, to_reflectance
+from cropcam.pipeline.grid import PatchGrid, PixelGrid
+from cropcam.pipeline.store import schema
+from cropcam.pipeline.store.patch_store import open_store
+from cropcam.pipeline.store.schema import Layout, StoreInfo
+from support.rasters import UTM
 from support.stores import make_store
 
 
-def edit_attribute(name: str, value: object) -> Callable[[Path], None]:
-    """Change (or with None remove) one group attribute."""
+@given(st.integers(1, 400), st.integers(1, 400), st.integers(1, 60), st.integers(1, 50), st.sampled_from([1, 2, 4, 8]), st.integers(1, 5))
+def test_blocks_hold_every_pixel_and_every_patch_once(height: int, width: int, size: int, bands: int, itemsize: int, abreast: int) -> None:
+    grid = PatchGrid(PixelGrid(UTM.crs, UTM.transform, width, height), size)
+    layout = Layout.of(grid, bands, itemsize)
+    assert layout.block_patches in (1, 2, 4, 8, 16, 32)
+    assert bands * layout.block_px**2 * itemsize <= 128 * 2**20 or layout.block_patches == 1
+    assert layout.block_patches == 32 or bands * (2 * layout.block_px) ** 2 * itemsize > 128 * 2**20
+    blocks = list(layout.blocks(abreast))
+    assert sorted(blocks) == sorted(layout.blocks())
+    pixels, patches = np.zeros((height, width), int), np.zeros((grid.rows, grid.columns), int)
+    for block in blocks:
+        window, rows = layout.window(block), layout.rows(block)
+        pixels[window.slices] += 1
+        patches[rows] += 1
+        assert (rows[0].stop - rows[0].start, rows[1].stop - rows[1].start) == (window.height // size, window.width // size)
+    assert (pixels == 1).all()
+    assert (patches == 1).all()
 
-    def edit(path: Path) -> None:
-        meta = path / "zarr.json"
-        values = json.loads(meta.read_text())
-        if value is None:
-            del values["attributes"][name]
-        else:
-            values["attributes"][name] = value
-        meta.write_text(json.dumps(values))
 
-    return edit
-
-
-def replace_array(path: Path) -> None:
-    """Labels of another type."""
-    group = zarr.open_group(path)
-    del group["label"]
-    group.create_array("label", shape=(12, 16, 16), dtype="int16", dimension_names=("patch", "y", "x"))
-    with pytest.warns(zarr.errors.ZarrUserWarning, match="not part in the Zarr format 3"):
-        zarr.consolidate_metadata(group.store)
+def test_blocks_come_a_few_rows_at_a_time() -> None:
+    layout = Layout(PatchGrid(PixelGrid(UTM.crs, UTM.transform, 20, 50), 5), 2)
+    assert list(layout.blocks(2)) == [(0, 0), (1, 0), (0, 1), (1, 1), (2, 0), (3, 0), (2, 1), (3, 1), (4, 0), (4, 1)]
 
 
 @pytest.fixture(scope="module")
@@ -47,51 +51,37 @@ def good(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
-def test_one_patch_is_one_zarr_chunk_and_many_are_one_zarr_shard(good: Path) -> None:
-    image = zarr.open_group(good)["image"]
-    assert isinstance(image, zarr.Array)
-    assert (image.chunks, image.shards) == ((1, 7, 16, 16), (PATCHES_PER_SHARD, 7, 16, 16))
-
-
 def test_info_survives_the_disk(good: Path) -> None:
-    _, info = open_store(good)
-    assert type(info).from_attrs(info.attrs(), "x") == info
+    info = open_store(good).info
+    assert StoreInfo.from_attrs(info.attrs(), "x") == info
     assert len(info.digest) == 64
-
-
-def test_splits_are_found_or_missed(good: Path) -> None:
-    dataset, _ = open_store(good)
-    parts = [split_indices(dataset, name) for name in ("train", "validation", "test")]
-    assert sorted(np.concatenate(parts).tolist()) == list(range(12))
-    with pytest.raises(DataError, match="no patch lies in the test split"):
-        split_indices(dataset.isel(patch=parts[0]), "test")
-
-
-def test_reflectance_of_nodata_is_nan() -> None:
-    np.testing.assert_allclose(to_reflectance(np.array([0, 1, 10_000], np.uint16)), [np.nan, -0.1999725, 0.075], rtol=1e-6)
+    assert replace(info, code_version="other").digest == info.digest
+    assert replace(info, split_seed=9).digest != info.digest
+    assert info.name == "demo"
+    assert info.split_block_patches == tuple(info.study["splits"]["block_patches"])
+    assert info.seasons == ["/".join(info.study["image"]["seasons"][0])] * 7
 
 
 @pytest.mark.parametrize(
-    ("harm", "message"),
+    ("name", "value", "message"),
     [
-        (shutil.rmtree, r"no such store; make one with 'cropcam patches"),
-        (lambda path: (path / "zarr.json").unlink(), "is a folder without zarr.json, not a patch store; name one, or make one"),
-        *(
-            (lambda path, text=text: (path / "zarr.json").write_text(text), "cannot be opened as a patch store")
-            for text in ("{", "null", "[]")
-        ),
-        (edit_attribute("study", {}), "damaged patch store: attribute 'study'"),
-        (edit_attribute("schema_version", None), r"no patch store \(no schema_version"),
-        (edit_attribute("schema_version", 99), "schema version 99, this cropcam reads 1; cut the store again"),
-        (edit_attribute("bands", None), "damaged patch store: attribute 'bands'"),
-        (edit_attribute("bands", ["a"]), "7 along 'band', its attributes have 1"),
-        (replace_array, "label is int16"),
+        ("schema_version", None, r"no patch store \(no schema_version"),
+        ("schema_version", 1, "schema version 1, this cropcam reads 2; delete it and build it again with 'cropcam patches'"),
+        ("bands", None, "damaged patch store: attribute 'bands'"),
+        ("bands", ["a"], "damaged patch store: attribute study, bands or encoding"),
+        ("study", {}, "damaged patch store: attribute 'study'"),
+        ("encoding", {"dtype": "nothing"}, "damaged patch store: attribute"),
+        ("classes", 3, "damaged patch store: attribute"),
     ],
 )
-def test_stores_that_are_not_sound(good: Path, tmp_path: Path, harm: Callable[[Path], None], message: str) -> None:
-    path = tmp_path / "harmed.zarr"
-    shutil.copytree(good, path)
-    harm(path)
-    with pytest.raises(DataError, match=message) as caught:
-        open_store(path)
+def test_attributes_that_are_none_of_a_store(good: Path, name: str, value: object, message: str) -> None:
+    attrs = open_store(good).info.attrs()
+    changed = {key: kept for key, kept in {**attrs, name: value}.items() if kept is not None}
+    with pytest.raises(DataError, match=f"^there: {message}") as caught:
+        StoreInfo.from_attrs(changed, "there")
     assert "\n" not in str(caught.value)
+
+
+def test_evenly_spaced_indices() -> None:
+    assert schema.evenly(1, 5).tolist() == [0]
+    assert schema.evenly(100, 3).tolist() == [0, 49, 99]

@@ -11,7 +11,8 @@ from cropcam.model.data.dataset import read_split
 from cropcam.model.labels.weak_labels import WeakLabels
 from cropcam.model.training.data_summary import log_data_summary, uninformative_labels
 from cropcam.pipeline.legend import UNLABELLED
-from cropcam.pipeline.store.schema import StoreInfo, open_store
+from cropcam.pipeline.store.patch_store import PatchStore, open_store
+from cropcam.pipeline.store.schema import StoreInfo
 from support.runs import make_config
 
 
@@ -40,12 +41,12 @@ def test_classes_present_in_every_patch_are_reported() -> None:
 
 
 def test_the_summary_counts_patches_and_bags_and_warns(store: Path, info: StoreInfo) -> None:
-    dataset = open_store(store)[0]
+    opened = open_store(store)
     config = make_config(store, info, labels="shares", loss="shares", bag_size=6, batch_size=4)
-    train_split, validation = (read_split(dataset, split, config.label_spec, info.classes) for split in ("train", "validation"))
+    train_split, validation = (read_split(opened, split, config.label_spec, info.classes) for split in ("train", "validation"))
     lines: list[str] = []
     constant = replace(info, statistics=info.statistics | {"std": [0.0, *info.statistics["std"][1:]]})
-    log_data_summary(dataset, train_split, validation, config, constant, lines.append)
+    log_data_summary(PatchStore(store, constant), train_split, validation, config, lines.append)
     assert lines[0].startswith(
         "18 train, 6 validation, 6 test patches; shares of 3 bags of patches; the best constant prediction agrees with 1.0000"
     )
@@ -54,5 +55,5 @@ def test_the_summary_counts_patches_and_bags_and_warns(store: Path, info: StoreI
         f"warning: band {info.bands[0]} is constant over the training split: it carries no information",
     ]
     lines.clear()
-    log_data_summary(dataset, train_split, validation, config.changed(batch_size=99), info, lines.append)
+    log_data_summary(opened, train_split, validation, config.changed(batch_size=99), lines.append)
     assert lines[1:] == ["warning: --batch-size 99 is more than the 18 training patches: one step per epoch"]

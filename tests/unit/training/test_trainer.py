@@ -49,7 +49,7 @@ def test_one_step_is_that_of_plain_torch(info: StoreInfo, tmp_path: Path) -> Non
     plan = split.plan_epoch(5, 0, rot90=False)
     images = split.images
     assert isinstance(images, ResidentImages)
-    dn = images.dn_NCHW.numpy()[plan.index_N].astype(np.float32)
+    dn = images.values_NCHW.numpy()[plan.index_N].astype(np.float32)
     for index, (rows, cols) in enumerate(plan.flip_N2):
         dn[index] = dn[index][:, :: -1 if rows else 1, :: -1 if cols else 1]
     mean, std = (np.array(values, np.float32)[:, None, None] for values in (config.store.mean, config.store.std))

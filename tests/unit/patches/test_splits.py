@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from cropcam.pipeline.errors import DataError
 from cropcam.pipeline.grid import PatchGrid, PixelGrid
-from cropcam.pipeline.splits import assign, deal, units
+from cropcam.pipeline.patches.splits import assign, deal, units
 from cropcam.pipeline.study.study import Splits
 
 

@@ -1,0 +1,101 @@
+"""What the stored values of image bands mean: type, scale, offset and nodata, band by band.
+
+Axis suffixes: C bands, Y and X pixels; leading axes are free.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+
+@dataclass(frozen=True)
+class BandEncoding:
+    """Physical value = stored value x scale + offset, per band; a stored value equal to nodata, or NaN, is missing.
+
+    Attributes:
+        dtype: numpy's name of the stored type, for example "uint16".
+        scale: one factor per band.
+        offset: one addend per band, in the physical unit.
+        nodata: the stored value of a missing pixel per band; None = every value of the band is valid. NaN only where `dtype` is a float.
+    """
+
+    dtype: str
+    scale: tuple[float, ...]
+    offset: tuple[float, ...]
+    nodata: tuple[float | None, ...]
+
+    def __len__(self) -> int:
+        return len(self.scale)
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, BandEncoding) and self.attrs() == other.attrs()  # NaN, as text, is equal to itself
+
+    def __hash__(self) -> int:
+        return hash((self.dtype, self.scale, self.offset))
+
+    @classmethod
+    def uniform(cls, dtype: str, bands: int, scale: float, offset: float, nodata: float | None) -> BandEncoding:
+        """The same meaning for `bands` bands."""
+        return cls(dtype, (scale,) * bands, (offset,) * bands, (nodata,) * bands)
+
+    @classmethod
+    def joined(cls, parts: Iterable[BandEncoding]) -> BandEncoding:
+        """The bands of several encodings of one type, one behind the other."""
+        parts = list(parts)
+        scale, offset, nodata = (sum((getattr(part, name) for part in parts), ()) for name in ("scale", "offset", "nodata"))
+        return cls(parts[0].dtype, scale, offset, nodata)
+
+    @property
+    def is_uniform(self) -> bool:
+        """Whether all bands have one scale, offset and nodata."""
+        return all(len({*map(str, values)}) == 1 for values in (self.scale, self.offset, self.nodata))
+
+    @property
+    def fill(self) -> float:
+        """The stored value for pixels that are not there: the first band's nodata, 0 without any."""
+        return 0.0 if self.nodata[0] is None else self.nodata[0]
+
+    @property
+    def nodata_C(self) -> npt.NDArray[Any]:
+        """Nodata of each band in the stored type; `fill` where a band has none."""
+        return np.array([self.fill if value is None else value for value in self.nodata], self.dtype)
+
+    @property
+    def has_nodata_C(self) -> npt.NDArray[np.bool_]:
+        """Whether each band has a nodata value."""
+        return np.array([value is not None for value in self.nodata])
+
+    def valid(self, values_CYX: npt.NDArray[Any]) -> npt.NDArray[np.bool_]:
+        """Whether each stored value (..., C, Y, X) is one: neither nodata nor NaN."""
+        shape = (-1, 1, 1)
+        is_valid: npt.NDArray[np.bool_] = (values_CYX != self.nodata_C.reshape(shape)) | ~self.has_nodata_C.reshape(shape)
+        return is_valid & (values_CYX == values_CYX) if values_CYX.dtype.kind == "f" else is_valid  # noqa: PLR0124 - NaN alone differs
+
+    def physical(self, values_CYX: npt.NDArray[Any]) -> npt.NDArray[np.float32]:
+        """Stored values (..., C, Y, X) as float32 in the physical unit, NaN = missing."""
+        scale, offset = (np.array(values, np.float32).reshape(-1, 1, 1) for values in (self.scale, self.offset))
+        return np.where(self.valid(values_CYX), values_CYX.astype(np.float32) * scale + offset, np.float32(np.nan))
+
+    def cf_attrs(self) -> dict[str, Any]:
+        """CF attributes of bands that all have one meaning; none otherwise."""
+        if not self.is_uniform:
+            return {}
+        missing = {} if self.nodata[0] is None else {"_FillValue": np.dtype(self.dtype).type(self.nodata[0])}
+        return {"scale_factor": self.scale[0], "add_offset": self.offset[0], **missing}
+
+    def attrs(self) -> dict[str, Any]:
+        """JSON values; nodata NaN as the text "NaN"."""
+        nodata = ["NaN" if value is not None and math.isnan(value) else value for value in self.nodata]
+        return {"dtype": self.dtype, "scale": list(self.scale), "offset": list(self.offset), "nodata": nodata}
+
+    @classmethod
+    def from_attrs(cls, attrs: Mapping[str, Any]) -> BandEncoding:
+        """The inverse of `attrs`."""
+        nodata = tuple(None if value is None else float(value) for value in attrs["nodata"])
+        return cls(str(np.dtype(attrs["dtype"])), tuple(map(float, attrs["scale"])), tuple(map(float, attrs["offset"])), nodata)

@@ -1,0 +1,1 @@
+"""Building a patch store: blocks as dask tasks, measured, split and summed up."""

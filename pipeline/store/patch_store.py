@@ -1,0 +1,242 @@
+"""A finished patch store, opened for reading: kept patches in row-major order, windows of pixels, tables.
+
+Arrays are read by tensorstore, which verifies the checksum of each chunk and is told that no chunk may be missing.
+Axis suffixes: N kept patches, B some of them, C bands, H/W and Y/X rows and columns of pixels.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from functools import cached_property
+from os import PathLike
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import tensorstore as ts
+
+from cropcam.pipeline.encoding import BandEncoding
+from cropcam.pipeline.errors import DataError
+from cropcam.pipeline.grid import PixelGrid, Window
+from cropcam.pipeline.store.schema import NOT_USED, ROOT, SPLITS, StoreInfo, opened
+
+Indices = npt.NDArray[np.int64]
+AGAIN = "delete the store and build it again with 'cropcam patches'"
+_UNFINISHED = (".build", f"{ROOT}.partial")
+_FILE = re.compile(r'local file "([^"]+)"')
+
+
+class PatchStore:
+    """A finished store. The index of a patch is its place among the kept patches, row by row. Thread-safe."""
+
+    def __init__(self, path: Path, info: StoreInfo) -> None:
+        self.path, self.info = path, info
+        self._arrays: dict[str, Any] = {}
+
+    @property
+    def grid(self) -> PixelGrid:
+        """The grid of the cube."""
+        return self.info.pixel_grid
+
+    @property
+    def bands(self) -> tuple[str, ...]:
+        """Band names in order."""
+        return self.info.bands
+
+    @property
+    def encoding(self) -> BandEncoding:
+        """What stored values mean."""
+        return self.info.encoding
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The store's name, for messages and tags."""
+        return (self.path.name,)
+
+    @property
+    def patch_shape(self) -> tuple[int, int, int]:
+        """Bands, rows and columns of a patch."""
+        return (len(self.bands), self.info.patch_size_px, self.info.patch_size_px)
+
+    def __len__(self) -> int:
+        return len(self.split_N)
+
+    @cached_property
+    def _place_2N(self) -> tuple[Indices, Indices]:
+        row_N, col_N = np.nonzero(self.table("split") != NOT_USED)
+        return row_N.astype(np.int64), col_N.astype(np.int64)
+
+    @property
+    def row_N(self) -> Indices:
+        """Patch row of each kept patch, from the north."""
+        return self._place_2N[0]
+
+    @property
+    def col_N(self) -> Indices:
+        """Patch column of each kept patch, from the west."""
+        return self._place_2N[1]
+
+    @cached_property
+    def split_N(self) -> npt.NDArray[np.uint8]:
+        """Split of each kept patch: 0 train, 1 validation, 2 test."""
+        return np.asarray(self.table("split")[self._place_2N])
+
+    @cached_property
+    def valid_N(self) -> npt.NDArray[np.float32]:
+        """Valid share of each kept patch."""
+        return np.asarray(self.table("valid")[self._place_2N])
+
+    @cached_property
+    def share_NK(self) -> npt.NDArray[np.float32]:
+        """Class shares of each kept patch.
+
+        Raises:
+            DataError: the store has no labels.
+        """
+        self._need_labels()
+        return np.asarray(self.table("share")[self._place_2N])
+
+    def split_indices(self, split: str) -> Indices:
+        """Patch indices of one split, ascending.
+
+        Raises:
+            DataError: no patch lies in that split.
+        """
+        indices = np.flatnonzero(self.split_N == SPLITS.index(split))
+        if not indices.size:
+            raise DataError(f"{self.path}: no patch lies in the {split} split")
+        return indices
+
+    def table(self, name: str) -> npt.NDArray[Any]:
+        """A table (patch_row, patch_col, ..): valid, split, reason or share.
+
+        Raises:
+            DataError: damaged or missing.
+        """
+        with readable(self.path, name):
+            return np.asarray(self._array(name).read().result())
+
+    def images(self, index_B: Indices) -> npt.NDArray[Any]:
+        """Stored values (B, C, H, W) of patches in any order.
+
+        Raises:
+            DataError: a chunk is damaged or missing.
+        """
+        return self.request_images(index_B)()
+
+    def request_images(self, index_B: Indices) -> Callable[[], npt.NDArray[Any]]:
+        """Begin to read `images` in the background; the function that is returned waits for them."""
+        return self._request("image", index_B, np.empty((len(index_B), *self.patch_shape), self.encoding.dtype))
+
+    def labels(self, index_B: Indices) -> npt.NDArray[np.uint8]:
+        """Label codes (B, H, W) of patches in any order.
+
+        Raises:
+            DataError: a chunk is damaged or missing, or the store has no labels.
+        """
+        self._need_labels()
+        return self._request("label", index_B, np.empty((len(index_B), *self.patch_shape[1:]), np.uint8))()
+
+    def read(self, window: Window) -> npt.NDArray[Any]:
+        """Stored values (C, Y, X) of a window inside the grid.
+
+        Raises:
+            DataError: a chunk is damaged or missing.
+        """
+        with readable(self.path, "image"):
+            return np.asarray(self._array("image")[:, *window.slices].read().result())
+
+    def read_labels(self, window: Window) -> npt.NDArray[np.uint8]:
+        """Label codes (Y, X) of a window inside the grid; raises as `labels`."""
+        self._need_labels()
+        with readable(self.path, "label"):
+            return np.asarray(self._array("label")[window.slices].read().result())
+
+    def _request(self, name: str, index_B: Indices, out: npt.NDArray[Any]) -> Callable[[], npt.NDArray[Any]]:
+        size = self.info.patch_size_px
+        with readable(self.path, name):
+            array, target = self._array(name), ts.array(out)
+            with ts.Batch() as batch:  # chunks of one shard together
+                copies = [
+                    target[place].write(array[..., top : top + size, left : left + size], batch=batch)
+                    for place, (top, left) in enumerate(
+                        zip((self.row_N[index_B] * size).tolist(), (self.col_N[index_B] * size).tolist(), strict=True)
+                    )
+                ]
+
+        def wait() -> npt.NDArray[Any]:
+            with readable(self.path, name):
+                for copy in copies:
+                    copy.result()
+            return out
+
+        return wait
+
+    def _array(self, name: str) -> Any:  # noqa: ANN401 - tensorstore.TensorStore
+        if name not in self._arrays:
+            self._arrays[name] = opened(self.path, name)
+        return self._arrays[name]
+
+    def _need_labels(self) -> None:
+        if not self.info.has_labels:
+            raise DataError(
+                f"{self.path}: has no labels; build a store with them (patches --labels FILE), or take them from a file (train --labels points --points FILE, --labels shares --areas FILE)"
+            )
+
+
+def open_store(path: str | PathLike[str]) -> PatchStore:
+    """A finished store.
+
+    Raises:
+        DataError: absent, unfinished, of another schema version, or its arrays are not those of the schema.
+    """
+    where = Path(path)
+    if not where.exists():
+        raise DataError(f"{where}: no such store; make one with 'cropcam patches STUDY ... --store {where}'")
+    if not (where / ROOT).is_file():
+        if any((where / name).exists() for name in _UNFINISHED):
+            raise DataError(f"{where}: unfinished; run the 'cropcam patches' command that began it again: it goes on where it stopped")
+        kind = "a folder without zarr.json" if where.is_dir() else "a file"
+        raise DataError(f"{where}: is {kind}, not a patch store; name one, or make one with 'cropcam patches STUDY ... --store STORE'")
+    try:
+        root: Mapping[str, Any] = json.loads((where / ROOT).read_bytes())
+        info = StoreInfo.from_attrs(dict(root["attributes"]), str(where))
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise DataError(f"{where}: cannot be opened as a patch store: {_first_line(error)}; {AGAIN}") from None
+    store = PatchStore(where, info)
+    expected = {"image": (len(info.bands), info.height, info.width), "split": (info.patch_grid.rows, info.patch_grid.columns)}
+    if info.has_labels:
+        expected["label"] = (info.height, info.width)
+    for name, shape in expected.items():
+        with readable(where, name):
+            array = store._array(name)
+        if array.shape != shape:
+            raise DataError(f"{where}: {name} is of {array.shape}, its attributes make it {shape}; {AGAIN}")
+    return store
+
+
+@contextmanager
+def readable(path: Path, name: str) -> Iterator[None]:
+    """Turns errors of tensorstore and zarr into one line.
+
+    Raises:
+        DataError: names the file that is damaged or missing.
+    """
+    try:
+        yield
+    except (ValueError, OSError, RuntimeError) as error:  # tensorstore has no exceptions of its own, zarr's codecs raise the last
+        text = _first_line(error)
+        file = match[1] if (match := _FILE.search(text)) else str(path / name)
+        problem = "is missing" if "NOT_FOUND" in text and not Path(file).exists() else "is damaged"
+        detail = text.partition(": ")[2] or text
+    else:
+        return
+    raise DataError(f"{file}: {problem} ({detail[:160]}); {AGAIN}")
+
+
+def _first_line(error: Exception) -> str:
+    return str(error).splitlines()[0] if str(error) else type(error).__name__

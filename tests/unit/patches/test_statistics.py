@@ -1,0 +1,119 @@
+"""Statistics of a store from the sums of its blocks, against numpy over all pixels."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from cropcam.pipeline.encoding import BandEncoding
+from cropcam.pipeline.patches import statistics
+from cropcam.pipeline.patches.measure import HISTOGRAM_STEP, bin_edges, measure
+from cropcam.pipeline.store.create import create_sums
+from cropcam.pipeline.store.schema import NOT_USED, StoreInfo, opened
+from oracles import patches as oracle
+from support.builds import GRID, build_study, small_blocks
+
+SIZE, ROWS, COLS = 10, 11, 13
+
+
+def info_of(encoding: BandEncoding, *, has_labels: bool = True) -> StoreInfo:
+    study = build_study()
+    return StoreInfo(
+        study=study.to_dict(),
+        bands=study.image.layers,
+        encoding=encoding,
+        has_labels=has_labels,
+        classes=study.legend,
+        crs=GRID.crs,
+        transform=GRID.transform,
+        width=GRID.width,
+        height=GRID.height,
+        patch_size_px=SIZE,
+        split_seed=0,
+        code_version="0",
+    )
+
+
+@pytest.mark.parametrize("has_labels", [True, False])
+def test_sums_of_blocks_are_the_statistics_of_all_training_pixels(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, has_labels: bool
+) -> None:
+    small_blocks(monkeypatch, 4)
+    encoding = BandEncoding("int16", (0.0001, -0.01), (0.0, 5.0), (-1.0, None))
+    info, rng = info_of(encoding, has_labels=has_labels), np.random.default_rng(0)
+    image = rng.integers(-3000, 20_000, (2, *GRID.shape_yx)).astype(np.int16)
+    image[:, rng.random(GRID.shape_yx) < 0.1] = -1
+    label = rng.choice(np.array([0, 1, 5, 141], np.uint8), GRID.shape_yx)
+    found = measure(image, label if has_labels else None, SIZE, encoding, info.classes.lookup(), len(info.classes), 0.5)
+    create_sums(tmp_path, info, found["histogram"].shape[-1], found["histogram"].dtype)
+    for name in ("moments", "histogram", *(("counts",) if has_labels else ())):
+        opened(tmp_path, name).write(found[name]).result()
+    split = rng.choice(np.array([0, 1, 2, NOT_USED], np.uint8), (ROWS, COLS))
+    statistic = statistics.of_store(tmp_path, info, split, found["valid"])
+    pixels = image.reshape(2, ROWS, SIZE, COLS, SIZE).transpose(1, 3, 0, 2, 4)
+    train = pixels[split == 0].astype(float)
+    physical = np.where(
+        [[[[True]], [[False]]]] & (train == -1),
+        np.nan,
+        train * np.array([0.0001, -0.01]).reshape(2, 1, 1) + np.array([0.0, 5.0]).reshape(2, 1, 1),
+    )
+    np.testing.assert_allclose(statistic["mean"], np.nanmean(physical, axis=(0, 2, 3)), rtol=1e-9)
+    np.testing.assert_allclose(statistic["std"], np.nanstd(physical, axis=(0, 2, 3)), rtol=1e-9)
+    assert statistic["pixels"] == (split == 0).sum() * SIZE**2  # of the second band, which has no nodata
+    sampled = train[:, :, ::HISTOGRAM_STEP]
+    assert statistic["histogram"] == {
+        "every_row": HISTOGRAM_STEP,
+        "edges": bin_edges("int16").tolist(),
+        "counts": [
+            oracle.histogram(band[keep], bin_edges("int16")).tolist()
+            for band, keep in ((sampled[:, 0], sampled[:, 0] != -1), (sampled[:, 1], np.full(sampled[:, 1].shape, True)))
+        ],
+    }
+    assert statistic["valid_share"] == pytest.approx(found["valid"][split != NOT_USED].mean())
+    if not has_labels:
+        assert "class_pixels" not in statistic
+        return
+    index = info.classes.index(label).reshape(ROWS, SIZE, COLS, SIZE).swapaxes(1, 2)
+    for number, name in enumerate(("train", "validation", "test")):
+        assert list(statistic["class_pixels"][name].values()) == [
+            int((index[split == number] == k).sum()) for k in range(len(info.classes))
+        ]
+
+
+def of_histogram(values: np.ndarray, dtype: str, scale: float = 1.0) -> tuple[dict[str, Any], BandEncoding]:
+    edges = bin_edges(dtype)
+    counts = oracle.histogram(values, edges)
+    return {"histogram": {"counts": [counts.tolist()], "edges": edges.tolist()}}, BandEncoding.uniform(dtype, 1, scale, 0.0, None)
+
+
+def around(values: list[Any], share: float) -> tuple[float, float]:
+    """The values between which the percentile lies: one value, but where the share falls between two."""
+    place = share * len(values)
+    ordered = sorted(values)
+    return ordered[max(int(np.ceil(place)) - 1, 0)], ordered[min(int(np.floor(place)), len(values) - 1)]
+
+
+@given(st.lists(st.integers(1, 65535), min_size=1, max_size=300), st.sampled_from([0.02, 0.5, 0.98]))
+def test_percentiles_are_those_of_the_pixels_to_a_bin(values: list[int], share: float) -> None:
+    ((found,),) = statistics.percentiles(*of_histogram(np.array(values), "uint16"), (share,))
+    low, high = around(values, share)
+    assert low - 256 <= found <= high + 256
+
+
+@given(st.lists(st.floats(-100, 100), min_size=1, max_size=300), st.sampled_from([0.02, 0.5, 0.98]))
+def test_percentiles_of_floats_are_exact_to_an_eighth(values: list[float], share: float) -> None:
+    ((found,),) = statistics.percentiles(*of_histogram(np.array(values), "float64"), (share,))
+    low, high = around(values, share)
+    assert low - abs(low) / 8 - 2.0**-13 <= found <= high + abs(high) / 8 + 2.0**-13
+
+
+def test_a_negative_scale_turns_percentiles_round() -> None:
+    values = np.arange(1, 10_001)
+    ((low, middle, high),) = statistics.percentiles(*of_histogram(values, "uint16", -1.0))
+    assert low < middle < high
+    assert (low, middle, high) == pytest.approx((-9800, -5000, -200), abs=256)
