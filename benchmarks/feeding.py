@@ -1,18 +1,21 @@
 """The parts of `benchmarks.training` about data loading, and its random patches.
 
-python -m benchmarks.feeding STORE      streams a store once and prints the peak memory of the process and its workers, GiB
+    python -m benchmarks.feeding [STORE]
+
+Without a store the three parts are measured, and the last line is one JSON object. A store is streamed once; the last line is the
+peak memory of the process in GiB.
 """
 
 from __future__ import annotations
 
-import multiprocessing
+import json
 import os
 import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
+from collections import deque
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from statistics import median
 
@@ -22,9 +25,13 @@ import torch
 
 from cropcam.model.data.loading import ResidentImages, StreamedImages
 from cropcam.model.data.sampler import window_order
-from cropcam.pipeline.encoded import Encoded, open_encoded
-from cropcam.pipeline.shardfile import write_shard
-from cropcam.pipeline.store.schema import PATCHES_PER_SHARD, create, encoder, shard_path
+from cropcam.pipeline import __version__
+from cropcam.pipeline.encoding import BandEncoding
+from cropcam.pipeline.store import schema
+from cropcam.pipeline.store.create import create_arrays, root_json
+from cropcam.pipeline.store.patch_store import open_store
+from cropcam.pipeline.store.schema import BLOCK_PATCHES, KEPT, NODATA_DN, OFFSET, SCALE, StoreInfo
+from cropcam.pipeline.study.study import load_study
 
 ROOT = Path(__file__).parents[1]
 CPU = torch.device("cpu")
@@ -38,19 +45,40 @@ def fields(count: int, seed: int = 0) -> npt.NDArray[np.uint16]:
     return (coarse + random.normal(0, 145, (count, BANDS, SIZE_PX, SIZE_PX))).clip(1, 65535).astype(np.uint16)
 
 
-def write_store(folder: Path, shards: int) -> Path:
-    """A store of that many zarr shards, two different ones in turn; only images, without attributes."""
-    create(folder, shards * PATCHES_PER_SHARD, BANDS, CLASSES, SIZE_PX)
-    encode = encoder("image")
-    for number in range(min(2, shards)):
-        chunks = [encode(patch) for patch in fields(PATCHES_PER_SHARD, number)]
-        sizes = np.array([len(chunk) for chunk in chunks])
-        write_shard(shard_path(folder, "image", number), chunks, sizes, PATCHES_PER_SHARD)
-    for number in range(2, shards):
-        path = shard_path(folder, "image", number)
-        path.parent.mkdir(parents=True, exist_ok=True)
-        os.link(shard_path(folder, "image", number % 2), path)
+def write_store(folder: Path, blocks: int) -> Path:
+    """A store of images alone: a row of that many blocks, two different ones in turn."""
+    study, side = load_study("demo"), BLOCK_PATCHES * SIZE_PX
+    info = StoreInfo(
+        study=study.to_dict(),
+        bands=study.image.layers,
+        encoding=BandEncoding.uniform("uint16", BANDS, SCALE, OFFSET, NODATA_DN),
+        has_labels=False,
+        classes=study.legend,
+        crs="EPSG:5070",
+        transform=(30.0, 0.0, 0.0, 0.0, -30.0, 2_000_000.0),
+        width=blocks * side,
+        height=side,
+        patch_size_px=SIZE_PX,
+        split_seed=0,
+        code_version=__version__,
+    )
+    create_arrays(folder, info)
+    image, square = schema.opened(folder, "image"), (BLOCK_PATCHES, BLOCK_PATCHES, BANDS, SIZE_PX, SIZE_PX)
+    for number in range(blocks):
+        if number < 2:
+            block_CYX = fields(BLOCK_PATCHES**2, number).reshape(square).transpose(2, 0, 3, 1, 4).reshape(BANDS, side, side)
+            image[:, *info.layout.window((0, number)).slices].write(block_CYX).result()
+        else:
+            os.link(*(folder / "image" / "c" / "0" / "0" / str(name) for name in (number % 2, number)))
+    for name, value in (("valid", 1.0), ("reason", KEPT), ("split", 0)):
+        schema.opened(folder, name, strict=False)[...].write(value).result()
+    (folder / schema.ROOT).write_text(root_json(folder, info))
     return folder
+
+
+def drop(values: Iterable[object]) -> None:
+    """Take each value and keep none: memory that is used again is faster than memory that is new."""
+    deque(values, maxlen=0)
 
 
 def seconds(work: Callable[[], object]) -> float:
@@ -77,86 +105,65 @@ def feed(pairs: int) -> dict[str, float]:
         plan, resident = [order[first : first + 64] for first in range(0, len(dn), 64)], ResidentImages(torch.from_numpy(dn))
 
         def numpy_gather() -> float:
-            return seconds(lambda: [mapped[index_B] for index_B in plan])
+            return seconds(lambda: drop(mapped[index_B] for index_B in plan))
 
         def feeding() -> float:
-            return seconds(lambda: [None for _ in resident.batches(plan, CPU)])
+            return seconds(lambda: drop(resident.batches(plan, CPU)))
 
         ratio, fed_s, bare_s = ratios(feeding, numpy_gather, pairs)
     return {"feed_ratio": 1 / ratio, "feed_patches_s": len(dn) / fed_s, "numpy_patches_s": len(dn) / bare_s}
 
 
-def encoded(store: Path) -> Encoded:
-    """The images of a store that `write_store` made."""
-    image = open_encoded(store, "image")
-    assert image is not None  # noqa: S101
-    return image
-
-
 def streaming(store: Path) -> Callable[[], float]:
-    """A pass over the whole store in shuffled batches; the workers live as long as the function."""
-    image = encoded(store)
-    images = StreamedImages(image, np.arange(image.shape[0]))
+    """A pass over the whole store in shuffled batches."""
+    opened = open_store(store)
+    images = StreamedImages(opened, np.arange(len(opened)))
     order = window_order(images.block_N, seed=0, epoch=0)
     plan = [order[first : first + STREAM_BATCH] for first in range(0, len(order), STREAM_BATCH)]
-    return lambda: seconds(lambda: [None for _ in images.batches(plan, CPU)])
+    return lambda: seconds(lambda: drop(images.batches(plan, CPU)))
 
 
 def streamed(pairs: int, folder: Path) -> dict[str, float]:
-    """Streamed batches against reading from end to end, one zarr shard per task."""
+    """Streamed batches against tensorstore reading from end to end, a block at a time."""
     store = write_store(folder / "stream.zarr", 16)
-    image, stream = encoded(store), streaming(store)
-    count, places = image.shape[0], np.arange(PATCHES_PER_SHARD)
-    first_patches = range(0, count, PATCHES_PER_SHARD)
-    threads = len(os.sched_getaffinity(0))
-
-    def read(first: int) -> None:
-        image.decode(first + places, np.empty((PATCHES_PER_SHARD, *image.shape[1:]), image.dtype), places)
+    opened, image = open_store(store), schema.opened(store, "image")
+    count, layout = len(opened), opened.info.layout
 
     def end_to_end() -> float:
-        with ThreadPoolExecutor(threads) as pool:
-            return seconds(lambda: list(pool.map(read, first_patches)))
+        return seconds(lambda: drop(image[:, *layout.window(block).slices].read().result() for block in layout.blocks()))
 
-    ratio, streamed_s, bare_s = ratios(stream, end_to_end, pairs)
-    figures = {"stream_ratio": 1 / ratio, "stream_patches_s": count / streamed_s, "read_patches_s": count / bare_s}
-    try:
-        import tensorstore  # noqa: PLC0415 - a development dependency
-    except ImportError:
-        return figures
-    spec = {"driver": "zarr3", "kvstore": {"driver": "file", "path": str(store / "image")}}
-    opened = tensorstore.open(spec).result()
-
-    def with_tensorstore() -> float:
-        return seconds(lambda: [opened[first : first + PATCHES_PER_SHARD].read().result() for first in first_patches])
-
-    ratio, _, bare_s = ratios(stream, with_tensorstore, pairs)
-    return {**figures, "stream_tensorstore_ratio": 1 / ratio, "tensorstore_patches_s": count / bare_s}
+    ratio, streamed_s, bare_s = ratios(streaming(store), end_to_end, pairs)
+    return {"stream_ratio": 1 / ratio, "stream_patches_s": count / streamed_s, "read_patches_s": count / bare_s}
 
 
 def memory(folder: Path) -> dict[str, float]:
-    """Peak memory (GiB) of a process and its workers that stream 24 zarr shards, and 96; shared pages count in each process."""
+    """Peak memory (GiB) of a process that streams 24 blocks, and 96."""
     figures = {}
-    for shards in (24, 96):
-        store = write_store(folder / f"memory-{shards}.zarr", shards)
+    for blocks in (24, 96):
+        store = write_store(folder / f"memory-{blocks}.zarr", blocks)
         words = [sys.executable, "-m", "benchmarks.feeding", str(store)]
-        output = subprocess.run(words, cwd=ROOT, check=True, capture_output=True, text=True).stdout
-        figures[f"stream_{shards}_shards_GiB"] = float(output)
-    figures["stream_memory_ratio"] = figures["stream_96_shards_GiB"] / figures["stream_24_shards_GiB"]
+        output = subprocess.run(words, cwd=ROOT, check=True, stdout=subprocess.PIPE, text=True).stdout
+        figures[f"stream_{blocks}_blocks_GiB"] = float(output)
+    figures["stream_memory_ratio"] = figures["stream_96_blocks_GiB"] / figures["stream_24_blocks_GiB"]
     return figures
 
 
-def stream_once(store: Path) -> float:
-    """Stream a store in this process; the peak memory (GiB) of it and its workers."""
-    run = streaming(store)
-    run()  # the workers live on until `run` is gone
-    return sum(peak_gib(pid) for pid in (os.getpid(), *(child.pid for child in multiprocessing.active_children())))
-
-
-def peak_gib(pid: int | None) -> float:
-    """Largest resident memory of a process; getrusage would count the parent's memory too."""
-    peak = next(line for line in Path(f"/proc/{pid}/status").read_text("utf-8").splitlines() if line.startswith("VmHWM:"))
+def peak_gib() -> float:
+    """Largest resident memory of this process; getrusage would count the parent's memory too."""
+    peak = next(line for line in Path("/proc/self/status").read_text("utf-8").splitlines() if line.startswith("VmHWM:"))
     return int(peak.split()[1]) / 2**20
 
 
+def main() -> None:
+    """Stream the store that is named, or measure all parts."""
+    if len(sys.argv) > 1:
+        streaming(Path(sys.argv[1]))()
+        print(peak_gib())
+        return
+    with tempfile.TemporaryDirectory() as name:
+        figures = feed(7) | streamed(7, Path(name)) | memory(Path(name))
+    print(json.dumps({key: round(value, 4) for key, value in figures.items()}))
+
+
 if __name__ == "__main__":
-    print(stream_once(Path(sys.argv[1])))
+    main()

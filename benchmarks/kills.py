@@ -3,12 +3,15 @@
     python -m benchmarks.kills [exports] [--kills N] [--seed N] [--size-px N] [--per-set N]
     python -m benchmarks.kills store [--kills N] [--seed N] [--per-set N] [--cluster]
 
-`exports`: exports and deliveries. `store`: building a patch store with `--per-set` kills per store; each store is compared with an
-undisturbed one. With `--cluster` a dask cluster of two workers builds, and outlives the killed runs.
-
-The embedded engine runs in this process; every export runs in its own process, which is killed. Half of the sets go to
+`exports`: the embedded engine runs in this process; every export runs in its own process, which is killed. Half of the sets go to
 Drive, half directly to a folder. The last run of each set is not killed. Then the tasks of the set at the engine
 are counted, and its files are compared with the files of an undisturbed run.
+
+`store`: building a patch store of 35 blocks, at most `--per-set` kills per store. Half of the kills come at a random moment, half as
+soon as a random number of zarr shards have appeared. `between_shards_and_rows` counts the kills that left a block whose image is
+written and whose rows of the tables are not, and that no kill before left so. The last run of each store is not killed; then its
+folder is compared with that of an undisturbed run: every file, hidden ones and those beside the store too. With `--cluster` a
+dask cluster of two workers builds, and outlives the killed runs.
 """
 # ruff: noqa: PLC0415 - the processes that are killed import only what an export needs
 
@@ -23,7 +26,7 @@ import sys
 import tempfile
 import time
 from collections import Counter
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from pathlib import Path
 from typing import Any
 
@@ -32,6 +35,8 @@ from cropcam.pipeline.study.study import Study, load_study, parse_study
 
 ROOT = Path(__file__).parents[1]
 CELL_PX = 256
+STORE = "patches.zarr"
+REGION_PX, PATCH_PX = (2100, 1500), 10  # blocks of 320 px; the last row and column are partial
 
 
 def small_study(size_px: int) -> Study:
@@ -78,11 +83,11 @@ def finish(process: subprocess.Popen[bytes]) -> None:
     """
     _, errors = process.communicate(timeout=300)
     if process.returncode:
-        raise RuntimeError(f"an export failed: {errors.decode()[-2000:]}")
+        raise RuntimeError(f"it failed: {errors.decode()[-2000:]}")
 
 
 def digests(folder: Path) -> dict[str, str]:
-    """sha256 of every GeoTIFF in a folder; hidden leftovers count as files too."""
+    """sha256 of every file in a folder, hidden leftovers too."""
     return {path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in sorted(folder.iterdir())}
 
 
@@ -132,32 +137,119 @@ def measure(kills: int, seed: int, size_px: int, per_set: int) -> dict[str, Any]
     }  # fmt: skip
 
 
+def write_inputs(folder: Path) -> None:
+    """An image of two bands with nodata, labels, and a study file."""
+    from cropcam.pipeline.grid import PixelGrid
+    from support.rasters import UTM, random_codes, random_dn, write_raster
+
+    values = load_study("demo").to_dict()
+    values["image"] |= {"bands": ["SR_B4", "SR_B5"]}
+    values["patches"] |= {"size_px": PATCH_PX}
+    values["splits"] |= {"block_patches": [7, 7], "gap_patches": 1}
+    grid = PixelGrid(UTM.crs, UTM.transform, *REGION_PX)
+    dn = random_dn((2, *grid.shape_yx))
+    dn[:, 300:420, 100:700] = 0
+    write_raster(folder / "image.tif", dn, grid, tiled=True, blockxsize=256, blockysize=256)
+    write_raster(folder / "cdl.tif", random_codes(grid.shape_yx), grid)
+    (folder / "study.toml").write_text(parse_study(values).to_toml())
+
+
+def build_store(inputs: Path, place: Path, scheduler: str | None) -> None:
+    """One whole build, in the process that is killed."""
+    from cropcam.pipeline.patches.build import from_rasters
+
+    study = load_study(str(inputs / "study.toml"))
+    print("ready", flush=True)
+    from_rasters(study, [inputs / "image.tif"], [inputs / "cdl.tif"], place / STORE, scheduler=scheduler)
+
+
+def start_build(inputs: Path, place: Path, scheduler: str) -> subprocess.Popen[bytes]:
+    """One build in a process of its own, its imports done."""
+    words = ["-m", "benchmarks.kills", "--build", str(inputs), str(place), scheduler]
+    process = subprocess.Popen([sys.executable, *words], cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    if process.stdout:
+        process.stdout.readline()
+    return process
+
+
+def shards(store: Path) -> set[tuple[int, int]]:
+    """The blocks whose image is written."""
+    return {(int(path.parent.name), int(path.name)) for path in store.glob("image/c/0/*/*") if path.name.isdigit()}
+
+
+def blocks_left(store: Path) -> tuple[int, set[tuple[int, int]]]:
+    """In an unfinished store: how many blocks are done, and those whose image is written and whose rows of the tables are not."""
+    from cropcam.pipeline.grid import PatchGrid, PixelGrid
+    from cropcam.pipeline.store.schema import NOT_MEASURED, Layout, opened
+    from support.rasters import UTM
+
+    layout = Layout.of(PatchGrid(PixelGrid(UTM.crs, UTM.transform, *REGION_PX), PATCH_PX), 2, 2)
+    try:
+        reason = opened(store, "reason", strict=False).read().result()
+    except ValueError:  # killed before there was one
+        return 0, set()
+    done = [block for block in layout.blocks() if (reason[layout.rows(block)] != NOT_MEASURED).all()]
+    return len(done), shards(store) - set(done)
+
+
+def contents(place: Path) -> dict[str, str]:
+    """sha256 of every file below a folder; "" for each folder."""
+    found = sorted(place.rglob("*"))
+    return {str(path.relative_to(place)): hashlib.sha256(path.read_bytes()).hexdigest() if path.is_file() else "" for path in found}
+
+
+def await_shards(process: subprocess.Popen[bytes], store: Path, more: int) -> None:
+    """Return as soon as so many shards have appeared, or the process has ended."""
+    before = len(shards(store))
+    while process.poll() is None and len(shards(store)) < before + more:
+        time.sleep(0.0005)
+
+
 def measure_store(kills: int, seed: int, per_set: int, *, cluster: bool) -> dict[str, Any]:
-    """Kill `kills` builds, `per_set` of each store; the number of stores that ended with the same bytes, among others."""
-    from distributed import LocalCluster
-
-    from support.kill_runs import fingerprint, inputs, kill_and_finish
-    from support.kill_runs import start as start_cutting
-
-    started, equal, with_work = time.monotonic(), 0, 0
+    """Kill `kills` builds; the number of stores that ended with the same files, among others."""
+    rng, counts = random.Random(seed), Counter[str]()  # noqa: S311 - moments, not secrets
+    started = time.monotonic()
     with tempfile.TemporaryDirectory() as text, ExitStack() as stack:
         folder, scheduler = Path(text), ""
         if cluster:
+            from distributed import LocalCluster
+
             workers = stack.enter_context(LocalCluster(n_workers=2, threads_per_worker=1, dashboard_address=None, memory_limit=0))  # type: ignore[no-untyped-call]
             scheduler = workers.scheduler_address
-        inputs(folder)
-        with start_cutting(folder, "whole.zarr") as process:
-            process.wait()
-        whole, stores = fingerprint(folder / "whole.zarr"), -(-kills // per_set)
-        for number in range(stores):
-            name = f"killed-{number}.zarr"
-            shards = kill_and_finish(folder, name, per_set, seed + number, 0.008 * per_set, scheduler)
-            equal += fingerprint(folder / name) == whole
-            with_work += sum(count > 0 for count in shards)
-            print(f"store {number}: zarr shards after each kill {shards}", file=sys.stderr)
-    seconds = round(time.monotonic() - started, 1)
-    return {
-        "kills": stores * per_set, "stores": stores, "equal": equal, "kills_with_work_to_keep": with_work, "cluster": cluster, "seconds": seconds,
+        write_inputs(folder)
+        for number in range(2):  # the first compiles
+            undisturbed = folder / f"undisturbed-{number}"
+            process, begun = start_build(folder, undisturbed, scheduler), time.monotonic()
+            finish(process)
+            whole_s = time.monotonic() - begun
+        wanted = contents(undisturbed)
+        while counts["kills"] < kills:
+            place, before = folder / f"set-{counts['stores']}", set[tuple[int, int]]()
+            for _ in range(rng.randint(1, min(per_set, kills - counts["kills"]))):
+                process = start_build(folder, place, scheduler)
+                if at_shards := rng.random() < 0.5:
+                    await_shards(process, place / STORE, rng.randint(1, 6))
+                else:
+                    with suppress(subprocess.TimeoutExpired):
+                        process.wait(timeout=rng.uniform(0.0, 1.0) * whole_s)
+                process.kill()
+                _, errors = process.communicate()
+                if process.returncode > 0:
+                    raise RuntimeError(f"a build failed: {errors.decode()[-2000:]}")
+                if process.returncode == 0:
+                    break  # done before it was killed
+                done, between = blocks_left(place / STORE)
+                counts.update(kills=1, at_shards=at_shards, with_work_to_keep=done > 0, between_shards_and_rows=bool(between - before))
+                before = between
+            finish(start_build(folder, place, scheduler))
+            found = contents(place)
+            if found != wanted:
+                differing = sorted(name for name in found.keys() | wanted if found.get(name) != wanted.get(name))
+                print(f"store {counts['stores']} differs: {', '.join(differing[:10])}", file=sys.stderr)
+            counts.update(stores=1, equal=found == wanted, with_other_names=found.keys() != wanted.keys())
+    names = ("kills", "stores", "equal", "with_other_names", "with_work_to_keep", "at_shards", "between_shards_and_rows")
+    return {name: int(counts[name]) for name in names} | {
+        "cluster": cluster, "undisturbed_s": round(whole_s, 2), "seconds": round(time.monotonic() - started, 1),
     }  # fmt: skip
 
 
@@ -177,21 +269,24 @@ def _count(engine: Path, expected: int) -> tuple[int, int]:
 
 def main() -> None:
     """Measure and print one JSON object."""
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("what", nargs="?", choices=("exports", "store"), default="exports")
     parser.add_argument("--kills", type=at_least_one, default=100)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--size-px", type=at_least_one, default=700)
-    parser.add_argument("--per-set", type=at_least_one, help="kills of one set of tasks, at most (default 6), or of one store (default 10)")
+    parser.add_argument("--per-set", type=at_least_one, default=6, help="kills of one set of tasks or of one store, at most")
     parser.add_argument("--cluster", action="store_true")
     parser.add_argument("--child", nargs=3, metavar=("KIND", "URL", "PLACE"), help=argparse.SUPPRESS)
+    parser.add_argument("--build", nargs=3, metavar=("INPUTS", "PLACE", "SCHEDULER"), help=argparse.SUPPRESS)
     args = parser.parse_args()
     if args.child:
         export(*args.child, small_study(args.size_px))
+    elif args.build:
+        build_store(Path(args.build[0]), Path(args.build[1]), args.build[2] or None)
     elif args.what == "store":
-        print(json.dumps(measure_store(args.kills, args.seed, args.per_set or 10, cluster=args.cluster)))
+        print(json.dumps(measure_store(args.kills, args.seed, args.per_set, cluster=args.cluster)))
     else:
-        print(json.dumps(measure(args.kills, args.seed, args.size_px, args.per_set or 6)))
+        print(json.dumps(measure(args.kills, args.seed, args.size_px, args.per_set)))
 
 
 if __name__ == "__main__":

@@ -1,10 +1,12 @@
 """Building a patch store against its floor: GDAL reading the same shards, and the codec writing the same patches from memory, with as many threads.
 
-    python -m benchmarks.patches [--parts 16] [--whole] [--workers] [--keep DIR]
+    python -m benchmarks.patches [--parts 16] [--bands 7] [--whole] [--workers] [--keep DIR]
 
 The input is 1/PARTS of the study `corn-belt-2016` (PARTS = 1: all of it), written as Earth Engine writes shards (LZW, tiles of
 256 px, pixel-interleaved). A block of 2560 x 2560 simulated pixels with noise is repeated over the region, so that
-making the input does not outlast measuring it. Each build is a process of its own; imports are not counted.
+making the input does not outlast measuring it. With --bands N its 7 bands are repeated up to N: peak memory is wanted below
+1.5 GiB for any number. Each build is a process of its own; imports are not counted.
+The floor is GDAL reading each tile once, and Blosc (zstd 1; bits of the image shuffled) writing the patches to files of 1,024.
 --whole also measures 1/1, twice, and compares it with 1/PARTS; --workers compares one and two dask worker processes, which
 have finished their imports before the clock starts, in alternating pairs. With each pair the ratio of reading with two threads to
 reading with one is printed: far from 2, the machine had no two free cores.
@@ -31,26 +33,30 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import rasterio
+from numcodecs import Blosc, blosc
 
 from benchmarks import at_least_one
 from cropcam.pipeline.grid import PixelGrid, Window, tiles
 from cropcam.pipeline.landscape import reflectance, truth
 from cropcam.pipeline.runtime.atomic import atomic_path
-from cropcam.pipeline.shardfile import write_shard
-from cropcam.pipeline.store.schema import OFFSET, PATCHES_PER_SHARD, SCALE, encoder, open_store
+from cropcam.pipeline.store.patch_store import open_store
+from cropcam.pipeline.store.schema import OFFSET, SCALE
 from cropcam.pipeline.study.study import Study, load_study, parse_study
 
 ROOT = Path(__file__).parents[1]
 BLOCK_PX, SHARD_PX = 2560, 12_800
 NOISE = 0.004  # of reflectance, as left in a median composite
+SIMULATED, FILE_PATCHES, HELD_BYTES = 7, 1024, 2**28  # bands; patches per file of the floor's codec; images that it holds
 
 
-def study(parts: int) -> Study:
-    """The study of the poster, its sides divided by the square root of `parts`."""
+def study(parts: int, bands: int = SIMULATED) -> Study:
+    """The study of the poster with `bands` bands, its sides divided by the square root of `parts`."""
     values = load_study("corn-belt-2016").to_dict()
     west, south, east, north = values["area"]["bounds"]
     by = parts**0.5
     values["area"]["bounds"] = [west, north - (north - south) / by, west + (east - west) / by, north]
+    if bands != SIMULATED:
+        values["image"]["bands"] = [f"band_{number}" for number in range(1, bands + 1)]
     return parse_study(values)
 
 
@@ -69,9 +75,9 @@ def block() -> tuple[npt.NDArray[np.uint16], npt.NDArray[np.uint8]]:
     return dn, codes
 
 
-def write_shards(folder: Path, grid: PixelGrid) -> None:
+def write_shards(folder: Path, grid: PixelGrid, bands: int) -> None:
     """The region in shards, by repeating the block; on the disk when it returns, so that writing back disturbs no measurement."""
-    dn, codes = block()
+    (dn, codes), repeated = block(), np.arange(bands) % SIMULATED
     folder.mkdir(parents=True, exist_ok=True)
     options = {"tiled": True, "blockxsize": 256, "blockysize": 256, "compress": "lzw", "num_threads": "all_cpus"}
     for window in tiles(grid.shape_yx, (SHARD_PX, SHARD_PX)):
@@ -81,13 +87,13 @@ def write_shards(folder: Path, grid: PixelGrid) -> None:
         name = f"{window.row:010d}-{window.col:010d}.tif"
         image, labels = folder / f"image-{name}", folder / f"labels-{name}"
         with (
-            rasterio.open(image, "w", count=7, dtype="uint16", interleave="pixel", **profile) as image_file,
+            rasterio.open(image, "w", count=bands, dtype="uint16", interleave="pixel", **profile) as image_file,
             rasterio.open(labels, "w", count=1, dtype="uint8", **profile) as label_file,
         ):
             for rows in tiles(window[2:], (256, BLOCK_PX)):
                 at = np.s_[rows.row % BLOCK_PX : rows.row % BLOCK_PX + rows.height, : rows.width]
                 where = rasterio.windows.Window(rows.col, rows.row, rows.width, rows.height)
-                image_file.write(dn[:, *at], window=where)
+                image_file.write(dn[:, *at][repeated], window=where)
                 label_file.write(codes[at], 1, window=where)
     os.sync()
 
@@ -111,33 +117,33 @@ def read_seconds(folder: Path, threads: int) -> float:
 
 
 def codec_seconds(store: Path, count: int, threads: int) -> float:
-    """The codec writing as many patches from memory, in whole zarr shards."""
-    dataset, _ = open_store(store)
-    held = {name: dataset[name][: min(4 * PATCHES_PER_SHARD, count)].to_numpy() for name in ("image", "label")}
-    encode = {name: encoder(name) for name in held}
+    """The codec writing as many patches from memory."""
+    opened = open_store(store)
+    held_N = np.arange(min(count, 4 * FILE_PATCHES, HELD_BYTES // opened.images(np.arange(1)).nbytes))
+    held = {"image": (opened.images(held_N), Blosc.BITSHUFFLE), "label": (opened.labels(held_N), Blosc.NOSHUFFLE)}
+    blosc.use_threads = False  # of its own
 
     def write(number: int, folder: Path) -> None:
-        for name, values in held.items():
-            first = number * PATCHES_PER_SHARD % len(values)
-            chunks = [encode[name](patch) for patch in values[first : first + min(PATCHES_PER_SHARD, count - number * PATCHES_PER_SHARD)]]
-            sizes = np.array([len(chunk) for chunk in chunks])
-            write_shard(folder / name / str(number), chunks, sizes, PATCHES_PER_SHARD)
+        for name, (values, shuffle) in held.items():
+            codec = Blosc("zstd", clevel=1, shuffle=shuffle)
+            with (folder / f"{name}-{number}").open("wb") as file:
+                for patch in range(number * FILE_PATCHES, min((number + 1) * FILE_PATCHES, count)):
+                    file.write(codec.encode(values[patch % len(values)]))
 
     with tempfile.TemporaryDirectory(dir=store.parent) as folder:
         started = time.perf_counter()
         with ThreadPoolExecutor(threads) as pool:
-            list(pool.map(partial(write, folder=Path(folder)), range(-(-count // PATCHES_PER_SHARD))))
+            list(pool.map(partial(write, folder=Path(folder)), range(-(-count // FILE_PATCHES))))
         return time.perf_counter() - started
 
 
-def cut_here(parts: int, folder: Path, store: Path, scheduler: str | None) -> None:
+def build_here(wanted: Study, folder: Path, store: Path, scheduler: str | None) -> None:
     """One build in this process: seconds, patches and peak memory as JSON on stdout."""
-    from cropcam.pipeline.patches import from_shards  # noqa: PLC0415 - before the clock starts
+    from cropcam.pipeline.patches.build import from_shards  # noqa: PLC0415 - before the clock starts
 
     if scheduler:
         import_module("distributed")  # likewise
-    wanted, before = study(parts), time.process_time()
-    started = time.perf_counter()
+    before, started = time.process_time(), time.perf_counter()
     summary = from_shards(wanted, folder, store, scheduler=scheduler)
     seconds = time.perf_counter() - started
     status = Path("/proc/self/status").read_text()  # getrusage would count the memory of the parent
@@ -149,28 +155,35 @@ def cut_here(parts: int, folder: Path, store: Path, scheduler: str | None) -> No
     )
 
 
-def build(parts: int, folder: Path, store: Path, scheduler: str | None = None) -> dict[str, Any]:
-    """One build in a process of its own."""
-    words = [sys.executable, "-m", "benchmarks.patches", "--cut", str(folder), str(store), "--parts", str(parts)]
+def input_folder(parts: int, bands: int, place: Path) -> Path:
+    """The folder of the shards, which `--keep` keeps."""
+    return place / (f"shards-{parts}" if bands == SIMULATED else f"shards-{parts}-of-{bands}-bands")
+
+
+def build(parts: int, bands: int, place: Path, store: Path, scheduler: str | None = None) -> dict[str, Any]:
+    """One build in a process of its own, of a store that is not there."""
+    os.sync()  # earlier writes would be written back meanwhile
+    subprocess.run(["rm", "-rf", str(store)], check=True)
+    words = [sys.executable, "-m", "benchmarks.patches", "--cut", str(input_folder(parts, bands, place)), str(store)]
+    words += ["--parts", str(parts), "--bands", str(bands)]
     words += ["--scheduler", scheduler] if scheduler else []
-    text = subprocess.run(words, cwd=ROOT, check=True, capture_output=True, text=True).stdout
+    text = subprocess.run(words, cwd=ROOT, check=True, stdout=subprocess.PIPE, text=True).stdout
     measured: dict[str, Any] = json.loads(text.splitlines()[-1])
     return measured
 
 
-def compared(parts: int, place: Path, repeats: int) -> dict[str, Any]:
+def compared(parts: int, bands: int, place: Path, repeats: int) -> dict[str, Any]:
     """Builds and the floor, alternating, on one input."""
-    threads, folder, store = len(os.sched_getaffinity(0)), place / f"shards-{parts}", place / f"store-{parts}.zarr"
+    threads, folder = len(os.sched_getaffinity(0)), input_folder(parts, bands, place)
+    store = folder.with_name(folder.name.replace("shards", "store") + ".zarr")
     if not folder.exists():
         started = time.perf_counter()
         with atomic_path(folder) as temp_path:
-            write_shards(temp_path, study(parts).grid)
+            write_shards(temp_path, study(parts).grid, bands)
         print(f"1/{parts}: shards written in {time.perf_counter() - started:.0f} s", file=sys.stderr)
     runs, floors = [], []
     for _ in range(repeats):
-        os.sync()  # earlier writes would be written back meanwhile
-        subprocess.run(["rm", "-rf", str(store)], check=True)
-        runs.append(build(parts, folder, store))
+        runs.append(build(parts, bands, place, store))
         os.sync()
         floors.append((read_seconds(folder, threads), codec_seconds(store, runs[-1]["patches"], threads)))
         print(f"1/{parts}: build {runs[-1]['seconds']:.2f} s, read {floors[-1][0]:.2f} s, codec {floors[-1][1]:.2f} s", file=sys.stderr)
@@ -179,6 +192,7 @@ def compared(parts: int, place: Path, repeats: int) -> dict[str, Any]:
     size = sum(path.stat().st_size for path in store.rglob("*") if path.is_file())
     return {
         "patches": count,
+        "bands": bands,
         "threads": threads,
         "build_s": round(median(run["seconds"] for run in runs), 2),
         "read_s": round(median(read for read, _ in floors), 2),
@@ -193,7 +207,7 @@ def compared(parts: int, place: Path, repeats: int) -> dict[str, Any]:
     }
 
 
-def with_workers(count: int, parts: int, place: Path) -> float:
+def with_workers(count: int, parts: int, bands: int, place: Path) -> float:
     """Seconds of a build on `count` dask worker processes of one thread each."""
     from distributed import Client, LocalCluster  # noqa: PLC0415 - only for this
 
@@ -201,20 +215,17 @@ def with_workers(count: int, parts: int, place: Path) -> float:
         LocalCluster(n_workers=count, threads_per_worker=1, dashboard_address=None, memory_limit=0) as cluster,  # type: ignore[no-untyped-call]
         Client(cluster) as client,  # type: ignore[no-untyped-call]
     ):
-        client.run(import_module, "cropcam.pipeline.patches")  # type: ignore[no-untyped-call]
-        store = place / f"workers-{count}.zarr"
-        os.sync()
-        subprocess.run(["rm", "-rf", str(store)], check=True)
-        seconds: float = build(parts, place / f"shards-{parts}", store, cluster.scheduler_address)["seconds"]
+        client.run(import_module, "cropcam.pipeline.patches.build")  # type: ignore[no-untyped-call]
+        seconds: float = build(parts, bands, place, place / f"workers-{count}.zarr", cluster.scheduler_address)["seconds"]
     return seconds
 
 
-def clusters(parts: int, place: Path, repeats: int) -> dict[str, Any]:
+def clusters(parts: int, bands: int, place: Path, repeats: int) -> dict[str, Any]:
     """One and two workers, alternating, on the same input; with each pair GDAL reads with one and two threads, to see whether two cores were free."""
-    folder = place / f"shards-{parts}"
+    folder = input_folder(parts, bands, place)
     pairs, free = [], []
     for _ in range(repeats):
-        pairs.append((with_workers(1, parts, place), with_workers(2, parts, place)))
+        pairs.append((with_workers(1, parts, bands, place), with_workers(2, parts, bands, place)))
         free.append(read_seconds(folder, 1) / read_seconds(folder, 2))
         print(
             f"1/{parts}: one worker {pairs[-1][0]:.2f} s, two {pairs[-1][1]:.2f} s; two threads read {free[-1]:.2f} times as fast as one",
@@ -232,26 +243,29 @@ def clusters(parts: int, place: Path, repeats: int) -> dict[str, Any]:
 
 def main() -> None:
     """Measure and print."""
-    parser = argparse.ArgumentParser()
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--parts", type=at_least_one, default=16)
+    parser.add_argument("--bands", type=at_least_one, default=SIMULATED)
     parser.add_argument("--repeats", type=at_least_one, default=3)
     parser.add_argument("--whole", action="store_true")
     parser.add_argument("--workers", action="store_true")
     parser.add_argument("--keep", type=Path)
-    parser.add_argument("--scheduler")
-    parser.add_argument("--cut", nargs=2, type=Path)
+    parser.add_argument("--scheduler", help="of --cut")
+    parser.add_argument(
+        "--cut", nargs=2, type=Path, metavar=("SHARDS", "STORE"), help="build once, of a folder that --keep kept, in this process"
+    )
     args = parser.parse_args()
     if args.cut:
-        cut_here(args.parts, *args.cut, args.scheduler)
+        build_here(study(args.parts, args.bands), *args.cut, args.scheduler)
         return
     with tempfile.TemporaryDirectory() as temporary:
         place = args.keep or Path(temporary)
         place.mkdir(parents=True, exist_ok=True)
-        figures = compared(args.parts, place, args.repeats)
+        figures = compared(args.parts, args.bands, place, args.repeats)
         if args.workers:
-            figures |= clusters(args.parts, place, args.repeats)
+            figures |= clusters(args.parts, args.bands, place, args.repeats)
         if args.whole:
-            whole = compared(1, place, 2)
+            whole = compared(1, args.bands, place, 2)
             figures["whole"] = whole
             figures["cost_whole_over_part"] = round(whole["build_s"] / whole["patches"] / (figures["build_s"] / figures["patches"]), 3)
             figures["peak_whole_over_part"] = round(whole["peak_GiB"] / figures["peak_GiB"], 3)

@@ -19,7 +19,6 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import torch
-import xarray as xr
 
 from benchmarks import at_least_one, drawing
 from benchmarks.drawing import Maps, Question, Tile, right, share
@@ -37,7 +36,7 @@ from cropcam.model.training.train import train
 from cropcam.pipeline.errors import DataError
 from cropcam.pipeline.landscape import simulate
 from cropcam.pipeline.legend import Legend
-from cropcam.pipeline.store.schema import open_store, split_indices, to_reflectance
+from cropcam.pipeline.store.patch_store import PatchStore, open_store
 from cropcam.pipeline.study.study import load_study
 
 PICTURES = Path(__file__).parents[1] / "docs" / "pictures"
@@ -64,12 +63,12 @@ class Run:
         part = self.metrics["segmentation"]
         return float(part["methods"][part["default"]]["pixel_accuracy"])
 
-    def scored(self, dataset: xr.Dataset, patches_N: np.ndarray[Any, np.dtype[np.int64]]) -> list[PatchPredictions]:
+    def scored(self, store: PatchStore, patches_N: np.ndarray[Any, np.dtype[np.int64]]) -> list[PatchPredictions]:
         """Each of the patches alone."""
         cpu = torch.device("cpu")
         network, config = load_network(self.folder, cpu)
-        segmenter = fitted_segmenter(self.folder, network, config, dataset, cpu)
-        return [next(predict_patches(network, config, dataset, np.array([patch]), cpu, segmenter)) for patch in patches_N]
+        segmenter = fitted_segmenter(self.folder, network, config, store, cpu)
+        return [next(predict_patches(network, config, store, np.array([patch]), cpu, segmenter)) for patch in patches_N]
 
 
 def cut(out: Path, seed: int) -> Path:
@@ -98,17 +97,14 @@ def questions(runs: Mapping[str, Run]) -> list[Question]:
     return drawn
 
 
-def compared(
-    runs: Mapping[str, Run], dataset: xr.Dataset, legend: Legend, bands: tuple[str, ...]
-) -> tuple[list[tuple[str, list[Tile]]], int]:
+def compared(runs: Mapping[str, Run], store: PatchStore) -> tuple[list[tuple[str, list[Tile]]], int]:
     """The best, the median and the worst test patch of the run on shares, in every column; and which the median is."""
     table = pd.read_csv(runs[SHARES].folder / "patches.csv")
     chosen = {name: int(table["patch"][rows[0]]) for name, rows in choose(table, 1).items()}
     patches_N = np.array(list(chosen.values()))
-    test_N = split_indices(dataset, "test")
-    natural = composites(bands, to_reflectance(dataset["image"].isel(patch=test_N).to_numpy()))[0]
-    seen = to_reflectance(dataset["image"].isel(patch=patches_N).to_numpy())
-    answers = {name: runs[name].scored(dataset, patches_N) for name in (ANY, FIVE, SHARES)}
+    tested, seen = (store.encoding.physical(store.images(index_N)) for index_N in (store.split_indices("test"), patches_N))
+    natural, legend = composites(store.bands, tested)[0], store.info.classes
+    answers = {name: runs[name].scored(store, patches_N) for name in (ANY, FIVE, SHARES)}
     rows = []
     for place, name in enumerate(chosen):
         truth_YX = answers[ANY][place].truth_BHW[0]
@@ -120,25 +116,24 @@ def compared(
     return rows, chosen["median"]
 
 
-def maps_of(run: Run, dataset: xr.Dataset, patch: int) -> Maps:
+def maps_of(run: Run, store: PatchStore, patch: int) -> Maps:
     """The run's activation maps of one patch, and the two ways to compare them: as they are, and by their mean and deviation over 64 training patches."""
-    (one,) = run.scored(dataset, np.array([patch]))
-    sample = [batch.cams_BKHW[0].reshape(len(one.cams_BKHW[0]), -1) for batch in run.scored(dataset, split_indices(dataset, "train")[:64])]
+    (one,) = run.scored(store, np.array([patch]))
+    sample = [batch.cams_BKHW[0].reshape(len(one.cams_BKHW[0]), -1) for batch in run.scored(store, store.split_indices("train")[:64])]
     cams_KP = np.concatenate(sample, axis=1)
     mean_K11, std_K11 = (values[:, None, None] for values in (cams_KP.mean(axis=1), cams_KP.std(axis=1)))
     standardised_YX = ((one.cams_BKHW[0] - mean_K11) / std_K11).argmax(axis=0).astype(np.uint8)
     return Maps(one.cams_BKHW[0], one.segmentation_BHW[CAM_ARGMAX][0], standardised_YX, one.truth_BHW[0])
 
 
-def draw(runs: Mapping[str, Run], store: Path, folder: Path) -> None:
+def draw(runs: Mapping[str, Run], store: PatchStore, folder: Path) -> None:
     """The three pictures, as PNG files in a folder."""
-    dataset, info = open_store(store)
-    legend, tested = info.classes, runs[ANY].metrics
-    size = info.patch_size_px
+    legend, tested = store.info.classes, runs[ANY].metrics
+    size = store.info.patch_size_px
     subtitle = f"Simulated data, {tested['patches']} test patches of {size} x {size} px. Above: how many hold a class. Below: how many labels are right."
     drawing.write(drawing.questions(questions(runs), legend, subtitle), folder / "any-pixel.png")
 
-    rows, median = compared(runs, dataset, legend, info.bands)
+    rows, median = compared(runs, store)
     shown = {ANY: "poster, any pixel", FIVE: "poster, above 5 %", SHARES: "fcn, from shares"}
     columns = ["image", "truth", *(f"{text}\nall pixels: {share(runs[name].accuracy)} right" for name, text in shown.items())]
     constant = share(tested["segmentation"]["majority_accuracy"])
@@ -146,7 +141,7 @@ def draw(runs: Mapping[str, Run], store: Path, folder: Path) -> None:
     drawing.write(drawing.patches(rows, columns, legend, subtitle), folder / "patches.png")
 
     subtitle = "Simulated data: activation maps of the median patch; poster's network, any-pixel labels; each in colours of its own."
-    drawing.write(drawing.scales(maps_of(runs[ANY], dataset, median), legend, subtitle), folder / "scales.png")
+    drawing.write(drawing.scales(maps_of(runs[ANY], store, median), legend, subtitle), folder / "scales.png")
 
 
 def figures(runs: Mapping[str, Run], legend: Legend) -> dict[str, Any]:
@@ -175,8 +170,9 @@ def main() -> None:
     for name, settings in RUNS.items():
         runs[name] = learned(store, args.out / name, settings | {"epochs": args.epochs, "seed": args.seed})
         print(f"{name}: {runs[name].accuracy:.3f} of the test pixels", flush=True)
-    draw(runs, store, args.pictures)
-    print(json.dumps(figures(runs, open_store(store)[1].classes)))
+    opened = open_store(store)
+    draw(runs, opened, args.pictures)
+    print(json.dumps(figures(runs, opened.info.classes)))
 
 
 if __name__ == "__main__":

@@ -7,7 +7,7 @@ from pathlib import Path
 from cropcam.pipeline.earthengine.delivery import deliver
 from cropcam.pipeline.earthengine.session import open_session
 from cropcam.pipeline.emulator import serve
-from cropcam.pipeline.patches import from_shards
+from cropcam.pipeline.patches.build import from_shards
 from cropcam.pipeline.study.study import Study
 
 

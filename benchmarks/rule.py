@@ -37,8 +37,8 @@ from cropcam.model.segmentation.methods import LOGIT_ARGMAX, REMAINDER, SPECTRAL
 from cropcam.model.segmentation.predictions import open_trained_store, predict_patches
 from cropcam.model.training.train import train
 from cropcam.pipeline.legend import UNLABELLED
-from cropcam.pipeline.patches import from_rasters
-from cropcam.pipeline.store.schema import open_store
+from cropcam.pipeline.patches.build import from_rasters
+from cropcam.pipeline.store.patch_store import open_store
 from cropcam.pipeline.study.study import load_study
 
 DATA = Path(os.environ.get("CROPCAM_DATA", Path(__file__).parents[2] / "shared" / "data"))
@@ -98,10 +98,10 @@ def scored(run: Path, store: Path) -> dict[str, dict[str, float]]:
     """Pixel accuracy and macro F1 of each method of a run on every patch of another store."""
     cpu = torch.device("cpu")
     network, config = load_network(run, cpu)
-    segmenter = fitted_segmenter(run, network, config, open_trained_store(run, config)[0], cpu)
-    dataset, classes = open_store(store)[0], len(config.store.classes)
+    segmenter = fitted_segmenter(run, network, config, open_trained_store(run, config), cpu)
+    opened, classes = open_store(store), len(config.store.classes)
     confusion_KK = {name: np.zeros((classes, classes), np.int64) for name in segmenter.methods}
-    for batch in predict_patches(network, config, dataset, np.arange(dataset.sizes["patch"]), cpu, segmenter):
+    for batch in predict_patches(network, config, opened, np.arange(len(opened)), cpu, segmenter):
         counted_BHW = batch.truth_BHW != UNLABELLED
         truth_P = batch.truth_BHW[counted_BHW]
         for name, class_BHW in batch.segmentation_BHW.items():

@@ -3,9 +3,8 @@
     python -m benchmarks.training [--only feed,stream,memory,loop,gpu] [--pairs 7] [--networks baseline,resnet50,unet,fcn]
 
 feed    random batches of 64 from memory, uint16, against numpy's from a memory map (at least 0.5)
-stream  batches of 256 by the DataLoader's workers against reading the store from end to end: with threads of this process,
-        and with tensorstore (at least 0.8)
-memory  peak memory of streaming a store and one four times as large, workers included
+stream  shuffled batches of 256 against tensorstore reading the store from end to end, block by block (at least 0.8)
+memory  peak memory of streaming a store and one four times as large
 loop    a training epoch against bare forward, backward and step on prepared batches, per network (at most 1.05; baseline
         on 2 cores 1.10): the median over pairs
 gpu     on CUDA: model FLOP utilisation of resnet50 against the bf16 matrix rate measured in the same run, and seconds for 50
@@ -41,8 +40,10 @@ from cropcam.model.runs.config import RunConfig, StoreRecord
 from cropcam.model.runtime.device import deterministic
 from cropcam.model.training.optimizers import make_optimizer
 from cropcam.model.training.trainer import Trainer
+from cropcam.pipeline.encoding import BandEncoding
 from cropcam.pipeline.legend import Legend
 from cropcam.pipeline.runtime.progress import silent
+from cropcam.pipeline.store.schema import NODATA_DN, OFFSET, SCALE
 
 STUDY_PATCHES = 197_469
 LEGEND = Legend.from_attrs(
@@ -57,7 +58,8 @@ def config(model: str, batch_size: int, precision: str = "fp32", **more: Any) ->
     settings = Settings(**labels, model=model, epochs=10**6, batch_size=batch_size, precision=precision, **more)
     names = tuple(f"band {band}" for band in range(BANDS))
     moments: dict[str, Any] = {"mean": (0.05,) * BANDS, "std": (0.04,) * BANDS}
-    store = StoreRecord(study="benchmark", path="", digest="", bands=names, classes=LEGEND, size_px=SIZE_PX, **moments)
+    encoding = BandEncoding.uniform("uint16", BANDS, SCALE, OFFSET, NODATA_DN)
+    store = StoreRecord(study="benchmark", path="", digest="", bands=names, encoding=encoding, classes=LEGEND, size_px=SIZE_PX, **moments)
     return RunConfig(**{name: settings.section(kind) for name, kind in SECTIONS.items()}, store=store, code_version="")
 
 
