@@ -202,7 +202,10 @@ def opened(folder: Path, name: str, *, strict: bool = True, threads: int | None 
         threads: of the codec; every core by default.
     """
     context: dict[str, Any] = {"file_io_sync": False, **({"data_copy_concurrency": {"limit": threads}} if threads else {})}
-    spec: dict[str, Any] = {"driver": "zarr3", "kvstore": {"driver": "file", "path": str((folder / name).resolve())}}  # tensorstore takes no ".."
+    spec: dict[str, Any] = {
+        "driver": "zarr3",
+        "kvstore": {"driver": "file", "path": str((folder / name).resolve())},
+    }  # tensorstore takes no ".."
     spec |= {"store_data_equal_to_fill_value": True, "fill_missing_data_reads": not strict, "context": context}
     return ts.open(spec, open=True).result()
 
