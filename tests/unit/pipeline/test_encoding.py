@@ -85,3 +85,10 @@ def test_pixels_that_are_not_there_have_the_first_bands_nodata() -> None:
     assert mixed.nodata_C.tolist() == [-9999, -9999]
     assert mixed.has_nodata_C.tolist() == [True, False]
     assert mixed.valid(np.full((2, 1, 1), -9999, np.int16))[:, 0, 0].tolist() == [False, True]
+
+
+def test_a_nodata_value_at_the_end_of_its_type_overflows_nothing() -> None:
+    least = float(np.finfo(np.float32).min)
+    encoding = BandEncoding.uniform("float32", 1, 10.0, 0.0, least)
+    found = encoding.physical(np.array([[[least, 2.0]]], np.float32))
+    np.testing.assert_array_equal(found, np.array([[[np.nan, 20.0]]], np.float32))
