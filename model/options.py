@@ -16,7 +16,7 @@ from cropcam.pipeline.errors import ConfigError
 KINDS = ("presence", "majority", "shares", "points", "pixels")
 ANY_BELOW = 0.01  # a presence threshold below this has the information of a label of any pixel
 LOSSES = ("best", "bce", "lse", "threshold", "majority", "shares", "cross-entropy")
-MODELS = ("baseline", "resnet50", "unet", "fcn")
+MODELS = ("baseline", "resnet50", "unet", "fcn")  # the built-in networks
 _NO_PROPORTIONS = ("presence", "majority", "points", "pixels")
 MEASURED = "by network and kind of label"
 Section = TypeVar("Section")
@@ -107,7 +107,10 @@ class DataOptions:
 class NetworkOptions:
     """The network and how it computes."""
 
-    model: str = _option("fcn", "network", choices=MODELS)
+    model: str = _option("fcn", f"network: {', '.join(MODELS)}, one of an installed package, or package.module:Class", metavar="NAME")
+    model_options: str = _option("", "options that a network of your own declares", metavar="NAME=VALUE,...")
+    init: str = _option("", "initial weights: a .safetensors file, or a run folder, whose best weights are taken", metavar="FILE|RUN")
+    freeze: str = _option("", "parts of the network that are not trained: beginnings of parameter names", metavar="PREFIX,...")
     precision: str = _option(
         "auto", "number format of activations", choices=("auto", "fp32", "bf16"), flag=False, default="bf16 where the device has it"
     )
@@ -152,6 +155,7 @@ SECTIONS: dict[str, type] = {
     "strategy": StrategyOptions,
 }
 LABEL_FILES = ("points", "areas")  # settings that name a file of labels
+INPUT_FILES = (*LABEL_FILES, "init")  # settings that name a file; its sha256 stands in config.json
 DERIVED = ("points_per_patch", "bag_size", "share_step", "share_noise", "label_noise")  # not with a label file
 
 

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from pathlib import Path
+from pathlib import Path, PurePath
 from typing import Any
 
 from cropcam.model.evaluation.notes import format_metric, leakage_notes
+from cropcam.model.networks import NETWORKS
 from cropcam.model.runs import history
 from cropcam.model.runs.checkpoint import BEST, CARD, HISTORY, load_metadata
 from cropcam.model.runs.config import RunConfig
@@ -47,6 +48,7 @@ def model_card(config: RunConfig, selected: history.Row | None, metrics: Mapping
         f"- labels: {config.label_spec}; a class counts as present above {100 * config.labels.presence_min_share:g} % of a patch; truth from {truth}",
         f"- loss {config.optimizer.loss}, {config.optimizer.optimizer}, learning rate {config.optimizer.lr:g}, batches of {config.data.batch_size}, {config.optimizer.epochs} epochs, seed {config.data.seed}, "
         f"{config.network.precision}",
+        *_initial_lines(config),
         "",
         "## Metrics",
         *_validation_lines(selected),
@@ -60,6 +62,18 @@ def model_card(config: RunConfig, selected: history.Row | None, metrics: Mapping
         "",
     ]
     return "\n".join(lines)
+
+
+def _initial_lines(config: RunConfig) -> list[str]:
+    network, lines = config.network, []
+    if network.model not in NETWORKS:
+        source = config.network_package or "a module of no installed package"
+        lines.append(f"- network {network.model} of {source}{f', {network.model_options}' if network.model_options else ''}")
+    if network.init:
+        lines.append(f"- initial weights: {PurePath(network.init).name} (sha256 {config.digests.get('init', '')[:12]})")
+    if network.freeze:
+        lines.append(f"- not trained: {network.freeze}")
+    return lines
 
 
 def _selected_row(run: Path) -> history.Row | None:

@@ -21,7 +21,8 @@ from torch import Tensor, nn
 
 from cropcam.model.data.normalization import Normalization, standardise
 from cropcam.model.losses.objectives import ModelOutputs
-from cropcam.model.networks import Network, NetworkOutput
+from cropcam.model.networks import NETWORKS, Network, NetworkOutput
+from cropcam.model.networks.contract import one_line
 from cropcam.model.runs.checkpoint import load_network, run_provenance
 from cropcam.model.runs.config import RunConfig
 from cropcam.pipeline.errors import ConfigError, DataError
@@ -55,7 +56,7 @@ def export_model(run: Path, to: Path) -> str:
     """Write a run's best network to `to`, FILE.onnx or FILE.pt2, checked against the network; returns one line about it.
 
     Raises:
-        ConfigError: another ending, or ONNX is not installed.
+        ConfigError: another ending, ONNX is not installed, or torch cannot export a network that is not built in.
         DataError: no usable run, or the file's outputs differ from the network's; then no file is left.
         OSError: the disk refused.
     """
@@ -66,7 +67,8 @@ def export_model(run: Path, to: Path) -> str:
     model = Exported(network, config).eval()
     dn_BCHW = _random_dn(config, patches=3)
     with _quiet():
-        content, predict = writers[to.suffix](model, dn_BCHW[:2], _metadata(run, config))
+        with _exportable(config.network.model):
+            content, predict = writers[to.suffix](model, dn_BCHW[:2], _metadata(run, config))
         difference = max(_difference(model, predict, dn_BCHW[:count]) for count in (3, 1))
     if not difference <= TOLERANCE:
         raise DataError(f"{to}: its outputs differ from the network's (by {difference:.2g} of the largest value); nothing was written")
@@ -146,6 +148,18 @@ def _difference(model: Exported, predict: Predict, dn_BCHW: Tensor) -> float:
     if any(expected.shape != actual.shape for expected, actual in pairs):
         return float("nan")
     return max(float((expected - actual).abs().max() / expected.abs().max().clamp_min(1e-12)) for expected, actual in pairs)
+
+
+@contextmanager
+def _exportable(network: str) -> Iterator[None]:
+    try:
+        yield
+    except ConfigError:
+        raise
+    except Exception as error:
+        if network in NETWORKS:  # then it is a bug
+            raise
+        raise ConfigError(f"network {network}: torch cannot export it: {one_line(error)}; see 'Export' in docs/networks.md") from error
 
 
 @contextmanager

@@ -24,7 +24,7 @@ from torch import Tensor
 from cropcam.model.data.normalization import Normalization, physical_encoding, standardise
 from cropcam.model.inference.domain import domain_note
 from cropcam.model.inference.sliding_window import SlidingWindow, tent, window_halo
-from cropcam.model.networks import Network, build
+from cropcam.model.networks import Network
 from cropcam.model.networks.cam import pixel_scores
 from cropcam.model.runs.checkpoint import load_network, run_provenance
 from cropcam.model.runs.config import RunConfig
@@ -85,7 +85,7 @@ class Predictor:
     @cached_property
     def network(self) -> Network:
         """The network on its device, in evaluation mode."""
-        network = build(self.config.network.model, len(self.config.store.bands), len(self.config.store.classes))
+        network = self.config.new_network()
         network.load_state_dict(self.weights)
         return network.to(self.device).eval()
 

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from collections.abc import Mapping
+from typing import Any, ClassVar, NamedTuple, Self
 
 import torch.nn.functional as F
 from torch import Tensor, nn
+
+from cropcam.pipeline.errors import ConfigError
 
 
 class NetworkOutput(NamedTuple):
@@ -16,11 +19,19 @@ class NetworkOutput(NamedTuple):
 
 
 class Network(nn.Module):
-    """Feature maps, global average pooling, one dense layer: logit = dense(mean over h, w of the maps)."""
+    """Feature maps, global average pooling, one dense layer: logit = dense(mean over h, w of the maps).
+
+    The constructor takes the number of bands and the number of classes, then keyword-only options with defaults (docs/networks.md).
+    """
 
     dense: nn.Linear  # weights (K, F), also those of the class activation maps
     stride: int  # input pixels per map cell; cell i covers input pixels [i * stride, (i + 1) * stride)
     features: nn.Module  # the layers before it, unless `maps` is overridden
+    min_size_px: ClassVar[int] = 1  # the smallest patch side that `maps` takes
+    size_multiple_px: ClassVar[int] = 1  # the patch side has to be a multiple of it
+    lone_size_px: ClassVar[int] = 0  # a smaller patch becomes one cell inside: batch norm cannot train on a batch of one
+    defaults: ClassVar[Mapping[str, Any]] = {}  # of training settings, by name: those of a network that is not built in
+    frozen: tuple[str, ...] = ()  # parts that are not trained (`freeze`)
 
     def maps(self, x_BCHW: Tensor) -> Tensor:
         """The last feature maps (B, F, h, w) of standardised input; h = H // stride and w likewise, unless the network differs."""
@@ -44,3 +55,34 @@ class Network(nn.Module):
         weight_B1HW = valid_BHW[:, None, : height * self.stride, : width * self.stride].to(maps_BFhw.dtype)
         weight_B1hw = F.avg_pool2d(weight_B1HW, self.stride) if self.stride > 1 else weight_B1HW
         return (maps_BFhw * weight_B1hw).sum(dim=(2, 3)) / weight_B1hw.sum(dim=(2, 3)).clamp(min=1e-6)
+
+    def freeze(self, *parts: str) -> None:
+        """Leave parts out of training: `encoder` means every parameter below `encoder`, whose batch norm and dropout stay in evaluation mode.
+
+        Raises:
+            ConfigError: no parameter has such a name, or none is left to train.
+        """
+        names = [name for name, _ in self.named_parameters()]
+        for part in parts:
+            if not any(_is_within(name, part) for name in names):
+                known = ", ".join(dict.fromkeys(name.split(".")[0] for name in names))
+                raise ConfigError(f"--freeze {part}: no parameter of the network has a name that begins so; its parts are {known}")
+        for name, parameter in self.named_parameters():
+            if any(_is_within(name, part) for part in parts):
+                parameter.requires_grad_(False)
+        if not any(parameter.requires_grad for parameter in self.parameters()):
+            raise ConfigError(f"--freeze {','.join(parts)}: no parameter is left to train; freeze fewer parts")
+        self.frozen = parts
+        self.train(self.training)
+
+    def train(self, mode: bool = True) -> Self:
+        """Training mode, or evaluation mode; frozen parts stay in evaluation mode."""
+        super().train(mode)
+        for name, module in self.named_modules():
+            if any(_is_within(name, part) for part in self.frozen):
+                module.eval()
+        return self
+
+
+def _is_within(name: str, part: str) -> bool:
+    return f"{name}.".startswith(f"{part}.")

@@ -38,6 +38,7 @@ class ResNet50(Network):
     """
 
     stride = 4
+    lone_size_px = 9
 
     def __init__(self, bands: int, classes: int) -> None:
         super().__init__()

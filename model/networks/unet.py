@@ -21,6 +21,7 @@ class UNet(Network):
     """
 
     stride = 1
+    lone_size_px = 9
 
     def __init__(self, bands: int, classes: int) -> None:
         super().__init__()

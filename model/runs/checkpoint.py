@@ -21,7 +21,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 from torch import Tensor
 
-from cropcam.model.networks import Network, build
+from cropcam.model.networks import Network
 from cropcam.model.runs.config import RunConfig, load_config
 from cropcam.model.strategies.base import Strategy
 from cropcam.pipeline.errors import DataError
@@ -98,12 +98,13 @@ def load_network(run: Path, device: torch.device) -> tuple[Network, RunConfig]:
     """The network of the selected epoch, in evaluation mode on `device`, and the run's configuration.
 
     Raises:
+        ConfigError: the run's network is not built in and cannot be imported.
         DataError: no run folder, no checkpoint, or a checkpoint that is damaged or of another network.
     """
     config = load_config(run)
     tensors, _ = load_tensors(run / BEST)
     with torch.random.fork_rng(devices=[]):  # the caller's random state stays
-        network = build(config.network.model, len(config.store.bands), len(config.store.classes))
+        network = config.new_network()
     load_weights(network, tensors, run / BEST)
     return network.to(device).eval(), config
 
@@ -119,7 +120,7 @@ def load_weights(network: Network, tensors: Mapping[str, Tensor], path: Path) ->
 
 
 def training_state(network: Network, optimizer: torch.optim.Optimizer, strategy: Strategy) -> dict[str, Tensor]:
-    """The tensors that the next step depends on: `network.NAME`, `optimizer.I.NAME` of parameter I, and the strategy's state."""
+    """The tensors that the next step depends on: `network.NAME`, `optimizer.I.NAME` of trained parameter I, and the strategy's state."""
     weights = {f"network.{name}": tensor for name, tensor in network.state_dict().items()} | strategy.state_dict()
     state = optimizer.state_dict()["state"]
     return weights | {f"optimizer.{index}.{name}": tensor for index, kept in state.items() for name, tensor in kept.items()}
@@ -133,7 +134,7 @@ def load_training_state(
     Raises:
         DataError: a tensor is missing, unknown, of another shape or not finite.
     """
-    parameters = list(network.parameters())
+    parameters = [parameter for group in optimizer.param_groups for parameter in group["params"]]
     kept = {
         index: {name: torch.Size() if name == "step" else parameter.shape for name in _OPTIMIZER_STATE[type(optimizer)]}
         for index, parameter in enumerate(parameters)

@@ -10,6 +10,7 @@ from typing import Any
 
 from cropcam.model.labels.weak_labels import LabelSpec
 from cropcam.model.losses.objectives import Objective, objective
+from cropcam.model.networks import Network, build
 from cropcam.model.options import SECTIONS, DataOptions, LabelOptions, NetworkOptions, OptimizerOptions, StrategyOptions
 from cropcam.pipeline.encoding import BandEncoding
 from cropcam.pipeline.errors import DataError
@@ -17,6 +18,7 @@ from cropcam.pipeline.legend import Legend
 from cropcam.pipeline.store.schema import StoreInfo
 
 CONFIG = "config.json"
+_LATER = ("model_options", "init", "freeze")  # settings that runs of earlier versions lack; they trained with the defaults
 _DERIVED = ("digests", "dropped", "statistics")  # attributes of a store that follow from others
 
 
@@ -47,7 +49,8 @@ class RunConfig:
     strategy: StrategyOptions
     store: StoreRecord
     code_version: str
-    digests: dict[str, str] = field(default_factory=dict)  # sha256 (hex) of the files that `labels.points` and `labels.areas` name
+    digests: dict[str, str] = field(default_factory=dict)  # sha256 (hex) of the files that `options.INPUT_FILES` name
+    network_package: str = ""  # NAME==VERSION of the package that the network is of; empty for a built-in one
 
     @property
     def label_spec(self) -> LabelSpec:
@@ -69,6 +72,15 @@ class RunConfig:
         """Whether known class shares calibrate one-vs-rest logits in the segmentation."""
         return bool(self.labels.class_prior) and not self.objective.is_softmax
 
+    def new_network(self) -> Network:
+        """A network of the run's settings with new weights, from torch's random state, on the CPU.
+
+        Raises:
+            ConfigError: the network is not built in and cannot be imported, or is not as required (docs/networks.md).
+        """
+        options, sizes = self.network.model_options, (len(self.store.bands), len(self.store.classes))
+        return build(self.network.model, *sizes, options, package=self.network_package)
+
     def changed(self, **settings: Any) -> RunConfig:  # noqa: ANN401 - typed by the sections
         """The configuration with other values of some settings, by name."""
         sections = {key: {name: settings[name] for name in vars(getattr(self, key)).keys() & settings.keys()} for key in SECTIONS}
@@ -82,8 +94,8 @@ class RunConfig:
         """The configuration as JSON values, one object per section."""
         sections = {name: vars(getattr(self, name)) for name in SECTIONS}
         store = {**vars(self.store), "encoding": self.store.encoding.attrs(), "classes": self.store.classes.attrs()}
-        values = {**sections, "store": store, "digests": self.digests, "code_version": self.code_version}
-        return dict(json.loads(json.dumps(values)))
+        values = {**sections, "store": store, "digests": self.digests, "network_package": self.network_package}
+        return dict(json.loads(json.dumps({**values, "code_version": self.code_version})))
 
     @classmethod
     def from_json(cls, values: Mapping[str, Any]) -> RunConfig:
@@ -96,7 +108,8 @@ class RunConfig:
         record = values["store"]
         typed = {"classes": Legend.from_attrs(record["classes"]), "encoding": BandEncoding.from_attrs(record["encoding"])}
         store = _section(StoreRecord, {**record, **typed})
-        return cls(**sections, store=store, digests=dict(values["digests"]), code_version=values["code_version"])
+        more = {"digests": dict(values["digests"]), "network_package": values.get("network_package", "")}
+        return cls(**sections, store=store, **more, code_version=values["code_version"])
 
 
 def load_config(run: Path) -> RunConfig:
@@ -133,7 +146,7 @@ def store_differences(config: RunConfig, info: StoreInfo) -> list[str]:
 
 
 def _section(kind: type, values: Mapping[str, Any]) -> Any:  # noqa: ANN401 - of that type
-    if missing := {item.name for item in fields(kind)} - set(values):
+    if missing := {item.name for item in fields(kind)} - {*values, *_LATER}:
         raise KeyError(", ".join(sorted(missing)))
     return kind(**{name: tuple(value) if isinstance(value, list) else value for name, value in values.items()})
 

@@ -57,6 +57,7 @@ class Run:
         """The network of the selected epoch, in evaluation mode.
 
         Raises:
+            ConfigError: the network is not built in and cannot be imported.
             DataError: no checkpoint, or a damaged one.
         """
         return load_network(self.folder, torch.device(device))[0]

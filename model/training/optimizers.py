@@ -16,8 +16,11 @@ _DROPS, _DROP = (0.5, 0.75), 0.1  # He et al. 2015 on CIFAR: a tenth at 1/2 and 
 
 
 def make_optimizer(options: OptimizerOptions, network: nn.Module) -> torch.optim.Optimizer:
-    """AdamW (decoupled weight decay), Adam or SGD with Nesterov momentum 0.9 (both L2 penalty), with fused kernels."""
-    parameters = list(network.parameters())
+    """AdamW (decoupled weight decay), Adam or SGD with Nesterov momentum 0.9 (both L2 penalty), with fused kernels.
+
+    Parameters that require no gradient are left out.
+    """
+    parameters = [parameter for parameter in network.parameters() if parameter.requires_grad]
     shared: dict[str, Any] = {"lr": options.lr, "weight_decay": options.weight_decay, "fused": True}
     if options.optimizer == "sgd":
         return torch.optim.SGD(parameters, momentum=_MOMENTUM, nesterov=True, **shared)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from cropcam.model.options import ANY_BELOW, Settings
+from cropcam.model.options import ANY_BELOW, Settings, declared
 from cropcam.pipeline.errors import ConfigError
 
 # The poster has no learning rate, batch size or optimizer: the defaults stay. The paper: U-Net, Adam 1e-3, batches of 32.
@@ -51,8 +51,10 @@ def preset(name: str, passed: Mapping[str, Any]) -> dict[str, Any]:
     return {"epochs": epochs, **settings}
 
 
-def resolved(passed: Mapping[str, Any]) -> Settings:
+def resolved(passed: Mapping[str, Any], own: Mapping[str, Any] | None = None) -> Settings:
     """The passed settings, completed by the measured defaults of the network and the kind of label.
+
+    `own` are the defaults that a network which is not built in declares; those of other kinds of label do not count.
 
     >>> resolved({"labels": "points"}).lr, resolved({"labels": "points", "model": "baseline"}).lr
     (0.003, 0.001)
@@ -61,7 +63,8 @@ def resolved(passed: Mapping[str, Any]) -> Settings:
         ConfigError: a setting is out of range or does not go with the others.
     """
     settings = Settings(**passed)
-    defaults = dict(_OF_NETWORK.get(settings.model, {}))
+    allowed = {name for name, option in declared().items() if not option.kinds or settings.labels in option.kinds}
+    defaults = {name: value for name, value in (own or _OF_NETWORK.get(settings.model, {})).items() if name in allowed}
     if settings.model == "fcn" and settings.loss in ("best", measured_loss(settings)):
         defaults |= _OF_LABELS.get(_kind(settings), {})
     return Settings(**{**defaults, **passed})

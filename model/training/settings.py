@@ -11,9 +11,13 @@ from typing import Any
 
 from cropcam.model.labels import files
 from cropcam.model.losses.objectives import objective
-from cropcam.model.options import LABEL_FILES, SECTIONS, Settings, declared, flag
+from cropcam.model.networks import network_class
+from cropcam.model.networks.declared_options import complete_options, training_defaults
+from cropcam.model.networks.registry import package_of
+from cropcam.model.options import INPUT_FILES, SECTIONS, Settings, declared, flag
 from cropcam.model.runs.checkpoint import BEST, HISTORY, LAST
 from cropcam.model.runs.config import CONFIG, RunConfig, StoreRecord, load_config, store_differences
+from cropcam.model.training.initial_network import resolve_initial_weights
 from cropcam.model.training.presets import measured_loss, resolved
 from cropcam.pipeline import __version__
 from cropcam.pipeline.errors import ConfigError, DataError
@@ -28,7 +32,8 @@ def configure(store: Path, info: StoreInfo, run: Path, passed: Mapping[str, Any]
     Settings that are not `passed` are the resumed run's, else the measured defaults.
 
     Raises:
-        ConfigError: the folder holds a run and `resume` is false, or a setting differs from the run's or is not possible with the store.
+        ConfigError: the folder holds a run and `resume` is false, or a setting differs from the run's or is not possible with the store;
+            a file cannot be read, or a network that is not built in cannot be imported.
         DataError: the run has another store, or its configuration is damaged.
     """
     if run.exists() and not run.is_dir():
@@ -38,20 +43,32 @@ def configure(store: Path, info: StoreInfo, run: Path, passed: Mapping[str, Any]
         before = load_config(run)
         passed = {name: before.setting(name) for name in declared()} | dict(passed)
     passed = {name: value for name, value in passed.items() if not (name in RESOLVED and value in ("auto", None))}
-    digests = {}
-    for name in LABEL_FILES:
-        if passed.get(name):
-            passed[name], digests[name] = files.resolve_label_file(passed[name], flag(name))
-    if not holds_run:
-        return _new(store, info, run, passed, digests)
-    if not resume:
+    if holds_run and not resume:
         raise ConfigError(f"{run}: holds a run already; go on with it with --resume, or name another folder")
+    if not holds_run:
+        return _new(store, info, run, passed, _resolve_files(passed))
     config = load_config(run)
+    if passed.get("init") and str(Path(passed["init"]).resolve()) == config.network.init:
+        del passed["init"]  # a run with a checkpoint does not need the file any more
+    digests = _resolve_files(passed)
+    if passed.get("model_options"):
+        model = passed.get("model", config.network.model)
+        passed["model_options"] = complete_options(network_class(model), passed["model_options"], model)
     if differences := store_differences(config, info):
         more = f" (and {len(differences) - 1} more)" if len(differences) > 1 else ""
         raise DataError(f"{store}: not the store that {run} was trained on: {differences[0]}{more}; name that store or another run folder")
     config = config.changed(**_changes(config, run, passed, digests))
     return replace(config, store=replace(config.store, path=_relative_path(store, run)))
+
+
+def _resolve_files(passed: dict[str, Any]) -> dict[str, str]:
+    """The sha256 (hex) of every file that `passed` names, by setting; the paths in `passed` become absolute."""
+    digests = {}
+    for name in INPUT_FILES:
+        if path := passed.get(name):
+            resolve = resolve_initial_weights if name == "init" else files.resolve_label_file
+            passed[name], digests[name] = resolve(path, flag(name))
+    return digests
 
 
 def _relative_path(store: Path, run: Path) -> str:
@@ -60,7 +77,10 @@ def _relative_path(store: Path, run: Path) -> str:
 
 
 def _new(store: Path, info: StoreInfo, run: Path, passed: Mapping[str, Any], digests: dict[str, str]) -> RunConfig:
-    settings = resolved({"presence_min_share": info.study["labels"]["presence_min_share"], **passed})
+    settings = Settings(**passed)  # checks the ranges
+    model, network = settings.model, network_class(settings.model)
+    own = training_defaults(network, model)
+    settings = resolved({"presence_min_share": info.study["labels"]["presence_min_share"], **passed}, own)
     loss = measured_loss(settings) if settings.loss == "best" else settings.loss
     objective(loss, settings.labels)
     if settings.class_prior and len(settings.class_prior) != len(info.classes):
@@ -92,16 +112,17 @@ def _new(store: Path, info: StoreInfo, run: Path, passed: Mapping[str, Any], dig
         attrs=info.attrs(),
     )
     sections: dict[str, Any] = {name: settings.section(kind) for name, kind in SECTIONS.items()}
-    return RunConfig(**sections, store=record, digests=digests, code_version=__version__).changed(loss=loss)
+    config = RunConfig(**sections, store=record, digests=digests, network_package=package_of(model), code_version=__version__)
+    return config.changed(loss=loss, model_options=complete_options(network, settings.model_options, model))
 
 
 def _changes(config: RunConfig, run: Path, passed: Mapping[str, Any], digests: Mapping[str, str]) -> dict[str, Any]:
-    """The passed settings that a resumed run may change: more epochs, and another place of the same label file."""
+    """The passed settings that a resumed run may change: more epochs, and another place of the same file."""
     Settings(**passed)  # checks the ranges
     changes: dict[str, Any] = {}
     for name, value in passed.items():
         trained = config.setting(name)
-        if name in LABEL_FILES and trained and value:
+        if name in INPUT_FILES and trained and value:
             then, now = config.digests[name][:12], digests[name][:12]
             if then != now:
                 raise ConfigError(

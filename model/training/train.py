@@ -18,7 +18,7 @@ import torch
 from cropcam.model.data.dataset import Patches, labels_without_image, read_split
 from cropcam.model.data.loading import choose_loading
 from cropcam.model.evaluation.model_card import write_model_card
-from cropcam.model.networks import LONE_SIZE_PX
+from cropcam.model.networks import network_class
 from cropcam.model.options import Settings
 from cropcam.model.runs.checkpoint import ENVIRONMENT, LAST, load_network, write_json
 from cropcam.model.runs.config import CONFIG, RunConfig, load_config
@@ -58,7 +58,8 @@ def train(
     the study's). `tensorboard` also writes RUN/tensorboard.
 
     Raises:
-        ConfigError: a setting is out of range or differs from the run's, the folder holds a run and `resume` is false, or memory ran out.
+        ConfigError: a setting is out of range or differs from the run's, the folder holds a run and `resume` is false, memory ran out,
+            or a network that is not built in cannot be imported or is not as required (docs/networks.md).
         DataError: store or checkpoint are damaged, the store is not the run's, the loss is not finite, or another process trains the run.
         KeyboardInterrupt: SIGTERM or Ctrl-C; the state in the middle of the epoch is saved.
         OSError: writing failed; the last complete epoch is kept.
@@ -72,7 +73,7 @@ def train(
             log, progress = (log, progress) if ranks.is_main else (silent, silent)
             train_split, validation = _read_splits(config, run, opened, target, ranks, log)
             with deterministic(target, bool(config.network.deterministic)), stop_requested() as stop:
-                with closing(Trainer(config, run, train_split, validation, target, ranks)) as trainer:
+                with closing(Trainer(config, run, train_split, validation, target, ranks, log)) as trainer:
                     trainer.restore()
                     ranks.barrier()  # every rank has read the folder
                     if ranks.is_main:
@@ -120,7 +121,7 @@ def _read_splits(config: RunConfig, run: Path, store: PatchStore, device: torch.
     )
     for split, patches in (("train", train_split), ("validation", validation)):
         _check_labels(split, patches, config)
-    if size_px < LONE_SIZE_PX.get(config.network.model, 0) and 1 in (batch_size, len(train_split) % batch_size):
+    if size_px < network_class(config.network.model).lone_size_px and 1 in (batch_size, len(train_split) % batch_size):
         raise ConfigError(
             f"--batch-size {batch_size} leaves a batch of one of {len(train_split)} training patches: {config.network.model} cannot learn "
             f"from one patch of {size_px} px; take another size, or --model fcn"

@@ -17,16 +17,17 @@ from cropcam.model.data.normalization import Normalization
 from cropcam.model.data.sampler import Plan
 from cropcam.model.losses.objectives import ModelOutputs, Targets
 from cropcam.model.losses.weighting import LossWeighting, class_weights
-from cropcam.model.networks import NetworkOutput, build
+from cropcam.model.networks import NetworkOutput
 from cropcam.model.runs import history
 from cropcam.model.runs.checkpointer import Checkpointer, RunningTotals, TrainingProgress
 from cropcam.model.runs.config import RunConfig
 from cropcam.model.runtime.distributed import SINGLE_PROCESS, Ranks, Term, wrap_ddp
 from cropcam.model.strategies import make_strategy
+from cropcam.model.training.initial_network import initial_network
 from cropcam.model.training.label_accuracy import accuracy_words, constant_accuracy, label_accuracy
 from cropcam.model.training.optimizers import make_optimizer, make_schedule
 from cropcam.pipeline.errors import DataError
-from cropcam.pipeline.runtime.progress import Progress
+from cropcam.pipeline.runtime.progress import Progress, silent
 
 PENDING = 16  # steps on a GPU whose losses are read together: reading waits for the GPU
 Pending = list[tuple[int, Tensor, float, Tensor]]  # step, loss, patches, accuracy counts
@@ -36,16 +37,21 @@ class Trainer:
     """A network in training, with its state in memory and, per epoch, in the run folder."""
 
     def __init__(
-        self, config: RunConfig, run: Path, train_split: Patches, validation: Patches, device: torch.device, ranks: Ranks = SINGLE_PROCESS
+        self,
+        config: RunConfig,
+        run: Path,
+        train_split: Patches,
+        validation: Patches,
+        device: torch.device,
+        ranks: Ranks = SINGLE_PROCESS,
+        log: Callable[[str], None] = silent,
     ) -> None:
         self._config, self._device, self._ranks = config, device, ranks
         self._train, self._validation = train_split, validation
         self._batch_size, self._epochs = config.data.batch_size, config.optimizer.epochs
         self._steps = math.ceil(len(train_split) / self._batch_size)
         self._objective, classes = config.objective, len(config.store.classes)
-        with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(config.data.seed)
-            network = build(config.network.model, len(config.store.bands), classes).to(device)
+        network = initial_network(config, run, log).to(device)
         if config.network.channels_last:
             network = network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         self._strategy = make_strategy(config.strategy, network, epochs=self._epochs, steps_per_epoch=self._steps)

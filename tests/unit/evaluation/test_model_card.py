@@ -35,6 +35,16 @@ def test_a_card_without_metrics_has_the_data_and_the_limits(store: Path, info: S
     assert "not stated" not in card
 
 
+def test_a_card_has_the_origin_of_network_and_weights(store: Path, info: StoreInfo) -> None:
+    config = make_config(store, info, model="small", model_options="width=8", init="/home/me/w.safetensors", freeze="encoder")
+    card = model_card(replace(config, network_package="smallnets==1.2", digests={"init": "ab" * 32}), None, None)
+    assert (
+        "- network small of smallnets==1.2, width=8\n- initial weights: w.safetensors (sha256 abababababab)\n- not trained: encoder\n"
+        in card
+    )
+    assert "- network" not in model_card(make_config(store, info), None, None)
+
+
 def test_a_card_without_store_attributes_has_no_region(store: Path, info: StoreInfo) -> None:
     config = make_config(store, info)
     card = model_card(replace(config, store=replace(config.store, attrs={})), None, None)

@@ -68,3 +68,37 @@ def test_logits_are_computed_only_where_requested() -> None:
 def test_unknown_network_names_the_known() -> None:
     with pytest.raises(ConfigError, match=r"no network 'vgg'; known: baseline, resnet50, unet, fcn"):
         build("vgg", 7, 5)
+
+
+def test_frozen_parts_have_no_gradient_and_stay_in_evaluation_mode() -> None:
+    network = build("fcn", 2, 3)
+    network.freeze("features.0", "features.1.0")
+    network.train()
+    assert [name for name, module in network.named_modules() if not module.training] == [
+        "features.0",
+        "features.0.0",
+        "features.0.1",
+        "features.0.2",
+        "features.1.0",
+    ]
+    before = {name: value.clone() for name, value in network.state_dict().items()}
+    network(torch.randn(4, 2, 6, 6)).logits_BK.square().sum().backward()
+    grown = {name for name, parameter in network.named_parameters() if parameter.grad is not None}
+    assert not [name for name in grown if name.startswith(("features.0.", "features.1.0."))]
+    assert {"features.1.1.weight", "features.2.0.weight", "dense.weight"} <= grown
+    changed = [name for name, value in network.state_dict().items() if not torch.equal(value, before[name])]
+    assert changed
+    assert not [name for name in changed if name.startswith("features.0.")], "running statistics of frozen batch norm"
+    assert not network.eval().training
+
+
+def test_a_prefix_ends_at_a_name() -> None:
+    with pytest.raises(
+        ConfigError, match=r"^--freeze feat: no parameter of the network has a name that begins so; its parts are features, dense$"
+    ):
+        build("fcn", 2, 3).freeze("feat")
+
+
+def test_something_is_left_to_train() -> None:
+    with pytest.raises(ConfigError, match=r"^--freeze features,dense: no parameter is left to train; freeze fewer parts$"):
+        build("fcn", 2, 3).freeze("features", "dense")

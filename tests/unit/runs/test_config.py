@@ -10,8 +10,9 @@ import pytest
 
 from cropcam.model.runs.checkpoint import write_json
 from cropcam.model.runs.config import CONFIG, RunConfig, load_config, store_differences
-from cropcam.pipeline.errors import DataError
+from cropcam.pipeline.errors import ConfigError, DataError
 from cropcam.pipeline.store.schema import StoreInfo
+from support.packages import install
 from support.stores import make_store, make_study
 
 
@@ -29,7 +30,7 @@ def test_config_reads_back_equal(run: Path, config: RunConfig) -> None:
 
 def test_the_sections_of_the_file_are_those_of_the_settings(run: Path) -> None:
     values = json.loads((run / CONFIG).read_text())
-    assert list(values) == ["labels", "data", "network", "optimizer", "strategy", "store", "digests", "code_version"]
+    assert list(values) == ["labels", "data", "network", "optimizer", "strategy", "store", "digests", "network_package", "code_version"]
     assert (values["labels"]["labels"], values["network"]["model"], values["optimizer"]["loss"]) == ("presence", "baseline", "bce")
 
 
@@ -49,6 +50,24 @@ def test_a_missing_setting_is_damage(run: Path, config: RunConfig, section: str)
     (run / CONFIG).write_text(json.dumps(values))
     with pytest.raises(DataError, match=r"config\.json: damaged \(.*\); train the run again"):
         load_config(run)
+
+
+def test_a_run_from_before_own_networks_has_their_defaults(run: Path, config: RunConfig) -> None:
+    values = config.to_json()
+    for name in ("model_options", "init", "freeze"):
+        del values["network"][name]
+    del values["network_package"]
+    (run / CONFIG).write_text(json.dumps(values))
+    assert load_config(run) == config
+
+
+def test_a_new_network_has_the_runs_bands_classes_and_options(config: RunConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    install(monkeypatch, tmp_path, "smallnets", networks={"small": "smallnets:Small"})
+    network = config.changed(model="small", model_options="width=9").new_network()
+    assert network.dense.weight.shape == (len(config.store.classes), 9)
+    gone = dataclasses.replace(config.changed(model="gone"), network_package="gone-nets==3.1")
+    with pytest.raises(ConfigError, match=r"^no network 'gone'; .*: pip install gone-nets==3\.1$"):
+        gone.new_network()
 
 
 def test_settings_change_in_their_sections(config: RunConfig) -> None:

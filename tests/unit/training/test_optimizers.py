@@ -19,6 +19,11 @@ def test_the_option_chooses_the_optimizer(name: str, kind: type) -> None:
     assert (optimizer.param_groups[0]["lr"], optimizer.param_groups[0]["weight_decay"]) == (0.2, 0.01)
 
 
+def test_parameters_without_a_gradient_are_left_out() -> None:
+    layers = nn.Sequential(nn.Linear(2, 3).requires_grad_(False), nn.Linear(3, 1))
+    assert make_optimizer(OptimizerOptions(), layers).param_groups[0]["params"] == list(layers[1].parameters())
+
+
 def test_sgd_has_nesterov_momentum() -> None:
     """Two steps of constant gradient 1: -lr (1 + 0.9), then -lr (1 + 0.9 x 1.9)."""
     layer = nn.Linear(1, 1, bias=False)

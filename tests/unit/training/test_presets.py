@@ -28,6 +28,14 @@ def test_measured_defaults_go_with_the_measured_loss() -> None:
     assert resolved({"labels": "presence", "model": "unet"}).class_weights == "none"
 
 
+def test_the_defaults_of_a_network_that_is_not_built_in_go_below_passed_settings() -> None:
+    own = {"lr": 0.02, "schedule": "cosine", "class_weights": "balanced"}
+    settings = resolved({"model": "own:Net", "labels": "points", "lr": 0.5}, own)
+    assert (settings.lr, settings.schedule, settings.class_weights) == (0.5, "cosine", "balanced")
+    assert resolved({"model": "own:Net", "labels": "shares"}, own).class_weights == "none", "it does not go with this kind of label"
+    assert resolved({"model": "own:Net"}).lr == 1e-3
+
+
 @pytest.mark.parametrize(
     ("settings", "loss"),
     [

@@ -6,11 +6,13 @@ from typing import Any
 
 import pytest
 
-from cropcam.model.runs.checkpoint import LAST, write_json
-from cropcam.model.runs.config import CONFIG
+from cropcam.model.runs.checkpoint import BEST, LAST, write_json
+from cropcam.model.runs.config import CONFIG, load_config
 from cropcam.model.training.settings import configure
 from cropcam.pipeline.errors import ConfigError, DataError
+from cropcam.pipeline.runtime.hashing import file_sha256
 from cropcam.pipeline.store.schema import StoreInfo
+from support.packages import SMALL, install
 from support.stores import make_store
 
 STORE = Path("patches.zarr")
@@ -112,3 +114,62 @@ def test_another_store_is_refused(info: StoreInfo, run: Path) -> None:
     other = dataclasses.replace(info, split_seed=3, crs="EPSG:32615")
     with pytest.raises(DataError, match=r"not the store that .*run was trained on: crs: 'EPSG:4326' against 'EPSG:32615' \(and 1 more\)"):
         configure(STORE, other, run, {}, resume=True)
+
+
+def begun(info: StoreInfo, folder: Path, passed: dict[str, Any]) -> Path:
+    """A run folder with a checkpoint."""
+    config = configure(STORE, info, folder, passed, resume=False)
+    folder.mkdir()
+    write_json(folder / CONFIG, config.to_json())
+    (folder / LAST).write_bytes(b"")
+    return folder
+
+
+def test_a_network_of_a_package_is_recorded_with_all_its_options(info: StoreInfo, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    code = SMALL.replace("stride = 2", 'stride = 2\n    defaults = {"lr": 0.25}')
+    install(monkeypatch, tmp_path / "site", "smallnets", code, {"small": "smallnets:Small"})
+    run = begun(info, tmp_path / "run", {"model": "small", "model_options": "width=8"})
+    config = load_config(run)
+    assert (config.network.model, config.network_package, config.optimizer.lr) == ("small", "smallnets-nets==1.2", 0.25)
+    assert config.network.model_options == "width=8,name=plain,slope=0.5,wide=false"
+    for same in ("width=8", "wide=false,width=8"):
+        assert configure(STORE, info, run, {"model_options": same}, resume=True) == config
+    with pytest.raises(ConfigError, match=r"trained with --model-options width=8,.*, now width=9,.*; leave it out, or name another folder"):
+        configure(STORE, info, run, {"model_options": "width=9"}, resume=True)
+    with pytest.raises(ConfigError, match=r"--model-options widht=9: the network small has no option 'widht' \(is it 'width'\?\)"):
+        configure(STORE, info, tmp_path / "new", {"model": "small", "model_options": "widht=9"}, resume=False)
+
+
+def test_an_unknown_network_is_refused(info: StoreInfo, tmp_path: Path) -> None:
+    with pytest.raises(
+        ConfigError, match=r"^no network 'vgg'; known: baseline, resnet50, unet, fcn; or name a class as package\.module:Class$"
+    ):
+        configure(STORE, info, tmp_path / "run", {"model": "vgg"}, resume=False)
+
+
+def test_initial_weights_are_recorded_and_not_needed_again(info: StoreInfo, tmp_path: Path) -> None:
+    file, moved = tmp_path / "w.safetensors", tmp_path / "moved.safetensors"
+    file.write_bytes(b"weights")
+    moved.write_bytes(b"weights")
+    run = begun(info, tmp_path / "run", {"init": str(file), "freeze": "features.0"})
+    config = load_config(run)
+    assert (config.network.init, config.network.freeze, config.digests) == (str(file), "features.0", {"init": file_sha256(file)})
+    file.unlink()
+    for again in ({}, {"init": str(file)}, {"freeze": "features.0"}):
+        assert configure(STORE, info, run, again, resume=True) == config
+    assert configure(STORE, info, run, {"init": str(moved)}, resume=True) == config.changed(init=str(moved))
+    moved.write_bytes(b"others")
+    with pytest.raises(
+        ConfigError, match=r"trained with --init .*w\.safetensors \(sha256 \w{12}\), now .*moved\.safetensors \(\w{12}\), which differs"
+    ):
+        configure(STORE, info, run, {"init": str(moved)}, resume=True)
+    with pytest.raises(ConfigError, match=r"^--init .*w\.safetensors: No such file or directory"):
+        configure(STORE, info, tmp_path / "other", {"init": str(file)}, resume=False)
+
+
+def test_the_initial_weights_of_a_run_folder_are_its_best(info: StoreInfo, tmp_path: Path) -> None:
+    first = tmp_path / "first"
+    first.mkdir()
+    (first / BEST).write_bytes(b"best")
+    config = configure(STORE, info, tmp_path / "run", {"init": str(first)}, resume=False)
+    assert (config.network.init, config.digests) == (str(first), {"init": file_sha256(first / BEST)})

@@ -66,11 +66,12 @@ def test_one_step_is_that_of_plain_torch(info: StoreInfo, tmp_path: Path) -> Non
         torch.testing.assert_close(trained[f"network.{name}"], value, rtol=1e-3, atol=1e-5)
 
 
-def test_a_stopped_epoch_goes_on_with_the_same_bytes(info: StoreInfo, tmp_path: Path) -> None:
+@pytest.mark.parametrize("options", [{}, {"model": "fcn", "freeze": "features.0", "pseudo_label_weight": 1.0, "loss": "threshold"}])
+def test_a_stopped_epoch_goes_on_with_the_same_bytes(info: StoreInfo, tmp_path: Path, options: dict[str, Any]) -> None:
     split, validation = patches(info, 10), patches(info, 5, 1)
 
     def trainer(run: Path) -> Trainer:
-        trainer = Trainer(config_of(info), run, split, validation, CPU)
+        trainer = Trainer(config_of(info, **options), run, split, validation, CPU)
         trainer.restore()
         return trainer
 
@@ -84,6 +85,20 @@ def test_a_stopped_epoch_goes_on_with_the_same_bytes(info: StoreInfo, tmp_path: 
     assert resumed.newest.train_loss == whole.newest.train_loss
     for name in (LAST, BEST):
         assert (tmp_path / "whole" / name).read_bytes() == (tmp_path / "stopped" / name).read_bytes()
+
+
+def test_frozen_parts_keep_their_weights_and_their_batch_norm(info: StoreInfo, tmp_path: Path) -> None:
+    config = config_of(info, model="fcn", freeze="features.0,features.1.0")
+    lines: list[str] = []
+    trainer = Trainer(config, folder(tmp_path / "run"), patches(info, 8), patches(info, 4, 1), CPU, log=lines.append)
+    torch.manual_seed(config.data.seed)
+    before = build("fcn", len(info.bands), len(info.classes)).state_dict()
+    assert trainer.run_epoch(silent)
+    tensors, _ = load_tensors(tmp_path / "run" / LAST)
+    kept = {name for name, value in before.items() if torch.equal(value, tensors[f"network.{name}"])}
+    assert kept == {name for name in before if name.startswith(("features.0.", "features.1.0."))}
+    assert len([name for name in tensors if name.endswith(".exp_avg")]) == 7, "no optimizer state of frozen parameters"
+    assert lines[0].startswith("--freeze features.0,features.1.0: ")
 
 
 def test_patience_stops_a_run_that_does_not_improve(info: StoreInfo, tmp_path: Path) -> None:
