@@ -1,64 +1,23 @@
-"""CDL codes, their names and colours, and the legend that turns codes into a study's classes.
-
-Source: USDA NASS Cropland Data Layer, "CDL code descriptions" and the colour table of its GeoTIFFs
-(https://www.nass.usda.gov/Research_and_Science/Cropland/). Only codes that occur in the corn belt are
-named here; every other code still belongs to a class (background unless a study assigns it).
-"""
+"""The classes of a study: groups of label codes, with names and colours, and the table that turns codes into class indices."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
+from cropcam.pipeline.code_table import CODE_LIMIT, CodeTable, Color
 from cropcam.pipeline.errors import ConfigError
+from cropcam.pipeline.legend_sources import cdl
 
 BACKGROUND = "background"
-UNLABELLED_CODES = (0, 81)  # nodata; clouds / no data. No class, never background
 UNLABELLED = 255  # class index of a pixel without a label
-
-# CDL code to its name and its RGB colour
-CDL: Mapping[int, tuple[str, tuple[int, int, int]]] = {
-    1: ("Corn", (255, 211, 0)),
-    4: ("Sorghum", (255, 158, 9)),
-    5: ("Soybeans", (37, 111, 0)),
-    6: ("Sunflower", (255, 255, 0)),
-    21: ("Barley", (226, 0, 124)),
-    22: ("Durum wheat", (137, 96, 83)),
-    23: ("Spring wheat", (217, 181, 107)),
-    24: ("Winter wheat", (166, 111, 0)),
-    26: ("Winter wheat / soybeans", (111, 111, 0)),
-    27: ("Rye", (171, 0, 124)),
-    28: ("Oats", (160, 88, 137)),
-    36: ("Alfalfa", (255, 166, 226)),
-    37: ("Other hay", (166, 241, 139)),
-    59: ("Sod / grass seed", (175, 255, 222)),
-    61: ("Fallow", (190, 190, 120)),
-    63: ("Forest", (147, 204, 147)),
-    81: ("Clouds / no data", (241, 241, 241)),
-    82: ("Developed", (153, 153, 153)),
-    111: ("Open water", (73, 111, 162)),
-    121: ("Developed, open space", (153, 153, 153)),
-    122: ("Developed, low intensity", (153, 153, 153)),
-    123: ("Developed, medium intensity", (153, 153, 153)),
-    124: ("Developed, high intensity", (153, 153, 153)),
-    131: ("Barren", (204, 190, 162)),
-    141: ("Deciduous forest", (147, 204, 147)),
-    142: ("Evergreen forest", (147, 204, 147)),
-    143: ("Mixed forest", (147, 204, 147)),
-    152: ("Shrubland", (198, 213, 158)),
-    176: ("Grassland / pasture", (232, 255, 190)),
-    190: ("Woody wetlands", (124, 175, 175)),
-    195: ("Herbaceous wetlands", (124, 175, 175)),
-}
-# Every code that a CDL of any year uses; the rest of 0..255 has no meaning
-_IN_USE = "0-6 10-14 21-39 41-72 74-77 81-83 87-88 92 111-112 121-124 131 141-143 152 171 176 181 190 195 204-250 254"
-BACKGROUND_COLOR = (186, 178, 170)  # a warm grey that no class above uses
-# Colours of the study's classes: CDL's, darkened where two would look alike on a map.
-CLASS_COLORS: Mapping[str, tuple[int, int, int]] = {
+BACKGROUND_COLOR = (186, 178, 170)  # a warm grey that no class uses
+# Colours of classes of CDL: its own, darkened where two would look alike on a map.
+CLASS_COLORS: Mapping[str, Color] = {
     "forest": (28, 99, 92),
     "grassland": (168, 216, 116),
     "soybean": (58, 132, 24),
@@ -69,11 +28,11 @@ _SPARE_COLORS = ((148, 87, 166), (214, 96, 77), (67, 147, 195), (246, 146, 176),
 
 @dataclass(frozen=True)
 class LandClass:
-    """One class of a study: its name, its CDL codes (empty for background: every other labelled code), its RGB."""
+    """One class of a study: its name, its label codes (empty for background: every other labelled code), its RGB."""
 
     name: str
     codes: tuple[int, ...]
-    color: tuple[int, int, int]
+    color: Color
 
     @property
     def color_hex(self) -> str:
@@ -83,48 +42,62 @@ class LandClass:
 
 @dataclass(frozen=True)
 class Legend:
-    """The classes of a study in index order; index 0 is background."""
+    """The classes of a study in index order, index 0 is background; and the table of the codes that they group."""
 
     classes: tuple[LandClass, ...]
+    table: CodeTable = field(default_factory=cdl)
 
     @classmethod
-    def from_codes(cls, codes: Mapping[str, Sequence[int]]) -> Legend:
-        """A legend of background and the given classes, each in CDL's colour of its first code.
+    def from_codes(cls, codes: Mapping[str, Sequence[int]], table: CodeTable | None = None) -> Legend:
+        """A legend of background and the given classes, each in the colour that the table gives its first code.
 
         Args:
-            codes: class name to CDL codes, in index order from 1.
+            codes: class name to label codes, in index order from 1.
+            table: the codes there are; CDL's by default.
 
         Raises:
-            ConfigError: a code stands in two classes, or is one of CDL's codes without a label (0 and 81).
+            ConfigError: a code stands in two classes, is not in the table, or means "no label" there; or there are too many classes.
         """
-        owner: dict[int, str] = {}
+        table = table or cdl()
+        if len(codes) >= UNLABELLED:
+            raise ConfigError(
+                f"{len(codes)} classes; at most {UNLABELLED - 1} are possible beside background: leave rare ones to background"
+            )
+        owner, unlabelled = dict[int, str](), set(table.unlabelled)
         classes = [LandClass(BACKGROUND, (), BACKGROUND_COLOR)]
         used = {BACKGROUND_COLOR}
         for name, members in codes.items():
             for code in members:
-                if code in UNLABELLED_CODES:
-                    raise ConfigError(f"classes.{name}: CDL code {code} means 'no label'; leave it out (split a range around it)")
+                if code in unlabelled:
+                    raise ConfigError(
+                        f"classes.{name}: code {code} means 'no label' in {table.title}; leave it out (split a range around it)"
+                    )
                 if code in owner:
-                    raise ConfigError(f"classes.{name}: CDL code {code} already belongs to {owner[code]!r}; a code has one class")
+                    raise ConfigError(f"classes.{name}: code {code} already belongs to {owner[code]!r}; a code has one class")
                 owner[code] = name
-            preferred = CLASS_COLORS.get(name) or next((CDL[c][1] for c in members if c in CDL), None)
+            own = next((item.color for code in members if (item := table.by_code.get(code)) and item.color), None)
+            preferred = own if table.is_closed else CLASS_COLORS.get(name) or own
             color = preferred if preferred and preferred not in used else next(c for c in _spares() if c not in used)
             used.add(color)
             classes.append(LandClass(name, tuple(members), color))
-        return cls(tuple(classes))
+        return cls(tuple(classes), table)
 
     @classmethod
-    def from_attrs(cls, entries: Sequence[Mapping[str, Any]]) -> Legend:
-        """The legend written by `attrs` into a store or a run folder."""
+    def from_attrs(cls, entries: Sequence[Mapping[str, Any]], table: Mapping[str, Any] | None = None) -> Legend:
+        """The legend written by `attrs` into a store or a run folder; `table` as `CodeTable.attrs` gives it, CDL's by default."""
         classes = []
         for entry in entries:
             red, green, blue = entry["color"]
             classes.append(LandClass(str(entry["name"]), tuple(int(code) for code in entry["codes"]), (red, green, blue)))
-        return cls(tuple(classes))
+        return cls(tuple(classes), CodeTable.from_attrs(table) if table else cdl())
 
     def attrs(self) -> list[dict[str, Any]]:
-        """The legend as JSON values: `[{"name", "codes", "color"}, ...]`, colours as [red, green, blue]."""
+        """The classes as JSON values: `[{"name", "codes", "color"}, ...]`, colours as [red, green, blue]."""
         return [{"name": c.name, "codes": list(c.codes), "color": list(c.color)} for c in self.classes]
+
+    def table_attrs(self) -> dict[str, Any] | None:
+        """The table as JSON values; None for CDL's, which needs no mention."""
+        return None if self.table.codes == cdl().codes else self.table.attrs()
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -135,41 +108,72 @@ class Legend:
         return len(self.classes)
 
     def lookup(self) -> npt.NDArray[np.uint8]:
-        """Table of 256 entries, CDL code to class index; `UNLABELLED` (255) for codes 0 and 81."""
-        table = np.zeros(256, np.uint8)
+        """Label code to class index, of 256 or 65,536 entries; `UNLABELLED` (255) for codes that mean "no label".
+
+        Codes that the table lacks are `UNLABELLED` too, but background where the table is CDL's.
+        """
+        found = np.full(self.table.limit, UNLABELLED if self.table.is_closed else 0, np.uint8)
+        found[self.table.labels] = 0
         for index, land_class in enumerate(self.classes):
-            table[list(land_class.codes)] = index
-        table[list(UNLABELLED_CODES)] = UNLABELLED
-        return table
+            found[list(land_class.codes)] = index
+        found[list(self.table.unlabelled)] = UNLABELLED
+        return found
 
-    def index(self, codes: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
-        """Class index (uint8, same shape) of each CDL code; `UNLABELLED` where there is no label."""
-        return self.lookup()[codes]
+    def index(self, codes: npt.NDArray[np.unsignedinteger[Any]]) -> npt.NDArray[np.uint8]:
+        """Class index (uint8, same shape) of each label code; `UNLABELLED` where there is no label."""
+        return np.asarray(self.lookup()[codes])
+
+    def index_of(self, code: int) -> int | None:
+        """Class index of one code; None where the table has no such label."""
+        return int(self.lookup()[code]) if 0 <= code < self.table.limit and self.table.labels[code] else None
 
 
-def _spares() -> tuple[tuple[int, int, int], ...]:
+def _spares() -> tuple[Color, ...]:
     # six by hand, then a deterministic walk for studies with very many classes
     walk = tuple(((67 * i) % 200 + 30, (131 * i) % 200 + 30, (29 * i) % 200 + 30) for i in range(1, 300))
     return _SPARE_COLORS + walk
 
 
-def parse_codes(items: Sequence[int | str]) -> tuple[int, ...]:
-    """CDL codes from integers and inclusive ranges such as "1-60", in order, each within 0..255.
+def parse_codes(items: Sequence[int | str], table: CodeTable | None = None) -> tuple[int, ...]:
+    """Label codes from numbers, inclusive ranges such as "1-60" and names of the table, in order, each once.
+
+    Of a range the codes that the table has count, in CDL all.
+
+    Args:
+        items: codes, ranges, names.
+        table: the codes there are; CDL's by default.
 
     Raises:
-        ConfigError: an item is neither, or lies outside 0..255.
+        ConfigError: an item is none of the three, or not in the table.
     """
-    codes: list[int] = []
+    table = table or cdl()
+    codes: dict[int, None] = {}
     for item in items:
-        first, dash, last = str(item).partition("-")
-        try:
-            low, high = int(first), int(last if dash else first)
-        except ValueError:
-            raise ConfigError(f'{item!r} is not a CDL code or range; write 5 or "1-60"') from None
-        if not 0 <= low <= high <= 255:
-            raise ConfigError(f"{item!r} is outside the CDL codes 0..255 or runs backwards")
-        codes.extend(code for code in range(low, high + 1) if code not in codes)
+        codes |= dict.fromkeys(_codes_of(item, table))
     return tuple(codes)
 
 
-IS_CDL: npt.NDArray[np.bool_] = np.isin(np.arange(256), parse_codes(_IN_USE.split()))  # by code
+def _codes_of(item: int | str, table: CodeTable) -> Sequence[int]:
+    first, dash, last = str(item).partition("-")
+    try:
+        low, high = int(first), int(last if dash else first)
+    except ValueError:
+        if named := table.named(str(item)):
+            return named
+        raise ConfigError(
+            f'{item!r} is no code, range or name of {table.title}; did you mean {table.nearest_name(str(item))!r}? (or write 5 or "1-60")'
+        ) from None
+    limit = CODE_LIMIT if table.is_closed else 256
+    if not 0 <= low <= high < limit:
+        raise ConfigError(f"{item!r} is outside the codes 0..{limit - 1} of {table.title} or runs backwards")
+    if not table.is_closed:
+        return range(low, high + 1)
+    found = [item.code for item in table.codes if low <= item.code <= high]
+    if not found:
+        raise ConfigError(f"{item!r} is not in {table.title}, whose codes are {_some(table)}")
+    return found
+
+
+def _some(table: CodeTable) -> str:
+    numbers = [str(item.code) for item in table.codes if item.is_label]
+    return ", ".join(numbers if len(numbers) <= 12 else [*numbers[:11], "..."])

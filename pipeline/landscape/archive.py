@@ -5,7 +5,6 @@ from __future__ import annotations
 import datetime
 import json
 import math
-import re
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -17,13 +16,13 @@ import numpy as np
 import rasterio
 from rasterio.io import DatasetWriter
 
-from cropcam.pipeline.errors import ConfigError, DataError
+from cropcam.pipeline.errors import DataError
 from cropcam.pipeline.grid import PixelGrid, Window, tiles
-from cropcam.pipeline.landscape.assets import MAKER, asset_folder, create, finish, is_complete, raster_window
+from cropcam.pipeline.landscape.assets import MAKER, asset_folder, create, finish, is_complete, label_asset, label_year, raster_window
 from cropcam.pipeline.landscape.frames import Frame, Scene, is_wide_and_low, scenes
 from cropcam.pipeline.landscape.scenes import Block, Ground, covered, label_grid, labels
 from cropcam.pipeline.landscape.spectra import BANDS
-from cropcam.pipeline.legend import CDL
+from cropcam.pipeline.legend_sources import cdl
 from cropcam.pipeline.runtime.atomic import exclusive_lock
 from cropcam.pipeline.runtime.progress import Progress, silent
 from cropcam.pipeline.runtime.provenance import provenance
@@ -67,7 +66,7 @@ def simulate(study: Study, archive: Path, seed: int = 0, progress: Progress = si
         ConfigError: the study cannot be simulated (not Landsat, not CDL, not in the contiguous United States).
         DataError: the archive holds assets of another study, seed or maker, cannot be written, or another process writes it.
     """
-    year, planned = label_year(study.labels.asset), scenes(study)
+    year, planned = label_year(label_asset(study)), scenes(study)
     made_by = identity(study, seed)
     try:
         _check_archive(archive, made_by)
@@ -76,7 +75,7 @@ def simulate(study: Study, archive: Path, seed: int = 0, progress: Progress = si
             archive.mkdir(parents=True, exist_ok=True)
             with exclusive_lock(archive / "simulate"):
                 written = _write(_jobs(study, planned, archive), archive, made_by, seed, year, progress, block_px)
-        assets = (*(scene.asset for scene in planned), study.labels.asset)
+        assets = (*(scene.asset for scene in planned), label_asset(study))
     except OSError as error:
         raise DataError(
             f"{archive}: cannot be written: {error}; see to space and rights, then run simulate again, it goes on where it stopped"
@@ -113,20 +112,8 @@ def identity(study: Study, seed: int) -> dict[str, Any]:
         "area.bounds": list(study.area.bounds),
         "image.collections": list(study.image.collections),
         "period": [min(start for start, _ in study.image.seasons), max(end for _, end in study.image.seasons)],
-        "labels.asset": study.labels.asset,
+        "labels.asset": label_asset(study),
     }
-
-
-def label_year(asset: str) -> int:
-    """The year of a CDL asset.
-
-    Raises:
-        ConfigError: the id does not end in a year.
-    """
-    match = re.fullmatch(r"(?:[\w-]+/)+((?:19|20)\d\d)", asset)
-    if not match:
-        raise ConfigError(f"labels.asset {asset!r} cannot be simulated: it must end in a year, such as USDA/NASS/CDL/2016")
-    return int(match[1])
 
 
 def _check_archive(archive: Path, made_by: Mapping[str, Any]) -> None:
@@ -201,7 +188,7 @@ class _LabelJob:
                 create(folder, "cropland", self.grid, "uint8", 0) as cropland,
                 create(folder, "confidence", self.grid, "uint8", 0) as confidence,
             ):
-                cropland.write_colormap(1, {code: (*CDL[code][1], 255) if code in CDL else (0, 0, 0, 255) for code in range(256)})
+                cropland.write_colormap(1, dict.fromkeys(range(256), (0, 0, 0, 255)) | _colors())
                 for window in tiles(self.grid.shape_yx, (block_px, block_px)):
                     part = self.grid.window(window)
                     codes, sure = labels(part, seed, year)
@@ -217,8 +204,8 @@ class _LabelJob:
 
 def _jobs(study: Study, planned: Sequence[Scene], archive: Path) -> list[_SceneJob | _LabelJob]:
     jobs: list[_SceneJob | _LabelJob] = []
-    if not is_complete(archive / study.labels.asset):
-        jobs.append(_LabelJob(study.labels.asset, study))
+    if not is_complete(archive / label_asset(study)):
+        jobs.append(_LabelJob(label_asset(study), study))
     for frame, passes in groupby(planned, key=lambda scene: scene.frame):
         left = [scene for scene in passes if not is_complete(archive / scene.asset)]
         jobs += [_SceneJob(frame, left[i : i + DATES_AT_ONCE]) for i in range(0, len(left), DATES_AT_ONCE)]
@@ -244,6 +231,10 @@ def _write_block(writers: Mapping[str, DatasetWriter], block: Block, window: Win
         writers[SCENE_BANDS[band]].write(block.dn[band], 1, window=place)
     writers["QA_PIXEL"].write(block.qa_pixel, 1, window=place)
     writers["QA_RADSAT"].write(block.qa_radsat, 1, window=place)
+
+
+def _colors() -> dict[int, tuple[int, int, int, int]]:
+    return {item.code: (*item.color, 255) for item in cdl().codes if item.color}
 
 
 def _block_count(grid: PixelGrid, block_px: int) -> int:

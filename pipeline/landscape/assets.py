@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import json
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -14,9 +15,11 @@ from rasterio.io import DatasetWriter
 from rasterio.transform import Affine
 from rasterio.windows import Window as RasterWindow
 
-from cropcam.pipeline.errors import DataError
+from cropcam.pipeline.code_table import DEFAULT
+from cropcam.pipeline.errors import ConfigError, DataError
 from cropcam.pipeline.grid import PixelGrid, Window
 from cropcam.pipeline.runtime.atomic import publish, temporary_path
+from cropcam.pipeline.study.study import Study
 
 MAKER = "cropcam simulate"
 
@@ -75,3 +78,29 @@ def create(folder: Path, band: str, grid: PixelGrid, dtype: str, nodata: int | N
 def raster_window(window: Window) -> RasterWindow:
     """The window as rasterio counts it."""
     return RasterWindow(window.col, window.row, window.width, window.height)
+
+
+def label_asset(study: Study) -> str:
+    """The CDL asset of a study.
+
+    Raises:
+        ConfigError: the study has no labels, or labels of another legend.
+    """
+    labels = study.labels_for("simulate")
+    if labels.legend != DEFAULT:
+        raise ConfigError(
+            f"the study {study.name} has labels of {study.table.title}; simulate draws those of CDL alone: leave out labels.legend"
+        )
+    return labels.asset
+
+
+def label_year(asset: str) -> int:
+    """The year of a CDL asset.
+
+    Raises:
+        ConfigError: the id does not end in a year.
+    """
+    match = re.fullmatch(r"(?:[\w-]+/)+((?:19|20)\d\d)", asset)
+    if not match:
+        raise ConfigError(f"labels.asset {asset!r} cannot be simulated: it must end in a year, such as USDA/NASS/CDL/2016")
+    return int(match[1])

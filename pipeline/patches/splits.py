@@ -14,7 +14,7 @@ from cropcam.pipeline.errors import DataError
 from cropcam.pipeline.grid import PatchGrid
 from cropcam.pipeline.store.schema import SPLITS
 from cropcam.pipeline.study.polygons import patches_inside
-from cropcam.pipeline.study.study import Splits
+from cropcam.pipeline.study.sections import Splits
 
 Places = npt.NDArray[np.int32]
 TRAIN, VALIDATION, TEST = range(3)

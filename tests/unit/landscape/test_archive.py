@@ -19,7 +19,7 @@ from cropcam.pipeline.grid import CDL_ORIGIN_XY, PixelGrid, resample_nearest
 from cropcam.pipeline.landscape import simulate, truth
 from cropcam.pipeline.landscape.archive import LABEL_BANDS, SCENE_BANDS, identity
 from cropcam.pipeline.landscape.assets import finish
-from cropcam.pipeline.legend import CDL
+from cropcam.pipeline.legend_sources import cdl
 from cropcam.pipeline.runtime.atomic import exclusive_lock
 from cropcam.pipeline.study.study import Study, parse_study
 
@@ -98,12 +98,12 @@ def test_labels_follow_the_contract(archive: Path) -> None:
         assert source.nodata == sure.nodata == 0
         assert (source.transform.c - CDL_ORIGIN_XY[0]) % 30 == (source.transform.f - CDL_ORIGIN_XY[1]) % 30 == 0
         colours = source.colormap(1)
-        assert all(colours[code][:3] == colour for code, (_, colour) in CDL.items())
+        assert all(colours[item.code][:3] == (item.color or (0, 0, 0)) for item in cdl().codes)
         codes, confidence = source.read(1), sure.read(1)
     outside = codes == 0
     assert 0.05 < outside.mean() < 0.6
     np.testing.assert_array_equal(confidence == 0, outside)
-    assert set(np.unique(codes)) <= {0, *CDL}
+    assert set(np.unique(codes)) <= set(cdl().by_code)
 
 
 def test_scenes_see_the_land_that_is_true(archive: Path) -> None:

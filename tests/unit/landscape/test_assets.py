@@ -9,9 +9,10 @@ import numpy as np
 import pytest
 import rasterio
 
-from cropcam.pipeline.errors import DataError
+from cropcam.pipeline.errors import ConfigError, DataError
 from cropcam.pipeline.grid import PixelGrid, Window
-from cropcam.pipeline.landscape.assets import asset_folder, create, finish, is_complete, raster_window
+from cropcam.pipeline.landscape.assets import asset_folder, create, finish, is_complete, label_asset, label_year, raster_window
+from cropcam.pipeline.study.study import load_study, parse_study
 from support.rasters import UTM
 
 
@@ -74,3 +75,14 @@ def test_a_band_of_another_size_is_no_asset(tmp_path: Path) -> None:
 
 def test_a_window_keeps_its_place_in_the_notation_of_rasterio() -> None:
     assert raster_window(Window(3, 5, 7, 11)).toslices() == Window(3, 5, 7, 11).slices
+
+
+def test_only_labels_of_cdl_are_simulated() -> None:
+    values = load_study("demo").to_dict()
+    assert label_year(label_asset(parse_study(values))) == 2016
+    cover = {**values, "labels": {**values["labels"], "legend": "worldcover"}, "classes": {"crop": ["cropland"]}}
+    with pytest.raises(ConfigError, match=r"^the study demo has labels of the legend 'worldcover'; simulate draws those of CDL alone"):
+        label_asset(parse_study(cover))
+    del values["labels"]
+    with pytest.raises(ConfigError, match=r"^simulate needs labels, and the study demo has none"):
+        label_asset(parse_study(values))

@@ -8,11 +8,11 @@ import numpy as np
 import pytest
 
 from cropcam.pipeline.landscape.spectra import AUGUST, CALENDAR, CLASS_OF_CODE, CLASSES, season, tables
-from cropcam.pipeline.legend import CDL
+from cropcam.pipeline.legend_sources import cdl
 
 
 def test_every_code_has_a_class_a_calendar_and_a_name() -> None:
-    assert set(CLASS_OF_CODE) <= set(CDL)
+    assert set(CLASS_OF_CODE) <= set(cdl().by_code)
     assert set(CLASS_OF_CODE.values()) == set(CLASSES) == set(CALENDAR) == set(AUGUST)
     for knots in CALENDAR.values():
         days = [day for day, _ in knots]

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from cropcam.pipeline.errors import DataError
 from cropcam.pipeline.grid import PatchGrid, PixelGrid
 from cropcam.pipeline.patches.splits import assign, deal, units
-from cropcam.pipeline.study.study import Splits
+from cropcam.pipeline.study.sections import Splits
 
 
 def grid(rows: int, cols: int) -> tuple[np.ndarray, np.ndarray]:

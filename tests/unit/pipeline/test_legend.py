@@ -7,8 +7,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from cropcam.pipeline.code_table import Code, CodeTable
 from cropcam.pipeline.errors import ConfigError
 from cropcam.pipeline.legend import UNLABELLED, Legend, parse_codes
+from cropcam.pipeline.legend_sources import packaged
 from cropcam.pipeline.study.study import load_study
 
 
@@ -56,9 +58,9 @@ def test_the_lookup_agrees_with_the_definition(classes: dict[str, set[int]]) -> 
 @pytest.mark.parametrize(
     ("codes", "message"),
     [
-        ({"a": [1], "b": [1]}, "classes.b: CDL code 1 already belongs to 'a'"),
-        ({"a": [0]}, "classes.a: CDL code 0 means 'no label'"),
-        ({"a": [80, 81]}, "classes.a: CDL code 81 means 'no label'"),
+        ({"a": [1], "b": [1]}, "classes.b: code 1 already belongs to 'a'"),
+        ({"a": [0]}, "classes.a: code 0 means 'no label'"),
+        ({"a": [80, 81]}, "classes.a: code 81 means 'no label' in the legend 'cdl'"),
     ],
 )
 def test_impossible_legends(codes: dict[str, list[int]], message: str) -> None:
@@ -73,12 +75,59 @@ def test_codes_and_ranges() -> None:
 @pytest.mark.parametrize(
     ("item", "message"),
     [
-        ("corn", "is not a CDL code or range"),
+        ("cron", "'cron' is no code, range or name of the legend 'cdl'; did you mean 'Corn'"),
         ("9-1", "runs backwards"),
-        (256, r"outside the CDL codes 0\.\.255"),
-        (-1, "is not a CDL code"),
+        (256, r"outside the codes 0\.\.255 of the legend 'cdl'"),
+        (-1, "is no code, range or name"),
     ],
 )
 def test_codes_that_are_none(item: int | str, message: str) -> None:
     with pytest.raises(ConfigError, match=message):
         parse_codes([item])
+
+
+def test_classes_by_name_and_range_hold_the_codes_of_their_legend() -> None:
+    table = packaged("worldcover")
+    assert parse_codes(["Cropland", "20-35", "tree  COVER", 95], table) == (40, 20, 30, 10, 95)
+    assert parse_codes(["Corn", "Sweet Corn"]) == (1, 12)
+    for item, message in ((15, r"^15 is not in the legend 'worldcover', whose codes are 10, 20, 30"), ("41-49", "^'41-49' is not in")):
+        with pytest.raises(ConfigError, match=message):
+            parse_codes([item], table)
+    with pytest.raises(ConfigError, match=r"^70000 is outside the codes 0\.\.65535 of the legend 'worldcover'"):
+        parse_codes([70_000], table)
+    with pytest.raises(ConfigError, match=r"^classes\.a: code 0 means 'no label' in the legend 'worldcover'"):
+        Legend.from_codes({"a": parse_codes(["0-40"], table)}, table)
+
+
+def test_codes_that_a_legend_lacks_are_no_background_and_0_may_be_a_class() -> None:
+    cover, cereal = packaged("worldcover"), packaged("worldcereal")
+    legend = Legend.from_codes({"crop": (40,)}, cover)
+    assert legend.index(np.array([0, 10, 40, 41, 255], np.uint8)).tolist() == [UNLABELLED, 0, 1, UNLABELLED, UNLABELLED]
+    assert [legend.index_of(code) for code in (-1, 0, 10, 40, 41, 300)] == [None, None, 0, 1, None, None]
+    legend = Legend.from_codes({"crop": (100,)}, cereal)
+    assert legend.index(np.array([0, 100, 255], np.uint8)).tolist() == [0, 1, UNLABELLED]
+
+
+def test_codes_above_255_have_a_table_of_65_536() -> None:
+    table = CodeTable("", (Code(7, "a"), Code(40_000, "b", (1, 2, 3)), Code(65_535, "cloud", None, False)))
+    legend = Legend.from_codes({"b": (40_000,)}, table)
+    assert legend.lookup().shape == (65_536,)
+    assert legend.index(np.array([0, 7, 40_000, 65_535], np.uint16)).tolist() == [UNLABELLED, 0, 1, UNLABELLED]
+    assert legend.classes[1].color == (1, 2, 3)
+    assert Legend.from_attrs(legend.attrs(), legend.table_attrs()) == legend
+
+
+def test_only_another_legend_than_cdl_is_written_down() -> None:
+    assert Legend.from_codes({"corn": (1,)}).table_attrs() is None
+    attrs = Legend.from_codes({"crop": (40,)}, packaged("worldcover")).table_attrs()
+    assert attrs is not None
+    assert (attrs["name"], attrs["codes"][:2]) == ("worldcover", [[0, "No data", "", False], [10, "Tree cover", "#006400"]])
+
+
+def test_classes_have_the_colours_of_their_legend_and_each_its_own() -> None:
+    table = packaged("aafc-aci")
+    legend = Legend.from_codes({"potatoes": (177,), "hops": (191,), "forest": (200,)}, table)
+    assert [item.color_hex for item in legend.classes[1:]][::2] == ["#ffcccc", "#009900"]
+    assert len({item.color for item in legend.classes}) == 4
+    with pytest.raises(ConfigError, match=r"^255 classes; at most 254 are possible"):
+        Legend.from_codes({f"c{code}": (code,) for code in range(1, 256)}, CodeTable("", tuple(Code(code, "x") for code in range(1, 256))))

@@ -5,12 +5,12 @@ from __future__ import annotations
 import json
 import tomllib
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import pytest
 
 from cropcam.pipeline.errors import ConfigError
-from cropcam.pipeline.study.study import Splits, Study, differences, load_study, parse_study, presets
+from cropcam.pipeline.study.study import Study, differences, load_study, parse_study, presets
 
 MINIMAL = """
 [study]
@@ -124,9 +124,23 @@ BAD: list[tuple[dict[str, Any], str]] = [
     (changed("labels.presence_min_share", 1.0), "labels.presence_min_share"),
     (changed("classes", {}), "classes"),
     (changed("classes", {"background": [3]}), "classes.background is every labelled code"),
-    (changed("classes", {"corn": []}), "classes.corn has no CDL code"),
+    (changed("classes", {"corn": []}), "classes.corn has no label code"),
     (changed("classes", {"corn": [1], "maize": [1]}), "already belongs to 'corn'"),
-    (changed("classes", {"corn": ["x"]}), "'x' is not a CDL code"),
+    (changed("classes", {"corn": ["x"]}), "classes.corn: 'x' is no code, range or name of the legend 'cdl'; did you mean"),
+    (changed("classes", {"corn": ["Cron"]}), "classes.corn: 'Cron' is no code, range or name of the legend 'cdl'; did you mean 'Corn'?"),
+    (changed("classes", {"corn": [1], "maize": ["CORN"]}), "classes.maize: code 1 already belongs to 'corn'"),
+    (changed("classes", {"cloud": ["Clouds / no data"]}), "classes.cloud: code 81 means 'no label' in the legend 'cdl'"),
+    (changed("classes", {"corn": [300]}), "classes.corn: 300 is outside the codes 0..255 of the legend 'cdl'"),
+    (
+        changed("labels.legend", "worldcovr"),
+        "labels.legend: no legend 'worldcovr': neither packaged (aafc-aci, cdl, nlcd, worldcereal, worldcover) nor a CSV file; did you mean worldcover?",
+    ),
+    (changed("labels.legend", "worldcover"), "classes: are missing; without them a study has those of CDL, not of the legend 'worldcover'"),
+    (changed("labels.legend", {"1": "A", "01": "B"}), "labels.legend: code 1 is there twice"),
+    (changed("labels.legend", [[1]]), "labels.legend: [1] is no row of a legend"),
+    (changed("labels.band", 0), "labels.band: 0: bands are counted from 1"),
+    (changed("labels.nodata", "none"), "labels.nodata"),
+    (changed("labels.legnd", "cdl"), "unknown key labels.legnd; did you mean legend?"),
     (changed("patches.size_px", 4), "patches.size_px"),
     (changed("patches.valid_min_share", 0.0), "patches.valid_min_share"),
     (changed("splits.block_patches", [0, 5]), "splits.block_patches"),
@@ -179,31 +193,81 @@ def test_files_that_are_no_study(tmp_path: Path) -> None:
 
 
 def test_the_studys_keys_are_the_contracts() -> None:
-    assert {
-        name: list(field.annotation.model_fields) for name, field in Study.model_fields.items() if hasattr(field.annotation, "model_fields")
-    } == {  # type: ignore[union-attr]
+    sections = {name: (get_args(field.annotation) or (field.annotation,))[0] for name, field in Study.model_fields.items()}
+    assert {name: list(section.model_fields) for name, section in sections.items() if hasattr(section, "model_fields")} == {
         "study": ["name"],
         "area": ["bounds", "region", "crs", "scale_m"],
         "image": ["collections", "bands", "seasons", "mask", "cloud_cover_max_pct", "count"],
-        "labels": ["asset", "confidence_min_pct", "presence_min_share"],
+        "labels": ["asset", "confidence_min_pct", "presence_min_share", "legend", "band", "nodata"],
         "patches": ["size_px", "valid_min_share"],
         "splits": ["block_patches", "fractions", "gap_patches", "holdout", "method", "folds", "fold"],
     }
 
 
-EAST = json.dumps({"type": "Polygon", "coordinates": [[[-89.7, 40], [-89, 40], [-89, 42], [-89.7, 42], [-89.7, 40]]]})
+def test_the_presets_keep_the_digests_that_they_had_before_legends() -> None:
+    assert {name: load_study(name).digest for name in presets()} == {
+        "corn-belt-2016": "61efe671a56dc18c8f85b38dc524145418d61058a656c817dd617cfde2a3d622",
+        "corn-belt-2016-albers": "9e6512edad831445855aa722bf702254f54dbd6f2e51d6c396f7e749a810364e",
+        "corn-belt-2017": "52304777d6c6fe11dafa875aadd4fe5edd4d51c934610de2cd0895ffd9e648e5",
+        "demo": "6409138f95f147e01d4ccdc1c5a5acb5abe76229fd08ece67dd3183e2883b157",
+        "demo-seasons": "27af377db959533dcfb421799483a388a4fe99b572d39b6aed8bff988c156052",
+    }
+    assert parse_study(changed("labels.legend", "cdl")).digest == parse_study(tomllib.loads(MINIMAL)).digest
 
 
-@pytest.mark.parametrize(
-    ("splits", "message"),
-    [
-        ({"block_patches": (1, 1)}, 'ask for it by name: method = "random"'),
-        ({"method": "folds", "folds": 4, "fold": 4}, "fold 4 of 4"),
-        ({"holdout": "nowhere.geojson"}, "is not GeoJSON with polygons"),
-        ({"holdout": '{"type": "Point", "coordinates": [1, 2]}'}, "holds no polygon"),
-        ({"holdout": EAST.replace("-89", "500000")}, "are not degrees"),
-    ],
-)
-def test_splits_that_are_refused(splits: dict[str, object], message: str) -> None:
-    with pytest.raises(ValueError, match=message):
-        Splits(**splits)  # type: ignore[arg-type]
+COVER = MINIMAL.replace('"USDA/NASS/CDL/2016"', '"ESA/WorldCover/v200/2021"')
+CLASSES = '[classes]\ntrees = ["Tree cover"]\ncrop = ["cropland", 30]\n'
+
+
+def test_classes_by_name_of_a_packaged_legend(tmp_path: Path) -> None:
+    path = tmp_path / "mine.toml"
+    path.write_text(f'{COVER}legend = "worldcover"\nband = "Map"\nnodata = 80\n{CLASSES}')
+    study = load_study(str(path))
+    assert study.labels_for("this").nodata == (80,)
+    assert [item.codes for item in study.legend.classes] == [(), (10,), (40, 30)]
+    assert study.table.unlabelled == (0, 80)
+    assert study.to_dict()["labels"]["legend"] == "worldcover"
+    assert parse_study(tomllib.loads(study.to_toml())) == parse_study(study.to_dict()) == study
+    assert study.digest != parse_study({**study.to_dict(), "labels": {**study.to_dict()["labels"], "nodata": []}}).digest
+
+
+def test_a_legend_file_and_a_table_of_one_content_are_one_study(tmp_path: Path) -> None:
+    path, legend = tmp_path / "mine.toml", tmp_path / "codes.csv"
+    path.write_text(f'{COVER}legend = "codes.csv"\n{CLASSES}')
+    with pytest.raises(ConfigError, match=r"mine\.toml: labels\.legend: .*codes\.csv: No such file or directory; give a CSV of code"):
+        load_study(str(path))
+    legend.write_text("code,name,color\n10,Tree cover,#006400\n30,Grassland,\n400,Cropland,\n10,Again,\n")
+    with pytest.raises(ConfigError, match=r"mine\.toml: labels\.legend: .*codes\.csv, line 5: code 10 is there twice"):
+        load_study(str(path))
+    legend.write_bytes(b"\xff\xfe")
+    with pytest.raises(ConfigError, match=r"codes\.csv: no text; give a CSV"):
+        load_study(str(path))
+    legend.write_text("code,name,color\n10,Tree cover,#006400\n30,Grassland,\n400,Cropland,\n")
+    study = load_study(str(path))
+    assert study.legend.classes[2].codes == (400, 30)
+    assert study.table.dtype == "uint16"
+    path.write_text(f'{COVER}[labels.legend]\n400 = "Cropland"\n10 = ["Tree cover", "#006400"]\n30 = "Grassland"\n{CLASSES}')
+    assert load_study(str(path)) == study
+    assert parse_study(tomllib.loads(study.to_toml())) == study
+    legend.write_text(legend.read_text().replace("Grassland", "Grass"))
+    path.write_text(f'{COVER}legend = "codes.csv"\n{CLASSES}')
+    assert load_study(str(path)).digest != study.digest
+
+
+def test_a_study_without_labels(tmp_path: Path) -> None:
+    path = tmp_path / "mine.toml"
+    path.write_text(MINIMAL.partition("[labels]")[0])
+    study = load_study(str(path))
+    assert study.labels is None
+    assert "labels" not in study.to_dict()
+    assert parse_study(tomllib.loads(study.to_toml())) == study
+    assert study.legend.names == ("background", "corn", "soybean", "forest", "grassland")
+    with pytest.raises(ConfigError, match=r"^simulate needs labels, and the study mine has none; add \[labels\]"):
+        study.labels_for("simulate")
+    assert "labels.asset: None against 'USDA/NASS/CDL/2016'" in differences(study.to_dict(), parse_study(tomllib.loads(MINIMAL)).to_dict())
+
+
+def test_a_long_value_is_cut_in_a_message() -> None:
+    legend = {str(code): f"name {code}" for code in range(1, 300)}
+    one, two = (parse_study({**changed("labels.legend", table), "classes": {"a": [1]}}) for table in (legend, {"1": "x"}))
+    assert all(len(line) < 400 for line in differences(one.to_dict(), two.to_dict()))

@@ -1,0 +1,202 @@
+"""The sections of a study file: one frozen, validated model each."""
+
+from __future__ import annotations
+
+import datetime
+import difflib
+from collections.abc import Mapping
+from functools import cached_property
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+
+from cropcam.pipeline.code_table import DEFAULT, CodeTable, to_rows
+from cropcam.pipeline.errors import ConfigError
+from cropcam.pipeline.grid import is_geographic
+from cropcam.pipeline.legend_sources import from_mapping, from_rows, packaged, packaged_names
+from cropcam.pipeline.study.polygons import canonical_polygons
+
+LANDSAT_BANDS = ("SR_B1", "SR_B2", "SR_B3", "SR_B4", "SR_B5", "SR_B6", "SR_B7")
+MaskFlag = Literal["fill", "dilated_cloud", "cirrus", "cloud", "shadow", "snow", "saturated"]
+Day = Annotated[str, Field(pattern=r"^\d{4}-\d{2}-\d{2}$")]
+
+
+class Section(BaseModel):
+    """What all sections share: frozen, no unknown keys."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+
+class About(Section):
+    """`[study]`: the name that artefacts carry."""
+
+    name: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]{0,60}$")
+
+
+class Area(Section):
+    """`[area]`: bounds in degrees (west, south, east, north), export CRS and pixel size in metres.
+
+    `region` is GeoJSON text; in a study file it may be the path of a GeoJSON file, relative to the study file.
+    """
+
+    bounds: tuple[float, float, float, float]
+    region: str = ""
+    crs: str = "EPSG:4326"
+    scale_m: float = Field(30.0, gt=0)
+
+    @field_validator("bounds")
+    @classmethod
+    def _ordered(cls, bounds: tuple[float, float, float, float]) -> tuple[float, float, float, float]:
+        west, south, east, north = bounds
+        if not (-180 <= west <= 180 and -180 <= east <= 180 and -90 <= south <= 90 and -90 <= north <= 90):
+            raise ValueError(f"{list(bounds)} are not degrees; the order is west, south, east, north")
+        if west >= east:
+            raise ValueError(f"west {west} is not below east {east}; the order is west, south, east, north")
+        if south >= north:
+            raise ValueError(f"south {south} is not below north {north}; the order is west, south, east, north")
+        return bounds
+
+    @field_validator("crs")
+    @classmethod
+    def _known(cls, crs: str) -> str:
+        try:
+            is_geographic(crs)
+        except ConfigError as error:
+            raise ValueError(str(error)) from None
+        return crs.upper() if crs.lower().startswith("epsg:") else crs
+
+    @field_validator("region")
+    @classmethod
+    def _polygons(cls, text: str) -> str:
+        return canonical_polygons(text) if text else text
+
+
+class Image(Section):
+    """`[image]`: collections, bands, half-open seasons (one median composite each) and the QA flags to mask."""
+
+    collections: tuple[str, ...] = Field(("LANDSAT/LC08/C02/T1_L2",), min_length=1)
+    bands: tuple[str, ...] = Field(LANDSAT_BANDS, min_length=1)
+    seasons: tuple[tuple[Day, Day], ...] = Field(min_length=1)
+    mask: tuple[MaskFlag, ...] = ("fill", "dilated_cloud", "cirrus", "cloud", "shadow")
+    cloud_cover_max_pct: float = Field(100.0, ge=0, le=100)
+    count: bool = False
+
+    @field_validator("bands", "collections", "mask")
+    @classmethod
+    def _unique(cls, values: tuple[str, ...]) -> tuple[str, ...]:
+        if len(set(values)) < len(values):
+            raise ValueError(f"{list(values)} names one twice")
+        return values
+
+    @field_validator("seasons")
+    @classmethod
+    def _dates(cls, seasons: tuple[tuple[str, str], ...]) -> tuple[tuple[str, str], ...]:
+        for start, end in seasons:
+            try:
+                first, last = datetime.date.fromisoformat(start), datetime.date.fromisoformat(end)
+            except ValueError as error:
+                raise ValueError(f"[{start}, {end}]: {error}") from None
+            if first >= last:
+                raise ValueError(f"season [{start}, {end}) is empty; the end is exclusive and later than the start")
+        return seasons
+
+    @property
+    def layers(self) -> tuple[str, ...]:
+        """Names of all image layers: the bands; with several seasons `SEASON_BAND` ("1_SR_B1"), season by season."""
+        if len(self.seasons) == 1:
+            return self.bands
+        return tuple(f"{season}_{band}" for season in range(1, len(self.seasons) + 1) for band in self.bands)
+
+
+class Labels(Section):
+    """`[labels]`: the asset, its legend, and the share of a patch above which a class counts as present.
+
+    `legend` is the name of a packaged legend or the rows of `code_table.to_rows`; in a study file it may also be a table, code to
+    name or to [name, colour], or the path of a CSV file, relative to the study file.
+    """
+
+    asset: str = Field(min_length=1)
+    confidence_min_pct: float = Field(0, ge=0, le=100)
+    presence_min_share: float = Field(0.0, ge=0, lt=1)
+    legend: str | tuple[tuple[int | str | bool, ...], ...] = DEFAULT
+    band: int | str = ""
+    nodata: tuple[int, ...] = ()
+
+    @field_validator("legend", mode="before")
+    @classmethod
+    def _codes(cls, value: Any) -> Any:  # noqa: ANN401 - of a TOML file
+        try:
+            if isinstance(value, Mapping):
+                return to_rows(from_mapping(value))
+            if isinstance(value, list | tuple):
+                return to_rows(from_rows(value))
+        except ConfigError as error:
+            raise ValueError(str(error)) from None
+        if value not in packaged_names():
+            near = difflib.get_close_matches(str(value), packaged_names(), 1)
+            hint = f"; did you mean {near[0]}?" if near else ""
+            raise ValueError(f"no legend {value!r}: neither packaged ({', '.join(packaged_names())}) nor a CSV file{hint}")
+        return value
+
+    @field_validator("band")
+    @classmethod
+    def _counted_from_one(cls, band: int | str) -> int | str:
+        if isinstance(band, int) and band < 1:
+            raise ValueError(f"{band}: bands are counted from 1")
+        return band
+
+    @field_validator("nodata", mode="before")
+    @classmethod
+    def _several(cls, value: Any) -> Any:  # noqa: ANN401 - of a TOML file
+        return (value,) if isinstance(value, int) else value
+
+    @cached_property
+    def table(self) -> CodeTable:
+        """The codes of the legend; those of `nodata` are no labels."""
+        table = CodeTable("", from_rows(self.legend)) if isinstance(self.legend, tuple) else packaged(self.legend)
+        return table.without(self.nodata) if self.nodata else table
+
+
+class Patches(Section):
+    """`[patches]`: side length in pixels and the smallest valid share a kept patch may have."""
+
+    size_px: int = Field(50, ge=8, le=4096)
+    valid_min_share: float = Field(1.0, gt=0, le=1)
+
+
+class Splits(Section):
+    """`[splits]`: spatial blocks of patches (columns, rows) assigned to train, validation and test.
+
+    `holdout` is GeoJSON text; in a study file it may be the path of a GeoJSON file, relative to the study file.
+    """
+
+    block_patches: tuple[Annotated[int, Field(ge=1)], Annotated[int, Field(ge=1)]] = (5, 5)
+    fractions: tuple[float, float, float] = (0.7, 0.1, 0.2)
+    gap_patches: int = Field(0, ge=0)
+    holdout: str = ""
+    method: Literal["blocks", "folds", "random"] = "blocks"
+    folds: int = Field(5, ge=3)
+    fold: int = Field(0, ge=0)
+
+    @field_validator("holdout")
+    @classmethod
+    def _polygons(cls, text: str) -> str:
+        return canonical_polygons(text) if text else text
+
+    @model_validator(mode="after")
+    def _sensible(self) -> Splits:
+        if self.fold >= self.folds:
+            raise ValueError(f"fold {self.fold} of {self.folds}; folds count from 0")
+        if self.method != "random" and self.block_patches == (1, 1) and not self.gap_patches:
+            raise ValueError(
+                "blocks of one patch are a random split over neighbours, whose figures flatter; "
+                'take larger block_patches, a gap_patches, or ask for it by name: method = "random"'
+            )
+        return self
+
+    @field_validator("fractions")
+    @classmethod
+    def _sum(cls, fractions: tuple[float, float, float]) -> tuple[float, float, float]:
+        if min(fractions) <= 0 or abs(sum(fractions) - 1) > 1e-6:
+            raise ValueError(f"{list(fractions)} must be three shares above 0 that add up to 1 (train, validation, test)")
+        return fractions
