@@ -15,10 +15,11 @@ def of_study(name_or_path: str) -> dict[str, Any]:
     study = load_study(name_or_path)
     layers, grid = study.image.layers, study.patch_grid
     pixels, per_patch = grid.pixels.width * grid.pixels.height, grid.size_px**2
+    label = study.table.dtype.itemsize if study.labels else 0
     return {
         "study": study.name,
         **_shape(grid, layers, study.legend),
-        "bytes": {"image": 2 * len(layers) * pixels, "labels": pixels, "store": grid.count * per_patch * (2 * len(layers) + 1)},
+        "bytes": {"image": 2 * len(layers) * pixels, "labels": label * pixels, "store": grid.count * per_patch * (2 * len(layers) + label)},
         "digest": study.digest,
     }
 

@@ -76,7 +76,7 @@ def from_rasters(
     Args:
         study: gives legend, band names, patch size and splits; its area is not used.
         image: several single-band files or one multi-band file.
-        labels: CDL rasters of any grid; none for a store of images alone.
+        labels: label rasters of any grid; none for a store of images alone.
         store: where to write; an equal store there is left as it is.
         encoding: what the image's values mean, if not what its tags and type say.
         seed: of the split.
@@ -85,17 +85,18 @@ def from_rasters(
         log: called with single lines: warnings, the cluster's dashboard.
 
     Raises:
-        ConfigError: the study drops labels by confidence, which own labels do not carry.
+        ConfigError: the study has no labels, or drops them by confidence, which own labels do not carry.
         DataError: anything wrong with the rasters, another store stands at `store`, or another process is making it.
         WorkStoppedError: the cluster went away, or the disk is full; the blocks that are done are kept.
     """
-    if labels and study.labels.confidence_min_pct:
+    about = study.labels_for("--labels") if labels else None
+    if about and about.confidence_min_pct:
         raise ConfigError(
-            "labels.confidence_min_pct needs CDL's confidence, which an export applies; own label rasters carry none: set it to 0"
+            "labels.confidence_min_pct needs the asset's confidence, which an export applies; own label rasters carry none: set it to 0"
         )
     encoding = encoding or ValueEncoding()
     source = open_image([path.absolute() for path in image], study.image.layers, encoding)  # workers may run elsewhere
-    source_labels = open_labels([path.absolute() for path in labels], source.grid) if labels else None
+    source_labels = open_labels([path.absolute() for path in labels], source.grid, study.table, about.band) if about else None
     # names that give no band leave it to the order of the files, and the last of labels that overlap counts
     options = {"options": json.dumps(asdict(encoding), sort_keys=True), "order": json.dumps([*_files(source, source_labels)])}
     return _build(study, source, source_labels, store, options, seed, scheduler, progress, log)

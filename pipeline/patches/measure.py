@@ -68,6 +68,8 @@ def measure(
     rows, cols = height // size_px, width // size_px
     whole = size_px * size_px
     codes_YX = np.empty((0, 0), np.uint8) if label_YX is None else label_YX
+    if lookup.size > 256:  # classes as codes: tables of 65,536 counts would cost more than the pixels of a patch
+        codes_YX, lookup = lookup[codes_YX], np.arange(256, dtype=np.uint8)
     is_float = image_CYX.dtype.kind == "f" or image_CYX.dtype.itemsize > 2
     figures: Figures = {
         "moments": np.zeros((rows, cols, 3, bands)),

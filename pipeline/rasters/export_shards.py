@@ -8,6 +8,7 @@ from collections.abc import Iterable, Sequence
 from datetime import date, timedelta
 from pathlib import Path
 
+from cropcam.pipeline.code_table import DEFAULT
 from cropcam.pipeline.errors import ConfigError, DataError
 from cropcam.pipeline.grid import PixelGrid, Window, same_crs
 from cropcam.pipeline.rasters.mosaic import ALIGNED_PX, LabelMosaic, RasterMosaic, check_band_order, intersection
@@ -22,22 +23,24 @@ _DECIDE = {"image": ("area.", "image."), "labels": ("area.", "labels.")}  # keys
 _EXCEPT = ("image.count", "labels.presence_min_share")
 
 
-def open_shards(folder: Path, study: Study) -> tuple[RasterMosaic, LabelMosaic]:
-    """Image and label shards of an export of `study`, found by name and placed by their georeferencing.
+def open_shards(folder: Path, study: Study) -> tuple[RasterMosaic, LabelMosaic | None]:
+    """Image and label shards of an export of `study`, found by name and placed by their georeferencing; no labels where the study has none.
 
     Raises:
         DataError: shards are missing, overlap, lie off the study's grid, have other bands, or are of another year or study.
     """
     source = open_image_shards(folder, study)
-    labels = tuple(open_raster(path, labels=True) for path in _find(folder, "labels"))
-    check_cover(study.grid, [(raster.path, place_on(study.grid, raster)) for raster in labels])
     first = min(date.fromisoformat(start) for start, _ in study.image.seasons)
     last = max(date.fromisoformat(end) for _, end in study.image.seasons) - timedelta(days=1)
     years = {str(year) for year in range(first.year, last.year + 1)}
     _check_origin("image", [raster for raster, _, _ in source.pieces], study, years)
+    if study.labels is None:
+        return source, None
+    labels = tuple(open_raster(path, labels=True) for path in _find(folder, "labels"))
+    check_cover(study.grid, [(raster.path, place_on(study.grid, raster)) for raster in labels])
     _check_together(labels)
     _check_origin("labels", labels, study, set(_YEAR.findall(study.labels.asset)))
-    return source, LabelMosaic(study.grid, labels)
+    return source, LabelMosaic(study.grid, labels, study.table)
 
 
 def open_image_shards(folder: Path, study: Study) -> RasterMosaic:
@@ -105,11 +108,13 @@ def _check_origin(kind: str, rasters: Sequence[Raster], study: Study, years: set
     for raster in rasters:
         text = raster.tags.get("STUDY_JSON")
         try:
-            differing = differences(parse_study(json.loads(text)).to_dict(), study.to_dict()) if text else []
+            other = parse_study(json.loads(text)) if text else study
         except (ValueError, TypeError, ConfigError):
             raise DataError(f"{raster.path}: its tag STUDY_JSON holds no study; export it again") from None
-        for line in differing:
-            if line.startswith(_DECIDE[kind]) and not line.startswith(_EXCEPT):
+        # codes are stored raw, so another legend gives the same pixels: but for CDL's default band, or another code for "no label"
+        is_raw = DEFAULT not in (other.table.name, study.table.name) and other.table.fill == study.table.fill
+        for line in differences(other.to_dict(), study.to_dict()):
+            if line.startswith(_DECIDE[kind]) and not line.startswith((*_EXCEPT, *(["labels.legend"] if is_raw else []))):
                 raise DataError(f"{raster.path}: a shard of another study ({line}); cut it with the study it was exported for")
     for raster, name_years in _years(rasters):
         if name_years and years and not years & set(name_years.split()):

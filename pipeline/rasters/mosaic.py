@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -12,10 +12,13 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from cropcam.pipeline.code_table import Codes, CodeTable
 from cropcam.pipeline.encoding import BandEncoding
 from cropcam.pipeline.errors import DataError
 from cropcam.pipeline.grid import PixelGrid, Window, covering_window, resample_nearest, same_crs
-from cropcam.pipeline.rasters.raster import Raster, ValueEncoding, open_raster, to_codes
+from cropcam.pipeline.legend_sources import cdl
+from cropcam.pipeline.rasters.label_codes import to_codes
+from cropcam.pipeline.rasters.raster import Raster, ValueEncoding, open_raster
 
 _LANDSAT_BAND = re.compile(r"(?:sr_|st_)?b\d+(?![a-z0-9])")
 ALIGNED_PX = 1e-3  # a larger difference of origins is a shift, not rounding
@@ -62,41 +65,42 @@ class RasterMosaic:
 
 @dataclass(frozen=True)
 class LabelMosaic:
-    """CDL codes on one grid by exact nearest resampling, from one or several files on any grid."""
+    """Label codes on one grid by exact nearest resampling, from one or several files on any grid; `table` is of all codes there are."""
 
     grid: PixelGrid
     rasters: tuple[Raster, ...]
+    table: CodeTable = field(default_factory=cdl)
 
     @property
     def paths(self) -> tuple[Path, ...]:
         """Files, in order."""
         return tuple(raster.path for raster in self.rasters)
 
-    def read(self, window: Window, out: npt.NDArray[np.uint8] | None = None) -> npt.NDArray[np.uint8]:
-        """CDL codes (y, x) uint8 of a window inside the grid, 0 = nodata; written to `out` where given. Thread-safe.
+    def read(self, window: Window, out: Codes | None = None) -> Codes:
+        """Codes (y, x) of a window inside the grid, of the table's type, its `fill` = no label; written to `out` where given. Thread-safe.
 
         Raises:
-            DataError: a file cannot be read, or a value is no CDL code.
+            DataError: a file cannot be read, or a value is no code of the table.
         """
-        target = self.grid.window(window)
-        codes = np.empty(target.shape_yx, np.uint8) if out is None else out
+        target, table = self.grid.window(window), self.table
+        codes: Codes = np.empty(target.shape_yx, table.dtype) if out is None else out
         places = [(raster, _on_lattice(raster.grid, self.grid)) for raster in self.rasters]
         shared = [(raster, place, place and intersection(window, place)) for raster, place in places]
         if len(shared) == 1 and (whole := shared[0][2]) is not None and whole[0][2:] == window[2:]:
-            shared[0][0].read_codes(whole[0], codes)
+            shared[0][0].read_codes(whole[0], codes, table)
             return codes
-        codes[:] = 0
+        codes[:] = table.fill
         for raster, place, both in shared:
             if both is not None:
                 there, here = both
-                piece = np.empty(here[2:], np.uint8)
-                raster.read_codes(there, piece)
-                np.copyto(codes[here.slices], piece, where=piece != 0)
+                piece = np.empty(here[2:], table.dtype)
+                raster.read_codes(there, piece, table)
+                np.copyto(codes[here.slices], piece, where=piece != table.fill)
             part = covering_window(raster.grid, target) if place is None else None
             if part is not None:
-                source_codes = to_codes(raster.read(part)[0], raster.nodata[0], raster.path)
-                resampled = resample_nearest(source_codes, raster.grid.window(part), target, fill=0)
-                np.copyto(codes, resampled, where=resampled != 0)
+                source_codes = to_codes(raster.read(part)[0], raster.nodata[0], raster.path, table)
+                resampled = resample_nearest(source_codes, raster.grid.window(part), target, fill=table.fill)
+                np.copyto(codes, resampled, where=resampled != table.fill)
         return codes
 
 
@@ -119,7 +123,7 @@ def open_image(paths: Sequence[Path], bands: tuple[str, ...], encoding: ValueEnc
         raise DataError(
             f"{len(layers)} band{'s' if len(layers) != 1 else ''} in {len(rasters)} file(s), the study has {len(bands)} ({', '.join(bands)}); give each of them once"
         )
-    if len({dtype for raster in rasters for dtype in [raster.dtype]}) > 1:
+    if len({raster.dtype for raster in rasters}) > 1:
         kinds = ", ".join(f"{raster.path.name} {raster.dtype}" for raster in rasters)
         raise DataError(f"the image files differ in type: {kinds}; their values would not mean the same")
     rasters = _in_band_order(rasters, bands)
@@ -132,19 +136,21 @@ def open_image(paths: Sequence[Path], bands: tuple[str, ...], encoding: ValueEnc
     return RasterMosaic(first.grid, bands, tuple(pieces))
 
 
-def open_labels(paths: Sequence[Path], grid: PixelGrid) -> LabelMosaic:
-    """CDL rasters of any CRS and grid, to be read on `grid`.
+def open_labels(paths: Sequence[Path], grid: PixelGrid, table: CodeTable | None = None, band: int | str = "") -> LabelMosaic:
+    """Label rasters of any CRS and grid, to be read on `grid`.
+
+    Args: `paths`, of which the last counts where they overlap; `table`, the codes there are, CDL's by default; `band` as of `open_raster`.
 
     Raises:
-        DataError: a file is missing or damaged, holds no integers or several bands, or none meets the grid.
+        DataError: a file is missing or damaged, holds no integers, several bands or not that one, or none meets the grid.
     """
-    rasters = tuple(open_raster(path, labels=True) for path in paths)
+    rasters = tuple(open_raster(path, labels=True, band=band) for path in paths)
     if all(covering_window(raster.grid, grid, margin_px=0) is None for raster in rasters):
         raise DataError(
             f"{rasters[0].path}: the labels do not overlap the image: labels {_bounds(rasters[0].grid)}, image {_bounds(grid)}; "
             "check that both show the same place"
         )
-    return LabelMosaic(grid, rasters)
+    return LabelMosaic(grid, rasters, table or cdl())
 
 
 def _check_same_grid(first: Raster, other: Raster) -> None:

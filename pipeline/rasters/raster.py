@@ -1,4 +1,4 @@
-"""One raster file: its grid, and its values as they are stored, or CDL codes, window by window."""
+"""One raster file: its grid, and its values as they are stored, or label codes, window by window."""
 
 from __future__ import annotations
 
@@ -16,10 +16,11 @@ import rioxarray
 import xarray as xr
 from rasterio.errors import RasterioError
 
+from cropcam.pipeline.code_table import Codes, CodeTable
 from cropcam.pipeline.encoding import BandEncoding
 from cropcam.pipeline.errors import ConfigError, DataError
 from cropcam.pipeline.grid import PixelGrid, Window
-from cropcam.pipeline.legend import IS_CDL
+from cropcam.pipeline.rasters.label_codes import label_band, to_codes
 from cropcam.pipeline.store.schema import NODATA_DN, OFFSET, SCALE
 
 # rioxarray warns at each window; raw values are read, and their encoding was decided when the file was opened
@@ -55,16 +56,16 @@ class Raster:
     nodata: tuple[float | None, ...]
     tile_shape_yx: tuple[int, int] = (1, 1)  # of the tiles or strips of the file
     tags: Mapping[str, str] = field(default_factory=dict)
+    numbers: tuple[int, ...] | None = None  # of the bands that are read, from 1; all without
 
     @property
     def dtype(self) -> np.dtype[Any]:
         """Of the stored values."""
         return np.dtype(self.encoding.dtype)
 
-    @property
-    def holds_codes(self) -> bool:
-        """Whether the stored values are CDL codes with 0 as nodata, as they are."""
-        return self.dtype == np.uint8 and self.nodata[0] in {None, 0}
+    def holds_codes(self, table: CodeTable) -> bool:
+        """Whether the stored values are codes of a table as they are: of its type, and without a nodata value other than its own."""
+        return self.dtype == table.dtype and self.nodata[0] in {None, table.fill} and not table.missing
 
     def read(self, window: Window, out: npt.NDArray[Any] | None = None) -> npt.NDArray[Any]:
         """Raw values (band, y, x) of a window inside the grid; written to `out`, of the file's dtype, where given.
@@ -76,9 +77,11 @@ class Raster:
             if out is None:
                 opened = rioxarray.open_rasterio(self.path, chunks=None, cache=False, lock=False)
                 with cast("xr.DataArray", opened) as values:  # several subdatasets were refused when the file was opened
-                    return values[:, *window.slices].to_numpy()
+                    bands = slice(None) if self.numbers is None else [number - 1 for number in self.numbers]
+                    return values[bands, *window.slices].to_numpy()
             with rasterio.open(self.path) as file:  # into `out`: a second array in xarray would double the cost
-                file.read(window=((window.row, window.row + window.height), (window.col, window.col + window.width)), out=out)
+                place = ((window.row, window.row + window.height), (window.col, window.col + window.width))
+                file.read(self.numbers, window=place, out=out)
                 return out
         except (RasterioError, OSError) as error:
             reason = _reason(error)
@@ -93,17 +96,17 @@ class Raster:
         self.read(window, out)
         fill_missing(out, self.nodata, self.encoding)
 
-    def read_codes(self, window: Window, out: npt.NDArray[np.uint8]) -> None:
-        """CDL codes (y, x) of a window inside the grid to `out`, 0 = nodata.
+    def read_codes(self, window: Window, out: Codes, table: CodeTable) -> None:
+        """Label codes (y, x) of a window inside the grid to `out`, of the table's type; `table.fill` = no label.
 
         Raises:
-            DataError: the file is damaged there, or holds a value that is no code.
+            DataError: the file is damaged there, or holds a value that the table lacks.
         """
-        if self.holds_codes:
+        if self.holds_codes(table):
             self.read(window, out[None])
-            to_codes(out, self.nodata[0], self.path)
+            to_codes(out, self.nodata[0], self.path, table)
         else:
-            out[:] = to_codes(self.read(window)[0], self.nodata[0], self.path)
+            out[:] = to_codes(self.read(window)[0], self.nodata[0], self.path, table)
 
 
 def fill_missing(values_CYX: npt.NDArray[Any], nodata: Sequence[float | None], encoding: BandEncoding) -> None:
@@ -124,32 +127,14 @@ def _held(value: float, dtype: np.dtype[Any]) -> bool:
     return float(value).is_integer() and limits.min <= value <= limits.max
 
 
-def to_codes(values: npt.NDArray[Any], nodata: float | None, path: Path) -> npt.NDArray[np.uint8]:
-    """Values of a label raster as CDL codes, nodata as 0.
-
-    Raises:
-        DataError: a value is no code that a CDL uses.
-    """
-    present = values[values != nodata] if nodata is not None and values.dtype != np.uint8 else values
-    if present.size and values.dtype != np.uint8:
-        low, high = int(present.min()), int(present.max())
-        if low < 0 or high > 255:
-            raise DataError(f"{path}: holds label {high if high > 255 else low}; CDL codes are 0..255: give a CDL raster")
-    codes = (np.where(values == nodata, 0, values) if nodata else values).astype(np.uint8, copy=False)  # 0 is nodata already
-    if not IS_CDL[codes].all():
-        raise DataError(
-            f"{path}: holds label {codes[~IS_CDL[codes]][0]}, which no CDL uses: give a CDL raster, or tag its nodata value (gdal_edit.py -a_nodata)"
-        )
-    return codes
-
-
-def open_raster(path: Path, encoding: ValueEncoding | None = None, labels: bool = False) -> Raster:
+def open_raster(path: Path, encoding: ValueEncoding | None = None, labels: bool = False, band: int | str = "") -> Raster:
     """One raster; only its header is read.
 
     Args:
         path: a raster that GDAL reads.
         encoding: overrides the file's scale, offset and nodata; images only.
-        labels: the file has CDL codes in one band of integers.
+        labels: the file has label codes in a band of integers.
+        band: number from 1, or name, of that band; empty for the only one.
 
     Raises:
         DataError: missing, damaged, without CRS, rotated, or of a type without an agreed meaning.
@@ -178,18 +163,12 @@ def open_raster(path: Path, encoding: ValueEncoding | None = None, labels: bool 
     grid = PixelGrid(crs.to_string(), tuple(transform)[:6], width, height)
     names = tuple(text or path.stem for text in descriptions)
     if labels:
-        _check_labels(path, found := BandEncoding.uniform(dtype.name, len(names), 1.0, 0.0, None))
-        return Raster(path, grid, names, found, tuple(nodatas), tile, tags)
+        number = label_band(path, dtype, descriptions, band)
+        one = BandEncoding.uniform(dtype.name, 1, 1.0, 0.0, None)
+        return Raster(path, grid, (names[number],), one, (nodatas[number],), tile, tags, numbers=(number + 1,))
     requested = encoding or ValueEncoding()
     missing = tuple(nodatas) if requested.nodata is None else (requested.nodata,) * len(names)
     return Raster(path, grid, names, _value_encoding(path, dtype, requested, scales, offsets, nodatas), missing, tile, tags)
-
-
-def _check_labels(path: Path, encoding: BandEncoding) -> None:
-    if np.dtype(encoding.dtype).kind not in "iu":
-        raise DataError(f"{path}: labels are {encoding.dtype}; CDL codes are integers 0..255: give a CDL raster")
-    if len(encoding) != 1:
-        raise DataError(f"{path}: {len(encoding)} bands; labels are one band of CDL codes")
 
 
 def _value_encoding(

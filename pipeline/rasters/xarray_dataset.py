@@ -24,7 +24,7 @@ def lazy_dataset(source: RasterMosaic, labels: LabelMosaic | None = None, chunk_
 
         image (band, y, x)           values as they are stored, of the files' type; attributes scale_factor, add_offset and _FillValue,
                                      or coordinates scale, offset and nodata along `band` where bands differ
-        label (y, x)         uint8   CDL code, 0 = nodata
+        label (y, x)                 label codes, uint8 or uint16 by the legend; 0 = no label, or, where 0 is a class, the legend's own code for it
         x (x), y (y)         float64 pixel centres in the CRS of `.rio.crs` (rioxarray's `spatial_ref`)
 
     Args:
@@ -38,7 +38,7 @@ def lazy_dataset(source: RasterMosaic, labels: LabelMosaic | None = None, chunk_
         "image": (("band", "y", "x"), _lazy(source, source.encoding.dtype, chunk_px, len(source.bands)), source.encoding.cf_attrs())
     }
     if labels is not None:
-        arrays["label"] = (("y", "x"), _lazy(labels, np.uint8, chunk_px))
+        arrays["label"] = (("y", "x"), _lazy(labels, labels.table.dtype, chunk_px))
     dataset = xr.Dataset(arrays, coords={"band": list(source.bands), "y": y, "x": x})
     if not source.encoding.is_uniform:
         along = {name: ("band", list(getattr(source.encoding, name))) for name in ("scale", "offset", "nodata")}

@@ -36,7 +36,7 @@ def create_arrays(path: Path, info: StoreInfo) -> None:
     _create(path, "image", (bands, height, width), encoding.dtype, (bands, size, size), ("band", "y", "x"), encoding.fill,
             {"long_name": "image", **_cf_encoding(encoding), **place}, shards=(bands, side, side))  # fmt: skip
     if info.has_labels:
-        _create(path, "label", (height, width), "uint8", (size, size), ("y", "x"), 0,
+        _create(path, "label", (height, width), info.classes.table.dtype, (size, size), ("y", "x"), 0,
                 {"long_name": "label code", "coordinates": "x y spatial_ref", "grid_mapping": "spatial_ref"}, shards=(side, side))  # fmt: skip
     shape, chunk = (grid.rows, grid.columns), (layout.block_patches, layout.block_patches)
     _create(path, "valid", shape, "float32", chunk, _TABLE, math.nan, {"long_name": "share of valid pixels", "units": "1"})

@@ -23,7 +23,7 @@ def cube(store: PatchStore) -> xr.Dataset:
     """The whole region, in chunks of a zarr shard.
 
     image (band, y, x)   float32 in the physical unit, NaN = nodata
-    label (y, x)         uint8   raw codes, with labels
+    label (y, x)         uint8, uint16   raw codes, with labels
     valid, split, reason (patch_row, patch_col), share (patch_row, patch_col, class): the tables
     x, y                 float64 pixel centres in the CRS of `.rio.crs`; band, season (band)
     """
@@ -45,7 +45,7 @@ def cube(store: PatchStore) -> xr.Dataset:
         "image": (("band", "y", "x"), _lazy(image, ((len(info.bands),), *square), np.float32), {"long_name": "image"})
     }
     if info.has_labels:
-        arrays["label"] = (("y", "x"), _lazy(label, square, np.uint8), {"long_name": "label code"})
+        arrays["label"] = (("y", "x"), _lazy(label, square, info.classes.table.dtype), {"long_name": "label code"})
     table = ("patch_row", "patch_col")
     arrays |= {name: (table, store.table(name)) for name in ("valid", "split", "reason")}
     coords: dict[str, Any] = {"band": list(info.bands), "season": ("band", info.seasons), "y": y, "x": x}
@@ -61,7 +61,7 @@ def patches(store: PatchStore, split: str | None = None) -> xr.Dataset:
     """The kept patches, row by row.
 
         image (patch, band, y, x)   float32 in the physical unit, NaN = nodata
-        label (patch, y, x)         uint8   raw codes, with labels; share (patch, class)
+        label (patch, y, x)         uint8, uint16   raw codes, with labels; share (patch, class)
         valid, split (patch)
         row, col (patch)            place in the tables; lon, lat (patch): degrees of the centre, WGS 84
 
@@ -98,7 +98,11 @@ def patches(store: PatchStore, split: str | None = None) -> xr.Dataset:
     coords: dict[str, Any] = {"band": list(info.bands), "season": ("band", info.seasons)}
     coords |= {name: ("patch", values) for name, values in (("row", row_N), ("col", col_N), ("lon", lon), ("lat", lat))}
     if info.has_labels:
-        arrays["label"] = (("patch", "y", "x"), _lazy(label, (along, (size,), (size,)), np.uint8), {"long_name": "label code"})
+        arrays["label"] = (
+            ("patch", "y", "x"),
+            _lazy(label, (along, (size,), (size,)), info.classes.table.dtype),
+            {"long_name": "label code"},
+        )
         arrays["share"] = (("patch", "class"), store.share_NK[index_N])
         coords["class"] = list(info.classes.names)
     return xr.Dataset(arrays, coords=coords, attrs=info.attrs())

@@ -19,6 +19,7 @@ import numpy as np
 import numpy.typing as npt
 import tensorstore as ts
 
+from cropcam.pipeline.code_table import Codes
 from cropcam.pipeline.encoding import BandEncoding
 from cropcam.pipeline.errors import DataError
 from cropcam.pipeline.grid import PixelGrid, Window
@@ -132,14 +133,14 @@ class PatchStore:
         """Begin to read `images` in the background; the function that is returned waits for them."""
         return self._request("image", index_B, np.empty((len(index_B), *self.patch_shape), self.encoding.dtype))
 
-    def labels(self, index_B: Indices) -> npt.NDArray[np.uint8]:
+    def labels(self, index_B: Indices) -> Codes:
         """Label codes (B, H, W) of patches in any order.
 
         Raises:
             DataError: a chunk is damaged or missing, or the store has no labels.
         """
         self._need_labels()
-        return self._request("label", index_B, np.empty((len(index_B), *self.patch_shape[1:]), np.uint8))()
+        return self._request("label", index_B, np.empty((len(index_B), *self.patch_shape[1:]), self.info.classes.table.dtype))()
 
     def read(self, window: Window) -> npt.NDArray[Any]:
         """Stored values (C, Y, X) of a window inside the grid.
@@ -150,7 +151,7 @@ class PatchStore:
         with readable(self.path, "image"):
             return np.asarray(self._array("image")[:, *window.slices].read().result())
 
-    def read_labels(self, window: Window) -> npt.NDArray[np.uint8]:
+    def read_labels(self, window: Window) -> Codes:
         """Label codes (Y, X) of a window inside the grid; raises as `labels`."""
         self._need_labels()
         with readable(self.path, "label"):

@@ -3,7 +3,7 @@
 A zarr v3 group, the region as one georeferenced cube; a patch is a zarr chunk, a block of patches a zarr shard:
 
     image (band, y, x)                   the source's dtype; nodata as fill value
-    label (y, x)                uint8    raw codes; absent in a store of images alone
+    label (y, x)                uint8, uint16  raw codes, of the type that the legend's codes need; absent in a store of images alone
     x, y                        float64  pixel centres in the CRS of `spatial_ref`
     band, season (band)         text     names, START/END
     valid (patch_row, patch_col)  float32  share of pixels valid in every band and, if there are labels, labelled
@@ -152,9 +152,11 @@ class StoreInfo:
         return sha256(json.dumps(attrs, sort_keys=True).encode())
 
     def attrs(self) -> dict[str, Any]:
-        """The group attributes as JSON values."""
+        """The group attributes as JSON values; `legend`, the codes and names of the labels, only where it is not CDL's."""
         values = {**asdict(self), "encoding": self.encoding.attrs(), "classes": self.classes.attrs()}
-        return {"schema_version": SCHEMA_VERSION, **values, "bands": list(self.bands), "transform": list(self.transform)}
+        table = self.classes.table_attrs()
+        named = {"legend": table} if table else {}
+        return {"schema_version": SCHEMA_VERSION, **values, "bands": list(self.bands), "transform": list(self.transform), **named}
 
     @classmethod
     def from_attrs(cls, attrs: Mapping[str, Any], where: str) -> StoreInfo:
@@ -172,7 +174,10 @@ class StoreInfo:
             )
         try:
             values = {item.name: attrs[item.name] for item in fields(cls) if item.name in attrs or item.default_factory is MISSING}
-            typed = {"classes": Legend.from_attrs(values["classes"]), "encoding": BandEncoding.from_attrs(values["encoding"])}
+            typed = {
+                "classes": Legend.from_attrs(values["classes"], attrs.get("legend")),
+                "encoding": BandEncoding.from_attrs(values["encoding"]),
+            }
             info = cls(**{**values, **typed, **{key: tuple(values[key]) for key in ("bands", "transform")}})
             if not info.name or not len(info.bands) == len(info.encoding) == len(info.seasons):
                 raise ValueError("study, bands or encoding")

@@ -13,7 +13,6 @@ import numpy.typing as npt
 import zarr
 
 from cropcam.pipeline.errors import ConfigError, DataError
-from cropcam.pipeline.legend import IS_CDL
 from cropcam.pipeline.patches.measure import measure
 from cropcam.pipeline.patches.splits import TEST, TRAIN, VALIDATION, dilated, units
 from cropcam.pipeline.runtime.atomic import atomic_path
@@ -126,9 +125,9 @@ def _block(store: PatchStore, tables: Tables, block: tuple[int, int], valid_min_
     where = (
         f"block {block[0]}, {block[1]} (rows {window.row}..{window.row + window.height}, columns {window.col}..{window.col + window.width})"
     )
-    if label_YX is not None and not (is_code := IS_CDL[label_YX]).all():
-        yield f"{where}: label codes that no CDL uses: {', '.join(map(str, np.unique(label_YX[~is_code])[:5]))}"
     classes = info.classes
+    if label_YX is not None and not (is_code := classes.table.known[label_YX]).all():
+        yield f"{where}: label codes that {classes.table.title} does not have: {', '.join(map(str, np.unique(label_YX[~is_code])[:5]))}"
     found = measure(image_CYX, label_YX, info.patch_size_px, info.encoding, classes.lookup(), len(classes), valid_min_share)
     here = {name: values[rows] for name, values in tables.items()}
     here["reason"] = np.where(here["reason"] == GAP, KEPT, here["reason"])

@@ -24,7 +24,9 @@ import rasterio
 
 from cropcam.pipeline.errors import ConfigError, DataError
 from cropcam.pipeline.grid import PixelGrid, Window, covering_window, nearest_index, tiles
-from cropcam.pipeline.rasters.raster import Raster, open_raster, to_codes
+from cropcam.pipeline.legend_sources import cdl
+from cropcam.pipeline.rasters.label_codes import to_codes
+from cropcam.pipeline.rasters.raster import Raster, open_raster
 from cropcam.pipeline.runtime.atomic import atomic_path
 from cropcam.pipeline.runtime.tasks import cores
 from cropcam.pipeline.study.study import Study
@@ -159,7 +161,7 @@ def _label_block(window: Window, *, study: Study, raster: Raster) -> npt.NDArray
     if part is None:
         return np.zeros((1, *target.shape_yx), np.uint8)
     row, col = nearest_index(raster.grid.window(part), target)
-    codes = to_codes(raster.read(part)[0], raster.nodata, raster.path)
+    codes = to_codes(raster.read(part)[0], raster.nodata[0], raster.path, cdl())
     return np.where(row >= 0, codes[row, col], np.uint8(0))[None]
 
 

@@ -24,7 +24,7 @@ def build_study(**sections: dict[str, Any]) -> Study:
     values["patches"] |= {"size_px": 10}
     values["splits"] |= {"block_patches": [3, 2]}
     for section, keys in sections.items():
-        values[section] |= keys
+        values[section] = keys if section == "classes" else values[section] | keys
     return parse_study(values)
 
 

@@ -12,7 +12,7 @@ TRIANGLE = '{"type": "Polygon", "coordinates": [[[-90.1, 40.9], [-89.9, 40.9], [
 def variant(name: str = "demo", **sections: dict[str, Any]) -> Study:
     values = load_study(name).to_dict()
     for section, keys in sections.items():
-        values[section] |= keys
+        values[section] = keys if section == "classes" else values[section] | keys
     return parse_study(values)
 
 

@@ -38,6 +38,7 @@ def study(**changes: Any) -> Study:
     values["area"] |= {"bounds": [-90.012, 41.0, -89.988, 41.0216], **changes.get("area", {})}
     values["image"] |= {"bands": ["SR_B4", "SR_B5"], "seasons": [["2016-05-01", "2016-10-01"]], **changes.get("image", {})}
     values["labels"] |= changes.get("labels", {})
+    values["classes"] = changes.get("classes", values["classes"])
     return parse_study(values)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import hashlib
 import json
 import os
 import resource
@@ -490,12 +491,12 @@ def test_a_file_that_ends_early_leaves_nothing(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("codes", "message"),
     [
-        (np.full(GRID.shape_yx, 99, np.uint8), "holds label 99, which no CDL uses"),
-        (np.full(GRID.shape_yx, 300, np.int16), "holds label 300; CDL codes are 0..255"),
-        (np.full(GRID.shape_yx, 1, np.float32), "labels are float32; CDL codes are integers"),
+        (np.full(GRID.shape_yx, 99, np.uint8), "holds label 99, which the legend 'cdl' does not have"),
+        (np.full(GRID.shape_yx, 300, np.int16), "holds label 300, which the legend 'cdl' does not have"),
+        (np.full(GRID.shape_yx, 1, np.float32), "labels are float32; label codes are integers"),
     ],
 )
-def test_labels_that_are_no_cdl(tmp_path: Path, codes: np.ndarray, message: str) -> None:
+def test_labels_that_are_not_in_the_legend(tmp_path: Path, codes: np.ndarray, message: str) -> None:
     image, _, _, _ = write_inputs(tmp_path)
     labels = [write_raster(tmp_path / "own.tif", codes, GRID)]
     with pytest.raises(DataError, match=rf"own\.tif: {message}"):
@@ -547,7 +548,7 @@ def test_a_task_that_the_disk_refuses_costs_that_block_alone(tmp_path: Path) -> 
 
 def test_own_labels_carry_no_confidence(tmp_path: Path) -> None:
     image, labels, _, _ = write_inputs(tmp_path)
-    with pytest.raises(ConfigError, match=r"labels\.confidence_min_pct needs CDL's confidence"):
+    with pytest.raises(ConfigError, match=r"labels\.confidence_min_pct needs the asset's confidence"):
         from_rasters(build_study(labels={"confidence_min_pct": 50}), image, labels, tmp_path / "s.zarr")
 
 
@@ -579,3 +580,47 @@ def test_an_input_that_changes_meanwhile_is_noticed(tmp_path: Path) -> None:
         from_rasters(build_study(), image, labels, tmp_path / "s.zarr", progress=touch, log=lines.append)
     assert not (tmp_path / "s.zarr").exists()
     from_rasters(build_study(), image, labels, tmp_path / "s.zarr")
+
+
+def test_a_store_of_cdl_is_what_it_was_before_legends(tmp_path: Path) -> None:
+    image, labels, _, codes = write_inputs(tmp_path)
+    from_rasters(build_study(), image, labels, tmp_path / "s.zarr")
+    store = open_store(tmp_path / "s.zarr")
+    assert hashlib.sha256(store.share_NK.tobytes()).hexdigest() == "337f56f54d263c638d036d8b653cb1b278b0c5594319fbb5e5d65106d6678355"
+    assert store.share_NK.sum(axis=0).tolist() == [50, 18, 19, 24, 22]
+    assert store.info.digests["study"] == "15487bfbd947e0bbcfbf78620b60072aa84735114737773b1a469af0fc5385c2"
+    assert "legend" not in store.info.attrs()
+    assert store.info.attrs()["classes"][0] == {"name": "background", "codes": [], "color": [186, 178, 170]}
+    assert [tuple(item.color) for item in store.info.classes.classes[1:]] == [(255, 211, 0), (58, 132, 24), (28, 99, 92), (168, 216, 116)]
+    np.testing.assert_array_equal(store.read_labels(Window(0, 0, *codes.shape)), codes)
+
+
+def test_codes_above_255_and_their_names_are_in_the_store(tmp_path: Path) -> None:
+    image, (path,), _, codes = write_inputs(tmp_path)
+    wide = codes.astype(np.uint16)
+    wide[codes == 5] = 40_000
+    wide[codes == 81] = 999
+    write_raster(path, wide, GRID)
+    named = {"1": "A", "40000": ["B", "#010203"], **{str(code): f"c{code}" for code in (111, 122, 141, 176)}}
+    study = build_study(labels={"legend": named, "nodata": 999}, classes={"a": ["a"], "b": [40_000]})
+    from_rasters(study, image, [path], tmp_path / "s.zarr")
+    store = open_store(tmp_path / "s.zarr")
+    found = store.read_labels(Window(0, 0, *codes.shape))
+    assert found.dtype == store.labels(np.array([0])).dtype == np.uint16
+    np.testing.assert_array_equal(found, np.where(wide == 999, 0, wide))
+    same_as_plain_numpy(store, store.read(Window(0, 0, *codes.shape)), np.asarray(found), (0.0, 0.0), study)
+    assert (store.info.classes.classes, store.info.classes.table.codes) == (study.legend.classes, study.table.codes)
+    assert store.info.attrs()["legend"] == {"name": "", "codes": store.info.study["labels"]["legend"]}
+    assert check(tmp_path / "s.zarr").problems == ()
+
+
+def test_a_study_without_labels_takes_no_label_files(tmp_path: Path) -> None:
+    image, labels, _, _ = write_inputs(tmp_path)
+    values = build_study().to_dict()
+    del values["labels"]
+    study = parse_study(values)
+    with pytest.raises(ConfigError, match=r"^--labels needs labels, and the study demo has none; add \[labels\]"):
+        from_rasters(study, image, labels, tmp_path / "s.zarr")
+    from_rasters(study, image, [], tmp_path / "s.zarr")
+    assert not open_store(tmp_path / "s.zarr").info.has_labels
+    assert check(tmp_path / "s.zarr").problems == ()

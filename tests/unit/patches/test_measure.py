@@ -9,7 +9,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from cropcam.pipeline.code_table import Code, CodeTable
 from cropcam.pipeline.encoding import BandEncoding
+from cropcam.pipeline.legend import Legend
 from cropcam.pipeline.patches.measure import HISTOGRAM_STEP, bin_edges, measure
 from cropcam.pipeline.study.study import load_study
 from oracles import patches as oracle
@@ -101,3 +103,21 @@ def test_shares_are_of_labelled_pixels_and_absent_without_one() -> None:
 
 def test_a_patch_without_a_valid_pixel_is_never_kept() -> None:
     assert measured(np.zeros((1, 2, 2), np.uint16), None, 2, (0.0,), 0.0)["reason"].tolist() == [[1]]
+
+
+@settings(deadline=None, max_examples=20)
+@given(seed=st.integers(0, 2**32 - 1), size=st.integers(1, 9))
+def test_codes_above_255_are_counted_as_their_classes(seed: int, size: int) -> None:
+    rng = np.random.default_rng(seed)
+    table = CodeTable("", (Code(3, "a"), Code(300, "b"), Code(40_000, "c"), Code(65_535, "cloud", None, False)))
+    legend = Legend.from_codes({"b": (300,), "c": (40_000,)}, table)
+    image = drawn(rng, "uint16", (2, 20, 30))
+    label = rng.choice(np.array([0, 3, 300, 40_000, 65_535], np.uint16), (20, 30), p=[0.02, 0.3, 0.3, 0.36, 0.02])
+    encoding = BandEncoding("uint16", (1.0,) * 2, (0.0,) * 2, (0.0, 0.0))
+    found = measure(image, label, size, encoding, legend.lookup(), len(legend), 0.9)
+    narrow = Legend.from_codes({"b": (1,), "c": (5,)})
+    codes = np.select([label == 3, label == 300, label == 40_000], [10, 1, 5], 0).astype(np.uint8)
+    expected = measure(image, codes, size, encoding, narrow.lookup(), len(narrow), 0.9)
+    assert found.keys() == expected.keys()
+    for name, values in found.items():
+        np.testing.assert_array_equal(values, expected[name])

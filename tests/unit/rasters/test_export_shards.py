@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import numpy as np
@@ -13,7 +14,7 @@ from hypothesis import strategies as st
 from cropcam.pipeline.errors import DataError
 from cropcam.pipeline.grid import PixelGrid, Window
 from cropcam.pipeline.rasters.export_shards import open_image_shards, open_shards
-from cropcam.pipeline.study.study import parse_study
+from cropcam.pipeline.study.study import Study, parse_study
 from support.exports import GRID, IMAGE, LABELS, STUDY, export
 from support.rasters import write_raster
 
@@ -181,3 +182,38 @@ def test_a_tag_that_holds_no_study(tmp_path: Path) -> None:
         file.update_tags(STUDY_JSON="{}")
     with pytest.raises(DataError, match=r"image\.tif: its tag STUDY_JSON holds no study"):
         open_shards(tmp_path, STUDY)
+
+
+def of_legend(legend: object, **labels: object) -> Study:
+    values = STUDY.to_dict()
+    return parse_study({**values, "labels": {**values["labels"], "legend": legend, **labels}, "classes": {"corn": [1]}})
+
+
+def write_labels(folder: Path, study: Study, codes: np.ndarray) -> None:
+    export(folder, IMAGE, LABELS, ())
+    write_raster(folder / "labels.tif", codes, GRID)
+    with rasterio.open(folder / "labels.tif", "r+") as file:
+        file.update_tags(STUDY_JSON=json.dumps(study.to_dict()))
+
+
+def test_label_shards_serve_another_legend_of_the_same_codes(tmp_path: Path) -> None:
+    named = {str(code): f"c{code}" for code in np.unique(LABELS) if code}
+    first, renamed = of_legend(named), of_legend({**named, "1": "maize", "300": "rice"})
+    write_labels(tmp_path, first, LABELS)
+    labels = open_shards(tmp_path, renamed)[1]
+    assert labels is not None
+    found = labels.read(WHOLE)
+    assert found.dtype == np.uint16
+    np.testing.assert_array_equal(found, LABELS)
+    for other in (of_legend({**named, "0": "other"}), of_legend("cdl"), of_legend(named, nodata=[5])):
+        with pytest.raises(DataError, match=r"labels\.tif: a shard of another study \(labels\.(legend|nodata): "):
+            open_shards(tmp_path, other)
+
+
+def test_a_study_without_labels_takes_the_image_alone(tmp_path: Path) -> None:
+    export(tmp_path, IMAGE, LABELS, (70,))
+    values = STUDY.to_dict()
+    del values["labels"]
+    source, labels = open_shards(tmp_path, parse_study(values))
+    assert labels is None
+    np.testing.assert_array_equal(source.read(WHOLE), IMAGE)

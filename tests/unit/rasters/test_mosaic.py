@@ -13,9 +13,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from cropcam.pipeline.code_table import Code, CodeTable
 from cropcam.pipeline.encoding import BandEncoding
 from cropcam.pipeline.errors import DataError
 from cropcam.pipeline.grid import PixelGrid, Window, nearest_index
+from cropcam.pipeline.legend_sources import packaged
 from cropcam.pipeline.rasters.mosaic import RasterMosaic, open_image, open_labels
 from cropcam.pipeline.rasters.raster import Raster
 from support.rasters import ALBERS_ORIGIN, UTM, random_codes, random_dn, write_raster
@@ -104,6 +106,26 @@ def test_label_nodata_and_wider_integers(tmp_path: Path) -> None:
     np.testing.assert_array_equal(labels.read(WHOLE), np.where(codes == -1, 0, codes))
 
 
+def test_codes_above_255_on_another_grid(tmp_path: Path) -> None:
+    table = CodeTable("", (Code(1, "a"), Code(40_000, "b")))
+    codes = np.random.default_rng(0).choice(np.array([1, 40_000], np.uint16), ALBERS.shape_yx)
+    labels = open_labels([write_raster(tmp_path / "a.tif", codes, ALBERS)], UTM, table)
+    row, col = nearest_index(ALBERS, UTM)
+    found = labels.read(WHOLE)
+    assert found.dtype == np.uint16
+    np.testing.assert_array_equal(found, np.where(row >= 0, codes[row, col], 0))
+
+
+@pytest.mark.parametrize("grid", [UTM, ALBERS])
+def test_outside_a_file_of_a_legend_with_0_there_is_no_label(tmp_path: Path, grid: PixelGrid) -> None:
+    part = grid.window(Window(0, 0, grid.height // 2, grid.width))
+    path = write_raster(tmp_path / "a.tif", np.stack([np.full(part.shape_yx, 7, np.uint8), np.zeros(part.shape_yx, np.uint8)]), part)
+    found = open_labels([path], UTM, packaged("worldcereal"), band=2).read(WHOLE)
+    row, _ = nearest_index(part, UTM)
+    np.testing.assert_array_equal(found, np.where(row >= 0, 0, 255))
+    assert {0, 255} == set(np.unique(found))
+
+
 def test_several_label_files_together(tmp_path: Path) -> None:
     codes = random_codes(UTM.shape_yx)
     left = write_raster(tmp_path / "left.tif", codes[:, :50], UTM.window(Window(0, 0, UTM.height, 50)))
@@ -174,7 +196,7 @@ def test_a_file_that_ends_early_is_found_when_read(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("make", "message"),
     [
-        (one(np.zeros((1, *UTM.shape_yx), np.float32)), "labels are float32; CDL codes are integers"),
+        (one(np.zeros((1, *UTM.shape_yx), np.float32)), "labels are float32; label codes are integers"),
         (one(np.zeros((2, *UTM.shape_yx), np.uint8)), "2 bands; labels are one band"),
         (
             one(np.zeros((1, 9, 9), np.uint8), PixelGrid(UTM.crs, (30.0, 0.0, 0.0, 0.0, -30.0, 0.0), 9, 9)),

@@ -1,4 +1,4 @@
-"""One raster file: what its values mean by type, tags and options; labels as CDL codes."""
+"""One raster file: what its values mean by type, tags and options; labels as codes."""
 
 from __future__ import annotations
 
@@ -15,8 +15,9 @@ from hypothesis import strategies as st
 from cropcam.pipeline.encoding import BandEncoding
 from cropcam.pipeline.errors import ConfigError, DataError
 from cropcam.pipeline.grid import PixelGrid, Window
+from cropcam.pipeline.legend_sources import cdl
 from cropcam.pipeline.rasters.mosaic import open_image
-from cropcam.pipeline.rasters.raster import ValueEncoding, fill_missing, open_raster, to_codes
+from cropcam.pipeline.rasters.raster import ValueEncoding, fill_missing, open_raster
 from support.rasters import UTM, random_dn, write_raster
 
 
@@ -176,29 +177,23 @@ BANDS = ("SR_B1", "SR_B2", "SR_B3")
 WHOLE = Window(0, 0, *UTM.shape_yx)
 
 
-@given(st.lists(st.sampled_from([-1, 0, 1, 5, 141, 176, 254]), min_size=1, max_size=30), st.sampled_from([np.int16, np.int32]))
-def test_codes_of_any_integer_type_are_taken_with_nodata_as_0(values: list[int], dtype: type[np.integer[Any]]) -> None:
-    found = to_codes(np.array([values], dtype), -1, Path("cdl.tif"))
-    assert found.dtype == np.uint8
-    assert found.tolist() == [[max(value, 0) for value in values]]
-
-
-@pytest.mark.parametrize(
-    ("value", "message"),
-    [(300, r"cdl\.tif: holds label 300; CDL codes are 0\.\.255"), (99, r"cdl\.tif: holds label 99, which no CDL uses")],
-)
-def test_values_that_are_no_codes_are_named(value: int, message: str) -> None:
-    with pytest.raises(DataError, match=message):
-        to_codes(np.array([[1, value, 5]], np.int16), None, Path("cdl.tif"))
-
-
 def test_a_header_gives_the_meaning_of_the_values_and_a_window_reads_them(tmp_path: Path) -> None:
     dn = random_dn((3, *UTM.shape_yx))
     path = write_raster(tmp_path / "a.tif", dn, UTM, names=BANDS, tiled=True, blockxsize=32, blockysize=16)
     raster = open_raster(path)
     assert (raster.grid, raster.dtype, raster.band_names, raster.tile_shape_yx) == (UTM, np.uint16, BANDS, (16, 32))
-    assert not raster.holds_codes
+    assert not raster.holds_codes(cdl())
     out = np.zeros((3, 20, 30), np.uint16)
     raster.read_values(Window(7, 11, 20, 30), out)
     np.testing.assert_array_equal(out, dn[:, 7:27, 11:41])
     np.testing.assert_array_equal(raster.read(Window(0, 0, 5, 4)), dn[:, :5, :4])
+
+
+def test_a_band_of_labels_is_read_alone(tmp_path: Path) -> None:
+    values = np.stack([np.full(UTM.shape_yx, number, np.uint16) for number in (3, 40, 900)])
+    path = write_raster(tmp_path / "a.tif", values, UTM, names=("year", "Map", "x"), nodata=0)
+    raster = open_raster(path, labels=True, band="map")
+    assert (raster.band_names, raster.nodata, len(raster.encoding)) == (("Map",), (0.0,), 1)
+    assert (raster.read(Window(2, 3, 4, 5)) == 40).all()
+    out = np.zeros((1, 4, 5), np.uint16)
+    assert (raster.read(Window(2, 3, 4, 5), out) == 40).all()

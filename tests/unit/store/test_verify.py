@@ -156,7 +156,7 @@ def edit_root(path: Path) -> None:
         (rewrite("x", 0.0), "x: not what the store's attributes make it"),
         (rewrite("band", "B1"), "band: not what the store's attributes make it"),
         (rewrite("season", "B1"), "season: not what the store's attributes make it"),
-        (rewrite("label", 99, (slice(0, 3), 0)), "label codes that no CDL uses: 99"),
+        (rewrite("label", 99, (slice(0, 3), 0)), "label codes that the legend 'cdl' does not have: 99"),
         (swap_splits, "not disjoint in space"),
         (edit_root, "its copy of the arrays' metadata is not theirs"),
     ],
