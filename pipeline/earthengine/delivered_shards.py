@@ -86,7 +86,7 @@ def write_shard(shard: Shard, study: Study, windows: Sequence[Window], read: Cal
     grid = study.grid.window(shard.place)
     profile = {
         "driver": "GTiff", "dtype": shard.layer.dtype, "count": len(shard.layer.bands), "width": grid.width, "height": grid.height,
-        "crs": grid.crs, "transform": rasterio.Affine(*grid.transform), "nodata": 0, "tiled": True, "blockxsize": 256, "blockysize": 256,
+        "crs": grid.crs, "transform": rasterio.Affine(*grid.transform), "nodata": shard.layer.nodata, "tiled": True, "blockxsize": 256, "blockysize": 256,
         "compress": "deflate", "zlevel": 1, "predictor": 2, "interleave": "pixel", "BIGTIFF": "IF_SAFER",
     }  # fmt: skip
     with atomic_path(shard.path) as temp_path:
@@ -117,7 +117,7 @@ def verify(study: Study, shards: Sequence[Shard]) -> None:
     folder = shards[0].path.parent
     open_shards(folder, study)
     for name in dict.fromkeys(shard.layer.name for shard in shards):
-        rasters = [(shard, open_raster(shard.path, labels=shard.layer.dtype == "uint8")) for shard in shards if shard.layer.name == name]
+        rasters = [(shard, open_raster(shard.path, labels=shard.layer.name == "labels")) for shard in shards if shard.layer.name == name]
         places = [(shard.path, place_on(study.grid, raster)) for shard, raster in rasters]
         for (shard, _), (_, place) in zip(rasters, places, strict=True):
             if place != shard.place:

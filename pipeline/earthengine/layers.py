@@ -4,18 +4,21 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from cropcam.pipeline.code_table import DEFAULT
 from cropcam.pipeline.study.study import Study
 
 DTYPE_BYTES = {"uint16": 2, "uint8": 1}
+CDL_BAND, LABEL_BAND = "cropland", "label"  # the labels' band in an export: CDL's own name, else one for all legends
 
 
 @dataclass(frozen=True)
 class Layer:
-    """One kind of shard: its name ("image", "labels", "count"), its bands in order, the type of each pixel."""
+    """One kind of shard: its name ("image", "labels", "count"), its bands in order, the type of each pixel and its value without data."""
 
     name: str
     bands: tuple[str, ...]
     dtype: str
+    nodata: int = 0
 
     @property
     def bytes_per_px(self) -> int:
@@ -24,11 +27,19 @@ class Layer:
 
 
 def layers_of(study: Study) -> tuple[Layer, ...]:
-    """Image, labels and, if the study has `image.count`, count: in the order of export."""
-    layers = [Layer("image", study.image.layers, "uint16"), Layer("labels", ("cropland",), "uint8")]
+    """Image, labels if the study has any, and, if it has `image.count`, count: in the order of export."""
+    layers = [Layer("image", study.image.layers, "uint16")]
+    if study.labels:
+        layers.append(Layer("labels", (layer_band(study),), study.table.dtype.name, study.table.fill))
     if study.image.count:
         layers.append(Layer("count", count_bands(study), "uint16"))
     return tuple(layers)
+
+
+def layer_band(study: Study) -> str:
+    """Name of the band of the labels in an export."""
+    is_cdl = study.labels is not None and study.labels.legend == DEFAULT and study.labels.band in ("", CDL_BAND)
+    return CDL_BAND if is_cdl else LABEL_BAND
 
 
 def count_bands(study: Study) -> tuple[str, ...]:

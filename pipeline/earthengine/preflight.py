@@ -1,4 +1,4 @@
-"""Checks before an export: the service has scenes in every season, and the label asset.
+"""Checks before an export: the service has scenes in every season, and the label asset if the study has one.
 
 Only `Collection.size` and one pixel of the label graph are requested, so any service that can evaluate the study's
 graphs can respond.
@@ -31,6 +31,8 @@ def check_inputs(study: Study, session: Session) -> list[int]:
                 f"no scene of {where}{clouds} meets the area; check image.seasons, image.collections and area.bounds", "empty"
             )
         counts.append(count)
+    if study.labels is None:
+        return counts
     row, col = study.grid.height // 2, study.grid.width // 2
     session.pixels(labels(study), study.grid.window(Window(row, col, 1, 1)), f"labels.asset {study.labels.asset}")
     return counts

@@ -19,6 +19,7 @@ from typing import Any
 import ee
 from xstatic.pkg import leaflet  # type: ignore[import-untyped]
 
+from cropcam.pipeline.code_table import DEFAULT
 from cropcam.pipeline.earthengine.graphs import graph
 from cropcam.pipeline.earthengine.plan import CELL_PX
 from cropcam.pipeline.earthengine.preflight import check_inputs
@@ -26,7 +27,7 @@ from cropcam.pipeline.earthengine.region import bounds_lonlat, polygons
 from cropcam.pipeline.earthengine.session import Session
 from cropcam.pipeline.errors import ConfigError
 from cropcam.pipeline.grid import PixelGrid, tiles, transform_points
-from cropcam.pipeline.legend import CDL, UNLABELLED_CODES
+from cropcam.pipeline.legend import UNLABELLED
 from cropcam.pipeline.runtime.atomic import atomic_path
 from cropcam.pipeline.runtime.progress import Progress, silent
 from cropcam.pipeline.study.study import Study
@@ -78,14 +79,11 @@ def cells_geojson(study: Study, cell_px: int) -> dict[str, Any]:
 def labels_view(study: Study) -> tuple[ee.Image, dict[str, Any]]:
     """The label image as class numbers with the study's colours, and how to draw it."""
     legend = study.legend
-    codes = [
-        code
-        for code in sorted({*CDL, *(code for land_class in legend.classes for code in land_class.codes)})
-        if code not in UNLABELLED_CODES
-    ]
-    indices = [next((number for number, land_class in enumerate(legend.classes) if code in land_class.codes), 0) for code in codes]
+    lookup = legend.lookup()
+    codes = [code for code in (item.code for item in legend.table.codes) if lookup[code] != UNLABELLED]
+    codes = sorted({*codes, *(code for land_class in legend.classes for code in land_class.codes)})
     image: ee.Image = graph(study, "labels")
-    drawn = image.updateMask(image.eq(0).eq(0)).remap(codes, indices, 0)
+    drawn = image.updateMask(image.eq(legend.table.fill).eq(0)).remap(codes, lookup[codes].tolist(), 0)
     return drawn, {
         "min": "0",
         "max": str(len(legend) - 1),
@@ -94,7 +92,7 @@ def labels_view(study: Study) -> tuple[ee.Image, dict[str, Any]]:
 
 
 def _views(study: Study) -> list[tuple[str, ee.Image, dict[str, Any]]]:
-    """Name, image and visualisation of each layer: one composite per season, then the labels."""
+    """Name, image and visualisation of each layer: one composite per season, then the labels if there are any."""
     composite: ee.Image = graph(study, "image")
     bands = TRUE_COLOUR if set(TRUE_COLOUR) <= set(study.image.bands) else (study.image.bands * 3)[:3]
     low, high = STRETCH_DN
@@ -104,7 +102,7 @@ def _views(study: Study) -> list[tuple[str, ee.Image, dict[str, Any]]]:
         shown = composite.select(names)
         visualisation = {"bands": ",".join(names), "min": str(low), "max": str(high)}
         views.append((f"composite {start} to {end}", shown.updateMask(shown.eq(0).eq(0)), visualisation))
-    return [*views, ("labels", *labels_view(study))]
+    return [*views, ("labels", *labels_view(study))] if study.labels else views
 
 
 def _draw(study: Study, layers: list[tuple[str, str]], cell_px: int) -> Any:  # noqa: ANN401 - geemap's
@@ -114,7 +112,7 @@ def _draw(study: Study, layers: list[tuple[str, str]], cell_px: int) -> Any:  # 
     page = folium.Map(center=[(south + north) / 2, (west + east) / 2], zoom=8, **without)
     page.default_js, page.default_css = _leaflet("leaflet.js", "text/javascript"), _leaflet("leaflet.css", "text/css")
     for name, url in layers:
-        page.add_tile_layer(url, name=name, attribution="Google Earth Engine; USGS Landsat; USDA NASS")
+        page.add_tile_layer(url, name=name, attribution=_attribution(study))
     outline = {"color": "#1c635c", "weight": 2, "fillOpacity": 0.0}
     page.add_geojson(cells_geojson(study, cell_px), layer_name="export cells", info_mode="on_hover", style=outline)
     if study.area.region:
@@ -122,11 +120,16 @@ def _draw(study: Study, layers: list[tuple[str, str]], cell_px: int) -> Any:  # 
         page.add_geojson(
             {"type": "FeatureCollection", "features": [region]}, layer_name="region", info_mode=None, style={**outline, "color": "#b3261e"}
         )
-    page.add_legend(
-        title=study.name, legend_dict={land_class.name: land_class.color_hex for land_class in study.legend.classes}, draggable=False
-    )
+    if study.labels:
+        colors = {land_class.name: land_class.color_hex for land_class in study.legend.classes}
+        page.add_legend(title=study.name, legend_dict=colors, draggable=False)
     page.fit_bounds([[south, west], [north, east]])
     return page
+
+
+def _attribution(study: Study) -> str:
+    labels = [] if study.labels is None else ["USDA NASS" if study.labels.legend == DEFAULT else study.labels.asset]
+    return "; ".join(["Google Earth Engine", "USGS Landsat", *labels])
 
 
 def _leaflet(name: str, mime_type: str) -> list[tuple[str, str]]:

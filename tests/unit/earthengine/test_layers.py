@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from cropcam.pipeline.earthengine import graphs, layers
-from cropcam.pipeline.study.study import load_study
+from cropcam.pipeline.study.study import load_study, parse_study
 from support.graph_studies import everything, variant
 
 pytestmark = pytest.mark.usefixtures("transport")
@@ -29,3 +29,15 @@ def test_a_study_has_image_and_labels_and_counts_where_it_asks_for_them() -> Non
     assert [layer.bytes_per_px for layer in found] == [14, 1]
     assert [layer.name for layer in layers.layers_of(variant(image={"count": True}))] == ["image", "labels", "count"]
     assert layers.count_bands(variant(image={"count": True})) == ("count",)
+
+
+def test_labels_have_the_type_and_the_fill_of_their_legend_and_may_be_absent() -> None:
+    cover = variant(labels={"legend": "worldcereal"}, classes={"crop": [100]})
+    assert layers.layers_of(cover)[1] == layers.Layer("labels", ("label",), "uint8", 255)
+    wide = variant(labels={"legend": {"1": "a", "300": "b"}}, classes={"b": ["b"]})
+    assert layers.layers_of(wide)[1] == layers.Layer("labels", ("label",), "uint16", 0)
+    assert layers.layer_band(variant(labels={"band": "cropland"})) == "cropland"
+    assert layers.layer_band(variant(labels={"band": 2})) == "label"
+    values = load_study("demo").to_dict()
+    del values["labels"]
+    assert [layer.name for layer in layers.layers_of(parse_study(values))] == ["image"]

@@ -10,6 +10,7 @@ from cropcam.pipeline.earthengine.error_messages import ServiceError
 from cropcam.pipeline.earthengine.preflight import check_inputs
 from cropcam.pipeline.errors import EarthEngineError
 from cropcam.pipeline.grid import PixelGrid, Window
+from cropcam.pipeline.study.study import parse_study
 from support.engines import FakeService
 from support.graph_studies import variant
 
@@ -55,4 +56,12 @@ def test_a_season_without_scenes_is_named(limit: float, message: str) -> None:
         check_inputs(variant(image={"seasons": SEASONS, "cloud_cover_max_pct": limit}), service)
     assert isinstance(caught.value, ServiceError)
     assert caught.value.kind == "empty"
+    assert service.asked == []
+
+
+def test_a_study_without_labels_asks_for_none() -> None:
+    values = variant(image={"seasons": SEASONS}).to_dict()
+    del values["labels"]
+    service = Service(4, 7)
+    assert check_inputs(parse_study(values), service) == [4, 7]
     assert service.asked == []
