@@ -53,12 +53,12 @@ def load_study(study: PathOrName) -> Study:
 
 
 def open_rasters(study: Study, image: Files | None = None, labels: Files | None = None, *, shards: PathOrName | None = None) -> xr.Dataset:
-    """Rasters as one lazy dataset on the image's grid: `image` (band, y, x) as stored, with its scale, offset and nodata, and `label` (y, x) uint8 CDL codes.
+    """Rasters as one lazy dataset on the image's grid: `image` (band, y, x) as stored, with its scale, offset and nodata, and `label` (y, x) label codes.
 
     Args:
         study: band names; for shards also the grid.
         image: several single-band files or one multi-band file.
-        labels: CDL rasters of any grid, resampled to the nearest pixel.
+        labels: label rasters of any grid, resampled to the nearest pixel.
         shards: folder of an export, instead of `image` and `labels`.
 
     Raises:
@@ -72,8 +72,9 @@ def open_rasters(study: Study, image: Files | None = None, labels: Files | None 
         raise ConfigError("open_rasters needs image files or the folder of an export's shards; pass one of image and shards")
     if shards is not None:
         return lazy_dataset(*export_shards.open_shards(Path(shards), study))
+    about = study.labels_for("labels") if labels is not None else None
     source = mosaic.open_image(_paths(image), study.image.layers)
-    return lazy_dataset(source, mosaic.open_labels(_paths(labels), source.grid) if labels is not None else None)
+    return lazy_dataset(source, mosaic.open_labels(_paths(labels), source.grid, study.table, about.band) if about else None)
 
 
 def build_store(
@@ -96,7 +97,7 @@ def build_store(
         study: legend, bands, patch size and splits.
         store: the store's folder.
         image: own rasters: several single-band files or one multi-band file.
-        labels: CDL rasters of any grid; with `image` only. None = a store of images alone.
+        labels: label rasters of any grid; with `image` only. None = a store of images alone.
         shards: folder of an export, instead of `image` and `labels`.
         scale: of the image: physical value = stored value x scale + offset; overrides its tags.
         offset: as `scale`.

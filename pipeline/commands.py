@@ -195,7 +195,7 @@ def add_commands(command: AddCommand) -> None:
     sub.add_argument("study", metavar="STUDY")
     add_image_options(sub)
     sub.add_argument(
-        "--labels", type=Path, nargs="+", metavar="FILE", help="CDL raster(s), any CRS and grid (default: a store without labels)"
+        "--labels", type=Path, nargs="+", metavar="FILE", help="label raster(s), any CRS and grid (default: a store without labels)"
     )
     sub.add_argument("--store", type=folder_argument, required=True, metavar="STORE")
     sub.add_argument("--seed", type=int, default=0, help="of the split (default %(default)s)")

@@ -55,7 +55,7 @@ def model_card(config: RunConfig, selected: history.Row | None, metrics: Mapping
         *_metric_lines(metrics),
         "",
         "## Limits",
-        "- The ground truth is itself a map (the Cropland Data Layer) with errors of its own.",
+        "- Ground truth from a label raster is itself a map with errors of its own.",
         "- Another year, season, sensor or region is another distribution: evaluate there before use.",
         "- A label that is nearly always 1 carries no information: compare every accuracy with the majority guess.",
         "- Pixels without image data in any band are no part of any metric.",

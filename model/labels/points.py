@@ -14,7 +14,7 @@ from cropcam.model.labels.files import read_label_file
 from cropcam.model.labels.weak_labels import WeakLabels
 from cropcam.pipeline.errors import DataError
 from cropcam.pipeline.grid import PatchGrid, transform_points
-from cropcam.pipeline.legend import IS_CDL, UNLABELLED, UNLABELLED_CODES, Legend
+from cropcam.pipeline.legend import UNLABELLED, Legend
 
 DEGREES, STORE_CRS = ("lon", "lat"), ("x", "y")
 _LIMIT = {"lon": 180.0, "lat": 90.0}
@@ -78,7 +78,7 @@ def read_points(path: str, content: bytes, legend: Legend) -> Table:
 
 
 def _allowed(legend: Legend) -> str:
-    return f"one of {', '.join(legend.names)}, or a CDL code"
+    return f"one of {', '.join(legend.names)}, or a label code"
 
 
 def _numbers(path: str, name: str, cells: pd.Series[str], line_P: Indices) -> Floats:
@@ -107,8 +107,7 @@ def _class_index(text: str, legend: Legend) -> int | None:
         code = float(text)  # a spreadsheet writes 5 as 5.0
     except ValueError:
         return None
-    known = code in range(256) and bool(IS_CDL[int(code)]) and code not in UNLABELLED_CODES
-    return int(legend.lookup()[int(code)]) if known else None
+    return legend.index_of(int(code)) if code.is_integer() else None
 
 
 def _refuse_contradictions(path: str, table: Table, pixel_P: Indices, legend: Legend) -> None:

@@ -111,7 +111,7 @@ def _provenance(run: Path, config: RunConfig, info: StoreInfo, metrics: Mapping[
     settings = ("model", "labels", "presence_min_share", "epochs", "batch_size", "lr", "weight_decay", "seed")
     statistics = zip(config.store.bands, config.store.mean, config.store.std, strict=True)
     codes = {
-        item.name: f"CDL {', '.join(map(str, item.codes))}" if item.codes else "every other labelled CDL code"
+        item.name: f"codes {', '.join(map(str, item.codes))}" if item.codes else "every other labelled code"
         for item in config.store.classes.classes
     }
     return {

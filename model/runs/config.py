@@ -106,7 +106,8 @@ class RunConfig:
         """
         sections = {name: _section(kind, values[name]) for name, kind in SECTIONS.items()}
         record = values["store"]
-        typed = {"classes": Legend.from_attrs(record["classes"]), "encoding": BandEncoding.from_attrs(record["encoding"])}
+        legend = Legend.from_attrs(record["classes"], record["attrs"].get("legend"))
+        typed = {"classes": legend, "encoding": BandEncoding.from_attrs(record["encoding"])}
         store = _section(StoreRecord, {**record, **typed})
         more = {"digests": dict(values["digests"]), "network_package": values.get("network_package", "")}
         return cls(**sections, store=store, **more, code_version=values["code_version"])

@@ -79,8 +79,8 @@ def _relative_path(store: Path, run: Path) -> str:
 def _new(store: Path, info: StoreInfo, run: Path, passed: Mapping[str, Any], digests: dict[str, str]) -> RunConfig:
     settings = Settings(**passed)  # checks the ranges
     model, network = settings.model, network_class(settings.model)
-    own = training_defaults(network, model)
-    settings = resolved({"presence_min_share": info.study["labels"]["presence_min_share"], **passed}, own)
+    own, share = training_defaults(network, model), info.study.get("labels", {}).get("presence_min_share", 0.0)
+    settings = resolved({"presence_min_share": share, **passed}, own)
     loss = measured_loss(settings) if settings.loss == "best" else settings.loss
     objective(loss, settings.labels)
     if settings.class_prior and len(settings.class_prior) != len(info.classes):
