@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 
 import numpy as np
@@ -164,3 +165,22 @@ def test_without_labels_there_is_a_store_of_images_and_each_command_that_needs_t
     assert run("check", store) == 0
     assert run("train", store, "--run", tmp_path / "run", "--labels", "majority") == 3
     assert "has no labels; build a store with them" in capsys.readouterr().err
+
+
+def test_the_examples_of_the_page_are_studies_and_legends(tmp_path: Path) -> None:
+    page = (Path(__file__).parents[2] / "docs" / "legends.md").read_text("utf-8")
+    (first, second), (table,) = (re.findall(rf"```{kind}\n(.*?)```", page, re.DOTALL) for kind in ("toml", "csv"))
+    path = tmp_path / "cover.toml"
+    path.write_text(first, "utf-8")
+    study = cropcam.load_study(path)
+    assert [item.codes for item in study.legend.classes] == [(), (10, 95), (40,), (30, 20)]
+    (tmp_path / "ours.csv").write_text(table, "utf-8")
+    start = first.partition("[labels]")[0]
+    classes = '[classes]\nwheat = ["Blé tendre"]\nvines = [1450]\n'
+    path.write_text(f'{start}[labels]\nasset = "RPG"\nlegend = "ours.csv"\n{classes}', "utf-8")
+    ours = cropcam.load_study(path)
+    assert (ours.table.fill, ours.table.dtype, ours.table.unlabelled) == (9999, np.uint16, (9999,))
+    path.write_text(start + second + classes, "utf-8")
+    inline = cropcam.load_study(path)
+    assert [item for item in ours.table.codes if item.is_label] == list(inline.table.codes)
+    assert inline.table.fill == 255
