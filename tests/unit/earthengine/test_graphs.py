@@ -91,7 +91,7 @@ def test_building_sends_nothing_and_refuses_what_the_client_does_not_know(transp
 
 def test_digests_differ_by_graph_and_grid_alone() -> None:
     demo = load_study("demo")
-    same = variant(patches={"size_px": 25}, classes={})
+    same = variant(patches={"size_px": 25}, classes={"corn": [1]})
     assert [graphs.graph_digest(study, "image") for study in (same, demo)] == [graphs.graph_digest(demo, "image")] * 2
     others = [variant(area={"scale_m": 60.0}), variant(image={"mask": ["cloud"]}), variant(area={"crs": "EPSG:5070"})]
     assert len({graphs.graph_digest(one, "image") for one in (demo, *others)}) == 4
