@@ -19,7 +19,8 @@ from cropcam.pipeline.rasters.export_shards import open_shards, place_on
 from cropcam.pipeline.rasters.mosaic import open_image, open_labels
 from cropcam.pipeline.rasters.raster import open_raster
 from cropcam.pipeline.store.patch_store import open_store
-from cropcam.pipeline.study.study import LANDSAT_BANDS, load_study, parse_study
+from cropcam.pipeline.study.sections import LANDSAT_BANDS
+from cropcam.pipeline.study.study import load_study, parse_study
 from support.rasters import random_dn, write_raster
 
 DATA = Path(os.environ.get("CROPCAM_DATA", Path(__file__).parents[3] / "shared" / "data"))
