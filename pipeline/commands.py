@@ -148,7 +148,8 @@ def check(args: argparse.Namespace) -> None:
     draw(args.store, picture)
     print(f"{picture}: shows where its patches lie")
     if report.problems:
-        raise DataError(f"{args.store}: {len(report.problems)} problems; delete it and build it again with 'cropcam patches'")
+        count = len(report.problems)
+        raise DataError(f"{args.store}: {count} problem{'s' if count != 1 else ''}; delete it and build it again with 'cropcam patches'")
 
 
 def add_commands(command: AddCommand) -> None:

@@ -28,7 +28,7 @@ from cropcam.pipeline.store.schema import NOT_USED, ROOT, SPLITS, StoreInfo, ope
 Indices = npt.NDArray[np.int64]
 AGAIN = "delete the store and build it again with 'cropcam patches'"
 _UNFINISHED = (".build", f"{ROOT}.partial")
-_FILE = re.compile(r'local file "([^"]+)"')
+_FILE = re.compile(r'(?: in| stored at)? local file "([^"]+)"')
 
 
 class PatchStore:
@@ -233,7 +233,7 @@ def readable(path: Path, name: str) -> Iterator[None]:
         text = _first_line(error)
         file = match[1] if (match := _FILE.search(text)) else str(path / name)
         problem = "is missing" if "NOT_FOUND" in text and not Path(file).exists() else "is damaged"
-        detail = text.partition(": ")[2] or text
+        detail = _FILE.sub("", text.partition(": ")[2] or text).partition(", stored digest")[0]  # the file is named before it
     else:
         return
     raise DataError(f"{file}: {problem} ({detail[:160]}); {AGAIN}")
