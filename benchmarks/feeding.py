@@ -26,11 +26,11 @@ import torch
 from cropcam.model.data.loading import ResidentImages, StreamedImages
 from cropcam.model.data.sampler import window_order
 from cropcam.pipeline import __version__
-from cropcam.pipeline.encoding import BandEncoding
+from cropcam.pipeline.encoding import NODATA_DN, OFFSET, SCALE, BandEncoding
 from cropcam.pipeline.store import schema
 from cropcam.pipeline.store.create import create_arrays, root_json
 from cropcam.pipeline.store.patch_store import open_store
-from cropcam.pipeline.store.schema import BLOCK_PATCHES, KEPT, NODATA_DN, OFFSET, SCALE, StoreInfo
+from cropcam.pipeline.store.schema import BLOCK_PATCHES, KEPT, StoreInfo
 from cropcam.pipeline.study.study import load_study
 
 ROOT = Path(__file__).parents[1]

@@ -36,11 +36,11 @@ import rasterio
 from numcodecs import Blosc, blosc
 
 from benchmarks import at_least_one
+from cropcam.pipeline.encoding import OFFSET, SCALE
 from cropcam.pipeline.grid import PixelGrid, Window, tiles
 from cropcam.pipeline.landscape import reflectance, truth
 from cropcam.pipeline.runtime.atomic import atomic_path
 from cropcam.pipeline.store.patch_store import open_store
-from cropcam.pipeline.store.schema import OFFSET, SCALE
 from cropcam.pipeline.study.study import Study, load_study, parse_study
 
 ROOT = Path(__file__).parents[1]

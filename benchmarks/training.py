@@ -40,10 +40,9 @@ from cropcam.model.runs.config import RunConfig, StoreRecord
 from cropcam.model.runtime.device import deterministic
 from cropcam.model.training.optimizers import make_optimizer
 from cropcam.model.training.trainer import Trainer
-from cropcam.pipeline.encoding import BandEncoding
+from cropcam.pipeline.encoding import NODATA_DN, OFFSET, SCALE, BandEncoding
 from cropcam.pipeline.legend import Legend
 from cropcam.pipeline.runtime.progress import silent
-from cropcam.pipeline.store.schema import NODATA_DN, OFFSET, SCALE
 
 STUDY_PATCHES = 197_469
 LEGEND = Legend.from_attrs(

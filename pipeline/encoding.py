@@ -13,6 +13,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+# Landsat Collection 2 Level 2 surface reflectance (USGS LSDS-1619): reflectance = DN x SCALE + OFFSET, DN 0 is fill
+SCALE, OFFSET, NODATA_DN = 0.0000275, -0.2, 0
+
 
 @dataclass(frozen=True)
 class BandEncoding:
@@ -90,6 +93,12 @@ class BandEncoding:
             return {}
         missing = {} if self.nodata[0] is None else {"_FillValue": np.dtype(self.dtype).type(self.nodata[0])}
         return {"scale_factor": self.scale[0], "add_offset": self.offset[0], **missing}
+
+    def coordinates(self) -> dict[str, npt.NDArray[np.float64]]:
+        """Scale, offset and nodata (NaN = none) along the bands, for bands that differ in one of them; none otherwise: `cf_attrs` has them."""
+        if self.is_uniform:
+            return {}
+        return {name: np.array(getattr(self, name), np.float64) for name in ("scale", "offset", "nodata")}
 
     def attrs(self) -> dict[str, Any]:
         """JSON values; nodata NaN as the text "NaN"."""

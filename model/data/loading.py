@@ -124,7 +124,8 @@ def read_images(store: PatchStore, index_N: Indices) -> npt.NDArray[Any]:
     """
     values_NCHW = np.empty((len(index_N), *store.patch_shape), store.encoding.dtype)
     for first in range(0, len(index_N), _AT_ONCE):
-        values_NCHW[first : first + _AT_ONCE] = store.images(index_N[first : first + _AT_ONCE])
+        part = slice(first, first + _AT_ONCE)
+        store.request_images(index_N[part], values_NCHW[part])()
     return values_NCHW
 
 

@@ -8,6 +8,7 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
+from cropcam.pipeline.encoding import OFFSET, SCALE
 from cropcam.pipeline.grid import CDL_CRS, CDL_ORIGIN_XY, PixelGrid, Window, same_crs, transform_points
 from cropcam.pipeline.landscape import atmosphere as sky
 from cropcam.pipeline.landscape.cover import Codes, Cover, land_cover
@@ -16,7 +17,6 @@ from cropcam.pipeline.landscape.noise import Metres, lattice_hash, salt, uniform
 from cropcam.pipeline.landscape.spectra import BANDS
 from cropcam.pipeline.landscape.surface import Surface, blur
 
-DN_SCALE, DN_OFFSET = 0.0000275, -0.2  # reflectance = DN * DN_SCALE + DN_OFFSET; DN 0 is fill
 # Standard deviation of the noise of a single look, per band, in reflectance.
 LOOK_NOISE = (0.0009, 0.0009, 0.0012, 0.0013, 0.0045, 0.0028, 0.0020)
 _CONFUSED_WITH = {
@@ -91,8 +91,8 @@ class Ground:
 
 def to_dn(reflectance: npt.NDArray[np.float32]) -> npt.NDArray[np.uint16]:
     """Collection 2 DN (uint16, 1..65535) of reflectance, rounded half up; never 0, which is fill."""
-    dn = reflectance * np.float32(1 / DN_SCALE)
-    dn += np.float32(-DN_OFFSET / DN_SCALE + 0.5)
+    dn = reflectance * np.float32(1 / SCALE)
+    dn += np.float32(-OFFSET / SCALE + 0.5)
     return np.asarray(np.clip(dn, 1, 65535).astype(np.uint16))
 
 

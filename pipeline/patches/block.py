@@ -17,11 +17,11 @@ import rasterio
 
 from cropcam.pipeline.errors import DataError
 from cropcam.pipeline.patches.measure import measure
-from cropcam.pipeline.patches.unfinished import BUILD, SPEC
+from cropcam.pipeline.patches.unfinished import SPEC
 from cropcam.pipeline.rasters.mosaic import LabelMosaic, RasterMosaic
 from cropcam.pipeline.runtime.memory import keep_freed_memory
 from cropcam.pipeline.runtime.tasks import worker_threads
-from cropcam.pipeline.store.schema import NOT_MEASURED, Layout, StoreInfo, opened
+from cropcam.pipeline.store.schema import BUILD, NOT_MEASURED, Layout, StoreInfo, opened
 
 SUMS = ("moments", "histogram", "counts")
 _CACHE_MB = 96

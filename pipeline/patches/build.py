@@ -22,7 +22,7 @@ from cropcam.pipeline.errors import ConfigError, DataError, WorkStoppedError
 from cropcam.pipeline.patches import statistics
 from cropcam.pipeline.patches.block import Job, build_block, is_done
 from cropcam.pipeline.patches.splits import RANDOM_WARNING, assign
-from cropcam.pipeline.patches.unfinished import BUILD, PENDING, begin, check_place, discard, publish, specification
+from cropcam.pipeline.patches.unfinished import begin, check_place, discard, publish, specification
 from cropcam.pipeline.rasters.export_shards import open_shards
 from cropcam.pipeline.rasters.mosaic import LabelMosaic, RasterMosaic, open_image, open_labels
 from cropcam.pipeline.rasters.raster import ValueEncoding
@@ -33,9 +33,11 @@ from cropcam.pipeline.runtime.tasks import connected, cores, run_in_threads, run
 from cropcam.pipeline.store.create import root_json
 from cropcam.pipeline.store.patch_store import PatchStore, open_store
 from cropcam.pipeline.store.schema import (
+    BUILD,
     GAP,
     KEPT,
     NOT_USED,
+    PENDING,
     REASONS,
     ROOT,
     SPLITS,

@@ -17,10 +17,10 @@ from cropcam.pipeline.errors import DataError
 from cropcam.pipeline.patches.measure import bin_edges, counted_type
 from cropcam.pipeline.runtime.atomic import atomic_write, remove
 from cropcam.pipeline.store.create import create_arrays, create_sums
-from cropcam.pipeline.store.schema import ROOT, StoreInfo
+from cropcam.pipeline.store.schema import BUILD, PENDING, ROOT, StoreInfo
 from cropcam.pipeline.study.study import differences
 
-BUILD, SPEC, PENDING = ".build", "spec.json", f"{ROOT}.partial"
+SPEC = "spec.json"
 
 
 def specification(info: StoreInfo) -> str:

@@ -17,11 +17,10 @@ import xarray as xr
 from rasterio.errors import RasterioError
 
 from cropcam.pipeline.code_table import Codes, CodeTable
-from cropcam.pipeline.encoding import BandEncoding
+from cropcam.pipeline.encoding import NODATA_DN, OFFSET, SCALE, BandEncoding
 from cropcam.pipeline.errors import ConfigError, DataError
 from cropcam.pipeline.grid import PixelGrid, Window
 from cropcam.pipeline.rasters.label_codes import label_band, to_codes
-from cropcam.pipeline.store.schema import NODATA_DN, OFFSET, SCALE
 
 # rioxarray warns at each window; raw values are read, and their encoding was decided when the file was opened
 warnings.filterwarnings("ignore", "(Scales|Offsets) differ across bands", UserWarning)

@@ -8,14 +8,9 @@ from __future__ import annotations
 
 from typing import Any
 
-import dask.array as da
-import numpy as np
-import numpy.typing as npt
-import rioxarray  # noqa: F401 - adds .rio
 import xarray as xr
-from affine import Affine
 
-from cropcam.pipeline.grid import Window
+from cropcam.pipeline.lazy import lazy_raster, placed
 from cropcam.pipeline.rasters.mosaic import LabelMosaic, RasterMosaic
 
 
@@ -32,28 +27,10 @@ def lazy_dataset(source: RasterMosaic, labels: LabelMosaic | None = None, chunk_
         labels: its labels, on the same grid.
         chunk_px: side of a dask chunk.
     """
-    grid = source.grid
-    x, y = grid.centres()
-    arrays: dict[str, Any] = {
-        "image": (("band", "y", "x"), _lazy(source, source.encoding.dtype, chunk_px, len(source.bands)), source.encoding.cf_attrs())
-    }
+    grid, encoding = source.grid, source.encoding
+    image = lazy_raster(source.read, grid, encoding.dtype, chunk_px, len(source.bands))
+    arrays: dict[str, Any] = {"image": (("band", "y", "x"), image, encoding.cf_attrs())}
     if labels is not None:
-        arrays["label"] = (("y", "x"), _lazy(labels, labels.table.dtype, chunk_px))
-    dataset = xr.Dataset(arrays, coords={"band": list(source.bands), "y": y, "x": x})
-    if not source.encoding.is_uniform:
-        along = {name: ("band", list(getattr(source.encoding, name))) for name in ("scale", "offset", "nodata")}
-        dataset = dataset.assign_coords(along)
-    placed: xr.Dataset = dataset.rio.write_crs(grid.crs).rio.write_transform(Affine(*grid.transform))
-    return placed
-
-
-def _lazy(source: RasterMosaic | LabelMosaic, dtype: npt.DTypeLike, chunk_px: int, bands: int = 0) -> da.Array:
-    height, width = source.grid.shape_yx
-
-    def read(block_info: Any = None) -> npt.NDArray[Any]:  # noqa: ANN401 - dask's own
-        (top, bottom), (left, right) = block_info[None]["array-location"][-2:]
-        return source.read(Window(top, left, bottom - top, right - left))
-
-    chunks = (*(((bands,),) if bands else ()), *da.core.normalize_chunks((chunk_px, chunk_px), (height, width)))  # type: ignore[no-untyped-call]
-    lazy: da.Array = da.map_blocks(read, chunks=chunks, dtype=dtype, meta=np.empty((0,) * len(chunks), dtype))  # type: ignore[no-untyped-call]
-    return lazy
+        arrays["label"] = (("y", "x"), lazy_raster(labels.read, grid, labels.table.dtype, chunk_px))
+    along = {name: ("band", values) for name, values in encoding.coordinates().items()}
+    return placed(xr.Dataset(arrays, coords={"band": list(source.bands), **along}), grid)

@@ -107,10 +107,7 @@ def _coordinates(path: Path, info: StoreInfo) -> None:
         "y": (y, ("y",), {"axis": "Y", "standard_name": "latitude" if is_degrees else "projection_y_coordinate"}),
         "spatial_ref": (np.array(0, np.int64), (), mapping),
     }
-    if not info.encoding.is_uniform:
-        nodata = [math.nan if value is None else value for value in info.encoding.nodata]
-        for name, along in (("scale", info.encoding.scale), ("offset", info.encoding.offset), ("nodata", nodata)):
-            values[name] = (np.array(along, np.float64), ("band",), {})
+    values |= {name: (along, ("band",), {}) for name, along in info.encoding.coordinates().items()}
     for name, (array, dimensions, attributes) in values.items():
         whole: Any = array.shape or "auto"
         zarr.create_array(path / name, data=array, chunks=whole, dimension_names=dimensions, attributes=attributes, overwrite=True)

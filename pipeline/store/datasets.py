@@ -2,21 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
 import dask.array as da
 import numpy as np
 import numpy.typing as npt
-import rioxarray  # noqa: F401 - adds .rio
 import xarray as xr
-from affine import Affine
 
-from cropcam.pipeline.grid import Window, transform_points
+from cropcam.pipeline.grid import transform_points
+from cropcam.pipeline.lazy import lazy_chunks, lazy_raster, placed
 from cropcam.pipeline.store.patch_store import PatchStore
 
 _CHUNK_PATCHES = 256
-Read = Callable[..., npt.NDArray[Any]]
 
 
 def cube(store: PatchStore) -> xr.Dataset:
@@ -28,33 +25,17 @@ def cube(store: PatchStore) -> xr.Dataset:
     x, y                 float64 pixel centres in the CRS of `.rio.crs`; band, season (band)
     """
     info, grid, side = store.info, store.grid, store.info.layout.block_px
-    x, y = grid.centres()
-    square = da.core.normalize_chunks((side, side), grid.shape_yx)  # type: ignore[no-untyped-call]
-
-    def window(block_info: Any) -> Window:  # noqa: ANN401 - dask's own
-        (top, bottom), (left, right) = block_info[None]["array-location"][-2:]
-        return Window(top, left, bottom - top, right - left)
-
-    def image(block_info: Any = None) -> npt.NDArray[Any]:  # noqa: ANN401
-        return store.encoding.physical(store.read(window(block_info)))
-
-    def label(block_info: Any = None) -> npt.NDArray[Any]:  # noqa: ANN401
-        return store.read_labels(window(block_info))
-
-    arrays: dict[str, Any] = {
-        "image": (("band", "y", "x"), _lazy(image, ((len(info.bands),), *square), np.float32), {"long_name": "image"})
-    }
+    image = lazy_raster(lambda window: store.encoding.physical(store.read(window)), grid, np.float32, side, len(info.bands))
+    arrays: dict[str, Any] = {"image": (("band", "y", "x"), image, {"long_name": "image"})}
     if info.has_labels:
-        arrays["label"] = (("y", "x"), _lazy(label, square, info.classes.table.dtype), {"long_name": "label code"})
+        arrays["label"] = (("y", "x"), lazy_raster(store.read_labels, grid, info.classes.table.dtype, side), {"long_name": "label code"})
     table = ("patch_row", "patch_col")
     arrays |= {name: (table, store.table(name)) for name in ("valid", "split", "reason")}
-    coords: dict[str, Any] = {"band": list(info.bands), "season": ("band", info.seasons), "y": y, "x": x}
+    coords: dict[str, Any] = {"band": list(info.bands), "season": ("band", info.seasons)}
     if info.has_labels:
         arrays["share"] = ((*table, "class"), store.table("share"))
         coords["class"] = list(info.classes.names)
-    dataset = xr.Dataset(arrays, coords=coords, attrs=info.attrs())
-    placed: xr.Dataset = dataset.rio.write_crs(grid.crs).rio.write_transform(Affine(*grid.transform))
-    return placed
+    return placed(xr.Dataset(arrays, coords=coords, attrs=info.attrs()), grid)
 
 
 def patches(store: PatchStore, split: str | None = None) -> xr.Dataset:
@@ -88,7 +69,7 @@ def patches(store: PatchStore, split: str | None = None) -> xr.Dataset:
 
     bands, size, _ = store.patch_shape
     arrays: dict[str, Any] = {
-        "image": (("patch", "band", "y", "x"), _lazy(image, (along, (bands,), (size,), (size,)), np.float32), {"long_name": "image"}),
+        "image": (("patch", "band", "y", "x"), lazy_chunks(image, (along, (bands,), (size,), (size,)), np.float32), {"long_name": "image"}),
         "valid": ("patch", store.valid_N[index_N]),
         "split": ("patch", store.split_N[index_N]),
     }
@@ -100,14 +81,9 @@ def patches(store: PatchStore, split: str | None = None) -> xr.Dataset:
     if info.has_labels:
         arrays["label"] = (
             ("patch", "y", "x"),
-            _lazy(label, (along, (size,), (size,)), info.classes.table.dtype),
+            lazy_chunks(label, (along, (size,), (size,)), info.classes.table.dtype),
             {"long_name": "label code"},
         )
         arrays["share"] = (("patch", "class"), store.share_NK[index_N])
         coords["class"] = list(info.classes.names)
     return xr.Dataset(arrays, coords=coords, attrs=info.attrs())
-
-
-def _lazy(read: Read, chunks: tuple[tuple[int, ...], ...], dtype: npt.DTypeLike) -> da.Array:
-    lazy: da.Array = da.map_blocks(read, chunks=chunks, dtype=dtype, meta=np.empty((0,) * len(chunks), dtype))  # type: ignore[no-untyped-call]
-    return lazy

@@ -23,11 +23,10 @@ from cropcam.pipeline.code_table import Codes
 from cropcam.pipeline.encoding import BandEncoding
 from cropcam.pipeline.errors import DataError
 from cropcam.pipeline.grid import PixelGrid, Window
-from cropcam.pipeline.store.schema import NOT_USED, ROOT, SPLITS, StoreInfo, opened
+from cropcam.pipeline.store.schema import BUILD, NOT_USED, PENDING, ROOT, SPLITS, StoreInfo, opened
 
 Indices = npt.NDArray[np.int64]
 AGAIN = "delete the store and build it again with 'cropcam patches'"
-_UNFINISHED = (".build", f"{ROOT}.partial")
 _FILE = re.compile(r'(?: in| stored at)? local file "([^"]+)"')
 
 
@@ -67,8 +66,12 @@ class PatchStore:
         return len(self.split_N)
 
     @cached_property
+    def _split_RQ(self) -> npt.NDArray[np.uint8]:
+        return self.table("split")
+
+    @cached_property
     def _place_2N(self) -> tuple[Indices, Indices]:
-        row_N, col_N = np.nonzero(self.table("split") != NOT_USED)
+        row_N, col_N = np.nonzero(self._split_RQ != NOT_USED)
         return row_N.astype(np.int64), col_N.astype(np.int64)
 
     @property
@@ -84,7 +87,7 @@ class PatchStore:
     @cached_property
     def split_N(self) -> npt.NDArray[np.uint8]:
         """Split of each kept patch: 0 train, 1 validation, 2 test."""
-        return np.asarray(self.table("split")[self._place_2N])
+        return np.asarray(self._split_RQ[self._place_2N])
 
     @cached_property
     def valid_N(self) -> npt.NDArray[np.float32]:
@@ -129,9 +132,10 @@ class PatchStore:
         """
         return self.request_images(index_B)()
 
-    def request_images(self, index_B: Indices) -> Callable[[], npt.NDArray[Any]]:
-        """Begin to read `images` in the background; the function that is returned waits for them."""
-        return self._request("image", index_B, np.empty((len(index_B), *self.patch_shape), self.encoding.dtype))
+    def request_images(self, index_B: Indices, out: npt.NDArray[Any] | None = None) -> Callable[[], npt.NDArray[Any]]:
+        """Begin to read `images` in the background, to `out` where given; the function that is returned waits for them."""
+        out = np.empty((len(index_B), *self.patch_shape), self.encoding.dtype) if out is None else out
+        return self._request("image", index_B, out)
 
     def labels(self, index_B: Indices) -> Codes:
         """Label codes (B, H, W) of patches in any order.
@@ -199,7 +203,7 @@ def open_store(path: str | PathLike[str]) -> PatchStore:
     if not where.exists():
         raise DataError(f"{where}: no such store; make one with 'cropcam patches STUDY ... --store {where}'")
     if not (where / ROOT).is_file():
-        if any((where / name).exists() for name in _UNFINISHED):
+        if any((where / name).exists() for name in (BUILD, PENDING)):
             raise DataError(f"{where}: unfinished; run the 'cropcam patches' command that began it again: it goes on where it stopped")
         kind = "a folder without zarr.json" if where.is_dir() else "a file"
         raise DataError(f"{where}: is {kind}, not a patch store; name one, or make one with 'cropcam patches STUDY ... --store STORE'")

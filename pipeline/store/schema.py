@@ -37,13 +37,12 @@ from cropcam.pipeline.runtime.hashing import sha256
 
 SCHEMA_VERSION = 2
 ROOT = "zarr.json"
+BUILD, PENDING = ".build", f"{ROOT}.partial"  # of a store that is being built: the folder of work, the root of what is done
 BLOCK_PATCHES, BLOCK_BYTES = 32, 128 * 2**20
 SPLITS = ("train", "validation", "test")
 REASONS = ("kept", "image", "label", "gap")
 KEPT, IMAGE, LABEL, GAP = range(4)
 NOT_USED = NOT_MEASURED = 255  # in `split` and in `reason`
-# Landsat Collection 2 Level 2 surface reflectance (USGS LSDS-1619): reflectance = DN x SCALE + OFFSET, DN 0 is fill
-SCALE, OFFSET, NODATA_DN = 0.0000275, -0.2, 0
 
 
 @dataclass(frozen=True)

@@ -72,8 +72,7 @@ def _coordinates(path: Path, info: StoreInfo) -> Iterator[str]:
         "band": info.bands,
         "season": info.seasons,
     }
-    if not info.encoding.is_uniform:
-        expected |= {"scale": info.encoding.scale, "offset": info.encoding.offset, "nodata": np.array(info.encoding.nodata, float)}
+    expected |= info.encoding.coordinates()
     for name, values in expected.items():
         with readable(path, name):
             found = np.asarray(zarr.open_array(path / name, mode="r")[:])

@@ -15,11 +15,12 @@ from cropcam.model.networks import Network, build
 from cropcam.model.options import SECTIONS, Settings
 from cropcam.model.runs.checkpoint import BEST, save_tensors
 from cropcam.model.runs.config import CONFIG, RunConfig, StoreRecord
-from cropcam.pipeline.encoding import BandEncoding
+from cropcam.pipeline.encoding import OFFSET, SCALE, BandEncoding
 from cropcam.pipeline.runtime.atomic import atomic_write
-from cropcam.pipeline.store.schema import OFFSET, SCALE, StoreInfo
+from cropcam.pipeline.store.schema import StoreInfo
 from cropcam.pipeline.study.study import Study
 from support.memory_source import LEGEND
+from support.stores import store_info
 
 BANDS = ("SR_B4", "SR_B5", "SR_B6")
 ENCODING = BandEncoding.uniform("uint16", len(BANDS), SCALE, OFFSET, 0.0)
@@ -49,21 +50,7 @@ def with_attrs(config: RunConfig, info: StoreInfo) -> RunConfig:
 
 def info_of(study: Study, size_px: int = 50) -> StoreInfo:
     """The metadata of a store of a whole study."""
-    grid, bands = study.grid, study.image.layers
-    return StoreInfo(
-        study=study.to_dict(),
-        bands=bands,
-        encoding=BandEncoding.uniform("uint16", len(bands), SCALE, OFFSET, 0.0),
-        has_labels=True,
-        classes=study.legend,
-        crs=grid.crs,
-        transform=grid.transform,
-        width=grid.width,
-        height=grid.height,
-        patch_size_px=size_px,
-        split_seed=0,
-        code_version="0",
-    )
+    return store_info(study, study.grid, BandEncoding.uniform("uint16", len(study.image.layers), SCALE, OFFSET, 0.0), size_px=size_px)
 
 
 def make_run(path: Path, network: Network, config: RunConfig) -> Path:

@@ -7,10 +7,9 @@ from typing import Any
 
 import numpy.typing as npt
 
-from cropcam.pipeline.encoding import BandEncoding
+from cropcam.pipeline.encoding import OFFSET, SCALE, BandEncoding
 from cropcam.pipeline.grid import PixelGrid, Window
 from cropcam.pipeline.legend import Legend
-from cropcam.pipeline.store.schema import OFFSET, SCALE
 
 LEGEND = Legend.from_codes({"corn": [1], "soybean": [5], "forest": [63], "grassland": [37]})
 

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import hashlib
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,11 +14,12 @@ import numpy as np
 import numpy.typing as npt
 
 from cropcam.pipeline import __version__
-from cropcam.pipeline.encoding import BandEncoding
+from cropcam.pipeline.encoding import OFFSET, SCALE, BandEncoding
+from cropcam.pipeline.grid import PixelGrid
 from cropcam.pipeline.legend import UNLABELLED, Legend
 from cropcam.pipeline.store import schema
 from cropcam.pipeline.store.create import create_arrays, root_json
-from cropcam.pipeline.store.schema import IMAGE, KEPT, NOT_USED, OFFSET, REASONS, ROOT, SCALE, StoreInfo
+from cropcam.pipeline.store.schema import IMAGE, KEPT, NOT_USED, REASONS, ROOT, StoreInfo
 from cropcam.pipeline.study.study import Study, load_study, parse_study
 
 # Reflectance of SR_B1 .. SR_B7 per class of the demo study, of the order of a late-summer scene; far apart on purpose.
@@ -143,26 +145,34 @@ def _image(rng: np.random.Generator, classes_NYX: npt.NDArray[np.uint8], bands: 
     return np.clip(np.floor((reflectance - OFFSET) / SCALE + 0.5), 1, 65535).astype(np.uint16)
 
 
+def store_info(study: Study, grid: PixelGrid, encoding: BandEncoding, *, size_px: int = 0, has_labels: bool = True) -> StoreInfo:
+    """The metadata of a store of a study on a grid, without statistics; patches of the study's size, or of `size_px`."""
+    return StoreInfo(
+        study=study.to_dict(),
+        bands=study.image.layers,
+        encoding=encoding,
+        has_labels=has_labels,
+        classes=study.legend,
+        crs=grid.crs,
+        transform=grid.transform,
+        width=grid.width,
+        height=grid.height,
+        patch_size_px=size_px or study.patches.size_px,
+        split_seed=0,
+        code_version=__version__,
+    )
+
+
 def _info(study: Study, arrays: dict[str, npt.NDArray[Any]], seed: int) -> StoreInfo:
     bands, count = len(study.image.layers), len(arrays["image"])
     encoding = BandEncoding.uniform("uint16", bands, SCALE, OFFSET, 0.0)
     pixels = np.moveaxis(encoding.physical(arrays["image"][arrays["split"] == 0]), 1, -1).reshape(-1, bands).astype(np.float64)
     pixels = pixels[np.isfinite(pixels).all(axis=1)]
-    grid, columns = study.grid, study.patch_grid.columns
+    columns = study.patch_grid.columns
     rows = -(-count // columns)
-    return StoreInfo(
-        study=study.to_dict(),
-        bands=study.image.layers,
-        encoding=encoding,
-        has_labels="label" in arrays,
-        classes=study.legend,
-        crs=grid.crs,
-        transform=grid.transform,
-        width=grid.width,
-        height=rows * study.patches.size_px,
-        patch_size_px=study.patches.size_px,
+    return replace(
+        store_info(study, replace(study.grid, height=rows * study.patches.size_px), encoding, has_labels="label" in arrays),
         split_seed=seed,
-        code_version=__version__,
         dropped={name: rows * columns - count if index == IMAGE else 0 for index, name in enumerate(REASONS) if index != KEPT},
         statistics={"split": "train", "pixels": len(pixels), "mean": pixels.mean(axis=0).tolist(), "std": pixels.std(axis=0).tolist()},
         digests={name: hashlib.sha256(arrays[name].tobytes()).hexdigest() for name in ("image", "label") if name in arrays},

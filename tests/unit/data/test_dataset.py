@@ -20,10 +20,10 @@ from cropcam.model.data.sampler import plan_epoch, plan_in_order
 from cropcam.model.labels.weak_labels import OF_PIXELS, LabelSpec, WeakLabels
 from cropcam.model.options import KINDS
 from cropcam.model.runtime.distributed import Ranks
-from cropcam.pipeline.encoding import BandEncoding
+from cropcam.pipeline.encoding import OFFSET, SCALE, BandEncoding
 from cropcam.pipeline.errors import DataError
 from cropcam.pipeline.store.patch_store import open_store
-from cropcam.pipeline.store.schema import OFFSET, SCALE, SPLITS
+from cropcam.pipeline.store.schema import SPLITS
 from support.store_parts import all_images, damage, flipped, replace_values
 from support.stores import make_store
 

@@ -14,9 +14,8 @@ from hypothesis import strategies as st
 
 from cropcam.model.data.loading import as_bits, of_bits
 from cropcam.model.data.normalization import CLIP, Normalization, has_value, physical_encoding, standardise
-from cropcam.pipeline.encoding import BandEncoding
+from cropcam.pipeline.encoding import OFFSET, SCALE, BandEncoding
 from cropcam.pipeline.store.patch_store import open_store
-from cropcam.pipeline.store.schema import OFFSET, SCALE
 from support.map_runs import make_config
 from support.runs import make_config as config_of
 from support.stores import make_store

@@ -14,29 +14,12 @@ from cropcam.pipeline.encoding import BandEncoding
 from cropcam.pipeline.patches import statistics
 from cropcam.pipeline.patches.measure import HISTOGRAM_STEP, bin_edges, measure
 from cropcam.pipeline.store.create import create_sums
-from cropcam.pipeline.store.schema import NOT_USED, StoreInfo, opened
+from cropcam.pipeline.store.schema import NOT_USED, opened
 from oracles import patches as oracle
 from support.builds import GRID, build_study, small_blocks
+from support.stores import store_info
 
 SIZE, ROWS, COLS = 10, 11, 13
-
-
-def info_of(encoding: BandEncoding, *, has_labels: bool = True) -> StoreInfo:
-    study = build_study()
-    return StoreInfo(
-        study=study.to_dict(),
-        bands=study.image.layers,
-        encoding=encoding,
-        has_labels=has_labels,
-        classes=study.legend,
-        crs=GRID.crs,
-        transform=GRID.transform,
-        width=GRID.width,
-        height=GRID.height,
-        patch_size_px=SIZE,
-        split_seed=0,
-        code_version="0",
-    )
 
 
 @pytest.mark.parametrize("has_labels", [True, False])
@@ -45,7 +28,7 @@ def test_sums_of_blocks_are_the_statistics_of_all_training_pixels(
 ) -> None:
     small_blocks(monkeypatch, 4)
     encoding = BandEncoding("int16", (0.0001, -0.01), (0.0, 5.0), (-1.0, None))
-    info, rng = info_of(encoding, has_labels=has_labels), np.random.default_rng(0)
+    info, rng = store_info(build_study(), GRID, encoding, size_px=SIZE, has_labels=has_labels), np.random.default_rng(0)
     image = rng.integers(-3000, 20_000, (2, *GRID.shape_yx)).astype(np.int16)
     image[:, rng.random(GRID.shape_yx) < 0.1] = -1
     label = rng.choice(np.array([0, 1, 5, 141], np.uint8), GRID.shape_yx)

@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 
 from cropcam.pipeline.errors import DataError
-from cropcam.pipeline.patches.unfinished import BUILD, PENDING, SPEC, begin, check_place, discard, publish, specification
-from cropcam.pipeline.store.schema import ROOT, StoreInfo
+from cropcam.pipeline.patches.unfinished import SPEC, begin, check_place, discard, publish, specification
+from cropcam.pipeline.store.schema import BUILD, PENDING, ROOT, StoreInfo
 from support.stores import make_store
 
 

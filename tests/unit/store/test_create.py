@@ -19,14 +19,6 @@ from cropcam.pipeline.store.create import create_arrays
 from cropcam.pipeline.store.patch_store import open_store
 from support.builds import GRID, build_study, small_blocks
 from support.rasters import random_codes, write_raster
-from support.stores import make_store
-
-
-@pytest.fixture(scope="module")
-def good(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    path = tmp_path_factory.mktemp("store") / "good.zarr"
-    make_store(path, count=12, size_px=16)
-    return path
 
 
 def test_one_patch_is_one_zarr_chunk_and_a_block_one_zarr_shard(good: Path) -> None:

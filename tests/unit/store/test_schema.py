@@ -17,7 +17,6 @@ from cropcam.pipeline.store import schema
 from cropcam.pipeline.store.patch_store import open_store
 from cropcam.pipeline.store.schema import Layout, StoreInfo
 from support.rasters import UTM
-from support.stores import make_store
 
 
 @given(st.integers(1, 400), st.integers(1, 400), st.integers(1, 60), st.integers(1, 50), st.sampled_from([1, 2, 4, 8]), st.integers(1, 5))
@@ -42,13 +41,6 @@ def test_blocks_hold_every_pixel_and_every_patch_once(height: int, width: int, s
 def test_blocks_come_a_few_rows_at_a_time() -> None:
     layout = Layout(PatchGrid(PixelGrid(UTM.crs, UTM.transform, 20, 50), 5), 2)
     assert list(layout.blocks(2)) == [(0, 0), (1, 0), (0, 1), (1, 1), (2, 0), (3, 0), (2, 1), (3, 1), (4, 0), (4, 1)]
-
-
-@pytest.fixture(scope="module")
-def good(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    path = tmp_path_factory.mktemp("store") / "good.zarr"
-    make_store(path, count=12, size_px=16)
-    return path
 
 
 def test_info_survives_the_disk(good: Path) -> None:

@@ -16,9 +16,10 @@ from cropcam.model.networks import build
 from cropcam.model.runs.checkpoint import BEST, LAST, load_tensors
 from cropcam.model.runs.config import RunConfig
 from cropcam.model.training.trainer import Trainer
+from cropcam.pipeline.encoding import OFFSET, SCALE
 from cropcam.pipeline.errors import DataError
 from cropcam.pipeline.runtime.progress import silent
-from cropcam.pipeline.store.schema import OFFSET, SCALE, StoreInfo
+from cropcam.pipeline.store.schema import StoreInfo
 from support.runs import make_config
 
 CPU = torch.device("cpu")
