@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from cropcam.model.inference.wall_to_wall import MapSummary
     from cropcam.model.runs.run import Run
     from cropcam.pipeline.patches.build import Summary
+    from cropcam.pipeline.rasters.values import Numbers
     from cropcam.pipeline.study.study import Study
 
 __all__ = [
@@ -65,7 +66,7 @@ def open_rasters(study: Study, image: Files | None = None, labels: Files | None 
         ConfigError: neither `image` nor `shards`, or both.
         DataError: a file cannot be read, or the files are not of one grid.
     """
-    from cropcam.pipeline.rasters import export_shards, mosaic
+    from cropcam.pipeline.rasters import export_shards, mosaic, own_image
     from cropcam.pipeline.rasters.xarray_dataset import lazy_dataset
 
     if (image is None) == (shards is None):
@@ -73,7 +74,7 @@ def open_rasters(study: Study, image: Files | None = None, labels: Files | None 
     if shards is not None:
         return lazy_dataset(*export_shards.open_shards(Path(shards), study))
     about = study.labels_for("labels") if labels is not None else None
-    source = mosaic.open_image(_paths(image), study.image.layers)
+    source = own_image.open_own_image(_paths(image), study.image)
     return lazy_dataset(source, mosaic.open_labels(_paths(labels), source.grid, study.table, about.band) if about else None)
 
 
@@ -84,9 +85,9 @@ def build_store(
     image: Files | None = None,
     labels: Files | None = None,
     shards: PathOrName | None = None,
-    scale: float | None = None,
-    offset: float | None = None,
-    nodata: float | None = None,
+    scale: Numbers = None,
+    offset: Numbers = None,
+    nodata: Numbers = None,
     seed: int = 0,
     scheduler: str | None = None,
     log: Log | None = None,
@@ -99,7 +100,7 @@ def build_store(
         image: own rasters: several single-band files or one multi-band file.
         labels: label rasters of any grid; with `image` only. None = a store of images alone.
         shards: folder of an export, instead of `image` and `labels`.
-        scale: of the image: physical value = stored value x scale + offset; overrides its tags.
+        scale: of the image: physical value = stored value x scale + offset; overrides its tags. One number, or one for each band.
         offset: as `scale`.
         nodata: of the image; overrides its tags.
         seed: of the splits.
@@ -111,7 +112,7 @@ def build_store(
         DataError: the rasters are not valid, or `store` is another store.
     """
     from cropcam.pipeline.patches import build
-    from cropcam.pipeline.rasters.raster import ValueEncoding
+    from cropcam.pipeline.rasters.values import ValueEncoding
     from cropcam.pipeline.runtime.progress import silent
 
     if (shards is None) == (image is None) or (shards is not None and labels is not None):
@@ -252,7 +253,7 @@ def map_raster(
         DataError: the run or the rasters are not valid.
     """
     from cropcam.model.inference import wall_to_wall
-    from cropcam.pipeline.rasters import export_shards, mosaic
+    from cropcam.pipeline.rasters import export_shards, own_image
     from cropcam.pipeline.runtime.progress import silent
     from cropcam.pipeline.store import patch_store
     from cropcam.pipeline.study.study import parse_study
@@ -265,10 +266,10 @@ def map_raster(
     config = load_run(folder).config
     if store is not None:
         source: Any = patch_store.open_store(store)
-    elif shards is not None:
-        source = export_shards.open_image_shards(Path(shards), parse_study(config.store.attrs["study"], f"{folder}/config.json"))
     else:
-        source = mosaic.open_image(_paths(image), config.store.bands)
+        study = parse_study(config.store.attrs["study"], f"{folder}/config.json")
+        of_shards, of_files = export_shards.open_image_shards, own_image.open_own_image
+        source = of_files(_paths(image), study.image) if shards is None else of_shards(Path(shards), study)
     return wall_to_wall.map_raster(folder, source, Path(out), device=device, log=log or silent)
 
 

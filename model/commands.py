@@ -70,8 +70,8 @@ def map_(args: argparse.Namespace) -> None:
     from cropcam.model.inference.wall_to_wall import map_raster
     from cropcam.model.runs.config import load_config
     from cropcam.pipeline.rasters.export_shards import open_image_shards
-    from cropcam.pipeline.rasters.mosaic import open_image
-    from cropcam.pipeline.rasters.raster import ValueEncoding
+    from cropcam.pipeline.rasters.own_image import open_own_image
+    from cropcam.pipeline.rasters.values import ValueEncoding
     from cropcam.pipeline.runtime.progress import Stage
     from cropcam.pipeline.store.patch_store import open_store
     from cropcam.pipeline.study.study import parse_study
@@ -84,10 +84,10 @@ def map_(args: argparse.Namespace) -> None:
     source: Any
     if args.store:
         source = open_store(args.store)
-    elif args.folder:
-        source = open_image_shards(args.folder, parse_study(config.store.attrs["study"], f"{args.run}/config.json"))
     else:
-        source = open_image(args.image, config.store.bands, ValueEncoding(args.scale, args.offset, args.nodata))
+        study = parse_study(config.store.attrs["study"], f"{args.run}/config.json")
+        encoding = ValueEncoding(args.scale, args.offset, args.nodata)
+        source = open_image_shards(args.folder, study) if args.folder else open_own_image(args.image, study.image, encoding)
     with Stage("map") as stage:
         summary = map_raster(args.run, source, args.out, device=args.device, progress=stage, log=stage.log)
     print(summary)

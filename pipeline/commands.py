@@ -117,7 +117,7 @@ def preview(args: argparse.Namespace) -> None:
 def patches(args: argparse.Namespace) -> None:
     """Build a patch store from rasters: own files (--image, --labels) or an export's shards (--from)."""
     from cropcam.pipeline.patches.build import from_rasters, from_shards
-    from cropcam.pipeline.rasters.raster import ValueEncoding
+    from cropcam.pipeline.rasters.values import ValueEncoding
     from cropcam.pipeline.runtime.progress import Stage
     from cropcam.pipeline.study.study import load_study
 
@@ -212,10 +212,17 @@ def add_image_options(sub: argparse.ArgumentParser) -> Any:  # noqa: ANN401 - ar
     given = sub.add_mutually_exclusive_group(required=True)
     given.add_argument("--from", dest="folder", type=Path, metavar="DIR", help="GeoTIFF shards of an export")
     given.add_argument("--image", type=Path, nargs="+", metavar="FILE", help="own rasters: single-band files or one multi-band file")
-    sub.add_argument("--scale", type=float, help="reflectance = value x scale + offset, whatever the files' tags and type are")
-    sub.add_argument("--offset", type=float, help="as --scale; where only one is given, the other is that of tags and type")
-    sub.add_argument("--nodata", type=float, help="the image's nodata value, whatever its tags are")
+    scale = "physical value = value x scale + offset, whatever tags, sensor and type say; one number, or one for each band: S,S,..."
+    sub.add_argument("--scale", type=_numbers, metavar="S", help=scale)
+    sub.add_argument("--offset", type=_numbers, metavar="O", help="as --scale; write --offset=O,O,... where the first is negative")
+    sub.add_argument("--nodata", type=_numbers, metavar="N", help="the image's nodata value, whatever its tags are; also one for each band")
     return given
+
+
+def _numbers(text: str) -> float | tuple[float, ...]:
+    """One number, or several with commas between them."""
+    values = tuple(float(part) for part in text.split(","))
+    return values if len(values) > 1 else values[0]
 
 
 def _cell_options(sub: argparse.ArgumentParser) -> None:

@@ -5,9 +5,13 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from cropcam.pipeline.grid import PatchGrid
 from cropcam.pipeline.legend import Legend
-from cropcam.pipeline.study.study import load_study
+from cropcam.pipeline.study.study import Study, load_study
+
+_NAMES = 24  # bands that are listed one by one
 
 
 def of_study(name_or_path: str) -> dict[str, Any]:
@@ -15,11 +19,15 @@ def of_study(name_or_path: str) -> dict[str, Any]:
     study = load_study(name_or_path)
     layers, grid = study.image.layers, study.patch_grid
     pixels, per_patch = grid.pixels.width * grid.pixels.height, grid.size_px**2
-    label = study.table.dtype.itemsize if study.labels else 0
+    label, encoding = study.table.dtype.itemsize if study.labels else 0, study.image.encoding
+    of_pixel = np.dtype(encoding.dtype).itemsize * len(layers)
     return {
         "study": study.name,
         **_shape(grid, layers, study.legend),
-        "bytes": {"image": 2 * len(layers) * pixels, "labels": label * pixels, "store": grid.count * per_patch * (2 * len(layers) + label)},
+        "sensor": {"title": study.image.table.title, "collections": list(study.image.collections), "mask": list(study.image.mask)},
+        "resampling": _resampling(study),
+        "values": encoding.attrs(),
+        "bytes": {"image": of_pixel * pixels, "labels": label * pixels, "store": grid.count * per_patch * (of_pixel + label)},
         "digest": study.digest,
     }
 
@@ -30,9 +38,7 @@ def of_store(path: Path) -> dict[str, Any]:
     Raises:
         DataError: no store, or a damaged one.
     """
-    import numpy as np  # noqa: PLC0415 - a study needs neither zarr nor tensorstore, and is described without them
-
-    from cropcam.pipeline.patches.statistics import percentiles  # noqa: PLC0415
+    from cropcam.pipeline.patches.statistics import percentiles  # noqa: PLC0415 - a study needs neither zarr nor tensorstore, and is described without them
     from cropcam.pipeline.store.patch_store import open_store  # noqa: PLC0415
     from cropcam.pipeline.store.schema import SPLITS  # noqa: PLC0415
 
@@ -71,10 +77,13 @@ def as_text(facts: dict[str, Any]) -> str:
         f"study    {facts['study']}",
         f"grid     {grid['width']:,} x {grid['height']:,} px of {step:.9g} ({_short(grid['crs'])}), {grid['width'] * grid['height'] / 1e6:,.1f} M pixels",
         f"patches  {patches['columns']:,} x {patches['rows']:,} = {patches['count']:,} of {size} x {size} px",
-        f"bands    {', '.join(facts['bands'])}",
+        f"bands    {_listed(facts['bands'])}",
         f"classes  {', '.join(facts['classes'])}",
     ]
     if "bytes" in facts:
+        sensor = facts["sensor"]
+        lines.append(f"sensor   {sensor['title']}; masked: {', '.join(sensor['mask']) or 'nothing'}")
+        lines += [f"         {how}: {_listed(bands)}" for how, bands in facts["resampling"].items()]
         lines.append(
             "bytes    " + ", ".join(f"{what} {count / 1e9:,.2f} GB" for what, count in facts["bytes"].items()) + " before compression"
         )
@@ -121,6 +130,22 @@ def _shape(grid: PatchGrid, bands: tuple[str, ...], legend: Legend) -> dict[str,
         "bands": list(bands),
         "classes": list(legend.names),
     }
+
+
+def _resampling(study: Study) -> dict[str, list[str]]:
+    """How bands of another resolution than the study's come onto its grid, in words, and which they are; of the sensors that have a rule."""
+    found: dict[str, list[str]] = {}
+    scale_m = study.area.scale_m
+    for name in study.image.bands:
+        resolution_m = study.image.table.resolution(name)
+        if resolution_m is not None and resolution_m != scale_m:
+            how = "masked, then the mean of" if resolution_m < scale_m else "the nearest of"
+            found.setdefault(f"{how} {resolution_m:g} m pixels in each of {scale_m:g} m", []).append(name)
+    return found
+
+
+def _listed(names: list[str]) -> str:
+    return ", ".join(names) if len(names) <= _NAMES else f"{names[0]}, {names[1]}, ... {names[-1]} ({len(names)})"
 
 
 def _short(crs: str) -> str:

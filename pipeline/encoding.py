@@ -15,6 +15,7 @@ import numpy.typing as npt
 
 # Landsat Collection 2 Level 2 surface reflectance (USGS LSDS-1619): reflectance = DN x SCALE + OFFSET, DN 0 is fill
 SCALE, OFFSET, NODATA_DN = 0.0000275, -0.2, 0
+NODATA_PHYSICAL = -9999.0  # of float32 layers: Earth Engine writes no NaN
 
 
 @dataclass(frozen=True)
@@ -110,3 +111,8 @@ class BandEncoding:
         """The inverse of `attrs`."""
         nodata = tuple(None if value is None else float(value) for value in attrs["nodata"])
         return cls(str(np.dtype(attrs["dtype"])), tuple(map(float, attrs["scale"])), tuple(map(float, attrs["offset"])), nodata)
+
+
+def physical_layers(bands: int) -> BandEncoding:
+    """Of float32 layers in the physical unit; -9999 = missing."""
+    return BandEncoding.uniform("float32", bands, 1.0, 0.0, NODATA_PHYSICAL)

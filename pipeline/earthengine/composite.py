@@ -1,77 +1,55 @@
 """Study to composite: pure builders of Earth Engine graphs. Nothing here sends a request.
 
-The numpy twin is `oracles.composite.compose`: the graph, evaluated, equals it to the pixel.
+The numpy twins are `oracles.composite.compose` and `oracles.sensors`: the graph, evaluated, equals them to the pixel.
 
-Source: Earth Engine guides "Compositing and Mosaicking", "Filtering an ImageCollection"; USGS LSDS-1619, tables of
-QA_PIXEL and QA_RADSAT.
+Source: Earth Engine guide "Compositing and Mosaicking".
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from functools import reduce
 
 import ee
 
+from cropcam.pipeline import band_expressions
 from cropcam.pipeline.earthengine.layers import count_bands
-from cropcam.pipeline.earthengine.region import region, search_area
+from cropcam.pipeline.earthengine.region import region
+from cropcam.pipeline.earthengine.scenes import clean_scenes, whole_number
 from cropcam.pipeline.study.study import Study
-
-QA_PIXEL_BITS = {"fill": 0, "dilated_cloud": 1, "cirrus": 2, "cloud": 3, "shadow": 4, "snow": 5}
-_ALL_CLOUD_COVER_PCT = 100.0
 
 
 def composite(study: Study) -> ee.Image:
-    """Median composite of every season: uint16 DN, bands named `study.image.layers`, 0 = nodata; masked only outside the footprint of the assets.
+    """Composite of every season: bands named `study.image.layers`, of the type and with the nodata value of `study.image.encoding`.
 
-    Per band floor(median + 0.5) of the observations that QA and DN 0 (fill) let through. Pixels are computed on the
-    grid a request names, resampled from each scene by nearest neighbour.
+    Masked only outside the footprint of the assets.
+    Per band the median of the observations that the mask lets through (of a type of integers floor(median + 0.5)), or the last image
+    on top. Pixels are computed on the grid a request names, resampled from each scene by nearest neighbour or averaged (`scenes.clean`).
+    With derived bands all layers are in the physical unit, and derived bands are of the composite's values.
     """
-    layers, width = study.image.layers, len(study.image.bands)
-    medians = []
-    for number, season in enumerate(study.image.seasons):
-        median = scenes(study, season).map(lambda scene: clean(scene, study)).median()
-        medians.append(median.rename(list(layers[number * width : (number + 1) * width])) if layers != study.image.bands else median)
-    return _finished(_stack(medians).add(0.5).floor(), study).toUint16()
+    image = study.image
+    layers, width = image.source_layers, len(image.bands)
+    seasons = []
+    for number, season in enumerate(image.seasons):
+        found = clean_scenes(study, season)
+        whole = found.median() if image.table.composite == "median" else found.mosaic()
+        seasons.append(whole.rename(list(layers[number * width : (number + 1) * width])) if layers != image.bands else whole)
+    stacked = _stack(seasons)
+    if image.table.dtype != "float32":
+        stacked = stacked.add(0.5).floor()
+    if image.derived:
+        stacked = _physical(stacked, study)
+    return _typed(_finished(stacked, study, image.encoding.fill), image.encoding.dtype)
 
 
 def count(study: Study) -> ee.Image:
     """Observations per pixel and season that are valid in every band: uint16, bands named `layers.count_bands`."""
     names = count_bands(study)
     counts = [
-        scenes(study, season).map(lambda scene: _whole(clean(scene, study), study)).count().rename([name])
+        clean_scenes(study, season, lambda scene: _whole(scene, study)).count().rename([name])
         for name, season in zip(names, study.image.seasons, strict=True)
     ]
-    return _finished(_stack(counts), study).toUint16()
-
-
-def scenes(study: Study, season: tuple[str, str]) -> ee.ImageCollection:
-    """Scenes of all collections that intersect the grid's bounds, start within the half-open season and are below the cloud limit.
-
-    Args:
-        study: the study.
-        season: first day and the day after the last, UTC.
-    """
-    collections: list[ee.ImageCollection] = []
-    for name in study.image.collections:
-        collection: ee.ImageCollection = ee.ImageCollection(name).filterBounds(search_area(study)).filterDate(*season)
-        if study.image.cloud_cover_max_pct < _ALL_CLOUD_COVER_PCT:
-            collection = collection.filter(ee.Filter.lte("CLOUD_COVER", study.image.cloud_cover_max_pct))
-        collections.append(collection)
-    return reduce(lambda first, second: first.merge(second), collections)
-
-
-def clean(scene: ee.Image, study: Study) -> ee.Image:
-    """One scene's bands of the study, masked by QA_PIXEL and QA_RADSAT and, band by band, where DN is 0."""
-    scene = ee.Image(scene)
-    bands = scene.select(list(study.image.bands))
-    kept: ee.Image = bands.updateMask(bands.eq(0).eq(0))
-    pixel_bits = sum(1 << QA_PIXEL_BITS[flag] for flag in study.image.mask if flag in QA_PIXEL_BITS)
-    if pixel_bits:
-        kept = kept.updateMask(scene.select(["QA_PIXEL"]).bitwiseAnd(pixel_bits).eq(0))
-    saturation_bits = sum(1 << (int(band.removeprefix("SR_B")) - 1) for band in study.image.bands if band.startswith("SR_B"))
-    if "saturated" in study.image.mask and saturation_bits:
-        kept = kept.updateMask(scene.select(["QA_RADSAT"]).bitwiseAnd(saturation_bits).eq(0))
-    return kept
+    return _finished(_stack(counts), study, 0).toUint16()
 
 
 def _whole(scene: ee.Image, study: Study) -> ee.Image:
@@ -83,11 +61,50 @@ def _whole(scene: ee.Image, study: Study) -> ee.Image:
     return kept
 
 
+def _physical(stacked: ee.Image, study: Study) -> ee.Image:
+    """Bands in the physical unit, in double precision, and the derived bands behind the bands of each season."""
+    image, encoding = study.image, study.image.source_encoding
+    parts, width = [], len(image.bands)
+    for number in range(len(image.seasons)):
+        names = image.source_layers[number * width : (number + 1) * width]
+        values = {
+            band: stacked.select([name]).toDouble().multiply(encoding.scale[place]).add(encoding.offset[place])
+            for place, (band, name) in enumerate(zip(image.bands, names, strict=True))
+        }
+        prefix = names[0].removesuffix(image.bands[0])
+        parts += list(values.values())
+        parts += [_evaluated(term, values).rename([prefix + name]) for name, term in image.terms.items()]
+    return _stack(parts)
+
+
+def _evaluated(term: band_expressions.Term, values: Mapping[str, ee.Image]) -> ee.Image:
+    """An expression of images: masked where a band is, and where a divisor is 0; the service itself divides by 0 to 0.
+
+    Source: Earth Engine API reference, "ee.Image.divide".
+    """
+
+    def operation(operator: str, first: ee.Image, second: ee.Image) -> ee.Image:
+        if operator == "/":
+            quotient: ee.Image = first.divide(second).updateMask(second.neq(0))
+            return quotient
+        combined: ee.Image = getattr(first, {"+": "add", "-": "subtract", "*": "multiply"}[operator])(second)
+        return combined
+
+    result: ee.Image = band_expressions.reduce(term, values.__getitem__, lambda number: ee.Image.constant(number).toDouble(), operation)
+    return result
+
+
 def _stack(images: list[ee.Image]) -> ee.Image:
     return reduce(lambda first, second: first.addBands(second), images)
 
 
-def _finished(image: ee.Image, study: Study) -> ee.Image:
-    """Nodata outside `area.region`, and 0 for nodata."""
+def _typed(image: ee.Image, dtype: str) -> ee.Image:
+    casts = {"float32": "toFloat", "uint8": "toUint8", "int8": "toInt8", "uint16": "toUint16", "int16": "toInt16"}
+    cast: ee.Image = getattr(image, casts[dtype])()
+    return cast
+
+
+def _finished(image: ee.Image, study: Study, nodata: float) -> ee.Image:
+    """Nodata outside `area.region`, and where nothing was observed."""
     inside = region(study)
-    return (image if inside is None else image.clip(inside)).unmask(0)
+    return (image if inside is None else image.clip(inside)).unmask(whole_number(nodata))

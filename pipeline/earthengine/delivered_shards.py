@@ -87,7 +87,7 @@ def write_shard(shard: Shard, study: Study, windows: Sequence[Window], read: Cal
     profile = {
         "driver": "GTiff", "dtype": shard.layer.dtype, "count": len(shard.layer.bands), "width": grid.width, "height": grid.height,
         "crs": grid.crs, "transform": rasterio.Affine(*grid.transform), "nodata": shard.layer.nodata, "tiled": True, "blockxsize": 256, "blockysize": 256,
-        "compress": "deflate", "zlevel": 1, "predictor": 2, "interleave": "pixel", "BIGTIFF": "IF_SAFER",
+        "compress": "deflate", "zlevel": 1, "predictor": 3 if shard.layer.dtype == "float32" else 2, "interleave": "pixel", "BIGTIFF": "IF_SAFER",
     }  # fmt: skip
     with atomic_path(shard.path) as temp_path:
         with rasterio.open(temp_path, "w", **profile) as file:

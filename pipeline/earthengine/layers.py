@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+import numpy as np
+
 from cropcam.pipeline.code_table import DEFAULT
 from cropcam.pipeline.study.study import Study
 
-DTYPE_BYTES = {"uint16": 2, "uint8": 1}
 CDL_BAND, LABEL_BAND = "cropland", "label"  # the labels' band in an export: CDL's own name, else one for all legends
 
 
@@ -18,17 +19,19 @@ class Layer:
     name: str
     bands: tuple[str, ...]
     dtype: str
-    nodata: int = 0
+    nodata: float = 0
 
     @property
     def bytes_per_px(self) -> int:
         """Uncompressed bytes of one pixel, all bands."""
-        return len(self.bands) * DTYPE_BYTES[self.dtype]
+        return len(self.bands) * np.dtype(self.dtype).itemsize
 
 
 def layers_of(study: Study) -> tuple[Layer, ...]:
     """Image, labels if the study has any, and, if it has `image.count`, count: in the order of export."""
-    layers = [Layer("image", study.image.layers, "uint16")]
+    encoding = study.image.encoding
+    nodata = encoding.fill if encoding.dtype == "float32" else int(encoding.fill)
+    layers = [Layer("image", study.image.layers, encoding.dtype, nodata)]
     if study.labels:
         layers.append(Layer("labels", (layer_band(study),), study.table.dtype.name, study.table.fill))
     if study.image.count:

@@ -19,7 +19,7 @@ import numpy as np
 import numpy.typing as npt
 
 from cropcam.pipeline.earthengine.error_messages import ServiceError
-from cropcam.pipeline.earthengine.layers import DTYPE_BYTES, Layer
+from cropcam.pipeline.earthengine.layers import Layer
 from cropcam.pipeline.earthengine.plan import TILE_PX
 from cropcam.pipeline.earthengine.session import Session
 from cropcam.pipeline.errors import ConfigError, DataError
@@ -36,7 +36,7 @@ _TOO_MUCH = ("memory", "timeout", "request_size")
 
 def request_bytes(layer: Layer, height: int, width: int) -> int:
     """Uncompressed bytes that the service counts for a window: each band's value and one mask byte."""
-    return height * width * len(layer.bands) * (DTYPE_BYTES[layer.dtype] + 1)
+    return height * width * len(layer.bands) * (np.dtype(layer.dtype).itemsize + 1)
 
 
 def check_window_px(layer: Layer, window_px: int) -> None:

@@ -6,9 +6,9 @@ graphs can respond.
 
 from __future__ import annotations
 
-from cropcam.pipeline.earthengine.composite import scenes
 from cropcam.pipeline.earthengine.error_messages import ServiceError
 from cropcam.pipeline.earthengine.labels import labels
+from cropcam.pipeline.earthengine.scenes import scenes
 from cropcam.pipeline.earthengine.session import Session
 from cropcam.pipeline.grid import Window
 from cropcam.pipeline.study.study import Study

@@ -24,7 +24,7 @@ def request_of(plan: Plan, task: Task, image: ee.Image) -> dict[str, Any]:
     common: dict[str, Any] = {
         "image": image, "description": task.name, "region": rectangle(cell), "crs": cell.crs, "crsTransform": list(cell.transform),
         "maxPixels": task.max_pixels, "fileDimensions": (task.file_px, task.file_px), "fileFormat": "GeoTIFF",
-        "formatOptions": {"noData": 0}, "priority": plan.priority,
+        "formatOptions": {"noData": task.layer.nodata}, "priority": plan.priority,
     }  # fmt: skip
     where = plan.destination
     if isinstance(where, Drive):

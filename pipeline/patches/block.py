@@ -19,6 +19,7 @@ from cropcam.pipeline.errors import DataError
 from cropcam.pipeline.patches.measure import measure
 from cropcam.pipeline.patches.unfinished import SPEC
 from cropcam.pipeline.rasters.mosaic import LabelMosaic, RasterMosaic
+from cropcam.pipeline.rasters.own_image import DerivedImage
 from cropcam.pipeline.runtime.memory import keep_freed_memory
 from cropcam.pipeline.runtime.tasks import worker_threads
 from cropcam.pipeline.store.schema import BUILD, NOT_MEASURED, Layout, StoreInfo, opened
@@ -42,7 +43,7 @@ class Job:
 
     store: Path
     info: StoreInfo
-    source: RasterMosaic
+    source: RasterMosaic | DerivedImage
     labels: LabelMosaic | None
     valid_min_share: float
     spec: str

@@ -24,8 +24,9 @@ from cropcam.pipeline.patches.block import Job, build_block, is_done
 from cropcam.pipeline.patches.splits import RANDOM_WARNING, assign
 from cropcam.pipeline.patches.unfinished import begin, check_place, discard, publish, specification
 from cropcam.pipeline.rasters.export_shards import open_shards
-from cropcam.pipeline.rasters.mosaic import LabelMosaic, RasterMosaic, open_image, open_labels
-from cropcam.pipeline.rasters.raster import ValueEncoding
+from cropcam.pipeline.rasters.mosaic import LabelMosaic, RasterMosaic, open_labels
+from cropcam.pipeline.rasters.own_image import DerivedImage, open_own_image
+from cropcam.pipeline.rasters.values import ValueEncoding
 from cropcam.pipeline.runtime.atomic import atomic_write, exclusive_lock
 from cropcam.pipeline.runtime.hashing import blake3_by_name
 from cropcam.pipeline.runtime.progress import Progress, silent
@@ -97,7 +98,7 @@ def from_rasters(
             "labels.confidence_min_pct needs the asset's confidence, which an export applies; own label rasters carry none: set it to 0"
         )
     encoding = encoding or ValueEncoding()
-    source = open_image([path.absolute() for path in image], study.image.layers, encoding)  # workers may run elsewhere
+    source = open_own_image([path.absolute() for path in image], study.image, encoding)  # workers may run elsewhere
     source_labels = open_labels([path.absolute() for path in labels], source.grid, study.table, about.band) if about else None
     # names that give no band leave it to the order of the files, and the last of labels that overlap counts
     options = {"options": json.dumps(asdict(encoding), sort_keys=True), "order": json.dumps([*_files(source, source_labels)])}
@@ -120,7 +121,7 @@ def from_shards(
 
 def _build(
     study: Study,
-    source: RasterMosaic,
+    source: RasterMosaic | DerivedImage,
     labels: LabelMosaic | None,
     store: Path,
     options: dict[str, str],
@@ -236,7 +237,7 @@ def _dropped(reason_RQ: npt.NDArray[np.uint8]) -> dict[str, int]:
     return {name: int((reason_RQ == index).sum()) for index, name in enumerate(REASONS) if index != KEPT}
 
 
-def _files(source: RasterMosaic, labels: LabelMosaic | None) -> dict[str, Path]:
+def _files(source: RasterMosaic | DerivedImage, labels: LabelMosaic | None) -> dict[str, Path]:
     found: dict[str, Path] = {}
     for kind, paths in (("image", source.paths), ("labels", labels.paths if labels else ())):
         seen: Counter[str] = Counter()

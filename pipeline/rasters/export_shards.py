@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from datetime import date, timedelta
 from pathlib import Path
 
@@ -13,6 +14,7 @@ from cropcam.pipeline.errors import ConfigError, DataError
 from cropcam.pipeline.grid import PixelGrid, Window, same_crs
 from cropcam.pipeline.rasters.mosaic import ALIGNED_PX, LabelMosaic, RasterMosaic, check_band_order, intersection
 from cropcam.pipeline.rasters.raster import Raster, open_raster
+from cropcam.pipeline.rasters.values import ValueEncoding
 from cropcam.pipeline.study.study import Study, differences, parse_study
 
 # as Earth Engine writes them: NAME-image-CELL-0000000000-0000012800.tif, all but the prefix optional
@@ -45,17 +47,19 @@ def open_shards(folder: Path, study: Study) -> tuple[RasterMosaic, LabelMosaic |
 
 def open_image_shards(folder: Path, study: Study) -> RasterMosaic:
     """The image shards alone, of one export of any year with the bands and the grid of `study`; otherwise as `open_shards`."""
-    bands = study.image.layers
+    bands, encoding = study.image.layers, study.image.encoding
     pieces = []
     for path in _find(folder, "image"):
-        raster = open_raster(path)
+        raster = open_raster(path, ValueEncoding(1.0, 0.0))  # of any type
         if len(raster.band_names) != len(bands):
             raise DataError(f"{path}: {len(raster.band_names)} bands, study {study.name} has {len(bands)} ({', '.join(bands)})")
         check_band_order(raster, bands)
-        if raster.dtype != "uint16":
+        if raster.dtype != encoding.dtype:
             raise DataError(
-                f"{path}: {raster.dtype}; image shards are uint16 Collection 2 DN: export toUint16(), or cut it as own raster with --image"
+                f"{path}: {raster.dtype}; image shards of {study.image.table.title} are {encoding.dtype}{' with derived bands' if study.image.derived else ''}: "
+                "export it again with this study, or cut it as own raster with --image"
             )
+        raster = replace(raster, encoding=encoding, nodata=encoding.nodata)
         pieces.append((raster, place_on(study.grid, raster), slice(0, len(bands))))
     check_cover(study.grid, [(raster.path, place) for raster, place, _ in pieces])
     _check_together([raster for raster, _, _ in pieces])

@@ -18,9 +18,11 @@ from cropcam.pipeline.errors import DataError
 from cropcam.pipeline.grid import PixelGrid, Window, covering_window, resample_nearest, same_crs
 from cropcam.pipeline.legend_sources import cdl
 from cropcam.pipeline.rasters.label_codes import to_codes
-from cropcam.pipeline.rasters.raster import Raster, ValueEncoding, open_raster
+from cropcam.pipeline.rasters.raster import Raster, open_raster
+from cropcam.pipeline.rasters.values import Usual, ValueEncoding
 
 _LANDSAT_BAND = re.compile(r"(?:sr_|st_)?b\d+(?![a-z0-9])")
+_ANY = ValueEncoding(1.0, 0.0)
 ALIGNED_PX = 1e-3  # a larger difference of origins is a shift, not rounding
 
 
@@ -104,17 +106,20 @@ class LabelMosaic:
         return codes
 
 
-def open_image(paths: Sequence[Path], bands: tuple[str, ...], encoding: ValueEncoding | None = None) -> RasterMosaic:
+def open_image(
+    paths: Sequence[Path], bands: tuple[str, ...], encoding: ValueEncoding | None = None, usual: Sequence[Usual] | None = None
+) -> RasterMosaic:
     """The user's image: several single-band files, one multi-band file, or a mix, all on one grid.
 
     Files or layers with the study's band names in their names are sorted into the study's order; otherwise the order of
-    the files counts.
+    the files counts. `encoding` is what the user says of the values, `usual` what the sensor's table says of each band.
 
     Raises:
         DataError: a file is missing or damaged, lacks a CRS, is rotated, lies on another grid, or the bands do not
             add up to the study's.
     """
-    rasters = [open_raster(path, encoding) for path in paths]
+    encoding = encoding or ValueEncoding()
+    rasters = [open_raster(path, _ANY) for path in paths]  # values are understood below, once each band is known
     first = rasters[0]
     for raster in rasters[1:]:
         _check_same_grid(first, raster)
@@ -128,10 +133,12 @@ def open_image(paths: Sequence[Path], bands: tuple[str, ...], encoding: ValueEnc
         raise DataError(f"the image files differ in type: {kinds}; their values would not mean the same")
     rasters = _in_band_order(rasters, bands)
     place = Window(0, 0, *first.grid.shape_yx)
+    encoding.check(bands)
     pieces, start = [], 0
     for raster in rasters:
         stop = start + len(raster.band_names)
-        pieces.append((raster, place, slice(start, stop)))
+        values = [(encoding.of_band(number), usual[number] if usual else None) for number in range(start, stop)]
+        pieces.append((open_raster(raster.path, bands=values), place, slice(start, stop)))
         start = stop
     return RasterMosaic(first.grid, bands, tuple(pieces))
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -17,28 +16,16 @@ import xarray as xr
 from rasterio.errors import RasterioError
 
 from cropcam.pipeline.code_table import Codes, CodeTable
-from cropcam.pipeline.encoding import NODATA_DN, OFFSET, SCALE, BandEncoding
-from cropcam.pipeline.errors import ConfigError, DataError
+from cropcam.pipeline.encoding import BandEncoding
+from cropcam.pipeline.errors import DataError
 from cropcam.pipeline.grid import PixelGrid, Window
 from cropcam.pipeline.rasters.label_codes import label_band, to_codes
+from cropcam.pipeline.rasters.values import Usual, ValueEncoding, held, value_encoding
 
 # rioxarray warns at each window; raw values are read, and their encoding was decided when the file was opened
 warnings.filterwarnings("ignore", "(Scales|Offsets) differ across bands", UserWarning)
 
-
-@dataclass(frozen=True)
-class ValueEncoding:
-    """What the user says of stored values; None leaves it to the file's tags, then to its type."""
-
-    scale: float | None = None
-    offset: float | None = None
-    nodata: float | None = None
-
-    def __post_init__(self) -> None:
-        if self.scale is not None and not (np.isfinite(self.scale) and self.scale != 0):
-            raise ConfigError(f"--scale {self.scale}: reflectance = value x scale + offset needs a finite scale other than 0")
-        if self.offset is not None and not np.isfinite(self.offset):
-            raise ConfigError(f"--offset {self.offset}: reflectance = value x scale + offset needs a finite offset")
+BandValues = tuple[ValueEncoding, Usual | None]
 
 
 @dataclass(frozen=True)
@@ -113,20 +100,13 @@ def fill_missing(values_CYX: npt.NDArray[Any], nodata: Sequence[float | None], e
     for values, found, kept, target in zip(values_CYX, nodata, encoding.nodata, encoding.nodata_C, strict=True):
         if values.dtype.kind == "f":
             values[~np.isfinite(values)] = target
-        if found is not None and found != kept and _held(found, values.dtype):
+        if found is not None and found != kept and held(found, values.dtype):
             values[values == values.dtype.type(found)] = target
 
 
-def _held(value: float, dtype: np.dtype[Any]) -> bool:
-    """Whether a type has that value; NaN and infinity do not count."""
-    if dtype.kind == "f":
-        with np.errstate(over="ignore"):
-            return bool(np.isfinite(dtype.type(value)))
-    limits = np.iinfo(dtype)
-    return float(value).is_integer() and limits.min <= value <= limits.max
-
-
-def open_raster(path: Path, encoding: ValueEncoding | None = None, labels: bool = False, band: int | str = "") -> Raster:
+def open_raster(
+    path: Path, encoding: ValueEncoding | None = None, labels: bool = False, band: int | str = "", bands: Sequence[BandValues] | None = None
+) -> Raster:
     """One raster; only its header is read.
 
     Args:
@@ -134,6 +114,7 @@ def open_raster(path: Path, encoding: ValueEncoding | None = None, labels: bool 
         encoding: overrides the file's scale, offset and nodata; images only.
         labels: the file has label codes in a band of integers.
         band: number from 1, or name, of that band; empty for the only one.
+        bands: instead of `encoding`, for each band what the user says and what the sensor's table says.
 
     Raises:
         DataError: missing, damaged, without CRS, rotated, or of a type without an agreed meaning.
@@ -165,45 +146,17 @@ def open_raster(path: Path, encoding: ValueEncoding | None = None, labels: bool 
         number = label_band(path, dtype, descriptions, band)
         one = BandEncoding.uniform(dtype.name, 1, 1.0, 0.0, None)
         return Raster(path, grid, (names[number],), one, (nodatas[number],), tile, tags, numbers=(number + 1,))
-    requested = encoding or ValueEncoding()
-    missing = tuple(nodatas) if requested.nodata is None else (requested.nodata,) * len(names)
-    return Raster(path, grid, names, _value_encoding(path, dtype, requested, scales, offsets, nodatas), missing, tile, tags)
-
-
-def _value_encoding(
-    path: Path,
-    dtype: np.dtype[Any],
-    requested: ValueEncoding,
-    scales: Sequence[float],
-    offsets: Sequence[float],
-    nodatas: Sequence[float | None],
-) -> BandEncoding:
-    by_type = {"uint16": (SCALE, OFFSET), "int16": (0.0001, 0.0), "float32": (1.0, 0.0), "float64": (1.0, 0.0)}
+    asked = bands or [(encoding or ValueEncoding(), None)] * len(names)
     is_tagged = any((scale, offset) != (1.0, 0.0) for scale, offset in zip(scales, offsets, strict=True))
-    if dtype.kind not in "iuf":
-        raise DataError(
-            f"{path}: values of type {dtype.name} are not real numbers; convert them, for example with gdal_translate -ot Float32"
-        )
-    if dtype.name not in by_type and requested.scale is None and not is_tagged:
-        raise DataError(
-            f"{path}: values of type {dtype.name} have no agreed meaning; give --scale and --offset (reflectance = value x scale + offset)"
-        )
-    if requested.nodata is not None and dtype.kind in "iu" and not _held(requested.nodata, dtype):
-        raise ConfigError(f"--nodata {requested.nodata:g}: no value of {path.name}, which holds {dtype.name}; give one of its values")
-    bands = []
-    for tagged_scale, tagged_offset, tagged_nodata in zip(scales, offsets, nodatas, strict=True):
-        scale, offset = (tagged_scale, tagged_offset) if is_tagged else by_type.get(dtype.name, (1.0, 0.0))
-        scale = scale if requested.scale is None else requested.scale
-        offset = offset if requested.offset is None else requested.offset
-        nodata = tagged_nodata if requested.nodata is None else requested.nodata
-        if (scale, offset) == (SCALE, OFFSET):  # DN 0 is fill, whatever else a tag names
-            nodata = float(NODATA_DN)
-        elif nodata is None and (dtype.kind == "f" or dtype.name in ("int16", "uint16")):
-            nodata = 0.0 if dtype.name == "uint16" else -9999.0
-        if nodata is not None and not _held(nodata, dtype):  # floats that are not finite are missing, whatever the tag
-            nodata = math.nan if dtype.kind == "f" else None
-        bands.append(BandEncoding(dtype.name, (scale,), (offset,), (None if nodata is None else float(nodata),)))
-    return BandEncoding.joined(bands)
+    values = [
+        value_encoding(path, dtype, requested, tagged, usual, tags, is_tagged=is_tagged)
+        for (requested, usual), tagged in zip(asked, zip(scales, offsets, nodatas, strict=True), strict=True)
+    ]
+    missing = tuple(
+        found if (said := requested.nodata) is None or isinstance(said, tuple) else said
+        for (requested, _), found in zip(asked, nodatas, strict=True)
+    )
+    return Raster(path, grid, names, BandEncoding.joined(values), missing, tile, tags)
 
 
 def _reason(error: Exception) -> str:

@@ -12,9 +12,10 @@ import xarray as xr
 
 from cropcam.pipeline.lazy import lazy_raster, placed
 from cropcam.pipeline.rasters.mosaic import LabelMosaic, RasterMosaic
+from cropcam.pipeline.rasters.own_image import DerivedImage
 
 
-def lazy_dataset(source: RasterMosaic, labels: LabelMosaic | None = None, chunk_px: int = 2048) -> xr.Dataset:
+def lazy_dataset(source: RasterMosaic | DerivedImage, labels: LabelMosaic | None = None, chunk_px: int = 2048) -> xr.Dataset:
     """Image and labels as one lazy dataset on their grid; pixels are read when computed.
 
         image (band, y, x)           values as they are stored, of the files' type; attributes scale_factor, add_offset and _FillValue,

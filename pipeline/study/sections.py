@@ -2,29 +2,19 @@
 
 from __future__ import annotations
 
-import datetime
 import difflib
 from collections.abc import Mapping
 from functools import cached_property
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+from pydantic import Field, field_validator, model_validator
 
 from cropcam.pipeline.code_table import DEFAULT, CodeTable, to_rows
 from cropcam.pipeline.errors import ConfigError
 from cropcam.pipeline.grid import is_geographic
 from cropcam.pipeline.legend_sources import from_mapping, from_rows, packaged, packaged_names
 from cropcam.pipeline.study.polygons import canonical_polygons
-
-LANDSAT_BANDS = ("SR_B1", "SR_B2", "SR_B3", "SR_B4", "SR_B5", "SR_B6", "SR_B7")
-MaskFlag = Literal["fill", "dilated_cloud", "cirrus", "cloud", "shadow", "snow", "saturated"]
-Day = Annotated[str, Field(pattern=r"^\d{4}-\d{2}-\d{2}$")]
-
-
-class Section(BaseModel):
-    """What all sections share: frozen, no unknown keys."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+from cropcam.pipeline.study.section import Section
 
 
 class About(Section):
@@ -69,43 +59,6 @@ class Area(Section):
     @classmethod
     def _polygons(cls, text: str) -> str:
         return canonical_polygons(text) if text else text
-
-
-class Image(Section):
-    """`[image]`: collections, bands, half-open seasons (one median composite each) and the QA flags to mask."""
-
-    collections: tuple[str, ...] = Field(("LANDSAT/LC08/C02/T1_L2",), min_length=1)
-    bands: tuple[str, ...] = Field(LANDSAT_BANDS, min_length=1)
-    seasons: tuple[tuple[Day, Day], ...] = Field(min_length=1)
-    mask: tuple[MaskFlag, ...] = ("fill", "dilated_cloud", "cirrus", "cloud", "shadow")
-    cloud_cover_max_pct: float = Field(100.0, ge=0, le=100)
-    count: bool = False
-
-    @field_validator("bands", "collections", "mask")
-    @classmethod
-    def _unique(cls, values: tuple[str, ...]) -> tuple[str, ...]:
-        if len(set(values)) < len(values):
-            raise ValueError(f"{list(values)} names one twice")
-        return values
-
-    @field_validator("seasons")
-    @classmethod
-    def _dates(cls, seasons: tuple[tuple[str, str], ...]) -> tuple[tuple[str, str], ...]:
-        for start, end in seasons:
-            try:
-                first, last = datetime.date.fromisoformat(start), datetime.date.fromisoformat(end)
-            except ValueError as error:
-                raise ValueError(f"[{start}, {end}]: {error}") from None
-            if first >= last:
-                raise ValueError(f"season [{start}, {end}) is empty; the end is exclusive and later than the start")
-        return seasons
-
-    @property
-    def layers(self) -> tuple[str, ...]:
-        """Names of all image layers: the bands; with several seasons `SEASON_BAND` ("1_SR_B1"), season by season."""
-        if len(self.seasons) == 1:
-            return self.bands
-        return tuple(f"{season}_{band}" for season in range(1, len(self.seasons) + 1) for band in self.bands)
 
 
 class Labels(Section):

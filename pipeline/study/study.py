@@ -25,10 +25,15 @@ from cropcam.pipeline.grid import PatchGrid, PixelGrid, study_grid
 from cropcam.pipeline.legend import BACKGROUND, Legend, parse_codes
 from cropcam.pipeline.legend_sources import cdl, from_csv, packaged_names
 from cropcam.pipeline.runtime.hashing import json_sha256
+from cropcam.pipeline.sensor import packaged_names as packaged_sensors
+from cropcam.pipeline.sensor import parse as parse_sensor
+from cropcam.pipeline.study.image import Image
 from cropcam.pipeline.study.polygons import read_polygons
-from cropcam.pipeline.study.sections import About, Area, Image, Labels, Patches, Section, Splits
+from cropcam.pipeline.study.section import Section
+from cropcam.pipeline.study.sections import About, Area, Labels, Patches, Splits
 
-_LATER_KEYS = ("legend", "band", "nodata")  # of labels; left out at their defaults, so that studies from before them keep their digests
+# left out at their defaults, so that studies from before them keep their digests
+_LATER_KEYS = {"labels": ("legend", "band", "nodata"), "image": ("sensor", "score_min", "derived")}
 _SHOWN = 160  # characters of a value in a message
 
 
@@ -105,27 +110,36 @@ class Study(Section):
         return PatchGrid(self.grid, self.patches.size_px)
 
     def to_dict(self) -> dict[str, Any]:
-        """All keys as JSON values, with the defaults of all but `labels.legend`, `labels.band` and `labels.nodata`; no `labels` without any."""
+        """All keys as JSON values, with the defaults of all but a few later ones (`_LATER_KEYS`); no `labels` without any."""
         values = self.model_dump(mode="json")
         if self.labels is None:
             del values["labels"]
-            return values
-        for key in _LATER_KEYS:
-            if getattr(self.labels, key) == Labels.model_fields[key].default:
-                del values["labels"][key]
+        for name, keys in _LATER_KEYS.items():
+            section = getattr(self, name)
+            for key in keys if section else ():
+                if getattr(section, key) == type(section).model_fields[key].default:
+                    del values[name][key]
         return values
 
     @property
     def digest(self) -> str:
-        """sha256 (hex) over all keys in canonical JSON; class order counts."""
-        return json_sha256([self.to_dict(), list(self.classes)])
+        """sha256 (hex) over all keys in canonical JSON; the order of classes and of derived bands counts."""
+        order = [list(self.classes), *([list(self.image.derived)] if self.image.derived else [])]
+        return json_sha256([self.to_dict(), *order])
 
     def to_toml(self) -> str:
         """The study as a TOML file that `load_study` reads back to an equal study."""
         lines: list[str] = []
         for section, keys in self.to_dict().items():
-            lines += [f"[{section}]", *(f"{json.dumps(key)} = {json.dumps(value)}" for key, value in keys.items()), ""]
+            lines += [f"[{section}]", *(f"{json.dumps(key)} = {_toml(value)}" for key, value in keys.items()), ""]
         return "\n".join(lines)
+
+
+def _toml(value: Any) -> str:  # noqa: ANN401 - a JSON value
+    """A value as TOML: as JSON, but for tables."""
+    if isinstance(value, dict):
+        return "{ " + ", ".join(f"{json.dumps(key)} = {_toml(item)}" for key, item in value.items()) + " }"
+    return "[" + ", ".join(map(_toml, value)) + "]" if isinstance(value, list) else json.dumps(value)
 
 
 def differences(first: Mapping[str, Any], second: Mapping[str, Any]) -> list[str]:
@@ -181,7 +195,12 @@ def load_study(name_or_path: str) -> Study:
         named = keys.get(key) if isinstance(keys, dict) else None
         if isinstance(named, str) and named and not named.lstrip().startswith("{"):  # a file: the digest then covers its content
             values[section][key] = read_polygons(Path(name_or_path).parent / named, f"{name_or_path}: {section}.{key}")
-    labels = values.get("labels")
+    image, labels = values.get("image"), values.get("labels")
+    sensor = image.get("sensor") if isinstance(image, dict) else None
+    if isinstance(sensor, str) and sensor not in packaged_sensors():
+        path = Path(name_or_path).parent / sensor
+        if path.suffix.lower() == ".toml" or path.is_file():
+            values["image"]["sensor"] = read_sensor(path, f"{name_or_path}: image.sensor")
     legend = labels.get("legend") if isinstance(labels, dict) else None
     if isinstance(legend, str) and legend not in packaged_names():
         path = Path(name_or_path).parent / legend
@@ -202,6 +221,21 @@ def read_legend(path: Path, key: str) -> list[list[Any]]:
         reason = error.strerror if isinstance(error, OSError) else "no text"
         raise ConfigError(f"{key}: {path}: {reason}; give a CSV of code, name and color, or one of {', '.join(packaged_names())}") from None
     return to_rows(from_csv(text, f"{key}: {path}"))
+
+
+def read_sensor(path: Path, key: str) -> dict[str, Any]:
+    """The table of a sensor's TOML file that a study names under `key`.
+
+    Raises:
+        ConfigError: no such file, or no sensor; names the first wrong key.
+    """
+    try:
+        values = tomllib.loads(path.read_text("utf-8"))
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        reason = error.strerror if isinstance(error, OSError) else f"no TOML ({error})"
+        raise ConfigError(f"{key}: {path}: {reason}; give the table of a sensor, or one of {', '.join(packaged_sensors())}") from None
+    parse_sensor(values, f"{key}: {path}")
+    return values
 
 
 def parse_study(values: Mapping[str, Any], source: str = "study") -> Study:

@@ -18,8 +18,8 @@ from cropcam.pipeline.patches.build import from_shards
 from cropcam.pipeline.rasters.export_shards import open_shards, place_on
 from cropcam.pipeline.rasters.mosaic import open_image, open_labels
 from cropcam.pipeline.rasters.raster import open_raster
+from cropcam.pipeline.sensor import packaged
 from cropcam.pipeline.store.patch_store import open_store
-from cropcam.pipeline.study.sections import LANDSAT_BANDS
 from cropcam.pipeline.study.study import load_study, parse_study
 from support.rasters import random_dn, write_raster
 
@@ -106,7 +106,7 @@ def test_illinois_the_whole_way(tmp_path: Path) -> None:
 def test_dakota_reflectance_keeps_its_type_and_its_gaps() -> None:
     path = DAKOTA / "landsat8_sr_20150902.tif"
     window = Window(300, 900, 400, 600)
-    source = open_image([path], LANDSAT_BANDS)
+    source = open_image([path], packaged("landsat").default_bands)
     found = source.read(window)
     with rasterio.open(path) as file:
         raw = file.read(window=rasterio.windows.Window(window.col, window.row, window.width, window.height))

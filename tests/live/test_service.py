@@ -23,8 +23,8 @@ import ee
 import numpy as np
 import pytest
 
-from cropcam.pipeline.earthengine.composite import scenes as scenes_of
 from cropcam.pipeline.earthengine.delivery import deliver
+from cropcam.pipeline.earthengine.scenes import scenes as scenes_of
 from cropcam.pipeline.earthengine.session import Session, open_session
 from cropcam.pipeline.emulator import serve
 from cropcam.pipeline.grid import PixelGrid, covering_window

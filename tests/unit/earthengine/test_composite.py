@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 
 from cropcam.pipeline.earthengine import graphs
-from cropcam.pipeline.earthengine.composite import QA_PIXEL_BITS
 from cropcam.pipeline.earthengine.graphs import graph
+from cropcam.pipeline.sensor import packaged
 from cropcam.pipeline.study.study import Study, load_study
 from oracles.composite import QA_BITS, find_scenes, masked
 from support import scenes
@@ -20,8 +20,9 @@ from support.graph_studies import variant
 pytestmark = pytest.mark.usefixtures("transport")
 
 
-def test_bits_are_those_of_the_oracle() -> None:
-    assert QA_PIXEL_BITS == QA_BITS
+@pytest.mark.parametrize("name", ["landsat", "landsat-4-9"])
+def test_bits_are_those_of_the_oracle(name: str) -> None:
+    assert {flag: about.bit for flag, about in packaged(name).flags.items() if about.bit is not None} == QA_BITS
 
 
 def constants(layer: str, study: Study, function: str, argument: str) -> list[Any]:

@@ -16,8 +16,8 @@ if __name__ == "__main__":
     sys.path.insert(0, str(Path(__file__).parents[2]))
 
 from cropcam.pipeline.earthengine import graphs, layers
-from cropcam.pipeline.earthengine.composite import scenes
 from cropcam.pipeline.earthengine.region import rectangle
+from cropcam.pipeline.earthengine.scenes import scenes
 from cropcam.pipeline.study.study import load_study
 from support.engines import Offline, invocations, offline, signatures
 from support.graph_studies import everything, variant

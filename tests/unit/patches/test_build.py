@@ -26,7 +26,7 @@ from cropcam.pipeline.grid import PixelGrid, Window
 from cropcam.pipeline.patches import build
 from cropcam.pipeline.patches.build import Summary, from_rasters, from_shards
 from cropcam.pipeline.patches.measure import HISTOGRAM_STEP, bin_edges
-from cropcam.pipeline.rasters.raster import ValueEncoding
+from cropcam.pipeline.rasters.values import ValueEncoding
 from cropcam.pipeline.runtime.atomic import exclusive_lock, remove
 from cropcam.pipeline.store.patch_store import PatchStore, open_store
 from cropcam.pipeline.store.verify import check

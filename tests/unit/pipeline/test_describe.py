@@ -33,8 +33,21 @@ def test_a_study_as_text_is_a_line_per_fact() -> None:
         "patches  593 x 333 = 197,469 of 50 x 50 px",
         "bands    SR_B1, SR_B2, SR_B3, SR_B4, SR_B5, SR_B6, SR_B7",
         "classes  background, corn, soybean, forest, grassland",
+        "sensor   Landsat Collection 2 Level 2; masked: fill, dilated_cloud, cirrus, cloud, shadow",
         "bytes    image 6.94 GB, labels 0.50 GB, store 7.41 GB before compression",
     ]
+
+
+def test_a_study_of_another_sensor_tells_how_bands_come_onto_its_grid() -> None:
+    assert as_text(of_study("corn-belt-2018-sentinel-2")).splitlines()[5:] == [
+        "sensor   Sentinel-2 MSI Level 2A, harmonised; masked: cloud_score",
+        "         masked, then the mean of 10 m pixels in each of 30 m: blue, green, red, nir",
+        "         masked, then the mean of 20 m pixels in each of 30 m: red_edge1, red_edge2, red_edge3, nir_narrow, swir1, swir2",
+        "bytes    image 9.91 GB, labels 0.50 GB, store 10.37 GB before compression",
+    ]
+    facts = of_study("corn-belt-2017-embedding")
+    assert as_text(facts).splitlines()[3] == "bands    A00, A01, ... A63 (64)"
+    assert facts["bytes"]["image"] == 29_685 * 16_697 * 4 * 64
 
 
 def test_a_crs_without_a_code_is_cut_to_its_name() -> None:

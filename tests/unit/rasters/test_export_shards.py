@@ -103,7 +103,7 @@ def test_folders_without_shards(tmp_path: Path) -> None:
 
 def test_image_shards_of_another_type_are_refused(tmp_path: Path) -> None:
     write_raster(tmp_path / "image.tif", IMAGE.astype(np.float32), GRID)
-    with pytest.raises(DataError, match=r"image\.tif: float32; image shards are uint16 Collection 2 DN"):
+    with pytest.raises(DataError, match=r"image\.tif: float32; image shards of Landsat Collection 2 Level 2 are uint16: export it again"):
         open_image_shards(tmp_path, STUDY)
 
 

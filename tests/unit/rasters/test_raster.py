@@ -17,7 +17,8 @@ from cropcam.pipeline.errors import ConfigError, DataError
 from cropcam.pipeline.grid import PixelGrid, Window
 from cropcam.pipeline.legend_sources import cdl
 from cropcam.pipeline.rasters.mosaic import open_image
-from cropcam.pipeline.rasters.raster import ValueEncoding, fill_missing, open_raster
+from cropcam.pipeline.rasters.raster import fill_missing, open_raster
+from cropcam.pipeline.rasters.values import ValueEncoding
 from support.rasters import UTM, random_dn, write_raster
 
 
@@ -167,7 +168,7 @@ def test_bands_of_different_types_are_named(tmp_path: Path) -> None:
     [({"scale": 0.0}, "--scale 0.0"), ({"scale": float("nan")}, "--scale nan"), ({"offset": float("inf")}, "--offset inf")],
 )
 def test_scales_and_offsets_that_mean_nothing(values: dict[str, float], option: str) -> None:
-    with pytest.raises(ConfigError, match=f"{option}: reflectance"):
+    with pytest.raises(ConfigError, match=f"{option}: physical value"):
         ValueEncoding(**values)
 
 

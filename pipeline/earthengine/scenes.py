@@ -1,0 +1,154 @@
+"""A sensor's scenes: searched, linked to their cloud scores, masked, and brought to the study's grid. Pure builders of Earth Engine graphs.
+
+Source: Earth Engine guides "Filtering an ImageCollection", "Resampling and Reducing Resolution"; API reference,
+"ee.ImageCollection.linkCollection" (a scene without a score is fully masked); USGS LSDS-1619, tables of QA_PIXEL and QA_RADSAT.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from functools import reduce
+from itertools import groupby
+
+import ee
+
+from cropcam.pipeline.earthengine.region import search_area
+from cropcam.pipeline.errors import ConfigError
+from cropcam.pipeline.sensor import Flag
+from cropcam.pipeline.study.study import Study
+
+_ALL_CLOUD_COVER_PCT = 100.0
+
+
+def scenes(study: Study, season: tuple[str, str], ids: Sequence[str] = ()) -> ee.ImageCollection:
+    """Scenes that intersect the grid's bounds, start within the half-open season and are below the cloud limit.
+
+    Args:
+        study: the study.
+        season: first day and the day after the last, UTC.
+        ids: of the collections; all of the study's by default.
+    """
+    collections: list[ee.ImageCollection] = []
+    for name in ids or study.image.collections:
+        collection: ee.ImageCollection = ee.ImageCollection(name).filterBounds(search_area(study)).filterDate(*season)
+        if study.image.cloud_cover_max_pct < _ALL_CLOUD_COVER_PCT:
+            collection = collection.filter(ee.Filter.lte(study.image.table.cloud_cover, study.image.cloud_cover_max_pct))
+        collections.append(collection)
+    return _merged(collections)
+
+
+def clean_scenes(study: Study, season: tuple[str, str], then: Callable[[ee.Image], ee.Image] = lambda scene: scene) -> ee.ImageCollection:
+    """The scenes of a season, cleaned (`clean`), each with `then` applied. Collections whose bands have the same names are merged first."""
+    groups = []
+    for assets, ids in groupby(study.image.collections, key=lambda asset_id: _assets(study, asset_id)):
+        found = scenes(study, season, list(ids))
+        for collection, band in dict.fromkeys((flag.collection, flag.band) for flag in _flags(study) if flag.collection):
+            found = found.linkCollection(ee.ImageCollection(collection), [band])
+        groups.append(found.map(lambda scene, assets=assets: then(clean(scene, study, assets))))
+    return _merged(groups)
+
+
+def clean(scene: ee.Image, study: Study, assets: Sequence[str]) -> ee.Image:
+    """One scene's bands of the study, without its masked pixels.
+
+    A band finer than the study's grid becomes the mean of its valid pixels inside each pixel of the grid, weighted by area; the
+    others are resampled to the nearest pixel when they are requested.
+
+    Args:
+        scene: the scene.
+        study: the study.
+        assets: the scene's own names of the study's bands.
+    """
+    scene, names = ee.Image(scene), study.image.bands
+    groups = [(resolution, [names.index(name) for name in group]) for resolution, group in finer_bands(study).items()]
+    parts = []
+    for resolution_m, places in groups:
+        kept = _masked(scene, study, [assets[place] for place in places], [names[place] for place in places])
+        parts.append(kept if resolution_m is None else _coarser(kept, study, resolution_m))
+    joined: ee.Image = reduce(lambda first, second: first.addBands(second), parts)
+    joined = joined if len(parts) == 1 else joined.select(list(names))
+    is_mean = any(resolution_m is not None for resolution_m, _ in groups)
+    return _unit_length(joined) if study.image.table.unit_length and is_mean else joined
+
+
+def finer_bands(study: Study) -> dict[float | None, list[str]]:
+    """The study's bands by their resolution in metres where it is finer than the grid's pixels, else under None."""
+    table, found = study.image.table, dict[float | None, list[str]]()
+    for name in study.image.bands:
+        resolution_m = table.resolution(name)
+        found.setdefault(resolution_m if resolution_m is not None and resolution_m < study.area.scale_m else None, []).append(name)
+    return found
+
+
+def _assets(study: Study, asset_id: str) -> tuple[str, ...]:
+    """A collection's own names of the study's bands."""
+    bands = study.image.table.collection(asset_id).bands
+    if unknown := [name for name in study.image.bands if name not in bands]:
+        raise ConfigError(f"image.bands: {asset_id} has no band {unknown[0]}; it has {', '.join(bands)}")
+    return tuple(bands[name] for name in study.image.bands)
+
+
+def _flags(study: Study) -> list[Flag]:
+    return [study.image.table.flags[name] for name in study.image.mask]
+
+
+def _masked(scene: ee.Image, study: Study, assets: list[str], names: list[str]) -> ee.Image:
+    """Bands of a scene under new names, masked by the study's flags and, band by band, where they hold the value for "no data"."""
+    missing = study.image.table.missing
+    kept: ee.Image = scene.select(assets) if assets == names else scene.select(assets, names)
+    if missing is not None:
+        kept = kept.updateMask(kept.eq(whole_number(missing)).eq(0))
+    flags = _flags(study)
+    for band, of_band in groupby(
+        sorted((flag for flag in flags if flag.bit is not None), key=lambda flag: flag.band), key=lambda flag: flag.band
+    ):
+        bits = sum(1 << (flag.bit or 0) for flag in of_band)
+        kept = kept.updateMask(scene.select([band]).bitwiseAnd(bits).eq(0))
+    for flag in flags:
+        if flag.saturation:
+            bits = sum(1 << (number - 1) for asset in assets if (number := _number(asset)))
+            kept = kept.updateMask(scene.select([flag.band]).bitwiseAnd(bits).eq(0)) if bits else kept
+        elif flag.classes:
+            kept = kept.updateMask(scene.select([flag.band]).remap(list(flag.classes), [0] * len(flag.classes), 1))
+        elif flag.min is not None:
+            least = flag.min if study.image.score_min is None else study.image.score_min
+            kept = kept.updateMask(scene.select([flag.band]).gte(least))
+    return kept
+
+
+def _number(asset: str) -> int:
+    """The number of a reflective band by its name, SR_B5: 5; 0 for other bands."""
+    return int(asset.removeprefix("SR_B")) if asset.startswith("SR_B") else 0
+
+
+def _coarser(image: ee.Image, study: Study, resolution_m: float) -> ee.Image:
+    """The mean of the valid pixels inside each pixel of the study's grid."""
+    grid = study.grid
+    mean = image.reduceResolution(ee.Reducer.mean(), False, largest_input_px(study.area.scale_m, resolution_m))
+    averaged: ee.Image = mean.reproject(grid.crs, list(grid.transform))
+    return averaged
+
+
+def largest_input_px(scale_m: float, resolution_m: float) -> int:
+    """How many pixels of a band may meet a pixel of the grid, at any angle; 64 is the service's own limit where none is named.
+
+    >>> largest_input_px(30, 10), largest_input_px(100, 10)
+    (64, 289)
+    """
+    return max(64, (math.ceil(scale_m / resolution_m * math.sqrt(2)) + 2) ** 2)
+
+
+def whole_number(value: float) -> float:
+    """A constant as it is written: 0 and not 0.0, which are different graphs."""
+    return int(value) if float(value).is_integer() else value
+
+
+def _unit_length(image: ee.Image) -> ee.Image:
+    """Vectors scaled to length 1."""
+    scaled: ee.Image = image.divide(image.multiply(image).reduce(ee.Reducer.sum()).sqrt())
+    return scaled
+
+
+def _merged(collections: list[ee.ImageCollection]) -> ee.ImageCollection:
+    return reduce(lambda first, second: first.merge(second), collections)

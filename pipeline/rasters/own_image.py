@@ -1,0 +1,113 @@
+"""The user's own image for a study: its files in the study's order, with the values of the study's sensor, and derived bands."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from cropcam.pipeline.band_expressions import Term, evaluate
+from cropcam.pipeline.encoding import BandEncoding, physical_layers
+from cropcam.pipeline.grid import PixelGrid, Window
+from cropcam.pipeline.rasters.mosaic import RasterMosaic, open_image
+from cropcam.pipeline.rasters.values import Usual, ValueEncoding
+from cropcam.pipeline.sensor import DEFAULT
+from cropcam.pipeline.study.image import Image
+
+
+@dataclass(frozen=True)
+class DerivedImage:
+    """An image and bands derived from it, all float32 in the physical unit, -9999 = missing; as `RasterMosaic` otherwise.
+
+    `terms` are the expressions of the derived bands of one season; `seasons` how many seasons `source` has, one behind the other.
+    """
+
+    source: RasterMosaic
+    bands: tuple[str, ...]
+    terms: tuple[Term, ...]
+    names_of_bands: tuple[str, ...]  # of the source's bands within a season
+    seasons: int
+
+    @property
+    def grid(self) -> PixelGrid:
+        """The source's."""
+        return self.source.grid
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """File names, in order."""
+        return self.source.names
+
+    @property
+    def paths(self) -> tuple[Path, ...]:
+        """Files, in order."""
+        return self.source.paths
+
+    @property
+    def encoding(self) -> BandEncoding:
+        """What the values of each band mean."""
+        return physical_layers(len(self.bands))
+
+    def read(self, window: Window) -> npt.NDArray[Any]:
+        """Values (band, y, x) float32 of a window inside the grid; computed in double precision, as Earth Engine does. Thread-safe."""
+        stored_CYX, encoding = self.source.read(window), self.source.encoding
+        scale_C, offset_C = (np.array(values).reshape(-1, 1, 1) for values in (encoding.scale, encoding.offset))
+        physical_CYX = np.where(encoding.valid(stored_CYX), stored_CYX.astype(np.float64) * scale_C + offset_C, np.nan)
+        parts = []
+        for season_CYX in np.split(physical_CYX, self.seasons):
+            of_band = dict(zip(self.names_of_bands, season_CYX, strict=True))
+            parts += [season_CYX, *(evaluate(term, of_band)[None] for term in self.terms)]
+        values_CYX = np.concatenate(parts).astype(np.float32)
+        values_CYX[~np.isfinite(values_CYX)] = np.float32(self.encoding.fill)
+        return values_CYX
+
+
+def open_own_image(paths: Sequence[Path], image: Image, encoding: ValueEncoding | None = None) -> RasterMosaic | DerivedImage:
+    """The user's image: several single-band files, one multi-band file, or a mix, all on one grid.
+
+    Files with as many layers as the study has bands and derived bands hold all of them; with as many as it has bands, derived bands are computed.
+
+    Args:
+        paths: the files.
+        image: the study's section: bands, sensor, derived bands.
+        encoding: what the user says of the values; the rest is that of tags, sensor and type.
+
+    Raises:
+        DataError: as `mosaic.open_image`, or values without an agreed meaning.
+        ConfigError: another number of values in `encoding` than of bands.
+    """
+    has_all = image.derived and _count(paths) == len(image.layers)
+    bands = image.layers if has_all or not image.derived else image.source_layers
+    source = open_image(paths, bands, encoding, _usual(image) if bands == image.source_layers else None)
+    if bands == image.layers:
+        return source
+    return DerivedImage(source, image.layers, tuple(image.terms.values()), image.bands, len(image.seasons))
+
+
+def _usual(image: Image) -> list[Usual] | None:
+    """What the sensor's table says of each layer; None for the default, whose files are read by type."""
+    if image.sensor == DEFAULT:
+        return None
+    table, of = image.table, image.source_encoding
+    is_whole = table.dtype != "float32"
+    return [
+        Usual(table.title, is_whole, scale, offset, float(nodata or 0), table.baseline_offset)
+        for scale, offset, nodata in zip(of.scale, of.offset, of.nodata, strict=True)
+    ]
+
+
+def _count(paths: Sequence[Path]) -> int:
+    """Bands of all files together."""
+    import rasterio  # noqa: PLC0415 - only for studies with derived bands
+
+    total = 0
+    for path in paths:
+        if not path.is_file():
+            return 0  # opening it says so
+        with rasterio.open(path) as file:
+            total += file.count
+    return total

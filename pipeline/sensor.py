@@ -1,0 +1,177 @@
+"""Sensors as data: collections, bands, masks and compositing of a sensor, from a packaged TOML file or one of the user's own."""
+
+from __future__ import annotations
+
+import difflib
+import tomllib
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from functools import cache
+from importlib import resources
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+
+from cropcam.pipeline.encoding import BandEncoding
+from cropcam.pipeline.errors import ConfigError
+
+_FOLDER = "cropcam.pipeline.study.sensors"  # data alone
+DEFAULT = "landsat"
+Dtype = Literal["uint8", "int8", "uint16", "int16", "float32"]
+_RECIPES = ("bit", "classes", "min", "saturation")
+
+
+class _Part(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+
+class Band(_Part):
+    """A band by its common name. What is missing is the sensor's."""
+
+    scale: float | None = None  # physical value = value of the composite x scale + offset
+    offset: float | None = None
+    resolution_m: float | None = Field(None, gt=0)
+
+
+class Flag(_Part):
+    """One reason to mask a pixel: a bit of a band, classes of a band, a score below a threshold, or the saturation bits of the bands.
+
+    `collection` is the collection of the band, linked by system:index; empty = of the scene itself.
+    """
+
+    band: str
+    collection: str = ""
+    bit: int | None = Field(None, ge=0, le=31)
+    classes: tuple[int, ...] = ()
+    min: float | None = None
+    saturation: bool = False  # bit n-1 is that of the asset's band with the number n, as in QA_RADSAT
+
+    @model_validator(mode="after")
+    def _one_recipe(self) -> Flag:
+        if sum((self.bit is not None, bool(self.classes), self.min is not None, self.saturation)) != 1:
+            raise ValueError(f"exactly one of {', '.join(_RECIPES)} says which pixels are masked")
+        return self
+
+
+class SensorCollection(_Part):
+    """An Earth Engine collection: its id, the asset's name of each band, and the years for which a study without `collections` takes it."""
+
+    id: str
+    bands: dict[str, str]
+    default_years: tuple[int, int] | None = None  # the first and the last; None = only by name
+
+
+class Sensor(_Part):
+    """A sensor.
+
+    Attributes:
+        composite: "median" of the valid observations of a season, or "mosaic": the last image on top.
+        unit_length: pixels are vectors of length 1; a mean of pixels is scaled to length 1 again.
+        dtype, scale, offset, nodata: of the composite as it is exported and stored.
+        missing: a value of the asset that means "no data", where the asset does not mask it itself.
+        resolution_m: of the bands; None = scenes are always resampled by the nearest pixel.
+        cloud_cover: the scenes' property of cloud cover in per cent; empty = none.
+        baseline_offset: own files from processing baseline 04.00 on have this further offset, in the physical unit.
+        default_bands, mask: of a study that names none.
+    """
+
+    title: str
+    source: str = ""
+    composite: Literal["median", "mosaic"] = "median"
+    unit_length: bool = False
+    dtype: Dtype
+    scale: float = 1.0
+    offset: float = 0.0
+    nodata: float
+    missing: float | None = None
+    resolution_m: float | None = Field(None, gt=0)
+    cloud_cover: str = ""
+    baseline_offset: float = 0.0
+    bands: dict[str, Band] = Field(min_length=1)
+    default_bands: tuple[str, ...] = ()
+    flags: dict[str, Flag] = {}
+    mask: tuple[str, ...] = ()
+    collections: tuple[SensorCollection, ...] = Field(min_length=1)
+
+    @field_validator("bands")
+    @classmethod
+    def _names(cls, bands: dict[str, Band]) -> dict[str, Band]:
+        if wrong := [name for name in bands if not name.isidentifier()]:
+            raise ValueError(f"{wrong[0]!r} is no name of a band; letters, digits and _ are allowed")
+        return bands
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Sensor:
+        checked: list[tuple[str, Iterable[str], Collection[str]]] = [
+            ("default_bands", self.default_bands, self.bands),
+            ("mask", self.mask, self.flags),
+            *((f"collections.{item.id}.bands", item.bands, self.bands) for item in self.collections),
+        ]
+        for what, names, known in checked:
+            if unknown := [name for name in names if name not in known]:
+                raise ValueError(f"{what}: {unknown[0]!r} is not among {', '.join(known)}")
+        return self
+
+    @property
+    def ids(self) -> tuple[str, ...]:
+        """Ids of its collections."""
+        return tuple(item.id for item in self.collections)
+
+    def default_collections(self, years: Iterable[int]) -> tuple[str, ...]:
+        """Ids of the collections that a study of these years takes where it names none; without a year, of any year."""
+        asked = list(years)
+        usual = [(item.id, item.default_years) for item in self.collections if item.default_years]
+        return tuple(name for name, (first, last) in usual if not asked or any(first <= year <= last for year in asked))
+
+    def collection(self, asset_id: str) -> SensorCollection:
+        """A collection by its id.
+
+        Raises:
+            ConfigError: the sensor has no such collection; names the nearest.
+        """
+        for item in self.collections:
+            if item.id == asset_id:
+                return item
+        near = difflib.get_close_matches(asset_id, self.ids, 1)
+        hint = f"did you mean {near[0]}?" if near else f"it has {', '.join(self.ids)}; other sensors: {', '.join(packaged_names())}"
+        raise ConfigError(f"{asset_id!r} is no collection of the sensor ({self.title}); {hint}")
+
+    def resolution(self, band: str) -> float | None:
+        """Side of a band's pixel in metres; None = not known."""
+        return self.bands[band].resolution_m or self.resolution_m if band in self.bands else self.resolution_m
+
+    def encoding(self, bands: Sequence[str]) -> BandEncoding:
+        """What values of these bands mean; a band that the table lacks has the sensor's own scale and offset."""
+        of = [self.bands.get(band, Band()) for band in bands]
+        scale = tuple(self.scale if band.scale is None else band.scale for band in of)
+        offset = tuple(self.offset if band.offset is None else band.offset for band in of)
+        return BandEncoding(self.dtype, scale, offset, (self.nodata,) * len(of))
+
+
+@cache
+def packaged_names() -> tuple[str, ...]:
+    """Names of the sensors in the package."""
+    return tuple(sorted(item.name.removesuffix(".toml") for item in resources.files(_FOLDER).iterdir() if item.name.endswith(".toml")))
+
+
+@cache
+def packaged(name: str) -> Sensor:
+    """A sensor of the package."""
+    return parse(tomllib.loads(resources.files(_FOLDER).joinpath(f"{name}.toml").read_text("utf-8")), f"{name}.toml")
+
+
+def parse(values: Mapping[str, Any], where: str) -> Sensor:
+    """A sensor from parsed TOML.
+
+    Raises:
+        ConfigError: names `where`, the first wrong key and what is allowed.
+    """
+    try:
+        return Sensor.model_validate(values)
+    except ValidationError as error:
+        detail = error.errors()[0]
+        key = ".".join(map(str, detail["loc"]))
+        message = {"extra_forbidden": "unknown key", "missing": "is missing"}.get(
+            detail["type"], str(detail["msg"]).removeprefix("Value error, ")
+        )
+        more = f"; a mask has one of {', '.join(_RECIPES)}" if key.startswith("flags.") and detail["type"] == "extra_forbidden" else ""
+        raise ConfigError(f"{where}: {key}: {message}{more}") from None

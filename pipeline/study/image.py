@@ -1,0 +1,193 @@
+"""The section `[image]` of a study file: sensor, collections, bands, seasons, mask, derived bands."""
+
+from __future__ import annotations
+
+import datetime
+import difflib
+from collections.abc import Collection, Mapping
+from functools import cached_property
+from typing import Annotated, Any
+
+from pydantic import Field, ValidationInfo, field_validator, model_validator
+
+from cropcam.pipeline import band_expressions
+from cropcam.pipeline.encoding import BandEncoding, physical_layers
+from cropcam.pipeline.errors import ConfigError
+from cropcam.pipeline.sensor import DEFAULT, Sensor, packaged, packaged_names, parse
+from cropcam.pipeline.study.section import Section
+
+Day = Annotated[str, Field(pattern=r"^\d{4}-\d{2}-\d{2}$")]
+_ALL_PCT = 100.0
+
+
+class Image(Section):
+    """`[image]`: sensor, collections, bands, half-open seasons (one composite each), derived bands and the flags that mask a pixel.
+
+    `sensor` is the name of a packaged sensor or the values of a sensor's table; in a study file it may also be the path of a TOML file,
+    relative to the study file. Collections, bands and mask are the sensor's where they are not given.
+    """
+
+    sensor: str | dict[str, Any] = DEFAULT
+    collections: tuple[str, ...] = Field(min_length=1)
+    bands: tuple[str, ...] = Field(min_length=1)
+    seasons: tuple[tuple[Day, Day], ...] = Field(min_length=1)
+    mask: tuple[str, ...] = ()
+    score_min: float | None = None
+    derived: dict[str, str] = Field({})
+    cloud_cover_max_pct: float = Field(_ALL_PCT, ge=0, le=100)
+    count: bool = False
+
+    @model_validator(mode="before")
+    @classmethod
+    def _of_the_sensor(cls, values: Any) -> Any:  # noqa: ANN401 - of a TOML file
+        """Give what is missing the sensor's values."""
+        if not isinstance(values, Mapping):
+            return values
+        try:
+            sensor = _sensor(values.get("sensor", DEFAULT))
+        except ConfigError as error:
+            raise ValueError(f"sensor: {error}") from None
+        found = {
+            "bands": sensor.default_bands,
+            "mask": sensor.mask,
+            "collections": sensor.default_collections(_years(values.get("seasons"))),
+        }
+        return {**found, **values}
+
+    @field_validator("bands", "collections", "mask")
+    @classmethod
+    def _unique(cls, values: tuple[str, ...]) -> tuple[str, ...]:
+        if len(set(values)) < len(values):
+            raise ValueError(f"{list(values)} names one twice")
+        return values
+
+    @field_validator("seasons")
+    @classmethod
+    def _dates(cls, seasons: tuple[tuple[str, str], ...]) -> tuple[tuple[str, str], ...]:
+        for start, end in seasons:
+            try:
+                first, last = datetime.date.fromisoformat(start), datetime.date.fromisoformat(end)
+            except ValueError as error:
+                raise ValueError(f"[{start}, {end}]: {error}") from None
+            if first >= last:
+                raise ValueError(f"season [{start}, {end}) is empty; the end is exclusive and later than the start")
+        return seasons
+
+    @field_validator("collections")
+    @classmethod
+    def _of_the_table(cls, values: tuple[str, ...], info: ValidationInfo) -> tuple[str, ...]:
+        table = _sensor(info.data["sensor"])
+        try:
+            for asset_id in values:
+                table.collection(asset_id)
+        except ConfigError as error:
+            raise ValueError(str(error)) from None
+        return values
+
+    @field_validator("bands")
+    @classmethod
+    def _in_every_collection(cls, values: tuple[str, ...], info: ValidationInfo) -> tuple[str, ...]:
+        if info.data["sensor"] == DEFAULT:  # own rasters have had bands of any name from the beginning; an export refuses them
+            return values
+        table = _sensor(info.data["sensor"])
+        for name in values:
+            _check_known(name, table.bands)
+            for asset_id in info.data.get("collections", ()):
+                if name not in (there := table.collection(asset_id).bands):
+                    raise ValueError(f"{asset_id} has no band {name}; it has {', '.join(there)}")
+        return values
+
+    @field_validator("mask")
+    @classmethod
+    def _flags(cls, values: tuple[str, ...], info: ValidationInfo) -> tuple[str, ...]:
+        for name in values:
+            _check_known(name, _sensor(info.data["sensor"]).flags)
+        return values
+
+    @field_validator("score_min")
+    @classmethod
+    def _with_a_score(cls, value: float | None, info: ValidationInfo) -> float | None:
+        flags = _sensor(info.data["sensor"]).flags
+        if value is not None and all(flags[name].min is None for name in info.data.get("mask", ())):
+            raise ValueError("no flag of the mask is a score; leave it out")
+        return value
+
+    @field_validator("derived")
+    @classmethod
+    def _arithmetic(cls, values: dict[str, str], info: ValidationInfo) -> dict[str, str]:
+        bands = info.data.get("bands", ())
+        for name, text in values.items():
+            if not name.isidentifier() or name in bands:
+                raise ValueError(f"{name}: a derived band has a name of its own, of letters, digits and _")
+            try:
+                band_expressions.parse(text, bands)
+            except ConfigError as error:
+                raise ValueError(f"{name}: {error}") from None
+        return values
+
+    @field_validator("cloud_cover_max_pct")
+    @classmethod
+    def _with_a_property(cls, value: float, info: ValidationInfo) -> float:
+        table = _sensor(info.data["sensor"])
+        if value < _ALL_PCT and not table.cloud_cover:
+            raise ValueError(f"the scenes of {table.title} carry no cloud cover; leave it out")
+        return value
+
+    @cached_property
+    def table(self) -> Sensor:
+        """The sensor."""
+        return _sensor(self.sensor)
+
+    @cached_property
+    def terms(self) -> dict[str, band_expressions.Term]:
+        """The expressions of the derived bands."""
+        return {name: band_expressions.parse(text, self.bands) for name, text in self.derived.items()}
+
+    @property
+    def layers(self) -> tuple[str, ...]:
+        """Names of all image layers: bands and derived bands; with several seasons `SEASON_BAND` ("1_SR_B1"), season by season."""
+        return self._by_season((*self.bands, *self.derived))
+
+    @property
+    def source_layers(self) -> tuple[str, ...]:
+        """The layers without derived bands."""
+        return self._by_season(self.bands)
+
+    @property
+    def source_encoding(self) -> BandEncoding:
+        """What the values of `source_layers` mean, as a composite without derived bands stores them."""
+        return BandEncoding.joined([self.table.encoding(self.bands)] * len(self.seasons))
+
+    @property
+    def encoding(self) -> BandEncoding:
+        """What the values of `layers` mean in an export; with derived bands all are float32 in the physical unit."""
+        return physical_layers(len(self.layers)) if self.derived else self.source_encoding
+
+    def _by_season(self, bands: tuple[str, ...]) -> tuple[str, ...]:
+        if len(self.seasons) == 1:
+            return bands
+        return tuple(f"{season}_{band}" for season in range(1, len(self.seasons) + 1) for band in bands)
+
+
+def _sensor(value: Any) -> Sensor:  # noqa: ANN401 - of a TOML file
+    if isinstance(value, Mapping):
+        return parse(value, "the table")
+    if value not in packaged_names():
+        near = difflib.get_close_matches(str(value), packaged_names(), 1)
+        hint = f"; did you mean {near[0]}?" if near else ""
+        raise ConfigError(f"no sensor {value!r}: neither packaged ({', '.join(packaged_names())}) nor a TOML file{hint}")
+    return packaged(value)
+
+
+def _years(seasons: Any) -> range:  # noqa: ANN401 - not yet checked
+    """From the first to the last year of the seasons."""
+    found = [int(day[:4]) for season in seasons or () for day in season if isinstance(day, str) and day[:4].isdigit()]
+    return range(min(found), max(found) + 1) if found else range(0)
+
+
+def _check_known(name: str, known: Collection[str]) -> None:
+    if name not in known:
+        near = difflib.get_close_matches(name, known, 1)
+        raise ValueError(
+            f"{name!r} is not of the sensor; " + (f"did you mean {near[0]}?" if near else f"it has {', '.join(known) or 'none'}")
+        )
