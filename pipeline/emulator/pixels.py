@@ -78,6 +78,7 @@ class Reading:
         self._done: dict[tuple[Node, PixelGrid], Pixels] = {}
         self._places: dict[tuple[PixelGrid, PixelGrid], Place | None] = {}
         self._points: dict[tuple[str, PixelGrid], tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]] = {}
+        self._once: dict[Any, Any] = {}
         waiting = list(roots)
         while waiting:
             key = waiting.pop()
@@ -97,6 +98,12 @@ class Reading:
         else:
             self._done.pop(key, None)
         return values
+
+    def once(self, key: tuple[Any, ...], make: Callable[[], Any]) -> Any:  # noqa: ANN401 - of the caller's type
+        """A value that several nodes of this reading share, made at the first request."""
+        if key not in self._once:
+            self._once[key] = make()
+        return self._once[key]
 
     def points(self, crs: str, grid: PixelGrid) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
         """The grid's pixel centres projected exactly to a CRS: x and y, each (y, x)."""

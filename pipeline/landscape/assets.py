@@ -5,7 +5,7 @@ from __future__ import annotations
 import errno
 import json
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -22,6 +22,7 @@ from cropcam.pipeline.runtime.atomic import publish, temporary_path
 from cropcam.pipeline.study.study import Study
 
 MAKER = "cropcam simulate"
+WORLDCOVER = "worldcover"
 
 
 def is_complete(folder: Path) -> bool:
@@ -45,21 +46,19 @@ def asset_folder(final: Path) -> Iterator[Path]:
         yield folder
 
 
-def finish(
-    folder: Path, final: Path, bands: Sequence[str], grid: PixelGrid, properties: Mapping[str, Any], made_by: Mapping[str, Any]
-) -> None:
-    """Read the rasters back, write asset.json and publish the folder.
+def finish(folder: Path, final: Path, grids: Mapping[str, PixelGrid], properties: Mapping[str, Any], made_by: Mapping[str, Any]) -> None:
+    """Read the rasters of each band back, on its grid, write asset.json and publish the folder.
 
     Raises:
         OSError: the disk lost data.
     """
-    for band in bands:
+    for band, grid in grids.items():
         with rasterio.open(folder / f"{band}.tif") as source:
             if source.shape != grid.shape_yx:
                 raise OSError(errno.EIO, f"{source.shape} px against {grid.shape_yx}", source.name)
             for _, window in source.block_windows(1):
                 source.read(1, window=window)
-    text = json.dumps({"bands": list(bands), "properties": dict(properties), "made_by": dict(made_by)}, indent=1)
+    text = json.dumps({"bands": list(grids), "properties": dict(properties), "made_by": dict(made_by)}, indent=1)
     (folder / "asset.json").write_text(text + "\n", "utf-8")
     publish(folder, final)
 
@@ -81,26 +80,28 @@ def raster_window(window: Window) -> RasterWindow:
 
 
 def label_asset(study: Study) -> str:
-    """The CDL asset of a study.
+    """The label asset of a study; empty without labels.
 
     Raises:
-        ConfigError: the study has no labels, or labels of another legend.
+        ConfigError: labels of another legend than CDL's and WorldCover's.
     """
-    labels = study.labels_for("simulate")
-    if labels.legend != DEFAULT:
+    labels = study.labels
+    if labels is None:
+        return ""
+    if labels.legend not in (DEFAULT, WORLDCOVER):
         raise ConfigError(
-            f"the study {study.name} has labels of {study.table.title}; simulate draws those of CDL alone: leave out labels.legend"
+            f"the study {study.name} has labels of {study.table.title}; simulate draws those of cdl and worldcover: name one of these under labels.legend, or leave out [labels]"
         )
     return labels.asset
 
 
 def label_year(asset: str) -> int:
-    """The year of a CDL asset.
+    """The year of a label asset; 0 without one.
 
     Raises:
         ConfigError: the id does not end in a year.
     """
     match = re.fullmatch(r"(?:[\w-]+/)+((?:19|20)\d\d)", asset)
-    if not match:
+    if asset and not match:
         raise ConfigError(f"labels.asset {asset!r} cannot be simulated: it must end in a year, such as USDA/NASS/CDL/2016")
-    return int(match[1])
+    return int(match[1]) if match else 0

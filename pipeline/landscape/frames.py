@@ -32,9 +32,14 @@ _PATHS = 233
 _LOW_AREA_DEG = 1.2  # areas of less latitude fit into one row
 _NARROW_DEG = 2.0  # every path over an area of less longitude covers its middle
 _FIRST_PASS = datetime.date(2023, 8, 31).toordinal()  # of Landsat 8 on path 23
-_WITHIN = (-130.0, 22.0, -60.0, 52.0)  # degrees; where EPSG:5070 and the fit above hold
+WITHIN = (-130.0, 22.0, -60.0, 52.0)  # degrees; where EPSG:5070 and the fit above hold
 # collection: (scene prefix, days after Landsat 8 on the same path)
-COLLECTIONS = {"LANDSAT/LC08/C02/T1_L2": ("LC08", 0), "LANDSAT/LC09/C02/T1_L2": ("LC09", 8)}
+COLLECTIONS = {
+    "LANDSAT/LC08/C02/T1_L2": ("LC08", 0),
+    "LANDSAT/LC09/C02/T1_L2": ("LC09", 8),
+    "LANDSAT/LE07/C02/T1_L2": ("LE07", 8),
+    "LANDSAT/LT05/C02/T1_L2": ("LT05", 0),
+}
 
 
 @dataclass(frozen=True)
@@ -94,16 +99,13 @@ def scenes(study: Study) -> list[Scene]:
     """Every scene of the study's area between the first season's start and the last one's end, frame by frame.
 
     Raises:
-        ConfigError: a collection is not Landsat 8 or 9, or the area lies outside the contiguous United States.
+        ConfigError: the area lies outside the contiguous United States.
     """
-    for collection in study.image.collections:
-        if collection not in COLLECTIONS:
-            raise ConfigError(f"image.collections: {collection!r} cannot be simulated; only {', '.join(COLLECTIONS)}")
     first = min(datetime.date.fromisoformat(start) for start, _ in study.image.seasons)
     last = max(datetime.date.fromisoformat(end) for _, end in study.image.seasons)
     dates = []
     for frame in frames(study.area.bounds):
-        for collection in study.image.collections:
+        for collection in (name for name in study.image.collections if name in COLLECTIONS):
             phase = _FIRST_PASS + 7 * (frame.path - 23) + COLLECTIONS[collection][1]
             day = first.toordinal() + (phase - first.toordinal()) % REPEAT_DAYS
             dates += [Scene(collection, frame, datetime.date.fromordinal(d)) for d in range(day, last.toordinal(), REPEAT_DAYS)]
@@ -122,9 +124,9 @@ def frames(bounds_xyxy: tuple[float, float, float, float]) -> list[Frame]:
         ConfigError: the area lies outside the contiguous United States.
     """
     west, south, east, north = bounds_xyxy
-    if west < _WITHIN[0] or south < _WITHIN[1] or east > _WITHIN[2] or north > _WITHIN[3]:
+    if west < WITHIN[0] or south < WITHIN[1] or east > WITHIN[2] or north > WITHIN[3]:
         raise ConfigError(
-            f"area.bounds {list(bounds_xyxy)} reach outside {list(_WITHIN)}: the simulated landscape is the contiguous United States"
+            f"area.bounds {list(bounds_xyxy)} reach outside {list(WITHIN)}: the simulated landscape is the contiguous United States"
         )
     lon, lat = (grid.ravel() for grid in np.meshgrid(np.linspace(west, east, 61), np.linspace(south, north, 61)))
     hits = []

@@ -43,6 +43,12 @@ def median_reducer() -> Reducer:
     return Reducer("median")
 
 
+@algorithm("Reducer.mode", ignored=("maxBuckets", "minBucketWidth", "maxRaw"))
+def mode_reducer() -> Reducer:
+    """The commonest value, the smallest of equals; exact for any bucket arguments."""
+    return Reducer("mode")
+
+
 @algorithm("Reducer.min")
 def min_reducer(numInputs: int = 1) -> Reducer:
     """The least value."""

@@ -17,7 +17,7 @@ import rasterio
 from cropcam.pipeline.errors import ConfigError, DataError
 from cropcam.pipeline.grid import CDL_ORIGIN_XY, PixelGrid, resample_nearest
 from cropcam.pipeline.landscape import simulate, truth
-from cropcam.pipeline.landscape.archive import LABEL_BANDS, SCENE_BANDS, identity
+from cropcam.pipeline.landscape.archive import identity
 from cropcam.pipeline.landscape.assets import finish
 from cropcam.pipeline.legend_sources import cdl
 from cropcam.pipeline.runtime.atomic import exclusive_lock
@@ -25,6 +25,8 @@ from cropcam.pipeline.study.study import Study, parse_study
 
 SCENES = "LANDSAT/LC08/C02/T1_L2"
 LABELS = "USDA/NASS/CDL/2016"
+SCENE_BANDS = (*(f"SR_B{band}" for band in range(1, 8)), "QA_PIXEL", "QA_RADSAT")
+LABEL_BANDS = ("cropland", "confidence")
 
 
 def tiny(**changes: Any) -> Study:
@@ -214,7 +216,7 @@ def test_what_did_not_reach_the_disk_is_found_before_an_asset_appears(tmp_path: 
                 file.write(bytes(400))
         finish(folder, *arguments)
 
-    monkeypatch.setattr("cropcam.pipeline.landscape.archive.finish", worn)
+    monkeypatch.setattr("cropcam.pipeline.landscape.label_assets.finish", worn)
     with pytest.raises(DataError, match=r"cannot be written: .*; see to space and rights, then run simulate again"):
         simulate(tiny(), tmp_path)
     assert not list(tmp_path.rglob("asset.json"))

@@ -38,7 +38,7 @@ def test_a_finished_asset_has_its_bands_and_its_description(tmp_path: Path) -> N
         assert folder.parent == tmp_path
         write_bands(folder, UTM, "SR_B1", "QA_PIXEL")
         assert not final.exists()
-        finish(folder, final, ["SR_B1", "QA_PIXEL"], UTM, {"CLOUD_COVER": 1.5}, {"seed": 3})
+        finish(folder, final, {"SR_B1": UTM, "QA_PIXEL": UTM}, {"CLOUD_COVER": 1.5}, {"seed": 3})
     assert [path.name for path in tmp_path.iterdir()] == ["LC08"]
     found = json.loads((final / "asset.json").read_text("utf-8"))
     assert found == {"bands": ["SR_B1", "QA_PIXEL"], "properties": {"CLOUD_COVER": 1.5}, "made_by": {"seed": 3}}
@@ -69,7 +69,7 @@ def test_a_band_of_another_size_is_no_asset(tmp_path: Path) -> None:
     with asset_folder(final) as folder:
         write_bands(folder, UTM.window(Window(0, 0, 40, 50)), "SR_B1")
         with pytest.raises(OSError, match=r"\(40, 50\) px against \(90, 120\)"):
-            finish(folder, final, ["SR_B1"], UTM, {}, {})
+            finish(folder, final, {"SR_B1": UTM}, {}, {})
     assert list(tmp_path.iterdir()) == []
 
 
@@ -77,12 +77,15 @@ def test_a_window_keeps_its_place_in_the_notation_of_rasterio() -> None:
     assert raster_window(Window(3, 5, 7, 11)).toslices() == Window(3, 5, 7, 11).slices
 
 
-def test_only_labels_of_cdl_are_simulated() -> None:
+def test_labels_of_cdl_and_worldcover_are_simulated() -> None:
     values = load_study("demo").to_dict()
     assert label_year(label_asset(parse_study(values))) == 2016
-    cover = {**values, "labels": {**values["labels"], "legend": "worldcover"}, "classes": {"crop": ["cropland"]}}
-    with pytest.raises(ConfigError, match=r"^the study demo has labels of the legend 'worldcover'; simulate draws those of CDL alone"):
-        label_asset(parse_study(cover))
+    cover = {**values, "labels": {"asset": "ESA/WorldCover/v200/2021", "legend": "worldcover"}, "classes": {"crop": ["cropland"]}}
+    assert label_year(label_asset(parse_study(cover))) == 2021
+    other = {**values, "labels": {"asset": "USGS/NLCD/2021", "legend": "nlcd"}, "classes": {"crop": [82]}}
+    with pytest.raises(ConfigError, match=r"has labels of .*; simulate draws those of cdl and worldcover"):
+        label_asset(parse_study(other))
+    with pytest.raises(ConfigError, match="must end in a year"):
+        label_year("ESA/WorldCover/v200")
     del values["labels"]
-    with pytest.raises(ConfigError, match=r"^simulate needs labels, and the study demo has none"):
-        label_asset(parse_study(values))
+    assert (label_asset(parse_study(values)), label_year("")) == ("", 0)
