@@ -123,9 +123,9 @@ def _number(asset: str) -> int:
 
 
 def _coarser(image: ee.Image, study: Study, resolution_m: float) -> ee.Image:
-    """The mean of the valid pixels inside each pixel of the study's grid."""
+    """The mean of the valid pixels inside each pixel of the study's grid, in double precision."""
     grid = study.grid
-    mean = image.reduceResolution(ee.Reducer.mean(), False, largest_input_px(study.area.scale_m, resolution_m))
+    mean = image.toDouble().reduceResolution(ee.Reducer.mean(), False, largest_input_px(study.area.scale_m, resolution_m))
     averaged: ee.Image = mean.reproject(grid.crs, list(grid.transform))
     return averaged
 
