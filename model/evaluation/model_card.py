@@ -39,7 +39,7 @@ def model_card(config: RunConfig, selected: history.Row | None, metrics: Mapping
         f"# {config.network.model} on {config.store.study}",
         "",
         "## Intended use",
-        f"Maps of {', '.join(config.store.classes.names)} from {len(config.store.bands)} bands ({', '.join(config.store.bands)}) of surface reflectance, in the region and "
+        f"Maps of {', '.join(config.store.classes.names)} from {len(config.store.bands)} bands ({', '.join(config.store.bands)}), in the region and "
         "season of its training data. Not for single fields, nor for decisions about persons or payments without a check on the ground.",
         "",
         "## Data",

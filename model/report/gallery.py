@@ -25,7 +25,10 @@ from cropcam.pipeline.legend import UNLABELLED, Legend
 from cropcam.pipeline.store.patch_store import PatchStore
 
 PER_GROUP = 3
-COMPOSITES = {"true colour": ("B4", "B3", "B2"), "false colour": ("B5", "B6", "B4")}
+COMPOSITES = {  # red, green, blue: of Landsat 8 and 9, and by common name
+    "true colour": (("B4", "B3", "B2"), ("red", "green", "blue")),
+    "false colour": (("B5", "B6", "B4"), ("nir", "swir1", "red")),
+}
 STRETCH_PCT = (2.0, 98.0)
 NODATA_RGB = (232, 234, 231)
 Reflectance = npt.NDArray[np.float32]
@@ -100,11 +103,12 @@ def composites(bands: Sequence[str], reflectance_NCYX: Reflectance) -> tuple[Com
 
     Bands are recognised by the end of their names; of several seasons the middle one is shown.
     """
-    matches = {
-        title: [[index for index, name in enumerate(bands) if name.endswith(ending)] for ending in endings]
-        for title, endings in COMPOSITES.items()
-    }
-    chosen = {title: tuple(found[len(found) // 2] for found in of_bands) for title, of_bands in matches.items() if all(of_bands)}
+    chosen: dict[str, tuple[int, ...]] = {}
+    for title, alternatives in COMPOSITES.items():
+        for endings in alternatives:
+            matches = [[index for index, name in enumerate(bands) if f"_{name}".endswith(f"_{ending}")] for ending in endings]
+            if all(matches):
+                chosen.setdefault(title, tuple(found[len(found) // 2] for found in matches))
     chosen = chosen or {"first bands": tuple(min(index, len(bands) - 1) for index in range(3))}
     stretch = {index: np.nanpercentile(reflectance_NCYX[:, index], STRETCH_PCT) for indices in chosen.values() for index in indices}
     limits = {index: (float(low), float(high)) for index, (low, high) in stretch.items()}

@@ -124,7 +124,7 @@ def _provenance(run: Path, config: RunConfig, info: StoreInfo, metrics: Mapping[
             "patches dropped": format_dropped(info.dropped),
         },
         "Training": {key.replace("_", " "): config.setting(key) for key in settings},
-        "Bands: mean and standard deviation of reflectance": {band: f"{mean:.4f} ± {std:.4f}" for band, mean, std in statistics},
+        "Bands: mean and standard deviation": {band: f"{mean:.4f} ± {std:.4f}" for band, mean, std in statistics},
         "Versions": {"trained by": f"cropcam {config.code_version}", "evaluated by": f"cropcam {metrics['provenance']['code_version']}"}
         | {str(key): value for key, value in environment.items()},
         "Digests": {"store": config.store.digest, "checkpoint": metrics["provenance"]["checkpoint_digest"]} | info.digests,

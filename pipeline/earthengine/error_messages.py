@@ -35,7 +35,7 @@ _FINAL: tuple[tuple[str, str, str], ...] = (
     ("credentials", r"invalid_grant|reauth|invalid authentication credentials|unauthenticated|token has been expired", "the credentials are not valid (any more); run: earthengine authenticate, or set GOOGLE_APPLICATION_CREDENTIALS"),
     ("project", r"permission to use project|project .* (not found|has been deleted)|invalid project|consumer_invalid", "the credentials may not use this project; check --project, or ask its owner for the role Service Usage Consumer"),
     ("bucket", r"bucket.*(does not exist|not found)|specified bucket|storage\.(objects|buckets)", "the bucket does not exist or may not be written to; check gs://BUCKET and the role Storage Object Admin"),
-    ("asset", r"(asset|collection|image)[^.]*(not found|does not exist)|does not exist or caller", "check image.collections and labels.asset of the study (the map of a year appears after it: CDL early in the next)"),
+    ("asset", r"(asset|collection|image)[^.]*(not found|does not exist)|does not exist or caller", "check image.collections and labels.asset of the study (the labels of a year appear after it: CDL early in the next)"),
     ("bands", r"did not match any bands|no bands|band pattern", "no scene was left, or the collection has other bands; check image.collections, image.bands and image.seasons"),
     ("permission", r"permission|forbidden|access denied|not authorized", "the credentials may not do this; check --project and its roles (Earth Engine Resource Writer)"),
 )  # fmt: skip

@@ -24,6 +24,7 @@ from cropcam.pipeline.earthengine.graphs import graph
 from cropcam.pipeline.earthengine.plan import CELL_PX
 from cropcam.pipeline.earthengine.preflight import check_inputs
 from cropcam.pipeline.earthengine.region import bounds_lonlat, polygons
+from cropcam.pipeline.earthengine.scenes import whole_number
 from cropcam.pipeline.earthengine.session import Session
 from cropcam.pipeline.errors import ConfigError
 from cropcam.pipeline.grid import PixelGrid, tiles, transform_points
@@ -32,8 +33,8 @@ from cropcam.pipeline.runtime.atomic import atomic_path
 from cropcam.pipeline.runtime.progress import Progress, silent
 from cropcam.pipeline.study.study import Study
 
-TRUE_COLOUR = ("SR_B4", "SR_B3", "SR_B2")
-STRETCH_DN = (7_500, 16_500)  # reflectance 0.006 to 0.254
+TRUE_COLOUR = (("SR_B4", "SR_B3", "SR_B2"), ("red", "green", "blue"))
+STRETCH, STRETCH_OF_VECTORS = (0.00625, 0.25375), (-0.3, 0.3)  # reflectance; axes of vectors of length 1
 _EDGE_POINTS = 21
 
 
@@ -94,14 +95,16 @@ def labels_view(study: Study) -> tuple[ee.Image, dict[str, Any]]:
 def _views(study: Study) -> list[tuple[str, ee.Image, dict[str, Any]]]:
     """Name, image and visualisation of each layer: one composite per season, then the labels if there are any."""
     composite: ee.Image = graph(study, "image")
-    bands = TRUE_COLOUR if set(TRUE_COLOUR) <= set(study.image.bands) else (study.image.bands * 3)[:3]
-    low, high = STRETCH_DN
+    image, encoding = study.image, study.image.encoding
+    bands = next((names for names in TRUE_COLOUR if set(names) <= set(image.bands)), (image.bands * 3)[:3])
+    scale, offset = encoding.scale[0], encoding.offset[0]
+    low, high = (round((value - offset) / scale, 6) for value in (STRETCH_OF_VECTORS if image.table.unit_length else STRETCH))
     views = []
     for number, (start, end) in enumerate(study.image.seasons, 1):
         names = [f"{number}_{band}" if len(study.image.seasons) > 1 else band for band in bands]
         shown = composite.select(names)
-        visualisation = {"bands": ",".join(names), "min": str(low), "max": str(high)}
-        views.append((f"composite {start} to {end}", shown.updateMask(shown.eq(0).eq(0)), visualisation))
+        visualisation = {"bands": ",".join(names), "min": f"{low:g}", "max": f"{high:g}"}
+        views.append((f"composite {start} to {end}", shown.updateMask(shown.eq(whole_number(encoding.fill)).eq(0)), visualisation))
     return [*views, ("labels", *labels_view(study))] if study.labels else views
 
 
@@ -129,7 +132,8 @@ def _draw(study: Study, layers: list[tuple[str, str]], cell_px: int) -> Any:  # 
 
 def _attribution(study: Study) -> str:
     labels = [] if study.labels is None else ["USDA NASS" if study.labels.legend == DEFAULT else study.labels.asset]
-    return "; ".join(["Google Earth Engine", "USGS Landsat", *labels])
+    sensor = "USGS Landsat" if study.image.collections[0].startswith("LANDSAT/") else study.image.table.title
+    return "; ".join(["Google Earth Engine", sensor, *labels])
 
 
 def _leaflet(name: str, mime_type: str) -> list[tuple[str, str]]:

@@ -1,0 +1,98 @@
+"""Other sensors the whole way, by the command line: simulate, export, patches, check, train, evaluate, map, report."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+import ee
+import numpy as np
+import pytest
+import rasterio
+import xarray as xr
+
+from cropcam.cli import main
+from cropcam.pipeline.store.patch_store import open_store
+from cropcam.pipeline.study.study import load_study
+
+STUDY = """
+[study]
+name = "small"
+[area]
+bounds = [-90.012, 41.0, -89.988, 41.018]
+{area}
+[image]
+{image}
+{labels}
+[patches]
+size_px = 8
+[splits]
+block_patches = [2, 2]
+"""
+COVER = '[labels]\nasset = "ESA/WorldCover/v200/2021"\nlegend = "worldcover"\npresence_min_share = 0.1\n[classes]\ncrop = ["cropland"]\ntrees = ["Tree Cover"]'
+CDL = '[labels]\nasset = "USDA/NASS/CDL/2018"\n[classes]\ncorn = [1]\nsoybean = [5]'
+
+
+@pytest.fixture(autouse=True)
+def _reset() -> Iterator[None]:
+    yield
+    ee.Reset()
+
+
+def run(*words: object) -> int:
+    return main(list(map(str, words)))
+
+
+def whole_way(folder: Path, text: str, *train: object) -> Path:
+    study, store, trained = folder / "small.toml", folder / "s.zarr", folder / "run"
+    study.write_text(text)
+    assert run("simulate", study, "--archive", folder / "archive") == 0
+    assert run("export", study, "--to", folder / "shards", "--archive", folder / "archive") == 0
+    assert run("patches", study, "--from", folder / "shards", "--store", store) == 0
+    assert run("check", store) == 0
+    assert run("train", store, "--run", trained, "--epochs", 1, "--batch-size", 8, "--device", "cpu", *train) == 0
+    assert run("evaluate", trained, "--device", "cpu") == 0
+    assert run("map", trained, "--store", store, "--out", folder / "map.tif", "--device", "cpu") == 0
+    assert run("map", trained, "--from", folder / "shards", "--out", folder / "again.tif", "--device", "cpu") == 0
+    assert run("report", trained) == 0
+    with rasterio.open(folder / "map.tif") as first, rasterio.open(folder / "again.tif") as second:
+        np.testing.assert_array_equal(first.read(), second.read())
+    return store
+
+
+def test_sentinel_2_with_worldcover_by_name_two_seasons_and_a_derived_band(tmp_path: Path) -> None:
+    image = (
+        'sensor = "sentinel-2"\nbands = ["blue", "green", "red", "nir", "swir1"]\nseasons = [["2021-05-20", "2021-06-20"], ["2021-08-01", "2021-09-01"]]\n'
+        "count = true\n[image.derived]\nndvi = '(nir - red) / (nir + red)'"
+    )
+    store = whole_way(tmp_path, STUDY.format(area="scale_m = 20.0", image=image, labels=COVER), "--labels", "pixels")
+    opened = open_store(store)
+    assert opened.info.classes.names == ("background", "crop", "trees")
+    assert opened.info.encoding == load_study(str(tmp_path / "small.toml")).image.encoding
+    cube = xr.open_zarr(store)
+    assert cube.season.values.tolist() == ["2021-05-20/2021-06-20"] * 6 + ["2021-08-01/2021-09-01"] * 6
+    values = cube.image.values
+    red, nir, ndvi = (values[list(cube.band.values).index(f"1_{name}")] for name in ("red", "nir", "ndvi"))
+    seen = np.isfinite(ndvi)
+    assert seen.mean() > 0.8
+    np.testing.assert_allclose(ndvi[seen], ((nir - red) / (nir + red))[seen], rtol=1e-4)
+    assert 0.2 < np.nanmedian(ndvi) < 1
+    assert json.loads((tmp_path / "run" / "metrics.json").read_text())["classification"]["per_class"].keys() == {
+        "background",
+        "crop",
+        "trees",
+    }
+    assert "CDL" not in (tmp_path / "run" / "report.html").read_text()
+
+
+def test_landsat_7_and_8_mixed_by_common_names(tmp_path: Path) -> None:
+    ids = '["LANDSAT/LE07/C02/T1_L2", "LANDSAT/LC08/C02/T1_L2"]'
+    image = f'sensor = "landsat-4-9"\ncollections = {ids}\nbands = ["red", "nir", "swir1"]\nseasons = [["2018-07-01", "2018-09-15"]]'
+    store = whole_way(tmp_path, STUDY.format(area="", image=image, labels=CDL), "--labels", "presence")
+    assert {path.parent.parent.parent.name for path in (tmp_path / "archive/LANDSAT").glob("*/C02/T1_L2/*")} == {"LE07", "LC08"}
+    cube = xr.open_zarr(store)
+    assert cube.band.values.tolist() == ["red", "nir", "swir1"]
+    red, nir = (np.nanmedian(cube.image.sel(band=band).values) for band in ("red", "nir"))
+    assert red < 0.1
+    assert 0.2 < nir < 0.6
