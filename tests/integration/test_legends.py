@@ -155,8 +155,6 @@ def test_without_labels_there_is_a_store_of_images_and_each_command_that_needs_t
     capsys.readouterr()
     assert run("patches", study, "--image", image, "--labels", raster, "--store", store) == 2
     assert "--labels needs labels, and the study cover has none; add [labels] with their asset and legend" in capsys.readouterr().err
-    assert run("simulate", study, "--archive", tmp_path / "archive") == 2
-    assert "simulate needs labels, and the study cover has none" in capsys.readouterr().err
     assert run("export", study, "--to", tmp_path / "shards", "--dry-run") == 0
     plan = capsys.readouterr().out
     assert "image " in plan
