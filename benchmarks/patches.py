@@ -1,6 +1,6 @@
 """Building a patch store against its floor: GDAL reading the same shards, and the codec writing the same patches from memory, with as many threads.
 
-    python -m benchmarks.patches [--parts 16] [--bands 7] [--whole] [--workers] [--keep DIR]
+    python -m benchmarks.patches [--parts 16] [--bands 7] [--dtype uint16] [--whole] [--workers] [--keep DIR]
 
 The input is 1/PARTS of the study `corn-belt-2016` (PARTS = 1: all of it), written as Earth Engine writes shards (LZW, tiles of
 256 px, pixel-interleaved). A block of 2560 x 2560 simulated pixels with noise is repeated over the region, so that
@@ -28,7 +28,7 @@ from functools import cache, partial
 from importlib import import_module
 from pathlib import Path
 from statistics import median
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -49,14 +49,34 @@ NOISE = 0.004  # of reflectance, as left in a median composite
 SIMULATED, FILE_PATCHES, HELD_BYTES = 7, 1024, 2**28  # bands; patches per file of the floor's codec; images that it holds
 
 
-def study(parts: int, bands: int = SIMULATED) -> Study:
-    """The study of the poster with `bands` bands, its sides divided by the square root of `parts`."""
+class Kind(NamedTuple):
+    """The image: how many bands, and the type of its values."""
+
+    bands: int = SIMULATED
+    dtype: str = "uint16"
+
+
+POSTER = Kind()
+
+
+def study(parts: int, kind: Kind = POSTER) -> Study:
+    """The study of the poster with an image of that kind, its sides divided by the square root of `parts`."""
     values = load_study("corn-belt-2016").to_dict()
     west, south, east, north = values["area"]["bounds"]
     by = parts**0.5
     values["area"]["bounds"] = [west, north - (north - south) / by, west + (east - west) / by, north]
-    if bands != SIMULATED:
-        values["image"]["bands"] = [f"band_{number}" for number in range(1, bands + 1)]
+    if kind != POSTER:
+        names = [f"band_{number}" for number in range(1, kind.bands + 1)]
+        nodata, scale = (-9999, 1.0) if kind.dtype == "float32" else (-128, 1 / 127) if kind.dtype == "int8" else (0, SCALE)
+        sensor = {
+            "title": f"{kind.bands} bands of {kind.dtype}",
+            "dtype": kind.dtype,
+            "scale": scale,
+            "nodata": nodata,
+            "bands": {name: {} for name in names},
+        }
+        sensor["collections"] = [{"id": "benchmark", "bands": {name: name for name in names}}]
+        values["image"] |= {"sensor": sensor, "bands": names, "collections": ["benchmark"], "mask": []}
     return parse_study(values)
 
 
@@ -75,9 +95,13 @@ def block() -> tuple[npt.NDArray[np.uint16], npt.NDArray[np.uint8]]:
     return dn, codes
 
 
-def write_shards(folder: Path, grid: PixelGrid, bands: int) -> None:
+def write_shards(folder: Path, grid: PixelGrid, kind: Kind) -> None:
     """The region in shards, by repeating the block; on the disk when it returns, so that writing back disturbs no measurement."""
-    (dn, codes), repeated = block(), np.arange(bands) % SIMULATED
+    (dn, codes), repeated = block(), np.arange(kind.bands) % SIMULATED
+    if kind.dtype == "float32":
+        dn = (dn * np.float32(SCALE) + np.float32(OFFSET)).astype(np.float32)  # type: ignore[assignment]
+    elif kind.dtype == "int8":
+        dn = np.clip(dn / 128.0 - 127, -127, 127).astype(np.int8)  # type: ignore[assignment]
     folder.mkdir(parents=True, exist_ok=True)
     options = {"tiled": True, "blockxsize": 256, "blockysize": 256, "compress": "lzw", "num_threads": "all_cpus"}
     for window in tiles(grid.shape_yx, (SHARD_PX, SHARD_PX)):
@@ -87,7 +111,7 @@ def write_shards(folder: Path, grid: PixelGrid, bands: int) -> None:
         name = f"{window.row:010d}-{window.col:010d}.tif"
         image, labels = folder / f"image-{name}", folder / f"labels-{name}"
         with (
-            rasterio.open(image, "w", count=bands, dtype="uint16", interleave="pixel", **profile) as image_file,
+            rasterio.open(image, "w", count=kind.bands, dtype=kind.dtype, interleave="pixel", **profile) as image_file,
             rasterio.open(labels, "w", count=1, dtype="uint8", **profile) as label_file,
         ):
             for rows in tiles(window[2:], (256, BLOCK_PX)):
@@ -155,35 +179,35 @@ def build_here(wanted: Study, folder: Path, store: Path, scheduler: str | None) 
     )
 
 
-def input_folder(parts: int, bands: int, place: Path) -> Path:
+def input_folder(parts: int, kind: Kind, place: Path) -> Path:
     """The folder of the shards, which `--keep` keeps."""
-    return place / (f"shards-{parts}" if bands == SIMULATED else f"shards-{parts}-of-{bands}-bands")
+    return place / (f"shards-{parts}" if kind == POSTER else f"shards-{parts}-of-{kind.bands}-bands-{kind.dtype}")
 
 
-def build(parts: int, bands: int, place: Path, store: Path, scheduler: str | None = None) -> dict[str, Any]:
+def build(parts: int, kind: Kind, place: Path, store: Path, scheduler: str | None = None) -> dict[str, Any]:
     """One build in a process of its own, of a store that is not there."""
     os.sync()  # earlier writes would be written back meanwhile
     subprocess.run(["rm", "-rf", str(store)], check=True)
-    words = [sys.executable, "-m", "benchmarks.patches", "--cut", str(input_folder(parts, bands, place)), str(store)]
-    words += ["--parts", str(parts), "--bands", str(bands)]
+    words = [sys.executable, "-m", "benchmarks.patches", "--cut", str(input_folder(parts, kind, place)), str(store)]
+    words += ["--parts", str(parts), "--bands", str(kind.bands), "--dtype", kind.dtype]
     words += ["--scheduler", scheduler] if scheduler else []
     text = subprocess.run(words, cwd=ROOT, check=True, stdout=subprocess.PIPE, text=True).stdout
     measured: dict[str, Any] = json.loads(text.splitlines()[-1])
     return measured
 
 
-def compared(parts: int, bands: int, place: Path, repeats: int) -> dict[str, Any]:
+def compared(parts: int, kind: Kind, place: Path, repeats: int) -> dict[str, Any]:
     """Builds and the floor, alternating, on one input."""
-    threads, folder = len(os.sched_getaffinity(0)), input_folder(parts, bands, place)
+    threads, folder = len(os.sched_getaffinity(0)), input_folder(parts, kind, place)
     store = folder.with_name(folder.name.replace("shards", "store") + ".zarr")
     if not folder.exists():
         started = time.perf_counter()
         with atomic_path(folder) as temp_path:
-            write_shards(temp_path, study(parts).grid, bands)
+            write_shards(temp_path, study(parts).grid, kind)
         print(f"1/{parts}: shards written in {time.perf_counter() - started:.0f} s", file=sys.stderr)
     runs, floors = [], []
     for _ in range(repeats):
-        runs.append(build(parts, bands, place, store))
+        runs.append(build(parts, kind, place, store))
         os.sync()
         floors.append((read_seconds(folder, threads), codec_seconds(store, runs[-1]["patches"], threads)))
         print(f"1/{parts}: build {runs[-1]['seconds']:.2f} s, read {floors[-1][0]:.2f} s, codec {floors[-1][1]:.2f} s", file=sys.stderr)
@@ -192,7 +216,8 @@ def compared(parts: int, bands: int, place: Path, repeats: int) -> dict[str, Any
     size = sum(path.stat().st_size for path in store.rglob("*") if path.is_file())
     return {
         "patches": count,
-        "bands": bands,
+        "bands": kind.bands,
+        "dtype": kind.dtype,
         "threads": threads,
         "build_s": round(median(run["seconds"] for run in runs), 2),
         "read_s": round(median(read for read, _ in floors), 2),
@@ -207,7 +232,7 @@ def compared(parts: int, bands: int, place: Path, repeats: int) -> dict[str, Any
     }
 
 
-def with_workers(count: int, parts: int, bands: int, place: Path) -> float:
+def with_workers(count: int, parts: int, kind: Kind, place: Path) -> float:
     """Seconds of a build on `count` dask worker processes of one thread each."""
     from distributed import Client, LocalCluster  # noqa: PLC0415 - only for this
 
@@ -216,16 +241,16 @@ def with_workers(count: int, parts: int, bands: int, place: Path) -> float:
         Client(cluster) as client,  # type: ignore[no-untyped-call]
     ):
         client.run(import_module, "cropcam.pipeline.patches.build")  # type: ignore[no-untyped-call]
-        seconds: float = build(parts, bands, place, place / f"workers-{count}.zarr", cluster.scheduler_address)["seconds"]
+        seconds: float = build(parts, kind, place, place / f"workers-{count}.zarr", cluster.scheduler_address)["seconds"]
     return seconds
 
 
-def clusters(parts: int, bands: int, place: Path, repeats: int) -> dict[str, Any]:
+def clusters(parts: int, kind: Kind, place: Path, repeats: int) -> dict[str, Any]:
     """One and two workers, alternating, on the same input; with each pair GDAL reads with one and two threads, to see whether two cores were free."""
-    folder = input_folder(parts, bands, place)
+    folder = input_folder(parts, kind, place)
     pairs, free = [], []
     for _ in range(repeats):
-        pairs.append((with_workers(1, parts, bands, place), with_workers(2, parts, bands, place)))
+        pairs.append((with_workers(1, parts, kind, place), with_workers(2, parts, kind, place)))
         free.append(read_seconds(folder, 1) / read_seconds(folder, 2))
         print(
             f"1/{parts}: one worker {pairs[-1][0]:.2f} s, two {pairs[-1][1]:.2f} s; two threads read {free[-1]:.2f} times as fast as one",
@@ -246,6 +271,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--parts", type=at_least_one, default=16)
     parser.add_argument("--bands", type=at_least_one, default=SIMULATED)
+    parser.add_argument("--dtype", choices=("uint16", "int8", "float32"), default="uint16")
     parser.add_argument("--repeats", type=at_least_one, default=3)
     parser.add_argument("--whole", action="store_true")
     parser.add_argument("--workers", action="store_true")
@@ -255,17 +281,18 @@ def main() -> None:
         "--cut", nargs=2, type=Path, metavar=("SHARDS", "STORE"), help="build once, of a folder that --keep kept, in this process"
     )
     args = parser.parse_args()
+    kind = Kind(args.bands, args.dtype)
     if args.cut:
-        build_here(study(args.parts, args.bands), *args.cut, args.scheduler)
+        build_here(study(args.parts, kind), *args.cut, args.scheduler)
         return
     with tempfile.TemporaryDirectory() as temporary:
         place = args.keep or Path(temporary)
         place.mkdir(parents=True, exist_ok=True)
-        figures = compared(args.parts, args.bands, place, args.repeats)
+        figures = compared(args.parts, kind, place, args.repeats)
         if args.workers:
-            figures |= clusters(args.parts, args.bands, place, args.repeats)
+            figures |= clusters(args.parts, kind, place, args.repeats)
         if args.whole:
-            whole = compared(1, args.bands, place, 2)
+            whole = compared(1, kind, place, 2)
             figures["whole"] = whole
             figures["cost_whole_over_part"] = round(whole["build_s"] / whole["patches"] / (figures["build_s"] / figures["patches"]), 3)
             figures["peak_whole_over_part"] = round(whole["peak_GiB"] / figures["peak_GiB"], 3)
