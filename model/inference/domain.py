@@ -13,15 +13,14 @@ from cropcam.pipeline.maps.windows import Source
 from cropcam.pipeline.store.schema import StoreInfo
 
 SIDE_POINTS = 16  # the image is sampled at so many points per side
-_LANDSAT_DATE = re.compile(
-    r"_((?:19|20)\d{2})(\d{2})(\d{2})_"
-)  # the first one is the acquisition, as in LC08_L2SP_030031_20230831_20230906_02_T1
+# the first one is the acquisition, as in LC08_L2SP_030031_20230831_20230906_02_T1 and T15TYH_20180705T165849_B04_10m
+_DATE = re.compile(r"_((?:19|20)\d{2})(\d{2})(\d{2})[_T]")
 
 
 def domain_note(config: RunConfig, source: Source) -> str:
     """One line if part of the image lies outside the area of the run's store, or its date outside the seasons; else empty.
 
-    Dates come from Landsat file names (_20230831_). Without store attributes, or without a date, there is no note.
+    Dates come from file names of Landsat (_20230831_) and Sentinel-2 (_20180705T165849_). Without store attributes, or without a date, there is no note.
     """
     if not config.store.attrs:
         return ""
@@ -46,10 +45,10 @@ def share_outside(image: PixelGrid, area: PixelGrid) -> float:
 
 
 def image_dates(names: tuple[str, ...]) -> list[str]:
-    """Acquisition dates (YYYY-MM-DD, ascending) in Landsat file names; a name without a date has none."""
+    """Acquisition dates (YYYY-MM-DD, ascending) in file names of Landsat and Sentinel-2; a name without a date has none."""
     dates = set()
     for name in names:
-        if match := _LANDSAT_DATE.search(name):
+        if match := _DATE.search(name):
             try:
                 dates.add(date(*map(int, match.groups())).isoformat())
             except ValueError:  # eight digits that are no date
