@@ -13,8 +13,10 @@ import rasterio
 import xarray as xr
 
 from cropcam.cli import main
+from cropcam.pipeline.grid import PixelGrid
 from cropcam.pipeline.store.patch_store import open_store
 from cropcam.pipeline.study.study import load_study
+from support.rasters import write_raster
 
 STUDY = """
 [study]
@@ -96,3 +98,32 @@ def test_landsat_7_and_8_mixed_by_common_names(tmp_path: Path) -> None:
     red, nir = (np.nanmedian(cube.image.sel(band=band).values) for band in ("red", "nir"))
     assert red < 0.1
     assert 0.2 < nir < 0.6
+
+
+def test_embeddings_packed_as_int8_keep_their_type_to_the_map(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    study, store, trained = tmp_path / "small.toml", tmp_path / "s.zarr", tmp_path / "run"
+    axes = [f"A{axis:02d}" for axis in range(8)]
+    study.write_text(
+        STUDY.format(area="", image=f'sensor = "satellite-embedding"\nbands = {axes}\nseasons = [["2018-01-01", "2019-01-01"]]', labels=CDL)
+    )
+    grid, random = PixelGrid("EPSG:32615", (10.0, 0.0, 700_000.0, 0.0, -10.0, 4_500_000.0), 64, 48), np.random.default_rng(0)
+    codes = np.kron(random.choice(np.array([1, 5, 176], np.uint8), (6, 8)), np.ones((8, 8), np.uint8))
+    values = random.integers(-20, 20, (8, 48, 64)) + np.select([codes == 1, codes == 5], [60, -60], 0)
+    values[:, :2, :2] = -128
+    image = write_raster(tmp_path / "image.tif", values.astype(np.int8), grid, names=tuple(axes))
+    labels = write_raster(tmp_path / "labels.tif", codes, grid)
+    words = ["patches", study, "--image", image, "--labels", labels, "--store", store]
+    assert run(*words) == 3
+    assert "type int8 have no agreed meaning for Satellite Embedding" in capsys.readouterr().err
+    said = ["--scale", 1 / 127, "--offset", 0, "--nodata", -128]
+    assert run(*words, *said) == 0
+    encoding = open_store(store).info.encoding
+    assert (encoding.dtype, set(encoding.nodata)) == ("int8", {-128.0})
+    assert run("train", store, "--run", trained, "--epochs", 1, "--batch-size", 8, "--labels", "pixels", "--device", "cpu") == 0
+    assert run("map", trained, "--image", image, "--out", tmp_path / "map.tif", "--device", "cpu", *said) == 0
+    assert run("map", trained, "--store", store, "--out", tmp_path / "again.tif", "--device", "cpu") == 0
+    with rasterio.open(tmp_path / "map.tif") as first, rasterio.open(tmp_path / "again.tif") as second:
+        np.testing.assert_array_equal(first.read(), second.read())
+        assert (first.read(1)[:2, :2] == 255).all()
+    statistics = open_store(store).info.statistics
+    assert max(map(abs, statistics["mean"])) < 0.6
