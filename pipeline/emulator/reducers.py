@@ -12,7 +12,7 @@ import numpy as np
 from cropcam.pipeline.emulator.errors import unimplemented
 from cropcam.pipeline.emulator.images import BandType
 from cropcam.pipeline.emulator.pixels import Mask, Pixels, Values
-from cropcam.pipeline.emulator.stack_reducers import Layers, accumulated, count, median, product
+from cropcam.pipeline.emulator.stack_reducers import Layers, accumulated, count, median, mode, product
 from cropcam.pipeline.emulator.values import Value
 
 
@@ -113,6 +113,7 @@ def filled(under: Pixels, other: Pixels) -> Pixels:
 STACKED: Mapping[str, Stacking] = {
     "median": Stacking(median, _averaged),
     "mean": Stacking(_mean, _averaged),
+    "mode": Stacking(mode, _same),
     "min": Stacking(lambda layers: accumulated(np.minimum, layers), _same),
     "max": Stacking(lambda layers: accumulated(np.maximum, layers), _same),
     "sum": Stacking(lambda layers: accumulated(np.add, layers, np.float64), _summed),
@@ -154,7 +155,7 @@ def reduce_numbers(reducer: Reducer, values: Sequence[Any]) -> Value:
     if not layers:
         return None
     result = stacking(reducer).reduce(layers).values.item()
-    whole = all(isinstance(value, int) for value in present) and reducer.kind in ("min", "max", "sum")
+    whole = all(isinstance(value, int) for value in present) and reducer.kind in ("min", "max", "sum", "mode")
     return int(result) if whole else float(result)
 
 

@@ -56,6 +56,9 @@ def _valid_values(image: LazyImage, region: Geometry, grid: PixelGrid) -> list[n
 
 
 def _reduced(reducer: Reducer, values: npt.NDArray[Any], *, whole: bool) -> Value:
+    if reducer.kind == "mode" and values.size:
+        found, number = np.unique(values, return_counts=True)
+        return found[number.argmax()].item()
     if reducer.kind in ("toList", "frequencyHistogram", "first", "last") or not values.size:
         return 0 if reducer.kind == "count" else reduce_numbers(reducer, values.tolist())
     functions: dict[str, Any] = {

@@ -6,6 +6,7 @@ output pixel, divided by the area of the output pixel. Here it is the area in in
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple, TypeVar
 
@@ -22,6 +23,7 @@ Loop = TypeVar("Loop", bound=Callable[..., Any])
 Floats = npt.NDArray[np.float64]
 SLIVER = 1e-9  # of an input pixel: a smaller area is rounding
 _TICK = 2.0**-20  # of an input pixel, to which corners are rounded: what a block computes does not depend on its place
+_SEAM = 0.381966  # where the phase of a grid wraps around: not at 0 or a half, where grids begin
 _MARGIN_PX = 2
 _REQUESTED = Window(0, 0, 0, 0)  # stands for the requested grid itself
 
@@ -46,7 +48,7 @@ class Overlaps(NamedTuple):
 def overlaps(lattice: Projection, window: Window, target: PixelGrid) -> Overlaps:
     """Overlaps of a grid's pixels with those of a window of a finer lattice; corners are projected exactly, edges are straight between them."""
     a, _, c, _, e, f = target.transform
-    x, y = np.meshgrid(c + a * np.arange(target.width + 1), f + e * np.arange(target.height + 1))
+    x, y = np.meshgrid(edges(c, a, target.width), edges(f, e, target.height))
     x, y = transform_points(target.crs, lattice.crs, x, y)
     a, _, c, _, e, f = lattice.transform
     u = np.round((x - c) / a / _TICK) * _TICK - window.col
@@ -55,6 +57,17 @@ def overlaps(lattice: Projection, window: Window, target: PixelGrid) -> Overlaps
     first = np.concatenate([[0], np.cumsum(counted.ravel())])
     index, weight = _fill(u, v, window.width, window.height, first)
     return Overlaps(first, index, weight, int(counted.max(initial=0)))
+
+
+def edges(origin: float, step: float, count: int) -> Floats:
+    """The edges (count + 1,) of pixels along one axis, with the same bits in every window of a grid.
+
+    The origin of a window carries the rounding of its own offset. It is taken modulo the pixel and rounded to the decimal
+    digit below a millionth of it; the edges are whole pixels from there.
+    """
+    whole = math.floor(origin / step + _SEAM)
+    digit = 10.0 ** math.floor(math.log10(abs(step) * 1e-6))
+    return step * (np.arange(count + 1) + whole).astype(np.float64) + round((origin - whole * step) / digit) * digit
 
 
 class Reduced(Node):

@@ -87,6 +87,28 @@ def product(layers: Layers) -> Pixels:
     return accumulated(np.multiply, layers, np.float64)
 
 
+def mode(layers: Layers) -> Pixels:
+    """The commonest valid value, the smallest of equals; masked where no layer is valid.
+
+    Source: Earth Engine API, ee.ImageCollection.mode. Which of equals the service takes is not documented.
+    """
+    present = [_without_nan(layer) for layer in layers if not layer.is_empty]
+    if not present:
+        return _EMPTY
+    shape = np.broadcast_shapes(
+        *(layer.values.shape for layer in present), *(() if layer.mask is None else layer.mask.shape for layer in present)
+    )
+    values = np.stack([np.broadcast_to(layer.values, shape) for layer in present])
+    valid = np.stack([np.broadcast_to(True if layer.mask is None else layer.mask, shape) for layer in present])
+    order = np.argsort(values, axis=0, kind="stable")
+    values, valid = np.take_along_axis(values, order, 0), np.take_along_axis(valid, order, 0)
+    best, most, run = values[0], np.zeros(shape, np.int32), np.zeros(shape, np.int32)
+    for index, layer in enumerate(values):
+        run = np.where(layer == values[max(index - 1, 0)], run, 0) + valid[index]
+        best, most = np.where(run > most, layer, best), np.maximum(most, run)
+    return Pixels(best, np.asarray(most > 0))
+
+
 @lru_cache(maxsize=128)
 def network(size: int) -> tuple[tuple[int, int], ...]:
     """Compare-and-exchange steps (low, high) that sort `size` items ascending."""

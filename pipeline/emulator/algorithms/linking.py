@@ -5,12 +5,13 @@ Source: Earth Engine API, ee.ImageCollection.linkCollection, ee.Image.reduceReso
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 from cropcam.pipeline.emulator.algorithms.bands import add_bands, select
 from cropcam.pipeline.emulator.algorithms.elements import property_of
 from cropcam.pipeline.emulator.elements import Images
-from cropcam.pipeline.emulator.errors import unimplemented
+from cropcam.pipeline.emulator.errors import EngineError, unimplemented
 from cropcam.pipeline.emulator.images import Band, BandType, LazyImage
 from cropcam.pipeline.emulator.pixels import Constant
 from cropcam.pipeline.emulator.reducers import Reducer
@@ -36,19 +37,26 @@ def link_collection(
     linked = input
     if bands:
         added = LazyImage([_masked(name, input) for name in bands]) if match is None else select(match, bands)
-        linked = add_bands(linked, added, overwrite=True)
-    return (
-        linked.with_properties({**linked.properties, **{name: match and property_of(match, name) for name in properties}})
-        if properties
-        else linked
-    )
+        outline = input.bands[0].footprint if input.bands else None  # the footprint stays the input's
+        linked = add_bands(linked, LazyImage([replace(band, footprint=outline) for band in added.bands]), overwrite=True)
+    found = {**linked.properties, **{name: None if match is None else property_of(match, name) for name in properties}}
+    return linked.with_properties({name: value for name, value in found.items() if value is not None})
 
 
 @algorithm("Image.reduceResolution")
 def reduce_resolution(image: LazyImage, reducer: Reducer, bestEffort: bool = False, maxPixels: int = 64) -> LazyImage:
-    """The image whose pixels, on a coarser grid, are the reduction of its own pixels inside, weighted by area."""
+    """The image whose pixels, on a coarser grid, are the reduction of its own pixels inside, weighted by area.
+
+    The archive holds no pyramids: with `bestEffort` all pixels inside are reduced, up to 65,536.
+    """
     if reducer.kind not in ("mean", "mode"):
         raise unimplemented(f"Image.reduceResolution with Reducer.{reducer.kind}")
+    if not 1 <= maxPixels <= _LARGEST:
+        raise EngineError(f"Image.reduceResolution: maxPixels must be between 1 and {_LARGEST}. Got {maxPixels}.")
+    if any(band.projection.is_default for band in image.bands):
+        raise EngineError(
+            "Image.reduceResolution: The input to reduceResolution does not have a valid default projection. Use setDefaultProjection() first."
+        )
     most = _LARGEST if bestEffort else maxPixels
     return image.with_bands([_reduced(band, reducer.kind, most) for band in image.bands])
 

@@ -22,7 +22,7 @@ from cropcam.pipeline.emulator.registry import algorithm
 from cropcam.pipeline.emulator.values import Value
 
 _PLAIN = ("mean", "sum", "count", "first", "last", "stdDev", "variance", "product", "frequencyHistogram")
-_OF_COLLECTIONS = ("median", "mean", "min", "max", "sum", "count", "product", "and", "or")
+_OF_COLLECTIONS = ("median", "mean", "mode", "min", "max", "sum", "count", "product", "and", "or")
 
 
 def _plain(kind: str) -> None:

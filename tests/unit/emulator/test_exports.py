@@ -72,6 +72,25 @@ def test_an_image_becomes_one_file_on_its_own_grid(exporter: Callable[[LazyImage
     assert progress.calls == [(1, 1)]
 
 
+@pytest.mark.parametrize(
+    ("dtype", "no_data"), [("float32", -1.5), ("float64", -9999.0), ("int16", -32768), ("int8", -128), ("uint16", None)]
+)
+def test_64_bands_of_any_type_keep_their_values_and_nodata(
+    dtype: str, no_data: float | None, exporter: Callable[[LazyImage], Exporter], tmp_path: Path
+) -> None:
+    lattice, window = Projection(GRID.crs, GRID.transform), Window(0, 0, 20, 40)
+    bands = []
+    for number in range(64):
+        shifted = Apply(lambda x, number=number: (x - number).astype(dtype), COLUMN)
+        bands.append(Band(f"A{number:02}", BandType.of(dtype), Masked(shifted, COLUMN), lattice, window))
+    exporter(LazyImage(bands)).run("T", request(**({} if no_data is None else {"noData": no_data})), Progress())
+    with rasterio.open(tmp_path / "drive/crops/image.tif") as file:
+        assert (file.count, set(file.dtypes), file.nodata) == (64, {dtype}, no_data)
+        for number in (1, 64):
+            expected = np.where(COLUMNS == 0, no_data or 0, (COLUMNS - np.uint16(number - 1)).astype(dtype))
+            np.testing.assert_array_equal(file.read(number), expected)
+
+
 def test_files_carry_the_row_and_column_of_their_first_pixel(exporter: Callable[[LazyImage], Exporter], tmp_path: Path) -> None:
     progress, size = Progress(), {"width": 16, "height": 16}
     exporter(image()).run("T", request("a/image", bucket="crops", tileDimensions=size, tileSize=16), progress)

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from cropcam.pipeline.emulator.errors import EngineError
 from cropcam.pipeline.emulator.pixels import Node, Pixels, Reading
 from cropcam.pipeline.emulator.projections import Projection
-from cropcam.pipeline.emulator.resolution import Reduced, overlaps
+from cropcam.pipeline.emulator.resolution import Reduced, edges, overlaps
 from cropcam.pipeline.grid import PixelGrid, Window, transform_points
 
 LATTICE = Projection("EPSG:32615", (10.0, 0.0, 500_000.0, 0.0, -10.0, 4_500_000.0))
@@ -130,3 +130,13 @@ def test_more_input_pixels_than_allowed() -> None:
 def test_outside_the_input_nothing_is_valid() -> None:
     far = PixelGrid("EPSG:32615", (30.0, 0.0, 600_000.0, 0.0, -30.0, 4_499_910.0), 4, 4)
     assert reduced(np.ones((60, 80)), np.ones((60, 80), bool), far, "mean").is_empty
+
+
+@pytest.mark.parametrize("step", [30.0, 10 / 3, 30 / 111_319.490793])
+def test_edges_have_the_same_bits_in_every_window(step: float) -> None:
+    origin = -97.123456789
+    whole = edges(origin, step, 5_000)
+    assert np.abs(whole - (origin + step * np.arange(5_001))).max() <= step * 1e-6
+    np.testing.assert_allclose(edges(-origin, -step, 5_000), -whole, rtol=0, atol=step * 1e-6)
+    for first in (*range(1, 5_000, 7), 4_999):
+        np.testing.assert_array_equal(edges(origin + step * first, step, 5_000 - first), whole[first:])

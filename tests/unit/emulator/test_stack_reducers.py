@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import itertools
 import statistics
+from collections import Counter
 
 import numpy as np
 import pytest
 from hypothesis import given
 
 from cropcam.pipeline.emulator.pixels import Pixels
-from cropcam.pipeline.emulator.stack_reducers import count, median, network
+from cropcam.pipeline.emulator.stack_reducers import count, median, mode, network
 from support.layers import columns, result, stacks
 
 
@@ -55,3 +56,12 @@ def test_nan_is_no_observation() -> None:
 @given(stacks(("uint16", "int32")))
 def test_the_count_is_that_of_the_valid_layers(layers: list[Pixels]) -> None:
     assert result(count(layers)) == [len(column) for column in columns(layers)]
+
+
+@given(stacks(("uint8", "int32", "float64")))
+def test_the_mode_is_the_commonest_value_and_the_smallest_of_equals(layers: list[Pixels]) -> None:
+    expected = []
+    for column in columns(layers):
+        counted = Counter(value.item() for value in column)
+        expected.append(min(value for value, number in counted.items() if number == max(counted.values())) if counted else None)
+    assert result(mode(layers)) == expected

@@ -75,7 +75,25 @@ def test_reductions_over_bands_and_regions(client: Client) -> None:
     assert find(ee.Reducer.count(), image().select(["a", "b"])) == {"a": 11, "b": 12}
     assert find(ee.Reducer.frequencyHistogram(), image().select("b").gt(0)) == {"b": {"0": 6, "1": 6}}
     assert find(ee.Reducer.median(), image().select("b").updateMask(0)) == {"b": None}
+    assert find(ee.Reducer.mode(), image().select("b").divide(4).floor()) == {"b": -1.0}
+    assert find(ee.Reducer.mode(), image().select("b").updateMask(0)) == {"b": None}
     with pytest.raises(EngineError, match=r"Too many pixels in the region\. Found 15, but maxPixels allows only 10"):
         client.value(image().reduceRegion(ee.Reducer.mean(), region, 30, GRID.crs, maxPixels=10))
     few = image().select("b").reduceRegion(ee.Reducer.count(), region, 30, GRID.crs, maxPixels=10, bestEffort=True)
     assert 0 < client.value(few)["b"] <= 10
+
+
+def test_the_mode_of_a_collection(client: Client) -> None:
+    stack = [image().select("b").mod(3).toInt8(), image().select("b").gt(0).toInt8(), ee.Image(1).rename("b").toInt8()]
+    values = np.stack([np.fmod(B, 3), B > 0, np.ones_like(B)]).astype(int)
+    expected = np.array(
+        [[min(set(cell), key=lambda v: (-cell.count(v), v)) for cell in row] for row in np.moveaxis(values, 0, -1).tolist()]
+    )
+    for made in (
+        ee.ImageCollection(stack).mode(),
+        ee.ImageCollection(stack).reduce(ee.Reducer.mode()),
+        ee.Image.cat(stack).reduce(ee.Reducer.mode()),
+    ):
+        found = client.pixels(made, GRID)[0]
+        np.testing.assert_array_equal(found, expected)
+        assert found.dtype == np.int8
