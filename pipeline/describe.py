@@ -141,6 +141,10 @@ def _resampling(study: Study) -> dict[str, list[str]]:
         if resolution_m is not None and resolution_m != scale_m:
             how = "masked, then the mean of" if resolution_m < scale_m else "the nearest of"
             found.setdefault(f"{how} {resolution_m:g} m pixels in each of {scale_m:g} m", []).append(name)
+    labels_m = study.labels.resolution_m if study.labels else None
+    if labels_m and labels_m != scale_m:
+        how = "the commonest of" if labels_m < scale_m else "the nearest of"
+        found.setdefault(f"{how} {labels_m:g} m pixels in each of {scale_m:g} m", []).append("labels")
     return found
 
 

@@ -37,6 +37,13 @@ def packaged(name: str) -> CodeTable:
     )  # as published: some colours stand twice
 
 
+@cache
+def resolution_m(name: str) -> float | None:
+    """Pixel size in metres of the maps with a legend of the package, from its line `# resolution_m: 10`."""
+    found = re.search(r"^# resolution_m: ([0-9.]+)$", resources.files(_FOLDER).joinpath(f"{name}.csv").read_text("utf-8"), re.MULTILINE)
+    return float(found[1]) if found else None
+
+
 def cdl() -> CodeTable:
     """The default: every code that a CDL of any year uses."""
     return packaged(DEFAULT)

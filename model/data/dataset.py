@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -19,6 +19,7 @@ from cropcam.model.labels.points import point_labels
 from cropcam.model.labels.weak_labels import LabelSpec, WeakLabels, validate_proportions, weak_labels
 from cropcam.model.losses.objectives import Targets
 from cropcam.model.runtime.distributed import SINGLE_PROCESS, Ranks
+from cropcam.pipeline.errors import DataError
 from cropcam.pipeline.legend import UNLABELLED, Legend
 from cropcam.pipeline.store.patch_store import PatchStore
 
@@ -81,13 +82,33 @@ def read_labels(store: PatchStore, index_N: Indices, spec: LabelSpec, legend: Le
         grid = store.info.patch_grid
         read, option = (point_labels, "points") if spec.points else (area_labels, "areas")
         return read(spec.points or spec.areas, spec.digests.get(option, ""), legend, grid, place_N2())
-    return weak_labels(
+    labels = weak_labels(
         spec,
         len(legend),
         lambda: validate_proportions(store.share_NK[index_N], index_N),
         lambda: legend.index(store.labels(index_N)),
         place_N2,
     )
+    if not store.info.has_weight:
+        return labels
+    if labels.bag_N is not None:
+        raise DataError(
+            f"{store.path}: its labels have weights, a bag of patches has none: leave out --bag-size, or build the store without [labels] weight"
+        )
+    if labels.pixel_NHW is not None:
+        return replace(labels, pct_NHW=store.weights(index_N))
+    return replace(labels, pct_N=mean_weights(store, index_N))
+
+
+def mean_weights(store: PatchStore, index_N: Indices) -> npt.NDArray[np.float32]:
+    """Mean weight in per cent of the pixels of each patch that have one, 0 without any; no label is read for it."""
+    found_N, at_once = np.zeros(len(index_N), np.float32), max(1, _CHECK_BYTES // store.info.patch_size_px**2)
+    for first in range(0, len(index_N), at_once):
+        part_N = index_N[first : first + at_once]
+        pct_BHW = store.weights(part_N)
+        total_B, count_B = pct_BHW.sum(axis=(1, 2), dtype=np.int64), (pct_BHW > 0).sum(axis=(1, 2))
+        found_N[first : first + at_once] = total_B / np.maximum(count_B, 1)
+    return found_N
 
 
 def flip(values_BHW: Tensor, flip_B2: Tensor) -> Tensor:
@@ -131,10 +152,15 @@ def batches(
     order = [plan.index_N[place] for place in places]
     for place, index_B, stored_BCHW in zip(places, order, patches.images.batches(order, device), strict=True):
         bits_BCHW, pixel_BHW = augmented(to_device(stored_BCHW, device), place), gathered(labels.pixel_NHW, index_B)
+        pct_BHW = gathered(labels.pct_NHW, index_B)
         x_BCHW, valid_BHW = standardise(of_bits(bits_BCHW, patches.images.dtype), normalization)
         pixel_BHW = None if pixel_BHW is None else augmented(pixel_BHW, place)
         whole = patches.whole_N is not None and bool(patches.whole_N[index_B].all())
-        yield x_BCHW, Targets(valid_BHW, gathered(labels.image_NK, index_B), pixel_BHW, gathered(labels.bag_N, index_B), whole)
+        targets = Targets(valid_BHW, gathered(labels.image_NK, index_B), pixel_BHW, gathered(labels.bag_N, index_B), whole)
+        yield (
+            x_BCHW,
+            targets._replace(pct_BHW=None if pct_BHW is None else augmented(pct_BHW, place), pct_B=gathered(labels.pct_N, index_B)),
+        )
 
 
 def labels_without_image(store: PatchStore, split: str, patches: Patches) -> int:

@@ -64,6 +64,8 @@ class WeakLabels:
     image_NK: Shares | None = None  # presence and majority 0 or 1, shares in 0..1; float32; a row of NaN is a patch without a label
     pixel_NHW: Classes | None = None  # class index, `UNLABELLED` (255) where a pixel has no label; uint8
     bag_N: npt.NDArray[np.int64] | None = None  # the bag whose proportions stand in `image_NK`; int64; patches of a bag have equal rows
+    pct_NHW: npt.NDArray[np.uint8] | None = None  # weight of each label of `pixel_NHW` in per cent; None = 100
+    pct_N: npt.NDArray[np.float32] | None = None  # weight of each patch in per cent; None = 100
     n_unmatched: int = 0  # from a file: points that lie in none of the patches, or patches in no polygon
 
     def labelled(self) -> npt.NDArray[np.bool_]:

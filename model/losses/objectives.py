@@ -36,6 +36,8 @@ class Targets(NamedTuple):
     whole: bool = False  # every pixel of the batch is known to be valid
     weight_BK: Tensor | None = None  # of each label of `image_BK`; None = 1
     weight_K: Tensor | None = None  # of each class, for pixels; None = 1
+    pct_BHW: Tensor | None = None  # of each label of `pixel_BHW`, in per cent; uint8; None = 100
+    pct_B: Tensor | None = None  # of each patch, in per cent; float32; None = 100
     smoothing: float = 0.0  # share of a pixel's label that is spread evenly over the classes; `image_BK` is smoothed already
 
     def label_count(self) -> Tensor:
@@ -161,7 +163,7 @@ def share_loss(batch: ModelOutputs, targets: Targets, _min_share: float) -> Tens
     Proportions", arXiv 1709.04108: the batch-averaged KL; in the log domain here.
     """
     log_GK, share_GK, bag_B = bagged(mean_probability(batch.logits_BKHW, targets.valid_BHW), targets)
-    weight_GK = None
+    weight_GK = None if targets.pct_B is None else (targets.pct_B / 100)[:, None].expand_as(log_GK)
     if targets.bag_B is not None:  # a few patches of a large bag are a poor sample of its proportions
         size_G = log_GK.new_zeros(len(log_GK)).index_add(0, bag_B, torch.ones_like(bag_B, dtype=log_GK.dtype))
         weight_GK = (size_G / size_G.mean())[:, None].expand_as(log_GK)
@@ -169,13 +171,15 @@ def share_loss(batch: ModelOutputs, targets: Targets, _min_share: float) -> Tens
 
 
 def pixel_loss(batch: ModelOutputs, targets: Targets, _min_share: float) -> Tensor:
-    """Cross-entropy over the labelled pixels of the batch that have image data."""
+    """Cross-entropy over the labelled pixels of the batch that have image data, each times its weight; the mean is over their number."""
     assert targets.pixel_BHW is not None
     label_BHW = targets.pixel_BHW.long().masked_fill(~targets.valid_BHW, UNLABELLED)
     weight_K, smoothing = targets.weight_K, targets.smoothing
     entropy_BHW = F.cross_entropy(  # per pixel: torch's own sum over pixels is not deterministic on GPUs
         batch.logits_BKHW, label_BHW, weight_K, ignore_index=UNLABELLED, reduction="none", label_smoothing=smoothing
     )
+    if targets.pct_BHW is not None:
+        entropy_BHW = entropy_BHW * (targets.pct_BHW.to(entropy_BHW.dtype) / 100)
     labelled: Tensor = (label_BHW != UNLABELLED).sum().clamp(min=1)
     return entropy_BHW.sum() / labelled
 

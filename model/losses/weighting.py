@@ -30,6 +30,9 @@ class LossWeighting:
         assert label_BK is not None
         if self.weight_2K is not None:
             targets = targets._replace(weight_BK=torch.where(label_BK > 0, self.weight_2K[1], self.weight_2K[0]))
+        if targets.pct_B is not None:
+            weight_B1, of_class = (targets.pct_B / 100)[:, None], targets.weight_BK
+            targets = targets._replace(weight_BK=weight_B1.expand_as(label_BK) if of_class is None else weight_B1 * of_class)
         if self.smoothing:
             even = 0.5 if self.kind == "presence" else 1 / label_BK.shape[1]
             targets = targets._replace(image_BK=label_BK * (1 - self.smoothing) + even * self.smoothing)

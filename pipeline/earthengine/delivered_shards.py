@@ -117,7 +117,9 @@ def verify(study: Study, shards: Sequence[Shard]) -> None:
     folder = shards[0].path.parent
     open_shards(folder, study)
     for name in dict.fromkeys(shard.layer.name for shard in shards):
-        rasters = [(shard, open_raster(shard.path, labels=shard.layer.name == "labels")) for shard in shards if shard.layer.name == name]
+        rasters = [
+            (shard, open_raster(shard.path, labels=shard.layer.name == "labels", band=1)) for shard in shards if shard.layer.name == name
+        ]
         places = [(shard.path, place_on(study.grid, raster)) for shard, raster in rasters]
         for (shard, _), (_, place) in zip(rasters, places, strict=True):
             if place != shard.place:

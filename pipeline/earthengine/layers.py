@@ -10,6 +10,7 @@ from cropcam.pipeline.code_table import DEFAULT
 from cropcam.pipeline.study.study import Study
 
 CDL_BAND, LABEL_BAND = "cropland", "label"  # the labels' band in an export: CDL's own name, else one for all legends
+WEIGHT_BAND = "weight"  # behind it, where the labels have weights
 
 
 @dataclass(frozen=True)
@@ -33,7 +34,7 @@ def layers_of(study: Study) -> tuple[Layer, ...]:
     nodata = encoding.fill if encoding.dtype == "float32" else int(encoding.fill)
     layers = [Layer("image", study.image.layers, encoding.dtype, nodata)]
     if study.labels:
-        layers.append(Layer("labels", (layer_band(study),), study.table.dtype.name, study.table.fill))
+        layers.append(Layer("labels", label_bands(study), study.table.dtype.name, study.table.fill))
     if study.image.count:
         layers.append(Layer("count", count_bands(study), "uint16"))
     return tuple(layers)
@@ -43,6 +44,12 @@ def layer_band(study: Study) -> str:
     """Name of the band of the labels in an export."""
     is_cdl = study.labels is not None and study.labels.legend == DEFAULT and study.labels.band in ("", CDL_BAND)
     return CDL_BAND if is_cdl else LABEL_BAND
+
+
+def label_bands(study: Study) -> tuple[str, ...]:
+    """Bands of the layer of labels: the codes and, where the study names one, the weight in per cent."""
+    weighted = study.labels is not None and study.labels.weight
+    return (layer_band(study), WEIGHT_BAND) if weighted else (layer_band(study),)
 
 
 def count_bands(study: Study) -> tuple[str, ...]:

@@ -7,7 +7,7 @@ graphs can respond.
 from __future__ import annotations
 
 from cropcam.pipeline.earthengine.error_messages import ServiceError
-from cropcam.pipeline.earthengine.labels import labels
+from cropcam.pipeline.earthengine.labels import label_images, labels
 from cropcam.pipeline.earthengine.scenes import scenes
 from cropcam.pipeline.earthengine.session import Session
 from cropcam.pipeline.grid import Window
@@ -33,6 +33,12 @@ def check_inputs(study: Study, session: Session) -> list[int]:
         counts.append(count)
     if study.labels is None:
         return counts
+    if study.labels.is_collection:
+        asked = f"counting images of labels.asset {study.labels.asset}"
+        if not int(session.value(label_images(study).size(), asked)):
+            raise ServiceError(
+                f"no image of {study.labels.asset} meets labels.filter, labels.dates and the area; check them in the study", "empty"
+            )
     row, col = study.grid.height // 2, study.grid.width // 2
     session.pixels(labels(study), study.grid.window(Window(row, col, 1, 1)), f"labels.asset {study.labels.asset}")
     return counts

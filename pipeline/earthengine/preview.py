@@ -83,7 +83,7 @@ def labels_view(study: Study) -> tuple[ee.Image, dict[str, Any]]:
     lookup = legend.lookup()
     codes = [code for code in (item.code for item in legend.table.codes) if lookup[code] != UNLABELLED]
     codes = sorted({*codes, *(code for land_class in legend.classes for code in land_class.codes)})
-    image: ee.Image = graph(study, "labels")
+    image: ee.Image = graph(study, "labels").select([0])  # not the weight
     drawn = image.updateMask(image.eq(legend.table.fill).eq(0)).remap(codes, lookup[codes].tolist(), 0)
     return drawn, {
         "min": "0",

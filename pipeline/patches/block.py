@@ -63,10 +63,13 @@ def build_block(job: Job, block: tuple[int, int]) -> int:
     with rasterio.Env(GDAL_CACHEMAX=_CACHE_MB):
         image_CYX = job.source.read(window)
         label_YX = None if job.labels is None else job.labels.read(window)
+        weight_YX = None if job.labels is None or label_YX is None else job.labels.read_weights(window, label_YX)
     _check_place(job)  # again: the command that began this may have been killed since, and another store begun in its place
     writes = [_array(job, "image")[:, *window.slices].write(image_CYX)]
     if label_YX is not None:
         writes.append(_array(job, "label")[window.slices].write(label_YX))
+    if weight_YX is not None:
+        writes.append(_array(job, "weight")[window.slices].write(weight_YX))
     figures = measure(image_CYX, label_YX, info.patch_size_px, info.encoding, info.classes.lookup(), len(info.classes), job.valid_min_share)
     _finished(job.store, writes)
     if figures["reason"].size:
@@ -77,13 +80,16 @@ def build_block(job: Job, block: tuple[int, int]) -> int:
     return int((figures["reason"] == 0).sum())
 
 
-def is_done(store: Path, layout: Layout, block: tuple[int, int], reason: npt.NDArray[np.uint8], *, has_labels: bool) -> bool:
+def is_done(
+    store: Path, layout: Layout, block: tuple[int, int], reason: npt.NDArray[np.uint8], *, has_labels: bool, has_weight: bool = False
+) -> bool:
     """Whether a block was built: its rows of `reason` are there, or, where it holds no whole patch, its zarr shards."""
     rows = reason[layout.rows(block)]
     if rows.size:
         return bool((rows != NOT_MEASURED).all())
     row, col = map(str, block)
-    shards = [store / "image" / "c" / "0" / row / col, *([store / "label" / "c" / row / col] if has_labels else [])]
+    others = (*(("label",) if has_labels else ()), *(("weight",) if has_weight else ()))
+    shards = [store / "image" / "c" / "0" / row / col, *(store / name / "c" / row / col for name in others)]
     return all(shard.is_file() for shard in shards)
 
 

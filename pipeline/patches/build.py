@@ -99,7 +99,7 @@ def from_rasters(
         )
     encoding = encoding or ValueEncoding()
     source = open_own_image([path.absolute() for path in image], study.image, encoding)  # workers may run elsewhere
-    source_labels = open_labels([path.absolute() for path in labels], source.grid, study.table, about.band) if about else None
+    source_labels = open_labels([path.absolute() for path in labels], source.grid, study.table, about.band, about.weight) if about else None
     # names that give no band leave it to the order of the files, and the last of labels that overlap counts
     options = {"options": json.dumps(asdict(encoding), sort_keys=True), "order": json.dumps([*_files(source, source_labels)])}
     return _build(study, source, source_labels, store, options, seed, scheduler, progress, log)
@@ -185,7 +185,9 @@ def _run(job: Job, scheduler: str | None, progress: Progress, log: Log) -> None:
     threads = max(1, min(cores(), _MEMORY_BYTES // (_HELD * _block_bytes(info))))
     reason = opened(job.store, "reason", strict=False).read().result()
     blocks = list(layout.blocks(abreast=threads))
-    todo = [block for block in blocks if not is_done(job.store, layout, block, reason, has_labels=info.has_labels)]
+    todo = [
+        block for block in blocks if not is_done(job.store, layout, block, reason, has_labels=info.has_labels, has_weight=info.has_weight)
+    ]
     started, kept, finished = time.monotonic(), int(((reason == KEPT) | (reason == GAP)).sum()), len(blocks) - len(todo)
     before = kept
 

@@ -12,7 +12,7 @@ from pathlib import Path
 from cropcam.pipeline.code_table import DEFAULT
 from cropcam.pipeline.errors import ConfigError, DataError
 from cropcam.pipeline.grid import PixelGrid, Window, same_crs
-from cropcam.pipeline.rasters.mosaic import ALIGNED_PX, LabelMosaic, RasterMosaic, check_band_order, intersection
+from cropcam.pipeline.rasters.mosaic import ALIGNED_PX, LabelMosaic, RasterMosaic, check_band_order, intersection, open_weights
 from cropcam.pipeline.rasters.raster import Raster, open_raster
 from cropcam.pipeline.rasters.values import ValueEncoding
 from cropcam.pipeline.study.study import Study, differences, parse_study
@@ -38,11 +38,12 @@ def open_shards(folder: Path, study: Study) -> tuple[RasterMosaic, LabelMosaic |
     _check_origin("image", [raster for raster, _, _ in source.pieces], study, years)
     if study.labels is None:
         return source, None
-    labels = tuple(open_raster(path, labels=True) for path in _find(folder, "labels"))
+    paths = _find(folder, "labels")
+    labels = tuple(open_raster(path, labels=True, band=1 if study.labels.weight else "") for path in paths)
     check_cover(study.grid, [(raster.path, place_on(study.grid, raster)) for raster in labels])
     _check_together(labels)
     _check_origin("labels", labels, study, set(_YEAR.findall(study.labels.asset)))
-    return source, LabelMosaic(study.grid, labels, study.table)
+    return source, LabelMosaic(study.grid, labels, study.table, open_weights(paths, study.grid, 2) if study.labels.weight else None)
 
 
 def open_image_shards(folder: Path, study: Study) -> RasterMosaic:

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from cropcam.pipeline.code_table import Codes, CodeTable
+from cropcam.pipeline.code_table import Code, Codes, CodeTable
 from cropcam.pipeline.errors import DataError
 
 
@@ -33,21 +33,29 @@ def to_codes(values: npt.NDArray[Any], nodata: float | None, path: Path, table: 
     return codes
 
 
+PERCENT = CodeTable("", (Code(0, "no label", None, False), *(Code(value, f"{value} %") for value in range(1, 101))))  # weights as codes
+
+
 def _unknown(code: np.integer[Any], path: Path, table: CodeTable) -> DataError:
+    if table is PERCENT:
+        return DataError(
+            f"{path}: holds the weight {code}; the band that [labels] weight names has per cents, 0 to 100: name another, or none"
+        )
     return DataError(
         f"{path}: holds label {code}, which {table.title} does not have: give a raster of that legend, name the raster's own under "
         "[labels] legend, or the value under [labels] nodata if it means 'no label'"
     )
 
 
-def label_band(path: Path, dtype: np.dtype[Any], names: Sequence[str | None], band: int | str) -> int:
-    """The index of the band with label codes.
+def label_band(path: Path, dtype: np.dtype[Any], names: Sequence[str | None], band: int | str, key: str = "band") -> int:
+    """The index of the band with label codes, or with their weights.
 
     Args:
         path: of the file, for messages.
         dtype: of its values.
         names: descriptions of its bands.
         band: number from 1, or name, of the band; empty for the only one.
+        key: of `[labels]` that names it.
 
     Raises:
         DataError: no integers, several bands and none named, or no such band.
@@ -68,4 +76,4 @@ def label_band(path: Path, dtype: np.dtype[Any], names: Sequence[str | None], ba
         if matches:
             return matches[0]
     there = ", ".join(f"{number} {name}" if name else str(number) for number, name in enumerate(names, 1))
-    raise DataError(f"{path}: has no band {band!r}, which [labels] band names; its bands are {there}")
+    raise DataError(f"{path}: has no band {band!r}, which [labels] {key} names; its bands are {there}")

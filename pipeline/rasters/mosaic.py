@@ -17,7 +17,7 @@ from cropcam.pipeline.encoding import BandEncoding
 from cropcam.pipeline.errors import DataError
 from cropcam.pipeline.grid import PixelGrid, Window, covering_window, resample_nearest, same_crs
 from cropcam.pipeline.legend_sources import cdl
-from cropcam.pipeline.rasters.label_codes import to_codes
+from cropcam.pipeline.rasters.label_codes import PERCENT, to_codes
 from cropcam.pipeline.rasters.raster import Raster, open_raster
 from cropcam.pipeline.rasters.values import Usual, ValueEncoding
 
@@ -67,16 +67,24 @@ class RasterMosaic:
 
 @dataclass(frozen=True)
 class LabelMosaic:
-    """Label codes on one grid by exact nearest resampling, from one or several files on any grid; `table` is of all codes there are."""
+    """Label codes on one grid by exact nearest resampling, from one or several files on any grid; `table` is of all codes there are.
+
+    `weights` are the same files' weights in per cent, where labels have any.
+    """
 
     grid: PixelGrid
     rasters: tuple[Raster, ...]
     table: CodeTable = field(default_factory=cdl)
+    weights: LabelMosaic | None = None
 
     @property
     def paths(self) -> tuple[Path, ...]:
         """Files, in order."""
         return tuple(raster.path for raster in self.rasters)
+
+    def read_weights(self, window: Window, codes: Codes) -> npt.NDArray[np.uint8] | None:
+        """Weights (y, x) of a window in per cent, 0 where its codes are no label; None without weights. Raises as `read`."""
+        return None if self.weights is None else np.where(self.table.labels[codes], self.weights.read(window), np.uint8(0))
 
     def read(self, window: Window, out: Codes | None = None) -> Codes:
         """Codes (y, x) of a window inside the grid, of the table's type, its `fill` = no label; written to `out` where given. Thread-safe.
@@ -143,10 +151,13 @@ def open_image(
     return RasterMosaic(first.grid, bands, tuple(pieces))
 
 
-def open_labels(paths: Sequence[Path], grid: PixelGrid, table: CodeTable | None = None, band: int | str = "") -> LabelMosaic:
+def open_labels(
+    paths: Sequence[Path], grid: PixelGrid, table: CodeTable | None = None, band: int | str = "", weight: int | str = ""
+) -> LabelMosaic:
     """Label rasters of any CRS and grid, to be read on `grid`.
 
-    Args: `paths`, of which the last counts where they overlap; `table`, the codes there are, CDL's by default; `band` as of `open_raster`.
+    Args: `paths`, of which the last counts where they overlap; `table`, the codes there are, CDL's by default; `band` as of `open_raster`;
+        `weight`, the band of weights in per cent, if there is one.
 
     Raises:
         DataError: a file is missing or damaged, holds no integers, several bands or not that one, or none meets the grid.
@@ -157,7 +168,12 @@ def open_labels(paths: Sequence[Path], grid: PixelGrid, table: CodeTable | None 
             f"{rasters[0].path}: the labels do not overlap the image: labels {_bounds(rasters[0].grid)}, image {_bounds(grid)}; "
             "check that both show the same place"
         )
-    return LabelMosaic(grid, rasters, table or cdl())
+    return LabelMosaic(grid, rasters, table or cdl(), open_weights(paths, grid, weight) if weight else None)
+
+
+def open_weights(paths: Sequence[Path], grid: PixelGrid, band: int | str) -> LabelMosaic:
+    """The weights of labels, a band of their files: per cents, 0 without one; arguments as of `open_labels`."""
+    return LabelMosaic(grid, tuple(open_raster(path, labels=True, band=band, key="weight") for path in paths), PERCENT)
 
 
 def _check_same_grid(first: Raster, other: Raster) -> None:

@@ -105,7 +105,12 @@ def fill_missing(values_CYX: npt.NDArray[Any], nodata: Sequence[float | None], e
 
 
 def open_raster(
-    path: Path, encoding: ValueEncoding | None = None, labels: bool = False, band: int | str = "", bands: Sequence[BandValues] | None = None
+    path: Path,
+    encoding: ValueEncoding | None = None,
+    labels: bool = False,
+    band: int | str = "",
+    bands: Sequence[BandValues] | None = None,
+    key: str = "band",
 ) -> Raster:
     """One raster; only its header is read.
 
@@ -114,6 +119,7 @@ def open_raster(
         encoding: overrides the file's scale, offset and nodata; images only.
         labels: the file has label codes in a band of integers.
         band: number from 1, or name, of that band; empty for the only one.
+        key: of `[labels]` that names that band.
         bands: instead of `encoding`, for each band what the user says and what the sensor's table says.
 
     Raises:
@@ -143,7 +149,7 @@ def open_raster(
     grid = PixelGrid(crs.to_string(), tuple(transform)[:6], width, height)
     names = tuple(text or path.stem for text in descriptions)
     if labels:
-        number = label_band(path, dtype, descriptions, band)
+        number = label_band(path, dtype, descriptions, band, key)
         one = BandEncoding.uniform(dtype.name, 1, 1.0, 0.0, None)
         return Raster(path, grid, (names[number],), one, (nodatas[number],), tile, tags, numbers=(number + 1,))
     asked = bands or [(encoding or ValueEncoding(), None)] * len(names)

@@ -18,12 +18,12 @@ from cropcam.pipeline.encoding import BandEncoding
 from cropcam.pipeline.store.schema import REASONS, ROOT, SPLITS, StoreInfo
 
 # Blosc's shuffle, by measurement of speed and size (docs/decisions/0005); labels are runs of equal bytes
-_SHUFFLES = {"image": "bitshuffle", "label": "noshuffle"}
+_SHUFFLES = {"image": "bitshuffle", "label": "noshuffle", "weight": "noshuffle"}
 _TABLE = ("patch_row", "patch_col")
 
 
 def create_arrays(path: Path, info: StoreInfo) -> None:
-    """The arrays of a new store, empty: image, label and tables, and the coordinates; the root is still missing.
+    """The arrays of a new store, empty: image, label, weight and tables, and the coordinates; the root is still missing.
 
     Raises:
         OSError: the disk refuses.
@@ -38,6 +38,9 @@ def create_arrays(path: Path, info: StoreInfo) -> None:
     if info.has_labels:
         _create(path, "label", (height, width), info.classes.table.dtype, (size, size), ("y", "x"), 0,
                 {"long_name": "label code", "coordinates": "x y spatial_ref", "grid_mapping": "spatial_ref"}, shards=(side, side))  # fmt: skip
+    if info.has_weight:
+        _create(path, "weight", (height, width), "uint8", (size, size), ("y", "x"), 0,
+                {"long_name": "weight of the label", "units": "percent", "coordinates": "x y spatial_ref", "grid_mapping": "spatial_ref"}, shards=(side, side))  # fmt: skip
     shape, chunk = (grid.rows, grid.columns), (layout.block_patches, layout.block_patches)
     _create(path, "valid", shape, "float32", chunk, _TABLE, math.nan, {"long_name": "share of valid pixels", "units": "1"})
     for name, meanings in (("split", (*SPLITS, "not_used")), ("reason", (*REASONS, "not_measured"))):

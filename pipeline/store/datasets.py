@@ -21,6 +21,7 @@ def cube(store: PatchStore) -> xr.Dataset:
 
     image (band, y, x)   float32 in the physical unit, NaN = nodata
     label (y, x)         uint8, uint16   raw codes, with labels
+    weight (y, x)        uint8           per cent, with weights
     valid, split, reason (patch_row, patch_col), share (patch_row, patch_col, class): the tables
     x, y                 float64 pixel centres in the CRS of `.rio.crs`; band, season (band)
     """
@@ -29,6 +30,12 @@ def cube(store: PatchStore) -> xr.Dataset:
     arrays: dict[str, Any] = {"image": (("band", "y", "x"), image, {"long_name": "image"})}
     if info.has_labels:
         arrays["label"] = (("y", "x"), lazy_raster(store.read_labels, grid, info.classes.table.dtype, side), {"long_name": "label code"})
+    if info.has_weight:
+        arrays["weight"] = (
+            ("y", "x"),
+            lazy_raster(store.read_weights, grid, np.uint8, side),
+            {"long_name": "weight of the label", "units": "percent"},
+        )
     table = ("patch_row", "patch_col")
     arrays |= {name: (table, store.table(name)) for name in ("valid", "split", "reason")}
     coords: dict[str, Any] = {"band": list(info.bands), "season": ("band", info.seasons)}

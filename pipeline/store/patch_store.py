@@ -146,6 +146,11 @@ class PatchStore:
         self._need_labels()
         return self._request("label", index_B, np.empty((len(index_B), *self.patch_shape[1:]), self.info.classes.table.dtype))()
 
+    def weights(self, index_B: Indices) -> npt.NDArray[np.uint8]:
+        """Weights of the labels (B, H, W) in per cent, 0 without a label; raises as `labels`."""
+        self._need_labels()
+        return self._request("weight", index_B, np.empty((len(index_B), *self.patch_shape[1:]), np.uint8))()
+
     def read(self, window: Window) -> npt.NDArray[Any]:
         """Stored values (C, Y, X) of a window inside the grid.
 
@@ -160,6 +165,12 @@ class PatchStore:
         self._need_labels()
         with readable(self.path, "label"):
             return np.asarray(self._array("label")[window.slices].read().result())
+
+    def read_weights(self, window: Window) -> npt.NDArray[np.uint8]:
+        """Weights of the labels (Y, X) of a window inside the grid, in per cent; raises as `labels`."""
+        self._need_labels()
+        with readable(self.path, "weight"):
+            return np.asarray(self._array("weight")[window.slices].read().result())
 
     def _request(self, name: str, index_B: Indices, out: npt.NDArray[Any]) -> Callable[[], npt.NDArray[Any]]:
         size = self.info.patch_size_px
@@ -215,7 +226,7 @@ def open_store(path: str | PathLike[str]) -> PatchStore:
     store = PatchStore(where, info)
     expected = {"image": (len(info.bands), info.height, info.width), "split": (info.patch_grid.rows, info.patch_grid.columns)}
     if info.has_labels:
-        expected["label"] = (info.height, info.width)
+        expected |= dict.fromkeys(("label", *(("weight",) if info.has_weight else ())), (info.height, info.width))
     for name, shape in expected.items():
         with readable(where, name):
             array = store._array(name)

@@ -4,6 +4,7 @@ A zarr v3 group, the region as one georeferenced cube; a patch is a zarr chunk, 
 
     image (band, y, x)                   the source's dtype; nodata as fill value
     label (y, x)                uint8, uint16  raw codes, of the type that the legend's codes need; absent in a store of images alone
+    weight (y, x)               uint8    per cent, how much each label counts, 0 without a label; only where the study names a weight
     x, y                        float64  pixel centres in the CRS of `spatial_ref`
     band, season (band)         text     names, START/END
     valid (patch_row, patch_col)  float32  share of pixels valid in every band and, if there are labels, labelled
@@ -42,6 +43,7 @@ BLOCK_PATCHES, BLOCK_BYTES = 32, 128 * 2**20
 SPLITS = ("train", "validation", "test")
 REASONS = ("kept", "image", "label", "gap")
 KEPT, IMAGE, LABEL, GAP = range(4)
+MOST_PCT = 100  # of a weight
 NOT_USED = NOT_MEASURED = 255  # in `split` and in `reason`
 
 
@@ -126,6 +128,11 @@ class StoreInfo:
     def layout(self) -> Layout:
         """The blocks."""
         return Layout.of(self.patch_grid, len(self.bands), np.dtype(self.encoding.dtype).itemsize)
+
+    @property
+    def has_weight(self) -> bool:
+        """Whether the labels have weights: the study names their band."""
+        return self.has_labels and bool((self.study.get("labels") or {}).get("weight"))
 
     @property
     def seasons(self) -> list[str]:

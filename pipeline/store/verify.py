@@ -19,7 +19,7 @@ from cropcam.pipeline.runtime.atomic import atomic_path
 from cropcam.pipeline.runtime.progress import Progress, silent
 from cropcam.pipeline.store.create import root_json
 from cropcam.pipeline.store.patch_store import PatchStore, open_store, readable
-from cropcam.pipeline.store.schema import GAP, KEPT, NOT_USED, REASONS, ROOT, SPLITS, StoreInfo
+from cropcam.pipeline.store.schema import GAP, KEPT, MOST_PCT, NOT_USED, REASONS, ROOT, SPLITS, StoreInfo
 from cropcam.pipeline.study.study import Study, parse_study
 
 Tables = dict[str, npt.NDArray[Any]]
@@ -118,6 +118,7 @@ def _block(store: PatchStore, tables: Tables, block: tuple[int, int], valid_min_
     try:
         image_CYX = store.read(window)
         label_YX = store.read_labels(window) if info.has_labels else None
+        weight_YX = store.read_weights(window) if info.has_weight else None
     except DataError as error:
         yield str(error)
         return
@@ -127,6 +128,10 @@ def _block(store: PatchStore, tables: Tables, block: tuple[int, int], valid_min_
     classes = info.classes
     if label_YX is not None and not (is_code := classes.table.known[label_YX]).all():
         yield f"{where}: label codes that {classes.table.title} does not have: {', '.join(map(str, np.unique(label_YX[~is_code])[:5]))}"
+    if weight_YX is not None and (weight_YX > MOST_PCT).any():
+        yield f"{where}: a weight of {weight_YX.max()}; weights are per cents, 0 to {MOST_PCT}"
+    if weight_YX is not None and label_YX is not None and ((weight_YX > 0) & ~classes.table.labels[label_YX]).any():
+        yield f"{where}: weights where there is no label"
     found = measure(image_CYX, label_YX, info.patch_size_px, info.encoding, classes.lookup(), len(classes), valid_min_share)
     here = {name: values[rows] for name, values in tables.items()}
     here["reason"] = np.where(here["reason"] == GAP, KEPT, here["reason"])

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import difflib
+import re
 from collections.abc import Mapping
+from datetime import date
 from functools import cached_property
 from typing import Annotated, Any, Literal
 
@@ -12,9 +14,11 @@ from pydantic import Field, field_validator, model_validator
 from cropcam.pipeline.code_table import DEFAULT, CodeTable, to_rows
 from cropcam.pipeline.errors import ConfigError
 from cropcam.pipeline.grid import is_geographic
-from cropcam.pipeline.legend_sources import from_mapping, from_rows, packaged, packaged_names
+from cropcam.pipeline.legend_sources import from_mapping, from_rows, packaged, packaged_names, resolution_m
 from cropcam.pipeline.study.polygons import canonical_polygons
 from cropcam.pipeline.study.section import Section
+
+_CDL_YEAR, _CDL_FINE_YEAR, _CDL_FINE_M = r"NASS/CDL/(\d{4})", 2024, 10.0  # NASS makes it at 10 m from that year on
 
 
 class About(Section):
@@ -66,6 +70,8 @@ class Labels(Section):
 
     `legend` is the name of a packaged legend or the rows of `code_table.to_rows`; in a study file it may also be a table, code to
     name or to [name, colour], or the path of a CSV file, relative to the study file.
+
+    `filter`, `dates` or `mosaic` make the asset an image collection; `weight` is a band of per cents: how much each label counts.
     """
 
     asset: str = Field(min_length=1)
@@ -74,6 +80,11 @@ class Labels(Section):
     legend: str | tuple[tuple[int | str | bool, ...], ...] = DEFAULT
     band: int | str = ""
     nodata: tuple[int, ...] = ()
+    filter: dict[str, str | int | float] = Field({})
+    dates: tuple[str, ...] = ()
+    mosaic: Literal["", "last", "first", "mode"] = ""
+    scale_m: float = Field(0, ge=0)
+    weight: int | str = ""
 
     @field_validator("legend", mode="before")
     @classmethod
@@ -91,7 +102,26 @@ class Labels(Section):
             raise ValueError(f"no legend {value!r}: neither packaged ({', '.join(packaged_names())}) nor a CSV file{hint}")
         return value
 
-    @field_validator("band")
+    @field_validator("dates")
+    @classmethod
+    def _half_open(cls, dates: tuple[str, ...]) -> tuple[str, ...]:
+        try:
+            days = [date.fromisoformat(day) for day in dates]
+        except ValueError:
+            days = []
+        if dates and not (len(days) == 2 and days[0] < days[1]):
+            raise ValueError(f'{list(dates)}: write the first day and the day after the last, ["2021-01-01", "2022-01-01"]')
+        return dates
+
+    @model_validator(mode="after")
+    def _has_a_weight(self) -> Labels:
+        if self.weight and self.mosaic == "mode":
+            raise ValueError(
+                'weight: the commonest of several labels has no weight of its own; take mosaic = "last" or "first", or leave weight out'
+            )
+        return self
+
+    @field_validator("band", "weight")
     @classmethod
     def _counted_from_one(cls, band: int | str) -> int | str:
         if isinstance(band, int) and band < 1:
@@ -102,6 +132,19 @@ class Labels(Section):
     @classmethod
     def _several(cls, value: Any) -> Any:  # noqa: ANN401 - of a TOML file
         return (value,) if isinstance(value, int) else value
+
+    @property
+    def is_collection(self) -> bool:
+        """Whether the asset is an image collection: a filter, dates or a mosaic rule say so."""
+        return bool(self.filter or self.dates or self.mosaic)
+
+    @property
+    def resolution_m(self) -> float | None:
+        """Pixel size of the asset: `scale_m`, else the legend's own; None where neither is known."""
+        if self.scale_m or isinstance(self.legend, tuple):
+            return self.scale_m or None
+        year = re.search(_CDL_YEAR, self.asset) if self.legend == DEFAULT else None
+        return _CDL_FINE_M if year and int(year[1]) >= _CDL_FINE_YEAR else resolution_m(self.legend)
 
     @cached_property
     def table(self) -> CodeTable:

@@ -33,7 +33,10 @@ from cropcam.pipeline.study.section import Section
 from cropcam.pipeline.study.sections import About, Area, Labels, Patches, Splits
 
 # left out at their defaults, so that studies from before them keep their digests
-_LATER_KEYS = {"labels": ("legend", "band", "nodata"), "image": ("sensor", "score_min", "derived")}
+_LATER_KEYS = {
+    "labels": ("legend", "band", "nodata", "filter", "dates", "mosaic", "scale_m", "weight"),
+    "image": ("sensor", "score_min", "derived"),
+}
 _SHOWN = 160  # characters of a value in a message
 
 

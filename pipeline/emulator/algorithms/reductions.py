@@ -43,6 +43,12 @@ def median_reducer() -> Reducer:
     return Reducer("median")
 
 
+@algorithm("Reducer.firstNonNull")
+def first_non_null_reducer() -> Reducer:
+    """The first value that is there; its output is named "first"."""
+    return Reducer("first")
+
+
 @algorithm("Reducer.mode", ignored=("maxBuckets", "minBucketWidth", "maxRaw"))
 def mode_reducer() -> Reducer:
     """The commonest value, the smallest of equals; exact for any bucket arguments."""
