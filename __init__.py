@@ -66,7 +66,7 @@ def open_rasters(study: Study, image: Files | None = None, labels: Files | None 
         ConfigError: neither `image` nor `shards`, or both.
         DataError: a file cannot be read, or the files are not of one grid.
     """
-    from cropcam.pipeline.rasters import export_shards, mosaic, own_image
+    from cropcam.pipeline.rasters import export_shards, label_mosaic, own_image
     from cropcam.pipeline.rasters.xarray_dataset import lazy_dataset
 
     if (image is None) == (shards is None):
@@ -75,7 +75,7 @@ def open_rasters(study: Study, image: Files | None = None, labels: Files | None 
         return lazy_dataset(*export_shards.open_shards(Path(shards), study))
     about = study.labels_for("labels") if labels is not None else None
     source = own_image.open_own_image(_paths(image), study.image)
-    return lazy_dataset(source, mosaic.open_labels(_paths(labels), source.grid, study.table, about.band) if about else None)
+    return lazy_dataset(source, label_mosaic.open_labels(_paths(labels), source.grid, study.table, about.band) if about else None)
 
 
 def build_store(

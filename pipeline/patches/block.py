@@ -18,7 +18,8 @@ import rasterio
 from cropcam.pipeline.errors import DataError
 from cropcam.pipeline.patches.measure import measure
 from cropcam.pipeline.patches.unfinished import SPEC
-from cropcam.pipeline.rasters.mosaic import LabelMosaic, RasterMosaic
+from cropcam.pipeline.rasters.label_mosaic import LabelMosaic
+from cropcam.pipeline.rasters.mosaic import RasterMosaic
 from cropcam.pipeline.rasters.own_image import DerivedImage
 from cropcam.pipeline.runtime.memory import keep_freed_memory
 from cropcam.pipeline.runtime.tasks import worker_threads

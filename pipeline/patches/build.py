@@ -24,7 +24,8 @@ from cropcam.pipeline.patches.block import Job, build_block, is_done
 from cropcam.pipeline.patches.splits import RANDOM_WARNING, assign
 from cropcam.pipeline.patches.unfinished import begin, check_place, discard, publish, specification
 from cropcam.pipeline.rasters.export_shards import open_shards
-from cropcam.pipeline.rasters.mosaic import LabelMosaic, RasterMosaic, open_labels
+from cropcam.pipeline.rasters.label_mosaic import LabelMosaic, open_labels
+from cropcam.pipeline.rasters.mosaic import RasterMosaic
 from cropcam.pipeline.rasters.own_image import DerivedImage, open_own_image
 from cropcam.pipeline.rasters.values import ValueEncoding
 from cropcam.pipeline.runtime.atomic import atomic_write, exclusive_lock
@@ -100,6 +101,8 @@ def from_rasters(
     encoding = encoding or ValueEncoding()
     source = open_own_image([path.absolute() for path in image], study.image, encoding)  # workers may run elsewhere
     source_labels = open_labels([path.absolute() for path in labels], source.grid, study.table, about.band, about.weight) if about else None
+    if source.repeated:
+        log(f"{', '.join(source.repeated)}: pixels coarser than the finest band's; each is repeated on the finest grid")
     # names that give no band leave it to the order of the files, and the last of labels that overlap counts
     options = {"options": json.dumps(asdict(encoding), sort_keys=True), "order": json.dumps([*_files(source, source_labels)])}
     return _build(study, source, source_labels, store, options, seed, scheduler, progress, log)

@@ -12,7 +12,8 @@ from pathlib import Path
 from cropcam.pipeline.code_table import DEFAULT
 from cropcam.pipeline.errors import ConfigError, DataError
 from cropcam.pipeline.grid import PixelGrid, Window, same_crs
-from cropcam.pipeline.rasters.mosaic import ALIGNED_PX, LabelMosaic, RasterMosaic, check_band_order, intersection, open_weights
+from cropcam.pipeline.rasters.label_mosaic import LabelMosaic, open_weights
+from cropcam.pipeline.rasters.mosaic import ALIGNED_PX, RasterMosaic, check_band_order, intersection
 from cropcam.pipeline.rasters.raster import Raster, open_raster
 from cropcam.pipeline.rasters.values import ValueEncoding
 from cropcam.pipeline.study.study import Study, differences, parse_study

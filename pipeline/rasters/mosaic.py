@@ -4,20 +4,16 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass, field
-from functools import lru_cache
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from cropcam.pipeline.code_table import Codes, CodeTable
 from cropcam.pipeline.encoding import BandEncoding
 from cropcam.pipeline.errors import DataError
-from cropcam.pipeline.grid import PixelGrid, Window, covering_window, resample_nearest, same_crs
-from cropcam.pipeline.legend_sources import cdl
-from cropcam.pipeline.rasters.label_codes import PERCENT, to_codes
+from cropcam.pipeline.grid import PixelGrid, Window, same_crs
 from cropcam.pipeline.rasters.raster import Raster, open_raster
 from cropcam.pipeline.rasters.values import Usual, ValueEncoding
 
@@ -48,6 +44,11 @@ class RasterMosaic:
         return tuple(raster.path for raster, _, _ in self.pieces)
 
     @property
+    def repeated(self) -> tuple[str, ...]:
+        """Names of the bands whose pixels are coarser than the grid's."""
+        return tuple(name for raster, place, bands in self.pieces if raster.grid.width < place.width for name in self.bands[bands])
+
+    @property
     def encoding(self) -> BandEncoding:
         """What the stored values of each band mean."""
         by_bands = {bands.start: raster.encoding for raster, _, bands in self.pieces}
@@ -61,76 +62,41 @@ class RasterMosaic:
         if sum(values[bands, here.slices[0], here.slices[1]].size for _, bands, (_, here) in parts) < values.size:
             values[:] = encoding.nodata_C.reshape(-1, 1, 1)
         for raster, bands, (there, here) in parts:
-            raster.read_values(there, values[bands, here.slices[0], here.slices[1]])
+            _read_piece(raster, there, values[bands, here.slices[0], here.slices[1]], self.grid)
         return values
 
 
-@dataclass(frozen=True)
-class LabelMosaic:
-    """Label codes on one grid by exact nearest resampling, from one or several files on any grid; `table` is of all codes there are.
-
-    `weights` are the same files' weights in per cent, where labels have any.
-    """
-
-    grid: PixelGrid
-    rasters: tuple[Raster, ...]
-    table: CodeTable = field(default_factory=cdl)
-    weights: LabelMosaic | None = None
-
-    @property
-    def paths(self) -> tuple[Path, ...]:
-        """Files, in order."""
-        return tuple(raster.path for raster in self.rasters)
-
-    def read_weights(self, window: Window, codes: Codes) -> npt.NDArray[np.uint8] | None:
-        """Weights (y, x) of a window in per cent, 0 where its codes are no label; None without weights. Raises as `read`."""
-        return None if self.weights is None else np.where(self.table.labels[codes], self.weights.read(window), np.uint8(0))
-
-    def read(self, window: Window, out: Codes | None = None) -> Codes:
-        """Codes (y, x) of a window inside the grid, of the table's type, its `fill` = no label; written to `out` where given. Thread-safe.
-
-        Raises:
-            DataError: a file cannot be read, or a value is no code of the table.
-        """
-        target, table = self.grid.window(window), self.table
-        codes: Codes = np.empty(target.shape_yx, table.dtype) if out is None else out
-        places = [(raster, _on_lattice(raster.grid, self.grid)) for raster in self.rasters]
-        shared = [(raster, place, place and intersection(window, place)) for raster, place in places]
-        if len(shared) == 1 and (whole := shared[0][2]) is not None and whole[0][2:] == window[2:]:
-            shared[0][0].read_codes(whole[0], codes, table)
-            return codes
-        codes[:] = table.fill
-        for raster, place, both in shared:
-            if both is not None:
-                there, here = both
-                piece = np.empty(here[2:], table.dtype)
-                raster.read_codes(there, piece, table)
-                np.copyto(codes[here.slices], piece, where=piece != table.fill)
-            part = covering_window(raster.grid, target) if place is None else None
-            if part is not None:
-                source_codes = to_codes(raster.read(part)[0], raster.nodata[0], raster.path, table)
-                resampled = resample_nearest(source_codes, raster.grid.window(part), target, fill=table.fill)
-                np.copyto(codes, resampled, where=resampled != table.fill)
-        return codes
+def _read_piece(raster: Raster, there: Window, out: npt.NDArray[Any], grid: PixelGrid) -> None:
+    """A window of a file, in pixels of the mosaic, to `out`; a coarser pixel is repeated."""
+    times = round(raster.grid.transform[0] / grid.transform[0])
+    if times == 1:
+        raster.read_values(there, out)
+        return
+    top, left = there.row // times, there.col // times
+    bottom, right = -(-(there.row + there.height) // times), -(-(there.col + there.width) // times)
+    coarse = np.empty((len(out), bottom - top, right - left), out.dtype)
+    raster.read_values(Window(top, left, bottom - top, right - left), coarse)
+    rows = (there.row + np.arange(there.height)) // times - top
+    out[:] = coarse[:, rows[:, None], (there.col + np.arange(there.width)) // times - left]
 
 
 def open_image(
     paths: Sequence[Path], bands: tuple[str, ...], encoding: ValueEncoding | None = None, usual: Sequence[Usual] | None = None
 ) -> RasterMosaic:
-    """The user's image: several single-band files, one multi-band file, or a mix, all on one grid.
+    """The user's image: several single-band files, one multi-band file, or a mix, on the grid of the finest; coarser pixels are repeated.
 
     Files or layers with the study's band names in their names are sorted into the study's order; otherwise the order of
     the files counts. `encoding` is what the user says of the values, `usual` what the sensor's table says of each band.
 
     Raises:
-        DataError: a file is missing or damaged, lacks a CRS, is rotated, lies on another grid, or the bands do not
+        DataError: a file is missing or damaged, lacks a CRS, is rotated, does not fit the grid of the finest, or the bands do not
             add up to the study's.
     """
     encoding = encoding or ValueEncoding()
     rasters = [open_raster(path, _ANY) for path in paths]  # values are understood below, once each band is known
-    first = rasters[0]
-    for raster in rasters[1:]:
-        _check_same_grid(first, raster)
+    first = min(rasters, key=lambda raster: raster.grid.transform[0])
+    for raster in rasters:
+        _check_nested(first, raster)
     layers = [(raster, number, name) for raster in rasters for number, name in enumerate(raster.band_names)]
     if len(layers) != len(bands):
         raise DataError(
@@ -151,43 +117,20 @@ def open_image(
     return RasterMosaic(first.grid, bands, tuple(pieces))
 
 
-def open_labels(
-    paths: Sequence[Path], grid: PixelGrid, table: CodeTable | None = None, band: int | str = "", weight: int | str = ""
-) -> LabelMosaic:
-    """Label rasters of any CRS and grid, to be read on `grid`.
-
-    Args: `paths`, of which the last counts where they overlap; `table`, the codes there are, CDL's by default; `band` as of `open_raster`;
-        `weight`, the band of weights in per cent, if there is one.
-
-    Raises:
-        DataError: a file is missing or damaged, holds no integers, several bands or not that one, or none meets the grid.
-    """
-    rasters = tuple(open_raster(path, labels=True, band=band) for path in paths)
-    if all(covering_window(raster.grid, grid, margin_px=0) is None for raster in rasters):
-        raise DataError(
-            f"{rasters[0].path}: the labels do not overlap the image: labels {_bounds(rasters[0].grid)}, image {_bounds(grid)}; "
-            "check that both show the same place"
-        )
-    return LabelMosaic(grid, rasters, table or cdl(), open_weights(paths, grid, weight) if weight else None)
-
-
-def open_weights(paths: Sequence[Path], grid: PixelGrid, band: int | str) -> LabelMosaic:
-    """The weights of labels, a band of their files: per cents, 0 without one; arguments as of `open_labels`."""
-    return LabelMosaic(grid, tuple(open_raster(path, labels=True, band=band, key="weight") for path in paths), PERCENT)
-
-
-def _check_same_grid(first: Raster, other: Raster) -> None:
-    grid, other_grid = first.grid, other.grid
-    if grid.shape_yx != other_grid.shape_yx:
-        raise DataError(
-            f"{other.path}: {other_grid.width} x {other_grid.height} px, {first.path.name} has {grid.width} x {grid.height}; all image files must share one grid"
-        )
+def _check_nested(finest: Raster, other: Raster) -> None:
+    """Refuse a file that lies neither on the grid of the finest one nor on one of its pixels taken together, as bands of 20 m over bands of 10 m."""
+    grid, other_grid, name = finest.grid, other.grid, finest.path.name
     if not same_crs(grid.crs, other_grid.crs):
-        raise DataError(f"{other.path}: CRS {other_grid.crs}, {first.path.name} has {grid.crs}; all image files must share one grid")
-    if not np.allclose(grid.transform, other_grid.transform, rtol=0, atol=abs(grid.transform[0]) * ALIGNED_PX):
+        raise DataError(f"{other.path}: CRS {other_grid.crs}, {name} has {grid.crs}; all image files must share one grid")
+    times = max(round(other_grid.transform[0] / grid.transform[0]), 1)
+    if (other_grid.height * times, other_grid.width * times) != grid.shape_yx:
         raise DataError(
-            f"{other.path}: grid {other_grid.transform}, {first.path.name} has {grid.transform}; all image files must share one grid"
+            f"{other.path}: {other_grid.width} x {other_grid.height} px, {name} has {grid.width} x {grid.height}; all image files must share one grid, "
+            "or lie on whole pixels of it taken together"
         )
+    a, b, c, d, e, f = grid.transform
+    if not np.allclose((a * times, b, c, d, e * times, f), other_grid.transform, rtol=0, atol=abs(a) * ALIGNED_PX):
+        raise DataError(f"{other.path}: grid {other_grid.transform}, {name} has {grid.transform}; all image files must share one grid")
 
 
 def _in_band_order(rasters: list[Raster], bands: tuple[str, ...]) -> list[Raster]:
@@ -253,21 +196,3 @@ def intersection(window: Window, place: Window) -> tuple[Window, Window] | None:
         return None
     size = (bottom - top, right - left)
     return Window(top - place.row, left - place.col, *size), Window(top - window.row, left - window.col, *size)
-
-
-@lru_cache(maxsize=4096)
-def _on_lattice(source_grid: PixelGrid, grid: PixelGrid) -> Window | None:
-    """The window of a raster on `grid` if their pixels agree to a thousandth; None where it must be resampled."""
-    if not same_crs(source_grid.crs, grid.crs):
-        return None
-    (a, _, c, _, e, f), (ga, _, gc, _, ge, gf) = source_grid.transform, grid.transform
-    if abs(a / ga - 1) * source_grid.width > ALIGNED_PX or abs(e / ge - 1) * source_grid.height > ALIGNED_PX:
-        return None
-    col, row = (c - gc) / ga, (f - gf) / ge
-    if abs(col - round(col)) > ALIGNED_PX or abs(row - round(row)) > ALIGNED_PX:
-        return None
-    return Window(round(row), round(col), source_grid.height, source_grid.width)
-
-
-def _bounds(grid: PixelGrid) -> str:
-    return f"{tuple(round(value, 4) for value in grid.bounds_xyxy)} {grid.crs if len(grid.crs) < 20 else 'in its own CRS'}"

@@ -48,6 +48,11 @@ class DerivedImage:
         return self.source.paths
 
     @property
+    def repeated(self) -> tuple[str, ...]:
+        """Names of the bands whose pixels are coarser than the grid's."""
+        return self.source.repeated
+
+    @property
     def encoding(self) -> BandEncoding:
         """What the values of each band mean."""
         return physical_layers(len(self.bands))

@@ -11,7 +11,8 @@ from typing import Any
 import xarray as xr
 
 from cropcam.pipeline.lazy import lazy_raster, placed
-from cropcam.pipeline.rasters.mosaic import LabelMosaic, RasterMosaic
+from cropcam.pipeline.rasters.label_mosaic import LabelMosaic
+from cropcam.pipeline.rasters.mosaic import RasterMosaic
 from cropcam.pipeline.rasters.own_image import DerivedImage
 
 

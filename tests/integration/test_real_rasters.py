@@ -16,7 +16,8 @@ from cropcam.pipeline.encoding import BandEncoding
 from cropcam.pipeline.grid import CDL_ORIGIN_XY, PixelGrid, Window
 from cropcam.pipeline.patches.build import from_shards
 from cropcam.pipeline.rasters.export_shards import open_shards, place_on
-from cropcam.pipeline.rasters.mosaic import open_image, open_labels
+from cropcam.pipeline.rasters.label_mosaic import open_labels
+from cropcam.pipeline.rasters.mosaic import open_image
 from cropcam.pipeline.rasters.raster import open_raster
 from cropcam.pipeline.sensor import packaged
 from cropcam.pipeline.store.patch_store import open_store

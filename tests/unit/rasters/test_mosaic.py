@@ -1,4 +1,4 @@
-"""Own rasters as they are stored, labels as codes: types, files, grids, and every bad file."""
+"""Own rasters as they are stored: types, files, grids, coarser bands, and every bad file."""
 
 from __future__ import annotations
 
@@ -13,14 +13,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from cropcam.pipeline.code_table import Code, CodeTable
 from cropcam.pipeline.encoding import BandEncoding
 from cropcam.pipeline.errors import DataError
-from cropcam.pipeline.grid import PixelGrid, Window, nearest_index
-from cropcam.pipeline.legend_sources import packaged
-from cropcam.pipeline.rasters.mosaic import RasterMosaic, open_image, open_labels
+from cropcam.pipeline.grid import PixelGrid, Window
+from cropcam.pipeline.rasters.mosaic import RasterMosaic, open_image
 from cropcam.pipeline.rasters.raster import Raster
-from support.rasters import ALBERS_ORIGIN, UTM, random_codes, random_dn, write_raster
+from support.rasters import ALBERS_ORIGIN, UTM, random_dn, write_raster
 
 BANDS = ("SR_B1", "SR_B2", "SR_B3")
 WHOLE = Window(0, 0, *UTM.shape_yx)
@@ -89,50 +87,6 @@ def test_windows_from_many_threads_agree_with_the_whole(tmp_path: Path) -> None:
             np.testing.assert_array_equal(found, dn[:, *window.slices])
 
 
-def test_labels_of_another_crs_land_where_their_pixel_lies(tmp_path: Path) -> None:
-    codes = random_codes(ALBERS.shape_yx)
-    labels = open_labels([write_raster(tmp_path / "cdl.tif", codes, ALBERS)], UTM)
-    row, col = nearest_index(ALBERS, UTM)
-    expected = np.where(row >= 0, codes[row, col], 0)
-    np.testing.assert_array_equal(labels.read(WHOLE), expected)
-    window = Window(13, 27, 31, 44)
-    np.testing.assert_array_equal(labels.read(window), expected[window.slices])
-
-
-def test_label_nodata_and_wider_integers(tmp_path: Path) -> None:
-    codes = random_codes(UTM.shape_yx).astype(np.int16)
-    codes[0] = -1
-    labels = open_labels([write_raster(tmp_path / "cdl.tif", codes, UTM, nodata=-1)], UTM)
-    np.testing.assert_array_equal(labels.read(WHOLE), np.where(codes == -1, 0, codes))
-
-
-def test_codes_above_255_on_another_grid(tmp_path: Path) -> None:
-    table = CodeTable("", (Code(1, "a"), Code(40_000, "b")))
-    codes = np.random.default_rng(0).choice(np.array([1, 40_000], np.uint16), ALBERS.shape_yx)
-    labels = open_labels([write_raster(tmp_path / "a.tif", codes, ALBERS)], UTM, table)
-    row, col = nearest_index(ALBERS, UTM)
-    found = labels.read(WHOLE)
-    assert found.dtype == np.uint16
-    np.testing.assert_array_equal(found, np.where(row >= 0, codes[row, col], 0))
-
-
-@pytest.mark.parametrize("grid", [UTM, ALBERS])
-def test_outside_a_file_of_a_legend_with_0_there_is_no_label(tmp_path: Path, grid: PixelGrid) -> None:
-    part = grid.window(Window(0, 0, grid.height // 2, grid.width))
-    path = write_raster(tmp_path / "a.tif", np.stack([np.full(part.shape_yx, 7, np.uint8), np.zeros(part.shape_yx, np.uint8)]), part)
-    found = open_labels([path], UTM, packaged("worldcereal"), band=2).read(WHOLE)
-    row, _ = nearest_index(part, UTM)
-    np.testing.assert_array_equal(found, np.where(row >= 0, 0, 255))
-    assert {0, 255} == set(np.unique(found))
-
-
-def test_several_label_files_together(tmp_path: Path) -> None:
-    codes = random_codes(UTM.shape_yx)
-    left = write_raster(tmp_path / "left.tif", codes[:, :50], UTM.window(Window(0, 0, UTM.height, 50)))
-    right = write_raster(tmp_path / "right.tif", codes[:, 50:], UTM.window(Window(0, 50, UTM.height, UTM.width - 50)))
-    np.testing.assert_array_equal(open_labels([left, right], UTM).read(WHOLE), codes)
-
-
 def one(values: npt.NDArray[Any] | None = None, grid: PixelGrid = UTM, **profile: Any) -> Callable[[Path], list[Path]]:
     """A maker of one bad file."""
     return lambda folder: [write_raster(folder / "bad.tif", random_dn((3, *grid.shape_yx)) if values is None else values, grid, **profile)]
@@ -155,6 +109,19 @@ def broken(keep: float) -> Callable[[Path], list[Path]]:
         return [path]
 
     return make
+
+
+@pytest.mark.parametrize("times", [2, 3])
+def test_coarser_bands_are_repeated_on_the_finest_grid(tmp_path: Path, times: int) -> None:
+    coarse_grid = PixelGrid(UTM.crs, (30.0 * times, 0.0, UTM.transform[2], 0.0, -30.0 * times, UTM.transform[5]), 120 // times, 90 // times)
+    fine, coarse = random_dn((1, *UTM.shape_yx), 1), random_dn((1, *coarse_grid.shape_yx), 2)
+    paths = [write_raster(tmp_path / "x_SR_B2.tif", coarse, coarse_grid), write_raster(tmp_path / "x_SR_B1.tif", fine, UTM)]
+    source = open_image(paths, BANDS[:2])
+    assert (source.grid, source.repeated) == (UTM, ("SR_B2",))
+    expected = np.stack([fine[0], coarse[0].repeat(times, 0).repeat(times, 1)])
+    np.testing.assert_array_equal(source.read(WHOLE), expected)
+    for window in (Window(1, 2, 7, 11), Window(31, 44, 5, 1), Window(89, 119, 1, 1)):
+        np.testing.assert_array_equal(source.read(window), expected[:, *window.slices])
 
 
 SHIFTED = PixelGrid(UTM.crs, (30.0, 0.0, UTM.transform[2] + 15, 0.0, -30.0, UTM.transform[5]), UTM.width, UTM.height)
@@ -191,31 +158,6 @@ def test_a_file_that_ends_early_is_found_when_read(tmp_path: Path) -> None:
     with pytest.raises(DataError, match=r"bad\.tif: cannot be read at rows 0\.\.90: truncated or damaged") as caught:
         source.read(WHOLE)
     assert caught.value.__context__ is None  # GDAL's error cannot travel from a cluster's worker
-
-
-@pytest.mark.parametrize(
-    ("make", "message"),
-    [
-        (one(np.zeros((1, *UTM.shape_yx), np.float32)), "labels are float32; label codes are integers"),
-        (one(np.zeros((2, *UTM.shape_yx), np.uint8)), "2 bands; labels are one band"),
-        (
-            one(np.zeros((1, 9, 9), np.uint8), PixelGrid(UTM.crs, (30.0, 0.0, 0.0, 0.0, -30.0, 0.0), 9, 9)),
-            "the labels do not overlap the image",
-        ),
-    ],
-)
-def test_bad_labels(tmp_path: Path, make: Callable[[Path], list[Path]], message: str) -> None:
-    with pytest.raises(DataError, match=message):
-        open_labels(make(tmp_path), UTM)
-
-
-@pytest.mark.parametrize(("value", "message"), [(256, "holds label 256"), (-1, "holds label -1")])
-def test_labels_that_are_no_codes(tmp_path: Path, value: int, message: str) -> None:
-    codes = random_codes(UTM.shape_yx).astype(np.int32)
-    codes[5, 5] = value
-    labels = open_labels([write_raster(tmp_path / "cdl.tif", codes, UTM)], UTM)
-    with pytest.raises(DataError, match=message):
-        labels.read(WHOLE)
 
 
 def test_names_decide_the_band_whatever_their_case_and_wherever_they_stand(tmp_path: Path) -> None:
