@@ -62,10 +62,31 @@ class LabelOptions:
         0.0, "a class is present above this share of a patch", default="the study's", metavar="SHARE", **_at_least(0, 1)
     )
     points: str = _option(
-        "", "CSV of labelled points (lon, lat, class) instead of points drawn from the store", kinds=("points",), metavar="FILE"
+        "",
+        "labelled points instead of points drawn from the store: CSV (lon, lat, class), GeoPackage, GeoParquet, GeoJSON",
+        kinds=("points",),
+        metavar="FILE",
     )
     points_per_patch: int = _option(1, "labelled pixels per patch", kinds=("points",), metavar="N", **_whole(1))
-    areas: str = _option("", "GeoJSON of polygons with class areas instead of the store's shares", kinds=("shares",), metavar="FILE")
+    fields: str = _option(
+        "",
+        "field boundaries with a crop instead of the store's labels: GeoPackage, GeoParquet, GeoJSON",
+        kinds=("shares", "points", "pixels"),
+        metavar="FILE",
+    )
+    fields_buffer: float = _option(0.0, "what lies so near the edge of a field is not labelled, in metres", metavar="M", **_at_least(0))
+    areas: str = _option(
+        "",
+        "polygons with class areas instead of the store's shares: GeoPackage, GeoParquet, GeoJSON",
+        kinds=("shares",),
+        metavar="FILE",
+    )
+    label_table: str = _option(
+        "", "CSV joined to --fields by the crop (crop, class), or to --areas by a key (key, areas of classes)", metavar="FILE"
+    )
+    label_column: str = _option(
+        "", "column of the file: the class of points, the crop of fields, the key of areas", metavar="NAME", default="found by its name"
+    )
     bag_size: int = _option(1, "neighbouring patches that share one row of proportions", kinds=("shares",), metavar="N", **_whole(1))
     class_prior: tuple[float, ...] = _option(
         (), "known class shares of all pixels, in the store's order", metavar="S,S,...", valid=_proportions, rule="shares that add up to 1"
@@ -80,6 +101,11 @@ class LabelOptions:
     def kind(self) -> str:
         """The kind of label."""
         return self.labels
+
+    @property
+    def file(self) -> str:
+        """The file that the labels come from; empty = the store."""
+        return self.points or self.fields or self.areas
 
     @property
     def bagged(self) -> bool:
@@ -154,8 +180,8 @@ SECTIONS: dict[str, type] = {
     "optimizer": OptimizerOptions,
     "strategy": StrategyOptions,
 }
-LABEL_FILES = ("points", "areas")  # settings that name a file of labels
-INPUT_FILES = (*LABEL_FILES, "init")  # settings that name a file; its sha256 stands in config.json
+LABEL_FILES = ("points", "fields", "areas")  # settings that name a file of labels
+INPUT_FILES = (*LABEL_FILES, "label_table", "init")  # settings that name a file; its sha256 stands in config.json
 DERIVED = ("points_per_patch", "bag_size", "share_step", "share_noise", "label_noise")  # not with a label file
 
 
@@ -186,6 +212,18 @@ class Settings(LabelOptions, DataOptions, NetworkOptions, OptimizerOptions, Stra
                 raise ConfigError(f"{flag(name)} {value} is not possible; it must be {rule}")
             if option.kinds and self.labels not in option.kinds and value != default_of(name):
                 raise ConfigError(f"{flag(name)} goes with --labels {' or '.join(option.kinds)}, not with {self.labels}")
+        self._check_label_files()
+
+    def _check_label_files(self) -> None:
+        passed = [flag(name) for name in LABEL_FILES if getattr(self, name)]
+        if len(passed) > 1:
+            raise ConfigError(f"{' and '.join(passed)} do not go together: labels come from one file")
+        if self.fields_buffer and not self.fields:
+            raise ConfigError("--fields-buffer goes with --fields")
+        if self.label_table and not (self.fields or self.areas):
+            raise ConfigError("--label-table goes with --fields or --areas")
+        if self.label_column and not (self.points or self.fields or (self.areas and self.label_table)):
+            raise ConfigError("--label-column goes with --points, --fields, or --areas and --label-table")
         for file in LABEL_FILES:
             for name in DERIVED:
                 if getattr(self, file) and getattr(self, name) != default_of(name):

@@ -15,6 +15,7 @@ from cropcam.model.data.loading import PatchImages, ResidentImages, StreamedImag
 from cropcam.model.data.normalization import Normalization, standardise
 from cropcam.model.data.sampler import Indices, Plan, plan_epoch, plan_in_order
 from cropcam.model.labels.areas import area_labels
+from cropcam.model.labels.fields import field_labels
 from cropcam.model.labels.points import point_labels
 from cropcam.model.labels.weak_labels import LabelSpec, WeakLabels, validate_proportions, weak_labels
 from cropcam.model.losses.objectives import Targets
@@ -78,10 +79,9 @@ def read_labels(store: PatchStore, index_N: Indices, spec: LabelSpec, legend: Le
     def place_N2() -> npt.NDArray[np.int32]:
         return np.stack([store.row_N[index_N], store.col_N[index_N]], axis=1).astype(np.int32)
 
-    if spec.points or spec.areas:
-        grid = store.info.patch_grid
-        read, option = (point_labels, "points") if spec.points else (area_labels, "areas")
-        return read(spec.points or spec.areas, spec.digests.get(option, ""), legend, grid, place_N2())
+    if spec.file:
+        read = point_labels if spec.points else field_labels if spec.fields else area_labels
+        return read(spec, legend, store.info.patch_grid, place_N2())
     labels = weak_labels(
         spec,
         len(legend),

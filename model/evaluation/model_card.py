@@ -34,7 +34,7 @@ def model_card(config: RunConfig, selected: history.Row | None, metrics: Mapping
     seasons = study.get("image", {}).get("seasons", [])
     bounds = study.get("area", {}).get("bounds", [])
     period = ", ".join(f"{first} to {last}" for first, last in seasons) or "not stated"
-    truth = config.labels.points or config.labels.areas or study.get("labels", {}).get("asset", "not stated")
+    truth = config.labels.file or study.get("labels", {}).get("asset", "not stated")
     lines = [
         f"# {config.network.model} on {config.store.study}",
         "",

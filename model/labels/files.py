@@ -5,24 +5,24 @@ from __future__ import annotations
 from pathlib import Path
 
 from cropcam.pipeline.errors import ConfigError, DataError
-from cropcam.pipeline.runtime.hashing import sha256
+from cropcam.pipeline.runtime.hashing import file_sha256
 
 
-def read_label_file(path: str, digest: str) -> bytes:
-    """The bytes of a label file whose sha256 (hex) is `digest`; an empty digest is not checked.
+def check_label_file(path: str, digest: str) -> str:
+    """The sha256 (hex) of a label file, which is `digest`; an empty digest is not checked.
 
     Raises:
         DataError: the file is missing or has changed.
     """
     try:
-        content = Path(path).read_bytes()
+        now = file_sha256(Path(path))
     except OSError as error:
         raise DataError(f"{path}: {error.strerror}; the run's labels come from it: put it back, or train into another folder") from None
-    if digest and (now := sha256(content)) != digest:
+    if digest and now != digest:
         raise DataError(
             f"{path}: changed since the run began (sha256 {digest[:12]} then, {now[:12]} now); put that file back, or train into another folder"
         )
-    return content
+    return now
 
 
 def resolve_label_file(path: str, option: str) -> tuple[str, str]:
@@ -33,6 +33,6 @@ def resolve_label_file(path: str, option: str) -> tuple[str, str]:
     """
     absolute = Path(path).resolve()
     try:
-        return str(absolute), sha256(absolute.read_bytes())
+        return str(absolute), file_sha256(absolute)
     except OSError as error:
         raise ConfigError(f"{option} {path}: {error.strerror}; name a file that can be read") from None

@@ -32,7 +32,7 @@ class LabelSpec(LabelOptions):
     """How weak labels are derived from the truth, or read from files."""
 
     seed: int = 0  # of sampling and noise
-    # sha256 (hex) of the files of points and areas, by option; a file without one is not checked
+    # sha256 (hex) of the files of labels, by option; a file without one is not checked
     digests: Mapping[str, str] = field(default_factory=dict)
 
     def __str__(self) -> str:
@@ -41,7 +41,7 @@ class LabelSpec(LabelOptions):
         >>> str(LabelSpec(labels="presence", presence_min_share=0.05)), str(LabelSpec(labels="shares", bag_size=8, share_step=0.1))
         ('presence above 5 % of a patch', 'shares of bags of 8 patches, rounded to 0.1')
         """
-        file, share = self.points or self.areas, self.presence_min_share
+        file, share = self.file, self.presence_min_share
         details = {
             "presence": f" above {100 * share:.4g} % of a patch" if share else " of any pixel",
             "shares": f" of bags of {self.bag_size} patches" if self.bag_size > 1 else "",
@@ -66,7 +66,8 @@ class WeakLabels:
     bag_N: npt.NDArray[np.int64] | None = None  # the bag whose proportions stand in `image_NK`; int64; patches of a bag have equal rows
     pct_NHW: npt.NDArray[np.uint8] | None = None  # weight of each label of `pixel_NHW` in per cent; None = 100
     pct_N: npt.NDArray[np.float32] | None = None  # weight of each patch in per cent; None = 100
-    n_unmatched: int = 0  # from a file: points that lie in none of the patches, or patches in no polygon
+    n_unmatched: int = 0  # from a file: points that lie in none of the patches, or patches without a label
+    notes: tuple[str, ...] = ()  # from a file: how much of it was left out, a line for each reason
 
     def labelled(self) -> npt.NDArray[np.bool_]:
         """Which patches have a label (N,)."""

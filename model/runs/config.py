@@ -18,7 +18,15 @@ from cropcam.pipeline.legend import Legend
 from cropcam.pipeline.store.schema import StoreInfo
 
 CONFIG = "config.json"
-_LATER = ("model_options", "init", "freeze")  # settings that runs of earlier versions lack; they trained with the defaults
+_LATER = (
+    "model_options",
+    "init",
+    "freeze",
+    "fields",
+    "fields_buffer",
+    "label_table",
+    "label_column",
+)  # settings that runs of earlier versions lack; they trained with the defaults
 _DERIVED = ("digests", "dropped", "statistics")  # attributes of a store that follow from others
 
 

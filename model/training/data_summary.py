@@ -28,6 +28,8 @@ def log_data_summary(store: PatchStore, train_split: Patches, validation: Patche
         f"the best constant prediction agrees with {constant_accuracy(validation.labels):.4f} of the validation labels"
     )
     unmatched = train_split.labels.n_unmatched, validation.labels.n_unmatched
+    for note in train_split.labels.notes:
+        log(f"{options.file}: {note}")
     if options.points:
         log(
             f"{options.points}: {unmatched[0]:,} of its points lie outside the patches of the train split, "
@@ -38,6 +40,11 @@ def log_data_summary(store: PatchStore, train_split: Patches, validation: Patche
         log(
             f"{config.label_spec}: {unknown[0]:,} of {size:,} patches of the train split and {unknown[1]:,} of {len(validation):,} of the "
             "validation split have no label, as all their shares are rounded to 0"
+        )
+    if options.fields:
+        log(
+            f"{options.fields}: {unmatched[0]:,} of {size:,} patches of the train split and {unmatched[1]:,} of {len(validation):,} of the "
+            "validation split have no label from it"
         )
     if options.areas:
         log(

@@ -144,10 +144,12 @@ def _check_labels(split: str, patches: Patches, config: RunConfig) -> None:
     options = config.labels
     if patches.labels.labelled().any():
         return
-    if options.points or options.areas:
+    if options.file:
         what = f"none of its {patches.labels.n_unmatched:,} points lies in a patch of the {split} split"
-        what = what if options.points else f"no patch of the {split} split has its centre in one of the polygons"
-        raise DataError(f"{options.points or options.areas}: {what}: {_NOTHING}'cropcam check' draws where the patches lie")
+        what = f"none of its fields gives a label to a patch of the {split} split" if options.fields else what
+        what = f"no patch of the {split} split has its centre in one of the polygons" if options.areas else what
+        details = "".join(f"; {note}" for note in patches.labels.notes)
+        raise DataError(f"{options.file}: {what}{details}: {_NOTHING}'cropcam check' draws where the patches lie")
     step = options.share_step
     hint = f", or take a smaller share_step: shares up to {step / 2:g} round to 0" if step else ""
     raise DataError(f"no patch of the {split} split has a label: {_NOTHING}inspect the store with 'cropcam check'{hint}")
@@ -157,7 +159,7 @@ def _check_image_at_points(store: PatchStore, split: str, patches: Patches, conf
     points, blank = int(patches.labels.class_pixels().sum()), labels_without_image(store, split, patches)
     where = f"of the {points:,} labelled pixels of the {split} split lie where a band has no image data"
     if blank == points:
-        raise DataError(f"{config.labels.points or config.store.path}: all {where}: {_NOTHING}inspect the store with 'cropcam check'")
+        raise DataError(f"{config.labels.file or config.store.path}: all {where}: {_NOTHING}inspect the store with 'cropcam check'")
     if blank:
         log(f"warning: {blank:,} {where}: no loss counts them")
 

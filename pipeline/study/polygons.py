@@ -1,4 +1,7 @@
-"""Polygons a study names: GeoJSON (RFC 7946: longitude and latitude) as text, and the patches that lie inside."""
+"""Polygons a study names: GeoJSON (RFC 7946: longitude and latitude) as text, and the patches that lie inside.
+
+A GeoPackage or GeoParquet file in any CRS becomes such text when the study is read.
+"""
 
 from __future__ import annotations
 
@@ -11,24 +14,32 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from cropcam.pipeline.errors import ConfigError
+from cropcam.pipeline.errors import ConfigError, DataError
 from cropcam.pipeline.grid import PatchGrid, transform_bounds
 
+_BINARY = (".gpkg", ".parquet", ".geoparquet")
 _MARGIN_DEG = 1.0  # beyond the grid, so that no cut edge lies inside
 _STEP_DEG = 0.01  # edges are straight in degrees, not in a projection
 
 
 def read_polygons(path: Path, key: str) -> str:
-    """The text of a GeoJSON file that a study names under `key`.
+    """The GeoJSON text of a vector file that a study names under `key`.
 
     Raises:
-        ConfigError: no such file, or not readable as text.
+        ConfigError: no such file, or not readable.
     """
+    if path.suffix.casefold() in _BINARY:
+        from cropcam.pipeline.vectors import polygon_text  # noqa: PLC0415 - a study is read without GDAL
+
+        try:
+            return polygon_text(path)
+        except DataError as error:
+            raise ConfigError(f"{key}: {error}") from None
     try:
         return path.read_text("utf-8")
     except (OSError, UnicodeDecodeError) as error:
         reason = error.strerror if isinstance(error, OSError) else "no text"
-        raise ConfigError(f"{key}: {path}: {reason}; give a GeoJSON file of polygons") from None
+        raise ConfigError(f"{key}: {path}: {reason}; give a GeoJSON, GeoPackage or GeoParquet file of polygons") from None
 
 
 def canonical_polygons(text: str) -> str:

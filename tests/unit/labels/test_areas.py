@@ -85,18 +85,22 @@ def test_patches_get_the_shares_of_the_polygon_their_centre_lies_in(store: Path,
         ({**AREAS, "background": -1}, r"background is -1; an area must be a number of at least 0"),
         ({**AREAS, "corn": "many", "total": 100}, r"corn is 'many'"),
         ({**AREAS, "corn": True, "total": 100}, r"corn is True"),
-        ({**AREAS, "corn": float("nan"), "total": 100}, r"corn is nan"),
+        ({**AREAS, "corn": float("nan"), "total": 100}, r"no area of corn"),
+        ({**AREAS, "corn": float("inf"), "total": 100}, r"corn is inf"),
         (dict.fromkeys((*AREAS, "background"), 0), r"every area is 0"),
     ],
 )
-def test_impossible_areas_are_refused_with_their_feature(info: StoreInfo, properties: dict[str, Any], message: str) -> None:
+def test_impossible_areas_are_refused_with_their_feature(info: StoreInfo, tmp_path: Path, properties: dict[str, Any], message: str) -> None:
+    file = written(tmp_path / "a.geojson", collection((box(info, 0, 3), properties)))
     with pytest.raises(DataError, match=message):
-        read_areas("a.geojson", collection((box(info, 0, 3), properties)).encode(), info.classes)
+        read_areas(LabelSpec(labels="shares", areas=file), info.classes)
 
 
-def test_rounded_areas_may_exceed_their_total_a_little(info: StoreInfo) -> None:
-    _, _, share = read_areas("a.geojson", collection((box(info, 0, 3), {**AREAS, "total": 59.5})).encode(), info.classes)
-    np.testing.assert_allclose(share, [[0, 0.5, 1 / 3, 0, 1 / 6]], rtol=1e-6)
+def test_rounded_areas_may_exceed_their_total_a_little(info: StoreInfo, tmp_path: Path) -> None:
+    file = written(tmp_path / "a.geojson", collection((box(info, 0, 3), {**AREAS, "total": 59.5})))
+    np.testing.assert_allclose(
+        read_areas(LabelSpec(labels="shares", areas=file), info.classes).share_FK, [[0, 0.5, 1 / 3, 0, 1 / 6]], rtol=1e-6
+    )
 
 
 FINE = {**AREAS, "total": 100}
@@ -105,9 +109,9 @@ FINE = {**AREAS, "total": 100}
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("", r"no GeoJSON FeatureCollection"),
-        ("[]", r"no GeoJSON FeatureCollection"),
-        ('{"type": "FeatureCollection", "features": []}', r"no GeoJSON FeatureCollection"),
+        ("", r"a\.geojson: cannot be read as \.geojson \(.*not recognized"),
+        ("[]", r"a\.geojson: cannot be read as \.geojson"),
+        ('{"type": "FeatureCollection", "features": []}', r"a\.geojson: holds no feature"),
         (collection((None, FINE)), r"feature 1: no polygon in it"),
         (collection(({"type": "Point", "coordinates": [1, 2]}, FINE)), r"its geometry is a Point"),
         (collection(({"type": "Polygon", "coordinates": [[1, 2]]}, FINE)), r"no polygon in it"),
@@ -116,9 +120,9 @@ FINE = {**AREAS, "total": 100}
         (collection(({"type": "Polygon", "coordinates": [[[0, 0], [900, 0], [900, 9], [0, 0]]]}, FINE)), r"are not degrees"),
     ],
 )
-def test_an_invalid_polygon_is_refused(info: StoreInfo, text: str, message: str) -> None:
+def test_an_invalid_polygon_is_refused(info: StoreInfo, tmp_path: Path, text: str, message: str) -> None:
     with pytest.raises(DataError, match=message):
-        read_areas("a.geojson", text.encode(), info.classes)
+        read_areas(LabelSpec(labels="shares", areas=written(tmp_path / "a.geojson", text)), info.classes)
 
 
 def test_overlapping_polygons_are_refused(store: Path, info: StoreInfo, tmp_path: Path) -> None:

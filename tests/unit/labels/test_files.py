@@ -7,16 +7,16 @@ from pathlib import Path
 
 import pytest
 
-from cropcam.model.labels.files import read_label_file, resolve_label_file
+from cropcam.model.labels.files import check_label_file, resolve_label_file
 from cropcam.pipeline.errors import ConfigError, DataError
 
 
-def test_a_file_is_read_with_its_digest_or_without(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_file_is_checked_against_its_digest(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "p.csv").write_bytes(b"lon,lat,class")
     monkeypatch.chdir(tmp_path)
     digest = hashlib.sha256(b"lon,lat,class").hexdigest()
     assert resolve_label_file("p.csv", "--points") == (str((tmp_path / "p.csv").resolve()), digest)
-    assert read_label_file("p.csv", digest) == read_label_file("p.csv", "") == b"lon,lat,class"
+    assert check_label_file("p.csv", digest) == check_label_file("p.csv", "") == digest
 
 
 def test_a_changed_file_is_refused_with_both_digests(tmp_path: Path) -> None:
@@ -25,11 +25,11 @@ def test_a_changed_file_is_refused_with_both_digests(tmp_path: Path) -> None:
     with pytest.raises(
         DataError, match=rf"p\.csv: changed since the run began \(sha256 aaaaaaaaaaaa then, {now} now\); put that file back"
     ):
-        read_label_file(str(tmp_path / "p.csv"), "a" * 64)
+        check_label_file(str(tmp_path / "p.csv"), "a" * 64)
 
 
 def test_a_missing_file_is_refused(tmp_path: Path) -> None:
     with pytest.raises(DataError, match=r"p\.csv: No such file or directory; the run's labels come from it"):
-        read_label_file(str(tmp_path / "p.csv"), "")
+        check_label_file(str(tmp_path / "p.csv"), "")
     with pytest.raises(ConfigError, match=r"--areas .*p\.csv: No such file or directory; name a file that can be read"):
         resolve_label_file(str(tmp_path / "p.csv"), "--areas")

@@ -116,10 +116,10 @@ def test_patches_are_inside_by_their_centre_and_holes_are_outside() -> None:
 
 def test_a_file_of_polygons_is_read_as_it_is_or_named(tmp_path: Path) -> None:
     path = tmp_path / "area.geojson"
-    with pytest.raises(ConfigError, match=r"^area\.region: .*area\.geojson: No such file or directory; give a GeoJSON file"):
+    with pytest.raises(ConfigError, match=r"^area\.region: .*area\.geojson: No such file or directory; give a GeoJSON, GeoPackage"):
         read_polygons(path, "area.region")
     path.write_bytes(b"\xff\xfe")
-    with pytest.raises(ConfigError, match=r"area\.geojson: no text; give a GeoJSON file"):
+    with pytest.raises(ConfigError, match=r"area\.geojson: no text; give a GeoJSON, GeoPackage or GeoParquet file"):
         read_polygons(path, "area.region")
     path.write_text("ä", "utf-8")
     assert read_polygons(path, "area.region") == "ä"
