@@ -49,10 +49,10 @@ def class_indices(cells: pd.Series[str], legend: Legend, table: Mapping[str, int
     """
     kind_P, kinds = pd.factorize(cells.to_numpy(object))
     index = [table.get(key(str(text))) if table is not None else class_index(str(text), legend) for text in kinds]
-    index_U = np.array([NO_CLASS if each is None else each for each in index], np.uint8)
-    count_U = np.bincount(kind_P, minlength=len(kinds))
-    unknown = [str(kinds[each]) for each in np.argsort(-count_U, kind="stable") if index[each] is None]
-    return index_U[kind_P] if len(kinds) else np.empty(0, np.uint8), unknown
+    index_of = np.array([NO_CLASS if each is None else each for each in index], np.uint8)
+    count = np.bincount(kind_P, minlength=len(kinds))
+    unknown = [str(kinds[each]) for each in np.argsort(-count, kind="stable") if index[each] is None]
+    return index_of[kind_P] if len(kinds) else np.empty(0, np.uint8), unknown
 
 
 def unknown_line(what: str, cells: pd.Series[str], unknown: Sequence[str], known: Sequence[str]) -> str:

@@ -120,6 +120,12 @@ def _read(path: str, column: str, table: str, buffer_m: float, _: tuple[str, ...
     return Fields(shape_F, class_F, tuple(notes))
 
 
+def forget_fields() -> None:
+    """Free the memory of the fields that were read last: a million take gigabytes."""
+    _read.cache_clear()
+    _covers.cache_clear()
+
+
 @lru_cache(maxsize=1)
 def _covers(fields: Fields, classes: int, grid: PatchGrid) -> npt.NDArray[np.float32]:
     return field_shapes.covers(fields.shape_F, fields.class_F, classes, grid)

@@ -113,12 +113,12 @@ def read_point_features(spec: LabelSpec, legend: Legend) -> Table:
         name = geometry[wrong[0]].geom_type
         hint = "field boundaries go with --fields FILE" if name.endswith("Polygon") else "split it: one point a feature"
         raise DataError(f"{file.path}: {len(wrong):,} of its {file.count:,} features are no points, the first is a {name}; {hint}")
-    x_P, y_P = shapely.get_x(geometry), shapely.get_y(geometry)
     keep = ~blank & (classes.class_P != NO_CLASS)
     notes = [*([f"{blank.sum():,} of its points have no geometry"] if blank.any() else []), *classes.notes]
     if not keep.any():
         raise DataError(f"{file.path}: no point can be used: {'; '.join(notes)}; a class must be {allowed(legend)}")
-    return Table(x_P[keep], y_P[keep], file.crs, classes.class_P[keep], np.flatnonzero(keep) + 1, tuple(notes))
+    geometry = geometry[keep]
+    return Table(shapely.get_x(geometry), shapely.get_y(geometry), file.crs, classes.class_P[keep], np.flatnonzero(keep) + 1, tuple(notes))
 
 
 def _numbers(path: str, name: str, cells: pd.Series[str], line_P: Indices) -> Floats:

@@ -51,6 +51,7 @@ class LabelSpec(LabelOptions):
             self.kind + (f" of {PurePath(file).name}" if file else details.get(self.kind, "")),
             *([f"rounded to {self.share_step:g}"] if self.kind == "shares" and self.share_step else []),
             *([f"noise {self.share_noise:g}"] if self.kind == "shares" and self.share_noise else []),
+            *([f"shrunk by {self.fields_buffer:g} m"] if self.fields_buffer else []),
             *([f"{100 * self.label_noise:.4g} % wrong"] if self.label_noise else []),
         ]
         return ", ".join(parts)

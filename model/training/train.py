@@ -18,6 +18,7 @@ import torch
 from cropcam.model.data.dataset import Patches, labels_without_image, read_split
 from cropcam.model.data.loading import choose_loading
 from cropcam.model.evaluation.model_card import write_model_card
+from cropcam.model.labels.fields import forget_fields
 from cropcam.model.networks import network_class
 from cropcam.model.options import Settings
 from cropcam.model.runs.checkpoint import ENVIRONMENT, LAST, load_network, write_json
@@ -119,6 +120,7 @@ def _read_splits(config: RunConfig, run: Path, store: PatchStore, device: torch.
         read_split(store, split, config.label_spec, config.store.classes, config.data.data_loading, device)
         for split in ("train", "validation")
     )
+    forget_fields()
     for split, patches in (("train", train_split), ("validation", validation)):
         _check_labels(split, patches, config)
     if size_px < network_class(config.network.model).lone_size_px and 1 in (batch_size, len(train_split) % batch_size):

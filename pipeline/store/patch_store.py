@@ -200,7 +200,7 @@ class PatchStore:
     def _need_labels(self) -> None:
         if not self.info.has_labels:
             raise DataError(
-                f"{self.path}: has no labels; build a store with them (patches --labels FILE), or take them from a file (train --labels points --points FILE, --labels shares --areas FILE)"
+                f"{self.path}: has no labels; build a store with them (patches --labels FILE), or take them from a file (train --labels points --points FILE, --labels shares --areas FILE, --labels pixels --fields FILE)"
             )
 
 

@@ -174,7 +174,7 @@ def test_a_store_without_labels_trains_on_points_and_maps_itself(tmp_path: Path,
     image = int16_image(tmp_path)
     store, points = built(tmp_path, image, labels=False), true_points(tmp_path / "points.csv")
     assert run("train", store, "--run", tmp_path / "other", "--labels", "presence", *TRAIN) == 3
-    assert error_line(capsys).endswith("(train --labels points --points FILE, --labels shares --areas FILE)")
+    assert error_line(capsys).endswith("(train --labels points --points FILE, --labels shares --areas FILE, --labels pixels --fields FILE)")
     assert not (tmp_path / "other").exists()
     assert run("train", store, "--run", tmp_path / "run", "--labels", "points", "--points", points, *TRAIN) == 0
     capsys.readouterr()

@@ -22,6 +22,7 @@ from cropcam.pipeline.store.schema import StoreInfo
 from support.runs import train
 from support.store_parts import all_labels, blind, replace_values
 from support.stores import make_store
+from support.vectors import pixel_box, write_vectors
 
 AREAS = {"corn": 30, "soybean": 20.0, "forest": 0, "grassland": 10}
 
@@ -94,6 +95,58 @@ def test_impossible_areas_are_refused_with_their_feature(info: StoreInfo, tmp_pa
     file = written(tmp_path / "a.geojson", collection((box(info, 0, 3), properties)))
     with pytest.raises(DataError, match=message):
         read_areas(LabelSpec(labels="shares", areas=file), info.classes)
+
+
+COUNTY_CSV = "GEOID,county,1,5,Winter Wheat,141,176,111,81\n0{},West,30,20,3,0,10,37,5\n2,East,30,20,20,0,10,40,0\n7,Else,1,1,1,1,1,1,1\n"
+
+
+@pytest.mark.parametrize("name", ["a.gpkg", "a.parquet", "a.geojson"])
+def test_a_table_joined_by_key_in_any_format_and_crs(store: Path, info: StoreInfo, tmp_path: Path, name: str) -> None:
+    """Columns are codes and names of the legend; leading zeros of a key do not count; a county of two outlines is one bag."""
+    boxes = [pixel_box(info, 0, 12 * first, 12, 12 * last) for first, last in ((0, 7), (7, 14), (14, 28), (28, 29))]
+    crs = None if name == "a.geojson" else "EPSG:5070"
+    outlines = write_vectors(tmp_path / name, boxes, {"GEOID": [1, 1, 2, 9], "pop": [5, 5, 6, 7]}, info.crs, to_crs=crs)
+    table = written(tmp_path / "stats.csv", COUNTY_CSV.format(1))
+    rule = LabelSpec(labels="shares", areas=outlines, label_table=table)
+    labels = read_labels(blind(store), np.arange(30), rule, info.classes)
+    assert labels.image_NK is not None
+    assert labels.bag_N is not None
+    np.testing.assert_allclose(labels.image_NK[:14], np.tile([0.4, 0.3, 0.2, 0, 0.1], (14, 1)), rtol=1e-6)
+    np.testing.assert_allclose(labels.image_NK[14:28], np.tile([0.5, 0.25, 1 / 6, 0, 1 / 12], (14, 1)), rtol=1e-6)
+    assert np.isnan(labels.image_NK[28:]).all()
+    assert labels.bag_N.tolist()[:28] == [0] * 14 + [1] * 14
+    assert labels.notes == (
+        "1 of the 3 lines of stats.csv have no polygon",
+        "1 of its 4 polygons have no line in stats.csv",
+        "columns of stats.csv that are no class and are not used: county, 81",
+    )
+
+
+@pytest.mark.parametrize(
+    ("text", "settings", "message"),
+    [
+        (
+            "FIPS,corn\n1,2\n",
+            {},
+            r"by which column is it joined to .*a\.gpkg\? it has FIPS, corn, the file GEOID; say which with --label-column",
+        ),
+        (
+            "FIPS,corn\n8,2\n",
+            {"label_column": "GEOID"},
+            r"stats\.csv: no line has a GEOID of .*a\.gpkg: 8 against 1, 2; join them by another",
+        ),
+        ("GEOID,corn,soybean\n1,2,3\n", {}, r"stats\.csv, feature 1: no area of forest, grassland"),
+        ("GEOID,1,5,141,176,total\n1,2,x,1,1,5\n", {}, r"stats\.csv, feature 1: 5 is 'x'; an area must be a number"),
+        ("GEOID,1,5,141,176\n1,2,3,1,1\n", {}, r"stats\.csv, feature 1: neither background nor total"),
+        ("GEOID,1,5,141,176,total\n1,2,,1,1,5\n", {}, r"stats\.csv, feature 1: no area of soybean"),
+    ],
+)
+def test_a_table_that_cannot_be_used_is_refused(info: StoreInfo, tmp_path: Path, text: str, settings: dict[str, Any], message: str) -> None:
+    boxes = [pixel_box(info, 0, 0, 12, 12), pixel_box(info, 0, 12, 12, 24)]
+    outlines = write_vectors(tmp_path / "a.gpkg", boxes, {"GEOID": ["1", "2"]}, info.crs)
+    rule = LabelSpec(labels="shares", areas=outlines, label_table=written(tmp_path / "stats.csv", text), **settings)
+    with pytest.raises(DataError, match=message):
+        read_areas(rule, info.classes)
 
 
 def test_rounded_areas_may_exceed_their_total_a_little(info: StoreInfo, tmp_path: Path) -> None:

@@ -4,7 +4,9 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pytest
+import shapely
 
 from cropcam.model.data.dataset import read_labels, read_split
 from cropcam.model.labels.points import read_points
@@ -20,6 +22,7 @@ from cropcam.pipeline.store.schema import StoreInfo
 from support.runs import train
 from support.store_parts import all_labels, blind
 from support.stores import make_store
+from support.vectors import pixel_box, write_vectors
 
 
 def centre(info: StoreInfo, row: int, col: int, dy: float, dx: float) -> tuple[float, float]:
@@ -113,6 +116,69 @@ def test_points_in_degrees_have_the_class_of_their_pixel(store: Path, info: Stor
 def test_an_invalid_table_is_refused_with_its_line(info: StoreInfo, text: str, message: str) -> None:
     with pytest.raises(DataError, match=message):
         read_points("p.csv", text.encode(), info.classes)
+
+
+@pytest.mark.parametrize("name", ["p.gpkg", "p.parquet", "p.geojson"])
+def test_every_format_gives_the_labels_of_the_table(store: Path, info: StoreInfo, tmp_path: Path, name: str) -> None:
+    csv = true_table(tmp_path / "p.csv", store)
+    rows = pd.read_csv(csv)
+    points, crs = shapely.points(rows.lon, rows.lat), {"p.gpkg": "EPSG:5070", "p.parquet": "EPSG:32615"}.get(name)
+    file = write_vectors(tmp_path / name, list(points), {"class": rows["class"].astype(str)}, "EPSG:4326", to_crs=crs)
+    opened = open_store(store)
+    index = opened.split_indices("train")
+    expected, found = (read_labels(opened, index, LabelSpec(labels="points", points=each), info.classes) for each in (csv, file))
+    np.testing.assert_array_equal(found.pixel_NHW, expected.pixel_NHW)
+    assert (found.n_unmatched, found.notes) == (expected.n_unmatched, expected.notes)
+
+
+def test_features_that_are_no_label_are_counted(store: Path, info: StoreInfo, tmp_path: Path) -> None:
+    field = pixel_box(info, 1, 1, 2, 2)
+    points = [field.centroid, field.centroid, field.centroid, shapely.Point(), None]
+    columns = {"crop": ["corn", "1", "Corm", "corn", "corn"]}
+    opened = blind(store)
+    rule = LabelSpec(labels="points", points=write_vectors(tmp_path / "p.gpkg", points, columns, info.crs), label_column="crop")
+    found = read_labels(opened, np.arange(len(opened)), rule, info.classes)
+    assert found.pixel_NHW is not None
+    assert np.argwhere(found.pixel_NHW != UNLABELLED).tolist() == [[0, 1, 1]]
+    assert found.notes == (
+        "2 of its points have no geometry",
+        "1 of its features have a class that is not known and give no label: 'Corm' (1, nearest 'corn')",
+        "1 of its points lie in a pixel of another one of the same class and count once",
+    )
+
+
+@pytest.mark.parametrize(
+    ("kind", "columns", "message"),
+    [
+        (
+            "polygon",
+            {"class": ["corn"]},
+            r"p\.gpkg: 1 of its 1 features are no points, the first is a Polygon; field boundaries go with --fields",
+        ),
+        ("line", {"class": ["corn"]}, r"the first is a LineString; split it"),
+        ("point", {"crop": ["corn"]}, r"p\.gpkg: no column 'class' among crop; name the column of the crop with --label-column NAME"),
+        (
+            "point",
+            {"class": ["corm"]},
+            r"p\.gpkg: no point can be used: 1 of its features .* 'corm' \(1, nearest 'corn'\); a class must be one of",
+        ),
+    ],
+)
+def test_features_that_cannot_be_used_are_refused(
+    store: Path, info: StoreInfo, tmp_path: Path, kind: str, columns: dict[str, list[str]], message: str
+) -> None:
+    field = pixel_box(info, 1, 1, 2, 2)
+    shape = {"polygon": field, "line": shapely.LineString(field.exterior), "point": field.centroid}[kind]
+    file = write_vectors(tmp_path / "p.gpkg", [shape], columns, info.crs)
+    with pytest.raises(DataError, match=message):
+        read_labels(blind(store), np.arange(3), LabelSpec(labels="points", points=file), info.classes)
+
+
+def test_another_column_of_a_table_may_hold_the_class(info: StoreInfo) -> None:
+    found = read_points("p.csv", b"lon,lat,crop\n1,2,Corn\n", info.classes, "crop")
+    assert found.class_P.tolist() == [info.classes.names.index("corn")]
+    with pytest.raises(DataError, match=r"line 1: no column crop among lon, lat, class"):
+        read_points("p.csv", b"lon,lat,class\n1,2,Corn\n", info.classes, "crop")
 
 
 def test_names_codes_and_blank_lines(info: StoreInfo) -> None:

@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from cropcam.pipeline.errors import ConfigError
 from cropcam.pipeline.grid import PatchGrid, PixelGrid, transform_points
 from cropcam.pipeline.study.polygons import canonical_polygons, patches_inside, read_polygons
+from support.vectors import write_vectors
 
 
 @pytest.mark.parametrize("crs", ["EPSG:32615", "EPSG:5070", "EPSG:4326"])
@@ -123,3 +124,13 @@ def test_a_file_of_polygons_is_read_as_it_is_or_named(tmp_path: Path) -> None:
         read_polygons(path, "area.region")
     path.write_text("ä", "utf-8")
     assert read_polygons(path, "area.region") == "ä"
+
+
+@pytest.mark.parametrize("name", ["area.gpkg", "area.parquet"])
+def test_a_geopackage_in_any_crs_is_the_same_as_its_geojson(tmp_path: Path, name: str) -> None:
+    square = shapely.box(-90.1, 40.9, -90.0, 41.0)
+    write_vectors(tmp_path / name, [square], {"name": ["a"]}, "EPSG:4326", to_crs="EPSG:5070")
+    text = canonical_polygons(read_polygons(tmp_path / name, "area.region"))
+    assert shapely.from_geojson(text).symmetric_difference(square).area < 1e-9
+    with pytest.raises(ConfigError, match=r"^area\.region: .*none\.gpkg: no such file; name a GeoPackage"):
+        read_polygons(tmp_path / "none.gpkg", "area.region")
