@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -103,7 +104,10 @@ def test_frozen_parts_keep_their_weights_and_their_batch_norm(info: StoreInfo, t
 
 
 def test_patience_stops_a_run_that_does_not_improve(info: StoreInfo, tmp_path: Path) -> None:
-    trainer = Trainer(config_of(info, epochs=9, lr=1e-30, patience=2), folder(tmp_path / "run"), patches(info, 4), patches(info, 4, 1), CPU)
+    known = patches(info, 4)
+    assert known.labels.image_NK is not None
+    opposite = replace(known, labels=replace(known.labels, image_NK=1 - known.labels.image_NK))  # the better the one, the worse the other
+    trainer = Trainer(config_of(info, epochs=9, patience=2), folder(tmp_path / "run"), known, opposite, CPU)
     while not trainer.finished:
         trainer.run_epoch(silent)
     assert (trainer.epoch, trainer.stopped_early) == (3, True)
