@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 
@@ -14,7 +15,7 @@ from cropcam.model.data.dataset import Patches
 from cropcam.model.data.loading import ResidentImages
 from cropcam.model.labels.weak_labels import WeakLabels
 from cropcam.model.networks import build
-from cropcam.model.runs.checkpoint import BEST, LAST, load_tensors
+from cropcam.model.runs.checkpoint import BEST, HISTORY, LAST, load_tensors
 from cropcam.model.runs.config import RunConfig
 from cropcam.model.training.trainer import Trainer
 from cropcam.pipeline.encoding import OFFSET, SCALE
@@ -107,11 +108,12 @@ def test_patience_stops_a_run_that_does_not_improve(info: StoreInfo, tmp_path: P
     known = patches(info, 4)
     assert known.labels.image_NK is not None
     opposite = replace(known, labels=replace(known.labels, image_NK=1 - known.labels.image_NK))  # the better the one, the worse the other
-    trainer = Trainer(config_of(info, epochs=9, patience=2), folder(tmp_path / "run"), known, opposite, CPU)
+    trainer = Trainer(config_of(info, epochs=60, patience=2), folder(tmp_path / "run"), known, opposite, CPU)
     while not trainer.finished:
         trainer.run_epoch(silent)
-    assert (trainer.epoch, trainer.stopped_early) == (3, True)
-    assert trainer.summary().startswith("best of 3 epochs: 1, validation loss ")
+    best = int(pd.read_csv(tmp_path / "run" / HISTORY)["validation_loss"].argmin()) + 1
+    assert (trainer.epoch, trainer.stopped_early) == (best + 2, True)
+    assert trainer.summary().startswith(f"best of {best + 2} epochs: {best}, validation loss ")
     assert trainer.summary().endswith("; stopped early: 2 epochs without a better one")
 
 
