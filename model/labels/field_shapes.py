@@ -94,7 +94,8 @@ def burnt(shape_F: Shapes, class_F: Classes, grid: PatchGrid, place_N2: npt.NDAr
         col_B = place_N2[patches, 1]
         left, right = int(col_B.min()), int(col_B.max()) + 1
         strip = grid.pixels.window(grid.window(int(row), left)._replace(width=(right - left) * size))
-        if (inside := tree.query(shapely.box(*strip.bounds_xyxy))).size:
+        boxes = [shapely.box(*grid.pixels.window(grid.window(int(row), int(col))).bounds_xyxy) for col in col_B]
+        if (inside := np.unique(tree.query(boxes)[1])).size:
             values = ((shape, int(index) + 1) for shape, index in zip(shape_F[inside], class_F[inside], strict=True))
             burned = rasterize(values, strip.shape_yx, transform=rasterio.Affine(*strip.transform), dtype=np.uint8)
             burned -= np.uint8(1)  # 0, where no polygon lies, becomes 255

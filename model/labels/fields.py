@@ -109,7 +109,8 @@ def _read(path: str, column: str, table: str, buffer_m: float, _: tuple[str, ...
         shape_F = field_shapes.shrunk(field_shapes.reprojected(shape_F, file.crs, "EPSG:4326"), buffer_m)
         keep(~shapely.is_empty(shape_F), f"are too small for the inner buffer of {buffer_m:g} m")
     shape_F = field_shapes.reprojected(shape_F, "EPSG:4326" if buffer_m else file.crs, grid.pixels.crs)
-    near_F = shapely.intersects(shapely.box(*grid.pixels.bounds_xyxy), shape_F)
+    near_F = np.isfinite(shapely.bounds(shape_F)).all(axis=1)  # else a vertex does not project to the store's CRS
+    near_F[near_F] = shapely.intersects(shapely.box(*grid.pixels.bounds_xyxy), shape_F[near_F])
     keep(near_F, "lie outside the store or have no geometry", more=file.count - len(frame))
     shape_F, conflict_F = field_shapes.disjoint(shape_F, class_F)
     if conflict_F.any():

@@ -12,8 +12,11 @@ import rasterio
 from rasterio.warp import transform_bounds
 
 from cropcam.cli import main
+from cropcam.model.labels.areas import area_labels
+from cropcam.model.labels.fields import read_fields
+from cropcam.model.labels.weak_labels import LabelSpec
 from cropcam.pipeline.encoding import BandEncoding
-from cropcam.pipeline.grid import CDL_ORIGIN_XY, PixelGrid, Window
+from cropcam.pipeline.grid import CDL_ORIGIN_XY, PatchGrid, PixelGrid, Window
 from cropcam.pipeline.patches.build import from_shards
 from cropcam.pipeline.rasters.export_shards import open_shards, place_on
 from cropcam.pipeline.rasters.label_mosaic import open_labels
@@ -115,3 +118,29 @@ def test_dakota_reflectance_keeps_its_type_and_its_gaps() -> None:
     np.testing.assert_array_equal(found, raw)
     assert source.encoding == BandEncoding.uniform("int16", 7, 0.0001, 0.0, -9999.0)
     np.testing.assert_allclose(source.encoding.physical(found), np.where(raw == -9999, np.nan, raw * 1e-4), rtol=1e-6)
+
+
+def test_county_statistics_of_2016_are_labels_of_proportions() -> None:
+    """285 counties of the poster's region, their areas by CDL code in a CSV, joined to coarse outlines by FIPS."""
+    legend, grid = load_study("corn-belt-2016").legend, load_study("corn-belt-2016").patch_grid
+    place_N2 = np.stack(np.meshgrid(np.arange(grid.rows), np.arange(grid.columns), indexing="ij"), -1).reshape(-1, 2).astype(np.int32)
+    folder = DATA / "counties-2016"
+    rule = LabelSpec(labels="shares", areas=str(folder / "counties.geojson"), label_table=str(folder / "cdl_2016_area_m2.csv"))
+    labels = area_labels(rule, legend, grid, place_N2)
+    assert labels.image_NK is not None
+    assert labels.n_unmatched < 0.01 * len(place_N2)
+    assert dict(zip(legend.names, np.nanmean(labels.image_NK, axis=0), strict=True)) == pytest.approx(
+        {"background": 0.12, "corn": 0.20, "soybean": 0.195, "forest": 0.31, "grassland": 0.175}, abs=0.01
+    )
+    assert labels.notes == ("columns of cdl_2016_area_m2.csv that are no class and are not used: county_area_m2",)
+
+
+def test_dutch_parcels_with_a_table_of_their_codes(tmp_path: Path) -> None:
+    (tmp_path / "gewas.csv").write_text("gewascode,class\n265,grassland\n266,grassland\n259,corn\n2014,Corn\n")
+    grid = PatchGrid(PixelGrid("EPSG:28992", (10.0, 0.0, 60_000.0, 0.0, -10.0, 590_000.0), 20_000, 24_500), 50)
+    file = DATA / "fields" / "brpgewaspercelen_definitief_2023.gpkg"
+    rule = LabelSpec(labels="pixels", fields=str(file), label_table=str(tmp_path / "gewas.csv"), fields_buffer=5)
+    fields = read_fields(rule, load_study("demo").legend, grid)
+    assert 20 < len(fields.shape_F) < 60
+    assert fields.notes[0].startswith("60 of its features (crops that gewas.csv does not have)")
+    assert "'343' (43)" in fields.notes[0]

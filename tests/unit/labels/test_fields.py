@@ -10,9 +10,11 @@ import pytest
 import shapely
 
 from cropcam.model.data.dataset import read_labels
+from cropcam.model.labels.fields import read_fields
 from cropcam.model.labels.weak_labels import LabelSpec, WeakLabels
 from cropcam.pipeline.errors import ConfigError, DataError
-from cropcam.pipeline.legend import UNLABELLED
+from cropcam.pipeline.grid import PatchGrid, PixelGrid
+from cropcam.pipeline.legend import UNLABELLED, Legend
 from cropcam.pipeline.store.patch_store import open_store
 from cropcam.pipeline.store.schema import StoreInfo
 from support.runs import train
@@ -115,6 +117,17 @@ def test_whatever_is_left_out_is_counted_in_a_line_each(store: Path, info: Store
     assert found.pixel_NHW is not None
     corn, soybean = info.classes.names.index("corn"), info.classes.names.index("soybean")
     assert found.pixel_NHW[2, 0].tolist() == [corn] * 4 + [UNLABELLED] * 2 + [soybean] * 4 + [UNLABELLED] * 2
+
+
+def test_a_field_that_does_not_project_lies_outside(tmp_path: Path) -> None:
+    """A corner on the equator, 90 degrees from the middle of the UTM zone."""
+    grid = PatchGrid(PixelGrid("EPSG:32615", (30.0, 0.0, 500_000.0, 0.0, -30.0, 4_540_000.0), 40, 40), 20)
+    polar = shapely.Polygon([(-93, 41), (-3, 0), (-92, 41)])
+    near = shapely.box(-93, 41, -92.999, 41.001)
+    rule = LabelSpec(labels="pixels", fields=write_vectors(tmp_path / "f.gpkg", [polar, near], {"class": ["soybean", "corn"]}, "EPSG:4326"))
+    legend = Legend.from_codes({"corn": (1,), "soybean": (5,)})
+    fields = read_fields(rule, legend, grid)
+    assert (len(fields.shape_F), fields.notes) == (1, ("1 of its 2 fields lie outside the store or have no geometry",))
 
 
 def test_points_empty_files_and_unknown_crops_are_refused(store: Path, info: StoreInfo, tmp_path: Path) -> None:
