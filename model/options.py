@@ -18,6 +18,7 @@ ANY_BELOW = 0.01  # a presence threshold below this has the information of a lab
 LOSSES = ("best", "bce", "lse", "threshold", "majority", "shares", "cross-entropy")
 MODELS = ("baseline", "resnet50", "unet", "fcn")  # the built-in networks
 _NO_PROPORTIONS = ("presence", "majority", "points", "pixels")
+_OF_FIELDS = ("shares", "points", "pixels")
 MEASURED = "by network and kind of label"
 Section = TypeVar("Section")
 
@@ -71,10 +72,12 @@ class LabelOptions:
     fields: str = _option(
         "",
         "field boundaries with a crop instead of the store's labels: GeoPackage, GeoParquet, GeoJSON",
-        kinds=("shares", "points", "pixels"),
+        kinds=_OF_FIELDS,
         metavar="FILE",
     )
-    fields_buffer: float = _option(0.0, "what lies so near the edge of a field is not labelled, in metres", metavar="M", **_at_least(0))
+    fields_buffer: float = _option(
+        0.0, "what lies so near the edge of a field is not labelled, in metres", kinds=_OF_FIELDS, metavar="M", **_at_least(0)
+    )
     areas: str = _option(
         "",
         "polygons with class areas instead of the store's shares: GeoPackage, GeoParquet, GeoJSON",
@@ -82,10 +85,17 @@ class LabelOptions:
         metavar="FILE",
     )
     label_table: str = _option(
-        "", "CSV joined to --fields by the crop (crop, class), or to --areas by a key (key, areas of classes)", metavar="FILE"
+        "",
+        "CSV joined to --fields by the crop (crop, class), or to --areas by a key (key, areas of classes)",
+        kinds=_OF_FIELDS,
+        metavar="FILE",
     )
     label_column: str = _option(
-        "", "column of the file: the class of points, the crop of fields, the key of areas", metavar="NAME", default="found by its name"
+        "",
+        "column of the file: the class of points, the crop of fields, the key of areas",
+        kinds=_OF_FIELDS,
+        metavar="NAME",
+        default="found by its name",
     )
     bag_size: int = _option(1, "neighbouring patches that share one row of proportions", kinds=("shares",), metavar="N", **_whole(1))
     class_prior: tuple[float, ...] = _option(
