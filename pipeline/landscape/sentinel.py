@@ -107,7 +107,9 @@ class TileJob:
                     for number, each in enumerate(self._passes):
                         product = ground.product(each)
                         _write(writers[number], product, window)
-                        cloudy[number] += int((product.scl >= _CLOUD_MEDIUM).sum()) / (half.width * half.height)
+                        cloudy[number] += int(np.isin(product.scl, (_CLOUD_MEDIUM, _CLOUD_HIGH, _CIRRUS)).sum()) / (
+                            half.width * half.height
+                        )
                     yield self.assets[0]
             for (scene, scores), each, share in zip(folders, self._passes, cloudy, strict=True):
                 about = {"system:time_start": each.time_start_ms, "system:index": each.index, "MGRS_TILE": self._tile.name}

@@ -80,3 +80,14 @@ def test_the_size_of_blocks_changes_no_pixel(archive: Path, tmp_path: Path) -> N
     for path in sorted((archive / COLLECTION).glob("*/B*.tif"))[::5]:
         again = tmp_path / path.relative_to(archive)
         np.testing.assert_array_equal(read(again.parent, path.stem), read(path.parent, path.stem))
+
+
+def test_snow_is_no_cloud(tmp_path: Path) -> None:
+    simulate(small("sentinel-2", seasons=[["2018-01-01", "2018-02-01"]]), tmp_path)
+    snowy = 0
+    for scene in (tmp_path / COLLECTION).iterdir():
+        classes = read(scene, "SCL")
+        snowy += bool((classes == 11).any())
+        about = json.loads((scene / "asset.json").read_text())
+        assert about["properties"]["CLOUDY_PIXEL_PERCENTAGE"] == pytest.approx(100 * np.isin(classes, (8, 9, 10)).mean(), abs=1e-3)
+    assert snowy
