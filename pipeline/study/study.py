@@ -19,16 +19,14 @@ from typing import Any, get_args
 from pydantic import Field, ValidationError, model_validator
 from pydantic_core import ErrorDetails
 
-from cropcam.pipeline.code_table import DEFAULT, CodeTable, to_rows
+from cropcam.pipeline.code_table import DEFAULT, CodeTable
 from cropcam.pipeline.errors import ConfigError
 from cropcam.pipeline.grid import PatchGrid, PixelGrid, study_grid
 from cropcam.pipeline.legend import BACKGROUND, Legend, parse_codes
-from cropcam.pipeline.legend_sources import cdl, from_csv, packaged_names
+from cropcam.pipeline.legend_sources import cdl
 from cropcam.pipeline.runtime.hashing import json_sha256
-from cropcam.pipeline.sensor import packaged_names as packaged_sensors
-from cropcam.pipeline.sensor import parse as parse_sensor
+from cropcam.pipeline.study.files import put_in_files
 from cropcam.pipeline.study.image import Image
-from cropcam.pipeline.study.polygons import read_polygons
 from cropcam.pipeline.study.section import Section
 from cropcam.pipeline.study.sections import About, Area, Labels, Patches, Splits
 
@@ -193,52 +191,8 @@ def load_study(name_or_path: str) -> Study:
         values = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
         raise ConfigError(f"{name_or_path}: not TOML: {error}") from None
-    for section, key in (("area", "region"), ("splits", "holdout")):
-        keys = values.get(section)
-        named = keys.get(key) if isinstance(keys, dict) else None
-        if isinstance(named, str) and named and not named.lstrip().startswith("{"):  # a file: the digest then covers its content
-            values[section][key] = read_polygons(Path(name_or_path).parent / named, f"{name_or_path}: {section}.{key}")
-    image, labels = values.get("image"), values.get("labels")
-    sensor = image.get("sensor") if isinstance(image, dict) else None
-    if isinstance(sensor, str) and sensor not in packaged_sensors():
-        path = Path(name_or_path).parent / sensor
-        if path.suffix.lower() == ".toml" or path.is_file():
-            values["image"]["sensor"] = read_sensor(path, f"{name_or_path}: image.sensor")
-    legend = labels.get("legend") if isinstance(labels, dict) else None
-    if isinstance(legend, str) and legend not in packaged_names():
-        path = Path(name_or_path).parent / legend
-        if path.suffix.lower() == ".csv" or path.is_file():
-            values["labels"]["legend"] = read_legend(path, f"{name_or_path}: labels.legend")
+    put_in_files(values, name_or_path)
     return parse_study(values, source=name_or_path)
-
-
-def read_legend(path: Path, key: str) -> list[list[Any]]:
-    """The rows of a CSV file that a study names under `key`.
-
-    Raises:
-        ConfigError: no such file, or no legend; names the line.
-    """
-    try:
-        text = path.read_text("utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        reason = error.strerror if isinstance(error, OSError) else "no text"
-        raise ConfigError(f"{key}: {path}: {reason}; give a CSV of code, name and color, or one of {', '.join(packaged_names())}") from None
-    return to_rows(from_csv(text, f"{key}: {path}"))
-
-
-def read_sensor(path: Path, key: str) -> dict[str, Any]:
-    """The table of a sensor's TOML file that a study names under `key`.
-
-    Raises:
-        ConfigError: no such file, or no sensor; names the first wrong key.
-    """
-    try:
-        values = tomllib.loads(path.read_text("utf-8"))
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
-        reason = error.strerror if isinstance(error, OSError) else f"no TOML ({error})"
-        raise ConfigError(f"{key}: {path}: {reason}; give the table of a sensor, or one of {', '.join(packaged_sensors())}") from None
-    parse_sensor(values, f"{key}: {path}")
-    return values
 
 
 def parse_study(values: Mapping[str, Any], source: str = "study") -> Study:

@@ -167,7 +167,7 @@ def test_without_labels_there_is_a_store_of_images_and_each_command_that_needs_t
 
 def test_the_examples_of_the_page_are_studies_and_legends(tmp_path: Path) -> None:
     page = (Path(__file__).parents[2] / "docs" / "legends.md").read_text("utf-8")
-    (first, second), (table,) = (re.findall(rf"```{kind}\n(.*?)```", page, re.DOTALL) for kind in ("toml", "csv"))
+    (first, second, tiles, weighted), (table,) = (re.findall(rf"```{kind}\n(.*?)```", page, re.DOTALL) for kind in ("toml", "csv"))
     path = tmp_path / "cover.toml"
     path.write_text(first, "utf-8")
     study = cropcam.load_study(path)
@@ -182,3 +182,7 @@ def test_the_examples_of_the_page_are_studies_and_legends(tmp_path: Path) -> Non
     inline = cropcam.load_study(path)
     assert [item for item in ours.table.codes if item.is_label] == list(inline.table.codes)
     assert inline.table.fill == 255
+    path.write_text(start + tiles + '[classes]\ncrop = ["Temporary crops"]\n', "utf-8")
+    assert cropcam.load_study(path).labels.is_collection
+    path.write_text(start + weighted, "utf-8")
+    assert cropcam.load_study(path).labels.weight == "confidence"

@@ -1,0 +1,43 @@
+"""Files that a study names: content in place of names, and one clear line where there is none."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from cropcam.pipeline.errors import ConfigError
+from cropcam.pipeline.study.files import put_in_files, read_legend, read_sensor
+
+SENSOR = 'title = "Mine"\ndtype = "uint8"\nnodata = 0\n[bands]\nred = {}\n[[collections]]\nid = "a/b"\nbands = { red = "b1" }\n'
+
+
+def test_content_takes_the_place_of_names(tmp_path: Path) -> None:
+    (tmp_path / "crops.csv").write_text("code,name\n1,Wheat\n")
+    (tmp_path / "mine.toml").write_text(SENSOR)
+    (tmp_path / "area.geojson").write_text('{"type": "Polygon", "coordinates": [[[5, 45], [6, 45], [6, 46], [5, 45]]]}')
+    values: dict[str, Any] = {"area": {"region": "area.geojson"}, "image": {"sensor": "mine.toml"}, "labels": {"legend": "crops.csv"}}
+    put_in_files(values, str(tmp_path / "study.toml"))
+    assert values["image"]["sensor"]["title"] == "Mine"
+    assert values["labels"]["legend"][0][:2] == [1, "Wheat"]
+    assert json.loads(values["area"]["region"])["coordinates"][0][0] == [5, 45]
+
+
+def test_packaged_names_and_wrong_types_stay_for_the_study_to_judge(tmp_path: Path) -> None:
+    values: dict[str, Any] = {"image": {"sensor": "sentinel-2"}, "labels": {"legend": 3}, "area": "nowhere", "splits": {"holdout": ""}}
+    put_in_files(values, str(tmp_path / "study.toml"))
+    assert values == {"image": {"sensor": "sentinel-2"}, "labels": {"legend": 3}, "area": "nowhere", "splits": {"holdout": ""}}
+
+
+def test_files_that_are_not_there(tmp_path: Path) -> None:
+    with pytest.raises(
+        ConfigError, match=r"labels\.legend: .*none\.csv: No such file.*; give a CSV of code, name and color, or one of aafc-aci"
+    ):
+        read_legend(tmp_path / "none.csv", "labels.legend")
+    with pytest.raises(ConfigError, match=r"image\.sensor: .*none\.toml: No such file.*; give the table of a sensor, or one of hls"):
+        read_sensor(tmp_path / "none.toml", "image.sensor")
+    (tmp_path / "bad.toml").write_text(SENSOR.replace('"uint8"', '"text"'))
+    with pytest.raises(ConfigError, match=r"image\.sensor: .*bad\.toml: dtype: "):
+        read_sensor(tmp_path / "bad.toml", "image.sensor")
