@@ -20,6 +20,7 @@ def of_study(name_or_path: str) -> dict[str, Any]:
     layers, grid = study.image.layers, study.patch_grid
     pixels, per_patch = grid.pixels.width * grid.pixels.height, grid.size_px**2
     label, encoding = study.table.dtype.itemsize if study.labels else 0, study.image.encoding
+    weighted = bool(study.labels and study.labels.weight)  # in an export a band of the labels' type, in a store uint8
     of_pixel = np.dtype(encoding.dtype).itemsize * len(layers)
     return {
         "study": study.name,
@@ -27,7 +28,11 @@ def of_study(name_or_path: str) -> dict[str, Any]:
         "sensor": {"title": study.image.table.title, "collections": list(study.image.collections), "mask": list(study.image.mask)},
         "resampling": _resampling(study),
         "values": encoding.attrs(),
-        "bytes": {"image": of_pixel * pixels, "labels": label * pixels, "store": grid.count * per_patch * (of_pixel + label)},
+        "bytes": {
+            "image": of_pixel * pixels,
+            "labels": label * (1 + weighted) * pixels,
+            "store": grid.count * per_patch * (of_pixel + label + weighted),
+        },
         "digest": study.digest,
     }
 

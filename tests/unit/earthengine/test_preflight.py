@@ -65,3 +65,13 @@ def test_a_study_without_labels_asks_for_none() -> None:
     service = Service(4, 7)
     assert check_inputs(parse_study(values), service) == [4, 7]
     assert service.asked == []
+
+
+def test_a_collection_of_labels_without_an_image_is_named() -> None:
+    study = variant(labels={"filter": {"season": "winter"}})
+    assert check_inputs(study, Service(4, 2)) == [4]
+    message = r"^no image of USDA/NASS/CDL/2016 meets labels\.filter, labels\.dates and the area; check them in the study"
+    service = Service(4, 0)
+    with pytest.raises(ServiceError, match=message):
+        check_inputs(study, service)
+    assert service.asked == []

@@ -12,7 +12,7 @@ from cropcam.pipeline.describe import as_text, of_store, of_study
 from cropcam.pipeline.errors import DataError
 from cropcam.pipeline.patches.build import from_rasters
 from cropcam.pipeline.store.patch_store import open_store
-from cropcam.pipeline.study.study import load_study
+from cropcam.pipeline.study.study import load_study, parse_study
 from support.builds import build_study, write_inputs
 from support.stores import make_store
 
@@ -24,6 +24,26 @@ def test_a_study_has_the_grid_and_the_patches_of_the_contract() -> None:
     assert facts["patches"] == {"size_px": 50, "columns": 593, "rows": 333, "count": 197_469}
     assert facts["bytes"] == {"image": 29_685 * 16_697 * 14, "labels": 29_685 * 16_697, "store": 197_469 * 2500 * 15}
     assert facts["digest"] == load_study("corn-belt-2016").digest
+
+
+def test_labels_of_another_size_and_weights_are_told(tmp_path: Path) -> None:
+    path, demo = tmp_path / "s.toml", load_study("demo").to_dict()
+
+    def facts(**labels: object) -> dict[str, object]:
+        path.write_text(parse_study({**demo, "labels": labels}).to_toml())
+        return of_study(str(path))
+
+    assert facts(asset="USDA/NASS/CDL/2016")["resampling"] == {}
+    fine = facts(asset="USDA/NASS/CDL/2024", weight="confidence")
+    assert fine["resampling"] == {"the commonest of 10 m pixels in each of 30 m": ["labels"]}
+    assert "         the commonest of 10 m pixels in each of 30 m: labels" in as_text(fine).splitlines()
+    assert facts(asset="X", scale_m=500)["resampling"] == {"the nearest of 500 m pixels in each of 30 m": ["labels"]}
+    plain = facts(asset="USDA/NASS/CDL/2024")["bytes"]
+    assert isinstance(plain, dict)
+    width, height, patches = (load_study("demo").grid.width, load_study("demo").grid.height, load_study("demo").patch_grid)
+    assert fine["bytes"] == {
+        "image": plain["image"], "labels": 2 * width * height, "store": plain["store"] + patches.count * patches.size_px**2,
+    }  # fmt: skip
 
 
 def test_a_study_as_text_is_a_line_per_fact() -> None:

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from cropcam.pipeline.code_table import Code, to_rows
 from cropcam.pipeline.errors import ConfigError
-from cropcam.pipeline.legend_sources import cdl, from_csv, from_mapping, from_rows, packaged, packaged_names
+from cropcam.pipeline.legend_sources import cdl, from_csv, from_mapping, from_rows, packaged, packaged_names, resolution_m
 
 LABELS = st.tuples(st.text("abc xyz,\"'é", min_size=1, max_size=9).map(str.strip).filter(bool), st.booleans())
 
@@ -19,6 +19,9 @@ def test_the_packaged_legends() -> None:
     assert [(item.code, item.is_label) for item in packaged("worldcereal").codes] == [(0, True), (100, True), (255, False)]
     assert {name: packaged(name).unlabelled for name in packaged_names()} == {
         "aafc-aci": (0, 10), "cdl": (0, 81), "nlcd": (0,), "worldcereal": (255,), "worldcover": (0,),
+    }  # fmt: skip
+    assert {name: resolution_m(name) for name in packaged_names()} == {
+        "aafc-aci": 30, "cdl": 30, "nlcd": 30, "worldcereal": 10, "worldcover": 10,
     }  # fmt: skip
     assert packaged("nlcd").by_code[82] == Code(82, "Cultivated crops", (171, 108, 40))
 
