@@ -228,3 +228,20 @@ def test_objectives_and_kinds_go_together() -> None:
     assert objective("shares", "shares").is_softmax
     with pytest.raises(ConfigError, match=r"--loss bce does not learn from shares labels; possible: shares"):
         objective("bce", "shares")
+
+
+def test_pixels_cost_their_weight_and_the_mean_is_over_their_number() -> None:
+    scores = torch.randn(2, 3, 4, 4, generator=torch.Generator().manual_seed(3), dtype=torch.float64)
+    valid = torch.ones(2, 4, 4, dtype=torch.bool)
+    valid[0, 0] = False
+    targets = targets_for("pixels", valid)
+    assert targets.pixel_BHW is not None
+    pct = torch.randint(0, 101, (2, 4, 4), generator=torch.Generator().manual_seed(4)).to(torch.uint8)
+    batch, loss = batch_of(scores, valid), objective("cross-entropy", "pixels").loss
+    counted = (targets.pixel_BHW != UNLABELLED) & valid
+    log_BKHW = batch.logits_BKHW.detach().log_softmax(dim=1)
+    chosen = -log_BKHW.gather(1, targets.pixel_BHW.long().clamp(max=2)[:, None])[:, 0]
+    expected = (chosen * counted * pct / 100).sum() / counted.sum()
+    assert loss(batch, targets._replace(pct_BHW=pct), 0.0).item() == pytest.approx(float(expected), rel=1e-6)
+    full = targets._replace(pct_BHW=torch.full_like(pct, 100))
+    assert loss(batch, full, 0.0).item() == loss(batch, targets, 0.0).item()

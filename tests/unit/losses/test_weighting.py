@@ -48,3 +48,14 @@ def test_labels_of_pixels_pass_weights_and_smoothing_to_the_loss() -> None:
     )
     assert targets.weight_K is not None
     assert (targets.weight_K.tolist(), targets.smoothing) == ([1.0, 3.0], 0.1)
+
+
+def test_patches_weigh_their_per_cents_times_those_of_their_classes() -> None:
+    valid, label = torch.ones(2, 3, 3, dtype=torch.bool), torch.tensor([[1.0, 0.0], [0.0, 1.0]])
+    pct_B = torch.tensor([100.0, 25.0])
+    alone = LossWeighting("presence")(Targets(valid, image_BK=label, pct_B=pct_B)).weight_BK
+    both = LossWeighting("presence", 0.0, torch.tensor([[1.0, 2.0], [3.0, 4.0]]))(Targets(valid, image_BK=label, pct_B=pct_B)).weight_BK
+    assert alone is not None
+    assert both is not None
+    assert alone.tolist() == [[1.0, 1.0], [0.25, 0.25]]
+    assert both.tolist() == [[3.0, 2.0], [0.25, 1.0]]
