@@ -160,9 +160,9 @@ def test_a_full_queue_is_waited_for(archive: Path, tmp_path: Path) -> None:
     ("changes", "message"),
     [
         ({"labels": {"asset": "USDA/NASS/CDL/2031"}}, r"labels\.asset USDA/NASS/CDL/2031: .*not found.*labels\.asset of the study"),
-        ({"image": {"collections": ["LANDSAT/LC07/NONE"]}}, r"LANDSAT/LC07/NONE.*image\.collections"),
+        ({"image": {"collections": ["LANDSAT/LC09/C02/T2_L2"]}}, r"LANDSAT/LC09/C02/T2_L2.*image\.collections"),
         ({"image": {"seasons": [["2012-01-01", "2012-02-01"]]}}, "no scene of .* from 2012-01-01 to 2012-02-01 meets the area"),
-        ({"image": {"bands": ["SR_B9"]}}, "check image.collections, image.bands"),
+        ({"image": {"bands": ["ST_B10"]}}, "check image.collections, image.bands"),
     ],
 )
 def test_what_the_service_lacks_is_named(session: Session, tmp_path: Path, changes: dict[str, Any], message: str) -> None:

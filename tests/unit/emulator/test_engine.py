@@ -16,9 +16,10 @@ from cropcam.pipeline.earthengine.composite import composite, count
 from cropcam.pipeline.earthengine.labels import labels
 from cropcam.pipeline.emulator.engine import Engine
 from cropcam.pipeline.emulator.errors import EngineError
-from cropcam.pipeline.grid import PixelGrid, Window, tiles
+from cropcam.pipeline.grid import PixelGrid, Window, nearest_index, tiles
 from cropcam.pipeline.study.study import Study
 from oracles.composite import compose
+from oracles.labels import commonest
 from support import scenes
 from support.expressions import invoke
 from support.scenes import Client, study
@@ -42,8 +43,13 @@ def oracle(archive: Path, tmp_path_factory: pytest.TempPathFactory) -> Any:
 
     def composed(name: str) -> tuple[np.ndarray, np.ndarray]:
         if name not in found:
-            paths = compose(study(**STUDIES[name]), archive, tmp_path_factory.mktemp(name))
-            found[name] = tuple(rasterio.open(path).read() for path in paths)
+            own = study(**STUDIES[name])
+            image, codes = (rasterio.open(path).read() for path in compose(own, archive, tmp_path_factory.mktemp(name)))
+            if own.area.scale_m > scenes.CDL.transform[0]:  # finer labels: the commonest, which the composite's oracle does not know
+                with rasterio.open(archive / scenes.LABELS / "cropland.tif") as file:
+                    codes = commonest((file.read(1), scenes.CDL), own.grid)[0][None]
+                codes = np.where(nearest_index(scenes.CDL, own.grid)[0] >= 0, codes, 0)  # the asset's footprint counts by pixel centres
+            found[name] = image, codes
         return found[name]
 
     return composed
