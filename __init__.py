@@ -204,7 +204,6 @@ def evaluate(
     split: str = "test",
     store: PathOrName | None = None,
     save: PathOrName | None = None,
-    baselines: bool = False,
     device: str = "auto",
 ) -> Metrics:
     """Evaluate a run on one split of its store; writes RUN/metrics.json (docs/numbers.md).
@@ -214,7 +213,6 @@ def evaluate(
         split: train, validation or test.
         store: the run's store, if it was moved.
         save: also write activation maps and segmentations there (zarr).
-        baselines: also fit and evaluate a random forest and a logistic regression.
         device: auto, cpu or cuda.
 
     Raises:
@@ -224,7 +222,7 @@ def evaluate(
     from cropcam.model.evaluation import evaluate as evaluation
 
     store_path, save_path = (None if path is None else Path(path) for path in (store, save))
-    return evaluation.evaluate(_folder(run), split=split, store=store_path, save=save_path, baselines=baselines, device=device)
+    return evaluation.evaluate(_folder(run), split=split, store=store_path, save=save_path, device=device)
 
 
 def map_raster(

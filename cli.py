@@ -30,7 +30,7 @@ _REMOVED = {
         },
         **{flag(name): f"use cropcam.Settings({name}=...) in Python" for name, option in declared().items() if not option.flag},
     },
-    "evaluate": {"--references": "use --baselines"},
+    "evaluate": dict.fromkeys(("--baselines", "--references"), "train a run with --model trees and use cropcam compare"),
 }
 
 

@@ -42,11 +42,11 @@ def evaluate(args: argparse.Namespace) -> None:
     from cropcam.pipeline.runtime.progress import Stage
 
     with Stage("evaluate") as stage:
-        options = {name: getattr(args, name) for name in ("split", "save", "store", "baselines", "device")}
+        options = {name: getattr(args, name) for name in ("split", "save", "store", "device")}
         metrics = measure(args.run, **options, progress=stage).to_dict()
     text = f"{headline(metrics)}\n\n{methods(metrics['segmentation'])}\n\n{classes(metrics)}"
     print(json.dumps(metrics, indent=2) if args.json else text)
-    for note in [*caveats(metrics), *metrics["segmentation"].get("baselines_notes", [])]:
+    for note in caveats(metrics):
         print(f"note: {note}", file=sys.stderr)
 
 
@@ -130,9 +130,6 @@ def add_commands(command: AddCommand) -> None:
     sub.add_argument("--split", choices=("train", "validation", "test"), default="test")
     sub.add_argument(
         "--save", type=folder_argument, metavar="SEGMENTATION.zarr", help="write activation maps and classes per patch, with coordinates"
-    )
-    sub.add_argument(
-        "--baselines", action="store_true", help="also evaluate a random forest and a logistic regression on pixels (needs scikit-learn)"
     )
     sub.add_argument("--json", action="store_true")
     _store_option(sub)

@@ -1,1 +1,1 @@
-"""Metrics of a run with their confidence intervals, baselines, the model card and stored predictions."""
+"""Metrics of a run with their confidence intervals, the model card and stored predictions."""

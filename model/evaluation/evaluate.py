@@ -10,24 +10,19 @@ numbers per patch and by histograms per spatial block. Evaluating twice writes t
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 
-from cropcam.model.data.dataset import read_labels
 from cropcam.model.evaluation import bootstrap, results
 from cropcam.model.evaluation.accumulator import MetricAccumulator
-from cropcam.model.evaluation.baselines import Baseline, fit, segment_all
 from cropcam.model.evaluation.bootstrap import Bootstrap, block_of
 from cropcam.model.evaluation.model_card import METRICS, write_model_card
 from cropcam.model.evaluation.prediction_store import prediction_writer
 from cropcam.model.evaluation.results import Metrics
 from cropcam.model.labels.derive import presence
-from cropcam.model.labels.weak_labels import OF_PIXELS
 from cropcam.model.runs.checkpoint import load_network, run_provenance
-from cropcam.model.runs.config import RunConfig
 from cropcam.model.runtime.device import choose
 from cropcam.model.segmentation.fitting import fitted_segmenter
 from cropcam.model.segmentation.predictions import BATCH_PATCHES, PatchPredictions, open_trained_store, predict_patches
@@ -35,7 +30,6 @@ from cropcam.pipeline.errors import ConfigError, DataError
 from cropcam.pipeline.runtime.atomic import atomic_write
 from cropcam.pipeline.runtime.hashing import sha256
 from cropcam.pipeline.runtime.progress import Progress, silent
-from cropcam.pipeline.store.patch_store import PatchStore
 from cropcam.pipeline.store.schema import SPLITS, evenly
 
 PATCHES = "patches.csv"
@@ -48,7 +42,6 @@ def evaluate(
     save: Path | None = None,
     device: str = "auto",
     store: Path | None = None,
-    baselines: bool = False,
     progress: Progress = silent,
 ) -> Metrics:
     """Evaluate a run on one split of its store, write RUN/patches.csv and RUN/metrics.json, and return the metrics.
@@ -59,11 +52,10 @@ def evaluate(
         save: also write activation maps and segmentations per patch there (zarr, see `cropcam.model.evaluation.prediction_store`).
         device: auto, cpu or cuda.
         store: place of the run's store, if it was moved.
-        baselines: also fit and evaluate the classifiers of `cropcam.model.evaluation.baselines`.
         progress: called with (patches done, patches in all, the split's name).
 
     Raises:
-        ConfigError: no such split or device; baselines without scikit-learn.
+        ConfigError: no such split or device.
         DataError: no usable run, store or checkpoint; the split is empty or holds no labelled pixel.
         OSError: the disk refused.
     """
@@ -82,15 +74,12 @@ def evaluate(
     def predictions(indices: npt.NDArray[np.int64]) -> Iterable[PatchPredictions]:
         return predict_patches(network, config, opened, indices, torch_device, segmenter)
 
-    fitted, notes = _fit_baselines(config, opened) if baselines else ([], [])
     bounds_KE = activation_bounds(predictions(patches_N[evenly(len(patches_N), BATCH_PATCHES)]))
-    methods = [*segmenter.methods, *(baseline.name for baseline in fitted)]
-    accumulator = MetricAccumulator(len(config.store.classes), methods, segmenter.default, block_N, bounds_KE)
+    accumulator = MetricAccumulator(len(config.store.classes), segmenter.methods, segmenter.default, block_N, bounds_KE)
     provenance = {**run_provenance(run, config), "seed": config.data.seed}
     with prediction_writer(save, info, place_PN, provenance | {"method": segmenter.default}) as writer:
         for batch in predictions(patches_N):
-            of_baselines = segment_all(fitted, opened, batch.patches_B)
-            accumulator.add(replace(batch, segmentation_BHW=batch.segmentation_BHW | of_baselines))
+            accumulator.add(batch)
             if writer:
                 writer.write(batch)
             progress(accumulator.patches, len(patches_N), split)
@@ -104,7 +93,6 @@ def evaluate(
     table = results.patch_table(patches_N, place_PN, accumulator, label_accuracy_N)
     csv = table.to_csv(index=False, float_format="%.6f", lineterminator="\n")
     resamples, names = Bootstrap.of(accumulator.blocks), config.store.classes.names
-    by_method = {name: results.method(confusion_BKK, names, resamples) for name, confusion_BKK in accumulator.confusion_BKK.items()}
     metrics = Metrics(
         {
             "split": split,
@@ -116,10 +104,8 @@ def evaluate(
             },
             "segmentation": {
                 **results.segmentation(accumulator, names, resamples),
-                "methods": {name: by_method[name] for name in segmenter.methods},
+                "methods": {name: results.method(counts, names, resamples) for name, counts in accumulator.confusion_BKK.items()},
                 "default": segmenter.default,
-                **({"baselines": {row.name: {"pixels": row.pixels, **by_method[row.name]} for row in fitted}} if baselines else {}),
-                **({"baselines_notes": notes} if notes else {}),
             },
             "intervals": bootstrap.metadata(accumulator.blocks, info.split_block_patches),
             "provenance": {
@@ -135,14 +121,6 @@ def evaluate(
     metrics.save(run / METRICS)
     write_model_card(run, config)
     return metrics
-
-
-def _fit_baselines(config: RunConfig, store: PatchStore) -> tuple[list[Baseline], list[str]]:
-    # the labels of the whole split at once, as in training: which pixels of a patch are labelled is drawn along the split
-    labelled_NHW = None
-    if config.labels.labels in OF_PIXELS:
-        labelled_NHW = read_labels(store, store.split_indices("train"), config.label_spec, config.store.classes).pixel_NHW
-    return fit(store, config.store.classes, config.labels.labels, labelled_NHW, config.data.seed)
 
 
 def activation_bounds(batches: Iterable[PatchPredictions]) -> npt.NDArray[np.float32]:

@@ -46,8 +46,7 @@ def model_card(config: RunConfig, selected: history.Row | None, metrics: Mapping
         f"- study `{config.store.study}`, bounds {bounds or 'not stated'}, images {period}",
         f"- patches of {config.store.size_px} px; store {config.store.digest[:12]}",
         f"- labels: {config.label_spec}; a class counts as present above {100 * config.labels.presence_min_share:g} % of a patch; truth from {truth}",
-        f"- loss {config.optimizer.loss}, {config.optimizer.optimizer}, learning rate {config.optimizer.lr:g}, batches of {config.data.batch_size}, {config.optimizer.epochs} epochs, seed {config.data.seed}, "
-        f"{config.network.precision}",
+        _training_line(config),
         *_initial_lines(config),
         "",
         "## Metrics",
@@ -64,11 +63,20 @@ def model_card(config: RunConfig, selected: history.Row | None, metrics: Mapping
     return "\n".join(lines)
 
 
+def _training_line(config: RunConfig) -> str:
+    if config.is_fitted:
+        return f"- fitted at once to labelled pixels, seed {config.data.seed}"
+    return (
+        f"- loss {config.optimizer.loss}, {config.optimizer.optimizer}, learning rate {config.optimizer.lr:g}, batches of "
+        f"{config.data.batch_size}, {config.optimizer.epochs} epochs, seed {config.data.seed}, {config.network.precision}"
+    )
+
+
 def _initial_lines(config: RunConfig) -> list[str]:
     network, lines = config.network, []
-    if network.model not in NETWORKS:
-        source = config.network_package or "a module of no installed package"
-        lines.append(f"- network {network.model} of {source}{f', {network.model_options}' if network.model_options else ''}")
+    source = "" if network.model in NETWORKS else f" of {config.network_package or 'a module of no installed package'}"
+    if source or network.model_options:
+        lines.append(f"- network {network.model}{source}{f', {network.model_options}' if network.model_options else ''}")
     if network.init:
         lines.append(f"- initial weights: {PurePath(network.init).name} (sha256 {config.digests.get('init', '')[:12]})")
     if network.freeze:

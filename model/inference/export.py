@@ -56,7 +56,7 @@ def export_model(run: Path, to: Path) -> str:
     """Write a run's best network to `to`, FILE.onnx or FILE.pt2, checked against the network; returns one line about it.
 
     Raises:
-        ConfigError: another ending, ONNX is not installed, or torch cannot export a network that is not built in.
+        ConfigError: another ending, ONNX is not installed, the network is no torch program, or torch cannot export a network that is not built in.
         DataError: no usable run, or the file's outputs differ from the network's; then no file is left.
         OSError: the disk refused.
     """
@@ -64,6 +64,10 @@ def export_model(run: Path, to: Path) -> str:
     if to.suffix not in writers:
         raise ConfigError(f"--to {to}: name a file that ends in .onnx or .pt2")
     network, config = load_network(run, torch.device("cpu"))
+    if config.is_fitted:
+        raise ConfigError(
+            f"export-model: {config.network.model} is no torch program and cannot be exported; use cropcam map, or train --model linear"
+        )
     model = Exported(network, config).eval()
     dn_BCHW = _random_dn(config, patches=3)
     with _quiet():

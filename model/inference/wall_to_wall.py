@@ -3,6 +3,8 @@
 The raster is covered by patches at half a patch's stride from its upper left, so that the patch grid is part of them;
 patches beyond the edges are filled with nodata. Each patch's logits have a tent weight and are averaged. A pixel's
 logits depend on the patches that cover it and on nothing else: the window size does not change the map.
+Where a pixel's logits depend on its neighbours alone (`Network.context_px`), patches overlap by these neighbours only,
+and each pixel has the logits of the one patch that holds all of them.
 Axis suffixes: B batch, C band, K class, Y/X rows and columns.
 """
 
@@ -71,11 +73,20 @@ class Predictor:
     weights: dict[str, Tensor]
     method: Method
     device: str
+    margin_px: int | None = None  # of a patch, whose logits are not used; None: all are, averaged over patches
 
     @property
     def stride_px(self) -> int:
         """From one patch to the next."""
-        return max(self.config.store.size_px // 2, 1)
+        size_px = self.config.store.size_px
+        return max(size_px // 2, 1) if self.margin_px is None else size_px - 2 * self.margin_px
+
+    @property
+    def weight_YX(self) -> Floats:
+        """Weight of each pixel of a patch."""
+        if self.margin_px is None:
+            return tent(self.config.store.size_px)
+        return np.pad(np.ones((self.stride_px, self.stride_px), np.float32), self.margin_px)
 
     @property
     def halo_px(self) -> int:
@@ -103,7 +114,7 @@ class Predictor:
             DataError: the logits are not finite.
         """
         size_px, halo_px = self.config.store.size_px, self.halo_px
-        patches, weight_YX = SlidingWindow.over(block_CYX, size_px, self.stride_px, halo_px), tent(size_px)
+        patches, weight_YX = SlidingWindow.over(block_CYX, size_px, self.stride_px, halo_px), self.weight_YX
         total_KYX = np.zeros((len(self.config.store.classes) + 1, *patches.shape_yx), np.float32)  # weighted logits, then the weights
         for (row, col), logits_KYX in self._logits(patches):
             place_KYX = total_KYX[:, row : row + size_px, col : col + size_px]
@@ -158,7 +169,8 @@ def map_raster(
     if log and (note := domain_note(config, source)):
         log(note)
     method = method_of(run_path, network, config)
-    predictor = Predictor(config, network.state_dict(), method, str(torch_device))
+    local = network.context_px is not None and not method.mean_KC and config.store.size_px > 2 * network.context_px
+    predictor = Predictor(config, network.state_dict(), method, str(torch_device), network.context_px if local else None)
     block_px = fitting_block(block_px, predictor.stride_px)
     threads = None if torch_device.type == "cpu" else _GPU_THREADS
     tags = map_tags(run_path, config, method, source)

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from abc import abstractmethod
+from collections.abc import Callable, Mapping
 from typing import Any, ClassVar, NamedTuple, Self
 
+import numpy as np
+import numpy.typing as npt
+import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
@@ -29,6 +33,7 @@ class Network(nn.Module):
     features: nn.Module  # the layers before it, unless `maps` is overridden
     min_size_px: ClassVar[int] = 1  # the smallest patch side that `maps` takes
     size_multiple_px: ClassVar[int] = 1  # the patch side has to be a multiple of it
+    context_px: int | None = None  # how far around a pixel the pixels lie that its scores depend on; None = its whole patch
     lone_size_px: ClassVar[int] = 0  # a smaller patch becomes one cell inside: batch norm cannot train on a batch of one
     defaults: ClassVar[Mapping[str, Any]] = {}  # of training settings, by name: those of a network that is not built in
     frozen: tuple[str, ...] = ()  # parts that are not trained (`freeze`)
@@ -56,6 +61,10 @@ class Network(nn.Module):
         weight_B1hw = F.avg_pool2d(weight_B1HW, self.stride) if self.stride > 1 else weight_B1HW
         return (maps_BFhw * weight_B1hw).sum(dim=(2, 3)) / weight_B1hw.sum(dim=(2, 3)).clamp(min=1e-6)
 
+    def state_shapes(self) -> dict[str, torch.Size | None]:
+        """Names and shapes of `state_dict`, to check a checkpoint before it is loaded; None = any shape."""
+        return {name: tensor.shape for name, tensor in self.state_dict().items()}
+
     def freeze(self, *parts: str) -> None:
         """Leave parts out of training: `encoder` means every parameter below `encoder`, whose batch norm and dropout stay in evaluation mode.
 
@@ -82,6 +91,37 @@ class Network(nn.Module):
             if any(_is_within(name, part) for part in self.frozen):
                 module.eval()
         return self
+
+
+class FittedNetwork(Network):
+    """A classifier of pixels that is fitted at once to a draw of labelled pixels, without gradients."""
+
+    defaults: ClassVar[Mapping[str, Any]] = {"epochs": 1, "precision": "fp32"}
+    stride = 1
+    pixels: int  # labelled pixels at most
+
+    def maps(self, x_BCHW: Tensor) -> Tensor:
+        """Each pixel's scores (B, F, H, W), from its features."""
+        features_BHWC = self.features(x_BCHW).movedim(1, -1)
+        return self.score(features_BHWC.flatten(0, 2)).view(*features_BHWC.shape[:3], -1).movedim(-1, 1)
+
+    @abstractmethod
+    def score(self, values_PC: Tensor) -> Tensor:
+        """Scores (P, F) that `dense` makes logits of, from features (P, C) as `features` gives them; 0 before `fit`."""
+
+    @abstractmethod
+    def fit(
+        self,
+        values_PC: npt.NDArray[np.float32],
+        class_P: npt.NDArray[np.uint8],
+        seed: int,
+        proceed: Callable[[int, int], bool],
+        weight_P: npt.NDArray[np.float32] | None = None,
+    ) -> bool:
+        """Fit to pixels: features (P, C), classes (P,) and weights (P,), 1 each by default. The same arguments give the same state.
+
+        `proceed` is called with the steps done and their number; where it returns False, fitting stops, nothing changes, and the result is False.
+        """
 
 
 def _is_within(name: str, part: str) -> bool:

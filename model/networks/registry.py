@@ -16,12 +16,21 @@ from cropcam.model.networks.baseline import Baseline
 from cropcam.model.networks.contract import PAGE, check_parts, one_line
 from cropcam.model.networks.declared_options import parse_options
 from cropcam.model.networks.fcn import FCN
+from cropcam.model.networks.linear import Linear
 from cropcam.model.networks.resnet50 import ResNet50
+from cropcam.model.networks.trees import Trees
 from cropcam.model.networks.unet import UNet
 from cropcam.pipeline.errors import ConfigError
 
 GROUP = "cropcam.networks"
-NETWORKS: dict[str, type[Network]] = {"baseline": Baseline, "resnet50": ResNet50, "unet": UNet, "fcn": FCN}
+NETWORKS: dict[str, type[Network]] = {
+    "baseline": Baseline,
+    "resnet50": ResNet50,
+    "unet": UNet,
+    "fcn": FCN,
+    "linear": Linear,
+    "trees": Trees,
+}
 
 
 def build(name: str, bands: int, classes: int, options: str = "", *, package: str = "") -> Network:
@@ -34,6 +43,8 @@ def build(name: str, bands: int, classes: int, options: str = "", *, package: st
     arguments = parse_options(kind, options, name)
     try:
         network = kind(bands, classes, **arguments)
+    except ConfigError:
+        raise
     except Exception as error:
         call = f"{kind.__name__}({', '.join([str(bands), str(classes), *(f'{key}={value!r}' for key, value in arguments.items())])})"
         raise ConfigError(

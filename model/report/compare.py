@@ -1,8 +1,7 @@
 """Evaluated runs in one table: as CSV, and as one page with a plot and each class's confusion matrices.
 
-Every run is as `evaluate` left it; nothing is predicted here. Baselines of `evaluate --baselines` are rows of the table
-too. The difference of two runs on the same patches has an interval of its own, from the same blocks drawn for both: two
-runs may differ although their intervals overlap.
+Every run is as `evaluate` left it; nothing is predicted here. The difference of two runs on the same patches has an
+interval of its own, from the same blocks drawn for both: two runs may differ although their intervals overlap.
 """
 
 from __future__ import annotations
@@ -30,12 +29,11 @@ CSV, PAGE = "compare.csv", "compare.html"
 # columns of the table and their keys in metrics.json
 _LABELS = {"label_accuracy": "accuracy", "label_mean_auc": "mean_auc"}
 _PIXELS = {key: key for key in ("pixel_accuracy", "mean_class_accuracy", "macro_f1", "mean_iou")}
-_COUNTS = ["seed", "epochs", "steps"]  # whole numbers that a baseline may not have
 
 
 @dataclass(frozen=True)
 class Comparison:
-    """One row per run and, below, per baseline; sentences about unlike runs; the files written."""
+    """One row per run; sentences about unlike runs; the files written."""
 
     table: pd.DataFrame
     cautions: list[str]
@@ -56,8 +54,7 @@ def compare(runs: Sequence[Path], out: Path) -> Comparison:
     """Read evaluated runs, and write OUT/compare.csv and OUT/compare.html.
 
     Runs evaluated on another split or store than the first are compared all the same, with a note on the page and in the
-    column `differs`: an ablation of bands needs two stores. The column `baseline` names a segmentation without a network;
-    in such a row `run` names the runs that it was evaluated with.
+    column `differs`: an ablation of bands needs two stores.
 
     Args:
         runs: run folders; gains are against the first.
@@ -80,8 +77,7 @@ def compare(runs: Sequence[Path], out: Path) -> Comparison:
                 f"{other.name}: its classes are {actual}, those of {first.name} {expected}; only runs of the same classes compare"
             )
     differs = {run.name: differences(first, run) for run in evaluated}
-    rows = [_run_row(run, first, differs[run.name]) for run in evaluated]
-    table = pd.DataFrame([*rows, *_baseline_rows(evaluated, differs)]).astype(dict.fromkeys(_COUNTS, "Int64"))
+    table = pd.DataFrame([_run_row(run, first, differs[run.name]) for run in evaluated])
     cautions = [f"{name} differs from {first.name} in {line}." for name, lines in differs.items() for line in lines]
     cautions += _run_caveats(evaluated)
     out.mkdir(parents=True, exist_ok=True)
@@ -139,13 +135,12 @@ def _run_row(run: EvaluatedRun, first: EvaluatedRun, differs: Sequence[str]) -> 
     value, limits = gain(first, run) or (None, None)
     return {
         "run": run.name,
-        "baseline": "",
         "labels": config.labels.labels,
         "labels_rule": str(config.label_spec),
         "model": config.network.model,
         "seed": config.data.seed,
         "epochs": run.epochs,
-        "steps": run.epochs * -(-run.metrics["provenance"]["train_patches"] // config.data.batch_size),
+        "steps": 0 if config.is_fitted else run.epochs * -(-run.metrics["provenance"]["train_patches"] // config.data.batch_size),
         "seconds": run.seconds,
         **_evaluation_columns(run),
         "method": run.metrics["segmentation"]["default"],
@@ -155,31 +150,6 @@ def _run_row(run: EvaluatedRun, first: EvaluatedRun, differs: Sequence[str]) -> 
         **_metric_columns({"pixel_accuracy_gain": "gain"}, {"gain": value, "gain" + SUFFIX: limits}),
         "differs": "; ".join(differs),
     }
-
-
-def _baseline_rows(runs: Sequence[EvaluatedRun], differs: Mapping[str, Sequence[str]]) -> list[dict[str, Any]]:
-    """The baselines of the runs that have any. Identical ones of several runs are one row that names these runs.
-
-    One class everywhere is left out where the training split's commonest class, a baseline too, is that class.
-    """
-    rows: dict[str, dict[str, Any]] = {}
-    for run in runs:
-        if "baselines" not in run.metrics["segmentation"]:
-            continue
-        known = []
-        for name, values, trained_on in content.baselines(run.metrics):
-            seed = None if values.get("pixels") is None else run.config.data.seed
-            pair = values["pixel_accuracy"], values["macro_f1"]
-            if "class" in values and pair in known:
-                continue
-            known.append(pair)
-            key = json.dumps([name, seed, run.config.store.digest, run.metrics["split"], values])
-            if key in rows:
-                rows[key]["run"] += f"; {run.name}"
-                continue
-            row = {"run": run.name, "baseline": name, "labels": trained_on, "labels_rule": trained_on, "seed": seed}
-            rows[key] = {**row, **_evaluation_columns(run), **_metric_columns(_PIXELS, values), "differs": "; ".join(differs[run.name])}
-    return list(rows.values())
 
 
 def _evaluation_columns(run: EvaluatedRun) -> dict[str, Any]:

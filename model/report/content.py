@@ -1,8 +1,8 @@
-"""The text of the report: headlines, caveats, baselines, from metrics.json and the history."""
+"""The text of the report: headlines and caveats, from metrics.json and the history."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 import pandas as pd
@@ -72,14 +72,6 @@ def cautions(metrics: Mapping[str, Any], history: pd.DataFrame) -> list[str]:
     if len(history) > 1 and history["validation_loss"].iloc[-1] < history["validation_loss"].iloc[:-1].min():
         sentences.append(f"The lowest validation loss is that of the last epoch ({len(history)}): longer training may help.")
     return sentences
-
-
-def baselines(metrics: Mapping[str, Any]) -> Iterator[tuple[str, Mapping[str, Any], str]]:
-    """Segmentations without a network: name, metrics and training data; one class everywhere comes last."""
-    part = metrics["segmentation"]
-    for name, values in part.get("baselines", {}).items():
-        yield name, values, "class shares" if values["pixels"] is None else f"{values['pixels']:,} pixels"
-    yield f"all {part['majority']['class']}", part["majority"], "nothing"
 
 
 def interval_note(metrics: Mapping[str, Any]) -> str:

@@ -64,7 +64,6 @@ def write_report(run: Path, *, store: Path | None = None, progress: Progress = s
         headlines=content.headlines(metrics),
         cautions=content.cautions(metrics, history),
         interval_note=content.interval_note(metrics),
-        baselines=list(content.baselines(metrics)),
         plots=plots,
         epoch=epoch,
         gallery=pictures,
@@ -108,7 +107,8 @@ def _provenance(run: Path, config: RunConfig, info: StoreInfo, metrics: Mapping[
         environment = json.loads(path.read_text("utf-8")) if path.is_file() else {}
     except ValueError:
         raise DataError(f"{path}: damaged; delete it, or train the run again") from None
-    settings = ("model", "labels", "presence_min_share", "epochs", "batch_size", "lr", "weight_decay", "seed")
+    steps = () if config.is_fitted else ("epochs", "batch_size", "lr", "weight_decay")
+    settings = ("model", "model_options", "labels", "presence_min_share", *steps, "seed")
     statistics = zip(config.store.bands, config.store.mean, config.store.std, strict=True)
     codes = {
         item.name: f"codes {', '.join(map(str, item.codes))}" if item.codes else "every other labelled code"
@@ -123,7 +123,7 @@ def _provenance(run: Path, config: RunConfig, info: StoreInfo, metrics: Mapping[
             "split seed": info.split_seed,
             "patches dropped": format_dropped(info.dropped),
         },
-        "Training": {key.replace("_", " "): config.setting(key) for key in settings},
+        "Training": {key.replace("_", " "): config.setting(key) for key in settings if config.setting(key) != ""},
         "Bands: mean and standard deviation": {band: f"{mean:.4f} ± {std:.4f}" for band, mean, std in statistics},
         "Versions": {"trained by": f"cropcam {config.code_version}", "evaluated by": f"cropcam {metrics['provenance']['code_version']}"}
         | {str(key): value for key, value in environment.items()},

@@ -32,12 +32,10 @@ def headline(metrics: Mapping[str, Any]) -> str:
 
 
 def methods(pixels: Mapping[str, Any]) -> str:
-    """The run's segmentation methods and, where evaluated, the baselines, one line each."""
+    """The run's segmentation methods, one line each."""
     rows = [("method", "pixel accuracy", "macro F1", "")]
-    for kind in ("methods", "baselines"):
-        for name, part in pixels.get(kind, {}).items():
-            note = "baseline, no network" if kind == "baselines" else "default" if name == pixels["default"] else ""
-            rows.append((name, estimate(part, "pixel_accuracy"), estimate(part, "macro_f1"), note))
+    for name, part in pixels["methods"].items():
+        rows.append((name, estimate(part, "pixel_accuracy"), estimate(part, "macro_f1"), "default" if name == pixels["default"] else ""))
     return _aligned(rows)
 
 
@@ -52,10 +50,8 @@ def classes(metrics: Mapping[str, Any]) -> str:
 
 
 def side_by_side(rows: Sequence[Mapping[str, Any]]) -> str:
-    """The rows of `cropcam.model.report.compare`, one line per run and baseline: labels, method, metrics with intervals, gain on the first run."""
-    names = ["run", "baseline", "labels", "model", "seed", "method"]
-    if not any(row["baseline"] for row in rows):
-        names.remove("baseline")
+    """The rows of `cropcam.model.report.compare`, one line per run: labels, method, metrics with intervals, gain on the first run."""
+    names = ["run", "labels", "model", "seed", "method"]
     lines = [(*names, *_COLUMNS)]
     for row in rows:
         words = [row["labels_rule" if name == "labels" else name] for name in names]

@@ -115,7 +115,7 @@ def load_weights(network: Network, tensors: Mapping[str, Tensor], path: Path) ->
     Raises:
         DataError: a tensor is missing, unknown, of another shape or not finite.
     """
-    _check({name: tensor.shape for name, tensor in network.state_dict().items()}, tensors, path)
+    _check(network.state_shapes(), tensors, path)
     network.load_state_dict(dict(tensors))
 
 
@@ -139,7 +139,7 @@ def load_training_state(
         index: {name: torch.Size() if name == "step" else parameter.shape for name in _OPTIMIZER_STATE[type(optimizer)]}
         for index, parameter in enumerate(parameters)
     }
-    expected = {f"network.{name}": tensor.shape for name, tensor in network.state_dict().items()} | strategy.state_shapes()
+    expected = {f"network.{name}": shape for name, shape in network.state_shapes().items()} | strategy.state_shapes()
     expected |= {f"optimizer.{index}.{name}": shape for index, shapes in kept.items() for name, shape in shapes.items()}
     _check(expected, tensors, path)
     network.load_state_dict({name: tensors[f"network.{name}"] for name in network.state_dict()})
@@ -152,10 +152,11 @@ def load_training_state(
     optimizer.load_state_dict({**optimizer.state_dict(), "state": state})
 
 
-def _check(expected: Mapping[str, torch.Size], tensors: Mapping[str, Tensor], path: Path) -> None:
+def _check(expected: Mapping[str, torch.Size | None], tensors: Mapping[str, Tensor], path: Path) -> None:
     for name in sorted({*expected, *tensors}):
-        wanted = list(expected[name]) if name in expected else "absent"
         shape = list(tensors[name].shape) if name in tensors else "absent"
+        size = expected.get(name)
+        wanted = list(size) if size is not None else "absent" if name not in expected else "of any shape" if shape == "absent" else shape
         if wanted != shape:
             raise DataError(f"{path}: not the weights of this network: {name} is {shape}, expected {wanted}; train into another folder")
         if not torch.isfinite(tensors[name]).all():

@@ -10,7 +10,7 @@ from typing import Any
 
 from cropcam.model.labels.weak_labels import LabelSpec
 from cropcam.model.losses.objectives import Objective, objective
-from cropcam.model.networks import Network, build
+from cropcam.model.networks import NETWORKS, FittedNetwork, Network, build
 from cropcam.model.options import SECTIONS, DataOptions, LabelOptions, NetworkOptions, OptimizerOptions, StrategyOptions
 from cropcam.pipeline.encoding import BandEncoding
 from cropcam.pipeline.errors import DataError
@@ -79,6 +79,11 @@ class RunConfig:
     def matches_prior(self) -> bool:
         """Whether known class shares calibrate one-vs-rest logits in the segmentation."""
         return bool(self.labels.class_prior) and not self.objective.is_softmax
+
+    @property
+    def is_fitted(self) -> bool:
+        """Whether the network is fitted at once to labelled pixels (`FittedNetwork`); no network from elsewhere is."""
+        return issubclass(NETWORKS.get(self.network.model, Network), FittedNetwork)
 
     def new_network(self) -> Network:
         """A network of the run's settings with new weights, from torch's random state, on the CPU.

@@ -20,7 +20,7 @@ def make_optimizer(options: OptimizerOptions, network: nn.Module) -> torch.optim
 
     Parameters that require no gradient are left out.
     """
-    parameters = [parameter for parameter in network.parameters() if parameter.requires_grad]
+    parameters = [{"params": [parameter for parameter in network.parameters() if parameter.requires_grad]}]  # a group may be empty
     shared: dict[str, Any] = {"lr": options.lr, "weight_decay": options.weight_decay, "fused": True}
     if options.optimizer == "sgd":
         return torch.optim.SGD(parameters, momentum=_MOMENTUM, nesterov=True, **shared)

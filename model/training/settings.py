@@ -5,16 +5,17 @@ from __future__ import annotations
 import math
 import os
 from collections.abc import Mapping
-from dataclasses import replace
+from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any
 
 from cropcam.model.labels import files
+from cropcam.model.labels.weak_labels import OF_PIXELS
 from cropcam.model.losses.objectives import objective
-from cropcam.model.networks import network_class
+from cropcam.model.networks import FittedNetwork, network_class
 from cropcam.model.networks.declared_options import complete_options, training_defaults
 from cropcam.model.networks.registry import package_of
-from cropcam.model.options import INPUT_FILES, SECTIONS, Settings, declared, flag
+from cropcam.model.options import INPUT_FILES, SECTIONS, DataOptions, LabelOptions, Settings, declared, default_of, flag
 from cropcam.model.runs.checkpoint import BEST, HISTORY, LAST
 from cropcam.model.runs.config import CONFIG, RunConfig, StoreRecord, load_config, store_differences
 from cropcam.model.training.initial_network import resolve_initial_weights
@@ -24,6 +25,14 @@ from cropcam.pipeline.errors import ConfigError, DataError
 from cropcam.pipeline.store.schema import StoreInfo
 
 RESOLVED = ("precision", "deterministic", "data_loading")  # "auto" is resolved once, when a run begins
+# settings that a network without gradients uses; the batch is of its validation
+_OF_FITTED = {
+    *(item.name for kind in (LabelOptions, DataOptions) for item in fields(kind)),
+    "model",
+    "model_options",
+    "loss",
+    "deterministic",
+} - {"rot90"}
 
 
 def configure(store: Path, info: StoreInfo, run: Path, passed: Mapping[str, Any], resume: bool) -> RunConfig:
@@ -80,6 +89,8 @@ def _new(store: Path, info: StoreInfo, run: Path, passed: Mapping[str, Any], dig
     settings = Settings(**passed)  # checks the ranges
     model, network = settings.model, network_class(settings.model)
     own, share = training_defaults(network, model), info.study.get("labels", {}).get("presence_min_share", 0.0)
+    if issubclass(network, FittedNetwork):
+        _check_fitted(settings, own)
     settings = resolved({"presence_min_share": share, **passed}, own)
     loss = measured_loss(settings) if settings.loss == "best" else settings.loss
     objective(loss, settings.labels)
@@ -116,6 +127,19 @@ def _new(store: Path, info: StoreInfo, run: Path, passed: Mapping[str, Any], dig
     return config.changed(loss=loss, model_options=complete_options(network, settings.model_options, model))
 
 
+def _check_fitted(settings: Settings, own: Mapping[str, Any]) -> None:
+    """Refuse what a network without gradients cannot use: a setting that would change nothing, and labels that give no pixel a class."""
+    model = settings.model
+    if settings.labels not in OF_PIXELS:
+        raise ConfigError(
+            f"--model {model} learns from pixels with a class, which {settings.labels} labels do not give: name --labels "
+            f"{' or '.join(OF_PIXELS)}, or take --model linear, which learns from every kind of label"
+        )
+    for name, value in settings.passed.items():
+        if name not in _OF_FITTED and value != own.get(name, default_of(name)):
+            raise ConfigError(f"{flag(name)} does not go with --model {model}, which is fitted at once, without gradients; leave it out")
+
+
 def _changes(config: RunConfig, run: Path, passed: Mapping[str, Any], digests: Mapping[str, str]) -> dict[str, Any]:
     """The passed settings that a resumed run may change: more epochs, and another place of the same file."""
     Settings(**passed)  # checks the ranges
@@ -130,9 +154,9 @@ def _changes(config: RunConfig, run: Path, passed: Mapping[str, Any], digests: M
                     "put that file back, or name another folder"
                 )
             changes[name] = value  # the same file at another path
-        elif name == "epochs" and value > trained:
+        elif name == "epochs" and value > trained and not config.is_fitted:
             changes[name] = value
         elif value != trained:
-            hint = "it can only grow" if name == "epochs" else "leave it out"
+            hint = "it can only grow" if name == "epochs" and not config.is_fitted else "leave it out"
             raise ConfigError(f"{run}: trained with {flag(name)} {trained}, now {value}; {hint}, or name another folder")
     return changes

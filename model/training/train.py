@@ -28,6 +28,7 @@ from cropcam.model.runtime.distributed import Ranks, init_distributed
 from cropcam.model.runtime.signals import stop_requested
 from cropcam.model.segmentation.fitting import fitted_segmenter
 from cropcam.model.training.data_summary import log_data_summary
+from cropcam.model.training.pixel_trainer import PixelTrainer
 from cropcam.model.training.settings import configure
 from cropcam.model.training.tensorboard import history_writer
 from cropcam.model.training.trainer import Trainer
@@ -74,7 +75,8 @@ def train(
             log, progress = (log, progress) if ranks.is_main else (silent, silent)
             train_split, validation = _read_splits(config, run, opened, target, ranks, log)
             with deterministic(target, bool(config.network.deterministic)), stop_requested() as stop:
-                with closing(Trainer(config, run, train_split, validation, target, ranks, log)) as trainer:
+                trainer_class = PixelTrainer if config.is_fitted else Trainer
+                with closing(trainer_class(config, run, train_split, validation, target, ranks, log)) as trainer:
                     trainer.restore()
                     ranks.barrier()  # every rank has read the folder
                     if ranks.is_main:
@@ -116,6 +118,8 @@ def _read_splits(config: RunConfig, run: Path, store: PatchStore, device: torch.
         )
     if ranks.count > 1 and labels.bagged:
         raise ConfigError("--bag-size and --areas train in one process: a bag may lie in the shards of several; start it without torchrun")
+    if ranks.count > 1 and config.is_fitted:
+        raise ConfigError(f"--model {config.network.model} is fitted in one process; start it without torchrun")
     train_split, validation = (
         read_split(store, split, config.label_spec, config.store.classes, config.data.data_loading, device)
         for split in ("train", "validation")

@@ -167,7 +167,7 @@ def test_a_patch_without_a_labelled_pixel_has_no_label_of_any_kind(tmp_path: Pat
     labels = read_labels(open_store(before.path), index, spec, legend)
     np.testing.assert_array_equal(labels.labelled(), np.arange(len(index)) % 3 > 0)
     assert train(before.path, tmp_path / "run", epochs=1, device="cpu", **rule)
-    assert evaluate(tmp_path / "run", split="train", device="cpu", baselines=True).patches == len(index)
+    assert evaluate(tmp_path / "run", split="train", device="cpu").patches == len(index)
 
 
 def test_a_store_without_labels_trains_on_points_and_maps_itself(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

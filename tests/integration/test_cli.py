@@ -151,7 +151,7 @@ BAD: list[tuple[list[str], int, str]] = [
     (["train", "s.zarr", "--run", "run", "--no-border-levels"], 2, "--no-border-levels was removed: nothing replaced it"),
     (["train", "s.zarr", "--run", "run", "--self-labels=1"], 2, "--self-labels was removed: use --pseudo-label-weight"),
     (["train", "s.zarr", "--run", "run", "--patience", "3"], 2, "--patience was removed: use cropcam.Settings(patience=...) in Python"),
-    (["evaluate", "run", "--references"], 2, "--references was removed: use --baselines"),
+    (["evaluate", "run", "--references"], 2, "--references was removed: train a run with --model trees and use cropcam compare"),
     ([], 2, "COMMAND"),
 ]
 

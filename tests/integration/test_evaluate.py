@@ -42,12 +42,6 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path, StoreInf
     return folder / "run", folder / "patches.zarr", info
 
 
-@pytest.fixture
-def few_trees(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A forest of ten trees: these tests are about its metrics, not about how good it is."""
-    monkeypatch.setattr("cropcam.model.evaluation.baselines.TREES", 10)
-
-
 @pytest.fixture(scope="module")
 def result(made: tuple[Path, Path, StoreInfo]) -> tuple[dict[str, Any], xr.Dataset]:
     run = made[0]
@@ -239,26 +233,21 @@ def test_metrics_of_a_class_without_positives_or_negatives_are_null(tmp_path: Pa
     )
 
 
-@pytest.mark.usefixtures("few_trees")
 def test_every_method_is_printed_with_the_default_marked(made: Any, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     shutil.copytree(made[0], tmp_path / "run", ignore=shutil.ignore_patterns("*.zarr"))
     words = ["evaluate", str(tmp_path / "run"), "--store", str(made[1]), "--device", "cpu"]
     assert main(words) == 0
-    alone = capsys.readouterr().out.splitlines()
-    assert main([*words, "--baselines"]) == 0
     out, found = capsys.readouterr().out.splitlines(), json.loads((tmp_path / "run" / "metrics.json").read_text())
     part = found["segmentation"]
-    assert [line.split() for line in alone if "baseline" not in line] == [line.split() for line in out if "baseline" not in line]
     assert out[4].split() == ["method", "pixel", "accuracy", "macro", "F1"]
-    rows = dict(zip([*part["methods"], *part["baselines"]], out[5 : out.index("", 4)], strict=True))
+    rows = dict(zip(part["methods"], out[5 : out.index("", 4)], strict=True))
     for name, line in rows.items():
-        values = (part["methods"] | part["baselines"])[name]
+        values = part["methods"][name]
         spans = ([f"[{low:.4f},", f"{high:.4f}]"] for low, high in (values["pixel_accuracy_ci95"], values["macro_f1_ci95"]))
         assert line.split()[:7] == [
             name,
             *(word for key, span in zip(("pixel_accuracy", "macro_f1"), spans, strict=True) for word in (f"{values[key]:.4f}", *span)),
         ]
-        assert line.endswith("baseline, no network") == (name in part["baselines"])
         assert line.endswith("default") == (name == part["default"])
         assert line[out[4].index("macro F1") :].split()[0] == f"{values['macro_f1']:.4f}", "columns stand below their names"
     classes = dict(zip(part["class_shares"], out[out.index("", 4) + 2 :], strict=True))
@@ -267,7 +256,7 @@ def test_every_method_is_printed_with_the_default_marked(made: Any, tmp_path: Pa
         values = [part["class_shares"][name], entry["accuracy"], entry["precision"], entry["f1"]]
         assert line.split()[:5] == [name, *("undefined" if value is None else f"{value:.4f}" for value in values)]
         assert {f"{label['base_rate']:.4f}", "undefined" if label["auc"] is None else f"{label['auc']:.4f}"} <= set(line.split()[5:])
-    assert main([*words, "--baselines", "--json"]) == 0
+    assert main([*words, "--json"]) == 0
     assert json.loads(capsys.readouterr().out) == found
 
 
@@ -373,26 +362,6 @@ def test_files_that_a_thread_writes_after_another_failed_are_removed(made: Any, 
         failing()
     assert len(removed) == 2
     assert not list(tmp_path.iterdir())
-
-
-@pytest.mark.usefixtures("few_trees")
-def test_baselines_have_the_same_metrics_as_methods(made: Any, tmp_path: Path) -> None:
-    run, store, info = made
-    shutil.copytree(run, tmp_path / "run", ignore=shutil.ignore_patterns("*.zarr"))
-    found = evaluate(tmp_path / "run", baselines=True, store=store).to_dict()["segmentation"]
-    assert list(found["baselines"]) == ["majority-of-train", "random-forest-all", "logistic-regression-all"]
-    assert "presence labels" in found["baselines_notes"][0]
-    forest = found["baselines"]["random-forest-all"]
-    assert set(forest) == {*found["methods"]["cam-argmax"], "pixels"}
-    assert forest["pixels"] <= 100_000
-    assert forest["pixel_accuracy"] > 0.95
-    assert forest["pixel_accuracy_ci95"][0] <= forest["pixel_accuracy"] <= forest["pixel_accuracy_ci95"][1]
-    opened = open_store(store)
-    commonest = int(opened.share_NK[opened.split_N == 0].sum(axis=0).argmax())
-    trivial = np.array(found["baselines"]["majority-of-train"]["confusion"])
-    assert (np.delete(trivial, commonest, axis=1) == 0).all()
-    assert trivial.sum() == found["pixels"]
-    assert info.classes.names[commonest] in found["class_shares"]
 
 
 def test_a_metric_that_is_null_is_printed_as_undefined() -> None:

@@ -73,7 +73,7 @@ def test_help_has_the_default_and_the_kinds_of_label(capsys: pytest.CaptureFixtu
             ["train", "s", "--weight-decay", "1"],
             "--weight-decay was removed: use cropcam.Settings(weight_decay=...) in Python",
         ),
-        (["evaluate", "r", "--references"], "--references was removed: use --baselines"),
+        (["evaluate", "r", "--references"], "--references was removed: train a run with --model trees and use cropcam compare"),
         (["evaluate", "r", "--whiten"], None),
     ],
 )

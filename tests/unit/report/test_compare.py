@@ -1,4 +1,4 @@
-"""The comparison of runs: differences, paired gains, rows of baselines."""
+"""The comparison of runs: differences and paired gains."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from cropcam.model.report.compare import _baseline_rows, differences, gain
+from cropcam.model.report.compare import differences, gain
 from cropcam.pipeline.store.schema import StoreInfo
 from support.evaluations import make_evaluated, make_metrics, with_ci
 
@@ -54,24 +54,3 @@ def test_differences_of_split_presence_and_store_are_named(store: Path, info: St
         "presence_min_share: 0.25 against 0.05",
         "the store: split_seed: 9 against 0",
     ]
-
-
-def test_identical_baselines_of_several_runs_are_one_row(store: Path, info: StoreInfo) -> None:
-    forest = {"random-forest-all": {"pixels": 10, **PIXELS}}
-    runs = [make_evaluated(name, store, info, [0.5], [100], make_metrics(baselines=forest)) for name in ("one", "two")]
-    other_seed = replace(runs[1], name="three", config=runs[1].config.changed(seed=8))
-    without = make_evaluated("four", store, info, [0.5], [100])
-    rows = _baseline_rows([*runs, other_seed, without], {name: [] for name in ("one", "two", "three", "four")})
-    assert [(row["run"], row["baseline"], row["seed"]) for row in rows] == [
-        ("one; two", "random-forest-all", 7),
-        ("one; two; three", "all background", None),
-        ("three", "random-forest-all", 8),
-    ]
-    assert (rows[0]["pixel_accuracy"], rows[0]["pixel_accuracy_low"], rows[0]["labels"]) == (0.6, pytest.approx(0.55), "10 pixels")
-
-
-def test_one_class_everywhere_is_left_out_where_it_is_the_commonest_of_training(store: Path, info: StoreInfo) -> None:
-    majority = {key: value for key, value in make_metrics()["segmentation"]["majority"].items() if key != "class"}
-    metrics = make_metrics(baselines={"majority-of-train": {"pixels": None, **majority}})
-    rows = _baseline_rows([make_evaluated("one", store, info, [0.5], [100], metrics)], {"one": []})
-    assert [row["baseline"] for row in rows] == ["majority-of-train"]

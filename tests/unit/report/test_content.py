@@ -6,7 +6,7 @@ from typing import Any
 
 import pandas as pd
 
-from cropcam.model.report.content import baselines, cautions, headlines, interval_note
+from cropcam.model.report.content import cautions, headlines, interval_note
 from support.evaluations import make_metrics
 
 NONE = pd.DataFrame()
@@ -67,13 +67,6 @@ def test_a_loss_that_still_falls_is_named() -> None:
     assert cautions(make_metrics(), pd.DataFrame({"validation_loss": [0.5, 0.4, 0.3]})) == [still_falling]
     assert cautions(make_metrics(), pd.DataFrame({"validation_loss": [0.5, 0.3, 0.4]})) == []
     assert cautions(make_metrics(), pd.DataFrame({"validation_loss": [0.5]})) == []
-
-
-def test_baselines_come_with_their_training_data_and_one_class_last() -> None:
-    fitted = {"majority-of-train": {"pixels": None}, "random-forest-all": {"pixels": 12345}}
-    found = [(name, trained_on) for name, _, trained_on in baselines(make_metrics(baselines=fitted))]
-    assert found == [("majority-of-train", "class shares"), ("random-forest-all", "12,345 pixels"), ("all background", "nothing")]
-    assert [name for name, _, _ in baselines(make_metrics())] == ["all background"]
 
 
 def test_the_note_on_intervals_has_resamples_and_blocks() -> None:

@@ -26,12 +26,13 @@ def test_an_auc_of_no_class_is_undefined() -> None:
     assert "mean AUC undefined: no class has present and absent patches" in headline(metrics)
 
 
-def test_methods_mark_the_default_and_the_baselines() -> None:
-    metrics = make_metrics(baselines={"forest": with_ci(pixel_accuracy=0.9, macro_f1=None)})
-    header, default, forest = methods(metrics["segmentation"]).splitlines()
+def test_methods_mark_the_default() -> None:
+    metrics = make_metrics()
+    metrics["segmentation"]["methods"]["other"] = with_ci(pixel_accuracy=0.9, macro_f1=None)
+    header, default, other = methods(metrics["segmentation"]).splitlines()
     assert default.split()[-1] == "default"
-    assert forest.split() == ["forest", "0.9000", "[0.8500,", "0.9500]", "undefined", "baseline,", "no", "network"]
-    assert default.index("0.7500 [0.7000") == header.index("macro F1") == forest.index("undefined")
+    assert other.split() == ["other", "0.9000", "[0.8500,", "0.9500]", "undefined"]
+    assert default.index("0.7500 [0.7000") == header.index("macro F1") == other.index("undefined")
 
 
 def test_each_class_has_one_line() -> None:
@@ -52,14 +53,13 @@ def test_each_class_has_one_line() -> None:
     ]
 
 
-def test_runs_and_baselines_have_one_line_each() -> None:
+def test_runs_have_one_line_each() -> None:
     names = ("label_accuracy", "label_majority", "pixel_accuracy", "pixel_majority", "pixel_accuracy_gain", "macro_f1")
     empty = dict.fromkeys([*names, *(f"{name}_{end}" for name in names for end in ("low", "high"))])
-    run = {**empty, "run": "one", "baseline": "", "labels_rule": "shares", "model": "fcn", "seed": 3, "method": "spectral", "macro_f1": 0.5}
-    forest = {**run, "baseline": "forest", "model": None, "macro_f1_low": 0.4, "macro_f1_high": 0.6}
+    run = {**empty, "run": "one", "labels_rule": "shares", "model": "fcn", "seed": 3, "method": "spectral", "macro_f1": 0.5}
+    trees = {**run, "run": "two", "model": "trees", "macro_f1_low": 0.4, "macro_f1_high": 0.6}
     header, line = side_by_side([run]).splitlines()
     assert header.split() == ["run", "labels", "model", "seed", "method", *names]
     assert line.split() == ["one", "shares", "fcn", "3", "spectral", "0.5000"]
-    header, _, line = side_by_side([run, forest]).splitlines()
-    assert header.split()[:3] == ["run", "baseline", "labels"]
-    assert line.split() == ["one", "forest", "shares", "3", "spectral", "0.5000", "[0.4000,", "0.6000]"]
+    _, _, line = side_by_side([run, trees]).splitlines()
+    assert line.split() == ["two", "shares", "trees", "3", "spectral", "0.5000", "[0.4000,", "0.6000]"]

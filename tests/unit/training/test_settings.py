@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from cropcam.model.runs.checkpoint import BEST, LAST, write_json
-from cropcam.model.runs.config import CONFIG, load_config
+from cropcam.model.runs.config import CONFIG, RunConfig, load_config
 from cropcam.model.training.settings import configure
 from cropcam.pipeline.errors import ConfigError, DataError
 from cropcam.pipeline.runtime.hashing import file_sha256
@@ -142,7 +142,7 @@ def test_a_network_of_a_package_is_recorded_with_all_its_options(info: StoreInfo
 
 def test_an_unknown_network_is_refused(info: StoreInfo, tmp_path: Path) -> None:
     with pytest.raises(
-        ConfigError, match=r"^no network 'vgg'; known: baseline, resnet50, unet, fcn; or name a class as package\.module:Class$"
+        ConfigError, match=r"^no network 'vgg'; known: baseline, resnet50, unet, fcn, linear, trees; or name a class as package\.module:Class$"
     ):
         configure(STORE, info, tmp_path / "run", {"model": "vgg"}, resume=False)
 
@@ -173,3 +173,39 @@ def test_the_initial_weights_of_a_run_folder_are_its_best(info: StoreInfo, tmp_p
     (first / BEST).write_bytes(b"best")
     config = configure(STORE, info, tmp_path / "run", {"init": str(first)}, resume=False)
     assert (config.network.init, config.digests) == (str(first), {"init": file_sha256(first / BEST)})
+
+
+def test_trees_learn_from_pixels_at_once(info: StoreInfo, tmp_path: Path) -> None:
+    def configured(**passed: Any) -> RunConfig:
+        return configure(STORE, info, tmp_path / "run", {"model": "trees", **passed}, resume=False)
+
+    (tmp_path / "x.safetensors").touch()
+    config = configured(labels="points", seed=4, batch_size=8, loss="cross-entropy", epochs=1)
+    assert config.is_fitted
+    assert (config.optimizer.epochs, config.network.precision, config.optimizer.loss) == (1, "fp32", "cross-entropy")
+    assert config.network.model_options == "trees=100,neighbourhood=1,pixels=100000"
+    match = r"^--model trees learns from pixels with a class, which {} labels do not give: name --labels points or pixels, or take --model linear"
+    for labels in ("presence", "majority", "shares"):
+        with pytest.raises(ConfigError, match=match.format(labels)):
+            configured(labels=labels)
+    for name, value in (
+        ("lr", 0.1),
+        ("epochs", 2),
+        ("freeze", "dense"),
+        ("class_weights", "balanced"),
+        ("rot90", True),
+        ("init", str(tmp_path / "x.safetensors")),
+    ):
+        with pytest.raises(ConfigError, match=rf"^--{name.replace('_', '-')} does not go with --model trees, which is fitted at once"):
+            configured(labels="pixels", **{name: value})
+    assert not configured(model="linear", labels="shares").is_fitted
+
+
+def test_a_run_of_trees_has_no_more_epochs(info: StoreInfo, run: Path) -> None:
+    passed = {"model": "trees", "labels": "pixels"}
+    (run / LAST).unlink()
+    write_json(run / CONFIG, configure(STORE, info, run, passed, resume=False).to_json())
+    assert configure(STORE, info, run, {}, resume=True).network.model == "trees", "before the fit the settings are taken up as they are"
+    (run / LAST).write_bytes(b"")
+    with pytest.raises(ConfigError, match=r"trained with --epochs 1, now 2; leave it out"):
+        configure(STORE, info, run, {"epochs": 2}, resume=True)
