@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import datetime
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -95,8 +96,8 @@ class Scene:
         return (self.key(seed, "sway") / 2**31 - 1) * _SWAY_M
 
 
-def scenes(study: Study) -> list[Scene]:
-    """Every scene of the study's area between the first season's start and the last one's end, frame by frame.
+def scenes(study: Study, collections: Sequence[str] = ()) -> list[Scene]:
+    """Every scene of the study's area, of its collections or others, from the first season's start to the last one's end, frame by frame.
 
     Raises:
         ConfigError: the area lies outside the contiguous United States.
@@ -105,7 +106,7 @@ def scenes(study: Study) -> list[Scene]:
     last = max(datetime.date.fromisoformat(end) for _, end in study.image.seasons)
     dates = []
     for frame in frames(study.area.bounds):
-        for collection in (name for name in study.image.collections if name in COLLECTIONS):
+        for collection in collections or (name for name in study.image.collections if name in COLLECTIONS):
             phase = _FIRST_PASS + 7 * (frame.path - 23) + COLLECTIONS[collection][1]
             day = first.toordinal() + (phase - first.toordinal()) % REPEAT_DAYS
             dates += [Scene(collection, frame, datetime.date.fromordinal(d)) for d in range(day, last.toordinal(), REPEAT_DAYS)]

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import datetime
 import math
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -46,13 +48,20 @@ class Block(NamedTuple):
     qa_radsat: npt.NDArray[np.uint16]
 
 
-class Ground:
-    """One window of a frame, one pixel wider on each side: positions, and surfaces by crop year, made once."""
+class Look(NamedTuple):
+    """What a pass sees of one window through the air."""
 
-    def __init__(self, frame: Frame, window: Window, seed: int) -> None:
-        grid = frame.grid.window(Window(window.row - 1, window.col - 1, window.height + 2, window.width + 2))
-        self.x_m, self.y_m = positions(grid)
-        self._frame, self._window, self._seed = frame, window, seed
+    seen: list[npt.NDArray[np.float32]]  # reflectance by band, without the sensor's noise
+    over: sky.Air
+    is_water: npt.NDArray[np.bool_]
+
+
+class Land:
+    """One window of a grid, one pixel wider on each side: positions, and surfaces by crop year, made once."""
+
+    def __init__(self, grid: PixelGrid, window: Window, seed: int) -> None:
+        self.x_m, self.y_m = positions(grid.window(Window(window.row - 1, window.col - 1, window.height + 2, window.width + 2)))
+        self._grid, self._window, self._seed = grid, window, seed
         self._surfaces: dict[int, Surface] = {}
 
     def surface(self, year: int) -> Surface:
@@ -61,32 +70,48 @@ class Ground:
             self._surfaces[year] = Surface(land_cover(self.x_m, self.y_m, self._seed, year), self.x_m, self.y_m, self._seed)
         return self._surfaces[year]
 
+    def look(self, date: datetime.date, key: int) -> Look:
+        """The window on one date under the weather of a key."""
+        weather = sky.sky(date, key)
+        over = sky.air(weather, self.x_m[1:-1, 1:-1], self.y_m[1:-1, 1:-1])
+        surface = self.surface(date.year)
+        snow = None if over.snow is None else np.pad(over.snow, 1, mode="edge")
+        image = blur(surface.at(date, snow))
+        seen = [sky.through(band, image[band], weather, over) for band in range(len(image))]
+        return Look(seen, over, surface.is_water[1:-1, 1:-1])
+
+    def noise(self, keys: Sequence[int]) -> list[npt.NDArray[np.float32]]:
+        """Noise of single pixels, four layers a key, mean 0, standard deviation 1; by the pixel's place in its CRS."""
+        window, (side_m, _, west, _, _, north) = self._window, self._grid.transform
+        top, left = round(north / side_m), round(west / side_m)
+        rows, columns = np.arange(window.row, window.row + window.height), np.arange(window.col, window.col + window.width)
+        return [values for key in keys for values in uniform_bytes(lattice_hash((columns + left)[None, :], (top - rows)[:, None], key))]
+
+
+class Ground(Land):
+    """One window of a frame."""
+
+    def __init__(self, frame: Frame, window: Window, seed: int) -> None:
+        super().__init__(frame.grid, window, seed)
+        self._frame = frame
+
     def block(self, scene: Scene) -> Block:
         """The product of one pass in the window."""
         window, seed = self._window, self._seed
         shape = (window.height, window.width)
         x, y = self._frame.grid.window(window).centres()
-        seen = self._frame.footprint(x[None, :], y[:, None], scene.sway_m(seed))
-        if not seen.any():
+        is_seen = self._frame.footprint(x[None, :], y[:, None], scene.sway_m(seed))
+        if not is_seen.any():
             return Block(np.zeros((BANDS, *shape), np.uint16), np.ones(shape, np.uint16), np.zeros(shape, np.uint16))
-        weather = sky.sky(scene.date, scene.key(seed, "sky"))
-        over = sky.air(weather, self.x_m[1:-1, 1:-1], self.y_m[1:-1, 1:-1])
-        surface = self.surface(scene.date.year)
-        snow = None if over.snow is None else np.pad(over.snow, 1, mode="edge")
-        image = blur(surface.at(scene.date, snow))
-        rows, columns = np.arange(window.row, window.row + shape[0]), np.arange(window.col, window.col + shape[1])
-        top, left = round(self._frame.grid.transform[5] / 30), round(self._frame.grid.transform[2] / 30)
-        draws = [lattice_hash((columns + left)[None, :], (top - rows)[:, None], scene.key(seed, "look", str(i))) for i in (0, 1)]
-        noise = [values for hashes in draws for values in uniform_bytes(hashes)]
+        seen, over, is_water = self.look(scene.date, scene.key(seed, "sky"))
+        noise = self.noise([scene.key(seed, "look", str(i)) for i in (0, 1)])
         dn = np.empty((BANDS, *shape), np.uint16)
         radsat = np.zeros(shape, np.uint16)
         for band in range(BANDS):
-            value = sky.through(band, image[band], weather, over)
-            value += noise[band] * np.float32(LOOK_NOISE[band])
-            radsat |= ((value > sky.SATURATED) & seen).astype(np.uint16) << np.uint16(band)
-            dn[band] = np.where(seen, to_dn(value), 0)
-        qa = sky.qa_pixel(over, surface.is_water[1:-1, 1:-1])
-        return Block(dn, np.where(seen, qa, np.uint16(1)), radsat)
+            value = seen[band] + noise[band] * np.float32(LOOK_NOISE[band])
+            radsat |= ((value > sky.SATURATED) & is_seen).astype(np.uint16) << np.uint16(band)
+            dn[band] = np.where(is_seen, to_dn(value), 0)
+        return Block(dn, np.where(is_seen, sky.qa_pixel(over, is_water), np.uint16(1)), radsat)
 
 
 def to_dn(reflectance: npt.NDArray[np.float32]) -> npt.NDArray[np.uint16]:

@@ -19,10 +19,8 @@ import numpy.typing as npt
 from cropcam.pipeline.grid import Window, tiles
 from cropcam.pipeline.landscape import atmosphere as sky
 from cropcam.pipeline.landscape.assets import asset_folder, create, finish, is_complete, raster_window
-from cropcam.pipeline.landscape.cover import land_cover
-from cropcam.pipeline.landscape.noise import lattice_hash, salt, uniform_bytes
-from cropcam.pipeline.landscape.scenes import positions
-from cropcam.pipeline.landscape.surface import Surface, blur
+from cropcam.pipeline.landscape.noise import salt
+from cropcam.pipeline.landscape.scenes import Land
 from cropcam.pipeline.landscape.utm_tiles import Tile, coarser, utm_tiles
 from cropcam.pipeline.study.study import Study
 
@@ -122,43 +120,26 @@ class TileJob:
                 finish(scene, archive / COLLECTION / each.index, grids, about | more, made_by)
 
 
-class Ground:
-    """One window of a tile, one pixel wider on each side: positions, and surfaces by crop year, made once."""
+class Ground(Land):
+    """One window of a tile."""
 
     def __init__(self, tile: Tile, window: Window, seed: int) -> None:
-        self.x_m, self.y_m = positions(tile.grid.window(Window(window.row - 1, window.col - 1, window.height + 2, window.width + 2)))
-        self._tile, self._window, self._seed = tile, window, seed
-        self._surfaces: dict[int, Surface] = {}
-
-    def surface(self, year: int) -> Surface:
-        """The surface in one crop year."""
-        if year not in self._surfaces:
-            self._surfaces[year] = Surface(land_cover(self.x_m, self.y_m, self._seed, year), self.x_m, self.y_m, self._seed)
-        return self._surfaces[year]
+        super().__init__(tile.grid, window, seed)
 
     def product(self, each: Pass) -> Product:
         """The scene and the score of one pass in the window, whose sides are even."""
-        weather = sky.sky(each.date, each.key(self._seed, "sky"))
-        over = sky.air(weather, self.x_m[1:-1, 1:-1], self.y_m[1:-1, 1:-1])
-        surface = self.surface(each.date.year)
-        snow = None if over.snow is None else np.pad(over.snow, 1, mode="edge")
-        image = blur(surface.at(each.date, snow))
-        seen = np.stack([sky.through(band, image[band], weather, over) for band in range(len(image))])
-        top, left = round(self._tile.grid.transform[5] / 10), round(self._tile.grid.transform[2] / 10)
-        rows = np.arange(self._window.row, self._window.row + self._window.height)
-        columns = np.arange(self._window.col, self._window.col + self._window.width)
-        noise = [
-            values
-            for i in range(3)
-            for values in uniform_bytes(
-                lattice_hash((columns + left)[None, :], (top - rows)[:, None], each.key(self._seed, "look", str(i)))
-            )
-        ]
+        seen, over, is_water = self.look(each.date, each.key(self._seed, "sky"))
+        noise = self.noise([each.key(self._seed, "look", str(i)) for i in range(3)])
         bands = {}
         for number, (band, (side, share, first, second)) in enumerate(BANDS.items()):
-            value = seen[first] + np.float32(share) * (seen[second] - seen[first]) + noise[number % len(noise)] * np.float32(LOOK_NOISE)
+            value = between(seen, share, first, second) + noise[number % len(noise)] * np.float32(LOOK_NOISE)
             bands[band] = _dn(value if side == 1 else _halved(value))
-        return Product(bands, _scl(over, surface.is_water[1:-1, 1:-1], seen), _score(over))
+        return Product(bands, _scl(over, is_water, seen), _score(over))
+
+
+def between(seen: Sequence[npt.NDArray[np.float32]], share: float, first: int, second: int) -> npt.NDArray[np.float32]:
+    """Reflectance at a share of the way from one band to another."""
+    return np.asarray(seen[first] + np.float32(share) * (seen[second] - seen[first]))
 
 
 def jobs(study: Study, archive: Path, dates_at_once: int) -> list[TileJob]:
@@ -208,7 +189,7 @@ def _halved(values: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
     return np.asarray(values.reshape(height // 2, 2, width // 2, 2).mean(axis=(1, 3), dtype=np.float32))
 
 
-def _scl(over: sky.Air, is_water: npt.NDArray[np.bool_], seen: npt.NDArray[np.float32]) -> npt.NDArray[np.uint8]:
+def _scl(over: sky.Air, is_water: npt.NDArray[np.bool_], seen: Sequence[npt.NDArray[np.float32]]) -> npt.NDArray[np.uint8]:
     """The scene classification at 20 m, of every second pixel; thin clouds are often missed, as by the real one."""
     ndvi = (seen[4] - seen[3]) / np.maximum(seen[4] + seen[3], 1e-3)
     found = np.where(ndvi > 0.4, _PLANTS, np.where(ndvi < 0.25, _SOIL, _UNSURE))
