@@ -11,7 +11,7 @@ from typing import Any, Protocol
 import rasterio
 
 from cropcam.pipeline.errors import ConfigError, DataError
-from cropcam.pipeline.landscape import embedding, label_assets, landsat, sentinel
+from cropcam.pipeline.landscape import embedding, hls, label_assets, landsat, sentinel
 from cropcam.pipeline.landscape.assets import MAKER, label_asset, label_year
 from cropcam.pipeline.landscape.frames import COLLECTIONS, is_wide_and_low
 from cropcam.pipeline.runtime.atomic import exclusive_lock
@@ -156,7 +156,8 @@ def _makers(study: Study) -> list[Any]:
     Raises:
         ConfigError: a collection that cannot be simulated.
     """
-    of = {**dict.fromkeys(COLLECTIONS, landsat), sentinel.COLLECTION: sentinel, embedding.COLLECTION: embedding}
+    of = dict.fromkeys(COLLECTIONS, landsat) | dict.fromkeys(hls.COLLECTIONS, hls)
+    of |= {sentinel.COLLECTION: sentinel, embedding.COLLECTION: embedding}
     for collection in study.image.collections:
         if collection not in of:
             raise ConfigError(f"image.collections: {collection!r} cannot be simulated; only {', '.join(of)}")

@@ -33,6 +33,7 @@ def archive(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("sensors")
     simulate(small("sentinel-2", seasons=[SEASON]), folder / "sentinel")
     simulate(small("satellite-embedding", seasons=[("2018-01-01", "2019-01-01")]), folder / "embedding")
+    simulate(small("hls", seasons=[SEASON]), folder / "hls")
     return folder
 
 
@@ -83,6 +84,41 @@ def test_sentinel_2_by_its_classes_and_another_threshold(archive: Path, tmp_path
     strict = sentinel(UTM, score_min=0.85)
     expected = twin.sentinel_median(archive / "sentinel", target(strict), SEASON, list(NAMES.values()), 0.85, averaged=True)
     np.testing.assert_array_equal(exported(strict, archive / "sentinel", tmp_path / "strict"), expected)
+
+
+HLS = {
+    "NASA/HLS/HLSL30/v002": ["B1", "B4", "B5", "B7"],
+    "NASA/HLS/HLSS30/v002": ["B1", "B4", "B8A", "B12"],
+}
+
+
+def hls(area: dict[str, Any], **image: Any) -> Study:
+    return small("hls", area=area, **{"seasons": [SEASON], "bands": ["coastal", "red", "nir", "swir2"], **image})
+
+
+@pytest.mark.parametrize(
+    ("area", "averaged"),
+    [({}, False), (UTM, False), ({"crs": "EPSG:5070", "scale_m": 40.0}, True), ({**UTM, "scale_m": 10.0}, False)],
+    ids=["degrees", "utm", "albers-40m", "10m"],
+)
+def test_both_collections_of_hls_by_their_fmask(archive: Path, tmp_path: Path, area: dict[str, Any], averaged: bool) -> None:
+    study = hls(area)
+    expected = twin.hls_median(archive / "hls", target(study), SEASON, HLS, [1, 2, 3], averaged=averaged)
+    found = exported(study, archive / "hls", tmp_path)
+    assert found.dtype == np.float32
+    assert (expected > -9999).mean() > 0.9
+    np.testing.assert_array_equal(found, expected)
+    for collection, bands in HLS.items():  # both count
+        alone = twin.hls_median(archive / "hls", target(study), SEASON, {collection: bands}, [1, 2, 3], averaged=averaged)
+        assert (alone != expected).mean() > 0.5
+
+
+def test_hls_without_a_clear_observation_is_nodata(archive: Path, tmp_path: Path) -> None:
+    season = ("2018-07-01", "2018-07-06")  # one pass of Sentinel-2 under broken clouds
+    study = hls(UTM, seasons=[season])
+    expected = twin.hls_median(archive / "hls", target(study), season, HLS, [1, 2, 3], averaged=False)
+    assert 0.1 < (expected == -9999).mean() < 0.9
+    np.testing.assert_array_equal(exported(study, archive / "hls", tmp_path), expected)
 
 
 @pytest.mark.parametrize(("area", "averaged"), [(UTM, True), ({**UTM, "scale_m": 10.0}, False)], ids=["30m", "10m"])

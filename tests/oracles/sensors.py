@@ -1,7 +1,8 @@
-"""The numpy twins of exports of other sensors: Sentinel-2 medians and embedding mosaics out of an archive of scenes.
+"""The numpy twins of exports of other sensors: medians of Sentinel-2 and HLS, embedding mosaics, out of an archive of scenes.
 
 Imports nothing of the project. Sources: Earth Engine guides "Resampling and Reducing Resolution", "Compositing and Mosaicking"; the Data
-Catalog's pages of COPERNICUS/S2_SR_HARMONIZED, GOOGLE/CLOUD_SCORE_PLUS/V1/S2_HARMONIZED and GOOGLE/SATELLITE_EMBEDDING/V1/ANNUAL.
+Catalog's pages of COPERNICUS/S2_SR_HARMONIZED, GOOGLE/CLOUD_SCORE_PLUS/V1/S2_HARMONIZED, NASA/HLS/HLSL30/v002, NASA/HLS/HLSS30/v002 and
+GOOGLE/SATELLITE_EMBEDDING/V1/ANNUAL.
 """
 
 from __future__ import annotations
@@ -71,6 +72,27 @@ def sentinel_median(
     with np.errstate(all="ignore"):
         medians = np.stack([middle(np.stack(found)) for found in layers.values()])
     return np.where(np.isnan(medians), 0, np.floor(medians + 0.5)).astype(np.uint16)
+
+
+def hls_median(
+    archive: Path, target: Target, season: tuple[str, str], bands: Mapping[str, Sequence[str]], bits: Sequence[int], *, averaged: bool
+) -> np.ndarray:
+    """Medians (band, y, x) float32, -9999 = none, over all collections.
+
+    Left out are pixels with one of these bits of Fmask; the others are averaged or the nearest is taken. `bands` are each collection's own
+    names.
+    """
+    layers: list[list[np.ndarray]] = [[] for _ in next(iter(bands.values()))]
+    for collection, names in bands.items():
+        for folder in scenes(archive / collection, season):
+            fmask = read(folder, "Fmask").values_YX
+            bad = (fmask == 255) | (fmask & sum(1 << bit for bit in bits) > 0)
+            for layer, name in zip(layers, names, strict=True):
+                band = read(folder, name)
+                values = np.where(bad | (band.values_YX == -9999), np.nan, band.values_YX.astype(float))
+                layer.append((mean if averaged else nearest)(Band(values, band.transform, band.crs), target))
+    medians = np.stack([middle(np.stack(found)) for found in layers])
+    return np.where(np.isnan(medians), -9999, medians).astype(np.float32)
 
 
 def embedding_mosaic(archive: Path, target: Target, season: tuple[str, str], bands: Sequence[str], *, averaged: bool) -> np.ndarray:

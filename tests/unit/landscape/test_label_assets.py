@@ -28,5 +28,5 @@ def test_jobs_follow_the_study(tmp_path: Path) -> None:
 
 
 def test_other_collections_are_refused(tmp_path: Path) -> None:
-    with pytest.raises(ConfigError, match=r"image\.collections: 'NASA/HLS/HLSL30/v002' cannot be simulated; only LANDSAT/LC08"):
-        simulate(small("hls"), tmp_path)
+    with pytest.raises(ConfigError, match=r"image\.collections: 'LANDSAT/LT04/C02/T1_L2' cannot be simulated; only LANDSAT/LC08"):
+        simulate(small("landsat-4-9", collections=["LANDSAT/LT04/C02/T1_L2"]), tmp_path)
