@@ -32,7 +32,7 @@ from cropcam.pipeline.study.study import Study
 
 LANDSAT, SENTINEL = "NASA/HLS/HLSL30/v002", "NASA/HLS/HLSS30/v002"
 _FACTOR = 3  # 10 m pixels of a tile's grid in one of 30 m
-# band: (share of the way from the first Landsat band to the second, their indices); B8A is adjusted to Landsat's near infrared, B8 is not
+# band: (share of the way from the first Landsat band to the second, their indices); HLS adjusts B8A to Landsat's near infrared
 COLLECTIONS: Mapping[str, Mapping[str, tuple[float, int, int]]] = {
     LANDSAT: {f"B{band + 1}": (0.0, band, band) for band in range(7)},
     SENTINEL: {"B1": (0.0, 0, 0)}
