@@ -127,3 +127,29 @@ def test_embeddings_packed_as_int8_keep_their_type_to_the_map(tmp_path: Path, ca
         assert (first.read(1)[:2, :2] == 255).all()
     statistics = open_store(store).info.statistics
     assert max(map(abs, statistics["mean"])) < 0.6
+
+
+def test_an_embedding_with_trees_beside_a_linear_head(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    image = 'sensor = "satellite-embedding"\nseasons = [["2018-01-01", "2019-01-01"]]'
+    text = STUDY.format(area="", image=image, labels=CDL)
+    options = ["--labels", "pixels", "--model", "trees", "--model-options", "trees=10,pixels=2000"]
+    store = whole_way(tmp_path, text, *options)
+    assert (open_store(store).info.encoding.dtype, len(open_store(store).bands)) == ("float32", 64)
+    metrics = json.loads((tmp_path / "run" / "metrics.json").read_text())["segmentation"]
+    trees = metrics["methods"][metrics["default"]]
+    assert trees["pixel_accuracy"] > metrics["majority_accuracy"] + 0.1, "trees on embeddings beat the commonest class"
+    again = tmp_path / "again"
+    assert run("train", store, "--run", again, "--epochs", 1, "--batch-size", 8, "--device", "cpu", *options) == 0
+    assert (again / "best.safetensors").read_bytes() == (tmp_path / "run" / "best.safetensors").read_bytes()
+    linear = tmp_path / "linear"
+    assert run("train", store, "--run", linear, "--epochs", 2, "--labels", "shares", "--model", "linear", "--device", "cpu") == 0
+    assert run("evaluate", linear, "--device", "cpu") == 0
+    capsys.readouterr()
+    assert run("compare", tmp_path / "run", linear, "--out", tmp_path / "comparison") == 0
+    shown = capsys.readouterr().out
+    assert "trees" in shown
+    assert "linear" in shown
+    assert run("export-model", tmp_path / "run", "--to", tmp_path / "m.onnx") == 2
+    assert "trees is no torch program and cannot be exported" in capsys.readouterr().err
+    assert run("train", store, "--run", tmp_path / "p", "--labels", "presence", "--model", "trees") == 2
+    assert "--model trees learns from pixels with a class, which presence labels do not give" in capsys.readouterr().err
