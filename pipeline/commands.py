@@ -29,7 +29,7 @@ def describe(args: argparse.Namespace) -> None:
 
 
 def simulate(args: argparse.Namespace) -> None:
-    """Write a simulated archive of Landsat scenes and a CDL for the study's area and period."""
+    """Write a simulated archive of scenes and labels for the study's area and period."""
     from cropcam.pipeline.landscape import simulate as write_archive
     from cropcam.pipeline.runtime.progress import Stage
     from cropcam.pipeline.study.study import load_study
