@@ -7,10 +7,9 @@ output pixel, divided by the area of the output pixel. Here it is the area in in
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
-from typing import Any, NamedTuple, TypeVar
+from collections.abc import Sequence
+from typing import Any, NamedTuple
 
-import numba
 import numpy as np
 import numpy.typing as npt
 
@@ -18,22 +17,14 @@ from cropcam.pipeline.emulator.errors import EngineError
 from cropcam.pipeline.emulator.pixels import NOTHING, Node, Pixels, Reading
 from cropcam.pipeline.emulator.projections import Projection
 from cropcam.pipeline.grid import PixelGrid, Window, covering_window, transform_points
+from cropcam.pipeline.runtime.compiled import compiled
 
-Loop = TypeVar("Loop", bound=Callable[..., Any])
 Floats = npt.NDArray[np.float64]
 SLIVER = 1e-9  # of an input pixel: a smaller area is rounding
 _TICK = 2.0**-20  # of an input pixel, to which corners are rounded: what a block computes does not depend on its place
 _SEAM = 0.381966  # where the phase of a grid wraps around: not at 0 or a half, where grids begin
 _MARGIN_PX = 2
 _REQUESTED = Window(0, 0, 0, 0)  # stands for the requested grid itself
-
-
-def _compiled(loop: Loop) -> Loop:
-    try:
-        compiled: Any = numba.njit(nogil=True, cache=True)(loop)
-    except RuntimeError:  # no writable cache folder: each process compiles
-        compiled = numba.njit(nogil=True)(loop)
-    return compiled  # type: ignore[no-any-return]
 
 
 class Overlaps(NamedTuple):
@@ -133,7 +124,7 @@ class Reduced(Node):
         return self._lattice.covering((float(x.min()), float(y.min()), float(x.max()), float(y.max())))
 
 
-@_compiled
+@compiled
 def _edge(xa: float, ya: float, xb: float, yb: float) -> float:
     """What an edge adds to the signed area of a polygon within the unit square: the integral of its clamped height."""
     first, last = min(max(xa, 0.0), 1.0), min(max(xb, 0.0), 1.0)
@@ -149,7 +140,7 @@ def _edge(xa: float, ya: float, xb: float, yb: float) -> float:
     return (last - first) * ((b - a) * (a + b) / 2.0 + above) / (high - low)
 
 
-@_compiled
+@compiled
 def _area(u: Floats, v: Floats, row: int, col: int, left: int, top: int) -> float:
     """The area of output pixel (row, col) within the input pixel (top, left), in input pixels."""
     x0, x1, x2, x3 = u[row, col] - left, u[row, col + 1] - left, u[row + 1, col + 1] - left, u[row + 1, col] - left
@@ -157,7 +148,7 @@ def _area(u: Floats, v: Floats, row: int, col: int, left: int, top: int) -> floa
     return abs(_edge(x0, y0, x1, y1) + _edge(x1, y1, x2, y2) + _edge(x2, y2, x3, y3) + _edge(x3, y3, x0, y0))
 
 
-@_compiled
+@compiled
 def _box(u: Floats, v: Floats, row: int, col: int, width: int, height: int) -> tuple[int, int, int, int]:
     """The input pixels around output pixel (row, col): left, right, top, bottom, half-open."""
     us = (u[row, col], u[row, col + 1], u[row + 1, col], u[row + 1, col + 1])
@@ -167,7 +158,7 @@ def _box(u: Floats, v: Floats, row: int, col: int, width: int, height: int) -> t
     return max(left, 0), min(right, width), max(top, 0), min(bottom, height)
 
 
-@_compiled
+@compiled
 def _count(u: Floats, v: Floats, width: int, height: int) -> npt.NDArray[np.int64]:
     """How many input pixels each output pixel meets, from the corners in input pixels."""
     rows, cols = u.shape[0] - 1, u.shape[1] - 1
@@ -182,7 +173,7 @@ def _count(u: Floats, v: Floats, width: int, height: int) -> npt.NDArray[np.int6
     return found
 
 
-@_compiled
+@compiled
 def _fill(u: Floats, v: Floats, width: int, height: int, first: npt.NDArray[np.int64]) -> tuple[npt.NDArray[np.int64], Floats]:
     """Flat index and weight of each input pixel of each output pixel."""
     cols = u.shape[1] - 1
@@ -199,7 +190,7 @@ def _fill(u: Floats, v: Floats, width: int, height: int, first: npt.NDArray[np.i
     return source, weight
 
 
-@_compiled
+@compiled
 def _mean(
     values: Floats, valid: npt.NDArray[np.bool_], first: npt.NDArray[np.int64], source: npt.NDArray[np.int64], weight: Floats
 ) -> tuple[Floats, Floats]:
@@ -215,7 +206,7 @@ def _mean(
     return result, total
 
 
-@_compiled
+@compiled
 def _mode(
     values: npt.NDArray[Any],
     valid: npt.NDArray[np.bool_],

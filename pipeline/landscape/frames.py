@@ -33,7 +33,7 @@ _PATHS = 233
 _LOW_AREA_DEG = 1.2  # areas of less latitude fit into one row
 _NARROW_DEG = 2.0  # every path over an area of less longitude covers its middle
 _FIRST_PASS = datetime.date(2023, 8, 31).toordinal()  # of Landsat 8 on path 23
-WITHIN = (-130.0, 22.0, -60.0, 52.0)  # degrees; where EPSG:5070 and the fit above hold
+_WITHIN = (-130.0, 22.0, -60.0, 52.0)  # degrees; where EPSG:5070 and the fit above hold
 # collection: (scene prefix, days after Landsat 8 on the same path)
 COLLECTIONS = {
     "LANDSAT/LC08/C02/T1_L2": ("LC08", 0),
@@ -124,11 +124,8 @@ def frames(bounds_xyxy: tuple[float, float, float, float]) -> list[Frame]:
     Raises:
         ConfigError: the area lies outside the contiguous United States.
     """
+    check_within(bounds_xyxy)
     west, south, east, north = bounds_xyxy
-    if west < WITHIN[0] or south < WITHIN[1] or east > WITHIN[2] or north > WITHIN[3]:
-        raise ConfigError(
-            f"area.bounds {list(bounds_xyxy)} reach outside {list(WITHIN)}: the simulated landscape is the contiguous United States"
-        )
     lon, lat = (grid.ravel() for grid in np.meshgrid(np.linspace(west, east, 61), np.linspace(south, north, 61)))
     hits = []
     for path in range(_path(east, south) - 3, _path(west, north) + 4):
@@ -146,6 +143,19 @@ def frames(bounds_xyxy: tuple[float, float, float, float]) -> list[Frame]:
     missing = [zone for zone in range(_zone(west), _zone(math.nextafter(east, west)) + 1) if zone not in zones]
     hits += [_frame(_edge_place(zone, bounds_xyxy), bounds_xyxy) for zone in missing]
     return sorted(hits, key=lambda frame: (-frame.path, frame.row))
+
+
+def check_within(bounds_xyxy: tuple[float, float, float, float]) -> None:
+    """Refuse an area (degrees) outside the contiguous United States.
+
+    Raises:
+        ConfigError: it reaches outside.
+    """
+    west, south, east, north = bounds_xyxy
+    if west < _WITHIN[0] or south < _WITHIN[1] or east > _WITHIN[2] or north > _WITHIN[3]:
+        raise ConfigError(
+            f"area.bounds {list(bounds_xyxy)} reach outside {list(_WITHIN)}: the simulated landscape is the contiguous United States"
+        )
 
 
 def is_wide_and_low(bounds_xyxy: tuple[float, float, float, float]) -> bool:

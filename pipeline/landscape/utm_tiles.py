@@ -7,9 +7,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from cropcam.pipeline.errors import ConfigError
 from cropcam.pipeline.grid import PixelGrid, transform_points
-from cropcam.pipeline.landscape.frames import MARGIN_M, WITHIN
+from cropcam.pipeline.landscape.frames import MARGIN_M, check_within
 
 PIXEL_M = 10.0
 _STEP_M = 60.0  # of the clipped tiles' edges: whole pixels of 10, 20 and 60 m
@@ -34,11 +33,8 @@ def utm_tiles(bounds_xyxy: tuple[float, float, float, float], spacing_m: float, 
     Raises:
         ConfigError: the area lies outside the contiguous United States.
     """
+    check_within(bounds_xyxy)
     west, south, east, north = bounds_xyxy
-    if west < WITHIN[0] or south < WITHIN[1] or east > WITHIN[2] or north > WITHIN[3]:
-        raise ConfigError(
-            f"area.bounds {list(bounds_xyxy)} reach outside {list(WITHIN)}: the simulated landscape is the contiguous United States"
-        )
     found = []
     for zone in range(_zone(west), _zone(math.nextafter(east, west)) + 1):
         crs = f"EPSG:{32600 + zone}"

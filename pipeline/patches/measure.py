@@ -5,32 +5,22 @@ Axis suffixes: R and Q rows and columns of patches, C bands, K classes, B bins, 
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any, TypeVar
+from typing import Any
 
-import numba
 import numpy as np
 import numpy.typing as npt
 
 from cropcam.pipeline.encoding import BandEncoding
 from cropcam.pipeline.legend import UNLABELLED
+from cropcam.pipeline.runtime.compiled import compiled
 from cropcam.pipeline.store.schema import IMAGE, KEPT, LABEL
 
-Loop = TypeVar("Loop", bound=Callable[..., Any])
 Figures = dict[str, npt.NDArray[Any]]
 HISTOGRAM_STEP = 10  # pixel rows 0, 10, 20, ... of a patch are counted: all of them would cost a tenth of the whole build
 _BINS_OF_INTEGERS = 256
 # floats: 8 bins per factor of two between 2^-14 and 2^14, for either sign, and one bin for all that is nearer to 0
 _LOW, _HIGH, _PER_OCTAVE = -14, 14, 8
 _SIDE = (_HIGH - _LOW) * _PER_OCTAVE
-
-
-def _compiled(loop: Loop) -> Loop:
-    try:
-        compiled: Any = numba.njit(nogil=True, cache=True)(loop)
-    except RuntimeError:  # no writable cache folder: each process compiles
-        compiled = numba.njit(nogil=True)(loop)
-    return compiled  # type: ignore[no-any-return]
 
 
 def measure(
@@ -128,7 +118,7 @@ def _every_tenth_row(image_CYX: npt.NDArray[Any], size_px: int, rows: int, encod
     return np.where(encoding.valid(values), bins, -1).astype(np.int16)
 
 
-@_compiled
+@compiled
 def _measure(  # noqa: PLR0912 - one pass: a patch is read while it lies in the processor's cache
     image_CYX: npt.NDArray[Any],
     nodata_C: npt.NDArray[Any],

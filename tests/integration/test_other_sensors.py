@@ -65,7 +65,7 @@ def whole_way(folder: Path, text: str, *train: object) -> Path:
 
 def test_sentinel_2_with_worldcover_by_name_two_seasons_and_a_derived_band(tmp_path: Path) -> None:
     image = (
-        'sensor = "sentinel-2"\nbands = ["blue", "green", "red", "nir", "swir1"]\nseasons = [["2021-05-20", "2021-06-20"], ["2021-08-01", "2021-09-01"]]\n'
+        'sensor = "sentinel-2"\nbands = ["blue", "green", "red", "nir", "swir1"]\nseasons = [["2021-06-20", "2021-07-05"], ["2021-07-05", "2021-07-20"]]\n'
         "count = true\n[image.derived]\nndvi = '(nir - red) / (nir + red)'"
     )
     store = whole_way(tmp_path, STUDY.format(area="scale_m = 20.0", image=image, labels=COVER), "--labels", "pixels")
@@ -73,7 +73,7 @@ def test_sentinel_2_with_worldcover_by_name_two_seasons_and_a_derived_band(tmp_p
     assert opened.info.classes.names == ("background", "crop", "trees")
     assert opened.info.encoding == load_study(str(tmp_path / "small.toml")).image.encoding
     cube = xr.open_zarr(store)
-    assert cube.season.values.tolist() == ["2021-05-20/2021-06-20"] * 6 + ["2021-08-01/2021-09-01"] * 6
+    assert cube.season.values.tolist() == ["2021-06-20/2021-07-05"] * 6 + ["2021-07-05/2021-07-20"] * 6
     values = cube.image.values
     red, nir, ndvi = (values[list(cube.band.values).index(f"1_{name}")] for name in ("red", "nir", "ndvi"))
     seen = np.isfinite(ndvi)
