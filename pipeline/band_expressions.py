@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import ast
 import difflib
-import math
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from typing import Any, TypeVar
@@ -20,7 +19,7 @@ from cropcam.pipeline.errors import ConfigError
 Value = TypeVar("Value")
 Arrays = npt.NDArray[np.float64]
 _OPERATORS: Mapping[type, str] = {ast.Add: "+", ast.Sub: "-", ast.Mult: "*", ast.Div: "/"}
-_LENGTH, _DEPTH = 500, 60
+_LENGTH, _DEPTH, _LARGEST = 500, 60, 1e30
 _KNOWN = "names of bands, numbers, + - * / and parentheses are allowed"
 
 
@@ -113,6 +112,6 @@ def _term(node: ast.expr, text: str, bands: Collection[str], depth: int) -> Term
                     f"{text!r} names {name}, which is no band here ({', '.join(bands)})" + (f"; did you mean {near[0]}?" if near else "")
                 )
             return Band(name)
-        case ast.Constant(value=int() | float() as value) if not isinstance(value, bool) and math.isfinite(value):
+        case ast.Constant(value=int() | float() as value) if not isinstance(value, bool) and abs(value) <= _LARGEST:
             return Number(float(value))
-    raise ConfigError(f"{text!r}: {ast.unparse(node)[:40]!r} is not allowed; {_KNOWN}")
+    raise ConfigError(f"{text!r}: {(ast.get_source_segment(text.strip(), node) or text)[:40]!r} is not allowed; {_KNOWN}")

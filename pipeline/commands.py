@@ -221,7 +221,10 @@ def add_image_options(sub: argparse.ArgumentParser) -> Any:  # noqa: ANN401 - ar
 
 def _numbers(text: str) -> float | tuple[float, ...]:
     """One number, or several with commas between them."""
-    values = tuple(float(part) for part in text.split(","))
+    try:
+        values = tuple(float(part) for part in text.split(","))
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"{text!r}: give one number, or one for each band: N,N,...") from None
     return values if len(values) > 1 else values[0]
 
 

@@ -116,3 +116,12 @@ class BandEncoding:
 def physical_layers(bands: int) -> BandEncoding:
     """Of float32 layers in the physical unit; -9999 = missing."""
     return BandEncoding.uniform("float32", bands, 1.0, 0.0, NODATA_PHYSICAL)
+
+
+def held(value: float, dtype: np.dtype[Any]) -> bool:
+    """Whether a type has that value; NaN and infinity do not count."""
+    if dtype.kind == "f":
+        with np.errstate(over="ignore"):
+            return bool(np.isfinite(dtype.type(value)))
+    limits = np.iinfo(dtype)
+    return float(value).is_integer() and limits.min <= value <= limits.max

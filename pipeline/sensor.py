@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import difflib
+import re
 import tomllib
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from functools import cache
 from importlib import resources
 from typing import Any, Literal
 
+import numpy as np
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
-from cropcam.pipeline.encoding import BandEncoding
+from cropcam.pipeline.encoding import BandEncoding, held
 from cropcam.pipeline.errors import ConfigError
 
 _FOLDER = "cropcam.pipeline.study.sensors"  # data alone
@@ -109,6 +111,13 @@ class Sensor(_Part):
         for what, names, known in checked:
             if unknown := [name for name in names if name not in known]:
                 raise ValueError(f"{what}: {unknown[0]!r} is not among {', '.join(known)}")
+        if not held(self.nodata, np.dtype(self.dtype)):
+            raise ValueError(f"nodata {self.nodata:g} is no value of {self.dtype}")
+        if 0 in (self.scale, *(band.scale for band in self.bands.values())):
+            raise ValueError("scale is 0; physical value = value x scale + offset needs another")
+        assets = [asset for item in self.collections for asset in item.bands.values()]
+        if any(flag.saturation for flag in self.flags.values()) and not any(map(band_number, assets)):
+            raise ValueError("flags: saturation needs bands of the asset with a number, such as SR_B4 or B4")
         return self
 
     @property
@@ -147,6 +156,16 @@ class Sensor(_Part):
         return BandEncoding(self.dtype, scale, offset, (self.nodata,) * len(of))
 
 
+def band_number(asset: str) -> int:
+    """The number of a reflective band by the asset's name, 0 for other bands.
+
+    >>> band_number("SR_B4"), band_number("B11"), band_number("ST_B10"), band_number("B8A")
+    (4, 11, 0, 0)
+    """
+    match = re.search(r"(?:^|_)B(\d+)$", asset)
+    return int(match[1]) if match and not asset.startswith("ST_") else 0
+
+
 @cache
 def packaged_names() -> tuple[str, ...]:
     """Names of the sensors in the package."""
@@ -174,4 +193,4 @@ def parse(values: Mapping[str, Any], where: str) -> Sensor:
             detail["type"], str(detail["msg"]).removeprefix("Value error, ")
         )
         more = f"; a mask has one of {', '.join(_RECIPES)}" if key.startswith("flags.") and detail["type"] == "extra_forbidden" else ""
-        raise ConfigError(f"{where}: {key}: {message}{more}") from None
+        raise ConfigError(f"{where}: {f'{key}: ' if key else ''}{message}{more}") from None

@@ -36,7 +36,7 @@ _FINAL: tuple[tuple[str, str, str], ...] = (
     ("project", r"permission to use project|project .* (not found|has been deleted)|invalid project|consumer_invalid", "the credentials may not use this project; check --project, or ask its owner for the role Service Usage Consumer"),
     ("bucket", r"bucket.*(does not exist|not found)|specified bucket|storage\.(objects|buckets)", "the bucket does not exist or may not be written to; check gs://BUCKET and the role Storage Object Admin"),
     ("asset", r"(asset|collection|image)[^.]*(not found|does not exist)|does not exist or caller", "check image.collections and labels.asset of the study (the labels of a year appear after it: CDL early in the next)"),
-    ("bands", r"did not match any bands|no bands|band pattern", "no scene was left, or the collection has other bands; check image.collections, image.bands and image.seasons"),
+    ("bands", r"did not match any bands|no bands|band pattern", "no scene was left, or the collection has other bands; check image.collections, image.bands and image.seasons, or labels.band and labels.weight"),
     ("permission", r"permission|forbidden|access denied|not authorized", "the credentials may not do this; check --project and its roles (Earth Engine Resource Writer)"),
 )  # fmt: skip
 _TRANSIENT_TEXT = re.compile(

@@ -15,7 +15,7 @@ import ee
 
 from cropcam.pipeline.earthengine.region import search_area
 from cropcam.pipeline.errors import ConfigError
-from cropcam.pipeline.sensor import Flag
+from cropcam.pipeline.sensor import Flag, band_number
 from cropcam.pipeline.study.study import Study
 
 _ALL_CLOUD_COVER_PCT = 100.0
@@ -69,6 +69,11 @@ def clean(scene: ee.Image, study: Study, assets: Sequence[str]) -> ee.Image:
     joined: ee.Image = reduce(lambda first, second: first.addBands(second), parts)
     joined = joined if len(parts) == 1 else joined.select(list(names))
     is_mean = any(resolution_m is not None for resolution_m, _ in groups)
+    if study.image.table.unit_length and is_mean and set(names) != set(study.image.table.bands):
+        raise ConfigError(
+            f"image.bands: the mean of vectors of {study.image.table.title} needs all {len(study.image.table.bands)} bands, the study has {len(names)}; "
+            f"leave bands out, or set area.scale_m to {study.image.table.resolution_m:g}"
+        )
     return _unit_length(joined) if study.image.table.unit_length and is_mean else joined
 
 
@@ -107,7 +112,7 @@ def _masked(scene: ee.Image, study: Study, assets: list[str], names: list[str]) 
         kept = kept.updateMask(scene.select([band]).bitwiseAnd(bits).eq(0))
     for flag in flags:
         if flag.saturation:
-            bits = sum(1 << (number - 1) for asset in assets if (number := _number(asset)))
+            bits = sum(1 << (number - 1) for asset in assets if (number := band_number(asset)))
             kept = kept.updateMask(scene.select([flag.band]).bitwiseAnd(bits).eq(0)) if bits else kept
         elif flag.classes:
             kept = kept.updateMask(scene.select([flag.band]).remap(list(flag.classes), [0] * len(flag.classes), 1))
@@ -115,11 +120,6 @@ def _masked(scene: ee.Image, study: Study, assets: list[str], names: list[str]) 
             least = flag.min if study.image.score_min is None else study.image.score_min
             kept = kept.updateMask(scene.select([flag.band]).gte(least))
     return kept
-
-
-def _number(asset: str) -> int:
-    """The number of a reflective band by its name, SR_B5: 5; 0 for other bands."""
-    return int(asset.removeprefix("SR_B")) if asset.startswith("SR_B") else 0
 
 
 def _coarser(image: ee.Image, study: Study, resolution_m: float) -> ee.Image:

@@ -108,11 +108,8 @@ class Reduced(Node):
         """The window of the lattice that a grid's pixels meet; `_REQUESTED` where they are no larger than the lattice's; None outside the input."""
         if self._lattice.holds(grid):
             return _REQUESTED
-        middle = grid.window(Window(grid.height // 2, grid.width // 2, 1, 1))
-        west, south, east, north = middle.bounds_xyxy
-        x, y = transform_points(grid.crs, self._lattice.crs, [west, east, east, west], [north, north, south, south])
-        a, _, _, _, e, _ = self._lattice.transform
-        if not abs(np.dot(x, np.roll(y, -1)) - np.dot(y, np.roll(x, -1))) / 2 > abs(a * e) * (1 + _TICK):
+        # by the scales at the origins of both, which are those of every window
+        if not Projection(grid.crs, grid.transform).nominal_scale_m > self._lattice.nominal_scale_m * (1 + _TICK):
             return _REQUESTED
         whole = self._window or self._around(grid)
         found = covering_window(self._lattice.grid(whole), grid, _MARGIN_PX)

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+import rasterio
+from rasterio.errors import RasterioError
 
 from cropcam.pipeline.band_expressions import Term, evaluate
 from cropcam.pipeline.encoding import BandEncoding, physical_layers
@@ -87,7 +90,8 @@ def open_own_image(paths: Sequence[Path], image: Image, encoding: ValueEncoding 
     """
     has_all = image.derived and _count(paths) == len(image.layers)
     bands = image.layers if has_all or not image.derived else image.source_layers
-    source = open_image(paths, bands, encoding, _usual(image) if bands == image.source_layers else None)
+    physical = [Usual(image.table.title, False, 1.0, 0.0, image.encoding.fill)] * len(bands)  # integers need --scale
+    source = open_image(paths, bands, encoding, physical if has_all else _usual(image))
     if bands == image.layers:
         return source
     return DerivedImage(source, image.layers, tuple(image.terms.values()), image.bands, len(image.seasons))
@@ -107,12 +111,10 @@ def _usual(image: Image) -> list[Usual] | None:
 
 def _count(paths: Sequence[Path]) -> int:
     """Bands of all files together."""
-    import rasterio  # noqa: PLC0415 - only for studies with derived bands
-
     total = 0
     for path in paths:
         if not path.is_file():
             return 0  # opening it says so
-        with rasterio.open(path) as file:
+        with suppress(RasterioError), rasterio.open(path) as file:  # as before
             total += file.count
     return total

@@ -16,11 +16,11 @@ import xarray as xr
 from rasterio.errors import RasterioError
 
 from cropcam.pipeline.code_table import Codes, CodeTable
-from cropcam.pipeline.encoding import BandEncoding
+from cropcam.pipeline.encoding import BandEncoding, held
 from cropcam.pipeline.errors import DataError
 from cropcam.pipeline.grid import PixelGrid, Window
 from cropcam.pipeline.rasters.label_codes import label_band, to_codes
-from cropcam.pipeline.rasters.values import Usual, ValueEncoding, held, value_encoding
+from cropcam.pipeline.rasters.values import Usual, ValueEncoding, value_encoding
 
 # rioxarray warns at each window; raw values are read, and their encoding was decided when the file was opened
 warnings.filterwarnings("ignore", "(Scales|Offsets) differ across bands", UserWarning)

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from cropcam.pipeline.encoding import NODATA_DN, OFFSET, SCALE, BandEncoding
+from cropcam.pipeline.encoding import NODATA_DN, OFFSET, SCALE, BandEncoding, held
 from cropcam.pipeline.errors import ConfigError, DataError
 
 _BY_TYPE = {"uint16": (SCALE, OFFSET), "int16": (0.0001, 0.0), "float32": (1.0, 0.0), "float64": (1.0, 0.0)}
@@ -100,6 +100,8 @@ def value_encoding(
             f"{path}: values of type {dtype.name} are not real numbers; convert them, for example with gdal_translate -ot Float32"
         )
     scale, offset = (None, None) if not is_tagged else tagged[:2]
+    if usual is not None and usual.baseline_offset and offset == 0:  # GDAL's default: a tag of a scale alone says nothing of the offset
+        offset = None
     scale, offset = _first(requested.scale, scale), _first(requested.offset, offset)
     if scale is None or offset is None:
         usual_scale, usual_offset = _usual(path, dtype, usual, tags, needs=(scale is None, offset is None))
@@ -112,7 +114,7 @@ def _usual(path: Path, dtype: np.dtype[Any], usual: Usual | None, tags: Mapping[
     """Scale and offset that neither the user nor the file gives."""
     if usual is not None and dtype.kind == "f":
         return 1.0, 0.0
-    if usual is not None and usual.is_whole:
+    if usual is not None and usual.is_whole and dtype.itemsize > 1:
         return usual.scale, usual.offset + (_baseline_offset(path, usual, tags) if needs[1] else 0.0)
     if usual is None and dtype.name in _BY_TYPE:
         return _BY_TYPE[dtype.name]
@@ -146,22 +148,13 @@ def _nodata(
     nodata = tagged if asked is None else asked
     if usual is None and meaning == (SCALE, OFFSET):  # DN 0 is fill, whatever else a tag names
         nodata = float(NODATA_DN)
-    elif nodata is None and usual is not None and dtype.kind in "iu" and usual.is_whole:
+    elif asked is None and usual is not None and dtype.kind in "iu" and usual.is_whole and held(usual.nodata, dtype):  # likewise
         nodata = usual.nodata
     elif nodata is None and (dtype.kind == "f" or dtype.name in ("int16", "uint16")):
         nodata = 0.0 if dtype.name == "uint16" else -9999.0
     if nodata is not None and not held(nodata, dtype):  # floats that are not finite are missing, whatever the tag
         nodata = math.nan if dtype.kind == "f" else None
     return None if nodata is None else float(nodata)
-
-
-def held(value: float, dtype: np.dtype[Any]) -> bool:
-    """Whether a type has that value; NaN and infinity do not count."""
-    if dtype.kind == "f":
-        with np.errstate(over="ignore"):
-            return bool(np.isfinite(dtype.type(value)))
-    limits = np.iinfo(dtype)
-    return float(value).is_integer() and limits.min <= value <= limits.max
 
 
 def _first(*values: Numbers) -> float | None:

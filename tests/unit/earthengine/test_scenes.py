@@ -60,6 +60,14 @@ def test_an_embedding_is_a_mosaic_of_unit_vectors() -> None:
     assert not algorithms(expression(graph(study("satellite-embedding", 10.0), "image"))) & {"Image.sqrt", "Image.reduceResolution"}
 
 
+def test_a_mean_of_vectors_needs_all_of_their_bands() -> None:
+    with pytest.raises(
+        ConfigError, match=r"image\.bands: the mean of vectors .* needs all 64 bands, the study has 2; .* area\.scale_m to 10"
+    ):
+        graph(study("satellite-embedding", bands=["A00", "A01"]), "image")
+    assert graph(study("satellite-embedding", 10.0, bands=["A00", "A01"]), "image")
+
+
 def test_collections_of_one_set_of_names_are_merged_first() -> None:
     ids = [f"LANDSAT/{scene}/C02/T1_L2" for scene in ("LT05", "LE07", "LC08", "LC09")]
     made = study("landsat-4-9", collections=ids, bands=["red", "nir"])

@@ -56,6 +56,8 @@ def test_nodata_and_a_divisor_of_zero_are_nodata() -> None:
         ("True + nir", "'True' is not allowed"),
         ("'a' + nir", "is not allowed"),
         ("1e999 * nir", "is not allowed"),
+        ("nir + 1" + "0" * 400, "is not allowed"),
+        ("~" * 400 + "nir", "is not allowed|no arithmetic|nested"),
         ("nir -", "is no arithmetic of bands"),
         ("", "is no arithmetic of bands"),
         ("1 + 2", "names no band; there are red, nir, blue"),

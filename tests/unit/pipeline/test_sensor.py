@@ -19,7 +19,7 @@ MINE: dict[str, Any] = {
     "default_bands": ["red"],
     "flags": {"cloud": {"band": "QA", "bit": 3}},
     "mask": ["cloud"],
-    "collections": [{"id": "users/me/mine", "bands": {"red": "b1", "heat": "b9"}}],
+    "collections": [{"id": "users/me/mine", "bands": {"red": "red", "heat": "heat"}}],
 }
 
 
@@ -77,6 +77,9 @@ def test_a_band_has_its_own_scale_or_the_sensors() -> None:
         ("composite", "mean", "composite: Input should be 'median' or 'mosaic'"),
         ("dtype", "float64", "dtype: "),
         ("bands", {"a b": {}}, "bands: 'a b' is no name of a band"),
+        ("nodata", 70_000, "mine.toml: nodata 70000 is no value of int16"),
+        ("scale", 0, "mine.toml: scale is 0"),
+        ("flags", {"cloud": {"band": "QA", "saturation": True}}, "mine.toml: flags: saturation needs bands of the asset with a number"),
         ("colour", 1, "mine.toml: colour: unknown key"),
     ],
 )

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from cropcam.pipeline.errors import ConfigError
+from cropcam.pipeline.errors import ConfigError, DataError
 from cropcam.pipeline.grid import PixelGrid, Window
 from cropcam.pipeline.rasters.own_image import DerivedImage, open_own_image
 from cropcam.pipeline.rasters.values import ValueEncoding
@@ -73,6 +73,15 @@ def test_files_with_the_derived_bands_are_taken_as_they_are(tmp_path: Path) -> N
     write_raster(tmp_path / "image.tif", values, GRID)
     source = open_own_image([tmp_path / "image.tif"], image(derived=NDVI))
     np.testing.assert_array_equal(source.read(WHOLE), values)
+
+
+def test_integers_with_the_derived_bands_need_a_scale(tmp_path: Path) -> None:
+    write_raster(tmp_path / "image.tif", stored(4), GRID)
+    with pytest.raises(DataError, match="type uint16 have no agreed meaning for Sentinel-2"):
+        open_own_image([tmp_path / "image.tif"], image(derived=NDVI))
+    (tmp_path / "bad.tif").write_bytes(b"no raster")
+    with pytest.raises(DataError, match=r"bad\.tif: no readable raster"):
+        open_own_image([tmp_path / "bad.tif"], image(derived=NDVI))
 
 
 def test_one_scale_for_each_band(tmp_path: Path) -> None:
