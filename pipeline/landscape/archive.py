@@ -113,7 +113,7 @@ def identity(study: Study, seed: int) -> dict[str, Any]:
         "seed": seed,
         "area.bounds": list(study.area.bounds),
         "image.collections": list(study.image.collections),
-        "period": [min(start for start, _ in study.image.seasons), max(end for _, end in study.image.seasons)],
+        "period": [day.isoformat() for day in study.image.period],
         "labels.asset": label_asset(study),
     }
 

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import errno
 import json
+import math
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import rasterio
 from rasterio.io import DatasetWriter
@@ -21,6 +22,7 @@ from cropcam.pipeline.grid import PixelGrid, Window
 from cropcam.pipeline.runtime.atomic import publish, temporary_path
 from cropcam.pipeline.study.study import Study
 
+Item = TypeVar("Item")
 MAKER = "cropcam simulate"
 WORLDCOVER = "worldcover"
 
@@ -77,6 +79,20 @@ def create(folder: Path, band: str, grid: PixelGrid, dtype: str, nodata: int | N
 def raster_window(window: Window) -> RasterWindow:
     """The window as rasterio counts it."""
     return RasterWindow(window.col, window.row, window.width, window.height)
+
+
+def block_count(grid: PixelGrid, block_px: int) -> int:
+    """Blocks of a grid."""
+    return math.ceil(grid.height / block_px) * math.ceil(grid.width / block_px)
+
+
+def in_parts(items: Sequence[Item], count: int) -> list[Sequence[Item]]:
+    """Consecutive parts of at most `count` items.
+
+    >>> in_parts([1, 2, 3], 2)
+    [[1, 2], [3]]
+    """
+    return [items[first : first + count] for first in range(0, len(items), count)]
 
 
 def label_asset(study: Study) -> str:

@@ -19,13 +19,11 @@ import numpy as np
 import numpy.typing as npt
 
 from cropcam.pipeline.grid import Window, tiles
-from cropcam.pipeline.landscape.assets import asset_folder, create, finish, is_complete, raster_window
-from cropcam.pipeline.landscape.cover import land_cover
+from cropcam.pipeline.landscape.assets import asset_folder, block_count, create, finish, is_complete, raster_window
 from cropcam.pipeline.landscape.label_assets import of_year
-from cropcam.pipeline.landscape.landsat import block_count
-from cropcam.pipeline.landscape.noise import lattice_hash, salt, uniform_bytes
-from cropcam.pipeline.landscape.scenes import positions
-from cropcam.pipeline.landscape.surface import Surface, blur
+from cropcam.pipeline.landscape.noise import salt
+from cropcam.pipeline.landscape.scenes import Land
+from cropcam.pipeline.landscape.surface import blur
 from cropcam.pipeline.landscape.utm_tiles import Tile, utm_tiles
 from cropcam.pipeline.study.study import Study
 
@@ -66,17 +64,13 @@ class EmbeddingJob:
 
 def vectors(tile: Tile, window: Window, seed: int, year: int) -> npt.NDArray[np.float32]:
     """The embeddings (64, rows, columns) of a window of a tile, of length 1."""
-    x_m, y_m = positions(tile.grid.window(Window(window.row - 1, window.col - 1, window.height + 2, window.width + 2)))
-    surface = Surface(land_cover(x_m, y_m, seed, year), x_m, y_m, seed)
+    land = Land(tile.grid, window, seed)
+    surface = land.surface(year)
     seen = np.concatenate([blur(surface.at(datetime.date(year, *day)))[list(_OF_SPECTRA)] for day in _DAYS])
     middle, spread = (np.tile(np.array(values, np.float32), len(_DAYS))[:, None, None] for values in (_MIDDLE, _SPREAD))
     axes = np.tanh(np.tensordot(_projection(), (seen - middle) / spread, axes=1))
-    columns = np.arange(window.col, window.col + window.width) + round(tile.grid.transform[2] / 10)
-    rows = round(tile.grid.transform[5] / 10) - np.arange(window.row, window.row + window.height)
-    for part in range(16):
-        hashes = lattice_hash(columns[None, :], rows[:, None], salt(seed, COLLECTION, year, part))
-        for axis, noise in enumerate(uniform_bytes(hashes), part * 4):
-            axes[axis] += noise * np.float32(_NOISE)
+    for axis, noise in enumerate(land.noise([salt(seed, COLLECTION, year, part) for part in range(len(BANDS) // 4)])):
+        axes[axis] += noise * np.float32(_NOISE)
     return np.asarray((axes / np.sqrt(np.square(axes).sum(axis=0))).astype(np.float32))
 
 

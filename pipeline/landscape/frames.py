@@ -102,8 +102,7 @@ def scenes(study: Study, collections: Sequence[str] = ()) -> list[Scene]:
     Raises:
         ConfigError: the area lies outside the contiguous United States.
     """
-    first = min(datetime.date.fromisoformat(start) for start, _ in study.image.seasons)
-    last = max(datetime.date.fromisoformat(end) for _, end in study.image.seasons)
+    first, last = study.image.period
     dates = []
     for frame in frames(study.area.bounds):
         for collection in collections or (name for name in study.image.collections if name in COLLECTIONS):
@@ -140,7 +139,7 @@ def frames(bounds_xyxy: tuple[float, float, float, float]) -> list[Frame]:
             hits.append(_frame(place, bounds_xyxy))
             left &= ~seen[place]
     zones = {frame.zone for frame in hits}
-    missing = [zone for zone in range(_zone(west), _zone(math.nextafter(east, west)) + 1) if zone not in zones]
+    missing = [zone for zone in range(utm_zone(west), utm_zone(math.nextafter(east, west)) + 1) if zone not in zones]
     hits += [_frame(_edge_place(zone, bounds_xyxy), bounds_xyxy) for zone in missing]
     return sorted(hits, key=lambda frame: (-frame.path, frame.row))
 
@@ -187,7 +186,7 @@ class _Place(NamedTuple):
 
 def _nominal(path: int, row: int) -> _Place:
     lon, lat = _centre(path, row)
-    crs = f"EPSG:{32600 + _zone(lon)}"  # UTM north
+    crs = f"EPSG:{32600 + utm_zone(lon)}"  # UTM north
     x, y = transform_points("EPSG:4326", crs, lon, lat)
     return _Place(path, row, crs, (float(x), float(y)))
 
@@ -207,7 +206,7 @@ def _edge_place(zone: int, bounds_xyxy: tuple[float, float, float, float]) -> _P
     lon, lat = (west + east) / 2, (south + north) / 2
     row = _row(lat)
     around = _path(6.0 * zone - 183.0, lat)  # the meridian of the zone: the middle of a wide area may be far from it
-    paths = [path for path in range(around - 6, around + 7) if _zone(_centre(path, row)[0]) == zone]
+    paths = [path for path in range(around - 6, around + 7) if utm_zone(_centre(path, row)[0]) == zone]
     place = _nominal(min(paths, key=lambda p: abs(_centre(p, row)[0] - lon)), row)
     across_m, along_m = place.offset_m(lon, lat)
     reach_m = 0.15 * (east - west) * 111_320 * math.cos(math.radians(lat)) / 2
@@ -259,5 +258,6 @@ def _path(lon: float, lat: float) -> int:
     return round(23 - (lon + 88.27 + 0.43 * (40.33 - lat) / 1.43) / 1.545)
 
 
-def _zone(lon: float) -> int:
+def utm_zone(lon: float) -> int:
+    """The UTM zone of a longitude in degrees."""
     return math.floor((lon + 180) / 6) + 1

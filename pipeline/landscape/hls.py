@@ -20,9 +20,8 @@ import numpy.typing as npt
 
 from cropcam.pipeline.grid import tiles, transform_points
 from cropcam.pipeline.landscape import atmosphere as sky
-from cropcam.pipeline.landscape.assets import asset_folder, create, finish, is_complete, raster_window
+from cropcam.pipeline.landscape.assets import asset_folder, block_count, create, finish, in_parts, is_complete, raster_window
 from cropcam.pipeline.landscape.frames import Frame, Scene, scenes
-from cropcam.pipeline.landscape.landsat import block_count
 from cropcam.pipeline.landscape.scenes import LOOK_NOISE, Land
 from cropcam.pipeline.landscape.sentinel import BANDS as SENTINEL_BANDS
 from cropcam.pipeline.landscape.sentinel import LOOK_NOISE as SENTINEL_NOISE
@@ -162,7 +161,7 @@ def jobs(study: Study, archive: Path, dates_at_once: int) -> list[GranuleJob]:
     found = []
     for tile, granules in _planned(study):
         left = [each for each in granules if not is_complete(archive / each.asset)]
-        found += [GranuleJob(tile, left[first : first + dates_at_once]) for first in range(0, len(left), dates_at_once)]
+        found += [GranuleJob(tile, part) for part in in_parts(left, dates_at_once)]
     return found
 
 

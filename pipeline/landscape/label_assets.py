@@ -13,9 +13,8 @@ import numpy.typing as npt
 
 from cropcam.pipeline.code_table import DEFAULT
 from cropcam.pipeline.grid import PixelGrid, tiles
-from cropcam.pipeline.landscape.assets import asset_folder, create, finish, is_complete, label_asset, raster_window
+from cropcam.pipeline.landscape.assets import asset_folder, block_count, create, finish, is_complete, label_asset, raster_window
 from cropcam.pipeline.landscape.frames import MARGIN_M
-from cropcam.pipeline.landscape.landsat import block_count
 from cropcam.pipeline.landscape.scenes import covered, label_grid, labels
 from cropcam.pipeline.legend_sources import cdl
 from cropcam.pipeline.study.study import Study

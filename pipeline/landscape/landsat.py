@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from itertools import groupby
@@ -12,9 +11,9 @@ from typing import Any
 import numpy as np
 from rasterio.io import DatasetWriter
 
-from cropcam.pipeline.grid import PixelGrid, Window, tiles
+from cropcam.pipeline.grid import Window, tiles
 from cropcam.pipeline.landscape import atmosphere as sky
-from cropcam.pipeline.landscape.assets import asset_folder, create, finish, is_complete, raster_window
+from cropcam.pipeline.landscape.assets import asset_folder, block_count, create, finish, in_parts, is_complete, raster_window
 from cropcam.pipeline.landscape.frames import COLLECTIONS, Frame, Scene, scenes
 from cropcam.pipeline.landscape.scenes import Block, Ground
 from cropcam.pipeline.landscape.spectra import BANDS
@@ -75,7 +74,7 @@ def jobs(study: Study, archive: Path, dates_at_once: int) -> list[SceneJob]:
     found = []
     for frame, passes in groupby(scenes(study), key=lambda scene: scene.frame):
         left = [scene for scene in passes if not is_complete(archive / scene.asset)]
-        found += [SceneJob(frame, left[first : first + dates_at_once]) for first in range(0, len(left), dates_at_once)]
+        found += [SceneJob(frame, part) for part in in_parts(left, dates_at_once)]
     return found
 
 
@@ -108,8 +107,3 @@ def _write_block(writers: Mapping[str, DatasetWriter], block: Block, window: Win
     )
     writers["QA_PIXEL"].write(block.qa_pixel if is_oli else block.qa_pixel & _TM_QA, 1, window=place)
     writers["QA_RADSAT"].write(saturated, 1, window=place)
-
-
-def block_count(grid: PixelGrid, block_px: int) -> int:
-    """Blocks of a grid."""
-    return math.ceil(grid.height / block_px) * math.ceil(grid.width / block_px)

@@ -18,7 +18,7 @@ import numpy.typing as npt
 
 from cropcam.pipeline.grid import Window, tiles
 from cropcam.pipeline.landscape import atmosphere as sky
-from cropcam.pipeline.landscape.assets import asset_folder, create, finish, is_complete, raster_window
+from cropcam.pipeline.landscape.assets import asset_folder, block_count, create, finish, in_parts, is_complete, raster_window
 from cropcam.pipeline.landscape.noise import salt
 from cropcam.pipeline.landscape.scenes import Land
 from cropcam.pipeline.landscape.utm_tiles import Tile, coarser, utm_tiles
@@ -35,7 +35,7 @@ BANDS: Mapping[str, tuple[int, float, int, int]] = {
     "B5": (2, 0.17, 3, 4), "B6": (2, 0.72, 3, 4), "B7": (2, 0.92, 3, 4), "B8A": (2, 1.03, 3, 4), "B11": (2, 0.0, 5, 5), "B12": (2, 0.0, 6, 6),
 }  # fmt: skip
 LOOK_NOISE = 0.0015  # standard deviation of a single look at 10 m, in reflectance
-_NO_DATA, _SHADOW, _PLANTS, _SOIL, _WATER, _UNSURE, _CLOUD_MEDIUM, _CLOUD_HIGH, _CIRRUS, _SNOW = 0, 3, 4, 5, 6, 7, 8, 9, 10, 11
+_SHADOW, _PLANTS, _SOIL, _WATER, _UNSURE, _CLOUD_MEDIUM, _CLOUD_HIGH, _CIRRUS, _SNOW = range(3, 12)
 _BRIGHTNESS = 10_000
 
 
@@ -78,12 +78,13 @@ class TileJob:
 
     def blocks(self, block_px: int) -> int:
         """How many blocks `run` goes through."""
-        return -(-self._tile.grid.height // block_px) * -(-self._tile.grid.width // block_px)
+        return block_count(self._tile.grid, block_px)
 
     def run(self, archive: Path, made_by: Mapping[str, Any], seed: int, year: int, block_px: int) -> Iterator[str]:  # noqa: ARG002 - one shape for all jobs
         """Write the scenes; yields the first asset's id after each block."""
         grid, cloudy = self._tile.grid, np.zeros(len(self._passes))
         half = coarser(grid, 2)
+        grids = {band: grid if side == 1 else half for band, (side, *_) in BANDS.items()} | {"SCL": half}
         with ExitStack() as stack:
             folders = [
                 [stack.enter_context(asset_folder(archive / collection / each.index)) for collection in (COLLECTION, SCORES)]
@@ -92,16 +93,13 @@ class TileJob:
             with ExitStack() as files:
                 writers = []
                 for scene, scores in folders:
-                    of = {
-                        band: files.enter_context(create(scene, band, grid if side == 1 else half, "uint16", 0))
-                        for band, (side, *_) in BANDS.items()
-                    }
+                    of = {band: files.enter_context(create(scene, band, grids[band], "uint16", 0)) for band in BANDS}
                     of["SCL"] = files.enter_context(create(scene, "SCL", half, "uint8", None))
                     writers.append(
                         of | {band: files.enter_context(create(scores, band, grid, "float32", None)) for band in ("cs", "cs_cdf")}
                     )
                 for window in tiles(grid.shape_yx, (block_px, block_px)):
-                    ground = Ground(self._tile, window, seed)
+                    ground = Ground(grid, window, seed)
                     for number, each in enumerate(self._passes):
                         product = ground.product(each)
                         _write(writers[number], product, window)
@@ -115,16 +113,12 @@ class TileJob:
                     "CLOUDY_PIXEL_PERCENTAGE": round(100 * share, 4),
                     "SPACECRAFT_NAME": "Sentinel-2A" if each.date.toordinal() % 2 else "Sentinel-2B",
                 }
-                grids = {band: grid if side == 1 else half for band, (side, *_) in BANDS.items()} | {"SCL": half}
                 finish(scores, archive / SCORES / each.index, {"cs": grid, "cs_cdf": grid}, about, made_by)
                 finish(scene, archive / COLLECTION / each.index, grids, about | more, made_by)
 
 
 class Ground(Land):
-    """One window of a tile."""
-
-    def __init__(self, tile: Tile, window: Window, seed: int) -> None:
-        super().__init__(tile.grid, window, seed)
+    """One window of a tile's grid of 10 m."""
 
     def product(self, each: Pass) -> Product:
         """The scene and the score of one pass in the window, whose sides are even."""
@@ -151,14 +145,13 @@ def jobs(study: Study, archive: Path, dates_at_once: int) -> list[TileJob]:
             for each in passes(study, tile)
             if not all(is_complete(archive / collection / each.index) for collection in (COLLECTION, SCORES))
         ]
-        found += [TileJob(tile, left[first : first + dates_at_once]) for first in range(0, len(left), dates_at_once)]
+        found += [TileJob(tile, part) for part in in_parts(left, dates_at_once)]
     return found
 
 
 def passes(study: Study, tile: Tile) -> list[Pass]:
     """Every pass over a tile between the first season's start and the last one's end."""
-    first = min(datetime.date.fromisoformat(start) for start, _ in study.image.seasons).toordinal()
-    last = max(datetime.date.fromisoformat(end) for _, end in study.image.seasons).toordinal()
+    first, last = (day.toordinal() for day in study.image.period)
     day = first + (_FIRST_PASS - first) % REPEAT_DAYS
     return [Pass(tile, datetime.date.fromordinal(number)) for number in range(day, last, REPEAT_DAYS)]
 

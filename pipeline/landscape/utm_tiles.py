@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from cropcam.pipeline.grid import PixelGrid, transform_points
-from cropcam.pipeline.landscape.frames import MARGIN_M, check_within
+from cropcam.pipeline.landscape.frames import MARGIN_M, check_within, utm_zone
 
 PIXEL_M = 10.0
 _STEP_M = 60.0  # of the clipped tiles' edges: whole pixels of 10, 20 and 60 m
@@ -36,13 +36,13 @@ def utm_tiles(bounds_xyxy: tuple[float, float, float, float], spacing_m: float, 
     check_within(bounds_xyxy)
     west, south, east, north = bounds_xyxy
     found = []
-    for zone in range(_zone(west), _zone(math.nextafter(east, west)) + 1):
+    for zone in range(utm_zone(west), utm_zone(math.nextafter(east, west)) + 1):
         crs = f"EPSG:{32600 + zone}"
         lon = np.linspace(max(west, 6.0 * zone - 186), min(east, 6.0 * zone - 180), 61)
         lon, lat = np.meshgrid(lon, np.linspace(south, north, 61))
         x, y = transform_points("EPSG:4326", crs, lon, lat)
         left, right, bottom, top = x.min() - MARGIN_M, x.max() + MARGIN_M, y.min() - MARGIN_M, y.max() + MARGIN_M
-        for row in range(math.floor((bottom) / spacing_m) + 1, math.floor((top + side_m) / spacing_m) + 1):
+        for row in range(math.floor(bottom / spacing_m) + 1, math.floor((top + side_m) / spacing_m) + 1):
             for col in range(math.floor((left - side_m) / spacing_m) + 1, math.floor(right / spacing_m) + 1):
                 edges = (
                     max(left, col * spacing_m),
@@ -60,10 +60,11 @@ def utm_tiles(bounds_xyxy: tuple[float, float, float, float], spacing_m: float, 
 def _grid(crs: str, edges: tuple[float, float, float, float]) -> PixelGrid | None:
     left, right, bottom, top = edges
     west, north = math.ceil(left / _STEP_M) * _STEP_M, math.floor(top / _STEP_M) * _STEP_M
-    width, height = (math.floor((right - west) / _STEP_M), math.floor((north - bottom) / _STEP_M))
+    width, height = math.floor((right - west) / _STEP_M), math.floor((north - bottom) / _STEP_M)
     if width < 1 or height < 1:
         return None
-    return PixelGrid(crs, (PIXEL_M, 0.0, west, 0.0, -PIXEL_M, north), width * round(_STEP_M / PIXEL_M), height * round(_STEP_M / PIXEL_M))
+    times = round(_STEP_M / PIXEL_M)
+    return PixelGrid(crs, (PIXEL_M, 0.0, west, 0.0, -PIXEL_M, north), width * times, height * times)
 
 
 def coarser(grid: PixelGrid, factor: int) -> PixelGrid:
@@ -76,7 +77,3 @@ def _name(zone: int, lat: float, col: int, row: int) -> str:
     """The tile's name in the Military Grid Reference System, where spacing is 100 km."""
     letters = _COLUMNS[(zone - 1) % 3]
     return f"{zone:02d}{_BANDS[min(int((lat + 80) // 8), 19)]}{letters[(col - 1) % 8]}{_ROWS[(row - 1 + (0 if zone % 2 else 5)) % 20]}"
-
-
-def _zone(lon: float) -> int:
-    return math.floor((lon + 180) / 6) + 1

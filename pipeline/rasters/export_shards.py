@@ -6,7 +6,7 @@ import json
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
-from datetime import date, timedelta
+from datetime import timedelta
 from pathlib import Path
 
 from cropcam.pipeline.code_table import DEFAULT
@@ -33,9 +33,8 @@ def open_shards(folder: Path, study: Study) -> tuple[RasterMosaic, LabelMosaic |
         DataError: shards are missing, overlap, lie off the study's grid, have other bands, or are of another year or study.
     """
     source = open_image_shards(folder, study)
-    first = min(date.fromisoformat(start) for start, _ in study.image.seasons)
-    last = max(date.fromisoformat(end) for _, end in study.image.seasons) - timedelta(days=1)
-    years = {str(year) for year in range(first.year, last.year + 1)}
+    first, end = study.image.period
+    years = {str(year) for year in range(first.year, (end - timedelta(days=1)).year + 1)}
     _check_origin("image", [raster for raster, _, _ in source.pieces], study, years)
     if study.labels is None:
         return source, None

@@ -144,6 +144,12 @@ class Image(Section):
         return {name: band_expressions.parse(text, self.bands) for name, text in self.derived.items()}
 
     @property
+    def period(self) -> tuple[datetime.date, datetime.date]:
+        """The first day of all seasons, and the day after the last."""
+        starts, ends = zip(*(map(datetime.date.fromisoformat, season) for season in self.seasons), strict=True)
+        return min(starts), max(ends)
+
+    @property
     def layers(self) -> tuple[str, ...]:
         """Names of all image layers: bands and derived bands; with several seasons `SEASON_BAND` ("1_SR_B1"), season by season."""
         return self._by_season((*self.bands, *self.derived))
