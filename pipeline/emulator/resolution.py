@@ -44,10 +44,8 @@ def overlaps(lattice: Projection, window: Window, target: PixelGrid) -> Overlaps
     a, _, c, _, e, f = lattice.transform
     u = np.round((x - c) / a / _TICK) * _TICK - window.col
     v = np.round((y - f) / e / _TICK) * _TICK - window.row
-    counted = _count(u, v, window.width, window.height)
-    first = np.concatenate([[0], np.cumsum(counted.ravel())])
-    index, weight = _fill(u, v, window.width, window.height, first)
-    return Overlaps(first, index, weight, int(counted.max(initial=0)))
+    first, source, weight = _overlapping(u, v, window.width, window.height)
+    return Overlaps(first, source, weight, int(np.diff(first).max(initial=0)))
 
 
 def edges(origin: float, step: float, count: int) -> Floats:
@@ -156,35 +154,27 @@ def _box(u: Floats, v: Floats, row: int, col: int, width: int, height: int) -> t
 
 
 @compiled
-def _count(u: Floats, v: Floats, width: int, height: int) -> npt.NDArray[np.int64]:
-    """How many input pixels each output pixel meets, from the corners in input pixels."""
+def _overlapping(u: Floats, v: Floats, width: int, height: int) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64], Floats]:
+    """The first entry of each output pixel, and the flat index and area of each input pixel, from the corners in input pixels."""
     rows, cols = u.shape[0] - 1, u.shape[1] - 1
-    found = np.zeros((rows, cols), np.int64)
+    room = 0
+    for row in range(rows):
+        for col in range(cols):
+            left, right, top, bottom = _box(u, v, row, col, width, height)
+            room += max(right - left, 0) * max(bottom - top, 0)
+    first, source, weight = np.zeros(rows * cols + 1, np.int64), np.empty(room, np.int64), np.empty(room, np.float64)
+    place = 0
     for row in range(rows):
         for col in range(cols):
             left, right, top, bottom = _box(u, v, row, col, width, height)
             for y in range(top, bottom):
                 for x in range(left, right):
-                    if _area(u, v, row, col, x, y) > SLIVER:
-                        found[row, col] += 1
-    return found
-
-
-@compiled
-def _fill(u: Floats, v: Floats, width: int, height: int, first: npt.NDArray[np.int64]) -> tuple[npt.NDArray[np.int64], Floats]:
-    """Flat index and weight of each input pixel of each output pixel."""
-    cols = u.shape[1] - 1
-    source, weight = np.empty(first[-1], np.int64), np.empty(first[-1], np.float64)
-    for pixel in range(len(first) - 1):
-        row, col, place = pixel // cols, pixel % cols, first[pixel]
-        left, right, top, bottom = _box(u, v, row, col, width, height)
-        for y in range(top, bottom):
-            for x in range(left, right):
-                area = _area(u, v, row, col, x, y)
-                if area > SLIVER:
-                    source[place], weight[place] = y * width + x, area
-                    place += 1
-    return source, weight
+                    area = _area(u, v, row, col, x, y)
+                    if area > SLIVER:
+                        source[place], weight[place] = y * width + x, area
+                        place += 1
+            first[row * cols + col + 1] = place
+    return first, source[:place], weight[:place]
 
 
 @compiled
