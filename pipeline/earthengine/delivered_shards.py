@@ -17,7 +17,7 @@ from cropcam.pipeline.earthengine.layers import Layer
 from cropcam.pipeline.errors import DataError
 from cropcam.pipeline.grid import Window
 from cropcam.pipeline.rasters.export_shards import check_cover, open_shards, place_on
-from cropcam.pipeline.rasters.raster import open_raster
+from cropcam.pipeline.rasters.raster import open_stored
 from cropcam.pipeline.runtime.atomic import atomic_path
 from cropcam.pipeline.runtime.provenance import provenance
 from cropcam.pipeline.study.study import Study, differences
@@ -117,9 +117,7 @@ def verify(study: Study, shards: Sequence[Shard]) -> None:
     folder = shards[0].path.parent
     open_shards(folder, study)
     for name in dict.fromkeys(shard.layer.name for shard in shards):
-        rasters = [
-            (shard, open_raster(shard.path, labels=shard.layer.name == "labels", band=1)) for shard in shards if shard.layer.name == name
-        ]
+        rasters = [(shard, open_stored(shard.path)) for shard in shards if shard.layer.name == name]
         places = [(shard.path, place_on(study.grid, raster)) for shard, raster in rasters]
         for (shard, _), (_, place) in zip(rasters, places, strict=True):
             if place != shard.place:

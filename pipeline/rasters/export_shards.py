@@ -14,8 +14,7 @@ from cropcam.pipeline.errors import ConfigError, DataError
 from cropcam.pipeline.grid import PixelGrid, Window, same_crs
 from cropcam.pipeline.rasters.label_mosaic import LabelMosaic, open_weights
 from cropcam.pipeline.rasters.mosaic import ALIGNED_PX, RasterMosaic, check_band_order, intersection
-from cropcam.pipeline.rasters.raster import Raster, open_raster
-from cropcam.pipeline.rasters.values import ValueEncoding
+from cropcam.pipeline.rasters.raster import Raster, open_raster, open_stored
 from cropcam.pipeline.study.study import Study, differences, parse_study
 
 # as Earth Engine writes them: NAME-image-CELL-0000000000-0000012800.tif, all but the prefix optional
@@ -51,7 +50,7 @@ def open_image_shards(folder: Path, study: Study) -> RasterMosaic:
     bands, encoding = study.image.layers, study.image.encoding
     pieces = []
     for path in _find(folder, "image"):
-        raster = open_raster(path, ValueEncoding(1.0, 0.0))  # of any type
+        raster = open_stored(path)
         if len(raster.band_names) != len(bands):
             raise DataError(f"{path}: {len(raster.band_names)} bands, study {study.name} has {len(bands)} ({', '.join(bands)})")
         check_band_order(raster, bands)

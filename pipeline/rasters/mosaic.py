@@ -14,11 +14,10 @@ import numpy.typing as npt
 from cropcam.pipeline.encoding import BandEncoding
 from cropcam.pipeline.errors import DataError
 from cropcam.pipeline.grid import PixelGrid, Window, same_crs
-from cropcam.pipeline.rasters.raster import Raster, open_raster
+from cropcam.pipeline.rasters.raster import Raster, understood
 from cropcam.pipeline.rasters.values import Usual, ValueEncoding
 
 _LANDSAT_BAND = re.compile(r"(?:sr_|st_)?b\d+(?![a-z0-9])")
-_ANY = ValueEncoding(1.0, 0.0)
 ALIGNED_PX = 1e-3  # a larger difference of origins is a shift, not rounding
 
 
@@ -80,20 +79,24 @@ def _read_piece(raster: Raster, there: Window, out: npt.NDArray[Any], grid: Pixe
     out[:] = coarse[:, rows[:, None], (there.col + np.arange(there.width)) // times - left]
 
 
-def open_image(
-    paths: Sequence[Path], bands: tuple[str, ...], encoding: ValueEncoding | None = None, usual: Sequence[Usual] | None = None
+def image_of(
+    rasters: list[Raster], bands: tuple[str, ...], encoding: ValueEncoding | None = None, usual: Sequence[Usual] | None = None
 ) -> RasterMosaic:
     """The user's image: several single-band files, one multi-band file, or a mix, on the grid of the finest; coarser pixels are repeated.
 
     Files or layers with the study's band names in their names are sorted into the study's order; otherwise the order of
-    the files counts. `encoding` is what the user says of the values, `usual` what the sensor's table says of each band.
+    the files counts.
+
+    Args:
+        rasters: the files, as `raster.open_stored` gives them.
+        bands: of the study.
+        encoding: meaning of the values by the user.
+        usual: meaning of each band by the sensor's table.
 
     Raises:
-        DataError: a file is missing or damaged, lacks a CRS, is rotated, does not fit the grid of the finest, or the bands do not
-            add up to the study's.
+        DataError: a file does not fit the grid of the finest, or the bands do not add up to the study's.
     """
     encoding = encoding or ValueEncoding()
-    rasters = [open_raster(path, _ANY) for path in paths]  # values are understood below, once each band is known
     first = min(rasters, key=lambda raster: raster.grid.transform[0])
     for raster in rasters:
         _check_nested(first, raster)
@@ -112,7 +115,7 @@ def open_image(
     for raster in rasters:
         stop = start + len(raster.band_names)
         values = [(encoding.of_band(number), usual[number] if usual else None) for number in range(start, stop)]
-        pieces.append((open_raster(raster.path, bands=values), place, slice(start, stop)))
+        pieces.append((understood(raster, values), place, slice(start, stop)))
         start = stop
     return RasterMosaic(first.grid, bands, tuple(pieces))
 

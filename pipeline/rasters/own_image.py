@@ -3,20 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-import rasterio
-from rasterio.errors import RasterioError
 
 from cropcam.pipeline.band_expressions import Term, evaluate
 from cropcam.pipeline.encoding import BandEncoding, physical_layers
 from cropcam.pipeline.grid import PixelGrid, Window
-from cropcam.pipeline.rasters.mosaic import RasterMosaic, open_image
+from cropcam.pipeline.rasters.mosaic import RasterMosaic, image_of
+from cropcam.pipeline.rasters.raster import open_stored
 from cropcam.pipeline.rasters.values import Usual, ValueEncoding
 from cropcam.pipeline.sensor import DEFAULT
 from cropcam.pipeline.study.image import Image
@@ -82,23 +80,24 @@ def open_own_image(paths: Sequence[Path], image: Image, encoding: ValueEncoding 
     Args:
         paths: the files.
         image: the study's section: bands, sensor, derived bands.
-        encoding: what the user says of the values; the rest is that of tags, sensor and type.
+        encoding: meaning of the values by the user; the rest is by tags, sensor and type.
 
     Raises:
-        DataError: as `mosaic.open_image`, or values without an agreed meaning.
+        DataError: as `raster.open_raster` and `mosaic.image_of`.
         ConfigError: another number of values in `encoding` than of bands.
     """
-    has_all = image.derived and _count(paths) == len(image.layers)
+    rasters = [open_stored(path) for path in paths]
+    has_all = image.derived and sum(len(raster.band_names) for raster in rasters) == len(image.layers)
     bands = image.layers if has_all or not image.derived else image.source_layers
     physical = [Usual(image.table.title, False, 1.0, 0.0, image.encoding.fill)] * len(bands)  # integers need --scale
-    source = open_image(paths, bands, encoding, physical if has_all else _usual(image))
+    source = image_of(rasters, bands, encoding, physical if has_all else _usual(image))
     if bands == image.layers:
         return source
     return DerivedImage(source, image.layers, tuple(image.terms.values()), image.bands, len(image.seasons))
 
 
 def _usual(image: Image) -> list[Usual] | None:
-    """What the sensor's table says of each layer; None for the default, whose files are read by type."""
+    """Meaning of each layer by the sensor's table; None for the default, whose files are read by type."""
     if image.sensor == DEFAULT:
         return None
     table, of = image.table, image.source_encoding
@@ -107,14 +106,3 @@ def _usual(image: Image) -> list[Usual] | None:
         Usual(table.title, is_whole, scale, offset, float(nodata or 0), table.baseline_offset)
         for scale, offset, nodata in zip(of.scale, of.offset, of.nodata, strict=True)
     ]
-
-
-def _count(paths: Sequence[Path]) -> int:
-    """Bands of all files together."""
-    total = 0
-    for path in paths:
-        if not path.is_file():
-            return 0  # opening it says so
-        with suppress(RasterioError), rasterio.open(path) as file:  # as before
-            total += file.count
-    return total

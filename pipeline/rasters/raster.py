@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, cast
 
@@ -43,6 +43,7 @@ class Raster:
     tile_shape_yx: tuple[int, int] = (1, 1)  # of the tiles or strips of the file
     tags: Mapping[str, str] = field(default_factory=dict)
     numbers: tuple[int, ...] | None = None  # of the bands that are read, from 1; all without
+    tagged: tuple[tuple[float, float, float | None], ...] = ()  # scale, offset and nodata of each band by the file's tags
 
     @property
     def dtype(self) -> np.dtype[Any]:
@@ -104,14 +105,7 @@ def fill_missing(values_CYX: npt.NDArray[Any], nodata: Sequence[float | None], e
             values[values == values.dtype.type(found)] = target
 
 
-def open_raster(
-    path: Path,
-    encoding: ValueEncoding | None = None,
-    labels: bool = False,
-    band: int | str = "",
-    bands: Sequence[BandValues] | None = None,
-    key: str = "band",
-) -> Raster:
+def open_raster(path: Path, encoding: ValueEncoding | None = None, labels: bool = False, band: int | str = "", key: str = "band") -> Raster:
     """One raster; only its header is read.
 
     Args:
@@ -120,11 +114,49 @@ def open_raster(
         labels: the file has label codes in a band of integers.
         band: number from 1, or name, of that band; empty for the only one.
         key: of `[labels]` that names that band.
-        bands: instead of `encoding`, for each band what the user says and what the sensor's table says.
 
     Raises:
         DataError: missing, damaged, without CRS, rotated, or of a type without an agreed meaning.
     """
+    if not labels:
+        return understood((raster := open_stored(path)), [(encoding or ValueEncoding(), None)] * len(raster.band_names))
+    raster, descriptions = _header(path)
+    number = label_band(path, raster.dtype, descriptions, band, key)
+    one = BandEncoding.uniform(raster.dtype.name, 1, 1.0, 0.0, None)
+    return replace(raster, band_names=(raster.band_names[number],), encoding=one, nodata=(raster.nodata[number],), numbers=(number + 1,))
+
+
+def open_stored(path: Path) -> Raster:
+    """One raster of an image, its values as they are stored, whatever they mean (`understood`); raises as `open_raster`."""
+    raster, _ = _header(path)
+    if raster.dtype.kind not in "iuf":
+        raise DataError(
+            f"{path}: values of type {raster.dtype.name} are not real numbers; convert them, for example with gdal_translate -ot Float32"
+        )
+    return raster
+
+
+def understood(raster: Raster, asked: Sequence[BandValues]) -> Raster:
+    """A raster of `open_stored` with the meaning of its values: for each band by what the user and the sensor's table have, else by tags and type.
+
+    Raises:
+        DataError: values of that type have no agreed meaning.
+        ConfigError: the requested nodata value is none of the type.
+    """
+    is_tagged = any(tagged[:2] != (1.0, 0.0) for tagged in raster.tagged)
+    values = [
+        value_encoding(raster.path, raster.dtype, requested, tagged, usual, raster.tags, is_tagged=is_tagged)
+        for (requested, usual), tagged in zip(asked, raster.tagged, strict=True)
+    ]
+    missing = tuple(
+        found if (own := requested.nodata) is None or isinstance(own, tuple) else own
+        for (requested, _), found in zip(asked, raster.nodata, strict=True)
+    )
+    return replace(raster, encoding=BandEncoding.joined(values), nodata=missing)
+
+
+def _header(path: Path) -> tuple[Raster, tuple[str | None, ...]]:
+    """A file's header, values as they are stored, and the descriptions of its bands."""
     if not path.is_file():
         raise DataError(f"{path}: no such file")
     try:
@@ -148,21 +180,9 @@ def open_raster(
         raise DataError(f"{path}: is rotated or not north-up (transform {tuple(transform)[:6]}); warp it first, for example with gdalwarp")
     grid = PixelGrid(crs.to_string(), tuple(transform)[:6], width, height)
     names = tuple(text or path.stem for text in descriptions)
-    if labels:
-        number = label_band(path, dtype, descriptions, band, key)
-        one = BandEncoding.uniform(dtype.name, 1, 1.0, 0.0, None)
-        return Raster(path, grid, (names[number],), one, (nodatas[number],), tile, tags, numbers=(number + 1,))
-    asked = bands or [(encoding or ValueEncoding(), None)] * len(names)
-    is_tagged = any((scale, offset) != (1.0, 0.0) for scale, offset in zip(scales, offsets, strict=True))
-    values = [
-        value_encoding(path, dtype, requested, tagged, usual, tags, is_tagged=is_tagged)
-        for (requested, usual), tagged in zip(asked, zip(scales, offsets, nodatas, strict=True), strict=True)
-    ]
-    missing = tuple(
-        found if (said := requested.nodata) is None or isinstance(said, tuple) else said
-        for (requested, _), found in zip(asked, nodatas, strict=True)
-    )
-    return Raster(path, grid, names, BandEncoding.joined(values), missing, tile, tags)
+    stored = BandEncoding.uniform(dtype.name, len(names), 1.0, 0.0, None)
+    tagged = tuple(zip(scales, offsets, nodatas, strict=True))
+    return Raster(path, grid, names, stored, tuple(nodatas), tile, tags, tagged=tagged), tuple(descriptions)
 
 
 def _reason(error: Exception) -> str:

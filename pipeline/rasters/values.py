@@ -95,10 +95,6 @@ def value_encoding(
         DataError: values of that type have no agreed meaning, or the processing baseline is not known.
         ConfigError: the requested nodata value is none of the type.
     """
-    if dtype.kind not in "iuf":
-        raise DataError(
-            f"{path}: values of type {dtype.name} are not real numbers; convert them, for example with gdal_translate -ot Float32"
-        )
     scale, offset = (None, None) if not is_tagged else tagged[:2]
     if usual is not None and usual.baseline_offset and offset == 0:  # GDAL's default: a tag of a scale alone says nothing of the offset
         offset = None

@@ -20,12 +20,11 @@ from cropcam.pipeline.grid import CDL_ORIGIN_XY, PatchGrid, PixelGrid, Window
 from cropcam.pipeline.patches.build import from_shards
 from cropcam.pipeline.rasters.export_shards import open_shards, place_on
 from cropcam.pipeline.rasters.label_mosaic import open_labels
-from cropcam.pipeline.rasters.mosaic import open_image
 from cropcam.pipeline.rasters.raster import open_raster
 from cropcam.pipeline.sensor import packaged
 from cropcam.pipeline.store.patch_store import open_store
 from cropcam.pipeline.study.study import load_study, parse_study
-from support.rasters import random_dn, write_raster
+from support.rasters import open_image, random_dn, write_raster
 
 DATA = Path(os.environ.get("CROPCAM_DATA", Path(__file__).parents[3] / "shared" / "data"))
 pytestmark = pytest.mark.skipif(not DATA.is_dir(), reason=f"no real rasters in {DATA.name}; set CROPCAM_DATA to a folder of them")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,9 @@ import numpy.typing as npt
 import rasterio
 
 from cropcam.pipeline.grid import PixelGrid, study_grid
+from cropcam.pipeline.rasters.mosaic import RasterMosaic, image_of
+from cropcam.pipeline.rasters.raster import open_stored
+from cropcam.pipeline.rasters.values import ValueEncoding
 
 UTM = PixelGrid("EPSG:32616", (30.0, 0.0, 410_000.0, 0.0, -30.0, 4_475_700.0), 120, 90)
 ALBERS_ORIGIN = (667_005.0, 1_961_715.0)  # the same place on CDL's lattice
@@ -43,3 +47,8 @@ def random_codes(shape_yx: tuple[int, int], seed: int = 0) -> npt.NDArray[np.uin
 def albers_square(lon: float, lat: float, size_deg: float = 0.05) -> PixelGrid:
     """A grid in EPSG:5070 whose lower left corner lies at these degrees."""
     return study_grid((lon, lat, lon + size_deg, lat + size_deg), "EPSG:5070", 30.0)
+
+
+def open_image(paths: Iterable[Path], bands: tuple[str, ...], encoding: ValueEncoding | None = None) -> RasterMosaic:
+    """Files as one image, the meaning of their values by tags and type unless given."""
+    return image_of([open_stored(path) for path in paths], bands, encoding)

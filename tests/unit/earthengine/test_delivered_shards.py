@@ -92,3 +92,16 @@ def test_a_shard_in_another_place_is_named(tmp_path: Path) -> None:
     second.path.unlink()
     with pytest.raises(DataError, match=r"pixels lie in no image-.* or sibling; a shard is missing"):
         verify(study, [first, labels])
+
+
+def test_shards_of_a_sensor_whose_values_are_bytes_are_verified(tmp_path: Path) -> None:
+    """A place needs no meaning of the values, which bytes have by the sensor's table alone."""
+    table = {
+        "title": "Bytes", "source": "this test", "composite": "median", "dtype": "uint8", "nodata": 255, "resolution_m": 30,
+        "default_bands": ["red"], "bands": {"red": {}}, "collections": [{"id": "A", "default_years": [0, 9999], "bands": {"red": "R"}}],
+    }  # fmt: skip
+    values = small().to_dict()
+    study = parse_study(values | {"image": {"sensor": table, "seasons": values["image"]["seasons"]}, "labels": None})
+    shard = Shard(tmp_path / "image.tif", layers_of(study)[0], Window(0, 0, *study.grid.shape_yx), "d", is_loopback=True)
+    write_shard(shard, study, [shard.place], lambda window: np.ones((window.height, window.width), [("red", "u1")]))
+    verify(study, [shard])

@@ -16,9 +16,9 @@ from hypothesis import strategies as st
 from cropcam.pipeline.encoding import BandEncoding
 from cropcam.pipeline.errors import DataError
 from cropcam.pipeline.grid import PixelGrid, Window
-from cropcam.pipeline.rasters.mosaic import RasterMosaic, open_image
+from cropcam.pipeline.rasters.mosaic import RasterMosaic
 from cropcam.pipeline.rasters.raster import Raster
-from support.rasters import ALBERS_ORIGIN, UTM, random_dn, write_raster
+from support.rasters import ALBERS_ORIGIN, UTM, open_image, random_dn, write_raster
 
 BANDS = ("SR_B1", "SR_B2", "SR_B3")
 WHOLE = Window(0, 0, *UTM.shape_yx)

@@ -16,10 +16,9 @@ from cropcam.pipeline.encoding import BandEncoding
 from cropcam.pipeline.errors import ConfigError, DataError
 from cropcam.pipeline.grid import PixelGrid, Window
 from cropcam.pipeline.legend_sources import cdl
-from cropcam.pipeline.rasters.mosaic import open_image
 from cropcam.pipeline.rasters.raster import fill_missing, open_raster
 from cropcam.pipeline.rasters.values import ValueEncoding
-from support.rasters import UTM, random_dn, write_raster
+from support.rasters import UTM, open_image, random_dn, write_raster
 
 
 def stored(values: list[float], dtype: str, nodata: float | None, encoding: BandEncoding) -> list[Any]:

@@ -9,11 +9,10 @@ import pytest
 
 from cropcam.pipeline.grid import Window
 from cropcam.pipeline.rasters.export_shards import open_shards
-from cropcam.pipeline.rasters.mosaic import open_image
 from cropcam.pipeline.rasters.xarray_dataset import lazy_dataset
 from support.exports import GRID, IMAGE, LABELS, STUDY, export
 from support.memory_source import Memory, make_grid
-from support.rasters import random_dn, write_raster
+from support.rasters import open_image, random_dn, write_raster
 
 
 def test_shards_are_one_lazy_dataset(tmp_path: Path) -> None:
