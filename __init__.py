@@ -156,7 +156,7 @@ def open_patches(store: PathOrName, split: str | None = None) -> xr.Dataset:
 
 
 def train(
-    store: PathOrName,
+    store: Files,
     run: PathOrName,
     settings: Settings | None = None,
     *,
@@ -165,10 +165,10 @@ def train(
     progress: Callable[[int, int, str], None] | None = None,
     log: Log | None = None,
 ) -> Run:
-    """Train a network on a store's weak labels; everything is written to the run folder.
+    """Train a network on the weak labels of a store, or of several; everything is written to the run folder.
 
     Args:
-        store: a finished patch store.
+        store: a finished patch store, or several of the same bands, patch size and classes.
         run: the run folder; created where absent.
         settings: of the run; a setting that is not passed takes its measured default.
         device: auto, cpu or cuda.
@@ -183,7 +183,7 @@ def train(
     from cropcam.model.training.train import train as run_training
     from cropcam.pipeline.runtime.progress import silent
 
-    run_training(Path(store), Path(run), settings, device=device, resume=resume, progress=progress or silent, log=log or silent)
+    run_training(_paths(store), Path(run), settings, device=device, resume=resume, progress=progress or silent, log=log or silent)
     return load_run(run)
 
 

@@ -19,7 +19,7 @@ from cropcam.pipeline.errors import ConfigError
 
 
 def train(args: argparse.Namespace) -> None:
-    """Train a network on a store's weak labels; everything is written to the run folder."""
+    """Train a network on the weak labels of one or several stores; everything is written to the run folder."""
     from cropcam.model.options import Settings
     from cropcam.model.training.presets import preset
     from cropcam.model.training.train import train as run_training
@@ -113,7 +113,7 @@ def export_model(args: argparse.Namespace) -> None:
 def add_commands(command: AddCommand) -> None:
     """Declare the commands of the learning plane and their options."""
     sub = command("train", train)
-    sub.add_argument("store", type=folder_argument, metavar="STORE")
+    sub.add_argument("store", type=folder_argument, nargs="+", metavar="STORE", help="several are trained on together")
     sub.add_argument("--run", type=folder_argument, required=True, metavar="RUN")
     sub.add_argument("--preset", choices=("poster", "paper"), help="settings of the poster or of the paper after it; options override them")
     for section, kind in SECTIONS.items():

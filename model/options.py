@@ -129,6 +129,9 @@ class DataOptions:
 
     batch_size: int = _option(32, "patches per step", metavar="N", **_whole(1))
     seed: int = _option(0, "of all random numbers", metavar="N", valid=lambda v: 0 <= v < 2**63, rule="at least 0 and below 2^63")
+    hold_out_store: str = _option(
+        "", "of several stores those that are not trained on: their patches are the test split", metavar="NAME,..."
+    )
     rot90: bool = _option(False, "also swap rows and columns of patches, not only flip them", flag=False)
     data_loading: str = _option(
         "auto",

@@ -17,11 +17,12 @@ from cropcam.model.data.sampler import Indices, Plan, plan_epoch, plan_in_order
 from cropcam.model.labels.areas import area_labels
 from cropcam.model.labels.fields import field_labels
 from cropcam.model.labels.points import point_labels
-from cropcam.model.labels.weak_labels import LabelSpec, WeakLabels, validate_proportions, weak_labels
+from cropcam.model.labels.weak_labels import LabelSpec, WeakLabels, joined_labels, validate_proportions, weak_labels
 from cropcam.model.losses.objectives import Targets
 from cropcam.model.runtime.distributed import SINGLE_PROCESS, Ranks
 from cropcam.pipeline.errors import DataError
 from cropcam.pipeline.legend import UNLABELLED, Legend
+from cropcam.pipeline.store.joined import JoinedStore
 from cropcam.pipeline.store.patch_store import PatchStore
 
 _CHECK_BYTES = 1 << 26  # of images checked per step
@@ -81,12 +82,15 @@ def read_labels(store: PatchStore, index_N: Indices, spec: LabelSpec, legend: Le
 
     if spec.file:
         read = point_labels if spec.points else field_labels if spec.fields else area_labels
+        if isinstance(store, JoinedStore):
+            parts = [(part, index) for part, index in store.of_parts(index_N) if len(index)]
+            return joined_labels([read_labels(part, index, spec, legend) for part, index in parts])
         return read(spec, legend, store.info.patch_grid, place_N2())
     labels = weak_labels(
         spec,
         len(legend),
         lambda: validate_proportions(store.share_NK[index_N], index_N),
-        lambda: legend.index(store.labels(index_N)),
+        lambda: store.classes(index_N),
         place_N2,
     )
     if not store.info.has_weight:

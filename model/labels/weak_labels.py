@@ -9,9 +9,10 @@ pixels     the class of every pixel
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import PurePath
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -124,6 +125,32 @@ def weak_labels(
         image_NK = derive.presence(image_NK, spec.presence_min_share) if spec.kind == "presence" else derive.majority(image_NK)
         image_NK = derive.flip_labels(image_NK, spec.label_noise, spec.kind == "presence", random)
     return WeakLabels(spec.kind, image_NK=np.where(unknown_N[:, None], np.float32(np.nan), image_NK), bag_N=bag_N)
+
+
+def joined_labels(parts: Sequence[WeakLabels]) -> WeakLabels:
+    """The labels of several stores from a file, one store behind the other. No bag has patches of two stores.
+
+    A point or a polygon that one store lacks may lie in another: what a file has for no patch is counted for the store with the least of it.
+    """
+
+    def stacked(name: str) -> Any:  # noqa: ANN401 - an array or None
+        values = [getattr(part, name) for part in parts]
+        return None if values[0] is None else np.concatenate(values)
+
+    bags = [part.bag_N for part in parts]
+    if bags[0] is not None:
+        starts = np.cumsum([0, *(int(bag_N.max(initial=-1)) + 1 for bag_N in bags if bag_N is not None)])
+        bags = [bag_N + start for bag_N, start in zip(bags, starts, strict=False) if bag_N is not None]
+    points = parts[0].kind == "points"
+    unmatched = [part.n_unmatched for part in parts]
+    return WeakLabels(
+        parts[0].kind,
+        image_NK=stacked("image_NK"),
+        pixel_NHW=stacked("pixel_NHW"),
+        bag_N=None if bags[0] is None else np.concatenate(bags),  # type: ignore[arg-type]
+        n_unmatched=min(unmatched) if points else sum(unmatched),
+        notes=tuple(dict.fromkeys(note for part in parts for note in part.notes)),
+    )
 
 
 def validate_proportions(share_NK: Shares, index_N: npt.NDArray[np.int64]) -> Shares:

@@ -97,7 +97,7 @@ def differences(first: EvaluatedRun, other: EvaluatedRun) -> list[str]:
         if expected != actual
     ]
     if other.config.store.digest != first.config.store.digest:
-        fields = store_differences(other.config, StoreInfo.from_attrs(first.config.store.attrs, first.name))
+        fields = store_differences(other.config.store, StoreInfo.from_attrs(first.config.store.attrs, first.name))
         lines.append(f"the store: {fields[0]}" + (f" (and {len(fields) - 1} more)" if len(fields) > 1 else ""))
     return lines
 

@@ -7,7 +7,7 @@ killed at any moment goes on from `last`, and on a CPU ends with the bytes of an
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager, nullcontext
 from pathlib import Path
 from typing import Any
@@ -35,6 +35,7 @@ from cropcam.model.training.trainer import Trainer
 from cropcam.pipeline.errors import ConfigError, DataError
 from cropcam.pipeline.runtime.atomic import clear_partial_files, exclusive_lock
 from cropcam.pipeline.runtime.progress import Progress, silent
+from cropcam.pipeline.store.joined import join
 from cropcam.pipeline.store.patch_store import PatchStore, open_store
 from cropcam.pipeline.store.schema import SPLITS
 
@@ -44,7 +45,7 @@ _NOTHING = "there is nothing to learn from; "
 
 
 def train(
-    store: Path,
+    store: Path | Sequence[Path],
     run: Path,
     settings: Settings | None = None,
     *,
@@ -54,7 +55,7 @@ def train(
     progress: Progress = silent,
     log: Log = silent,
 ) -> RunConfig:
-    """Train a network on a store's weak labels; everything is written to the folder `run`.
+    """Train a network on the weak labels of a store, or of several; everything is written to the folder `run`.
 
     Arguments as of `cropcam.train`. A setting that is not passed is the resumed run's, else the measured default (`presence_min_share`:
     the study's). `tensorboard` also writes RUN/tensorboard.
@@ -69,8 +70,9 @@ def train(
     with init_distributed(choose(device)) as (ranks, target), _memory_advice():
         run.parent.mkdir(parents=True, exist_ok=True)
         with exclusive_lock(run, _LOCKED) if ranks.is_main else nullcontext():
-            opened = open_store(store)
-            config = configure(store, opened.info, run, settings.passed if settings else {}, resume)
+            passed = settings.passed if settings else {}
+            opened = _open_stores([store] if isinstance(store, Path) else store, passed)
+            config = configure(opened, run, passed, resume)
             config = _resolve_auto(config, opened, target)
             log, progress = (log, progress) if ranks.is_main else (silent, silent)
             train_split, validation = _read_splits(config, run, opened, target, ranks, log)
@@ -96,6 +98,16 @@ def train(
                     fitted_segmenter(run, network, config, opened, target)
                     write_model_card(run, config)
     return config
+
+
+def _open_stores(paths: Sequence[Path], passed: Mapping[str, Any]) -> PatchStore:
+    """The store, or the join of several stores."""
+    held_out = tuple(name.strip() for name in passed.get("hold_out_store", "").split(",") if name.strip())
+    if len(paths) > 1 and passed.get("bag_size", 1) > 1:
+        raise ConfigError("--bag-size groups neighbouring patches of one store; train on one store, or leave it out")
+    if held_out and len(paths) == 1:
+        raise ConfigError(f"--hold-out-store {passed['hold_out_store']}: there is one store alone; name the stores to train on too")
+    return join([open_store(path) for path in paths], held_out)
 
 
 def _resolve_auto(config: RunConfig, store: PatchStore, device: torch.device) -> RunConfig:
