@@ -13,7 +13,7 @@ from torch import Tensor
 
 from cropcam.model.data.loading import PatchImages, ResidentImages, StreamedImages, as_bits, fits_gpu, of_bits, patch_bytes, read_images
 from cropcam.model.data.normalization import Normalization, standardise
-from cropcam.model.data.sampler import Indices, Plan, plan_epoch, plan_in_order
+from cropcam.model.data.sampler import Indices, Plan, joined_plans, plan_epoch, plan_in_order
 from cropcam.model.labels.areas import area_labels
 from cropcam.model.labels.fields import field_labels
 from cropcam.model.labels.points import point_labels
@@ -35,14 +35,18 @@ class Patches:
     images: PatchImages  # in memory or streamed
     labels: WeakLabels  # on the CPU
     whole_N: npt.NDArray[np.bool_] | None = None  # patches known to have no nodata pixel; None = unknown
+    index_N: Indices | None = None  # of the patches in their store; None = unknown
 
     def __len__(self) -> int:
         return len(self.labels)
 
-    def plan_epoch(self, seed: int, epoch: int, *, rot90: bool) -> Plan:
-        """Order and flips of a training epoch."""
+    def plan_epoch(self, seed: int, epoch: int, *, rot90: bool, passes: int = 1) -> Plan:
+        """Order and flips of a training epoch of several passes."""
         block_N = self.images.block_N if isinstance(self.images, StreamedImages) else None
-        return plan_epoch(len(self), seed, epoch, bag_N=self.labels.bag_N, block_N=block_N, rot90=rot90)
+        numbers = range(epoch * passes, (epoch + 1) * passes)
+        return joined_plans(
+            [plan_epoch(len(self), seed, number, bag_N=self.labels.bag_N, block_N=block_N, rot90=rot90) for number in numbers]
+        )
 
     def plan_in_order(self) -> Plan:
         """Every patch once, unflipped."""
@@ -50,24 +54,32 @@ class Patches:
 
 
 def read_split(
-    store: PatchStore, split: str, spec: LabelSpec, legend: Legend, loading: str = "memory", device: torch.device | None = None
+    store: PatchStore,
+    split: str | Indices,
+    spec: LabelSpec,
+    legend: Legend,
+    loading: str = "memory",
+    device: torch.device | None = None,
+    *,
+    labels: WeakLabels | None = None,
 ) -> Patches:
     """One split in the store's order, with its weak labels. In memory as stored: 35 kB per patch of the poster.
 
-    `loading` is memory or stream. Images in memory are stored on `device` if it is a GPU and they fit.
+    `split` is its name, or the indices of some patches, ascending. `loading` is memory or stream. Images in memory are stored on `device`
+    if it is a GPU and they fit. `labels` are those of the patches, where they are read already.
 
     Raises:
         DataError: the split is empty, or the store is damaged.
     """
-    index_N = store.split_indices(split)
-    labels = read_labels(store, index_N, spec, legend)
+    index_N = store.split_indices(split) if isinstance(split, str) else split
+    labels = labels or read_labels(store, index_N, spec, legend)
     whole_N = store.valid_N[index_N] == 1
     if loading == "stream":
-        return Patches(StreamedImages(store, index_N), labels, whole_N)
+        return Patches(StreamedImages(store, index_N), labels, whole_N, index_N)
     resident = as_bits(torch.from_numpy(read_images(store, index_N)))
     if device is not None and fits_gpu(store, len(index_N), device):
         resident = resident.to(device)
-    return Patches(ResidentImages(of_bits(resident, store.encoding.dtype)), labels, whole_N)
+    return Patches(ResidentImages(of_bits(resident, store.encoding.dtype)), labels, whole_N, index_N)
 
 
 def read_labels(store: PatchStore, index_N: Indices, spec: LabelSpec, legend: Legend) -> WeakLabels:
@@ -167,11 +179,12 @@ def batches(
         )
 
 
-def labels_without_image(store: PatchStore, split: str, patches: Patches) -> int:
-    """Number of labelled pixels of a split without image data in every band; `patches` has labels of pixels. No loss counts them."""
+def labels_without_image(store: PatchStore, patches: Patches) -> int:
+    """Number of labelled pixels of patches of a store without image data in every band; they have labels of pixels. No loss counts them."""
     assert patches.labels.pixel_NHW is not None
+    assert patches.index_N is not None
     whole_N = np.zeros(len(patches), np.bool_) if patches.whole_N is None else patches.whole_N
-    checked_N, index_N, count = np.flatnonzero(patches.labels.labelled() & ~whole_N), store.split_indices(split), 0
+    checked_N, index_N, count = np.flatnonzero(patches.labels.labelled() & ~whole_N), patches.index_N, 0
     at_once = max(1, _CHECK_BYTES // patch_bytes(store))
     for first in range(0, len(checked_N), at_once):
         part_N = checked_N[first : first + at_once]

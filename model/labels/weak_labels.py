@@ -10,7 +10,7 @@ pixels     the class of every pixel
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import PurePath
 from typing import Any
 
@@ -77,6 +77,19 @@ class WeakLabels:
             return np.asarray((self.pixel_NHW != UNLABELLED).any(axis=(1, 2)))
         assert self.image_NK is not None
         return np.asarray(~np.isnan(self.image_NK).any(axis=1))
+
+    def of(self, index_B: npt.NDArray[np.int64]) -> WeakLabels:
+        """The labels of some of the patches."""
+        arrays: dict[str, Any] = {name: values[index_B] for name, values in vars(self).items() if isinstance(values, np.ndarray)}
+        return replace(self, **arrays)
+
+    @property
+    def count(self) -> int:
+        """Number of labels that can differ: labelled pixels, bags with proportions, or labelled patches."""
+        if self.pixel_NHW is not None:
+            return int(self.class_pixels().sum())
+        labelled_N = self.labelled()
+        return int(labelled_N.sum()) if self.bag_N is None else len(np.unique(self.bag_N[labelled_N]))
 
     def __len__(self) -> int:
         labels = self.pixel_NHW if self.image_NK is None else self.image_NK

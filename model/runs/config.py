@@ -27,6 +27,7 @@ _LATER = (
     "label_table",
     "label_column",
     "hold_out_store",
+    "passes",
 )  # settings that runs of earlier versions lack; they trained with the defaults
 _DERIVED = ("digests", "dropped", "statistics")  # attributes of a store that follow from others
 
@@ -86,6 +87,11 @@ class RunConfig:
     @property
     def keep_last_epoch(self) -> bool:
         """Whether the last epoch is selected instead of the epoch of the lowest validation loss (`Strategy.keep_last_epoch`)."""
+        return self.strategy.pseudo_label_weight > 0
+
+    @property
+    def uses_unlabelled(self) -> bool:
+        """Whether patches without a label are trained on: by their pseudo-labels."""
         return self.strategy.pseudo_label_weight > 0
 
     @property

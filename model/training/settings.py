@@ -25,7 +25,7 @@ from cropcam.pipeline.errors import ConfigError, DataError
 from cropcam.pipeline.store.joined import JoinedStore
 from cropcam.pipeline.store.patch_store import PatchStore
 
-RESOLVED = ("precision", "deterministic", "data_loading")  # "auto" is resolved once, when a run begins
+RESOLVED = ("precision", "deterministic", "data_loading", "passes")  # "auto" is resolved once, when a run begins
 # settings that a network without gradients uses; the batch is of its validation
 _OF_FITTED = {
     *(item.name for kind in (LabelOptions, DataOptions) for item in fields(kind)),
@@ -52,7 +52,7 @@ def configure(store: PatchStore, run: Path, passed: Mapping[str, Any], resume: b
     if resume and begun and not holds_run:  # no step was trained: settings may still change
         before = load_config(run)
         passed = {name: before.setting(name) for name in declared()} | dict(passed)
-    passed = {name: value for name, value in passed.items() if not (name in RESOLVED and value in ("auto", None))}
+    passed = {name: value for name, value in passed.items() if not (name in RESOLVED and value in ("auto", None, 0))}
     if holds_run and not resume:
         raise ConfigError(f"{run}: holds a run already; go on with it with --resume, or name another folder")
     if not holds_run:
