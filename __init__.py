@@ -201,28 +201,33 @@ def load_run(run: PathOrName) -> Run:
 def evaluate(
     run: Run | PathOrName,
     *,
-    split: str = "test",
+    split: str | None = None,
+    on: PathOrName | None = None,
+    reference: Run | PathOrName | None = None,
     store: PathOrName | None = None,
     save: PathOrName | None = None,
     device: str = "auto",
 ) -> Metrics:
-    """Evaluate a run on one split of its store; writes RUN/metrics.json (docs/numbers.md).
+    """Evaluate a run on one split of its store, or on another store; writes metrics.json (docs/numbers.md).
 
     Args:
         run: a run or its folder.
-        split: train, validation or test.
-        store: the run's store, if it was moved.
+        split: train, validation, test or all; by default test, on a store that the run has not seen all.
+        on: another store of the run's bands, patch size and classes; its metrics are written to RUN/on.
+        reference: another run, scored on the same patches.
+        store: the run's own store, if it was moved.
         save: also write activation maps and segmentations there (zarr).
         device: auto, cpu or cuda.
 
     Raises:
         ConfigError: no such split or device.
-        DataError: run or store are damaged, or the split is empty.
+        DataError: run or store are damaged, the split is empty, or the store does not fit the run.
     """
     from cropcam.model.evaluation import evaluate as evaluation
 
-    store_path, save_path = (None if path is None else Path(path) for path in (store, save))
-    return evaluation.evaluate(_folder(run), split=split, store=store_path, save=save_path, device=device)
+    on_path, store_path, save_path = (None if path is None else Path(path) for path in (on, store, save))
+    other = None if reference is None else _folder(reference)
+    return evaluation.evaluate(_folder(run), split=split, on=on_path, reference=other, store=store_path, save=save_path, device=device)
 
 
 def map_raster(

@@ -35,14 +35,14 @@ def train(args: argparse.Namespace) -> None:
 
 
 def evaluate(args: argparse.Namespace) -> None:
-    """Metrics of a run on one split, each with the majority guess: RUN/metrics.json."""
+    """Metrics of a run on its store or on another one (RUN/on), each with the majority guess: metrics.json."""
     from cropcam.model.evaluation.evaluate import evaluate as measure
     from cropcam.model.evaluation.notes import caveats
     from cropcam.model.report.terminal import classes, headline, methods
     from cropcam.pipeline.runtime.progress import Stage
 
     with Stage("evaluate") as stage:
-        options = {name: getattr(args, name) for name in ("split", "save", "store", "device")}
+        options = {name: getattr(args, name) for name in ("split", "on", "reference", "save", "store", "device")}
         metrics = measure(args.run, **options, progress=stage).to_dict()
     text = f"{headline(metrics)}\n\n{methods(metrics['segmentation'])}\n\n{classes(metrics)}"
     print(json.dumps(metrics, indent=2) if args.json else text)
@@ -127,7 +127,13 @@ def add_commands(command: AddCommand) -> None:
 
     sub = command("evaluate", evaluate)
     sub.add_argument("run", type=folder_argument, metavar="RUN")
-    sub.add_argument("--split", choices=("train", "validation", "test"), default="test")
+    sub.add_argument("--on", type=folder_argument, metavar="STORE", help="a store of another place or year, of the run's bands and classes")
+    sub.add_argument(
+        "--split", choices=("train", "validation", "test", "all"), help="default: test; on a store that the run has not seen, all"
+    )
+    sub.add_argument(
+        "--reference", type=folder_argument, metavar="RUN", help="a run that is scored on the same patches, for example one trained there"
+    )
     sub.add_argument(
         "--save", type=folder_argument, metavar="SEGMENTATION.zarr", help="write activation maps and classes per patch, with coordinates"
     )

@@ -12,7 +12,7 @@ _COLUMNS = ("label_accuracy", "label_majority", "pixel_accuracy", "pixel_majorit
 
 
 def headline(metrics: Mapping[str, Any]) -> str:
-    """Three lines: the evaluated patches, the patch labels, the pixels."""
+    """Three lines: the evaluated patches, the patch labels, the pixels; a fourth of the reference, and one of each store."""
     labels, pixels = metrics["classification"], metrics["segmentation"]
     default, constant = pixels["methods"][pixels["default"]], pixels["majority"]
     defined = sum(entry["auc"] is not None for entry in labels["per_class"].values())
@@ -23,12 +23,35 @@ def headline(metrics: Mapping[str, Any]) -> str:
     )
     return "\n".join(
         (
-            f"{metrics['patches']:,} patches of the {metrics['split']} split, labels: {metrics['provenance']['labels_rule']}",
+            f"{metrics['patches']:,} patches of {_place(metrics)}, labels: {metrics['provenance']['labels_rule']}",
             f"classification  accuracy {estimate(labels, 'accuracy')}  majority guess {format_metric(labels['majority_accuracy'])}  mean AUC {auc}",
             f"segmentation    accuracy {estimate(default, 'pixel_accuracy')}  majority guess {format_metric(pixels['majority_accuracy'])}  "
             f"macro F1 {estimate(default, 'macro_f1')}  (all {constant['class']}: {format_metric(constant['macro_f1'])})  by {pixels['default']}",
+            *_reference(metrics.get("reference")),
+            *(
+                f"{name:15} accuracy {estimate(part, 'pixel_accuracy')}  majority guess {format_metric(part['majority_accuracy'])}  "
+                f"macro F1 {estimate(part, 'macro_f1')}  {part['patches']:,} patches"
+                for name, part in metrics.get("stores", {}).items()
+            ),
         )
     )
+
+
+def _place(metrics: Mapping[str, Any]) -> str:
+    split = "all splits" if metrics["split"] == "all" else f"the {metrics['split']} split"
+    if "store" not in metrics:
+        return split
+    return f"{split} of {metrics['store']['name']}" + ("" if metrics["home"] else ", which the run has not seen")
+
+
+def _reference(part: Mapping[str, Any] | None) -> list[str]:
+    if part is None:
+        return []
+    of_run = part["segmentation"]
+    return [
+        f"reference       accuracy {estimate(of_run, 'pixel_accuracy')}  macro F1 {estimate(of_run, 'macro_f1')}  of {part['run']}, trained on "
+        f"{part['trained_on']}; the run's accuracy less the reference's: {estimate(part, 'pixel_accuracy_difference')}"
+    ]
 
 
 def methods(pixels: Mapping[str, Any]) -> str:

@@ -33,6 +33,7 @@ _OF_FITTED = {
     "model_options",
     "loss",
     "deterministic",
+    "passes",
 } - {"rot90"}
 
 

@@ -116,7 +116,7 @@ def test_other_settings_are_refused(info: StoreInfo, run: Path, given: dict[str,
 def test_another_store_is_refused(info: StoreInfo, run: Path) -> None:
     other = dataclasses.replace(info, split_seed=3, crs="EPSG:32615")
     with pytest.raises(DataError, match=r"not the store that .*run was trained on: crs: 'EPSG:4326' against 'EPSG:32615' \(and 1 more\)"):
-        configure(STORE, other, run, {}, resume=True)
+        configure(PatchStore(STORE, other), run, {}, resume=True)
 
 
 def begun(info: StoreInfo, folder: Path, passed: dict[str, Any]) -> Path:
