@@ -50,12 +50,24 @@ def classes(metrics: Mapping[str, Any]) -> str:
 
 
 def side_by_side(rows: Sequence[Mapping[str, Any]]) -> str:
-    """The rows of `cropcam.model.report.compare`, one line per run: labels, method, metrics with intervals, gain on the first run."""
-    names = ["run", "labels", "model", "seed", "method"]
-    lines = [(*names, *_COLUMNS)]
+    """The rows of `cropcam.model.report.compare`, one line each: labels, method, metrics with intervals, gain on the first run.
+
+    Where a run was evaluated away, also the place, the difference from home and, where there is one, the run trained there.
+    """
+    away, referred = any(not row.get("home", True) for row in rows), any(row.get("reference") for row in rows)
+    names = ["run", *(["place"] if away else []), "labels", "model", "seed", "method"]
+    columns = [
+        *_COLUMNS[:5],
+        *(["pixel_accuracy_from_home"] if away else []),
+        *(["reference_pixel_accuracy"] if referred else []),
+        *_COLUMNS[5:],
+    ]
+    lines = [(*names, *columns)]
     for row in rows:
         words = [row["labels_rule" if name == "labels" else name] for name in names]
-        lines.append((*("" if word is None else str(word) for word in words), *(_column(row, name) for name in _COLUMNS)))
+        if away:
+            words[1] = f"{row['place']} (home)" if row["home"] else row["place"]
+        lines.append((*("" if word is None else str(word) for word in words), *(_column(row, name) for name in columns)))
     return aligned(lines)
 
 
