@@ -200,5 +200,7 @@ def _page(lines: Sequence[_Line], table: pd.DataFrame, cautions: Sequence[str]) 
         cautions=cautions,
         same_split=len({run.metrics["split"] for run in homes}) == 1,
         interval_note=content.interval_note(runs[0].metrics),
-        plot=figures.whiskers(names, {"Pixel accuracy": marks("pixel_accuracy"), "Macro F1": marks("macro_f1")}),
+        plots=[
+            figures.whiskers(names, title, marks(key)) for title, key in (("Pixel accuracy", "pixel_accuracy"), ("Macro F1", "macro_f1"))
+        ],
     )
