@@ -52,7 +52,7 @@ def read_point_file(spec: LabelSpec, legend: Legend, owner: str = "store") -> Ta
     """
     check_label_file(spec.points, spec.digests.get("points", ""))
     if Path(spec.points).suffix.casefold() in SUFFIXES:
-        return read_point_features(spec, legend)
+        return read_point_features(spec, legend, owner)
     return read_points(spec.points, Path(spec.points).read_bytes(), legend, spec.label_column or CLASS, owner)
 
 
@@ -114,7 +114,7 @@ def read_points(path: str, content: bytes, legend: Legend, column: str = CLASS, 
     return Table(x_P, y_P, "EPSG:4326" if pair == DEGREES else "", class_P, line_P, path=path)
 
 
-def read_point_features(spec: LabelSpec, legend: Legend) -> Table:
+def read_point_features(spec: LabelSpec, legend: Legend, owner: str = "store") -> Table:
     """The points of a vector file; those without a geometry or a known class are left out and counted.
 
     Raises:
@@ -129,7 +129,9 @@ def read_point_features(spec: LabelSpec, legend: Legend) -> Table:
     blank = shapely.is_empty(geometry) | shapely.is_missing(geometry)
     if (wrong := np.flatnonzero(~blank & (kind != shapely.GeometryType.POINT))).size:
         name = geometry[wrong[0]].geom_type
-        hint = "field boundaries go with --fields FILE" if name.endswith("Polygon") else "split it: one point a feature"
+        hint = "split it: one point a feature"
+        if name.endswith("Polygon"):
+            hint = "field boundaries go with train --fields FILE" if owner == "store" else "give a point in each"
         raise DataError(f"{file.path}: {len(wrong):,} of its {file.count:,} features are no points, the first is a {name}; {hint}")
     keep = ~blank & (classes.class_P != NO_CLASS)
     notes = [*([f"{blank.sum():,} of its points have no geometry"] if blank.any() else []), *classes.notes]

@@ -107,15 +107,19 @@ class _Line:
 
 
 def _lines(evaluated: Sequence[EvaluatedRun]) -> list[_Line]:
-    names, lines = place_names(evaluated), list[_Line]()
+    names, lines, at_home = place_names(evaluated), list[_Line](), list[str]()
     home = start = evaluated[0]
     for run in evaluated:
         home = run if run.is_home else home
         first = next((each for each in evaluated if each.name == start.name and each.digest == run.digest), None)
         other = start if run.is_home else first
         differs = [] if other is None else differences(other, run)
-        if first is not None and first is not other:
-            differs += [f"{text} of {first.name} on {names[first.digest]}" for text in differences(first, run)]
+        if first is not None and first is not other:  # at home where the first run is away
+            differs += [f"{text} of {first.name} on {names[first.digest]}" for text in differences(first, run) if text not in differs]
+        if run.is_home:
+            at_home = differs
+        else:
+            differs = [text for text in differs if text not in at_home]  # once for each run
         against = start.name if other is None or other.is_home else f"{other.name} on {names[other.digest]}"
         lines.append(_Line(run, home, first, names[run.digest], against, differs))
     return lines

@@ -67,7 +67,7 @@ def metric_columns(keys: Mapping[str, str], part: Mapping[str, Any]) -> dict[str
     """Metrics of metrics.json as columns NAME, NAME_low and NAME_high, from each NAME to its key."""
     columns: dict[str, float | None] = {}
     for name, key in keys.items():
-        low, high = part[key + SUFFIX] or (None, None)
+        low, high = part.get(key + SUFFIX) or (None, None)
         columns |= {name: part[key], f"{name}_low": low, f"{name}_high": high}
     return columns
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -106,6 +107,26 @@ def test_cautions_name_run_and_place(found: Comparison) -> None:
     assert split == "two on iowa differs from one on iowa in the split: all against test."
     assert store.startswith("there differs from one in the store: split_seed: 9 against 0")
     assert caveats == ["every run: Fewer than 20 blocks: intervals are too narrow."]
+
+
+def test_a_run_at_home_where_the_first_was_away_on_another_split_has_a_caution_and_no_gain(made: Path, tmp_path: Path) -> None:
+    run = shutil.copytree(made / "one", tmp_path / "one", ignore=shutil.ignore_patterns("on"))
+    there = load_config(made / "there").store.digest
+    write_away(run, "illinois", there, -0.1, of=made / "there", split="all", patches=False)
+    found = compare([run, made / "there"], tmp_path / "out")
+    assert found.table["pixel_accuracy_gain"].isna().all()
+    assert "there differs from one in the split: test against all of one on illinois." in found.cautions
+
+
+def test_a_difference_of_two_runs_is_named_once(made: Path, tmp_path: Path) -> None:
+    run = shutil.copytree(made / "two", tmp_path / "two")
+    values = json.loads((run / "config.json").read_text())
+    values["labels"]["presence_min_share"] = 0.25
+    (run / "config.json").write_text(json.dumps(values))
+    found = compare([made / "one", run], tmp_path / "out")
+    assert [line for line in found.cautions if "presence_min_share" in line] == [
+        "two differs from one in presence_min_share: 0.25 against 0.05."
+    ]
 
 
 def test_the_page_shows_every_place(made: Path, found: Comparison) -> None:

@@ -121,3 +121,14 @@ def test_the_owner_of_the_grid_is_named_and_a_changed_file_refused(tmp_path: Pat
         read_point_file(spec, LEGEND, owner="map")
     with pytest.raises(DataError, match=r"p\.csv: changed since the run began"):
         read_point_file(LabelSpec(labels="points", points=spec.points, digests={"points": "0" * 64}), LEGEND)
+
+
+def test_the_next_step_is_one_that_the_command_has(tmp_path: Path) -> None:
+    x, y = GRID.transform[2] + 95, GRID.transform[5] - 95
+    polygons = write_vectors(tmp_path / "p.gpkg", [shapely.box(x, y, x + 60, y + 60)], {"class": ["corn"]}, GRID.crs)
+    for owner, step in (("map", "give a point in each"), ("store", "field boundaries go with train --fields FILE")):
+        with pytest.raises(DataError, match=rf"1 of its 1 features are no points, the first is a Polygon; {step}"):
+            read_point_file(LabelSpec(labels="points", points=polygons), LEGEND, owner)
+    coded = write_vectors(tmp_path / "q.gpkg", [shapely.Point(x, y)], {"crop:code": ["1"]}, GRID.crs)
+    with pytest.raises(DataError, match=r"crop:code has codes that are not the legend's: write a column of classes"):
+        read_point_file(LabelSpec(labels="points", points=coded), LEGEND)

@@ -129,7 +129,7 @@ def test_features_that_are_no_label_are_counted(store: Path, info: StoreInfo, tm
         (
             "polygon",
             {"class": ["corn"]},
-            r"p\.gpkg: 1 of its 1 features are no points, the first is a Polygon; field boundaries go with --fields",
+            r"p\.gpkg: 1 of its 1 features are no points, the first is a Polygon; field boundaries go with train --fields",
         ),
         ("line", {"class": ["corn"]}, r"the first is a LineString; split it"),
         ("point", {"crop": ["corn"]}, r"p\.gpkg: no column 'class' among crop; name the column of the crop with --label-column NAME"),
