@@ -34,7 +34,7 @@ def caveats(metrics: Mapping[str, Any]) -> list[str]:
 
 
 def leakage_notes(metrics: Mapping[str, Any]) -> list[str]:
-    """The use of the evaluated split in training, a sentence: training itself, or selection of the epoch."""
+    """The use of the evaluated split in training, a sentence: training itself, or selection of the epoch. Away no split was used."""
     if not metrics.get("home", True):
         return []
     if metrics["split"] in ("train", "all"):

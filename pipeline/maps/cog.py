@@ -70,7 +70,8 @@ def written_map(path: Path, grid: PixelGrid, legend: Legend, tags: Mapping[str, 
     """A class map to write windows to; it is published at `path`, complete and verified, when the block succeeds.
 
     uint8 class indices, 255 = nodata, deflate, overviews by the most frequent class, colours from the legend. Class
-    names are in the tag `classes` and, for GDAL and QGIS, in `PATH.aux.xml`. Unfinished files lie in a hidden folder
+    names are in the tag `classes` and, for GDAL and QGIS, in `PATH.aux.xml`; the tag `legend` adds their codes and
+    the table of codes (`cropcam.pipeline.maps.class_map` reads them). Unfinished files lie in a hidden folder
     beside `path`. A failed block removes it; after a kill the next map does. A map at `path` stays until the new one
     is complete.
 
@@ -136,7 +137,8 @@ def _create(path: Path, grid: PixelGrid, legend: Legend, tags: Mapping[str, str]
     )
     dataset.write_colormap(1, {index: (*c.color, 255) for index, c in enumerate(legend.classes)} | {NODATA_CLASS: (0, 0, 0, 0)})
     dataset.set_band_description(1, "class")
-    dataset.update_tags(classes=json.dumps(dict(enumerate(legend.names))), **tags)
+    codes = {"classes": legend.attrs(), "table": legend.table_attrs()}
+    dataset.update_tags(classes=json.dumps(dict(enumerate(legend.names))), legend=json.dumps(codes), **tags)
     return dataset
 
 

@@ -21,7 +21,7 @@ from support.stores import make_store, make_study
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("joined")
     for seed, name in enumerate(("iowa", "ohio", "utah")):
-        make_store(folder / f"{name}.zarr", count=12 + seed, size_px=6, seed=seed, nodata_share=0.2)
+        make_store(folder / f"{name}.zarr", count=12 + seed, size_px=8, seed=seed, nodata_share=0.2)
     return folder
 
 
@@ -126,14 +126,14 @@ def test_classes_of_another_table_are_mapped_by_name(stores: list[PatchStore]) -
     [
         ({"bands": ("a",) * 7}, r"its bands are a, .*, those of .*iowa\.zarr are SR_B1, .*'cropcam patches' from a study with these bands"),
         ({"reverse": True}, "in another order"),
-        ({"patch_size_px": 5}, r"its patches are of 5 x 5 px, those of .* of 6 x 6 px; .*size_px = 6"),
+        ({"patch_size_px": 5}, r"its patches are of 5 x 5 px, those of .* of 8 x 8 px; .*size_px = 8"),
     ],
 )
 def test_stores_that_do_not_fit_are_refused(stores: list[PatchStore], changes: dict[str, Any], message: str) -> None:
     changes = {"bands": stores[0].bands[::-1]} if "reverse" in changes else changes
     other = PatchStore(stores[1].path, replace(stores[1].info, **changes))
     with pytest.raises(DataError, match=message):
-        check_fits(other, stores[0].bands, 6, str(stores[0].path))
+        check_fits(other, stores[0].bands, 8, str(stores[0].path))
     with pytest.raises(DataError, match=message):
         join([stores[0], other])
 
