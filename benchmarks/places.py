@@ -60,9 +60,9 @@ class Simulated(NamedTuple):
 _A, _B = (11, (-93.6, 41.4)), (12, (-89.6, 38.6))
 SIMULATED = {
     "A-2016": Simulated(*_A, datetime.date(2016, 8, 27), 0, 0.004, 1.0),
-    "A-2017": Simulated(*_A, datetime.date(2017, 8, 23), -6, 0.012, 1.01),
-    "B-2016": Simulated(*_B, datetime.date(2016, 8, 27), 14, 0.020, 0.99),
-    "B-2017": Simulated(*_B, datetime.date(2017, 9, 2), -16, 0.008, 1.02),
+    "A-2017": Simulated(*_A, datetime.date(2017, 8, 23), -8, 0.010, 1.01),
+    "B-2016": Simulated(*_B, datetime.date(2016, 8, 27), 14, 0.013, 0.99),
+    "B-2017": Simulated(*_B, datetime.date(2017, 9, 2), -16, 0.007, 1.02),
 }
 
 
