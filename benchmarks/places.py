@@ -6,6 +6,11 @@ dakota-2015 and illinois-2023 are real scenes (CROPCAM_DATA). A-2016, A-2017, B-
 corn belt, each 48 x 48 km in EPSG:5070, in two years with one image each, and CDL with its mistakes. A region has its own land (seed), a
 year its crops, its weather (days that the crops are ahead on the image's date) and its haze. Everything follows from the numbers below.
 
+Haze and weather were set so that pairs differ, within what the landscape draws for its scenes (haze .002 to .016). Trained on shares with the
+defaults of 2026-11-29, 16 epochs, one seed: at home A-2016 has .868, A-2017 .870, B-2016 .883; A-2016 loses .064 in A-2017, .189 in B-2016, .003 in
+B-2017; A-2017 loses .002 in A-2016, .064 in B-2016 and gains .020 in B-2017; B-2016 loses
+.036 in A-2016, .098 in A-2017, .071 in B-2017.
+
 A place that is there is left as it is; a killed command goes on. The last line is one JSON object: seconds and kept patches of each place.
 """
 
@@ -60,9 +65,9 @@ class Simulated(NamedTuple):
 _A, _B = (11, (-93.6, 41.4)), (12, (-89.6, 38.6))
 SIMULATED = {
     "A-2016": Simulated(*_A, datetime.date(2016, 8, 27), 0, 0.004, 1.0),
-    "A-2017": Simulated(*_A, datetime.date(2017, 8, 23), -6, 0.012, 1.01),
-    "B-2016": Simulated(*_B, datetime.date(2016, 8, 27), 14, 0.020, 0.99),
-    "B-2017": Simulated(*_B, datetime.date(2017, 9, 2), -16, 0.008, 1.02),
+    "A-2017": Simulated(*_A, datetime.date(2017, 8, 23), -8, 0.010, 1.01),
+    "B-2016": Simulated(*_B, datetime.date(2016, 8, 27), 14, 0.013, 0.99),
+    "B-2017": Simulated(*_B, datetime.date(2017, 9, 2), -16, 0.007, 1.02),
 }
 
 
