@@ -9,6 +9,7 @@ from itertools import compress
 import numpy as np
 
 from cropcam.model.data.dataset import Patches
+from cropcam.model.data.sampler import BAG_RUN
 from cropcam.model.evaluation.notes import join_words
 from cropcam.model.labels.weak_labels import WeakLabels
 from cropcam.model.runs.config import RunConfig
@@ -49,11 +50,8 @@ def log_data_summary(store: PatchStore, train_split: Patches, validation: Patche
             )
     for line in uninformative_labels(train_split.labels, store.info.classes.names):
         log(f"warning: {line}")
-    if options.bag_size > config.data.batch_size:
-        log(
-            f"warning: batches of {config.data.batch_size} hold only parts of the bags of {options.bag_size} patches, whose proportions "
-            f"differ from the bag's; --batch-size {options.bag_size} helps"
-        )
+    if options.bag_size > (most := min(BAG_RUN, config.data.batch_size)):
+        log(f"warning: a step has {most} patches of a bag of {options.bag_size}, whose proportions differ from the bag's")
     if config.data.batch_size > size:
         log(f"warning: --batch-size {config.data.batch_size} is more than the {size} training patches: one step per epoch")
     for band, std in zip(store.bands, store.info.statistics["std"], strict=True):

@@ -52,7 +52,7 @@ def test_the_summary_counts_patches_and_bags_and_warns(store: Path, info: StoreI
     )
     assert lines[1:] == [
         "20 steps in 4 epochs of 1 passes over 18 patches",
-        "warning: batches of 4 hold only parts of the bags of 6 patches, whose proportions differ from the bag's; --batch-size 6 helps",
+        "warning: a step has 4 patches of a bag of 6, whose proportions differ from the bag's",
         f"warning: band {info.bands[0]} is constant over the training split: it carries no information",
     ]
     lines.clear()
