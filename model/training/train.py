@@ -32,6 +32,7 @@ from cropcam.model.training.pixel_trainer import PixelTrainer
 from cropcam.model.training.settings import configure
 from cropcam.model.training.tensorboard import history_writer
 from cropcam.model.training.trainer import Trainer
+from cropcam.model.transfer.seen import seen_by
 from cropcam.pipeline.errors import ConfigError, DataError
 from cropcam.pipeline.runtime.atomic import clear_partial_files, exclusive_lock
 from cropcam.pipeline.runtime.progress import Progress, silent
@@ -93,7 +94,8 @@ def train(
                     log(trainer.summary())
                 if ranks.is_main:
                     network, _ = load_network(run, target)
-                    fitted_segmenter(run, network, config, opened, target)
+                    segmenter = fitted_segmenter(run, network, config, opened, target)
+                    seen_by(run, network, config, target, opened, segmenter.method)
                     write_model_card(run, config)
     return config
 

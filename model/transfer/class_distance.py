@@ -7,10 +7,13 @@ equation 2; here with predicted classes, since no label of a pixel may be read.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Self
 
 import numpy as np
 import numpy.typing as npt
+import torch
+from torch import Tensor
 
 from cropcam.pipeline.errors import DataError
 
@@ -48,14 +51,15 @@ class ClassDistance:
         whiten_DD = np.linalg.inv(np.linalg.cholesky(cov_DD)).T
         return cls(_rows(mean_KD @ whiten_DD), _rows(whiten_DD))
 
-    def __call__(self, feature_PD: Floats) -> Floats:
-        """Distance (P,), in standard deviations of the features within a class, to the nearest class."""
-        white_PD = feature_PD @ np.array(self.whiten_DD, np.float32)
-        mean_KD = np.array(self.mean_KD, np.float32)
-        square_P = np.full(len(white_PD), np.inf, np.float32)
-        for mean_D in mean_KD:
-            np.minimum(square_P, ((white_PD - mean_D) ** 2).sum(axis=1), out=square_P)
-        return np.sqrt(square_P)
+    def __call__(self, feature_PD: Tensor) -> Tensor:
+        """Distance (P,), in standard deviations of the features within a class, to the nearest class; on the features' device."""
+        mean_KD, whiten_DD = (values.to(feature_PD.device) for values in self._tensors)
+        white_PD = feature_PD.float() @ whiten_DD
+        return torch.stack([((white_PD - mean_D) ** 2).sum(dim=1) for mean_D in mean_KD]).amin(dim=0).sqrt()
+
+    @cached_property
+    def _tensors(self) -> tuple[Tensor, Tensor]:
+        return torch.tensor(self.mean_KD, dtype=torch.float32), torch.tensor(self.whiten_DD, dtype=torch.float32)
 
 
 def _rows(values: npt.NDArray[np.float64]) -> Rows:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from dataclasses import dataclass
 from datetime import date
 
 import numpy as np
@@ -10,6 +11,7 @@ import numpy as np
 from cropcam.model.runs.config import RunConfig
 from cropcam.pipeline.grid import PixelGrid, transform_points
 from cropcam.pipeline.maps.windows import Source
+from cropcam.pipeline.store.patch_store import PatchStore
 from cropcam.pipeline.store.schema import StoreInfo
 
 SIDE_POINTS = 16  # the image is sampled at so many points per side
@@ -17,22 +19,42 @@ SIDE_POINTS = 16  # the image is sampled at so many points per side
 _DATE = re.compile(r"_((?:19|20)\d{2})(\d{2})(\d{2})[_T]")
 
 
-def domain_note(config: RunConfig, source: Source) -> str:
-    """One line if part of the image lies outside the area of the run's store, or its date outside the seasons; else empty.
+@dataclass(frozen=True)
+class Place:
+    """Where and when an image differs from the run's store; nothing differs where the run does not record its store."""
 
-    Dates come from file names of Landsat (_20230831_) and Sentinel-2 (_20180705T165849_). Without store attributes, or without a date, there is no note.
-    """
-    if not config.store.attrs:
-        return ""
-    info = StoreInfo.from_attrs(config.store.attrs, "the run's config.json")
-    differences = []
-    if outside := share_outside(source.grid, info.pixel_grid):
-        differences.append(f"{max(outside, 0.01):.0%} of the image lies outside the area of the run's training data")
-    seasons = info.study["image"]["seasons"]
-    if dates := [day for day in image_dates(source.names) if not any(first <= day < last for first, last in seasons)]:
-        periods = ", ".join(f"{first} to {last}" for first, last in seasons)
-        differences.append(f"image date {', '.join(dates)} is outside the seasons of the training data ({periods})")
-    return f"note: {'; '.join(differences)}; accuracy there is not that of the evaluation" if differences else ""
+    outside: float = 0.0  # share (0..1) of the image outside the area of the run's store
+    dates: tuple[str, ...] = ()  # of the image, YYYY-MM-DD, or START/END of the store's seasons, outside the run's seasons
+    seasons: tuple[str, ...] = ()  # START/END, of the run
+
+    @classmethod
+    def of(cls, config: RunConfig, source: Source) -> Place:
+        """Of a raster or a store. Dates are a store's seasons, or come from file names of Landsat (_20230831_) and Sentinel-2 (_20180705T165849_)."""
+        if not config.store.attrs:
+            return cls()
+        info = StoreInfo.from_attrs(config.store.attrs, "the run's config.json")
+        seasons: list[list[str]] = info.study["image"]["seasons"]
+        if isinstance(source, PatchStore):
+            own: list[list[str]] = source.info.study["image"]["seasons"]
+            dates = [f"{first}/{last}" for first, last in own if not any(first < end and start < last for start, end in seasons)]
+        else:
+            dates = [day for day in image_dates(source.names) if not any(first <= day < last for first, last in seasons)]
+        return cls(share_outside(source.grid, info.pixel_grid), tuple(dates), tuple(map("/".join, seasons)))
+
+    def text(self) -> str:
+        """What differs, without a full stop; empty where nothing does."""
+        differences = []
+        if self.outside:
+            differences.append(f"{max(self.outside, 0.01):.0%} of the image lies outside the area of the run's training data")
+        if self.dates:
+            periods = ", ".join(season.replace("/", " to ") for season in self.seasons)
+            named = ", ".join(day.replace("/", " to ") for day in self.dates)
+            differences.append(f"image date {named} is outside the seasons of the training data ({periods})")
+        return "; ".join(differences)
+
+    def note(self) -> str:
+        """What differs as one line; empty where nothing does."""
+        return f"note: {text}; accuracy there is not that of the evaluation" if (text := self.text()) else ""
 
 
 def share_outside(image: PixelGrid, area: PixelGrid) -> float:

@@ -16,10 +16,11 @@ import torch
 from torch import Tensor
 
 from cropcam.model.networks import Network
-from cropcam.model.networks.cam import argmax_classes
+from cropcam.model.networks.cam import argmax_classes, to_pixels
 from cropcam.model.runs.config import RunConfig
 from cropcam.model.segmentation.methods import Method
 from cropcam.model.segmentation.predictions import forward_batches
+from cropcam.model.transfer.class_distance import ClassDistance
 from cropcam.pipeline.store.patch_store import PatchStore
 from cropcam.pipeline.store.schema import StoreInfo
 
@@ -58,7 +59,9 @@ def sampled(network: Network, config: RunConfig, x_BCHW: Tensor, valid_BHW: Tens
     rows, cols = (_lattice(length) for length in x_BCHW.shape[2:])
     whole_B = valid_BHW.flatten(1).float().mean(dim=1) >= valid_share(config) - 1e-6
     at_BYX = valid_BHW[:, rows][:, :, cols] & whole_B[:, None, None]
-    cell_rows, cell_cols = ([min(i // network.stride, n - 1) for i in places] for places, n in zip((rows, cols), maps_BFhw.shape[2:], strict=True))
+    cell_rows, cell_cols = (
+        [min(i // network.stride, n - 1) for i in places] for places, n in zip((rows, cols), maps_BFhw.shape[2:], strict=True)
+    )
     patch_P = at_BYX.nonzero()[:, 0]
     logits_PK = logits_BKHW[:, :, rows][..., cols].movedim(1, -1)[at_BYX].float()
     features_PF = maps_BFhw[:, :, cell_rows][..., cell_cols].movedim(1, -1)[at_BYX].float()
@@ -96,6 +99,13 @@ def reduced(features: Tensor) -> Tensor:
     """
     count = features.shape[-1]
     return features if count <= FEATURES else features @ _projection(count).to(features.device)
+
+
+def distance_map(network: Network, maps_BFhw: Tensor, distance: ClassDistance, height: int, width: int) -> Tensor:
+    """Feature distance to the nearest class at full resolution (B, H, W), bilinear between map cells."""
+    features_PD = reduced(maps_BFhw.movedim(1, -1).flatten(0, 2).float())
+    distance_BYX = distance(features_PD).view(len(maps_BFhw), *maps_BFhw.shape[2:])
+    return to_pixels(distance_BYX[:, None], network.stride, height, width)[:, 0]
 
 
 def valid_share(config: RunConfig) -> float:

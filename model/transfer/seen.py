@@ -46,7 +46,9 @@ class Seen:
     std_C: tuple[float, ...]
     quantiles_CQ: Rows  # of the training pixels at `QUANTILES`, in the physical unit
     class_pixels_K: tuple[int, ...]  # training pixels sampled, by predicted class
-    class_quantiles_KCQ: tuple[Rows, ...]  # as `quantiles_CQ`, by predicted class; of all pixels where the class has fewer than `CLASS_PIXELS`
+    class_quantiles_KCQ: tuple[
+        Rows, ...
+    ]  # as `quantiles_CQ`, by predicted class; of all pixels where the class has fewer than `CLASS_PIXELS`
     distance: ClassDistance
     distance_E: tuple[float, ...]  # feature distance of the validation pixels at 0, 1, .. 100 %
     confidence_E: tuple[float, ...]  # confidence of the validation pixels at 0, 1, .. 100 %
@@ -79,7 +81,9 @@ class Seen:
 
         everywhere = quantiles(train.x_PC)
         pixels_K = np.bincount(train.class_P, minlength=len(config.store.classes))
-        of_class = (quantiles(train.x_PC[train.class_P == index]) if count >= CLASS_PIXELS else everywhere for index, count in enumerate(pixels_K))
+        of_class = (
+            quantiles(train.x_PC[train.class_P == index]) if count >= CLASS_PIXELS else everywhere for index, count in enumerate(pixels_K)
+        )
         distance, percents_E = ClassDistance.fit(train.feature_PD, train.class_P), np.arange(PERCENTS + 1) / PERCENTS
         seen = cls(
             config.store.bands,
@@ -89,7 +93,7 @@ class Seen:
             tuple(map(int, pixels_K)),
             tuple(of_class),
             distance,
-            rounded(np.quantile(distance(validation.feature_PD), percents_E)),
+            rounded(np.quantile(distance(torch.from_numpy(validation.feature_PD)).numpy(), percents_E)),
             rounded(np.quantile(validation.confidence_P, percents_E)),
         )
         tally = seen.tally()

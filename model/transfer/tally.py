@@ -10,6 +10,7 @@ from threading import Lock
 
 import numpy as np
 import numpy.typing as npt
+import torch
 
 from cropcam.model.data.normalization import CLIP
 from cropcam.model.transfer.class_distance import ClassDistance, Rows
@@ -73,7 +74,7 @@ class Tally:
         below_PC, above_PC = x_PC < limits.low_C, x_PC > limits.high_C
         outside_P = (below_PC | above_PC).any(axis=1)
         outside_class_P = ((x_PC < limits.low_KC[class_P]) | (x_PC > limits.high_KC[class_P])).any(axis=1)
-        far_P = limits.distance(pixels.feature_PD) > limits.far
+        far_P = limits.distance(torch.from_numpy(pixels.feature_PD)).numpy() > limits.far
         bin_PC = np.clip(((x_PC + CLIP) * (BINS / (2 * CLIP))).astype(np.int64), 0, BINS - 1)
         counts_CE = np.stack([np.bincount(bin_P, minlength=BINS) for bin_P in bin_PC.T])
         confidence_E = _counted((pixels.confidence_P * CONFIDENCE_BINS).astype(np.int64), CONFIDENCE_BINS)
@@ -118,7 +119,8 @@ def histogram_quantiles(counts_E: Counts) -> Floats:
     below_E = np.concatenate([[0], np.cumsum(counts_E)]) / counts_E.sum()
     rising_E = np.concatenate([below_E[1:] > below_E[:-1], [True]])  # of a gap between values the upper end counts
     rising_E[np.argmax(below_E >= 1)] = True
-    return np.interp(QUANTILES, below_E[rising_E], edges_E[rising_E])
+    quantiles_Q: Floats = np.interp(QUANTILES, below_E[rising_E], edges_E[rising_E])
+    return quantiles_Q
 
 
 def rounded(values: npt.ArrayLike) -> tuple[float, ...]:
