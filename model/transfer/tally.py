@@ -114,12 +114,12 @@ class Tally:
 
 
 def histogram_quantiles(counts_E: Counts) -> Floats:
-    """The quantiles `QUANTILES` of standardised values in `BINS` bins from -6 to 6, linear within a bin."""
-    edges_E = np.linspace(-CLIP, CLIP, BINS + 1)
-    below_E = np.concatenate([[0], np.cumsum(counts_E)]) / counts_E.sum()
-    rising_E = np.concatenate([below_E[1:] > below_E[:-1], [True]])  # of a gap between values the upper end counts
-    rising_E[np.argmax(below_E >= 1)] = True
-    quantiles_Q: Floats = np.interp(QUANTILES, below_E[rising_E], edges_E[rising_E])
+    """The quantiles `QUANTILES` of standardised values in `BINS` bins from -6 to 6: the inverse of their distribution, linear within a bin."""
+    until_E = np.cumsum(counts_E)
+    rank_Q = np.array(QUANTILES) * until_E[-1]
+    bin_Q = np.searchsorted(until_E, rank_Q)
+    within_Q = 1 - (until_E[bin_Q] - rank_Q) / counts_E[bin_Q]
+    quantiles_Q: Floats = (bin_Q + within_Q) * (2 * CLIP / BINS) - CLIP
     return quantiles_Q
 
 

@@ -17,6 +17,8 @@ from cropcam.model.inference.sliding_window import SlidingWindow, tent
 from cropcam.model.networks import Network
 from cropcam.model.networks.cam import pixel_scores
 from cropcam.model.segmentation.methods import Method, unfitted
+from cropcam.model.transfer.class_distance import ClassDistance
+from cropcam.model.transfer.tally import Limits, Tally
 from cropcam.pipeline.errors import DataError
 from cropcam.pipeline.grid import Window, tiles
 from cropcam.pipeline.maps.windows import read_block
@@ -171,3 +173,19 @@ def test_diverged_weights_are_said_to_be_so() -> None:
     predictor = replace(make_predictor(), weights=weights)
     with pytest.raises(DataError, match="baseline are not finite: its training diverged; train again"):
         predictor(ENCODING.physical(random_dn(np.random.default_rng(0), 48, 48)))
+
+
+def test_measuring_leaves_no_trace_in_the_logits() -> None:
+    predictor, block = make_predictor(), ENCODING.physical(random_dn(np.random.default_rng(0), 96, 96))
+    feature_PD = np.random.default_rng(0).normal(size=(100, 64)).astype(np.float32)
+    far = 2.0
+    nowhere = np.zeros((CLASSES, len(ENCODING)))
+    limits = Limits(nowhere[0], nowhere[0], nowhere, nowhere, ClassDistance.fit(feature_PD, np.zeros(100, np.int64)), far, 0.5)
+    tally = Tally(limits, len(ENCODING), CLASSES)
+    measuring = replace(predictor, tally=tally, distance=limits)
+    plain, found = predictor(block), measuring(block)
+    assert found.shape[0] == plain.shape[0] + 1
+    assert found[:-1].tobytes() == plain.tobytes()
+    assert (found[-1] > 0).all()
+    assert tally.pixels > 0
+    assert pickle.loads(pickle.dumps(measuring)).tally is None  # noqa: S301 - our own bytes
