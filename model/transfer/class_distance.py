@@ -53,13 +53,16 @@ class ClassDistance:
 
     def __call__(self, feature_PD: Tensor) -> Tensor:
         """Distance (P,), in standard deviations of the features within a class, to the nearest class; on the features' device."""
-        mean_KD, whiten_DD = (values.to(feature_PD.device) for values in self._tensors)
-        white_PD = feature_PD.float() @ whiten_DD
-        return torch.stack([((white_PD - mean_D) ** 2).sum(dim=1) for mean_D in mean_KD]).amin(dim=0).sqrt()
+        mean_KD, whiten_DD, centre_D = (values.to(feature_PD.device) for values in self._tensors)
+        white_PD = torch.addmm(-centre_D, feature_PD.float(), whiten_DD)
+        return torch.cdist(white_PD, mean_KD, compute_mode="donot_use_mm_for_euclid_dist").amin(dim=1)
 
     @cached_property
-    def _tensors(self) -> tuple[Tensor, Tensor]:
-        return torch.tensor(self.mean_KD, dtype=torch.float32), torch.tensor(self.whiten_DD, dtype=torch.float32)
+    def _tensors(self) -> tuple[Tensor, Tensor, Tensor]:
+        """Class means about their centre, the whitening, and the centre, which keeps the digits of distances by matrix products."""
+        mean_KD, whiten_DD = (torch.tensor(rows, dtype=torch.float64) for rows in (self.mean_KD, self.whiten_DD))
+        centre_D = mean_KD.mean(dim=0)
+        return (mean_KD - centre_D).float(), whiten_DD.float(), centre_D.float()
 
 
 def _rows(values: npt.NDArray[np.float64]) -> Rows:
