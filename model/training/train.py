@@ -31,6 +31,7 @@ from cropcam.model.training.settings import configure
 from cropcam.model.training.splits import check_batches, passes, read_splits
 from cropcam.model.training.tensorboard import history_writer
 from cropcam.model.training.trainer import Trainer
+from cropcam.model.transfer.seen import seen_by
 from cropcam.pipeline.errors import ConfigError
 from cropcam.pipeline.runtime.atomic import clear_partial_files, exclusive_lock
 from cropcam.pipeline.runtime.progress import Progress, silent
@@ -95,7 +96,8 @@ def train(
                         log(caution)
                 if ranks.is_main:
                     network, _ = load_network(run, target)
-                    fitted_segmenter(run, network, config, opened, target)
+                    segmenter = fitted_segmenter(run, network, config, opened, target)
+                    seen_by(run, network, config, target, opened, segmenter.method)
                     write_model_card(run, config)
     return config
 
