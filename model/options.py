@@ -149,7 +149,12 @@ class NetworkOptions:
     model: str = _option("fcn", f"network: {', '.join(MODELS)}, one of an installed package, or package.module:Class", metavar="NAME")
     model_options: str = _option("", "options that the network declares", metavar="NAME=VALUE,...")
     init: str = _option("", "initial weights: a .safetensors file, or a run folder, whose best weights are taken", metavar="FILE|RUN")
-    freeze: str = _option("", "parts of the network that are not trained: beginnings of parameter names", metavar="PREFIX,...")
+    freeze: str = _option(
+        "",
+        "parts of the network that are not trained: beginnings of parameter names, statistics (of batch norm), or none",
+        metavar="PREFIX,...",
+        default="statistics with --init RUN",
+    )
     precision: str = _option(
         "auto", "number format of activations", choices=("auto", "fp32", "bf16"), flag=False, default="bf16 where the device has it"
     )
