@@ -21,6 +21,7 @@ from cropcam.model.evaluation.bootstrap import Bootstrap, block_of
 from cropcam.model.evaluation.model_card import METRICS, write_model_card
 from cropcam.model.evaluation.prediction_store import prediction_writer
 from cropcam.model.evaluation.results import Metrics
+from cropcam.model.evaluation.seasons_seen import seasons_seen
 from cropcam.model.labels.derive import presence
 from cropcam.model.runs.checkpoint import load_network, run_provenance
 from cropcam.model.runtime.device import choose
@@ -106,6 +107,7 @@ def evaluate(
                 **results.segmentation(accumulator, names, resamples),
                 "methods": {name: results.method(counts, names, resamples) for name, counts in accumulator.confusion_BKK.items()},
                 "default": segmenter.default,
+                **seasons_seen(network, config, opened, patches_N, block_N, torch_device, segmenter.method),
             },
             "intervals": bootstrap.metadata(accumulator.blocks, info.split_block_patches),
             "provenance": {

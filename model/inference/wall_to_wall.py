@@ -114,7 +114,7 @@ class Predictor:
             DataError: the logits are not finite.
         """
         size_px, halo_px = self.config.store.size_px, self.halo_px
-        patches, weight_YX = SlidingWindow.over(block_CYX, size_px, self.stride_px, halo_px), self.weight_YX
+        patches, weight_YX = SlidingWindow.over(block_CYX, size_px, self.stride_px, halo_px, self.config.seasons), self.weight_YX
         total_KYX = np.zeros((len(self.config.store.classes) + 1, *patches.shape_yx), np.float32)  # weighted logits, then the weights
         for (row, col), logits_KYX in self._logits(patches):
             place_KYX = total_KYX[:, row : row + size_px, col : col + size_px]
@@ -175,7 +175,7 @@ def map_raster(
     threads = None if torch_device.type == "cpu" else _GPU_THREADS
     tags = map_tags(run_path, config, method, source)
     with _one_core_per_thread(), written_map(out, source.grid, config.store.classes, tags, block_px) as class_map:
-        run(source, predictor, predictor.halo_px, block_px, class_map.write, progress=progress, threads=threads)
+        run(source, predictor, predictor.halo_px, block_px, class_map.write, seasons=config.seasons, progress=progress, threads=threads)
         if class_map.counts[NODATA_CLASS] == class_map.counts.sum():
             raise DataError(f"{_files(source)}: every pixel is nodata in some band; there is nothing to map")
     pixels = {name: int(class_map.counts[index]) for index, name in enumerate(config.store.classes.names)}

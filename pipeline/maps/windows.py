@@ -63,6 +63,7 @@ def run(
     block_px: int,
     write: Write,
     *,
+    seasons: int = 1,
     progress: Progress = silent,
     threads: int | None = None,
 ) -> None:
@@ -79,13 +80,14 @@ def run(
         halo_px: width of the context that a pixel's scores need beyond the block.
         block_px: side of a block.
         write: takes each window and its classes (y, x) uint8, 255 where any band is nodata. Called from this thread.
+        seasons: groups of bands, one behind the other; a pixel is 255 only where each of them has a nodata band.
         progress: called after each block.
         threads: blocks in parallel; the number of cores by default.
     """
     windows = list(tiles(source.grid.shape_yx, (block_px, block_px)))
 
     def work(window: Window) -> Classes:
-        return classify(read_block(source, window, halo_px), predict, halo_px)
+        return classify(read_block(source, window, halo_px), predict, halo_px, seasons)
 
     progress(0, len(windows), "")
     for done, (window, classes_YX) in enumerate(_in_order(work, windows, threads or cores()), 1):
@@ -93,8 +95,8 @@ def run(
         progress(done, len(windows), f"row {window.row}, column {window.col}")
 
 
-def classify(block_CYX: Values, predict: Predict, halo_px: int) -> Classes:
-    """Class index (y, x) of a block without its halo; 255 where any band of the pixel is nodata.
+def classify(block_CYX: Values, predict: Predict, halo_px: int, seasons: int = 1) -> Classes:
+    """Class index (y, x) of a block without its halo; 255 where the pixel has no data (`has_data`).
 
     Raises:
         DataError: `predict` returns scores of another shape.
@@ -102,13 +104,19 @@ def classify(block_CYX: Values, predict: Predict, halo_px: int) -> Classes:
     _, height, width = block_CYX.shape
     shape_yx = height - 2 * halo_px, width - 2 * halo_px
     inner = slice(halo_px, halo_px + shape_yx[0]), slice(halo_px, halo_px + shape_yx[1])
-    valid_YX = ~np.isnan(block_CYX[:, inner[0], inner[1]]).any(axis=0)
+    valid_YX = has_data(block_CYX[:, inner[0], inner[1]], seasons)
     if not valid_YX.any():
         return np.full(shape_yx, NODATA_CLASS, np.uint8)
     scores_KYX = predict(block_CYX)
     if scores_KYX.shape[1:] != shape_yx:
         raise DataError(f"predicted scores of {scores_KYX.shape[1:]} px for a block of {shape_yx} px")
     return np.where(valid_YX, highest(scores_KYX), np.uint8(NODATA_CLASS))
+
+
+def has_data(block_CYX: Values, seasons: int = 1) -> npt.NDArray[np.bool_]:
+    """Whether a pixel (y, x) has a value in every band of at least one of `seasons` groups of bands, one behind the other; NaN = missing."""
+    missing_SYX = np.isnan(block_CYX).reshape(seasons, -1, *block_CYX.shape[1:]).any(axis=1)
+    return np.asarray(~missing_SYX.all(axis=0))
 
 
 def highest(scores_KYX: npt.NDArray[np.float32]) -> Classes:
