@@ -31,9 +31,9 @@ def in_numpy(attention: SeasonAttention, features: npt.NDArray[np.float64], ther
         for values in (attention.position.weight, attention.score.weight[:, :, 0, 0], attention.score.bias, attention.place_SP)
     )
     placed = features + place @ position.T
-    size = placed.shape[1] // attention.heads
+    size = placed.shape[1] // len(score)
     found = np.zeros(placed.shape[1])
-    for head in range(attention.heads):
+    for head in range(len(score)):
         part = slice(head * size, (head + 1) * size)
         odds = np.exp(placed @ score[head] + bias[head]) * there
         found[part] = (odds[:, None] * placed[:, part]).sum(axis=0) / odds.sum() if there.any() else 0.0
@@ -53,14 +53,14 @@ def test_parameters_counted_by_hand_do_not_depend_on_the_number_of_seasons() -> 
 def test_attention_is_that_of_numpy_and_a_missing_season_has_no_weight(seed: int, seasons: int, heads: int) -> None:
     torch.manual_seed(seed)
     attention = SeasonAttention(6, [30.0 * season for season in range(seasons)], heads)
-    features, there = torch.randn(2, seasons, 6, 2, 3), torch.rand(2, seasons, 2, 3) < 0.6
+    features, there = torch.randn(seasons, 2, 6, 2, 3), torch.rand(seasons, 2, 2, 3) < 0.6
     found = attention(features, there).detach().numpy()
     for patch, row, col in itertools.product(range(2), range(2), range(3)):
-        expected = in_numpy(attention, features[patch, :, :, row, col].numpy().astype(np.float64), there[patch, :, row, col].numpy())
+        expected = in_numpy(attention, features[:, patch, :, row, col].numpy().astype(np.float64), there[:, patch, row, col].numpy())
         np.testing.assert_allclose(found[patch, :, row, col], expected, rtol=1e-4, atol=1e-5)
     weight = attention.weights(features, there)
     assert (weight[~there[:, :, None].expand_as(weight)] == 0).all()
-    torch.testing.assert_close(weight.sum(dim=1)[:, 0], there.any(dim=1).float())
+    torch.testing.assert_close(weight.sum(dim=0)[:, 0], there.any(dim=0).float())
 
 
 def test_what_a_missing_season_would_have_been_does_not_matter() -> None:
@@ -86,7 +86,7 @@ def test_batch_norm_does_not_count_season_images_that_are_missing() -> None:
     x_BCHW = torch.randn(4, 6, 8, 8)
     x_BCHW[:2, :2] = 0
     network.maps(x_BCHW)
-    flat = x_BCHW.unflatten(1, (3, 2)).flatten(0, 1)
+    flat = torch.cat(x_BCHW.chunk(3, dim=1))
     other.encoder(flat[flat.flatten(1).any(dim=1)])
     for name, value in other.encoder.state_dict().items():
         assert torch.equal(network.encoder.state_dict()[name], value)
