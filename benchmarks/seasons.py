@@ -2,7 +2,7 @@
 
     python -m benchmarks.seasons --out DIR [--seeds 3] [--epochs 16] [--models fcn fcn-time] [--options season_drop=0.5]
 
-Each network learns the shares of each patch. Pixel accuracy on the test split with every season, with each one missing, and with
+Each network learns the shares of each patch. Pixel accuracy on the test split (or `--split`) with every season, with each one missing, and with
 the first ones alone; the pixels are always the same. A network that needs every season sees the training mean in place of a missing
 one. `benchmarks.seasons:Stacked` is the control: the `fcn` on stacked bands, trained with seasons dropped. The data are
 simulated: the order counts, not the digits. Finished runs are kept in DIR. The last line is one JSON object: means over seeds.
@@ -32,6 +32,7 @@ from cropcam.model.segmentation.methods import LOGIT_ARGMAX, SPECTRAL
 from cropcam.model.segmentation.predictions import BATCH_PATCHES, open_trained_store
 from cropcam.model.training.train import train
 from cropcam.pipeline.landscape import simulate
+from cropcam.pipeline.store.schema import SPLITS
 
 NAME = "three seasons"
 METHODS = (LOGIT_ARGMAX, SPECTRAL)
@@ -56,12 +57,12 @@ def views(seasons: int) -> Iterator[tuple[str, tuple[bool, ...]]]:
 
 
 @torch.inference_mode()
-def scores(run: Path) -> dict[str, dict[str, float]]:
-    """Pixel accuracy by method and view on the test split of the run's store, whose patches have every season."""
+def scores(run: Path, split: str) -> dict[str, dict[str, float]]:
+    """Pixel accuracy by method and view on a split of the run's store, whose patches have every season."""
     network, config = load_network(run, CPU)
     store = open_trained_store(run, config)
     methods = fitted_segmenter(run, network, config, store, CPU).methods
-    normalization, patches_N = Normalization.of(config, CPU, store.encoding), store.split_indices("test")
+    normalization, patches_N = Normalization.of(config, CPU, store.encoding), store.split_indices(split)
     seasons = len(store.info.study["image"]["seasons"])
     correct = {method: dict.fromkeys((name for name, _ in views(seasons)), 0) for method in METHODS}
     pixels = 0
@@ -91,6 +92,7 @@ def main() -> None:
     parser.add_argument("--seeds", type=at_least_one, default=3)
     parser.add_argument("--epochs", type=at_least_one, default=16)
     parser.add_argument("--models", nargs="+", default=["fcn", "benchmarks.seasons:Stacked", "fcn-time"])
+    parser.add_argument("--split", choices=SPLITS, default="test")
     parser.add_argument("--options", default="", help="model options of fcn-time")
     args = parser.parse_args()
     out: Path = args.out
@@ -106,7 +108,7 @@ def main() -> None:
             run = out / "runs" / "-".join(filter(None, (model.rpartition(":")[2], options, str(args.epochs), str(seed))))
             settings = {"labels": "shares", "pseudo_label_weight": 0.0, "epochs": args.epochs, "seed": seed}
             train(store, run, Settings(model=model, model_options=options, **settings), resume=True)
-            results.append(scores(run))
+            results.append(scores(run, args.split))
             print(model, options, seed, json.dumps(results[-1]), flush=True)
         measured[f"{model} {options}".strip()] = {
             method: {

@@ -177,7 +177,8 @@ def labels_without_image(store: PatchStore, split: str, patches: Patches, season
     for first in range(0, len(checked_N), at_once):
         part_N = checked_N[first : first + at_once]
         is_value = store.encoding.valid(store.images(index_N[part_N]))
-        blank_NHW = ~is_value.reshape(len(part_N), seasons, -1, *is_value.shape[2:]).all(axis=2).any(axis=1)
+        complete_NSHW = is_value.reshape(len(part_N), seasons, -1, *is_value.shape[2:]).all(axis=2)
+        blank_NHW = ~np.asarray(complete_NSHW).any(axis=1)
         count += int((blank_NHW & (patches.labels.pixel_NHW[part_N] != UNLABELLED)).sum())
     return count
 

@@ -69,7 +69,7 @@ def has_value(values_BCHW: Tensor, normalization: Normalization) -> Tensor:
 
 def complete_seasons(values_BCHW: Tensor, normalization: Normalization) -> Tensor:
     """Whether each season of a pixel has a value in every band (B, S, H, W)."""
-    return has_value(values_BCHW, normalization).unflatten(1, (normalization.seasons, -1)).all(dim=2)
+    return _by_season(has_value(values_BCHW, normalization), normalization.seasons)
 
 
 def standardise(values_BCHW: Tensor, normalization: Normalization, seen_BSHW: Tensor | None = None) -> tuple[Tensor, Tensor]:
@@ -85,7 +85,7 @@ def standardise(values_BCHW: Tensor, normalization: Normalization, seen_BSHW: Te
     standard = ((values_BCHW.to(torch.float32) * scale_C + (offset_C - mean_C)) / std_C).clamp_(-CLIP, CLIP)
     if normalization.seasons == 1 and seen_BSHW is None:
         return torch.where(is_value, standard, 0.0), is_value.all(dim=1)
-    complete_BSHW = is_value.unflatten(1, (normalization.seasons, -1)).all(dim=2)
+    complete_BSHW = _by_season(is_value, normalization.seasons)
     if seen_BSHW is not None:
         complete_BSHW = complete_BSHW & seen_BSHW
     is_value = complete_BSHW.repeat_interleave(values_BCHW.shape[1] // normalization.seasons, dim=1)
@@ -96,3 +96,8 @@ def keep_some(complete_BSHW: Tensor, seen_BS: Tensor) -> Tensor:
     """Which seasons of each pixel are seen (B, S, H, W) where `seen_BS` drops some; a patch that would keep no pixel at all keeps all seasons."""
     seen_BSHW = complete_BSHW & seen_BS[:, :, None, None]
     return torch.where(seen_BSHW.flatten(1).any(dim=1)[:, None, None, None], seen_BSHW, complete_BSHW)
+
+
+def _by_season(is_value_BCHW: Tensor, seasons: int) -> Tensor:
+    size, bands, height, width = is_value_BCHW.shape
+    return is_value_BCHW.view(size, seasons, bands // seasons, height, width).all(dim=2)
