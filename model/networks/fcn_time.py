@@ -61,17 +61,17 @@ class SeasonAttention(nn.Module):
 
 
 class FCNTime(Network):
-    """The `fcn` over S seasons: two 3 x 3 convolutions whose weights all seasons share, attention over the seasons of each pixel, a third convolution.
+    """The `fcn` over S seasons: two 3 x 3 convolutions whose weights all seasons share, attention over the seasons of each pixel, a 1 x 1 convolution.
 
     Bands are those of S seasons, one season behind the other. A season that is missing at a pixel is 0 in all its bands
     (`standardise`) and has no weight there; a pixel is valid where one season is complete. The place of a season in the year, sine and
-    cosine of its middle day, is added to what the first convolution gives.
+    cosine of its middle day, is added to what the first convolution gives. 7 bands a season and 5 classes: 23,540 parameters, of any number of seasons.
     """
 
     stride = 1
     takes_missing_seasons = True
 
-    def __init__(self, bands: int, classes: int, *, season_days: str = "", season_drop: float = 0.5, heads: int = 3) -> None:
+    def __init__(self, bands: int, classes: int, *, season_days: str = "", season_drop: float = 0.25, heads: int = 3) -> None:
         """`season_days` are the days of the year in the middle of the seasons, as 122/183/253; a run takes them from its store.
 
         Raises:
@@ -93,21 +93,21 @@ class FCNTime(Network):
         self.first, self.second = convolution(bands // self.seasons, FILTERS[0], 3), convolution(FILTERS[0], FILTERS[1], 3)
         self.place = nn.Linear(2 * HARMONICS, FILTERS[0], bias=False)
         self.attention = SeasonAttention(FILTERS[1], heads)
-        self.last = convolution(heads * FILTERS[1], FILTERS[2], 3)
+        self.last = convolution(heads * FILTERS[1], FILTERS[2], 1)
         self.dense = nn.Linear(FILTERS[2], classes)
         initialize(self)
 
     def maps(self, x_BCHW: Tensor) -> Tensor:
         """Feature maps (B, 48, H, W)."""
         x_PCHW = torch.cat(x_BCHW.chunk(self.seasons, dim=1)).contiguous(memory_format=torch.channels_last)  # season by season
-        there_PHW, size = (x_PCHW != 0).any(dim=1), (self.seasons, len(x_BCHW))
+        there_PHW, size = (x_PCHW != 0).any(dim=1), (self.seasons, x_BCHW.shape[0])
         features_PFHW = self._of_seasons(x_PCHW, there_PHW)
         features_SBFHW, there_SBHW = (values.view(*size, *values.shape[1:]) for values in (features_PFHW, there_PHW))
         return self.last(self.attention(features_SBFHW, self.place_SP, there_SBHW))  # type: ignore[no-any-return]
 
     def _of_seasons(self, x_PCHW: Tensor, there_PHW: Tensor) -> Tensor:
         """Features (P, 48, H, W) of season images. In training those without any pixel are left out: batch norm would count them."""
-        place_PF = self.place(self.place_SP).repeat_interleave(len(x_PCHW) // self.seasons, dim=0)
+        place_PF = self.place(self.place_SP).repeat_interleave(x_PCHW.shape[0] // self.seasons, dim=0)
         if not self.training:
             return self._encoded(x_PCHW, place_PF)
         seen_P = there_PHW.flatten(1).any(dim=1)

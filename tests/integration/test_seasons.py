@@ -33,7 +33,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def test_the_store_says_how_many_seasons_there_are_and_when(folder: Path) -> None:
     config = load_config(folder / "run")
-    assert config.network.model_options == "season_days=122/183/251,season_drop=0.5,heads=4"
+    assert config.network.model_options == "season_days=122/183/251,season_drop=0.25,heads=3"
     assert config.seasons == 3
     with pytest.raises(ConfigError, match=r"season_days=1/2: the option season_days .* follows from the store, which has 122/183/251"):
         train(folder / "patches.zarr", folder / "other", **SETTINGS, model_options="season_days=1/2")
