@@ -1,6 +1,6 @@
 """What a time axis is worth, on three seasonal medians of the demo's simulated region: attention over seasons against stacked bands.
 
-    python -m benchmarks.seasons --out DIR [--seeds 3] [--epochs 16] [--models fcn fcn-time] [--options season_drop=0.5]
+    python -m benchmarks.seasons --out DIR [--seeds 3] [--epochs 16] [--models fcn fcn-time] [--options season_drop=0.25]
 
 Each network learns the shares of each patch. Pixel accuracy on the test split (or `--split`) with every season, with each one missing, and with
 the first ones alone; the pixels are always the same. A network that needs every season sees the training mean in place of a missing
@@ -40,11 +40,14 @@ CPU = torch.device("cpu")
 
 
 class Stacked(FCN):
-    """The `fcn` on stacked bands, with half of the training patches losing seasons, whose bands are 0 then."""
+    """The `fcn` on stacked bands, with a share of the training patches losing seasons, whose bands are 0 then."""
 
     takes_missing_seasons = True
-    season_drop = 0.5
     defaults = {"lr": 1e-2, "weight_decay": 1e-2, "schedule": "cosine", "warmup_epochs": 1.0, "channels_last": True}  # noqa: RUF012 - as of `fcn`
+
+    def __init__(self, bands: int, classes: int, *, season_drop: float = 0.25) -> None:
+        super().__init__(bands, classes)
+        self.season_drop = season_drop
 
 
 def views(seasons: int) -> Iterator[tuple[str, tuple[bool, ...]]]:
@@ -93,7 +96,7 @@ def main() -> None:
     parser.add_argument("--epochs", type=at_least_one, default=16)
     parser.add_argument("--models", nargs="+", default=["fcn", "benchmarks.seasons:Stacked", "fcn-time"])
     parser.add_argument("--split", choices=SPLITS, default="test")
-    parser.add_argument("--options", default="", help="model options of fcn-time")
+    parser.add_argument("--options", default="", help="model options of the networks that take missing seasons")
     args = parser.parse_args()
     out: Path = args.out
     wanted = study(NAME, IMAGES[NAME])
@@ -102,7 +105,7 @@ def main() -> None:
     store = store_of(wanted, out / "archive", out / wanted.name)
     measured: dict[str, Any] = {}
     for model in args.models:
-        options = args.options if model == "fcn-time" else ""
+        options = "" if model == "fcn" else args.options
         results = []
         for seed in range(args.seeds):
             run = out / "runs" / "-".join(filter(None, (model.rpartition(":")[2], options, str(args.epochs), str(seed))))
