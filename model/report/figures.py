@@ -106,7 +106,9 @@ def seasons_curve(entries: Sequence[Mapping[str, Any]], majority: float) -> Mark
     for entry in known:
         if (interval := entry["pixel_accuracy_ci95"]) is not None:
             axes.plot([entry["seasons"]] * 2, interval, color=VALIDATION, lw=5, alpha=0.35, solid_capstyle="round")
-        axes.annotate(f"{entry['pixel_accuracy']:.3f}", (entry["seasons"], entry["pixel_accuracy"]), (9, -3), textcoords="offset points")
+        axes.annotate(
+            f"{entry['pixel_accuracy']:.3f}", (entry["seasons"], entry["pixel_accuracy"]), (0, -24), textcoords="offset points", ha="center"
+        )
     axes.axhline(majority, color=ACCENT, lw=1.4, ls=_DASHED, label=f"majority guess {majority:.3f}")
     axes.set(xlim=(0.7, len(entries) + 0.6), ylim=(0, 1), xlabel="seasons seen, up to", title="Pixel accuracy by seasons seen")
     axes.set_xticks(
