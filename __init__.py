@@ -156,7 +156,7 @@ def open_patches(store: PathOrName, split: str | None = None) -> xr.Dataset:
 
 
 def train(
-    store: PathOrName,
+    store: Files,
     run: PathOrName,
     settings: Settings | None = None,
     *,
@@ -165,10 +165,10 @@ def train(
     progress: Callable[[int, int, str], None] | None = None,
     log: Log | None = None,
 ) -> Run:
-    """Train a network on a store's weak labels; everything is written to the run folder.
+    """Train a network on the weak labels of a store, or of several; everything is written to the run folder.
 
     Args:
-        store: a finished patch store.
+        store: a finished patch store, or several of the same bands, patch size and classes.
         run: the run folder; created where absent.
         settings: of the run; a setting that is not passed takes its measured default.
         device: auto, cpu or cuda.
@@ -183,7 +183,7 @@ def train(
     from cropcam.model.training.train import train as run_training
     from cropcam.pipeline.runtime.progress import silent
 
-    run_training(Path(store), Path(run), settings, device=device, resume=resume, progress=progress or silent, log=log or silent)
+    run_training(_paths(store), Path(run), settings, device=device, resume=resume, progress=progress or silent, log=log or silent)
     return load_run(run)
 
 
@@ -201,28 +201,33 @@ def load_run(run: PathOrName) -> Run:
 def evaluate(
     run: Run | PathOrName,
     *,
-    split: str = "test",
+    split: str | None = None,
+    on: PathOrName | None = None,
+    reference: Run | PathOrName | None = None,
     store: PathOrName | None = None,
     save: PathOrName | None = None,
     device: str = "auto",
 ) -> Metrics:
-    """Evaluate a run on one split of its store; writes RUN/metrics.json (docs/numbers.md).
+    """Evaluate a run on one split of its store, or on another store; writes metrics.json (docs/numbers.md).
 
     Args:
         run: a run or its folder.
-        split: train, validation or test.
-        store: the run's store, if it was moved.
+        split: train, validation, test or all; by default test, on a store that the run has not seen all.
+        on: another store of the run's bands, patch size and classes; its metrics are written to RUN/on.
+        reference: another run, scored on the same patches.
+        store: the run's own store, if it was moved.
         save: also write activation maps and segmentations there (zarr).
         device: auto, cpu or cuda.
 
     Raises:
         ConfigError: no such split or device.
-        DataError: run or store are damaged, or the split is empty.
+        DataError: run or store are damaged, the split is empty, or the store does not fit the run.
     """
     from cropcam.model.evaluation import evaluate as evaluation
 
-    store_path, save_path = (None if path is None else Path(path) for path in (store, save))
-    return evaluation.evaluate(_folder(run), split=split, store=store_path, save=save_path, device=device)
+    on_path, store_path, save_path = (None if path is None else Path(path) for path in (on, store, save))
+    other = None if reference is None else _folder(reference)
+    return evaluation.evaluate(_folder(run), split=split, on=on_path, reference=other, store=store_path, save=save_path, device=device)
 
 
 def map_raster(
@@ -232,6 +237,7 @@ def map_raster(
     image: Files | None = None,
     shards: PathOrName | None = None,
     store: PathOrName | None = None,
+    shift: PathOrName | None = None,
     device: str = "auto",
     log: Log | None = None,
 ) -> MapSummary:
@@ -243,6 +249,7 @@ def map_raster(
         image: several single-band files or one multi-band file.
         shards: folder of an export, instead of `image`.
         store: a patch store, instead of `image`.
+        shift: also write how unlike the training data each pixel is; above 1 = unlike (docs/transfer.md).
         device: auto, cpu or cuda.
         log: called with single lines.
 
@@ -268,7 +275,8 @@ def map_raster(
         study = parse_study(config.store.attrs["study"], f"{folder}/config.json")
         of_shards, of_files = export_shards.open_image_shards, own_image.open_own_image
         source = of_files(_paths(image), study.image) if shards is None else of_shards(Path(shards), study)
-    return wall_to_wall.map_raster(folder, source, Path(out), device=device, log=log or silent)
+    layer = None if shift is None else Path(shift)
+    return wall_to_wall.map_raster(folder, source, Path(out), shift=layer, device=device, log=log or silent)
 
 
 def _paths(files: Files | None) -> list[Path]:

@@ -28,6 +28,7 @@ import pandas as pd
 import torch
 
 from benchmarks import at_least_one
+from benchmarks.places import DATA, build
 from cropcam.model.evaluation import metrics
 from cropcam.model.evaluation.evaluate import evaluate
 from cropcam.model.options import Settings
@@ -37,11 +38,8 @@ from cropcam.model.segmentation.methods import LOGIT_ARGMAX, REMAINDER, SPECTRAL
 from cropcam.model.segmentation.predictions import open_trained_store, predict_patches
 from cropcam.model.training.train import train
 from cropcam.pipeline.legend import UNLABELLED
-from cropcam.pipeline.patches.build import from_rasters
 from cropcam.pipeline.store.patch_store import open_store
-from cropcam.pipeline.study.study import load_study
 
-DATA = Path(os.environ.get("CROPCAM_DATA", Path(__file__).parents[2] / "shared" / "data"))
 SCENES = {"home": "dakota-2015", "away": "illinois-2023"}
 EPOCHS, MIN_SEEDS, MAX_LOSS_AWAY = 16, 3, 0.005
 FIGURES = ("pixel_accuracy", "macro_f1")
@@ -64,13 +62,6 @@ ROWS: dict[Row, dict[str, Any]] = {
     **{(kind, "balanced"): BALANCED for kind in ("presence5", "any", "majority", "points", "unet")},
     ("points", "smooth"): {"label_smoothing": 0.1},
 }
-
-
-def cut(scene: str, store: Path, data: Path) -> None:
-    """The patch store of a scene, where it is missing."""
-    files = sorted((data / scene).glob("*.[tT][iI][fF]"))
-    labels = [path for path in files if "cdl" in path.name.lower()]
-    from_rasters(load_study("corn-belt-2016"), [path for path in files if path not in labels], labels, store)
 
 
 def run_folder(out: Path, row: Row, seed: int, epochs: int) -> Path:
@@ -183,7 +174,7 @@ def main() -> None:
         if missing := [job for file, job in wanted.items() if not file.exists()]:
             args.out.mkdir(parents=True, exist_ok=True)
             for place, scene in SCENES.items():
-                cut(scene, args.out / f"{place}.zarr", args.data)
+                build(args.data / scene, args.out / f"{place}.zarr")
             threads = (max(1, (os.cpu_count() or 1) // args.jobs),)
             with ProcessPoolExecutor(args.jobs, get_context("spawn"), torch.set_num_threads, threads, max_tasks_per_child=1) as pool:
                 for future in [pool.submit(measure, row, seed, args.out, args.epochs) for row, seed in missing]:

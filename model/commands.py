@@ -19,7 +19,7 @@ from cropcam.pipeline.errors import ConfigError
 
 
 def train(args: argparse.Namespace) -> None:
-    """Train a network on a store's weak labels; everything is written to the run folder."""
+    """Train a network on the weak labels of one or several stores; everything is written to the run folder."""
     from cropcam.model.options import Settings
     from cropcam.model.training.presets import preset
     from cropcam.model.training.train import train as run_training
@@ -35,18 +35,46 @@ def train(args: argparse.Namespace) -> None:
 
 
 def evaluate(args: argparse.Namespace) -> None:
-    """Metrics of a run on one split, each with the majority guess: RUN/metrics.json."""
+    """Metrics of a run on its store or, with --on, on another one (RUN/on), each with the majority guess; or of a map against points."""
+    if args.points or args.run.is_file():
+        _evaluate_map(args)
+        return
+    if args.label_column or args.out:
+        raise ConfigError("--label-column and --out go with MAP --points FILE; the figures of a run are in its folder")
     from cropcam.model.evaluation.evaluate import evaluate as measure
     from cropcam.model.evaluation.notes import caveats
     from cropcam.model.report.terminal import classes, headline, methods
     from cropcam.pipeline.runtime.progress import Stage
 
     with Stage("evaluate") as stage:
-        options = {name: getattr(args, name) for name in ("split", "save", "store", "device")}
+        options = {name: getattr(args, name) for name in ("split", "on", "reference", "save", "store", "device")}
         metrics = measure(args.run, **options, progress=stage).to_dict()
     text = f"{headline(metrics)}\n\n{methods(metrics['segmentation'])}\n\n{classes(metrics)}"
     print(json.dumps(metrics, indent=2) if args.json else text)
     for note in caveats(metrics):
+        print(f"note: {note}", file=sys.stderr)
+
+
+def _evaluate_map(args: argparse.Namespace) -> None:
+    if not args.points:
+        raise ConfigError(f"{args.run}: is a file, no run folder; score a map against points: cropcam evaluate {args.run} --points FILE")
+    if args.run.is_dir():
+        raise ConfigError(f"{args.run}: is a folder; --points scores a map: cropcam map {args.run} ... --out MAP.tif makes one")
+    of_run = [f"--{name}" for name in ("on", "split", "save", "reference", "store") if getattr(args, name, None)]
+    if of_run:
+        raise ConfigError(f"{' and '.join(of_run)} go with a run, not with MAP --points FILE")
+    if args.out and args.out.resolve() in (args.run.resolve(), args.points.resolve()):
+        raise ConfigError(f"--out {args.out}: is an input; choose another name, for example {args.run.with_suffix('.points.json')}")
+    from cropcam.model.evaluation.map_points import evaluate_map, point_notes
+    from cropcam.model.report.map_scores import map_classes, map_confusion, map_headline
+    from cropcam.pipeline.runtime.atomic import atomic_write
+
+    scores = evaluate_map(args.run, args.points, args.label_column)
+    text = json.dumps(scores, indent=2, allow_nan=False)
+    if args.out:
+        atomic_write(args.out, text + "\n")
+    print(text if args.json else f"{map_headline(scores)}\n\n{map_classes(scores)}\n\n{map_confusion(scores)}")
+    for note in point_notes(scores):
         print(f"note: {note}", file=sys.stderr)
 
 
@@ -89,7 +117,7 @@ def map_(args: argparse.Namespace) -> None:
         encoding = ValueEncoding(args.scale, args.offset, args.nodata)
         source = open_image_shards(args.folder, study) if args.folder else open_own_image(args.image, study.image, encoding)
     with Stage("map") as stage:
-        summary = map_raster(args.run, source, args.out, device=args.device, progress=stage, log=stage.log)
+        summary = map_raster(args.run, source, args.out, shift=args.shift, device=args.device, progress=stage, log=stage.log)
     print(summary)
 
 
@@ -113,7 +141,7 @@ def export_model(args: argparse.Namespace) -> None:
 def add_commands(command: AddCommand) -> None:
     """Declare the commands of the learning plane and their options."""
     sub = command("train", train)
-    sub.add_argument("store", type=folder_argument, metavar="STORE")
+    sub.add_argument("store", type=folder_argument, nargs="+", metavar="STORE", help="several are trained on together")
     sub.add_argument("--run", type=folder_argument, required=True, metavar="RUN")
     sub.add_argument("--preset", choices=("poster", "paper"), help="settings of the poster or of the paper after it; options override them")
     for section, kind in SECTIONS.items():
@@ -126,11 +154,20 @@ def add_commands(command: AddCommand) -> None:
     sub.add_argument("--resume", action="store_true", help="go on with the run in the folder")
 
     sub = command("evaluate", evaluate)
-    sub.add_argument("run", type=folder_argument, metavar="RUN")
-    sub.add_argument("--split", choices=("train", "validation", "test"), default="test")
+    sub.add_argument("run", type=folder_argument, metavar="RUN|MAP", help="a run folder, or with --points a map that cropcam map wrote")
+    sub.add_argument("--on", type=folder_argument, metavar="STORE", help="a store of another place or year, of the run's bands and classes")
+    sub.add_argument(
+        "--split", choices=("train", "validation", "test", "all"), help="default: test; on a store that the run has not seen, all"
+    )
+    sub.add_argument(
+        "--reference", type=folder_argument, metavar="RUN", help="a run that is scored on the same patches, for example one trained there"
+    )
     sub.add_argument(
         "--save", type=folder_argument, metavar="SEGMENTATION.zarr", help="write activation maps and classes per patch, with coordinates"
     )
+    sub.add_argument("--points", type=Path, metavar="FILE", help="score the map MAP against points: CSV, GeoPackage, GeoParquet, GeoJSON")
+    sub.add_argument("--label-column", default="", metavar="NAME", help="with --points: its column of classes (default: found by its name)")
+    sub.add_argument("--out", type=Path, metavar="FILE.json", help="with --points: also write the figures there")
     sub.add_argument("--json", action="store_true")
     _store_option(sub)
     add_device_option(sub)
@@ -144,6 +181,9 @@ def add_commands(command: AddCommand) -> None:
     sub.add_argument("run", type=folder_argument, metavar="RUN")
     add_image_options(sub).add_argument("--store", type=folder_argument, metavar="STORE", help="a patch store")
     sub.add_argument("--out", type=Path, required=True, metavar="MAP.tif")
+    sub.add_argument(
+        "--shift", type=Path, metavar="FILE.tif", help="also write how unlike the training data each pixel is; above 1 = unlike"
+    )
     add_device_option(sub)
 
     sub = command("export-model", export_model)

@@ -129,6 +129,9 @@ class DataOptions:
 
     batch_size: int = _option(32, "patches per step", metavar="N", **_whole(1))
     seed: int = _option(0, "of all random numbers", metavar="N", valid=lambda v: 0 <= v < 2**63, rule="at least 0 and below 2^63")
+    hold_out_store: str = _option(
+        "", "of several stores those that are not trained on: their patches are the test split", metavar="NAME,..."
+    )
     rot90: bool = _option(False, "also swap rows and columns of patches, not only flip them", flag=False)
     data_loading: str = _option(
         "auto",
@@ -159,7 +162,14 @@ class NetworkOptions:
 class OptimizerOptions:
     """Loss, optimizer and schedule."""
 
-    epochs: int = _option(16, "passes over the training split", metavar="N", **_whole(1))
+    epochs: int = _option(16, "epochs, each validated: passes over the training split", metavar="N", **_whole(1))
+    passes: int = _option(
+        0,
+        "passes over the training split in one epoch; 0 = enough for 1,000 steps in all",
+        flag=False,
+        default="1 where --epochs is passed, else enough for 1,000 steps in all",
+        **_whole(0),
+    )
     lr: float = _option(1e-3, "peak learning rate", default=MEASURED, metavar="X", **_at_least(0, above=True))
     weight_decay: float = _option(1e-4, "weight decay", default=MEASURED, flag=False, **_at_least(0))
     loss: str = _option("best", "loss", choices=LOSSES, default=MEASURED)

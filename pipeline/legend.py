@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from cropcam.pipeline.code_table import CODE_LIMIT, CodeTable, Color
+from cropcam.pipeline.code_table import CODE_LIMIT, Code, CodeTable, Color
 from cropcam.pipeline.errors import ConfigError
 from cropcam.pipeline.legend_sources import cdl
 
@@ -90,6 +90,13 @@ class Legend:
             red, green, blue = entry["color"]
             classes.append(LandClass(str(entry["name"]), tuple(int(code) for code in entry["codes"]), (red, green, blue)))
         return cls(tuple(classes), CodeTable.from_attrs(table) if table else cdl())
+
+    @classmethod
+    def of_names(cls, names: Sequence[str]) -> Legend:
+        """A legend of class names alone: no code and no other name means one of its classes."""
+        colors = (BACKGROUND_COLOR, *_spares())
+        classes = tuple(LandClass(name, (), color) for name, color in zip(names, colors, strict=False))
+        return cls(classes, CodeTable("", (Code(0, "", is_label=False),)))
 
     def attrs(self) -> list[dict[str, Any]]:
         """The classes as JSON values: `[{"name", "codes", "color"}, ...]`, colours as [red, green, blue]."""

@@ -13,15 +13,16 @@ from torch import Tensor
 
 from cropcam.model.data.loading import PatchImages, ResidentImages, StreamedImages, as_bits, fits_gpu, of_bits, patch_bytes, read_images
 from cropcam.model.data.normalization import Normalization, complete_seasons, keep_some, standardise
-from cropcam.model.data.sampler import Indices, Plan, plan_epoch, plan_in_order
+from cropcam.model.data.sampler import Indices, Plan, joined_plans, plan_epoch, plan_in_order
 from cropcam.model.labels.areas import area_labels
 from cropcam.model.labels.fields import field_labels
 from cropcam.model.labels.points import point_labels
-from cropcam.model.labels.weak_labels import LabelSpec, WeakLabels, validate_proportions, weak_labels
+from cropcam.model.labels.weak_labels import LabelSpec, WeakLabels, joined_labels, validate_proportions, weak_labels
 from cropcam.model.losses.objectives import Targets
 from cropcam.model.runtime.distributed import SINGLE_PROCESS, Ranks
 from cropcam.pipeline.errors import DataError
 from cropcam.pipeline.legend import UNLABELLED, Legend
+from cropcam.pipeline.store.joined import JoinedStore
 from cropcam.pipeline.store.patch_store import PatchStore
 
 _CHECK_BYTES = 1 << 26  # of images checked per step
@@ -34,15 +35,17 @@ class Patches:
     images: PatchImages  # in memory or streamed
     labels: WeakLabels  # on the CPU
     whole_N: npt.NDArray[np.bool_] | None = None  # patches known to have no nodata pixel; None = unknown
+    index_N: Indices | None = None  # of the patches in their store; None = unknown
 
     def __len__(self) -> int:
         return len(self.labels)
 
-    def plan_epoch(self, seed: int, epoch: int, *, rot90: bool, seasons: int = 1, season_drop: float = 0.0) -> Plan:
-        """Order and flips of a training epoch, and which seasons are dropped (`sampler.plan_epoch`)."""
+    def plan_epoch(self, seed: int, epoch: int, *, rot90: bool, passes: int = 1, seasons: int = 1, season_drop: float = 0.0) -> Plan:
+        """Order and flips of a training epoch of several passes, and which seasons are dropped (`sampler.plan_epoch`)."""
         block_N = self.images.block_N if isinstance(self.images, StreamedImages) else None
-        more = {"bag_N": self.labels.bag_N, "block_N": block_N}
-        return plan_epoch(len(self), seed, epoch, **more, rot90=rot90, seasons=seasons, season_drop=season_drop)
+        more: dict[str, Any] = {"bag_N": self.labels.bag_N, "block_N": block_N, "rot90": rot90}
+        more |= {"seasons": seasons, "season_drop": season_drop}
+        return joined_plans([plan_epoch(len(self), seed, number, **more) for number in range(epoch * passes, (epoch + 1) * passes)])
 
     def plan_in_order(self) -> Plan:
         """Every patch once, unflipped."""
@@ -50,24 +53,32 @@ class Patches:
 
 
 def read_split(
-    store: PatchStore, split: str, spec: LabelSpec, legend: Legend, loading: str = "memory", device: torch.device | None = None
+    store: PatchStore,
+    split: str | Indices,
+    spec: LabelSpec,
+    legend: Legend,
+    loading: str = "memory",
+    device: torch.device | None = None,
+    *,
+    labels: WeakLabels | None = None,
 ) -> Patches:
     """One split in the store's order, with its weak labels. In memory as stored: 35 kB per patch of the poster.
 
-    `loading` is memory or stream. Images in memory are stored on `device` if it is a GPU and they fit.
+    `split` is its name, or the indices of some patches, ascending. `loading` is memory or stream. Images in memory are stored on `device`
+    if it is a GPU and they fit. `labels` are those of the patches, where they are read already.
 
     Raises:
         DataError: the split is empty, or the store is damaged.
     """
-    index_N = store.split_indices(split)
-    labels = read_labels(store, index_N, spec, legend)
+    index_N = store.split_indices(split) if isinstance(split, str) else split
+    labels = labels or read_labels(store, index_N, spec, legend)
     whole_N = store.valid_N[index_N] == 1
     if loading == "stream":
-        return Patches(StreamedImages(store, index_N), labels, whole_N)
+        return Patches(StreamedImages(store, index_N), labels, whole_N, index_N)
     resident = as_bits(torch.from_numpy(read_images(store, index_N)))
     if device is not None and fits_gpu(store, len(index_N), device):
         resident = resident.to(device)
-    return Patches(ResidentImages(of_bits(resident, store.encoding.dtype)), labels, whole_N)
+    return Patches(ResidentImages(of_bits(resident, store.encoding.dtype)), labels, whole_N, index_N)
 
 
 def read_labels(store: PatchStore, index_N: Indices, spec: LabelSpec, legend: Legend) -> WeakLabels:
@@ -82,12 +93,15 @@ def read_labels(store: PatchStore, index_N: Indices, spec: LabelSpec, legend: Le
 
     if spec.file:
         read = point_labels if spec.points else field_labels if spec.fields else area_labels
+        if isinstance(store, JoinedStore):
+            parts = [(part, index) for part, index in store.of_parts(index_N) if len(index)]
+            return joined_labels([read_labels(part, index, spec, legend) for part, index in parts])
         return read(spec, legend, store.info.patch_grid, place_N2())
     labels = weak_labels(
         spec,
         len(legend),
         lambda: validate_proportions(store.share_NK[index_N], index_N),
-        lambda: legend.index(store.labels(index_N)),
+        lambda: store.classes(index_N),
         place_N2,
     )
     if not store.info.has_weight:
@@ -168,11 +182,12 @@ def batches(
         )
 
 
-def labels_without_image(store: PatchStore, split: str, patches: Patches, seasons: int = 1) -> int:
-    """Number of labelled pixels of a split without image data in every band of a season; `patches` has labels of pixels. No loss counts them."""
+def labels_without_image(store: PatchStore, patches: Patches, seasons: int = 1) -> int:
+    """Number of labelled pixels of patches of a store without image data in every band of a season; they have labels of pixels. No loss counts them."""
     assert patches.labels.pixel_NHW is not None
+    assert patches.index_N is not None
     whole_N = np.zeros(len(patches), np.bool_) if patches.whole_N is None else patches.whole_N
-    checked_N, index_N, count = np.flatnonzero(patches.labels.labelled() & ~whole_N), store.split_indices(split), 0
+    checked_N, index_N, count = np.flatnonzero(patches.labels.labelled() & ~whole_N), patches.index_N, 0
     at_once = max(1, _CHECK_BYTES // patch_bytes(store))
     for first in range(0, len(checked_N), at_once):
         part_N = checked_N[first : first + at_once]

@@ -90,8 +90,7 @@ class StreamedImages(PatchImages):
         side = self.store.info.layout.block_patches
         while side > 1 and side**2 * patch_bytes(self.store) > BLOCK_BYTES:
             side //= 2
-        across = -(-self.store.info.patch_grid.columns // side)
-        return (self.store.row_N[self.index_N] // side) * across + self.store.col_N[self.index_N] // side
+        return self.store.blocks(side, side)[self.index_N]
 
 
 def _ready(values_BCHW: npt.NDArray[Any], device: torch.device) -> Tensor:

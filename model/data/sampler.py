@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
-BAG_RUN = 32  # patches of a bag that are kept together
+# Patches of a bag that are kept together, a quarter of the default batch: with one bag in a batch each step pulls the network to that bag
+# alone (16 polygons of a real scene, 400 steps: accuracy .33, with four bags in a batch .73).
+BAG_RUN = 8
 WINDOW_BLOCKS = 8  # blocks of a streamed store that are shuffled together: few files are read at a time
 Indices = npt.NDArray[np.int64]
 
@@ -58,6 +61,20 @@ def seasons_seen(random: np.random.Generator, count: int, seasons: int, drop: fl
     """The seasons that each of `count` patches keeps (N, S): all, or, for a share `drop` of them, a random 1 to S - 1."""
     lost_N = np.where(random.random(count) < drop, random.integers(1, seasons, count), 0)
     return random.random((count, seasons)).argsort(axis=1) >= lost_N[:, None]
+
+
+def joined_plans(plans: Sequence[Plan]) -> Plan:
+    """Several passes, one behind the other."""
+    if len(plans) == 1:
+        return plans[0]
+    turned = [plan.transpose_N for plan in plans if plan.transpose_N is not None]
+    seen = [plan.seen_NS for plan in plans if plan.seen_NS is not None]
+    return Plan(
+        np.concatenate([plan.index_N for plan in plans]),
+        np.concatenate([plan.flip_N2 for plan in plans]),
+        np.concatenate(turned) if turned else None,
+        np.concatenate(seen) if seen else None,
+    )
 
 
 def window_order(block_N: Indices, seed: int, epoch: int) -> Indices:

@@ -135,11 +135,15 @@ def histograms(
 
 def metadata(blocks: int, block_patches: tuple[int, int]) -> dict[str, Any]:
     """How the intervals were made, for metrics.json."""
+    unit, remedy = {"block_patches": list(block_patches)}, "lower splits.block_patches or widen the area"
+    return described("percentile bootstrap over spatial blocks", "block", blocks, unit, remedy)
+
+
+def described(method: str, word: str, blocks: int, unit: Mapping[str, Any], remedy: str) -> dict[str, Any]:
+    """How intervals were made: level, method, number and size (`unit`) of what is drawn, called `word`; with too few of them a note."""
     notes = {}
     if blocks < 2:
-        notes["note"] = "one block: no interval can be given; lower splits.block_patches or widen the area"
+        notes["note"] = f"one {word}: no interval can be given; {remedy}"
     elif blocks < FEW_BLOCKS:
-        notes["note"] = f"fewer than {FEW_BLOCKS} blocks: intervals are too narrow"
-    method = "percentile bootstrap over spatial blocks"
-    drawn = {"blocks": blocks, "block_patches": list(block_patches), "resamples": RESAMPLES, "seed": SEED}
-    return {"level": LEVEL_PCT / 100, "method": method, **drawn, **notes}
+        notes["note"] = f"fewer than {FEW_BLOCKS} {word}s: intervals are too narrow"
+    return {"level": LEVEL_PCT / 100, "method": method, "blocks": blocks, **unit, "resamples": RESAMPLES, "seed": SEED, **notes}

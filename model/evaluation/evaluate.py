@@ -1,131 +1,141 @@
-"""Evaluation of a run on one split: RUN/metrics.json, RUN/patches.csv.
+"""Evaluation of a run on one split of its store, or on any other store: metrics.json and patches.csv.
 
-Pixel metrics count the pixels that have a label and image data in every band, pooled over the split. Patch metrics count
-the patches with at least one labelled pixel. A class is present in a patch where its share of the labelled pixels is
-above the run's `presence_min_share`, and predicted present where its logit is above 0 (probability above 0.5). Every
-metric has its interval (`cropcam.model.evaluation.bootstrap`). The split is read batch by batch: memory grows by a few
-numbers per patch and by histograms per spatial block. Evaluating twice writes the same bytes.
+Those of the run's own store are written to the run folder, those of another store to RUN/on/NAME-DIGEST. Evaluating twice writes the
+same bytes. The definitions are those of `cropcam.model.evaluation.measurement`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
-import numpy.typing as npt
+import torch
 
-from cropcam.model.evaluation import bootstrap, results
-from cropcam.model.evaluation.accumulator import MetricAccumulator
-from cropcam.model.evaluation.bootstrap import Bootstrap, block_of
+from cropcam.model.evaluation.elsewhere import Scored, open_elsewhere
+from cropcam.model.evaluation.measurement import Measurement, Predictor, measure, same_classes
 from cropcam.model.evaluation.model_card import METRICS, write_model_card
 from cropcam.model.evaluation.prediction_store import prediction_writer
 from cropcam.model.evaluation.results import Metrics
 from cropcam.model.evaluation.seasons_seen import seasons_seen
-from cropcam.model.labels.derive import presence
 from cropcam.model.runs.checkpoint import load_network, run_provenance
+from cropcam.model.runs.config import RunConfig
 from cropcam.model.runtime.device import choose
 from cropcam.model.segmentation.fitting import fitted_segmenter
-from cropcam.model.segmentation.predictions import BATCH_PATCHES, PatchPredictions, open_trained_store, predict_patches
+from cropcam.model.segmentation.predictions import open_trained_store
 from cropcam.pipeline.errors import ConfigError, DataError
 from cropcam.pipeline.runtime.atomic import atomic_write
 from cropcam.pipeline.runtime.hashing import sha256
 from cropcam.pipeline.runtime.progress import Progress, silent
-from cropcam.pipeline.store.schema import SPLITS, evenly
+from cropcam.pipeline.store.joined import check_fits
+from cropcam.pipeline.store.patch_store import open_store
+from cropcam.pipeline.store.schema import SPLITS
 
 PATCHES = "patches.csv"
+ALL = "all"
 
 
 def evaluate(
     run: Path,
     *,
-    split: str = "test",
+    split: str | None = None,
+    on: Path | None = None,
+    reference: Path | None = None,
     save: Path | None = None,
     device: str = "auto",
     store: Path | None = None,
     progress: Progress = silent,
 ) -> Metrics:
-    """Evaluate a run on one split of its store, write RUN/patches.csv and RUN/metrics.json, and return the metrics.
+    """Score a run, write metrics.json and patches.csv, and return the metrics.
 
     Args:
         run: folder with a trained run.
-        split: train, validation or test.
+        split: train, validation, test or all; test by default, on a store that the run was not trained on all, and with a `reference`
+            that was trained on it test.
+        on: another store of the run's bands, patch size and classes; by default the run's own.
+        reference: another run, scored on the same patches: beside the run's metrics stand its own and the paired difference.
         save: also write activation maps and segmentations per patch there (zarr, see `cropcam.model.evaluation.prediction_store`).
         device: auto, cpu or cuda.
-        store: place of the run's store, if it was moved.
+        store: place of the run's own store, if it was moved.
         progress: called with (patches done, patches in all, the split's name).
 
     Raises:
-        ConfigError: no such split or device.
-        DataError: no usable run, store or checkpoint; the split is empty or holds no labelled pixel.
+        ConfigError: no such split or device, or options that do not go together.
+        DataError: no usable run, store or checkpoint; the split is empty or holds no labelled pixel; the store does not fit the run.
         OSError: the disk refused.
     """
-    if split not in SPLITS:
-        raise ConfigError(f"no split {split!r}; known: {', '.join(SPLITS)}")
+    if split not in (None, *SPLITS, ALL):
+        raise ConfigError(f"no split {split!r}; known: {', '.join((*SPLITS, ALL))}")
     network, config = load_network(run, torch_device := choose(device))
-    opened = open_trained_store(run, config, store)
-    info = opened.info
-    if not info.has_labels:
+    trained_on = open_trained_store(run, config, store)
+    segmenter = fitted_segmenter(run, network, config, trained_on, torch_device)
+    other = _load(reference, torch_device) if reference else None
+    if on:
+        scored = open_elsewhere(run, config, on, split or (_split_of(other, on) if other else None))
+    else:
+        held_out = any(part.held_out for part in config.stores)
+        name = " + ".join(part.name for part in config.stores if part.held_out or not held_out) or trained_on.path.stem
+        scored = Scored(trained_on, split or "test", run, name, home=not (held_out and split in (None, "test")))
+    opened = scored.store
+    if not opened.info.has_labels:
         raise DataError(f"{opened.path}: has no labels to evaluate against; map it: cropcam map {run} --store {opened.path} --out MAP.tif")
-    patches_N = opened.split_indices(split)
-    place_PN = np.stack([opened.row_N[patches_N], opened.col_N[patches_N]]).astype(np.int32)
-    block_N = block_of(place_PN[0], place_PN[1], info.split_block_patches)
-    segmenter = fitted_segmenter(run, network, config, opened, torch_device)
-
-    def predictions(indices: npt.NDArray[np.int64]) -> Iterable[PatchPredictions]:
-        return predict_patches(network, config, opened, indices, torch_device, segmenter)
-
-    bounds_KE = activation_bounds(predictions(patches_N[evenly(len(patches_N), BATCH_PATCHES)]))
-    accumulator = MetricAccumulator(len(config.store.classes), segmenter.methods, segmenter.default, block_N, bounds_KE)
+    if save and len(opened.parts) > 1:
+        raise ConfigError(f"--save writes the places of one store; name it: cropcam evaluate {run} --on STORE --save {save}")
+    patches_N = np.arange(len(opened)) if scored.split == ALL else opened.split_indices(scored.split)
+    predictor = Predictor(network, config, segmenter, torch_device)
     provenance = {**run_provenance(run, config), "seed": config.data.seed}
-    with prediction_writer(save, info, place_PN, provenance | {"method": segmenter.default}) as writer:
-        for batch in predictions(patches_N):
-            accumulator.add(batch)
-            if writer:
-                writer.write(batch)
-            progress(accumulator.patches, len(patches_N), split)
-        if not accumulator.pixels:
-            raise DataError(f"the {split} split has no pixel with a label and image data; there is nothing to evaluate")
-    logits_NK, _, _ = accumulator.per_patch()
-    share_NK = opened.share_NK[patches_N]
-    present_NK = presence(share_NK, config.labels.presence_min_share).astype(bool)
-    known_N = share_NK.sum(axis=1) > 0
-    label_accuracy_N = np.where(known_N, (present_NK == (logits_NK > 0)).mean(axis=1), np.nan)
-    table = results.patch_table(patches_N, place_PN, accumulator, label_accuracy_N)
-    csv = table.to_csv(index=False, float_format="%.6f", lineterminator="\n")
-    resamples, names = Bootstrap.of(accumulator.blocks), config.store.classes.names
+    place_PN = np.stack([opened.row_N[patches_N], opened.col_N[patches_N]]).astype(np.int32)
+    with prediction_writer(save, opened.info, place_PN, provenance | {"method": segmenter.default}) as writer:
+        measured = measure(predictor, opened, patches_N, progress, scored.split, writer)
+    values = measured.values()
+    values["segmentation"] |= seasons_seen(network, config, opened, patches_N, measured.block_N, torch_device, segmenter.method)
+    compared = {"reference": _beside(measured, other, reference, progress)} if other and reference else {}
+    csv = measured.table().to_csv(index=False, float_format="%.6f", lineterminator="\n")
     metrics = Metrics(
         {
-            "split": split,
+            "split": scored.split,
             "patches": len(patches_N),
             "labels": config.labels.labels,
-            "classification": {
-                **results.classification(present_NK[known_N], logits_NK[known_N], block_N[known_N], names, resamples),
-                "presence_min_share": config.labels.presence_min_share,
-            },
-            "segmentation": {
-                **results.segmentation(accumulator, names, resamples),
-                "methods": {name: results.method(counts, names, resamples) for name, counts in accumulator.confusion_BKK.items()},
-                "default": segmenter.default,
-                **seasons_seen(network, config, opened, patches_N, block_N, torch_device, segmenter.method),
-            },
-            "intervals": bootstrap.metadata(accumulator.blocks, info.split_block_patches),
+            "home": scored.home,
+            "store": scored.about(),
+            **values,
+            **compared,
             "provenance": {
                 **provenance,
                 "labels_rule": str(config.label_spec),
-                "selected_on": split == "validation" and (not config.keep_last_epoch or config.optimizer.patience > 0),
-                "train_patches": len(opened.split_indices("train")),
+                "selected_on": _selected_on(config, scored),
+                "train_patches": len(trained_on.split_indices("train")),
                 "patches_digest": sha256(csv.encode()),
             },
         }
     )
-    atomic_write(run / PATCHES, csv)
-    metrics.save(run / METRICS)
-    write_model_card(run, config)
+    scored.folder.mkdir(parents=True, exist_ok=True)
+    atomic_write(scored.folder / PATCHES, csv)
+    metrics.save(scored.folder / METRICS)
+    if not on:
+        write_model_card(run, config)
     return metrics
 
 
-def activation_bounds(batches: Iterable[PatchPredictions]) -> npt.NDArray[np.float32]:
-    """Histogram bins (K, E) for each class's activations, from a sample of patches: the range of activations is not known before."""
-    cams_KP = np.concatenate([np.moveaxis(batch.cams_BKHW, 1, 0)[:, ~batch.nodata_BHW] for batch in batches], axis=1)
-    return np.stack([bootstrap.edges(cams_P if cams_P.size else np.zeros(1, np.float32)) for cams_P in cams_KP])
+def _load(run: Path, device: torch.device) -> Predictor:
+    network, config = load_network(run, device)
+    return Predictor(network, config, fitted_segmenter(run, network, config, open_trained_store(run, config), device), device)
+
+
+def _split_of(reference: Predictor, on: Path) -> str | None:
+    """The test split of a store that the reference was trained on: its training patches would flatter it."""
+    record = reference.config.store
+    return "test" if open_store(on).info.digest in {record.digest, *(part.digest for part in reference.config.stores)} else None
+
+
+def _beside(measured: Measurement, reference: Predictor, path: Path, progress: Progress) -> dict[str, Any]:
+    config = reference.config
+    same_classes(measured.names, config.store.classes.names, str(path))
+    check_fits(measured.store, config.store.bands, config.store.size_px, f"the run {path}")
+    beside = measure(reference, measured.store, measured.patches_N, progress, "reference")
+    return {"run": str(path), "trained_on": config.store.study, "labels": str(config.label_spec), **measured.beside(beside)}
+
+
+def _selected_on(config: RunConfig, scored: Scored) -> bool:
+    """Whether the loss on the scored patches selected the epoch."""
+    return scored.home and scored.split in ("validation", ALL) and (not config.keep_last_epoch or config.optimizer.patience > 0)

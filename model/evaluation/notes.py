@@ -34,9 +34,13 @@ def caveats(metrics: Mapping[str, Any]) -> list[str]:
 
 
 def leakage_notes(metrics: Mapping[str, Any]) -> list[str]:
-    """The use of the evaluated split in training, a sentence: training itself, or selection of the epoch."""
-    if metrics["split"] == "train":
-        return ["The run was trained on the train split: these metrics do not show how well the network does elsewhere."]
+    """The use of the evaluated split in training, a sentence: training itself, or selection of the epoch. Away no split was used."""
+    if not metrics.get("home", True):
+        return []
+    if metrics["split"] in ("train", "all"):
+        return [
+            f"The run was trained on {'patches of all' if metrics['split'] == 'all' else 'the train split'}: these metrics do not show how well the network does elsewhere."
+        ]
     if metrics["provenance"].get("selected_on"):
         return [f"The epoch was selected by the loss on the {metrics['split']} split: these metrics are optimistic."]
     return []

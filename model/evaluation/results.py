@@ -139,8 +139,6 @@ def segmentation(accumulator: MetricAccumulator, names: Sequence[str], bootstrap
     metric of predicting that class everywhere (in a resample: its most frequent class).
     """
     confusion_SKK = bootstrap.sums(accumulator.confusion_BKK[accumulator.default])
-    majority_S = metrics.majority(confusion_SKK)
-    majority = with_intervals(metrics.summary(metrics.constant_confusion(confusion_SKK, majority_S)))
     auc_SK = _of_resamples(metrics.auc_of_counts, np.moveaxis(accumulator.map_counts_BK2E, 1, 0), bootstrap)
     auc_K = np.array([ranks.auc() for ranks in accumulator.ranks_K])
     per_class = by_class({"class_shares": metrics.class_metrics(confusion_SKK)["base_rate"], "cam_auc": auc_SK}, names, {"cam_auc": auc_K})
@@ -149,14 +147,20 @@ def segmentation(accumulator: MetricAccumulator, names: Sequence[str], bootstrap
         for key in ("class_shares", "cam_auc")
     )
     return {
-        "majority_accuracy": majority["pixel_accuracy"],
-        "majority_accuracy" + SUFFIX: majority["pixel_accuracy" + SUFFIX],
-        "majority": {"class": names[int(majority_S[0])], **majority},
+        **majority(confusion_SKK, names),
         "pixels": accumulator.pixels,
         **shares,
         **with_intervals({"mean_cam_auc": metrics.mean(auc_SK)}, {"mean_cam_auc": metrics.mean(auc_K)}),
         **aucs,
     }
+
+
+def majority(confusion_SKK: Numbers, names: Sequence[str]) -> dict[str, Any]:
+    """`majority_accuracy` and `majority`: the metrics of predicting the most frequent class everywhere (in a resample: its own)."""
+    class_S = metrics.majority(confusion_SKK)
+    values = with_intervals(metrics.summary(metrics.constant_confusion(confusion_SKK, class_S)))
+    accuracy = {"majority_accuracy" + end: values["pixel_accuracy" + end] for end in ("", SUFFIX)}
+    return {**accuracy, "majority": {"class": names[int(class_S[0])], **values}}
 
 
 def method(confusion_BKK: Counts, names: Sequence[str], bootstrap: Bootstrap) -> dict[str, Any]:

@@ -85,7 +85,7 @@ def _counts(
     counts_G2, first = np.zeros((int(block_N.max(initial=-1)) + 1, 2), np.int64), 0
     for patches_B, x_BCHW, outputs in forward_batches(network, config, store, patches_N, device, seen_S):
         predicted_BHW = method(outputs.cams_BKHW, x_BCHW, outputs.valid_BHW).cpu().numpy()
-        truth_BHW = config.store.classes.index(store.labels(patches_B))
+        truth_BHW = store.classes(patches_B)
         known_BHW = outputs.valid_BHW.cpu().numpy() & (truth_BHW != UNLABELLED)
         both_B2 = np.stack([(known_BHW & (predicted_BHW == truth_BHW)).sum(axis=(1, 2)), known_BHW.sum(axis=(1, 2))], axis=1)
         np.add.at(counts_G2, block_N[first : first + len(patches_B)], both_B2)

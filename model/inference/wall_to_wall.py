@@ -1,50 +1,38 @@
-"""Wall-to-wall maps: a run's network over a whole raster, by overlapping patches of the size it was trained on.
-
-The raster is covered by patches at half a patch's stride from its upper left, so that the patch grid is part of them;
-patches beyond the edges are filled with nodata. Each patch's logits have a tent weight and are averaged. A pixel's
-logits depend on the patches that cover it and on nothing else: the window size does not change the map.
-Where a pixel's logits depend on its neighbours alone (`Network.context_px`), patches overlap by these neighbours only,
-and each pixel has the logits of the one patch that holds all of them.
-Axis suffixes: B batch, C band, K class, Y/X rows and columns.
-"""
+"""Wall-to-wall maps: a run's network over a whole raster, window by window (`cropcam.model.inference.predictor`)."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from dataclasses import asdict, dataclass
-from functools import cached_property
+from contextlib import ExitStack, contextmanager
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-import numpy.typing as npt
 import torch
-from torch import Tensor
 
-from cropcam.model.data.normalization import Normalization, physical_encoding, standardise
-from cropcam.model.inference.domain import domain_note
-from cropcam.model.inference.sliding_window import SlidingWindow, tent, window_halo
+from cropcam.model.inference.predictor import Predictor
 from cropcam.model.networks import Network
-from cropcam.model.networks.cam import pixel_scores
 from cropcam.model.runs.checkpoint import load_network, run_provenance
 from cropcam.model.runs.config import RunConfig
 from cropcam.model.runtime.device import choose
 from cropcam.model.segmentation.fitting import method_of
 from cropcam.model.segmentation.methods import Method
+from cropcam.model.transfer.domain import Place
+from cropcam.model.transfer.seen import Seen, seen_by
+from cropcam.model.transfer.shift import Shift
+from cropcam.model.transfer.tally import Tally
 from cropcam.pipeline import __version__
 from cropcam.pipeline.errors import DataError
 from cropcam.pipeline.maps.cog import TIFF_TILE_PX, is_map, written_map
+from cropcam.pipeline.maps.layer import written_layer
 from cropcam.pipeline.maps.windows import NODATA_CLASS, Source, run
 from cropcam.pipeline.runtime.progress import Progress, silent
 from cropcam.pipeline.store.patch_store import PatchStore
 
 BLOCK_PX = 800
-# Every batch has this size, the last one padded: the bits of a convolution may depend on the number of patches.
-BATCH_PATCHES = 32
+DISTANCE = "feature distance / 99 % at home"
 _GPU_THREADS = 4  # enough to keep it busy, few enough for its memory
-Floats = npt.NDArray[np.float32]
 
 
 @dataclass(frozen=True)
@@ -65,84 +53,12 @@ class MapSummary:
         return f"{self.path}: {mapped:,} pixels mapped: {shares}; {self.nodata_pixels:,} nodata"
 
 
-@dataclass(frozen=True)
-class Predictor:
-    """Logits of blocks by one network; pickles without the network, which each process builds when it first needs it."""
-
-    config: RunConfig
-    weights: dict[str, Tensor]
-    method: Method
-    device: str
-    margin_px: int | None = None  # of a patch, whose logits are not used; None: all are, averaged over patches
-
-    @property
-    def stride_px(self) -> int:
-        """From one patch to the next."""
-        size_px = self.config.store.size_px
-        return max(size_px // 2, 1) if self.margin_px is None else size_px - 2 * self.margin_px
-
-    @property
-    def weight_YX(self) -> Floats:
-        """Weight of each pixel of a patch."""
-        if self.margin_px is None:
-            return tent(self.config.store.size_px)
-        return np.pad(np.ones((self.stride_px, self.stride_px), np.float32), self.margin_px)
-
-    @property
-    def halo_px(self) -> int:
-        """How far the patches that cover a block reach beyond it."""
-        return window_halo(self.config.store.size_px, self.stride_px)
-
-    @cached_property
-    def network(self) -> Network:
-        """The network on its device, in evaluation mode."""
-        network = self.config.new_network()
-        network.load_state_dict(self.weights)
-        return network.to(self.device).eval()
-
-    def __getstate__(self) -> dict[str, Any]:
-        return {key: value for key, value in self.__dict__.items() if key != "network"}
-
-    def __call__(self, block_CYX: Floats) -> Floats:
-        """Logits (class, y, x) of the block without its halo: the patches' logits by the run's method, averaged; 0 where no patch with data covers a pixel.
-
-        Args:
-            block_CYX: physical values, NaN = missing, with `halo_px` on every side; its inner upper left pixel is a multiple
-                of the stride.
-
-        Raises:
-            DataError: the logits are not finite.
-        """
-        size_px, halo_px = self.config.store.size_px, self.halo_px
-        patches, weight_YX = SlidingWindow.over(block_CYX, size_px, self.stride_px, halo_px, self.config.seasons), self.weight_YX
-        total_KYX = np.zeros((len(self.config.store.classes) + 1, *patches.shape_yx), np.float32)  # weighted logits, then the weights
-        for (row, col), logits_KYX in self._logits(patches):
-            place_KYX = total_KYX[:, row : row + size_px, col : col + size_px]
-            place_KYX[:-1] += logits_KYX * weight_YX
-            place_KYX[-1] += weight_YX
-        inner_KYX = total_KYX[:, halo_px : block_CYX.shape[1] - halo_px, halo_px : block_CYX.shape[2] - halo_px]
-        mean_KYX: Floats = np.divide(inner_KYX[:-1], inner_KYX[-1], out=np.zeros_like(inner_KYX[:-1]), where=inner_KYX[-1] > 0)
-        if not np.isfinite(mean_KYX).all():
-            raise DataError(
-                f"the outputs of the {self.config.network.model} are not finite: its training diverged; train again with a lower --lr"
-            )
-        return mean_KYX
-
-    def _logits(self, patches: SlidingWindow) -> Iterator[tuple[tuple[int, int], Floats]]:
-        """Upper left and logits (class, y, x) of every patch that holds data, row by row."""
-        normalization = Normalization.of(self.config, self.device, physical_encoding(len(self.config.store.bands)))
-        for start in range(0, len(patches), BATCH_PATCHES):
-            corners, values_BCYX = patches.batch(start, BATCH_PATCHES)
-            x_BCYX, valid_BYX = standardise(torch.from_numpy(values_BCYX).to(self.device), normalization)
-            _, cams_BKYX = pixel_scores(self.network, x_BCYX.contiguous(memory_format=torch.channels_last))
-            yield from zip(corners, self.method.logits(cams_BKYX, x_BCYX, valid_BYX).cpu().numpy(), strict=False)
-
-
 def map_raster(
     run_path: Path,
     source: Source,
     out: Path,
     *,
+    shift: Path | None = None,
     device: str = "auto",
     block_px: int = BLOCK_PX,
     progress: Progress = silent,
@@ -154,32 +70,72 @@ def map_raster(
         run_path: the run folder.
         source: the raster.
         out: path of the map, which is written completely or not at all.
+        shift: also write how unlike the training data each pixel is: its feature distance to the nearest class over the distance that 99 % of
+            the home's pixels do not reach (float32, NaN = nodata; above 1 = farther than these).
         device: auto, cpu or cuda.
         block_px: approximate side of the windows, rounded to whole strides. It does not change the map.
         progress: called after each window.
-        log: called with a note if the image is of another area or season than the training data.
+        log: called with one line if the image is unlike the training data, or of another area or season.
 
     Raises:
-        DataError: no usable run, other bands than the run's, no valid pixel, or the disk refused.
+        DataError: no usable run, other bands than the run's, no valid pixel, or the disk refused; `shift` of a run whose RUN/seen.json is
+            absent and cannot be made.
         ConfigError: no such device.
     """
     torch_device = choose(device)
     network, config = load_network(run_path, torch.device("cpu"))
     _check(config, source, run_path, out)
-    if log and (note := domain_note(config, source)):
-        log(note)
+    if shift is not None and shift.resolve() == out.resolve():
+        raise DataError(f"{shift}: is the map itself; give another file name for --shift")
     method = method_of(run_path, network, config)
+    seen, unmeasured = _seen(run_path, network, config, method, needed=shift is not None)
     local = network.context_px is not None and not method.mean_KC and config.store.size_px > 2 * network.context_px
     predictor = Predictor(config, network.state_dict(), method, str(torch_device), network.context_px if local else None)
+    predictor = replace(predictor, tally=seen.tally() if seen else None, distance=seen.limits if seen and shift else None)
     block_px = fitting_block(block_px, predictor.stride_px)
     threads = None if torch_device.type == "cpu" else _GPU_THREADS
     tags = map_tags(run_path, config, method, source)
-    with _one_core_per_thread(), written_map(out, source.grid, config.store.classes, tags, block_px) as class_map:
-        run(source, predictor, predictor.halo_px, block_px, class_map.write, seasons=config.seasons, progress=progress, threads=threads)
+    with ExitStack() as stack:
+        stack.enter_context(_one_core_per_thread())
+        class_map = stack.enter_context(written_map(out, source.grid, config.store.classes, tags, block_px))
+        layer = stack.enter_context(written_layer(shift, source.grid, DISTANCE, tags, block_px)) if shift else None
+        run(
+            source,
+            predictor,
+            predictor.halo_px,
+            block_px,
+            class_map.write,
+            seasons=config.seasons,
+            write_layer=layer,
+            progress=progress,
+            threads=threads,
+        )
         if class_map.counts[NODATA_CLASS] == class_map.counts.sum():
             raise DataError(f"{_files(source)}: every pixel is nodata in some band; there is nothing to map")
+    if log and (line := _line(config, source, seen, predictor.tally, unmeasured)):
+        log(line)
     pixels = {name: int(class_map.counts[index]) for index, name in enumerate(config.store.classes.names)}
     return MapSummary(out, pixels, int(class_map.counts[NODATA_CLASS]))
+
+
+def _seen(run_path: Path, network: Network, config: RunConfig, method: Method, *, needed: bool) -> tuple[Seen | None, str]:
+    """What the run has seen, or why that is not known: a run of an earlier version has no RUN/seen.json, and its store may be elsewhere."""
+    try:
+        return seen_by(run_path, network, config, torch.device("cpu"), method=method), ""
+    except DataError as error:
+        if needed:
+            raise
+        return None, str(error)
+
+
+def _line(config: RunConfig, source: Source, seen: Seen | None, tally: Tally | None, unmeasured: str) -> str:
+    """The one line about the image: a warning, or a note, or nothing."""
+    place = Place.of(config, source)
+    if seen and tally and (shift := Shift.of(seen, config.store.classes.names, tally, place)):
+        return shift.warning() or place.note()
+    reason = unmeasured or "no patch of it is as valid as those of the training data"
+    measured = f"whether the image is like the training data is not measured: {reason}"
+    return f"{place.note()}; {measured}" if place.note() else f"note: {measured}"
 
 
 @contextmanager

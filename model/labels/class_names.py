@@ -18,7 +18,8 @@ _SHOWN = 3  # values in a message
 
 def allowed(legend: Legend) -> str:
     """What a class may be, for a message."""
-    return f"one of {', '.join(legend.names)}, or a label code or its name"
+    has_codes = any(item.is_label for item in legend.table.codes)
+    return f"one of {', '.join(legend.names)}" + (", or a label code or its name" if has_codes else "")
 
 
 def class_index(text: str, legend: Legend) -> int | None:

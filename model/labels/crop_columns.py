@@ -54,8 +54,9 @@ def classes_of(
         columns = [name for name in NAME_COLUMNS if name in file.columns]
     if not columns:
         coded = next((name for name in CODE_COLUMNS if name in file.columns), "")
+        step = "write a column of classes" if spec.points else "--label-table FILE.csv says which class a crop is"
         hint = (
-            f"{coded} has codes that are not the legend's: --label-table FILE.csv says which class a crop is"
+            f"{coded} has codes that are not the legend's: {step}"
             if coded
             else f"name the column of the crop with --label-column NAME; its values are {allowed(legend)}"
         )

@@ -9,9 +9,10 @@ pixels     the class of every pixel
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import PurePath
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -77,6 +78,19 @@ class WeakLabels:
         assert self.image_NK is not None
         return np.asarray(~np.isnan(self.image_NK).any(axis=1))
 
+    def of(self, index_B: npt.NDArray[np.int64]) -> WeakLabels:
+        """The labels of some of the patches."""
+        arrays: dict[str, Any] = {name: values[index_B] for name, values in vars(self).items() if isinstance(values, np.ndarray)}
+        return replace(self, **arrays)
+
+    @property
+    def count(self) -> int:
+        """Number of labels that can differ: labelled pixels, bags with proportions, or labelled patches."""
+        if self.pixel_NHW is not None:
+            return int(self.class_pixels().sum())
+        labelled_N = self.labelled()
+        return int(labelled_N.sum()) if self.bag_N is None else len(np.unique(self.bag_N[labelled_N]))
+
     def __len__(self) -> int:
         labels = self.pixel_NHW if self.image_NK is None else self.image_NK
         return 0 if labels is None else len(labels)
@@ -124,6 +138,32 @@ def weak_labels(
         image_NK = derive.presence(image_NK, spec.presence_min_share) if spec.kind == "presence" else derive.majority(image_NK)
         image_NK = derive.flip_labels(image_NK, spec.label_noise, spec.kind == "presence", random)
     return WeakLabels(spec.kind, image_NK=np.where(unknown_N[:, None], np.float32(np.nan), image_NK), bag_N=bag_N)
+
+
+def joined_labels(parts: Sequence[WeakLabels]) -> WeakLabels:
+    """The labels of several stores from a file, one store behind the other. No bag has patches of two stores.
+
+    A point or a polygon that one store lacks may lie in another: what a file has for no patch is counted for the store with the least of it.
+    """
+
+    def stacked(name: str) -> Any:  # noqa: ANN401 - an array or None
+        values = [getattr(part, name) for part in parts]
+        return None if values[0] is None else np.concatenate(values)
+
+    bags = [part.bag_N for part in parts]
+    if bags[0] is not None:
+        starts = np.cumsum([0, *(int(bag_N.max(initial=-1)) + 1 for bag_N in bags if bag_N is not None)])
+        bags = [bag_N + start for bag_N, start in zip(bags, starts, strict=False) if bag_N is not None]
+    points = parts[0].kind == "points"
+    unmatched = [part.n_unmatched for part in parts]
+    return WeakLabels(
+        parts[0].kind,
+        image_NK=stacked("image_NK"),
+        pixel_NHW=stacked("pixel_NHW"),
+        bag_N=None if bags[0] is None else np.concatenate(bags),  # type: ignore[arg-type]
+        n_unmatched=min(unmatched) if points else sum(unmatched),
+        notes=tuple(dict.fromkeys(note for part in parts for note in part.notes)),
+    )
 
 
 def validate_proportions(share_NK: Shares, index_N: npt.NDArray[np.int64]) -> Shares:

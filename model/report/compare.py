@@ -1,25 +1,27 @@
 """Evaluated runs in one table: as CSV, and as one page with a plot and each class's confusion matrices.
 
-Every run is as `evaluate` left it; nothing is predicted here. The difference of two runs on the same patches has an
-interval of its own, from the same blocks drawn for both: two runs may differ although their intervals overlap.
+Every run is as `evaluate` left it; nothing is predicted here. A run has one row at home and one for each other store on
+which it was evaluated. The difference of two runs on the same patches has an interval of its own, from the same blocks
+drawn for both: two runs may differ although their intervals overlap.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pandas as pd
 
-from cropcam.model.evaluation.bootstrap import SUFFIX, Bootstrap, block_of, interval
+from cropcam.model.evaluation.bootstrap import SUFFIX
 from cropcam.model.evaluation.notes import caveats, join_words
 from cropcam.model.report import content, figures
+from cropcam.model.report.gains import difference_columns, gain, metric_columns
 from cropcam.model.report.page import template
-from cropcam.model.report.runs import EvaluatedRun, read_run, short_names
+from cropcam.model.report.places import place_columns, place_names
+from cropcam.model.report.runs import EvaluatedRun, read_elsewhere, read_run, short_names
 from cropcam.model.runs.config import store_differences
 from cropcam.pipeline.errors import ConfigError, DataError
 from cropcam.pipeline.runtime.atomic import atomic_write
@@ -33,7 +35,7 @@ _PIXELS = {key: key for key in ("pixel_accuracy", "mean_class_accuracy", "macro_
 
 @dataclass(frozen=True)
 class Comparison:
-    """One row per run; sentences about unlike runs; the files written."""
+    """One row per run and place; sentences about unlike runs; the files written."""
 
     table: pd.DataFrame
     cautions: list[str]
@@ -53,7 +55,8 @@ class Comparison:
 def compare(runs: Sequence[Path], out: Path) -> Comparison:
     """Read evaluated runs, and write OUT/compare.csv and OUT/compare.html.
 
-    Runs evaluated on another split or store than the first are compared all the same, with a note on the page and in the
+    A run has a row at home, on the store that it was trained on, and one for each other store on which it was evaluated
+    (RUN/on/*). Gains are against the first run at the same place. Runs evaluated on another split or store than the first are compared all the same, with a note on the page and in the
     column `differs`: an ablation of bands needs two stores.
 
     Args:
@@ -62,28 +65,64 @@ def compare(runs: Sequence[Path], out: Path) -> Comparison:
 
     Raises:
         ConfigError: fewer than two runs, or one named twice.
-        DataError: a run is not evaluated, or has other classes than the first.
+        DataError: a run is not evaluated, or has other classes than the first; an evaluation is older than its run.
         OSError: the disk refused.
     """
     if len(runs) < 2:
         raise ConfigError("compare takes two runs or more")
     if len({run.resolve() for run in runs}) < len(runs):
         raise ConfigError("compare: a run is named twice; name each once")
-    first, *others = evaluated = [read_run(run, name) for run, name in zip(runs, short_names(runs), strict=True)]
+    first, *others = homes = [read_run(run, name) for run, name in zip(runs, short_names(runs), strict=True)]
     for other in others:
         if other.config.store.classes.names != first.config.store.classes.names:
             expected, actual = (", ".join(run.config.store.classes.names) for run in (first, other))
             raise DataError(
                 f"{other.name}: its classes are {actual}, those of {first.name} {expected}; only runs of the same classes compare"
             )
-    differs = {run.name: differences(first, run) for run in evaluated}
-    table = pd.DataFrame([_run_row(run, first, differs[run.name]) for run in evaluated])
-    cautions = [f"{name} differs from {first.name} in {line}." for name, lines in differs.items() for line in lines]
-    cautions += _run_caveats(evaluated)
+    evaluated = [each for run, home in zip(runs, homes, strict=True) for each in (home, *read_elsewhere(run, home))]
+    lines = _lines(evaluated)
+    table = pd.DataFrame([_row(line) for line in lines])
+    cautions = [f"{line.label} differs from {line.against} in {text}." for line in lines for text in line.differs]
+    cautions += _run_caveats(lines)
     out.mkdir(parents=True, exist_ok=True)
     atomic_write(out / CSV, table.to_csv(index=False, float_format="%.6f", lineterminator="\n"))
-    atomic_write(out / PAGE, _page(evaluated, table, cautions))
+    atomic_write(out / PAGE, _page(lines, table, cautions))
     return Comparison(table, cautions, out / PAGE, out / CSV)
+
+
+@dataclass(frozen=True)
+class _Line:
+    """An evaluation, beside its run at home and the first run at the same place (None: not evaluated there)."""
+
+    run: EvaluatedRun
+    home: EvaluatedRun
+    first: EvaluatedRun | None
+    place: str
+    against: str  # label of what `differs` is against
+    differs: list[str]
+
+    @property
+    def label(self) -> str:
+        return self.run.name if self.run.is_home else f"{self.run.name} on {self.place}"
+
+
+def _lines(evaluated: Sequence[EvaluatedRun]) -> list[_Line]:
+    names, lines, at_home = place_names(evaluated), list[_Line](), list[str]()
+    home = start = evaluated[0]
+    for run in evaluated:
+        home = run if run.is_home else home
+        first = next((each for each in evaluated if each.name == start.name and each.digest == run.digest), None)
+        other = start if run.is_home else first
+        differs = [] if other is None else differences(other, run)
+        if first is not None and first is not other:  # at home where the first run is away
+            differs += [f"{text} of {first.name} on {names[first.digest]}" for text in differences(first, run) if text not in differs]
+        if run.is_home:
+            at_home = differs
+        else:
+            differs = [text for text in differs if text not in at_home]  # once for each run
+        against = start.name if other is None or other.is_home else f"{other.name} on {names[other.digest]}"
+        lines.append(_Line(run, home, first, names[run.digest], against, differs))
+    return lines
 
 
 def differences(first: EvaluatedRun, other: EvaluatedRun) -> list[str]:
@@ -96,74 +135,48 @@ def differences(first: EvaluatedRun, other: EvaluatedRun) -> list[str]:
         )
         if expected != actual
     ]
-    if other.config.store.digest != first.config.store.digest:
-        fields = store_differences(other.config, StoreInfo.from_attrs(first.config.store.attrs, first.name))
+    if other.digest != first.digest:
+        fields = store_differences(other.config.store, StoreInfo.from_attrs(first.config.store.attrs, first.name))
         lines.append(f"the store: {fields[0]}" + (f" (and {len(fields) - 1} more)" if len(fields) > 1 else ""))
     return lines
 
 
-def gain(first: EvaluatedRun, other: EvaluatedRun) -> tuple[float, list[float] | None] | None:
-    """Pixel accuracy above the first run's, and its interval; None where the two were not evaluated on the same pixels.
-
-    Source: a paired bootstrap (Efron and Tibshirani 1993, chapter 16): each resample of blocks serves both runs.
-    """
-    keys = ["patch", "labelled_pixels"]
-    if other is first or first.config.store.digest != other.config.store.digest or not first.patches[keys].equals(other.patches[keys]):
-        return None
-    labelled_N = first.patches["labelled_pixels"].to_numpy(np.float64)
-    correct_2N = [np.nan_to_num(np.rint(run.patches["pixel_accuracy"].to_numpy() * labelled_N)) for run in (first, other)]
-    columns, rows = first.metrics["intervals"]["block_patches"]
-    block_N = block_of(first.patches["row"].to_numpy(), first.patches["col"].to_numpy(), (columns, rows))
-    sums_B2 = np.stack([np.bincount(block_N, values) for values in (correct_2N[1] - correct_2N[0], labelled_N)], axis=1)
-    sums_S2 = Bootstrap.of(len(sums_B2)).sums(sums_B2)
-    with np.errstate(invalid="ignore"):
-        gain_S = sums_S2[:, 0] / sums_S2[:, 1]
-    return float(gain_S[0]), interval(float(gain_S[0]), gain_S[1:])
+def _run_caveats(lines: Sequence[_Line]) -> list[str]:
+    """Each caveat once, with the labels of its runs."""
+    labels: dict[str, list[str]] = {}
+    for line in lines:
+        for sentence in caveats(line.run.metrics):
+            labels.setdefault(sentence, []).append(line.label)
+    return [f"{'every run' if len(some) == len(lines) else join_words(some)}: {sentence}" for sentence, some in labels.items()]
 
 
-def _run_caveats(runs: Sequence[EvaluatedRun]) -> list[str]:
-    """Each caveat once, with the names of its runs."""
-    named: dict[str, list[str]] = {}
-    for run in runs:
-        for sentence in caveats(run.metrics):
-            named.setdefault(sentence, []).append(run.name)
-    return [f"{'every run' if len(names) == len(runs) else join_words(names)}: {sentence}" for sentence, names in named.items()]
-
-
-def _run_row(run: EvaluatedRun, first: EvaluatedRun, differs: Sequence[str]) -> dict[str, Any]:
-    labels, config = run.metrics["classification"], run.config
-    value, limits = gain(first, run) or (None, None)
+def _row(line: _Line) -> dict[str, Any]:
+    run, config = line.run, line.run.config
+    labels, pixels = run.metrics["classification"], run.metrics["segmentation"]
+    patches = line.home.metrics["provenance"]["train_patches"]
     return {
         "run": run.name,
+        "place": line.place,
+        "home": run.is_home,
         "labels": config.labels.labels,
         "labels_rule": str(config.label_spec),
         "model": config.network.model,
         "seed": config.data.seed,
         "epochs": run.epochs,
-        "steps": 0 if config.is_fitted else run.epochs * -(-run.metrics["provenance"]["train_patches"] // config.data.batch_size),
+        "steps": 0 if config.is_fitted else run.epochs * -(-patches // config.data.batch_size),
         "seconds": run.seconds,
-        **_evaluation_columns(run),
-        "method": run.metrics["segmentation"]["default"],
+        "split": run.metrics["split"],
+        "patches": run.metrics["patches"],
+        "blocks": run.metrics["intervals"]["blocks"],
+        "pixel_majority": pixels["majority_accuracy"],
+        "method": pixels["default"],
         "label_majority": labels["majority_accuracy"],
-        **_metric_columns(_LABELS, labels),
-        **_metric_columns(_PIXELS, run.segmentation),
-        **_metric_columns({"pixel_accuracy_gain": "gain"}, {"gain": value, "gain" + SUFFIX: limits}),
-        "differs": "; ".join(differs),
+        **metric_columns(_LABELS, labels),
+        **metric_columns(_PIXELS, run.segmentation),
+        **difference_columns("pixel_accuracy_gain", gain(line.first, run) if line.first else None),
+        **place_columns(run, line.home),
+        "differs": "; ".join(line.differs),
     }
-
-
-def _evaluation_columns(run: EvaluatedRun) -> dict[str, Any]:
-    metrics = run.metrics
-    counts = {"split": metrics["split"], "patches": metrics["patches"], "blocks": metrics["intervals"]["blocks"]}
-    return {**counts, "pixel_majority": metrics["segmentation"]["majority_accuracy"]}
-
-
-def _metric_columns(keys: Mapping[str, str], part: Mapping[str, Any]) -> dict[str, float | None]:
-    columns: dict[str, float | None] = {}
-    for name, key in keys.items():
-        low, high = part[key + SUFFIX] or (None, None)
-        columns |= {name: part[key], f"{name}_low": low, f"{name}_high": high}
-    return columns
 
 
 def _rows(table: pd.DataFrame) -> list[dict[str, Any]]:
@@ -171,19 +184,27 @@ def _rows(table: pd.DataFrame) -> list[dict[str, Any]]:
     return [{str(key): value for key, value in record.items()} for record in records]
 
 
-def _page(runs: Sequence[EvaluatedRun], table: pd.DataFrame, cautions: Sequence[str]) -> str:
+def _page(lines: Sequence[_Line], table: pd.DataFrame, cautions: Sequence[str]) -> str:
+    runs = [line.run for line in lines]
+    homes = [run for run in runs if run.is_home]
+
     def marks(key: str) -> list[figures.Mark]:
         trivial = [run.metrics["segmentation"]["majority"][key] for run in runs]
         return [
             figures.Mark(run.segmentation[key], run.segmentation[key + SUFFIX], of_run) for run, of_run in zip(runs, trivial, strict=True)
         ]
 
+    names = [line.run.name if line.run.is_home else f"on {line.place}" for line in lines]
     return template("compare.html.j2").render(
         legend=runs[0].config.store.classes,
-        runs=runs,
+        runs=homes,
+        lines=lines,
+        elsewhere=len(homes) < len(runs),
         rows=_rows(table),
         cautions=cautions,
-        same_split=len({run.metrics["split"] for run in runs}) == 1,
+        same_split=len({run.metrics["split"] for run in homes}) == 1,
         interval_note=content.interval_note(runs[0].metrics),
-        plot=figures.whiskers([run.name for run in runs], {"Pixel accuracy": marks("pixel_accuracy"), "Macro F1": marks("macro_f1")}),
+        plots=[
+            figures.whiskers(names, title, marks(key)) for title, key in (("Pixel accuracy", "pixel_accuracy"), ("Macro F1", "macro_f1"))
+        ],
     )

@@ -149,26 +149,24 @@ class Mark(NamedTuple):
 
 
 @mpl.rc_context(_STYLE)
-def whiskers(names: Sequence[str], panels: Mapping[str, Sequence[Mark]]) -> Markup:
-    """One panel per metric, one line per name: the metric as a dot, its interval as a bar, the trivial value as a tick."""
-    figure = Figure(figsize=(10.8, 1.3 + 0.42 * len(names)))
-    words: list[str] = []
-    for axes, (title, marks) in zip(figure.subplots(1, len(panels), squeeze=False)[0], panels.items(), strict=True):
-        for place, mark in enumerate(marks):
-            if mark.interval is not None:
-                axes.plot(mark.interval, [place, place], color=VALIDATION, lw=5, alpha=0.35, solid_capstyle="round")
-            if mark.value is not None:
-                axes.plot([mark.value], [place], "o", ms=7, color=VALIDATION)
-                axes.annotate(f"{mark.value:.3f}", (mark.value, place), (0, 8), textcoords="offset points", ha="center", fontsize=9.5)
-            if mark.trivial is not None:
-                axes.plot([mark.trivial], [place], "|", ms=14, mew=2, color=ACCENT)
-        axes.set(xlim=(0, 1), ylim=(len(names) - 0.4, -0.7), yticks=range(len(names)), title=title)
-        axes.set_yticklabels([] if words else names, color=INK)
-        axes.set_xticks([0, 0.25, 0.5, 0.75, 1], ["0", "0.25", "0.5", "0.75", "1"])
-        values = ("undefined" if mark.value is None else f"{mark.value:.3f}" for mark in marks)
-        words.append(f"{title}: " + ", ".join(f"{name} {value}" for name, value in zip(names, values, strict=True)))
-    figure.supxlabel("dot and bar: the run and its 95 % interval; tick: one class everywhere", fontsize=10, color=MUTED)
-    return _svg(axes, "runs", "; ".join(words))
+def whiskers(names: Sequence[str], title: str, marks: Sequence[Mark]) -> Markup:
+    """One line per name: the metric as a dot, its interval as a bar, the trivial value as a tick."""
+    axes = Figure(figsize=(5.4, 1.3 + 0.42 * len(names))).add_subplot()
+    for place, mark in enumerate(marks):
+        if mark.interval is not None:
+            axes.plot(mark.interval, [place, place], color=VALIDATION, lw=5, alpha=0.35, solid_capstyle="round")
+        if mark.value is not None:
+            axes.plot([mark.value], [place], "o", ms=7, color=VALIDATION)
+            axes.annotate(f"{mark.value:.3f}", (mark.value, place), (0, 8), textcoords="offset points", ha="center", fontsize=9.5)
+        if mark.trivial is not None:
+            axes.plot([mark.trivial], [place], "|", ms=14, mew=2, color=ACCENT)
+    axes.set(xlim=(0, 1), ylim=(len(names) - 0.4, -0.7), yticks=range(len(names)), title=title)
+    axes.set_yticklabels(names, color=INK)
+    axes.set_xticks([0, 0.25, 0.5, 0.75, 1], ["0", "0.25", "0.5", "0.75", "1"])
+    axes.set_xlabel("bar: 95 % interval; tick: one class everywhere", fontsize=10)
+    values = ("undefined" if mark.value is None else f"{mark.value:.3f}" for mark in marks)
+    words = f"{title}: " + ", ".join(f"{name} {value}" for name, value in zip(names, values, strict=True))
+    return _svg(axes, f"runs-{title.casefold().replace(' ', '-')}", words)
 
 
 def png(rgb_YX3: npt.NDArray[np.uint8]) -> str:

@@ -16,7 +16,8 @@ from markupsafe import Markup
 from cropcam.model.report import content, figures
 from cropcam.model.report.gallery import STRETCH_PCT, gallery
 from cropcam.model.report.page import template
-from cropcam.model.report.runs import read_evaluation, read_history
+from cropcam.model.report.places import elsewhere_rows
+from cropcam.model.report.runs import read_elsewhere, read_history, read_run
 from cropcam.model.runs.checkpoint import BEST, ENVIRONMENT, load_metadata, load_network
 from cropcam.model.runs.config import RunConfig
 from cropcam.model.segmentation.fitting import fitted_segmenter
@@ -43,11 +44,13 @@ def write_report(run: Path, *, store: Path | None = None, progress: Progress = s
         progress: called with (steps done, steps in all, the next step).
 
     Raises:
-        DataError: not evaluated since it was trained, or no usable run, store or checkpoint.
+        DataError: not evaluated since it was trained, at home or elsewhere, or no usable run, store or checkpoint.
         OSError: the disk refused.
     """
     network, config = load_network(run, torch.device("cpu"))
-    metrics, table = read_evaluation(run)
+    home = read_run(run, run.resolve().name)
+    metrics, table = home.metrics, home.patches
+    elsewhere = elsewhere_rows(home, read_elsewhere(run, home))
     opened = open_trained_store(run, config, store)
     progress(1, 4, "curves")
     history, epoch = read_history(run), load_metadata(run / BEST).get("epoch")
@@ -68,6 +71,7 @@ def write_report(run: Path, *, store: Path | None = None, progress: Progress = s
         headlines=content.headlines(metrics),
         cautions=content.cautions(metrics, history),
         interval_note=content.interval_note(metrics),
+        elsewhere=elsewhere,
         plots=plots,
         epoch=epoch,
         gallery=pictures,

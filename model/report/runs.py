@@ -1,10 +1,14 @@
-"""Evaluated runs, read from their folders."""
+"""Evaluated runs, read from their folders: at home, on the store that a run was trained on, and away, on other stores.
+
+`evaluate RUN` writes RUN/metrics.json. `evaluate RUN --on STORE` writes RUN/on/NAME-DIGEST8/metrics.json of the same shape, which adds
+`"home": false`, `"store": {"name", "path", "digest"}` and, with a run trained there, `"reference": {"run", "segmentation"}`.
+"""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -17,16 +21,18 @@ from cropcam.model.runs.config import RunConfig, load_config
 from cropcam.pipeline.errors import DataError
 from cropcam.pipeline.runtime.hashing import file_sha256
 
+ELSEWHERE = "on"  # folder of a run with its evaluations on other stores
+
 
 @dataclass(frozen=True)
 class EvaluatedRun:
-    """An evaluated run.
+    """A run evaluated at one place.
 
     Attributes:
         name: the shortest path that no other run ends in.
         config: as trained.
         metrics: content of metrics.json.
-        patches: its patches.csv.
+        patches: its patches.csv; without a row where an evaluation away has none.
         seconds: spent on training; None where the history has no times.
         epochs: trained.
     """
@@ -45,6 +51,27 @@ class EvaluatedRun:
         default: dict[str, Any] = part["methods"][part["default"]]
         return default
 
+    @property
+    def is_home(self) -> bool:
+        """Whether the evaluated store is the one that the run was trained on, as in metrics that do not say."""
+        return bool(self.metrics.get("home", True))
+
+    @property
+    def digest(self) -> str:
+        """Of the evaluated store."""
+        return str(self.metrics.get("store", {}).get("digest", self.config.store.digest))
+
+    @property
+    def store_name(self) -> str:
+        """Name of the evaluated store; empty where the metrics do not say."""
+        return str(self.metrics.get("store", {}).get("name", ""))
+
+    @property
+    def reference(self) -> dict[str, Any] | None:
+        """The metrics of a run that was trained on the evaluated store, and its path as `run`; None without one."""
+        values = self.metrics.get("reference")
+        return {"run": values["run"], **values["segmentation"]} if values else None
+
 
 def read_run(run: Path, name: str) -> EvaluatedRun:
     """A run's configuration, metrics and history.
@@ -59,6 +86,34 @@ def read_run(run: Path, name: str) -> EvaluatedRun:
     return EvaluatedRun(name, config, metrics, patches, seconds, len(history) or config.optimizer.epochs)
 
 
+def read_elsewhere(run: Path, home: EvaluatedRun) -> list[EvaluatedRun]:
+    """The run on other stores, from RUN/on/*/metrics.json and patches.csv, in order of the folders' names.
+
+    Args:
+        run: its folder.
+        home: the run as `read_run` gives it.
+
+    Raises:
+        DataError: an evaluation is older than the training, damaged or of other classes.
+    """
+    found = []
+    for folder in sorted(path.parent for path in (run / ELSEWHERE).glob(f"*/{METRICS}")):
+        metrics, patches = _read(folder, run, f"cropcam evaluate {run} --on STORE, or remove {folder}")
+        away = replace(home, metrics=metrics, patches=patches)
+        try:
+            known = away.metrics["store"]["name"], away.metrics["store"]["digest"], away.segmentation["pixel_accuracy"], away.reference
+            names = tuple(metrics["classification"]["per_class"])
+        except (KeyError, TypeError) as error:
+            raise DataError(f"{folder / METRICS}: lacks {error}; evaluate again: cropcam evaluate {run} --on STORE") from None
+        if not all(known[:2]) or away.is_home:
+            raise DataError(f"{folder / METRICS}: does not say which other store it is of; remove {folder} and evaluate again")
+        if names != home.config.store.classes.names:
+            own = ", ".join(home.config.store.classes.names)
+            raise DataError(f"{folder / METRICS}: its classes are {', '.join(names)}, those of the run {own}; remove {folder}")
+        found.append(away)
+    return found
+
+
 def read_evaluation(run: Path) -> tuple[dict[str, Any], pd.DataFrame]:
     """The files of `evaluate` in a run folder: metrics.json, and patches.csv as a table.
 
@@ -69,16 +124,22 @@ def read_evaluation(run: Path) -> tuple[dict[str, Any], pd.DataFrame]:
     for name in (METRICS, PATCHES):
         if not (run / name).is_file():
             raise DataError(f"{run}: no {name}; evaluate first: {again}")
+    return _read(run, run, again)
+
+
+def _read(folder: Path, run: Path, again: str) -> tuple[dict[str, Any], pd.DataFrame]:
+    """metrics.json and patches.csv of a folder; a table without rows where there is no patches.csv."""
+    has_patches = (folder / PATCHES).is_file()
     try:
-        metrics: dict[str, Any] = json.loads((run / METRICS).read_text("utf-8"))
-        table = pd.read_csv(run / PATCHES)
-        checkpoint, patches = metrics["provenance"]["checkpoint_digest"], metrics["provenance"]["patches_digest"]
+        metrics: dict[str, Any] = json.loads((folder / METRICS).read_text("utf-8"))
+        table = pd.read_csv(folder / PATCHES) if has_patches else pd.DataFrame()
+        checkpoint, patches = metrics["provenance"]["checkpoint_digest"], metrics["provenance"]["patches_digest"] if has_patches else ""
     except (ValueError, KeyError, TypeError) as error:
-        raise DataError(f"{run}: {METRICS} or {PATCHES} is damaged ({error}); evaluate again: {again}") from None
+        raise DataError(f"{folder}: {METRICS} or {PATCHES} is damaged ({error}); evaluate again: {again}") from None
     if checkpoint != file_sha256(run / BEST):
-        raise DataError(f"{run}: {METRICS} is about another checkpoint ({checkpoint[:12]}) than {BEST}; evaluate again: {again}")
-    if patches != file_sha256(run / PATCHES):
-        raise DataError(f"{run}: {PATCHES} is not the one that {METRICS} was written with; evaluate again: {again}")
+        raise DataError(f"{folder}: {METRICS} is about another checkpoint ({checkpoint[:12]}) than {BEST}; evaluate again: {again}")
+    if has_patches and patches != file_sha256(folder / PATCHES):
+        raise DataError(f"{folder}: {PATCHES} is not the one that {METRICS} was written with; evaluate again: {again}")
     return metrics, table
 
 

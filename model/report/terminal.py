@@ -12,7 +12,7 @@ _COLUMNS = ("label_accuracy", "label_majority", "pixel_accuracy", "pixel_majorit
 
 
 def headline(metrics: Mapping[str, Any]) -> str:
-    """Three lines: the evaluated patches, the patch labels, the pixels."""
+    """Three lines: the evaluated patches, the patch labels, the pixels; a fourth of the reference, and one of each store."""
     labels, pixels = metrics["classification"], metrics["segmentation"]
     default, constant = pixels["methods"][pixels["default"]], pixels["majority"]
     defined = sum(entry["auc"] is not None for entry in labels["per_class"].values())
@@ -23,12 +23,35 @@ def headline(metrics: Mapping[str, Any]) -> str:
     )
     return "\n".join(
         (
-            f"{metrics['patches']:,} patches of the {metrics['split']} split, labels: {metrics['provenance']['labels_rule']}",
+            f"{metrics['patches']:,} patches of {_place(metrics)}, labels: {metrics['provenance']['labels_rule']}",
             f"classification  accuracy {estimate(labels, 'accuracy')}  majority guess {format_metric(labels['majority_accuracy'])}  mean AUC {auc}",
             f"segmentation    accuracy {estimate(default, 'pixel_accuracy')}  majority guess {format_metric(pixels['majority_accuracy'])}  "
             f"macro F1 {estimate(default, 'macro_f1')}  (all {constant['class']}: {format_metric(constant['macro_f1'])})  by {pixels['default']}",
+            *_reference(metrics.get("reference")),
+            *(
+                f"{name:15} accuracy {estimate(part, 'pixel_accuracy')}  majority guess {format_metric(part['majority_accuracy'])}  "
+                f"macro F1 {estimate(part, 'macro_f1')}  {part['patches']:,} patches"
+                for name, part in metrics.get("stores", {}).items()
+            ),
         )
     )
+
+
+def _place(metrics: Mapping[str, Any]) -> str:
+    split = "all splits" if metrics["split"] == "all" else f"the {metrics['split']} split"
+    if "store" not in metrics:
+        return split
+    return f"{split} of {metrics['store']['name']}" + ("" if metrics["home"] else ", which the run has not seen")
+
+
+def _reference(part: Mapping[str, Any] | None) -> list[str]:
+    if part is None:
+        return []
+    of_run = part["segmentation"]
+    return [
+        f"reference       accuracy {estimate(of_run, 'pixel_accuracy')}  macro F1 {estimate(of_run, 'macro_f1')}  of {part['run']}, trained on "
+        f"{part['trained_on']}; the run's accuracy less the reference's: {estimate(part, 'pixel_accuracy_difference')}"
+    ]
 
 
 def methods(pixels: Mapping[str, Any]) -> str:
@@ -36,7 +59,7 @@ def methods(pixels: Mapping[str, Any]) -> str:
     rows = [("method", "pixel accuracy", "macro F1", "")]
     for name, part in pixels["methods"].items():
         rows.append((name, estimate(part, "pixel_accuracy"), estimate(part, "macro_f1"), "default" if name == pixels["default"] else ""))
-    return _aligned(rows)
+    return aligned(rows)
 
 
 def classes(metrics: Mapping[str, Any]) -> str:
@@ -46,17 +69,29 @@ def classes(metrics: Mapping[str, Any]) -> str:
     for name, entry in pixels["methods"][pixels["default"]]["per_class"].items():
         of_pixels = [format_metric(value) for value in (pixels["class_shares"][name], entry["accuracy"], entry["precision"])]
         rows.append((name, *of_pixels, estimate(entry, "f1"), format_metric(labels[name]["base_rate"]), estimate(labels[name], "auc")))
-    return _aligned(rows)
+    return aligned(rows)
 
 
 def side_by_side(rows: Sequence[Mapping[str, Any]]) -> str:
-    """The rows of `cropcam.model.report.compare`, one line per run: labels, method, metrics with intervals, gain on the first run."""
-    names = ["run", "labels", "model", "seed", "method"]
-    lines = [(*names, *_COLUMNS)]
+    """The rows of `cropcam.model.report.compare`, one line each: labels, method, metrics with intervals, gain on the first run.
+
+    Where a run was evaluated away, also the place, the difference from home and, where there is one, the run trained there.
+    """
+    away, referred = any(not row.get("home", True) for row in rows), any(row.get("reference") for row in rows)
+    names = ["run", *(["place"] if away else []), "labels", "model", "seed", "method"]
+    columns = [
+        *_COLUMNS[:5],
+        *(["pixel_accuracy_from_home"] if away else []),
+        *(["reference_pixel_accuracy"] if referred else []),
+        *_COLUMNS[5:],
+    ]
+    lines = [(*names, *columns)]
     for row in rows:
         words = [row["labels_rule" if name == "labels" else name] for name in names]
-        lines.append((*("" if word is None else str(word) for word in words), *(_column(row, name) for name in _COLUMNS)))
-    return _aligned(lines)
+        if away:
+            words[1] = f"{row['place']} (home)" if row["home"] else row["place"]
+        lines.append((*("" if word is None else str(word) for word in words), *(_column(row, name) for name in columns)))
+    return aligned(lines)
 
 
 def estimate(part: Mapping[str, Any], name: str) -> str:
@@ -73,7 +108,7 @@ def _limits(interval: Sequence[float] | None) -> str:
     return f" [{interval[0]:.4f}, {interval[1]:.4f}]" if interval else ""
 
 
-def _aligned(rows: Sequence[Sequence[str]]) -> str:
+def aligned(rows: Sequence[Sequence[str]]) -> str:
     """Rows in aligned columns; the first row holds the column names."""
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     return "\n".join("  ".join(f"{cell:{width}}" for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows)

@@ -5,6 +5,8 @@ RUN/environment.json     versions, platform, device
 RUN/history.csv          one line per epoch
 RUN/last.safetensors     weights, optimizer state, strategy state and epoch, for `--resume`
 RUN/best.safetensors     the weights of the selected epoch, for `evaluate`, `map` and `report`
+RUN/segment.json         the fitted segmentation methods (`segmentation.methods`)
+RUN/seen.json            what the run has seen (`transfer.seen`)
 RUN/README.md            the model card, once trained
 """
 

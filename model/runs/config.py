@@ -26,6 +26,8 @@ _LATER = (
     "fields_buffer",
     "label_table",
     "label_column",
+    "hold_out_store",
+    "passes",
 )  # settings that runs of earlier versions lack; they trained with the defaults
 _DERIVED = ("digests", "dropped", "statistics")  # attributes of a store that follow from others
 
@@ -47,6 +49,17 @@ class StoreRecord:
 
 
 @dataclass(frozen=True, kw_only=True)
+class StorePart:
+    """One of the several stores of a run."""
+
+    name: str  # as of `joined.store_names`
+    path: str  # relative to the run folder
+    digest: str  # of its content
+    held_out: bool  # its patches are the test split
+    attrs: dict[str, Any]  # all attributes of the store
+
+
+@dataclass(frozen=True, kw_only=True)
 class RunConfig:
     """A run's settings in sections, resolved: no setting is left to the machine."""
 
@@ -59,6 +72,7 @@ class RunConfig:
     code_version: str
     digests: dict[str, str] = field(default_factory=dict)  # sha256 (hex) of the files that `options.INPUT_FILES` name
     network_package: str = ""  # NAME==VERSION of the package that the network is of; empty for a built-in one
+    stores: tuple[StorePart, ...] = ()  # of a run on several stores, which `store` describes joined; else empty
 
     @property
     def label_spec(self) -> LabelSpec:
@@ -73,6 +87,11 @@ class RunConfig:
     @property
     def keep_last_epoch(self) -> bool:
         """Whether the last epoch is selected instead of the epoch of the lowest validation loss (`Strategy.keep_last_epoch`)."""
+        return self.strategy.pseudo_label_weight > 0
+
+    @property
+    def uses_unlabelled(self) -> bool:
+        """Whether patches without a label are trained on: by their pseudo-labels."""
         return self.strategy.pseudo_label_weight > 0
 
     @property
@@ -118,6 +137,7 @@ class RunConfig:
         sections = {name: vars(getattr(self, name)) for name in SECTIONS}
         store = {**vars(self.store), "encoding": self.store.encoding.attrs(), "classes": self.store.classes.attrs()}
         values = {**sections, "store": store, "digests": self.digests, "network_package": self.network_package}
+        values |= {"stores": [vars(part) for part in self.stores]} if self.stores else {}
         return dict(json.loads(json.dumps({**values, "code_version": self.code_version})))
 
     @classmethod
@@ -132,7 +152,8 @@ class RunConfig:
         legend = Legend.from_attrs(record["classes"], record["attrs"].get("legend"))
         typed = {"classes": legend, "encoding": BandEncoding.from_attrs(record["encoding"])}
         store = _section(StoreRecord, {**record, **typed})
-        more = {"digests": dict(values["digests"]), "network_package": values.get("network_package", "")}
+        parts = tuple(_section(StorePart, part) for part in values.get("stores", ()))
+        more = {"digests": dict(values["digests"]), "network_package": values.get("network_package", ""), "stores": parts}
         return cls(**sections, store=store, **more, code_version=values["code_version"])
 
 
@@ -154,19 +175,19 @@ def load_config(run: Path) -> RunConfig:
         raise DataError(f"{path}: damaged ({error}); train the run again") from None
 
 
-def store_differences(config: RunConfig, info: StoreInfo) -> list[str]:
-    """One line per attribute in which a store differs from the run's store; empty when they are equal.
+def store_differences(trained: StoreRecord | StorePart, info: StoreInfo) -> list[str]:
+    """One line per attribute in which a store differs from a run's store; empty when they are equal.
 
     Attributes that follow from others (digests, counts, statistics) come last. The code version is not compared.
     """
-    if config.store.digest == info.digest:
+    if trained.digest == info.digest:
         return []
-    trained, given = _flat(config.store.attrs), _flat(info.attrs())
-    differing = [key for key in {*trained, *given} - {"code_version"} if trained.get(key) != given.get(key)]
-    if not trained or not differing:
-        return [f"digest: {config.store.digest[:12]} against {info.digest[:12]}"]
+    then, now = _flat(trained.attrs), _flat(info.attrs())
+    differing = [key for key in {*then, *now} - {"code_version"} if then.get(key) != now.get(key)]
+    if not then or not differing:
+        return [f"digest: {trained.digest[:12]} against {info.digest[:12]}"]
     differing.sort(key=lambda key: (key.startswith(_DERIVED), key))
-    return [f"{key}: {trained.get(key)!r} against {given.get(key)!r}" for key in differing]
+    return [f"{key}: {then.get(key)!r} against {now.get(key)!r}" for key in differing]
 
 
 def _section(kind: type, values: Mapping[str, Any]) -> Any:  # noqa: ANN401 - of that type

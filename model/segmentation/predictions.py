@@ -14,10 +14,11 @@ from torch import Tensor
 from cropcam.model.data.normalization import Normalization, standardise
 from cropcam.model.losses.objectives import ModelOutputs
 from cropcam.model.networks import Network
-from cropcam.model.runs.config import RunConfig, store_differences
+from cropcam.model.runs.config import RunConfig, StorePart, StoreRecord, store_differences
 from cropcam.model.segmentation.methods import Segmenter
-from cropcam.pipeline.errors import DataError
+from cropcam.pipeline.errors import ConfigError, DataError
 from cropcam.pipeline.legend import UNLABELLED
+from cropcam.pipeline.store.joined import join
 from cropcam.pipeline.store.patch_store import PatchStore, open_store
 
 BATCH_PATCHES = 64
@@ -45,19 +46,31 @@ class PatchPredictions:
 
 
 def open_trained_store(run: Path, config: RunConfig, store: Path | None = None) -> PatchStore:
-    """The store a run was trained on, at the path of its configuration or at `store`.
+    """The store a run was trained on, at the path of its configuration or at `store`; of a run on several stores their join.
 
     Raises:
+        ConfigError: `store` is given for a run on several stores.
         DataError: it is missing or another store; names both digests and the first field that differs.
     """
-    path = run / config.store.path if store is None else store  # relative to the run folder
+    if not config.stores:
+        return _opened(run, run / config.store.path if store is None else store, config.store)
+    if store is not None:
+        raise ConfigError(
+            f"{run} was trained on {len(config.stores)} stores; --store names the place of one: put them back where they were "
+            f"({', '.join(str(run / part.path) for part in config.stores)})"
+        )
+    parts = [_opened(run, run / part.path, part) for part in config.stores]
+    return join(parts, [part.name for part in config.stores if part.held_out], [part.name for part in config.stores])
+
+
+def _opened(run: Path, path: Path, trained: StoreRecord | StorePart) -> PatchStore:
     if not path.exists():
         raise DataError(f"{run} was trained on the store {path}, which is missing; pass its path with --store, or train again")
     opened = open_store(path)
-    if differences := store_differences(config, opened.info):
+    if differences := store_differences(trained, opened.info):
         more = f" (and {len(differences) - 1} more)" if len(differences) > 1 else ""
         raise DataError(
-            f"{run} was trained on store {config.store.digest[:12]}, {path} is store {opened.info.digest[:12]}: "
+            f"{run} was trained on store {trained.digest[:12]}, {path} is store {opened.info.digest[:12]}: "
             f"{differences[0]}{more}; pass the right one with --store, or train again"
         )
     return opened
@@ -98,7 +111,7 @@ def predict_patches(
         yield PatchPredictions(
             patches_B=patches_B,
             nodata_BHW=nodata_BHW,
-            truth_BHW=np.where(nodata_BHW, np.uint8(UNLABELLED), config.store.classes.index(store.labels(patches_B))),
+            truth_BHW=np.where(nodata_BHW, np.uint8(UNLABELLED), store.classes(patches_B)),
             logits_BK=logits_BK.cpu().numpy(),
             cams_BKHW=cams_BKHW.cpu().numpy(),
             segmentation_BHW={

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator
 from itertools import compress
 
 import numpy as np
 
 from cropcam.model.data.dataset import Patches
+from cropcam.model.data.sampler import BAG_RUN
 from cropcam.model.evaluation.notes import join_words
 from cropcam.model.labels.weak_labels import WeakLabels
 from cropcam.model.runs.config import RunConfig
@@ -21,48 +23,44 @@ INFORMATIVE = (0.03, 0.97)  # a presence label whose base rate lies outside carr
 
 def log_data_summary(store: PatchStore, train_split: Patches, validation: Patches, config: RunConfig, log: Callable[[str], None]) -> None:
     """Log patches and labels of the splits and the accuracy of the best constant prediction; then warnings."""
-    counts = np.bincount(store.split_N, minlength=len(SPLITS))
     options, size = config.labels, len(train_split)
+    counts = [int((store.split_N == number).sum()) for number in range(len(SPLITS))]
+    steps = math.ceil(size * config.optimizer.passes / config.data.batch_size) * config.optimizer.epochs
     log(
-        f"{', '.join(f'{count} {name}' for name, count in zip(SPLITS, counts, strict=True))} patches; {_labels_line(train_split.labels)}; "
-        f"the best constant prediction agrees with {constant_accuracy(validation.labels):.4f} of the validation labels"
+        f"{', '.join(f'{count:,} {name}' for name, count in zip(SPLITS, counts, strict=True))} patches; {_labels_line(train_split.labels)}; "
+        f"the best constant prediction agrees with {constant_accuracy(validation.labels, train_split.labels):.4f} of the validation labels"
     )
-    unmatched = train_split.labels.n_unmatched, validation.labels.n_unmatched
+    if not config.is_fitted:
+        log(f"{steps:,} steps in {config.optimizer.epochs} epochs of {config.optimizer.passes} passes over {size:,} patches")
+    parts = {"train": train_split, "validation": validation} if validation is not train_split else {"train and validation": train_split}
     for note in train_split.labels.notes:
         log(f"{options.file}: {note}")
     if options.points:
         log(
-            f"{options.points}: {unmatched[0]:,} of its points lie outside the patches of the train split, "
-            f"{unmatched[1]:,} outside those of the validation split"
+            f"{options.points}: "
+            + ", ".join(f"{part.labels.n_unmatched:,} of its points lie outside the patches of {name}" for name, part in parts.items())
         )
-    if options.share_step or options.share_noise:
-        unknown = [len(split) - int(split.labels.labelled().sum()) for split in (train_split, validation)]
-        log(
-            f"{config.label_spec}: {unknown[0]:,} of {size:,} patches of the train split and {unknown[1]:,} of {len(validation):,} of the "
-            "validation split have no label, as all their shares are rounded to 0"
-        )
-    if options.fields:
-        log(
-            f"{options.fields}: {unmatched[0]:,} of {size:,} patches of the train split and {unmatched[1]:,} of {len(validation):,} of the "
-            "validation split have no label from it"
-        )
-    if options.areas:
-        log(
-            f"{options.areas}: {unmatched[0]:,} of {size:,} patches of the train split and {unmatched[1]:,} of {len(validation):,} of the "
-            "validation split lie in no polygon and have no label"
-        )
+    elif without := {name: _patches_of(name, counts) - int(part.labels.labelled().sum()) for name, part in parts.items()}:
+        source, why = options.file or str(config.label_spec), " as all their shares are rounded to 0" * bool(options.share_step)
+        if options.file or any(without.values()):
+            log(
+                f"{source}: no label in "
+                + ", ".join(f"{count:,} of {_patches_of(name, counts):,} patches of {name}" for name, count in without.items())
+                + why
+            )
     for line in uninformative_labels(train_split.labels, store.info.classes.names):
         log(f"warning: {line}")
-    if options.bag_size > config.data.batch_size:
-        log(
-            f"warning: batches of {config.data.batch_size} hold only parts of the bags of {options.bag_size} patches, whose proportions "
-            f"differ from the bag's; --batch-size {options.bag_size} helps"
-        )
+    if options.bag_size > (most := min(BAG_RUN, config.data.batch_size)):
+        log(f"warning: a step has {most} patches of a bag of {options.bag_size}, whose proportions differ from the bag's")
     if config.data.batch_size > size:
         log(f"warning: --batch-size {config.data.batch_size} is more than the {size} training patches: one step per epoch")
     for band, std in zip(store.bands, store.info.statistics["std"], strict=True):
         if std == 0:
             log(f"warning: band {band} is constant over the training split: it carries no information")
+
+
+def _patches_of(splits: str, counts: list[int]) -> int:
+    return sum(count for name, count in zip(SPLITS, counts, strict=True) if name in splits.split(" and "))
 
 
 def uninformative_labels(labels: WeakLabels, names: tuple[str, ...]) -> Iterator[str]:

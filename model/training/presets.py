@@ -71,6 +71,8 @@ def resolved(passed: Mapping[str, Any], own: Mapping[str, Any] | None = None) ->
     defaults = {name: value for name, value in (own or _OF_NETWORK.get(settings.model, {})).items() if name in allowed}
     if settings.model == "fcn" and settings.loss in ("best", measured_loss(settings)):
         defaults |= _OF_LABELS.get(_kind(settings), {})
+    if "epochs" in passed or "epochs" in defaults:  # whoever names the epochs has named the steps
+        defaults["passes"] = 1
     return Settings(**{**defaults, **passed})
 
 

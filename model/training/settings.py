@@ -17,14 +17,16 @@ from cropcam.model.networks.declared_options import Value, complete_options, tra
 from cropcam.model.networks.registry import package_of
 from cropcam.model.options import INPUT_FILES, SECTIONS, DataOptions, LabelOptions, Settings, declared, default_of, flag
 from cropcam.model.runs.checkpoint import BEST, HISTORY, LAST
-from cropcam.model.runs.config import CONFIG, RunConfig, StoreRecord, load_config, store_differences
+from cropcam.model.runs.config import CONFIG, RunConfig, StorePart, StoreRecord, load_config, store_differences
 from cropcam.model.training.initial_network import resolve_initial_weights
 from cropcam.model.training.presets import measured_loss, resolved
 from cropcam.pipeline import __version__
 from cropcam.pipeline.errors import ConfigError, DataError
+from cropcam.pipeline.store.joined import JoinedStore
+from cropcam.pipeline.store.patch_store import PatchStore
 from cropcam.pipeline.store.schema import StoreInfo
 
-RESOLVED = ("precision", "deterministic", "data_loading")  # "auto" is resolved once, when a run begins
+RESOLVED = ("precision", "deterministic", "data_loading", "passes")  # "auto" is resolved once, when a run begins
 # settings that a network without gradients uses; the batch is of its validation
 _OF_FITTED = {
     *(item.name for kind in (LabelOptions, DataOptions) for item in fields(kind)),
@@ -32,13 +34,14 @@ _OF_FITTED = {
     "model_options",
     "loss",
     "deterministic",
+    "passes",
 } - {"rot90"}
 
 
-def configure(store: Path, info: StoreInfo, run: Path, passed: Mapping[str, Any], resume: bool) -> RunConfig:
+def configure(store: PatchStore, run: Path, passed: Mapping[str, Any], resume: bool) -> RunConfig:
     """The configuration of a new run, or of the resumed run in the folder `run`, perhaps with more epochs. Writes nothing.
 
-    Settings that are not `passed` are the resumed run's, else the measured defaults.
+    Settings that are not `passed` are the resumed run's, else the measured defaults. `store` may be a join of several.
 
     Raises:
         ConfigError: the folder holds a run and `resume` is false, or a setting differs from the run's or is not possible with the store;
@@ -51,23 +54,24 @@ def configure(store: Path, info: StoreInfo, run: Path, passed: Mapping[str, Any]
     if resume and begun and not holds_run:  # no step was trained: settings may still change
         before = load_config(run)
         passed = {name: before.setting(name) for name in declared()} | dict(passed)
-    passed = {name: value for name, value in passed.items() if not (name in RESOLVED and value in ("auto", None))}
+    passed = {name: value for name, value in passed.items() if not (name in RESOLVED and value in ("auto", None, 0))}
     if holds_run and not resume:
         raise ConfigError(f"{run}: holds a run already; go on with it with --resume, or name another folder")
     if not holds_run:
-        return _new(store, info, run, passed, _resolve_files(passed))
+        return _new(store, run, passed, _resolve_files(passed))
     config = load_config(run)
     if passed.get("init") and str(Path(passed["init"]).resolve()) == config.network.init:
         del passed["init"]  # a run with a checkpoint does not need the file any more
     digests = _resolve_files(passed)
     if passed.get("model_options"):
         model = passed.get("model", config.network.model)
-        passed["model_options"] = complete_options(network_class(model), passed["model_options"], model, _of_store(info))
-    if differences := store_differences(config, info):
+        passed["model_options"] = complete_options(network_class(model), passed["model_options"], model, _of_store(store.info))
+    if differences := store_differences(config.store, store.info):
         more = f" (and {len(differences) - 1} more)" if len(differences) > 1 else ""
-        raise DataError(f"{store}: not the store that {run} was trained on: {differences[0]}{more}; name that store or another run folder")
+        named = ", ".join(str(part.path) for part in store.parts.values())
+        raise DataError(f"{named}: not the store that {run} was trained on: {differences[0]}{more}; name that store or another run folder")
     config = config.changed(**_changes(config, run, passed, digests))
-    return replace(config, store=replace(config.store, path=_relative_path(store, run)))
+    return replace(config, store=replace(config.store, path=_relative_path(store.path, run)), stores=_parts(store, run))
 
 
 def _resolve_files(passed: dict[str, Any]) -> dict[str, str]:
@@ -85,8 +89,24 @@ def _relative_path(store: Path, run: Path) -> str:
     return os.path.relpath(store.resolve(), run.resolve())
 
 
-def _new(store: Path, info: StoreInfo, run: Path, passed: Mapping[str, Any], digests: dict[str, str]) -> RunConfig:
-    settings = Settings(**passed)  # checks the ranges
+def _parts(store: PatchStore, run: Path) -> tuple[StorePart, ...]:
+    """The stores of a join; none of a single store."""
+    if not isinstance(store, JoinedStore):
+        return ()
+    return tuple(
+        StorePart(
+            name=name,
+            path=_relative_path(part.path, run),
+            digest=part.info.digest,
+            held_out=name in store.held_out,
+            attrs=part.info.attrs(),
+        )
+        for name, part in store.parts.items()
+    )
+
+
+def _new(store: PatchStore, run: Path, passed: Mapping[str, Any], digests: dict[str, str]) -> RunConfig:
+    settings, info = Settings(**passed), store.info  # checks the ranges
     model, network = settings.model, network_class(settings.model)
     own, share = training_defaults(network, model), info.study.get("labels", {}).get("presence_min_share", 0.0)
     if issubclass(network, FittedNetwork):
@@ -109,10 +129,10 @@ def _new(store: Path, info: StoreInfo, run: Path, passed: Mapping[str, Any], dig
         )
     mean, std = (tuple(float(value) for value in info.statistics[key]) for key in ("mean", "std"))
     if not all(map(math.isfinite, (*mean, *std))):
-        raise DataError(f"{store}: a band has no mean or standard deviation over the training split; build the store again")
+        raise DataError(f"{store.path}: a band has no mean or standard deviation over the training split; build the store again")
     record = StoreRecord(
-        study=info.name,
-        path=_relative_path(store, run),
+        study=" + ".join(dict.fromkeys(part.info.name for part in store.parts.values())),
+        path=_relative_path(store.path, run),
         digest=info.digest,
         bands=info.bands,
         encoding=info.encoding,
@@ -123,7 +143,8 @@ def _new(store: Path, info: StoreInfo, run: Path, passed: Mapping[str, Any], dig
         attrs=info.attrs(),
     )
     sections: dict[str, Any] = {name: settings.section(kind) for name, kind in SECTIONS.items()}
-    config = RunConfig(**sections, store=record, digests=digests, network_package=package_of(model), code_version=__version__)
+    more: dict[str, Any] = {"digests": digests, "network_package": package_of(model), "stores": _parts(store, run)}
+    config = RunConfig(**sections, store=record, code_version=__version__, **more)
     return config.changed(loss=loss, model_options=complete_options(network, settings.model_options, model, _of_store(info)))
 
 

@@ -7,7 +7,7 @@ killed at any moment goes on from `last`, and on a CPU ends with the bytes of an
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager, nullcontext
 from pathlib import Path
 from typing import Any
@@ -15,11 +15,9 @@ from typing import Any
 import numpy as np
 import torch
 
-from cropcam.model.data.dataset import Patches, labels_without_image, read_split
+from cropcam.model.data.dataset import Patches
 from cropcam.model.data.loading import choose_loading
 from cropcam.model.evaluation.model_card import write_model_card
-from cropcam.model.labels.fields import forget_fields
-from cropcam.model.networks import network_class
 from cropcam.model.options import Settings
 from cropcam.model.runs.checkpoint import ENVIRONMENT, LAST, load_network, write_json
 from cropcam.model.runs.config import CONFIG, RunConfig, load_config
@@ -30,21 +28,23 @@ from cropcam.model.segmentation.fitting import fitted_segmenter
 from cropcam.model.training.data_summary import log_data_summary
 from cropcam.model.training.pixel_trainer import PixelTrainer
 from cropcam.model.training.settings import configure
+from cropcam.model.training.splits import check_batches, passes, read_splits
 from cropcam.model.training.tensorboard import history_writer
 from cropcam.model.training.trainer import Trainer
-from cropcam.pipeline.errors import ConfigError, DataError
+from cropcam.model.transfer.seen import seen_by
+from cropcam.pipeline.errors import ConfigError
 from cropcam.pipeline.runtime.atomic import clear_partial_files, exclusive_lock
 from cropcam.pipeline.runtime.progress import Progress, silent
+from cropcam.pipeline.store.joined import join
 from cropcam.pipeline.store.patch_store import PatchStore, open_store
 from cropcam.pipeline.store.schema import SPLITS
 
 Log = Callable[[str], None]
 _LOCKED = "another process is training it; wait for that one, or name another folder"
-_NOTHING = "there is nothing to learn from; "
 
 
 def train(
-    store: Path,
+    store: Path | Sequence[Path],
     run: Path,
     settings: Settings | None = None,
     *,
@@ -54,7 +54,7 @@ def train(
     progress: Progress = silent,
     log: Log = silent,
 ) -> RunConfig:
-    """Train a network on a store's weak labels; everything is written to the folder `run`.
+    """Train a network on the weak labels of a store, or of several; everything is written to the folder `run`.
 
     Arguments as of `cropcam.train`. A setting that is not passed is the resumed run's, else the measured default (`presence_min_share`:
     the study's). `tensorboard` also writes RUN/tensorboard.
@@ -69,11 +69,12 @@ def train(
     with init_distributed(choose(device)) as (ranks, target), _memory_advice():
         run.parent.mkdir(parents=True, exist_ok=True)
         with exclusive_lock(run, _LOCKED) if ranks.is_main else nullcontext():
-            opened = open_store(store)
-            config = configure(store, opened.info, run, settings.passed if settings else {}, resume)
+            passed = settings.passed if settings else {}
+            opened = _open_stores([store] if isinstance(store, Path) else store, passed)
+            config = configure(opened, run, passed, resume)
             config = _resolve_auto(config, opened, target)
             log, progress = (log, progress) if ranks.is_main else (silent, silent)
-            train_split, validation = _read_splits(config, run, opened, target, ranks, log)
+            config, train_split, validation = _read_splits(config, run, opened, target, ranks, log)
             with deterministic(target, bool(config.network.deterministic)), stop_requested() as stop:
                 trainer_class = PixelTrainer if config.is_fitted else Trainer
                 with closing(trainer_class(config, run, train_split, validation, target, ranks, log)) as trainer:
@@ -91,11 +92,24 @@ def train(
                                 raise KeyboardInterrupt
                             write_row(trainer.newest)
                     log(trainer.summary())
+                    if caution := trainer.caution():
+                        log(caution)
                 if ranks.is_main:
                     network, _ = load_network(run, target)
-                    fitted_segmenter(run, network, config, opened, target)
+                    segmenter = fitted_segmenter(run, network, config, opened, target)
+                    seen_by(run, network, config, target, opened, segmenter.method)
                     write_model_card(run, config)
     return config
+
+
+def _open_stores(paths: Sequence[Path], passed: Mapping[str, Any]) -> PatchStore:
+    """The store, or the join of several stores."""
+    held_out = tuple(name.strip() for name in passed.get("hold_out_store", "").split(",") if name.strip())
+    if len(paths) > 1 and passed.get("bag_size", 1) > 1:
+        raise ConfigError("--bag-size groups neighbouring patches of one store; train on one store, or leave it out")
+    if held_out and len(paths) == 1:
+        raise ConfigError(f"--hold-out-store {passed['hold_out_store']}: there is one store alone; name the stores to train on too")
+    return join([open_store(path) for path in paths], held_out)
 
 
 def _resolve_auto(config: RunConfig, store: PatchStore, device: torch.device) -> RunConfig:
@@ -109,65 +123,30 @@ def _resolve_auto(config: RunConfig, store: PatchStore, device: torch.device) ->
     )
 
 
-def _read_splits(config: RunConfig, run: Path, store: PatchStore, device: torch.device, ranks: Ranks, log: Log) -> tuple[Patches, Patches]:
-    """The training and the validation split, checked; warnings and the summary of the data are logged."""
-    labels, size_px, batch_size = config.labels, config.store.size_px, config.data.batch_size
+def _read_splits(
+    config: RunConfig, run: Path, store: PatchStore, device: torch.device, ranks: Ranks, log: Log
+) -> tuple[RunConfig, Patches, Patches]:
+    """The configuration with its passes, and the training and the validation split, checked; warnings and the summary of the data are logged."""
     if (run / LAST).is_file() and load_config(run).optimizer.epochs < config.optimizer.epochs and (parts := _depending_on_epochs(config)):
         log(
             f"warning: {parts} laid out anew over {config.optimizer.epochs} epochs: the run differs from one of so many epochs from its start"
         )
-    if ranks.count > 1 and labels.bagged:
+    if ranks.count > 1 and config.labels.bagged:
         raise ConfigError("--bag-size and --areas train in one process: a bag may lie in the shards of several; start it without torchrun")
     if ranks.count > 1 and config.is_fitted:
         raise ConfigError(f"--model {config.network.model} is fitted in one process; start it without torchrun")
-    train_split, validation = (
-        read_split(store, split, config.label_spec, config.store.classes, config.data.data_loading, device)
-        for split in ("train", "validation")
-    )
-    forget_fields()
-    for split, patches in (("train", train_split), ("validation", validation)):
-        _check_labels(split, patches, config)
-    if size_px < network_class(config.network.model).lone_size_px and 1 in (batch_size, len(train_split) % batch_size):
-        raise ConfigError(
-            f"--batch-size {batch_size} leaves a batch of one of {len(train_split)} training patches: {config.network.model} cannot learn "
-            f"from one patch of {size_px} px; take another size, or --model fcn"
-        )
-    if labels.labels == "points":
-        for split, patches in (("train", train_split), ("validation", validation)):
-            _check_image_at_points(store, split, patches, config, log)
+    train_split, validation = read_splits(config, store, device, log)
+    config = config.changed(passes=passes(config, len(train_split)))
+    check_batches(config, len(train_split))
     if ranks.is_main:
         log_data_summary(store, train_split, validation, config, log)
-    return train_split, validation
+    return config, train_split, validation
 
 
 def _depending_on_epochs(config: RunConfig) -> str:
     schedule, weight = config.optimizer.schedule, config.strategy.pseudo_label_weight
     parts = [f"the {schedule} schedule"] * (schedule != "constant") + ["the start of pseudo-labels"] * (weight > 0)
     return f"{' and '.join(parts)} {'are' if len(parts) > 1 else 'is'}" if parts else ""
-
-
-def _check_labels(split: str, patches: Patches, config: RunConfig) -> None:
-    options = config.labels
-    if patches.labels.labelled().any():
-        return
-    if options.file:
-        what = f"none of its {patches.labels.n_unmatched:,} points lies in a patch of the {split} split"
-        what = f"none of its fields gives a label to a patch of the {split} split" if options.fields else what
-        what = f"no patch of the {split} split has its centre in one of the polygons" if options.areas else what
-        details = "".join(f"; {note}" for note in patches.labels.notes)
-        raise DataError(f"{options.file}: {what}{details}: {_NOTHING}'cropcam check' draws where the patches lie")
-    step = options.share_step
-    hint = f", or take a smaller share_step: shares up to {step / 2:g} round to 0" if step else ""
-    raise DataError(f"no patch of the {split} split has a label: {_NOTHING}inspect the store with 'cropcam check'{hint}")
-
-
-def _check_image_at_points(store: PatchStore, split: str, patches: Patches, config: RunConfig, log: Log) -> None:
-    points, blank = int(patches.labels.class_pixels().sum()), labels_without_image(store, split, patches, config.seasons)
-    where = f"of the {points:,} labelled pixels of the {split} split lie where a band has no image data"
-    if blank == points:
-        raise DataError(f"{config.labels.file or config.store.path}: all {where}: {_NOTHING}inspect the store with 'cropcam check'")
-    if blank:
-        log(f"warning: {blank:,} {where}: no loss counts them")
 
 
 @contextmanager

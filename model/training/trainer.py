@@ -49,7 +49,9 @@ class Trainer:
         self._config, self._device, self._ranks = config, device, ranks
         self._train, self._validation = train_split, validation
         self._batch_size, self._epochs = config.data.batch_size, config.optimizer.epochs
-        self._steps = math.ceil(len(train_split) / self._batch_size)
+        self._passes = config.optimizer.passes or 1
+        self._count_N = len(train_split) * self._passes  # patches of an epoch
+        self._steps = math.ceil(self._count_N / self._batch_size)
         self._objective, classes = config.objective, len(config.store.classes)
         network = initial_network(config, run, log).to(device)
         if config.network.channels_last:
@@ -64,7 +66,7 @@ class Trainer:
         weight_2K = class_weights(config.optimizer.class_weights, train_split.labels, classes)
         weights = None if weight_2K is None else torch.from_numpy(weight_2K).to(device)
         self._weighting = LossWeighting(config.labels.kind, config.optimizer.label_smoothing, weights)
-        self._majority_accuracy = constant_accuracy(validation.labels)
+        self._majority_accuracy = constant_accuracy(validation.labels, train_split.labels)
         self._checkpointer = Checkpointer(run, config, self._network, self._optimizer, self._strategy, writes=ranks.is_main)
         self._done = TrainingProgress()
 
@@ -126,7 +128,7 @@ class Trainer:
             validation_accuracy=validated.accuracy,
             validation_majority_accuracy=self._majority_accuracy,
             seconds=round(time.perf_counter() - started, 3),
-            patches_per_second=round(max(len(self._train) - resumed_at * self._batch_size, 0) / trained_s, 4),
+            patches_per_second=round(max(self._count_N - resumed_at * self._batch_size, 0) / trained_s, 4),
             data_wait_share=round(waited_s / trained_s, 4),
         )
         self._done = TrainingProgress([*self._done.rows, row])
@@ -145,14 +147,29 @@ class Trainer:
         which = "last" if self._strategy.keep_last_epoch else "best"
         return f"{which} of {self.epoch} epochs: {row.epoch}, validation {_validation_text(row, self._config.labels.kind)}{early}"
 
+    def caution(self) -> str:
+        """A warning where the selected epoch is no better than the best constant prediction; else empty."""
+        if not self._done.rows:
+            return ""
+        row, kind = self._done.rows[self._checkpointer.selected(self._done.rows) - 1], self._config.labels.kind
+        if row.validation_accuracy > row.validation_majority_accuracy:
+            return ""
+        name, baseline = accuracy_words(kind)
+        return (
+            f"warning: the run is no better than guessing: validation {name} {row.validation_accuracy:.4f}, {baseline} "
+            f"{row.validation_majority_accuracy:.4f}; do not map with it: give it more labels, more --epochs or a lower --lr, or begin from a "
+            "run of another place with --init RUN"
+        )
+
     def _train_epoch(self, progress: Progress, stop: Callable[[], bool]) -> float | None:
         """Seconds of waiting for data; None when stopped before the end."""
         self._network.train()
         first, waited_s, started = self._done.batches, 0.0, time.perf_counter()
         done = self.epoch * self._steps
         schedule = make_schedule(self._config.optimizer, self._optimizer, self._steps, done + first)
-        data, seasons = self._config.data, self._normalization.seasons
-        plan = self._train.plan_epoch(data.seed, self.epoch, rot90=data.rot90, seasons=seasons, season_drop=self._network.season_drop)
+        data = self._config.data
+        seasons: dict[str, Any] = {"seasons": self._normalization.seasons, "season_drop": self._network.season_drop}
+        plan = self._train.plan_epoch(data.seed, self.epoch, rot90=data.rot90, passes=self._passes, **seasons)
         loader = self._batches(self._train, plan, first)
         pending: Pending = []
         for step in range(first, self._steps):
@@ -180,7 +197,7 @@ class Trainer:
             nn.utils.clip_grad_norm_(self._network.parameters(), self._config.optimizer.grad_clip_norm)
         self._optimizer.step()
         self._strategy.after_step(self._network, done)
-        patches = min(self._batch_size, len(self._train) - step * self._batch_size)
+        patches = min(self._batch_size, self._count_N - step * self._batch_size)
         pending.append((step, loss.detach(), patches / self._ranks.count, self._accuracy(outputs, targets)))
         return stopping
 

@@ -46,8 +46,8 @@ class ClassMap:
         Raises:
             DataError: the disk refuses.
         """
-        with _disk_errors(self._path):
-            self._dataset.write(classes_YX, 1, window=_raster_window(window))
+        with disk_errors(self._path):
+            self._dataset.write(classes_YX, 1, window=raster_window(window))
         self._checksums[window] = zlib.crc32(classes_YX.tobytes())
         self.counts += np.bincount(classes_YX.ravel(), minlength=256)
 
@@ -57,12 +57,12 @@ class ClassMap:
         Raises:
             DataError: the disk refuses.
         """
-        with _disk_errors(self._path):
+        with disk_errors(self._path):
             self._dataset.close()
 
     def same_pixels(self, dataset: DatasetReader) -> bool:
         """Whether another raster holds the written pixels, window by window."""
-        return all(zlib.crc32(dataset.read(1, window=_raster_window(window)).tobytes()) == crc for window, crc in self._checksums.items())
+        return all(zlib.crc32(dataset.read(1, window=raster_window(window)).tobytes()) == crc for window, crc in self._checksums.items())
 
 
 @contextmanager
@@ -70,7 +70,8 @@ def written_map(path: Path, grid: PixelGrid, legend: Legend, tags: Mapping[str, 
     """A class map to write windows to; it is published at `path`, complete and verified, when the block succeeds.
 
     uint8 class indices, 255 = nodata, deflate, overviews by the most frequent class, colours from the legend. Class
-    names are in the tag `classes` and, for GDAL and QGIS, in `PATH.aux.xml`. Unfinished files lie in a hidden folder
+    names are in the tag `classes` and, for GDAL and QGIS, in `PATH.aux.xml`; the tag `legend` adds their codes and
+    the table of codes (`cropcam.pipeline.maps.class_map` reads them). Unfinished files lie in a hidden folder
     beside `path`. A failed block removes it; after a kill the next map does. A map at `path` stays until the new one
     is complete.
 
@@ -84,21 +85,21 @@ def written_map(path: Path, grid: PixelGrid, legend: Legend, tags: Mapping[str, 
     Raises:
         DataError: the disk refuses, the file differs from the written pixels, or another process writes to `path`.
     """
-    with _disk_errors(path):
+    with disk_errors(path):
         if path.is_dir():
             raise DataError(f"{path}: is a folder; give the file name of the map, for example {path / 'map.tif'}")
         path.parent.mkdir(parents=True, exist_ok=True)
     with exclusive_lock(path), temporary_path(path) as folder:
         raw, cog = folder / "raw.tif", folder / path.name
-        with _disk_errors(path):
+        with disk_errors(path):
             folder.mkdir()
             class_map = ClassMap(_create(raw, grid, legend, tags, block_px), path)
         try:
             yield class_map
         finally:
             class_map.close()
-        with _disk_errors(path):
-            _convert(raw, cog)
+        with disk_errors(path):
+            convert(raw, cog)
             _sidecar(cog).write_text(_categories(legend), "utf-8")
             _verify(raw, cog, grid, class_map, path)
             _publish(cog, path)
@@ -136,18 +137,21 @@ def _create(path: Path, grid: PixelGrid, legend: Legend, tags: Mapping[str, str]
     )
     dataset.write_colormap(1, {index: (*c.color, 255) for index, c in enumerate(legend.classes)} | {NODATA_CLASS: (0, 0, 0, 0)})
     dataset.set_band_description(1, "class")
-    dataset.update_tags(classes=json.dumps(dict(enumerate(legend.names))), **tags)
+    codes = {"classes": legend.attrs(), "table": legend.table_attrs()}
+    dataset.update_tags(classes=json.dumps(dict(enumerate(legend.names))), legend=json.dumps(codes), **tags)
     return dataset
 
 
-def _convert(raw: Path, cog: Path) -> None:
+def convert(raw: Path, cog: Path, *, overviews: str = "mode", predictor: str = "NO") -> None:
+    """Copy a GeoTIFF to a Cloud Optimized GeoTIFF, deflate; `overviews` is the resampling, `predictor` that of deflate (FLOATING_POINT for floats)."""
     rasterio.shutil.copy(
         raw,
         cog,
         driver="COG",
         compress="deflate",
         blocksize=TILE_PX,
-        overview_resampling="mode",
+        overview_resampling=overviews,
+        predictor=predictor,
         bigtiff="if_safer",
         num_threads="all_cpus",
     )
@@ -195,12 +199,18 @@ def _categories(legend: Legend) -> str:
 """
 
 
-def _raster_window(window: Window) -> RasterWindow:
+def raster_window(window: Window) -> RasterWindow:
+    """A window as rasterio has it."""
     return RasterWindow(window.col, window.row, window.width, window.height)
 
 
 @contextmanager
-def _disk_errors(path: Path) -> Iterator[None]:
+def disk_errors(path: Path) -> Iterator[None]:
+    """Turns errors of GDAL and of the disk into one line about `path`.
+
+    Raises:
+        DataError: the disk refuses.
+    """
     try:
         yield
     except (RasterioError, CPLE_BaseError, OSError) as error:

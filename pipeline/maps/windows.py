@@ -10,7 +10,7 @@ from collections import deque
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from itertools import islice
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -26,6 +26,8 @@ Values = npt.NDArray[np.float32]
 Classes = npt.NDArray[np.uint8]
 Predict = Callable[[Values], npt.NDArray[np.float32]]  # block_CYX with its halo -> scores_KYX of the block alone
 Write = Callable[[Window, Classes], None]
+_Result = TypeVar("_Result")
+WriteLayer = Callable[[Window, Values], None]
 
 
 class Source(Protocol):
@@ -64,6 +66,7 @@ def run(
     write: Write,
     *,
     seasons: int = 1,
+    write_layer: WriteLayer | None = None,
     progress: Progress = silent,
     threads: int | None = None,
 ) -> None:
@@ -81,17 +84,24 @@ def run(
         block_px: side of a block.
         write: takes each window and its classes (y, x) uint8, 255 where any band is nodata. Called from this thread.
         seasons: groups of bands, one behind the other; a pixel is 255 only where each of them has a nodata band.
+        write_layer: takes each window and a layer (y, x) float32, NaN where any band is nodata: the last of the scores, which then is no class.
+            Called from this thread.
         progress: called after each block.
         threads: blocks in parallel; the number of cores by default.
     """
     windows = list(tiles(source.grid.shape_yx, (block_px, block_px)))
 
-    def work(window: Window) -> Classes:
-        return classify(read_block(source, window, halo_px), predict, halo_px, seasons)
+    def work(window: Window) -> tuple[Classes, Values | None]:
+        block_CYX = read_block(source, window, halo_px)
+        if write_layer:
+            return classify_with_layer(block_CYX, predict, halo_px, seasons)
+        return classify(block_CYX, predict, halo_px, seasons), None
 
     progress(0, len(windows), "")
-    for done, (window, classes_YX) in enumerate(_in_order(work, windows, threads or cores()), 1):
+    for done, (window, (classes_YX, layer_YX)) in enumerate(_in_order(work, windows, threads or cores()), 1):
         write(window, classes_YX)
+        if write_layer and layer_YX is not None:
+            write_layer(window, layer_YX)
         progress(done, len(windows), f"row {window.row}, column {window.col}")
 
 
@@ -119,6 +129,22 @@ def has_data(block_CYX: Values, seasons: int = 1) -> npt.NDArray[np.bool_]:
     return np.asarray(~missing_SYX.all(axis=0))
 
 
+def classify_with_layer(block_CYX: Values, predict: Predict, halo_px: int, seasons: int = 1) -> tuple[Classes, Values]:
+    """As `classify`, and the last of the scores (y, x) as a layer, NaN where the pixel has no data."""
+    layers: list[Values] = []
+
+    def classes_alone(block_CYX: Values) -> Values:
+        scores_KYX = predict(block_CYX)
+        layers.append(scores_KYX[-1])
+        return scores_KYX[:-1]
+
+    classes_YX = classify(block_CYX, classes_alone, halo_px, seasons)
+    layer_YX = np.full(classes_YX.shape, np.nan, np.float32)
+    for values_YX in layers:  # none where no pixel is valid
+        np.copyto(layer_YX, values_YX, where=classes_YX != NODATA_CLASS)
+    return classes_YX, layer_YX
+
+
 def highest(scores_KYX: npt.NDArray[np.float32]) -> Classes:
     """Index (y, x) of the highest score, the lowest index among equals.
 
@@ -143,12 +169,12 @@ def read_block(source: Source, window: Window, halo_px: int) -> Values:
     return np.pad(values_CYX, ((0, 0), (before[0], after[0]), (before[1], after[1])), constant_values=np.nan)
 
 
-def _in_order(work: Callable[[Window], Classes], windows: list[Window], threads: int) -> Iterator[tuple[Window, Classes]]:
+def _in_order(work: Callable[[Window], _Result], windows: list[Window], threads: int) -> Iterator[tuple[Window, _Result]]:
     """Every window with its result, in order. A slow window holds back later ones, at most twice `threads` of them."""
     pool = ThreadPoolExecutor(threads, thread_name_prefix="map")
     try:
         waiting = iter(windows)
-        ahead: deque[tuple[Window, Future[Classes]]] = deque()
+        ahead: deque[tuple[Window, Future[_Result]]] = deque()
         while True:
             ahead.extend((window, pool.submit(work, window)) for window in islice(waiting, 2 * threads - len(ahead)))
             if not ahead:

@@ -58,6 +58,11 @@ class PatchStore:
         return (self.path.name,)
 
     @property
+    def parts(self) -> Mapping[str, PatchStore]:
+        """The stores that it is made of, by name: itself (`joined.JoinedStore` has several)."""
+        return {self.path.stem: self}
+
+    @property
     def patch_shape(self) -> tuple[int, int, int]:
         """Bands, rows and columns of a patch."""
         return (len(self.bands), self.info.patch_size_px, self.info.patch_size_px)
@@ -104,6 +109,11 @@ class PatchStore:
         self._need_labels()
         return np.asarray(self.table("share")[self._place_2N])
 
+    def blocks(self, columns: int, rows: int) -> Indices:
+        """The number of the block of `columns` x `rows` patches that holds each kept patch (N,)."""
+        across = -(-self.info.patch_grid.columns // columns)
+        return (self.row_N // rows) * across + self.col_N // columns
+
     def split_indices(self, split: str) -> Indices:
         """Patch indices of one split, ascending.
 
@@ -145,6 +155,10 @@ class PatchStore:
         """
         self._need_labels()
         return self._request("label", index_B, np.empty((len(index_B), *self.patch_shape[1:]), self.info.classes.table.dtype))()
+
+    def classes(self, index_B: Indices) -> npt.NDArray[np.uint8]:
+        """Class index (B, H, W) of patches in any order, 255 = no label; raises as `labels`."""
+        return self.info.classes.index(self.labels(index_B))
 
     def weights(self, index_B: Indices) -> npt.NDArray[np.uint8]:
         """Weights of the labels (B, H, W) in per cent, 0 without a label; raises as `labels`."""

@@ -11,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 import rasterio
+import torch
 
 from cropcam.cli import main
 from cropcam.model.data.dataset import batches, read_labels, read_split
@@ -18,7 +19,9 @@ from cropcam.model.data.normalization import Normalization
 from cropcam.model.evaluation.evaluate import evaluate
 from cropcam.model.inference.export import export_model
 from cropcam.model.labels.weak_labels import LabelSpec
+from cropcam.model.runs.checkpoint import load_network
 from cropcam.model.runs.config import load_config
+from cropcam.model.transfer.seen import seen_by
 from cropcam.pipeline.encoding import BandEncoding
 from cropcam.pipeline.patches import build
 from cropcam.pipeline.store.patch_store import open_store
@@ -198,11 +201,12 @@ def test_a_store_of_other_bands_is_not_mapped(tmp_path: Path, capsys: pytest.Cap
 
 @pytest.fixture(scope="module")
 def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A store, and an evaluated run on it."""
+    """A store, and an evaluated run on it, with what it has seen."""
     folder = tmp_path_factory.mktemp("whole")
     store = built(folder, int16_image(folder))
     make_run(folder / "run", store, open_store(store).info)
     assert run("evaluate", folder / "run", "--device", "cpu") == 0
+    seen_by(folder / "run", *load_network(folder / "run", torch.device("cpu")), torch.device("cpu"))
     return folder
 
 

@@ -55,7 +55,7 @@ def result(made: tuple[Path, Path, StoreInfo]) -> tuple[dict[str, Any], xr.Datas
 def test_metrics_json_has_the_contracts_keys(made: Any, result: Any) -> None:
     found = json.loads((made[0] / "metrics.json").read_text())
     assert found == result[0]
-    assert {"split", "patches", "labels", "classification", "segmentation", "intervals", "provenance"} == set(found)
+    assert {"split", "patches", "labels", "home", "store", "classification", "segmentation", "intervals", "provenance"} == set(found)
     assert (found["split"], found["patches"], found["labels"]) == ("test", 20, "presence")
     assert {"accuracy", "majority_accuracy", "per_class"} <= set(found["classification"])
     names = ["background", "corn", "soybean", "forest", "grassland"]

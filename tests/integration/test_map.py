@@ -16,9 +16,13 @@ from cropcam.model.inference.wall_to_wall import MapSummary, map_raster
 from cropcam.model.runs.checkpoint import BEST
 from cropcam.pipeline.errors import ConfigError, DataError
 from cropcam.pipeline.runtime.hashing import file_sha256
+from cropcam.pipeline.store.patch_store import open_store
 from cropcam.pipeline.study.study import load_study
 from support.map_runs import info_of, make_config, make_run, random_dn, random_network, sign_network, with_attrs
 from support.memory_source import LEGEND, Memory
+from support.runs import train
+from support.shifted import CHANGES, changed
+from support.stores import make_store
 
 
 @pytest.fixture
@@ -142,3 +146,61 @@ def test_the_summary_as_json_values() -> None:
         "class_pixels": {"background": 1500, "corn": 500},
         "nodata_pixels": 1234,
     }
+
+
+@pytest.fixture(scope="module")
+def home(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
+    """A store and a run that has learned it."""
+    folder = tmp_path_factory.mktemp("home")
+    make_store(folder / "patches.zarr", count=80, size_px=16)
+    train(folder / "patches.zarr", folder / "run", device="cpu", model="fcn", labels="pixels", epochs=4, batch_size=8, precision="fp32")
+    return folder / "patches.zarr", folder / "run"
+
+
+def test_a_changed_image_warns_once_and_the_layer_shows_where(tmp_path: Path, home: tuple[Path, Path]) -> None:
+    store, run = home
+    lines: list[str] = []
+    map_raster(run, open_store(store), tmp_path / "home.tif", device="cpu", log=lines.append)
+    assert lines == []
+    hazy = open_store(changed(store, tmp_path / "hazy.zarr", CHANGES["hazier"]))
+    map_raster(run, hazy, tmp_path / "plain.tif", device="cpu", log=lines.append)
+    map_raster(run, hazy, tmp_path / "map.tif", shift=tmp_path / "shift.tif", device="cpu")
+    (line,) = lines
+    assert line.startswith("warning: ")
+    assert (tmp_path / "map.tif").read_bytes() == (tmp_path / "plain.tif").read_bytes()
+    assert cog_validate(tmp_path / "shift.tif", strict=True, quiet=True) == (True, [], [])
+    with rasterio.open(tmp_path / "map.tif") as file, rasterio.open(tmp_path / "shift.tif") as layer:
+        classes, distance = file.read(1), layer.read(1)
+        assert layer.transform == file.transform
+        assert layer.tags()["checkpoint_digest"] == file_sha256(run / BEST)
+    np.testing.assert_array_equal(np.isnan(distance), classes == 255)
+    assert (distance[classes != 255] > 1).mean() > 0.5
+    map_raster(run, open_store(store), tmp_path / "home.tif", shift=tmp_path / "usual.tif", device="cpu")
+    with rasterio.open(tmp_path / "usual.tif") as layer:
+        assert (layer.read(1) > 1).mean() < 0.1
+
+
+def test_the_layer_has_the_same_pixels_whatever_the_windows(tmp_path: Path, home: tuple[Path, Path]) -> None:
+    store, run = home
+    for block_px in (32, 80):
+        map_raster(
+            run, open_store(store), tmp_path / f"{block_px}.tif", shift=tmp_path / f"shift-{block_px}.tif", device="cpu", block_px=block_px
+        )
+    with rasterio.open(tmp_path / "shift-32.tif") as one, rasterio.open(tmp_path / "shift-80.tif") as other:
+        np.testing.assert_array_equal(one.read(1), other.read(1))
+
+
+def test_a_run_that_cannot_be_measured_says_so(tmp_path: Path, run_path: Path, source: Memory) -> None:
+    lines: list[str] = []
+    map_raster(run_path, source, tmp_path / "map.tif", device="cpu", log=lines.append)
+    (line,) = lines
+    assert line.startswith("note: whether the image is like the training data is not measured: ")
+    assert "made-up.zarr, which is missing" in line
+    with pytest.raises(DataError, match=r"made-up\.zarr, which is missing"):
+        map_raster(run_path, source, tmp_path / "map.tif", shift=tmp_path / "shift.tif", device="cpu")
+    assert not (tmp_path / "shift.tif").exists()
+
+
+def test_the_map_is_not_its_own_layer(tmp_path: Path, run_path: Path, source: Memory) -> None:
+    with pytest.raises(DataError, match=r"map\.tif: is the map itself; give another file name for --shift"):
+        map_raster(run_path, source, tmp_path / "map.tif", shift=tmp_path / "map.tif", device="cpu")

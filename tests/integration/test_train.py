@@ -28,6 +28,7 @@ from cropcam.model.runs.checkpoint import BEST, CARD, ENVIRONMENT, HISTORY, LAST
 from cropcam.model.runs.config import CONFIG, load_config
 from cropcam.model.runs.history import TIMINGS
 from cropcam.model.segmentation.methods import SEGMENT
+from cropcam.model.transfer.seen import SEEN
 from cropcam.pipeline.errors import ConfigError, DataError
 from cropcam.pipeline.runtime.hashing import file_sha256
 from cropcam.pipeline.store.patch_store import open_store
@@ -61,7 +62,7 @@ def files(run: Path) -> list[str]:
 
 
 def assert_same(run: Path, whole: Path) -> None:
-    assert files(run) == files(whole) == sorted([BEST, CARD, CONFIG, ENVIRONMENT, HISTORY, LAST, SEGMENT])
+    assert files(run) == files(whole) == sorted([BEST, CARD, CONFIG, ENVIRONMENT, HISTORY, LAST, SEEN, SEGMENT])
     for name in (LAST, BEST):
         assert file_sha256(run / name) == file_sha256(whole / name), f"{name} differs"
     ours_config, theirs_config = (replace(load_config(each), store="") for each in (run, whole))  # its path is seen from the run folder

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
-from cropcam.model.report.runs import EvaluatedRun
+from cropcam.model.report.runs import ELSEWHERE, EvaluatedRun
+from cropcam.pipeline.runtime.hashing import sha256
 from cropcam.pipeline.store.schema import StoreInfo
 from support.runs import make_config
 
@@ -65,3 +68,29 @@ def make_evaluated(
     columns = {"patch": list(count), "row": [index // 2 * 2 for index in count], "col": [index % 2 * 2 for index in count]}
     patches = pd.DataFrame({**columns, "pixel_accuracy": accuracy, "label_accuracy": 1.0, "labelled_pixels": labelled})
     return EvaluatedRun(name, make_config(store, info), metrics or make_metrics(), patches, None, 4)
+
+
+def write_away(run: Path, place: str, digest: str, change: float, *, of: Path | None = None, patches: bool = True, **more: Any) -> Path:
+    """RUN/on/PLACE-DIGEST8 as `evaluate RUN --on STORE` leaves it, made from the run's metrics at home, or those of the run `of`.
+
+    The share of correct pixels of each patch changes by `change`, and the accuracy with it; every other metric is as there.
+    """
+    at_home = json.loads((run / "metrics.json").read_text())
+    folder = run / ELSEWHERE / f"{place}-{digest[:8]}"
+    folder.mkdir(parents=True)
+    metrics: dict[str, Any] = json.loads(((of or run) / "metrics.json").read_text())
+    metrics["provenance"] |= {key: at_home["provenance"][key] for key in ("checkpoint_digest", "selected_on")}
+    table = pd.read_csv((of or run) / "patches.csv")
+    table["pixel_accuracy"] = (
+        np.rint((table["pixel_accuracy"] + change).clip(0, 1) * table["labelled_pixels"]) / table["labelled_pixels"]
+    ).round(6)
+    csv = table.to_csv(index=False, float_format="%.6f", lineterminator="\n")
+    method = metrics["segmentation"]["methods"][metrics["segmentation"]["default"]]
+    correct = (table["pixel_accuracy"] * table["labelled_pixels"]).sum() / table["labelled_pixels"].sum()
+    method |= {"pixel_accuracy": float(correct), "pixel_accuracy_ci95": interval(float(correct))}
+    if patches:
+        (folder / "patches.csv").write_text(csv)
+        metrics["provenance"]["patches_digest"] = sha256(csv.encode())
+    store = {"name": place, "path": f"/data/{place}.zarr", "digest": digest}
+    (folder / "metrics.json").write_text(json.dumps({**metrics, "store": store, "home": False, **more}))
+    return folder

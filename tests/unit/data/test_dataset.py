@@ -220,5 +220,5 @@ def test_labels_without_image_of_any_season(tmp_path: Path) -> None:
     opened = open_store(tmp_path / "gaps.zarr")
     patches = read_split(opened, "train", LabelSpec(labels="pixels"), info.classes)
     blank = (opened.images(opened.split_indices("train")) == 0).any(axis=1).sum()
-    assert labels_without_image(opened, "train", patches) == blank > 0
-    assert labels_without_image(opened, "train", patches, 3) == 0
+    assert labels_without_image(opened, patches) == blank > 0
+    assert labels_without_image(opened, patches, 3) == 0

@@ -6,7 +6,7 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cropcam.model.data.sampler import WINDOW_BLOCKS, plan_epoch, plan_in_order, seasons_seen, window_order
+from cropcam.model.data.sampler import WINDOW_BLOCKS, joined_plans, plan_epoch, plan_in_order, seasons_seen, window_order
 
 
 @given(bags=st.integers(1, 30), rest=st.integers(0, 7), epoch=st.integers(0, 9))
@@ -81,5 +81,7 @@ def test_dropped_seasons_leave_order_and_flips() -> None:
     for name in ("index_N", "flip_N2", "transpose_N"):
         assert (getattr(plain, name) == getattr(dropped, name)).all()
     assert plain.seen_NS is None
+    assert joined_plans([plain, plain]).seen_NS is None
+    assert joined_plans([dropped, dropped]).seen_NS.tolist() == [*dropped.seen_NS.tolist()] * 2
     assert dropped.seen_NS is not None
     assert plan_epoch(50, 2, 3, seasons=1, season_drop=0.5).seen_NS is None, "there is nothing to drop"

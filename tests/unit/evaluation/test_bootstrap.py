@@ -12,7 +12,18 @@ from hypothesis import strategies as st
 from sklearn import metrics as oracle
 
 from cropcam.model.evaluation import metrics
-from cropcam.model.evaluation.bootstrap import BINS, Bootstrap, block_of, by_class, edges, histograms, interval, metadata, with_intervals
+from cropcam.model.evaluation.bootstrap import (
+    BINS,
+    Bootstrap,
+    block_of,
+    by_class,
+    described,
+    edges,
+    histograms,
+    interval,
+    metadata,
+    with_intervals,
+)
 
 
 def members(weights_B: npt.NDArray[Any], block: npt.NDArray[Any]) -> npt.NDArray[np.int64]:
@@ -74,6 +85,9 @@ def test_notes_depend_on_the_number_of_blocks() -> None:
     assert "too narrow" in metadata(5, (5, 5))["note"]
     assert "note" not in metadata(50, (5, 5))
     assert metadata(50, (5, 3))["block_patches"] == [5, 3]
+    found = described("by hand", "cell", 1, {"cell_km": 10.0}, "give more")
+    assert (found["note"], found["blocks"], found["cell_km"]) == ("one cell: no interval can be given; give more", 1, 10.0)
+    assert described("by hand", "cell", 5, {}, "")["note"] == "fewer than 20 cells: intervals are too narrow"
 
 
 def test_a_perfect_ranking_keeps_its_interval_at_one() -> None:

@@ -4,34 +4,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import numpy as np
 import pytest
 
-from cropcam.model.evaluation.bootstrap import BINS
-from cropcam.model.evaluation.evaluate import activation_bounds, evaluate
-from cropcam.model.segmentation.predictions import PatchPredictions
+from cropcam.model.evaluation.evaluate import evaluate
 from cropcam.pipeline.errors import ConfigError
-
-
-def batch(cams: np.ndarray, nodata: np.ndarray) -> PatchPredictions:
-    truth = np.zeros(nodata.shape, np.uint8)
-    return PatchPredictions(np.arange(len(cams)), nodata, truth, np.zeros(cams.shape[:2], np.float32), cams, {}, "")
-
-
-def test_bins_of_activations_come_from_pixels_with_image_data() -> None:
-    random = np.random.default_rng(0)
-    parts = [random.normal(size=(4, 2, 8, 8)).astype(np.float32) for _ in range(2)]
-    nodata = random.random((4, 8, 8)) < 0.3
-    spoilt = [np.where(nodata[:, None], np.float32(1e6), cams) for cams in parts]
-    bounds = activation_bounds([batch(cams, nodata) for cams in spoilt])
-    assert bounds.shape == (2, BINS - 1)
-    for k in range(2):
-        values = np.concatenate([cams[:, k][~nodata] for cams in parts])
-        np.testing.assert_allclose(bounds[k], np.quantile(values, np.arange(1, BINS) / BINS), rtol=1e-5, atol=1e-6)
-
-
-def test_without_image_data_there_are_bins_all_the_same() -> None:
-    assert activation_bounds([batch(np.ones((1, 3, 4, 4), np.float32), np.ones((1, 4, 4), bool))]).shape == (3, BINS - 1)
 
 
 def test_an_unknown_split_is_refused_before_the_run_is_read(tmp_path: Path) -> None:

@@ -28,6 +28,7 @@ def test_the_use_of_the_split_in_training_is_named(split: str, selected: bool, m
     metrics["provenance"]["selected_on"] = selected
     notes = leakage_notes(metrics)
     assert (len(notes) == 1 and match in notes[0]) if match else notes == []
+    assert leakage_notes({**metrics, "home": False}) == [], "of another store no split was used"
 
 
 @pytest.mark.parametrize(

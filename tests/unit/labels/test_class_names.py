@@ -5,7 +5,7 @@ from __future__ import annotations
 import pandas as pd
 import pytest
 
-from cropcam.model.labels.class_names import NO_CLASS, class_index, class_indices, key, known_names, texts, unknown_line
+from cropcam.model.labels.class_names import NO_CLASS, allowed, class_index, class_indices, key, known_names, texts, unknown_line
 from cropcam.pipeline.legend import Legend, parse_codes
 
 LEGEND = Legend.from_codes({"corn": parse_codes(["Corn"]), "grain": parse_codes(["Winter Wheat", 21])})
@@ -67,3 +67,11 @@ def test_unknown_texts_are_counted_with_the_nearest_known_one() -> None:
 def test_keys_of_numbers_do_not_depend_on_how_they_are_written() -> None:
     assert {key(text) for text in ("05", "5", "5.0", " 5 ")} == {"5"}
     assert key("5.5") == "5.5"
+
+
+def test_a_legend_of_names_allows_its_names_alone() -> None:
+    assert allowed(LEGEND) == "one of background, corn, grain, or a label code or its name"
+    bare = Legend.of_names(LEGEND.names)
+    assert allowed(bare) == "one of background, corn, grain"
+    assert [class_index(text, bare) for text in ("grain", "1", "0", "Corn", "")] == [2, None, None, None, None]
+    assert known_names(bare) == ["background", "corn", "grain"]

@@ -9,7 +9,6 @@ import pytest
 import shapely
 
 from cropcam.model.data.dataset import read_labels, read_split
-from cropcam.model.labels.points import read_points
 from cropcam.model.labels.weak_labels import LabelSpec
 from cropcam.model.runs.checkpoint import BEST
 from cropcam.model.runs.config import load_config
@@ -95,29 +94,6 @@ def test_points_in_degrees_have_the_class_of_their_pixel(store: Path, info: Stor
     assert labels.n_unmatched == 30 * 3 + 1 - len(index) * 3
 
 
-@pytest.mark.parametrize(
-    ("text", "message"),
-    [
-        ("", r"p\.csv: no CSV table"),
-        ("lon,lat,class\n", r"holds no point"),
-        ("lon,class\n1,corn\n", r"line 1: no column lon and lat \(or x and y\) among lon, class"),
-        ("lon,lat,crop\n1,2,corn\n", r"line 1: no column class among lon, lat, crop; .* one of background, corn"),
-        ("lon,lat,class\n1,2,corn\n1,north,corn\n", r"line 3: lat is 'north'; it must be degrees between -90 and 90"),
-        ("lon,lat,class\n1,nan,corn\n", r"line 2: lat is 'nan'"),
-        ("lon,lat,class\n1,,corn\n", r"line 2: lat is ''"),
-        ("lon,lat,class\n500000,2,corn\n", r"line 2: lon is '500000'"),
-        ("x,y,class\n1,inf,corn\n", r"line 2: y is 'inf'; it must be a number in the units"),
-        ("lon,lat,class\n1,2,corn\n\n3,4,maize\n", r"line 4: class 'maize' is not known; it must be one of background, corn"),
-        ("lon,lat,class\n1,2,81\n", r"line 2: class '81'"),
-        ("lon,lat,class\n1,2,7\n", r"line 2: class '7'"),
-        ("lon,lat,class\n1,2,corn,9\n", r"line 2"),
-    ],
-)
-def test_an_invalid_table_is_refused_with_its_line(info: StoreInfo, text: str, message: str) -> None:
-    with pytest.raises(DataError, match=message):
-        read_points("p.csv", text.encode(), info.classes)
-
-
 @pytest.mark.parametrize("name", ["p.gpkg", "p.parquet", "p.geojson"])
 def test_every_format_gives_the_labels_of_the_table(store: Path, info: StoreInfo, tmp_path: Path, name: str) -> None:
     csv = true_table(tmp_path / "p.csv", store)
@@ -153,7 +129,7 @@ def test_features_that_are_no_label_are_counted(store: Path, info: StoreInfo, tm
         (
             "polygon",
             {"class": ["corn"]},
-            r"p\.gpkg: 1 of its 1 features are no points, the first is a Polygon; field boundaries go with --fields",
+            r"p\.gpkg: 1 of its 1 features are no points, the first is a Polygon; field boundaries go with train --fields",
         ),
         ("line", {"class": ["corn"]}, r"the first is a LineString; split it"),
         ("point", {"crop": ["corn"]}, r"p\.gpkg: no column 'class' among crop; name the column of the crop with --label-column NAME"),
@@ -172,21 +148,6 @@ def test_features_that_cannot_be_used_are_refused(
     file = write_vectors(tmp_path / "p.gpkg", [shape], columns, info.crs)
     with pytest.raises(DataError, match=message):
         read_labels(blind(store), np.arange(3), LabelSpec(labels="points", points=file), info.classes)
-
-
-def test_another_column_of_a_table_may_hold_the_class(info: StoreInfo) -> None:
-    found = read_points("p.csv", b"lon,lat,crop\n1,2,Corn\n", info.classes, "crop")
-    assert found.class_P.tolist() == [info.classes.names.index("corn")]
-    with pytest.raises(DataError, match=r"line 1: no column crop among lon, lat, class"):
-        read_points("p.csv", b"lon,lat,class\n1,2,Corn\n", info.classes, "crop")
-
-
-def test_names_codes_and_blank_lines(info: StoreInfo) -> None:
-    text = "\ufeffname, class ,lat,lon\r\na,corn,1,2\r\n\r\nb, 5.0,3,4\r\nc,111,5,6\r\n"
-    found = read_points("p.csv", text.encode(), info.classes)
-    assert [info.classes.names[kind] for kind in found.class_P] == ["corn", "soybean", "background"]
-    assert found.line_P.tolist() == [2, 4, 5]
-    assert (found.x_P.tolist(), found.y_P.tolist()) == ([2, 4, 6], [1, 3, 5])
 
 
 def test_two_classes_on_one_pixel_are_refused_by_both_lines(store: Path, info: StoreInfo, tmp_path: Path) -> None:

@@ -160,7 +160,7 @@ def test_a_full_disk_is_one_clear_line_and_leaves_the_old_map(tmp_path: Path, li
 
 
 def test_what_arrived_is_compared_with_what_was_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    convert = cog._convert
+    convert = cog.convert
 
     def damage(raw: Path, made: Path) -> None:
         with rasterio.open(raw, "r+") as file:
@@ -168,7 +168,7 @@ def test_what_arrived_is_compared_with_what_was_written(tmp_path: Path, monkeypa
             file.write((pixel + 1) % 5, 1, window=((700, 701), (500, 501)))
         convert(raw, made)
 
-    monkeypatch.setattr(cog, "_convert", damage)
+    monkeypatch.setattr(cog, "convert", damage)
     with pytest.raises(DataError, match=r"map\.tif: what arrived on the disk is not what was written"):
         make_map(tmp_path / "map.tif")
     assert left(tmp_path) == set()

@@ -26,7 +26,7 @@ def test_train_passes_only_the_given_settings(calls: list[Any], tmp_path: Path, 
     run = tmp_path / "run"
     assert main(["train", "s.zarr", "--run", str(run), "--labels", "shares", "--lr", "0.5", "--resume", "--device", "cpu"]) == 0
     ((store, folder, settings), options) = calls[0]
-    assert (store, folder, settings.passed) == (Path("s.zarr"), run, {"labels": "shares", "lr": 0.5})
+    assert (store, folder, settings.passed) == ([Path("s.zarr")], run, {"labels": "shares", "lr": 0.5})
     assert isinstance(settings, Settings)
     assert (options["device"], options["resume"], options["tensorboard"]) == ("cpu", True, False)
     assert capsys.readouterr().out == f"{run}: trained; go on with: cropcam evaluate {run}\n"
@@ -56,7 +56,7 @@ def test_help_has_the_default_and_the_kinds_of_label(capsys: pytest.CaptureFixtu
     with pytest.raises(SystemExit, match="0"):
         main(["train", "--help"])
     text = " ".join(capsys.readouterr().out.split())
-    assert "--epochs N passes over the training split (default: 16)" in text
+    assert "--epochs N epochs, each validated: passes over the training split (default: 16)" in text
     assert "--bag-size N shares: neighbouring patches that share one row of proportions (default: 1)" in text
 
 

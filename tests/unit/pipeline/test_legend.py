@@ -131,3 +131,12 @@ def test_classes_have_the_colours_of_their_legend_and_each_its_own() -> None:
     assert len({item.color for item in legend.classes}) == 4
     with pytest.raises(ConfigError, match=r"^255 classes; at most 254 are possible"):
         Legend.from_codes({f"c{code}": (code,) for code in range(1, 256)}, CodeTable("", tuple(Code(code, "x") for code in range(1, 256))))
+
+
+def test_a_legend_of_names_knows_no_code_and_no_other_name() -> None:
+    legend = Legend.of_names(("background", "corn", "wheat"))
+    assert legend.names == ("background", "corn", "wheat")
+    assert len({item.color for item in legend.classes}) == 3
+    assert [legend.index_of(code) for code in (-1, 0, 1, 255)] == [None] * 4
+    assert legend.table.named("Corn") == ()
+    assert Legend.from_attrs(legend.attrs(), legend.table_attrs()) == legend

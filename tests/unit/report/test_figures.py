@@ -70,7 +70,7 @@ def test_the_map_of_patches_draws_a_grid_with_gaps() -> None:
 
 def test_whiskers_leave_out_undefined_values() -> None:
     marks = [Mark(0.5, [0.4, 0.6], 0.3), Mark(None, None, None)]
-    label, text = words(whiskers(["one", "two"], {"Macro F1": marks}))
+    label, text = words(whiskers(["one", "two"], "Macro F1", marks))
     assert label == "Macro F1: one 0.500, two undefined"
     assert "0.500" in text
     assert "one" in text

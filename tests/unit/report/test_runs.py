@@ -9,9 +9,10 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from cropcam.model.report.runs import read_evaluation, read_history, read_run, short_names
+from cropcam.model.report.runs import read_elsewhere, read_evaluation, read_history, read_run, short_names
 from cropcam.model.runs.checkpoint import BEST
 from cropcam.pipeline.errors import DataError
+from support.evaluations import write_away
 
 
 @pytest.fixture
@@ -63,3 +64,47 @@ def test_files_that_are_absent_damaged_or_of_another_training_are_named(run: Pat
 def test_names_are_as_short_as_they_can_be() -> None:
     assert short_names([Path("/a/one"), Path("/b/two")]) == ["one", "two"]
     assert short_names([Path("/x/a/run"), Path("/y/a/run"), Path("/x/b/run")]) == ["x/a/run", "y/a/run", "x/b/run"]
+
+
+def test_metrics_that_do_not_say_are_of_home(run: Path) -> None:
+    home = read_run(run, "name")
+    assert (home.is_home, home.digest, home.store_name, home.reference) == (True, home.config.store.digest, "", None)
+    assert read_elsewhere(run, home) == []
+
+
+def test_other_places_are_read_with_their_store_and_reference(run: Path) -> None:
+    home = read_run(run, "name")
+    values = {"pixel_accuracy": 0.9}
+    write_away(run, "illinois", "b" * 64, -0.1, reference={"run": "there", "segmentation": values})
+    write_away(run, "dakota", "a" * 64, -0.2, patches=False)
+    (run / "on" / "unfinished").mkdir()
+    dakota, illinois = read_elsewhere(run, home)
+    assert [(each.name, each.is_home, each.store_name, each.digest[:2]) for each in (dakota, illinois)] == [
+        ("name", False, "dakota", "aa"),
+        ("name", False, "illinois", "bb"),
+    ]
+    assert illinois.reference == {"run": "there", **values}
+    assert (dakota.patches.empty, len(illinois.patches)) == (True, 4)
+
+
+@pytest.mark.parametrize(
+    ("change", "match"),
+    [
+        (
+            {"provenance": {"checkpoint_digest": "0" * 64, "patches_digest": ""}},
+            r"is about another checkpoint .*--on STORE, or remove .*illinois-",
+        ),
+        ({"provenance": {}}, r"illinois-bbbbbbbb: metrics.json or patches.csv is damaged"),
+        ({"store": {"name": "illinois"}}, r"metrics.json: lacks 'digest'; evaluate again: cropcam evaluate .* --on STORE"),
+        ({"reference": {"run": "there"}}, r"metrics.json: lacks 'segmentation'"),
+        ({"home": True}, r"does not say which other store it is of"),
+        ({"classification": {"per_class": {"corn": {}}}}, r"its classes are corn, those of the run background, corn, "),
+    ],
+)
+def test_an_evaluation_elsewhere_that_cannot_be_used_is_named(run: Path, change: dict[str, object], match: str) -> None:
+    folder = write_away(run, "illinois", "b" * 64, -0.1)
+    values = json.loads((folder / "metrics.json").read_text())
+    (folder / "metrics.json").write_text(json.dumps({**values, **change}))
+    with pytest.raises(DataError, match=match) as caught:
+        read_elsewhere(run, read_run(run, "name"))
+    assert "\n" not in str(caught.value)

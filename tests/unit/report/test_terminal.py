@@ -63,3 +63,22 @@ def test_runs_have_one_line_each() -> None:
     assert line.split() == ["one", "shares", "fcn", "3", "spectral", "0.5000"]
     _, _, line = side_by_side([run, trees]).splitlines()
     assert line.split() == ["two", "shares", "trees", "3", "spectral", "0.5000", "[0.4000,", "0.6000]"]
+
+
+def test_a_run_away_has_its_place_and_the_difference_from_home() -> None:
+    names = ("label_accuracy", "label_majority", "pixel_accuracy", "pixel_majority", "pixel_accuracy_gain", "macro_f1")
+    more = ("pixel_accuracy_from_home", "reference_pixel_accuracy")
+    empty = dict.fromkeys([f"{name}{end}" for name in (*names, *more) for end in ("", "_low", "_high")])
+    words = {"run": "one", "labels_rule": "shares", "model": "fcn", "seed": 3, "method": "spectral", "reference": None}
+    home = {**empty, **words, "place": "dakota", "home": True}
+    away = {**home, "place": "illinois", "home": False, "pixel_accuracy": 0.7, "pixel_accuracy_from_home": -0.1}
+    away |= {"pixel_accuracy_from_home_low": -0.15, "pixel_accuracy_from_home_high": -0.05}
+    header, first, second = side_by_side([home, away]).splitlines()
+    assert header.split() == ["run", "place", "labels", "model", "seed", "method", *names[:5], more[0], names[5]]
+    assert first.split() == ["one", "dakota", "(home)", "shares", "fcn", "3", "spectral"]
+    assert second.split()[1] == "illinois"
+    assert second.split()[-4:] == ["0.7000", "-0.1000", "[-0.1500,", "-0.0500]"]
+    assert "place" not in side_by_side([home, home])
+    header, _, line = side_by_side([home, {**away, "reference": "there", "reference_pixel_accuracy": 0.9}]).splitlines()
+    assert header.split()[-3:] == [*more, "macro_f1"]
+    assert line.split()[-1] == "0.9000"

@@ -8,6 +8,7 @@ import pytest
 
 from cropcam.model.runs.config import RunConfig
 from cropcam.model.training.settings import configure
+from cropcam.pipeline.store.patch_store import PatchStore
 from cropcam.pipeline.store.schema import StoreInfo
 from support.stores import make_store
 
@@ -19,4 +20,4 @@ def info(tmp_path_factory: pytest.TempPathFactory) -> StoreInfo:
 
 @pytest.fixture
 def config(info: StoreInfo, tmp_path: Path) -> RunConfig:
-    return configure(Path("patches.zarr"), info, tmp_path / "none", {"model": "baseline"}, resume=False)
+    return configure(PatchStore(Path("patches.zarr"), info), tmp_path / "none", {"model": "baseline"}, resume=False)

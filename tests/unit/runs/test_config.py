@@ -90,11 +90,11 @@ def test_no_run_folder(tmp_path: Path) -> None:
 
 
 def test_store_differences_name_the_field(config: RunConfig, info: StoreInfo, tmp_path: Path) -> None:
-    assert store_differences(config, info) == []
-    assert store_differences(config, dataclasses.replace(info, code_version="9")) == []
-    assert store_differences(config, dataclasses.replace(info, split_seed=7)) == ["split_seed: 0 against 7"]
+    assert store_differences(config.store, info) == []
+    assert store_differences(config.store, dataclasses.replace(info, code_version="9")) == []
+    assert store_differences(config.store, dataclasses.replace(info, split_seed=7)) == ["split_seed: 0 against 7"]
     other = make_store(tmp_path / "other.zarr", count=14, size_px=8, study=make_study(8, presence_min_share=0.2))
-    lines = store_differences(config, other)
+    lines = store_differences(config.store, other)
     assert lines[0] == "study.labels.presence_min_share: 0.05 against 0.2"
     assert [line.split(".")[0] for line in lines[1:]] == ["digests", "digests", "dropped", "statistics", "statistics", "statistics"]
 
@@ -102,7 +102,7 @@ def test_store_differences_name_the_field(config: RunConfig, info: StoreInfo, tm
 def test_store_differences_without_attributes_give_the_digests(config: RunConfig, info: StoreInfo) -> None:
     other = dataclasses.replace(info, split_seed=7)
     bare = dataclasses.replace(config, store=dataclasses.replace(config.store, attrs={}))
-    assert store_differences(bare, other) == [f"digest: {info.digest[:12]} against {other.digest[:12]}"]
+    assert store_differences(bare.store, other) == [f"digest: {info.digest[:12]} against {other.digest[:12]}"]
 
 
 def test_one_season_suffices_for_a_network_that_takes_missing_ones(tmp_path: Path) -> None:

@@ -51,9 +51,10 @@ def test_the_summary_counts_patches_and_bags_and_warns(store: Path, info: StoreI
         "18 train, 6 validation, 6 test patches; shares of 3 bags of patches; the best constant prediction agrees with 1.0000"
     )
     assert lines[1:] == [
-        "warning: batches of 4 hold only parts of the bags of 6 patches, whose proportions differ from the bag's; --batch-size 6 helps",
+        "20 steps in 4 epochs of 1 passes over 18 patches",
+        "warning: a step has 4 patches of a bag of 6, whose proportions differ from the bag's",
         f"warning: band {info.bands[0]} is constant over the training split: it carries no information",
     ]
     lines.clear()
     log_data_summary(opened, train_split, validation, config.changed(batch_size=99), lines.append)
-    assert lines[1:] == ["warning: --batch-size 99 is more than the 18 training patches: one step per epoch"]
+    assert lines[2:] == ["warning: --batch-size 99 is more than the 18 training patches: one step per epoch"]

@@ -62,8 +62,33 @@ def test_majority_and_overlap_use_the_mean_probability(kind: str) -> None:
 
 def test_the_best_constant_prediction() -> None:
     nan = [np.nan] * 2
-    assert constant_accuracy(WeakLabels("presence", np.array([[1, 0], [1, 1], [1, 0], nan], np.float32))) == pytest.approx(5 / 6)
-    assert constant_accuracy(WeakLabels("majority", np.array([[1, 0], [1, 0], [0, 1], nan], np.float32))) == pytest.approx(2 / 3)
-    assert constant_accuracy(WeakLabels("shares", np.array([[1, 0], [0, 1]], np.float32))) == pytest.approx(0.5)
-    assert constant_accuracy(WeakLabels("points", pixel_NHW=np.array([[[0, 0, 1, UNLABELLED]]], np.uint8))) == pytest.approx(2 / 3)
-    assert constant_accuracy(WeakLabels("shares", np.array([nan], np.float32))) == 0.0
+    for labels, expected in (
+        (WeakLabels("presence", np.array([[1, 0], [1, 1], [1, 0], nan], np.float32)), 5 / 6),
+        (WeakLabels("majority", np.array([[1, 0], [1, 0], [0, 1], nan], np.float32)), 2 / 3),
+        (WeakLabels("shares", np.array([[1, 0], [0, 1]], np.float32)), 0.5),
+        (WeakLabels("points", pixel_NHW=np.array([[[0, 0, 1, UNLABELLED]]], np.uint8)), 2 / 3),
+        (WeakLabels("shares", np.array([nan], np.float32)), 0.0),
+    ):
+        assert constant_accuracy(labels, labels) == pytest.approx(expected)
+
+
+def test_the_constant_of_bags_is_that_of_the_training_labels() -> None:
+    """One bag of validation is its own mean: nothing would be better than that constant."""
+    trained = WeakLabels("shares", np.array([[1, 0], [1, 0], [0.5, 0.5]], np.float32), bag_N=np.array([0, 0, 1]))
+    validation = WeakLabels("shares", np.array([[0.25, 0.75]] * 2, np.float32), bag_N=np.array([7, 7]))
+    assert constant_accuracy(validation, trained) == pytest.approx(1 - abs(0.25 - 2.5 / 3))
+    alone = WeakLabels("shares", np.array([[1, 0]] * 2, np.float32), bag_N=np.array([0, 0]))
+    assert constant_accuracy(alone, alone) == 0.0, "one bag has nothing to be compared with"
+
+
+def test_the_overlap_of_bags_is_that_of_their_patches_together() -> None:
+    outputs, valid_BHW = outputs_of(4)
+    share_BK = torch.tensor([[0.2, 0.3, 0.5]] * 3 + [[1.0, 0.0, 0.0]])
+    targets = Targets(valid_BHW, share_BK, bag_B=torch.tensor([3, 3, 3, 9]))
+    right, count = label_accuracy(objective("shares", "shares"), outputs, targets, "shares", 0.0).tolist()
+    pixels_BKP = outputs.logits_BKHW.softmax(dim=1).flatten(2)
+    overlaps = []
+    for members in ([0, 1, 2], [3]):
+        inside = torch.cat([pixels_BKP[b][:, valid_BHW[b].flatten()] for b in members], dim=1).mean(dim=1)
+        overlaps += [1 - float((inside - share_BK[members[0]]).abs().sum()) / 2] * len(members)
+    assert (right, count) == (pytest.approx(sum(overlaps), rel=1e-5), 4)

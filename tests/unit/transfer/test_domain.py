@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
-from cropcam.model.inference.domain import domain_note, image_dates, share_outside
 from cropcam.model.runs.config import RunConfig
+from cropcam.model.transfer.domain import Place, image_dates, share_outside
 from cropcam.pipeline.encoding import BandEncoding
 from cropcam.pipeline.grid import PixelGrid, transform_bounds
-from cropcam.pipeline.study.study import load_study
+from cropcam.pipeline.store.patch_store import open_store
+from cropcam.pipeline.study.study import load_study, parse_study
 from support.map_runs import BANDS, ENCODING, info_of, make_config, with_attrs
+from support.stores import make_store, make_study
 
 
 @dataclass(frozen=True)
@@ -29,6 +32,10 @@ class Source:
         raise AssertionError("the note needs no pixel")
 
 
+def note_of(config: RunConfig, source: Source) -> str:
+    return Place.of(config, source).note()
+
+
 @pytest.fixture(scope="module")
 def config() -> RunConfig:
     return with_attrs(make_config(), info_of(load_study("demo")))
@@ -40,15 +47,15 @@ def moved(grid: PixelGrid, cols: int, rows: int = 0) -> PixelGrid:
 
 
 def test_the_training_area_itself_has_no_note(config: RunConfig) -> None:
-    assert domain_note(config, Source(load_study("demo").grid)) == ""
+    assert note_of(config, Source(load_study("demo").grid)) == ""
 
 
 def test_an_image_partly_outside_has_its_share_in_one_line(config: RunConfig) -> None:
     grid = load_study("demo").grid
-    note = domain_note(config, Source(moved(grid, grid.width // 4)))
+    note = note_of(config, Source(moved(grid, grid.width // 4)))
     assert note.startswith("note: 25% of the image lies outside the area of the run's training data;")
     assert "\n" not in note
-    assert "100% of the image" in domain_note(config, Source(moved(grid, 0, 3 * grid.height)))
+    assert "100% of the image" in note_of(config, Source(moved(grid, 0, 3 * grid.height)))
 
 
 def test_the_share_outside_is_that_of_pixels() -> None:
@@ -72,12 +79,12 @@ def test_a_date_outside_the_seasons_is_named(config: RunConfig) -> None:
     ((first, last),) = config.store.attrs["study"]["image"]["seasons"]
     grid = load_study("demo").grid
     names = ("LC08_L2SP_030031_20190131_20190206_02_T1_SR_B4.TIF", "LC08_L2SP_030031_20190131_20190206_02_T1_SR_B5.TIF")
-    note = domain_note(config, Source(grid, names))
+    note = note_of(config, Source(grid, names))
     assert note.startswith(f"note: image date 2019-01-31 is outside the seasons of the training data ({first} to {last});")
     in_season = f"LC08_L2SP_030031_{first.replace('-', '')}_20990101_02_T1_SR_B4.TIF"
-    assert domain_note(config, Source(grid, (in_season,))) == ""
+    assert note_of(config, Source(grid, (in_season,))) == ""
     after = f"LC08_L2SP_030031_{last.replace('-', '')}_20990101_02_T1_SR_B4.TIF"  # seasons are half-open
-    assert f"image date {last} is outside" in domain_note(config, Source(grid, (after,)))
+    assert f"image date {last} is outside" in note_of(config, Source(grid, (after,)))
 
 
 def test_dates_are_those_of_the_acquisition() -> None:
@@ -88,4 +95,16 @@ def test_dates_are_those_of_the_acquisition() -> None:
 
 def test_a_run_without_store_attributes_has_no_note() -> None:
     far = PixelGrid("EPSG:32616", (30.0, 0.0, 0.0, 0.0, -30.0, 0.0), 10, 10)
-    assert domain_note(make_config(), Source(far, ("x_20190131_y.tif",))) == ""
+    assert note_of(make_config(), Source(far, ("x_20190131_y.tif",))) == ""
+
+
+def test_a_store_of_other_seasons_is_named(tmp_path: Path, config: RunConfig) -> None:
+    study = make_study(12)
+    make_store(tmp_path / "same.zarr", count=4, size_px=12, study=study)
+    assert Place.of(config, open_store(tmp_path / "same.zarr")).dates == ()
+    values = study.to_dict()
+    values["image"]["seasons"] = [["2019-01-01", "2019-03-01"]]
+    make_store(tmp_path / "winter.zarr", count=4, size_px=12, study=parse_study(values))
+    place = Place.of(config, open_store(tmp_path / "winter.zarr"))
+    assert place.dates == ("2019-01-01/2019-03-01",)
+    assert "image date 2019-01-01 to 2019-03-01 is outside the seasons of the training data" in place.text()

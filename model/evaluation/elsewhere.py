@@ -1,0 +1,63 @@
+"""A store that a run was not trained on, made ready to be scored: its bands, units and classes checked, its labels read as the run's classes."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from cropcam.model.runs.config import RunConfig
+from cropcam.pipeline.errors import DataError
+from cropcam.pipeline.store.joined import JoinedStore, check_fits
+from cropcam.pipeline.store.patch_store import PatchStore, open_store
+
+ON = "on"  # the folder of a run that has its metrics elsewhere, one folder for each store
+UNIT_STD = 30.0  # a mean that is further away, in standard deviations of the training data, is of another unit
+
+
+@dataclass(frozen=True)
+class Scored:
+    """A store and the split of it that is scored."""
+
+    store: PatchStore
+    split: str  # train, validation, test or all
+    folder: Path  # the metrics are written to
+    name: str
+    home: bool  # the run was trained on the store
+
+    def about(self) -> dict[str, str]:
+        """The store, for metrics.json."""
+        return {"name": self.name, "path": str(self.store.path), "digest": self.store.info.digest}
+
+
+def open_elsewhere(run: Path, config: RunConfig, on: Path, split: str | None) -> Scored:
+    """The store `on`, for a run; without a split all patches, of a store that the run was trained on the test split.
+
+    Raises:
+        DataError: other bands, patches, units or classes than the run's, or no labels; names both and the way to make them fit.
+    """
+    opened = open_store(on)
+    check_fits(opened, config.store.bands, config.store.size_px, f"the run {run}")
+    check_units(opened, config, run)
+    if not opened.info.has_labels:
+        raise DataError(f"{on}: has no labels to score against; map it: cropcam map {run} --store {on} --out MAP.tif")
+    own = JoinedStore([opened], config.store.classes) if opened.info.classes != config.store.classes else opened
+    trained = {config.store.digest, *(part.digest for part in config.stores if not part.held_out)}
+    home, name = opened.info.digest in trained, on.resolve().stem
+    return Scored(own, split or ("test" if home else "all"), run / ON / f"{name}-{opened.info.digest[:8]}", name, home)
+
+
+def check_units(store: PatchStore, config: RunConfig, run: Path) -> None:
+    """Whether the values of a store can be of the unit of the run's.
+
+    Raises:
+        DataError: the mean of a band is far from that of the run's training data; names band and both means.
+    """
+    means = store.info.statistics["mean"]
+    for band, own, trained, std in zip(store.bands, means, config.store.mean, config.store.std, strict=True):
+        if np.isfinite(own) and abs(own - trained) > UNIT_STD * std:
+            raise DataError(
+                f"{store.path}: the mean of {band} is {own:.4g}, in the training data of {run} it is {trained:.4g} (standard deviation "
+                f"{std:.4g}): the values are of another unit; build the store again with 'cropcam patches --scale S --offset O'"
+            )

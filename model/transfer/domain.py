@@ -1,0 +1,78 @@
+"""Is an image of the place and season of a run's training data? A network loses accuracy elsewhere, and no metric shows it."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from datetime import date
+
+import numpy as np
+
+from cropcam.model.runs.config import RunConfig
+from cropcam.pipeline.grid import PixelGrid, transform_points
+from cropcam.pipeline.maps.windows import Source
+from cropcam.pipeline.store.patch_store import PatchStore
+from cropcam.pipeline.store.schema import StoreInfo
+
+SIDE_POINTS = 16  # the image is sampled at so many points per side
+# the first one is the acquisition, as in LC08_L2SP_030031_20230831_20230906_02_T1 and T15TYH_20180705T165849_B04_10m
+_DATE = re.compile(r"_((?:19|20)\d{2})(\d{2})(\d{2})[_T]")
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where and when an image differs from the run's store; nothing differs where the run does not record its store."""
+
+    outside: float = 0.0  # share (0..1) of the image outside the area of the run's store
+    dates: tuple[str, ...] = ()  # of the image, YYYY-MM-DD, or START/END of the store's seasons, outside the run's seasons
+    seasons: tuple[str, ...] = ()  # START/END, of the run
+
+    @classmethod
+    def of(cls, config: RunConfig, source: Source) -> Place:
+        """Of a raster or a store. Dates are a store's seasons, or come from file names of Landsat (_20230831_) and Sentinel-2 (_20180705T165849_)."""
+        if not config.store.attrs:
+            return cls()
+        info = StoreInfo.from_attrs(config.store.attrs, "the run's config.json")
+        seasons: list[list[str]] = info.study["image"]["seasons"]
+        if isinstance(source, PatchStore):
+            own: list[list[str]] = source.info.study["image"]["seasons"]
+            dates = [f"{first}/{last}" for first, last in own if not any(first < end and start < last for start, end in seasons)]
+        else:
+            dates = [day for day in image_dates(source.names) if not any(first <= day < last for first, last in seasons)]
+        return cls(share_outside(source.grid, info.pixel_grid), tuple(dates), tuple(map("/".join, seasons)))
+
+    def text(self) -> str:
+        """What differs, without a full stop; empty where nothing does."""
+        differences = []
+        if self.outside:
+            differences.append(f"{max(self.outside, 0.01):.0%} of the image lies outside the area of the run's training data")
+        if self.dates:
+            periods = ", ".join(season.replace("/", " to ") for season in self.seasons)
+            named = ", ".join(day.replace("/", " to ") for day in self.dates)
+            differences.append(f"image date {named} is outside the seasons of the training data ({periods})")
+        return "; ".join(differences)
+
+    def note(self) -> str:
+        """What differs as one line; empty where nothing does."""
+        return f"note: {text}; accuracy there is not that of the evaluation" if (text := self.text()) else ""
+
+
+def share_outside(image: PixelGrid, area: PixelGrid) -> float:
+    """Share (0..1) of evenly spaced points of the image that lie outside the area's bounds."""
+    west, south, east, north = image.bounds_xyxy
+    step = (np.arange(SIDE_POINTS) + 0.5) / SIDE_POINTS
+    x, y = np.meshgrid(west + (east - west) * step, south + (north - south) * step)
+    row, _ = area.index(*transform_points(image.crs, area.crs, x.ravel(), y.ravel()))
+    return float((row < 0).mean())
+
+
+def image_dates(names: tuple[str, ...]) -> list[str]:
+    """Acquisition dates (YYYY-MM-DD, ascending) in file names of Landsat and Sentinel-2; a name without a date has none."""
+    dates = set()
+    for name in names:
+        if match := _DATE.search(name):
+            try:
+                dates.add(date(*map(int, match.groups())).isoformat())
+            except ValueError:  # eight digits that are no date
+                continue
+    return sorted(dates)
