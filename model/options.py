@@ -16,7 +16,7 @@ from cropcam.pipeline.errors import ConfigError
 KINDS = ("presence", "majority", "shares", "points", "pixels")
 ANY_BELOW = 0.01  # a presence threshold below this has the information of a label of any pixel
 LOSSES = ("best", "bce", "lse", "threshold", "majority", "shares", "cross-entropy")
-MODELS = ("baseline", "resnet50", "unet", "fcn", "linear", "trees")  # the built-in networks
+MODELS = ("baseline", "resnet50", "unet", "fcn", "fcn-time", "linear", "trees")  # the built-in networks
 _NO_PROPORTIONS = ("presence", "majority", "points", "pixels")
 _OF_FIELDS = ("shares", "points", "pixels")
 MEASURED = "by network and kind of label"

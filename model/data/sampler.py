@@ -22,18 +22,27 @@ class Plan(NamedTuple):
     flip_N2: npt.NDArray[np.bool_]  # whether each patch of that order is flipped top-bottom and left-right
     # whether rows and columns are swapped after that: with flips, a quarter turn; None = never
     transpose_N: npt.NDArray[np.bool_] | None = None
+    seen_NS: npt.NDArray[np.bool_] | None = None  # the seasons of each patch that count as there; None = all
 
 
 def plan_epoch(
-    count: int, seed: int, epoch: int, *, bag_N: Indices | None = None, block_N: Indices | None = None, rot90: bool = False
+    count: int,
+    seed: int,
+    epoch: int,
+    *,
+    bag_N: Indices | None = None,
+    block_N: Indices | None = None,
+    rot90: bool = False,
+    seasons: int = 1,
+    season_drop: float = 0.0,
 ) -> Plan:
-    """Order and flips of one training epoch.
+    """Order and flips of one training epoch, and the seasons that its patches lose.
 
     Flips are exact symmetries of a north-up grid, also of EPSG:4326, where pixels are not square and quarter turns are no symmetry.
     Bags stay together, in runs of at most `BAG_RUN` patches; longer runs come first, so bags whose size divides the batch size are not split.
 
     `epoch` is from 0, `block_N` the block of each patch in the store, of streamed images (`window_order`). `rot90` also swaps rows
-    and columns of half of the patches.
+    and columns of half of the patches. Of `seasons`, a share `season_drop` of the patches loses some (`seasons_seen`).
     """
     random = np.random.default_rng([seed, epoch])
     order_N, flip_N2 = random.permutation(count), random.random((count, 2)) < 0.5
@@ -44,7 +53,14 @@ def plan_epoch(
         rank_R = random.permutation(run_N.max() + 1)
         order_N = order_N[np.lexsort([rank_R[run_N], -np.bincount(run_N)[run_N]])]
     transpose_N = random.random(count) < 0.5 if rot90 else None
-    return Plan(order_N if block_N is None else window_order(block_N, seed, epoch), flip_N2, transpose_N)
+    seen_NS = seasons_seen(random, count, seasons, season_drop) if season_drop and seasons > 1 else None
+    return Plan(order_N if block_N is None else window_order(block_N, seed, epoch), flip_N2, transpose_N, seen_NS)
+
+
+def seasons_seen(random: np.random.Generator, count: int, seasons: int, drop: float) -> npt.NDArray[np.bool_]:
+    """The seasons that each of `count` patches keeps (N, S): all, or, for a share `drop` of them, a random 1 to S - 1."""
+    lost_N = np.where(random.random(count) < drop, random.integers(1, seasons, count), 0)
+    return random.random((count, seasons)).argsort(axis=1) >= lost_N[:, None]
 
 
 def joined_plans(plans: Sequence[Plan]) -> Plan:
@@ -52,10 +68,12 @@ def joined_plans(plans: Sequence[Plan]) -> Plan:
     if len(plans) == 1:
         return plans[0]
     turned = [plan.transpose_N for plan in plans if plan.transpose_N is not None]
+    seen = [plan.seen_NS for plan in plans if plan.seen_NS is not None]
     return Plan(
         np.concatenate([plan.index_N for plan in plans]),
         np.concatenate([plan.flip_N2 for plan in plans]),
         np.concatenate(turned) if turned else None,
+        np.concatenate(seen) if seen else None,
     )
 
 

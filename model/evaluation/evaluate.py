@@ -17,6 +17,7 @@ from cropcam.model.evaluation.measurement import Measurement, Predictor, measure
 from cropcam.model.evaluation.model_card import METRICS, write_model_card
 from cropcam.model.evaluation.prediction_store import prediction_writer
 from cropcam.model.evaluation.results import Metrics
+from cropcam.model.evaluation.seasons_seen import seasons_seen
 from cropcam.model.runs.checkpoint import load_network, run_provenance
 from cropcam.model.runs.config import RunConfig
 from cropcam.model.runtime.device import choose
@@ -86,6 +87,8 @@ def evaluate(
     place_PN = np.stack([opened.row_N[patches_N], opened.col_N[patches_N]]).astype(np.int32)
     with prediction_writer(save, opened.info, place_PN, provenance | {"method": segmenter.default}) as writer:
         measured = measure(predictor, opened, patches_N, progress, scored.split, writer)
+    values = measured.values()
+    values["segmentation"] |= seasons_seen(network, config, opened, patches_N, measured.block_N, torch_device, segmenter.method)
     compared = {"reference": _beside(measured, other, reference, progress)} if other and reference else {}
     csv = measured.table().to_csv(index=False, float_format="%.6f", lineterminator="\n")
     metrics = Metrics(
@@ -95,7 +98,7 @@ def evaluate(
             "labels": config.labels.labels,
             "home": scored.home,
             "store": scored.about(),
-            **measured.values(),
+            **values,
             **compared,
             "provenance": {
                 **provenance,

@@ -37,6 +37,10 @@ class Network(nn.Module):
     size_multiple_px: ClassVar[int] = 1  # the patch side has to be a multiple of it
     context_px: int | None = None  # how far around a pixel the pixels lie that its scores depend on; None = its whole patch
     lone_size_px: ClassVar[int] = 0  # a smaller patch becomes one cell inside: batch norm cannot train on a batch of one
+    takes_missing_seasons: ClassVar[bool] = (
+        False  # a pixel is valid where one of its seasons is complete; else where every band has a value
+    )
+    season_drop: float = 0.0  # share of the training patches that lose some of their seasons: missing ones are learned
     defaults: ClassVar[Mapping[str, Any]] = {}  # of training settings, by name: those of a network that is not built in
     frozen: tuple[str, ...] = ()  # parts that are not trained (`freeze`)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import io
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 import matplotlib as mpl
@@ -90,6 +90,33 @@ def accuracies(accuracy_N: npt.NDArray[np.floating], pooled: float, majority: fl
     axes.yaxis.set_major_locator(MaxNLocator(integer=True))
     axes.legend()
     return _svg(axes, "accuracy-histogram", f"histogram of pixel accuracy over {len(accuracy_N)} patches; all pixels {pooled:.3f}")
+
+
+@mpl.rc_context(_STYLE)
+def seasons_curve(entries: Sequence[Mapping[str, Any]], majority: float) -> Markup:
+    """Pixel accuracy by how many seasons are seen, with its 95 % interval where it has one, and the majority guess.
+
+    Args:
+        entries: `segmentation.seasons_seen` of metrics.json, in time order.
+        majority: pixel accuracy of the majority guess.
+    """
+    known = [entry for entry in entries if entry["pixel_accuracy"] is not None]
+    axes = Figure().add_subplot()
+    axes.plot([entry["seasons"] for entry in known], [entry["pixel_accuracy"] for entry in known], "o-", color=VALIDATION, lw=2.2, ms=7)
+    for entry in known:
+        if (interval := entry["pixel_accuracy_ci95"]) is not None:
+            axes.plot([entry["seasons"]] * 2, interval, color=VALIDATION, lw=5, alpha=0.35, solid_capstyle="round")
+        axes.annotate(
+            f"{entry['pixel_accuracy']:.3f}", (entry["seasons"], entry["pixel_accuracy"]), (0, -24), textcoords="offset points", ha="center"
+        )
+    axes.axhline(majority, color=ACCENT, lw=1.4, ls=_DASHED, label=f"majority guess {majority:.3f}")
+    axes.set(xlim=(0.7, len(entries) + 0.6), ylim=(0, 1), xlabel="seasons seen, up to", title="Pixel accuracy by seasons seen")
+    axes.set_xticks(
+        [entry["seasons"] for entry in entries], [f"{entry['seasons']}\n{entry['season'].rpartition('/')[2]}" for entry in entries]
+    )
+    axes.legend()
+    words = (f"{entry['pixel_accuracy']:.3f} with {entry['seasons']}" for entry in known)
+    return _svg(axes, "seasons-curve", f"pixel accuracy by how many of {len(entries)} seasons are seen: {', '.join(words)}")
 
 
 @mpl.rc_context(_STYLE)

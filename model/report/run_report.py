@@ -54,7 +54,11 @@ def write_report(run: Path, *, store: Path | None = None, progress: Progress = s
     opened = open_trained_store(run, config, store)
     progress(1, 4, "curves")
     history, epoch = read_history(run), load_metadata(run / BEST).get("epoch")
-    plots = {"curves": _curves(history, epoch, config.labels.labels), "places": _places(opened, table, metrics)}
+    plots = {
+        "curves": _curves(history, epoch, config.labels.labels),
+        "places": _places(opened, table, metrics),
+        "seasons": _seasons(metrics),
+    }
     progress(2, 4, "gallery")
     pictures = gallery(network, config, opened, table, fitted_segmenter(run, network, config, opened, torch.device("cpu")))
     progress(3, 4, "page")
@@ -86,6 +90,11 @@ def _curves(history: pd.DataFrame, epoch: str | None, labels: str) -> list[Marku
     column = "validation_majority_accuracy"
     majority = float(history[column].iloc[-1]) if column in history else None
     return [figures.curve(history, "loss", int(epoch)), figures.curve(history, "accuracy", int(epoch), majority, accuracy_words(labels))]
+
+
+def _seasons(metrics: Mapping[str, Any]) -> list[Markup]:
+    part = metrics["segmentation"]
+    return [figures.seasons_curve(part["seasons_seen"], part["majority_accuracy"])] if part.get("seasons_seen") else []
 
 
 def _places(store: PatchStore, table: pd.DataFrame, metrics: Mapping[str, Any]) -> list[Markup]:

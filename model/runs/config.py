@@ -10,7 +10,7 @@ from typing import Any
 
 from cropcam.model.labels.weak_labels import LabelSpec
 from cropcam.model.losses.objectives import Objective, objective
-from cropcam.model.networks import NETWORKS, FittedNetwork, Network, build
+from cropcam.model.networks import NETWORKS, FittedNetwork, Network, build, network_class
 from cropcam.model.options import SECTIONS, DataOptions, LabelOptions, NetworkOptions, OptimizerOptions, StrategyOptions
 from cropcam.pipeline.encoding import BandEncoding
 from cropcam.pipeline.errors import DataError
@@ -103,6 +103,16 @@ class RunConfig:
     def is_fitted(self) -> bool:
         """Whether the network is fitted at once to labelled pixels (`FittedNetwork`); no network from elsewhere is."""
         return issubclass(NETWORKS.get(self.network.model, Network), FittedNetwork)
+
+    @property
+    def seasons(self) -> int:
+        """Seasons of the store of which one complete makes a pixel valid, for a network that takes missing ones; else 1: every band is needed.
+
+        Raises:
+            ConfigError: the network is not built in and cannot be imported.
+        """
+        kind = network_class(self.network.model, self.network_package)
+        return len(self.store.attrs["study"]["image"]["seasons"]) if kind.takes_missing_seasons else 1
 
     def new_network(self) -> Network:
         """A network of the run's settings with new weights, from torch's random state, on the CPU.

@@ -25,7 +25,11 @@ PRESETS: dict[str, dict[str, Any]] = {
     },
 }
 _COSINE = {"weight_decay": 1e-2, "schedule": "cosine", "warmup_epochs": 1.0, "channels_last": True}
-_OF_NETWORK: dict[str, dict[str, Any]] = {"fcn": {"lr": 1e-2, **_COSINE}, "unet": {"lr": 2e-3, **_COSINE}}
+_OF_NETWORK: dict[str, dict[str, Any]] = {
+    "fcn": {"lr": 1e-2, **_COSINE},
+    "fcn-time": {"lr": 1e-2, **_COSINE},
+    "unet": {"lr": 2e-3, **_COSINE},
+}
 # Of `fcn`, by kind of label; "any pixel" is presence below 1 %. docs/results.md has the measurements.
 _OF_LABELS: dict[str, dict[str, Any]] = {
     "any pixel": {"lr": 3e-3, "weight_decay": 0.1, "class_weights": "balanced"},

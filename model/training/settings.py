@@ -13,7 +13,7 @@ from cropcam.model.labels import files
 from cropcam.model.labels.weak_labels import OF_PIXELS
 from cropcam.model.losses.objectives import objective
 from cropcam.model.networks import FittedNetwork, network_class
-from cropcam.model.networks.declared_options import complete_options, training_defaults
+from cropcam.model.networks.declared_options import Value, complete_options, training_defaults
 from cropcam.model.networks.registry import package_of
 from cropcam.model.options import INPUT_FILES, SECTIONS, DataOptions, LabelOptions, Settings, declared, default_of, flag
 from cropcam.model.runs.checkpoint import BEST, HISTORY, LAST
@@ -65,7 +65,7 @@ def configure(store: PatchStore, run: Path, passed: Mapping[str, Any], resume: b
     digests = _resolve_files(passed)
     if passed.get("model_options"):
         model = passed.get("model", config.network.model)
-        passed["model_options"] = complete_options(network_class(model), passed["model_options"], model)
+        passed["model_options"] = complete_options(network_class(model), passed["model_options"], model, _of_store(store.info))
     if differences := store_differences(config.store, store.info):
         more = f" (and {len(differences) - 1} more)" if len(differences) > 1 else ""
         named = ", ".join(str(part.path) for part in store.parts.values())
@@ -148,7 +148,12 @@ def _new(store: PatchStore, run: Path, passed: Mapping[str, Any], digests: dict[
     sections: dict[str, Any] = {name: settings.section(kind) for name, kind in SECTIONS.items()}
     more: dict[str, Any] = {"digests": digests, "network_package": package_of(model), "stores": _parts(store, run)}
     config = RunConfig(**sections, store=record, code_version=__version__, **more)
-    return config.changed(loss=loss, model_options=complete_options(network, settings.model_options, model))
+    return config.changed(loss=loss, model_options=complete_options(network, settings.model_options, model, _of_store(info)))
+
+
+def _of_store(info: StoreInfo) -> dict[str, Value]:
+    """The options of networks that follow from the store, by name (docs/networks.md)."""
+    return {"season_days": "/".join(map(str, info.season_days))}
 
 
 def _source(settings: Settings, info: StoreInfo) -> RunConfig | None:

@@ -98,7 +98,7 @@ def _check_labels(split: str, labels: WeakLabels, config: RunConfig) -> None:
 
 
 def _check_image_at_points(store: PatchStore, split: str, patches: Patches, config: RunConfig, log: Callable[[str], None]) -> None:
-    points, blank = int(patches.labels.class_pixels().sum()), labels_without_image(store, patches)
+    points, blank = int(patches.labels.class_pixels().sum()), labels_without_image(store, patches, config.seasons)
     where = f"of the {points:,} labelled pixels of the {split} split lie where a band has no image data"
     if blank == points:
         raise DataError(f"{config.labels.file or config.store.path}: all {where}: {_NOTHING}inspect the store with 'cropcam check'")

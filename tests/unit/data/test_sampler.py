@@ -6,7 +6,7 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cropcam.model.data.sampler import WINDOW_BLOCKS, plan_epoch, plan_in_order, window_order
+from cropcam.model.data.sampler import WINDOW_BLOCKS, joined_plans, plan_epoch, plan_in_order, seasons_seen, window_order
 
 
 @given(bags=st.integers(1, 30), rest=st.integers(0, 7), epoch=st.integers(0, 9))
@@ -59,3 +59,29 @@ def test_a_streamed_plan_keeps_the_flips_of_the_plain_one() -> None:
 def test_in_order_keeps_bags_together() -> None:
     assert plan_in_order(4).index_N.tolist() == [0, 1, 2, 3]
     assert plan_in_order(4, np.array([1, 0, 1, 0])).index_N.tolist() == [1, 3, 0, 2]
+
+
+@given(count=st.integers(1, 60), seasons=st.integers(2, 6), drop=st.floats(0, 1), seed=st.integers(0, 99))
+def test_a_patch_keeps_at_least_one_season(count: int, seasons: int, drop: float, seed: int) -> None:
+    seen_NS = seasons_seen(np.random.default_rng(seed), count, seasons, drop)
+    assert seen_NS.shape == (count, seasons)
+    assert seen_NS.any(axis=1).all()
+    assert seen_NS.all() or drop > 0
+
+
+def test_the_share_of_patches_that_lose_seasons_and_every_number_of_them() -> None:
+    seen_NS = seasons_seen(np.random.default_rng(0), 30_000, 3, 0.5)
+    numbers = np.bincount(seen_NS.sum(axis=1), minlength=4) / len(seen_NS)
+    np.testing.assert_allclose(numbers, [0, 0.25, 0.25, 0.5], atol=0.01)
+    np.testing.assert_allclose(seen_NS.mean(axis=0), 0.75, atol=0.01, err_msg="no season is lost more often")
+
+
+def test_dropped_seasons_leave_order_and_flips() -> None:
+    plain, dropped = plan_epoch(50, 2, 3, rot90=True), plan_epoch(50, 2, 3, rot90=True, seasons=3, season_drop=0.5)
+    for name in ("index_N", "flip_N2", "transpose_N"):
+        assert (getattr(plain, name) == getattr(dropped, name)).all()
+    assert plain.seen_NS is None
+    assert joined_plans([plain, plain]).seen_NS is None
+    assert joined_plans([dropped, dropped]).seen_NS.tolist() == [*dropped.seen_NS.tolist()] * 2
+    assert dropped.seen_NS is not None
+    assert plan_epoch(50, 2, 3, seasons=1, season_drop=0.5).seen_NS is None, "there is nothing to drop"

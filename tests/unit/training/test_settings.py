@@ -146,7 +146,7 @@ def test_a_network_of_a_package_is_recorded_with_all_its_options(info: StoreInfo
 def test_an_unknown_network_is_refused(info: StoreInfo, tmp_path: Path) -> None:
     with pytest.raises(
         ConfigError,
-        match=r"^no network 'vgg'; known: baseline, resnet50, unet, fcn, linear, trees; or name a class as package\.module:Class$",
+        match=r"^no network 'vgg'; known: baseline, resnet50, unet, fcn, fcn-time, linear, trees; or name a class as package\.module:Class$",
     ):
         configure(PatchStore(STORE, info), tmp_path / "run", {"model": "vgg"}, resume=False)
 
