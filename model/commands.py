@@ -53,6 +53,8 @@ def evaluate(args: argparse.Namespace) -> None:
     print(json.dumps(metrics, indent=2) if args.json else text)
     for note in caveats(metrics):
         print(f"note: {note}", file=sys.stderr)
+    if warning := metrics.get("shift", {}).get("warning"):
+        print(warning, file=sys.stderr)
 
 
 def _evaluate_map(args: argparse.Namespace) -> None:

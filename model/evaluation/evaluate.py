@@ -23,6 +23,7 @@ from cropcam.model.runs.config import RunConfig
 from cropcam.model.runtime.device import choose
 from cropcam.model.segmentation.fitting import fitted_segmenter
 from cropcam.model.segmentation.predictions import open_trained_store
+from cropcam.model.transfer.measure import expected_accuracy, measure_store
 from cropcam.pipeline.errors import ConfigError, DataError
 from cropcam.pipeline.runtime.atomic import atomic_write
 from cropcam.pipeline.runtime.hashing import sha256
@@ -100,6 +101,7 @@ def evaluate(
             "store": scored.about(),
             **values,
             **compared,
+            **({} if scored.home else _shift(run, predictor, measured)),
             "provenance": {
                 **provenance,
                 "labels_rule": str(config.label_spec),
@@ -134,6 +136,13 @@ def _beside(measured: Measurement, reference: Predictor, path: Path, progress: P
     check_fits(measured.store, config.store.bands, config.store.size_px, f"the run {path}")
     beside = measure(reference, measured.store, measured.patches_N, progress, "reference")
     return {"run": str(path), "trained_on": config.store.study, "labels": str(config.label_spec), **measured.beside(beside)}
+
+
+def _shift(run: Path, predictor: Predictor, measured: Measurement) -> dict[str, Any]:
+    """The parts `shift` and `expected` of metrics.json: from the images alone, without the labels there."""
+    shift = measure_store(run, predictor.network, predictor.config, measured.store, measured.patches_N, predictor.device)
+    expected = expected_accuracy(run, shift)
+    return {"shift": {**shift.to_dict(), "lines": [*shift.lines(), expected.line()]}, "expected": expected.to_dict()}
 
 
 def _selected_on(config: RunConfig, scored: Scored) -> bool:

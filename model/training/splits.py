@@ -19,7 +19,7 @@ from cropcam.pipeline.store.patch_store import PatchStore
 
 # A run has so many steps at least: 16 epochs over the 1,969 training patches of the scene that the settings were chosen on have 992.
 MIN_STEPS = 1000
-ADAPTED_STEPS = 300  # of a run that goes on from another one
+ADAPTED_STEPS = 150  # of a run that goes on from another one: 400 were no better from four places to four (docs/transfer.md)
 # Labels of a file in the validation split below which no epoch can be selected by them: they are trained on.
 FEW_BAGS, FEW_LABELS = 4, 20
 _NOTHING = "there is nothing to learn from; "

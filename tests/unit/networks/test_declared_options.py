@@ -100,7 +100,7 @@ def test_training_defaults() -> None:
     [
         (
             {"learning_rate": 1},
-            r"its `defaults` name 'learning_rate', which is not a setting that a network can set.*; possible: epochs, lr, ",
+            r"its `defaults` name 'learning_rate', which is not a setting that a network can set.*; possible: epochs, passes, lr, ",
         ),
         ({"shedule": "cosine"}, r"its `defaults` name 'shedule', which is not a setting that a network can set \(is it 'schedule'\?\)"),
         ({"labels": "points"}, r"its `defaults` name 'labels', which is not"),
