@@ -37,7 +37,7 @@ def polygons(store: PatchStore, patches: list[int], out: Path) -> Path:
         features.append(
             {
                 "type": "Feature",
-                "properties": {"corn": 1.0, "soybean": 0.0, "forest": 0.0, "grassland": 0.0},
+                "properties": {"background": 0.0, "corn": 1.0, "soybean": 0.0, "forest": 0.0, "grassland": 0.0},
                 "geometry": {"type": "Polygon", "coordinates": [ring]},
             }
         )
