@@ -45,7 +45,12 @@ def open_elsewhere(run: Path, config: RunConfig, on: Path, split: str | None) ->
     own = JoinedStore([opened], config.store.classes) if opened.info.classes != config.store.classes else opened
     trained = {config.store.digest, *(part.digest for part in config.stores if not part.held_out)}
     home, name = opened.info.digest in trained, on.resolve().stem
-    return Scored(own, split or ("test" if home else "all"), run / ON / f"{name}-{opened.info.digest[:8]}", name, home)
+    return Scored(own, split or ("test" if home else "all"), folder_on(run, on, opened.info.digest), name, home)
+
+
+def folder_on(run: Path, on: Path, digest: str) -> Path:
+    """The folder of a run's metrics on the store `on`."""
+    return run / ON / f"{on.resolve().stem}-{digest[:8]}"
 
 
 def check_units(store: PatchStore, config: RunConfig, run: Path) -> None:
