@@ -42,8 +42,7 @@ def crossval(args: argparse.Namespace) -> None:
         raise ConfigError("--resume does not go with crossval, which always goes on where it stopped; leave it out")
     options = {"leave_out": args.leave_out, "device": args.device, "tensorboard": args.tensorboard}
     found = cross_validate(args.store, args.out, _settings(args), **options, stages=Stage)
-    print(folds(found.rows()))
-    print(f"{found.csv}: the table; the runs are beside it")
+    print(f"{folds(found.rows())}\n{found.csv}: the table; the runs are beside it")
 
 
 def _settings(args: argparse.Namespace) -> Settings:
@@ -181,15 +180,9 @@ def add_commands(command: AddCommand) -> None:
     sub = command("evaluate", evaluate)
     sub.add_argument("run", type=folder_argument, metavar="RUN|MAP", help="a run folder, or with --points a map that cropcam map wrote")
     sub.add_argument("--on", type=folder_argument, metavar="STORE", help="a store of another place or year, of the run's bands and classes")
-    sub.add_argument(
-        "--split", choices=("train", "validation", "test", "all"), help="default: test; on a store that the run has not seen, all"
-    )
-    sub.add_argument(
-        "--reference", type=folder_argument, metavar="RUN", help="a run that is scored on the same patches, for example one trained there"
-    )
-    sub.add_argument(
-        "--save", type=folder_argument, metavar="SEGMENTATION.zarr", help="write activation maps and classes per patch, with coordinates"
-    )
+    sub.add_argument("--split", choices=("train", "validation", "test", "all"), help="default: test; all on a store that is new to the run")
+    sub.add_argument("--reference", type=folder_argument, metavar="RUN", help="a run scored on the same patches, such as one trained there")
+    sub.add_argument("--save", type=folder_argument, metavar="SEGMENTATION.zarr", help="write activation maps and classes per patch")
     sub.add_argument("--points", type=Path, metavar="FILE", help="score the map MAP against points: CSV, GeoPackage, GeoParquet, GeoJSON")
     sub.add_argument("--label-column", default="", metavar="NAME", help="with --points: its column of classes (default: found by its name)")
     sub.add_argument("--out", type=Path, metavar="FILE.json", help="with --points: also write the figures there")

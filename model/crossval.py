@@ -131,7 +131,7 @@ def is_scored(run: Path, folder: Path, split: str) -> bool:
 def with_means(rows: Sequence[dict[str, Any]]) -> pd.DataFrame:
     """The rows as a table, and a last one of the means over folds; the stores of a fold are averaged first."""
     table = pd.DataFrame(rows)
-    means = table.groupby("fold", sort=False)[list(_MEANS)].mean().mean()
+    means = table[list(_MEANS)].astype(float).groupby(table["fold"], sort=False).mean().mean()
     last = {"fold": MEAN, "left_out": f"{table['fold'].nunique()} folds", "trained_on": "", "patches": int(table["patches"].sum())}
     return pd.DataFrame([*rows, {**dict.fromkeys(table.columns), **last, **{name: float(means[name]) for name in _MEANS}}])
 
@@ -175,7 +175,9 @@ def _difference(key: str, then: Any, now: Any) -> str:  # noqa: ANN401 - JSON va
         if sorted(then) != sorted(now):
             return f"the stores {', '.join(then)}, now {', '.join(now)}"
         changed = next((name for name in now if then[name] != now[name]), "")
-        return f"another store {changed} (digest {then[changed][:12]}, now {now[changed][:12]})" if changed else "the stores in another order"
+        return (
+            f"another store {changed} (digest {then[changed][:12]}, now {now[changed][:12]})" if changed else "the stores in another order"
+        )
     name = next(name for name in {**then, **now} if then.get(name) != now.get(name))
     before, after = (f"{flag(name)} {values[name]}" if name in values else f"no {flag(name)}" for values in (then, now))
     return f"{before}, now {after}"
@@ -189,7 +191,9 @@ def _leak(passed: dict[str, Any], opened: Sequence[PatchStore], group: Group) ->
     config = load_config(init)
     trained = {config.store.digest, *(part.digest for part in config.stores)}
     known = [str(opened[n].path) for n in group.stores if opened[n].info.digest in trained]
-    return f"warning: --init {init} was trained on {', '.join(known)}, which is left out here: it is not new to the network" if known else ""
+    return (
+        f"warning: --init {init} was trained on {', '.join(known)}, which is left out here: it is not new to the network" if known else ""
+    )
 
 
 def _rows(run: Path, group: Group, left: Sequence[tuple[str, PatchStore]], trained: Sequence[str]) -> list[dict[str, Any]]:

@@ -96,11 +96,10 @@ def side_by_side(rows: Sequence[Mapping[str, Any]]) -> str:
 
 def folds(rows: Sequence[Mapping[str, Any]]) -> str:
     """The rows of `cropcam.model.crossval`, one line each; the last one has the means."""
-    lines = [("fold", "left out", "trained on", "patches", "pixel accuracy", "macro F1", "majority", "at home", "difference")]
+    titles = ("fold", "left out", "trained on", "patches", "pixel accuracy", "macro F1", "majority", "at home", "difference")
     names = ("pixel_accuracy", "macro_f1", "majority_accuracy", "home_pixel_accuracy", "difference")
-    for row in rows:
-        lines.append((row["fold"], row["left_out"], row["trained_on"], f"{row['patches']:,}", *(_column(row, name) for name in names)))
-    return aligned(lines)
+    words = [(row["fold"], row["left_out"], row["trained_on"], f"{row['patches']:,}") for row in rows]
+    return aligned([titles, *((*text, *(_column(row, name) for name in names)) for text, row in zip(words, rows, strict=True))])
 
 
 def estimate(part: Mapping[str, Any], name: str) -> str:
