@@ -95,7 +95,10 @@ def _places(store: PatchStore, table: pd.DataFrame, metrics: Mapping[str, Any]) 
     histogram = figures.accuracies(accuracy_N, pooled, part["majority_accuracy"])
     if len(store.parts) == 1:
         return [histogram, _map(store, table)]
-    return [histogram, *(_map(own, table[table["store"].astype(str) == name], name, n) for n, (name, own) in enumerate(store.parts.items()))]
+    return [
+        histogram,
+        *(_map(own, table[table["store"].astype(str) == name], name, n) for n, (name, own) in enumerate(store.parts.items())),
+    ]
 
 
 def _map(store: PatchStore, table: pd.DataFrame, name: str = "", number: int = 0) -> Markup:

@@ -48,7 +48,8 @@ def measure_store(run: Path, network: Network, config: RunConfig, store: PatchSt
         )
     seen = seen_by(run, network, config, device)
     method, tally = method_of(run, network, config), seen.tally()
-    block_N = store.blocks(*store.info.split_block_patches).tolist()
+    columns, rows = store.info.split_block_patches
+    block_N = list(zip((store.row_N // rows).tolist(), (store.col_N // columns).tolist(), strict=True))
     sample_N = patches_N[evenly(len(patches_N), PATCHES)] if len(patches_N) else patches_N
     for patches_B, pixels in pixels_of_store(network, config, method, store, sample_N, device):
         tally.add(pixels, [block_N[index] for index in patches_B])
