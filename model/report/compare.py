@@ -136,6 +136,9 @@ def differences(first: EvaluatedRun, other: EvaluatedRun) -> list[str]:
         if expected != actual
     ]
     if other.digest != first.digest:
+        several = [" and ".join(part.name for part in run.config.stores) or run.store_name for run in (first, other)]
+        if (first.config.stores or other.config.stores) and several[0] != several[1]:
+            return [*lines, f"the stores: {several[1]} against {several[0]}"]
         fields = store_differences(other.config.store, StoreInfo.from_attrs(first.config.store.attrs, first.name))
         lines.append(f"the store: {fields[0]}" + (f" (and {len(fields) - 1} more)" if len(fields) > 1 else ""))
     return lines
