@@ -29,7 +29,7 @@ def gain(first: EvaluatedRun, other: EvaluatedRun) -> Difference | None:
         same = all(first.metrics[key] == other.metrics[key] for key in ("split", "patches"))
         same = same and first.metrics["segmentation"]["pixels"] == other.metrics["segmentation"]["pixels"]
         return _plain(first, other) if same else None
-    keys = ["patch", "labelled_pixels"]
+    keys = ["row", "col", "labelled_pixels"]  # of a store held out the indices are others than of the store alone
     if not first.patches[keys].equals(other.patches[keys]):
         return None
     (correct_B, labelled_B), (other_B, _) = _sums(first), _sums(other)

@@ -111,6 +111,8 @@ def test_runs_over_several_stores_are_compared(made: Path) -> None:
         ("both", "utah", False),
         ("held", "utah", False),
     ]
+    assert table["pixel_accuracy_gain"].notna().tolist() == [False, False, False, False, True], "the same pixels, held out and away"
+    assert table["pixel_accuracy_gain"][4] == pytest.approx(table["pixel_accuracy"][4] - table["pixel_accuracy"][3], abs=1e-4)
     assert table["pixel_accuracy_from_home"].notna().tolist() == [False, False, False, True, False]
     assert any("held differs from both in the stores: iowa and ohio and utah against iowa and ohio" in text for text in found.cautions)
     columns, rows_of = json.loads((made / "both/metrics.json").read_text())["intervals"]["block_patches"]
