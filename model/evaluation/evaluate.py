@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from cropcam.model.evaluation.elsewhere import Scored, open_elsewhere
+from cropcam.model.evaluation.elsewhere import AND, Scored, open_elsewhere
 from cropcam.model.evaluation.measurement import Measurement, Predictor, measure, same_classes
 from cropcam.model.evaluation.model_card import METRICS, write_model_card
 from cropcam.model.evaluation.prediction_store import prediction_writer
@@ -75,7 +75,7 @@ def evaluate(
         scored = open_elsewhere(run, config, on, split or (_split_of(other, on) if other else None))
     else:
         held_out = any(part.held_out for part in config.stores)
-        name = " + ".join(part.name for part in config.stores if part.held_out or not held_out) or trained_on.path.stem
+        name = AND.join(part.name for part in config.stores if part.held_out or not held_out) or trained_on.path.stem
         scored = Scored(trained_on, split or "test", run, name, home=not (held_out and split in (None, "test")))
     opened = scored.store
     if not opened.info.has_labels:

@@ -120,24 +120,27 @@ def seasons_curve(entries: Sequence[Mapping[str, Any]], majority: float) -> Mark
 
 
 @mpl.rc_context(_STYLE)
-def places(map_YX: npt.NDArray[np.floating], kept_YX: npt.NDArray[np.bool_], aspect: float) -> Markup:
+def places(map_YX: npt.NDArray[np.floating], kept_YX: npt.NDArray[np.bool_], aspect: float, store: str = "", number: int = 0) -> Markup:
     """The patch grid: accuracy of the evaluated patches in colour, other kept patches grey.
 
     Args:
         map_YX: accuracy per patch of the grid, NaN where none was evaluated.
         kept_YX: patches of the store.
         aspect: height over width of a patch on the ground.
+        store: name of the store, of several.
+        number: of the map on the page.
     """
     axes = Figure().add_subplot()
     axes.imshow(np.where(kept_YX, 0.12, np.nan), cmap="Greys", vmin=0, vmax=1, aspect=aspect, interpolation="nearest")
     drawn = axes.imshow(map_YX, cmap=SEQUENTIAL, vmin=0, vmax=1, aspect=aspect, interpolation="nearest")
     axes.grid(visible=False)
-    axes.set(xticks=[], yticks=[], title="Where")
+    axes.set(xticks=[], yticks=[], title=f"Where: {store}" if store else "Where")
     axes.spines[:].set_visible(False)
     wide = map_YX.shape[1] > 1.6 * aspect * map_YX.shape[0]
     bar = axes.get_figure(root=True).colorbar(drawn, ax=axes, location="bottom" if wide else "right", shrink=0.9, label="pixel accuracy")  # type: ignore[union-attr]
     bar.outline.set_visible(False)
-    return _svg(axes, "accuracy-map", "map of the patch grid, north up, coloured by pixel accuracy")
+    of_store = f" of {store}" if store else ""
+    return _svg(axes, f"accuracy-map-{number}", f"map of the patch grid{of_store}, north up, coloured by pixel accuracy")
 
 
 class Mark(NamedTuple):

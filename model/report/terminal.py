@@ -95,6 +95,14 @@ def side_by_side(rows: Sequence[Mapping[str, Any]]) -> str:
     return aligned(lines)
 
 
+def folds(rows: Sequence[Mapping[str, Any]]) -> str:
+    """The rows of `cropcam.model.crossval`, one line each; the last one has the means."""
+    titles = ("fold", "left out", "trained on", "patches", "pixel accuracy", "macro F1", "majority", "at home", "difference")
+    names = ("pixel_accuracy", "macro_f1", "majority_accuracy", "home_pixel_accuracy", "difference")
+    words = [(row["fold"], row["left_out"], row["trained_on"], f"{row['patches']:,}") for row in rows]
+    return aligned([titles, *((*text, *(_column(row, name) for name in names)) for text, row in zip(words, rows, strict=True))])
+
+
 def estimate(part: Mapping[str, Any], name: str) -> str:
     """A metric of metrics.json and its interval, if any."""
     return format_metric(part[name]) + _limits(part.get(name + SUFFIX))

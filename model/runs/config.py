@@ -128,6 +128,11 @@ class RunConfig:
         sections = {key: {name: settings[name] for name in vars(getattr(self, key)).keys() & settings.keys()} for key in SECTIONS}
         return replace(self, **{key: replace(getattr(self, key), **values) for key, values in sections.items() if values})
 
+    def store_attrs(self) -> list[dict[str, Any]]:
+        """The attributes of each store that is trained on; empty where the run does not record them."""
+        attrs = [part.attrs for part in self.stores if not part.held_out] or [self.store.attrs]
+        return [values for values in attrs if values]
+
     def setting(self, name: str) -> Any:  # noqa: ANN401 - of any type
         """A setting by its name, of any section."""
         return next(getattr(section, name) for section in (getattr(self, key) for key in SECTIONS) if hasattr(section, name))
