@@ -28,7 +28,7 @@ import numpy as np
 import torch
 
 from benchmarks import at_least_one
-from benchmarks.places import DATA, build, cut, halves, places
+from benchmarks.places import DATA, REAL, build, cut, halves, places
 from benchmarks.travel_cells import FULL_TARGETS, TARGETS, Folders, Job, chosen, compute, missing, plan
 from benchmarks.travel_tables import report
 from cropcam.pipeline.errors import ConfigError, DataError
@@ -55,13 +55,13 @@ def right_half(store: PatchStore) -> Study:
     return parse_study(values)
 
 
-def prepare(jobs: Sequence[Job], folders: Folders, data: Path) -> None:
+def prepare(jobs: Sequence[Job], folders: Folders, targets: dict[str, str], data: Path) -> None:
     """The stores that are missing, those of halves, and the files of few labels."""
     for place in places():
         cut(place, folders.places, data)
-    for place in sorted({place for job in jobs for place, part in job.parts(FULL_TARGETS) if part == "right"}):
+    for place in sorted({place for job in jobs for place, part in job.parts(targets) if part == "right"}):
         whole = open_store(folders.store(place))
-        build((data if place in TARGETS else folders.places) / place, folders.store(place, "right"), right_half(whole))
+        build((data if place in REAL else folders.places) / place, folders.store(place, "right"), right_half(whole))
         half = open_store(folders.store(place, "right"))
         if not np.array_equal(halves(whole)[1], np.flatnonzero(half.split_N == SPLITS.index("test"))):
             raise DataError(f"{half.path}: its test split is not the right half of {whole.path}")
@@ -102,7 +102,7 @@ def main() -> None:
     if not jobs:
         parser.error(f"--only: no run has one of these texts; runs are named as {plan(1, full=False)[0].name}")
     if args.out and any(missing(job, folders, targets) for job in jobs):
-        prepare(jobs, folders, args.data)
+        prepare(jobs, folders, targets, args.data)
         run_all(jobs, folders, targets, args.jobs)
     cells: list[dict[str, Any]] = [json.loads(path.read_text("utf-8")) for path in sorted((folders.work / "cells").glob("*.json"))]
     wanted = [folders.cell(job, *part).stem for job in jobs for part in missing(job, folders, targets)]

@@ -42,7 +42,7 @@ LEFT_OUT = ("dakota-2015", "illinois-2023", "A-2016", "B-2016")  # of leave one 
 TARGETS = {"dakota-2015": "illinois-2023", "illinois-2023": "dakota-2015"}
 FULL_TARGETS = {**TARGETS, "A-2016": "B-2016", "B-2016": "A-2016"}
 WEAK = ("16 polygons",)
-FULL_WEAK = ("1 polygons", "4 polygons", "16 polygons", "100 points")
+FULL_WEAK = ("1 polygon", "4 polygons", "16 polygons", "100 points")
 NO_GRADIENTS = ("trees",)  # cannot go on from a run
 SLOWEST = ("poster", "unet", "presence5", "points", "pixels", "shares", "trees")
 Cell = dict[str, Any]
@@ -136,12 +136,26 @@ class Folders(NamedTuple):
     def labels(self, job: Job) -> Path:
         """The file of the few labels of a run, made where it is missing."""
         count, what = job.weak.split()
-        areas = what == "polygons"
-        path = self.places / (f"{job.place}-{count}-polygons.geojson" if areas else f"{job.place}-{count}-points-{job.seed}.csv")
+        areas = what.startswith("polygon")
+        path = self.places / (f"{job.place}-polygons-{count}.geojson" if areas else f"{job.place}-points-{count}-{job.seed}.csv")
         if not path.exists():
             store = open_store(self.store(job.place))
             return polygons(store, int(count), "left", path) if areas else points(store, int(count), job.seed, path)
         return path
+
+
+class Clock:
+    """Seconds since it was made: on the wall, and those that the process computed, which do not depend on what else the machine does."""
+
+    def __init__(self) -> None:
+        self._wall, self._cpu = time.perf_counter(), time.process_time()
+
+    def seconds(self, prefix: str = "") -> dict[str, float]:
+        """Both, under PREFIXs and PREFIXcpu_s."""
+        return {
+            f"{prefix}s": round(time.perf_counter() - self._wall, 1),
+            f"{prefix}cpu_s": round(time.process_time() - self._cpu, 1),
+        }
 
 
 def settings(job: Job, folders: Folders) -> Settings:
@@ -150,7 +164,7 @@ def settings(job: Job, folders: Folders) -> Settings:
     few: dict[str, Any] = {}
     if job.weak:
         file = str(folders.labels(job))
-        few = {"labels": "shares", "areas": file} if "polygons" in job.weak else {"labels": "points", "points": file}
+        few = {"labels": "shares", "areas": file} if "polygon" in job.weak else {"labels": "points", "points": file}
     if job.first:
         few["init"] = str(folders.run(job.first))
     if job.how == "without":
@@ -167,13 +181,13 @@ def missing(job: Job, folders: Folders, targets: dict[str, str]) -> list[tuple[s
 
 def compute(job: Job, folders: Folders, targets: dict[str, str]) -> str:
     """Train a run where it is not trained, and compute its missing cells; one line with the figures."""
-    run, started, cpu = folders.run(job), time.perf_counter(), torch.device("cpu")
+    run, clock, cpu = folders.run(job), Clock(), torch.device("cpu")
     if not (run / "trained.json").exists():
         stores = [place for place in LEFT_OUT if place != job.place] if job.how == "without" else []
         paths = [folders.store(place) for place in stores]
         own = folders.store(job.place, "all" if job.how in ("home", "without") else "right")
         train([*paths, own] if paths else own, run, settings(job, folders), device="cpu", resume=True)
-        write_json(run / "trained.json", {"s": round(time.perf_counter() - started, 1)})
+        write_json(run / "trained.json", clock.seconds("train_"))
     network, config = load_network(run, cpu)
     told = []
     for place, part in missing(job, folders, targets):
@@ -181,12 +195,12 @@ def compute(job: Job, folders: Folders, targets: dict[str, str]) -> str:
         folders.cell(job, place, part).parent.mkdir(parents=True, exist_ok=True)
         write_json(folders.cell(job, place, part), cell)
         told.append(f"{place} {part} {cell['pixel_accuracy']:.3f}")
-    return f"{job.name}: {', '.join(told)}; {time.perf_counter() - started:.0f} s"
+    return f"{job.name}: {', '.join(told)}; {clock.seconds()['s']:.0f} s"
 
 
 def scored(job: Job, folders: Folders, where: tuple[str, str], network: Network, config: RunConfig) -> Cell:
     """A cell: the figures of a run on a part of a place, and where it was not trained the shift, measured without labels."""
-    started, (place, part), run = time.perf_counter(), where, folders.run(job)
+    clock, (place, part), run = Clock(), where, folders.run(job)
     is_own = job.how in ("scratch", "adapted", "reference") or (job.how == "home" and place == job.place)
     split, on = "all" if part == "all" else "test", None if is_own else folders.store(place, part)
     values = evaluate(run, split=split, on=on, device="cpu").to_dict()
@@ -205,6 +219,6 @@ def scored(job: Job, folders: Folders, where: tuple[str, str], network: Network,
         **{key: method[key] for key in ("pixel_accuracy", "macro_f1")},
         **{f"majority_{key}": segmentation["majority"][key] for key in ("pixel_accuracy", "macro_f1")},
         **shift,
-        "train_s": json.loads((run / "trained.json").read_text("utf-8"))["s"],
-        "s": round(time.perf_counter() - started, 1),
+        **json.loads((run / "trained.json").read_text("utf-8")),
+        **clock.seconds(),
     }

@@ -14,10 +14,11 @@ from benchmarks.travel_warnings import CONSTANTS, Fitted, Judged, cases, figures
 Row = list[str]
 NONE, FIGURES = "-", ("pixel_accuracy", "macro_f1")
 MAJORITY = tuple(f"majority_{key}" for key in FIGURES)
+RUN = ("how", "kind", "trained", "source", "weak", "seed")
 WHERE = ("how", "kind", "trained", "source", "weak", "place", "part")
 
 
-def found(cells: Iterable[Cell], **where: str) -> list[Cell]:
+def found(cells: Iterable[Cell], **where: Any) -> list[Cell]:  # noqa: ANN401 - of any column
     """The cells of these values, in the order of the seeds."""
     return sorted((cell for cell in cells if all(cell[key] == value for key, value in where.items())), key=lambda cell: cell["seed"])
 
@@ -48,7 +49,7 @@ def title(place: str) -> str:
     return f"{place} (simulated)" if place in SIMULATED else place
 
 
-def rows_of(cells: Iterable[Cell], keys: Sequence[str]) -> list[dict[str, str]]:
+def rows_of(cells: Iterable[Cell], keys: Sequence[str]) -> list[dict[str, Any]]:
     """The different values of these keys among the cells, as they come."""
     return [dict(zip(keys, row, strict=True)) for row in dict.fromkeys(tuple(cell[key] for key in keys) for cell in cells)]
 
@@ -177,16 +178,17 @@ def constants(fitted: dict[str, Fitted]) -> str:
 
 def computed(cells: Sequence[Cell], wanted: Sequence[str]) -> str:
     """The runs with cells, and their seconds; then what is missing."""
-    lines, seconds = [], 0.0
-    for row in rows_of(cells, ("how", "kind", "trained", "source", "weak", "seed")):
+    lines, sums = [], np.zeros(4)
+    for row in rows_of(cells, RUN):
         own = found(cells, **row)
-        spent = [own[0]["train_s"], round(sum(cell["s"] for cell in own), 1)]
-        seconds += sum(spent)
+        spent = [own[0]["train_s"], own[0]["train_cpu_s"], *(sum(cell[key] for cell in own) for key in ("s", "cpu_s"))]
+        sums += spent
         where = ", ".join(f"{cell['place']} {cell['part']}" for cell in own)
-        lines.append([*(str(value) or NONE for value in row.values()), *map(str, spent), where])
+        lines.append([*(str(value) or NONE for value in row.values()), *(f"{value:.0f}" for value in spent), where])
     missing = f"\n{len(wanted)} cells are missing{': ' + ', '.join(wanted[:12]) if wanted else ''}{', ...' if len(wanted) > 12 else ''}.\n"
-    lines.append(["sum", *[""] * 5, f"{seconds:.0f}", "", f"{len(cells)} cells"])
-    return table(["run", "labels", "place", "from", "known", "seed", "training, s", "scoring, s", "scored on"], lines) + missing
+    lines.append(["sum", *[""] * 5, *(f"{value:.0f}" for value in sums), f"{len(cells)} cells"])
+    head = ["run", "labels", "place", "from", "known", "seed", "training, s", "of CPU", "scoring, s", "of CPU", "scored on"]
+    return table(head, lines) + missing
 
 
 def report(cells: Sequence[Cell], wanted: Sequence[str]) -> tuple[str, dict[str, Any]]:
@@ -211,19 +213,16 @@ def report(cells: Sequence[Cell], wanted: Sequence[str]) -> tuple[str, dict[str,
         }
         for row in rows_of(cells, WHERE)
     ]
+    runs = [found(cells, **row)[0] for row in rows_of(cells, RUN)]
     weights = {place: {**by.weights._asdict(), "threshold": by.threshold} for place, by in fitted.items()}
     return note + "".join(f"\n## {name}\n\n{part}" for name, part in sections.items()), {
         "cells": len(cells),
         "missing": list(wanted),
-        "s": round(sum(cell["s"] for cell in cells) + sum({_run(cell): cell["train_s"] for cell in cells}.values())),
+        **{key: round(sum(cell[key] for cell in cells) + sum(run[f"train_{key}"] for run in runs)) for key in ("s", "cpu_s")},
         "warnings": lines,
         "fitted": weights,
         "means": means,
     }
-
-
-def _run(cell: Cell) -> tuple[Any, ...]:
-    return tuple(cell[key] for key in ("how", "kind", "trained", "source", "weak", "seed"))
 
 
 def _words(key: str) -> str:
