@@ -42,7 +42,7 @@ def log_data_summary(store: PatchStore, train_split: Patches, validation: Patche
         )
     elif without := {name: _patches_of(name, counts) - int(part.labels.labelled().sum()) for name, part in parts.items()}:
         source, why = options.file or str(config.label_spec), ", as all their shares are rounded to 0" * bool(options.share_step)
-        if options.file or any(without.values()):
+        if options.file or options.share_step or options.share_noise:
             log(
                 f"{source}: no label in "
                 + ", ".join(f"{count:,} of {_patches_of(name, counts):,} patches of {name}" for name, count in without.items())
