@@ -170,9 +170,9 @@ class OptimizerOptions:
     epochs: int = _option(16, "epochs, each validated: passes over the training split", metavar="N", **_whole(1))
     passes: int = _option(
         0,
-        "passes over the training split in one epoch; 0 = enough for 1,000 steps in all",
+        "passes over the training split in one epoch; 0 = so many that there are about 1,000 steps in all, but no more than 80 passes or 300 steps",
         flag=False,
-        default="1 where --epochs is passed, else enough for 1,000 steps in all",
+        default="1 where --epochs is passed, else 0",
         **_whole(0),
     )
     lr: float = _option(1e-3, "peak learning rate", default=MEASURED, metavar="X", **_at_least(0, above=True))

@@ -11,7 +11,7 @@ import pytest
 import torch
 
 from cropcam.model.runs.config import RunConfig
-from cropcam.model.training.splits import FEW_BAGS, MIN_STEPS, check_batches, passes, read_splits
+from cropcam.model.training.splits import ADAPTED_STEPS, FEW_BAGS, FEWEST_STEPS, MIN_STEPS, MOST_PASSES, check_batches, passes, read_splits
 from cropcam.pipeline.errors import ConfigError, DataError
 from cropcam.pipeline.store.patch_store import PatchStore, open_store
 from support.runs import make_config
@@ -78,13 +78,19 @@ def test_few_labels_are_all_trained_on(store: PatchStore, tmp_path: Path) -> Non
         read_splits(config_of(store, areas=str(polygons(store, test_N[:3].tolist(), tmp_path / "test.geojson"))), store, CPU, lines.append)
 
 
-@pytest.mark.parametrize(("patches", "batch_size"), [(1, 32), (7, 32), (220, 32), (1969, 32), (1969, 64), (20_000, 32)])
-def test_a_run_has_a_number_of_steps_at_least(store: PatchStore, patches: int, batch_size: int) -> None:
+@pytest.mark.parametrize(
+    ("patches", "batch_size", "found"),
+    [(1, 32, 600), (12, 32, 50), (125, 32, 5), (196, 32, 5), (400, 32, 5), (1000, 32, 2), (1969, 32, 1), (1969, 64, 2), (20_000, 32, 1)],
+)
+def test_few_patches_are_passed_over_several_times(store: PatchStore, tmp_path: Path, patches: int, batch_size: int, found: int) -> None:
     config = config_of(store, epochs=16, batch_size=batch_size, passes=0)
-    found = passes(config, patches)
-    assert -(-patches * found // batch_size) * 16 >= MIN_STEPS - 16
-    assert patches * (found - 1) / batch_size * 16 < MIN_STEPS, "no pass more than needed"
+    assert passes(config, patches) == found
+    steps = found * patches / batch_size * 16
+    wanted = min(MIN_STEPS, max(FEWEST_STEPS, MOST_PASSES * patches / batch_size))
+    assert steps > wanted or steps == pytest.approx(wanted, rel=0.35)
     assert passes(config.changed(passes=3), patches) == 3
+    adapted = passes(config.changed(init=str(tmp_path)), patches)
+    assert adapted == 1 or adapted * patches / batch_size * 16 == pytest.approx(ADAPTED_STEPS, rel=0.35)
 
 
 def test_a_batch_of_one_is_refused(store: PatchStore) -> None:
