@@ -40,13 +40,12 @@ class Patches:
     def __len__(self) -> int:
         return len(self.labels)
 
-    def plan_epoch(self, seed: int, epoch: int, *, rot90: bool, passes: int = 1) -> Plan:
-        """Order and flips of a training epoch of several passes."""
+    def plan_epoch(self, seed: int, epoch: int, *, rot90: bool, passes: int = 1, gain_noise: float = 0.0, bands: int = 0) -> Plan:
+        """Order, flips and gains of a training epoch of several passes; arguments as of `sampler.plan_epoch`."""
         block_N = self.images.block_N if isinstance(self.images, StreamedImages) else None
         numbers = range(epoch * passes, (epoch + 1) * passes)
-        return joined_plans(
-            [plan_epoch(len(self), seed, number, bag_N=self.labels.bag_N, block_N=block_N, rot90=rot90) for number in numbers]
-        )
+        drawn: dict[str, Any] = {"rot90": rot90, "gain_noise": gain_noise, "bands": bands}
+        return joined_plans([plan_epoch(len(self), seed, number, bag_N=self.labels.bag_N, block_N=block_N, **drawn) for number in numbers])
 
     def plan_in_order(self) -> Plan:
         """Every patch once, unflipped."""
@@ -157,7 +156,7 @@ def batches(
         shard = ranks.shard(min(batch_size, count - first))
         places.append(slice(first + shard.start, first + shard.stop))
 
-    def gathered(values_N: npt.NDArray[Any] | None, index_B: Indices) -> Tensor | None:
+    def gathered(values_N: npt.NDArray[Any] | None, index_B: Indices | slice) -> Tensor | None:
         return None if values_N is None else to_device(torch.from_numpy(values_N[index_B]), device)
 
     def augmented(values: Tensor, place: slice) -> Tensor:
@@ -169,7 +168,9 @@ def batches(
     for place, index_B, stored_BCHW in zip(places, order, patches.images.batches(order, device), strict=True):
         bits_BCHW, pixel_BHW = augmented(to_device(stored_BCHW, device), place), gathered(labels.pixel_NHW, index_B)
         pct_BHW = gathered(labels.pct_NHW, index_B)
-        x_BCHW, valid_BHW = standardise(of_bits(bits_BCHW, patches.images.dtype), normalization)
+        gain_B2C = gathered(plan.gain_N2C, place)
+        own = normalization if gain_B2C is None else normalization.with_gains(gain_B2C)
+        x_BCHW, valid_BHW = standardise(of_bits(bits_BCHW, patches.images.dtype), own)
         pixel_BHW = None if pixel_BHW is None else augmented(pixel_BHW, place)
         whole = patches.whole_N is not None and bool(patches.whole_N[index_B].all())
         targets = Targets(valid_BHW, gathered(labels.image_NK, index_B), pixel_BHW, gathered(labels.bag_N, index_B), whole)

@@ -16,7 +16,10 @@ _EXACT = {torch.int32, torch.uint32, torch.int64, torch.uint64, torch.float64}  
 
 
 class Normalization(NamedTuple):
-    """What standardises stored values: mean and standard deviation of the bands in the physical unit, and the values' encoding; on the device of the batches."""
+    """What standardises stored values: mean and standard deviation of the bands in the physical unit, and the values' encoding; on the device of the batches.
+
+    Scale and offset are (C,), or (B, C) for a batch whose patches have their own (`with_gains`).
+    """
 
     mean_C: Tensor  # float32, over the training split
     std_C: Tensor
@@ -32,6 +35,11 @@ class Normalization(NamedTuple):
         mean_C, std_C, scale_C, offset_C = (torch.tensor(values, dtype=torch.float32, device=device) for values in numbers)
         nodata = [math.nan if value is None else value for value in encoding.nodata]
         return cls(mean_C, std_C, scale_C, offset_C, torch.tensor(nodata, dtype=torch.float64, device=device))
+
+    def with_gains(self, gain_B2C: Tensor) -> Normalization:
+        """Of a batch whose physical values are first multiplied by a factor, `gain_B2C[:, 0]`, and then added to, by `gain_B2C[:, 1]` standard deviations."""
+        factor_BC, addend_BC = gain_B2C.unbind(dim=1)
+        return self._replace(scale_C=self.scale_C * factor_BC, offset_C=self.offset_C * factor_BC + self.std_C * addend_BC)
 
 
 def physical_encoding(bands: int) -> BandEncoding:
@@ -52,7 +60,7 @@ def standardise(values_BCHW: Tensor, normalization: Normalization) -> tuple[Tens
 
     A missing value becomes 0, the training mean.
     """
-    mean_C, std_C, scale_C, offset_C, _ = (values.view(1, -1, 1, 1) for values in normalization)
+    mean_C, std_C, scale_C, offset_C, _ = (values[..., None, None] for values in normalization)
     is_value = has_value(values_BCHW, normalization)
     standard = (values_BCHW.to(torch.float32) * scale_C + (offset_C - mean_C)) / std_C
     return torch.where(is_value, standard.clamp_(-CLIP, CLIP), 0.0), is_value.all(dim=1)

@@ -34,7 +34,7 @@ _OF_FITTED = {
     "loss",
     "deterministic",
     "passes",
-} - {"rot90"}
+} - {"rot90", "gain_noise"}
 
 
 def configure(store: PatchStore, run: Path, passed: Mapping[str, Any], resume: bool) -> RunConfig:

@@ -117,6 +117,23 @@ def test_physical_values_are_standardised_as_the_stored_ones_are(drawn: tuple[np
     torch.testing.assert_close(from_physical, x, rtol=1e-4, atol=1e-4)
 
 
+@given(drawn=stored(), seed=st.integers(0, 99))
+def test_gains_change_physical_values_and_no_missing_one(drawn: tuple[npt.NDArray[Any], BandEncoding], seed: int) -> None:
+    values, encoding = drawn
+    rng = np.random.default_rng(seed)
+    mean, std, gain_B2C = rng.normal(size=BANDS), rng.uniform(1e3, 2e4, BANDS), rng.uniform(0.8, 1.2, (2, 2, BANDS)).astype(np.float32)
+    scale, offset, mean_C11, std_C11 = (
+        np.asarray(each, np.float64)[:, None, None] for each in (encoding.scale, encoding.offset, mean, std)
+    )
+    factor, addend = (gain_B2C[:, which, :, None, None].astype(np.float64) for which in (0, 1))
+    standard = ((values.astype(np.float64) * scale + offset) * factor + addend * std_C11 - mean_C11) / std_C11
+    expected = np.where(is_value(values, encoding), standard.clip(-CLIP, CLIP), 0.0)
+    known = normalization(encoding, mean, std)
+    x, valid = standardise(torch.from_numpy(values), known.with_gains(torch.from_numpy(gain_B2C)))
+    np.testing.assert_allclose(x.numpy(), expected, rtol=1e-4, atol=1e-4)
+    assert torch.equal(valid, standardise(torch.from_numpy(values), known)[1])
+
+
 def test_standardised_training_pixels_have_mean_0_and_deviation_1(tmp_path: Path) -> None:
     info = make_store(tmp_path / "patches.zarr", count=21, size_px=10, nodata_share=0.3)
     store = open_store(tmp_path / "patches.zarr")
