@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any
@@ -129,6 +129,8 @@ def _new(store: PatchStore, run: Path, passed: Mapping[str, Any], digests: dict[
     mean, std = (tuple(float(value) for value in info.statistics[key]) for key in ("mean", "std"))
     if not all(map(math.isfinite, (*mean, *std))):
         raise DataError(f"{store.path}: a band has no mean or standard deviation over the training split; build the store again")
+    if settings.input == "indices":
+        _check_positive(info.bands, mean)
     record = StoreRecord(
         study=" + ".join(dict.fromkeys(part.info.name for part in store.parts.values())),
         path=_relative_path(store.path, run),
@@ -145,6 +147,16 @@ def _new(store: PatchStore, run: Path, passed: Mapping[str, Any], digests: dict[
     more: dict[str, Any] = {"digests": digests, "network_package": package_of(model), "stores": _parts(store, run)}
     config = RunConfig(**sections, store=record, code_version=__version__, **more)
     return config.changed(loss=loss, model_options=complete_options(network, settings.model_options, model))
+
+
+def _check_positive(bands: Sequence[str], mean: Sequence[float]) -> None:
+    """Refuse normalised differences of what is no reflectance."""
+    hint = "--input indices takes normalised differences of reflectances; leave it out"
+    if len(bands) == 1:
+        raise ConfigError(f"{hint}: {bands[0]} is the only band")
+    for band, value in zip(bands, mean, strict=True):
+        if value <= 0:
+            raise ConfigError(f"{hint}: the mean of {band} is {value:.3g}")
 
 
 def _check_fitted(settings: Settings, own: Mapping[str, Any]) -> None:
