@@ -183,7 +183,7 @@ def test_each_place_of_the_order_has_its_own_gains() -> None:
     patches = Patches(ResidentImages(torch.from_numpy(dn)), WeakLabels("shares", np.ones((11, 1), np.float32)))
     plan = patches.plan_epoch(1, 0, rot90=False, gain_noise=0.1, bands=2)
     assert plan.gain_N2C is not None
-    expected = physical(dn[:, :, 0, 0]) * plan.gain_N2C[:, 0] + plan.gain_N2C[:, 1]
+    expected = physical(dn)[:, :, 0, 0] * plan.gain_N2C[:, 0] + plan.gain_N2C[:, 1]
     for size, start in ((4, 0), (4, 2), (3, 1)):
         found = torch.cat([x_BCHW for x_BCHW, _ in batches(patches, size, of_dn(2), plan, start=start)])
         np.testing.assert_allclose(
