@@ -66,7 +66,7 @@ def test_the_softmax_is_numpys() -> None:
 @given(st.lists(st.floats(-200, 200, width=32), min_size=2, max_size=6), st.booleans())
 def test_a_confidence_is_between_a_guess_and_one(logits_K: list[float], softmax: bool) -> None:
     found = float(confidence(torch.tensor([logits_K]), softmax=softmax))
-    assert 1 / len(logits_K) - 1e-6 <= found <= 1 + 1e-6
+    assert 1 / len(logits_K) - 1e-4 <= found <= 1 + 1e-4  # logits of -200 have 2e-5 of rounding in float32
 
 
 def test_many_features_are_projected_alike_every_time() -> None:
