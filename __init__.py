@@ -17,6 +17,7 @@ from cropcam.pipeline.errors import ConfigError
 if TYPE_CHECKING:
     import xarray as xr
 
+    from cropcam.model.crossval import CrossValidation
     from cropcam.model.evaluation.results import Metrics
     from cropcam.model.inference.wall_to_wall import MapSummary
     from cropcam.model.runs.run import Run
@@ -28,6 +29,7 @@ __all__ = [
     "Settings",
     "__version__",
     "build_store",
+    "crossval",
     "evaluate",
     "load_run",
     "load_study",
@@ -228,6 +230,35 @@ def evaluate(
     on_path, store_path, save_path = (None if path is None else Path(path) for path in (on, store, save))
     other = None if reference is None else _folder(reference)
     return evaluation.evaluate(_folder(run), split=split, on=on_path, reference=other, store=store_path, save=save_path, device=device)
+
+
+def crossval(
+    stores: Sequence[PathOrName],
+    out: PathOrName,
+    settings: Settings | None = None,
+    *,
+    leave_out: str = "store",
+    device: str = "auto",
+    log: Log | None = None,
+) -> CrossValidation:
+    """Leave each store, place or year out in turn: a run is trained on the others and scored there and at home (docs/transfer.md).
+
+    Args:
+        stores: finished patch stores with labels, of the same bands, patch size and classes.
+        out: folder of the runs, crossval.csv and crossval.json. A second call goes on where the first one stopped.
+        settings: of every run.
+        leave_out: store, place (stores whose bounds overlap by more than half) or year (in which the seasons begin).
+        device: auto, cpu or cuda.
+        log: called with single lines.
+
+    Raises:
+        ConfigError: fewer than two groups, a store named twice, or `out` holds a cross-validation of other stores or settings.
+        DataError: the stores do not fit each other, or one has no labels.
+    """
+    from cropcam.model import crossval as cross_validation
+    from cropcam.pipeline.runtime.progress import silent
+
+    return cross_validation.crossval(_paths(stores), Path(out), settings, leave_out=leave_out, device=device, log=log or silent)
 
 
 def map_raster(

@@ -38,7 +38,7 @@ from cropcam.pipeline.legend import UNLABELLED
 from cropcam.pipeline.patches.build import from_rasters
 from cropcam.pipeline.runtime.atomic import atomic_path, atomic_write
 from cropcam.pipeline.store.patch_store import PatchStore, open_store
-from cropcam.pipeline.study.study import load_study
+from cropcam.pipeline.study.study import Study, load_study
 
 DATA = Path(os.environ.get("CROPCAM_DATA", Path(__file__).parents[2] / "shared" / "data"))
 REAL = ("dakota-2015", "illinois-2023")
@@ -89,11 +89,11 @@ def cut(place: str, folder: Path, data: Path) -> Path:
     return store
 
 
-def build(rasters: Path, store: Path) -> None:
+def build(rasters: Path, store: Path, study: Study | None = None) -> None:
     """The patch store of a folder of GeoTIFFs, where it is missing; the labels have "cdl" in their name."""
     files = sorted(rasters.glob("*.[tT][iI][fF]"))
     codes = [path for path in files if "cdl" in path.name.lower()]
-    from_rasters(load_study("corn-belt-2016"), [path for path in files if path not in codes], codes, store)
+    from_rasters(study or load_study("corn-belt-2016"), [path for path in files if path not in codes], codes, store)
 
 
 def simulate(place: Simulated, folder: Path, side_px: int = SIDE_PX) -> None:

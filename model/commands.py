@@ -13,25 +13,43 @@ from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
-from cropcam.model.options import SECTIONS, declared, default_of, flag, types
+from cropcam.model.options import SECTIONS, Settings, declared, default_of, flag, types
 from cropcam.pipeline.commands import AddCommand, add_image_options, folder_argument, has_value_options
 from cropcam.pipeline.errors import ConfigError
 
 
 def train(args: argparse.Namespace) -> None:
     """Train a network on the weak labels of one or several stores; everything is written to the run folder."""
-    from cropcam.model.options import Settings
-    from cropcam.model.training.presets import preset
     from cropcam.model.training.train import train as run_training
     from cropcam.pipeline.runtime.progress import Stage
 
-    passed = {name: value for name, value in vars(args).items() if name in declared() and value is not None}
-    settings = Settings(**(preset(args.preset, passed) if args.preset else passed))
     with Stage("train") as stage:
         options = {"device": args.device, "resume": args.resume, "tensorboard": args.tensorboard}
-        run_training(args.store, args.run, settings, **options, progress=stage, log=stage.log)
+        run_training(args.store, args.run, _settings(args), **options, progress=stage, log=stage.log)
     if os.environ.get("RANK", "0") == "0":  # under torchrun one process prints
         print(f"{args.run}: trained; go on with: cropcam evaluate {args.run}")
+
+
+def crossval(args: argparse.Namespace) -> None:
+    """Leave each store, place or year out in turn: train on the others, score there; one table."""
+    from cropcam.model.crossval import crossval as cross_validate
+    from cropcam.model.report.terminal import folds
+    from cropcam.pipeline.runtime.progress import Stage
+
+    if args.no_run:
+        raise ConfigError(f"--run {args.no_run} does not go with crossval, which has a run for each fold; name their folder with --out DIR")
+    if args.no_resume:
+        raise ConfigError("--resume does not go with crossval, which always goes on where it stopped; leave it out")
+    options = {"leave_out": args.leave_out, "device": args.device, "tensorboard": args.tensorboard}
+    found = cross_validate(args.store, args.out, _settings(args), **options, stages=Stage)
+    print(f"{folds(found.rows())}\n{found.csv}: the table; the runs are beside it")
+
+
+def _settings(args: argparse.Namespace) -> Settings:
+    from cropcam.model.training.presets import preset
+
+    passed = {name: value for name, value in vars(args).items() if name in declared() and value is not None}
+    return Settings(**(preset(args.preset, passed) if args.preset else passed))
 
 
 def evaluate(args: argparse.Namespace) -> None:
@@ -53,6 +71,8 @@ def evaluate(args: argparse.Namespace) -> None:
     print(json.dumps(metrics, indent=2) if args.json else text)
     for note in caveats(metrics):
         print(f"note: {note}", file=sys.stderr)
+    if warning := metrics.get("shift", {}).get("warning"):
+        print(warning, file=sys.stderr)
 
 
 def _evaluate_map(args: argparse.Namespace) -> None:
@@ -143,28 +163,28 @@ def add_commands(command: AddCommand) -> None:
     sub = command("train", train)
     sub.add_argument("store", type=folder_argument, nargs="+", metavar="STORE", help="several are trained on together")
     sub.add_argument("--run", type=folder_argument, required=True, metavar="RUN")
-    sub.add_argument("--preset", choices=("poster", "paper"), help="settings of the poster or of the paper after it; options override them")
-    for section, kind in SECTIONS.items():
-        group = sub.add_argument_group("loss and optimizer" if section == "optimizer" else section)
-        for name in (item.name for item in fields(kind)):
-            if declared()[name].flag:
-                add_setting(group, name)
-    add_device_option(sub)
-    sub.add_argument("--tensorboard", action="store_true", help="also write RUN/tensorboard (needs cropcam[tensorboard])")
+    _add_training_options(sub)
     sub.add_argument("--resume", action="store_true", help="go on with the run in the folder")
+
+    sub = command("crossval", crossval)
+    sub.add_argument("store", type=folder_argument, nargs="+", metavar="STORE", help="two or more")
+    sub.add_argument("--out", type=folder_argument, required=True, metavar="DIR", help="of the runs and the table; a second call goes on")
+    sub.add_argument(
+        "--leave-out",
+        choices=("store", "place", "year"),
+        default="store",
+        help="what is left out together: each store alone, stores that overlap by more than half, or those of one year (default: %(default)s)",
+    )
+    _add_training_options(sub)
+    for name, more in (("run", {}), ("resume", {"action": "store_true"})):  # of train alone
+        sub.add_argument(f"--{name}", dest=f"no_{name}", help=argparse.SUPPRESS, **more)  # type: ignore[arg-type]
 
     sub = command("evaluate", evaluate)
     sub.add_argument("run", type=folder_argument, metavar="RUN|MAP", help="a run folder, or with --points a map that cropcam map wrote")
     sub.add_argument("--on", type=folder_argument, metavar="STORE", help="a store of another place or year, of the run's bands and classes")
-    sub.add_argument(
-        "--split", choices=("train", "validation", "test", "all"), help="default: test; on a store that the run has not seen, all"
-    )
-    sub.add_argument(
-        "--reference", type=folder_argument, metavar="RUN", help="a run that is scored on the same patches, for example one trained there"
-    )
-    sub.add_argument(
-        "--save", type=folder_argument, metavar="SEGMENTATION.zarr", help="write activation maps and classes per patch, with coordinates"
-    )
+    sub.add_argument("--split", choices=("train", "validation", "test", "all"), help="default: test; all on a store that is new to the run")
+    sub.add_argument("--reference", type=folder_argument, metavar="RUN", help="a run scored on the same patches, such as one trained there")
+    sub.add_argument("--save", type=folder_argument, metavar="SEGMENTATION.zarr", help="write activation maps and classes per patch")
     sub.add_argument("--points", type=Path, metavar="FILE", help="score the map MAP against points: CSV, GeoPackage, GeoParquet, GeoJSON")
     sub.add_argument("--label-column", default="", metavar="NAME", help="with --points: its column of classes (default: found by its name)")
     sub.add_argument("--out", type=Path, metavar="FILE.json", help="with --points: also write the figures there")
@@ -193,6 +213,17 @@ def add_commands(command: AddCommand) -> None:
     sub = command("report", report)
     sub.add_argument("run", type=folder_argument, metavar="RUN")
     _store_option(sub)
+
+
+def _add_training_options(sub: argparse.ArgumentParser) -> None:
+    sub.add_argument("--preset", choices=("poster", "paper"), help="settings of the poster or of the paper after it; options override them")
+    for section, kind in SECTIONS.items():
+        group = sub.add_argument_group("loss and optimizer" if section == "optimizer" else section)
+        for name in (item.name for item in fields(kind)):
+            if declared()[name].flag:
+                add_setting(group, name)
+    add_device_option(sub)
+    sub.add_argument("--tensorboard", action="store_true", help="also write RUN/tensorboard (needs cropcam[tensorboard])")
 
 
 def add_setting(group: argparse._ActionsContainer, name: str) -> None:

@@ -16,7 +16,7 @@ from cropcam.pipeline.errors import ConfigError
 KINDS = ("presence", "majority", "shares", "points", "pixels")
 ANY_BELOW = 0.01  # a presence threshold below this has the information of a label of any pixel
 LOSSES = ("best", "bce", "lse", "threshold", "majority", "shares", "cross-entropy")
-MODELS = ("baseline", "resnet50", "unet", "fcn", "linear", "trees")  # the built-in networks
+MODELS = ("baseline", "resnet50", "unet", "fcn", "fcn-time", "linear", "trees")  # the built-in networks
 _NO_PROPORTIONS = ("presence", "majority", "points", "pixels")
 _OF_FIELDS = ("shares", "points", "pixels")
 MEASURED = "by network and kind of label"
@@ -155,7 +155,12 @@ class NetworkOptions:
     model: str = _option("fcn", f"network: {', '.join(MODELS)}, one of an installed package, or package.module:Class", metavar="NAME")
     model_options: str = _option("", "options that the network declares", metavar="NAME=VALUE,...")
     init: str = _option("", "initial weights: a .safetensors file, or a run folder, whose best weights are taken", metavar="FILE|RUN")
-    freeze: str = _option("", "parts of the network that are not trained: beginnings of parameter names", metavar="PREFIX,...")
+    freeze: str = _option(
+        "",
+        "parts of the network that are not trained: beginnings of parameter names, statistics (of batch norm), or none",
+        metavar="PREFIX,...",
+        default="statistics with --init RUN",
+    )
     precision: str = _option(
         "auto", "number format of activations", choices=("auto", "fp32", "bf16"), flag=False, default="bf16 where the device has it"
     )

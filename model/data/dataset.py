@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from cropcam.model.data.loading import PatchImages, ResidentImages, StreamedImages, as_bits, fits_gpu, of_bits, patch_bytes, read_images
-from cropcam.model.data.normalization import Normalization, standardise
+from cropcam.model.data.normalization import Normalization, complete_seasons, keep_some, standardise
 from cropcam.model.data.sampler import Indices, Plan, joined_plans, plan_epoch, plan_in_order
 from cropcam.model.labels.areas import area_labels
 from cropcam.model.labels.fields import field_labels
@@ -40,12 +40,11 @@ class Patches:
     def __len__(self) -> int:
         return len(self.labels)
 
-    def plan_epoch(self, seed: int, epoch: int, *, rot90: bool, passes: int = 1, gain_noise: float = 0.0, bands: int = 0) -> Plan:
-        """Order, flips and gains of a training epoch of several passes; arguments as of `sampler.plan_epoch`."""
+    def plan_epoch(self, seed: int, epoch: int, *, rot90: bool, passes: int = 1, **drawn: Any) -> Plan:  # noqa: ANN401 - typed by the callee
+        """Order and flips of a training epoch of several passes, and what else is drawn (`sampler.plan_epoch`)."""
         block_N = self.images.block_N if isinstance(self.images, StreamedImages) else None
-        numbers = range(epoch * passes, (epoch + 1) * passes)
-        drawn: dict[str, Any] = {"rot90": rot90, "gain_noise": gain_noise, "bands": bands}
-        return joined_plans([plan_epoch(len(self), seed, number, bag_N=self.labels.bag_N, block_N=block_N, **drawn) for number in numbers])
+        more: dict[str, Any] = {"bag_N": self.labels.bag_N, "block_N": block_N, "rot90": rot90, **drawn}
+        return joined_plans([plan_epoch(len(self), seed, number, **more) for number in range(epoch * passes, (epoch + 1) * passes)])
 
     def plan_in_order(self) -> Plan:
         """Every patch once, unflipped."""
@@ -168,9 +167,13 @@ def batches(
     for place, index_B, stored_BCHW in zip(places, order, patches.images.batches(order, device), strict=True):
         bits_BCHW, pixel_BHW = augmented(to_device(stored_BCHW, device), place), gathered(labels.pixel_NHW, index_B)
         pct_BHW = gathered(labels.pct_NHW, index_B)
+        values_BCHW, seen_BSHW = of_bits(bits_BCHW, patches.images.dtype), None
+        if plan.seen_NS is not None:
+            seen_BS = to_device(torch.from_numpy(plan.seen_NS[place]), device)
+            seen_BSHW = keep_some(complete_seasons(values_BCHW, normalization), seen_BS)
         gain_B2C = gathered(plan.gain_N2C, place)
         own = normalization if gain_B2C is None else normalization.with_gains(gain_B2C)
-        x_BCHW, valid_BHW = standardise(of_bits(bits_BCHW, patches.images.dtype), own)
+        x_BCHW, valid_BHW = standardise(values_BCHW, own, seen_BSHW)
         pixel_BHW = None if pixel_BHW is None else augmented(pixel_BHW, place)
         whole = patches.whole_N is not None and bool(patches.whole_N[index_B].all())
         targets = Targets(valid_BHW, gathered(labels.image_NK, index_B), pixel_BHW, gathered(labels.bag_N, index_B), whole)
@@ -180,8 +183,8 @@ def batches(
         )
 
 
-def labels_without_image(store: PatchStore, patches: Patches) -> int:
-    """Number of labelled pixels of patches of a store without image data in every band; they have labels of pixels. No loss counts them."""
+def labels_without_image(store: PatchStore, patches: Patches, seasons: int = 1) -> int:
+    """Number of labelled pixels of patches of a store without image data in every band of a season; they have labels of pixels. No loss counts them."""
     assert patches.labels.pixel_NHW is not None
     assert patches.index_N is not None
     whole_N = np.zeros(len(patches), np.bool_) if patches.whole_N is None else patches.whole_N
@@ -189,7 +192,9 @@ def labels_without_image(store: PatchStore, patches: Patches) -> int:
     at_once = max(1, _CHECK_BYTES // patch_bytes(store))
     for first in range(0, len(checked_N), at_once):
         part_N = checked_N[first : first + at_once]
-        blank_NHW = ~store.encoding.valid(store.images(index_N[part_N])).all(axis=1)
+        is_value = store.encoding.valid(store.images(index_N[part_N]))
+        complete_NSHW = is_value.reshape(len(part_N), seasons, -1, *is_value.shape[2:]).all(axis=2)
+        blank_NHW = ~np.asarray(complete_NSHW).any(axis=1)
         count += int((blank_NHW & (patches.labels.pixel_NHW[part_N] != UNLABELLED)).sum())
     return count
 

@@ -12,6 +12,7 @@ from cropcam.pipeline.errors import DataError
 from cropcam.pipeline.store.joined import JoinedStore, check_fits
 from cropcam.pipeline.store.patch_store import PatchStore, open_store
 
+AND = " + "  # between the names of several stores
 ON = "on"  # the folder of a run that has its metrics elsewhere, one folder for each store
 UNIT_STD = 30.0  # a mean that is further away, in standard deviations of the training data, is of another unit
 
@@ -27,8 +28,11 @@ class Scored:
     home: bool  # the run was trained on the store
 
     def about(self) -> dict[str, str]:
-        """The store, for metrics.json."""
-        return {"name": self.name, "path": str(self.store.path), "digest": self.store.info.digest}
+        """The store, for metrics.json; of several stores those that are scored, with their own digest where it is one."""
+        named = [part for name, part in self.store.parts.items() if name in self.name.split(AND)]
+        scored = named if len(self.store.parts) > 1 else [self.store]
+        digest = scored[0].info.digest if len(scored) == 1 else self.store.info.digest
+        return {"name": self.name, "path": ", ".join(str(part.path) for part in scored), "digest": digest}
 
 
 def open_elsewhere(run: Path, config: RunConfig, on: Path, split: str | None) -> Scored:
@@ -45,7 +49,12 @@ def open_elsewhere(run: Path, config: RunConfig, on: Path, split: str | None) ->
     own = JoinedStore([opened], config.store.classes) if opened.info.classes != config.store.classes else opened
     trained = {config.store.digest, *(part.digest for part in config.stores if not part.held_out)}
     home, name = opened.info.digest in trained, on.resolve().stem
-    return Scored(own, split or ("test" if home else "all"), run / ON / f"{name}-{opened.info.digest[:8]}", name, home)
+    return Scored(own, split or ("test" if home else "all"), folder_on(run, on, opened.info.digest), name, home)
+
+
+def folder_on(run: Path, on: Path, digest: str) -> Path:
+    """The folder of a run's metrics on the store `on`."""
+    return run / ON / f"{on.resolve().stem}-{digest[:8]}"
 
 
 def check_units(store: PatchStore, config: RunConfig, run: Path) -> None:

@@ -12,16 +12,18 @@ from typing import Any
 import numpy as np
 import torch
 
-from cropcam.model.evaluation.elsewhere import Scored, open_elsewhere
+from cropcam.model.evaluation.elsewhere import AND, Scored, open_elsewhere
 from cropcam.model.evaluation.measurement import Measurement, Predictor, measure, same_classes
 from cropcam.model.evaluation.model_card import METRICS, write_model_card
 from cropcam.model.evaluation.prediction_store import prediction_writer
 from cropcam.model.evaluation.results import Metrics
+from cropcam.model.evaluation.seasons_seen import seasons_seen
 from cropcam.model.runs.checkpoint import load_network, run_provenance
 from cropcam.model.runs.config import RunConfig
 from cropcam.model.runtime.device import choose
 from cropcam.model.segmentation.fitting import fitted_segmenter
 from cropcam.model.segmentation.predictions import open_trained_store
+from cropcam.model.transfer.measure import expected_accuracy, measure_store
 from cropcam.pipeline.errors import ConfigError, DataError
 from cropcam.pipeline.runtime.atomic import atomic_write
 from cropcam.pipeline.runtime.hashing import sha256
@@ -73,7 +75,7 @@ def evaluate(
         scored = open_elsewhere(run, config, on, split or (_split_of(other, on) if other else None))
     else:
         held_out = any(part.held_out for part in config.stores)
-        name = " + ".join(part.name for part in config.stores if part.held_out or not held_out) or trained_on.path.stem
+        name = AND.join(part.name for part in config.stores if part.held_out or not held_out) or trained_on.path.stem
         scored = Scored(trained_on, split or "test", run, name, home=not (held_out and split in (None, "test")))
     opened = scored.store
     if not opened.info.has_labels:
@@ -86,6 +88,8 @@ def evaluate(
     place_PN = np.stack([opened.row_N[patches_N], opened.col_N[patches_N]]).astype(np.int32)
     with prediction_writer(save, opened.info, place_PN, provenance | {"method": segmenter.default}) as writer:
         measured = measure(predictor, opened, patches_N, progress, scored.split, writer)
+    values = measured.values()
+    values["segmentation"] |= seasons_seen(network, config, opened, patches_N, measured.block_N, torch_device, segmenter.method)
     compared = {"reference": _beside(measured, other, reference, progress)} if other and reference else {}
     csv = measured.table().to_csv(index=False, float_format="%.6f", lineterminator="\n")
     metrics = Metrics(
@@ -95,8 +99,9 @@ def evaluate(
             "labels": config.labels.labels,
             "home": scored.home,
             "store": scored.about(),
-            **measured.values(),
+            **values,
             **compared,
+            **({} if scored.home else _shift(run, predictor, measured)),
             "provenance": {
                 **provenance,
                 "labels_rule": str(config.label_spec),
@@ -131,6 +136,13 @@ def _beside(measured: Measurement, reference: Predictor, path: Path, progress: P
     check_fits(measured.store, config.store.bands, config.store.size_px, f"the run {path}")
     beside = measure(reference, measured.store, measured.patches_N, progress, "reference")
     return {"run": str(path), "trained_on": config.store.study, "labels": str(config.label_spec), **measured.beside(beside)}
+
+
+def _shift(run: Path, predictor: Predictor, measured: Measurement) -> dict[str, Any]:
+    """The parts `shift` and `expected` of metrics.json: from the images alone, without the labels there."""
+    shift = measure_store(run, predictor.network, predictor.config, measured.store, measured.patches_N, predictor.device)
+    expected = expected_accuracy(run, shift)
+    return {"shift": {**shift.to_dict(), "lines": [*shift.lines(), expected.line()]}, "expected": expected.to_dict()}
 
 
 def _selected_on(config: RunConfig, scored: Scored) -> bool:

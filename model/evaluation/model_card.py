@@ -30,11 +30,7 @@ def write_model_card(run: Path, config: RunConfig) -> None:
 
 def model_card(config: RunConfig, selected: history.Row | None, metrics: Mapping[str, Any] | None) -> str:
     """The card as Markdown, from the configuration, the history's row of the weights and metrics.json."""
-    study = config.store.attrs.get("study", {})
-    seasons = study.get("image", {}).get("seasons", [])
-    bounds = study.get("area", {}).get("bounds", [])
-    period = ", ".join(f"{first} to {last}" for first, last in seasons) or "not stated"
-    truth = config.labels.file or study.get("labels", {}).get("asset", "not stated")
+    truth = config.labels.file or config.store.attrs.get("study", {}).get("labels", {}).get("asset", "not stated")
     lines = [
         f"# {config.network.model} on {config.store.study}",
         "",
@@ -43,7 +39,7 @@ def model_card(config: RunConfig, selected: history.Row | None, metrics: Mapping
         "season of its training data. Not for single fields, nor for decisions about persons or payments without a check on the ground.",
         "",
         "## Data",
-        f"- study `{config.store.study}`, bounds {bounds or 'not stated'}, images {period}",
+        *_store_lines(config),
         f"- patches of {config.store.size_px} px; store {config.store.digest[:12]}",
         f"- labels: {config.label_spec}; a class counts as present above {100 * config.labels.presence_min_share:g} % of a patch; truth from {truth}",
         _training_line(config),
@@ -61,6 +57,23 @@ def model_card(config: RunConfig, selected: history.Row | None, metrics: Mapping
         "",
     ]
     return "\n".join(lines)
+
+
+def _store_lines(config: RunConfig) -> list[str]:
+    """A line for the store, or for each of several: study, bounds, seasons."""
+    if not config.stores:
+        return [f"- study `{config.store.study}`, {_place(config.store.attrs)}"]
+    held = "; held out: its patches are the test split"
+    return [
+        f"- store {part.name} ({part.digest[:12]}): study `{part.attrs['study']['study']['name']}`, {_place(part.attrs)}{held if part.held_out else ''}"
+        for part in config.stores
+    ]
+
+
+def _place(attrs: Mapping[str, Any]) -> str:
+    study = attrs.get("study", {})
+    period = ", ".join(f"{first} to {last}" for first, last in study.get("image", {}).get("seasons", [])) or "not stated"
+    return f"bounds {study.get('area', {}).get('bounds', []) or 'not stated'}, images {period}"
 
 
 def _training_line(config: RunConfig) -> str:

@@ -91,7 +91,7 @@ class Predictor:
             DataError: the logits are not finite.
         """
         size_px, halo_px = self.config.store.size_px, self.halo_px
-        patches, weight_YX = SlidingWindow.over(block_CYX, size_px, self.stride_px, halo_px), self.weight_YX
+        patches, weight_YX = SlidingWindow.over(block_CYX, size_px, self.stride_px, halo_px, self.config.seasons), self.weight_YX
         rows = len(self.config.store.classes) + (self.distance is not None)
         total_KYX = np.zeros((rows + 1, *patches.shape_yx), np.float32)  # weighted logits, then the weights
         for (row, col), logits_KYX in self._logits(patches):

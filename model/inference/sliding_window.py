@@ -12,6 +12,8 @@ import numpy as np
 import numpy.typing as npt
 from numpy.lib.stride_tricks import sliding_window_view
 
+from cropcam.pipeline.maps.windows import has_data
+
 
 @dataclass(frozen=True)
 class SlidingWindow:
@@ -23,15 +25,15 @@ class SlidingWindow:
     shape_yx: tuple[int, int]
 
     @classmethod
-    def over(cls, block_CYX: npt.NDArray[np.float32], size_px: int, stride_px: int, halo_px: int) -> SlidingWindow:
-        """Every patch that meets the block within its halo."""
+    def over(cls, block_CYX: npt.NDArray[np.float32], size_px: int, stride_px: int, halo_px: int, seasons: int = 1) -> SlidingWindow:
+        """Every patch that meets the block within its halo and has a pixel with data in one of `seasons` groups of bands."""
         counts = [math.ceil((length - halo_px) / stride_px) for length in block_CYX.shape[1:]]
         full = [(count - 1) * stride_px + size_px for count in counts]
         missing = [(0, max(needed - length, 0)) for needed, length in zip(full, block_CYX.shape[1:], strict=True)]
         filled_CYX = np.pad(block_CYX, ((0, 0), *missing), constant_values=np.nan)
         window = np.s_[: counts[0] * stride_px : stride_px, : counts[1] * stride_px : stride_px]
         views_CRQYX = sliding_window_view(filled_CYX, (size_px, size_px), axis=(1, 2))[:, *window]
-        valid_YX = np.asarray(~np.isnan(filled_CYX).any(axis=0))
+        valid_YX = has_data(filled_CYX, seasons)
         has_data_RQ = np.any(sliding_window_view(valid_YX, (size_px, size_px))[window], axis=(2, 3))
         return cls(np.moveaxis(views_CRQYX, 0, 2), np.argwhere(has_data_RQ), stride_px, (filled_CYX.shape[1], filled_CYX.shape[2]))
 

@@ -99,7 +99,17 @@ def map_raster(
         stack.enter_context(_one_core_per_thread())
         class_map = stack.enter_context(written_map(out, source.grid, config.store.classes, tags, block_px))
         layer = stack.enter_context(written_layer(shift, source.grid, DISTANCE, tags, block_px)) if shift else None
-        run(source, predictor, predictor.halo_px, block_px, class_map.write, write_layer=layer, progress=progress, threads=threads)
+        run(
+            source,
+            predictor,
+            predictor.halo_px,
+            block_px,
+            class_map.write,
+            seasons=config.seasons,
+            write_layer=layer,
+            progress=progress,
+            threads=threads,
+        )
         if class_map.counts[NODATA_CLASS] == class_map.counts.sum():
             raise DataError(f"{_files(source)}: every pixel is nodata in some band; there is nothing to map")
     if log and (line := _line(config, source, seen, predictor.tally, unmeasured)):

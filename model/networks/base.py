@@ -14,6 +14,8 @@ from torch import Tensor, nn
 
 from cropcam.pipeline.errors import ConfigError
 
+STATISTICS = "statistics"  # the name by which `Network.freeze` means the running statistics of every batch norm
+
 
 class NetworkOutput(NamedTuple):
     """Image-level logits (B, K), empty where not computed, and the feature maps (B, F, h, w)."""
@@ -35,6 +37,10 @@ class Network(nn.Module):
     size_multiple_px: ClassVar[int] = 1  # the patch side has to be a multiple of it
     context_px: int | None = None  # how far around a pixel the pixels lie that its scores depend on; None = its whole patch
     lone_size_px: ClassVar[int] = 0  # a smaller patch becomes one cell inside: batch norm cannot train on a batch of one
+    takes_missing_seasons: ClassVar[bool] = (
+        False  # a pixel is valid where one of its seasons is complete; else where every band has a value
+    )
+    season_drop: float = 0.0  # share of the training patches that lose some of their seasons: missing ones are learned
     defaults: ClassVar[Mapping[str, Any]] = {}  # of training settings, by name: those of a network that is not built in
     frozen: tuple[str, ...] = ()  # parts that are not trained (`freeze`)
 
@@ -68,16 +74,20 @@ class Network(nn.Module):
     def freeze(self, *parts: str) -> None:
         """Leave parts out of training: `encoder` means every parameter below `encoder`, whose batch norm and dropout stay in evaluation mode.
 
+        `statistics` means the running mean and variance of every batch norm, which then normalise in training too; its gain and offset
+        are trained. A few patches of a new place have other statistics than the place itself.
+
         Raises:
             ConfigError: no parameter has such a name, or none is left to train.
         """
         names = [name for name, _ in self.named_parameters()]
-        for part in parts:
+        named = [part for part in parts if part != STATISTICS]
+        for part in named:
             if not any(_is_within(name, part) for name in names):
                 known = ", ".join(dict.fromkeys(name.split(".")[0] for name in names))
                 raise ConfigError(f"--freeze {part}: no parameter of the network has a name that begins so; its parts are {known}")
         for name, parameter in self.named_parameters():
-            if any(_is_within(name, part) for part in parts):
+            if any(_is_within(name, part) for part in named):
                 parameter.requires_grad_(False)
         if not any(parameter.requires_grad for parameter in self.parameters()):
             raise ConfigError(f"--freeze {','.join(parts)}: no parameter is left to train; freeze fewer parts")
@@ -88,7 +98,8 @@ class Network(nn.Module):
         """Training mode, or evaluation mode; frozen parts stay in evaluation mode."""
         super().train(mode)
         for name, module in self.named_modules():
-            if any(_is_within(name, part) for part in self.frozen):
+            is_norm = STATISTICS in self.frozen and isinstance(module, nn.modules.batchnorm._BatchNorm)
+            if is_norm or any(_is_within(name, part) for part in self.frozen):
                 module.eval()
         return self
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import difflib
 import inspect
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import fields
 from typing import Any
 
@@ -54,13 +54,23 @@ def parse_options(kind: type[Network], text: str, network: str) -> dict[str, Val
     return values
 
 
-def complete_options(kind: type[Network], text: str, network: str) -> str:
+def complete_options(kind: type[Network], text: str, network: str, of_store: Mapping[str, Value] | None = None) -> str:
     """All options of a network as NAME=VALUE,..., in the order of their declaration; those that `text` does not name have their defaults.
 
+    `of_store` are values that follow from the store, for the options of that name which the network declares.
+
     Raises:
-        ConfigError: as of `parse_options`.
+        ConfigError: as of `parse_options`; `text` names another value than the store's.
     """
-    return ",".join(f"{name}={_text(value)}" for name, value in {**options_of(kind), **parse_options(kind, text, network)}.items())
+    declared, passed = options_of(kind), parse_options(kind, text, network)
+    known = {name: value for name, value in (of_store or {}).items() if name in declared}
+    for name, value in known.items():
+        if passed.get(name, value) != value:
+            raise ConfigError(
+                f"--model-options {name}={_text(passed[name])}: the option {name} of the network {network} follows from the store, "
+                f"which has {_text(value)}; leave it out"
+            )
+    return ",".join(f"{name}={_text(value)}" for name, value in {**declared, **passed, **known}.items())
 
 
 def training_defaults(kind: type[Network], network: str) -> dict[str, Any]:

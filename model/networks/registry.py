@@ -16,6 +16,7 @@ from cropcam.model.networks.baseline import Baseline
 from cropcam.model.networks.contract import PAGE, check_parts, one_line
 from cropcam.model.networks.declared_options import parse_options
 from cropcam.model.networks.fcn import FCN
+from cropcam.model.networks.fcn_time import FCNTime
 from cropcam.model.networks.linear import Linear
 from cropcam.model.networks.resnet50 import ResNet50
 from cropcam.model.networks.trees import Trees
@@ -28,6 +29,7 @@ NETWORKS: dict[str, type[Network]] = {
     "resnet50": ResNet50,
     "unet": UNet,
     "fcn": FCN,
+    "fcn-time": FCNTime,
     "linear": Linear,
     "trees": Trees,
 }

@@ -103,24 +103,24 @@ class _Line:
 
     @property
     def label(self) -> str:
-        return self.run.name if self.run.is_home else f"{self.run.name} on {self.place}"
+        return f"{self.run.name} on {self.place}" if self.run.elsewhere else self.run.name
 
 
 def _lines(evaluated: Sequence[EvaluatedRun]) -> list[_Line]:
     names, lines, at_home = place_names(evaluated), list[_Line](), list[str]()
     home = start = evaluated[0]
     for run in evaluated:
-        home = run if run.is_home else home
+        home = home if run.elsewhere else run
         first = next((each for each in evaluated if each.name == start.name and each.digest == run.digest), None)
-        other = start if run.is_home else first
+        other = first if run.elsewhere else start
         differs = [] if other is None else differences(other, run)
         if first is not None and first is not other:  # at home where the first run is away
             differs += [f"{text} of {first.name} on {names[first.digest]}" for text in differences(first, run) if text not in differs]
-        if run.is_home:
-            at_home = differs
-        else:
+        if run.elsewhere:
             differs = [text for text in differs if text not in at_home]  # once for each run
-        against = start.name if other is None or other.is_home else f"{other.name} on {names[other.digest]}"
+        else:
+            at_home = differs
+        against = start.name if other is None or not other.elsewhere else f"{other.name} on {names[other.digest]}"
         lines.append(_Line(run, home, first, names[run.digest], against, differs))
     return lines
 
@@ -136,6 +136,9 @@ def differences(first: EvaluatedRun, other: EvaluatedRun) -> list[str]:
         if expected != actual
     ]
     if other.digest != first.digest:
+        several = [" and ".join(part.name for part in run.config.stores) or run.store_name for run in (first, other)]
+        if (first.config.stores or other.config.stores) and several[0] != several[1]:
+            return [*lines, f"the stores: {several[1]} against {several[0]}"]
         fields = store_differences(other.config.store, StoreInfo.from_attrs(first.config.store.attrs, first.name))
         lines.append(f"the store: {fields[0]}" + (f" (and {len(fields) - 1} more)" if len(fields) > 1 else ""))
     return lines
@@ -186,7 +189,7 @@ def _rows(table: pd.DataFrame) -> list[dict[str, Any]]:
 
 def _page(lines: Sequence[_Line], table: pd.DataFrame, cautions: Sequence[str]) -> str:
     runs = [line.run for line in lines]
-    homes = [run for run in runs if run.is_home]
+    homes = [run for run in runs if not run.elsewhere]
 
     def marks(key: str) -> list[figures.Mark]:
         trivial = [run.metrics["segmentation"]["majority"][key] for run in runs]
@@ -194,7 +197,7 @@ def _page(lines: Sequence[_Line], table: pd.DataFrame, cautions: Sequence[str]) 
             figures.Mark(run.segmentation[key], run.segmentation[key + SUFFIX], of_run) for run, of_run in zip(runs, trivial, strict=True)
         ]
 
-    names = [line.run.name if line.run.is_home else f"on {line.place}" for line in lines]
+    names = [f"on {line.place}" if line.run.elsewhere else line.run.name for line in lines]
     return template("compare.html.j2").render(
         legend=runs[0].config.store.classes,
         runs=homes,

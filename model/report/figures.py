@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import io
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 import matplotlib as mpl
@@ -93,24 +93,54 @@ def accuracies(accuracy_N: npt.NDArray[np.floating], pooled: float, majority: fl
 
 
 @mpl.rc_context(_STYLE)
-def places(map_YX: npt.NDArray[np.floating], kept_YX: npt.NDArray[np.bool_], aspect: float) -> Markup:
+def seasons_curve(entries: Sequence[Mapping[str, Any]], majority: float) -> Markup:
+    """Pixel accuracy by how many seasons are seen, with its 95 % interval where it has one, and the majority guess.
+
+    Args:
+        entries: `segmentation.seasons_seen` of metrics.json, in time order.
+        majority: pixel accuracy of the majority guess.
+    """
+    known = [entry for entry in entries if entry["pixel_accuracy"] is not None]
+    axes = Figure().add_subplot()
+    axes.plot([entry["seasons"] for entry in known], [entry["pixel_accuracy"] for entry in known], "o-", color=VALIDATION, lw=2.2, ms=7)
+    for entry in known:
+        if (interval := entry["pixel_accuracy_ci95"]) is not None:
+            axes.plot([entry["seasons"]] * 2, interval, color=VALIDATION, lw=5, alpha=0.35, solid_capstyle="round")
+        axes.annotate(
+            f"{entry['pixel_accuracy']:.3f}", (entry["seasons"], entry["pixel_accuracy"]), (0, -24), textcoords="offset points", ha="center"
+        )
+    axes.axhline(majority, color=ACCENT, lw=1.4, ls=_DASHED, label=f"majority guess {majority:.3f}")
+    axes.set(xlim=(0.7, len(entries) + 0.6), ylim=(0, 1), xlabel="seasons seen, up to", title="Pixel accuracy by seasons seen")
+    axes.set_xticks(
+        [entry["seasons"] for entry in entries], [f"{entry['seasons']}\n{entry['season'].rpartition('/')[2]}" for entry in entries]
+    )
+    axes.legend()
+    words = (f"{entry['pixel_accuracy']:.3f} with {entry['seasons']}" for entry in known)
+    return _svg(axes, "seasons-curve", f"pixel accuracy by how many of {len(entries)} seasons are seen: {', '.join(words)}")
+
+
+@mpl.rc_context(_STYLE)
+def places(map_YX: npt.NDArray[np.floating], kept_YX: npt.NDArray[np.bool_], aspect: float, store: str = "", number: int = 0) -> Markup:
     """The patch grid: accuracy of the evaluated patches in colour, other kept patches grey.
 
     Args:
         map_YX: accuracy per patch of the grid, NaN where none was evaluated.
         kept_YX: patches of the store.
         aspect: height over width of a patch on the ground.
+        store: name of the store, of several.
+        number: of the map on the page.
     """
     axes = Figure().add_subplot()
     axes.imshow(np.where(kept_YX, 0.12, np.nan), cmap="Greys", vmin=0, vmax=1, aspect=aspect, interpolation="nearest")
     drawn = axes.imshow(map_YX, cmap=SEQUENTIAL, vmin=0, vmax=1, aspect=aspect, interpolation="nearest")
     axes.grid(visible=False)
-    axes.set(xticks=[], yticks=[], title="Where")
+    axes.set(xticks=[], yticks=[], title=f"Where: {store}" if store else "Where")
     axes.spines[:].set_visible(False)
     wide = map_YX.shape[1] > 1.6 * aspect * map_YX.shape[0]
     bar = axes.get_figure(root=True).colorbar(drawn, ax=axes, location="bottom" if wide else "right", shrink=0.9, label="pixel accuracy")  # type: ignore[union-attr]
     bar.outline.set_visible(False)
-    return _svg(axes, "accuracy-map", "map of the patch grid, north up, coloured by pixel accuracy")
+    of_store = f" of {store}" if store else ""
+    return _svg(axes, f"accuracy-map-{number}", f"map of the patch grid{of_store}, north up, coloured by pixel accuracy")
 
 
 class Mark(NamedTuple):

@@ -29,7 +29,7 @@ def gain(first: EvaluatedRun, other: EvaluatedRun) -> Difference | None:
         same = all(first.metrics[key] == other.metrics[key] for key in ("split", "patches"))
         same = same and first.metrics["segmentation"]["pixels"] == other.metrics["segmentation"]["pixels"]
         return _plain(first, other) if same else None
-    keys = ["patch", "labelled_pixels"]
+    keys = ["row", "col", "labelled_pixels"]  # of a store held out the indices are others than of the store alone
     if not first.patches[keys].equals(other.patches[keys]):
         return None
     (correct_B, labelled_B), (other_B, _) = _sums(first), _sums(other)
@@ -83,5 +83,8 @@ def _sums(run: EvaluatedRun) -> tuple[Floats, Floats]:
     correct_N = np.nan_to_num(np.rint(run.patches["pixel_accuracy"].to_numpy() * labelled_N))
     columns, rows = run.metrics["intervals"]["block_patches"]
     block_N = block_of(run.patches["row"].to_numpy(), run.patches["col"].to_numpy(), (columns, rows))
+    if "store" in run.patches:  # a block lies in one store
+        _, store_N = np.unique(run.patches["store"].to_numpy(str), return_inverse=True)
+        block_N = np.unique(store_N * (block_N.max(initial=0) + 1) + block_N, return_inverse=True)[1]
     correct_B, labelled_B = (np.bincount(block_N, values).astype(np.float64) for values in (correct_N, labelled_N))
     return correct_B, labelled_B

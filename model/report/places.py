@@ -24,7 +24,7 @@ def place_columns(run: EvaluatedRun, home: EvaluatedRun) -> dict[str, Any]:
     """What the place adds to the row of a run: the difference from home, and the run that was trained there."""
     reference = run.reference or {"run": None, "pixel_accuracy": None, "pixel_accuracy_ci95": None}
     return {
-        **difference_columns("pixel_accuracy_from_home", None if run.is_home else from_home(home, run)),
+        **difference_columns("pixel_accuracy_from_home", from_home(home, run) if run.elsewhere and not run.is_home else None),
         "reference": reference["run"],
         **metric_columns({"reference_pixel_accuracy": "pixel_accuracy"}, reference),
     }

@@ -19,7 +19,7 @@ from cropcam.model.report.page import template
 from cropcam.model.report.places import elsewhere_rows
 from cropcam.model.report.runs import read_elsewhere, read_history, read_run
 from cropcam.model.runs.checkpoint import BEST, ENVIRONMENT, load_metadata, load_network
-from cropcam.model.runs.config import RunConfig
+from cropcam.model.runs.config import RunConfig, StorePart
 from cropcam.model.segmentation.fitting import fitted_segmenter
 from cropcam.model.segmentation.predictions import open_trained_store
 from cropcam.model.training.label_accuracy import accuracy_words
@@ -28,7 +28,7 @@ from cropcam.pipeline.grid import is_geographic
 from cropcam.pipeline.runtime.atomic import atomic_write
 from cropcam.pipeline.runtime.progress import Progress, silent
 from cropcam.pipeline.store.patch_store import PatchStore
-from cropcam.pipeline.store.schema import StoreInfo, format_dropped
+from cropcam.pipeline.store.schema import format_dropped
 
 REPORT = "report.html"
 
@@ -54,7 +54,11 @@ def write_report(run: Path, *, store: Path | None = None, progress: Progress = s
     opened = open_trained_store(run, config, store)
     progress(1, 4, "curves")
     history, epoch = read_history(run), load_metadata(run / BEST).get("epoch")
-    plots = {"curves": _curves(history, epoch, config.labels.labels), "places": _places(opened, table, metrics)}
+    plots = {
+        "curves": _curves(history, epoch, config.labels.labels),
+        "places": _places(opened, table, metrics),
+        "seasons": _seasons(metrics),
+    }
     progress(2, 4, "gallery")
     pictures = gallery(network, config, opened, table, fitted_segmenter(run, network, config, opened, torch.device("cpu")))
     progress(3, 4, "page")
@@ -73,7 +77,7 @@ def write_report(run: Path, *, store: Path | None = None, progress: Progress = s
         gallery=pictures,
         stretch_pct=STRETCH_PCT,
         scale=figures.gradient(figures.DIVERGING),
-        provenance=_provenance(run, config, opened.info, metrics),
+        provenance=_provenance(run, config, opened, metrics),
     )
     atomic_write(run / REPORT, page)
     progress(4, 4, "done")
@@ -88,7 +92,26 @@ def _curves(history: pd.DataFrame, epoch: str | None, labels: str) -> list[Marku
     return [figures.curve(history, "loss", int(epoch)), figures.curve(history, "accuracy", int(epoch), majority, accuracy_words(labels))]
 
 
+def _seasons(metrics: Mapping[str, Any]) -> list[Markup]:
+    part = metrics["segmentation"]
+    return [figures.seasons_curve(part["seasons_seen"], part["majority_accuracy"])] if part.get("seasons_seen") else []
+
+
 def _places(store: PatchStore, table: pd.DataFrame, metrics: Mapping[str, Any]) -> list[Markup]:
+    part = metrics["segmentation"]
+    pooled = part["methods"][part["default"]]["pixel_accuracy"]
+    accuracy_N = table["pixel_accuracy"].dropna().to_numpy()
+    histogram = figures.accuracies(accuracy_N, pooled, part["majority_accuracy"])
+    if len(store.parts) == 1:
+        return [histogram, _map(store, table)]
+    return [
+        histogram,
+        *(_map(own, table[table["store"].astype(str) == name], name, n) for n, (name, own) in enumerate(store.parts.items())),
+    ]
+
+
+def _map(store: PatchStore, table: pd.DataFrame, name: str = "", number: int = 0) -> Markup:
+    """The map of a store's patches; name and number are of one of several stores."""
     # only the rectangle of the patch grid that holds patches: a store may cover a corner of its study
     info, rows, cols = store.info, store.row_N, store.col_N
     top, left = rows.min(), cols.min()
@@ -99,14 +122,11 @@ def _places(store: PatchStore, table: pd.DataFrame, metrics: Mapping[str, Any]) 
     middle_y = info.transform[5] + info.transform[4] * info.patch_size_px * (rows.max() + top) / 2
     ratio = abs(info.transform[4] / info.transform[0])
     aspect = ratio / math.cos(math.radians(middle_y)) if is_geographic(info.crs) else ratio
-    part = metrics["segmentation"]
-    pooled = part["methods"][part["default"]]["pixel_accuracy"]
-    accuracy_N = table["pixel_accuracy"].dropna().to_numpy()
-    return [figures.accuracies(accuracy_N, pooled, part["majority_accuracy"]), figures.places(accuracy_YX, kept_YX, aspect)]
+    return figures.places(accuracy_YX, kept_YX, aspect, name, number)
 
 
-def _provenance(run: Path, config: RunConfig, info: StoreInfo, metrics: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
-    path = run / ENVIRONMENT
+def _provenance(run: Path, config: RunConfig, store: PatchStore, metrics: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
+    path, info = run / ENVIRONMENT, store.info
     try:
         environment = json.loads(path.read_text("utf-8")) if path.is_file() else {}
     except ValueError:
@@ -122,14 +142,21 @@ def _provenance(run: Path, config: RunConfig, info: StoreInfo, metrics: Mapping[
         "Study": {
             "study": config.store.study,
             "classes": "; ".join(f"{name} ({of_class})" for name, of_class in codes.items()),
-            "crs": info.crs,
+            "crs": ", ".join(dict.fromkeys(part.info.crs for part in store.parts.values())),
             "patch size": f"{info.patch_size_px} px",
-            "split seed": info.split_seed,
+            "split seed": ", ".join(dict.fromkeys(str(part.info.split_seed) for part in store.parts.values())),
             "patches dropped": format_dropped(info.dropped),
         },
+        **({"Stores": {part.name: _about(part) for part in config.stores}} if config.stores else {}),
         "Training": {key.replace("_", " "): config.setting(key) for key in settings if config.setting(key) != ""},
         "Bands: mean and standard deviation": {band: f"{mean:.4f} ± {std:.4f}" for band, mean, std in statistics},
         "Versions": {"trained by": f"cropcam {config.code_version}", "evaluated by": f"cropcam {metrics['provenance']['code_version']}"}
         | {str(key): value for key, value in environment.items()},
         "Digests": {"store": config.store.digest, "checkpoint": metrics["provenance"]["checkpoint_digest"]} | info.digests,
     }
+
+
+def _about(part: StorePart) -> str:
+    study = part.attrs["study"]
+    seasons = ", ".join(f"{first} to {last}" for first, last in study["image"]["seasons"])
+    return f"study {study['study']['name']}, images {seasons}" + ("; held out: not trained on" if part.held_out else "")

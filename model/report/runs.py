@@ -35,6 +35,7 @@ class EvaluatedRun:
         patches: its patches.csv; without a row where an evaluation away has none.
         seconds: spent on training; None where the history has no times.
         epochs: trained.
+        elsewhere: folder of the metrics of `evaluate --on`; empty for those of RUN/metrics.json.
     """
 
     name: str
@@ -43,6 +44,7 @@ class EvaluatedRun:
     patches: pd.DataFrame
     seconds: float | None
     epochs: int
+    elsewhere: str = ""
 
     @property
     def segmentation(self) -> dict[str, Any]:
@@ -53,7 +55,7 @@ class EvaluatedRun:
 
     @property
     def is_home(self) -> bool:
-        """Whether the evaluated store is the one that the run was trained on, as in metrics that do not say."""
+        """Whether the run was trained on the evaluated store, as in metrics that do not say; RUN/metrics.json may be of a store held out."""
         return bool(self.metrics.get("home", True))
 
     @property
@@ -99,13 +101,13 @@ def read_elsewhere(run: Path, home: EvaluatedRun) -> list[EvaluatedRun]:
     found = []
     for folder in sorted(path.parent for path in (run / ELSEWHERE).glob(f"*/{METRICS}")):
         metrics, patches = _read(folder, run, f"cropcam evaluate {run} --on STORE, or remove {folder}")
-        away = replace(home, metrics=metrics, patches=patches)
+        away = replace(home, metrics=metrics, patches=patches, elsewhere=folder.name)
         try:
             known = away.metrics["store"]["name"], away.metrics["store"]["digest"], away.segmentation["pixel_accuracy"], away.reference
             names = tuple(metrics["classification"]["per_class"])
         except (KeyError, TypeError) as error:
             raise DataError(f"{folder / METRICS}: lacks {error}; evaluate again: cropcam evaluate {run} --on STORE") from None
-        if not all(known[:2]) or away.is_home:
+        if not all(known[:2]):
             raise DataError(f"{folder / METRICS}: does not say which other store it is of; remove {folder} and evaluate again")
         if names != home.config.store.classes.names:
             own = ", ".join(home.config.store.classes.names)

@@ -12,7 +12,7 @@ _COLUMNS = ("label_accuracy", "label_majority", "pixel_accuracy", "pixel_majorit
 
 
 def headline(metrics: Mapping[str, Any]) -> str:
-    """Three lines: the evaluated patches, the patch labels, the pixels; a fourth of the reference, and one of each store."""
+    """Three lines: the evaluated patches, the patch labels, the pixels; then the reference, the shift, and each of several stores."""
     labels, pixels = metrics["classification"], metrics["segmentation"]
     default, constant = pixels["methods"][pixels["default"]], pixels["majority"]
     defined = sum(entry["auc"] is not None for entry in labels["per_class"].values())
@@ -28,6 +28,7 @@ def headline(metrics: Mapping[str, Any]) -> str:
             f"segmentation    accuracy {estimate(default, 'pixel_accuracy')}  majority guess {format_metric(pixels['majority_accuracy'])}  "
             f"macro F1 {estimate(default, 'macro_f1')}  (all {constant['class']}: {format_metric(constant['macro_f1'])})  by {pixels['default']}",
             *_reference(metrics.get("reference")),
+            *metrics.get("shift", {}).get("lines", ()),
             *(
                 f"{name:15} accuracy {estimate(part, 'pixel_accuracy')}  majority guess {format_metric(part['majority_accuracy'])}  "
                 f"macro F1 {estimate(part, 'macro_f1')}  {part['patches']:,} patches"
@@ -92,6 +93,14 @@ def side_by_side(rows: Sequence[Mapping[str, Any]]) -> str:
             words[1] = f"{row['place']} (home)" if row["home"] else row["place"]
         lines.append((*("" if word is None else str(word) for word in words), *(_column(row, name) for name in columns)))
     return aligned(lines)
+
+
+def folds(rows: Sequence[Mapping[str, Any]]) -> str:
+    """The rows of `cropcam.model.crossval`, one line each; the last one has the means."""
+    titles = ("fold", "left out", "trained on", "patches", "pixel accuracy", "macro F1", "majority", "at home", "difference")
+    names = ("pixel_accuracy", "macro_f1", "majority_accuracy", "home_pixel_accuracy", "difference")
+    words = [(row["fold"], row["left_out"], row["trained_on"], f"{row['patches']:,}") for row in rows]
+    return aligned([titles, *((*text, *(_column(row, name) for name in names)) for text, row in zip(words, rows, strict=True))])
 
 
 def estimate(part: Mapping[str, Any], name: str) -> str:

@@ -10,7 +10,7 @@ from typing import Any
 
 from cropcam.model.labels.weak_labels import LabelSpec
 from cropcam.model.losses.objectives import Objective, objective
-from cropcam.model.networks import NETWORKS, FittedNetwork, Network, build
+from cropcam.model.networks import NETWORKS, FittedNetwork, Network, build, network_class
 from cropcam.model.options import SECTIONS, DataOptions, LabelOptions, NetworkOptions, OptimizerOptions, StrategyOptions
 from cropcam.pipeline.encoding import BandEncoding
 from cropcam.pipeline.errors import DataError
@@ -112,6 +112,16 @@ class RunConfig:
         """Whether the network is fitted at once to labelled pixels (`FittedNetwork`); no network from elsewhere is."""
         return issubclass(NETWORKS.get(self.network.model, Network), FittedNetwork)
 
+    @property
+    def seasons(self) -> int:
+        """Seasons of the store of which one complete makes a pixel valid, for a network that takes missing ones; else 1: every band is needed.
+
+        Raises:
+            ConfigError: the network is not built in and cannot be imported.
+        """
+        kind = network_class(self.network.model, self.network_package)
+        return len(self.store.attrs["study"]["image"]["seasons"]) if kind.takes_missing_seasons else 1
+
     def new_network(self) -> Network:
         """A network of the run's settings with new weights, from torch's random state, on the CPU.
 
@@ -125,6 +135,11 @@ class RunConfig:
         """The configuration with other values of some settings, by name."""
         sections = {key: {name: settings[name] for name in vars(getattr(self, key)).keys() & settings.keys()} for key in SECTIONS}
         return replace(self, **{key: replace(getattr(self, key), **values) for key, values in sections.items() if values})
+
+    def store_attrs(self) -> list[dict[str, Any]]:
+        """The attributes of each store that is trained on; empty where the run does not record them."""
+        attrs = [part.attrs for part in self.stores if not part.held_out] or [self.store.attrs]
+        return [values for values in attrs if values]
 
     def setting(self, name: str) -> Any:  # noqa: ANN401 - of any type
         """A setting by its name, of any section."""

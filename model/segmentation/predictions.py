@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -32,7 +32,7 @@ class PatchPredictions:
     """Truth and predictions of a batch of patches, as numpy."""
 
     patches_B: Indices  # indices along the store's patch dimension
-    nodata_BHW: npt.NDArray[np.bool_]  # pixels without image data in at least one band
+    nodata_BHW: npt.NDArray[np.bool_]  # pixels that are not valid: without image data in some band, or in every season
     truth_BHW: Classes  # class index; `UNLABELLED` (255) without a label or image data: no metric counts the pixel
     logits_BK: Floats  # one per class; above 0 = present
     cams_BKHW: Floats  # activation maps at full resolution
@@ -78,16 +78,19 @@ def _opened(run: Path, path: Path, trained: StoreRecord | StorePart) -> PatchSto
 
 @torch.inference_mode()
 def forward_batches(
-    network: Network, config: RunConfig, store: PatchStore, patches: Indices, device: torch.device
+    network: Network, config: RunConfig, store: PatchStore, patches: Indices, device: torch.device, seen_S: Sequence[bool] = ()
 ) -> Iterator[tuple[Indices, Tensor, ModelOutputs]]:
     """Forward passes over patches in the given order, `BATCH_PATCHES` at a time: indices, standardised images (B, C, H, W), outputs.
+
+    `seen_S` is False for seasons that count as missing everywhere, of a network that takes missing ones; all are seen by default.
 
     `ModelOutputs` computes its maps when first used: use them in inference mode, or autograd records them.
     """
     normalization = Normalization.of(config, device, store.encoding)
+    seen_1S11 = torch.tensor(seen_S, device=device).view(1, -1, 1, 1) if seen_S else None
     for start in range(0, len(patches), BATCH_PATCHES):
         batch_B = patches[start : start + BATCH_PATCHES]
-        x_BCHW, valid_BHW = standardise(torch.from_numpy(store.images(batch_B)).to(device), normalization)
+        x_BCHW, valid_BHW = standardise(torch.from_numpy(store.images(batch_B)).to(device), normalization, seen_1S11)
         yield batch_B, x_BCHW, ModelOutputs(network, network(x_BCHW, valid_BHW, pooled=config.objective.uses_image_logits), valid_BHW)
 
 

@@ -41,7 +41,7 @@ def log_data_summary(store: PatchStore, train_split: Patches, validation: Patche
             + ", ".join(f"{part.labels.n_unmatched:,} of its points lie outside the patches of {name}" for name, part in parts.items())
         )
     elif without := {name: _patches_of(name, counts) - int(part.labels.labelled().sum()) for name, part in parts.items()}:
-        source, why = options.file or str(config.label_spec), " as all their shares are rounded to 0" * bool(options.share_step)
+        source, why = options.file or str(config.label_spec), ", as all their shares are rounded to 0" * bool(options.share_step)
         if options.file or any(without.values()):
             log(
                 f"{source}: no label in "

@@ -16,6 +16,7 @@ from cropcam.model.runs.config import RunConfig, load_config
 from cropcam.pipeline.errors import ConfigError, DataError
 from cropcam.pipeline.runtime.hashing import file_sha256
 
+NOTHING = "none"  # of --freeze, where the default is another
 SHOWN = 3  # names of tensors in a line
 Shapes = Mapping[str, tuple[int, ...]]
 _COUNTER = "num_batches_tracked"  # of batch norm; not every file of weights has it
@@ -36,7 +37,7 @@ def initial_network(config: RunConfig, run: Path, log: Callable[[str], None]) ->
         check_maps(network, options.model, bands=config.channels, size_px=store.size_px)
     if options.init and not (run / LAST).exists():
         log(load_initial_weights(network, config))
-    if options.freeze:
+    if options.freeze not in ("", NOTHING):
         network.freeze(*(part.strip().rstrip(".") for part in options.freeze.split(",")))
         fixed = sum(parameter.numel() for parameter in network.parameters() if not parameter.requires_grad)
         log(f"--freeze {options.freeze}: {fixed:,} of {sum(each.numel() for each in network.parameters()):,} parameters are not trained")

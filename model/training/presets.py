@@ -25,13 +25,21 @@ PRESETS: dict[str, dict[str, Any]] = {
     },
 }
 _COSINE = {"weight_decay": 1e-2, "schedule": "cosine", "warmup_epochs": 1.0, "channels_last": True}
-_OF_NETWORK: dict[str, dict[str, Any]] = {"fcn": {"lr": 1e-2, **_COSINE}, "unet": {"lr": 2e-3, **_COSINE}}
+_OF_NETWORK: dict[str, dict[str, Any]] = {
+    "fcn": {"lr": 1e-2, **_COSINE},
+    "fcn-time": {"lr": 1e-2, **_COSINE},
+    "unet": {"lr": 2e-3, **_COSINE},
+}
 # Of `fcn`, by kind of label; "any pixel" is presence below 1 %. docs/results.md has the measurements.
 _OF_LABELS: dict[str, dict[str, Any]] = {
     "any pixel": {"lr": 3e-3, "weight_decay": 0.1, "class_weights": "balanced"},
     "presence": {"pseudo_label_weight": 1.0},
     "points": {"lr": 3e-3, "weight_decay": 0.1},
 }
+
+# From scratch with few labels, and going on from a run of another place (docs/results.md).
+_OF_FEW: dict[str, Any] = {"lr": 3e-3, "weight_decay": 0.1}
+_ADAPTED: dict[str, Any] = {"lr": 1e-3, "weight_decay": 1e-2, "freeze": "statistics"}
 
 
 def preset(name: str, passed: Mapping[str, Any]) -> dict[str, Any]:
@@ -51,10 +59,10 @@ def preset(name: str, passed: Mapping[str, Any]) -> dict[str, Any]:
     return {"epochs": epochs, **settings}
 
 
-def resolved(passed: Mapping[str, Any], own: Mapping[str, Any] | None = None) -> Settings:
+def resolved(passed: Mapping[str, Any], own: Mapping[str, Any] | None = None, *, adapts: bool = False) -> Settings:
     """The passed settings, completed by the measured defaults of the network and the kind of label.
 
-    `own` are the defaults that a network which is not built in declares; those of other kinds of label do not count.
+    `adapts` where the run goes on from another run, `own` are the defaults that a network which is not built in declares; those of other kinds of label do not count.
 
     >>> resolved({"labels": "points"}).lr, resolved({"labels": "points", "model": "baseline"}).lr
     (0.003, 0.001)
@@ -67,6 +75,10 @@ def resolved(passed: Mapping[str, Any], own: Mapping[str, Any] | None = None) ->
     defaults = {name: value for name, value in (own or _OF_NETWORK.get(settings.model, {})).items() if name in allowed}
     if settings.model == "fcn" and settings.loss in ("best", measured_loss(settings)):
         defaults |= _OF_LABELS.get(_kind(settings), {})
+    if settings.model == "fcn" and settings.areas:
+        defaults |= _OF_FEW
+    if adapts:
+        defaults |= _ADAPTED
     if "epochs" in passed or "epochs" in defaults:  # whoever names the epochs has named the steps
         defaults["passes"] = 1
     return Settings(**{**defaults, **passed})

@@ -13,7 +13,7 @@ from cropcam.model.labels import files
 from cropcam.model.labels.weak_labels import OF_PIXELS
 from cropcam.model.losses.objectives import objective
 from cropcam.model.networks import FittedNetwork, network_class
-from cropcam.model.networks.declared_options import complete_options, training_defaults
+from cropcam.model.networks.declared_options import Value, complete_options, training_defaults
 from cropcam.model.networks.registry import package_of
 from cropcam.model.options import INPUT_FILES, SECTIONS, DataOptions, LabelOptions, Settings, declared, default_of, flag
 from cropcam.model.runs.checkpoint import BEST, HISTORY, LAST
@@ -24,6 +24,7 @@ from cropcam.pipeline import __version__
 from cropcam.pipeline.errors import ConfigError, DataError
 from cropcam.pipeline.store.joined import JoinedStore
 from cropcam.pipeline.store.patch_store import PatchStore
+from cropcam.pipeline.store.schema import StoreInfo
 
 RESOLVED = ("precision", "deterministic", "data_loading", "passes")  # "auto" is resolved once, when a run begins
 # settings that a network without gradients uses; the batch is of its validation
@@ -64,7 +65,7 @@ def configure(store: PatchStore, run: Path, passed: Mapping[str, Any], resume: b
     digests = _resolve_files(passed)
     if passed.get("model_options"):
         model = passed.get("model", config.network.model)
-        passed["model_options"] = complete_options(network_class(model), passed["model_options"], model)
+        passed["model_options"] = complete_options(network_class(model), passed["model_options"], model, _of_store(store.info))
     if differences := store_differences(config.store, store.info):
         more = f" (and {len(differences) - 1} more)" if len(differences) > 1 else ""
         named = ", ".join(str(part.path) for part in store.parts.values())
@@ -110,7 +111,8 @@ def _new(store: PatchStore, run: Path, passed: Mapping[str, Any], digests: dict[
     own, share = training_defaults(network, model), info.study.get("labels", {}).get("presence_min_share", 0.0)
     if issubclass(network, FittedNetwork):
         _check_fitted(settings, own)
-    settings = resolved({"presence_min_share": share, **passed}, own)
+    source = _source(settings, info)
+    settings = resolved({"presence_min_share": share, **passed}, own, adapts=source is not None)
     loss = measured_loss(settings) if settings.loss == "best" else settings.loss
     objective(loss, settings.labels)
     if settings.class_prior and len(settings.class_prior) != len(info.classes):
@@ -127,10 +129,14 @@ def _new(store: PatchStore, run: Path, passed: Mapping[str, Any], digests: dict[
             f"--pseudo-label-weight does not go with --loss {loss}, whose logits are not on one scale: leave it out, or use another --loss"
         )
     mean, std = (tuple(float(value) for value in info.statistics[key]) for key in ("mean", "std"))
+    if source is not None and source.store.bands == info.bands:
+        mean, std = source.store.mean, source.store.std  # the weights are of values standardised so
     if not all(map(math.isfinite, (*mean, *std))):
         raise DataError(f"{store.path}: a band has no mean or standard deviation over the training split; build the store again")
     if settings.input == "indices":
         _check_positive(info.bands, mean)
+        if network.takes_missing_seasons:
+            raise ConfigError(f"--input indices does not go with --model {model}, which reads each season's bands; leave it out")
     record = StoreRecord(
         study=" + ".join(dict.fromkeys(part.info.name for part in store.parts.values())),
         path=_relative_path(store.path, run),
@@ -146,7 +152,30 @@ def _new(store: PatchStore, run: Path, passed: Mapping[str, Any], digests: dict[
     sections: dict[str, Any] = {name: settings.section(kind) for name, kind in SECTIONS.items()}
     more: dict[str, Any] = {"digests": digests, "network_package": package_of(model), "stores": _parts(store, run)}
     config = RunConfig(**sections, store=record, code_version=__version__, **more)
-    return config.changed(loss=loss, model_options=complete_options(network, settings.model_options, model))
+    return config.changed(loss=loss, model_options=complete_options(network, settings.model_options, model, _of_store(info)))
+
+
+def _of_store(info: StoreInfo) -> dict[str, Value]:
+    """The options of networks that follow from the store, by name (docs/networks.md)."""
+    return {"season_days": "/".join(map(str, info.season_days))}
+
+
+def _source(settings: Settings, info: StoreInfo) -> RunConfig | None:
+    """The configuration of the run that `init` names; None of a file of weights, and without one.
+
+    Raises:
+        ConfigError: the run's bands are those of the store in another order.
+    """
+    if not settings.init or not Path(settings.init).is_dir():
+        return None
+    source = load_config(Path(settings.init))
+    before = source.store.bands
+    if before != info.bands and sorted(before) == sorted(info.bands):
+        raise ConfigError(
+            f"--init {settings.init}: its bands are {', '.join(before)}, those of the store are {', '.join(info.bands)}: the same in another "
+            "order; build the store again in that order"
+        )
+    return source
 
 
 def _check_positive(bands: Sequence[str], mean: Sequence[float]) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from pathlib import Path
 
 import numpy as np
 import torch
@@ -18,6 +19,7 @@ from cropcam.pipeline.store.patch_store import PatchStore
 
 # A run has so many steps at least: 16 epochs over the 1,969 training patches of the scene that the settings were chosen on have 992.
 MIN_STEPS = 1000
+ADAPTED_STEPS = 150  # of a run that goes on from another one: 400 were no better from four places to four (docs/transfer.md)
 # Labels of a file in the validation split below which no epoch can be selected by them: they are trained on.
 FEW_BAGS, FEW_LABELS = 4, 20
 _NOTHING = "there is nothing to learn from; "
@@ -59,10 +61,11 @@ def read_splits(config: RunConfig, store: PatchStore, device: torch.device, log:
 
 
 def passes(config: RunConfig, patches: int) -> int:
-    """Passes over the training split in one epoch: those of the settings, else as many as give `MIN_STEPS` steps in all."""
+    """Passes over the training split in one epoch: those of the settings, else as many as give `MIN_STEPS` steps in all, from a run `ADAPTED_STEPS`."""
     if config.optimizer.passes or config.is_fitted:
         return config.optimizer.passes or 1
-    return math.ceil(MIN_STEPS / config.optimizer.epochs * config.data.batch_size / patches)
+    steps = ADAPTED_STEPS if Path(config.network.init or " ").is_dir() else MIN_STEPS
+    return math.ceil(steps / config.optimizer.epochs * config.data.batch_size / patches)
 
 
 def check_batches(config: RunConfig, patches: int) -> None:
@@ -95,7 +98,7 @@ def _check_labels(split: str, labels: WeakLabels, config: RunConfig) -> None:
 
 
 def _check_image_at_points(store: PatchStore, split: str, patches: Patches, config: RunConfig, log: Callable[[str], None]) -> None:
-    points, blank = int(patches.labels.class_pixels().sum()), labels_without_image(store, patches)
+    points, blank = int(patches.labels.class_pixels().sum()), labels_without_image(store, patches, config.seasons)
     where = f"of the {points:,} labelled pixels of the {split} split lie where a band has no image data"
     if blank == points:
         raise DataError(f"{config.labels.file or config.store.path}: all {where}: {_NOTHING}inspect the store with 'cropcam check'")

@@ -167,8 +167,10 @@ class Trainer:
         first, waited_s, started = self._done.batches, 0.0, time.perf_counter()
         done = self.epoch * self._steps
         schedule = make_schedule(self._config.optimizer, self._optimizer, self._steps, done + first)
-        data, bands = self._config.data, len(self._config.store.bands)
-        plan = self._train.plan_epoch(data.seed, self.epoch, rot90=data.rot90, passes=self._passes, gain_noise=data.gain_noise, bands=bands)
+        data = self._config.data
+        drawn: dict[str, Any] = {"seasons": self._normalization.seasons, "season_drop": self._network.season_drop}
+        drawn |= {"gain_noise": data.gain_noise, "bands": len(self._config.store.bands)}
+        plan = self._train.plan_epoch(data.seed, self.epoch, rot90=data.rot90, passes=self._passes, **drawn)
         loader = self._batches(self._train, plan, first)
         pending: Pending = []
         for step in range(first, self._steps):

@@ -21,25 +21,26 @@ _DATE = re.compile(r"_((?:19|20)\d{2})(\d{2})(\d{2})[_T]")
 
 @dataclass(frozen=True)
 class Place:
-    """Where and when an image differs from the run's store; nothing differs where the run does not record its store."""
+    """Where and when an image differs from the stores that the run was trained on; nothing differs where the run does not record them."""
 
-    outside: float = 0.0  # share (0..1) of the image outside the area of the run's store
+    outside: float = 0.0  # share (0..1) of the image outside the areas of the run's stores
     dates: tuple[str, ...] = ()  # of the image, YYYY-MM-DD, or START/END of the store's seasons, outside the run's seasons
     seasons: tuple[str, ...] = ()  # START/END, of the run
 
     @classmethod
     def of(cls, config: RunConfig, source: Source) -> Place:
         """Of a raster or a store. Dates are a store's seasons, or come from file names of Landsat (_20230831_) and Sentinel-2 (_20180705T165849_)."""
-        if not config.store.attrs:
+        infos = [StoreInfo.from_attrs(attrs, "the run's config.json") for attrs in config.store_attrs()]
+        if not infos:
             return cls()
-        info = StoreInfo.from_attrs(config.store.attrs, "the run's config.json")
-        seasons: list[list[str]] = info.study["image"]["seasons"]
+        seasons = sorted({(first, last) for info in infos for first, last in info.study["image"]["seasons"]})
         if isinstance(source, PatchStore):
             own: list[list[str]] = source.info.study["image"]["seasons"]
             dates = [f"{first}/{last}" for first, last in own if not any(first < end and start < last for start, end in seasons)]
         else:
             dates = [day for day in image_dates(source.names) if not any(first <= day < last for first, last in seasons)]
-        return cls(share_outside(source.grid, info.pixel_grid), tuple(dates), tuple(map("/".join, seasons)))
+        outside = share_outside(source.grid, *(info.pixel_grid for info in infos))
+        return cls(outside, tuple(dates), tuple(map("/".join, seasons)))
 
     def text(self) -> str:
         """What differs, without a full stop; empty where nothing does."""
@@ -57,13 +58,15 @@ class Place:
         return f"note: {text}; accuracy there is not that of the evaluation" if (text := self.text()) else ""
 
 
-def share_outside(image: PixelGrid, area: PixelGrid) -> float:
-    """Share (0..1) of evenly spaced points of the image that lie outside the area's bounds."""
+def share_outside(image: PixelGrid, *areas: PixelGrid) -> float:
+    """Share (0..1) of evenly spaced points of the image that lie outside the bounds of all areas."""
     west, south, east, north = image.bounds_xyxy
     step = (np.arange(SIDE_POINTS) + 0.5) / SIDE_POINTS
     x, y = np.meshgrid(west + (east - west) * step, south + (north - south) * step)
-    row, _ = area.index(*transform_points(image.crs, area.crs, x.ravel(), y.ravel()))
-    return float((row < 0).mean())
+    outside = np.ones(x.size, bool)
+    for area in areas:
+        outside &= area.index(*transform_points(image.crs, area.crs, x.ravel(), y.ravel()))[0] < 0
+    return float(outside.mean())
 
 
 def image_dates(names: tuple[str, ...]) -> list[str]:

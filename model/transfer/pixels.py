@@ -109,10 +109,9 @@ def distance_map(network: Network, maps_BFhw: Tensor, distance: ClassDistance, h
 
 
 def valid_share(config: RunConfig) -> float:
-    """The least valid share (0..1) of the patches that the run's store keeps; 1 where the run does not record it."""
-    if not config.store.attrs:
-        return 1.0
-    return float(StoreInfo.from_attrs(config.store.attrs, "the run's config.json").study["patches"].get("valid_min_share", 1.0))
+    """The least valid share (0..1) of the patches that the run's stores keep; 1 where the run does not record it."""
+    infos = (StoreInfo.from_attrs(attrs, "the run's config.json") for attrs in config.store_attrs())
+    return min((float(info.study["patches"].get("valid_min_share", 1.0)) for info in infos), default=1.0)
 
 
 @lru_cache

@@ -65,6 +65,7 @@ def run(
     block_px: int,
     write: Write,
     *,
+    seasons: int = 1,
     write_layer: WriteLayer | None = None,
     progress: Progress = silent,
     threads: int | None = None,
@@ -82,6 +83,7 @@ def run(
         halo_px: width of the context that a pixel's scores need beyond the block.
         block_px: side of a block.
         write: takes each window and its classes (y, x) uint8, 255 where any band is nodata. Called from this thread.
+        seasons: groups of bands, one behind the other; a pixel is 255 only where each of them has a nodata band.
         write_layer: takes each window and a layer (y, x) float32, NaN where any band is nodata: the last of the scores, which then is no class.
             Called from this thread.
         progress: called after each block.
@@ -92,8 +94,8 @@ def run(
     def work(window: Window) -> tuple[Classes, Values | None]:
         block_CYX = read_block(source, window, halo_px)
         if write_layer:
-            return classify_with_layer(block_CYX, predict, halo_px)
-        return classify(block_CYX, predict, halo_px), None
+            return classify_with_layer(block_CYX, predict, halo_px, seasons)
+        return classify(block_CYX, predict, halo_px, seasons), None
 
     progress(0, len(windows), "")
     for done, (window, (classes_YX, layer_YX)) in enumerate(_in_order(work, windows, threads or cores()), 1):
@@ -103,8 +105,8 @@ def run(
         progress(done, len(windows), f"row {window.row}, column {window.col}")
 
 
-def classify(block_CYX: Values, predict: Predict, halo_px: int) -> Classes:
-    """Class index (y, x) of a block without its halo; 255 where any band of the pixel is nodata.
+def classify(block_CYX: Values, predict: Predict, halo_px: int, seasons: int = 1) -> Classes:
+    """Class index (y, x) of a block without its halo; 255 where the pixel has no data (`has_data`).
 
     Raises:
         DataError: `predict` returns scores of another shape.
@@ -112,7 +114,7 @@ def classify(block_CYX: Values, predict: Predict, halo_px: int) -> Classes:
     _, height, width = block_CYX.shape
     shape_yx = height - 2 * halo_px, width - 2 * halo_px
     inner = slice(halo_px, halo_px + shape_yx[0]), slice(halo_px, halo_px + shape_yx[1])
-    valid_YX = ~np.isnan(block_CYX[:, inner[0], inner[1]]).any(axis=0)
+    valid_YX = has_data(block_CYX[:, inner[0], inner[1]], seasons)
     if not valid_YX.any():
         return np.full(shape_yx, NODATA_CLASS, np.uint8)
     scores_KYX = predict(block_CYX)
@@ -121,8 +123,14 @@ def classify(block_CYX: Values, predict: Predict, halo_px: int) -> Classes:
     return np.where(valid_YX, highest(scores_KYX), np.uint8(NODATA_CLASS))
 
 
-def classify_with_layer(block_CYX: Values, predict: Predict, halo_px: int) -> tuple[Classes, Values]:
-    """As `classify`, and the last of the scores (y, x) as a layer, NaN where any band of the pixel is nodata."""
+def has_data(block_CYX: Values, seasons: int = 1) -> npt.NDArray[np.bool_]:
+    """Whether a pixel (y, x) has a value in every band of at least one of `seasons` groups of bands, one behind the other; NaN = missing."""
+    missing_SYX = np.isnan(block_CYX).reshape(seasons, -1, *block_CYX.shape[1:]).any(axis=1)
+    return np.asarray(~missing_SYX.all(axis=0))
+
+
+def classify_with_layer(block_CYX: Values, predict: Predict, halo_px: int, seasons: int = 1) -> tuple[Classes, Values]:
+    """As `classify`, and the last of the scores (y, x) as a layer, NaN where the pixel has no data."""
     layers: list[Values] = []
 
     def classes_alone(block_CYX: Values) -> Values:
@@ -130,7 +138,7 @@ def classify_with_layer(block_CYX: Values, predict: Predict, halo_px: int) -> tu
         layers.append(scores_KYX[-1])
         return scores_KYX[:-1]
 
-    classes_YX = classify(block_CYX, classes_alone, halo_px)
+    classes_YX = classify(block_CYX, classes_alone, halo_px, seasons)
     layer_YX = np.full(classes_YX.shape, np.nan, np.float32)
     for values_YX in layers:  # none where no pixel is valid
         np.copyto(layer_YX, values_YX, where=classes_YX != NODATA_CLASS)

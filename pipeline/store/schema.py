@@ -18,6 +18,7 @@ nodata alone: a missing chunk is damage, not nodata. The root `zarr.json` is wri
 
 from __future__ import annotations
 
+import datetime
 import json
 import math
 from collections.abc import Iterator, Mapping
@@ -139,6 +140,15 @@ class StoreInfo:
         """START/END of each band's season."""
         named = ["/".join(season) for season in self.study["image"]["seasons"]]
         return [named[index * len(named) // len(self.bands)] for index in range(len(self.bands))]
+
+    @property
+    def season_days(self) -> list[int]:
+        """The day of the year (1 to 366) in the middle of each season, in the study's order."""
+        days = []
+        for season in self.study["image"]["seasons"]:
+            start, end = map(datetime.date.fromisoformat, season)
+            days.append((start + (end - start) / 2).timetuple().tm_yday)
+        return days
 
     @property
     def split_block_patches(self) -> tuple[int, int]:

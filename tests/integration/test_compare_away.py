@@ -62,13 +62,12 @@ def default(values: dict[str, Any]) -> dict[str, Any]:
 
 def test_each_run_has_a_row_at_home_and_one_for_each_other_place(made: Path, found: Comparison) -> None:
     table = pd.read_csv(found.csv)
-    study = load_config(made / "one").store.study
     rows = list(zip(table["run"], table["place"], table["home"], strict=True))
     assert rows == [
-        ("one", study, True),
+        ("one", "s", True),
         ("one", "illinois", False),
         ("one", "iowa", False),
-        ("two", study, True),
+        ("two", "s", True),
         ("two", "illinois", False),
         ("two", "iowa", False),
         ("there", "illinois", True),

@@ -306,7 +306,7 @@ def test_a_run_without_checkpoint_or_with_a_corrupt_one_is_refused(small: Any) -
 def test_a_split_without_data_or_labels_is_refused_and_nothing_saved(small: Any, tmp_path: Path, array: str) -> None:
     values = {"image": all_images, "label": all_labels}[array](small[1])
     replace_values(small[1], **{array: np.zeros_like(values)})
-    _refused(small[0], "no pixel with a label and image data", save=tmp_path / "out.zarr")
+    _refused(small[0], "has a pixel with a label and image data", save=tmp_path / "out.zarr")
 
 
 def test_an_empty_split_is_refused(small: Any) -> None:

@@ -37,9 +37,11 @@ FRACTIONS = (0.6, 0.2)  # train, validation; the rest is test
 BACKGROUND_CODES = (111, 121, 82)
 
 
-def make_study(size_px: int = 50, presence_min_share: float = 0.05, classes: dict[str, tuple[int, ...]] | None = None) -> Study:
-    """The demo study with another patch size, presence share or classes."""
-    values: dict[str, Any] = load_study("demo").to_dict()
+def make_study(
+    size_px: int = 50, presence_min_share: float = 0.05, classes: dict[str, tuple[int, ...]] | None = None, preset: str = "demo"
+) -> Study:
+    """The demo study, or another preset, with another patch size, presence share or classes."""
+    values: dict[str, Any] = load_study(preset).to_dict()
     values["patches"] = {**values["patches"], "size_px": size_px}
     values["labels"] = {**values["labels"], "presence_min_share": presence_min_share}
     return parse_study({**values, "classes": classes or values["classes"]})
@@ -54,6 +56,7 @@ def make_store(
     study: Study | None = None,
     signal: bool = True,
     nodata_share: float = 0.0,
+    season_gaps: bool = False,
     labels: bool = True,
 ) -> StoreInfo:
     """Write a finished store of `count` synthetic patches in row-major order; its grid has the study's columns and as many rows as they need.
@@ -69,6 +72,7 @@ def make_store(
         study: legend, bands and name; the demo study by default.
         signal: False gives every class the same spectrum, so that nothing can be learned.
         nodata_share: in every fourth patch this share of the columns is nodata in the image and, half of it, unlabelled.
+        season_gaps: in every fourth patch, from the second on, the first season is nodata, in the next one the left half of the last season.
         labels: False leaves labels and shares out.
     """
     study = study or make_study(size_px)
@@ -79,6 +83,10 @@ def make_store(
     wide = round(nodata_share * size_px)
     image[::4, :, :, :wide] = 0
     label[::4, :, : wide // 2] = 0
+    if season_gaps:
+        of_season = image.shape[1] // len(study.image.seasons)
+        image[1::4, :of_season] = 0
+        image[2::4, -of_season:, :, : size_px // 2] = 0
     split = rng.permutation(np.searchsorted(np.cumsum(FRACTIONS), (np.arange(count) + 0.5) / count)).astype(np.uint8)
     valid = (image > 0).all(axis=1)
     valid = valid & (study.legend.index(label) != UNLABELLED) if labels else valid

@@ -13,10 +13,10 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from cropcam.model.data.dataset import Patches, batches, flip, read_split, transpose
+from cropcam.model.data.dataset import Patches, batches, flip, labels_without_image, read_split, transpose
 from cropcam.model.data.loading import ResidentImages
 from cropcam.model.data.normalization import Normalization
-from cropcam.model.data.sampler import plan_epoch, plan_in_order
+from cropcam.model.data.sampler import Plan, plan_epoch, plan_in_order
 from cropcam.model.labels.weak_labels import OF_PIXELS, LabelSpec, WeakLabels
 from cropcam.model.options import KINDS
 from cropcam.model.runtime.distributed import Ranks
@@ -25,7 +25,7 @@ from cropcam.pipeline.errors import DataError
 from cropcam.pipeline.store.patch_store import open_store
 from cropcam.pipeline.store.schema import SPLITS
 from support.store_parts import all_images, damage, flipped, replace_values
-from support.stores import make_store
+from support.stores import make_store, make_study
 
 RULE = LabelSpec(labels="shares")
 
@@ -216,3 +216,23 @@ def test_a_resumed_run_skips_batches() -> None:
     whole, rest = ([x for x, _ in batches(patches, 4, normalization, plan, start=start)] for start in (0, 2))
     assert len(rest) == 1
     torch.testing.assert_close(rest[0], whole[2])
+
+
+def test_a_dropped_season_is_missing_and_a_patch_keeps_a_pixel() -> None:
+    """Two seasons of one band. Patch 0 has both, patch 1 the second alone."""
+    dn = np.full((2, 2, 3, 3), 20_000, np.uint16)
+    dn[1, 0] = 0
+    patches = Patches(ResidentImages(torch.from_numpy(dn)), WeakLabels("shares", np.zeros((2, 1), np.float32)))
+    plan = Plan(np.arange(2), np.zeros((2, 2), np.bool_), seen_NS=np.array([[True, False], [True, False]]))
+    ((x_BCHW, targets),) = batches(patches, 2, of_dn(2)._replace(seasons=2), plan)
+    assert ((x_BCHW != 0).flatten(2).all(dim=2)).tolist() == [[True, False], [False, True]]
+    assert targets.valid_BHW.all()
+
+
+def test_labels_without_image_of_any_season(tmp_path: Path) -> None:
+    info = make_store(tmp_path / "gaps.zarr", count=8, size_px=8, study=make_study(8, preset="demo-seasons"), season_gaps=True)
+    opened = open_store(tmp_path / "gaps.zarr")
+    patches = read_split(opened, "train", LabelSpec(labels="pixels"), info.classes)
+    blank = (opened.images(opened.split_indices("train")) == 0).any(axis=1).sum()
+    assert labels_without_image(opened, patches) == blank > 0
+    assert labels_without_image(opened, patches, 3) == 0

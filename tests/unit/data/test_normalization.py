@@ -13,7 +13,18 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from cropcam.model.data.loading import as_bits, of_bits
-from cropcam.model.data.normalization import CLIP, INDEX_FLOOR, INDEX_SCALE, Normalization, has_value, physical_encoding, standardise
+from cropcam.model.data.normalization import (
+    CLIP,
+    INDEX_FLOOR,
+    INDEX_SCALE,
+    Normalization,
+    complete_seasons,
+    has_value,
+    keep_some,
+    over_seasons,
+    physical_encoding,
+    standardise,
+)
 from cropcam.pipeline.encoding import OFFSET, SCALE, BandEncoding
 from cropcam.pipeline.store.patch_store import open_store
 from support.map_runs import make_config
@@ -190,3 +201,40 @@ def test_bits_are_those_of_the_values(dtype: str) -> None:
     assert bits.dtype not in (torch.uint16, torch.uint32, torch.uint64), "gather, flip and copy work on them"
     assert of_bits(bits, dtype).dtype == values.dtype
     np.testing.assert_array_equal(of_bits(bits, dtype).numpy(), values.numpy())
+
+
+@given(stored(), st.integers(1, 3), st.booleans())
+def test_one_complete_season_makes_a_pixel_valid(drawn: tuple[npt.NDArray[Any], BandEncoding], others: int, dropped: bool) -> None:
+    """Against numpy: the seasons are `others` and one more, of three bands each."""
+    values, encoding = drawn
+    seasons = others + 1
+    stacked = np.concatenate([np.roll(values, (season, season), axis=(2, 3)) for season in range(seasons)], axis=1)
+    known = normalization(BandEncoding.joined([encoding] * seasons), [0.0] * BANDS * seasons, [1e4] * BANDS * seasons)._replace(
+        seasons=seasons
+    )
+    complete = is_value(stacked, BandEncoding.joined([encoding] * seasons)).reshape(2, seasons, BANDS, 4, 5).all(axis=2)
+    np.testing.assert_array_equal(complete_seasons(torch.from_numpy(stacked), known).numpy(), complete)
+    seen = np.arange(seasons) < (1 if dropped else seasons)
+    x, valid = standardise(torch.from_numpy(stacked), known, torch.from_numpy(seen).view(1, -1, 1, 1) if dropped else None)
+    expected = complete & seen[:, None, None]
+    np.testing.assert_array_equal(valid.numpy(), expected.any(axis=1))
+    np.testing.assert_array_equal(
+        (x.numpy() != 0).reshape(2, seasons, BANDS, 4, 5), np.broadcast_to(expected[:, :, None], (2, seasons, BANDS, 4, 5))
+    )
+    each, _ = standardise(torch.from_numpy(stacked), known._replace(seasons=1))
+    there = np.repeat(expected, BANDS, axis=1)
+    np.testing.assert_allclose(x.numpy()[there], each.numpy()[there], atol=2e-6, err_msg="values are those of the plain way")
+
+
+def test_a_patch_that_would_lose_every_pixel_keeps_all_seasons() -> None:
+    complete_BSHW = torch.tensor([[True, False], [True, True]])[:, :, None, None].expand(2, 2, 3, 3)
+    seen_BS = torch.tensor([[False, True], [False, True]])
+    assert torch.equal(keep_some(complete_BSHW, seen_BS)[:, :, 0, 0], torch.tensor([[True, False], [False, True]]))
+
+
+def test_seasons_share_the_mean_and_deviation_of_a_band() -> None:
+    pixels = np.random.default_rng(0).normal([[0.1, 0.3], [0.2, 0.6]], [[0.05, 0.1], [0.02, 0.2]], (10_000, 2, 2))
+    mean, std = over_seasons(pixels.mean(axis=0).ravel().tolist(), pixels.std(axis=0).ravel().tolist(), 2)
+    together = pixels.reshape(-1, 2)
+    np.testing.assert_allclose(mean, np.tile(together.mean(axis=0), 2))
+    np.testing.assert_allclose(std, np.tile(together.std(axis=0), 2))

@@ -6,7 +6,15 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cropcam.model.data.sampler import WINDOW_BLOCKS, draw_gains, joined_plans, plan_epoch, plan_in_order, window_order
+from cropcam.model.data.sampler import (
+    WINDOW_BLOCKS,
+    draw_gains,
+    joined_plans,
+    plan_epoch,
+    plan_in_order,
+    seasons_seen,
+    window_order,
+)
 
 
 @given(bags=st.integers(1, 30), rest=st.integers(0, 7), epoch=st.integers(0, 9))
@@ -82,3 +90,29 @@ def test_gains_have_the_documented_deviations(noise: float, seed: int) -> None:
     np.testing.assert_allclose((log_NC - log_NC.mean(axis=1, keepdims=True)).std() * 1.25**0.5, noise / 2, rtol=0.06)
     np.testing.assert_allclose(addend_NC.std(), noise / 2, rtol=0.06)
     np.testing.assert_allclose([log_NC.mean(), addend_NC.mean()], 0, atol=noise / 12)
+
+
+@given(count=st.integers(1, 60), seasons=st.integers(2, 6), drop=st.floats(0, 1), seed=st.integers(0, 99))
+def test_a_patch_keeps_at_least_one_season(count: int, seasons: int, drop: float, seed: int) -> None:
+    seen_NS = seasons_seen(np.random.default_rng(seed), count, seasons, drop)
+    assert seen_NS.shape == (count, seasons)
+    assert seen_NS.any(axis=1).all()
+    assert seen_NS.all() or drop > 0
+
+
+def test_the_share_of_patches_that_lose_seasons_and_every_number_of_them() -> None:
+    seen_NS = seasons_seen(np.random.default_rng(0), 30_000, 3, 0.5)
+    numbers = np.bincount(seen_NS.sum(axis=1), minlength=4) / len(seen_NS)
+    np.testing.assert_allclose(numbers, [0, 0.25, 0.25, 0.5], atol=0.01)
+    np.testing.assert_allclose(seen_NS.mean(axis=0), 0.75, atol=0.01, err_msg="no season is lost more often")
+
+
+def test_dropped_seasons_leave_order_and_flips() -> None:
+    plain, dropped = plan_epoch(50, 2, 3, rot90=True), plan_epoch(50, 2, 3, rot90=True, seasons=3, season_drop=0.5)
+    for name in ("index_N", "flip_N2", "transpose_N"):
+        assert (getattr(plain, name) == getattr(dropped, name)).all()
+    assert plain.seen_NS is None
+    assert joined_plans([plain, plain]).seen_NS is None
+    assert joined_plans([dropped, dropped]).seen_NS.tolist() == [*dropped.seen_NS.tolist()] * 2
+    assert dropped.seen_NS is not None
+    assert plan_epoch(50, 2, 3, seasons=1, season_drop=0.5).seen_NS is None, "there is nothing to drop"

@@ -10,6 +10,7 @@ import pytest
 
 from cropcam.model.evaluation.model_card import METRICS, model_card, write_model_card
 from cropcam.model.runs.checkpoint import BEST, CARD, HISTORY
+from cropcam.model.runs.config import StorePart
 from cropcam.model.runs.history import Row
 from cropcam.pipeline.runtime.hashing import file_sha256
 from cropcam.pipeline.store.schema import StoreInfo
@@ -78,3 +79,12 @@ def test_a_damaged_history_leaves_out_its_line(tmp_path: Path, store: Path, info
     (run / HISTORY).write_text("epoch\n1\n")
     write_model_card(run, config)
     assert "validation, epoch" not in (run / CARD).read_text()
+
+
+def test_a_card_of_several_stores_names_each(store: Path, info: StoreInfo) -> None:
+    parts = tuple(StorePart(name=name, path=name, digest=name * 12, held_out=name == "b", attrs=info.attrs()) for name in "ab")
+    lines = model_card(replace(make_config(store, info), stores=parts), None, None).splitlines()
+    own, other = (next(line for line in lines if line.startswith(f"- store {name} ({name * 12})")) for name in "ab")
+    assert own.startswith("- store a (aaaaaaaaaaaa): study `demo`, bounds [")
+    assert "held out" not in own
+    assert other.endswith("; held out: its patches are the test split")

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from cropcam.pipeline.errors import DataError
 from cropcam.pipeline.grid import Window
-from cropcam.pipeline.maps.windows import classify, highest, read_block, run
+from cropcam.pipeline.maps.windows import classify, has_data, highest, read_block, run
 from support.memory_source import Memory
 
 
@@ -130,3 +130,16 @@ def test_a_slow_block_holds_back_a_bounded_number() -> None:
 
     run(raster(np.arange(1, 51, dtype=np.uint16).reshape(1, 1, 50)), predict, 0, 1, lambda *_: None, threads=3)
     assert sorted(started) == list(range(1, 51))
+
+
+@given(seasons=st.integers(1, 4), bands=st.integers(1, 3), seed=st.integers(0, 99))
+def test_a_pixel_has_data_where_one_season_is_complete(seasons: int, bands: int, seed: int) -> None:
+    random = np.random.default_rng(seed)
+    block = np.where(random.random((seasons * bands, 4, 5)) < 0.3, np.nan, 1.0).astype(np.float32)
+    expected = [
+        [any(not np.isnan(block[first : first + bands, y, x]).any() for first in range(0, len(block), bands)) for x in range(5)]
+        for y in range(4)
+    ]
+    np.testing.assert_array_equal(has_data(block, seasons), expected)
+    written = classify(block, lambda values: np.ones_like(values[:1]), 0, seasons)
+    np.testing.assert_array_equal(written == 255, ~np.array(expected))

@@ -47,6 +47,19 @@ def test_complete_options_name_every_option_and_read_back() -> None:
     assert complete_options(FCN, "", "fcn") == ""
 
 
+def test_options_that_follow_from_the_store_need_no_name_and_take_no_other_value() -> None:
+    of_store = {"encoder": "1/2", "unknown": "x"}
+    text = complete_options(Declared, "width=8", "n", of_store)
+    assert text == "width=8,slope=0.5,wide=false,encoder=1/2"
+    assert complete_options(Declared, text, "n", of_store) == text
+    assert complete_options(FCN, "", "fcn", of_store) == ""
+    with pytest.raises(
+        ConfigError,
+        match=r"^--model-options encoder=3: the option encoder of the network n follows from the store, which has 1/2; leave it out$",
+    ):
+        complete_options(Declared, "encoder=3", "n", of_store)
+
+
 @pytest.mark.parametrize(
     ("text", "message"),
     [
@@ -87,7 +100,7 @@ def test_training_defaults() -> None:
     [
         (
             {"learning_rate": 1},
-            r"its `defaults` name 'learning_rate', which is not a setting that a network can set.*; possible: epochs, lr, ",
+            r"its `defaults` name 'learning_rate', which is not a setting that a network can set.*; possible: epochs, passes, lr, ",
         ),
         ({"shedule": "cosine"}, r"its `defaults` name 'shedule', which is not a setting that a network can set \(is it 'schedule'\?\)"),
         ({"labels": "points"}, r"its `defaults` name 'labels', which is not"),

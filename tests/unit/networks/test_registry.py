@@ -36,7 +36,7 @@ def test_a_built_in_name_wins() -> None:
 
 @pytest.mark.usefixtures("small")
 def test_an_unknown_name_is_refused_with_the_names_there_are() -> None:
-    match = r"^no network 'smal'; known: baseline, resnet50, unet, fcn, linear, trees, small; or name a class as package\.module:Class$"
+    match = r"^no network 'smal'; known: baseline, resnet50, unet, fcn, fcn-time, linear, trees, small; or name a class as package\.module:Class$"
     with pytest.raises(ConfigError, match=match):
         network_class("smal")
     with pytest.raises(ConfigError, match=r"^no network 'gone'; known: .*; it was of gone-nets==3\.1: pip install gone-nets==3\.1$"):
@@ -103,7 +103,7 @@ def test_a_broken_package_does_not_disturb_other_names(tmp_path: Path, monkeypat
     install(monkeypatch, tmp_path / "a", "broken", "1 / 0", {"bad": "broken:Net"})
     install(monkeypatch, tmp_path / "b", "smallnets", networks={"small": "smallnets:Small"})
     assert network_class("small").__name__ == "Small"
-    with pytest.raises(ConfigError, match=r"known: baseline, resnet50, unet, fcn, linear, trees, bad, small;"):
+    with pytest.raises(ConfigError, match=r"known: baseline, resnet50, unet, fcn, fcn-time, linear, trees, bad, small;"):
         network_class("other")
 
 

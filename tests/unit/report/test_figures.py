@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 from matplotlib.image import imread
 
-from cropcam.model.report.figures import Mark, accuracies, curve, diverging, gradient, places, png, whiskers
+from cropcam.model.report.figures import Mark, accuracies, curve, diverging, gradient, places, png, seasons_curve, whiskers
 
 HISTORY = pd.DataFrame(
     {
@@ -95,3 +95,14 @@ def test_zero_activation_is_white_and_signs_differ() -> None:
     assert plus[0] > plus[2]
     assert minus[2] > minus[0]
     assert diverging(np.zeros((1, 1)), 0.0).min() > 240
+
+
+def test_the_curve_of_seasons_states_each_accuracy_and_draws_no_undefined_one() -> None:
+    entries = [
+        {"seasons": 1, "season": "2016-04-01/2016-06-01", "pixel_accuracy": None, "pixel_accuracy_ci95": None, "pixels": 0},
+        {"seasons": 2, "season": "2016-06-01/2016-08-01", "pixel_accuracy": 0.71, "pixel_accuracy_ci95": [0.6, 0.8], "pixels": 9},
+        {"seasons": 3, "season": "2016-08-01/2016-10-15", "pixel_accuracy": 0.85, "pixel_accuracy_ci95": None, "pixels": 9},
+    ]
+    label, text = words(seasons_curve(entries, 0.4))
+    assert label == "pixel accuracy by how many of 3 seasons are seen: 0.710 with 2, 0.850 with 3"
+    assert {"0.710", "0.850", "2016-06-01", "2016-10-15", "majority guess 0.400"} <= set(re.split(r"\s*\n\s*", text))

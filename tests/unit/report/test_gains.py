@@ -105,3 +105,15 @@ def test_differences_and_metrics_are_three_columns() -> None:
     assert difference_columns("gain", (0.1, [0.0, 0.2])) == {"gain": 0.1, "gain_low": 0.0, "gain_high": 0.2}
     assert difference_columns("gain", None) == {"gain": None, "gain_low": None, "gain_high": None}
     assert metric_columns({"f": "f1"}, {"f1": 0.5, "f1_ci95": None}) == {"f": 0.5, "f_low": None, "f_high": None}
+
+
+def test_patches_of_two_stores_are_of_two_blocks(store: Path, info: StoreInfo) -> None:
+    first, other = (make_evaluated(name, store, info, values, [100, 100]) for name, values in (("one", [0.5, 0.5]), ("two", [0.7, 0.5])))
+    for run in (first, other):
+        run.patches[["row", "col"]] = 0
+    assert (gain(first, other) or (0, 1))[1] is None, "one block has no interval"
+    for run in (first, other):
+        run.patches.insert(1, "store", ["iowa", "ohio"])
+    value, limits = gain(first, other) or (0, None)
+    assert value == pytest.approx(0.1)
+    assert limits == pytest.approx([0, 0.2])

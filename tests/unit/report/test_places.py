@@ -20,7 +20,7 @@ def home(store: Path, info: StoreInfo) -> EvaluatedRun:
 
 def away(home: EvaluatedRun, name: str, digest: str, **more: object) -> EvaluatedRun:
     place = {"name": name, "path": f"{name}.zarr", "digest": digest * 64}
-    return replace(home, metrics={**home.metrics, "home": False, "store": place, **more})
+    return replace(home, metrics={**home.metrics, "home": False, "store": place, **more}, elsewhere=f"{name}-{digest * 8}")
 
 
 def test_names_are_those_of_the_metrics_or_of_the_study(home: EvaluatedRun) -> None:
@@ -40,6 +40,15 @@ def test_home_has_no_difference_and_a_reference_is_shown_with_its_path(home: Eva
     assert (found["reference"], found["reference_pixel_accuracy"]) == ("runs/there", 0.9)
     assert found["reference_pixel_accuracy_low"] == pytest.approx(0.85)
     assert found["pixel_accuracy_from_home"] == 0
+
+
+def test_one_of_the_trained_stores_has_no_difference_from_home(home: EvaluatedRun) -> None:
+    assert place_columns(away(home, "a", "a"), home)["pixel_accuracy_from_home"] == 0
+    part = away(home, "a", "a")
+    trained = replace(part, metrics={**part.metrics, "home": True})
+    assert place_columns(trained, home)["pixel_accuracy_from_home"] is None
+    held_out = replace(home, metrics={**home.metrics, "home": False})
+    assert place_columns(held_out, held_out)["pixel_accuracy_from_home"] is None
 
 
 def test_there_is_one_row_for_each_other_place(home: EvaluatedRun) -> None:

@@ -66,9 +66,9 @@ def test_names_are_as_short_as_they_can_be() -> None:
     assert short_names([Path("/x/a/run"), Path("/y/a/run"), Path("/x/b/run")]) == ["x/a/run", "y/a/run", "x/b/run"]
 
 
-def test_metrics_that_do_not_say_are_of_home(run: Path) -> None:
+def test_a_run_without_other_places_is_at_home(run: Path) -> None:
     home = read_run(run, "name")
-    assert (home.is_home, home.digest, home.store_name, home.reference) == (True, home.config.store.digest, "", None)
+    assert (home.is_home, home.digest, home.store_name, home.reference) == (True, home.config.store.digest, "patches", None)
     assert read_elsewhere(run, home) == []
 
 
@@ -87,6 +87,12 @@ def test_other_places_are_read_with_their_store_and_reference(run: Path) -> None
     assert (dakota.patches.empty, len(illinois.patches)) == (True, 4)
 
 
+def test_one_of_several_stores_that_a_run_was_trained_on_is_home(run: Path) -> None:
+    write_away(run, "iowa", "a" * 64, 0.0, home=True)
+    (iowa,) = read_elsewhere(run, read_run(run, "name"))
+    assert (iowa.is_home, iowa.elsewhere) == (True, "iowa-aaaaaaaa")
+
+
 @pytest.mark.parametrize(
     ("change", "match"),
     [
@@ -97,7 +103,7 @@ def test_other_places_are_read_with_their_store_and_reference(run: Path) -> None
         ({"provenance": {}}, r"illinois-bbbbbbbb: metrics.json or patches.csv is damaged"),
         ({"store": {"name": "illinois"}}, r"metrics.json: lacks 'digest'; evaluate again: cropcam evaluate .* --on STORE"),
         ({"reference": {"run": "there"}}, r"metrics.json: lacks 'segmentation'"),
-        ({"home": True}, r"does not say which other store it is of"),
+        ({"store": {"name": "", "digest": "b"}}, r"does not say which other store it is of"),
         ({"classification": {"per_class": {"corn": {}}}}, r"its classes are corn, those of the run background, corn, "),
     ],
 )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from cropcam.model.report.terminal import classes, headline, methods, side_by_side
+from cropcam.model.report.terminal import classes, folds, headline, methods, side_by_side
 from support.evaluations import make_metrics, with_ci
 
 
@@ -82,3 +82,40 @@ def test_a_run_away_has_its_place_and_the_difference_from_home() -> None:
     header, _, line = side_by_side([home, {**away, "reference": "there", "reference_pixel_accuracy": 0.9}]).splitlines()
     assert header.split()[-3:] == [*more, "macro_f1"]
     assert line.split()[-1] == "0.9000"
+
+
+def test_folds_are_one_line_each_and_their_means() -> None:
+    row = {"fold": "iowa", "left_out": "iowa", "trained_on": "ohio, utah", "patches": 1200, "macro_f1": 0.5, "majority_accuracy": 0.4}
+    values = {"pixel_accuracy": 0.7, "pixel_accuracy_low": 0.6, "pixel_accuracy_high": 0.8, "home_pixel_accuracy": 0.9, "difference": -0.2}
+    title, first, last = folds([row | values, {**row, **values, "fold": "mean", "pixel_accuracy_low": None}]).splitlines()
+    assert title.split() == [
+        "fold",
+        "left",
+        "out",
+        "trained",
+        "on",
+        "patches",
+        "pixel",
+        "accuracy",
+        "macro",
+        "F1",
+        "majority",
+        "at",
+        "home",
+        "difference",
+    ]
+    assert first.split() == [
+        "iowa",
+        "iowa",
+        "ohio,",
+        "utah",
+        "1,200",
+        "0.7000",
+        "[0.6000,",
+        "0.8000]",
+        "0.5000",
+        "0.4000",
+        "0.9000",
+        "-0.2000",
+    ]
+    assert last.split()[:6] == ["mean", "iowa", "ohio,", "utah", "1,200", "0.7000"]

@@ -13,6 +13,7 @@ from cropcam.model.runs.config import CONFIG, RunConfig, load_config, store_diff
 from cropcam.pipeline.errors import ConfigError, DataError
 from cropcam.pipeline.store.schema import StoreInfo
 from support.packages import install
+from support.runs import make_config
 from support.stores import make_store, make_study
 
 
@@ -110,3 +111,9 @@ def test_store_differences_without_attributes_give_the_digests(config: RunConfig
     other = dataclasses.replace(info, split_seed=7)
     bare = dataclasses.replace(config, store=dataclasses.replace(config.store, attrs={}))
     assert store_differences(bare.store, other) == [f"digest: {info.digest[:12]} against {other.digest[:12]}"]
+
+
+def test_one_season_suffices_for_a_network_that_takes_missing_ones(tmp_path: Path) -> None:
+    info = make_store(tmp_path / "seasons.zarr", count=4, size_px=8, study=make_study(8, preset="demo-seasons"))
+    assert make_config(tmp_path / "seasons.zarr", info, model="fcn-time").seasons == 3
+    assert make_config(tmp_path / "seasons.zarr", info, model="fcn").seasons == 1

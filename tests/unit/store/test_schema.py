@@ -51,6 +51,12 @@ def test_info_survives_the_disk(good: Path) -> None:
     assert replace(info, split_seed=9).digest != info.digest
     assert info.name == "demo"
     assert info.split_block_patches == tuple(info.study["splits"]["block_patches"])
+    assert info.season_days == [198]
+    winter = replace(
+        info,
+        study={**info.study, "image": {**info.study["image"], "seasons": [["2016-11-01", "2017-03-01"], ["2016-03-01", "2016-03-02"]]}},
+    )
+    assert winter.season_days == [366, 61], "31 December of a leap year is day 366"
     assert info.seasons == ["/".join(info.study["image"]["seasons"][0])] * 7
 
 

@@ -155,7 +155,7 @@ def test_a_network_of_a_package_is_recorded_with_all_its_options(info: StoreInfo
 def test_an_unknown_network_is_refused(info: StoreInfo, tmp_path: Path) -> None:
     with pytest.raises(
         ConfigError,
-        match=r"^no network 'vgg'; known: baseline, resnet50, unet, fcn, linear, trees; or name a class as package\.module:Class$",
+        match=r"^no network 'vgg'; known: baseline, resnet50, unet, fcn, fcn-time, linear, trees; or name a class as package\.module:Class$",
     ):
         configure(PatchStore(STORE, info), tmp_path / "run", {"model": "vgg"}, resume=False)
 
@@ -184,8 +184,19 @@ def test_the_initial_weights_of_a_run_folder_are_its_best(info: StoreInfo, tmp_p
     first = tmp_path / "first"
     first.mkdir()
     (first / BEST).write_bytes(b"best")
-    config = configure(PatchStore(STORE, info), tmp_path / "run", {"init": str(first)}, resume=False)
+    write_json(first / CONFIG, configure(PatchStore(STORE, info), first.with_name("none"), {"model": "fcn"}, resume=False).to_json())
+    moved = dataclasses.replace(info, statistics=info.statistics | {"mean": [0.5] * len(info.bands), "std": [0.1] * len(info.bands)})
+    config = configure(PatchStore(STORE, moved), tmp_path / "run", {"init": str(first)}, resume=False)
     assert (config.network.init, config.digests) == (str(first), {"init": file_sha256(first / BEST)})
+    assert config.store.mean == pytest.approx(info.statistics["mean"]), "the weights are of values standardised so"
+    assert (config.optimizer.lr, config.network.freeze) == (1e-3, "statistics")
+    plain = configure(PatchStore(STORE, moved), tmp_path / "run", {"init": str(first), "freeze": "none", "lr": 0.5}, resume=False)
+    assert (plain.optimizer.lr, plain.network.freeze) == (0.5, "none")
+    other = dataclasses.replace(info, bands=info.bands[::-1])
+    with pytest.raises(
+        ConfigError, match=r"--init .*first: its bands are SR_B1, .*, those of the store are SR_B7, .*: the same in another order"
+    ):
+        configure(PatchStore(STORE, other), tmp_path / "run", {"init": str(first)}, resume=False)
 
 
 def test_trees_learn_from_pixels_at_once(info: StoreInfo, tmp_path: Path) -> None:

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from cropcam.model.runs.config import RunConfig
+from cropcam.model.runs.config import RunConfig, StorePart
 from cropcam.model.transfer.domain import Place, image_dates, share_outside
 from cropcam.pipeline.encoding import BandEncoding
 from cropcam.pipeline.grid import PixelGrid, transform_bounds
@@ -108,3 +108,21 @@ def test_a_store_of_other_seasons_is_named(tmp_path: Path, config: RunConfig) ->
     place = Place.of(config, open_store(tmp_path / "winter.zarr"))
     assert place.dates == ("2019-01-01/2019-03-01",)
     assert "image date 2019-01-01 to 2019-03-01 is outside the seasons of the training data" in place.text()
+
+
+def test_area_and_seasons_are_those_of_all_stores_that_are_trained_on(config: RunConfig) -> None:
+    study = load_study("demo")
+    grid, values = study.grid, study.to_dict()
+    values["image"]["seasons"] = [["2019-01-01", "2019-03-01"]]
+    east = replace(info_of(parse_study(values)), transform=moved(grid, grid.width).transform)
+    parts = [
+        StorePart(name=name, path=name, digest=name, held_out=False, attrs=info.attrs())
+        for name, info in (("w", info_of(study)), ("e", east))
+    ]
+    both = replace(config, stores=tuple(parts))
+    image = Source(moved(grid, grid.width // 2), ("LC08_L2SP_030031_20190131_20190206_02_T1_SR_B4.TIF",))
+    assert note_of(both, image) == ""
+    assert share_outside(image.grid, grid) == pytest.approx(0.5)
+    note = note_of(replace(both, stores=(parts[0], replace(parts[1], held_out=True))), image)
+    assert "50% of the image lies outside" in note
+    assert "image date 2019-01-31 is outside" in note, "a store held out was not trained on"
