@@ -40,11 +40,10 @@ class Patches:
     def __len__(self) -> int:
         return len(self.labels)
 
-    def plan_epoch(self, seed: int, epoch: int, *, rot90: bool, passes: int = 1, seasons: int = 1, season_drop: float = 0.0) -> Plan:
-        """Order and flips of a training epoch of several passes, and which seasons are dropped (`sampler.plan_epoch`)."""
+    def plan_epoch(self, seed: int, epoch: int, *, rot90: bool, passes: int = 1, **drawn: Any) -> Plan:  # noqa: ANN401 - typed by the callee
+        """Order and flips of a training epoch of several passes, and what else is drawn (`sampler.plan_epoch`)."""
         block_N = self.images.block_N if isinstance(self.images, StreamedImages) else None
-        more: dict[str, Any] = {"bag_N": self.labels.bag_N, "block_N": block_N, "rot90": rot90}
-        more |= {"seasons": seasons, "season_drop": season_drop}
+        more: dict[str, Any] = {"bag_N": self.labels.bag_N, "block_N": block_N, "rot90": rot90, **drawn}
         return joined_plans([plan_epoch(len(self), seed, number, **more) for number in range(epoch * passes, (epoch + 1) * passes)])
 
     def plan_in_order(self) -> Plan:
@@ -156,7 +155,7 @@ def batches(
         shard = ranks.shard(min(batch_size, count - first))
         places.append(slice(first + shard.start, first + shard.stop))
 
-    def gathered(values_N: npt.NDArray[Any] | None, index_B: Indices) -> Tensor | None:
+    def gathered(values_N: npt.NDArray[Any] | None, index_B: Indices | slice) -> Tensor | None:
         return None if values_N is None else to_device(torch.from_numpy(values_N[index_B]), device)
 
     def augmented(values: Tensor, place: slice) -> Tensor:
@@ -172,7 +171,9 @@ def batches(
         if plan.seen_NS is not None:
             seen_BS = to_device(torch.from_numpy(plan.seen_NS[place]), device)
             seen_BSHW = keep_some(complete_seasons(values_BCHW, normalization), seen_BS)
-        x_BCHW, valid_BHW = standardise(values_BCHW, normalization, seen_BSHW)
+        gain_B2C = gathered(plan.gain_N2C, place)
+        own = normalization if gain_B2C is None else normalization.with_gains(gain_B2C)
+        x_BCHW, valid_BHW = standardise(values_BCHW, own, seen_BSHW)
         pixel_BHW = None if pixel_BHW is None else augmented(pixel_BHW, place)
         whole = patches.whole_N is not None and bool(patches.whole_N[index_B].all())
         targets = Targets(valid_BHW, gathered(labels.image_NK, index_B), pixel_BHW, gathered(labels.bag_N, index_B), whole)

@@ -34,7 +34,7 @@ def initial_network(config: RunConfig, run: Path, log: Callable[[str], None]) ->
         torch.manual_seed(config.data.seed)
         network = config.new_network()
     if options.model not in NETWORKS:
-        check_maps(network, options.model, bands=len(store.bands), size_px=store.size_px)
+        check_maps(network, options.model, bands=config.channels, size_px=store.size_px)
     if options.init and not (run / LAST).exists():
         log(load_initial_weights(network, config))
     if options.freeze not in ("", NOTHING):
@@ -128,8 +128,11 @@ def _compare_run(init: Path, config: RunConfig) -> tuple[bool, list[str]]:
     """Whether the classes are those of the run folder `init`, and what differs, in words; a file has neither classes nor bands."""
     if not init.is_dir():
         return True, []
-    before, now = load_config(init).store, config.store
+    other = load_config(init)
+    before, now = other.store, config.store
     same_classes, note = before.classes.names == now.classes.names, []
+    if other.data.input != config.data.input:
+        note.append(f"the run's --input was {other.data.input}")
     if before.bands != now.bands:
         note.append(f"the run's bands were {', '.join(before.bands)}")
     if not same_classes:

@@ -168,8 +168,9 @@ class Trainer:
         done = self.epoch * self._steps
         schedule = make_schedule(self._config.optimizer, self._optimizer, self._steps, done + first)
         data = self._config.data
-        seasons: dict[str, Any] = {"seasons": self._normalization.seasons, "season_drop": self._network.season_drop}
-        plan = self._train.plan_epoch(data.seed, self.epoch, rot90=data.rot90, passes=self._passes, **seasons)
+        drawn: dict[str, Any] = {"seasons": self._normalization.seasons, "season_drop": self._network.season_drop}
+        drawn |= {"gain_noise": data.gain_noise, "bands": len(self._config.store.bands)}
+        plan = self._train.plan_epoch(data.seed, self.epoch, rot90=data.rot90, passes=self._passes, **drawn)
         loader = self._batches(self._train, plan, first)
         pending: Pending = []
         for step in range(first, self._steps):

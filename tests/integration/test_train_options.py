@@ -75,7 +75,15 @@ def test_golden_loss_curve(store: Path, tmp_path: Path) -> None:
 GOLDEN = {"train_loss": [0.744935, 0.499074], "validation_loss": [0.625485, 0.513863]}
 
 OPTIONS: list[dict[str, Any]] = [
-    {"model": "fcn", "labels": "pixels", "optimizer": "sgd", "schedule": "cosine", "warmup_epochs": 0.5, "grad_clip_norm": 1.0},
+    {
+        "model": "fcn",
+        "labels": "pixels",
+        "optimizer": "sgd",
+        "schedule": "cosine",
+        "warmup_epochs": 0.5,
+        "grad_clip_norm": 1.0,
+        "input": "indices",
+    },
     {
         "model": "unet",
         "labels": "majority",
@@ -90,6 +98,7 @@ OPTIONS: list[dict[str, Any]] = [
         "label_smoothing": 0.1,
         "schedule": "step",
         "rot90": True,
+        "gain_noise": 0.1,
         "data_loading": "stream",
     },
     {

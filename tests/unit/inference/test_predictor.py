@@ -128,9 +128,11 @@ def test_the_window_size_leaves_no_trace_in_any_bit(height: int, width: int, siz
     assert whole[:, valid].tobytes() == blocks[:, valid].tobytes()
 
 
-def test_a_lone_patch_has_the_scores_it_is_evaluated_with() -> None:
+@pytest.mark.parametrize("read", ["bands", "indices"])
+def test_a_lone_patch_has_the_scores_it_is_evaluated_with(read: str) -> None:
     """With nodata around it on the lattice, the middle of a patch is governed by that patch alone."""
-    predictor = make_predictor(50)
+    config = make_config(50).changed(input=read)
+    predictor = Predictor(config, config.new_network().state_dict(), RAW, "cpu")
     dn = random_dn(np.random.default_rng(1), 50, 50)
     x, _ = standardise(torch.from_numpy(dn[None]), Normalization.of(predictor.config, "cpu"))
     alone = pixel_scores(predictor.network, x)[1][0].numpy()

@@ -41,6 +41,12 @@ def test_a_pixel_has_the_values_of_its_place() -> None:
     assert found.class_P[index] == logits[patch, :, row, col].argmax()
 
 
+def test_the_values_are_the_bands_alone() -> None:
+    x, valid, maps, logits, network = parts(12)
+    with_indices = sampled(network, make_config(), torch.cat([x, x[:, :2]], dim=1), valid, maps, logits)
+    np.testing.assert_array_equal(with_indices.x_PC, sampled(network, make_config(), x, valid, maps, logits).x_PC)
+
+
 def test_incomplete_patches_and_pixels_without_data_are_left_out() -> None:
     x, valid, maps, logits, network = parts(12)
     valid[0, 3, 3] = False
@@ -60,7 +66,7 @@ def test_the_softmax_is_numpys() -> None:
 @given(st.lists(st.floats(-200, 200, width=32), min_size=2, max_size=6), st.booleans())
 def test_a_confidence_is_between_a_guess_and_one(logits_K: list[float], softmax: bool) -> None:
     found = float(confidence(torch.tensor([logits_K]), softmax=softmax))
-    assert 1 / len(logits_K) - 1e-6 <= found <= 1 + 1e-6
+    assert 1 / len(logits_K) - 1e-4 <= found <= 1 + 1e-4  # logits of -200 have 2e-5 of rounding in float32
 
 
 def test_many_features_are_projected_alike_every_time() -> None:
