@@ -20,7 +20,6 @@ import json
 import os
 from collections.abc import Sequence
 from concurrent.futures import Future, ProcessPoolExecutor, as_completed
-from concurrent.futures.process import BrokenProcessPool
 from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
@@ -39,7 +38,7 @@ from cropcam.pipeline.store.schema import SPLITS
 from cropcam.pipeline.study.study import Study, load_study, parse_study
 
 STUDY = "corn-belt-2016"
-TRIES = 3  # after killed workers
+WIDE_PX = 20_000  # the hold-out reaches so far beyond the grid
 
 
 def right_half(store: PatchStore) -> Study:
@@ -72,37 +71,17 @@ def prepare(jobs: Sequence[Job], folders: Folders, targets: dict[str, str], data
 
 
 def run_all(jobs: Sequence[Job], folders: Folders, targets: dict[str, str], workers: int) -> None:
-    """Compute the missing cells, first of the runs that others go on from. A run that fails is named, and the others go on.
-
-    Raises:
-        BrokenProcessPool: workers were killed `TRIES` times, as where memory ran out; the same command goes on.
-    """
+    """Compute the missing cells: first the runs that others go on from; a run that fails is named, and the others go on."""
     os.environ["OMP_NUM_THREADS"] = "1"
-    failed: set[Job] = set()
     for later in (False, True):
-        for tries in range(1, TRIES + 1):
-            todo = [job for job in jobs if (job.how == "adapted") == later and job not in failed and missing(job, folders, targets)]
-            try:
-                failed |= _run(todo, folders, targets, workers)
-                break
-            except BrokenProcessPool:
-                if tries == TRIES:
-                    raise
-                print("a worker was killed; what is missing goes on", flush=True)
-
-
-def _run(jobs: Sequence[Job], folders: Folders, targets: dict[str, str], workers: int) -> set[Job]:
-    """Compute runs of which none goes on from another; those that failed."""
-    failed = set()
-    with ProcessPoolExecutor(workers, get_context("spawn"), torch.set_num_threads, (1,), max_tasks_per_child=1) as pool:
-        waiting: dict[Future[str], Job] = {pool.submit(compute, job, folders, targets): job for job in jobs}
-        for future in as_completed(waiting):
-            try:
-                print(future.result(), flush=True)
-            except (ConfigError, DataError) as error:
-                failed.add(waiting[future])
-                print(f"{waiting[future].name}: failed: {error}", flush=True)
-    return failed
+        todo = [job for job in jobs if (job.how == "adapted") == later and missing(job, folders, targets)]
+        with ProcessPoolExecutor(workers, get_context("spawn"), torch.set_num_threads, (1,), max_tasks_per_child=1) as pool:
+            waiting: dict[Future[str], Job] = {pool.submit(compute, job, folders, targets): job for job in todo}
+            for future in as_completed(waiting):
+                try:
+                    print(future.result(), flush=True)
+                except (ConfigError, DataError) as error:
+                    print(f"{waiting[future].name}: failed: {error}", flush=True)
 
 
 def main() -> None:
