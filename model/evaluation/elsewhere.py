@@ -9,7 +9,8 @@ import numpy as np
 
 from cropcam.model.runs.config import RunConfig
 from cropcam.pipeline.errors import DataError
-from cropcam.pipeline.store.joined import JoinedStore, check_fits
+from cropcam.pipeline.store.compatible import check_fits
+from cropcam.pipeline.store.joined import JoinedStore
 from cropcam.pipeline.store.patch_store import PatchStore, open_store
 
 AND = " + "  # between the names of several stores

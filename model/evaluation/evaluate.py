@@ -28,7 +28,7 @@ from cropcam.pipeline.errors import ConfigError, DataError
 from cropcam.pipeline.runtime.atomic import atomic_write
 from cropcam.pipeline.runtime.hashing import sha256
 from cropcam.pipeline.runtime.progress import Progress, silent
-from cropcam.pipeline.store.joined import check_fits
+from cropcam.pipeline.store.compatible import check_fits
 from cropcam.pipeline.store.patch_store import open_store
 from cropcam.pipeline.store.schema import SPLITS
 

@@ -15,6 +15,7 @@ from cropcam.model.labels.weak_labels import WeakLabels
 from cropcam.model.runs.config import RunConfig
 from cropcam.model.training.label_accuracy import constant_accuracy
 from cropcam.pipeline.legend import UNLABELLED
+from cropcam.pipeline.store.compatible import apart_in_the_year
 from cropcam.pipeline.store.patch_store import PatchStore
 from cropcam.pipeline.store.schema import SPLITS
 
@@ -48,6 +49,10 @@ def log_data_summary(store: PatchStore, train_split: Patches, validation: Patche
                 + ", ".join(f"{count:,} of {_patches_of(name, counts):,} patches of {name}" for name, count in without.items())
                 + why
             )
+    (first, one), *others = store.parts.items()
+    for name, part in others:
+        if seasons := apart_in_the_year(one.info, part.info):
+            log(f"warning: the images of {first} and {name} have no day of the year in common ({seasons}): crops look otherwise then")
     for line in uninformative_labels(train_split.labels, store.info.classes.names):
         log(f"warning: {line}")
     if options.bag_size > (most := min(BAG_RUN, config.data.batch_size)):

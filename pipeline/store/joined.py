@@ -17,7 +17,8 @@ import numpy.typing as npt
 
 from cropcam.pipeline.encoding import BandEncoding
 from cropcam.pipeline.errors import ConfigError, DataError
-from cropcam.pipeline.legend import UNLABELLED, Legend
+from cropcam.pipeline.legend import Legend
+from cropcam.pipeline.store.compatible import check_fits, class_numbers
 from cropcam.pipeline.store.patch_store import Indices, PatchStore
 from cropcam.pipeline.store.schema import MOST_PCT, NOT_USED, SPLITS
 
@@ -197,52 +198,6 @@ class JoinedStore(PatchStore):
 
     def _array(self, name: str) -> NoReturn:
         raise TypeError(f"{', '.join(self._names)}: several stores have no common {name}; read it from one of `parts`")
-
-
-def class_numbers(own: Legend, legend: Legend, where: str) -> npt.NDArray[np.uint8] | None:
-    """The class of `legend` for each class index of a store's legend, (256,), 255 = no label; None where label codes have to be looked up.
-
-    Raises:
-        DataError: the legends are of different tables of codes, and their classes have not the same names.
-    """
-    numbers = np.full(UNLABELLED + 1, UNLABELLED, np.uint8)
-    numbers[: len(own)] = np.arange(len(own))
-    same_table = own.table.codes == legend.table.codes
-    if same_table and {c.name: sorted(c.codes) for c in own.classes} == {c.name: sorted(c.codes) for c in legend.classes}:
-        numbers[: len(own)] = [legend.names.index(name) for name in own.names]
-        return numbers
-    if same_table:
-        return None
-    if {*own.names} != {*legend.names}:
-        lacking, unknown = (", ".join(sorted(names)) for names in ({*legend.names} - {*own.names}, {*own.names} - {*legend.names}))
-        differ = "; ".join(
-            text for text in (f"it lacks {lacking}" if lacking else "", f"{unknown} is none of them" if unknown else "") if text
-        )
-        raise DataError(
-            f"{where}: its classes are {', '.join(own.names)}, needed are {', '.join(legend.names)}: {differ}; give the codes of its legend "
-            f"these names in [classes] of its study, and build it again with 'cropcam patches'"
-        )
-    numbers[: len(own)] = [legend.names.index(name) for name in own.names]
-    return numbers
-
-
-def check_fits(store: PatchStore, bands: Sequence[str], size_px: int, other: str) -> None:
-    """Whether the images of a store are those of other bands and patches.
-
-    Raises:
-        DataError: bands, their order or the patch size differ; names both.
-    """
-    if store.bands != tuple(bands):
-        order = ", in another order" if sorted(store.bands) == sorted(bands) else ""
-        raise DataError(
-            f"{store.path}: its bands are {', '.join(store.bands)}, those of {other} are {', '.join(bands)}{order}; build it again with "
-            f"'cropcam patches' from a study with these bands and seasons"
-        )
-    if (own := store.info.patch_size_px) != size_px:
-        raise DataError(
-            f"{store.path}: its patches are of {own} x {own} px, those of {other} of {size_px} x {size_px} px; build it again with "
-            f"[patches] size_px = {size_px}"
-        )
 
 
 def join(parts: Sequence[PatchStore], held_out: Sequence[str] = (), names: Sequence[str] = ()) -> PatchStore:

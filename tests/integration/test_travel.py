@@ -17,6 +17,7 @@ from cropcam.pipeline.grid import transform_points
 from cropcam.pipeline.legend import UNLABELLED
 from cropcam.pipeline.store.patch_store import open_store
 from support.runs import train
+from support.store_parts import replace_values
 from support.stores import make_store, make_study
 
 CPU = torch.device("cpu")
@@ -152,3 +153,22 @@ def test_a_run_that_is_no_better_than_guessing_ends_with_a_warning(tmp_path: Pat
     train(tmp_path / "s.zarr", tmp_path / "run", **settings, device="cpu", log=lines.append)
     assert lines[-1].startswith("warning: the run is no better than guessing: validation accuracy 0.")
     assert "--init RUN" in lines[-1]
+
+
+def test_no_truth_of_the_other_place_reaches_an_adapted_run(folder: Path, tmp_path: Path) -> None:
+    """Labels and shares of the target may be anything: weights, refinement and what the run has seen follow from the polygons alone."""
+    found, file = [], areas(folder, 3)
+    for number in (0, 1):
+        store = tmp_path / f"{number}.zarr"
+        make_store(store, count=60, size_px=8, seed=1)
+        if number:
+            opened = open_store(store)
+            label_NHW, share_NK = opened.labels(np.arange(60)), opened.share_NK
+            replace_values(store, label=label_NHW[::-1, ::-1], share=np.roll(share_NK, 1, axis=0))
+        run = tmp_path / f"run-{number}"
+        settings = {"labels": "shares", "areas": str(file), "init": str(folder / "home-run"), "epochs": 2, "batch_size": 8}
+        train(store, run, **settings, device="cpu")
+        seen = {key: value for key, value in json.loads((run / "seen.json").read_text()).items() if key != "checkpoint_digest"}
+        segment = json.loads((run / "segment.json").read_text())["methods"]
+        found.append(({name: tensor.tolist() for name, tensor in load_network(run, CPU)[0].state_dict().items()}, seen, segment))
+    assert found[0] == found[1]

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
@@ -12,9 +11,9 @@ import pytest
 from cropcam.pipeline.code_table import Code, CodeTable
 from cropcam.pipeline.errors import ConfigError, DataError
 from cropcam.pipeline.legend import UNLABELLED, Legend
-from cropcam.pipeline.store.joined import JoinedStore, check_fits, class_numbers, join, joined_statistics, store_names
+from cropcam.pipeline.store.joined import JoinedStore, join, joined_statistics, store_names
 from cropcam.pipeline.store.patch_store import PatchStore, open_store
-from support.stores import make_store, make_study
+from support.stores import make_store
 
 
 @pytest.fixture(scope="module")
@@ -113,29 +112,6 @@ def test_classes_of_another_table_are_mapped_by_name(stores: list[PatchStore]) -
     expected = np.array([*(legend.names.index(name) for name in own.names), *[UNLABELLED] * (256 - len(own))], np.uint8)[truth]
     np.testing.assert_array_equal(view.classes(index), expected)
     np.testing.assert_array_equal(view.share_NK[:, [legend.names.index(name) for name in own.names]], stores[0].share_NK)
-    few = Legend.from_codes({"corn": (10,)}, table)
-    with pytest.raises(
-        DataError,
-        match=r"here: its classes are .*, needed are background, corn: forest, grassland, soybean is none of them; give the codes",
-    ):
-        class_numbers(own, few, "here")
-
-
-@pytest.mark.parametrize(
-    ("changes", "message"),
-    [
-        ({"bands": ("a",) * 7}, r"its bands are a, .*, those of .*iowa\.zarr are SR_B1, .*'cropcam patches' from a study with these bands"),
-        ({"reverse": True}, "in another order"),
-        ({"patch_size_px": 5}, r"its patches are of 5 x 5 px, those of .* of 8 x 8 px; .*size_px = 8"),
-    ],
-)
-def test_stores_that_do_not_fit_are_refused(stores: list[PatchStore], changes: dict[str, Any], message: str) -> None:
-    changes = {"bands": stores[0].bands[::-1]} if "reverse" in changes else changes
-    other = PatchStore(stores[1].path, replace(stores[1].info, **changes))
-    with pytest.raises(DataError, match=message):
-        check_fits(other, stores[0].bands, 8, str(stores[0].path))
-    with pytest.raises(DataError, match=message):
-        join([stores[0], other])
 
 
 def test_weights_of_one_store_alone_are_refused(stores: list[PatchStore]) -> None:
@@ -154,11 +130,3 @@ def test_names_that_make_no_sense_are_refused(stores: list[PatchStore]) -> None:
     with pytest.raises(ConfigError, match="--hold-out-store iowa, ohio: no store is left to train on"):
         join(stores, ["iowa", "ohio"])
     assert store_names([Path("x/2016/s.zarr"), Path("x/2017/s.zarr")]) == ("2016/s", "2017/s")
-
-
-def test_classes_with_the_same_names_and_codes_need_no_look_up() -> None:
-    own = make_study().legend
-    numbers = class_numbers(own, own, "here")
-    assert numbers is not None
-    assert numbers[: len(own)].tolist() == [*range(len(own))]
-    assert (numbers[len(own) :] == UNLABELLED).all()
