@@ -17,6 +17,7 @@ from cropcam.pipeline.errors import ConfigError, DataError
 from cropcam.pipeline.runtime.hashing import file_sha256
 
 NOTHING = "none"  # of --freeze, where the default is another
+_DENSE = ("dense.weight", "dense.bias")
 SHOWN = 3  # names of tensors in a line
 Shapes = Mapping[str, tuple[int, ...]]
 _COUNTER = "num_batches_tracked"  # of batch norm; not every file of weights has it
@@ -65,31 +66,33 @@ def load_initial_weights(network: Network, config: RunConfig) -> str:
     """Load the tensors of `config.network.init` that match in name and shape; one line with what matched and what did not.
 
     Names also match below one part of the network, so that the weights of an encoder alone fit the part that holds it. The dense layer of
-    a run with other classes is left out.
+    a run with other classes is taken class by class.
 
     Raises:
         DataError: the file is damaged, has changed, has values that are not finite, or no weight matches.
     """
     init = Path(config.network.init)
     file, state = _weights_file(init), network.state_dict()
-    same_classes, note = _compare_run(init, config)
+    rows, note = _compare_run(init, config)
     try:
         if (now := file_sha256(file)) != (then := config.digests.get("init", now)):
             raise DataError(f"{file}: changed since the run began (sha256 {then[:12]} then, {now[:12]} now); put that file back")
         with safe_open(file, framework="pt") as opened:
             shapes = {name: tuple(opened.get_slice(name).get_shape()) for name in opened.keys()}  # noqa: SIM118 - no mapping
-            part, names = match({name: tuple(tensor.shape) for name, tensor in state.items()}, shapes, dense=same_classes)
+            part, names = match({name: tuple(tensor.shape) for name, tensor in state.items()}, shapes, dense=rows is None)
             if not any(len(shapes[name]) > 1 and not own.startswith("dense.") for own, name in names.items()):
                 raise DataError(
                     f"--init {init}: weights of another architecture: none of its {len(shapes)} tensors ({_listed(list(shapes))}) has name and "
                     f"shape of a weight of {config.network.model} ({_listed(list(state))}); name weights of this network or of a part of it"
                 )
             taken = {own: opened.get_tensor(name) for own, name in names.items()}
+            if rows and all(name in shapes and shapes[name][1:] == tuple(state[name].shape)[1:] for name in _DENSE):
+                taken |= {name: _rows(opened.get_tensor(name), state[name], rows) for name in _DENSE}
     except (SafetensorError, OSError, ValueError) as error:
         raise DataError(f"{file}: damaged weights ({error}); name another file") from None
     _copy(taken, state, file)
-    new = [name for name in state if name not in names and not name.endswith(_COUNTER)]
-    left = [name for name in shapes if name not in names.values() and not name.endswith(_COUNTER)]
+    new = [name for name in state if name not in taken and not name.endswith(_COUNTER)]
+    left = [name for name in shapes if name not in {*names.values(), *taken} and not name.endswith(_COUNTER)]
     parts = [
         f"{len(names)} of the network's {len(state)} tensors taken{f', below {part}' if part else ''}",
         *([f"new: {_listed(new)}"] if new else []),
@@ -124,20 +127,37 @@ def _weights_file(path: Path) -> Path:
     return path / BEST if path.is_dir() else path
 
 
-def _compare_run(init: Path, config: RunConfig) -> tuple[bool, list[str]]:
-    """Whether the classes are those of the run folder `init`, and what differs, in words; a file has neither classes nor bands."""
+def _compare_run(init: Path, config: RunConfig) -> tuple[list[tuple[int, int]] | None, list[str]]:
+    """The classes, by index here and in the run folder `init`, that both have, and what differs, in words; None where all are the same.
+
+    A file has neither classes nor bands.
+    """
     if not init.is_dir():
-        return True, []
-    other = load_config(init)
-    before, now = other.store, config.store
-    same_classes, note = before.classes.names == now.classes.names, []
-    if other.data.input != config.data.input:
-        note.append(f"the run's --input was {other.data.input}")
+        return None, []
+    trained = load_config(init)
+    before, now, note = trained.store, config.store, list[str]()
     if before.bands != now.bands:
         note.append(f"the run's bands were {', '.join(before.bands)}")
-    if not same_classes:
-        note.append(f"its dense layer is left out: its classes were {', '.join(before.classes.names)}")
-    return same_classes, note
+    if trained.data.input != config.data.input:
+        note.append(f"the run's --input was {trained.data.input}")
+    if before.classes.names == now.classes.names:
+        return None, note
+    known = [name for name in now.classes.names if name in before.classes.names]
+    new = [name for name in now.classes.names if name not in known]
+    note.append(
+        f"its classes were {', '.join(before.classes.names)}: of the dense layer "
+        + (f"{', '.join(known)} are taken by name" if known else "nothing is taken")
+        + (f", {', '.join(new)} are new" if new else "")
+    )
+    return [(now.classes.names.index(name), before.classes.names.index(name)) for name in known], note
+
+
+def _rows(given: Tensor, own: Tensor, rows: Sequence[tuple[int, int]]) -> Tensor:
+    """The network's tensor with the rows of the classes that both have."""
+    found = own.clone()
+    for here, there in rows:
+        found[here] = given[there]
+    return found
 
 
 @torch.no_grad()

@@ -102,18 +102,41 @@ def test_a_run_with_another_input_is_said_to_be_so(info: StoreInfo, tmp_path: Pa
     assert re.search(r": 19 of the network's 20 tensors taken; new: .*; left in the file: .*; the run's --input was bands$", line)
 
 
-def test_the_dense_layer_of_other_classes_is_left_out(info: StoreInfo, tmp_path: Path) -> None:
+def test_of_the_dense_layer_of_other_classes_those_of_the_same_name_are_taken(info: StoreInfo, tmp_path: Path) -> None:
     before = dataclasses.replace(info, bands=tuple(f"B{band}" for band in range(7)))
-    first = make_run(tmp_path / "first", tmp_path / "s.zarr", before, build("fcn", 7, 5), model="fcn")
-    other = Legend.from_codes({"wheat": (24,), "rye": (27,), "oats": (28,), "barley": (21,)})
-    assert len(other) == len(first.store.classes)
+    source = build("fcn", 7, 5)
+    make_run(tmp_path / "first", tmp_path / "s.zarr", before, source, model="fcn")
+    other = Legend.from_codes({"wheat": (24,), "soybean": (5,), "corn": (1,)})
     config = config_of(info, tmp_path / "first")
     config = dataclasses.replace(config, store=dataclasses.replace(config.store, classes=other))
-    line = load_initial_weights(config.new_network(), config)
-    assert "18 of the network's 20 tensors taken; new: dense.weight, dense.bias; left in the file: dense.bias, dense.weight; " in line
+    network = config.new_network()
+    fresh = network.dense.weight.detach().clone()
+    line = load_initial_weights(network, config)
+    assert ": 18 of the network's 20 tensors taken; the run's bands were B0, B1, B2, B3, B4, B5, B6; " in line
     assert line.endswith(
-        "the run's bands were B0, B1, B2, B3, B4, B5, B6; "
-        "its dense layer is left out: its classes were background, corn, soybean, forest, grassland"
+        "its classes were background, corn, soybean, forest, grassland: of the dense layer background, soybean, corn are taken by name, wheat are new"
+    )
+    for index, name in enumerate(other.names):
+        expected = fresh[index] if name == "wheat" else source.dense.weight[info.classes.names.index(name)]
+        assert torch.equal(network.dense.weight[index], expected)
+        assert name == "wheat" or network.dense.bias[index] == source.dense.bias[info.classes.names.index(name)]
+
+
+def test_a_run_without_a_class_of_the_store_gives_no_dense_layer(info: StoreInfo, tmp_path: Path) -> None:
+    make_run(
+        tmp_path / "first",
+        tmp_path / "s.zarr",
+        dataclasses.replace(info, classes=Legend.from_codes({"rye": (27,)})),
+        build("fcn", 7, 2),
+        model="fcn",
+    )
+    rice = Legend.from_codes({"rice": (3,)})
+    rice = dataclasses.replace(rice, classes=(dataclasses.replace(rice.classes[0], name="rest"), *rice.classes[1:]))
+    config = config_of(info, tmp_path / "first")
+    config = dataclasses.replace(config, store=dataclasses.replace(config.store, classes=rice))
+    line = load_initial_weights(config.new_network(), config)
+    assert line.endswith(
+        "left in the file: dense.bias, dense.weight; its classes were background, rye: of the dense layer nothing is taken, rest, rice are new"
     )
 
 
