@@ -32,7 +32,8 @@ def log_data_summary(store: PatchStore, train_split: Patches, validation: Patche
         f"the best constant prediction agrees with {constant_accuracy(validation.labels, train_split.labels):.4f} of the validation labels"
     )
     if not config.is_fitted:
-        log(f"{steps:,} steps in {config.optimizer.epochs} epochs of {config.optimizer.passes} passes over {size:,} patches")
+        each = f", {config.optimizer.passes} passes each" if config.optimizer.passes > 1 else ""
+        log(f"{steps:,} steps in {config.optimizer.epochs} epochs over {size:,} patches{each}")
     parts = {"train": train_split, "validation": validation} if validation is not train_split else {"train and validation": train_split}
     for note in train_split.labels.notes:
         log(f"{options.file}: {note}")

@@ -51,7 +51,7 @@ def test_the_summary_counts_patches_and_bags_and_warns(store: Path, info: StoreI
         "18 train, 6 validation, 6 test patches; shares of 3 bags of patches; the best constant prediction agrees with 0.7485"
     )
     assert lines[1:] == [
-        "20 steps in 4 epochs of 1 passes over 18 patches",
+        "20 steps in 4 epochs over 18 patches",
         "warning: a step has 4 patches of a bag of 6, whose proportions differ from the bag's",
         f"warning: band {info.bands[0]} is constant over the training split: it carries no information",
     ]
