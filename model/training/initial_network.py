@@ -10,6 +10,7 @@ from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
 from cropcam.model.networks import NETWORKS, Network
+from cropcam.model.networks.base import STATISTICS
 from cropcam.model.networks.contract import check_maps
 from cropcam.model.runs.checkpoint import BEST, LAST
 from cropcam.model.runs.config import RunConfig, load_config
@@ -41,7 +42,10 @@ def initial_network(config: RunConfig, run: Path, log: Callable[[str], None]) ->
     if options.freeze not in ("", NOTHING):
         network.freeze(*(part.strip().rstrip(".") for part in options.freeze.split(",")))
         fixed = sum(parameter.numel() for parameter in network.parameters() if not parameter.requires_grad)
-        log(f"--freeze {options.freeze}: {fixed:,} of {sum(each.numel() for each in network.parameters()):,} parameters are not trained")
+        kept = "the statistics of batch norm stay; " if STATISTICS in network.frozen else ""
+        log(
+            f"--freeze {options.freeze}: {kept}{fixed:,} of {sum(each.numel() for each in network.parameters()):,} parameters are not trained"
+        )
     return network
 
 
