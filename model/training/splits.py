@@ -37,10 +37,11 @@ def read_splits(config: RunConfig, store: PatchStore, device: torch.device, log:
         DataError: a split is empty or has no label, or the store is damaged.
     """
     spec, legend = config.label_spec, config.store.classes
-    indices = [store.split_indices(split) for split in ("train", "validation")]
+    indices = [store.split_indices(split) for split in ("train", "validation") if store.has_patches(split) or not spec.file]
     labels = [read_labels(store, index_N, spec, legend) for index_N in indices]
-    few = FEW_LABELS if labels[1].bag_N is None else FEW_BAGS
-    if (count := labels[1].count) < few and spec.file and labels[0].count + count:
+    few = FEW_LABELS if labels[0].bag_N is None else FEW_BAGS
+    count = sum(own.count for own in labels[1:])
+    if count < few and spec.file and labels[0].count + count:
         indices = [np.sort(np.concatenate(indices))]
         labels = [read_labels(store, indices[0], spec, legend)]
         what = "polygons" if labels[0].bag_N is not None else "labels"

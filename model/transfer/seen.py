@@ -125,7 +125,7 @@ def seen_by(
     chosen = method or fitted_segmenter(run, network, config, opened, device).method
     splits = []
     for split in ("train", "validation"):
-        patches_N = opened.split_indices(split)
+        patches_N = opened.split_indices(split if opened.has_patches(split) else "train")  # a small store may have no validation
         sample_N = patches_N[evenly(len(patches_N), PATCHES)]
         splits.append(Pixels.joined([pixels for _, pixels in pixels_of_store(network, config, chosen, opened, sample_N, device)]))
         if not len(splits[-1].class_P):

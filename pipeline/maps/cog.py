@@ -93,7 +93,7 @@ def written_map(path: Path, grid: PixelGrid, legend: Legend, tags: Mapping[str, 
         raw, cog = folder / "raw.tif", folder / path.name
         with disk_errors(path):
             folder.mkdir()
-            class_map = ClassMap(_create(raw, grid, legend, tags, block_px), path)
+            class_map = ClassMap(_create_classes(raw, grid, legend, tags, block_px), path)
         try:
             yield class_map
         finally:
@@ -114,16 +114,16 @@ def is_map(path: Path) -> bool:
         return False
 
 
-def _create(path: Path, grid: PixelGrid, legend: Legend, tags: Mapping[str, str], block_px: int) -> DatasetWriter:
-    # a window is a tile, so no tile is compressed twice
+def create(path: Path, grid: PixelGrid, dtype: str, nodata: float, block_px: int) -> DatasetWriter:
+    """A new GeoTIFF of one band on `grid`, deflate, to be written in windows of `block_px`: a window is a tile, so no tile is compressed twice."""
     tile_px = block_px if block_px % TIFF_TILE_PX == 0 else TILE_PX
-    dataset = rasterio.open(
+    return rasterio.open(
         path,
         "w",
         driver="GTiff",
-        dtype="uint8",
+        dtype=dtype,
         count=1,
-        nodata=NODATA_CLASS,
+        nodata=nodata,
         crs=grid.crs,
         transform=rasterio.Affine(*grid.transform),
         width=grid.width,
@@ -135,6 +135,10 @@ def _create(path: Path, grid: PixelGrid, legend: Legend, tags: Mapping[str, str]
         zlevel=1,
         bigtiff="if_safer",
     )
+
+
+def _create_classes(path: Path, grid: PixelGrid, legend: Legend, tags: Mapping[str, str], block_px: int) -> DatasetWriter:
+    dataset = create(path, grid, "uint8", NODATA_CLASS, block_px)
     dataset.write_colormap(1, {index: (*c.color, 255) for index, c in enumerate(legend.classes)} | {NODATA_CLASS: (0, 0, 0, 0)})
     dataset.set_band_description(1, "class")
     codes = {"classes": legend.attrs(), "table": legend.table_attrs()}

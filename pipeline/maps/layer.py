@@ -14,7 +14,7 @@ import rasterio
 
 from cropcam.pipeline.errors import DataError
 from cropcam.pipeline.grid import PixelGrid, Window
-from cropcam.pipeline.maps.cog import TIFF_TILE_PX, TILE_PX, convert, disk_errors, raster_window
+from cropcam.pipeline.maps.cog import convert, create, disk_errors, raster_window
 from cropcam.pipeline.maps.windows import WriteLayer
 from cropcam.pipeline.runtime.atomic import exclusive_lock, temporary_path
 
@@ -46,7 +46,9 @@ def written_layer(path: Path, grid: PixelGrid, description: str, tags: Mapping[s
         raw, cog = folder / "raw.tif", folder / path.name
         with disk_errors(path):
             folder.mkdir()
-            dataset = _create(raw, grid, description, tags, block_px)
+            dataset = create(raw, grid, "float32", float("nan"), block_px)
+            dataset.set_band_description(1, description)
+            dataset.update_tags(**tags)
 
         def write(window: Window, layer_YX: npt.NDArray[np.float32]) -> None:
             rounded_YX = np.round(layer_YX, DIGITS)
@@ -68,28 +70,3 @@ def written_layer(path: Path, grid: PixelGrid, description: str, tags: Mapping[s
             with cog.open("rb") as handle:
                 os.fsync(handle.fileno())
             cog.replace(path)
-
-
-def _create(path: Path, grid: PixelGrid, description: str, tags: Mapping[str, str], block_px: int) -> rasterio.io.DatasetWriter:
-    tile_px = block_px if block_px % TIFF_TILE_PX == 0 else TILE_PX
-    dataset = rasterio.open(
-        path,
-        "w",
-        driver="GTiff",
-        dtype="float32",
-        count=1,
-        nodata=float("nan"),
-        crs=grid.crs,
-        transform=rasterio.Affine(*grid.transform),
-        width=grid.width,
-        height=grid.height,
-        tiled=True,
-        blockxsize=tile_px,
-        blockysize=tile_px,
-        compress="deflate",
-        zlevel=1,
-        bigtiff="if_safer",
-    )
-    dataset.set_band_description(1, description)
-    dataset.update_tags(**tags)
-    return dataset

@@ -114,6 +114,10 @@ class PatchStore:
         across = -(-self.info.patch_grid.columns // columns)
         return (self.row_N // rows) * across + self.col_N // columns
 
+    def has_patches(self, split: str) -> bool:
+        """Whether any patch lies in a split."""
+        return bool((self.split_N == SPLITS.index(split)).any())
+
     def split_indices(self, split: str) -> Indices:
         """Patch indices of one split, ascending.
 

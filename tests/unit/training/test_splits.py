@@ -78,6 +78,17 @@ def test_few_labels_are_all_trained_on(store: PatchStore, tmp_path: Path) -> Non
         read_splits(config_of(store, areas=str(polygons(store, test_N[:3].tolist(), tmp_path / "test.geojson"))), store, CPU, lines.append)
 
 
+def test_a_store_without_validation_is_trained_on_by_a_file(store: PatchStore, tmp_path: Path) -> None:
+    without = PatchStore(store.path, store.info)
+    without.split_N = np.where(store.split_N == 1, 255, store.split_N).astype(np.uint8)  # type: ignore[misc]
+    file, lines = polygons(store, store.split_indices("train")[:5].tolist(), tmp_path / "areas.geojson"), list[str]()
+    train_split, validation = read_splits(config_of(store, areas=str(file)), without, CPU, lines.append)
+    assert train_split is validation
+    assert len(train_split) == 5
+    with pytest.raises(DataError, match="no patch lies in the validation split"):
+        read_splits(config_of(store), without, CPU, lines.append)
+
+
 @pytest.mark.parametrize(
     ("patches", "batch_size", "found"),
     [(1, 32, 600), (12, 32, 50), (125, 32, 5), (196, 32, 5), (400, 32, 5), (1000, 32, 2), (1969, 32, 1), (1969, 64, 2), (20_000, 32, 1)],
