@@ -1,10 +1,11 @@
 """Cost of feeding and of the training loop, as ratios within one run.
 
-    python -m benchmarks.training [--only feed,stream,memory,loop,gpu] [--pairs 7] [--networks baseline,resnet50,unet,fcn]
+    python -m benchmarks.training [--only feed,stream,memory,stores,loop,gpu] [--pairs 7] [--networks baseline,resnet50,unet,fcn]
 
 feed    random batches of 64 from memory, uint16, against numpy's from a memory map (at least 0.5)
 stream  shuffled batches of 256 against tensorstore reading the store from end to end, block by block (at least 0.8)
 memory  peak memory of streaming a store and one four times as large
+stores  reading and one epoch of the fcn over two stores joined, against one store of their joint size (at most 1.05)
 loop    a training epoch against bare forward, backward and step on prepared batches, per network (at most 1.05; baseline
         on 2 cores 1.10): the median over pairs
 gpu     on CUDA: model FLOP utilisation of resnet50 against the bf16 matrix rate measured in the same run, and seconds for 50
@@ -20,6 +21,7 @@ import json
 import os
 import tempfile
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -28,13 +30,13 @@ import torch
 from torch.utils.flop_counter import FlopCounterMode
 
 from benchmarks import at_least_one
-from benchmarks.feeding import BANDS, CLASSES, CPU, SIZE_PX, feed, fields, memory, ratios, seconds, streamed
-from cropcam.model.data.dataset import Patches, batches
+from benchmarks.feeding import BANDS, CLASSES, CPU, SIZE_PX, feed, fields, memory, ratios, seconds, streamed, write_store
+from cropcam.model.data.dataset import Patches, batches, read_split
 from cropcam.model.data.loading import ResidentImages
 from cropcam.model.data.normalization import Normalization
 from cropcam.model.data.sampler import plan_epoch
 from cropcam.model.labels.weak_labels import WeakLabels
-from cropcam.model.networks import NETWORKS, build
+from cropcam.model.networks import build
 from cropcam.model.options import SECTIONS, Settings
 from cropcam.model.runs.config import RunConfig, StoreRecord
 from cropcam.model.runtime.device import deterministic
@@ -43,6 +45,8 @@ from cropcam.model.training.trainer import Trainer
 from cropcam.pipeline.encoding import NODATA_DN, OFFSET, SCALE, BandEncoding
 from cropcam.pipeline.legend import Legend
 from cropcam.pipeline.runtime.progress import silent
+from cropcam.pipeline.store.joined import JoinedStore
+from cropcam.pipeline.store.patch_store import PatchStore, open_store
 
 STUDY_PATCHES = 197_469
 LEGEND = Legend.from_attrs(
@@ -104,6 +108,31 @@ def loop(name: str, pairs: int, folder: Path) -> dict[str, float]:
     return {f"loop_{name}": ratio, f"{name}_patches_s": count / epoch_s, f"{name}_bare_patches_s": count / bare_s}
 
 
+def stores(pairs: int, folder: Path) -> dict[str, float]:
+    """Two stores of 1,024 patches against one of 2,048: reading them and one epoch."""
+    moments = {"pixels": 1, "mean": [0.05] * BANDS, "std": [0.04] * BANDS}
+
+    def opened(name: str, blocks: int) -> PatchStore:
+        store = open_store(write_store(folder / f"{name}.zarr", blocks))
+        return PatchStore(store.path, replace(store.info, statistics=moments))
+
+    def epoch_over(store: PatchStore, run: Path) -> Callable[[], float]:
+        label = (np.random.default_rng(0).random((len(store), CLASSES)) < 0.5).astype(np.float32)
+        run_config, labels = config("fcn", 32), WeakLabels("presence", label)
+        run.mkdir()
+
+        def work() -> None:
+            split = read_split(store, np.arange(len(store)), run_config.label_spec, LEGEND, labels=labels)
+            Trainer(run_config, run, split, patches(32, CPU), CPU).run_epoch(silent)
+
+        return lambda: seconds(work)
+
+    joined, single = JoinedStore([opened("first", 1), opened("second", 1)]), opened("whole", 2)
+    with deterministic(CPU, wanted=True):
+        ratio, joined_s, single_s = ratios(epoch_over(joined, folder / "joined"), epoch_over(single, folder / "single"), pairs)
+    return {"two_stores_over_one": ratio, "two_stores_s": joined_s, "one_store_s": single_s}
+
+
 def gpu(folder: Path) -> dict[str, float | str]:
     """On CUDA: the matrix rate, FLOP utilisation of resnet50, and seconds of the study's epochs."""
     device = torch.device("cuda")
@@ -137,9 +166,9 @@ def gpu(folder: Path) -> dict[str, float | str]:
 def main() -> None:
     """Measure and print."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--only", default="feed,stream,memory,loop,gpu")
+    parser.add_argument("--only", default="feed,stream,memory,stores,loop,gpu")
     parser.add_argument("--pairs", type=at_least_one, default=7)
-    parser.add_argument("--networks", default=",".join(NETWORKS))
+    parser.add_argument("--networks", default=",".join(CPU_PATCHES))
     args = parser.parse_args()
     figures: dict[str, Any] = {}
     with tempfile.TemporaryDirectory() as name:
@@ -148,6 +177,7 @@ def main() -> None:
             "feed": [lambda: feed(args.pairs)],
             "stream": [lambda: streamed(args.pairs, folder)],
             "memory": [lambda: memory(folder)],
+            "stores": [lambda: stores(args.pairs, folder)],
             "loop": [lambda network=network: loop(network, args.pairs, folder) for network in args.networks.split(",")],
             "gpu": [lambda: gpu(folder)] if torch.cuda.is_available() else [lambda: {"gpu": "none"}],
         }

@@ -20,7 +20,7 @@ from cropcam.pipeline.store.patch_store import PatchStore
 # With few patches these would be too many passes: 1,000 steps over the 125 patches of 16 polygons end at .586, 300 at .669, 150 at .680;
 # over the 196 patches of larger ones 1,000 end at .698, 600 at .723, 300 at .688 (dakota-2015, right half, one seed).
 MIN_STEPS, MOST_PASSES, FEWEST_STEPS = 1000, 80, 300
-ADAPTED_STEPS = 150  # of a run that goes on from another one: 400 were no better from four places to four (docs/transfer.md)
+ADAPTED_STEPS = 150  # of a run that goes on from another one; 400 were no better (docs/transfer.md)
 # Labels of a file in the validation split below which no epoch can be selected by them: they are trained on.
 FEW_BAGS, FEW_LABELS = 4, 20
 _NOTHING = "there is nothing to learn from; "
