@@ -136,9 +136,6 @@ class DataOptions:
     input: str = _option(
         "bands", "what the network reads: the bands, or also normalised differences of neighbouring bands", choices=("bands", "indices")
     )
-    gain_noise: float = _option(
-        0.0, "training images are brightened at random, in all bands and in each, by about this share", metavar="S", **_at_least(0, 1)
-    )
     data_loading: str = _option(
         "auto",
         "patches in memory, or streamed from the store",

@@ -155,7 +155,7 @@ def batches(
         shard = ranks.shard(min(batch_size, count - first))
         places.append(slice(first + shard.start, first + shard.stop))
 
-    def gathered(values_N: npt.NDArray[Any] | None, index_B: Indices | slice) -> Tensor | None:
+    def gathered(values_N: npt.NDArray[Any] | None, index_B: Indices) -> Tensor | None:
         return None if values_N is None else to_device(torch.from_numpy(values_N[index_B]), device)
 
     def augmented(values: Tensor, place: slice) -> Tensor:
@@ -171,9 +171,7 @@ def batches(
         if plan.seen_NS is not None:
             seen_BS = to_device(torch.from_numpy(plan.seen_NS[place]), device)
             seen_BSHW = keep_some(complete_seasons(values_BCHW, normalization), seen_BS)
-        gain_B2C = gathered(plan.gain_N2C, place)
-        own = normalization if gain_B2C is None else normalization.with_gains(gain_B2C)
-        x_BCHW, valid_BHW = standardise(values_BCHW, own, seen_BSHW)
+        x_BCHW, valid_BHW = standardise(values_BCHW, normalization, seen_BSHW)
         pixel_BHW = None if pixel_BHW is None else augmented(pixel_BHW, place)
         whole = patches.whole_N is not None and bool(patches.whole_N[index_B].all())
         targets = Targets(valid_BHW, gathered(labels.image_NK, index_B), pixel_BHW, gathered(labels.bag_N, index_B), whole)

@@ -21,10 +21,7 @@ _EXACT = {torch.int32, torch.uint32, torch.int64, torch.uint64, torch.float64}  
 
 
 class Normalization(NamedTuple):
-    """What standardises stored values: mean and standard deviation of the bands in the physical unit, and the values' encoding; on the device of the batches.
-
-    Scale and offset are (C,), or (B, C) for a batch whose patches have their own (`with_gains`).
-    """
+    """What standardises stored values: mean and standard deviation of the bands in the physical unit, and the values' encoding; on the device of the batches."""
 
     mean_C: Tensor  # float32, over the training split
     std_C: Tensor
@@ -47,11 +44,6 @@ class Normalization(NamedTuple):
         nodata = [math.nan if value is None else value for value in encoding.nodata]
         index_I = normalised_differences(mean_C[:, None, None], mean_C)[:, 0, 0] if config.channels > len(mean_C) else mean_C[:0]
         return cls(mean_C, std_C, scale_C, offset_C, torch.tensor(nodata, dtype=torch.float64, device=device), seasons, index_I)
-
-    def with_gains(self, gain_B2C: Tensor) -> Normalization:
-        """Of a batch whose physical values are first multiplied by a factor, `gain_B2C[:, 0]`, and then added to, by `gain_B2C[:, 1]` standard deviations."""
-        factor_BC, addend_BC = gain_B2C.unbind(dim=1)
-        return self._replace(scale_C=self.scale_C * factor_BC, offset_C=self.offset_C * factor_BC + self.std_C * addend_BC)
 
 
 def over_seasons(mean: Sequence[float], std: Sequence[float], seasons: int) -> tuple[list[float], list[float]]:
@@ -93,7 +85,7 @@ def standardise(values_BCHW: Tensor, normalization: Normalization, seen_BSHW: Te
     Of several seasons (`Normalization.seasons`) one complete one makes a pixel valid. The values of an incomplete season are all 0, and no
     other value is, so that a network sees which seasons are missing. `seen_BSHW`, broadcast, is False where a season counts as missing.
     """
-    mean_C, std_C, scale_C, offset_C = (values[..., None, None] for values in normalization[:4])
+    mean_C, std_C, scale_C, offset_C = (values[:, None, None] for values in normalization[:4])
     is_value, number_BCHW = has_value(values_BCHW, normalization), values_BCHW.to(torch.float32)
     standard = ((number_BCHW * scale_C + (offset_C - mean_C)) / std_C).clamp_(-CLIP, CLIP)
     if normalization.seasons == 1 and seen_BSHW is None:

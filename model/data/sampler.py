@@ -23,7 +23,6 @@ class Plan(NamedTuple):
     # whether rows and columns are swapped after that: with flips, a quarter turn; None = never
     transpose_N: npt.NDArray[np.bool_] | None = None
     seen_NS: npt.NDArray[np.bool_] | None = None  # the seasons of each patch that count as there; None = all
-    gain_N2C: npt.NDArray[np.float32] | None = None  # as of `draw_gains`; None = 1 and 0
 
 
 def plan_epoch(
@@ -36,17 +35,14 @@ def plan_epoch(
     rot90: bool = False,
     seasons: int = 1,
     season_drop: float = 0.0,
-    gain_noise: float = 0.0,
-    bands: int = 0,
 ) -> Plan:
-    """Order and flips of one training epoch, the seasons that its patches lose, and their gains.
+    """Order and flips of one training epoch, and the seasons that its patches lose.
 
     Flips are exact symmetries of a north-up grid, also of EPSG:4326, where pixels are not square and quarter turns are no symmetry.
     Bags stay together, in runs of at most `BAG_RUN` patches; longer runs come first, so bags whose size divides the batch size are not split.
 
     `epoch` is from 0, `block_N` the block of each patch in the store, of streamed images (`window_order`). `rot90` also swaps rows
-    and columns of half of the patches. Of `seasons`, a share `season_drop` of the patches loses some (`seasons_seen`). `gain_noise` above 0
-    draws gains for so many `bands`.
+    and columns of half of the patches. Of `seasons`, a share `season_drop` of the patches loses some (`seasons_seen`).
     """
     random = np.random.default_rng([seed, epoch])
     order_N, flip_N2 = random.permutation(count), random.random((count, 2)) < 0.5
@@ -58,19 +54,7 @@ def plan_epoch(
         order_N = order_N[np.lexsort([rank_R[run_N], -np.bincount(run_N)[run_N]])]
     transpose_N = random.random(count) < 0.5 if rot90 else None
     seen_NS = seasons_seen(random, count, seasons, season_drop) if season_drop and seasons > 1 else None
-    gain_N2C = draw_gains(random, count, bands, gain_noise) if gain_noise else None  # last: other draws are the same without it
-    return Plan(order_N if block_N is None else window_order(block_N, seed, epoch), flip_N2, transpose_N, seen_NS, gain_N2C)
-
-
-def draw_gains(random: np.random.Generator, count: int, bands: int, gain_noise: float) -> npt.NDArray[np.float32]:
-    """A factor, and an addend in standard deviations of the band, for each of `count` patches and `bands` bands: (N, 2, C) float32.
-
-    The factor of a band is that of all bands times its own, both log-normal with standard deviations S (`gain_noise`) and S/2 of the
-    logarithm. The addend is normal with S/2.
-    """
-    common_N1, own_NC, addend_NC = (random.standard_normal((count, columns)) for columns in (1, bands, bands))
-    factor_NC = np.exp(gain_noise * common_N1 + gain_noise / 2 * own_NC)
-    return np.stack([factor_NC, gain_noise / 2 * addend_NC], axis=1).astype(np.float32)
+    return Plan(order_N if block_N is None else window_order(block_N, seed, epoch), flip_N2, transpose_N, seen_NS)
 
 
 def seasons_seen(random: np.random.Generator, count: int, seasons: int, drop: float) -> npt.NDArray[np.bool_]:
@@ -84,14 +68,12 @@ def joined_plans(plans: Sequence[Plan]) -> Plan:
     if len(plans) == 1:
         return plans[0]
     turned = [plan.transpose_N for plan in plans if plan.transpose_N is not None]
-    gained = [plan.gain_N2C for plan in plans if plan.gain_N2C is not None]
     seen = [plan.seen_NS for plan in plans if plan.seen_NS is not None]
     return Plan(
         np.concatenate([plan.index_N for plan in plans]),
         np.concatenate([plan.flip_N2 for plan in plans]),
         np.concatenate(turned) if turned else None,
         np.concatenate(seen) if seen else None,
-        np.concatenate(gained) if gained else None,
     )
 
 

@@ -28,7 +28,6 @@ _LATER = (
     "label_column",
     "hold_out_store",
     "passes",
-    "gain_noise",
     "input",
 )  # settings that runs of earlier versions lack; they trained with the defaults
 _DERIVED = ("digests", "dropped", "statistics")  # attributes of a store that follow from others

@@ -35,7 +35,7 @@ _OF_FITTED = {
     "loss",
     "deterministic",
     "passes",
-} - {"rot90", "gain_noise"}
+} - {"rot90"}
 
 
 def configure(store: PatchStore, run: Path, passed: Mapping[str, Any], resume: bool) -> RunConfig:

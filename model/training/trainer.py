@@ -169,7 +169,6 @@ class Trainer:
         schedule = make_schedule(self._config.optimizer, self._optimizer, self._steps, done + first)
         data = self._config.data
         drawn: dict[str, Any] = {"seasons": self._normalization.seasons, "season_drop": self._network.season_drop}
-        drawn |= {"gain_noise": data.gain_noise, "bands": len(self._config.store.bands)}
         plan = self._train.plan_epoch(data.seed, self.epoch, rot90=data.rot90, passes=self._passes, **drawn)
         loader = self._batches(self._train, plan, first)
         pending: Pending = []

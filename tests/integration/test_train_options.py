@@ -98,7 +98,6 @@ OPTIONS: list[dict[str, Any]] = [
         "label_smoothing": 0.1,
         "schedule": "step",
         "rot90": True,
-        "gain_noise": 0.1,
         "data_loading": "stream",
     },
     {

@@ -177,20 +177,6 @@ def test_augmentation_commutes_with_the_truth() -> None:
         assert (~targets.valid_BHW).sum() == len(x_BCHW)
 
 
-def test_each_place_of_the_order_has_its_own_gains() -> None:
-    """Whatever the batch, the rank or the batch that a resumed run begins with."""
-    dn = np.full((11, 2, 3, 3), 30000, np.uint16)
-    patches = Patches(ResidentImages(torch.from_numpy(dn)), WeakLabels("shares", np.ones((11, 1), np.float32)))
-    plan = patches.plan_epoch(1, 0, rot90=False, gain_noise=0.1, bands=2)
-    assert plan.gain_N2C is not None
-    expected = physical(dn)[:, :, 0, 0] * plan.gain_N2C[:, 0] + plan.gain_N2C[:, 1]
-    for size, start in ((4, 0), (4, 2), (3, 1)):
-        found = torch.cat([x_BCHW for x_BCHW, _ in batches(patches, size, of_dn(2), plan, start=start)])
-        np.testing.assert_allclose(
-            found.numpy(), np.broadcast_to(expected[size * start :, :, None, None], found.shape), rtol=1e-4, atol=1e-5
-        )
-
-
 @pytest.mark.parametrize("count", [2, 3])
 def test_ranks_share_each_batch(count: int) -> None:
     dn = np.arange(1, 12, dtype=np.uint16).reshape(11, 1, 1, 1) * 5000

@@ -129,23 +129,6 @@ def test_physical_values_are_standardised_as_the_stored_ones_are(drawn: tuple[np
 
 
 @given(drawn=stored(), seed=st.integers(0, 99))
-def test_gains_change_physical_values_and_no_missing_one(drawn: tuple[npt.NDArray[Any], BandEncoding], seed: int) -> None:
-    values, encoding = drawn
-    rng = np.random.default_rng(seed)
-    mean, std, gain_B2C = rng.normal(size=BANDS), rng.uniform(1e3, 2e4, BANDS), rng.uniform(0.8, 1.2, (2, 2, BANDS)).astype(np.float32)
-    scale, offset, mean_C11, std_C11 = (
-        np.asarray(each, np.float64)[:, None, None] for each in (encoding.scale, encoding.offset, mean, std)
-    )
-    factor, addend = (gain_B2C[:, which, :, None, None].astype(np.float64) for which in (0, 1))
-    standard = ((values.astype(np.float64) * scale + offset) * factor + addend * std_C11 - mean_C11) / std_C11
-    expected = np.where(is_value(values, encoding), standard.clip(-CLIP, CLIP), 0.0)
-    known = normalization(encoding, mean, std)
-    x, valid = standardise(torch.from_numpy(values), known.with_gains(torch.from_numpy(gain_B2C)))
-    np.testing.assert_allclose(x.numpy(), expected, rtol=1e-4, atol=1e-4)
-    assert torch.equal(valid, standardise(torch.from_numpy(values), known)[1])
-
-
-@given(drawn=stored(), seed=st.integers(0, 99))
 def test_indices_come_behind_the_bands(drawn: tuple[npt.NDArray[Any], BandEncoding], seed: int) -> None:
     values, encoding = drawn
     mean = np.random.default_rng(seed).uniform(1, 1e4, BANDS).astype(np.float32)
@@ -172,15 +155,6 @@ def test_a_training_mean_has_the_index_0() -> None:
     x, _ = standardise(torch.tensor(config.store.mean)[None, :, None, None], known)
     assert x.shape == (1, config.channels, 1, 1)
     torch.testing.assert_close(x, torch.zeros_like(x), atol=1e-6, rtol=0)
-
-
-def test_one_gain_of_all_bands_leaves_the_indices() -> None:
-    """Haze aside, the sun's height is one factor: that is what indices are for."""
-    config = make_config().changed(input="indices")
-    known = Normalization.of(config, "cpu", physical_encoding(BANDS))
-    values = torch.rand(2, BANDS, 4, 4) * 0.3 + 0.1
-    brighter, _ = standardise(values * 1.2, known)
-    torch.testing.assert_close(brighter[:, BANDS:], standardise(values, known)[0][:, BANDS:])
 
 
 def test_standardised_training_pixels_have_mean_0_and_deviation_1(tmp_path: Path) -> None:

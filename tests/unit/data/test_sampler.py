@@ -8,7 +8,6 @@ from hypothesis import strategies as st
 
 from cropcam.model.data.sampler import (
     WINDOW_BLOCKS,
-    draw_gains,
     joined_plans,
     plan_epoch,
     plan_in_order,
@@ -67,29 +66,6 @@ def test_a_streamed_plan_keeps_the_flips_of_the_plain_one() -> None:
 def test_in_order_keeps_bags_together() -> None:
     assert plan_in_order(4).index_N.tolist() == [0, 1, 2, 3]
     assert plan_in_order(4, np.array([1, 0, 1, 0])).index_N.tolist() == [1, 3, 0, 2]
-
-
-def test_gains_leave_the_order_the_flips_and_the_turns() -> None:
-    plain, gained = (plan_epoch(50, 2, 3, rot90=True, gain_noise=noise, bands=7) for noise in (0.0, 0.05))
-    assert plain.gain_N2C is None
-    assert gained.gain_N2C is not None
-    assert gained.gain_N2C.shape == (50, 2, 7)
-    for name in ("index_N", "flip_N2", "transpose_N"):
-        assert (getattr(plain, name) == getattr(gained, name)).all()
-    twice = joined_plans([gained, plan_epoch(50, 2, 4, rot90=True, gain_noise=0.05, bands=7)]).gain_N2C
-    assert twice is not None
-    assert (twice[:50] == gained.gain_N2C).all(), "the gains of one pass after those of the other"
-    assert (twice[50:] != gained.gain_N2C).all()
-
-
-@given(noise=st.floats(0.01, 0.2), seed=st.integers(0, 99))
-def test_gains_have_the_documented_deviations(noise: float, seed: int) -> None:
-    factor_NC, addend_NC = np.moveaxis(draw_gains(np.random.default_rng(seed), 4000, 5, noise), 1, 0)
-    log_NC = np.log(factor_NC.astype(np.float64))
-    np.testing.assert_allclose(log_NC.std(axis=0), noise * 1.25**0.5, rtol=0.06)
-    np.testing.assert_allclose((log_NC - log_NC.mean(axis=1, keepdims=True)).std() * 1.25**0.5, noise / 2, rtol=0.06)
-    np.testing.assert_allclose(addend_NC.std(), noise / 2, rtol=0.06)
-    np.testing.assert_allclose([log_NC.mean(), addend_NC.mean()], 0, atol=noise / 12)
 
 
 @given(count=st.integers(1, 60), seasons=st.integers(2, 6), drop=st.floats(0, 1), seed=st.integers(0, 99))

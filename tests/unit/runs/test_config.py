@@ -57,7 +57,7 @@ def test_a_run_from_before_own_networks_has_their_defaults(run: Path, config: Ru
     values = config.to_json()
     for name in ("model_options", "init", "freeze"):
         del values["network"][name]
-    del values["network_package"], values["data"]["input"], values["data"]["gain_noise"]
+    del values["network_package"], values["data"]["input"]
     (run / CONFIG).write_text(json.dumps(values))
     assert load_config(run) == config
 

@@ -218,7 +218,6 @@ def test_trees_learn_from_pixels_at_once(info: StoreInfo, tmp_path: Path) -> Non
         ("freeze", "dense"),
         ("class_weights", "balanced"),
         ("rot90", True),
-        ("gain_noise", 0.1),
         ("init", str(tmp_path / "x.safetensors")),
     ):
         with pytest.raises(ConfigError, match=rf"^--{name.replace('_', '-')} does not go with --model trees, which is fitted at once"):
