@@ -134,7 +134,10 @@ class DataOptions:
     )
     rot90: bool = _option(False, "also swap rows and columns of patches, not only flip them", flag=False)
     input: str = _option(
-        "bands", "what the network reads: the bands, or also normalised differences of neighbouring bands", choices=("bands", "indices")
+        "bands",
+        "what the network reads: the bands, or also normalised differences of neighbouring bands",
+        choices=("bands", "indices"),
+        flag=False,
     )
     data_loading: str = _option(
         "auto",

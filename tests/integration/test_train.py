@@ -196,7 +196,7 @@ def test_classes_that_no_label_names_are_named(store: Path, tmp_path: Path) -> N
         assert never in lines
     lines = []
     train(store, tmp_path / "groups", epochs=1, labels="shares", bag_size=8, batch_size=4, device="cpu", log=lines.append)
-    assert any("batches of 4 hold only parts of the bags of 8 patches" in line for line in lines)
+    assert any("a step has 4 patches of a bag of 8" in line for line in lines)
 
 
 def test_a_folder_where_nothing_was_learned_yet_takes_other_settings(store: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

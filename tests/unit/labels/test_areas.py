@@ -206,10 +206,9 @@ def test_a_training_learns_from_the_areas_and_not_from_the_stores_shares(store: 
     assert (config.labels.areas, config.digests["areas"], config.data.data_loading) == (file, sha256(Path(file).read_bytes()), "memory")
     split = {name: open_store(store).split_indices(name) for name in ("train", "validation")}
     none = [int((split[name] >= 28).sum()) for name in ("train", "validation")]
-    assert lines[1] == (
-        f"{file}: {none[0]} of 18 patches of the train split and {none[1]} of 6 of the validation split lie in no polygon and have no label"
-    )
-    assert "shares of 2 bags of patches" in lines[0]
+    (summary, *_) = (line for line in lines if line.startswith(file))  # of the first of several trainings
+    assert summary == f"{file}: no label in {sum(none)} of 24 patches of train and validation", "two polygons select no epoch"
+    assert any("shares of 2 bags of patches" in line for line in lines)
     written(Path(file), Path(file).read_text("utf-8").replace("30", "31"))
     with pytest.raises(ConfigError, match=r"trained with --areas .* which differs"):
         train(store, tmp_path / "run", epochs=3, resume=True, **settings)
