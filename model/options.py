@@ -133,12 +133,6 @@ class DataOptions:
         "", "of several stores those that are not trained on: their patches are the test split", metavar="NAME,..."
     )
     rot90: bool = _option(False, "also swap rows and columns of patches, not only flip them", flag=False)
-    input: str = _option(
-        "bands",
-        "what the network reads: the bands, or also normalised differences of neighbouring bands",
-        choices=("bands", "indices"),
-        flag=False,
-    )
     data_loading: str = _option(
         "auto",
         "patches in memory, or streamed from the store",

@@ -1,4 +1,4 @@
-"""Stored values to what a network reads: each band by its mean and standard deviation over the training split, and with `--input indices` normalised differences."""
+"""Stored values to what a network reads: each band by its mean and standard deviation over the training split."""
 
 from __future__ import annotations
 
@@ -13,8 +13,6 @@ from torch import Tensor
 from cropcam.model.runs.config import RunConfig
 from cropcam.pipeline.encoding import BandEncoding
 
-INDEX_FLOOR = 0.1  # of the sum of two bands' means: the least divisor, so that dark pixels have no noise for an index
-INDEX_SCALE = 3.0  # brings normalised differences, of about a third, to the spread of standardised bands
 _NOT_MISSING = 1e-6  # stands for a value that is the mean: a 0 is a missing one
 CLIP = 6.0  # standard deviations: limits the effect of remaining cloud and glint
 _EXACT = {torch.int32, torch.uint32, torch.int64, torch.uint64, torch.float64}  # types whose values float32 rounds
@@ -29,7 +27,6 @@ class Normalization(NamedTuple):
     offset_C: Tensor
     nodata_C: Tensor  # float64; NaN where a band has no nodata value, or NaN
     seasons: int = 1  # groups of bands, one behind the other: a pixel is valid where one of them is complete
-    index_I: Tensor = torch.empty(0)  # normalised differences of the bands' means, which are appended to the bands; empty: none is appended
 
     @classmethod
     def of(cls, config: RunConfig, device: torch.device | str, encoding: BandEncoding | None = None) -> Normalization:
@@ -42,8 +39,7 @@ class Normalization(NamedTuple):
         numbers = (mean, std, encoding.scale, encoding.offset)
         mean_C, std_C, scale_C, offset_C = (torch.tensor(values, dtype=torch.float32, device=device) for values in numbers)
         nodata = [math.nan if value is None else value for value in encoding.nodata]
-        index_I = normalised_differences(mean_C[:, None, None], mean_C)[:, 0, 0] if config.channels > len(mean_C) else mean_C[:0]
-        return cls(mean_C, std_C, scale_C, offset_C, torch.tensor(nodata, dtype=torch.float64, device=device), seasons, index_I)
+        return cls(mean_C, std_C, scale_C, offset_C, torch.tensor(nodata, dtype=torch.float64, device=device), seasons)
 
 
 def over_seasons(mean: Sequence[float], std: Sequence[float], seasons: int) -> tuple[list[float], list[float]]:
@@ -79,8 +75,7 @@ def complete_seasons(values_BCHW: Tensor, normalization: Normalization) -> Tenso
 def standardise(values_BCHW: Tensor, normalization: Normalization, seen_BSHW: Tensor | None = None) -> tuple[Tensor, Tensor]:
     """Stored values to standardised float32, clipped to +-6, and the valid pixels (B, H, W): those with a value in every band.
 
-    A missing value becomes 0, the training mean. Normalised differences of neighbouring bands come behind the bands where the run reads
-    them: less that of the training means, times 3; 0 where one of the bands is missing.
+    A missing value becomes 0, the training mean.
 
     Of several seasons (`Normalization.seasons`) one complete one makes a pixel valid. The values of an incomplete season are all 0, and no
     other value is, so that a network sees which seasons are missing. `seen_BSHW`, broadcast, is False where a season counts as missing.
@@ -89,14 +84,7 @@ def standardise(values_BCHW: Tensor, normalization: Normalization, seen_BSHW: Te
     is_value, number_BCHW = has_value(values_BCHW, normalization), values_BCHW.to(torch.float32)
     standard = ((number_BCHW * scale_C + (offset_C - mean_C)) / std_C).clamp_(-CLIP, CLIP)
     if normalization.seasons == 1 and seen_BSHW is None:
-        x_BCHW = torch.where(is_value, standard, 0.0)
-        if len(normalization.index_I):
-            index_BIHW = (
-                normalised_differences(number_BCHW * scale_C + offset_C, normalization.mean_C) - normalization.index_I[:, None, None]
-            )
-            both_BIHW = is_value[:, 1:] & is_value[:, :-1]
-            x_BCHW = torch.cat([x_BCHW, torch.where(both_BIHW, index_BIHW * INDEX_SCALE, 0.0)], dim=1)
-        return x_BCHW, is_value.all(dim=1)
+        return torch.where(is_value, standard, 0.0), is_value.all(dim=1)
     complete_BSHW = _by_season(is_value, normalization.seasons)
     if seen_BSHW is not None:
         complete_BSHW = complete_BSHW & seen_BSHW
@@ -113,15 +101,3 @@ def keep_some(complete_BSHW: Tensor, seen_BS: Tensor) -> Tensor:
 def _by_season(is_value_BCHW: Tensor, seasons: int) -> Tensor:
     size, bands, height, width = is_value_BCHW.shape
     return is_value_BCHW.view(size, seasons, bands // seasons, height, width).all(dim=2)
-
-
-def normalised_differences(physical_CHW: Tensor, mean_C: Tensor) -> Tensor:
-    """(b - a) / (b + a) of each two neighbouring bands a, b (..., C, H, W) to (..., C - 1, H, W), from -1 to 1.
-
-    Negative values count as 0. The divisor is at least a tenth of the sum of the bands' means `mean_C`.
-    Source: Rouse et al. 1974, "Monitoring vegetation systems in the Great Plains with ERTS", for red and near infrared.
-    """
-    positive_CHW = physical_CHW.clamp_min(0)
-    first, second = positive_CHW[..., :-1, :, :], positive_CHW[..., 1:, :, :]
-    least_I = INDEX_FLOOR * (mean_C[:-1] + mean_C[1:])
-    return (second - first) / torch.maximum(second + first, least_I[:, None, None])

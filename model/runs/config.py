@@ -28,7 +28,6 @@ _LATER = (
     "label_column",
     "hold_out_store",
     "passes",
-    "input",
 )  # settings that runs of earlier versions lack; they trained with the defaults
 _DERIVED = ("digests", "dropped", "statistics")  # attributes of a store that follow from others
 
@@ -81,12 +80,6 @@ class RunConfig:
         return LabelSpec(**vars(self.labels), seed=self.data.seed, digests=self.digests)
 
     @property
-    def channels(self) -> int:
-        """What the network reads of a pixel: the store's bands, and behind them their normalised differences with `--input indices`."""
-        bands = len(self.store.bands)
-        return 2 * bands - 1 if self.data.input == "indices" else bands
-
-    @property
     def objective(self) -> Objective:
         """The loss, with the presence and the segmentation that belong to it."""
         return objective(self.optimizer.loss, self.labels.labels)
@@ -127,7 +120,7 @@ class RunConfig:
         Raises:
             ConfigError: the network is not built in and cannot be imported, or is not as required (docs/networks.md).
         """
-        options, sizes = self.network.model_options, (self.channels, len(self.store.classes))
+        options, sizes = self.network.model_options, (len(self.store.bands), len(self.store.classes))
         return build(self.network.model, *sizes, options, package=self.network_package)
 
     def changed(self, **settings: Any) -> RunConfig:  # noqa: ANN401 - typed by the sections

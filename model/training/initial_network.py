@@ -36,7 +36,7 @@ def initial_network(config: RunConfig, run: Path, log: Callable[[str], None]) ->
         torch.manual_seed(config.data.seed)
         network = config.new_network()
     if options.model not in NETWORKS:
-        check_maps(network, options.model, bands=config.channels, size_px=store.size_px)
+        check_maps(network, options.model, bands=len(store.bands), size_px=store.size_px)
     if options.init and not (run / LAST).exists():
         log(load_initial_weights(network, config))
     if options.freeze not in ("", NOTHING):
@@ -142,8 +142,6 @@ def _compare_run(init: Path, config: RunConfig) -> tuple[list[tuple[int, int]] |
     before, now, note = trained.store, config.store, list[str]()
     if before.bands != now.bands:
         note.append(f"the run's bands were {', '.join(before.bands)}")
-    if trained.data.input != config.data.input:
-        note.append(f"the run's --input was {trained.data.input}")
     if before.classes.names == now.classes.names:
         return None, note
     known = [name for name in now.classes.names if name in before.classes.names]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any
@@ -133,10 +133,6 @@ def _new(store: PatchStore, run: Path, passed: Mapping[str, Any], digests: dict[
         mean, std = source.store.mean, source.store.std  # the weights are of values standardised so
     if not all(map(math.isfinite, (*mean, *std))):
         raise DataError(f"{store.path}: a band has no mean or standard deviation over the training split; build the store again")
-    if settings.input == "indices":
-        _check_positive(info.bands, mean)
-        if network.takes_missing_seasons:
-            raise ConfigError(f"--input indices does not go with --model {model}, which reads each season's bands; leave it out")
     record = StoreRecord(
         study=" + ".join(dict.fromkeys(part.info.name for part in store.parts.values())),
         path=_relative_path(store.path, run),
@@ -176,16 +172,6 @@ def _source(settings: Settings, info: StoreInfo) -> RunConfig | None:
             "order; build the store again in that order"
         )
     return source
-
-
-def _check_positive(bands: Sequence[str], mean: Sequence[float]) -> None:
-    """Refuse normalised differences of what is no reflectance."""
-    hint = "--input indices takes normalised differences of reflectances; leave it out"
-    if len(bands) == 1:
-        raise ConfigError(f"{hint}: {bands[0]} is the only band")
-    for band, value in zip(bands, mean, strict=True):
-        if value <= 0:
-            raise ConfigError(f"{hint}: the mean of {band} is {value:.3g}")
 
 
 def _check_fitted(settings: Settings, own: Mapping[str, Any]) -> None:

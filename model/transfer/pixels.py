@@ -51,7 +51,7 @@ def sampled(network: Network, config: RunConfig, x_BCHW: Tensor, valid_BHW: Tens
     Args:
         network: the run's.
         config: the run's.
-        x_BCHW: what the network reads; the standardised bands are its first channels.
+        x_BCHW: standardised patches.
         valid_BHW: pixels with a value in every band; others are left out.
         maps_BFhw: the maps that the network's dense layer reads.
         logits_BKHW: the run's method's, at full resolution.
@@ -67,7 +67,7 @@ def sampled(network: Network, config: RunConfig, x_BCHW: Tensor, valid_BHW: Tens
     features_PF = maps_BFhw[:, :, cell_rows][..., cell_cols].movedim(1, -1)[at_BYX].float()
     return Pixels(
         patch_P.cpu().numpy(),
-        x_BCHW[:, : len(config.store.bands), rows][..., cols].movedim(1, -1)[at_BYX].float().cpu().numpy(),
+        x_BCHW[:, :, rows][..., cols].movedim(1, -1)[at_BYX].float().cpu().numpy(),
         reduced(features_PF).cpu().numpy(),
         argmax_classes(logits_PK[:, :, None, None])[:, 0, 0].cpu().numpy(),
         confidence(logits_PK, softmax=config.objective.is_softmax).cpu().numpy(),

@@ -48,14 +48,14 @@ def test_the_file_standardises_as_the_run_does(run: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("labels", "loss", "read"),
-    [("presence", "bce", "bands"), ("presence", "lse", "bands"), ("shares", "shares", "bands"), ("shares", "shares", "indices")],
+    ("labels", "loss"),
+    [("presence", "bce"), ("presence", "lse"), ("shares", "shares")],
 )
-def test_the_file_says_of_presence_what_evaluate_says(labels: str, loss: str, read: str, tmp_path: Path) -> None:
+def test_the_file_says_of_presence_what_evaluate_says(labels: str, loss: str, tmp_path: Path) -> None:
     info = make_store(tmp_path / "patches.zarr", count=12, size_px=9, nodata_share=0.3)
     torch.manual_seed(3)
-    settings = {"model": "fcn", "labels": labels, "loss": loss, "input": read}
-    config = make_run(tmp_path / "run", tmp_path / "patches.zarr", info, build("fcn", 13 if read == "indices" else 7, 5), **settings)
+    settings = {"model": "fcn", "labels": labels, "loss": loss}
+    config = make_run(tmp_path / "run", tmp_path / "patches.zarr", info, build("fcn", 7, 5), **settings)
     store = open_store(tmp_path / "patches.zarr")
     network, _ = load_network(tmp_path / "run", torch.device("cpu"))
     segmenter = Segmenter(unfitted(network.dense.bias.tolist()), "cam-argmax")

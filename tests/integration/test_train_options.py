@@ -82,7 +82,6 @@ OPTIONS: list[dict[str, Any]] = [
         "schedule": "cosine",
         "warmup_epochs": 0.5,
         "grad_clip_norm": 1.0,
-        "input": "indices",
     },
     {
         "model": "unet",

@@ -15,8 +15,6 @@ from hypothesis import strategies as st
 from cropcam.model.data.loading import as_bits, of_bits
 from cropcam.model.data.normalization import (
     CLIP,
-    INDEX_FLOOR,
-    INDEX_SCALE,
     Normalization,
     complete_seasons,
     has_value,
@@ -126,35 +124,6 @@ def test_physical_values_are_standardised_as_the_stored_ones_are(drawn: tuple[np
     from_physical, valid_there = standardise(torch.from_numpy(physical), normalization(physical_encoding(BANDS), mean, std))
     assert torch.equal(valid, valid_there)
     torch.testing.assert_close(from_physical, x, rtol=1e-4, atol=1e-4)
-
-
-@given(drawn=stored(), seed=st.integers(0, 99))
-def test_indices_come_behind_the_bands(drawn: tuple[npt.NDArray[Any], BandEncoding], seed: int) -> None:
-    values, encoding = drawn
-    mean = np.random.default_rng(seed).uniform(1, 1e4, BANDS).astype(np.float32)
-    plain = normalization(encoding, mean, np.full(BANDS, 1e4))
-    index_I = torch.tensor([(mean[i + 1] - mean[i]) / (mean[i + 1] + mean[i]) for i in range(BANDS - 1)])
-    x, valid = standardise(torch.from_numpy(values), plain._replace(index_I=index_I))
-    bands, valid_bands = standardise(torch.from_numpy(values), plain)
-    assert torch.equal(x[:, :BANDS], bands)
-    assert torch.equal(valid, valid_bands)
-    known = is_value(values, encoding)
-    physical = values.astype(np.float64) * np.reshape(encoding.scale, (-1, 1, 1)) + np.reshape(encoding.offset, (-1, 1, 1))
-    positive = np.maximum(physical, 0)
-    for i in range(BANDS - 1):
-        a, b = positive[:, i], positive[:, i + 1]
-        with np.errstate(invalid="ignore"):
-            index = (b - a) / np.maximum(a + b, INDEX_FLOOR * (mean[i] + mean[i + 1])) - index_I[i].item()
-        expected = np.where(known[:, i] & known[:, i + 1], index * INDEX_SCALE, 0)
-        np.testing.assert_allclose(x[:, BANDS + i].numpy(), expected, rtol=1e-4, atol=2e-3)
-
-
-def test_a_training_mean_has_the_index_0() -> None:
-    config = make_config().changed(input="indices")
-    known = Normalization.of(config, "cpu", physical_encoding(BANDS))
-    x, _ = standardise(torch.tensor(config.store.mean)[None, :, None, None], known)
-    assert x.shape == (1, config.channels, 1, 1)
-    torch.testing.assert_close(x, torch.zeros_like(x), atol=1e-6, rtol=0)
 
 
 def test_standardised_training_pixels_have_mean_0_and_deviation_1(tmp_path: Path) -> None:

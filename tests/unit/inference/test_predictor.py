@@ -128,10 +128,9 @@ def test_the_window_size_leaves_no_trace_in_any_bit(height: int, width: int, siz
     assert whole[:, valid].tobytes() == blocks[:, valid].tobytes()
 
 
-@pytest.mark.parametrize("read", ["bands", "indices"])
-def test_a_lone_patch_has_the_scores_it_is_evaluated_with(read: str) -> None:
+def test_a_lone_patch_has_the_scores_it_is_evaluated_with() -> None:
     """With nodata around it on the lattice, the middle of a patch is governed by that patch alone."""
-    config = make_config(50).changed(input=read)
+    config = make_config(50)
     predictor = Predictor(config, config.new_network().state_dict(), RAW, "cpu")
     dn = random_dn(np.random.default_rng(1), 50, 50)
     x, _ = standardise(torch.from_numpy(dn[None]), Normalization.of(predictor.config, "cpu"))

@@ -57,7 +57,7 @@ def test_a_run_from_before_own_networks_has_their_defaults(run: Path, config: Ru
     values = config.to_json()
     for name in ("model_options", "init", "freeze"):
         del values["network"][name]
-    del values["network_package"], values["data"]["input"]
+    del values["network_package"]
     (run / CONFIG).write_text(json.dumps(values))
     assert load_config(run) == config
 
@@ -69,14 +69,6 @@ def test_a_new_network_has_the_runs_bands_classes_and_options(config: RunConfig,
     gone = dataclasses.replace(config.changed(model="gone"), network_package="gone-nets==3.1")
     with pytest.raises(ConfigError, match=r"^no network 'gone'; .*: pip install gone-nets==3\.1$"):
         gone.new_network()
-
-
-def test_indices_are_channels_of_the_network(config: RunConfig) -> None:
-    bands = len(config.store.bands)
-    assert config.channels == bands
-    changed = config.changed(model="fcn", input="indices")
-    assert changed.channels == 2 * bands - 1
-    assert changed.new_network().features[0][0].weight.shape[1] == 2 * bands - 1
 
 
 def test_settings_change_in_their_sections(config: RunConfig) -> None:

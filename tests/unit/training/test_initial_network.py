@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import re
 from pathlib import Path
 from typing import Any
 
@@ -93,13 +92,6 @@ def test_a_run_folder_gives_its_best_weights(info: StoreInfo, tmp_path: Path) ->
     fresh = config.new_network()
     assert load_initial_weights(fresh, config) == f"--init {tmp_path / 'first'}: 20 of the network's 20 tensors taken"
     assert all(torch.equal(value, fresh.state_dict()[name]) for name, value in network.state_dict().items())
-
-
-def test_a_run_with_another_input_is_said_to_be_so(info: StoreInfo, tmp_path: Path) -> None:
-    make_run(tmp_path / "first", tmp_path / "s.zarr", info, build("fcn", 7, 5), model="fcn")
-    config = config_of(info, tmp_path / "first").changed(input="indices")
-    line = load_initial_weights(config.new_network(), config)
-    assert re.search(r": 19 of the network's 20 tensors taken; new: .*; left in the file: .*; the run's --input was bands$", line)
 
 
 def test_of_the_dense_layer_of_other_classes_those_of_the_same_name_are_taken(info: StoreInfo, tmp_path: Path) -> None:

@@ -57,15 +57,6 @@ def test_a_constant_band_is_divided_by_1(info: StoreInfo, tmp_path: Path) -> Non
     assert config.store.std == (1.0, *info.statistics["std"][1:])
 
 
-def test_indices_are_of_positive_bands(info: StoreInfo, tmp_path: Path) -> None:
-    passed = {"input": "indices"}
-    assert configure(PatchStore(STORE, info), tmp_path / "run", passed, resume=False).channels == 13
-    negative = info.statistics | {"mean": [*info.statistics["mean"][:6], -0.25]}
-    match = r"^--input indices takes normalised differences of reflectances; leave it out: the mean of SR_B7 is -0.25$"
-    with pytest.raises(ConfigError, match=match):
-        configure(PatchStore(STORE, dataclasses.replace(info, statistics=negative)), tmp_path / "run", passed, resume=False)
-
-
 def test_statistics_that_are_not_finite_are_refused(info: StoreInfo, tmp_path: Path) -> None:
     statistics = info.statistics | {"mean": [float("nan")] * 7}
     with pytest.raises(DataError, match=r"a band has no mean or standard deviation over the training split"):

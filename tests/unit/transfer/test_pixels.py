@@ -41,12 +41,6 @@ def test_a_pixel_has_the_values_of_its_place() -> None:
     assert found.class_P[index] == logits[patch, :, row, col].argmax()
 
 
-def test_the_values_are_the_bands_alone() -> None:
-    x, valid, maps, logits, network = parts(12)
-    with_indices = sampled(network, make_config(), torch.cat([x, x[:, :2]], dim=1), valid, maps, logits)
-    np.testing.assert_array_equal(with_indices.x_PC, sampled(network, make_config(), x, valid, maps, logits).x_PC)
-
-
 def test_incomplete_patches_and_pixels_without_data_are_left_out() -> None:
     x, valid, maps, logits, network = parts(12)
     valid[0, 3, 3] = False
