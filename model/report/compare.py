@@ -156,7 +156,7 @@ def _run_caveats(lines: Sequence[_Line]) -> list[str]:
 def _row(line: _Line) -> dict[str, Any]:
     run, config = line.run, line.run.config
     labels, pixels = run.metrics["classification"], run.metrics["segmentation"]
-    patches = line.home.metrics["provenance"]["train_patches"]
+    patches = (config.trained_patches or line.home.metrics["provenance"]["train_patches"]) * (config.optimizer.passes or 1)
     return {
         "run": run.name,
         "place": line.place,

@@ -72,6 +72,7 @@ class RunConfig:
     code_version: str
     digests: dict[str, str] = field(default_factory=dict)  # sha256 (hex) of the files that `options.INPUT_FILES` name
     network_package: str = ""  # NAME==VERSION of the package that the network is of; empty for a built-in one
+    trained_patches: int = 0  # patches that are trained on: those with a label; 0 = not recorded
     stores: tuple[StorePart, ...] = ()  # of a run on several stores, which `store` describes joined; else empty
 
     @property
@@ -142,6 +143,7 @@ class RunConfig:
         sections = {name: vars(getattr(self, name)) for name in SECTIONS}
         store = {**vars(self.store), "encoding": self.store.encoding.attrs(), "classes": self.store.classes.attrs()}
         values = {**sections, "store": store, "digests": self.digests, "network_package": self.network_package}
+        values["trained_patches"] = self.trained_patches
         values |= {"stores": [vars(part) for part in self.stores]} if self.stores else {}
         return dict(json.loads(json.dumps({**values, "code_version": self.code_version})))
 
@@ -159,6 +161,7 @@ class RunConfig:
         store = _section(StoreRecord, {**record, **typed})
         parts = tuple(_section(StorePart, part) for part in values.get("stores", ()))
         more = {"digests": dict(values["digests"]), "network_package": values.get("network_package", ""), "stores": parts}
+        more["trained_patches"] = values.get("trained_patches", 0)
         return cls(**sections, store=store, **more, code_version=values["code_version"])
 
 

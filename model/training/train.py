@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager, nullcontext
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -136,7 +137,7 @@ def _read_splits(
     if ranks.count > 1 and config.is_fitted:
         raise ConfigError(f"--model {config.network.model} is fitted in one process; start it without torchrun")
     train_split, validation = read_splits(config, store, device, log)
-    config = config.changed(passes=passes(config, len(train_split)))
+    config = replace(config.changed(passes=passes(config, len(train_split))), trained_patches=len(train_split))
     check_batches(config, len(train_split))
     if ranks.is_main:
         log_data_summary(store, train_split, validation, config, log)

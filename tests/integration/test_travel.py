@@ -122,6 +122,7 @@ def test_a_run_goes_on_with_a_few_polygons_of_the_other_place(folder: Path, patc
     )
     assert (config.network.freeze, config.optimizer.lr) == ("statistics", 1e-3)
     assert config.store.mean == load_config(source).store.mean
+    assert config.trained_patches == patches
     before, after = (load_network(each, CPU)[0].state_dict() for each in (source, run))
     kept = [name for name in before if "running" in name]
     assert kept
