@@ -31,7 +31,18 @@ def test_config_reads_back_equal(run: Path, config: RunConfig) -> None:
 
 def test_the_sections_of_the_file_are_those_of_the_settings(run: Path) -> None:
     values = json.loads((run / CONFIG).read_text())
-    assert list(values) == ["labels", "data", "network", "optimizer", "strategy", "store", "digests", "network_package", "trained_patches", "code_version"]
+    assert list(values) == [
+        "labels",
+        "data",
+        "network",
+        "optimizer",
+        "strategy",
+        "store",
+        "digests",
+        "network_package",
+        "trained_patches",
+        "code_version",
+    ]
     assert (values["labels"]["labels"], values["network"]["model"], values["optimizer"]["loss"]) == ("presence", "baseline", "bce")
 
 
