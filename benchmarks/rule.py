@@ -23,22 +23,16 @@ from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pandas as pd
 import torch
 
 from benchmarks import at_least_one
 from benchmarks.places import DATA, build
-from cropcam.model.evaluation import metrics
 from cropcam.model.evaluation.evaluate import evaluate
 from cropcam.model.options import Settings
-from cropcam.model.runs.checkpoint import load_network, write_json
-from cropcam.model.segmentation.fitting import fitted_segmenter
+from cropcam.model.runs.checkpoint import write_json
 from cropcam.model.segmentation.methods import LOGIT_ARGMAX, REMAINDER, SPECTRAL
-from cropcam.model.segmentation.predictions import open_trained_store, predict_patches
 from cropcam.model.training.train import train
-from cropcam.pipeline.legend import UNLABELLED
-from cropcam.pipeline.store.patch_store import open_store
 
 SCENES = {"home": "dakota-2015", "away": "illinois-2023"}
 EPOCHS, MIN_SEEDS, MAX_LOSS_AWAY = 16, 3, 0.005
@@ -74,31 +68,21 @@ def measure(row: Row, seed: int, out: Path, epochs: int) -> None:
     started, run = time.perf_counter(), run_folder(out, row, seed, epochs)
     settings = Settings(**{**PLAIN, **KINDS[row[0]], **ROWS[row], "seed": seed, "epochs": epochs})
     train(out / "home.zarr", run, settings, device="cpu", resume=True)
-    part = evaluate(run, device="cpu").to_dict()["segmentation"]
-    measured = {"kind": row[0], "variant": row[1], "seed": seed, "default": part["default"]} | {
-        "home": {name: {key: values[key] for key in FIGURES} for name, values in part["methods"].items()},
-        "away": scored(run, out / "away.zarr"),
+    default, at_home = scored(run)
+    measured = {"kind": row[0], "variant": row[1], "seed": seed, "default": default} | {
+        "home": at_home,
+        "away": scored(run, on=out / "away.zarr")[1],
         "s": round(time.perf_counter() - started),
     }
     write_json(run / "measured.json", measured)
-    home, away = (measured[place][part["default"]]["pixel_accuracy"] for place in SCENES)
+    home, away = (measured[place][default]["pixel_accuracy"] for place in SCENES)
     print(f"{' '.join(row)}, seed {seed}: home {home:.4f}, away {away:.4f}, {measured['s']} s", flush=True)
 
 
-def scored(run: Path, store: Path) -> dict[str, dict[str, float]]:
-    """Pixel accuracy and macro F1 of each method of a run on every patch of another store."""
-    cpu = torch.device("cpu")
-    network, config = load_network(run, cpu)
-    segmenter = fitted_segmenter(run, network, config, open_trained_store(run, config), cpu)
-    opened, classes = open_store(store), len(config.store.classes)
-    confusion_KK = {name: np.zeros((classes, classes), np.int64) for name in segmenter.methods}
-    for batch in predict_patches(network, config, opened, np.arange(len(opened)), cpu, segmenter):
-        counted_BHW = batch.truth_BHW != UNLABELLED
-        truth_P = batch.truth_BHW[counted_BHW]
-        for name, class_BHW in batch.segmentation_BHW.items():
-            confusion_KK[name] += metrics.confusions(np.zeros(len(truth_P), np.int64), truth_P, class_BHW[counted_BHW], 1, classes)[0]
-    of_methods = {name: metrics.summary(confusion) for name, confusion in confusion_KK.items()}
-    return {name: {key: float(values[key]) for key in FIGURES} for name, values in of_methods.items()}
+def scored(run: Path, **where: Any) -> tuple[str, dict[str, dict[str, float]]]:  # noqa: ANN401 - as of `evaluate`
+    """The run's default method, and pixel accuracy and macro F1 of each method."""
+    part = evaluate(run, device="cpu", **where).to_dict()["segmentation"]
+    return part["default"], {name: {key: values[key] for key in FIGURES} for name, values in part["methods"].items()}
 
 
 def figures(run: dict[str, Any], method: str) -> dict[str, float]:

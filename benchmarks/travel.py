@@ -1,4 +1,4 @@
-"""What a run is worth at another place: at home, away, adapted with few labels, and whether it says beforehand that it will be wrong.
+"""What a run is worth at another place: at home, away, adapted with few labels, and whether it warns beforehand.
 
     python -m benchmarks.travel --out DIR [--data DIR] [--full] [--jobs 2] [--only TEXT ...] [--seeds N]
     python -m benchmarks.travel --summary DIR [--full]

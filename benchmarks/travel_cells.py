@@ -189,13 +189,13 @@ def compute(job: Job, folders: Folders, targets: dict[str, str]) -> str:
         train([*paths, own] if paths else own, run, settings(job, folders), device="cpu", resume=True)
         write_json(run / "trained.json", clock.seconds("train_"))
     network, config = load_network(run, cpu)
-    told = []
+    figures = []
     for place, part in missing(job, folders, targets):
         cell = scored(job, folders, (place, part), network, config)
         folders.cell(job, place, part).parent.mkdir(parents=True, exist_ok=True)
         write_json(folders.cell(job, place, part), cell)
-        told.append(f"{place} {part} {cell['pixel_accuracy']:.3f}")
-    return f"{job.name}: {', '.join(told)}; {clock.seconds()['s']:.0f} s"
+        figures.append(f"{place} {part} {cell['pixel_accuracy']:.3f}")
+    return f"{job.name}: {', '.join(figures)}; {clock.seconds()['s']:.0f} s"
 
 
 def scored(job: Job, folders: Folders, where: tuple[str, str], network: Network, config: RunConfig) -> Cell:

@@ -45,7 +45,7 @@ def spread(numbers: Sequence[float], sign: str = "") -> str:
 
 
 def title(place: str) -> str:
-    """The name of a place; of a simulated one it is said."""
+    """The name of a place, with a mark if it is simulated."""
     return f"{place} (simulated)" if place in SIMULATED else place
 
 

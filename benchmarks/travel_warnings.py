@@ -55,7 +55,7 @@ class Fitted(NamedTuple):
 
 
 class Judged(NamedTuple):
-    """A case with what the run would have said there."""
+    """A case with the warning and the estimate of the run there."""
 
     case: Case
     score: float

@@ -18,11 +18,10 @@ import pandas as pd
 from cropcam.model.data.store_groups import Group, store_groups
 from cropcam.model.evaluation.elsewhere import folder_on
 from cropcam.model.evaluation.evaluate import ALL, evaluate
-from cropcam.model.evaluation.model_card import METRICS
 from cropcam.model.options import Settings, flag
 from cropcam.model.report.gains import difference_columns, from_home, metric_columns
 from cropcam.model.report.runs import read_elsewhere, read_run
-from cropcam.model.runs.checkpoint import BEST, write_json
+from cropcam.model.runs.checkpoint import BEST, METRICS, write_json
 from cropcam.model.runs.config import CONFIG, load_config
 from cropcam.model.training.train import train
 from cropcam.pipeline import __version__

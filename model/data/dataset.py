@@ -70,7 +70,7 @@ def read_split(
         DataError: the split is empty, or the store is damaged.
     """
     index_N = store.split_indices(split) if isinstance(split, str) else split
-    labels = labels or read_labels(store, index_N, spec, legend)
+    labels = read_labels(store, index_N, spec, legend) if labels is None else labels
     whole_N = store.valid_N[index_N] == 1
     if loading == "stream":
         return Patches(StreamedImages(store, index_N), labels, whole_N, index_N)

@@ -14,11 +14,11 @@ import torch
 
 from cropcam.model.evaluation.elsewhere import AND, Scored, open_elsewhere
 from cropcam.model.evaluation.measurement import Measurement, Predictor, measure, same_classes
-from cropcam.model.evaluation.model_card import METRICS, write_model_card
+from cropcam.model.evaluation.model_card import write_model_card
 from cropcam.model.evaluation.prediction_store import prediction_writer
 from cropcam.model.evaluation.results import Metrics
 from cropcam.model.evaluation.seasons_seen import seasons_seen
-from cropcam.model.runs.checkpoint import load_network, run_provenance
+from cropcam.model.runs.checkpoint import METRICS, load_network, run_provenance
 from cropcam.model.runs.config import RunConfig
 from cropcam.model.runtime.device import choose
 from cropcam.model.segmentation.fitting import fitted_segmenter

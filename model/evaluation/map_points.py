@@ -110,7 +110,7 @@ def cells(lon_P: Floats, lat_P: Floats) -> Counts:
 
 
 def point_notes(scores: Mapping[str, Any]) -> list[str]:
-    """What limits the result of `evaluate_map`, a sentence each; the last says what such figures are."""
+    """What limits the result of `evaluate_map`, a sentence each; the last is about what such figures are estimates of."""
     points, note = scores["points"], scores["intervals"].get("note")
     lost = [
         f"{points[key]:,} of {points['read']:,} points lie {where} and are not scored."

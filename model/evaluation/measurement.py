@@ -97,8 +97,8 @@ class Measurement:
     def beside(self, reference: Measurement) -> dict[str, Any]:
         """The part `reference` of metrics.json: the default methods of both runs on the same patches, and the paired difference."""
         own, other = (each.accumulator.confusion_BKK[each.accumulator.default] for each in (self, reference))
-        mine, theirs = (metrics.summary(self._resamples.sums(counts)) for counts in (own, other))
-        difference = {f"{key}_difference": mine[key] - theirs[key] for key in ("pixel_accuracy", "macro_f1")}
+        own_S, other_S = (metrics.summary(self._resamples.sums(counts)) for counts in (own, other))
+        difference = {f"{key}_difference": own_S[key] - other_S[key] for key in ("pixel_accuracy", "macro_f1")}
         part = results.method(other, self.names, self._resamples)
         return {"segmentation": {"method": reference.accumulator.default, **part}, **with_intervals(difference)}
 

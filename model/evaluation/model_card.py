@@ -10,13 +10,11 @@ from typing import Any
 from cropcam.model.evaluation.notes import format_metric, leakage_notes
 from cropcam.model.networks import NETWORKS
 from cropcam.model.runs import history
-from cropcam.model.runs.checkpoint import BEST, CARD, HISTORY, load_metadata
+from cropcam.model.runs.checkpoint import BEST, CARD, HISTORY, METRICS, load_metadata
 from cropcam.model.runs.config import RunConfig
 from cropcam.pipeline.errors import DataError
 from cropcam.pipeline.runtime.atomic import atomic_write
 from cropcam.pipeline.runtime.hashing import file_sha256
-
-METRICS = "metrics.json"
 
 
 def write_model_card(run: Path, config: RunConfig) -> None:

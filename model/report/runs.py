@@ -14,14 +14,12 @@ from typing import Any
 
 import pandas as pd
 
+from cropcam.model.evaluation.elsewhere import ON
 from cropcam.model.evaluation.evaluate import PATCHES
-from cropcam.model.evaluation.model_card import METRICS
-from cropcam.model.runs.checkpoint import BEST, HISTORY
+from cropcam.model.runs.checkpoint import BEST, HISTORY, METRICS
 from cropcam.model.runs.config import RunConfig, load_config
 from cropcam.pipeline.errors import DataError
 from cropcam.pipeline.runtime.hashing import file_sha256
-
-ELSEWHERE = "on"  # folder of a run with its evaluations on other stores
 
 
 @dataclass(frozen=True)
@@ -99,7 +97,7 @@ def read_elsewhere(run: Path, home: EvaluatedRun) -> list[EvaluatedRun]:
         DataError: an evaluation is older than the training, damaged or of other classes.
     """
     found = []
-    for folder in sorted(path.parent for path in (run / ELSEWHERE).glob(f"*/{METRICS}")):
+    for folder in sorted(path.parent for path in (run / ON).glob(f"*/{METRICS}")):
         metrics, patches = _read(folder, run, f"cropcam evaluate {run} --on STORE, or remove {folder}")
         away = replace(home, metrics=metrics, patches=patches, elsewhere=folder.name)
         try:

@@ -12,7 +12,7 @@ import pandas as pd
 import torch
 
 from cropcam.model.networks import Network
-from cropcam.model.runs.checkpoint import HISTORY, load_network
+from cropcam.model.runs.checkpoint import HISTORY, METRICS, load_network
 from cropcam.model.runs.config import RunConfig, load_config
 from cropcam.pipeline.errors import DataError
 
@@ -50,7 +50,7 @@ class Run:
     @property
     def metrics(self) -> dict[str, Any] | None:
         """The content of metrics.json; None before `evaluate`."""
-        path = self.folder / "metrics.json"
+        path = self.folder / METRICS
         return json.loads(path.read_text("utf-8")) if path.is_file() else None
 
     def network(self, device: str = "cpu") -> Network:

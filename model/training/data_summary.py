@@ -42,14 +42,13 @@ def log_data_summary(store: PatchStore, train_split: Patches, validation: Patche
             f"{options.points}: "
             + ", ".join(f"{part.labels.n_unmatched:,} of its points lie outside the patches of {name}" for name, part in parts.items())
         )
-    elif without := {name: _patches_of(name, counts) - int(part.labels.labelled().sum()) for name, part in parts.items()}:
-        source, why = options.file or str(config.label_spec), ", as all their shares are rounded to 0" * bool(options.share_step)
-        if options.file or options.share_step or options.share_noise:
-            log(
-                f"{source}: no label in "
-                + ", ".join(f"{count:,} of {_patches_of(name, counts):,} patches of {name}" for name, count in without.items())
-                + why
-            )
+    elif options.file or options.share_step or options.share_noise:
+        sizes = {name: _patches_of(name, counts) for name in parts}
+        without = (
+            f"{sizes[name] - int(part.labels.labelled().sum()):,} of {sizes[name]:,} patches of {name}" for name, part in parts.items()
+        )
+        why = ", as all their shares are rounded to 0" if options.share_step else ""
+        log(f"{options.file or config.label_spec}: no label in {', '.join(without)}{why}")
     (first, one), *others = store.parts.items()
     for name, part in others:
         if seasons := apart_in_the_year(one.info, part.info):

@@ -66,10 +66,10 @@ def passes(config: RunConfig, patches: int) -> int:
     """Passes over the training split in one epoch: those of the settings, else the number that comes nearest to the steps that it should have at least."""
     if config.optimizer.passes or config.is_fitted:
         return config.optimizer.passes or 1
-    per_epoch = config.data.batch_size / patches / config.optimizer.epochs  # passes of an epoch for each step in all
-    few = max(FEWEST_STEPS, MOST_PASSES / per_epoch / config.optimizer.epochs)
+    steps_of_pass = patches / config.data.batch_size
+    few = max(FEWEST_STEPS, MOST_PASSES * steps_of_pass)
     steps = ADAPTED_STEPS if Path(config.network.init or " ").is_dir() else min(MIN_STEPS, few)
-    return max(1, round(steps * per_epoch))
+    return max(1, round(steps / config.optimizer.epochs / steps_of_pass))
 
 
 def check_batches(config: RunConfig, patches: int) -> None:

@@ -10,7 +10,7 @@ from typing import Any
 import torch
 
 from cropcam.model.networks import Network
-from cropcam.model.runs.checkpoint import BEST
+from cropcam.model.runs.checkpoint import BEST, METRICS
 from cropcam.model.runs.config import RunConfig
 from cropcam.model.segmentation.fitting import method_of
 from cropcam.model.transfer.domain import Place
@@ -24,7 +24,6 @@ from cropcam.pipeline.store.patch_store import PatchStore
 from cropcam.pipeline.store.schema import evenly
 
 PATCHES = 512  # of a store, evenly spread
-METRICS = "metrics.json"
 
 
 def measure_store(run: Path, network: Network, config: RunConfig, store: PatchStore, patches_N: Indices, device: torch.device) -> Shift:

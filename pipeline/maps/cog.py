@@ -62,7 +62,7 @@ class ClassMap:
 
     def same_pixels(self, dataset: DatasetReader) -> bool:
         """Whether another raster holds the written pixels, window by window."""
-        return all(zlib.crc32(dataset.read(1, window=raster_window(window)).tobytes()) == crc for window, crc in self._checksums.items())
+        return holds(dataset, self._checksums)
 
 
 @contextmanager
@@ -85,10 +85,7 @@ def written_map(path: Path, grid: PixelGrid, legend: Legend, tags: Mapping[str, 
     Raises:
         DataError: the disk refuses, the file differs from the written pixels, or another process writes to `path`.
     """
-    with disk_errors(path):
-        if path.is_dir():
-            raise DataError(f"{path}: is a folder; give the file name of the map, for example {path / 'map.tif'}")
-        path.parent.mkdir(parents=True, exist_ok=True)
+    make_room(path, "map")
     with exclusive_lock(path), temporary_path(path) as folder:
         raw, cog = folder / "raw.tif", folder / path.name
         with disk_errors(path):
@@ -112,6 +109,23 @@ def is_map(path: Path) -> bool:
             return str(dataset.tags().get("TIFFTAG_SOFTWARE", "")).startswith("cropcam")
     except (RasterioError, OSError):
         return False
+
+
+def make_room(path: Path, kind: str) -> None:
+    """Make the folder of a file that will be written; `kind` is map or layer.
+
+    Raises:
+        DataError: `path` is a folder, or the disk refuses.
+    """
+    with disk_errors(path):
+        if path.is_dir():
+            raise DataError(f"{path}: is a folder; give the file name of the {kind}, for example {path / f'{kind}.tif'}")
+        path.parent.mkdir(parents=True, exist_ok=True)
+
+
+def holds(dataset: DatasetReader, checksums: Mapping[Window, int]) -> bool:
+    """Whether the first band holds the pixels of these CRC-32 checksums, window by window."""
+    return all(zlib.crc32(dataset.read(1, window=raster_window(window)).tobytes()) == crc for window, crc in checksums.items())
 
 
 def create(path: Path, grid: PixelGrid, dtype: str, nodata: float, block_px: int) -> DatasetWriter:

@@ -14,7 +14,7 @@ import rasterio
 
 from cropcam.pipeline.errors import DataError
 from cropcam.pipeline.grid import PixelGrid, Window
-from cropcam.pipeline.maps.cog import convert, create, disk_errors, raster_window
+from cropcam.pipeline.maps.cog import convert, create, disk_errors, holds, make_room, raster_window
 from cropcam.pipeline.maps.windows import WriteLayer
 from cropcam.pipeline.runtime.atomic import exclusive_lock, temporary_path
 
@@ -37,10 +37,7 @@ def written_layer(path: Path, grid: PixelGrid, description: str, tags: Mapping[s
     Raises:
         DataError: the disk refuses, the file differs from the written pixels, or another process writes to `path`.
     """
-    with disk_errors(path):
-        if path.is_dir():
-            raise DataError(f"{path}: is a folder; give the file name of the layer, for example {path / 'layer.tif'}")
-        path.parent.mkdir(parents=True, exist_ok=True)
+    make_room(path, "layer")
     checksums: dict[Window, int] = {}
     with exclusive_lock(path), temporary_path(path) as folder:
         raw, cog = folder / "raw.tif", folder / path.name
@@ -64,9 +61,8 @@ def written_layer(path: Path, grid: PixelGrid, description: str, tags: Mapping[s
         with disk_errors(path):
             convert(raw, cog, overviews="average", predictor="FLOATING_POINT")
             with rasterio.open(cog) as after:
-                for window, crc in checksums.items():
-                    if zlib.crc32(after.read(1, window=raster_window(window)).tobytes()) != crc:
-                        raise DataError(f"{path}: what arrived on the disk is not what was written; check the disk and its free space")
+                if not holds(after, checksums):
+                    raise DataError(f"{path}: what arrived on the disk is not what was written; check the disk and its free space")
             with cog.open("rb") as handle:
                 os.fsync(handle.fileno())
             cog.replace(path)

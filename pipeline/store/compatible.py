@@ -20,15 +20,10 @@ def class_numbers(own: Legend, legend: Legend, where: str) -> npt.NDArray[np.uin
     Raises:
         DataError: the legends are of different tables of codes, and their classes have not the same names.
     """
-    numbers = np.full(UNLABELLED + 1, UNLABELLED, np.uint8)
-    numbers[: len(own)] = np.arange(len(own))
-    same_table = own.table.codes == legend.table.codes
-    if same_table and {c.name: sorted(c.codes) for c in own.classes} == {c.name: sorted(c.codes) for c in legend.classes}:
-        numbers[: len(own)] = [legend.names.index(name) for name in own.names]
-        return numbers
-    if same_table:
-        return None
-    if {*own.names} != {*legend.names}:
+    if own.table.codes == legend.table.codes:
+        if {c.name: sorted(c.codes) for c in own.classes} != {c.name: sorted(c.codes) for c in legend.classes}:
+            return None
+    elif {*own.names} != {*legend.names}:
         lacking, unknown = (", ".join(sorted(names)) for names in ({*legend.names} - {*own.names}, {*own.names} - {*legend.names}))
         differ = "; ".join(
             text for text in (f"it lacks {lacking}" if lacking else "", f"{unknown} is none of them" if unknown else "") if text
@@ -37,6 +32,7 @@ def class_numbers(own: Legend, legend: Legend, where: str) -> npt.NDArray[np.uin
             f"{where}: its classes are {', '.join(own.names)}, needed are {', '.join(legend.names)}: {differ}; give the codes of its legend "
             f"these names in [classes] of its study, and build it again with 'cropcam patches'"
         )
+    numbers = np.full(UNLABELLED + 1, UNLABELLED, np.uint8)
     numbers[: len(own)] = [legend.names.index(name) for name in own.names]
     return numbers
 

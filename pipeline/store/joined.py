@@ -51,10 +51,10 @@ class JoinedStore(PatchStore):
         self._parts, self.held_out = tuple(parts), frozenset(held_out)
         self._names = tuple(names) or store_names([part.path for part in parts])
         legend = legend or first.info.classes
+        self._numbers: list[npt.NDArray[np.uint8] | None] = []  # of each store its classes; None where label codes have to be looked up
         for part in parts:
             check_fits(part, first.info.bands, first.info.patch_size_px, f"{first.path}")
-            if part.info.has_labels:
-                class_numbers(part.info.classes, legend, str(part.path))
+            self._numbers.append(class_numbers(part.info.classes, legend, str(part.path)) if part.info.has_labels else None)
             if part.info.has_weight != first.info.has_weight:
                 with_, without = (str(p.path) for p in ((part, first) if part.info.has_weight else (first, part)))
                 raise DataError(
@@ -141,7 +141,7 @@ class JoinedStore(PatchStore):
         """As of `PatchStore.classes`, in the legend of the join."""
         out = np.empty((len(index_B), *self.patch_shape[1:]), np.uint8)
         for number, part, place, index in self._by_store(index_B):
-            numbers = self._numbers(number)
+            numbers = self._numbers[number]
             out[place] = self.info.classes.index(part.labels(index)) if numbers is None else numbers[part.classes(index)]
         return out
 
@@ -178,12 +178,8 @@ class JoinedStore(PatchStore):
             is_run = place[-1] - place[0] + 1 == len(place)
             yield number, self._parts[number], slice(place[0], place[-1] + 1) if is_run else place, index_B[place] - self._first_N[number]
 
-    def _numbers(self, number: int) -> npt.NDArray[np.uint8] | None:
-        part = self._parts[number]
-        return class_numbers(part.info.classes, self.info.classes, str(part.path))
-
     def _shares(self, number: int, part: PatchStore) -> npt.NDArray[np.float32]:
-        numbers = self._numbers(number)
+        numbers = self._numbers[number]
         if numbers is not None:
             share_NK = np.empty_like(part.share_NK)
             share_NK[:, numbers[: share_NK.shape[1]]] = part.share_NK

@@ -9,7 +9,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from cropcam.model.report.runs import ELSEWHERE, EvaluatedRun
+from cropcam.model.evaluation.elsewhere import ON
+from cropcam.model.report.runs import EvaluatedRun
 from cropcam.pipeline.runtime.hashing import sha256
 from cropcam.pipeline.store.schema import StoreInfo
 from support.runs import make_config
@@ -76,7 +77,7 @@ def write_away(run: Path, place: str, digest: str, change: float, *, of: Path | 
     The share of correct pixels of each patch changes by `change`, and the accuracy with it; every other metric is as there.
     """
     at_home = json.loads((run / "metrics.json").read_text())
-    folder = run / ELSEWHERE / f"{place}-{digest[:8]}"
+    folder = run / ON / f"{place}-{digest[:8]}"
     folder.mkdir(parents=True)
     metrics: dict[str, Any] = json.loads(((of or run) / "metrics.json").read_text())
     metrics["provenance"] |= {key: at_home["provenance"][key] for key in ("checkpoint_digest", "selected_on")}

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from cropcam.model.evaluation.model_card import METRICS, model_card, write_model_card
-from cropcam.model.runs.checkpoint import BEST, CARD, HISTORY
+from cropcam.model.evaluation.model_card import model_card, write_model_card
+from cropcam.model.runs.checkpoint import BEST, CARD, HISTORY, METRICS
 from cropcam.model.runs.config import StorePart
 from cropcam.model.runs.history import Row
 from cropcam.pipeline.runtime.hashing import file_sha256

@@ -11,8 +11,8 @@ import numpy as np
 import pytest
 
 from cropcam.model.evaluation.evaluate import evaluate
-from cropcam.model.runs.checkpoint import BEST
-from cropcam.model.transfer.measure import METRICS, expected_accuracy, home_accuracy, measure_store
+from cropcam.model.runs.checkpoint import BEST, METRICS
+from cropcam.model.transfer.measure import expected_accuracy, home_accuracy, measure_store
 from cropcam.pipeline.errors import DataError
 from cropcam.pipeline.store.patch_store import open_store
 from support.shifted import CHANGES, changed
