@@ -187,8 +187,7 @@ def _leak(passed: dict[str, Any], opened: Sequence[PatchStore], group: Group) ->
     init = Path(passed.get("init") or "")
     if not passed.get("init") or not (init / CONFIG).is_file():
         return ""
-    config = load_config(init)
-    trained = {config.store.digest, *(part.digest for part in config.stores)}
+    trained = load_config(init).trained_digests
     known = [str(opened[n].path) for n in group.stores if opened[n].info.digest in trained]
     return (
         f"warning: --init {init} was trained on {', '.join(known)}, which is left out here: it is not new to the network" if known else ""

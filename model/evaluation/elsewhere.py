@@ -48,8 +48,7 @@ def open_elsewhere(run: Path, config: RunConfig, on: Path, split: str | None) ->
     if not opened.info.has_labels:
         raise DataError(f"{on}: has no labels to score against; map it: cropcam map {run} --store {on} --out MAP.tif")
     own = JoinedStore([opened], config.store.classes) if opened.info.classes != config.store.classes else opened
-    trained = {config.store.digest, *(part.digest for part in config.stores if not part.held_out)}
-    home, name = opened.info.digest in trained, on.resolve().stem
+    home, name = opened.info.digest in config.trained_digests, on.resolve().stem
     return Scored(own, split or ("test" if home else "all"), folder_on(run, on, opened.info.digest), name, home)
 
 

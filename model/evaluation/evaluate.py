@@ -126,8 +126,7 @@ def _load(run: Path, device: torch.device) -> Predictor:
 
 def _split_of(reference: Predictor, on: Path) -> str | None:
     """The test split of a store that the reference was trained on: its training patches would flatter it."""
-    record = reference.config.store
-    return "test" if open_store(on).info.digest in {record.digest, *(part.digest for part in reference.config.stores)} else None
+    return "test" if open_store(on).info.digest in reference.config.trained_digests else None
 
 
 def _beside(measured: Measurement, reference: Predictor, path: Path, progress: Progress) -> dict[str, Any]:

@@ -86,6 +86,11 @@ class RunConfig:
         return objective(self.optimizer.loss, self.labels.labels)
 
     @property
+    def trained_digests(self) -> frozenset[str]:
+        """Digests of the stores that are trained on, and of their join; none of a store held out."""
+        return frozenset((self.store.digest, *(part.digest for part in self.stores if not part.held_out)))
+
+    @property
     def keep_last_epoch(self) -> bool:
         """Whether the last epoch is selected instead of the epoch of the lowest validation loss (`Strategy.keep_last_epoch`)."""
         return self.strategy.pseudo_label_weight > 0
