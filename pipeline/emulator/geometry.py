@@ -227,7 +227,7 @@ def _any_inside(area: Geometry, lines: Sequence[Points]) -> bool:
 
 
 def _lines_cross(first: Points, second: Points) -> bool:
-    """Whether two polylines cross, by the signs of four turns per pair of edges."""
+    """Whether two polylines cross, by the signs of four turns per pair of edges, whose boxes meet: all turns of edges on one line are 0."""
     if len(first) < 2 or len(second) < 2:
         return bool((first[:, None] == second[None]).all(-1).any())
     a, b = first[:-1, None], first[1:, None]
@@ -236,4 +236,5 @@ def _lines_cross(first: Points, second: Points) -> bool:
     def turn(p: Points, q: Points, r: Points) -> Points:
         return np.asarray((q[..., 0] - p[..., 0]) * (r[..., 1] - p[..., 1]) - (q[..., 1] - p[..., 1]) * (r[..., 0] - p[..., 0]))
 
-    return bool(((turn(a, b, c) * turn(a, b, d) <= 0) & (turn(c, d, a) * turn(c, d, b) <= 0)).any())
+    boxes_meet = ((np.minimum(a, b) <= np.maximum(c, d)) & (np.minimum(c, d) <= np.maximum(a, b))).all(axis=-1)
+    return bool((boxes_meet & (turn(a, b, c) * turn(a, b, d) <= 0) & (turn(c, d, a) * turn(c, d, b) <= 0)).any())
