@@ -70,7 +70,7 @@ class Manifest:
 
     def save(self) -> None:
         """Write the file atomically."""
-        content = _read(self.path, self.about["study"]["study"]["name"])
+        content = read_exports(self.path, self.about["study"]["study"]["name"])
         content["exports"][self.key] = {**self.about, "tasks": {name: asdict(entry) for name, entry in self.entries.items()}}
         try:
             atomic_write(self.path, json.dumps(content, indent=1) + "\n")
@@ -110,7 +110,7 @@ def load(path: Path, plan: Plan, session: Session) -> Manifest:
         "endpoint": session.endpoint, "project": session.project, "destination": where, "graph_digest": digest,
         "cropcam": __version__, "study": study.to_dict(), **plan.geometry(),
     }  # fmt: skip
-    content = _read(path, study.name)
+    content = read_exports(path, study.name)
     key = json_sha256([session.endpoint, session.project, where, digest])[:16]
     for other_key, other in content["exports"].items():
         is_here = is_one_place(other["endpoint"], session.endpoint) and (other["project"], other["destination"]) == (session.project, where)
@@ -130,7 +130,14 @@ def _conflict(path: Path, where: str, other: dict[str, Any], about: dict[str, An
     return f"{path}: {where} already holds an export of a changed study ({'; '.join(fields) or 'other graph'}); choose another destination, delete both, or give the --cell-px and --file-px it was made with"
 
 
-def _read(path: Path, study_name: str) -> dict[str, Any]:
+def read_exports(path: Path, study_name: str) -> dict[str, Any]:
+    """The content of a manifest file: `{"schema_version", "study", "exports": {KEY: {"endpoint", "project", "destination", "tasks", ...}}}`.
+
+    A file that does not exist has no exports.
+
+    Raises:
+        DataError: it is damaged, of another version, or another study's.
+    """
     try:
         content: dict[str, Any] = json.loads(path.read_text("utf-8"))
         version, name, exports = content["schema_version"], content["study"], content["exports"]
