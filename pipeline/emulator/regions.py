@@ -32,7 +32,7 @@ def reduce_region(
 
     Source: Earth Engine API, ee.Image.reduceRegion.
     """
-    window = lattice.covering(region.bounds(lattice.crs))
+    window = region.window(lattice)
     while window.width * window.height > max_pixels:
         if not best_effort:
             raise EngineError(
@@ -40,7 +40,7 @@ def reduce_region(
             )
         a, b, c, d, e, f = lattice.transform
         lattice = Projection(lattice.crs, (a * 2, b * 2, c, d * 2, e * 2, f))
-        window = lattice.covering(region.bounds(lattice.crs))
+        window = region.window(lattice)
     values = _valid_values(image, region, lattice.grid(window))
     return {band.name: _reduced(reducer, samples, whole=band.type.is_int) for band, samples in zip(image.bands, values, strict=True)}
 
