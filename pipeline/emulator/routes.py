@@ -20,6 +20,7 @@ from cropcam.pipeline.emulator.images import LazyImage
 from cropcam.pipeline.emulator.limits import Limits
 from cropcam.pipeline.emulator.map_ids import MapIds, picture_format
 from cropcam.pipeline.emulator.operations import Operations
+from cropcam.pipeline.emulator.profiling import PLUMBING, Profile
 from cropcam.pipeline.emulator.requests import Json, band_ids, expression_of, parse_grid
 from cropcam.pipeline.emulator.responses import Response, as_json
 from cropcam.pipeline.emulator.tiles import Visualization
@@ -31,13 +32,14 @@ _WAIT_S = 60.0
 
 @dataclass
 class Request:
-    """One request: groups of the path's pattern, the query, the body, and resources held until the response is sent."""
+    """One request: groups of the path's pattern, the query, the body, resources held until the response is sent, its costs."""
 
     root_url: str
     path: Mapping[str, str]
     query: Mapping[str, str]
     body: Json
     held: ExitStack = field(default_factory=ExitStack)
+    profile: Profile = field(default_factory=Profile)
 
 
 class Service:
@@ -67,11 +69,14 @@ class Service:
 
     def compute_value(self, request: Request) -> Response:
         """`POST value:compute`."""
-        return as_json({"result": self.engine.compute(expression_of(request.body))})
+        with request.profile.counting("Computing a value"):
+            return as_json({"result": self.engine.compute(expression_of(request.body))})
 
     def compute_pixels(self, request: Request) -> Response:
         """`POST image:computePixels`."""
-        return self._pixels(self.engine.image(expression_of(request.body)), request)
+        with request.profile.counting(PLUMBING):
+            image = self.engine.image(expression_of(request.body))
+        return self._pixels(image, request)
 
     def get_pixels(self, request: Request) -> Response:
         """`POST assets/ID:getPixels`."""
@@ -155,7 +160,7 @@ class Service:
         if file_format in {"PNG", "JPEG", "AUTO_JPEG_PNG"}:
             return self._paint(body, image, names, grid)
         request.held.enter_context(self.reader.admitted(limits.request_bytes(grid.width, grid.height, dtypes)))
-        blocks = self.reader.blocks(image, grid, names, self._deadline())
+        blocks = request.profile.blocks(self.reader.blocks(image, grid, names, self._deadline()), "Computing pixels")
         if file_format == "NPY":
             return Response(encodings.npy(blocks, grid, bands), _BYTES)
         if file_format == "GEO_TIFF":

@@ -25,6 +25,7 @@ from cropcam.pipeline.emulator.exports import PARTIAL, Exporter
 from cropcam.pipeline.emulator.fault_injection import Fault, Faults
 from cropcam.pipeline.emulator.limits import Limits
 from cropcam.pipeline.emulator.operations import Operations
+from cropcam.pipeline.emulator.profiling import REQUEST_HEADER, RESPONSE_HEADER, Profile
 from cropcam.pipeline.emulator.responses import TOO_MANY, Response, as_error, as_json, inject
 from cropcam.pipeline.emulator.routes import Request, Route, Service, find
 from cropcam.pipeline.errors import CropcamError, EarthEngineError
@@ -157,7 +158,7 @@ class _Handler(BaseHTTPRequestHandler):
 
     def _serve(self) -> None:
         with ExitStack() as held:
-            fault = None
+            fault, profile = None, Profile()
             try:
                 body = self._body()
                 if self.path == "/faults":
@@ -165,7 +166,9 @@ class _Handler(BaseHTTPRequestHandler):
                     return
                 route, values, query = find(self.command, self.path)
                 fault = self.server.faults.take(route.name)
-                response = inject(fault) or self._answer(route, Request(f"{self.server.url}/", values, query, _as_object(body), held))
+                response = inject(fault) or self._answer(
+                    route, Request(f"{self.server.url}/", values, query, _as_object(body), held, profile)
+                )
             except EngineError as error:
                 response = as_error(error)
             except CropcamError as error:
@@ -175,7 +178,7 @@ class _Handler(BaseHTTPRequestHandler):
             except Exception as error:  # noqa: BLE001 - one bad request ends no server
                 _LOG.exception("%s %s", self.command, self.path)
                 response = as_error(EngineError(f"Internal error in the embedded engine: {error!r}", "INTERNAL"))
-            self._send(response, fault)
+            self._send(response, fault, profile)
 
     def _answer(self, route: Route, request: Request) -> Response:
         if not route.computes:
@@ -203,7 +206,7 @@ class _Handler(BaseHTTPRequestHandler):
             faults.clear()
         return as_json(faults.left())
 
-    def _send(self, response: Response, fault: Fault | None = None) -> None:
+    def _send(self, response: Response, fault: Fault | None = None, profile: Profile | None = None) -> None:
         kind = fault.kind if fault else ""
         if kind == "disconnect":
             self.close_connection = True
@@ -213,6 +216,8 @@ class _Handler(BaseHTTPRequestHandler):
         self.send_header("Content-Type", response.media_type)
         self.send_header("Content-Length", str(size))
         self.send_header(ENGINE_HEADER, "embedded")
+        if profile and profile.entries and self.headers.get(REQUEST_HEADER):
+            self.send_header(RESPONSE_HEADER, self.server.service.engine.profiles.keep(profile))
         self.end_headers()
         left = size // 2 if kind == "truncate" else size
         for part in response.parts:
