@@ -12,7 +12,7 @@ from cropcam.pipeline.emulator.geometry import Geometry
 from cropcam.pipeline.emulator.images import LazyImage
 from cropcam.pipeline.emulator.nodes import Masked, Within
 from cropcam.pipeline.emulator.projections import Projection
-from cropcam.pipeline.emulator.reducers import Reducer, reduce_numbers
+from cropcam.pipeline.emulator.reducers import Reducer, check_raw, reduce_numbers
 from cropcam.pipeline.emulator.values import Value
 from cropcam.pipeline.grid import PixelGrid, tiles
 
@@ -56,6 +56,7 @@ def _valid_values(image: LazyImage, region: Geometry, grid: PixelGrid) -> list[n
 
 
 def _reduced(reducer: Reducer, values: npt.NDArray[Any], *, whole: bool) -> Value:
+    check_raw(reducer, values.size)
     if reducer.kind == "mode" and values.size:
         found, number = np.unique(values, return_counts=True)
         return found[number.argmax()].item()
