@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import json
 import time
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
+from cropcam.pipeline.emulator.byte_ranges import FileSlice
 from cropcam.pipeline.emulator.errors import EngineError
 from cropcam.pipeline.emulator.fault_injection import Fault
 
@@ -17,9 +19,10 @@ TOO_MANY = "Too Many Requests: Request was rejected because the request rate or 
 class Response:
     """A response: the parts of its body in order."""
 
-    parts: tuple[bytes | memoryview, ...]
+    parts: tuple[bytes | memoryview | FileSlice, ...]
     media_type: str = JSON_TYPE
     code: int = 200
+    headers: Mapping[str, str] = field(default_factory=dict)
 
 
 def as_json(value: object, code: int = 200) -> Response:
@@ -28,14 +31,23 @@ def as_json(value: object, code: int = 200) -> Response:
 
 
 def as_error(error: EngineError) -> Response:
-    """An error in the words of Google's APIs. UNIMPLEMENTED is sent as 400: the client would retry 501 for half a minute."""
+    """An error in the words of Google's APIs. UNIMPLEMENTED is sent as 400: the client would retry 501 for half a minute.
+
+    A reason in capitals is one of google.rpc.ErrorInfo and goes into "details"; any other is one of the older JSON APIs
+    and goes into "errors", where googleapiclient looks for "rateLimitExceeded".
+    """
     code = 400 if error.status == "UNIMPLEMENTED" else error.code
-    return as_json({"error": {"code": code, "message": error.message, "status": error.status}}, code)
+    body: dict[str, object] = {"code": code, "message": error.message, "status": error.status}
+    if error.reason.isupper():
+        body["details"] = [{"@type": "type.googleapis.com/google.rpc.ErrorInfo", "reason": error.reason, "domain": "googleapis.com"}]
+    elif error.reason:
+        body["errors"] = [{"message": error.message, "domain": "global", "reason": error.reason}]
+    return as_json({"error": body}, code)
 
 
 def inject(fault: Fault | None) -> Response | None:
     """The response of a fault; None for faults that respond later, after a delay for a slow one."""
-    if fault is None or fault.kind in {"truncate", "disconnect"}:
+    if fault is None or fault.kind in {"truncate", "disconnect", "no_range", "corrupt", "grow", "replace"}:
         return None
     if fault.kind == "slow":
         time.sleep(fault.seconds)
