@@ -13,10 +13,11 @@ from typing import Any
 from urllib.parse import parse_qs, unquote, urlsplit
 
 from cropcam.pipeline.emulator import discovery, encodings, limits, listing, tiles
-from cropcam.pipeline.emulator.access import ANONYMOUS, ENGINE_SCOPES, Account
+from cropcam.pipeline.emulator.access import ANONYMOUS, ENGINE_SCOPES, PROJECT_HEADER, Account
 from cropcam.pipeline.emulator.block_reader import Deadline, Reader, chosen
 from cropcam.pipeline.emulator.engine import Engine
 from cropcam.pipeline.emulator.errors import EngineError, unimplemented
+from cropcam.pipeline.emulator.fault_injection import Fault
 from cropcam.pipeline.emulator.images import LazyImage
 from cropcam.pipeline.emulator.limits import Limits
 from cropcam.pipeline.emulator.map_ids import MapIds, picture_format
@@ -26,7 +27,6 @@ from cropcam.pipeline.emulator.responses import Response, as_json
 from cropcam.pipeline.emulator.tiles import Visualization
 
 _BYTES = "application/octet-stream"
-_PAGE = 500
 _WAIT_S = 60.0
 
 
@@ -34,7 +34,8 @@ _WAIT_S = 60.0
 class Request:
     """One request: groups of the path's pattern, the query, the body, and resources held until the response is sent.
 
-    `headers` have their names in lower case; `account` is that of the token, already checked against the route's scopes.
+    `headers` have their names in lower case; `account` is that of the token, already checked against the route's scopes;
+    `fault` is one that the handler carries out.
     """
 
     root_url: str
@@ -44,6 +45,12 @@ class Request:
     held: ExitStack = field(default_factory=ExitStack)
     headers: Mapping[str, str] = field(default_factory=dict)
     account: Account = ANONYMOUS
+    fault: Fault | None = None
+
+    @property
+    def project(self) -> str:
+        """The project that the request counts for: that of the header, else that of the path; "" for none."""
+        return self.headers.get(PROJECT_HEADER) or project_of(self.path)
 
 
 class Service:
@@ -102,16 +109,16 @@ class Service:
 
     def list_operations(self, request: Request) -> Response:
         """`GET operations`."""
-        size = listing.page_size(request.query, _PAGE)
-        return as_json(self.operations.list(request.path["project"], size, request.query.get("pageToken", "")))
+        size = listing.page_size(request.query, self.limits.page)
+        return as_json(self.operations.list(request.path["project"], size, request.query.get("pageToken", ""), request.fault))
 
     def operation(self, request: Request) -> Response:
         """`GET operations/ID`."""
-        return as_json(self.operations.get(request.path["name"]))
+        return as_json(self.operations.get(request.path["name"], request.fault))
 
     def cancel(self, request: Request) -> Response:
         """`POST operations/ID:cancel`."""
-        self.operations.cancel(request.path["name"])
+        self.operations.cancel(request.path["name"], request.fault)
         return as_json({})
 
     def wait(self, request: Request) -> Response:
@@ -198,7 +205,8 @@ class Route:
     method: str
     pattern: re.Pattern[str]
     call: Callable[[Service, Request], Response]
-    computes: bool = False  # counts as one of the concurrent requests
+    computes: bool = False  # counts as one of the concurrent requests, and against the EECU of a day
+    is_counted: bool = True  # against the requests of a second
     scopes: tuple[str, ...] = ENGINE_SCOPES  # one of which a token needs; empty: open to anyone
 
 
@@ -211,7 +219,8 @@ def _route(
     computes: bool = False,
     scopes: tuple[str, ...] = ENGINE_SCOPES,
 ) -> Route:
-    return Route(name, method, re.compile(pattern.replace("PROJECT", r"projects/(?P<project>[^/]+)")), call, computes, scopes)
+    compiled = re.compile(pattern.replace("PROJECT", r"projects/(?P<project>[^/]+)"))
+    return Route(name, method, compiled, call, computes, scopes=scopes)
 
 
 _ASSET = r"(?P<name>projects/[^/]+/assets/.+)"
@@ -241,8 +250,13 @@ ROUTES = (
     _route("thumbnail", "GET", "(?P<name>projects/[^/]+/thumbnails/[^/:]+):getPixels", Service.thumbnail, computes=True, scopes=()),
     _route("unknown", "POST", "PROJECT/(?P<verb>.+)", Service.unknown),
 )
-DISCOVERY = Route("discovery", "GET", re.compile(r"\$discovery/rest"), Service.discovery, scopes=())
+DISCOVERY = Route("discovery", "GET", re.compile(r"\$discovery/rest"), Service.discovery, is_counted=False, scopes=())
 _VERSION = re.compile(r"/v1(?:alpha|beta)?/")
+
+
+def project_of(path: Mapping[str, str]) -> str:
+    """The project that a path names, by its groups; "" for none."""
+    return path.get("project") or path.get("name", "").removeprefix("projects/").partition("/")[0]
 
 
 def find(method: str, target: str) -> tuple[Route, dict[str, str], dict[str, str]]:
