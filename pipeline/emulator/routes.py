@@ -22,6 +22,7 @@ from cropcam.pipeline.emulator.images import LazyImage
 from cropcam.pipeline.emulator.limits import Limits
 from cropcam.pipeline.emulator.map_ids import MapIds, picture_format
 from cropcam.pipeline.emulator.operations import Operations
+from cropcam.pipeline.emulator.profiling import PLUMBING, Profile
 from cropcam.pipeline.emulator.requests import Json, band_ids, expression_of, parse_grid
 from cropcam.pipeline.emulator.responses import Response, as_json
 from cropcam.pipeline.emulator.tiles import Visualization
@@ -32,7 +33,7 @@ _WAIT_S = 60.0
 
 @dataclass
 class Request:
-    """One request: groups of the path's pattern, the query, the body, and resources held until the response is sent.
+    """One request: groups of the path's pattern, the query, the body, resources held until the response is sent, its costs.
 
     `headers` have their names in lower case; `account` is that of the token, already checked against the route's scopes;
     `fault` is one that the handler carries out.
@@ -45,6 +46,7 @@ class Request:
     held: ExitStack = field(default_factory=ExitStack)
     headers: Mapping[str, str] = field(default_factory=dict)
     account: Account = ANONYMOUS
+    profile: Profile = field(default_factory=Profile)
     fault: Fault | None = None
 
     @property
@@ -80,11 +82,14 @@ class Service:
 
     def compute_value(self, request: Request) -> Response:
         """`POST value:compute`."""
-        return as_json({"result": self.engine.compute(expression_of(request.body))})
+        with request.profile.counting("Computing a value"):
+            return as_json({"result": self.engine.compute(expression_of(request.body))})
 
     def compute_pixels(self, request: Request) -> Response:
         """`POST image:computePixels`."""
-        return self._pixels(self.engine.image(expression_of(request.body)), request)
+        with request.profile.counting(PLUMBING):
+            image = self.engine.image(expression_of(request.body))
+        return self._pixels(image, request)
 
     def get_pixels(self, request: Request) -> Response:
         """`POST assets/ID:getPixels`."""
@@ -168,7 +173,7 @@ class Service:
         if file_format in {"PNG", "JPEG", "AUTO_JPEG_PNG"}:
             return self._paint(body, image, names, grid)
         request.held.enter_context(self.reader.admitted(limits.request_bytes(grid.width, grid.height, dtypes)))
-        blocks = self.reader.blocks(image, grid, names, self._deadline())
+        blocks = request.profile.blocks(self.reader.blocks(image, grid, names, self._deadline()), "Computing pixels")
         if file_format == "NPY":
             return Response(encodings.npy(blocks, grid, bands), _BYTES)
         if file_format == "GEO_TIFF":

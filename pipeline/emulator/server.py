@@ -28,6 +28,7 @@ from cropcam.pipeline.emulator.exports import PARTIAL, Exporter
 from cropcam.pipeline.emulator.fault_injection import Fault, Faults
 from cropcam.pipeline.emulator.limits import Limits
 from cropcam.pipeline.emulator.operations import Operations
+from cropcam.pipeline.emulator.profiling import REQUEST_HEADER, RESPONSE_HEADER, Profile
 from cropcam.pipeline.emulator.quotas import RequestRate, Usage
 from cropcam.pipeline.emulator.responses import Response, as_error, as_json, inject
 from cropcam.pipeline.emulator.routes import Request, Route, Service, find
@@ -181,7 +182,7 @@ class _Handler(BaseHTTPRequestHandler):
 
     def _serve(self) -> None:
         with ExitStack() as held:
-            fault = None
+            fault, profile = None, Profile()
             try:
                 body = self._body()
                 if self.path in {"/faults", "/access"}:
@@ -190,7 +191,7 @@ class _Handler(BaseHTTPRequestHandler):
                 route, values, query = find(self.command, self.path)
                 headers = {name.lower(): value for name, value in self.headers.items()}
                 account = self.server.access.account(headers, route.scopes, values.get("project", ""))
-                request = Request(f"{self.server.url}/", values, query, _as_object(body), held, headers, account)
+                request = Request(f"{self.server.url}/", values, query, _as_object(body), held, headers, account, profile)
                 if route.is_counted:
                     self.server.rate.admit(request.project)
                 fault = request.fault = self.server.faults.take(route.name)
@@ -204,7 +205,7 @@ class _Handler(BaseHTTPRequestHandler):
             except Exception as error:  # noqa: BLE001 - one bad request ends no server
                 _LOG.exception("%s %s", self.command, self.path)
                 response = as_error(EngineError(f"Internal error in the embedded engine: {error!r}", "INTERNAL"))
-            self._send(response, fault)
+            self._send(response, fault, profile)
 
     def _answer(self, route: Route, request: Request) -> Response:
         if not route.computes:
@@ -213,7 +214,10 @@ class _Handler(BaseHTTPRequestHandler):
         if not self.server.room.acquire(blocking=False):
             raise TEXTS["busy"].error()
         request.held.callback(self.server.room.release)
-        return route.call(self.server.service, request)
+        try:
+            return route.call(self.server.service, request)
+        finally:
+            self.server.usage.add(request.project, sum(entry.eecu_s for entry in request.profile.entries))
 
     def _body(self) -> bytes:
         size = int(self.headers.get("Content-Length") or 0)
@@ -235,7 +239,7 @@ class _Handler(BaseHTTPRequestHandler):
             orders.clear()
         return as_json(faults.left() if orders is faults else access.granted())
 
-    def _send(self, response: Response, fault: Fault | None = None) -> None:
+    def _send(self, response: Response, fault: Fault | None = None, profile: Profile | None = None) -> None:
         kind = fault.kind if fault else ""
         if kind == "disconnect":
             self.close_connection = True
@@ -245,6 +249,8 @@ class _Handler(BaseHTTPRequestHandler):
         self.send_header("Content-Type", response.media_type)
         self.send_header("Content-Length", str(size))
         self.send_header(ENGINE_HEADER, "embedded")
+        if profile and profile.entries and self.headers.get(REQUEST_HEADER):
+            self.send_header(RESPONSE_HEADER, self.server.service.engine.profiles.keep(profile))
         self.end_headers()
         left = size // 2 if kind == "truncate" else size
         for part in response.parts:
