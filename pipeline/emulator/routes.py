@@ -13,7 +13,7 @@ from typing import Any
 from urllib.parse import parse_qs, unquote, urlsplit
 
 from cropcam.pipeline.emulator import discovery, encodings, limits, listing, tiles
-from cropcam.pipeline.emulator.access import ANONYMOUS, DRIVE_READ_SCOPES, ENGINE_SCOPES, STORAGE_READ_SCOPES, Account
+from cropcam.pipeline.emulator.access import ANONYMOUS, DRIVE_READ_SCOPES, ENGINE_SCOPES, PROJECT_HEADER, STORAGE_READ_SCOPES, Account
 from cropcam.pipeline.emulator.block_reader import Deadline, Reader, chosen
 from cropcam.pipeline.emulator.cloud_storage_routes import CloudStorageRoutes
 from cropcam.pipeline.emulator.drive_routes import DriveRoutes
@@ -30,7 +30,6 @@ from cropcam.pipeline.emulator.responses import Response, as_json
 from cropcam.pipeline.emulator.tiles import Visualization
 
 _BYTES = "application/octet-stream"
-_PAGE = 500
 _WAIT_S = 60.0
 
 
@@ -39,7 +38,7 @@ class Request:
     """One request: groups of the path's pattern, the query, the body, resources held until the response is sent, its costs.
 
     `headers` have their names in lower case; `account` is that of the token, already checked against the route's scopes;
-    `fault` is one that the handler itself has to carry out.
+    `fault` is one that the handler carries out.
     """
 
     root_url: str
@@ -51,6 +50,11 @@ class Request:
     account: Account = ANONYMOUS
     profile: Profile = field(default_factory=Profile)
     fault: Fault | None = None
+
+    @property
+    def project(self) -> str:
+        """The project that the request counts for: that of the header, else that of the path; "" for none."""
+        return self.headers.get(PROJECT_HEADER) or project_of(self.path)
 
 
 class Service:
@@ -121,16 +125,16 @@ class Service:
 
     def list_operations(self, request: Request) -> Response:
         """`GET operations`."""
-        size = listing.page_size(request.query, _PAGE)
-        return as_json(self.operations.list(request.path["project"], size, request.query.get("pageToken", "")))
+        size = listing.page_size(request.query, self.limits.page)
+        return as_json(self.operations.list(request.path["project"], size, request.query.get("pageToken", ""), request.fault))
 
     def operation(self, request: Request) -> Response:
         """`GET operations/ID`."""
-        return as_json(self.operations.get(request.path["name"]))
+        return as_json(self.operations.get(request.path["name"], request.fault))
 
     def cancel(self, request: Request) -> Response:
         """`POST operations/ID:cancel`."""
-        self.operations.cancel(request.path["name"])
+        self.operations.cancel(request.path["name"], request.fault)
         return as_json({})
 
     def wait(self, request: Request) -> Response:
@@ -217,7 +221,8 @@ class Route:
     method: str
     pattern: re.Pattern[str]
     call: Callable[[Service, Request], Response]
-    computes: bool = False  # counts as one of the concurrent requests
+    computes: bool = False  # counts as one of the concurrent requests, and against the EECU of a day
+    is_counted: bool = True  # against the requests of a second
     scopes: tuple[str, ...] = ENGINE_SCOPES  # one of which a token needs; empty: open to anyone
 
     @property
@@ -235,7 +240,8 @@ def _route(
     computes: bool = False,
     scopes: tuple[str, ...] = ENGINE_SCOPES,
 ) -> Route:
-    return Route(name, method, re.compile(pattern.replace("PROJECT", r"projects/(?P<project>[^/]+)")), call, computes, scopes)
+    compiled = re.compile(pattern.replace("PROJECT", r"projects/(?P<project>[^/]+)"))
+    return Route(name, method, compiled, call, computes, scopes=scopes)
 
 
 _ASSET = r"(?P<name>projects/[^/]+/assets/.+)"
@@ -265,7 +271,7 @@ ROUTES = (
     _route("thumbnail", "GET", "(?P<name>projects/[^/]+/thumbnails/[^/:]+):getPixels", Service.thumbnail, computes=True, scopes=()),
     _route("unknown", "POST", "PROJECT/(?P<verb>.+)", Service.unknown),
 )
-DISCOVERY = Route("discovery", "GET", re.compile(r"\$discovery/rest"), Service.discovery, scopes=())
+DISCOVERY = Route("discovery", "GET", re.compile(r"\$discovery/rest"), Service.discovery, is_counted=False, scopes=())
 _DRIVE_FILE = r"/drive/v3/files/(?P<id>[^/]+)"
 _BUCKET = r"/storage/v1/b/(?P<bucket>[^/]+)"
 _OBJECT = rf"{_BUCKET}/o/(?P<name>.+)"
@@ -283,6 +289,11 @@ MEDIA_ROUTES = (  # of the same paths with ?alt=media
     _route("gs:media", "GET", f"(?:/download)?{_OBJECT}", lambda service, request: service.storage.media(request), scopes=_STORAGE),
 )
 _VERSION = re.compile(r"/v1(?:alpha|beta)?/")
+
+
+def project_of(path: Mapping[str, str]) -> str:
+    """The project that a path names, by its groups; "" for none."""
+    return path.get("project") or path.get("name", "").removeprefix("projects/").partition("/")[0]
 
 
 def find(method: str, target: str) -> tuple[Route, dict[str, str], dict[str, str]]:

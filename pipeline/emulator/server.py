@@ -9,6 +9,8 @@ import shutil
 import socket
 import tempfile
 import threading
+import time
+from collections.abc import Callable
 from contextlib import ExitStack
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -34,8 +36,10 @@ from cropcam.pipeline.emulator.file_responses import as_file_error, status_fault
 from cropcam.pipeline.emulator.limits import Limits
 from cropcam.pipeline.emulator.operations import Operations
 from cropcam.pipeline.emulator.profiling import REQUEST_HEADER, RESPONSE_HEADER, Profile
-from cropcam.pipeline.emulator.responses import TOO_MANY, Response, as_error, as_json, inject
+from cropcam.pipeline.emulator.quotas import RequestRate, Usage
+from cropcam.pipeline.emulator.responses import Response, as_error, as_json, inject
 from cropcam.pipeline.emulator.routes import Request, Route, Service, find
+from cropcam.pipeline.emulator.service_texts import TEXTS
 from cropcam.pipeline.errors import CropcamError, EarthEngineError
 from cropcam.pipeline.runtime.atomic import exclusive_lock, remove
 
@@ -47,7 +51,17 @@ _LOG = logging.getLogger(__name__)
 class Server:
     """The embedded Earth Engine, serving from its creation to `stop`; a context manager."""
 
-    def __init__(self, archive: Path, port: int, out: Path | None, faults: Faults, limits: Limits, access: Access | None = None) -> None:
+    def __init__(
+        self,
+        archive: Path,
+        port: int,
+        out: Path | None,
+        faults: Faults,
+        limits: Limits,
+        access: Access | None = None,
+        *,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
         with ExitStack() as opening:
             self._http = opening.enter_context(_listen(port))
             self._out = out or Path(tempfile.mkdtemp(prefix="cropcam-earth-engine-"))
@@ -61,10 +75,18 @@ class Server:
             catalogue = Catalogue(self._out)
             drive, storage = Drive(catalogue), CloudStorage(catalogue, limits)
             exporter = Exporter(engine.image, reader, limits, self._out, drive, storage, faults)
-            operations = Operations(self._out / "operations", exporter.run, limits, faults)
+            usage = Usage(limits.eecu_day_s, limits.eecu_month_s)
+            operations = Operations(self._out / "operations", exporter.run, limits, faults, usage)
             opening.callback(operations.close)
             files = DriveRoutes(drive), CloudStorageRoutes(storage, catalogue)
-            self._http.open_for(Service(engine, reader, operations, limits, *files), faults, limits, access or Access())
+            self._http.open_for(
+                Service(engine, reader, operations, limits, *files),
+                faults,
+                limits,
+                access or Access(),
+                usage,
+                RequestRate(limits.requests_per_s, clock),
+            )
             self._open = opening.pop_all()
         self._thread = threading.Thread(target=self._serve, name="emulator", daemon=True)
         self._thread.start()
@@ -118,8 +140,9 @@ class _Http(ThreadingHTTPServer):
     daemon_threads = True
     request_queue_size = 256
 
-    def open_for(self, service: Service, faults: Faults, limits: Limits, access: Access) -> None:
+    def open_for(self, service: Service, faults: Faults, limits: Limits, access: Access, usage: Usage, rate: RequestRate) -> None:
         self.service, self.faults, self.limits, self.access = service, faults, limits, access
+        self.usage, self.rate = usage, rate
         self.room = threading.Semaphore(limits.concurrent)
         self._sockets: set[socket.socket] = set()
 
@@ -178,12 +201,14 @@ class _Handler(BaseHTTPRequestHandler):
                 route, values, query = find(self.command, self.path)
                 headers = {name.lower(): value for name, value in self.headers.items()}
                 account = self.server.access.account(headers, route.scopes, values.get("project", ""))
-                fault = self.server.faults.take(route.name)
-                request = Request(f"{self.server.url}/", values, query, _as_object(body), held, headers, account, profile, fault)
+                request = Request(f"{self.server.url}/", values, query, _as_object(body), held, headers, account, profile)
+                if route.is_counted and not route.is_of_files:
+                    self.server.rate.admit(request.project)
+                fault = request.fault = self.server.faults.take(route.name)
                 if fault and fault.kind == "status" and route.is_of_files:
                     response = status_fault(fault)
                 else:
-                    response = inject(fault) or self._answer(route, request)
+                    response = inject(fault, project=request.project, name=values.get("name", "")) or self._answer(route, request)
             except EngineError as error:
                 response = as_file_error(error) if route and route.is_of_files else as_error(error)
             except CropcamError as error:
@@ -198,10 +223,14 @@ class _Handler(BaseHTTPRequestHandler):
     def _answer(self, route: Route, request: Request) -> Response:
         if not route.computes:
             return route.call(self.server.service, request)
+        self.server.usage.check(request.project)
         if not self.server.room.acquire(blocking=False):
-            raise EngineError(TOO_MANY, "RESOURCE_EXHAUSTED")
+            raise TEXTS["busy"].error()
         request.held.callback(self.server.room.release)
-        return route.call(self.server.service, request)
+        try:
+            return route.call(self.server.service, request)
+        finally:
+            self.server.usage.add(request.project, sum(entry.eecu_s for entry in request.profile.entries))
 
     def _body(self) -> bytes:
         size = int(self.headers.get("Content-Length") or 0)
