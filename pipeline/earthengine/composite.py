@@ -2,7 +2,7 @@
 
 The numpy twins are `oracles.composite.compose` and `oracles.sensors`: the graph, evaluated, equals them to the pixel.
 
-Source: Earth Engine guide "Compositing and Mosaicking".
+Source: Earth Engine guide "Compositing and Mosaicking"; API reference, "ee.Reducer.median".
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ import ee
 from cropcam.pipeline import band_expressions
 from cropcam.pipeline.earthengine.layers import count_bands
 from cropcam.pipeline.earthengine.region import region
-from cropcam.pipeline.earthengine.scenes import clean_scenes, whole_number
+from cropcam.pipeline.earthengine.scenes import MAX_RAW, clean_scenes, whole_number
 from cropcam.pipeline.study.study import Study
 
 
@@ -36,8 +36,9 @@ def composite(study: Study, area: ee.Geometry | None = None) -> ee.Image:
     seasons = []
     for number, season in enumerate(image.seasons):
         found = clean_scenes(study, season, area=area)
-        whole = found.median() if image.table.composite == "median" else found.mosaic()
-        seasons.append(whole.rename(list(layers[number * width : (number + 1) * width])) if layers != image.bands else whole)
+        is_median = image.table.composite == "median"
+        whole = found.reduce(ee.Reducer.median(maxRaw=MAX_RAW)) if is_median else found.mosaic()
+        seasons.append(whole.rename(list(layers[number * width : (number + 1) * width])) if is_median or layers != image.bands else whole)
     stacked = _stack(seasons)
     if image.table.dtype != "float32":
         stacked = stacked.add(0.5).floor()

@@ -19,6 +19,10 @@ from cropcam.pipeline.errors import ConfigError
 from cropcam.pipeline.sensor import Flag, band_number
 from cropcam.pipeline.study.study import Study
 
+# "For larger numbers of inputs (above maxRaw) the median will be derived from a histogram" (API reference, ee.Reducer.median), the mode
+# too, and the limit where none is named is not documented. No pixel has so many observations: all satellites together make some
+# hundreds a year.
+MAX_RAW = 4096
 _ALL_CLOUD_COVER_PCT = 100.0
 
 

@@ -56,9 +56,14 @@ def test_bits_dates_bounds_and_names_are_the_studys() -> None:
     assert sorted(names) == sorted(study.image.layers)
 
 
+def test_the_median_is_exact_for_any_count_that_can_occur() -> None:
+    assert set(constants("image", load_study("demo-seasons"), "Reducer.median", "maxRaw")) == {4096}
+
+
 def test_one_season_keeps_the_bands_names_and_no_filter_by_cloud_cover_unless_asked() -> None:
-    found = graphs.algorithms(graphs.expression(graphs.graph(load_study("demo"), "image")))
-    assert "Image.rename" not in found
+    demo = load_study("demo")
+    found = graphs.algorithms(graphs.expression(graphs.graph(demo, "image")))
+    assert constants("image", demo, "Image.rename", "names") == [list(demo.image.bands)]
     assert "Filter.greaterThan" not in found
     assert constants("image", variant(image={"cloud_cover_max_pct": 35.5}), "Filter.greaterThan", "rightValue") == [35.5]
 
