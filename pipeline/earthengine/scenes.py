@@ -50,7 +50,7 @@ def scenes(study: Study, season: tuple[str, str], ids: Sequence[str] = (), area:
 def clean_scenes(
     study: Study,
     season: tuple[str, str],
-    then: Callable[[ee.Image], ee.Image] = lambda scene: scene,
+    then: Callable[[ee.Image], ee.Image] | None = None,
     area: ee.Geometry | None = None,
 ) -> ee.ImageCollection:
     """The scenes of a season, cleaned (`clean`), each with `then` applied. Collections whose bands have the same names are merged first.
@@ -63,7 +63,7 @@ def clean_scenes(
         def prepare(found: ee.ImageCollection, assets: tuple[str, ...] = assets) -> ee.ImageCollection:
             for collection, band in dict.fromkeys((flag.collection, flag.band) for flag in _flags(study) if flag.collection):
                 found = found.linkCollection(ee.ImageCollection(collection), [band])
-            cleaned: ee.ImageCollection = found.map(lambda scene: then(clean(scene, study, assets)))
+            cleaned: ee.ImageCollection = found.map(lambda scene: (then or ee.Image)(clean(scene, study, assets)))
             return cleaned
 
         groups.append(images_near(area, partial(scenes, study, season, list(ids)), prepare))
