@@ -21,7 +21,7 @@ _MOST_INPUT_PX = 65_536  # of an output pixel, in the service
 
 
 def labels(study: Study, area: ee.Geometry | None = None) -> ee.Image:
-    """Raw label codes, one band of the type that the legend's codes need; masked only outside the footprint of the asset.
+    """Raw label codes, one band of the type that the legend's codes need; masked nowhere.
 
     Codes whose `confidence` is below `labels.confidence_min_pct`, codes of `labels.nodata`, masked pixels and those outside
     `area.region` get the legend's fill, 0 as a rule. A second band, `weight`, has per cents where the study names one: 0 without a label.
@@ -42,9 +42,9 @@ def labels(study: Study, area: ee.Geometry | None = None) -> ee.Image:
     inside = region(study)
     kept: ee.Image = codes if inside is None else codes.clip(inside)
     if about.weight:
-        filled: ee.Image = kept.select([layer_band(study)]).unmask(table.fill).addBands(kept.select([WEIGHT_BAND]).unmask(0))
+        filled: ee.Image = kept.select([layer_band(study)]).unmask(table.fill, False).addBands(kept.select([WEIGHT_BAND]).unmask(0, False))
     else:
-        filled = kept.unmask(table.fill)
+        filled = kept.unmask(table.fill, False)
     return filled.toUint8() if table.dtype == "uint8" else filled.toUint16()
 
 
