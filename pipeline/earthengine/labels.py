@@ -14,10 +14,7 @@ from cropcam.pipeline.earthengine.layers import CDL_BAND, LABEL_BAND, WEIGHT_BAN
 from cropcam.pipeline.earthengine.nearby import images_near
 from cropcam.pipeline.earthengine.region import region, search_area
 from cropcam.pipeline.earthengine.scenes import MAX_RAW, largest_input_px
-from cropcam.pipeline.errors import ConfigError
 from cropcam.pipeline.study.study import Study
-
-_MOST_INPUT_PX = 65_536  # of an output pixel, in the service
 
 
 def labels(study: Study, area: ee.Geometry | None = None) -> ee.Image:
@@ -59,6 +56,14 @@ def label_images(study: Study, area: ee.Geometry | None = None) -> ee.ImageColle
     return images.filterDate(*about.dates) if about.dates else images
 
 
+def label_band_of(study: Study) -> ee.Image:
+    """The band of codes as the asset has it; of a collection that of its first image."""
+    about = study.labels_for("the layer of labels")
+    image = ee.Image(label_images(study).first()) if about.is_collection else ee.Image(about.asset)
+    band: ee.Image = image.select([CDL_BAND if layer_band(study) == CDL_BAND else _selector(about.band)])
+    return band
+
+
 def _codes(asset: ee.Image, study: Study) -> ee.Image:
     """Codes, and weights where the study names a band of them, of one image; masked where there is no label."""
     about = study.labels_for("the layer of labels")
@@ -92,17 +97,9 @@ def _coarser(codes: ee.Image, study: Study, resolution_m: float) -> ee.Image:
     A mosaic has no pixels of its own: it takes those of the first image of the study's whole collection.
     """
     about, grid = study.labels_for("the layer of labels"), study.grid
-    most = largest_input_px(study.area.scale_m, resolution_m)
-    if most > _MOST_INPUT_PX:
-        raise ConfigError(
-            f"area.scale_m {study.area.scale_m:g}: a pixel may hold {most:,} label pixels of {resolution_m:g} m, the service reduces {_MOST_INPUT_PX:,}; "
-            "take smaller pixels"
-        )
+    most = largest_input_px(study.area.scale_m, resolution_m, "label pixels")
     if about.is_collection:
-        first = ee.Image(label_images(study).first())
-        codes = codes.setDefaultProjection(
-            first.select([CDL_BAND if layer_band(study) == CDL_BAND else _selector(about.band)]).projection()
-        )
+        codes = codes.setDefaultProjection(label_band_of(study).projection())
     place = (grid.crs, list(grid.transform))
     mode: ee.Image = (
         codes.select([layer_band(study)]).reduceResolution(ee.Reducer.mode(maxRaw=max(MAX_RAW, most)), False, most).reproject(*place)
