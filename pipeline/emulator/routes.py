@@ -13,6 +13,7 @@ from typing import Any
 from urllib.parse import parse_qs, unquote, urlsplit
 
 from cropcam.pipeline.emulator import discovery, encodings, limits, listing, tiles
+from cropcam.pipeline.emulator.access import ANONYMOUS, ENGINE_SCOPES, Account
 from cropcam.pipeline.emulator.block_reader import Deadline, Reader, chosen
 from cropcam.pipeline.emulator.engine import Engine
 from cropcam.pipeline.emulator.errors import EngineError, unimplemented
@@ -32,13 +33,19 @@ _WAIT_S = 60.0
 
 @dataclass
 class Request:
-    """One request: groups of the path's pattern, the query, the body, resources held until the response is sent, its costs."""
+    """One request: groups of the path's pattern, the query, the body, and resources held until the response is sent.
+
+    `headers` have their names in lower case; `account` is that of the token, already checked against the route's scopes;
+    `profile` takes the costs.
+    """
 
     root_url: str
     path: Mapping[str, str]
     query: Mapping[str, str]
     body: Json
     held: ExitStack = field(default_factory=ExitStack)
+    headers: Mapping[str, str] = field(default_factory=dict)
+    account: Account = ANONYMOUS
     profile: Profile = field(default_factory=Profile)
 
 
@@ -97,7 +104,7 @@ class Service:
 
     def export(self, request: Request) -> Response:
         """`POST image:export`."""
-        return as_json(self.operations.submit(request.path["project"], request.body))
+        return as_json(self.operations.submit(request.path["project"], request.body, request.account))
 
     def list_operations(self, request: Request) -> Response:
         """`GET operations`."""
@@ -198,10 +205,19 @@ class Route:
     pattern: re.Pattern[str]
     call: Callable[[Service, Request], Response]
     computes: bool = False  # counts as one of the concurrent requests
+    scopes: tuple[str, ...] = ENGINE_SCOPES  # one of which a token needs; empty: open to anyone
 
 
-def _route(name: str, method: str, pattern: str, call: Callable[[Service, Request], Response], *, computes: bool = False) -> Route:
-    return Route(name, method, re.compile(pattern.replace("PROJECT", r"projects/(?P<project>[^/]+)")), call, computes)
+def _route(
+    name: str,
+    method: str,
+    pattern: str,
+    call: Callable[[Service, Request], Response],
+    *,
+    computes: bool = False,
+    scopes: tuple[str, ...] = ENGINE_SCOPES,
+) -> Route:
+    return Route(name, method, re.compile(pattern.replace("PROJECT", r"projects/(?P<project>[^/]+)")), call, computes, scopes)
 
 
 _ASSET = r"(?P<name>projects/[^/]+/assets/.+)"
@@ -220,11 +236,18 @@ ROUTES = (
     _route("cancel", "POST", f"{_OPERATION}:cancel", Service.cancel),
     _route("wait", "POST", f"{_OPERATION}:wait", Service.wait),
     _route("maps", "POST", "PROJECT/(?P<kind>maps|thumbnails)", Service.create_picture),
-    _route("tiles", "GET", r"(?P<name>projects/[^/]+/maps/[^/]+)/tiles/(?P<z>\d+)/(?P<x>\d+)/(?P<y>\d+)", Service.tile, computes=True),
-    _route("thumbnail", "GET", "(?P<name>projects/[^/]+/thumbnails/[^/:]+):getPixels", Service.thumbnail, computes=True),
+    _route(
+        "tiles",
+        "GET",
+        r"(?P<name>projects/[^/]+/maps/[^/]+)/tiles/(?P<z>\d+)/(?P<x>\d+)/(?P<y>\d+)",
+        Service.tile,
+        computes=True,
+        scopes=(),
+    ),
+    _route("thumbnail", "GET", "(?P<name>projects/[^/]+/thumbnails/[^/:]+):getPixels", Service.thumbnail, computes=True, scopes=()),
     _route("unknown", "POST", "PROJECT/(?P<verb>.+)", Service.unknown),
 )
-DISCOVERY = Route("discovery", "GET", re.compile(r"\$discovery/rest"), Service.discovery)
+DISCOVERY = Route("discovery", "GET", re.compile(r"\$discovery/rest"), Service.discovery, scopes=())
 _VERSION = re.compile(r"/v1(?:alpha|beta)?/")
 
 
