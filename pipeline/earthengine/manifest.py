@@ -30,7 +30,10 @@ UNSUBMITTED = "UNSUBMITTED"
 
 @dataclass
 class Entry:
-    """State of one task: of its latest attempt, counted from 0. `message` is the service's, redacted."""
+    """State of one task: of its latest attempt, counted from 0. `message` is the service's, redacted.
+
+    `progress` (0 to 1) and `updated` are the service's; `earlier_eecu_s` are the EECU seconds of the attempts before.
+    """
 
     key: str
     attempt: int = 0
@@ -40,10 +43,15 @@ class Entry:
     eecu_s: float | None = None
     seconds: float | None = None
     uris: list[str] = field(default_factory=list)
+    progress: float | None = None
+    updated: str = ""
+    earlier_eecu_s: float = 0.0
 
     def renew(self) -> None:
         """Go on to the next attempt."""
         self.attempt += 1
+        self.earlier_eecu_s += self.eecu_s or 0.0
+        self.progress, self.updated = None, ""
         self.state, self.operation, self.eecu_s, self.seconds, self.uris = UNSUBMITTED, "", None, None, []
 
     @property

@@ -24,7 +24,11 @@ _COLOURS = {SUCCEEDED: "green", RUNNING: "cyan", FAILED: "red", CANCELLED: "yell
 
 @dataclass(frozen=True)
 class Row:
-    """One task as shown to the user. Seconds and EECU seconds are the service's, None until it reports them."""
+    """One task as shown to the user. Seconds and EECU seconds are the service's, None until it reports them.
+
+    `progress` (0 to 1) and `updated`, the time of the last change, are the service's too; `earlier_eecu_s` are the EECU
+    seconds of earlier attempts.
+    """
 
     task: str
     layer: str
@@ -33,6 +37,10 @@ class Row:
     eecu_s: float | None
     message: str
     uris: tuple[str, ...]
+    pixels: int = 0
+    progress: float | None = None
+    updated: str = ""
+    earlier_eecu_s: float = 0.0
 
 
 def reconcile(task: Task, entry: Entry, operations: Iterable[Mapping[str, Any]]) -> None:
@@ -61,6 +69,8 @@ def update(entry: Entry, operation: Mapping[str, Any]) -> None:
     if "batchEecuUsageSeconds" in about:
         entry.eecu_s = float(about["batchEecuUsageSeconds"])
     entry.seconds = _seconds(about)
+    entry.progress = float(about["progress"]) if "progress" in about else entry.progress
+    entry.updated = str(about.get("updateTime", entry.updated))
     error = operation.get("error") or {}
     entry.message = redacted(str(error.get("message", "")))
 
@@ -92,7 +102,8 @@ def rows(tasks: Sequence[Task], manifest: Manifest) -> list[Row]:
         entry = manifest.entries[task.name]
         state = UNSUBMITTED if entry.state == SUBMITTING else entry.state
         note = classify_error(entry.message).text if entry.message else ""
-        lines.append(Row(task.name, task.layer.name, state, entry.seconds, entry.eecu_s, note, tuple(entry.uris)))
+        facts = (task.pixels, entry.progress, entry.updated, entry.earlier_eecu_s)
+        lines.append(Row(task.name, task.layer.name, state, entry.seconds, entry.eecu_s, note, tuple(entry.uris), *facts))
     return lines
 
 
