@@ -11,9 +11,12 @@ import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from enum import Enum
-from typing import Protocol
+from typing import TYPE_CHECKING
 
 from cropcam.pipeline.errors import ConfigError
+
+if TYPE_CHECKING:  # that module may use the texts of this one
+    from cropcam.pipeline.earthengine.task_status import Row
 
 TIERS_URL = "https://developers.google.com/earth-engine/guides/noncommercial_tiers"
 RESTRICTED_URL = f"{TIERS_URL}#restricted_mode"  # as the client itself names it (`ee.data`, quota status of a response)
@@ -36,25 +39,6 @@ class Tier:
 TIERS = (Tier("Community", 150), Tier("Contributor", 1_000), Tier("Partner", 100_000))
 
 
-class TaskCost(Protocol):
-    """A task as the rules of this module see it: `task_status.Row`. EECU seconds are the service's, None until it reports them."""
-
-    @property
-    def task(self) -> str: ...
-    @property
-    def layer(self) -> str: ...
-    @property
-    def state(self) -> str: ...
-    @property
-    def pixels(self) -> int: ...
-    @property
-    def eecu_s(self) -> float | None: ...
-    @property
-    def earlier_eecu_s(self) -> float: ...
-    @property
-    def progress(self) -> float | None: ...
-
-
 class Verdict(Enum):
     """Whether a further task may be submitted: now, perhaps once a running one has ended, or not at all."""
 
@@ -72,17 +56,17 @@ def workload_tag(study_name: str) -> str:
     return f"cropcam-{name}"[:TAG_LENGTH].rstrip("-_")
 
 
-def is_active(row: TaskCost) -> bool:
+def is_active(row: Row) -> bool:
     """Whether a task is with the service and may cost more. States this version does not know count as active."""
     return row.state not in _IDLE and row.state not in _ENDED
 
 
-def spent(rows: Iterable[TaskCost]) -> float:
+def spent(rows: Iterable[Row]) -> float:
     """EECU-hours of all tasks so far: succeeded, failed and running ones, with earlier attempts."""
     return math.fsum((row.eecu_s or 0.0) + row.earlier_eecu_s for row in rows) / HOUR_S
 
 
-def spent_text(rows: Sequence[TaskCost]) -> str:
+def spent_text(rows: Sequence[Row]) -> str:
     """What the tasks have cost, and its share of a month: for the end of an export and for `tasks`."""
     if not any(row.eecu_s is not None or row.earlier_eecu_s for row in rows):
         return "EECU: the service has reported none yet"
@@ -92,7 +76,7 @@ def spent_text(rows: Sequence[TaskCost]) -> str:
     return f"{in_hours(hours)} EECU-hours{so_far}: {shares}"
 
 
-def rate(rows: Iterable[TaskCost], layer: str) -> float | None:
+def rate(rows: Iterable[Row], layer: str) -> float | None:
     """EECU-seconds a pixel of a layer: of its succeeded tasks; before the first, of those a tenth or more of which is done.
 
     None while neither is known.
@@ -107,7 +91,7 @@ def rate(rows: Iterable[TaskCost], layer: str) -> float | None:
     return math.fsum(seconds for seconds, _ in done) / sum(pixels for _, pixels in done)
 
 
-def may_submit(rows: Sequence[TaskCost], limit_hours: float, layer: str, pixels: int) -> Verdict:
+def may_submit(rows: Sequence[Row], limit_hours: float, layer: str, pixels: int) -> Verdict:
     """Whether a further task keeps an export within a limit, by what the tasks of the same layer have cost a pixel.
 
     The cost of the first task of a layer is unknown, so it goes alone: the next waits until that one has ended or a tenth
@@ -136,7 +120,7 @@ def may_submit(rows: Sequence[TaskCost], limit_hours: float, layer: str, pixels:
     return Verdict.WAIT if unknown else Verdict.SUBMIT
 
 
-def check_limit(rows: Sequence[TaskCost], limit_hours: float) -> None:
+def check_limit(rows: Sequence[Row], limit_hours: float) -> None:
     """Refuse a limit that is none, or is used up before the first request.
 
     Raises:
@@ -152,7 +136,7 @@ def check_limit(rows: Sequence[TaskCost], limit_hours: float) -> None:
         )
 
 
-def limit_text(rows: Sequence[TaskCost], limit_hours: float) -> str:
+def limit_text(rows: Sequence[Row], limit_hours: float) -> str:
     """One line about an export that its limit has stopped."""
     left = sum(row.state in _IDLE for row in rows)
     return (

@@ -10,22 +10,13 @@ from __future__ import annotations
 import datetime
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Protocol
 
-from cropcam.pipeline.earthengine.cost import RESTRICTED_URL, TaskCost
+from cropcam.pipeline.earthengine.cost import RESTRICTED_URL
+from cropcam.pipeline.earthengine.task_status import Row
 
 PATIENCE_S = 3_600.0
 _LEAST_EECU_S = 36.0  # 1 % of one compute unit over that hour: less is no progress
 _RUNNING = "RUNNING"
-
-
-class RunningTask(TaskCost, Protocol):
-    """A task with the times that the service gives: seconds that it has run, and when it last changed (`updateTime`)."""
-
-    @property
-    def seconds(self) -> float | None: ...
-    @property
-    def updated(self) -> str: ...
 
 
 @dataclass
@@ -49,7 +40,7 @@ class Slow:
         self._marks: dict[str, _Mark] = {}
         self._told: set[str] = set()
 
-    def look(self, rows: Sequence[RunningTask], passed_s: float) -> list[str]:
+    def look(self, rows: Sequence[Row], passed_s: float) -> list[str]:
         """A line for each task that has been without progress for an hour, once a task.
 
         Args:
@@ -72,7 +63,7 @@ class Slow:
         return lines
 
 
-def _has_moved(row: RunningTask, mark: _Mark) -> bool:
+def _has_moved(row: Row, mark: _Mark) -> bool:
     return row.progress != mark.progress or (row.eecu_s or 0.0) >= mark.eecu_s + _LEAST_EECU_S
 
 
@@ -84,7 +75,7 @@ def _between(earlier: str, later: str) -> float:
         return 0.0
 
 
-def _line(row: RunningTask) -> str:
+def _line(row: Row) -> str:
     duration = "" if row.seconds is None else f" for {datetime.timedelta(seconds=round(row.seconds))}"
     return (
         f"{row.task}: running{duration}, without progress for an hour; a project past its tier's monthly compute is slowed down "
