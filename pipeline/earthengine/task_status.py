@@ -12,7 +12,8 @@ from typing import Any
 
 from rich.table import Table
 
-from cropcam.pipeline.earthengine.error_messages import classify_error, redacted
+from cropcam.pipeline.earthengine.error_messages import classify_error
+from cropcam.pipeline.earthengine.error_texts import redacted
 from cropcam.pipeline.earthengine.manifest import SUBMITTING, UNSUBMITTED, Entry, Manifest
 from cropcam.pipeline.earthengine.plan import Task
 
