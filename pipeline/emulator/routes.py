@@ -13,6 +13,7 @@ from typing import Any
 from urllib.parse import parse_qs, unquote, urlsplit
 
 from cropcam.pipeline.emulator import discovery, encodings, limits, listing, tiles
+from cropcam.pipeline.emulator.access import ANONYMOUS, ENGINE_SCOPES, Account
 from cropcam.pipeline.emulator.block_reader import Deadline, Reader, chosen
 from cropcam.pipeline.emulator.engine import Engine
 from cropcam.pipeline.emulator.errors import EngineError, unimplemented
@@ -20,6 +21,7 @@ from cropcam.pipeline.emulator.images import LazyImage
 from cropcam.pipeline.emulator.limits import Limits
 from cropcam.pipeline.emulator.map_ids import MapIds, picture_format
 from cropcam.pipeline.emulator.operations import Operations
+from cropcam.pipeline.emulator.profiling import PLUMBING, Profile
 from cropcam.pipeline.emulator.requests import Json, band_ids, expression_of, parse_grid
 from cropcam.pipeline.emulator.responses import Response, as_json
 from cropcam.pipeline.emulator.tiles import Visualization
@@ -31,13 +33,19 @@ _WAIT_S = 60.0
 
 @dataclass
 class Request:
-    """One request: groups of the path's pattern, the query, the body, and resources held until the response is sent."""
+    """One request: groups of the path's pattern, the query, the body, resources held until the response is sent, its costs.
+
+    `headers` have their names in lower case; `account` is that of the token, already checked against the route's scopes.
+    """
 
     root_url: str
     path: Mapping[str, str]
     query: Mapping[str, str]
     body: Json
     held: ExitStack = field(default_factory=ExitStack)
+    headers: Mapping[str, str] = field(default_factory=dict)
+    account: Account = ANONYMOUS
+    profile: Profile = field(default_factory=Profile)
 
 
 class Service:
@@ -67,11 +75,14 @@ class Service:
 
     def compute_value(self, request: Request) -> Response:
         """`POST value:compute`."""
-        return as_json({"result": self.engine.compute(expression_of(request.body))})
+        with request.profile.counting("Computing a value"):
+            return as_json({"result": self.engine.compute(expression_of(request.body))})
 
     def compute_pixels(self, request: Request) -> Response:
         """`POST image:computePixels`."""
-        return self._pixels(self.engine.image(expression_of(request.body)), request)
+        with request.profile.counting(PLUMBING):
+            image = self.engine.image(expression_of(request.body))
+        return self._pixels(image, request)
 
     def get_pixels(self, request: Request) -> Response:
         """`POST assets/ID:getPixels`."""
@@ -92,7 +103,7 @@ class Service:
 
     def export(self, request: Request) -> Response:
         """`POST image:export`."""
-        return as_json(self.operations.submit(request.path["project"], request.body))
+        return as_json(self.operations.submit(request.path["project"], request.body, request.account))
 
     def list_operations(self, request: Request) -> Response:
         """`GET operations`."""
@@ -155,7 +166,7 @@ class Service:
         if file_format in {"PNG", "JPEG", "AUTO_JPEG_PNG"}:
             return self._paint(body, image, names, grid)
         request.held.enter_context(self.reader.admitted(limits.request_bytes(grid.width, grid.height, dtypes)))
-        blocks = self.reader.blocks(image, grid, names, self._deadline())
+        blocks = request.profile.blocks(self.reader.blocks(image, grid, names, self._deadline()), "Computing pixels")
         if file_format == "NPY":
             return Response(encodings.npy(blocks, grid, bands), _BYTES)
         if file_format == "GEO_TIFF":
@@ -193,10 +204,19 @@ class Route:
     pattern: re.Pattern[str]
     call: Callable[[Service, Request], Response]
     computes: bool = False  # counts as one of the concurrent requests
+    scopes: tuple[str, ...] = ENGINE_SCOPES  # one of which a token needs; empty: open to anyone
 
 
-def _route(name: str, method: str, pattern: str, call: Callable[[Service, Request], Response], *, computes: bool = False) -> Route:
-    return Route(name, method, re.compile(pattern.replace("PROJECT", r"projects/(?P<project>[^/]+)")), call, computes)
+def _route(
+    name: str,
+    method: str,
+    pattern: str,
+    call: Callable[[Service, Request], Response],
+    *,
+    computes: bool = False,
+    scopes: tuple[str, ...] = ENGINE_SCOPES,
+) -> Route:
+    return Route(name, method, re.compile(pattern.replace("PROJECT", r"projects/(?P<project>[^/]+)")), call, computes, scopes)
 
 
 _ASSET = r"(?P<name>projects/[^/]+/assets/.+)"
@@ -215,11 +235,18 @@ ROUTES = (
     _route("cancel", "POST", f"{_OPERATION}:cancel", Service.cancel),
     _route("wait", "POST", f"{_OPERATION}:wait", Service.wait),
     _route("maps", "POST", "PROJECT/(?P<kind>maps|thumbnails)", Service.create_picture),
-    _route("tiles", "GET", r"(?P<name>projects/[^/]+/maps/[^/]+)/tiles/(?P<z>\d+)/(?P<x>\d+)/(?P<y>\d+)", Service.tile, computes=True),
-    _route("thumbnail", "GET", "(?P<name>projects/[^/]+/thumbnails/[^/:]+):getPixels", Service.thumbnail, computes=True),
+    _route(
+        "tiles",
+        "GET",
+        r"(?P<name>projects/[^/]+/maps/[^/]+)/tiles/(?P<z>\d+)/(?P<x>\d+)/(?P<y>\d+)",
+        Service.tile,
+        computes=True,
+        scopes=(),
+    ),
+    _route("thumbnail", "GET", "(?P<name>projects/[^/]+/thumbnails/[^/:]+):getPixels", Service.thumbnail, computes=True, scopes=()),
     _route("unknown", "POST", "PROJECT/(?P<verb>.+)", Service.unknown),
 )
-DISCOVERY = Route("discovery", "GET", re.compile(r"\$discovery/rest"), Service.discovery)
+DISCOVERY = Route("discovery", "GET", re.compile(r"\$discovery/rest"), Service.discovery, scopes=())
 _VERSION = re.compile(r"/v1(?:alpha|beta)?/")
 
 

@@ -18,6 +18,7 @@ from typing import Any, Self
 import rasterio
 
 from cropcam.pipeline import __version__
+from cropcam.pipeline.emulator.access import Access
 from cropcam.pipeline.emulator.block_reader import Reader
 from cropcam.pipeline.emulator.engine import Engine
 from cropcam.pipeline.emulator.errors import EngineError
@@ -25,6 +26,7 @@ from cropcam.pipeline.emulator.exports import PARTIAL, Exporter
 from cropcam.pipeline.emulator.fault_injection import Fault, Faults
 from cropcam.pipeline.emulator.limits import Limits
 from cropcam.pipeline.emulator.operations import Operations
+from cropcam.pipeline.emulator.profiling import REQUEST_HEADER, RESPONSE_HEADER, Profile
 from cropcam.pipeline.emulator.responses import TOO_MANY, Response, as_error, as_json, inject
 from cropcam.pipeline.emulator.routes import Request, Route, Service, find
 from cropcam.pipeline.errors import CropcamError, EarthEngineError
@@ -38,7 +40,7 @@ _LOG = logging.getLogger(__name__)
 class Server:
     """The embedded Earth Engine, serving from its creation to `stop`; a context manager."""
 
-    def __init__(self, archive: Path, port: int, out: Path | None, faults: Faults, limits: Limits) -> None:
+    def __init__(self, archive: Path, port: int, out: Path | None, faults: Faults, limits: Limits, access: Access | None = None) -> None:
         with ExitStack() as opening:
             self._http = opening.enter_context(_listen(port))
             self._out = out or Path(tempfile.mkdtemp(prefix="cropcam-earth-engine-"))
@@ -52,7 +54,7 @@ class Server:
             exporter = Exporter(engine.image, reader, limits, self._out)
             operations = Operations(self._out / "operations", exporter.run, limits, faults)
             opening.callback(operations.close)
-            self._http.open_for(Service(engine, reader, operations, limits), faults, limits)
+            self._http.open_for(Service(engine, reader, operations, limits), faults, limits, access or Access())
             self._open = opening.pop_all()
         self._thread = threading.Thread(target=self._serve, name="emulator", daemon=True)
         self._thread.start()
@@ -106,8 +108,8 @@ class _Http(ThreadingHTTPServer):
     daemon_threads = True
     request_queue_size = 256
 
-    def open_for(self, service: Service, faults: Faults, limits: Limits) -> None:
-        self.service, self.faults, self.limits = service, faults, limits
+    def open_for(self, service: Service, faults: Faults, limits: Limits, access: Access) -> None:
+        self.service, self.faults, self.limits, self.access = service, faults, limits, access
         self.room = threading.Semaphore(limits.concurrent)
         self._sockets: set[socket.socket] = set()
 
@@ -157,15 +159,18 @@ class _Handler(BaseHTTPRequestHandler):
 
     def _serve(self) -> None:
         with ExitStack() as held:
-            fault = None
+            fault, profile = None, Profile()
             try:
                 body = self._body()
-                if self.path == "/faults":
-                    self._send(self._order_faults(body))
+                if self.path in {"/faults", "/access"}:
+                    self._send(self._order(body))
                     return
                 route, values, query = find(self.command, self.path)
+                headers = {name.lower(): value for name, value in self.headers.items()}
+                account = self.server.access.account(headers, route.scopes, values.get("project", ""))
                 fault = self.server.faults.take(route.name)
-                response = inject(fault) or self._answer(route, Request(f"{self.server.url}/", values, query, _as_object(body), held))
+                request = Request(f"{self.server.url}/", values, query, _as_object(body), held, headers, account, profile)
+                response = inject(fault) or self._answer(route, request)
             except EngineError as error:
                 response = as_error(error)
             except CropcamError as error:
@@ -175,7 +180,7 @@ class _Handler(BaseHTTPRequestHandler):
             except Exception as error:  # noqa: BLE001 - one bad request ends no server
                 _LOG.exception("%s %s", self.command, self.path)
                 response = as_error(EngineError(f"Internal error in the embedded engine: {error!r}", "INTERNAL"))
-            self._send(response, fault)
+            self._send(response, fault, profile)
 
     def _answer(self, route: Route, request: Request) -> Response:
         if not route.computes:
@@ -193,17 +198,19 @@ class _Handler(BaseHTTPRequestHandler):
             raise EngineError(f"Request payload size exceeds the limit: {most} bytes.")
         return self.rfile.read(size)
 
-    def _order_faults(self, body: bytes) -> Response:
-        faults = self.server.faults
+    def _order(self, body: bytes) -> Response:
+        """Orders for faults and for the tokens that are let in."""
+        faults, access = self.server.faults, self.server.access
         if not faults.is_open:
             raise EngineError("The embedded engine takes no orders for faults here.", "NOT_FOUND")
+        orders: Faults | Access = faults if self.path == "/faults" else access
         if self.command == "POST":
-            faults.order(json.loads(body))
+            orders.order(json.loads(body))
         elif self.command == "DELETE":
-            faults.clear()
-        return as_json(faults.left())
+            orders.clear()
+        return as_json(faults.left() if orders is faults else access.granted())
 
-    def _send(self, response: Response, fault: Fault | None = None) -> None:
+    def _send(self, response: Response, fault: Fault | None = None, profile: Profile | None = None) -> None:
         kind = fault.kind if fault else ""
         if kind == "disconnect":
             self.close_connection = True
@@ -213,6 +220,8 @@ class _Handler(BaseHTTPRequestHandler):
         self.send_header("Content-Type", response.media_type)
         self.send_header("Content-Length", str(size))
         self.send_header(ENGINE_HEADER, "embedded")
+        if profile and profile.entries and self.headers.get(REQUEST_HEADER):
+            self.send_header(RESPONSE_HEADER, self.server.service.engine.profiles.keep(profile))
         self.end_headers()
         left = size // 2 if kind == "truncate" else size
         for part in response.parts:
