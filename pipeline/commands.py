@@ -235,7 +235,7 @@ def _cell_options(sub: argparse.ArgumentParser) -> None:
 
 def _service_options(sub: argparse.ArgumentParser) -> None:
     sub.add_argument("--project", metavar="P", help="Google Cloud project registered for Earth Engine (default: the credentials' own)")
-    sub.add_argument("--api-url", metavar="URL", help="another endpoint: the high-volume one, or an engine on loopback (cropcam emulate)")
+    sub.add_argument("--api-url", metavar="URL", help="high-volume, or the URL of another endpoint, such as cropcam emulate's")
     sub.set_defaults(archive=None)
 
 

@@ -1,4 +1,4 @@
-"""The cost of exports: EECU-hours, their share of a month, a limit, the workload tag. Pure: no client, clock or network.
+"""The cost of exports: EECU-hours, their share of a month, a limit, the workload tag. Pure: no clock and no network.
 
 Source: Earth Engine guides "Noncommercial tiers" (quotas since 27 April 2026), "Computation overview" (EECU), "Cost
 controls"; REST reference, OperationMetadata.batchEecuUsageSeconds.
@@ -11,20 +11,14 @@ import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from enum import Enum
-from typing import TYPE_CHECKING
 
+from cropcam.pipeline.earthengine.task_status import ENDED, SUCCEEDED, Row, is_active
 from cropcam.pipeline.errors import ConfigError
-
-if TYPE_CHECKING:  # that module may use the texts of this one
-    from cropcam.pipeline.earthengine.task_status import Row
 
 TIERS_URL = "https://developers.google.com/earth-engine/guides/noncommercial_tiers"
 RESTRICTED_URL = f"{TIERS_URL}#restricted_mode"  # as the client itself names it (`ee.data`, quota status of a response)
 HOUR_S = 3_600.0
 TAG_LENGTH = 63
-_IDLE = frozenset({"UNSUBMITTED", "SUBMITTING", "FORGOTTEN"})  # not with the service, as far as is known
-_ENDED = frozenset({"SUCCEEDED", "CANCELLED", "FAILED"})
-_SUCCEEDED = "SUCCEEDED"
 _LEAST_PROGRESS = 0.1  # of a running task, from which its cost is foreseen
 
 
@@ -56,23 +50,18 @@ def workload_tag(study_name: str) -> str:
     return f"cropcam-{name}"[:TAG_LENGTH].rstrip("-_")
 
 
-def is_active(row: Row) -> bool:
-    """Whether a task is with the service and may cost more. States this version does not know count as active."""
-    return row.state not in _IDLE and row.state not in _ENDED
-
-
 def spent(rows: Iterable[Row]) -> float:
     """EECU-hours of all tasks so far: succeeded, failed and running ones, with earlier attempts."""
-    return math.fsum((row.eecu_s or 0.0) + row.earlier_eecu_s for row in rows) / HOUR_S
+    return math.fsum(row.eecu_s or 0.0 for row in rows) / HOUR_S
 
 
 def spent_text(rows: Sequence[Row]) -> str:
     """What the tasks have cost, and its share of a month: for the end of an export and for `tasks`."""
-    if not any(row.eecu_s is not None or row.earlier_eecu_s for row in rows):
+    if all(row.eecu_s is None for row in rows):
         return "EECU: the service has reported none yet"
     hours = spent(rows)
     shares = ", ".join(f"{share(hours, tier)} of a {tier.name} month ({tier.hours:,})" for tier in TIERS)
-    so_far = " so far" if any(map(is_active, rows)) else ""
+    so_far = " so far" if any(is_active(row.state) for row in rows) else ""
     return f"{in_hours(hours)} EECU-hours{so_far}: {shares}"
 
 
@@ -82,10 +71,10 @@ def rate(rows: Iterable[Row], layer: str) -> float | None:
     None while neither is known.
     """
     own = [row for row in rows if row.layer == layer and row.eecu_s is not None and row.pixels > 0]
-    done = [(row.eecu_s or 0.0, row.pixels) for row in own if row.state == _SUCCEEDED]
+    done = [(_attempt_s(row), row.pixels) for row in own if row.state == SUCCEEDED]
     if not done:
-        begun = [row for row in own if is_active(row) and (row.progress or 0.0) >= _LEAST_PROGRESS]
-        done = [((row.eecu_s or 0.0) / (row.progress or 1.0), row.pixels) for row in begun]
+        begun = [row for row in own if is_active(row.state) and (row.progress or 0.0) >= _LEAST_PROGRESS]
+        done = [(_attempt_s(row) / (row.progress or 1.0), row.pixels) for row in begun]
     if not done:
         return None
     return math.fsum(seconds for seconds, _ in done) / sum(pixels for _, pixels in done)
@@ -103,7 +92,7 @@ def may_submit(rows: Sequence[Row], limit_hours: float, layer: str, pixels: int)
         layer: of the task to be submitted.
         pixels: of the task to be submitted.
     """
-    active = [row for row in rows if is_active(row)]
+    active = [row for row in rows if is_active(row.state)]
     rates = {name: rate(rows, name) for name in {layer, *(row.layer for row in active)}}
     limit_s, total_s, unknown = limit_hours * HOUR_S, spent(rows) * HOUR_S, False
     if total_s >= limit_s:
@@ -111,7 +100,7 @@ def may_submit(rows: Sequence[Row], limit_hours: float, layer: str, pixels: int)
     for row in active:
         known = rates[row.layer]
         unknown = unknown or known is None
-        total_s += max((known or 0.0) * row.pixels - (row.eecu_s or 0.0), 0.0)
+        total_s += max((known or 0.0) * row.pixels - _attempt_s(row), 0.0)
     own = rates[layer]
     if total_s + (own or 0.0) * pixels > limit_s:
         return Verdict.WAIT if active else Verdict.STOP
@@ -138,11 +127,16 @@ def check_limit(rows: Sequence[Row], limit_hours: float) -> None:
 
 def limit_text(rows: Sequence[Row], limit_hours: float) -> str:
     """One line about an export that its limit has stopped."""
-    left = sum(row.state in _IDLE for row in rows)
+    left = sum(row.state not in ENDED and not is_active(row.state) for row in rows)
     return (
         f"--max-eecu-hours {limit_hours:g}: {in_hours(spent(rows))} EECU-hours are spent and a further task would pass the limit; "
         f"{left} task{'s are' if left != 1 else ' is'} not submitted: run the same command again with a higher limit"
     )
+
+
+def _attempt_s(row: Row) -> float:
+    """EECU-seconds of a task's latest attempt."""
+    return (row.eecu_s or 0.0) - row.earlier_eecu_s
 
 
 def in_hours(hours: float) -> str:

@@ -12,11 +12,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from cropcam.pipeline.earthengine.cost import RESTRICTED_URL
-from cropcam.pipeline.earthengine.task_status import Row
+from cropcam.pipeline.earthengine.task_status import RUNNING, Row
 
 PATIENCE_S = 3_600.0
 _LEAST_EECU_S = 36.0  # 1 % of one compute unit over that hour: less is no progress
-_RUNNING = "RUNNING"
 
 
 @dataclass
@@ -49,7 +48,7 @@ class Slow:
         """
         lines = []
         for row in rows:
-            if row.state != _RUNNING:
+            if row.state != RUNNING:
                 self._marks.pop(row.task, None)
                 continue
             mark = self._marks.get(row.task)

@@ -122,7 +122,7 @@ def test_a_task_that_fails_is_reported_and_redone_by_the_next_run(
     made = plan(scenes.study(), parse_destination("drive:memory"))
     faults(server, Fault("export:run", "memory"))
     with pytest.raises(
-        EarthEngineError, match=r"2 tasks: 1 succeeded, 1 failed; missing: demo-\w+ failed: User memory limit exceeded: .*--cell-px"
+        EarthEngineError, match=r"2 tasks: 1 succeeded, 1 failed; missing: demo-\w+ failed: User memory limit exceeded: .*--shard-size 128"
     ) as caught:
         exports.export(made, session, tmp_path / "m.json", pace=PACE)
     assert caught.value.exit_code == 4

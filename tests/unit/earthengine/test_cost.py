@@ -19,12 +19,12 @@ STATES = ("UNSUBMITTED", "PENDING", "RUNNING", "CANCELLING", "SUCCEEDED", "CANCE
 
 
 def row(state: str, eecu_s: float | None = None, layer: str = "image", pixels: int = 1_000, **more: object) -> Row:
-    return replace(Row("t", layer, state, None, eecu_s, "", (), pixels), **more)  # type: ignore[arg-type]
+    return replace(Row("t", layer, state, None, eecu_s, "", (), pixels=pixels), **more)  # type: ignore[arg-type]
 
 
 ROWS = st.lists(
     st.builds(
-        row, st.sampled_from(STATES), st.none() | st.integers(0, 10_000).map(float), st.sampled_from(["image", "labels"]), st.integers(1, 4_096),
+        row, st.sampled_from(STATES), st.none() | st.integers(100, 10_000).map(float), st.sampled_from(["image", "labels"]), st.integers(1, 4_096),
         progress=st.none() | st.sampled_from([0.0, 0.05, 0.125, 0.5]), earlier_eecu_s=st.integers(0, 100).map(float),
     ),
     max_size=6,
@@ -32,7 +32,7 @@ ROWS = st.lists(
 
 
 def test_what_is_spent_counts_every_attempt_in_every_state() -> None:
-    rows = [row("SUCCEEDED", 3_600.0), row("FAILED", 1_800.0), row("RUNNING", 900.0, earlier_eecu_s=900.0), row("PENDING")]
+    rows = [row("SUCCEEDED", 3_600.0), row("FAILED", 1_800.0), row("RUNNING", 1_800.0, earlier_eecu_s=900.0), row("PENDING")]
     assert spent(rows) == pytest.approx(2.0)
     assert spent([]) == 0
 
@@ -44,7 +44,7 @@ def test_the_sum_has_its_share_of_each_month() -> None:
     )
     assert spent_text(rows[:1]).startswith("12.4 EECU-hours: 8.3 %")
     assert spent_text([row("RUNNING")]) == "EECU: the service has reported none yet"
-    assert spent_text([row("UNSUBMITTED", earlier_eecu_s=36.0)]).startswith("0.0100 EECU-hours: under 0.01 % of a Community")
+    assert spent_text([row("UNSUBMITTED", 36.0, earlier_eecu_s=36.0)]).startswith("0.0100 EECU-hours: under 0.01 % of a Community")
 
 
 @pytest.mark.parametrize(
@@ -62,7 +62,9 @@ def test_a_rate_comes_from_what_ended_else_from_what_has_begun() -> None:
     running = row("RUNNING", 50.0, progress=0.5)
     assert rate([row("PENDING"), row("RUNNING", 9.0, progress=0.05), row("FAILED", 5.0)], "image") is None
     assert rate([running], "image") == pytest.approx(0.1)
-    assert rate([running, row("SUCCEEDED", 10.0, pixels=1_000), row("SUCCEEDED", 50.0, pixels=2_000)], "image") == pytest.approx(0.02)
+    assert rate(
+        [running, row("SUCCEEDED", 10.0, pixels=1_000), row("SUCCEEDED", 80.0, pixels=2_000, earlier_eecu_s=30.0)], "image"
+    ) == pytest.approx(0.02)
     assert rate([running], "labels") is None
 
 
@@ -85,6 +87,8 @@ def test_a_limit_counts_what_running_tasks_still_need() -> None:
     assert may_submit(active, 0.39, "image", 900) is Verdict.SUBMIT
     assert may_submit([*done, row("RUNNING", 900.0)], 0.5, "image", 1_000) is Verdict.SUBMIT  # costlier than foreseen: counted as it is
     assert may_submit([*done, row("RUNNING", 900.0)], 0.35, "image", 1_000) is Verdict.STOP
+    again = [*done, row("RUNNING", 360.0, earlier_eecu_s=360.0)]  # its first attempt failed near the end
+    assert [may_submit(again, limit, "image", 1_000) for limit in (0.41, 0.39)] == [Verdict.SUBMIT, Verdict.WAIT]
     assert may_submit([row("ODD", 100.0), *done], 0.25, "image", 1_000) is Verdict.WAIT  # an unknown state is active
 
 

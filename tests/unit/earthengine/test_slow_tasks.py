@@ -17,7 +17,7 @@ START = datetime.datetime(2026, 5, 1, tzinfo=datetime.UTC)
 
 def row(minute: float = 0, progress: float | None = 0.25, eecu_s: float | None = 100.0, state: str = "RUNNING", task: str = "a") -> Row:
     updated = (START + datetime.timedelta(minutes=minute)).isoformat().replace("+00:00", "Z")
-    return Row(task, "image", state, 60 * minute, eecu_s, "", (), 1, progress, updated)
+    return Row(task, "image", state, 60 * minute, eecu_s, "", (), progress, updated)
 
 
 def test_an_hour_of_the_services_clock_is_told_once() -> None:

@@ -43,13 +43,6 @@ def test_the_table_shows_what_matters_first() -> None:
     assert watch.lines(rows[:1]) == "t0  succeeded    5 s  1.0 EECU-s"
 
 
-def test_progress_and_the_time_of_the_last_change_are_kept() -> None:
-    entry = load_entry()
-    watch.update(entry, {"name": "n", "metadata": {"state": "RUNNING", "progress": 0.25, "updateTime": "2026-01-01T00:00:00Z"}})
-    watch.update(entry, {"name": "n", "metadata": {"state": "RUNNING"}})
-    assert (entry.progress, entry.updated) == (0.25, "2026-01-01T00:00:00Z")
-
-
 def test_a_row_has_what_its_cost_is_made_of(made: Plan) -> None:
     task = made.tasks[0]
     entry = load_entry()
@@ -57,4 +50,4 @@ def test_a_row_has_what_its_cost_is_made_of(made: Plan) -> None:
     entry.renew()
     watch.update(entry, {"name": "m", "metadata": {"state": "RUNNING", "batchEecuUsageSeconds": 1.5}})
     (row,) = watch.rows([task], Manifest(Path(), "", {}, {task.name: entry}))
-    assert (row.pixels, row.progress, row.eecu_s, row.earlier_eecu_s) == (task.pixels, None, 1.5, 2.5)
+    assert (row.pixels, row.progress, row.eecu_s, row.earlier_eecu_s) == (task.pixels, None, 4.0, 2.5)
