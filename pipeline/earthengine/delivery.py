@@ -16,9 +16,9 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from functools import partial
 from itertools import islice
 from pathlib import Path
-from typing import Any
 
 from rasterio.errors import RasterioError
 
@@ -181,14 +181,11 @@ class _Delivery:
         done, total = 0, len(jobs)
         stop = threading.Event()
         session = self._session.with_backoff(replace(self._session.backoff, sleep=_sleeping(stop, self._session)))
-        images = {shard.layer.name: graph(self._study, shard.layer.name) for shard in missing}
         waiting = iter(jobs)
         with ThreadPoolExecutor(workers, thread_name_prefix="pixels") as pool:
 
             def begin(count: int) -> list[tuple[_Job, Future[None]]]:
-                return [
-                    (job, pool.submit(self._fetch_window, session, images[job.layer.name], job, stop)) for job in islice(waiting, count)
-                ]
+                return [(job, pool.submit(self._fetch_window, session, job, stop)) for job in islice(waiting, count)]
 
             under_way = deque(begin(2 * workers))
             try:
@@ -206,9 +203,10 @@ class _Delivery:
                 pool.shutdown(wait=True, cancel_futures=True)
                 raise
 
-    def _fetch_window(self, session: Session, image: Any, job: _Job, stop: threading.Event) -> None:  # noqa: ANN401 - ee.Image
+    def _fetch_window(self, session: Session, job: _Job, stop: threading.Event) -> None:
         if not stop.is_set() and not self._journal.has(job.layer, job.window):
-            self._journal.keep(job.layer, job.window, fetch(session, image, job.layer, self._study.grid, job.window))
+            image_of = partial(graph, self._study, job.layer.name)  # one graph a request: of the scenes near its pixels
+            self._journal.keep(job.layer, job.window, fetch(session, image_of, job.layer, self._study.grid, job.window))
 
     def _finish(self, shard: Shard) -> None:
         windows = self._windows[shard]

@@ -1,7 +1,7 @@
 """Study to labels: a pure builder of an Earth Engine graph. Nothing here sends a request.
 
 Source: Earth Engine Data Catalog, "USDA NASS Cropland Data Layers" (bands `cropland` and `confidence`); guides "Compositing and
-Mosaicking", "Resampling and Reducing Resolution".
+Mosaicking", "Resampling and Reducing Resolution"; API reference, "ee.Reducer.mode".
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ import ee
 from cropcam.pipeline.earthengine.layers import CDL_BAND, LABEL_BAND, WEIGHT_BAND, label_bands, layer_band
 from cropcam.pipeline.earthengine.nearby import images_near
 from cropcam.pipeline.earthengine.region import region, search_area
-from cropcam.pipeline.earthengine.scenes import largest_input_px
+from cropcam.pipeline.earthengine.scenes import MAX_RAW, largest_input_px
 from cropcam.pipeline.errors import ConfigError
 from cropcam.pipeline.study.study import Study
 
@@ -77,7 +77,7 @@ def _mosaic(study: Study, area: ee.Geometry | None) -> ee.Image:
     about = study.labels_for("the layer of labels")
     codes = images_near(area, partial(label_images, study), lambda images: images.map(lambda image: _codes(image, study)))
     if about.mosaic == "mode":
-        commonest: ee.Image = codes.mode()
+        commonest: ee.Image = codes.reduce(ee.Reducer.mode(maxRaw=MAX_RAW)).rename(list(label_bands(study)))
         return commonest
     if about.mosaic == "first":
         first: ee.Image = codes.reduce(ee.Reducer.firstNonNull()).rename(list(label_bands(study)))
@@ -104,7 +104,9 @@ def _coarser(codes: ee.Image, study: Study, resolution_m: float) -> ee.Image:
             first.select([CDL_BAND if layer_band(study) == CDL_BAND else _selector(about.band)]).projection()
         )
     place = (grid.crs, list(grid.transform))
-    mode: ee.Image = codes.select([layer_band(study)]).reduceResolution(ee.Reducer.mode(), False, most).reproject(*place)
+    mode: ee.Image = (
+        codes.select([layer_band(study)]).reduceResolution(ee.Reducer.mode(maxRaw=max(MAX_RAW, most)), False, most).reproject(*place)
+    )
     if not about.weight:
         return mode
     weight = codes.select([WEIGHT_BAND]).toDouble().reduceResolution(ee.Reducer.mean(), False, most).reproject(*place)

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import io
 import json
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -64,18 +65,25 @@ def window_px_for(layer: Layer, largest_px: int) -> int:
     return side
 
 
-def fetch(session: Session, image: ee.Image, layer: Layer, grid: PixelGrid, window: Window) -> npt.NDArray[Any]:
+def fetch(session: Session, image_of: Callable[[PixelGrid], ee.Image], layer: Layer, grid: PixelGrid, window: Window) -> npt.NDArray[Any]:
     """Pixels of a window: a structured array (y, x) with one field per band.
 
     A window that exceeds the limits of computation is requested in quarters; pixels are independent, so the result is
     the same.
+
+    Args:
+        session: an open session.
+        image_of: the image that has the pixels of a grid.
+        layer: the layer.
+        grid: of the study.
+        window: of the grid.
 
     Raises:
         EarthEngineError: the service refuses, or its responses stay invalid for too long.
     """
     request_name = f"{layer.name} at row {window.row}, column {window.col}"
     try:
-        return _request_window(session, image, layer, grid.window(window), request_name)
+        return _request_window(session, image_of(grid.window(window)), layer, grid.window(window), request_name)
     except ServiceError as error:
         side = max(window.height, window.width)
         if error.kind not in _TOO_MUCH or side <= _SMALLEST_PX:
@@ -84,7 +92,7 @@ def fetch(session: Session, image: ee.Image, layer: Layer, grid: PixelGrid, wind
     half = -(-side // 2)
     for part in tiles((window.height, window.width), (half, half)):
         pixels[part.slices] = fetch(
-            session, image, layer, grid, Window(window.row + part.row, window.col + part.col, part.height, part.width)
+            session, image_of, layer, grid, Window(window.row + part.row, window.col + part.col, part.height, part.width)
         )
     return pixels
 

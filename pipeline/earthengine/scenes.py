@@ -19,6 +19,10 @@ from cropcam.pipeline.errors import ConfigError
 from cropcam.pipeline.sensor import Flag, band_number
 from cropcam.pipeline.study.study import Study
 
+# "For larger numbers of inputs (above maxRaw) the median will be derived from a histogram" (API reference, ee.Reducer.median), the mode
+# too, and the limit where none is named is not documented. No pixel has so many observations: all satellites together make some
+# hundreds a year.
+MAX_RAW = 4096
 _ALL_CLOUD_COVER_PCT = 100.0
 
 
@@ -46,7 +50,7 @@ def scenes(study: Study, season: tuple[str, str], ids: Sequence[str] = (), area:
 def clean_scenes(
     study: Study,
     season: tuple[str, str],
-    then: Callable[[ee.Image], ee.Image] = lambda scene: scene,
+    then: Callable[[ee.Image], ee.Image] | None = None,
     area: ee.Geometry | None = None,
 ) -> ee.ImageCollection:
     """The scenes of a season, cleaned (`clean`), each with `then` applied. Collections whose bands have the same names are merged first.
@@ -59,7 +63,7 @@ def clean_scenes(
         def prepare(found: ee.ImageCollection, assets: tuple[str, ...] = assets) -> ee.ImageCollection:
             for collection, band in dict.fromkeys((flag.collection, flag.band) for flag in _flags(study) if flag.collection):
                 found = found.linkCollection(ee.ImageCollection(collection), [band])
-            cleaned: ee.ImageCollection = found.map(lambda scene: then(clean(scene, study, assets)))
+            cleaned: ee.ImageCollection = found.map(lambda scene: (then or ee.Image)(clean(scene, study, assets)))
             return cleaned
 
         groups.append(images_near(area, partial(scenes, study, season, list(ids)), prepare))

@@ -56,7 +56,7 @@ def test_cloud_scores_are_linked_and_their_threshold_is_the_studys() -> None:
 def test_an_embedding_is_a_mosaic_of_unit_vectors() -> None:
     used = algorithms(expression(graph(study("satellite-embedding"), "image")))
     assert {"ImageCollection.mosaic", "Image.reduceResolution", "Image.sqrt", "Image.toFloat"} <= used
-    assert not used & {"ImageCollection.reduce", "reduce.median", "Image.floor"}
+    assert not used & {"ImageCollection.reduce", "Reducer.median", "Image.floor"}
     assert not algorithms(expression(graph(study("satellite-embedding", 10.0), "image"))) & {"Image.sqrt", "Image.reduceResolution"}
 
 
