@@ -117,6 +117,7 @@ def open_session(
     backoff: Backoff | None = None,
     client_retries: int = CLIENT_RETRIES,
     name: str = "",
+    workload_tag: str = "",
     credentials: Any = None,  # noqa: ANN401 - any of google.auth's
     transport: _Sends | None = None,
 ) -> Session:
@@ -131,6 +132,7 @@ def open_session(
         backoff: with a busy service; a default that lasts about ten minutes.
         client_retries: retries of the client before the backoff begins.
         name: of the endpoint, where its URL changes with each process.
+        workload_tag: of all requests that compute, until the next session (`cost.workload_tag`).
         credentials: in place of the search.
         transport: an httplib2-style object that sends requests.
 
@@ -159,6 +161,7 @@ def open_session(
     opening = replace(session.backoff, attempts=min(session.backoff.attempts, 3))
     opening.call(initialise, f"project {project} at {url}")
     ee.data.setMaxRetries(client_retries)
+    ee.data.setDefaultWorkloadTag(workload_tag)
     return session
 
 
