@@ -13,22 +13,18 @@ from dataclasses import dataclass
 from typing import TypeVar
 
 import ee
-import numpy as np
 
 from cropcam.pipeline.earthengine.cost import HOUR_S, TIERS, in_hours, share
 from cropcam.pipeline.earthengine.error_messages import TOO_MUCH, ServiceError
 from cropcam.pipeline.earthengine.graphs import graph
 from cropcam.pipeline.earthengine.layers import Layer, layers_of
-from cropcam.pipeline.earthengine.plan import TILE_PX
 from cropcam.pipeline.earthengine.preflight import check_inputs
+from cropcam.pipeline.earthengine.sample_windows import SIDE_PX, windows_of
 from cropcam.pipeline.earthengine.session import Session
-from cropcam.pipeline.grid import Window, tiles
+from cropcam.pipeline.grid import Window
 from cropcam.pipeline.runtime.progress import Progress, silent
-from cropcam.pipeline.study.polygons import meets
 from cropcam.pipeline.study.study import Study
 
-WINDOWS = 3
-SIDE_PX = TILE_PX  # a batch task is computed in tiles of this side too
 _SMALLEST_PX = 32
 _PROFILE_TRIES = 5  # as many as the client makes for a profile
 _PROFILE_PAUSE_S = 1.0
@@ -126,26 +122,6 @@ def estimate(study: Study, session: Session, pixels: Mapping[str, int], *, progr
             progress(done, len(layers) * len(places), layer.name)
         found.append(LayerEstimate(layer.name, pixels[layer.name], tuple(samples)))
     return Estimate(tuple(found), meter.total_s)
-
-
-def windows_of(study: Study, count: int = WINDOWS, side_px: int = SIDE_PX) -> list[Window]:
-    """Up to `count` windows spread over the grid by a fixed rule; of a study with `area.region`, of those that meet it.
-
-    The grid is cut into windows; those nearest to `count` points are taken, which lie in different thirds of rows and of
-    columns for three points.
-    """
-    cut = list(tiles(study.grid.shape_yx, (side_px, side_px)))
-    places = [place for place in cut if (place.height, place.width) == (side_px, side_px)] or cut
-    if text := study.area.region:
-        places = [place for place in places if meets(text, study.grid, place)] or places
-    centres = np.array([(place.row + place.height / 2, place.col + place.width / 2) for place in places])
-    low, high = centres.min(axis=0), centres.max(axis=0)
-    chosen: list[Window] = []
-    for number in range(min(count, len(places))):
-        point = low + (high - low) * [(number + 0.5) / count, ((number + count // 2) % count + 0.5) / count]
-        order = np.argsort(((centres - point) ** 2).sum(axis=1), kind="stable")
-        chosen.append(next(places[index] for index in order if places[index] not in chosen))
-    return chosen
 
 
 def eecu_seconds(profile: str) -> float:
