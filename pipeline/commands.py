@@ -191,7 +191,11 @@ def add_commands(command: AddCommand) -> None:
     _endpoint_options(sub)
     _cell_options(sub)
     sub.add_argument("--priority", type=int, default=100, help="of tasks, 0 to 9999 (default %(default)s)")
-    sub.add_argument("--window-px", type=int, help="side of one pixel request to a folder (default: 512, or what fits 48 MB)")
+    sub.add_argument(
+        "--window-px",
+        type=int,
+        help="side of one pixel request to a folder (default: 512 px of an image, 2048 of labels, or what fits the limits)",
+    )
     sub.add_argument("--shard-px", type=int, default=8192, help="side of one file in a folder (default %(default)s)")
     sub.add_argument("--workers", type=int, default=40, help="pixel requests at once (default %(default)s)")
     sub.add_argument("--no-wait", action="store_true", help="return once the tasks are started")

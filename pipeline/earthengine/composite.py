@@ -22,8 +22,7 @@ from cropcam.pipeline.study.study import Study
 def composite(study: Study, area: ee.Geometry | None = None) -> ee.Image:
     """Composite of every season: bands named `study.image.layers`, of the type and with the nodata value of `study.image.encoding`.
 
-    Masked only outside the footprint of the assets.
-    Per band the median of the observations that the mask lets through (of a type of integers floor(median + 0.5)), or the last image
+    Masked nowhere. Per band the median of the observations that the mask lets through (of a type of integers floor(median + 0.5)), or the last image
     on top. Pixels are computed on the grid a request names, resampled from each scene by nearest neighbour or averaged (`scenes.clean`).
     With derived bands all layers are in the physical unit, and derived bands are of the composite's values.
     Behind them, where `layers.counts_in_image`, the observations per pixel and season that are valid in every band: 0 where there is none.
@@ -121,6 +120,9 @@ def _typed(image: ee.Image, dtype: str) -> ee.Image:
 
 
 def _finished(image: ee.Image, study: Study, nodata: float) -> ee.Image:
-    """Nodata outside `area.region`, and where nothing was observed."""
+    """Nodata outside `area.region`, and where nothing was observed.
+
+    Also outside the footprint, which a clip narrows: a masked pixel of computePixels has the value 0, whatever nodata is.
+    """
     inside = region(study)
-    return (image if inside is None else image.clip(inside)).unmask(whole_number(nodata))
+    return (image if inside is None else image.clip(inside)).unmask(whole_number(nodata), False)

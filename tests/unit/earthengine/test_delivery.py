@@ -196,8 +196,8 @@ def test_the_plan_counts_requests_files_and_bytes_and_needs_no_service() -> None
     text = delivery.plan_text(load_study("corn-belt-2016"), Path("shards"))
     assert text.splitlines() == [
         "image     495,650,445 px    6,939.1 MB  1,914 requests of 512 px  12 files",
-        "labels    495,650,445 px      495.7 MB  1,914 requests of 512 px  12 files",
-        "to shards: 3,828 requests, 7.43 GB uncompressed",
+        "labels    495,650,445 px      495.7 MB  135 requests of 2048 px  12 files",
+        "to shards: 2,049 requests, 7.43 GB uncompressed",
     ]
     study = small()
     service = Pixels(study)
