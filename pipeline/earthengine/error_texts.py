@@ -56,7 +56,7 @@ KNOWN: tuple[KnownError, ...] = (
         "the login does not cover this service", "run: earthengine authenticate --force, and allow all that the page asks for", "csaybar/EarthEngineMasterGIS issue 5"),
     KnownError("credentials", r"invalid jwt signature|account not found",
         "the key of the service account was deleted or replaced", "make a new key, and point GOOGLE_APPLICATION_CREDENTIALS at its file", "CLOUD oauth2/service-account, error codes"),
-    KnownError("credentials", r"invalid_grant|reauth|invalid authentication credentials|unauthenticated|token has been expired|unauthorized_client|deleted_client",
+    KnownError("credentials", r"invalid_grant|reauth|(invalid|missing required) authentication credential|unauthenticated|token has been expired|unauthorized_client|deleted_client",
         "the credentials are not valid (any more)", LOG_IN, "CLOUD oauth2, error codes"),
     # the project
     KnownError("project", r"permission to use project|user_project_denied|roles/serviceusage",
@@ -89,7 +89,7 @@ KNOWN: tuple[KnownError, ...] = (
     KnownError("bucket", r"bucket.*(does not exist|not found)|specified bucket|storage\.(objects|buckets)",
         "the bucket does not exist or may not be written to", "check gs://BUCKET and the role Storage Object Admin of the credentials", "CLOUD storage, HTTP status and error codes"),
     KnownError("asset_exists", r"cannot overwrite asset|asset .*already exists",
-        "the asset is there already, and stays", "choose another name, or remove it: earthengine rm ASSET", "GUIDE manage_assets"),
+        "the asset is there already, and stays", "choose another name, or give --overwrite", "GUIDE manage_assets"),
     KnownError("asset_folder", r"\bparent\b.*(not found|does not exist)",
         "the folder of the asset does not exist", "make it: earthengine create folder projects/PROJECT/assets/FOLDER", "GUIDE manage_assets"),
     # one request, sent twice
@@ -122,7 +122,7 @@ KNOWN: tuple[KnownError, ...] = (
         "the area reaches beyond what a projection can hold", "use a smaller area (area.bounds) or another CRS (area.crs)", "users of MODIS collections, Image.clip"),
     KnownError("band_types", r"compatible data types|incompatible bands|incompatible types|pixel ?type",
         "the bands or scenes have several data types", "check image.collections, and choose bands of one type (image.bands)", "GUIDE debugging; texts of exports that users quote"),
-    KnownError("bands", r"did not match any bands|no bands|band pattern",
+    KnownError("bands", r"did not match any bands|no bands|at least one band|band pattern",
         "no scene was left, or the collection has other bands", "check image.collections, image.bands and image.seasons, or labels.band and labels.weight", "GUIDE debugging"),
     KnownError("asset", r"(asset|collection|image)[^.]*(not found|does not exist)|does not exist or (caller|does)",
         "an asset is absent, or not shared with these credentials", "check image.collections and labels.asset of the study (the labels of a year appear after it: CDL early in the next)", "GUIDE debugging"),

@@ -110,7 +110,9 @@ class FakeService(Session):
     def operations(self) -> list[dict[str, Any]]:
         """The list: each task goes one state on; `hidden` are parts of descriptions that the list does not show yet."""
         self.__dict__["looks"] += 1
-        shown = [operation for operation in self.held.values() if not any(part in operation["metadata"]["description"] for part in self.hidden)]
+        shown = [
+            operation for operation in self.held.values() if not any(part in operation["metadata"]["description"] for part in self.hidden)
+        ]
         return [self._moved(operation) for operation in shown]
 
     def operation(self, name: str) -> dict[str, Any]:
