@@ -95,6 +95,8 @@ KNOWN: tuple[KnownError, ...] = (
     # one request, sent twice
     KnownError("duplicate", r"byte for byte identical|already[ _](exists|been|started)|already_exists|duplicate request|request ?id.*(used|taken|differ)",
         "a task with this request id was submitted before", "look at it with: cropcam tasks", "REST projects.image/export; google/earthengine-api encodable.js"),
+    KnownError("ended", r"(has|have|already) (ended|completed|finished)",
+        "the task has ended", "look at it with: cropcam tasks", "google.rpc.Code, FAILED_PRECONDITION; wording unconfirmed"),
     KnownError("absent", r"operation\b.*not found|no such operation",
         "the service does not know this task (any more)", "look at what is there with: cropcam tasks", "REST projects.operations/get"),
     # too much for one request or task; a smaller one succeeds
@@ -111,6 +113,8 @@ KNOWN: tuple[KnownError, ...] = (
         "one request asks for more than 48 MB or 32,768 px a side", "use smaller windows (--window-px)", "REST projects.image/computePixels"),
     KnownError("pixels", r"too many pixels|maxpixels|export too large",
         "one task holds more pixels than its maxPixels", "use smaller cells (--cell-px)", "GUIDE exporting_images"),
+    KnownError("file_size", r"file ?dimensions",
+        "files of this side are too large, or no multiple of the tiles", "choose another side (--file-px)", "GUIDE exporting_images; REST ImageFileExportOptions"),
     KnownError("elements", r"aborted after accumulating",
         "more than 5,000 scenes or features in one answer", "use a smaller area (area.bounds) or shorter seasons (image.seasons)", "GUIDE debugging"),
     KnownError("payload", r"payload size exceeds",

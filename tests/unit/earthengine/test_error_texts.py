@@ -32,6 +32,7 @@ TEXTS = [
     (400, "Pixel grid dimensions (103439x55072) must be less than or equal to 32768.", "request_size", "--window-px", "REST image:computePixels"),
     (400, "Export too large: specified 495650445 pixels (max: 100000000). Specify higher maxPixels value if you intend to export a large area.", "pixels", "--cell-px", "GUIDE exporting_images"),
     (400, "Image.reduceRegion: Too many pixels in the region. Found 80300348117, but maxPixels allows only 10000000.", "pixels", "--cell-px", "GUIDE debugging"),
+    (400, "File dimensions are too large for the number of bands and data type: the total file size requested is 20000000000 bytes before compression (14 bytes per pixel), but must be less than 17179869184 bytes.", "file_size", "--file-px", "exports that users quote"),
     (400, "Collection query aborted after accumulating over 5000 elements.", "elements", "area.bounds", "GUIDE debugging"),
     (400, "Request payload size exceeds the limit: 10485760 bytes.", "payload", "area.region", "users of large polygons"),
     # the study
@@ -72,6 +73,8 @@ TEXTS = [
     (409, "A task with this request ID already exists.", "duplicate", "submitted before", "ee.data.startProcessing docs"),
     (409, "ALREADY_EXISTS", "duplicate", "submitted before", "google.rpc.Code"),
     (400, "The request is not byte for byte identical to an earlier one with the same requestId.", "duplicate", "submitted before", "google/earthengine-api encodable.js"),
+    (400, "A different Operation was already started with the given request_id.", "duplicate", "submitted before", "several repositories, after a second start of one task"),
+    (400, "Operation 'projects/p/operations/ABC' has ended and can not be cancelled.", "ended", "cropcam tasks", "wording unconfirmed"),
     (404, "Operation 'projects/image-study/operations/ABC' not found.", "absent", "cropcam tasks", "REST projects.operations/get"),
 ]  # fmt: skip
 
