@@ -14,8 +14,11 @@ from urllib.parse import parse_qs, unquote, urlsplit
 
 from cropcam.pipeline.emulator import discovery, encodings, limits, listing, tiles
 from cropcam.pipeline.emulator.block_reader import Deadline, Reader, chosen
+from cropcam.pipeline.emulator.cloud_storage_routes import CloudStorageRoutes
+from cropcam.pipeline.emulator.drive_routes import DriveRoutes
 from cropcam.pipeline.emulator.engine import Engine
 from cropcam.pipeline.emulator.errors import EngineError, unimplemented
+from cropcam.pipeline.emulator.fault_injection import Fault
 from cropcam.pipeline.emulator.images import LazyImage
 from cropcam.pipeline.emulator.limits import Limits
 from cropcam.pipeline.emulator.map_ids import MapIds, picture_format
@@ -31,20 +34,34 @@ _WAIT_S = 60.0
 
 @dataclass
 class Request:
-    """One request: groups of the path's pattern, the query, the body, and resources held until the response is sent."""
+    """One request: groups of the path's pattern, the query, the body, and resources held until the response is sent.
+
+    `headers` have their names in lower case; `fault` is one that the handler itself has to carry out.
+    """
 
     root_url: str
     path: Mapping[str, str]
     query: Mapping[str, str]
     body: Json
     held: ExitStack = field(default_factory=ExitStack)
+    headers: Mapping[str, str] = field(default_factory=dict)
+    fault: Fault | None = None
 
 
 class Service:
     """The handlers of all routes."""
 
-    def __init__(self, engine: Engine, reader: Reader, operations: Operations, service_limits: Limits) -> None:
+    def __init__(
+        self,
+        engine: Engine,
+        reader: Reader,
+        operations: Operations,
+        service_limits: Limits,
+        drive: DriveRoutes,
+        storage: CloudStorageRoutes,
+    ) -> None:
         self.engine, self.reader, self.operations, self.limits = engine, reader, operations, service_limits
+        self.drive, self.storage = drive, storage
         self._map_ids = MapIds()
 
     def discovery(self, request: Request) -> Response:
@@ -194,6 +211,11 @@ class Route:
     call: Callable[[Service, Request], Response]
     computes: bool = False  # counts as one of the concurrent requests
 
+    @property
+    def is_of_files(self) -> bool:
+        """Whether it is one of Drive or Cloud Storage, whose errors are written otherwise."""
+        return self.name.startswith(("drive:", "gs:"))
+
 
 def _route(name: str, method: str, pattern: str, call: Callable[[Service, Request], Response], *, computes: bool = False) -> Route:
     return Route(name, method, re.compile(pattern.replace("PROJECT", r"projects/(?P<project>[^/]+)")), call, computes)
@@ -220,6 +242,21 @@ ROUTES = (
     _route("unknown", "POST", "PROJECT/(?P<verb>.+)", Service.unknown),
 )
 DISCOVERY = Route("discovery", "GET", re.compile(r"\$discovery/rest"), Service.discovery)
+_DRIVE_FILE = r"/drive/v3/files/(?P<id>[^/]+)"
+_BUCKET = r"/storage/v1/b/(?P<bucket>[^/]+)"
+_OBJECT = rf"{_BUCKET}/o/(?P<name>.+)"
+FILE_ROUTES = (
+    _route("drive:list", "GET", "/drive/v3/files", lambda service, request: service.drive.list(request)),
+    _route("drive:about", "GET", "/drive/v3/about", lambda service, request: service.drive.about(request)),
+    _route("drive:get", "GET", _DRIVE_FILE, lambda service, request: service.drive.get(request)),
+    _route("gs:bucket", "GET", _BUCKET, lambda service, request: service.storage.bucket(request)),
+    _route("gs:list", "GET", f"{_BUCKET}/o", lambda service, request: service.storage.list(request)),
+    _route("gs:get", "GET", _OBJECT, lambda service, request: service.storage.get(request)),
+)
+MEDIA_ROUTES = (  # of the same paths with ?alt=media
+    _route("drive:media", "GET", f"(?:/download)?{_DRIVE_FILE}", lambda service, request: service.drive.media(request)),
+    _route("gs:media", "GET", f"(?:/download)?{_OBJECT}", lambda service, request: service.storage.media(request)),
+)
 _VERSION = re.compile(r"/v1(?:alpha|beta)?/")
 
 
@@ -237,5 +274,8 @@ def find(method: str, target: str) -> tuple[Route, dict[str, str], dict[str, str
     version = _VERSION.match(path)
     for route in ROUTES if version else ():
         if route.method == method and version and (match := route.pattern.fullmatch(path, version.end())):
+            return route, match.groupdict(), query
+    for route in MEDIA_ROUTES if query.get("alt") == "media" else FILE_ROUTES:
+        if route.method == method and (match := route.pattern.fullmatch(path)):
             return route, match.groupdict(), query
     raise EngineError(f"The embedded engine does not answer {method} {path}.", "NOT_FOUND")
