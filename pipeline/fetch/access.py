@@ -43,10 +43,10 @@ def credentials_for(scopes: Sequence[str], service: str, *, project: str | None 
         EarthEngineError: no credentials, or none with such a scope.
     """
     if is_loopback:
-        return AnonymousCredentials()  # type: ignore[no-untyped-call]
+        return AnonymousCredentials()
     found = narrowed(find_credentials(), scopes, service)
     if project and isinstance(found, CredentialsWithQuotaProject) and isinstance(found, Credentials):
-        return found.with_quota_project(project)  # type: ignore[no-untyped-call]
+        return found.with_quota_project(project)
     return found
 
 
@@ -77,7 +77,7 @@ def narrowed(credentials: Any, scopes: Sequence[str], service: str) -> Any:  # n
 
 def authorized_session(credentials: Any) -> AuthorizedSession:  # noqa: ANN401
     """A session of google-auth: it signs each request and refreshes an expired token once it is refused. For many threads."""
-    session = AuthorizedSession(credentials, refresh_timeout=TIMEOUT_S[1])
+    session = AuthorizedSession(credentials, refresh_timeout=TIMEOUT_S[1])  # type: ignore[no-untyped-call]
     for scheme in ("http://", "https://"):
         session.mount(scheme, HTTPAdapter(pool_connections=4, pool_maxsize=CONNECTIONS))
     return session
@@ -105,11 +105,11 @@ class Transport:
             TimeoutError: no answer in time.
         """
         try:
-            answer = self._session.request(method, uri, data=body, headers=dict(headers or {}), timeout=TIMEOUT_S)
+            answer = self._session.request(method, uri, data=body, headers=dict(headers or {}), timeout=TIMEOUT_S)  # type: ignore[no-untyped-call]
         except requests.exceptions.Timeout as error:
             raise TimeoutError(f"no answer within {TIMEOUT_S[1]:.0f} s") from error
         return httplib2.Response({**answer.headers, "status": str(answer.status_code)}), answer.content
 
     def close(self) -> None:
         """Close all connections."""
-        self._session.close()
+        self._session.close()  # type: ignore[no-untyped-call]

@@ -15,7 +15,7 @@ from typing import Any, TypeVar
 from google.api_core.client_options import ClientOptions
 from google.api_core.exceptions import GoogleAPICallError
 from google.auth.transport.requests import AuthorizedSession
-from google.cloud import storage  # type: ignore[attr-defined]
+from google.cloud import storage  # type: ignore[import-untyped]
 
 from cropcam.pipeline.earthengine.error_messages import Backoff, ServiceError
 from cropcam.pipeline.fetch.access import TIMEOUT_S, authorized_session

@@ -14,7 +14,7 @@ _BUFFER_BYTES = 2**20
 
 
 class _Hash(Protocol):
-    def update(self, data: memoryview, /) -> None: ...
+    def update(self, data: bytes, /) -> None: ...
     def digest(self) -> bytes: ...
 
 
@@ -34,10 +34,9 @@ def digest_of(path: Path, kind: str) -> str:
         made = google_crc32c.Checksum()  # type: ignore[no-untyped-call]
     else:
         raise DataError(f"{path}: a digest of kind {kind!r} is not known; update cropcam")
-    buffer = memoryview(bytearray(_BUFFER_BYTES))
     with path.open("rb", buffering=0) as file:
-        while count := file.readinto(buffer):
-            made.update(buffer[:count])
+        while content := file.read(_BUFFER_BYTES):
+            made.update(content)
     return f"{kind}:{made.digest().hex()}"
 
 
