@@ -11,16 +11,25 @@ import signal
 from collections.abc import Callable
 from pathlib import Path
 
+from cropcam.pipeline.emulator.access import Access, Account
 from cropcam.pipeline.emulator.fault_injection import Fault, Faults
 from cropcam.pipeline.emulator.limits import Limits
 from cropcam.pipeline.emulator.server import Server
 from cropcam.pipeline.errors import ConfigError, EarthEngineError
 
-__all__ = ["Fault", "Faults", "Limits", "Server", "serve", "serve_forever"]
+__all__ = ["Access", "Account", "Fault", "Faults", "Limits", "Server", "serve", "serve_forever"]
 FAULTS_VARIABLE = "CROPCAM_FAULTS"  # a JSON list of faults; opens POST /faults too
 
 
-def serve(archive: Path, port: int = 0, *, out: Path | None = None, faults: Faults | None = None, limits: Limits | None = None) -> Server:
+def serve(
+    archive: Path,
+    port: int = 0,
+    *,
+    out: Path | None = None,
+    faults: Faults | None = None,
+    limits: Limits | None = None,
+    access: Access | None = None,
+) -> Server:
     """Serve an archive as an Earth Engine endpoint on 127.0.0.1, in the background.
 
     Args:
@@ -30,6 +39,7 @@ def serve(archive: Path, port: int = 0, *, out: Path | None = None, faults: Faul
             with the server.
         faults: injected faults.
         limits: of one project; the service's by default.
+        access: the tokens that are let in; anyone by default.
 
     Raises:
         EarthEngineError: the archive is not there or empty, or the port is taken.
@@ -41,7 +51,7 @@ def serve(archive: Path, port: int = 0, *, out: Path | None = None, faults: Faul
         raise EarthEngineError(f"{archive}: no such folder; make an archive with: cropcam simulate STUDY --archive {archive}")
     if next(archive.rglob("asset.json"), None) is None:
         raise EarthEngineError(f"{archive}: holds no asset.json; make an archive with: cropcam simulate STUDY --archive {archive}")
-    return Server(archive, port, out, faults or Faults(), limits or Limits())
+    return Server(archive, port, out, faults or Faults(), limits or Limits(), access)
 
 
 def serve_forever(archive: Path, port: int = 0, *, out: Path | None = None, log: Callable[[str], None] = print) -> None:

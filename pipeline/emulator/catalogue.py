@@ -116,8 +116,11 @@ class Catalogue:
             return sorted(found, key=lambda entry: entry.path)
 
     def find(self, path: str) -> Entry | None:
-        """The item at a path as the disk has it now."""
+        """The item at a path as the disk has it now; None for hidden names that no export wrote."""
+        parts = path.split("/")
         with self._lock:
+            if not all(parts) or ({".", ".."} & set(parts)) or (path not in self._by_path and any(part[0] == "." for part in parts)):
+                return None
             try:
                 stat = (self._out / path).lstat()
             except (OSError, ValueError):
@@ -164,9 +167,9 @@ class Catalogue:
         except OSError:
             return
         for item in items:
-            if item.name.startswith(".") or item.is_symlink():
-                continue
             path = f"{top}/{item.name}"
+            if item.is_symlink() or (item.name.startswith(".") and path not in self._by_path):
+                continue
             try:
                 found.append(self._seen(path, item.stat(follow_symlinks=False)))
             except FileNotFoundError:

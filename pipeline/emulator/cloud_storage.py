@@ -48,7 +48,7 @@ class CloudStorage:
 
     def has(self, bucket: str) -> bool:
         """Whether a bucket exists."""
-        entry = None if "/" in bucket or bucket.startswith(".") else self._catalogue.find(f"{_TOP}/{bucket}")
+        entry = None if "/" in bucket else self._catalogue.find(f"{_TOP}/{bucket}")
         return entry is not None and entry.is_folder
 
     def is_closed(self, bucket: str) -> bool:
@@ -82,8 +82,6 @@ class CloudStorage:
 
     def object(self, bucket: str, name: str) -> Entry | None:
         """One object."""
-        if any(part in {"", ".", ".."} or part.startswith(".") for part in name.split("/")):
-            return None
         entry = self._catalogue.find(f"{_TOP}/{bucket}/{name}")
         return None if entry is None or entry.is_folder else entry
 

@@ -32,7 +32,7 @@ class CloudStorageRoutes:
         bucket = self._open_bucket(request, "storage.buckets.get", "bucket")
         return _answer(request, self.storage.bucket(bucket, request.root_url), "Bucket")
 
-    def list(self, request: Request) -> Response:
+    def list_objects(self, request: Request) -> Response:
         """`GET b/BUCKET/o`: objects and, with a delimiter, the common beginnings of names, in one order."""
         bucket = self._open_bucket(request, "storage.objects.list", "bucket")
         query = request.query
@@ -95,7 +95,7 @@ class CloudStorageRoutes:
             raise FileError(
                 403,
                 "forbidden",
-                f"user@example.com does not have {permission} access to the Google Cloud Storage {kind}. "
+                f"{request.account.email} does not have {permission} access to the Google Cloud Storage {kind}. "
                 f"Permission '{permission}' denied on resource (or it may not exist).",
             )
         if not self.storage.has(bucket):

@@ -108,10 +108,6 @@ class Drive:
         """The entry with the checksums of its content."""
         return entry if entry.is_folder else self._catalogue.with_checksums(entry) or entry
 
-    def used_bytes(self) -> int:
-        """Bytes of all files."""
-        return sum(entry.size for entry in self._catalogue.under(_TOP))
-
     def _parent_id(self, entry: Entry) -> str:
         parent = None if entry.parent == _TOP else self._catalogue.find(entry.parent)
         return ROOT_ID if parent is None else parent.id

@@ -24,12 +24,12 @@ _MOST = 1000
 
 
 class DriveRoutes:
-    """The handlers."""
+    """The handlers. All users of the engine have one Drive; a service account has an empty one of its own."""
 
     def __init__(self, drive: Drive) -> None:
         self.drive = drive
 
-    def list(self, request: Request) -> Response:
+    def list_files(self, request: Request) -> Response:
         """`GET files`."""
         query = request.query
         mask = _mask(query.get("fields", f"kind,incompleteSearch,nextPageToken,files({_DEFAULT})"), "FileList")
@@ -37,7 +37,7 @@ class DriveRoutes:
         _check(inner, "File")
         test = _test(query.get("q", ""))
         size = page_size(query.get("pageSize", ""), 100, _MOST, "pageSize")
-        found = [entry for entry in self.drive.files() if test(self.drive.describe(entry, checksums=False))]
+        found = [entry for entry in self._files(request) if test(self.drive.describe(entry, checksums=False))]
         found = _ordered(found, query.get("orderBy", ""))
         start = _offset(query.get("pageToken", ""))
         checksums = not inner or "*" in inner or "md5Checksum" in inner
@@ -73,19 +73,27 @@ class DriveRoutes:
         if "fields" not in request.query:
             raise FileError(400, "required", "The 'fields' parameter is required for this method.", "fields")
         mask = _mask(request.query["fields"], "About")
-        used = str(self.drive.used_bytes())
+        used = str(sum(max(entry.size, 0) for entry in self._files(request)))
         answer = {
             "kind": "drive#about",
             "user": {
                 "kind": "drive#user",
-                "displayName": "Embedded engine",
+                "displayName": request.account.email,
                 "me": True,
                 "permissionId": "00000000000000000000",
-                "emailAddress": "user@example.com",
+                "emailAddress": request.account.email,
             },
-            "storageQuota": {"limit": str(_QUOTA_BYTES), "usage": used, "usageInDrive": used, "usageInDriveTrash": "0"},
+            "storageQuota": {
+                "limit": str(_QUOTA_BYTES if _has_space(request) else 0),
+                "usage": used,
+                "usageInDrive": used,
+                "usageInDriveTrash": "0",
+            },
         }
         return as_json(masked(answer, mask))
+
+    def _files(self, request: Request) -> list[Entry]:
+        return self.drive.files() if _has_space(request) else []
 
     def _described(self, request: Request, entry: Entry, *, checksums: bool) -> dict[str, Any]:
         if request.fault and request.fault.kind in {"grow", "replace"}:
@@ -94,13 +102,17 @@ class DriveRoutes:
 
     def _item(self, request: Request) -> Entry:
         entry = self.drive.item(request.path["id"])
-        if entry is None:
+        if entry is None or not _has_space(request):
             raise self._missing(request)
         return entry
 
     @staticmethod
     def _missing(request: Request) -> FileError:
         return FileError(404, "notFound", f"File not found: {request.path['id']}.", "fileId")
+
+
+def _has_space(request: Request) -> bool:
+    return request.account.kind != "service_account"
 
 
 def _root() -> dict[str, Any]:

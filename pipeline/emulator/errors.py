@@ -8,22 +8,30 @@ HTTP_CODES = {
     "UNAUTHENTICATED": 401,
     "PERMISSION_DENIED": 403,
     "NOT_FOUND": 404,
+    "ALREADY_EXISTS": 409,
     "RESOURCE_EXHAUSTED": 429,
     "INTERNAL": 500,
     "UNIMPLEMENTED": 501,
+    "UNAVAILABLE": 503,
 }
 
 
 class EngineError(Exception):
     """A refused request, with the service's message.
 
+    Args:
+        message: in the words of the service.
+        status: a google.rpc.Code.
+        reason: the word by which Google's clients tell errors of one code apart, such as "rateLimitExceeded"; "" for none.
+
     Source: google.rpc.Code, the statuses of Earth Engine's REST errors.
     """
 
-    def __init__(self, message: str, status: str = "INVALID_ARGUMENT") -> None:
+    def __init__(self, message: str, status: str = "INVALID_ARGUMENT", reason: str = "") -> None:
         super().__init__(message)
         self.message = message
         self.status = status
+        self.reason = reason
 
     @property
     def code(self) -> int:

@@ -37,6 +37,9 @@ class Watch(Protocol):
     def blocks(self, done: int, total: int, cpu_s: float) -> None:
         """Called after each block with the counts and its CPU time; raises to end the export."""
 
+    def stores(self) -> None:
+        """Called before each file moves to its destination; raises to end the export."""
+
 
 class Exporter:
     """Runs exports into one folder."""
@@ -95,6 +98,7 @@ class Exporter:
         has_any = self._fill(request, image, grid, path, watch)
         if request.skip_empty and not has_any:
             return None
+        watch.stores()
         return _cloud_optimized(path, request.tile_px) if request.cloud_optimized else path
 
     def _fill(self, request: ExportRequest, image: LazyImage, grid: PixelGrid, path: Path, watch: _Counted) -> bool:
@@ -120,6 +124,9 @@ class _Counted:
     def add(self, cpu_s: float) -> None:
         self._done += 1
         self._watch.blocks(self._done, self._total, cpu_s)
+
+    def stores(self) -> None:
+        self._watch.stores()
 
 
 def _block_count(grid: PixelGrid, image: LazyImage) -> int:

@@ -46,8 +46,8 @@ class FileError(EngineError):
     """A refused request to a file service."""
 
     def __init__(self, http_code: int, reason: str, message: str, location: str = "") -> None:
-        super().__init__(message)
-        self.http_code, self.reason, self.location = http_code, reason, location
+        super().__init__(message, reason=reason)
+        self.http_code, self.location = http_code, location
 
     @property
     def code(self) -> int:
@@ -71,7 +71,7 @@ def as_file_error(error: EngineError) -> Response:
         return error.response()
     if error.code == 401:
         return FileError(401, "authError", "Invalid Credentials").response()
-    if "authentication scopes" in error.message:
+    if error.reason == "ACCESS_TOKEN_SCOPE_INSUFFICIENT":
         return FileError(403, "insufficientPermissions", error.message).response()
     code = 400 if error.status == "UNIMPLEMENTED" else error.code
     reason = "forbidden" if code == 403 else _REASONS.get(code, ("unknown", ""))[0]

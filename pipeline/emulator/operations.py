@@ -11,6 +11,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
+from cropcam.pipeline.emulator.access import ANONYMOUS, DRIVE_SCOPES, STORAGE_SCOPES, Account, no_drive_space
 from cropcam.pipeline.emulator.errors import EngineError
 from cropcam.pipeline.emulator.exports import Watch
 from cropcam.pipeline.emulator.fault_injection import EXPORT_RUN, Fault, Faults
@@ -47,13 +48,14 @@ class Operations:
         if any(not task.done for task in self._tasks.values()):
             self._start()
 
-    def submit(self, project: str, body: Json) -> dict[str, Any]:
+    def submit(self, project: str, body: Json, account: Account = ANONYMOUS) -> dict[str, Any]:
         """Queue an export; the same request id in the same project is the same operation.
 
         Raises:
-            EngineError: the request is refused, or the queue is full.
+            EngineError: the request is refused, the account's token lacks the scope of the destination, or the queue is full.
         """
         request = parse_export(body)
+        account.require(DRIVE_SCOPES if request.kind == "drive" else STORAGE_SCOPES)
         with self._changed:
             known = self._by_request.get((project, request.request_id)) if request.request_id else None
             if known:
@@ -63,7 +65,7 @@ class Operations:
                 raise EngineError(
                     f"Too many tasks already in the queue ({waiting}). Please wait for some of them to complete.", "RESOURCE_EXHAUSTED"
                 )
-            task = Task(new_id(), project, dict(body), order=len(self._tasks))
+            task = Task(new_id(), project, dict(body), order=len(self._tasks), owner=account.email, owner_kind=account.kind)
             self._journal.save(task)
             self._tasks[task.name] = task
             if request.request_id:
@@ -134,7 +136,9 @@ class Operations:
     def _work(self) -> None:
         while task := self._next():
             try:
-                uris = self._run(task.id, parse_export(task.body), _TaskWatch(self, task, self._faults.take(EXPORT_RUN)))
+                request = parse_export(task.body)
+                has_room = request.kind != "drive" or task.owner_kind != "service_account"
+                uris = self._run(task.id, request, _TaskWatch(self, task, self._faults.take(EXPORT_RUN), has_room))
             except _StoppedError:
                 return
             except _CancelledError:
@@ -190,8 +194,12 @@ class Operations:
 class _TaskWatch:
     """Keeps the progress of a running task, and ends it where it is cancelled, stopped or failed by a fault."""
 
-    def __init__(self, operations: Operations, task: Task, fault: Fault | None) -> None:
-        self._operations, self._task, self._fault = operations, task, fault
+    def __init__(self, operations: Operations, task: Task, fault: Fault | None, has_room: bool) -> None:
+        self._operations, self._task, self._fault, self._has_room = operations, task, fault, has_room
+
+    def stores(self) -> None:
+        if not self._has_room:
+            raise no_drive_space()
 
     def blocks(self, done: int, total: int, cpu_s: float) -> None:
         task, fault = self._task, self._fault

@@ -31,9 +31,18 @@ def as_json(value: object, code: int = 200) -> Response:
 
 
 def as_error(error: EngineError) -> Response:
-    """An error in the words of Google's APIs. UNIMPLEMENTED is sent as 400: the client would retry 501 for half a minute."""
+    """An error in the words of Google's APIs. UNIMPLEMENTED is sent as 400: the client would retry 501 for half a minute.
+
+    A reason in capitals is one of google.rpc.ErrorInfo and goes into "details"; any other is one of the older JSON APIs
+    and goes into "errors", where googleapiclient looks for "rateLimitExceeded".
+    """
     code = 400 if error.status == "UNIMPLEMENTED" else error.code
-    return as_json({"error": {"code": code, "message": error.message, "status": error.status}}, code)
+    body: dict[str, object] = {"code": code, "message": error.message, "status": error.status}
+    if error.reason.isupper():
+        body["details"] = [{"@type": "type.googleapis.com/google.rpc.ErrorInfo", "reason": error.reason, "domain": "googleapis.com"}]
+    elif error.reason:
+        body["errors"] = [{"message": error.message, "domain": "global", "reason": error.reason}]
+    return as_json({"error": body}, code)
 
 
 def inject(fault: Fault | None) -> Response | None:

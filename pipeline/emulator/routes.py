@@ -13,6 +13,7 @@ from typing import Any
 from urllib.parse import parse_qs, unquote, urlsplit
 
 from cropcam.pipeline.emulator import discovery, encodings, limits, listing, tiles
+from cropcam.pipeline.emulator.access import ANONYMOUS, DRIVE_READ_SCOPES, ENGINE_SCOPES, STORAGE_READ_SCOPES, Account
 from cropcam.pipeline.emulator.block_reader import Deadline, Reader, chosen
 from cropcam.pipeline.emulator.cloud_storage_routes import CloudStorageRoutes
 from cropcam.pipeline.emulator.drive_routes import DriveRoutes
@@ -36,7 +37,8 @@ _WAIT_S = 60.0
 class Request:
     """One request: groups of the path's pattern, the query, the body, and resources held until the response is sent.
 
-    `headers` have their names in lower case; `fault` is one that the handler itself has to carry out.
+    `headers` have their names in lower case; `account` is that of the token, already checked against the route's scopes;
+    `fault` is one that the handler itself has to carry out.
     """
 
     root_url: str
@@ -45,6 +47,7 @@ class Request:
     body: Json
     held: ExitStack = field(default_factory=ExitStack)
     headers: Mapping[str, str] = field(default_factory=dict)
+    account: Account = ANONYMOUS
     fault: Fault | None = None
 
 
@@ -109,7 +112,7 @@ class Service:
 
     def export(self, request: Request) -> Response:
         """`POST image:export`."""
-        return as_json(self.operations.submit(request.path["project"], request.body))
+        return as_json(self.operations.submit(request.path["project"], request.body, request.account))
 
     def list_operations(self, request: Request) -> Response:
         """`GET operations`."""
@@ -210,6 +213,7 @@ class Route:
     pattern: re.Pattern[str]
     call: Callable[[Service, Request], Response]
     computes: bool = False  # counts as one of the concurrent requests
+    scopes: tuple[str, ...] = ENGINE_SCOPES  # one of which a token needs; empty: open to anyone
 
     @property
     def is_of_files(self) -> bool:
@@ -217,8 +221,16 @@ class Route:
         return self.name.startswith(("drive:", "gs:"))
 
 
-def _route(name: str, method: str, pattern: str, call: Callable[[Service, Request], Response], *, computes: bool = False) -> Route:
-    return Route(name, method, re.compile(pattern.replace("PROJECT", r"projects/(?P<project>[^/]+)")), call, computes)
+def _route(
+    name: str,
+    method: str,
+    pattern: str,
+    call: Callable[[Service, Request], Response],
+    *,
+    computes: bool = False,
+    scopes: tuple[str, ...] = ENGINE_SCOPES,
+) -> Route:
+    return Route(name, method, re.compile(pattern.replace("PROJECT", r"projects/(?P<project>[^/]+)")), call, computes, scopes)
 
 
 _ASSET = r"(?P<name>projects/[^/]+/assets/.+)"
@@ -237,25 +249,33 @@ ROUTES = (
     _route("cancel", "POST", f"{_OPERATION}:cancel", Service.cancel),
     _route("wait", "POST", f"{_OPERATION}:wait", Service.wait),
     _route("maps", "POST", "PROJECT/(?P<kind>maps|thumbnails)", Service.create_picture),
-    _route("tiles", "GET", r"(?P<name>projects/[^/]+/maps/[^/]+)/tiles/(?P<z>\d+)/(?P<x>\d+)/(?P<y>\d+)", Service.tile, computes=True),
-    _route("thumbnail", "GET", "(?P<name>projects/[^/]+/thumbnails/[^/:]+):getPixels", Service.thumbnail, computes=True),
+    _route(
+        "tiles",
+        "GET",
+        r"(?P<name>projects/[^/]+/maps/[^/]+)/tiles/(?P<z>\d+)/(?P<x>\d+)/(?P<y>\d+)",
+        Service.tile,
+        computes=True,
+        scopes=(),
+    ),
+    _route("thumbnail", "GET", "(?P<name>projects/[^/]+/thumbnails/[^/:]+):getPixels", Service.thumbnail, computes=True, scopes=()),
     _route("unknown", "POST", "PROJECT/(?P<verb>.+)", Service.unknown),
 )
-DISCOVERY = Route("discovery", "GET", re.compile(r"\$discovery/rest"), Service.discovery)
+DISCOVERY = Route("discovery", "GET", re.compile(r"\$discovery/rest"), Service.discovery, scopes=())
 _DRIVE_FILE = r"/drive/v3/files/(?P<id>[^/]+)"
 _BUCKET = r"/storage/v1/b/(?P<bucket>[^/]+)"
 _OBJECT = rf"{_BUCKET}/o/(?P<name>.+)"
+_DRIVE, _STORAGE = DRIVE_READ_SCOPES, STORAGE_READ_SCOPES
 FILE_ROUTES = (
-    _route("drive:list", "GET", "/drive/v3/files", lambda service, request: service.drive.list(request)),
-    _route("drive:about", "GET", "/drive/v3/about", lambda service, request: service.drive.about(request)),
-    _route("drive:get", "GET", _DRIVE_FILE, lambda service, request: service.drive.get(request)),
-    _route("gs:bucket", "GET", _BUCKET, lambda service, request: service.storage.bucket(request)),
-    _route("gs:list", "GET", f"{_BUCKET}/o", lambda service, request: service.storage.list(request)),
-    _route("gs:get", "GET", _OBJECT, lambda service, request: service.storage.get(request)),
+    _route("drive:list", "GET", "/drive/v3/files", lambda service, request: service.drive.list_files(request), scopes=_DRIVE),
+    _route("drive:about", "GET", "/drive/v3/about", lambda service, request: service.drive.about(request), scopes=_DRIVE),
+    _route("drive:get", "GET", _DRIVE_FILE, lambda service, request: service.drive.get(request), scopes=_DRIVE),
+    _route("gs:bucket", "GET", _BUCKET, lambda service, request: service.storage.bucket(request), scopes=_STORAGE),
+    _route("gs:list", "GET", f"{_BUCKET}/o", lambda service, request: service.storage.list_objects(request), scopes=_STORAGE),
+    _route("gs:get", "GET", _OBJECT, lambda service, request: service.storage.get(request), scopes=_STORAGE),
 )
 MEDIA_ROUTES = (  # of the same paths with ?alt=media
-    _route("drive:media", "GET", f"(?:/download)?{_DRIVE_FILE}", lambda service, request: service.drive.media(request)),
-    _route("gs:media", "GET", f"(?:/download)?{_OBJECT}", lambda service, request: service.storage.media(request)),
+    _route("drive:media", "GET", f"(?:/download)?{_DRIVE_FILE}", lambda service, request: service.drive.media(request), scopes=_DRIVE),
+    _route("gs:media", "GET", f"(?:/download)?{_OBJECT}", lambda service, request: service.storage.media(request), scopes=_STORAGE),
 )
 _VERSION = re.compile(r"/v1(?:alpha|beta)?/")
 

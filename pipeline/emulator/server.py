@@ -18,6 +18,7 @@ from typing import Any, Self
 import rasterio
 
 from cropcam.pipeline import __version__
+from cropcam.pipeline.emulator.access import Access
 from cropcam.pipeline.emulator.block_reader import Reader
 from cropcam.pipeline.emulator.byte_ranges import FileSlice
 from cropcam.pipeline.emulator.catalogue import Catalogue
@@ -45,7 +46,7 @@ _LOG = logging.getLogger(__name__)
 class Server:
     """The embedded Earth Engine, serving from its creation to `stop`; a context manager."""
 
-    def __init__(self, archive: Path, port: int, out: Path | None, faults: Faults, limits: Limits) -> None:
+    def __init__(self, archive: Path, port: int, out: Path | None, faults: Faults, limits: Limits, access: Access | None = None) -> None:
         with ExitStack() as opening:
             self._http = opening.enter_context(_listen(port))
             self._out = out or Path(tempfile.mkdtemp(prefix="cropcam-earth-engine-"))
@@ -62,7 +63,7 @@ class Server:
             operations = Operations(self._out / "operations", exporter.run, limits, faults)
             opening.callback(operations.close)
             files = DriveRoutes(drive), CloudStorageRoutes(storage, catalogue)
-            self._http.open_for(Service(engine, reader, operations, limits, *files), faults, limits)
+            self._http.open_for(Service(engine, reader, operations, limits, *files), faults, limits, access or Access())
             self._open = opening.pop_all()
         self._thread = threading.Thread(target=self._serve, name="emulator", daemon=True)
         self._thread.start()
@@ -116,8 +117,8 @@ class _Http(ThreadingHTTPServer):
     daemon_threads = True
     request_queue_size = 256
 
-    def open_for(self, service: Service, faults: Faults, limits: Limits) -> None:
-        self.service, self.faults, self.limits = service, faults, limits
+    def open_for(self, service: Service, faults: Faults, limits: Limits, access: Access) -> None:
+        self.service, self.faults, self.limits, self.access = service, faults, limits, access
         self.room = threading.Semaphore(limits.concurrent)
         self._sockets: set[socket.socket] = set()
 
@@ -170,13 +171,14 @@ class _Handler(BaseHTTPRequestHandler):
             fault, route = None, None
             try:
                 body = self._body()
-                if self.path == "/faults":
-                    self._send(self._order_faults(body))
+                if self.path in {"/faults", "/access"}:
+                    self._send(self._order(body))
                     return
                 route, values, query = find(self.command, self.path)
-                fault = self.server.faults.take(route.name)
                 headers = {name.lower(): value for name, value in self.headers.items()}
-                request = Request(f"{self.server.url}/", values, query, _as_object(body), held, headers, fault=fault)
+                account = self.server.access.account(headers, route.scopes, values.get("project", ""))
+                fault = self.server.faults.take(route.name)
+                request = Request(f"{self.server.url}/", values, query, _as_object(body), held, headers, account, fault)
                 if fault and fault.kind == "status" and route.is_of_files:
                     response = status_fault(fault)
                 else:
@@ -208,15 +210,17 @@ class _Handler(BaseHTTPRequestHandler):
             raise EngineError(f"Request payload size exceeds the limit: {most} bytes.")
         return self.rfile.read(size)
 
-    def _order_faults(self, body: bytes) -> Response:
-        faults = self.server.faults
+    def _order(self, body: bytes) -> Response:
+        """Orders for faults and for the tokens that are let in."""
+        faults, access = self.server.faults, self.server.access
         if not faults.is_open:
             raise EngineError("The embedded engine takes no orders for faults here.", "NOT_FOUND")
+        orders: Faults | Access = faults if self.path == "/faults" else access
         if self.command == "POST":
-            faults.order(json.loads(body))
+            orders.order(json.loads(body))
         elif self.command == "DELETE":
-            faults.clear()
-        return as_json(faults.left())
+            orders.clear()
+        return as_json(faults.left() if orders is faults else access.granted())
 
     def _send(self, response: Response, fault: Fault | None = None) -> None:
         kind = fault.kind if fault else ""

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from cropcam.pipeline.emulator import limits
+from cropcam.pipeline.emulator.access import ANONYMOUS, AccountKind
 from cropcam.pipeline.runtime.atomic import atomic_write
 
 _METADATA = "type.googleapis.com/google.earthengine.v1.OperationMetadata"
@@ -46,6 +47,8 @@ class Task:
     ended: str = ""
     uris: list[str] = field(default_factory=list)
     error: dict[str, Any] | None = None
+    owner: str = ANONYMOUS.email
+    owner_kind: AccountKind = ANONYMOUS.kind
 
     @property
     def name(self) -> str:

@@ -8,7 +8,8 @@ from cropcam.pipeline.emulator.errors import EngineError, not_found, unimplement
 
 GOOGLE_CODES = {  # google/rpc/code.proto, "HTTP Mapping"
     "INVALID_ARGUMENT": 400, "FAILED_PRECONDITION": 400, "UNAUTHENTICATED": 401, "PERMISSION_DENIED": 403, "NOT_FOUND": 404,
-    "RESOURCE_EXHAUSTED": 429, "INTERNAL": 500, "UNIMPLEMENTED": 501,
+    "ALREADY_EXISTS": 409, "RESOURCE_EXHAUSTED": 429, "INTERNAL": 500,
+    "UNIMPLEMENTED": 501, "UNAVAILABLE": 503,
 }  # fmt: skip
 
 

@@ -36,6 +36,7 @@ class Progress:
 
     def __init__(self, most: int = 1000) -> None:
         self.calls: list[tuple[int, int]] = []
+        self.stored = 0
         self._most = most
 
     def blocks(self, done: int, total: int, cpu_s: float) -> None:
@@ -43,6 +44,9 @@ class Progress:
         self.calls.append((done, total))
         if done >= self._most:
             raise EngineError("User memory limit exceeded.")
+
+    def stores(self) -> None:
+        self.stored += 1
 
 
 def image(node: Any = None, *, bounded: bool = True) -> LazyImage:
@@ -87,7 +91,7 @@ def test_an_image_becomes_one_file_on_its_own_grid(exporter: Callable[[LazyImage
         np.testing.assert_array_equal(file.read(1), np.where(COLUMNS == 0, 7, COLUMNS))
         assert (file.nodata, file.descriptions, tuple(file.transform)[:6]) == (7, ("x",), PLACE.transform)
         assert file.tags()["CROPCAM_ENGINE"] == "embedded"
-    assert progress.calls == [(1, 1)]
+    assert (progress.calls, progress.stored) == ([(1, 1)], 1)
 
 
 @pytest.mark.parametrize(

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from cropcam.pipeline.emulator.access import CLOUD, EARTH_ENGINE, Account
 from cropcam.pipeline.emulator.errors import EngineError
 from cropcam.pipeline.emulator.exports import Watch
 from cropcam.pipeline.emulator.fault_injection import EXPORT_RUN, Fault, Faults, Kind
@@ -180,3 +181,29 @@ def test_unknown_operations_are_not_found(start: Start) -> None:
         with pytest.raises(EngineError, match="Operation 'projects/p/operations/X' not found") as refused:
             request("projects/p/operations/X")
         assert refused.value.status == "NOT_FOUND"
+
+
+def test_a_service_account_has_no_room_on_drive_after_the_compute(start: Start) -> None:
+    computed: list[str] = []
+
+    def run(_: str, request: ExportRequest, watch: Watch) -> list[str]:
+        watch.blocks(1, 1, 0.5)
+        computed.append(request.kind)
+        watch.stores()
+        return []
+
+    operations, robot = start(run), Account("robot@p", kind="service_account")
+    failed = ended(operations, operations.submit("p", body(), robot))
+    assert (failed["metadata"]["state"], failed["error"]["code"], failed["metadata"]["batchEecuUsageSeconds"]) == ("FAILED", 7, 0.5)
+    assert failed["error"]["message"].startswith("Service Accounts do not have storage quota.")
+    bucket = {"fileExportOptions": {"cloudStorageDestination": {"bucket": "crops", "filenamePrefix": "image"}}}
+    assert ended(operations, operations.submit("p", body(**bucket), robot))["metadata"]["state"] == "SUCCEEDED"
+    assert ended(operations, operations.submit("p", body(), Account("me@p")))["metadata"]["state"] == "SUCCEEDED"
+    assert computed == ["drive", "gs", "drive"]
+
+
+def test_an_export_needs_the_scope_of_its_destination(start: Start) -> None:
+    operations = start(limits=Limits(batch_tasks=0))
+    with pytest.raises(EngineError, match="insufficient authentication scopes"):
+        operations.submit("p", body(), Account("me@p", scopes=(EARTH_ENGINE, CLOUD)))
+    assert operations.list("p", 10, "") == {"operations": []}

@@ -24,6 +24,15 @@ def test_an_error_has_the_form_of_google_and_is_never_a_501(status: str, code: i
     assert error_of(answer) == {"code": code, "message": "No such thing.", "status": status}
 
 
+def test_a_reason_stands_where_googles_clients_look_for_it() -> None:
+    older = error_of(responses.as_error(EngineError("Rate Limit Exceeded", "PERMISSION_DENIED", "rateLimitExceeded")))
+    assert older["errors"] == [{"message": "Rate Limit Exceeded", "domain": "global", "reason": "rateLimitExceeded"}]
+    newer = error_of(responses.as_error(EngineError("No.", "PERMISSION_DENIED", "USER_PROJECT_DENIED")))
+    assert newer["details"] == [
+        {"@type": "type.googleapis.com/google.rpc.ErrorInfo", "reason": "USER_PROJECT_DENIED", "domain": "googleapis.com"}
+    ]
+
+
 def test_a_value_is_json_with_status_200() -> None:
     answer = responses.as_json({"result": [1, None]})
     assert (answer.code, answer.media_type) == (200, "application/json; charset=UTF-8")

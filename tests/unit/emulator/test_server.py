@@ -18,10 +18,10 @@ from cropcam.pipeline.emulator.server import ENGINE_HEADER, Server
 COMPUTE = "/v1/projects/p/value:compute"
 
 
-def request(server: Server, method: str, path: str, body: str = "") -> tuple[int, http.client.HTTPMessage, Any]:
+def request(server: Server, method: str, path: str, body: str = "", **headers: str) -> tuple[int, http.client.HTTPMessage, Any]:
     connection = http.client.HTTPConnection(urlsplit(server.url).netloc, timeout=30)
     try:
-        connection.request(method, path, body)
+        connection.request(method, path, body, headers)
         answer = connection.getresponse()
         return answer.status, answer.headers, json.loads(answer.read())
     finally:
@@ -64,6 +64,23 @@ def test_faults_are_taken_while_they_last(archive: Path) -> None:
         assert request(server, "POST", "/faults", '[{"route": "config", "status": 500}]')[2][0]["status"] == 500
         assert request(server, "DELETE", "/faults")[2] == []
         assert request(server, "GET", "/v1/projects/p/config")[0] == 200
+
+
+def test_tokens_are_demanded_once_granted(archive: Path) -> None:
+    with Server(archive, 0, None, Faults(is_open=True), Limits()) as server:
+        assert request(server, "GET", "/v1/projects/p/config")[0] == 200
+        request(server, "POST", "/access", '[{"token": "secret", "email": "a@b.c", "projects": ["p"]}]')
+        assert request(server, "GET", "/v1/projects/p/config")[0] == 401
+        assert request(server, "GET", "/$discovery/rest")[0] == 200
+        assert request(server, "GET", "/v1/projects/p/config", authorization="Bearer secret")[0] == 200
+        status, _, found = request(server, "GET", "/v1/projects/q/config", authorization="Bearer secret")
+        assert (status, found["error"]["status"], found["error"]["details"][0]["reason"]) == (
+            403,
+            "PERMISSION_DENIED",
+            "USER_PROJECT_DENIED",
+        )
+        assert request(server, "DELETE", "/access")[2] == []
+        assert request(server, "GET", "/v1/projects/q/config")[0] == 200
 
 
 def test_a_temporary_export_folder_ends_with_the_server(archive: Path, tmp_path: Path) -> None:
