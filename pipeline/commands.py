@@ -119,6 +119,39 @@ def tasks(args: argparse.Namespace) -> None:
     print(watch.summary(rows))
 
 
+def fetch(args: argparse.Namespace) -> None:
+    """Bring a finished export home from Drive or Cloud Storage; --watch waits for its tasks."""
+    import shlex
+
+    from cropcam.pipeline.earthengine import exports
+    from cropcam.pipeline.earthengine.destinations import parse_destination
+    from cropcam.pipeline.earthengine.manifest import manifest_path
+    from cropcam.pipeline.earthengine.session import STANDARD_URL, open_session
+    from cropcam.pipeline.fetch.download import How
+    from cropcam.pipeline.fetch.exported import find_export
+    from cropcam.pipeline.fetch.home import bring_home, open_remote
+    from cropcam.pipeline.runtime.progress import Stage
+    from cropcam.pipeline.study.study import load_study
+
+    study, source, manifest = load_study(args.study), parse_destination(args.source, "--from"), manifest_path(args.study)
+    if isinstance(source, Path):
+        raise ConfigError(f"--from {args.source}: name the drive:FOLDER or gs://BUCKET/PREFIX of the export; a folder needs no fetch")
+    with _endpoint(args) as (url, name), Stage("fetch") as stage:
+        exported = find_export(study, manifest, source, name or url or STANDARD_URL, args.project)
+        look = None
+        if args.watch:
+            if exported is None:
+                raise ConfigError(
+                    f"--watch needs the export's manifest, and {manifest} records none to {source}; run it in the folder of the export"
+                )
+            session = open_session(args.project or exported.project, url, name=name)
+            look = lambda: exports.tasks(exported.plan, session, manifest)  # noqa: E731 - one expression
+        remote = open_remote(source, project=args.project, api_url=url)
+        home = bring_home(study, remote, args.to, exported=exported, look=look, how=How(progress=stage, log=stage.log))
+    print(home)
+    print(f"next: cropcam patches {shlex.quote(args.study)} --from {shlex.quote(str(args.to))} --store {study.name}.zarr")
+
+
 def preview(args: argparse.Namespace) -> None:
     """A geemap page of region, export cells, composite and labels."""
     from cropcam.pipeline.earthengine.preview import preview as draw
@@ -209,6 +242,13 @@ def add_commands(command: AddCommand) -> None:
     _cell_options(sub)
     sub.add_argument("--cancel", action="store_true", help="cancel all that wait or run")
 
+    sub = command("fetch", fetch)
+    sub.add_argument("study", metavar="STUDY")
+    sub.add_argument("--from", dest="source", required=True, metavar="WHERE", help="drive:FOLDER or gs://BUCKET/PREFIX, as exported")
+    sub.add_argument("--to", type=folder_argument, required=True, metavar="DIR", help="a folder of its own")
+    _endpoint_options(sub)
+    sub.add_argument("--watch", action="store_true", help="wait for the tasks, fetch the files of each as it ends")
+
     sub = command("preview", preview)
     sub.add_argument("study", metavar="STUDY")
     sub.add_argument("--out", type=Path, required=True, metavar="PAGE.html")
@@ -288,16 +328,24 @@ def has_value_options(args: argparse.Namespace) -> bool:
 
 @contextmanager
 def _session(args: argparse.Namespace, study: Any, *, exports: bool = True) -> Iterator[Any]:  # noqa: ANN401 - a Study
-    """An open session for a study: with the service, with --api-url, or with an embedded engine over --archive that ends with the command.
+    """An open session for a study with the endpoint of `_endpoint`."""
+    from cropcam.pipeline.earthengine.cost import workload_tag
+    from cropcam.pipeline.earthengine.session import open_session
+
+    with _endpoint(args, exports=exports) as (url, name):
+        yield open_session(args.project, url, name=name, workload_tag=workload_tag(study.name))
+
+
+@contextmanager
+def _endpoint(args: argparse.Namespace, *, exports: bool = True) -> Iterator[tuple[str | None, str]]:
+    """URL and name of the endpoint: the service's (None), --api-url, or an embedded engine over --archive that ends with the command.
 
     Only with `exports` does that engine write: beside the archive, where one engine at a time may.
     """
-    from cropcam.pipeline.earthengine.cost import workload_tag
-    from cropcam.pipeline.earthengine.session import EMBEDDED, open_session
+    from cropcam.pipeline.earthengine.session import EMBEDDED
 
-    tag = workload_tag(study.name)
     if not args.archive:
-        yield open_session(args.project, args.api_url, workload_tag=tag)
+        yield args.api_url, ""
         return
     if args.api_url is not None:
         raise ConfigError("--archive starts an endpoint of its own; leave out --api-url")
@@ -305,4 +353,4 @@ def _session(args: argparse.Namespace, study: Any, *, exports: bool = True) -> I
 
     folder: Path = args.archive.resolve()
     with serve(folder, out=folder.with_name(f"{folder.name}-exports") if exports else None) as server:
-        yield open_session(args.project, server.url, name=f"{EMBEDDED}{folder}", workload_tag=tag)
+        yield server.url, f"{EMBEDDED}{folder}"
