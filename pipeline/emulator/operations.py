@@ -55,7 +55,8 @@ class Operations:
             EngineError: the request is refused, the account's token lacks the scope of the destination, or the queue is full.
         """
         request = parse_export(body)
-        account.require(DRIVE_SCOPES if request.kind == "drive" else STORAGE_SCOPES)
+        if request.kind != "asset":
+            account.require(DRIVE_SCOPES if request.kind == "drive" else STORAGE_SCOPES)
         with self._changed:
             known = self._by_request.get((project, request.request_id)) if request.request_id else None
             if known:

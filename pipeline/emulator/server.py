@@ -33,6 +33,7 @@ from cropcam.pipeline.emulator.fault_injection import Fault, Faults
 from cropcam.pipeline.emulator.file_responses import as_file_error, status_fault
 from cropcam.pipeline.emulator.limits import Limits
 from cropcam.pipeline.emulator.operations import Operations
+from cropcam.pipeline.emulator.own_assets import OwnAssets
 from cropcam.pipeline.emulator.responses import TOO_MANY, Response, as_error, as_json, inject
 from cropcam.pipeline.emulator.routes import Request, Route, Service, find
 from cropcam.pipeline.errors import CropcamError, EarthEngineError
@@ -55,15 +56,16 @@ class Server:
             self._out.mkdir(parents=True, exist_ok=True)
             opening.enter_context(exclusive_lock(self._out / "operations"))
             remove(self._out / PARTIAL)
-            engine, reader = Engine(archive), Reader()
+            assets = OwnAssets(self._out / "assets")
+            engine, reader = Engine(archive, assets.folder), Reader()
             opening.callback(reader.close)
             catalogue = Catalogue(self._out)
             drive, storage = Drive(catalogue), CloudStorage(catalogue, limits)
-            exporter = Exporter(engine.image, reader, limits, self._out, drive, storage, faults)
+            exporter = Exporter(engine.image, reader, limits, self._out, drive, storage, faults, assets)
             operations = Operations(self._out / "operations", exporter.run, limits, faults)
             opening.callback(operations.close)
             files = DriveRoutes(drive), CloudStorageRoutes(storage, catalogue)
-            self._http.open_for(Service(engine, reader, operations, limits, *files), faults, limits, access or Access())
+            self._http.open_for(Service(engine, reader, operations, limits, *files, assets), faults, limits, access or Access())
             self._open = opening.pop_all()
         self._thread = threading.Thread(target=self._serve, name="emulator", daemon=True)
         self._thread.start()
@@ -75,7 +77,7 @@ class Server:
 
     @property
     def out(self) -> Path:
-        """Where exports land: drive/FOLDER and gs/BUCKET."""
+        """Where exports land: drive/FOLDER, gs/BUCKET and assets/projects/P/assets."""
         return self._out
 
     def stop(self) -> None:
@@ -161,6 +163,9 @@ class _Handler(BaseHTTPRequestHandler):
         self._serve()
 
     def do_DELETE(self) -> None:
+        self._serve()
+
+    def do_PATCH(self) -> None:
         self._serve()
 
     def log_message(self, format: str, *args: Any) -> None:  # noqa: A002, ANN401 - as the base class
