@@ -105,7 +105,9 @@ def _deliver(args: argparse.Namespace, study: Any, folder: Path) -> None:  # noq
         ("--max-eecu-hours", args.max_eecu_hours is not None),
     ):  # fmt: skip
         if given:
-            raise ConfigError(f"{option} goes with tasks of the service, to drive:, gs:// or asset:; pixels to a folder are fetched while you wait")
+            raise ConfigError(
+                f"{option} goes with tasks of the service, to drive:, gs:// or asset:; pixels to a folder are fetched while you wait"
+            )
     lattice = {"window_px": args.window_px, "shard_px": args.shard_px}
     if args.dry_run:
         print(delivery.plan_text(study, folder, **lattice))

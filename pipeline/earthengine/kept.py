@@ -47,7 +47,9 @@ def pixels_of(study: Study, session: Session, manifest_file: Path, log: Callable
         return computed
     log(f"the composite is read from {name}")
     image = layers_of(study)[0]
-    stored: ee.Image = ee.Image(name).select(list(image.bands)).unmask(whole_number(image.nodata))
+    stored: ee.Image = (
+        ee.Image(name).select(list(image.bands)).unmask(ee.Image.constant([whole_number(value) for value in image.empty]), False)
+    )
     return lambda layer, grid=None: stored if layer == image.name else computed(layer, grid)
 
 
