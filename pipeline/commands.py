@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import argparse
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -51,6 +51,7 @@ def export(args: argparse.Namespace) -> None:
     """Bring composite and labels to Drive, Cloud Storage or, straight as pixels, a local folder."""
     from cropcam.pipeline.earthengine import delivery, exports
     from cropcam.pipeline.earthengine.destinations import parse_destination
+    from cropcam.pipeline.earthengine.layers import layers_of
     from cropcam.pipeline.earthengine.manifest import manifest_path
     from cropcam.pipeline.earthengine.plan import plan
     from cropcam.pipeline.earthengine.task_status import summary
@@ -59,13 +60,16 @@ def export(args: argparse.Namespace) -> None:
     from cropcam.pipeline.study.study import load_study
 
     study, destination = load_study(args.study), parse_destination(args.to)
+    if args.estimate and not args.dry_run:
+        raise ConfigError("--estimate goes with --dry-run: it computes a few windows and exports nothing")
     if isinstance(destination, Path):
         if args.no_wait:
             raise ConfigError("--no-wait goes with drive: and gs://; pixels to a folder are fetched while you wait")
         if args.dry_run:
             print(delivery.plan_text(study, destination, window_px=args.window_px, shard_px=args.shard_px))
+            _estimate(args, study, {layer.name: study.grid.width * study.grid.height for layer in layers_of(study)})
             return
-        with _session(args, exports=False) as session, Stage("export") as stage:
+        with _session(args, study, exports=False) as session, Stage("export") as stage:
             lattice = {"workers": args.workers, "window_px": args.window_px, "shard_px": args.shard_px}
             shards = delivery.deliver(study, session, destination, **lattice, progress=stage, log=stage.log)
         print("\n".join(map(str, shards)))
@@ -77,10 +81,23 @@ def export(args: argparse.Namespace) -> None:
     tasks_planned = plan(study, destination, cell_px=args.cell_px, file_px=args.file_px, priority=args.priority)
     if args.dry_run:
         print(tasks_planned.text())
+        _estimate(args, study, tasks_planned.layer_pixels())
         return
-    with _session(args) as session, TaskView("export") as view:
-        rows = exports.export(tasks_planned, session, manifest_path(args.study), wait=not args.no_wait, view=view, log=view.log)
+    with _session(args, study) as session, TaskView("export") as view:
+        rows = exports.export(tasks_planned, session, manifest_path(args.study), exports.Options(not args.no_wait, view=view, log=view.log))
     print(summary(rows))
+
+
+def _estimate(args: argparse.Namespace, study: Any, pixels: Mapping[str, int]) -> None:  # noqa: ANN401 - as `patches_line`
+    """With --estimate, print below a plan what it will cost; `pixels` by the name of their layer."""
+    if not args.estimate:
+        return
+    from cropcam.pipeline.earthengine.estimate import estimate
+    from cropcam.pipeline.runtime.progress import Stage
+
+    with _session(args, study, exports=False) as session, Stage("estimate") as stage:
+        found = estimate(study, session, pixels, progress=stage)
+    print(f"\n{found.text()}")
 
 
 def tasks(args: argparse.Namespace) -> None:
@@ -95,7 +112,7 @@ def tasks(args: argparse.Namespace) -> None:
     study, destination = load_study(args.study), parse_destination(args.to)
     if isinstance(destination, Path):
         raise ConfigError(f"--to {args.to}: pixels to a folder make no tasks; name the drive:FOLDER or gs://BUCKET/PREFIX of the export")
-    with _session(args) as session:
+    with _session(args, study) as session:
         look = exports.cancel if args.cancel else exports.tasks
         rows = look(plan(study, destination, cell_px=args.cell_px, file_px=args.file_px), session, manifest_path(args.study))
     print(watch.lines(rows))
@@ -142,7 +159,7 @@ def preview(args: argparse.Namespace) -> None:
     from cropcam.pipeline.study.study import load_study
 
     study = load_study(args.study)
-    with _session(args, exports=False) as session, Stage("preview") as stage:
+    with _session(args, study, exports=False) as session, Stage("preview") as stage:
         draw(study, session, args.out, progress=stage)
     print(f"{args.out}: its tiles come from the endpoint when a browser opens it")
 
@@ -207,11 +224,16 @@ def add_commands(command: AddCommand) -> None:
     _endpoint_options(sub)
     _cell_options(sub)
     sub.add_argument("--priority", type=int, default=100, help="of tasks, 0 to 9999 (default %(default)s)")
-    sub.add_argument("--window-px", type=int, help="side of one pixel request to a folder (default: 512, or what fits 48 MB)")
+    sub.add_argument(
+        "--window-px",
+        type=int,
+        help="side of one pixel request to a folder (default: 512 px of an image, 2048 of labels, or what fits the limits)",
+    )
     sub.add_argument("--shard-px", type=int, default=8192, help="side of one file in a folder (default %(default)s)")
     sub.add_argument("--workers", type=int, default=40, help="pixel requests at once (default %(default)s)")
     sub.add_argument("--no-wait", action="store_true", help="return once the tasks are started")
     sub.add_argument("--dry-run", action="store_true", help="print the plan: tasks, pixels, bytes, files")
+    sub.add_argument("--estimate", action="store_true", help="with --dry-run: compute a few windows and print EECU-hours below the plan")
 
     sub = command("tasks", tasks)
     sub.add_argument("study", metavar="STUDY")
@@ -275,7 +297,7 @@ def _cell_options(sub: argparse.ArgumentParser) -> None:
 
 def _service_options(sub: argparse.ArgumentParser) -> None:
     sub.add_argument("--project", metavar="P", help="Google Cloud project registered for Earth Engine (default: the credentials' own)")
-    sub.add_argument("--api-url", metavar="URL", help="another endpoint: the high-volume one, or an engine on loopback (cropcam emulate)")
+    sub.add_argument("--api-url", metavar="URL", help="high-volume, or the URL of another endpoint, such as cropcam emulate's")
     sub.set_defaults(archive=None)
 
 
@@ -305,12 +327,13 @@ def has_value_options(args: argparse.Namespace) -> bool:
 
 
 @contextmanager
-def _session(args: argparse.Namespace, *, exports: bool = True) -> Iterator[Any]:
-    """An open session with the endpoint of `_endpoint`."""
+def _session(args: argparse.Namespace, study: Any, *, exports: bool = True) -> Iterator[Any]:  # noqa: ANN401 - a Study
+    """An open session for a study with the endpoint of `_endpoint`."""
+    from cropcam.pipeline.earthengine.cost import workload_tag
     from cropcam.pipeline.earthengine.session import open_session
 
     with _endpoint(args, exports=exports) as (url, name):
-        yield open_session(args.project, url, name=name)
+        yield open_session(args.project, url, name=name, workload_tag=workload_tag(study.name))
 
 
 @contextmanager

@@ -8,7 +8,7 @@ of a few hundred kilometres that errs by metres, below a Landsat pixel.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from itertools import pairwise
 from typing import Any
@@ -18,8 +18,9 @@ import numpy.typing as npt
 from pyproj import Geod
 
 from cropcam.pipeline.emulator.errors import EngineError
+from cropcam.pipeline.emulator.projections import UNIT, Projection, outward
 from cropcam.pipeline.emulator.values import Value
-from cropcam.pipeline.grid import same_crs, transform_points
+from cropcam.pipeline.grid import Window, same_crs, transform_points
 
 Points = npt.NDArray[np.float64]
 Bounds = tuple[float, float, float, float]
@@ -31,7 +32,10 @@ _DEPTH = {"Point": 0, "MultiPoint": 1, "LineString": 1, "LinearRing": 1, "MultiL
 
 @dataclass(frozen=True)
 class Geometry:
-    """A geometry in a CRS; `coordinates` nested as in GeoJSON (as tuples); collections hold `parts` instead."""
+    """A geometry in a CRS; `coordinates` nested as in GeoJSON (as tuples); collections hold `parts` instead.
+
+    `given` remembers bounds named in the pixels of a lattice: (lattice, columns and rows), free of rounding errors.
+    """
 
     kind: str
     coordinates: tuple[Any, ...]
@@ -39,6 +43,7 @@ class Geometry:
     geodesic: bool = False
     even_odd: bool = True
     parts: tuple[Geometry, ...] = ()
+    given: tuple[Projection, Bounds] | None = None
 
     @classmethod
     def rectangle(cls, bounds_xyxy: Bounds, crs: str = LONLAT, *, geodesic: bool = False) -> Geometry:
@@ -99,6 +104,16 @@ class Geometry:
         (west, south), (east, north) = points.min(0), points.max(0)
         return float(west), float(south), float(east), float(north)
 
+    def window(self, lattice: Projection) -> Window:
+        """The pixels of a lattice that cover it, rounded outward; exactly the named ones where it was given in these pixels.
+
+        Raises:
+            EngineError: it does not project there.
+        """
+        if self.given is not None and self.given[0] == lattice:
+            return outward(self.given[1])
+        return lattice.covering(self.bounds(lattice.crs))
+
     def contains(self, x: Points, y: Points) -> npt.NDArray[np.bool_]:
         """Whether points in the geometry's CRS lie inside its polygons (even-odd rule); shape of x and y."""
         if self.parts:
@@ -142,6 +157,19 @@ class Geometry:
             return Geometry(self.kind, (), crs, flag, self.even_odd, tuple(p.transformed(crs, geodesic=geodesic) for p in self.parts))
         coordinates = _mapped(self.coordinates, lambda points: _project(points, self.crs, crs))
         return Geometry(self.kind, coordinates, crs, flag, self.even_odd)
+
+    def from_pixels(self, lattice: Projection) -> Geometry:
+        """The geometry whose coordinates are columns and rows of a lattice, in units of its CRS.
+
+        Source: Earth Engine API, ee.Geometry.Rectangle, `proj`: a projection's coordinates are those of its transform.
+        """
+        if lattice.transform == UNIT or not self.coordinates:
+            return self
+        a, _, c, _, e, f = lattice.transform
+        points = np.concatenate([*self.lines()])
+        (left, top), (right, bottom) = points.min(0), points.max(0)
+        given = None if self.geodesic else (lattice, (float(left), float(top), float(right), float(bottom)))
+        return replace(self, coordinates=_mapped(self.coordinates, lambda found: found * (a, e) + (c, f)), given=given)
 
     def describe(self) -> dict[str, Any]:
         """GeoJSON with Earth Engine's additions, as `getInfo` returns it."""

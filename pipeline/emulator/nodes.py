@@ -109,8 +109,7 @@ class Reprojected(Node):
     def _own(self, grid: PixelGrid) -> PixelGrid:
         if self._lattice.holds(grid):
             return grid
-        west, south, east, north = Geometry.rectangle(grid.bounds_xyxy, grid.crs).bounds(self._lattice.crs)
-        window = self._lattice.covering((west, south, east, north))
+        window = Geometry.rectangle(grid.bounds_xyxy, grid.crs).window(self._lattice)
         return self._lattice.grid(Window(window.row - 1, window.col - 1, window.height + 2, window.width + 2))
 
 

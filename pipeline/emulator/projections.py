@@ -4,19 +4,21 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
 from pyproj import CRS
-from pyproj.exceptions import CRSError
 
+from cropcam.pipeline.emulator import crs_codes
 from cropcam.pipeline.emulator.errors import EngineError, unimplemented
 from cropcam.pipeline.emulator.values import Value
 from cropcam.pipeline.errors import ConfigError
 from cropcam.pipeline.grid import METRES_PER_DEGREE, AffineOrder, PixelGrid, Window, is_geographic, same_crs
 
 UNIT: AffineOrder = (1.0, 0.0, 0.0, 0.0, 1.0, 0.0)
-SNAP_PX = 1e-6  # how far, in pixels, a bound may miss a lattice line and still count as lying on it
+ROUNDING_PX = 1e-9  # by so much rounding errors of doubles move a bound off its lattice line; any further it rounds outward
+ALIGNED_PX = 1e-6  # two lattices whose lines lie within this distance, in pixels, have the same pixels
 
 
 @dataclass(frozen=True)
@@ -61,14 +63,10 @@ class Projection:
         return PixelGrid(self.crs, (a, b, c + a * window.col, d, e, f + e * window.row), window.width, window.height)
 
     def covering(self, bounds_xyxy: tuple[float, float, float, float]) -> Window:
-        """The window of the lattice that covers bounds in CRS units; a bound on a line (to 1e-6 px) is not exceeded."""
+        """The window of the lattice that covers bounds in CRS units, rounded outward: see `outward`."""
         a, _, c, _, e, f = self.transform
         west, south, east, north = bounds_xyxy
-        cols = sorted(((west - c) / a, (east - c) / a))
-        rows = sorted(((south - f) / e, (north - f) / e))
-        left, right = math.floor(cols[0] + SNAP_PX), math.ceil(cols[1] - SNAP_PX)
-        top, bottom = math.floor(rows[0] + SNAP_PX), math.ceil(rows[1] - SNAP_PX)
-        return Window(top, left, max(bottom - top, 1), max(right - left, 1))
+        return outward(((west - c) / a, (south - f) / e, (east - c) / a, (north - f) / e))
 
     def holds(self, grid: PixelGrid) -> bool:
         """Whether the grid's pixels are pixels of this lattice."""
@@ -78,7 +76,7 @@ class Projection:
             return False
         if not (math.isclose(a, ga, rel_tol=1e-12) and math.isclose(e, ge, rel_tol=1e-12)):
             return False
-        return all(abs(offset - round(offset)) < SNAP_PX for offset in ((gc - c) / a, (gf - f) / e))
+        return all(abs(offset - round(offset)) < ALIGNED_PX for offset in ((gc - c) / a, (gf - f) / e))
 
     @property
     def wkt(self) -> str:
@@ -93,6 +91,20 @@ class Projection:
 DEGREES = Projection()
 
 
+def outward(bounds_px: tuple[float, float, float, float]) -> Window:
+    """The pixels that cover bounds given in columns and rows; a bound more than 1e-9 px off a line takes one more.
+
+    The service rounds the grid of a clipped export outward; how much it forgives is not documented. Nothing but the
+    rounding errors of doubles is forgiven here.
+    """
+    first_col, first_row, last_col, last_row = bounds_px
+    cols, rows = sorted((first_col, last_col)), sorted((first_row, last_row))
+    left, right = math.floor(cols[0] + ROUNDING_PX), math.ceil(cols[1] - ROUNDING_PX)
+    top, bottom = math.floor(rows[0] + ROUNDING_PX), math.ceil(rows[1] - ROUNDING_PX)
+    return Window(top, left, max(bottom - top, 1), max(right - left, 1))
+
+
+@lru_cache(maxsize=256)
 def metres_per_unit(crs: str) -> float:
     """Metres per unit of the CRS: of a degree, 111,319.490793 (on the equator)."""
     if is_geographic(crs):
@@ -102,7 +114,7 @@ def metres_per_unit(crs: str) -> float:
 
 def crs_field(crs: str) -> dict[str, str]:
     """The CRS under its JSON key: "crs" for a code, "wkt" for anything else."""
-    return {"crs": crs} if ":" in crs and len(crs) < 32 else {"wkt": crs}
+    return crs_codes.field_of(crs)
 
 
 def affine(values: Value) -> AffineOrder:
@@ -125,13 +137,6 @@ def crs_name(value: str) -> str:
     """A CRS as its shortest name: its EPSG code where it has one.
 
     Raises:
-        EngineError: unknown to pyproj.
+        EngineError: the service takes no such text.
     """
-    if value.startswith("EPSG:"):
-        return Projection.of(value).crs
-    try:
-        crs = CRS.from_user_input(value)
-    except CRSError:
-        raise EngineError(f"Projection: The CRS of a map projection could not be parsed: '{value}'.") from None
-    code = crs.to_epsg()
-    return f"EPSG:{code}" if code else value
+    return crs_codes.of_text(value)

@@ -24,6 +24,12 @@ class Reducer:
     repeats: int = 1
     options: tuple[tuple[str, Any], ...] = ()
 
+    @property
+    def max_raw(self) -> int | None:
+        """The number of values that may be named as the most a median or mode keeps as they are; None where it is not named."""
+        most = dict(self.options).get("maxRaw")
+        return None if most is None else int(most)
+
     def repeated(self, times: int) -> Reducer:
         """The same reducer over each of `times` inputs."""
         return replace(self, repeats=times)
@@ -132,11 +138,32 @@ def stacking(reducer: Reducer) -> Stacking:
     """How the reducer treats a stack.
 
     Raises:
-        EngineError: not implemented for stacks.
+        EngineError: not implemented for stacks; at the reduction, more values than a named maxRaw.
     """
     if reducer.kind not in STACKED:
         raise unimplemented(f"Reducer.{reducer.kind} over images")
-    return STACKED[reducer.kind]
+    found = STACKED[reducer.kind]
+    if reducer.max_raw is None:
+        return found
+
+    def reduce(layers: Layers) -> Pixels:
+        if len(layers) > (reducer.max_raw or 0):
+            check_raw(reducer, int(count(layers).values.max()))
+        return found.reduce(layers)
+
+    return replace(found, reduce=reduce)
+
+
+def check_raw(reducer: Reducer, number: int) -> None:
+    """Refuse more values than a named maxRaw: above it the service takes the median or mode from a histogram.
+
+    Raises:
+        EngineError: UNIMPLEMENTED.
+
+    Source: Earth Engine API, ee.Reducer.median, ee.Reducer.mode. How the histogram is made is not documented.
+    """
+    if reducer.max_raw is not None and number > reducer.max_raw:
+        raise unimplemented(f"Reducer.{reducer.kind} of {number} values with maxRaw {reducer.max_raw} (a histogram on the service)")
 
 
 def reduce_numbers(reducer: Reducer, values: Sequence[Any]) -> Value:
@@ -150,6 +177,7 @@ def reduce_numbers(reducer: Reducer, values: Sequence[Any]) -> Value:
     present = [value for value in values if value is not None]
     if reducer.kind in _OF_ANYTHING:
         return _OF_ANYTHING[reducer.kind](present)
+    check_raw(reducer, len(present))
     array = np.asarray(present, np.float64)
     layers = [Pixels(np.asarray(value)) for value in array]
     if not layers:

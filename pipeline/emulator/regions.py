@@ -12,7 +12,7 @@ from cropcam.pipeline.emulator.geometry import Geometry
 from cropcam.pipeline.emulator.images import LazyImage
 from cropcam.pipeline.emulator.nodes import Masked, Within
 from cropcam.pipeline.emulator.projections import Projection
-from cropcam.pipeline.emulator.reducers import Reducer, reduce_numbers
+from cropcam.pipeline.emulator.reducers import Reducer, check_raw, reduce_numbers
 from cropcam.pipeline.emulator.values import Value
 from cropcam.pipeline.grid import PixelGrid, tiles
 
@@ -32,7 +32,7 @@ def reduce_region(
 
     Source: Earth Engine API, ee.Image.reduceRegion.
     """
-    window = lattice.covering(region.bounds(lattice.crs))
+    window = region.window(lattice)
     while window.width * window.height > max_pixels:
         if not best_effort:
             raise EngineError(
@@ -40,7 +40,7 @@ def reduce_region(
             )
         a, b, c, d, e, f = lattice.transform
         lattice = Projection(lattice.crs, (a * 2, b * 2, c, d * 2, e * 2, f))
-        window = lattice.covering(region.bounds(lattice.crs))
+        window = region.window(lattice)
     values = _valid_values(image, region, lattice.grid(window))
     return {band.name: _reduced(reducer, samples, whole=band.type.is_int) for band, samples in zip(image.bands, values, strict=True)}
 
@@ -56,6 +56,7 @@ def _valid_values(image: LazyImage, region: Geometry, grid: PixelGrid) -> list[n
 
 
 def _reduced(reducer: Reducer, values: npt.NDArray[Any], *, whole: bool) -> Value:
+    check_raw(reducer, values.size)
     if reducer.kind == "mode" and values.size:
         found, number = np.unique(values, return_counts=True)
         return found[number.argmax()].item()

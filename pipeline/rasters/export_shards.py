@@ -9,16 +9,20 @@ from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 
+import numpy as np
+
 from cropcam.pipeline.code_table import DEFAULT
 from cropcam.pipeline.errors import ConfigError, DataError
 from cropcam.pipeline.grid import PixelGrid, Window, same_crs
 from cropcam.pipeline.rasters.label_mosaic import LabelMosaic, open_weights
 from cropcam.pipeline.rasters.mosaic import ALIGNED_PX, RasterMosaic, check_band_order, intersection
 from cropcam.pipeline.rasters.raster import Raster, open_raster, open_stored
+from cropcam.pipeline.study.polygons import meets
 from cropcam.pipeline.study.study import Study, differences, parse_study
 
 # as Earth Engine writes them: NAME-image-CELL-0000000000-0000012800.tif, all but the prefix optional
 _SHARD_NAME = re.compile(r"^(?:.+[-_])?(image|labels|count)(?:[-_].+?)?(?:-\d{10}-\d{10})?\.tiff?$", re.IGNORECASE)
+_COUNT = re.compile(r"(?:\d+_)?count")  # as in earthengine.layers.count_bands
 _YEAR = re.compile(r"(?<!\d)(?:19|20)\d\d(?!\d)")
 _TAGS = ("study", "study_digest", "graph", "graph_digest", "year", "seasons")
 _DECIDE = {"image": ("area.", "image."), "labels": ("area.", "labels.")}  # keys of a study that decide the pixels of a layer
@@ -39,7 +43,7 @@ def open_shards(folder: Path, study: Study) -> tuple[RasterMosaic, LabelMosaic |
         return source, None
     paths = _find(folder, "labels")
     labels = tuple(open_raster(path, labels=True, band=1 if study.labels.weight else "") for path in paths)
-    check_cover(study.grid, [(raster.path, place_on(study.grid, raster)) for raster in labels])
+    check_cover(study.grid, [(raster.path, place_on(study.grid, raster)) for raster in labels], study.area.region)
     _check_together(labels)
     _check_origin("labels", labels, study, set(_YEAR.findall(study.labels.asset)))
     return source, LabelMosaic(study.grid, labels, study.table, open_weights(paths, study.grid, 2) if study.labels.weight else None)
@@ -50,7 +54,7 @@ def open_image_shards(folder: Path, study: Study) -> RasterMosaic:
     bands, encoding = study.image.layers, study.image.encoding
     pieces = []
     for path in _find(folder, "image"):
-        raster = open_stored(path)
+        raster = _without_counts(open_stored(path), bands)
         if len(raster.band_names) != len(bands):
             raise DataError(f"{path}: {len(raster.band_names)} bands, study {study.name} has {len(bands)} ({', '.join(bands)})")
         check_band_order(raster, bands)
@@ -61,9 +65,19 @@ def open_image_shards(folder: Path, study: Study) -> RasterMosaic:
             )
         raster = replace(raster, encoding=encoding, nodata=encoding.nodata)
         pieces.append((raster, place_on(study.grid, raster), slice(0, len(bands))))
-    check_cover(study.grid, [(raster.path, place) for raster, place, _ in pieces])
+    check_cover(study.grid, [(raster.path, place) for raster, place, _ in pieces], study.area.region)
     _check_together([raster for raster, _, _ in pieces])
     return RasterMosaic(study.grid, bands, tuple(pieces))
+
+
+def _without_counts(raster: Raster, bands: tuple[str, ...]) -> Raster:
+    """A shard's bands but those of counts (`image.count`), which older exports have in files of their own."""
+    kept = [number for number, name in enumerate(raster.band_names) if name in bands or not _COUNT.fullmatch(name)]
+    if len(kept) == len(raster.band_names):
+        return raster
+    names, nodata = tuple(raster.band_names[place] for place in kept), tuple(raster.nodata[place] for place in kept)
+    tagged = tuple(raster.tagged[place] for place in kept)
+    return replace(raster, band_names=names, nodata=nodata, tagged=tagged, numbers=tuple(place + 1 for place in kept))
 
 
 def _find(folder: Path, kind: str) -> list[Path]:
@@ -156,8 +170,8 @@ def _tag(raster: Raster, tag: str) -> str | None:
     return next((value for key, value in raster.tags.items() if key.lower().removeprefix("cropcam_") == tag), None)
 
 
-def check_cover(grid: PixelGrid, places: Sequence[tuple[Path, Window]]) -> None:
-    """Check that every pixel of the grid lies in exactly one shard.
+def check_cover(grid: PixelGrid, places: Sequence[tuple[Path, Window]], region: str = "") -> None:
+    """Check that every pixel of the grid lies in exactly one shard; outside the polygons of a region (GeoJSON text) in at most one.
 
     Raises:
         DataError: names two overlapping shards, or the number of pixels without a shard.
@@ -166,9 +180,21 @@ def check_cover(grid: PixelGrid, places: Sequence[tuple[Path, Window]]) -> None:
         for other_path, other in places[:index]:
             if intersection(place, other) is not None:
                 raise DataError(f"{path} and {other_path.name} overlap; keep one of them")
-    held = sum(place.height * place.width for _, place in places)
-    missing = grid.width * grid.height - held
+    missing = sum(gap.height * gap.width for gap in _gaps(grid, [place for _, place in places]) if not region or meets(region, grid, gap))
     if missing:
         raise DataError(
             f"{places[0][0].parent}: {missing:,} of {grid.width * grid.height:,} pixels lie in no {places[0][0].name} or sibling; a shard is missing: fetch the rest"
         )
+
+
+def _gaps(grid: PixelGrid, places: Sequence[Window]) -> list[Window]:
+    """What no shard covers, cut along the edges of the shards."""
+    if sum(place.height * place.width for place in places) == grid.width * grid.height:
+        return []
+    rows = sorted({0, grid.height, *(edge for place in places for edge in (place.row, place.row + place.height))})
+    cols = sorted({0, grid.width, *(edge for place in places for edge in (place.col, place.col + place.width))})
+    covered = np.zeros((len(rows) - 1, len(cols) - 1), bool)
+    for place in places:
+        down = slice(rows.index(place.row), rows.index(place.row + place.height))
+        covered[down, cols.index(place.col) : cols.index(place.col + place.width)] = True
+    return [Window(rows[i], cols[j], rows[i + 1] - rows[i], cols[j + 1] - cols[j]) for i, j in np.argwhere(~covered)]

@@ -45,6 +45,11 @@ def _crs(crs: Projection | None) -> str:
     return LONLAT if crs is None else crs.crs
 
 
+def _placed(geometry: Geometry, crs: Projection | None) -> Geometry:
+    """Coordinates in a projection with a transform are its columns and rows."""
+    return geometry if crs is None else geometry.from_pixels(crs)
+
+
 def _geodesic(geodesic: bool | None, crs: str) -> bool:
     return is_geographic(crs) if geodesic is None else geodesic
 
@@ -56,45 +61,45 @@ def _closed(ring: tuple[Any, ...]) -> tuple[Any, ...]:
 @algorithm("GeometryConstructors.Point")
 def point(coordinates: list[Any], crs: Projection | None = None) -> Geometry:
     """A point."""
-    return Geometry("Point", _pairs(coordinates, 0, "Point"), _crs(crs))
+    return _placed(Geometry("Point", _pairs(coordinates, 0, "Point"), _crs(crs)), crs)
 
 
 @algorithm("GeometryConstructors.MultiPoint")
 def multi_point(coordinates: list[Any], crs: Projection | None = None) -> Geometry:
     """Points."""
-    return Geometry("MultiPoint", _pairs(coordinates, 1, "MultiPoint"), _crs(crs))
+    return _placed(Geometry("MultiPoint", _pairs(coordinates, 1, "MultiPoint"), _crs(crs)), crs)
 
 
 @algorithm("GeometryConstructors.LineString", ignored=("maxError",))
 def line_string(coordinates: list[Any], crs: Projection | None = None, geodesic: bool | None = None) -> Geometry:
     """A line."""
-    return Geometry("LineString", _pairs(coordinates, 1, "LineString"), _crs(crs), _geodesic(geodesic, _crs(crs)))
+    return _placed(Geometry("LineString", _pairs(coordinates, 1, "LineString"), _crs(crs), _geodesic(geodesic, _crs(crs))), crs)
 
 
 @algorithm("GeometryConstructors.LinearRing", ignored=("maxError",))
 def linear_ring(coordinates: list[Any], crs: Projection | None = None, geodesic: bool | None = None) -> Geometry:
     """A closed line."""
-    return Geometry("LinearRing", _closed(_pairs(coordinates, 1, "LinearRing")), _crs(crs), _geodesic(geodesic, _crs(crs)))
+    return _placed(Geometry("LinearRing", _closed(_pairs(coordinates, 1, "LinearRing")), _crs(crs), _geodesic(geodesic, _crs(crs))), crs)
 
 
 @algorithm("GeometryConstructors.MultiLineString", ignored=("maxError",))
 def multi_line_string(coordinates: list[Any], crs: Projection | None = None, geodesic: bool | None = None) -> Geometry:
     """Lines."""
-    return Geometry("MultiLineString", _pairs(coordinates, 2, "MultiLineString"), _crs(crs), _geodesic(geodesic, _crs(crs)))
+    return _placed(Geometry("MultiLineString", _pairs(coordinates, 2, "MultiLineString"), _crs(crs), _geodesic(geodesic, _crs(crs))), crs)
 
 
 @algorithm("GeometryConstructors.Polygon", ignored=("maxError",))
 def polygon(coordinates: list[Any], crs: Projection | None = None, geodesic: bool | None = None, evenOdd: bool = True) -> Geometry:
     """A polygon of rings, holes by the even-odd rule."""
     rings = tuple(_closed(ring) for ring in _pairs(_nested(coordinates, 2), 2, "Polygon"))
-    return Geometry("Polygon", rings, _crs(crs), _geodesic(geodesic, _crs(crs)), evenOdd)
+    return _placed(Geometry("Polygon", rings, _crs(crs), _geodesic(geodesic, _crs(crs)), evenOdd), crs)
 
 
 @algorithm("GeometryConstructors.MultiPolygon", ignored=("maxError",))
 def multi_polygon(coordinates: list[Any], crs: Projection | None = None, geodesic: bool | None = None, evenOdd: bool = True) -> Geometry:
     """Polygons."""
     parts = tuple(tuple(_closed(ring) for ring in rings) for rings in _pairs(_nested(coordinates, 3), 3, "MultiPolygon"))
-    return Geometry("MultiPolygon", parts, _crs(crs), _geodesic(geodesic, _crs(crs)), evenOdd)
+    return _placed(Geometry("MultiPolygon", parts, _crs(crs), _geodesic(geodesic, _crs(crs)), evenOdd), crs)
 
 
 @algorithm("GeometryConstructors.Rectangle", ignored=("evenOdd",))
@@ -105,7 +110,7 @@ def rectangle(coordinates: list[Any], crs: Projection | None = None, geodesic: b
         raise EngineError("GeometryConstructors.Rectangle: Two corner points are required.")
     (x0, y0), (x1, y1) = points
     bounds = min(x0, x1), min(y0, y1), max(x0, x1), max(y0, y1)
-    return Geometry.rectangle(bounds, _crs(crs), geodesic=_geodesic(geodesic, _crs(crs)))
+    return _placed(Geometry.rectangle(bounds, _crs(crs), geodesic=_geodesic(geodesic, _crs(crs))), crs)
 
 
 @algorithm("GeometryConstructors.BBox")

@@ -73,7 +73,7 @@ def clip_to_bounds_and_scale(
         lattice = _divided(projection, bounds, width, height, maxDimension)
     else:
         lattice = projection
-    window = lattice.covering(bounds)
+    window = geometry.window(lattice) if geometry is not None else lattice.covering(bounds)
     within = Within(Geometry.rectangle(lattice.grid(window).bounds_xyxy, lattice.crs))
     bands = []
     for band in input.bands:
@@ -126,7 +126,7 @@ def _on(band: Band, lattice: Projection, node: Node) -> Band:
     grid = band.grid
     window = None
     if grid is not None:
-        window = lattice.covering(Geometry.rectangle(grid.bounds_xyxy, grid.crs).bounds(lattice.crs))
+        window = Geometry.rectangle(grid.bounds_xyxy, grid.crs).window(lattice)
     return replace(band, node=node, projection=lattice, window=window, region=None)
 
 
@@ -135,7 +135,7 @@ def _clipped(image: LazyImage, geometry: Geometry) -> LazyImage:
     bands, windows = [], dict[Projection, Window]()
     for band in image.bands:
         if band.projection not in windows:
-            windows[band.projection] = band.projection.covering(geometry.bounds(band.projection.crs))
+            windows[band.projection] = geometry.window(band.projection)
         window = windows[band.projection]
         clipped = replace(band, node=Masked(band.node, within), footprint=_both(band.footprint, within))
         bands.append(replace(clipped, window=_overlap(band.window, window), region=window))

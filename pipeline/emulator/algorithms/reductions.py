@@ -37,10 +37,10 @@ for _kind in _PLAIN:
     _plain(_kind)
 
 
-@algorithm("Reducer.median", ignored=("maxBuckets", "minBucketWidth", "maxRaw"))
-def median_reducer() -> Reducer:
-    """The median; exact for any bucket arguments."""
-    return Reducer("median")
+@algorithm("Reducer.median", ignored=("maxBuckets", "minBucketWidth"))
+def median_reducer(maxRaw: int | None = None) -> Reducer:
+    """The median, exact; more values than a named `maxRaw` are refused."""
+    return Reducer("median", options=() if maxRaw is None else (("maxRaw", maxRaw),))
 
 
 @algorithm("Reducer.firstNonNull")
@@ -49,10 +49,10 @@ def first_non_null_reducer() -> Reducer:
     return Reducer("first")
 
 
-@algorithm("Reducer.mode", ignored=("maxBuckets", "minBucketWidth", "maxRaw"))
-def mode_reducer() -> Reducer:
-    """The commonest value, the smallest of equals; exact for any bucket arguments."""
-    return Reducer("mode")
+@algorithm("Reducer.mode", ignored=("maxBuckets", "minBucketWidth"))
+def mode_reducer(maxRaw: int | None = None) -> Reducer:
+    """The commonest value, the smallest of equals, exact; more values than a named `maxRaw` are refused."""
+    return Reducer("mode", options=() if maxRaw is None else (("maxRaw", maxRaw),))
 
 
 @algorithm("Reducer.min")
@@ -87,7 +87,7 @@ def _single(kind: str, inputs: int) -> Reducer:
     return Reducer(kind)
 
 
-def reduced(collection: Collection, kind: str, suffix: str = "") -> LazyImage:
+def reduced(collection: Collection, reducer: Reducer, suffix: str = "") -> LazyImage:
     """The image that reduces each band of a collection of images, bands matched by name.
 
     Without bounds, in the default projection, without properties. An empty collection gives an image without bands.
@@ -97,10 +97,10 @@ def reduced(collection: Collection, kind: str, suffix: str = "") -> LazyImage:
     for image in images:
         for band in image.bands:
             by_name.setdefault(band.name, []).append(band)
-    bands = []
+    bands, stack = [], stacking(reducer)
     for name, layers in by_name.items():
-        kind_type = stacking(Reducer(kind)).type(_common(layers), len(layers))
-        bands.append(Band(name + suffix, kind_type, Stack(stacking(Reducer(kind)).reduce, [band.node for band in layers])))
+        kind_type = stack.type(_common(layers), len(layers))
+        bands.append(Band(name + suffix, kind_type, Stack(stack.reduce, [band.node for band in layers])))
     return LazyImage(bands)
 
 
@@ -113,7 +113,7 @@ def _common(bands: list[Band]) -> BandType:
 
 def _of_collection(kind: str) -> None:
     def operate(collection: Images) -> LazyImage:
-        return reduced(collection, kind)
+        return reduced(collection, Reducer(kind))
 
     operate.__doc__ = f"reduce.{kind}."
     algorithm(f"reduce.{kind}")(operate)
@@ -126,13 +126,13 @@ for _kind in _OF_COLLECTIONS:
 @algorithm("ImageCollection.mosaic")
 def mosaic(collection: Images) -> LazyImage:
     """The last image's pixels on top; where masked, those of the image before."""
-    return reduced(collection, "last")
+    return reduced(collection, Reducer("last"))
 
 
 @algorithm("ImageCollection.reduce", ignored=("parallelScale",))
 def reduce_collection(collection: Images, reducer: Reducer) -> LazyImage:
     """As the collection method of the reducer, bands named BAND_REDUCER ("SR_B1_median")."""
-    return reduced(collection, reducer.kind, f"_{reducer.kind}")
+    return reduced(collection, reducer, f"_{reducer.kind}")
 
 
 @algorithm("Image.reduce")

@@ -10,7 +10,7 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from cropcam.pipeline.emulator.errors import EngineError
-from cropcam.pipeline.emulator.projections import Projection, affine, crs_field, crs_name, metres_per_unit
+from cropcam.pipeline.emulator.projections import Projection, affine, crs_field, crs_name, metres_per_unit, outward
 from cropcam.pipeline.grid import Window
 from support.scenes import Client
 from support.small_images import ramp
@@ -68,3 +68,20 @@ def test_a_crs_has_its_epsg_code_where_there_is_one() -> None:
     for name in ("EPSG:99999999", "nowhere"):
         with pytest.raises(EngineError, match=f"could not be parsed: '{name}'"):
             crs_name(name)
+
+
+@given(st.sampled_from([2e-9, 1e-8, 1e-6, 0.4]), st.integers(0, 3), st.booleans())
+def test_a_bound_off_a_line_takes_one_more_row_or_column(off_px: float, side: int, is_outside: bool) -> None:
+    lattice = Projection("EPSG:4326", (0.00026949458523585647, 0.0, -96.7, 0.0, -0.00026949458523585647, 43.5))
+    bounds = list(lattice.grid(Window(8, 5, 30, 40)).bounds_xyxy)
+    outward_sign = (-1, -1, 1, 1)[side]
+    bounds[side] += outward_sign * off_px * lattice.transform[0] * (1 if is_outside else -1)
+    west, south, east, north = bounds
+    window = lattice.covering((west, south, east, north))
+    grown = Window(*((7, 5, 31, 40), (8, 4, 30, 41), (8, 5, 31, 40), (8, 5, 30, 41))[(1, 2, 3, 0)[side]])
+    assert window == (grown if is_outside else Window(8, 5, 30, 40))
+
+
+@given(st.floats(-1e-9, 1e-9), st.integers(-10_000, 10_000))
+def test_rounding_errors_of_doubles_take_no_row_or_column(error_px: float, line: int) -> None:
+    assert outward((line + error_px / 2, 3, line + 7 - error_px / 2, 5)) == Window(3, line, 2, 7)

@@ -50,3 +50,23 @@ def test_no_values_reduce_to_null() -> None:
     assert reduce_numbers(Reducer("first"), [None]) is None
     with pytest.raises(EngineError, match=r"Reducer\.frequencyHistogram over images is not implemented"):
         stacking(Reducer("frequencyHistogram"))
+
+
+@given(layers=stacks(("uint16", "float32")), most=st.integers(1, 9))
+def test_a_named_raw_number_is_exact_up_to_it_and_refused_above(layers: list[Pixels], most: int) -> None:
+    reducer = Reducer("median", options=(("maxRaw", most),))
+    largest = max((len(column) for column in columns(layers)), default=0)
+    if largest <= most:
+        assert result(stacking(reducer).reduce(layers)) == result(STACKED["median"].reduce(layers))
+    else:
+        with pytest.raises(EngineError, match=f"of {largest} values with maxRaw {most} .* is not implemented") as caught:
+            stacking(reducer).reduce(layers)
+        assert caught.value.status == "UNIMPLEMENTED"
+    assert stacking(reducer).type is STACKED["median"].type
+
+
+def test_a_list_above_the_raw_number_is_refused() -> None:
+    reducer = Reducer("median", options=(("maxRaw", 3),))
+    assert reduce_numbers(reducer, [4, 1, 9, None]) == 4
+    with pytest.raises(EngineError, match=r"Reducer\.median of 4 values with maxRaw 3"):
+        reduce_numbers(reducer, [4, 1, 9, 2])

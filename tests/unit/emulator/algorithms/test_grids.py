@@ -7,12 +7,20 @@ from typing import Any
 import ee
 import numpy as np
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from cropcam.pipeline.emulator.errors import EngineError
 from cropcam.pipeline.emulator.geometry import Geometry
 from cropcam.pipeline.grid import PixelGrid, Window, resample_nearest
 from support.scenes import Client
 from support.small_images import DEGREES, RAMP, RAMP_GRID, box, ramp
+
+
+def exported(image: Any, grid: PixelGrid) -> Any:
+    """The image as the client prepares it for an export by CRS, transform and dimensions."""
+    task = ee.batch.Export.image.toDrive(image, crs=grid.crs, crsTransform=list(grid.transform), dimensions=f"{grid.width}x{grid.height}")
+    return task.config["expression"]
 
 
 @pytest.mark.parametrize(
@@ -59,6 +67,37 @@ def test_an_export_by_transform_has_the_grid_of_the_region(client: Client) -> No
         _, mask = lazy.read(around)
         assert mask[0, 1:-1, 1:-1].any()
         assert mask.sum() <= size[0] * size[1]
+
+
+STEPS = st.floats(1e-5, 0.1) | st.sampled_from([30 / 111_319.490793, 10 / 111_319.490793])
+
+
+@settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+@given(STEPS, st.floats(-179, 179), st.floats(-89, 89), st.integers(1, 32_768), st.integers(1, 32_768))
+def test_an_export_by_transform_and_dimensions_has_exactly_these_rows_and_columns(
+    client: Client, step: float, west: float, north: float, width: int, height: int
+) -> None:
+    grid = PixelGrid("EPSG:4326", (step, 0.0, west, 0.0, -step, north), width, height)
+    assert client.image(exported(ramp(), grid)).grid == grid
+
+
+@pytest.mark.parametrize("crs", ["EPSG:5070", "EPSG:32616", "EPSG:2271"])
+@pytest.mark.parametrize("step", [30.0, 10.0, 1 / 3])
+def test_an_export_by_dimensions_is_exact_in_metres_and_feet(client: Client, crs: str, step: float) -> None:
+    grid = PixelGrid(crs, (step, 0.0, 497_925.1, 0.0, -step, 2_017_005.7), 8192, 505)
+    lazy = client.image(exported(ee.Image(1).clip(box(grid)), grid))
+    assert lazy.grid == grid
+    corner = grid.window(Window(503, 8190, 3, 3))  # the last pixel of the last row, and what lies beyond
+    np.testing.assert_array_equal(lazy.read(corner)[1][0], [[1, 1, 0], [1, 1, 0], [0, 0, 0]])
+
+
+def test_a_rectangle_in_pixels_of_a_projection_has_coordinates_in_its_crs(client: Client) -> None:
+    pixels = ee.Geometry.Rectangle([2, 1, 5, 7], ee.Projection(RAMP_GRID.crs, list(RAMP_GRID.transform)), False)
+    assert client.image(ramp().clip(pixels)).grid == RAMP_GRID.window(Window(1, 2, 6, 3))
+    west, south, east, north = RAMP_GRID.window(Window(1, 2, 6, 3)).bounds_xyxy
+    ring = client.value(pixels)["coordinates"][0]
+    assert sorted({x for x, _ in ring}) == [west, east]
+    assert sorted({y for _, y in ring}) == [south, north]
 
 
 def test_an_export_by_scale_lies_on_multiples_of_the_scale(client: Client) -> None:

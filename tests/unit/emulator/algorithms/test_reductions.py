@@ -97,3 +97,20 @@ def test_the_mode_of_a_collection(client: Client) -> None:
         found = client.pixels(made, GRID)[0]
         np.testing.assert_array_equal(found, expected)
         assert found.dtype == np.int8
+
+
+def test_a_median_with_a_raw_number_is_that_of_the_collection(client: Client) -> None:
+    summer = landsat().filterDate("2016-05-01", "2016-10-01").select(["SR_B4", "SR_B5"])
+    made = summer.reduce(ee.Reducer.median(maxBuckets=512, minBucketWidth=1, maxRaw=5))
+    assert client.value(made.bandNames()) == ["SR_B4_median", "SR_B5_median"]
+    np.testing.assert_array_equal(client.pixels(made, EAST), client.pixels(summer.median(), EAST))
+    with pytest.raises(
+        EngineError, match=r"Reducer\.median of [345] values with maxRaw 2 \(a histogram on the service\) is not implemented"
+    ):
+        client.pixels(summer.reduce(ee.Reducer.median(maxRaw=2)), EAST)
+    region = ee.Geometry.Rectangle([400_000, 4_499_910, 400_120, 4_500_000], GRID.crs, False)
+    median = ee.Reducer.median(maxRaw=12)
+    values = image().select("b").reduceRegion(median, region, crs=GRID.crs, crsTransform=list(GRID.transform))
+    assert client.value(values) == {"b": np.median(B)}
+    with pytest.raises(EngineError, match="of 12 values with maxRaw 11"):
+        client.value(image().select("b").reduceRegion(ee.Reducer.median(maxRaw=11), region, 30, GRID.crs))
