@@ -220,7 +220,7 @@ class _Run:
                 self._read_headers([file for file, _ in named])
                 break
             except ChangedError as error:
-                self._say(f"a file was replaced meanwhile ({error}); looking again")
+                self._say(f"{error} was replaced meanwhile; looking again")
         else:
             raise DataError("files are replaced all the time; wait for the export that writes them, then run the same command again")
         strange = {file.name: "" for file in files if not self._pattern.fullmatch(file.name)}
