@@ -13,9 +13,12 @@ from cropcam.pipeline.errors import ConfigError
 EXPORT_RUN = "export:run"  # a running batch task
 SAME_REQUEST = "request_id:same"  # an export sent again, byte for byte
 OTHER_REQUEST = "request_id:other"  # an export with the request id of another
-NO_REQUESTS = frozenset({EXPORT_RUN, SAME_REQUEST, OTHER_REQUEST})  # events of the engine, which "*" leaves alone
+EXPORT_FOLDER = "export:folder"  # a task that looks for its Drive folder
+NO_REQUESTS = frozenset({EXPORT_RUN, EXPORT_FOLDER, SAME_REQUEST, OTHER_REQUEST})  # events of the engine, which "*" leaves alone
 AFTER_ANSWER = frozenset({"truncate", "disconnect"})  # kinds that strike when the response is sent
-IN_HANDLER = frozenset({"late", "forget", "state", "ends", "stall"})  # kinds that the handler or the task carries out
+IN_HANDLER = frozenset(
+    {"late", "forget", "state", "ends", "stall", "no_range", "corrupt", "grow", "replace", "new_folder"}
+)  # kinds that the handler or the task carries out
 KINDS = frozenset({"status", "slow"}) | AFTER_ANSWER | IN_HANDLER | TEXTS.keys()
 
 
@@ -33,15 +36,19 @@ class Fault:
         "forget" (routes "operations", "operation"): every ended operation is forgotten first.
         "state" (the same routes): active operations are in the state `state`.
         "ends" (route "cancel"): the operation ends before it is cancelled.
+        "no_range", "corrupt" (routes of files, "drive:..." and "gs:..."): the whole file, or one wrong byte, is sent.
+        "grow", "replace" (the same): the response is that before the file grew or was replaced.
+        "new_folder" (event "export:folder"): a second Drive folder of the name is made.
 
     Attributes:
-        route: a route's name as in `routes.ROUTES`, "*" for any request, or an event: "export:run" a running task,
+        route: a route's name as in `routes.ROUTES`, "*" for any request, or an event: "export:run" a running task, "export:folder" a task that looks for its Drive folder,
             "request_id:same" an export sent again, "request_id:other" an export with the request id of another.
         kind: as above.
         count: number of requests (or tasks) that fail.
         after: number of requests that pass first.
         every: of the requests that follow the first failure, each `every`-th fails; 1: all.
         status: the HTTP status of "status".
+        reason: on the routes of files, the reason that the error of "status" names; "" for the usual one of the status.
         seconds: the delay of "slow" and "stall".
         share: of its blocks that a task has written when it fails or stalls.
         state: of "state".
@@ -55,6 +62,7 @@ class Fault:
     after: int = 0
     every: int = 1
     status: int = 429
+    reason: str = ""
     seconds: float = 0.0
     share: float = 0.5
     state: str = "STATE_UNSPECIFIED"

@@ -48,6 +48,8 @@ class Limits:
     restricted_s: float = 1.0  # wait at each block of a task once the month is used up; how much it slows down is not documented
     file_side_px: int = 131_072
     file_bytes: int = 17_179_869_184
+    make_buckets: bool = True  # an export makes a bucket that is not there; the service fails
+    closed_buckets: frozenset[str] = frozenset()  # buckets that the user has no permission on
 
 
 def invalid(message: str) -> EngineError:

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import json
 import time
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
+from cropcam.pipeline.emulator.byte_ranges import FileSlice
 from cropcam.pipeline.emulator.errors import EngineError
 from cropcam.pipeline.emulator.fault_injection import AFTER_ANSWER, IN_HANDLER, Fault
 from cropcam.pipeline.emulator.service_texts import BY_HTTP_CODE, TEXTS
@@ -17,9 +19,10 @@ JSON_TYPE = "application/json; charset=UTF-8"
 class Response:
     """A response: the parts of its body in order."""
 
-    parts: tuple[bytes | memoryview, ...]
+    parts: tuple[bytes | memoryview | FileSlice, ...]
     media_type: str = JSON_TYPE
     code: int = 200
+    headers: Mapping[str, str] = field(default_factory=dict)
 
 
 def as_json(value: object, code: int = 200) -> Response:
@@ -49,6 +52,9 @@ def inject(fault: Fault | None, *, project: str = "", name: str = "") -> Respons
         fault: of the request.
         project: that the request names, for the text.
         name: of the operation that it names.
+
+    Raises:
+        EngineError: that of a fault named after a text of the service.
     """
     if fault is None or fault.kind in AFTER_ANSWER | IN_HANDLER:
         return None
@@ -56,7 +62,7 @@ def inject(fault: Fault | None, *, project: str = "", name: str = "") -> Respons
         time.sleep(fault.seconds)
         return None
     if fault.kind in TEXTS:
-        return as_error(TEXTS[fault.kind].error(project=project, name=name))
+        raise TEXTS[fault.kind].error(project=project, name=name)
     error = TEXTS[BY_HTTP_CODE[fault.status]].error() if fault.status in BY_HTTP_CODE else None
     message, status = (error.message, error.status) if error else (f"Injected status {fault.status}.", "UNKNOWN")
     return as_json({"error": {"code": fault.status, "message": message, "status": status}}, fault.status)

@@ -13,8 +13,17 @@ from typing import Any
 from urllib.parse import parse_qs, unquote, urlsplit
 
 from cropcam.pipeline.emulator import discovery, encodings, limits, listing, tiles
-from cropcam.pipeline.emulator.access import ANONYMOUS, ENGINE_SCOPES, PROJECT_HEADER, Account
+from cropcam.pipeline.emulator.access import (
+    ANONYMOUS,
+    DRIVE_READ_SCOPES,
+    ENGINE_SCOPES,
+    PROJECT_HEADER,
+    STORAGE_READ_SCOPES,
+    Account,
+)
 from cropcam.pipeline.emulator.block_reader import Deadline, Reader, chosen
+from cropcam.pipeline.emulator.cloud_storage_routes import CloudStorageRoutes
+from cropcam.pipeline.emulator.drive_routes import DriveRoutes
 from cropcam.pipeline.emulator.engine import Engine
 from cropcam.pipeline.emulator.errors import EngineError, unimplemented
 from cropcam.pipeline.emulator.fault_injection import Fault
@@ -58,8 +67,17 @@ class Request:
 class Service:
     """The handlers of all routes."""
 
-    def __init__(self, engine: Engine, reader: Reader, operations: Operations, service_limits: Limits) -> None:
+    def __init__(
+        self,
+        engine: Engine,
+        reader: Reader,
+        operations: Operations,
+        service_limits: Limits,
+        drive: DriveRoutes,
+        storage: CloudStorageRoutes,
+    ) -> None:
         self.engine, self.reader, self.operations, self.limits = engine, reader, operations, service_limits
+        self.drive, self.storage = drive, storage
         self._map_ids = MapIds()
 
     def discovery(self, request: Request) -> Response:
@@ -211,8 +229,17 @@ class Route:
     pattern: re.Pattern[str]
     call: Callable[[Service, Request], Response]
     computes: bool = False  # counts as one of the concurrent requests, and against the EECU of a day
-    is_counted: bool = True  # against the requests of a second
     scopes: tuple[str, ...] = ENGINE_SCOPES  # one of which a token needs; empty: open to anyone
+
+    @property
+    def is_counted(self) -> bool:
+        """Whether it counts against the requests of a second."""
+        return not self.is_of_files and self.name != "discovery"
+
+    @property
+    def is_of_files(self) -> bool:
+        """Whether it is one of Drive or Cloud Storage, whose errors are written otherwise."""
+        return self.name.startswith(("drive:", "gs:"))
 
 
 def _route(
@@ -225,7 +252,7 @@ def _route(
     scopes: tuple[str, ...] = ENGINE_SCOPES,
 ) -> Route:
     compiled = re.compile(pattern.replace("PROJECT", r"projects/(?P<project>[^/]+)"))
-    return Route(name, method, compiled, call, computes, scopes=scopes)
+    return Route(name, method, compiled, call, computes, scopes)
 
 
 _ASSET = r"(?P<name>projects/[^/]+/assets/.+)"
@@ -255,7 +282,23 @@ ROUTES = (
     _route("thumbnail", "GET", "(?P<name>projects/[^/]+/thumbnails/[^/:]+):getPixels", Service.thumbnail, computes=True, scopes=()),
     _route("unknown", "POST", "PROJECT/(?P<verb>.+)", Service.unknown),
 )
-DISCOVERY = Route("discovery", "GET", re.compile(r"\$discovery/rest"), Service.discovery, is_counted=False, scopes=())
+DISCOVERY = Route("discovery", "GET", re.compile(r"\$discovery/rest"), Service.discovery, scopes=())
+_DRIVE_FILE = r"/drive/v3/files/(?P<id>[^/]+)"
+_BUCKET = r"/storage/v1/b/(?P<bucket>[^/]+)"
+_OBJECT = rf"{_BUCKET}/o/(?P<name>.+)"
+_DRIVE, _STORAGE = DRIVE_READ_SCOPES, STORAGE_READ_SCOPES
+FILE_ROUTES = (
+    _route("drive:list", "GET", "/drive/v3/files", lambda service, request: service.drive.list_files(request), scopes=_DRIVE),
+    _route("drive:about", "GET", "/drive/v3/about", lambda service, request: service.drive.about(request), scopes=_DRIVE),
+    _route("drive:get", "GET", _DRIVE_FILE, lambda service, request: service.drive.get(request), scopes=_DRIVE),
+    _route("gs:bucket", "GET", _BUCKET, lambda service, request: service.storage.bucket(request), scopes=_STORAGE),
+    _route("gs:list", "GET", f"{_BUCKET}/o", lambda service, request: service.storage.list_objects(request), scopes=_STORAGE),
+    _route("gs:get", "GET", _OBJECT, lambda service, request: service.storage.get(request), scopes=_STORAGE),
+)
+MEDIA_ROUTES = (  # of the same paths with ?alt=media
+    _route("drive:media", "GET", f"(?:/download)?{_DRIVE_FILE}", lambda service, request: service.drive.media(request), scopes=_DRIVE),
+    _route("gs:media", "GET", f"(?:/download)?{_OBJECT}", lambda service, request: service.storage.media(request), scopes=_STORAGE),
+)
 _VERSION = re.compile(r"/v1(?:alpha|beta)?/")
 
 
@@ -278,5 +321,8 @@ def find(method: str, target: str) -> tuple[Route, dict[str, str], dict[str, str
     version = _VERSION.match(path)
     for route in ROUTES if version else ():
         if route.method == method and version and (match := route.pattern.fullmatch(path, version.end())):
+            return route, match.groupdict(), query
+    for route in MEDIA_ROUTES if query.get("alt") == "media" else FILE_ROUTES:
+        if route.method == method and (match := route.pattern.fullmatch(path)):
             return route, match.groupdict(), query
     raise EngineError(f"The embedded engine does not answer {method} {path}.", "NOT_FOUND")

@@ -22,10 +22,17 @@ import rasterio
 from cropcam.pipeline import __version__
 from cropcam.pipeline.emulator.access import Access
 from cropcam.pipeline.emulator.block_reader import Reader
+from cropcam.pipeline.emulator.byte_ranges import FileSlice
+from cropcam.pipeline.emulator.catalogue import Catalogue
+from cropcam.pipeline.emulator.cloud_storage import CloudStorage
+from cropcam.pipeline.emulator.cloud_storage_routes import CloudStorageRoutes
+from cropcam.pipeline.emulator.drive import Drive
+from cropcam.pipeline.emulator.drive_routes import DriveRoutes
 from cropcam.pipeline.emulator.engine import Engine
 from cropcam.pipeline.emulator.errors import EngineError
 from cropcam.pipeline.emulator.exports import PARTIAL, Exporter
 from cropcam.pipeline.emulator.fault_injection import Fault, Faults
+from cropcam.pipeline.emulator.file_responses import as_file_error, status_fault
 from cropcam.pipeline.emulator.limits import Limits
 from cropcam.pipeline.emulator.operations import Operations
 from cropcam.pipeline.emulator.profiling import REQUEST_HEADER, RESPONSE_HEADER, Profile
@@ -65,18 +72,14 @@ class Server:
             remove(self._out / PARTIAL)
             engine, reader = Engine(archive), Reader()
             opening.callback(reader.close)
-            exporter = Exporter(engine.image, reader, limits, self._out)
+            catalogue = Catalogue(self._out)
+            drive, storage = Drive(catalogue), CloudStorage(catalogue, limits)
+            exporter = Exporter(engine.image, reader, limits, self._out, drive, storage, faults)
             usage = Usage(limits.eecu_day_s, limits.eecu_month_s)
             operations = Operations(self._out / "operations", exporter.run, limits, faults, usage)
             opening.callback(operations.close)
-            self._http.open_for(
-                Service(engine, reader, operations, limits),
-                faults,
-                limits,
-                access or Access(),
-                usage,
-                RequestRate(limits.requests_per_s, clock),
-            )
+            service = Service(engine, reader, operations, limits, DriveRoutes(drive), CloudStorageRoutes(storage, catalogue))
+            self._http.open_for(service, faults, limits, access or Access(), usage, RequestRate(limits.requests_per_s, clock))
             self._open = opening.pop_all()
         self._thread = threading.Thread(target=self._serve, name="emulator", daemon=True)
         self._thread.start()
@@ -182,7 +185,7 @@ class _Handler(BaseHTTPRequestHandler):
 
     def _serve(self) -> None:
         with ExitStack() as held:
-            fault, profile = None, Profile()
+            fault, route, profile = None, None, Profile()
             try:
                 body = self._body()
                 if self.path in {"/faults", "/access"}:
@@ -195,9 +198,9 @@ class _Handler(BaseHTTPRequestHandler):
                 if route.is_counted:
                     self.server.rate.admit(request.project)
                 fault = request.fault = self.server.faults.take(route.name)
-                response = inject(fault, project=request.project, name=values.get("name", "")) or self._answer(route, request)
+                response = self._struck(fault, route, request) or self._answer(route, request)
             except EngineError as error:
-                response = as_error(error)
+                response = as_file_error(error) if route and route.is_of_files else as_error(error)
             except CropcamError as error:
                 response = as_error(EngineError(str(error), "FAILED_PRECONDITION"))
             except MemoryError:
@@ -206,6 +209,12 @@ class _Handler(BaseHTTPRequestHandler):
                 _LOG.exception("%s %s", self.command, self.path)
                 response = as_error(EngineError(f"Internal error in the embedded engine: {error!r}", "INTERNAL"))
             self._send(response, fault, profile)
+
+    def _struck(self, fault: Fault | None, route: Route, request: Request) -> Response | None:
+        """The response of a fault, if it responds now."""
+        if fault and fault.kind == "status" and route.is_of_files:
+            return status_fault(fault)
+        return inject(fault, project=request.project, name=request.path.get("name", ""))
 
     def _answer(self, route: Route, request: Request) -> Response:
         if not route.computes:
@@ -251,10 +260,15 @@ class _Handler(BaseHTTPRequestHandler):
         self.send_header(ENGINE_HEADER, "embedded")
         if profile and profile.entries and self.headers.get(REQUEST_HEADER):
             self.send_header(RESPONSE_HEADER, self.server.service.engine.profiles.keep(profile))
+        for name, value in response.headers.items():
+            self.send_header(name, value)
         self.end_headers()
         left = size // 2 if kind == "truncate" else size
         for part in response.parts:
-            self.connection.sendall(part[: max(left, 0)])
+            if isinstance(part, FileSlice):
+                part.send(self.connection, left)
+            else:
+                self.connection.sendall(part[: max(left, 0)])
             left -= len(part)
         self.close_connection = self.close_connection or kind == "truncate"
 
