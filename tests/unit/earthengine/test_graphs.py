@@ -26,7 +26,7 @@ AGREED = {
     "ImageCollection.load", "Image.load", "Collection.filter", "Collection.map", "Filter.intersects", "Filter.dateRangeContains",
     "DateRange", "Feature", "GeometryConstructors.Rectangle", "Projection", "Image.select", "Image.rename", "Image.constant",
     "Image.bitwiseAnd", "Image.eq", "Image.multiply", "Image.add", "Image.updateMask", "Image.copyProperties", "Image.remap",
-    "Image.toFloat", "Image.toUint8", "Image.clip", "Image.addBands", "reduce.median", "Image.reproject", "Image.setDefaultProjection",
+    "Image.toFloat", "Image.toUint8", "Image.clip", "Image.addBands", "ImageCollection.reduce", "Reducer.median", "Image.reproject", "Image.setDefaultProjection",
     "Image.clipToBoundsAndScale", "Image.projection", "Image.round", "Image.floor", "Image.unmask", "Image.toUint16", "ImageCollection.merge", "Collection.size",
 }  # fmt: skip
 

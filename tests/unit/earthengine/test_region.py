@@ -10,6 +10,7 @@ import pytest
 from cropcam.pipeline.earthengine.graphs import graph
 from cropcam.pipeline.earthengine.region import bounds_lonlat, polygons
 from cropcam.pipeline.emulator.geometry import Geometry
+from cropcam.pipeline.grid import Window
 from cropcam.pipeline.study.study import load_study
 from support import scenes
 from support.graph_studies import variant
@@ -55,3 +56,14 @@ def test_outside_the_region_is_nodata(client: scenes.Client, layer: str) -> None
     whole = client.pixels(graph(everywhere, layer), everywhere.grid).filled(0)
     assert np.array_equal(found, np.where(kept, whole, 0))
     assert 0 < kept.sum() < kept.size
+
+
+def test_outside_the_region_is_the_nodata_value_whatever_it_is(client: scenes.Client) -> None:
+    west, south, east, north = BOX
+    text = f'{{"type": "Polygon", "coordinates": [[[{west}, {south}], [{east}, {south}], [{east}, {north}], [{west}, {south}]]]}}'
+    study = scenes.study(area={"region": text}, image={"derived": {"ratio": "SR_B5 / SR_B4"}})
+    found = client.pixels(graph(study, "image"), study.grid)
+    assert not np.ma.getmaskarray(found).any()  # the service writes a masked pixel as 0, which is a reflectance
+    corner = Window(0, 0, 5, 5)
+    assert (found.data[:, *corner.slices] == study.image.encoding.fill).all()
+    assert study.image.encoding.fill == -9999

@@ -91,6 +91,24 @@ def test_other_bands(tmp_path: Path) -> None:
         open_image_shards(tmp_path, STUDY)
 
 
+@pytest.mark.parametrize("names", [("SR_B4", "SR_B5", "count"), ("1_count", "SR_B4", "2_count", "SR_B5")])
+def test_bands_of_counts_are_left_out(tmp_path: Path, names: tuple[str, ...]) -> None:
+    values = np.stack(
+        [IMAGE[0] if name == "SR_B4" else IMAGE[1] if name == "SR_B5" else np.full(GRID.shape_yx, 3, np.uint16) for name in names]
+    )
+    write_raster(tmp_path / "image.tif", values, GRID, names=names, nodata=0)
+    write_raster(tmp_path / "count.tif", values[:1], GRID, names=("count",))  # of an older export
+    source = open_image_shards(tmp_path, STUDY)
+    assert source.bands == STUDY.image.bands
+    assert source.encoding == STUDY.image.encoding
+    np.testing.assert_array_equal(source.read(WHOLE), IMAGE)
+    np.testing.assert_array_equal(source.pieces[0][0].read(WHOLE), IMAGE)
+    write_raster(tmp_path / "image.tif", values[: len(names) - 1], GRID, names=names[:-1])
+    if names[-1] != "count":
+        with pytest.raises(DataError, match="1 bands, study demo has 2"):
+            open_image_shards(tmp_path, STUDY)
+
+
 def test_folders_without_shards(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="no such folder"):
         open_shards(tmp_path / "none", STUDY)
