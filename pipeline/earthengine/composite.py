@@ -19,19 +19,23 @@ from cropcam.pipeline.earthengine.scenes import clean_scenes, whole_number
 from cropcam.pipeline.study.study import Study
 
 
-def composite(study: Study) -> ee.Image:
+def composite(study: Study, area: ee.Geometry | None = None) -> ee.Image:
     """Composite of every season: bands named `study.image.layers`, of the type and with the nodata value of `study.image.encoding`.
 
     Masked only outside the footprint of the assets.
     Per band the median of the observations that the mask lets through (of a type of integers floor(median + 0.5)), or the last image
     on top. Pixels are computed on the grid a request names, resampled from each scene by nearest neighbour or averaged (`scenes.clean`).
     With derived bands all layers are in the physical unit, and derived bands are of the composite's values.
+
+    Args:
+        study: the study.
+        area: from `nearby.nearby`: only pixels of that window are asked for.
     """
     image = study.image
     layers, width = image.source_layers, len(image.bands)
     seasons = []
     for number, season in enumerate(image.seasons):
-        found = clean_scenes(study, season)
+        found = clean_scenes(study, season, area=area)
         whole = found.median() if image.table.composite == "median" else found.mosaic()
         seasons.append(whole.rename(list(layers[number * width : (number + 1) * width])) if layers != image.bands else whole)
     stacked = _stack(seasons)
@@ -42,11 +46,11 @@ def composite(study: Study) -> ee.Image:
     return _typed(_finished(stacked, study, image.encoding.fill), image.encoding.dtype)
 
 
-def count(study: Study) -> ee.Image:
-    """Observations per pixel and season that are valid in every band: uint16, bands named `layers.count_bands`."""
+def count(study: Study, area: ee.Geometry | None = None) -> ee.Image:
+    """Observations per pixel and season that are valid in every band: uint16, bands named `layers.count_bands`; `area` as in `composite`."""
     names = count_bands(study)
     counts = [
-        clean_scenes(study, season, lambda scene: _whole(scene, study)).count().rename([name])
+        clean_scenes(study, season, lambda scene: _whole(scene, study), area).count().rename([name])
         for name, season in zip(names, study.image.seasons, strict=True)
     ]
     return _finished(_stack(counts), study, 0).toUint16()

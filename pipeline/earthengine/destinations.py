@@ -1,7 +1,7 @@
-"""Destinations of an export: a Drive folder, a Cloud Storage prefix, or a local folder.
+"""Destinations of an export: a Drive folder, a Cloud Storage prefix, an Earth Engine asset, or a local folder.
 
-Source: Earth Engine API reference, "Export.image.toDrive", "Export.image.toCloudStorage"; Cloud Storage documentation,
-"Bucket names".
+Source: Earth Engine API reference, "Export.image.toDrive", "Export.image.toCloudStorage", "Export.image.toAsset"; Cloud Storage
+documentation, "Bucket names".
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from cropcam.pipeline.errors import ConfigError
 
 _NAME = re.compile(r"^[A-Za-z0-9_-]+$")  # characters that Earth Engine allows in descriptions and file prefixes
 _BUCKET = re.compile(r"^[a-z0-9][a-z0-9._-]{1,220}[a-z0-9]$")
+_ASSET = re.compile(r"^(projects/(?P<project>[a-z][a-z0-9:.-]{4,}[a-z0-9])/assets/)?(?P<path>[A-Za-z0-9_-]+(/[A-Za-z0-9_-]+)*)$")
 _FOLDER_LENGTH = 255
 
 
@@ -42,11 +43,26 @@ class CloudStorage:
         return f"{self.prefix}/{name}" if self.prefix else name
 
 
-Destination = Drive | CloudStorage
+@dataclass(frozen=True)
+class Asset:
+    """An Earth Engine image: its path below the assets of `project`, or of the session's project where that is ""."""
+
+    path: str
+    project: str = ""
+
+    def __str__(self) -> str:
+        return f"asset:{self.name(self.project) if self.project else self.path}"
+
+    def name(self, project: str) -> str:
+        """The full name, `projects/PROJECT/assets/PATH`."""
+        return f"projects/{self.project or project}/assets/{self.path}"
+
+
+Destination = Drive | CloudStorage | Asset
 
 
 def parse_destination(text: str) -> Destination | Path:
-    """`drive:FOLDER`, `gs://BUCKET/PREFIX`, or else a local folder.
+    """`drive:FOLDER`, `gs://BUCKET/PREFIX`, `asset:PATH`, or else a local folder.
 
     Raises:
         ConfigError: the name has characters that the service does not accept.
@@ -55,8 +71,10 @@ def parse_destination(text: str) -> Destination | Path:
         return _drive(text.removeprefix("drive:"))
     if text.startswith("gs://"):
         return _cloud_storage(text.removeprefix("gs://"))
+    if text.startswith("asset:"):
+        return _asset(text.removeprefix("asset:"))
     if not text or re.match(r"^[a-z][a-z0-9+.-]+://", text):
-        raise ConfigError(f"--to {text!r}: write drive:FOLDER, gs://BUCKET/PREFIX or a local folder")
+        raise ConfigError(f"--to {text!r}: write drive:FOLDER, gs://BUCKET/PREFIX, asset:PATH or a local folder")
     return Path(text)
 
 
@@ -95,3 +113,12 @@ def _cloud_storage(rest: str) -> CloudStorage:
     if len(prefix) > 800:
         raise ConfigError(f"--to gs://{bucket}/{prefix[:40]}...: the prefix has {len(prefix)} characters; 800 are allowed")
     return CloudStorage(bucket, prefix)
+
+
+def _asset(text: str) -> Asset:
+    parts = _ASSET.match(text)
+    if parts is None or (text.startswith(("users/", "projects/")) and not parts["project"]):
+        raise ConfigError(
+            f"--to asset:{text}: write asset:NAME or asset:projects/PROJECT/assets/NAME, of letters, digits, - and _ between single slashes"
+        )
+    return Asset(parts["path"], parts["project"] or "")

@@ -9,15 +9,24 @@ import ee
 
 from cropcam.pipeline.earthengine.composite import composite, count
 from cropcam.pipeline.earthengine.labels import labels
+from cropcam.pipeline.earthengine.nearby import nearby
+from cropcam.pipeline.grid import PixelGrid
 from cropcam.pipeline.runtime.hashing import json_sha256
 from cropcam.pipeline.study.study import Study
 
-_BUILDERS: Mapping[str, Callable[[Study], ee.Image]] = {"image": composite, "labels": labels, "count": count}
+_BUILDERS: Mapping[str, Callable[[Study, ee.Geometry | None], ee.Image]] = {"image": composite, "labels": labels, "count": count}
 
 
-def graph(study: Study, layer: str) -> ee.Image:
-    """The image of one layer ("image", "labels", "count")."""
-    return _BUILDERS[layer](study)
+def graph(study: Study, layer: str, grid: PixelGrid | None = None) -> ee.Image:
+    """The image of one layer ("image", "labels", "count").
+
+    Args:
+        study: the study.
+        layer: its name.
+        grid: a window or cell of the study's grid. The image then has these pixels from the scenes and label images near them alone:
+            the same pixels for less work. Outside that window its pixels mean nothing. Its digest stays that of the study (`graph_digest`).
+    """
+    return _BUILDERS[layer](study, None if grid is None else nearby(study, grid))
 
 
 def expression(image: ee.Image) -> dict[str, Any]:

@@ -6,9 +6,12 @@ Mosaicking", "Resampling and Reducing Resolution".
 
 from __future__ import annotations
 
+from functools import partial
+
 import ee
 
 from cropcam.pipeline.earthengine.layers import CDL_BAND, LABEL_BAND, WEIGHT_BAND, label_bands, layer_band
+from cropcam.pipeline.earthengine.nearby import images_near
 from cropcam.pipeline.earthengine.region import region, search_area
 from cropcam.pipeline.earthengine.scenes import largest_input_px
 from cropcam.pipeline.errors import ConfigError
@@ -17,7 +20,7 @@ from cropcam.pipeline.study.study import Study
 _MOST_INPUT_PX = 65_536  # of an output pixel, in the service
 
 
-def labels(study: Study) -> ee.Image:
+def labels(study: Study, area: ee.Geometry | None = None) -> ee.Image:
     """Raw label codes, one band of the type that the legend's codes need; masked only outside the footprint of the asset.
 
     Codes whose `confidence` is below `labels.confidence_min_pct`, codes of `labels.nodata`, masked pixels and those outside
@@ -25,11 +28,15 @@ def labels(study: Study) -> ee.Image:
     Of a collection the codes are those of the image on top, or the commonest. Label pixels finer than the study's become the code
     with the largest area in each pixel of the grid, and the mean of their weights; coarser ones are resampled to the nearest.
 
+    Args:
+        study: the study.
+        area: from `nearby.nearby`: only pixels of that window are asked for.
+
     Raises:
         ConfigError: the study has no labels, or its pixels hold too many label pixels.
     """
     about, table = study.labels_for("the layer of labels"), study.table
-    codes = _mosaic(study) if about.is_collection else _codes(ee.Image(about.asset), study)
+    codes = _mosaic(study, area) if about.is_collection else _codes(ee.Image(about.asset), study)
     if about.resolution_m and about.resolution_m < study.area.scale_m:
         codes = _coarser(codes, study, about.resolution_m)
     inside = region(study)
@@ -41,10 +48,12 @@ def labels(study: Study) -> ee.Image:
     return filled.toUint8() if table.dtype == "uint8" else filled.toUint16()
 
 
-def label_images(study: Study) -> ee.ImageCollection:
-    """The images of a collection of labels that the study's `filter` and `dates` let through and that meet its area."""
+def label_images(study: Study, area: ee.Geometry | None = None) -> ee.ImageCollection:
+    """The images of a collection of labels that the study's `filter` and `dates` let through and that meet its grid's bounds, and an area."""
     about = study.labels_for("the layer of labels")
     images: ee.ImageCollection = ee.ImageCollection(about.asset).filterBounds(search_area(study))
+    if area is not None:
+        images = images.filterBounds(area)
     for name in sorted(about.filter):
         images = images.filter(ee.Filter.eq(name, about.filter[name]))
     return images.filterDate(*about.dates) if about.dates else images
@@ -63,10 +72,10 @@ def _codes(asset: ee.Image, study: Study) -> ee.Image:
     return codes
 
 
-def _mosaic(study: Study) -> ee.Image:
+def _mosaic(study: Study, area: ee.Geometry | None) -> ee.Image:
     """The images of a collection as one: the last or the first valid pixel, or the commonest code."""
-    about, images = study.labels_for("the layer of labels"), label_images(study)
-    codes = images.map(lambda image: _codes(image, study))
+    about = study.labels_for("the layer of labels")
+    codes = images_near(area, partial(label_images, study), lambda images: images.map(lambda image: _codes(image, study)))
     if about.mosaic == "mode":
         commonest: ee.Image = codes.mode()
         return commonest
@@ -80,7 +89,7 @@ def _mosaic(study: Study) -> ee.Image:
 def _coarser(codes: ee.Image, study: Study, resolution_m: float) -> ee.Image:
     """The code of the largest area in each pixel of the study's grid, and the mean weight of the label pixels inside.
 
-    A mosaic has no pixels of its own: it takes those of the collection's first image.
+    A mosaic has no pixels of its own: it takes those of the first image of the study's whole collection.
     """
     about, grid = study.labels_for("the layer of labels"), study.grid
     most = largest_input_px(study.area.scale_m, resolution_m)

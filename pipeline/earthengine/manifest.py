@@ -30,7 +30,24 @@ UNSUBMITTED = "UNSUBMITTED"
 
 @dataclass
 class Entry:
-    """State of one task: of its latest attempt, counted from 0. `message` is the service's, redacted."""
+    """State of one task: of its latest attempt, counted from 0.
+
+    Attributes:
+        key: digest of pixels and place.
+        attempt: number of the attempt.
+        state: the service's, or UNSUBMITTED, SUBMITTING or FORGOTTEN.
+        operation: the operation's full name; "" before the service has accepted the request.
+        message: the service's error, redacted.
+        eecu_s: compute time of this attempt in EECU-seconds, as the service reports it.
+        earlier_eecu_s: that of the attempts before.
+        progress: 0 to 1, as the service reports it.
+        updated: when the service last changed the operation, by its clock, RFC 3339.
+        seconds: from start to end, by the service's clock.
+        uris: where the files are, as the service reports it.
+        shard_px: side of the tiles of computation where memory did not suffice for the plan's; else 0.
+        misses: requests in a row that the service answered with 404 although it had accepted the task.
+        body: the request while its fate is unknown. It is sent again as it is: the same request id with another body is an error.
+    """
 
     key: str
     attempt: int = 0
@@ -38,18 +55,21 @@ class Entry:
     operation: str = ""
     message: str = ""
     eecu_s: float | None = None
+    earlier_eecu_s: float = 0.0
+    progress: float | None = None
+    updated: str = ""
     seconds: float | None = None
     uris: list[str] = field(default_factory=list)
+    shard_px: int = 0
+    misses: int = 0
+    body: dict[str, Any] | None = None
 
     def renew(self) -> None:
         """Go on to the next attempt."""
         self.attempt += 1
+        self.earlier_eecu_s += self.eecu_s or 0.0
         self.state, self.operation, self.eecu_s, self.seconds, self.uris = UNSUBMITTED, "", None, None, []
-
-    @property
-    def request_id(self) -> str:
-        """At most 60 characters of a-zA-Z0-9-: equal for equal pixels and destination, new for each attempt."""
-        return f"cropcam-{self.key}-{self.attempt}"
+        self.progress, self.updated, self.misses, self.body = None, "", 0, None
 
     def description(self, task: Task) -> str:
         """The task's name in the service's list, with key and attempt."""
@@ -67,10 +87,13 @@ class Manifest:
     key: str
     about: dict[str, Any]
     entries: dict[str, Entry]
+    replaced: tuple[str, ...] = ()  # keys of exports whose asset this one overwrites
 
     def save(self) -> None:
         """Write the file atomically."""
         content = read_exports(self.path, self.about["study"]["study"]["name"])
+        for key in self.replaced:
+            content["exports"].pop(key, None)
         content["exports"][self.key] = {**self.about, "tasks": {name: asdict(entry) for name, entry in self.entries.items()}}
         try:
             atomic_write(self.path, json.dumps(content, indent=1) + "\n")
@@ -108,26 +131,34 @@ def load(path: Path, plan: Plan, session: Session) -> Manifest:
     digest = json_sha256([digests, plan.geometry()])
     about = {
         "endpoint": session.endpoint, "project": session.project, "destination": where, "graph_digest": digest,
-        "cropcam": __version__, "study": study.to_dict(), **plan.geometry(),
+        "cropcam": __version__, "study": study.to_dict(), "graphs": digests, **plan.geometry(),
     }  # fmt: skip
     content = read_exports(path, study.name)
     key = json_sha256([session.endpoint, session.project, where, digest])[:16]
+    replaced = []
     for other_key, other in content["exports"].items():
         is_here = is_one_place(other["endpoint"], session.endpoint) and (other["project"], other["destination"]) == (session.project, where)
         if other_key != key and is_here and other["graph_digest"] != digest:
-            raise DataError(_conflict(path, where, other, about))
+            if not plan.overwrite:
+                raise DataError(_conflict(path, where, other, about))
+            replaced.append(other_key)
     known = content["exports"].get(key, {}).get("tasks", {})
     entries = {}
     for task in plan.tasks:
         identity = json_sha256([digests[task.layer.name], session.project, where, list(task.cell), task.file_px])[:32]
         entries[task.name] = Entry(**known[task.name]) if task.name in known else Entry(identity)
-    return Manifest(path, key, about, entries)
+    return Manifest(path, key, about, entries, tuple(replaced))
 
 
 def _conflict(path: Path, where: str, other: dict[str, Any], about: dict[str, Any]) -> str:
     fields = [line for line in differences(other["study"], about["study"]) if line.split(".")[0] in ("area", "image", "labels")]
     fields += [f"{key}: {other[key]} against {about[key]}" for key in ("cell_px", "file_px") if other[key] != about[key]]
-    return f"{path}: {where} already holds an export of a changed study ({'; '.join(fields) or 'other graph'}); choose another destination, delete both, or give the --cell-px and --file-px it was made with"
+    remedy = (
+        "choose another one, or give --overwrite"
+        if where.startswith("asset:")
+        else "choose another destination, delete both, or give the --cell-px and --file-px it was made with"
+    )
+    return f"{path}: {where} already holds an export of a changed study ({'; '.join(fields) or 'other graph'}); {remedy}"
 
 
 def read_exports(path: Path, study_name: str) -> dict[str, Any]:

@@ -12,17 +12,19 @@ import math
 from dataclasses import dataclass
 from typing import Any
 
-from cropcam.pipeline.earthengine.destinations import Destination, check_name
+from cropcam.pipeline.earthengine.destinations import Asset, Destination, check_name
 from cropcam.pipeline.earthengine.layers import Layer, layers_of
 from cropcam.pipeline.errors import ConfigError
 from cropcam.pipeline.grid import Window, tiles
+from cropcam.pipeline.study.polygons import meets
 from cropcam.pipeline.study.study import Study
 
 TILE_PX = 256  # file dimensions are multiples of it
+SHARD_SIZES_PX = (16, 32, 64, 128, 256)  # sides of the tiles in which the service computes; they divide those of the files
 CELL_PX = 8192  # a cell is one task: 67 M pixels, about 1 GB of seven bands, an hour or less of the service's time
 FILE_BYTES_LIMIT = 17_179_869_184  # limit of one file, uncompressed
 FILE_SIDE_LIMIT_PX = 131_072
-MAX_PIXELS = 100_000_000  # the service's default; larger cells set it explicitly
+MAX_PIXELS = 10_000_000_000_000  # generous: the size is that of the named grid; without it the service refuses more than 1e8
 BANDS_LIMIT = 1024
 QUEUE_LIMIT = 3000  # tasks a user may have waiting
 PRIORITY_LIMITS = (0, 9999)
@@ -35,7 +37,7 @@ _STEM_LENGTH = 80  # leaves room for the key and the attempt
 class Task:
     """One export task: one layer on one cell of the grid.
 
-    `name` is the prefix of its files, `file_px` the side of one file in pixels (a multiple of 256).
+    `name` is the prefix of its files, `file_px` the side of one file in pixels (a multiple of 256; 0 where an asset is written).
     """
 
     layer: Layer
@@ -56,23 +58,25 @@ class Task:
     @property
     def files(self) -> int:
         """How many GeoTIFFs the service writes."""
-        return math.ceil(self.cell.height / self.file_px) * math.ceil(self.cell.width / self.file_px)
-
-    @property
-    def max_pixels(self) -> int:
-        """The pixels to allow, named in the request."""
-        return max(MAX_PIXELS, self.pixels)
+        return self.file_px and math.ceil(self.cell.height / self.file_px) * math.ceil(self.cell.width / self.file_px)
 
 
 @dataclass(frozen=True)
 class Plan:
-    """All tasks of one study to one destination."""
+    """All tasks of one study to one destination.
+
+    `shard_px` is the side of the tiles in which the service computes, `cog` whether it writes Cloud Optimized GeoTIFFs, `overwrite`
+    whether an asset that exists is replaced.
+    """
 
     study: Study
     destination: Destination
     tasks: tuple[Task, ...]
-    cell_px: int
-    priority: int
+    cell_px: int = CELL_PX
+    priority: int = PRIORITY
+    shard_px: int = TILE_PX
+    cog: bool = False
+    overwrite: bool = False
 
     @property
     def pixels(self) -> int:
@@ -115,37 +119,73 @@ class Plan:
         return "\n".join((*lines, total))
 
 
-def plan(study: Study, destination: Destination, *, cell_px: int = CELL_PX, file_px: int | None = None, priority: int = PRIORITY) -> Plan:
-    """The tasks that bring every layer of a study to a destination.
+def plan(
+    study: Study,
+    destination: Destination,
+    *,
+    cell_px: int = CELL_PX,
+    file_px: int | None = None,
+    priority: int = PRIORITY,
+    shard_px: int = TILE_PX,
+    cog: bool = False,
+    overwrite: bool = False,
+) -> Plan:
+    """The tasks that bring every layer of a study to a destination; to an asset, the image layer as one task.
+
+    Cells that lie outside `area.region` get no task: their pixels have no data.
 
     Args:
         study: the study.
-        destination: Drive folder or Cloud Storage prefix.
+        destination: Drive folder, Cloud Storage prefix or asset.
         cell_px: side of a cell, a multiple of 256.
         file_px: side of one file, a multiple of 256; by default that of a cell, if it stays below the limit.
         priority: 0 to 9999, of the tasks within the project.
+        shard_px: side of the tiles in which the service computes: 16 to 256, a power of two. Smaller ones need less memory.
+        cog: write Cloud Optimized GeoTIFFs.
+        overwrite: replace an asset that exists.
 
     Raises:
-        ConfigError: a documented limit would be broken; the message names it.
+        ConfigError: a documented limit would be broken, the message names it; or no cell meets `area.region`.
     """
     _check_side("--cell-px", cell_px)
     if not PRIORITY_LIMITS[0] <= priority <= PRIORITY_LIMITS[1]:
         raise ConfigError(f"--priority {priority}: 0 to 9999 are allowed")
-    cells = list(tiles(study.grid.shape_yx, (cell_px, cell_px)))
-    columns = math.ceil(study.grid.width / cell_px)
+    if shard_px not in SHARD_SIZES_PX:
+        raise ConfigError(f"--shard-size {shard_px}: choose one of {', '.join(map(str, SHARD_SIZES_PX))} px")
+    if overwrite and not isinstance(destination, Asset):
+        raise ConfigError("--overwrite goes with --to asset:PATH; files at another destination are never replaced")
+    to_asset = isinstance(destination, Asset)
+    if to_asset and cog:
+        raise ConfigError("--cog goes with drive: and gs://; an asset is no file")
+    numbered, columns = cells(study, max(study.grid.shape_yx) if to_asset else cell_px)
     tasks = []
     for layer in layers_of(study):
         if len(layer.bands) > BANDS_LIMIT:
             raise ConfigError(f"{layer.name}: {len(layer.bands)} bands; Earth Engine allows {BANDS_LIMIT}; use fewer seasons or bands")
-        side = _file_side(layer, cell_px, file_px, study)
-        for number, cell in enumerate(cells):
-            place = f"-r{number // columns:02d}c{number % columns:02d}" if len(cells) > 1 else ""
+        if to_asset and layer.name != "image":
+            continue
+        side = 0 if to_asset else _file_side(layer, cell_px, file_px, study)
+        for number, cell in numbered:
+            place = f"-r{number // columns:02d}c{number % columns:02d}" if study.grid.shape_yx != (cell.height, cell.width) else ""
             name = f"{study.name}-{layer.name}{place}"
             check_name("task name", name, _STEM_LENGTH)
             tasks.append(Task(layer, cell, name, side))
     if len(tasks) > QUEUE_LIMIT:
         raise ConfigError(f"{len(tasks):,} tasks; Earth Engine lets {QUEUE_LIMIT:,} wait: use larger cells than --cell-px {cell_px}")
-    return Plan(study, destination, tuple(tasks), cell_px, priority)
+    return Plan(study, destination, tuple(tasks), cell_px, priority, shard_px, cog, overwrite)
+
+
+def cells(study: Study, side_px: int) -> tuple[list[tuple[int, Window]], int]:
+    """The cells of a study's grid that may hold a pixel of `area.region`, each with its number in the whole grid, and the grid's columns of cells.
+
+    Raises:
+        ConfigError: none does.
+    """
+    whole = tiles(study.grid.shape_yx, (side_px, side_px))
+    found = [(number, cell) for number, cell in enumerate(whole) if not study.area.region or meets(study.area.region, study.grid, cell)]
+    if not found:
+        raise ConfigError("area.region: no polygon meets area.bounds; there is nothing to export")
+    return found, math.ceil(study.grid.width / side_px)
 
 
 def _check_side(option: str, side_px: int) -> None:

@@ -1,4 +1,4 @@
-"""Geometries of a study for Earth Engine graphs: the grid's planar rectangle, and the polygons of `area.region`."""
+"""Geometries of a study for Earth Engine graphs: the search area of its scenes, and the polygons of `area.region`."""
 
 from __future__ import annotations
 
@@ -11,20 +11,6 @@ from cropcam.pipeline.grid import PixelGrid, transform_bounds
 from cropcam.pipeline.study.study import Study
 
 GEOGRAPHIC = "EPSG:4326"
-_INSET_PX = 1e-7  # keeps rounding at an edge from adding a row or column of pixels
-
-
-def rectangle(grid: PixelGrid) -> ee.Geometry:
-    """The grid's rectangle, planar in the grid's CRS: the clip region of an export of exactly these pixels.
-
-    Its sides lie a ten-millionth of a pixel inside the outermost pixel edges, because Earth Engine rounds a region
-    outward to whole pixels.
-
-    Source: Earth Engine guide "Exporting images"; API reference "ee.Geometry.Rectangle".
-    """
-    west, south, east, north = grid.bounds_xyxy
-    inset = abs(grid.transform[0]) * _INSET_PX
-    return _box([west + inset, south + inset, east - inset, north - inset], grid.crs)
 
 
 def bounds_lonlat(grid: PixelGrid) -> tuple[float, float, float, float]:

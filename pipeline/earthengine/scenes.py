@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from functools import reduce
+from functools import partial, reduce
 from itertools import groupby
 
 import ee
 
+from cropcam.pipeline.earthengine.nearby import images_near
 from cropcam.pipeline.earthengine.region import search_area
 from cropcam.pipeline.errors import ConfigError
 from cropcam.pipeline.sensor import Flag, band_number
@@ -21,31 +22,47 @@ from cropcam.pipeline.study.study import Study
 _ALL_CLOUD_COVER_PCT = 100.0
 
 
-def scenes(study: Study, season: tuple[str, str], ids: Sequence[str] = ()) -> ee.ImageCollection:
+def scenes(study: Study, season: tuple[str, str], ids: Sequence[str] = (), area: ee.Geometry | None = None) -> ee.ImageCollection:
     """Scenes that intersect the grid's bounds, start within the half-open season and are below the cloud limit.
 
     Args:
         study: the study.
         season: first day and the day after the last, UTC.
         ids: of the collections; all of the study's by default.
+        area: scenes intersect it too.
     """
     collections: list[ee.ImageCollection] = []
     for name in ids or study.image.collections:
-        collection: ee.ImageCollection = ee.ImageCollection(name).filterBounds(search_area(study)).filterDate(*season)
+        collection: ee.ImageCollection = ee.ImageCollection(name).filterBounds(search_area(study))
+        if area is not None:
+            collection = collection.filterBounds(area)
+        collection = collection.filterDate(*season)
         if study.image.cloud_cover_max_pct < _ALL_CLOUD_COVER_PCT:
             collection = collection.filter(ee.Filter.lte(study.image.table.cloud_cover, study.image.cloud_cover_max_pct))
         collections.append(collection)
     return _merged(collections)
 
 
-def clean_scenes(study: Study, season: tuple[str, str], then: Callable[[ee.Image], ee.Image] = lambda scene: scene) -> ee.ImageCollection:
-    """The scenes of a season, cleaned (`clean`), each with `then` applied. Collections whose bands have the same names are merged first."""
+def clean_scenes(
+    study: Study,
+    season: tuple[str, str],
+    then: Callable[[ee.Image], ee.Image] = lambda scene: scene,
+    area: ee.Geometry | None = None,
+) -> ee.ImageCollection:
+    """The scenes of a season, cleaned (`clean`), each with `then` applied. Collections whose bands have the same names are merged first.
+
+    With an area the scenes near it, and one without a valid pixel (`nearby.images_near`).
+    """
     groups = []
     for assets, ids in groupby(study.image.collections, key=lambda asset_id: _assets(study, asset_id)):
-        found = scenes(study, season, list(ids))
-        for collection, band in dict.fromkeys((flag.collection, flag.band) for flag in _flags(study) if flag.collection):
-            found = found.linkCollection(ee.ImageCollection(collection), [band])
-        groups.append(found.map(lambda scene, assets=assets: then(clean(scene, study, assets))))
+
+        def prepare(found: ee.ImageCollection, assets: tuple[str, ...] = assets) -> ee.ImageCollection:
+            for collection, band in dict.fromkeys((flag.collection, flag.band) for flag in _flags(study) if flag.collection):
+                found = found.linkCollection(ee.ImageCollection(collection), [band])
+            cleaned: ee.ImageCollection = found.map(lambda scene: then(clean(scene, study, assets)))
+            return cleaned
+
+        groups.append(images_near(area, partial(scenes, study, season, list(ids)), prepare))
     return _merged(groups)
 
 

@@ -89,6 +89,16 @@ class Session:
         """Ask for an operation to be cancelled."""
         self.backoff.call(lambda: ee.data.cancelOperation(name), f"cancelling {name}")
 
+    def asset(self, name: str) -> dict[str, Any] | None:
+        """The description of an asset by its full name (`assets.get`); None where there is none."""
+        try:
+            found: dict[str, Any] = self.backoff.call(lambda: ee.data.getAsset(name), f"asking for {name}")
+        except ServiceError as error:
+            if error.kind in ("asset", "absent"):
+                return None
+            raise
+        return found
+
     def tile_url(self, image: ee.Image, visualisation: Mapping[str, Any], request_name: str) -> str:
         """URL template of map tiles, with {z}, {x} and {y}."""
         made = self.backoff.call(lambda: ee.data.getMapId({"image": image, **visualisation}), request_name)

@@ -17,14 +17,22 @@ from cropcam.pipeline.earthengine.manifest import SUBMITTING, UNSUBMITTED, Entry
 from cropcam.pipeline.earthengine.plan import Task
 
 PENDING, RUNNING, CANCELLING, SUCCEEDED, CANCELLED, FAILED = "PENDING", "RUNNING", "CANCELLING", "SUCCEEDED", "CANCELLED", "FAILED"
-ACTIVE = frozenset({PENDING, RUNNING, CANCELLING})
+FORGOTTEN = "FORGOTTEN"  # accepted once, and unknown to the service since
 ENDED = frozenset({SUCCEEDED, CANCELLED, FAILED})
-_COLOURS = {SUCCEEDED: "green", RUNNING: "cyan", FAILED: "red", CANCELLED: "yellow", CANCELLING: "yellow"}
+_COLOURS = {SUCCEEDED: "green", RUNNING: "cyan", FAILED: "red", FORGOTTEN: "red", CANCELLED: "yellow", CANCELLING: "yellow"}
+
+
+def is_active(state: str) -> bool:
+    """Whether the service has a task that has not ended; states that this client does not know count."""
+    return state not in ENDED | {UNSUBMITTED, SUBMITTING, FORGOTTEN}
 
 
 @dataclass(frozen=True)
 class Row:
-    """One task as shown to the user. Seconds and EECU seconds are the service's, None until it reports them."""
+    """One task as shown to the user. Seconds and EECU seconds (of all attempts) are the service's, None until it reports them.
+
+    `progress` is 0 to 1; `updated` the service's time of the last change, RFC 3339; `pixels` those of the task's cell.
+    """
 
     task: str
     layer: str
@@ -33,13 +41,16 @@ class Row:
     eecu_s: float | None
     message: str
     uris: tuple[str, ...]
+    progress: float | None = None
+    updated: str = ""
+    pixels: int = 0
 
 
 def reconcile(task: Task, entry: Entry, operations: Iterable[Mapping[str, Any]]) -> None:
     """Bring an entry up to date with the service's operations: the latest attempt of the task counts.
 
-    A task in the service's list was submitted, whatever the manifest records. A state that
-    has ended in the manifest stays, for the service forgets old operations.
+    A task in the service's list was submitted, whatever the manifest records. A state that has ended in the manifest
+    stays, for the service forgets old operations.
     """
     latest: tuple[int, Mapping[str, Any]] | None = None
     for operation in operations:
@@ -54,14 +65,17 @@ def reconcile(task: Task, entry: Entry, operations: Iterable[Mapping[str, Any]])
 
 def update(entry: Entry, operation: Mapping[str, Any]) -> None:
     """Take state, times, cost and error of an operation into an entry."""
-    about = operation.get("metadata", {})
-    entry.operation = str(operation.get("name", entry.operation))
-    entry.state = str(about.get("state", entry.state if entry.state in ACTIVE else PENDING))
+    about, error = operation.get("metadata", {}), operation.get("error") or {}
+    entry.operation, entry.misses, entry.body = str(operation.get("name", entry.operation)), 0, None
+    entry.state = str(about.get("state") or (entry.state if is_active(entry.state) else PENDING))
+    if operation.get("done") and is_active(entry.state):  # a state that this client does not know
+        entry.state = FAILED if error else SUCCEEDED
     entry.uris = [str(uri) for uri in about.get("destinationUris", [])]
     if "batchEecuUsageSeconds" in about:
         entry.eecu_s = float(about["batchEecuUsageSeconds"])
+    entry.progress = None if about.get("progress") is None else float(about["progress"])
+    entry.updated = str(about.get("updateTime", ""))
     entry.seconds = _seconds(about)
-    error = operation.get("error") or {}
     entry.message = redacted(str(error.get("message", "")))
 
 
@@ -91,16 +105,18 @@ def rows(tasks: Sequence[Task], manifest: Manifest) -> list[Row]:
     for task in tasks:
         entry = manifest.entries[task.name]
         state = UNSUBMITTED if entry.state == SUBMITTING else entry.state
-        note = classify_error(entry.message).text if entry.message else ""
-        lines.append(Row(task.name, task.layer.name, state, entry.seconds, entry.eecu_s, note, tuple(entry.uris)))
+        note = classify_error(entry.message).text if state == FAILED and entry.message else entry.message
+        eecu_s = None if entry.eecu_s is None and not entry.earlier_eecu_s else (entry.eecu_s or 0.0) + entry.earlier_eecu_s
+        about = (entry.progress, entry.updated, task.pixels)
+        lines.append(Row(task.name, task.layer.name, state, entry.seconds, eecu_s, note, tuple(entry.uris), *about))
     return lines
 
 
 def table(shown: Sequence[Row], title: str = "", limit: int = 40) -> Table:
     """A table for a rich Live view: running and failed tasks first when there are more than `limit`."""
     made = Table("task", "state", "time", "EECU", "note", title=title or summary(shown))
-    urgent = {FAILED: 0, RUNNING: 1, CANCELLING: 2, PENDING: 3, UNSUBMITTED: 4}
-    picked = shown if len(shown) <= limit else sorted(shown, key=lambda row: urgent.get(row.state, 5))[:limit]
+    urgent = {FAILED: 0, FORGOTTEN: 0, PENDING: 3, UNSUBMITTED: 4, CANCELLED: 5, SUCCEEDED: 5}
+    picked = shown if len(shown) <= limit else sorted(shown, key=lambda row: urgent.get(row.state, 1))[:limit]
     for row in picked:
         colour = _COLOURS.get(row.state, "")
         made.add_row(
@@ -129,8 +145,8 @@ def lines(shown: Sequence[Row]) -> str:
 
 def summary(shown: Sequence[Row]) -> str:
     """Number of tasks in each state, on one line."""
-    order = (SUCCEEDED, RUNNING, PENDING, UNSUBMITTED, CANCELLING, CANCELLED, FAILED)
-    counts = {state: sum(row.state == state for row in shown) for state in order}
+    order = (SUCCEEDED, RUNNING, PENDING, UNSUBMITTED, CANCELLING, CANCELLED, FAILED, FORGOTTEN)
+    counts = {state: sum(row.state == state for row in shown) for state in dict.fromkeys((*order, *(row.state for row in shown)))}
     return f"{len(shown)} tasks: " + ", ".join(f"{count} {state.lower()}" for state, count in counts.items() if count)
 
 
@@ -139,3 +155,11 @@ def missing(shown: Sequence[Row], limit: int = 5) -> str:
     absent = [row for row in shown if row.state != SUCCEEDED]
     named = [f"{row.task} {row.state.lower()}{f': {row.message}' if row.message else ''}" for row in absent[:limit]]
     return "; ".join(named) + (f"; and {len(absent) - limit} more" if len(absent) > limit else "")
+
+
+def places(shown: Sequence[Row]) -> str:
+    """Where the files of the tasks are, one line each, as the service reports it; a note where there are several Drive folders."""
+    found = dict.fromkeys(uri for row in shown for uri in row.uris)
+    folders = [uri for uri in found if "drive.google.com" in uri]
+    note = [f"{len(folders)} Drive folders of one name hold the files; cropcam fetch finds all of them"] if len(folders) > 1 else []
+    return "\n".join([*found, *note])

@@ -17,6 +17,7 @@ from cropcam.pipeline.emulator.elements import Collection
 from cropcam.pipeline.emulator.errors import EngineError
 from cropcam.pipeline.emulator.evaluation import Evaluation
 from cropcam.pipeline.emulator.images import LazyImage
+from cropcam.pipeline.emulator.profiling import Profiles
 from cropcam.pipeline.emulator.registry import type_name
 from cropcam.pipeline.emulator.serialization import describe
 from cropcam.pipeline.emulator.values import Value
@@ -30,7 +31,7 @@ class Engine:
 
     def __init__(self, archive: Path, own: Path | None = None) -> None:
         """An engine over an archive, and over a folder of the user's own assets."""
-        self._archive = Archive(archive, own)
+        self._archive, self.profiles = Archive(archive, own), Profiles()
         self._images: OrderedDict[str, LazyImage] = OrderedDict()
         self._lock = threading.Lock()
 
@@ -43,7 +44,7 @@ class Engine:
         Raises:
             EngineError: the expression is malformed, refers to an absent asset, or fails.
         """
-        return describe(Evaluation(expression, self._archive).result())
+        return describe(Evaluation(expression, self._archive, self.profiles).result())
 
     def image(self, expression: Mapping[str, Any]) -> LazyImage:
         """The image of an expression.

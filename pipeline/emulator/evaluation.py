@@ -16,6 +16,7 @@ from typing import Any
 from cropcam.pipeline.emulator.archive import Archive
 from cropcam.pipeline.emulator.elements import Callback
 from cropcam.pipeline.emulator.errors import EngineError
+from cropcam.pipeline.emulator.profiling import Profiles
 from cropcam.pipeline.emulator.registry import Context, find
 from cropcam.pipeline.emulator.values import Value
 
@@ -51,13 +52,13 @@ class _Scope:
 
 
 class Evaluation(Context):
-    """One expression over one archive."""
+    """One expression over one archive, and the profiles of earlier requests."""
 
-    def __init__(self, expression: Mapping[str, Any], archive: Archive) -> None:
+    def __init__(self, expression: Mapping[str, Any], archive: Archive, profiles: Profiles | None = None) -> None:
         values, result = expression.get("values"), expression.get("result")
         if not isinstance(values, Mapping) or not isinstance(result, str):
             raise EngineError("Invalid expression: 'values' and 'result' are required.")
-        self.archive = archive
+        self.archive, self.profiles = archive, profiles or Profiles()
         self._values, self._result = values, result
         self._free: dict[int, frozenset[str]] = {}
         self._open: set[int] = set()

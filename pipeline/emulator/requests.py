@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from cropcam.pipeline.emulator import limits
+from cropcam.pipeline.emulator import crs_codes, limits
 from cropcam.pipeline.emulator.asset_options import AssetOptions
 from cropcam.pipeline.emulator.errors import EngineError
 from cropcam.pipeline.emulator.own_assets import check_writable_name
@@ -81,12 +81,12 @@ def parse_grid(described: Json | None, image_grid: PixelGrid | None, unbounded: 
     """The pixel grid of a request; the grid of the image where the request has none.
 
     Args:
-        described: {"dimensions": {"width", "height"}, "affineTransform": {...}, "crsCode": ...}.
+        described: {"dimensions": {"width", "height"}, "affineTransform": {...}, "crsCode" or "crsWkt": ...}.
         image_grid: the grid of the image; None where it has no bounds.
         unbounded: the message where neither is given.
 
     Raises:
-        EngineError: neither, incomplete, sheared, or without area.
+        EngineError: neither, incomplete, sheared, without area, or in a CRS that the service does not take.
 
     Source: Earth Engine REST reference, PixelGrid.
     """
@@ -96,7 +96,7 @@ def parse_grid(described: Json | None, image_grid: PixelGrid | None, unbounded: 
         return image_grid
     size = _size(described.get("dimensions"), "grid.dimensions")
     affine = described.get("affineTransform")
-    crs = described.get("crsCode") or described.get("crsWkt")
+    crs = _crs(described)
     if size is None or not isinstance(affine, Mapping) or not crs:
         raise EngineError("The embedded engine needs a grid whole: dimensions, affineTransform and crsCode.", "UNIMPLEMENTED")
     transform = _affine(affine)
@@ -104,7 +104,7 @@ def parse_grid(described: Json | None, image_grid: PixelGrid | None, unbounded: 
         raise EngineError("The embedded engine reads grids without shear only.", "UNIMPLEMENTED")
     if not (transform[0] and transform[4]):
         raise limits.invalid("The affineTransform has no scale: it can not be inverted.")
-    return PixelGrid(str(crs), transform, *size)
+    return PixelGrid(crs, transform, *size)
 
 
 def expression_of(body: Json) -> Json:
@@ -146,6 +146,14 @@ def _destination(options: Json, asset: AssetOptions | None) -> tuple[Literal["dr
         limits.check_bucket(name)
         return "gs", name, prefix
     raise limits.invalid("An export needs a driveDestination or a cloudStorageDestination.")
+
+
+def _crs(described: Json) -> str:
+    """The CRS of a grid, "" where there is none."""
+    code, wkt = str(described.get("crsCode") or ""), str(described.get("crsWkt") or "")
+    if code and wkt:
+        raise limits.invalid("Invalid PixelGrid: oneof field 'crs' is already set. Cannot set 'crsWkt'.")
+    return crs_codes.of_code(code) if code else crs_codes.of_wkt(wkt) if wkt else ""
 
 
 def _affine(affine: Json) -> AffineOrder:

@@ -13,7 +13,14 @@ from typing import Any
 from urllib.parse import parse_qs, unquote, urlsplit
 
 from cropcam.pipeline.emulator import discovery, encodings, limits, listing, tiles
-from cropcam.pipeline.emulator.access import ANONYMOUS, DRIVE_READ_SCOPES, ENGINE_SCOPES, STORAGE_READ_SCOPES, Account
+from cropcam.pipeline.emulator.access import (
+    ANONYMOUS,
+    DRIVE_READ_SCOPES,
+    ENGINE_SCOPES,
+    PROJECT_HEADER,
+    STORAGE_READ_SCOPES,
+    Account,
+)
 from cropcam.pipeline.emulator.block_reader import Deadline, Reader, chosen
 from cropcam.pipeline.emulator.cloud_storage_routes import CloudStorageRoutes
 from cropcam.pipeline.emulator.drive_routes import DriveRoutes
@@ -25,21 +32,21 @@ from cropcam.pipeline.emulator.limits import Limits
 from cropcam.pipeline.emulator.map_ids import MapIds, picture_format
 from cropcam.pipeline.emulator.operations import Operations
 from cropcam.pipeline.emulator.own_assets import OwnAssets
+from cropcam.pipeline.emulator.profiling import PLUMBING, Profile
 from cropcam.pipeline.emulator.requests import Json, band_ids, expression_of, parse_grid
 from cropcam.pipeline.emulator.responses import Response, as_json
 from cropcam.pipeline.emulator.tiles import Visualization
 
 _BYTES = "application/octet-stream"
-_PAGE = 500
 _WAIT_S = 60.0
 
 
 @dataclass
 class Request:
-    """One request: groups of the path's pattern, the query, the body, and resources held until the response is sent.
+    """One request: groups of the path's pattern, the query, the body, resources held until the response is sent, its costs.
 
     `headers` have their names in lower case; `account` is that of the token, already checked against the route's scopes;
-    `fault` is one that the handler itself has to carry out.
+    `fault` is one that the handler carries out.
     """
 
     root_url: str
@@ -49,7 +56,13 @@ class Request:
     held: ExitStack = field(default_factory=ExitStack)
     headers: Mapping[str, str] = field(default_factory=dict)
     account: Account = ANONYMOUS
+    profile: Profile = field(default_factory=Profile)
     fault: Fault | None = None
+
+    @property
+    def project(self) -> str:
+        """The project that the request counts for: that of the header, else that of the path; "" for none."""
+        return self.headers.get(PROJECT_HEADER) or project_of(self.path)
 
 
 class Service:
@@ -89,16 +102,20 @@ class Service:
 
     def compute_value(self, request: Request) -> Response:
         """`POST value:compute`."""
-        return as_json({"result": self.engine.compute(expression_of(request.body))})
+        with request.profile.counting("Computing a value"):
+            return as_json({"result": self.engine.compute(expression_of(request.body))})
 
     def compute_pixels(self, request: Request) -> Response:
         """`POST image:computePixels`."""
-        return self._pixels(self.engine.image(expression_of(request.body)), request)
+        with request.profile.counting(PLUMBING):
+            image = self.engine.image(expression_of(request.body))
+        return self._pixels(image, request)
 
     def get_pixels(self, request: Request) -> Response:
         """`POST assets/ID:getPixels`."""
         load = {"functionName": "Image.load", "arguments": {"id": {"constantValue": listing.asset_id(request.path["name"])}}}
-        return self._pixels(self.engine.image({"result": "0", "values": {"0": {"functionInvocationValue": load}}}), request)
+        image = self.engine.image({"result": "0", "values": {"0": {"functionInvocationValue": load}}})
+        return self._pixels(image, request, is_computed=False)
 
     def asset(self, request: Request) -> Response:
         """`GET assets/ID`."""
@@ -135,16 +152,16 @@ class Service:
 
     def list_operations(self, request: Request) -> Response:
         """`GET operations`."""
-        size = listing.page_size(request.query, _PAGE)
-        return as_json(self.operations.list(request.path["project"], size, request.query.get("pageToken", "")))
+        size = listing.page_size(request.query, self.limits.page)
+        return as_json(self.operations.list(request.path["project"], size, request.query.get("pageToken", ""), request.fault))
 
     def operation(self, request: Request) -> Response:
         """`GET operations/ID`."""
-        return as_json(self.operations.get(request.path["name"]))
+        return as_json(self.operations.get(request.path["name"], request.fault))
 
     def cancel(self, request: Request) -> Response:
         """`POST operations/ID:cancel`."""
-        self.operations.cancel(request.path["name"])
+        self.operations.cancel(request.path["name"], request.fault)
         return as_json({})
 
     def wait(self, request: Request) -> Response:
@@ -184,17 +201,19 @@ class Service:
         """Any other method of the API."""
         raise unimplemented(f"The method {request.path['verb']}")
 
-    def _pixels(self, image: LazyImage, request: Request) -> Response:
+    def _pixels(self, image: LazyImage, request: Request, *, is_computed: bool = True) -> Response:
         body, names = request.body, band_ids(request.body)
         file_format = str(body.get("fileFormat", "AUTO_JPEG_PNG"))
         grid = parse_grid(body.get("grid"), image.grid, "The image has no bounds: give a grid.")
         bands = chosen(image, names)
         dtypes = [band.type.dtype for band in bands]
         limits.check_pixels(grid.width, grid.height, dtypes, self.limits)
+        if is_computed:
+            limits.check_output(grid.width, grid.height, len(dtypes), self.limits)
         if file_format in {"PNG", "JPEG", "AUTO_JPEG_PNG"}:
             return self._paint(body, image, names, grid)
         request.held.enter_context(self.reader.admitted(limits.request_bytes(grid.width, grid.height, dtypes)))
-        blocks = self.reader.blocks(image, grid, names, self._deadline())
+        blocks = request.profile.blocks(self.reader.blocks(image, grid, names, self._deadline()), "Computing pixels")
         if file_format == "NPY":
             return Response(encodings.npy(blocks, grid, bands), _BYTES)
         if file_format == "GEO_TIFF":
@@ -231,8 +250,13 @@ class Route:
     method: str
     pattern: re.Pattern[str]
     call: Callable[[Service, Request], Response]
-    computes: bool = False  # counts as one of the concurrent requests
+    computes: bool = False  # counts as one of the concurrent requests, and against the EECU of a day
     scopes: tuple[str, ...] = ENGINE_SCOPES  # one of which a token needs; empty: open to anyone
+
+    @property
+    def is_counted(self) -> bool:
+        """Whether it counts against the requests of a second."""
+        return not self.is_of_files and self.name != "discovery"
 
     @property
     def is_of_files(self) -> bool:
@@ -249,7 +273,8 @@ def _route(
     computes: bool = False,
     scopes: tuple[str, ...] = ENGINE_SCOPES,
 ) -> Route:
-    return Route(name, method, re.compile(pattern.replace("PROJECT", r"projects/(?P<project>[^/]+)")), call, computes, scopes)
+    compiled = re.compile(pattern.replace("PROJECT", r"projects/(?P<project>[^/]+)"))
+    return Route(name, method, compiled, call, computes, scopes)
 
 
 _ASSET = r"(?P<name>projects/[^/]+/assets/.+)"
@@ -300,6 +325,11 @@ MEDIA_ROUTES = (  # of the same paths with ?alt=media
     _route("gs:media", "GET", f"(?:/download)?{_OBJECT}", lambda service, request: service.storage.media(request), scopes=_STORAGE),
 )
 _VERSION = re.compile(r"/v1(?:alpha|beta)?/")
+
+
+def project_of(path: Mapping[str, str]) -> str:
+    """The project that a path names, by its groups; "" for none."""
+    return path.get("project") or path.get("name", "").removeprefix("projects/").partition("/")[0]
 
 
 def find(method: str, target: str) -> tuple[Route, dict[str, str], dict[str, str]]:

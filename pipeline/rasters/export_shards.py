@@ -9,12 +9,15 @@ from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 
+import numpy as np
+
 from cropcam.pipeline.code_table import DEFAULT
 from cropcam.pipeline.errors import ConfigError, DataError
 from cropcam.pipeline.grid import PixelGrid, Window, same_crs
 from cropcam.pipeline.rasters.label_mosaic import LabelMosaic, open_weights
 from cropcam.pipeline.rasters.mosaic import ALIGNED_PX, RasterMosaic, check_band_order, intersection
 from cropcam.pipeline.rasters.raster import Raster, open_raster, open_stored
+from cropcam.pipeline.study.polygons import meets
 from cropcam.pipeline.study.study import Study, differences, parse_study
 
 # as Earth Engine writes them: NAME-image-CELL-0000000000-0000012800.tif, all but the prefix optional
@@ -39,7 +42,7 @@ def open_shards(folder: Path, study: Study) -> tuple[RasterMosaic, LabelMosaic |
         return source, None
     paths = _find(folder, "labels")
     labels = tuple(open_raster(path, labels=True, band=1 if study.labels.weight else "") for path in paths)
-    check_cover(study.grid, [(raster.path, place_on(study.grid, raster)) for raster in labels])
+    check_cover(study.grid, [(raster.path, place_on(study.grid, raster)) for raster in labels], study.area.region)
     _check_together(labels)
     _check_origin("labels", labels, study, set(_YEAR.findall(study.labels.asset)))
     return source, LabelMosaic(study.grid, labels, study.table, open_weights(paths, study.grid, 2) if study.labels.weight else None)
@@ -61,7 +64,7 @@ def open_image_shards(folder: Path, study: Study) -> RasterMosaic:
             )
         raster = replace(raster, encoding=encoding, nodata=encoding.nodata)
         pieces.append((raster, place_on(study.grid, raster), slice(0, len(bands))))
-    check_cover(study.grid, [(raster.path, place) for raster, place, _ in pieces])
+    check_cover(study.grid, [(raster.path, place) for raster, place, _ in pieces], study.area.region)
     _check_together([raster for raster, _, _ in pieces])
     return RasterMosaic(study.grid, bands, tuple(pieces))
 
@@ -156,8 +159,8 @@ def _tag(raster: Raster, tag: str) -> str | None:
     return next((value for key, value in raster.tags.items() if key.lower().removeprefix("cropcam_") == tag), None)
 
 
-def check_cover(grid: PixelGrid, places: Sequence[tuple[Path, Window]]) -> None:
-    """Check that every pixel of the grid lies in exactly one shard.
+def check_cover(grid: PixelGrid, places: Sequence[tuple[Path, Window]], region: str = "") -> None:
+    """Check that every pixel of the grid lies in exactly one shard; outside the polygons of a region (GeoJSON text) in at most one.
 
     Raises:
         DataError: names two overlapping shards, or the number of pixels without a shard.
@@ -166,9 +169,21 @@ def check_cover(grid: PixelGrid, places: Sequence[tuple[Path, Window]]) -> None:
         for other_path, other in places[:index]:
             if intersection(place, other) is not None:
                 raise DataError(f"{path} and {other_path.name} overlap; keep one of them")
-    held = sum(place.height * place.width for _, place in places)
-    missing = grid.width * grid.height - held
+    missing = sum(gap.height * gap.width for gap in _gaps(grid, [place for _, place in places]) if not region or meets(region, grid, gap))
     if missing:
         raise DataError(
             f"{places[0][0].parent}: {missing:,} of {grid.width * grid.height:,} pixels lie in no {places[0][0].name} or sibling; a shard is missing: fetch the rest"
         )
+
+
+def _gaps(grid: PixelGrid, places: Sequence[Window]) -> list[Window]:
+    """What no shard covers, cut along the edges of the shards."""
+    if sum(place.height * place.width for place in places) == grid.width * grid.height:
+        return []
+    rows = sorted({0, grid.height, *(edge for place in places for edge in (place.row, place.row + place.height))})
+    cols = sorted({0, grid.width, *(edge for place in places for edge in (place.col, place.col + place.width))})
+    covered = np.zeros((len(rows) - 1, len(cols) - 1), bool)
+    for place in places:
+        down = slice(rows.index(place.row), rows.index(place.row + place.height))
+        covered[down, cols.index(place.col) : cols.index(place.col + place.width)] = True
+    return [Window(rows[i], cols[j], rows[i + 1] - rows[i], cols[j + 1] - cols[j]) for i, j in np.argwhere(~covered)]

@@ -15,11 +15,13 @@ import numpy as np
 import numpy.typing as npt
 
 from cropcam.pipeline.errors import ConfigError, DataError
-from cropcam.pipeline.grid import PatchGrid, transform_bounds
+from cropcam.pipeline.grid import PatchGrid, PixelGrid, Window, transform_bounds, transform_points
 
 _BINARY = (".gpkg", ".parquet", ".geoparquet")
 _MARGIN_DEG = 1.0  # beyond the grid, so that no cut edge lies inside
 _STEP_DEG = 0.01  # edges are straight in degrees, not in a projection
+_HALF_TURN_DEG = 180.0
+_EDGE_POINTS = 101  # of each side of a window, which is no straight line in degrees
 
 
 def read_polygons(path: Path, key: str) -> str:
@@ -82,6 +84,34 @@ def patches_inside(text: str, grid: PatchGrid) -> npt.NDArray[np.bool_]:
     transform = rasterio.Affine(a * grid.size_px, 0.0, c, 0.0, e * grid.size_px, f)
     inside = rasterio.features.geometry_mask([shape], (grid.rows, grid.columns), transform, invert=True)
     return np.asarray(inside, bool)
+
+
+def meets(text: str, grid: PixelGrid, window: Window) -> bool:
+    """Whether a window of a grid, one pixel wider on each side, meets the polygons of canonical GeoJSON text.
+
+    Where it is False, no pixel of the window has its centre inside. Always True across 180 degrees of longitude.
+    """
+    import shapely  # noqa: PLC0415 - a study is read without GDAL
+
+    west, south, east, north = grid.window(Window(window.row - 1, window.col - 1, window.height + 2, window.width + 2)).bounds_xyxy
+    x, y = np.linspace(west, east, _EDGE_POINTS), np.linspace(south, north, _EDGE_POINTS)
+    ring = [
+        np.concatenate([x, np.full_like(y, east), x[::-1], np.full_like(y, west)]),
+        np.concatenate([np.full_like(x, south), y, np.full_like(x, north), y[::-1]]),
+    ]
+    lon, lat = transform_points(grid.crs, "EPSG:4326", *ring)
+    if not (np.isfinite(lon).all() and np.isfinite(lat).all()) or np.abs(np.diff(lon)).max() > _HALF_TURN_DEG:
+        return True
+    return bool(_prepared(text).intersects(shapely.Polygon(np.column_stack([lon, lat])).buffer(0)))
+
+
+@lru_cache(maxsize=8)
+def _prepared(text: str) -> Any:  # noqa: ANN401 - a shapely geometry
+    import shapely  # noqa: PLC0415
+
+    polygons = shapely.make_valid(shapely.from_geojson(text), method="structure", keep_collapsed=False)
+    shapely.prepare(polygons)
+    return polygons
 
 
 def _closed(ring: list[list[float]]) -> list[list[float]]:

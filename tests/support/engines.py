@@ -15,12 +15,12 @@ from google.auth.credentials import AnonymousCredentials
 
 from cropcam.pipeline.earthengine import exports
 from cropcam.pipeline.earthengine.error_messages import Backoff, ServiceError
-from cropcam.pipeline.earthengine.exports import Pace
+from cropcam.pipeline.earthengine.exports import Options, Pace
 from cropcam.pipeline.earthengine.plan import Plan
 from cropcam.pipeline.earthengine.session import Session
 from cropcam.pipeline.earthengine.task_status import Row
 
-PACE = Pace(0.0, lambda _: None)  # without waiting
+PACE = Pace(0.0, 0.0, lambda _: None)  # without waiting
 WHEEL = Path(ee.__file__).parent / "tests"
 
 
@@ -77,7 +77,7 @@ class FakeService(Session):
 
     def __init__(self, **states: str) -> None:
         super().__init__("test", "https://earthengine.googleapis.com", False, Backoff(attempts=3, sleep=lambda _: None))
-        self.__dict__.update(held={}, sent=[], orders=[], states=states, looks=0, kills=0, scenes=5, messages={})
+        self.__dict__.update(held={}, sent=[], orders=[], states=states, looks=0, scenes=5, assets={}, unknown=[], hidden=[])
 
     def with_backoff(self, backoff: Backoff) -> Session:
         other = copy.copy(self)
@@ -108,26 +108,33 @@ class FakeService(Session):
         return self.backoff.call(send, what)
 
     def operations(self) -> list[dict[str, Any]]:
-        """Each look moves every task one state on; `states` names tasks (by a part of their description) that end otherwise."""
+        """The list: each task goes one state on; `hidden` are parts of descriptions that the list does not show yet."""
         self.__dict__["looks"] += 1
-        following = {"PENDING": "RUNNING", "RUNNING": "SUCCEEDED", "CANCELLING": "CANCELLED"}
-        for operation in self.held.values():
-            about = operation["metadata"]
-            about["state"] = following.get(about["state"], about["state"])
-            ending = next((end for part, end in self.states.items() if part in about["description"]), None)
-            if about["state"] == "SUCCEEDED" and ending and "error" not in operation:
-                about["state"] = "FAILED"
-                operation["error"] = {"code": 3, "message": ending}
-            about |= {"startTime": "2026-01-01T00:00:10Z", "updateTime": "2026-01-01T00:01:40Z", "batchEecuUsageSeconds": 2.5}
-        return [
-            json.loads(json.dumps({key: value for key, value in one.items() if key not in ("body", "requestId")}))
-            for one in self.held.values()
+        shown = [
+            operation for operation in self.held.values() if not any(part in operation["metadata"]["description"] for part in self.hidden)
         ]
+        return [self._moved(operation) for operation in shown]
 
     def operation(self, name: str) -> dict[str, Any]:
-        if name not in self.held:
+        """One task, one state on; `unknown` are parts of descriptions that get 404."""
+        about = self.held.get(name, {}).get("metadata", {})
+        if name not in self.held or any(part in about["description"] for part in self.unknown):
             raise ServiceError(f"{name}: not found", "absent")
-        return self.held[name]
+        return self._moved(self.held[name])
+
+    def _moved(self, operation: dict[str, Any]) -> dict[str, Any]:
+        """An operation after its next state; `states` names tasks (by a part of their description) that end otherwise."""
+        about, following = operation["metadata"], {"PENDING": "RUNNING", "RUNNING": "SUCCEEDED", "CANCELLING": "CANCELLED"}
+        about["state"] = following.get(about["state"], about["state"])
+        ending = next((end for part, end in self.states.items() if part in about["description"]), None)
+        if about["state"] == "SUCCEEDED" and ending and "error" not in operation:
+            about["state"] = "FAILED"
+            operation["error"] = {"code": 3, "message": ending}
+        about |= {"startTime": "2026-01-01T00:00:10Z", "updateTime": "2026-01-01T00:01:40Z", "batchEecuUsageSeconds": 2.5}
+        return dict(json.loads(json.dumps({key: value for key, value in operation.items() if key not in ("body", "requestId")})))
+
+    def asset(self, name: str) -> dict[str, Any] | None:
+        return self.assets.get(name)
 
     def cancel(self, name: str) -> None:
         self.held[name]["metadata"]["state"] = "CANCELLING"
@@ -135,4 +142,4 @@ class FakeService(Session):
 
 def run_export(made: Plan, service: FakeService, file: Path, **options: Any) -> list[Row]:
     """Export without waiting."""
-    return exports.export(made, service, file, pace=PACE, **options)
+    return exports.export(made, service, file, Options(**{"pace": PACE, **options}))

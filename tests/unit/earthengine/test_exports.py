@@ -130,7 +130,7 @@ def test_the_queue_is_never_filled_beyond_its_bounds(made: Plan, file: Path, mon
     monkeypatch.setattr(exports, "WAITING_LIMIT", 3)
     service = FakeService()
     most = []
-    run_export(made, service, file, view=lambda rows: most.append(sum(row.state in watch.ACTIVE for row in rows)))
+    run_export(made, service, file, view=lambda rows: most.append(sum(watch.is_active(row.state) for row in rows)))
     assert max(most) == 3
     full = FakeService()
     full.orders[:] = [None, ee.EEException("Too many tasks already in the queue (3000).")]

@@ -6,8 +6,9 @@ from typing import Any
 
 import pytest
 
+from cropcam.pipeline.emulator.access import ENGINE_SCOPES
 from cropcam.pipeline.emulator.errors import EngineError
-from cropcam.pipeline.emulator.routes import find
+from cropcam.pipeline.emulator.routes import Request, find
 
 
 @pytest.mark.parametrize(
@@ -45,6 +46,22 @@ def test_a_query_is_decoded_and_the_last_value_counts() -> None:
 def test_only_computations_count_as_concurrent_requests() -> None:
     paths = (("POST", "value:compute"), ("POST", "image:computePixels"), ("GET", "operations"), ("POST", "image:export"), ("GET", "config"))
     assert [find(method, f"/v1/projects/p/{path}")[0].computes for method, path in paths] == [True, True, False, False, False]
+
+
+@pytest.mark.parametrize(
+    ("path", "project"),
+    [({"project": "p"}, "p"), ({"name": "projects/q/operations/X"}, "q"), ({"name": "projects/r/assets/A"}, "r"), ({}, "")],
+)
+def test_a_path_names_the_project_that_a_request_counts_for(path: dict[str, str], project: str) -> None:
+    assert Request("", path, {}, {}).project == project
+    assert Request("", path, {}, {}, headers={"x-goog-user-project": "billed"}).project == "billed"
+
+
+def test_maps_and_the_description_of_the_api_need_no_token() -> None:
+    free = ["/v1/projects/p/maps/M/tiles/3/1/2", "/v1/projects/p/thumbnails/T:getPixels", "/$discovery/rest"]
+    assert [find("GET", path)[0].scopes for path in free] == [()] * 3
+    assert all(find("GET", f"/v1/projects/p/{path}")[0].scopes == ENGINE_SCOPES for path in ("config", "algorithms", "operations"))
+    assert [find("GET", path)[0].is_counted for path in free] == [True, True, False]
 
 
 @pytest.mark.parametrize(
