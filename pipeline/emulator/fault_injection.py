@@ -11,14 +11,13 @@ from cropcam.pipeline.emulator.service_texts import TEXTS
 from cropcam.pipeline.errors import ConfigError
 
 EXPORT_RUN = "export:run"  # a running batch task
+EXPORT_FOLDER = "export:folder"  # a batch task that looks for its Drive folder
 SAME_REQUEST = "request_id:same"  # an export sent again, byte for byte
 OTHER_REQUEST = "request_id:other"  # an export with the request id of another
-EXPORT_FOLDER = "export:folder"  # a task that looks for its Drive folder
 NO_REQUESTS = frozenset({EXPORT_RUN, EXPORT_FOLDER, SAME_REQUEST, OTHER_REQUEST})  # events of the engine, which "*" leaves alone
 AFTER_ANSWER = frozenset({"truncate", "disconnect"})  # kinds that strike when the response is sent
-IN_HANDLER = frozenset(
-    {"late", "forget", "state", "ends", "stall", "no_range", "corrupt", "grow", "replace", "new_folder"}
-)  # kinds that the handler or the task carries out
+OF_FILES = frozenset({"no_range", "corrupt", "grow", "replace", "new_folder"})
+IN_HANDLER = frozenset({"late", "forget", "state", "ends", "stall"}) | OF_FILES  # kinds that the handler or the task carries out
 KINDS = frozenset({"status", "slow"}) | AFTER_ANSWER | IN_HANDLER | TEXTS.keys()
 
 
@@ -36,12 +35,13 @@ class Fault:
         "forget" (routes "operations", "operation"): every ended operation is forgotten first.
         "state" (the same routes): active operations are in the state `state`.
         "ends" (route "cancel"): the operation ends before it is cancelled.
-        "no_range", "corrupt" (routes of files, "drive:..." and "gs:..."): the whole file, or one wrong byte, is sent.
-        "grow", "replace" (the same): the response is that before the file grew or was replaced.
-        "new_folder" (event "export:folder"): a second Drive folder of the name is made.
+        "no_range", "corrupt" (routes "drive:media", "gs:media"): the whole file is sent, or one byte is wrong.
+        "grow", "replace" (routes "drive:..." and "gs:..." of files): the response is that before the file grew or was replaced.
+        "new_folder" (event "export:folder"): the task makes a second Drive folder of the name.
 
     Attributes:
-        route: a route's name as in `routes.ROUTES`, "*" for any request, or an event: "export:run" a running task, "export:folder" a task that looks for its Drive folder,
+        route: a route's name as in `routes.ROUTES`, "*" for any request, or an event: "export:run" a running task,
+            "export:folder" a task that looks for its Drive folder,
             "request_id:same" an export sent again, "request_id:other" an export with the request id of another.
         kind: as above.
         count: number of requests (or tasks) that fail.

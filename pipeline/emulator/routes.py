@@ -6,63 +6,27 @@ Source: Earth Engine REST reference; the paths are those of the discovery docume
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
-from contextlib import ExitStack
-from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import parse_qs, unquote, urlsplit
 
 from cropcam.pipeline.emulator import discovery, encodings, limits, listing, tiles
-from cropcam.pipeline.emulator.access import (
-    ANONYMOUS,
-    DRIVE_READ_SCOPES,
-    ENGINE_SCOPES,
-    PROJECT_HEADER,
-    STORAGE_READ_SCOPES,
-    Account,
-)
 from cropcam.pipeline.emulator.block_reader import Deadline, Reader, chosen
-from cropcam.pipeline.emulator.cloud_storage_routes import CloudStorageRoutes
-from cropcam.pipeline.emulator.drive_routes import DriveRoutes
 from cropcam.pipeline.emulator.engine import Engine
 from cropcam.pipeline.emulator.errors import EngineError, unimplemented
-from cropcam.pipeline.emulator.fault_injection import Fault
+from cropcam.pipeline.emulator.file_routes import FILE_ROUTES, MEDIA_ROUTES, Files
 from cropcam.pipeline.emulator.images import LazyImage
 from cropcam.pipeline.emulator.limits import Limits
 from cropcam.pipeline.emulator.map_ids import MapIds, picture_format
 from cropcam.pipeline.emulator.operations import Operations
 from cropcam.pipeline.emulator.own_assets import OwnAssets
-from cropcam.pipeline.emulator.profiling import PLUMBING, Profile
+from cropcam.pipeline.emulator.profiling import PLUMBING
 from cropcam.pipeline.emulator.requests import Json, band_ids, expression_of, parse_grid
 from cropcam.pipeline.emulator.responses import Response, as_json
+from cropcam.pipeline.emulator.routing import Request, Route, make_route
 from cropcam.pipeline.emulator.tiles import Visualization
 
 _BYTES = "application/octet-stream"
 _WAIT_S = 60.0
-
-
-@dataclass
-class Request:
-    """One request: groups of the path's pattern, the query, the body, resources held until the response is sent, its costs.
-
-    `headers` have their names in lower case; `account` is that of the token, already checked against the route's scopes;
-    `fault` is one that the handler carries out.
-    """
-
-    root_url: str
-    path: Mapping[str, str]
-    query: Mapping[str, str]
-    body: Json
-    held: ExitStack = field(default_factory=ExitStack)
-    headers: Mapping[str, str] = field(default_factory=dict)
-    account: Account = ANONYMOUS
-    profile: Profile = field(default_factory=Profile)
-    fault: Fault | None = None
-
-    @property
-    def project(self) -> str:
-        """The project that the request counts for: that of the header, else that of the path; "" for none."""
-        return self.headers.get(PROJECT_HEADER) or project_of(self.path)
 
 
 class Service:
@@ -74,12 +38,11 @@ class Service:
         reader: Reader,
         operations: Operations,
         service_limits: Limits,
-        drive: DriveRoutes,
-        storage: CloudStorageRoutes,
+        files: Files,
         assets: OwnAssets,
     ) -> None:
         self.engine, self.reader, self.operations, self.limits = engine, reader, operations, service_limits
-        self.drive, self.storage, self.assets = drive, storage, assets
+        self.files, self.assets = files, assets
         self._map_ids = MapIds()
 
     def discovery(self, request: Request) -> Response:
@@ -242,61 +205,26 @@ class Service:
         return Deadline.after(self.limits.interactive_s)
 
 
-@dataclass(frozen=True)
-class Route:
-    """One method of the API."""
-
-    name: str
-    method: str
-    pattern: re.Pattern[str]
-    call: Callable[[Service, Request], Response]
-    computes: bool = False  # counts as one of the concurrent requests, and against the EECU of a day
-    scopes: tuple[str, ...] = ENGINE_SCOPES  # one of which a token needs; empty: open to anyone
-
-    @property
-    def is_counted(self) -> bool:
-        """Whether it counts against the requests of a second."""
-        return not self.is_of_files and self.name != "discovery"
-
-    @property
-    def is_of_files(self) -> bool:
-        """Whether it is one of Drive or Cloud Storage, whose errors are written otherwise."""
-        return self.name.startswith(("drive:", "gs:"))
-
-
-def _route(
-    name: str,
-    method: str,
-    pattern: str,
-    call: Callable[[Service, Request], Response],
-    *,
-    computes: bool = False,
-    scopes: tuple[str, ...] = ENGINE_SCOPES,
-) -> Route:
-    compiled = re.compile(pattern.replace("PROJECT", r"projects/(?P<project>[^/]+)"))
-    return Route(name, method, compiled, call, computes, scopes)
-
-
 _ASSET = r"(?P<name>projects/[^/]+/assets/.+)"
 _OPERATION = r"(?P<name>projects/[^/]+/operations/[A-Za-z0-9_-]+)"
 ROUTES = (
-    _route("algorithms", "GET", "PROJECT/algorithms", Service.algorithms),
-    _route("config", "GET", "PROJECT/config", Service.config),
-    _route("value:compute", "POST", "PROJECT/value:compute", Service.compute_value, computes=True),
-    _route("image:computePixels", "POST", "PROJECT/image:computePixels", Service.compute_pixels, computes=True),
-    _route("getPixels", "POST", f"{_ASSET}:getPixels", Service.get_pixels, computes=True),
-    _route("listAssets", "GET", r"(?P<name>projects/[^/:]+(?:/assets/.*?)?):(?P<verb>listAssets|listImages)", Service.list_assets),
-    _route("asset", "GET", _ASSET, Service.asset),
-    _route("assets:create", "POST", "PROJECT/assets", Service.create_asset),
-    _route("assets:delete", "DELETE", _ASSET, Service.delete_asset),
-    _route("assets:patch", "PATCH", _ASSET, Service.patch_asset),
-    _route("image:export", "POST", "PROJECT/image:export", Service.export),
-    _route("operations", "GET", "PROJECT/operations", Service.list_operations),
-    _route("operation", "GET", _OPERATION, Service.operation),
-    _route("cancel", "POST", f"{_OPERATION}:cancel", Service.cancel),
-    _route("wait", "POST", f"{_OPERATION}:wait", Service.wait),
-    _route("maps", "POST", "PROJECT/(?P<kind>maps|thumbnails)", Service.create_picture),
-    _route(
+    make_route("algorithms", "GET", "PROJECT/algorithms", Service.algorithms),
+    make_route("config", "GET", "PROJECT/config", Service.config),
+    make_route("value:compute", "POST", "PROJECT/value:compute", Service.compute_value, computes=True),
+    make_route("image:computePixels", "POST", "PROJECT/image:computePixels", Service.compute_pixels, computes=True),
+    make_route("getPixels", "POST", f"{_ASSET}:getPixels", Service.get_pixels, computes=True),
+    make_route("listAssets", "GET", r"(?P<name>projects/[^/:]+(?:/assets/.*?)?):(?P<verb>listAssets|listImages)", Service.list_assets),
+    make_route("asset", "GET", _ASSET, Service.asset),
+    make_route("assets:create", "POST", "PROJECT/assets", Service.create_asset),
+    make_route("assets:delete", "DELETE", _ASSET, Service.delete_asset),
+    make_route("assets:patch", "PATCH", _ASSET, Service.patch_asset),
+    make_route("image:export", "POST", "PROJECT/image:export", Service.export),
+    make_route("operations", "GET", "PROJECT/operations", Service.list_operations),
+    make_route("operation", "GET", _OPERATION, Service.operation),
+    make_route("cancel", "POST", f"{_OPERATION}:cancel", Service.cancel),
+    make_route("wait", "POST", f"{_OPERATION}:wait", Service.wait),
+    make_route("maps", "POST", "PROJECT/(?P<kind>maps|thumbnails)", Service.create_picture),
+    make_route(
         "tiles",
         "GET",
         r"(?P<name>projects/[^/]+/maps/[^/]+)/tiles/(?P<z>\d+)/(?P<x>\d+)/(?P<y>\d+)",
@@ -304,32 +232,11 @@ ROUTES = (
         computes=True,
         scopes=(),
     ),
-    _route("thumbnail", "GET", "(?P<name>projects/[^/]+/thumbnails/[^/:]+):getPixels", Service.thumbnail, computes=True, scopes=()),
-    _route("unknown", "POST", "PROJECT/(?P<verb>.+)", Service.unknown),
+    make_route("thumbnail", "GET", "(?P<name>projects/[^/]+/thumbnails/[^/:]+):getPixels", Service.thumbnail, computes=True, scopes=()),
+    make_route("unknown", "POST", "PROJECT/(?P<verb>.+)", Service.unknown),
 )
-DISCOVERY = Route("discovery", "GET", re.compile(r"\$discovery/rest"), Service.discovery, scopes=())
-_DRIVE_FILE = r"/drive/v3/files/(?P<id>[^/]+)"
-_BUCKET = r"/storage/v1/b/(?P<bucket>[^/]+)"
-_OBJECT = rf"{_BUCKET}/o/(?P<name>.+)"
-_DRIVE, _STORAGE = DRIVE_READ_SCOPES, STORAGE_READ_SCOPES
-FILE_ROUTES = (
-    _route("drive:list", "GET", "/drive/v3/files", lambda service, request: service.drive.list_files(request), scopes=_DRIVE),
-    _route("drive:about", "GET", "/drive/v3/about", lambda service, request: service.drive.about(request), scopes=_DRIVE),
-    _route("drive:get", "GET", _DRIVE_FILE, lambda service, request: service.drive.get(request), scopes=_DRIVE),
-    _route("gs:bucket", "GET", _BUCKET, lambda service, request: service.storage.bucket(request), scopes=_STORAGE),
-    _route("gs:list", "GET", f"{_BUCKET}/o", lambda service, request: service.storage.list_objects(request), scopes=_STORAGE),
-    _route("gs:get", "GET", _OBJECT, lambda service, request: service.storage.get(request), scopes=_STORAGE),
-)
-MEDIA_ROUTES = (  # of the same paths with ?alt=media
-    _route("drive:media", "GET", f"(?:/download)?{_DRIVE_FILE}", lambda service, request: service.drive.media(request), scopes=_DRIVE),
-    _route("gs:media", "GET", f"(?:/download)?{_OBJECT}", lambda service, request: service.storage.media(request), scopes=_STORAGE),
-)
+DISCOVERY = Route("discovery", "GET", re.compile(r"\$discovery/rest"), Service.discovery, is_counted=False, scopes=())
 _VERSION = re.compile(r"/v1(?:alpha|beta)?/")
-
-
-def project_of(path: Mapping[str, str]) -> str:
-    """The project that a path names, by its groups; "" for none."""
-    return path.get("project") or path.get("name", "").removeprefix("projects/").partition("/")[0]
 
 
 def find(method: str, target: str) -> tuple[Route, dict[str, str], dict[str, str]]:

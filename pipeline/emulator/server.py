@@ -23,23 +23,20 @@ from cropcam.pipeline import __version__
 from cropcam.pipeline.emulator.access import Access
 from cropcam.pipeline.emulator.block_reader import Reader
 from cropcam.pipeline.emulator.byte_ranges import FileSlice
-from cropcam.pipeline.emulator.catalogue import Catalogue
-from cropcam.pipeline.emulator.cloud_storage import CloudStorage
-from cropcam.pipeline.emulator.cloud_storage_routes import CloudStorageRoutes
-from cropcam.pipeline.emulator.drive import Drive
-from cropcam.pipeline.emulator.drive_routes import DriveRoutes
 from cropcam.pipeline.emulator.engine import Engine
 from cropcam.pipeline.emulator.errors import EngineError
 from cropcam.pipeline.emulator.exports import PARTIAL, Exporter
 from cropcam.pipeline.emulator.fault_injection import Fault, Faults
-from cropcam.pipeline.emulator.file_responses import as_file_error, status_fault
+from cropcam.pipeline.emulator.file_responses import as_file_error, file_fault
+from cropcam.pipeline.emulator.file_routes import Files
 from cropcam.pipeline.emulator.limits import Limits
 from cropcam.pipeline.emulator.operations import Operations
 from cropcam.pipeline.emulator.own_assets import OwnAssets
 from cropcam.pipeline.emulator.profiling import REQUEST_HEADER, RESPONSE_HEADER, Profile
 from cropcam.pipeline.emulator.quotas import RequestRate, Usage
 from cropcam.pipeline.emulator.responses import Response, as_error, as_json, inject
-from cropcam.pipeline.emulator.routes import Request, Route, Service, find
+from cropcam.pipeline.emulator.routes import Service, find
+from cropcam.pipeline.emulator.routing import Request, Route
 from cropcam.pipeline.emulator.service_texts import TEXTS
 from cropcam.pipeline.errors import CropcamError, EarthEngineError
 from cropcam.pipeline.runtime.atomic import exclusive_lock, remove
@@ -74,14 +71,19 @@ class Server:
             assets = OwnAssets(self._out / "assets")
             engine, reader = Engine(archive, assets.folder), Reader()
             opening.callback(reader.close)
-            catalogue = Catalogue(self._out)
-            drive, storage = Drive(catalogue), CloudStorage(catalogue, limits)
-            exporter = Exporter(engine.image, reader, limits, self._out, drive, storage, faults, assets)
+            files = Files(self._out, limits)
+            exporter = Exporter(engine.image, reader, limits, self._out, files.drive, files.storage, faults, assets)
             usage = Usage(limits.eecu_day_s, limits.eecu_month_s)
             operations = Operations(self._out / "operations", exporter.run, limits, faults, usage)
             opening.callback(operations.close)
-            service = Service(engine, reader, operations, limits, DriveRoutes(drive), CloudStorageRoutes(storage, catalogue), assets)
-            self._http.open_for(service, faults, limits, access or Access(), usage, RequestRate(limits.requests_per_s, clock))
+            self._http.open_for(
+                Service(engine, reader, operations, limits, files, assets),
+                faults,
+                limits,
+                access or Access(),
+                usage,
+                RequestRate(limits.requests_per_s, clock),
+            )
             self._open = opening.pop_all()
         self._thread = threading.Thread(target=self._serve, name="emulator", daemon=True)
         self._thread.start()
@@ -203,7 +205,7 @@ class _Handler(BaseHTTPRequestHandler):
                 if route.is_counted:
                     self.server.rate.admit(request.project)
                 fault = request.fault = self.server.faults.take(route.name)
-                response = self._struck(fault, route, request) or self._answer(route, request)
+                response = self._injected(route, request) or self._answer(route, request)
             except EngineError as error:
                 response = as_file_error(error) if route and route.is_of_files else as_error(error)
             except CropcamError as error:
@@ -215,11 +217,11 @@ class _Handler(BaseHTTPRequestHandler):
                 response = as_error(EngineError(f"Internal error in the embedded engine: {error!r}", "INTERNAL"))
             self._send(response, fault, profile)
 
-    def _struck(self, fault: Fault | None, route: Route, request: Request) -> Response | None:
-        """The response of a fault, if it responds now."""
-        if fault and fault.kind == "status" and route.is_of_files:
-            return status_fault(fault)
-        return inject(fault, project=request.project, name=request.path.get("name", ""))
+    @staticmethod
+    def _injected(route: Route, request: Request) -> Response | None:
+        if route.is_of_files:
+            return file_fault(request.fault)
+        return inject(request.fault, project=request.project, name=request.path.get("name", ""))
 
     def _answer(self, route: Route, request: Request) -> Response:
         if not route.computes:
@@ -263,10 +265,10 @@ class _Handler(BaseHTTPRequestHandler):
         self.send_header("Content-Type", response.media_type)
         self.send_header("Content-Length", str(size))
         self.send_header(ENGINE_HEADER, "embedded")
-        if profile and profile.entries and self.headers.get(REQUEST_HEADER):
-            self.send_header(RESPONSE_HEADER, self.server.service.engine.profiles.keep(profile))
         for name, value in response.headers.items():
             self.send_header(name, value)
+        if profile and profile.entries and self.headers.get(REQUEST_HEADER):
+            self.send_header(RESPONSE_HEADER, self.server.service.engine.profiles.keep(profile))
         self.end_headers()
         left = size // 2 if kind == "truncate" else size
         for part in response.parts:

@@ -19,7 +19,7 @@ from cropcam.pipeline.emulator.fault_injection import Fault
 from cropcam.pipeline.emulator.file_responses import FileError
 from cropcam.pipeline.emulator.limits import Limits
 from cropcam.pipeline.emulator.responses import Response
-from cropcam.pipeline.emulator.routes import Request
+from cropcam.pipeline.emulator.routing import Request
 
 NAMES = ("a.tif", "maps/x.tif", "maps/2016/y.tif", "maps/2016/z.tif", "maps2/q.tif", "other")
 

@@ -17,7 +17,7 @@ from cropcam.pipeline.emulator.drive_routes import DriveRoutes
 from cropcam.pipeline.emulator.fault_injection import Fault
 from cropcam.pipeline.emulator.file_responses import FileError
 from cropcam.pipeline.emulator.responses import Response
-from cropcam.pipeline.emulator.routes import Request
+from cropcam.pipeline.emulator.routing import Request
 
 
 class Caller:

@@ -19,15 +19,15 @@ from cropcam.pipeline.emulator.fault_injection import Fault
 from cropcam.pipeline.emulator.file_responses import (
     FileError,
     as_file_error,
+    file_fault,
     media,
     page_of,
     page_size,
     page_token,
     seen_by,
-    status_fault,
 )
 from cropcam.pipeline.emulator.responses import Response
-from cropcam.pipeline.emulator.routes import Request
+from cropcam.pipeline.emulator.routing import Request
 
 DATA = bytes(range(100)) * 50
 
@@ -98,7 +98,7 @@ def test_a_token_without_the_scope_is_refused_by_the_reason_that_clients_look_fo
     ],
 )
 def test_an_injected_status_has_its_usual_reason(fault: Fault, reason: str) -> None:
-    response = status_fault(fault)
+    response = file_fault(fault)
     assert (response.code, error_of(response)["errors"][0]["reason"]) == (fault.status, reason)
     assert ("WWW-Authenticate" in response.headers) == (fault.status == 401)
 

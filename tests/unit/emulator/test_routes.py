@@ -8,7 +8,7 @@ import pytest
 
 from cropcam.pipeline.emulator.access import ENGINE_SCOPES
 from cropcam.pipeline.emulator.errors import EngineError
-from cropcam.pipeline.emulator.routes import Request, find
+from cropcam.pipeline.emulator.routes import find
 
 
 @pytest.mark.parametrize(
@@ -46,15 +46,6 @@ def test_a_query_is_decoded_and_the_last_value_counts() -> None:
 def test_only_computations_count_as_concurrent_requests() -> None:
     paths = (("POST", "value:compute"), ("POST", "image:computePixels"), ("GET", "operations"), ("POST", "image:export"), ("GET", "config"))
     assert [find(method, f"/v1/projects/p/{path}")[0].computes for method, path in paths] == [True, True, False, False, False]
-
-
-@pytest.mark.parametrize(
-    ("path", "project"),
-    [({"project": "p"}, "p"), ({"name": "projects/q/operations/X"}, "q"), ({"name": "projects/r/assets/A"}, "r"), ({}, "")],
-)
-def test_a_path_names_the_project_that_a_request_counts_for(path: dict[str, str], project: str) -> None:
-    assert Request("", path, {}, {}).project == project
-    assert Request("", path, {}, {}, headers={"x-goog-user-project": "billed"}).project == "billed"
 
 
 def test_maps_and_the_description_of_the_api_need_no_token() -> None:
