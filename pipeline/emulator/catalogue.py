@@ -12,6 +12,7 @@ import json
 import os
 import threading
 import time
+from collections import defaultdict
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -70,6 +71,7 @@ class Catalogue:
     def __init__(self, out: Path, clock: Callable[[], int] = time.time_ns) -> None:
         self._out, self._clock = out, clock
         self._lock = threading.RLock()
+        self._hashing: defaultdict[str, threading.Lock] = defaultdict(threading.Lock)  # by path: one reader computes, others wait
         self._by_path: dict[str, Entry] = {}
         self._by_id: dict[str, str] = {}
         self._last_ns = 0
@@ -148,18 +150,20 @@ class Catalogue:
 
     def with_checksums(self, entry: Entry) -> Entry | None:
         """The entry with md5 and crc32c of its content, computed once per content; None where it is gone."""
-        while not entry.md5:
-            opened = self.open(entry)
-            if opened is None:
-                return None
-            file, current = opened
-            with file:
-                md5, crc32c = _checksums(file)
-                with self._lock:
-                    entry = self._seen(entry.path, os.fstat(file.fileno()))
-                    if _content(entry) == _content(current):
-                        entry = self._keep(replace(entry, md5=md5, crc32c=crc32c))
-        return entry
+        if entry.md5:
+            return entry
+        with self._hashing[entry.path]:
+            while (opened := self.open(entry)) is not None:
+                file, current = opened
+                with file:
+                    if current.md5:
+                        return current
+                    md5, crc32c = _checksums(file)
+                    with self._lock:
+                        after = self._seen(entry.path, os.fstat(file.fileno()))
+                        if _content(after) == _content(current):
+                            return self._keep(replace(after, md5=md5, crc32c=crc32c))
+        return None
 
     def _scan(self, top: str, found: list[Entry]) -> None:
         try:
