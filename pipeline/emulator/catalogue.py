@@ -9,6 +9,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import json
+import logging
 import os
 import threading
 import time
@@ -25,6 +26,7 @@ import google_crc32c
 from cropcam.pipeline.runtime.atomic import atomic_write, publish
 
 JOURNAL = "catalogue"
+_LOG = logging.getLogger(__name__)
 _PIECE = 2**20
 _TICK_NS = 10**6  # times are listed in milliseconds: no two folders begin in the same one
 
@@ -141,11 +143,11 @@ class Catalogue:
 
     def open(self, entry: Entry) -> tuple[BinaryIO, Entry] | None:
         """The file of an entry, open for reading, and the entry of exactly this content; None where it is gone."""
-        try:
-            file = self.path(entry).open("rb")
-        except OSError:
-            return None
         with self._lock:
+            try:
+                file = self.path(entry).open("rb")
+            except OSError:
+                return None
             return file, self._seen(entry.path, os.fstat(file.fileno()))
 
     def with_checksums(self, entry: Entry) -> Entry | None:
@@ -160,8 +162,8 @@ class Catalogue:
                         return current
                     md5, crc32c = _checksums(file)
                     with self._lock:
-                        after = self._seen(entry.path, os.fstat(file.fileno()))
-                        if _content(after) == _content(current):
+                        after = self.find(entry.path)
+                        if after is not None and _content(after) == _content(current):
                             return self._keep(replace(after, md5=md5, crc32c=crc32c))
         return None
 
@@ -210,7 +212,10 @@ class Catalogue:
         )
 
     def _keep(self, entry: Entry) -> Entry:
-        atomic_write(self._out / JOURNAL / f"{entry.id}.json", json.dumps(asdict(entry)), sync=False)
+        try:
+            atomic_write(self._out / JOURNAL / f"{entry.id}.json", json.dumps(asdict(entry)), sync=False)
+        except OSError:  # a full disk must not end a listing; a restarted server finds the item again, under another id
+            _LOG.exception("the journal does not know %s", entry.path)
         before = self._by_path.get(entry.path)
         if before is not None and before.id != entry.id:
             self._drop(before)

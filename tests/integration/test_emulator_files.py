@@ -26,9 +26,12 @@ from googleapiclient.http import MediaIoBaseDownload
 
 from cropcam.pipeline.emulator import Fault, Faults, Limits, Server, serve
 from cropcam.pipeline.emulator.access import DRIVE_READ, STORAGE_READ, Access, Account
+from cropcam.pipeline.grid import PixelGrid
+from support.rasters import random_dn, write_raster
 
 DATA = np.random.default_rng(4).bytes(1_500_000)
 FOLDER = "application/vnd.google-apps.folder"
+GRID = PixelGrid("EPSG:32616", (30.0, 0.0, 410_000.0, 0.0, -30.0, 4_475_700.0), 64, 48)
 Serve = Callable[..., Server]
 
 
@@ -39,7 +42,8 @@ def write(path: Path, data: bytes = DATA) -> None:
 
 @pytest.fixture
 def archive(tmp_path: Path) -> Path:
-    write(tmp_path / "archive/X/asset.json", b'{"bands": [], "properties": {}}')
+    write_raster(tmp_path / "archive/X/B1.tif", random_dn((1, *GRID.shape_yx)), GRID)
+    write(tmp_path / "archive/X/asset.json", b'{"bands": ["B1"], "properties": {}}')
     return tmp_path / "archive"
 
 
@@ -264,6 +268,82 @@ def test_an_object_replaced_between_two_ranges_is_noticed_by_its_generation(serv
     assert first == bytes(255 - value for value in DATA[:100])
     with pytest.raises((storage_errors.PreconditionFailed, storage_errors.NotFound), match=r"No such object|pre-conditions"):
         blob.download_as_bytes(start=100, end=199, if_generation_match=blob.generation)
+
+
+# --- exports, and where they are found
+
+
+def test_an_export_is_found_by_the_folder_that_its_task_names(served: Serve, tmp_path: Path) -> None:
+    server = served()
+    (uri,) = exported(server, driveDestination={"folder": "a/b", "filenamePrefix": "image"})["destinationUris"]
+    folder = uri.removeprefix("https://drive.google.com/#folders/")
+    drive = drive_of(server)
+    assert drive.files().get(fileId=folder, fields="name,mimeType").execute() == {"name": "a/b", "mimeType": FOLDER}
+    (file,) = listed(drive, f"'{folder}' in parents")
+    assert file["name"] == "image.tif"
+    assert downloaded(drive, file["id"]) == (tmp_path / "out/drive/a%2Fb/image.tif").read_bytes()
+
+
+def test_a_second_export_lies_beside_the_first_on_drive_under_the_same_name(served: Serve) -> None:
+    server = served()
+    ends = [exported(server, driveDestination={"folder": "crops", "filenamePrefix": "image"}) for _ in range(2)]
+    assert ends[0]["destinationUris"] == ends[1]["destinationUris"]
+    folder = ends[0]["destinationUris"][0].rpartition("/")[2]
+    files = listed(drive_of(server), f"'{folder}' in parents and name = 'image.tif'")
+    assert len({file["id"] for file in files}) == 2
+    assert len({file["md5Checksum"] for file in files}) == 1
+
+
+def test_on_order_a_task_makes_a_second_folder_of_the_name(served: Serve) -> None:
+    server = served(Fault("export:folder", "new_folder"))
+    ends = [exported(server, driveDestination={"folder": "crops", "filenamePrefix": f"image{number}"}) for number in range(2)]
+    folders = listed(drive_of(server), f"name = 'crops' and mimeType = '{FOLDER}'", orderBy="createdTime desc")
+    assert len(folders) == 2
+    assert {uri.rpartition("/")[2] for end in ends for uri in end["destinationUris"]} == {folders[0]["id"]}  # the newest wins
+    assert [file["name"] for file in listed(drive_of(server), f"'{folders[0]['id']}' in parents", orderBy="name")] == [
+        "image0.tif",
+        "image1.tif",
+    ]
+
+
+def test_a_second_export_replaces_an_object_by_a_new_generation(served: Serve) -> None:
+    server, place = served(), {"bucket": "new-bucket", "filenamePrefix": "a/image"}
+    (uri,) = exported(server, cloudStorageDestination=place)["destinationUris"]
+    assert uri == "https://console.developers.google.com/storage/browser/new-bucket/a"
+    (first,) = storage_of(server).list_blobs("new-bucket")
+    exported(server, cloudStorageDestination=place)
+    (second,) = storage_of(server).list_blobs("new-bucket")
+    assert (first.name, second.name) == ("a/image.tif", "a/image.tif")
+    assert second.generation > first.generation
+    with pytest.raises(storage_errors.NotFound, match="No such object"):
+        first.download_as_bytes()
+
+
+def test_a_task_fails_where_there_is_no_bucket(served: Serve) -> None:
+    server = served(limits=Limits(make_buckets=False))
+    end = exported(server, cloudStorageDestination={"bucket": "new-bucket", "filenamePrefix": "image"})
+    assert (end["state"], "new-bucket" in end["error"]) == ("FAILED", True)
+
+
+def exported(server: Server, **destination: Any) -> dict[str, Any]:
+    """The metadata of an export of the archive's only image when it has ended, with its error's text."""
+    load = {"functionName": "Image.load", "arguments": {"id": {"constantValue": "X"}}}
+    body = {
+        "expression": {"result": "0", "values": {"0": {"functionInvocationValue": load}}},
+        "description": "task",
+        "fileExportOptions": {"fileFormat": "GEO_TIFF", **destination},
+    }
+    kept = http.client.HTTPConnection(urlsplit(server.url).netloc, timeout=60)
+    try:
+        found: dict[str, Any] = {}
+        while not found.get("done"):
+            path = f"/v1/{found['name']}:wait" if found else "/v1/projects/my-project/image:export"
+            kept.request("POST", path, json.dumps({"timeout": "30s"} if found else body))
+            found = json.loads(kept.getresponse().read())
+        metadata: dict[str, Any] = found["metadata"]
+        return metadata | {"error": found.get("error", {}).get("message", "")}
+    finally:
+        kept.close()
 
 
 def _id_of(server: Server) -> str:
