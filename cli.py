@@ -8,7 +8,7 @@ from __future__ import annotations
 import argparse
 import os
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 from cropcam.model import commands as model_commands
@@ -107,15 +107,18 @@ def removed_option(words: Sequence[str]) -> str | None:
 def _explain(error: Exception, debug: bool) -> int:
     import traceback
 
+    from cropcam.pipeline.earthengine.error_texts import without_secrets
     from cropcam.pipeline.errors import CropcamError
 
     if isinstance(error, BrokenPipeError):
         return 0
     known = isinstance(error, CropcamError)
     if debug or not (known or isinstance(error, OSError)):
-        traceback.print_exception(error)
+        print(without_secrets("".join(traceback.format_exception(error))), end="", file=sys.stderr)
     if known:
         print(f"cropcam: {error}", file=sys.stderr)
+        if debug:
+            print(*_raw_answers(error), sep="\n", end="", file=sys.stderr)
         return error.exit_code  # type: ignore[attr-defined,no-any-return]
     if isinstance(error, OSError):
         where = f"{error.filename}: " if error.filename else ""
@@ -128,11 +131,19 @@ def _explain(error: Exception, debug: bool) -> int:
     return 1
 
 
+def _raw_answers(error: BaseException | None) -> Iterator[str]:
+    """The whole answers of Earth Engine behind an error, each with a heading, without secrets."""
+    while error is not None:
+        if raw := getattr(error, "raw", ""):
+            yield f"Earth Engine's answer, whole:\n{raw}\n"
+        error = error.__cause__ or error.__context__
+
+
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="cropcam", description="From satellite rasters and weak labels to a crop map with honest numbers."
     )
-    parser.add_argument("--debug", action="store_true", help="show the traceback of any error")
+    parser.add_argument("--debug", action="store_true", help="show an error's traceback and Earth Engine's whole answer")
     commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
 
     def command(name: str, call: Callable[[argparse.Namespace], None]) -> argparse.ArgumentParser:

@@ -2,61 +2,72 @@
 
 The numpy twins are `oracles.composite.compose` and `oracles.sensors`: the graph, evaluated, equals them to the pixel.
 
-Source: Earth Engine guide "Compositing and Mosaicking".
+Source: Earth Engine guide "Compositing and Mosaicking"; API reference, "ee.Reducer.median".
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from functools import reduce
+from functools import partial, reduce
 
 import ee
 
 from cropcam.pipeline import band_expressions
-from cropcam.pipeline.earthengine.layers import count_bands
+from cropcam.pipeline.earthengine.layers import count_bands, counts_in_image
 from cropcam.pipeline.earthengine.region import region
-from cropcam.pipeline.earthengine.scenes import clean_scenes, whole_number
+from cropcam.pipeline.earthengine.scenes import MAX_RAW, clean_scenes, whole_number
 from cropcam.pipeline.study.study import Study
 
 
 def composite(study: Study, area: ee.Geometry | None = None) -> ee.Image:
     """Composite of every season: bands named `study.image.layers`, of the type and with the nodata value of `study.image.encoding`.
 
-    Masked only outside the footprint of the assets.
-    Per band the median of the observations that the mask lets through (of a type of integers floor(median + 0.5)), or the last image
+    Masked nowhere. Per band the median of the observations that the mask lets through (of a type of integers floor(median + 0.5)), or the last image
     on top. Pixels are computed on the grid a request names, resampled from each scene by nearest neighbour or averaged (`scenes.clean`).
     With derived bands all layers are in the physical unit, and derived bands are of the composite's values.
+    Behind them, where `layers.counts_in_image`, the observations per pixel and season that are valid in every band: 0 where there is none.
 
     Args:
         study: the study.
         area: from `nearby.nearby`: only pixels of that window are asked for.
     """
     image = study.image
-    layers, width = image.source_layers, len(image.bands)
-    seasons = []
-    for number, season in enumerate(image.seasons):
-        found = clean_scenes(study, season, area=area)
-        whole = found.median() if image.table.composite == "median" else found.mosaic()
-        seasons.append(whole.rename(list(layers[number * width : (number + 1) * width])) if layers != image.bands else whole)
+    layers, width, counted = image.source_layers, len(image.bands), counts_in_image(study)
+    seasons, counts = [], []
+    for number, (season, name) in enumerate(zip(image.seasons, count_bands(study), strict=True)):
+        found = clean_scenes(study, season, partial(_with_count, study, name) if counted else None, area)
+        if counted:
+            counts.append(found.select([name]).count())
+            found = found.select(list(image.bands))
+        is_median = image.table.composite == "median"
+        whole = found.reduce(ee.Reducer.median(maxRaw=MAX_RAW)) if is_median else found.mosaic()
+        seasons.append(whole.rename(list(layers[number * width : (number + 1) * width])) if is_median or layers != image.bands else whole)
     stacked = _stack(seasons)
     if image.table.dtype != "float32":
         stacked = stacked.add(0.5).floor()
     if image.derived:
         stacked = _physical(stacked, study)
-    return _typed(_finished(stacked, study, image.encoding.fill), image.encoding.dtype)
+    finished = _finished(stacked, study, image.encoding.fill)
+    return _typed(finished.addBands(_finished(_stack(counts), study, 0)) if counted else finished, image.encoding.dtype)
 
 
 def count(study: Study, area: ee.Geometry | None = None) -> ee.Image:
-    """Observations per pixel and season that are valid in every band: uint16, bands named `layers.count_bands`; `area` as in `composite`."""
+    """The counts of `composite` as an image of their own: uint16, bands named `layers.count_bands`; `area` as there."""
     names = count_bands(study)
     counts = [
-        clean_scenes(study, season, lambda scene: _whole(scene, study), area).count().rename([name])
+        clean_scenes(study, season, partial(_whole, study), area).count().rename([name])
         for name, season in zip(names, study.image.seasons, strict=True)
     ]
     return _finished(_stack(counts), study, 0).toUint16()
 
 
-def _whole(scene: ee.Image, study: Study) -> ee.Image:
+def _with_count(study: Study, name: str, scene: ee.Image) -> ee.Image:
+    """A cleaned scene and behind it a band to be counted."""
+    counted: ee.Image = scene.addBands(_whole(study, scene).rename([name]))
+    return counted
+
+
+def _whole(study: Study, scene: ee.Image) -> ee.Image:
     """One band, valid where every band of a cleaned scene is."""
     first, *others = study.image.bands
     kept: ee.Image = scene.select([first])
@@ -109,6 +120,9 @@ def _typed(image: ee.Image, dtype: str) -> ee.Image:
 
 
 def _finished(image: ee.Image, study: Study, nodata: float) -> ee.Image:
-    """Nodata outside `area.region`, and where nothing was observed."""
+    """Nodata outside `area.region`, and where nothing was observed.
+
+    Also outside the footprint, which a clip narrows: a masked pixel of computePixels has the value 0, whatever nodata is.
+    """
     inside = region(study)
-    return (image if inside is None else image.clip(inside)).unmask(whole_number(nodata))
+    return (image if inside is None else image.clip(inside)).unmask(whole_number(nodata), False)

@@ -16,9 +16,9 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from functools import partial
 from itertools import islice
 from pathlib import Path
-from typing import Any
 
 from rasterio.errors import RasterioError
 
@@ -28,6 +28,7 @@ from cropcam.pipeline.earthengine.graphs import graph, graph_digest
 from cropcam.pipeline.earthengine.layers import Layer, layers_of
 from cropcam.pipeline.earthengine.pixel_requests import Journal, check_window_px, fetch, window_px_for
 from cropcam.pipeline.earthengine.preflight import check_inputs
+from cropcam.pipeline.earthengine.request_sizes import RequestSizes
 from cropcam.pipeline.earthengine.session import Session
 from cropcam.pipeline.errors import ConfigError, DataError
 from cropcam.pipeline.grid import Window, tiles
@@ -36,7 +37,6 @@ from cropcam.pipeline.runtime.progress import Progress, silent
 from cropcam.pipeline.study.study import Study
 
 WORKERS = 40  # concurrent requests a project may have
-WINDOW_PX = 512
 SHARD_PX = 8192
 
 
@@ -67,7 +67,7 @@ def deliver(
         session: an open session.
         out: the folder; made if absent.
         workers: requests at once, 1 to 40.
-        window_px: side of a request's window, a multiple of 256; by default the largest up to 512 within the limits.
+        window_px: side of a request's window, a multiple of 256; by default by layer (`pixel_requests.window_px_for`).
         shard_px: side of a shard, a multiple of the windows'.
         progress: called with (windows done, windows in all, note).
         log: called with a line per event.
@@ -85,8 +85,7 @@ def deliver(
         raise ConfigError(f"--workers {workers}: 1 to {WORKERS} requests at once are allowed")
     out.mkdir(parents=True, exist_ok=True)
     with exclusive_lock(out / "delivery"), _disk_errors(out):
-        run = _Delivery(study, session, out, sides, shard_px, progress, log)
-        return run.run(workers)
+        return _Delivery(study, session, out, sides, shard_px, progress, log).run(workers)
 
 
 def plan_text(study: Study, out: Path, *, window_px: int | None = None, shard_px: int = SHARD_PX) -> str:
@@ -111,7 +110,7 @@ def plan_text(study: Study, out: Path, *, window_px: int | None = None, shard_px
 
 def _window_sides(study: Study, window_px: int | None, shard_px: int) -> dict[str, int]:
     """Side of each layer's windows, by layer name, checked against the limits and the side of the shards."""
-    sides = {layer.name: window_px_for(layer, WINDOW_PX) if window_px is None else window_px for layer in layers_of(study)}
+    sides = {layer.name: window_px_for(layer, shard_px) if window_px is None else window_px for layer in layers_of(study)}
     for layer in layers_of(study):
         check_window_px(layer, sides[layer.name])
     if shard_px < 1 or any(shard_px % side for side in sides.values()):
@@ -135,6 +134,7 @@ class _Delivery:
         self._study, self._session, self._out, self._progress, self._log = study, session, out, progress, log
         self._journal = Journal(out / ".windows")
         self._digests = {layer.name: graph_digest(study, layer.name) for layer in layers_of(study)}
+        self._sides = sides
         self._about = {"graphs": self._digests, "lattice": {"window_px": sides, "shard_px": shard_px}, "study": study.to_dict()}
         self._windows: dict[Shard, list[Window]] = {}
         for layer in layers_of(study):
@@ -181,14 +181,12 @@ class _Delivery:
         done, total = 0, len(jobs)
         stop = threading.Event()
         session = self._session.with_backoff(replace(self._session.backoff, sleep=_sleeping(stop, self._session)))
-        images = {shard.layer.name: graph(self._study, shard.layer.name) for shard in missing}
+        sizes = RequestSizes(self._sides, self._journal.sides_px(), self._changed_side)
         waiting = iter(jobs)
         with ThreadPoolExecutor(workers, thread_name_prefix="pixels") as pool:
 
             def begin(count: int) -> list[tuple[_Job, Future[None]]]:
-                return [
-                    (job, pool.submit(self._fetch_window, session, images[job.layer.name], job, stop)) for job in islice(waiting, count)
-                ]
+                return [(job, pool.submit(self._fetch_window, session, job, sizes, stop)) for job in islice(waiting, count)]
 
             under_way = deque(begin(2 * workers))
             try:
@@ -202,13 +200,19 @@ class _Delivery:
                         self._finish(job.shard)
             except BaseException:
                 stop.set()
+                sizes.stop()
                 self._log("stopping: requests under way end first; what is fetched stays")
                 pool.shutdown(wait=True, cancel_futures=True)
                 raise
 
-    def _fetch_window(self, session: Session, image: Any, job: _Job, stop: threading.Event) -> None:  # noqa: ANN401 - ee.Image
+    def _changed_side(self, layer: str, side_px: int) -> None:
+        self._journal.keep_side(layer, side_px)
+        self._log(f"{layer}: two requests were too large for the service; from now on they have {side_px} px")
+
+    def _fetch_window(self, session: Session, job: _Job, sizes: RequestSizes, stop: threading.Event) -> None:
         if not stop.is_set() and not self._journal.has(job.layer, job.window):
-            self._journal.keep(job.layer, job.window, fetch(session, image, job.layer, self._study.grid, job.window))
+            image_of = partial(graph, self._study, job.layer.name)  # one graph a request: of the scenes near its pixels
+            self._journal.keep(job.layer, job.window, fetch(session, image_of, job.layer, self._study.grid, job.window, sizes))
 
     def _finish(self, shard: Shard) -> None:
         windows = self._windows[shard]

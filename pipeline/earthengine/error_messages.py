@@ -1,14 +1,12 @@
 """Classification of Earth Engine's errors: transient or final, the cause and the next step in one line.
 
-Source: Earth Engine guides "Debugging guide", "Earth Engine quotas", "Processing environments"; error texts that users
-report of the service.
+The known texts with their sources are in `error_texts`.
 """
 
 from __future__ import annotations
 
-import re
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from random import random
 from typing import TypeVar
@@ -17,37 +15,20 @@ import ee
 from google.auth.exceptions import GoogleAuthError, RefreshError, TransportError
 from googleapiclient.errors import Error, HttpError  # type: ignore[import-untyped]
 
+from cropcam.pipeline.earthengine.error_texts import LOG_IN, known_error, redacted, without_secrets
 from cropcam.pipeline.errors import EarthEngineError
 
 Result = TypeVar("Result")
-_TRANSIENT_STATUS = {429, 500, 502, 503, 504}
-# kind, pattern of the service's message, cause and next step; the first match counts
-_FINAL: tuple[tuple[str, str, str], ...] = (
-    ("queue", r"too many tasks", "3,000 tasks wait already; run the same command again when some have ended"),
-    ("duplicate", r"already (exists|been|started)|duplicate request|request ?id.*(used|taken)", "the same task was submitted before"),
-    ("memory", r"user memory limit|out of memory", "the computation needs more memory than Earth Engine gives one request; use smaller cells or windows (--cell-px, --window-px)"),
-    ("timeout", r"computation timed out|execution timed out", "the computation took longer than Earth Engine allows; use smaller cells or windows, or fewer scenes (image.cloud_cover_max_pct)"),
-    ("request_size", r"total request size|grid dimensions .* must be less", "one request asks for more than 48 MB or 32,768 px a side; use smaller windows (--window-px)"),
-    ("pixels", r"too many pixels|maxpixels|export too large", "one task holds more pixels than its maxPixels; use smaller cells (--cell-px)"),
-    ("registration", r"not registered|has not been used in project|is not signed up|serviceusage|it is disabled", "the project is not registered for Earth Engine; register it at https://console.cloud.google.com/earth-engine, or give another --project"),
-    ("quota", r"eecu|noncommercial|non-commercial|monthly quota|billing", "the project's compute quota is used up; wait for the next month, or use a project of another tier"),
-    ("storage", r"storage quota|drive.*full|insufficient.*storage", "the destination has no room left; free space there and run the same command again"),
-    ("credentials", r"invalid_grant|reauth|invalid authentication credentials|unauthenticated|token has been expired", "the credentials are not valid (any more); run: earthengine authenticate, or set GOOGLE_APPLICATION_CREDENTIALS"),
-    ("project", r"permission to use project|project .* (not found|has been deleted)|invalid project|consumer_invalid", "the credentials may not use this project; check --project, or ask its owner for the role Service Usage Consumer"),
-    ("bucket", r"bucket.*(does not exist|not found)|specified bucket|storage\.(objects|buckets)", "the bucket does not exist or may not be written to; check gs://BUCKET and the role Storage Object Admin"),
-    ("asset", r"(asset|collection|image)[^.]*(not found|does not exist)|does not exist or caller", "check image.collections and labels.asset of the study (the labels of a year appear after it: CDL early in the next)"),
-    ("bands", r"did not match any bands|no bands|band pattern", "no scene was left, or the collection has other bands; check image.collections, image.bands and image.seasons, or labels.band and labels.weight"),
-    ("permission", r"permission|forbidden|access denied|not authorized", "the credentials may not do this; check --project and its roles (Earth Engine Resource Writer)"),
-)  # fmt: skip
-_TRANSIENT_TEXT = re.compile(
-    r"internal error|backend error|deadline exceeded|try again|temporarily|unavailable|too many (concurrent|requests)|rate ?limit|connection reset",
-    re.IGNORECASE,
-)
-_SECRETS = re.compile(
-    r"ya29\.[\w.~+/=-]+|1//[\w-]{10,}|AIza[\w-]{20,}|eyJ[\w-]{10,}(\.[\w-]+)*|-----BEGIN[^-]*-----.*?(-----END[^-]*-----|$)|GOCSPX-[\w-]+"
-    r"|(?<=bearer )\S+|(?<=bearer%20)\S+|(?<=key=)[\w-]+|(?<=token=)[^\s&\"']+",
-    re.IGNORECASE | re.DOTALL,
-)
+TOO_MUCH = frozenset({"memory", "timeout", "request_size"})  # kinds of a request that a smaller one avoids
+_TRANSIENT_STATUS = {408, 429, 500, 502, 503, 504}
+_ROLES = "check --project, --api-url and the roles of the credentials"
+_BY_STATUS = {  # kind and next step of an unknown text, by its final status
+    401: ("credentials", LOG_IN),
+    403: ("permission", _ROLES),
+    404: ("absent", _ROLES),
+    409: ("duplicate", "it is there already; look at it with: cropcam tasks"),
+}
+_LONGEST = 400  # characters of the service's text in the one line; the whole is in `ServiceError.raw`
 
 
 @dataclass(frozen=True)
@@ -60,46 +41,82 @@ class Fault:
 
 
 class ServiceError(EarthEngineError):
-    """Earth Engine refused or failed; `kind` as in `Fault`."""
+    """Earth Engine refused or failed; `kind` as in `Fault`, `raw` the service's whole answer without secrets."""
 
-    def __init__(self, text: str, kind: str) -> None:
+    def __init__(self, text: str, kind: str, raw: str = "") -> None:
         super().__init__(text)
         self.kind = kind
-
-
-def redacted(text: str) -> str:
-    """The text on one line, with tokens, keys and other secrets replaced."""
-    return " ".join(_SECRETS.sub("[secret]", text).split())
+        self.raw = raw
 
 
 def classify_error(error: BaseException | str, status: int | None = None) -> Fault:
     """Classify an exception of the client or the message of a failed task."""
-    message = redacted(str(error)).rstrip(". ")[:400]
-    status = _status(error) if status is None and isinstance(error, BaseException) else status
-    if isinstance(error, (OSError, TransportError)) and not isinstance(error, RefreshError):
+    chain = [] if isinstance(error, str) else list(_chain(error))
+    message = redacted(_message(error)).rstrip(". ")[:_LONGEST]
+    status = _status(chain) if status is None else status
+    known = known_error(f"{error} {' '.join(_content(one) for one in chain)}")
+    if _is_connection(error, chain) and not (known and known.kind == "clock"):
         return Fault("connection", True, f"no connection to Earth Engine: {message or type(error).__name__}")
-    for kind, pattern, advice in _FINAL:
-        if re.search(pattern, message, re.IGNORECASE) and not (kind == "permission" and status in _TRANSIENT_STATUS):
-            return Fault(kind, False, f"{message}: {advice}")
-    if status == 401 or isinstance(error, GoogleAuthError):
-        return Fault("credentials", False, f"{message}: run: earthengine authenticate, or set GOOGLE_APPLICATION_CREDENTIALS")
-    if status in _TRANSIENT_STATUS or (status is None and _TRANSIENT_TEXT.search(message)):
-        return Fault(
-            "busy" if status == 429 else "service", True, f"Earth Engine is not answering properly ({status or 'failed'}: {message})"
-        )
-    if status in (403, 404):
-        kind = "permission" if status == 403 else "absent"
-        return Fault(kind, False, f"{message or status}: check --project, --api-url and the roles of the credentials")
-    return Fault("refused", False, message or type(error).__name__)
+    if isinstance(error, RefreshError) and error.retryable:
+        return Fault("service", True, f"the login cannot be renewed at the moment ({message})")
+    if known and not known.is_transient and not (known.kind == "permission" and status in _TRANSIENT_STATUS):
+        step = known.task_step if known.task_step and isinstance(error, str) else known.next_step
+        return Fault(known.kind, False, f"{message}: {known.cause}; {step}")
+    if isinstance(error, GoogleAuthError):
+        status = 401
+    if status in _TRANSIENT_STATUS or (known and known.is_transient and status in (None, 403)):
+        kind, cause = (known.kind, f": {known.cause}") if known and known.is_transient else ("busy" if status == 429 else "service", "")
+        return Fault(kind, True, f"Earth Engine is not answering properly ({status or 'failed'}: {message}){cause}")
+    kind, step = _BY_STATUS.get(status or 0, ("refused", ""))
+    return Fault(kind, False, ": ".join(part for part in (message or type(error).__name__, step) if part))
 
 
-def _status(error: BaseException) -> int | None:
-    """The HTTP status of a client's exception: EEException drops it, its context holds it."""
+def raw_text(error: BaseException) -> str:
+    """The service's whole answer: HTTP status, headers that name the request, and the text, without secrets."""
+    chain = list(_chain(error))
+    answer = next((one for one in chain if isinstance(one, HttpError)), None)
+    if answer is None:
+        status = _status(chain)
+        return without_secrets(f"{f'HTTP {status}: ' if status else ''}{type(error).__name__}: {error}")
+    named = {key: value for key, value in answer.resp.items() if "request-id" in key.lower() or key.lower() == "x-guploader-uploadid"}
+    names = "".join(f"{key}: {value}\n" for key, value in named.items())
+    return without_secrets(f"HTTP {answer.resp.status}\n{names}{_content(answer) or error}")
+
+
+def _message(error: BaseException | str) -> str:
+    """The service's own words, without what the clients put around them."""
+    if isinstance(error, HttpError) and error.reason:
+        return str(error.reason)
+    return str(error.args[0]) if isinstance(error, GoogleAuthError) and error.args else str(error)
+
+
+def _content(error: BaseException) -> str:
+    """The body of an HTTP error, which holds the reason that the client leaves out."""
+    content = error.content if isinstance(error, HttpError) else b""
+    return content.decode("utf-8", "replace") if isinstance(content, bytes) else str(content)
+
+
+def _is_connection(error: BaseException | str, chain: list[BaseException]) -> bool:
+    """Whether a connection failed; a login that cannot be renewed for want of one is no invalid login."""
+    causes = chain if isinstance(error, RefreshError) else chain[:1]
+    return any(isinstance(one, (OSError, TransportError)) for one in causes)
+
+
+def _chain(error: BaseException) -> Iterator[BaseException]:
+    """An exception, its cause, the cause's cause and so on."""
     cause: BaseException | None = error
     while cause is not None:
+        yield cause
+        cause = cause.__cause__ or cause.__context__
+
+
+def _status(chain: list[BaseException]) -> int | None:
+    """The HTTP status of a client's exception: EEException drops it, its context holds it."""
+    for cause in chain:
         if isinstance(cause, HttpError):
             return int(cause.resp.status)
-        cause = cause.__cause__ or cause.__context__
+        if isinstance(code := getattr(cause, "code", None), int):  # google.api_core's exceptions, of the Cloud Storage client
+            return int(code)
     return None
 
 
@@ -116,12 +133,13 @@ class Backoff:
     sleep: Callable[[float], object] = time.sleep
     spread: Callable[[], float] = random
 
-    def call(self, request: Callable[[], Result], request_name: str) -> Result:
+    def call(self, request: Callable[[], Result], request_name: str, classify: Callable[[BaseException], Fault] = classify_error) -> Result:
         """The request's result; transient faults are retried.
 
         Args:
             request: sends one request; must be idempotent, because it may be called again.
             request_name: name of the request in the message.
+            classify: of the service's errors; Earth Engine's by default.
 
         Raises:
             ServiceError: the fault is final, or transient for too long.
@@ -130,12 +148,9 @@ class Backoff:
             try:
                 return request()
             except (ee.EEException, GoogleAuthError, Error, OSError) as error:
-                fault = classify_error(error)
-                if not fault.is_transient:
-                    raise ServiceError(f"{request_name}: {fault.text}", fault.kind) from error
-                if attempt == self.attempts:
-                    raise ServiceError(
-                        f"{request_name}: {fault.text}; tried {attempt} times; run the same command again later", fault.kind
-                    ) from error
+                fault = classify(error)
+                if not fault.is_transient or attempt == self.attempts:
+                    later = f"; tried {attempt} times; run the same command again later" if fault.is_transient else ""
+                    raise ServiceError(f"{request_name}: {fault.text}{later}", fault.kind, f"{request_name}: {raw_text(error)}") from error
             self.sleep(min(self.first_s * 2 ** (attempt - 1), self.longest_s) * (0.5 + self.spread() / 2))
         raise AssertionError("unreachable: the last attempt returns or raises")

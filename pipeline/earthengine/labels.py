@@ -1,7 +1,7 @@
 """Study to labels: a pure builder of an Earth Engine graph. Nothing here sends a request.
 
 Source: Earth Engine Data Catalog, "USDA NASS Cropland Data Layers" (bands `cropland` and `confidence`); guides "Compositing and
-Mosaicking", "Resampling and Reducing Resolution".
+Mosaicking", "Resampling and Reducing Resolution"; API reference, "ee.Reducer.mode".
 """
 
 from __future__ import annotations
@@ -13,15 +13,12 @@ import ee
 from cropcam.pipeline.earthengine.layers import CDL_BAND, LABEL_BAND, WEIGHT_BAND, label_bands, layer_band
 from cropcam.pipeline.earthengine.nearby import images_near
 from cropcam.pipeline.earthengine.region import region, search_area
-from cropcam.pipeline.earthengine.scenes import largest_input_px
-from cropcam.pipeline.errors import ConfigError
+from cropcam.pipeline.earthengine.scenes import MAX_RAW, largest_input_px
 from cropcam.pipeline.study.study import Study
-
-_MOST_INPUT_PX = 65_536  # of an output pixel, in the service
 
 
 def labels(study: Study, area: ee.Geometry | None = None) -> ee.Image:
-    """Raw label codes, one band of the type that the legend's codes need; masked only outside the footprint of the asset.
+    """Raw label codes, one band of the type that the legend's codes need; masked nowhere.
 
     Codes whose `confidence` is below `labels.confidence_min_pct`, codes of `labels.nodata`, masked pixels and those outside
     `area.region` get the legend's fill, 0 as a rule. A second band, `weight`, has per cents where the study names one: 0 without a label.
@@ -42,9 +39,9 @@ def labels(study: Study, area: ee.Geometry | None = None) -> ee.Image:
     inside = region(study)
     kept: ee.Image = codes if inside is None else codes.clip(inside)
     if about.weight:
-        filled: ee.Image = kept.select([layer_band(study)]).unmask(table.fill).addBands(kept.select([WEIGHT_BAND]).unmask(0))
+        filled: ee.Image = kept.select([layer_band(study)]).unmask(table.fill, False).addBands(kept.select([WEIGHT_BAND]).unmask(0, False))
     else:
-        filled = kept.unmask(table.fill)
+        filled = kept.unmask(table.fill, False)
     return filled.toUint8() if table.dtype == "uint8" else filled.toUint16()
 
 
@@ -57,6 +54,14 @@ def label_images(study: Study, area: ee.Geometry | None = None) -> ee.ImageColle
     for name in sorted(about.filter):
         images = images.filter(ee.Filter.eq(name, about.filter[name]))
     return images.filterDate(*about.dates) if about.dates else images
+
+
+def label_band_of(study: Study) -> ee.Image:
+    """The band of codes as the asset has it; of a collection that of its first image."""
+    about = study.labels_for("the layer of labels")
+    image = ee.Image(label_images(study).first()) if about.is_collection else ee.Image(about.asset)
+    band: ee.Image = image.select([CDL_BAND if layer_band(study) == CDL_BAND else _selector(about.band)])
+    return band
 
 
 def _codes(asset: ee.Image, study: Study) -> ee.Image:
@@ -77,7 +82,7 @@ def _mosaic(study: Study, area: ee.Geometry | None) -> ee.Image:
     about = study.labels_for("the layer of labels")
     codes = images_near(area, partial(label_images, study), lambda images: images.map(lambda image: _codes(image, study)))
     if about.mosaic == "mode":
-        commonest: ee.Image = codes.mode()
+        commonest: ee.Image = codes.reduce(ee.Reducer.mode(maxRaw=MAX_RAW)).rename(list(label_bands(study)))
         return commonest
     if about.mosaic == "first":
         first: ee.Image = codes.reduce(ee.Reducer.firstNonNull()).rename(list(label_bands(study)))
@@ -92,19 +97,13 @@ def _coarser(codes: ee.Image, study: Study, resolution_m: float) -> ee.Image:
     A mosaic has no pixels of its own: it takes those of the first image of the study's whole collection.
     """
     about, grid = study.labels_for("the layer of labels"), study.grid
-    most = largest_input_px(study.area.scale_m, resolution_m)
-    if most > _MOST_INPUT_PX:
-        raise ConfigError(
-            f"area.scale_m {study.area.scale_m:g}: a pixel may hold {most:,} label pixels of {resolution_m:g} m, the service reduces {_MOST_INPUT_PX:,}; "
-            "take smaller pixels"
-        )
+    most = largest_input_px(study.area.scale_m, resolution_m, "label pixels")
     if about.is_collection:
-        first = ee.Image(label_images(study).first())
-        codes = codes.setDefaultProjection(
-            first.select([CDL_BAND if layer_band(study) == CDL_BAND else _selector(about.band)]).projection()
-        )
+        codes = codes.setDefaultProjection(label_band_of(study).projection())
     place = (grid.crs, list(grid.transform))
-    mode: ee.Image = codes.select([layer_band(study)]).reduceResolution(ee.Reducer.mode(), False, most).reproject(*place)
+    mode: ee.Image = (
+        codes.select([layer_band(study)]).reduceResolution(ee.Reducer.mode(maxRaw=max(MAX_RAW, most)), False, most).reproject(*place)
+    )
     if not about.weight:
         return mode
     weight = codes.select([WEIGHT_BAND]).toDouble().reduceResolution(ee.Reducer.mean(), False, most).reproject(*place)

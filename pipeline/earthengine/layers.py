@@ -15,7 +15,7 @@ WEIGHT_BAND = "weight"  # behind it, where the labels have weights
 
 @dataclass(frozen=True)
 class Layer:
-    """One kind of shard: its name ("image", "labels", "count"), its bands in order, the type of each pixel and its value without data."""
+    """One kind of shard: its name ("image", "labels", or "count"), its bands in order, the type of each pixel and its value without data."""
 
     name: str
     bands: tuple[str, ...]
@@ -29,15 +29,29 @@ class Layer:
 
 
 def layers_of(study: Study) -> tuple[Layer, ...]:
-    """Image, labels if the study has any, and, if it has `image.count`, count: in the order of export."""
+    """The image, with counts of observations behind its bands if the study has `image.count`, and the labels if it has any.
+
+    Counts are a layer of their own, "count", where the image cannot have them (`counts_in_image`).
+    """
     encoding = study.image.encoding
     nodata = encoding.fill if encoding.dtype == "float32" else int(encoding.fill)
-    layers = [Layer("image", study.image.layers, encoding.dtype, nodata)]
+    counts = count_bands(study) if counts_in_image(study) else ()
+    layers = [Layer("image", study.image.layers + counts, encoding.dtype, nodata)]
     if study.labels:
         layers.append(Layer("labels", label_bands(study), study.table.dtype.name, study.table.fill))
-    if study.image.count:
+    if study.image.count and not counts:
         layers.append(Layer("count", count_bands(study), "uint16"))
     return tuple(layers)
+
+
+def counts_in_image(study: Study) -> bool:
+    """Whether counts are further bands of the image: its scenes are then read once, by one task.
+
+    All bands of an export have one type. One of 8 bits holds no count of some hundreds, so there counts stay a layer of their own,
+    as where a band of the study has their name.
+    """
+    is_wide = np.dtype(study.image.encoding.dtype).itemsize > 1
+    return study.image.count and is_wide and not set(count_bands(study)) & set(study.image.layers)
 
 
 def layer_band(study: Study) -> str:
@@ -53,6 +67,6 @@ def label_bands(study: Study) -> tuple[str, ...]:
 
 
 def count_bands(study: Study) -> tuple[str, ...]:
-    """Names of the count layer: `count`; with several seasons `SEASON_count` ("1_count")."""
+    """Names of the bands of counts: `count`; with several seasons `SEASON_count` ("1_count")."""
     seasons = len(study.image.seasons)
     return ("count",) if seasons == 1 else tuple(f"{season}_count" for season in range(1, seasons + 1))

@@ -1,16 +1,19 @@
-"""Pixel requests: windows planned within the service's limits, fetched in parallel, kept until a shard is complete.
+"""Pixel requests: windows planned within the service's limits, fetched in parts where they are too large, kept until a shard is complete.
 
 Windows lie on a fixed lattice, so the result does not depend on scheduling. A finished window is a .npy file, written
 atomically: the files present are the journal of a killed run.
 
-Source: Earth Engine REST reference, "projects.image/computePixels"; guide "Earth Engine quotas".
+Source: Earth Engine REST reference, "projects.image/computePixels"; guide "Earth Engine quotas". The 80 MiB are of an error that users
+report: "Output of image computation is too large (20 bands for 851968 pixels = 126.8 MiB > 80.0 MiB)", about 8 bytes a value.
 """
 
 from __future__ import annotations
 
 import io
 import json
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +24,7 @@ import numpy.typing as npt
 from cropcam.pipeline.earthengine.error_messages import ServiceError
 from cropcam.pipeline.earthengine.layers import Layer
 from cropcam.pipeline.earthengine.plan import TILE_PX
+from cropcam.pipeline.earthengine.request_sizes import RequestSizes
 from cropcam.pipeline.earthengine.session import Session
 from cropcam.pipeline.errors import ConfigError, DataError
 from cropcam.pipeline.grid import PixelGrid, Window, tiles
@@ -28,10 +32,11 @@ from cropcam.pipeline.runtime.atomic import atomic_write
 from cropcam.pipeline.study.study import differences
 
 REQUEST_BYTES_LIMIT = 48_000_000  # "48 MB" of the reference, read as the smaller of its two meanings
+COMPUTED_BYTES_LIMIT = 80 * 2**20
 SIDE_LIMIT_PX = 32_768
 BANDS_LIMIT = 1024
-_SMALLEST_PX = 32
-_TOO_MUCH = ("memory", "timeout", "request_size")
+LARGEST_PX = {"labels": 4096}  # one band of a byte, and no median
+WINDOW_PX = 512  # of other layers: the memory and the time of a median grow with the window and with the scenes
 
 
 def request_bytes(layer: Layer, height: int, width: int) -> int:
@@ -39,11 +44,16 @@ def request_bytes(layer: Layer, height: int, width: int) -> int:
     return height * width * len(layer.bands) * (np.dtype(layer.dtype).itemsize + 1)
 
 
+def computed_bytes(layer: Layer, height: int, width: int) -> int:
+    """Bytes that the service counts for the computation of a window: 8 for each value."""
+    return height * width * len(layer.bands) * 8
+
+
 def check_window_px(layer: Layer, window_px: int) -> None:
     """Refuse a window side that exceeds a limit.
 
     Raises:
-        ConfigError: no multiple of 256, over 32,768 px, over 48 MB, or too many bands.
+        ConfigError: no multiple of 256, over 32,768 px, over 48 MB, over 80 MiB of computation, or too many bands.
     """
     if window_px < TILE_PX or window_px % TILE_PX:
         raise ConfigError(f"--window-px {window_px}: windows are multiples of {TILE_PX} px")
@@ -54,43 +64,66 @@ def check_window_px(layer: Layer, window_px: int) -> None:
     size = request_bytes(layer, window_px, window_px)
     if size > REQUEST_BYTES_LIMIT:
         raise ConfigError(f"--window-px {window_px}: a request of {layer.name} would hold {size / 1e6:.1f} MB; the limit is 48 MB")
+    computed = computed_bytes(layer, window_px, window_px)
+    if computed > COMPUTED_BYTES_LIMIT and window_px > TILE_PX:  # of the smallest windows parts are asked for, if need be
+        raise ConfigError(
+            f"--window-px {window_px}: a request of {layer.name} is computed as {computed / 2**20:.1f} MiB of 8 bytes a value; the limit is 80 MiB"
+        )
 
 
-def window_px_for(layer: Layer, largest_px: int) -> int:
-    """The largest side up to `largest_px` whose requests fit the limits: a multiple of 256."""
-    side = largest_px
-    while side > TILE_PX and request_bytes(layer, side, side) > REQUEST_BYTES_LIMIT:
-        side -= TILE_PX
-    return side
+def window_px_for(layer: Layer, shard_px: int) -> int:
+    """The side of a layer's windows: the largest multiple of 256 that keeps the limits and divides the side of a shard."""
+    sides = range(TILE_PX, LARGEST_PX.get(layer.name, WINDOW_PX) + 1, TILE_PX)
+    fitting = [
+        side
+        for side in sides
+        if shard_px % side == 0
+        and request_bytes(layer, side, side) <= REQUEST_BYTES_LIMIT
+        and computed_bytes(layer, side, side) <= COMPUTED_BYTES_LIMIT
+    ]
+    return max(fitting, default=TILE_PX)
 
 
-def fetch(session: Session, image: ee.Image, layer: Layer, grid: PixelGrid, window: Window) -> npt.NDArray[Any]:
+def fetch(
+    session: Session, image_of: Callable[[PixelGrid], ee.Image], layer: Layer, grid: PixelGrid, window: Window, sizes: RequestSizes
+) -> npt.NDArray[Any]:
     """Pixels of a window: a structured array (y, x) with one field per band.
 
-    A window that exceeds the limits of computation is requested in quarters; pixels are independent, so the result is
-    the same.
+    A window that exceeds the limits of computation is requested in parts; pixels are independent, so the result is the same.
+
+    Args:
+        session: an open session.
+        image_of: the image that has the pixels of a grid.
+        layer: the layer.
+        grid: of the study.
+        window: of the grid.
+        sizes: of the requests of the run.
 
     Raises:
         EarthEngineError: the service refuses, or its responses stay invalid for too long.
     """
-    request_name = f"{layer.name} at row {window.row}, column {window.col}"
-    try:
-        return _request_window(session, image, layer, grid.window(window), request_name)
-    except ServiceError as error:
-        side = max(window.height, window.width)
-        if error.kind not in _TOO_MUCH or side <= _SMALLEST_PX:
-            raise
     pixels = np.zeros((window.height, window.width), _dtype(layer))
-    half = -(-side // 2)
-    for part in tiles((window.height, window.width), (half, half)):
-        pixels[part.slices] = fetch(
-            session, image, layer, grid, Window(window.row + part.row, window.col + part.col, part.height, part.width)
-        )
+    waiting = [Window(0, 0, window.height, window.width)]
+    while waiting:
+        part = waiting.pop()
+        place = Window(window.row + part.row, window.col + part.col, part.height, part.width)
+        px = max(part.height, part.width)
+        found = sizes.ask(layer.name, px, partial(_request_window, session, image_of, layer, grid, place))
+        if found is None:
+            side = sizes.part_px(layer.name, px)
+            parts = [Window(part.row + row, part.col + col, *size) for row, col, *size in tiles((part.height, part.width), (side, side))]
+            waiting += reversed(parts)
+        else:
+            pixels[part.slices] = found
     return pixels
 
 
-def _request_window(session: Session, image: ee.Image, layer: Layer, grid: PixelGrid, request_name: str) -> npt.NDArray[Any]:
+def _request_window(
+    session: Session, image_of: Callable[[PixelGrid], ee.Image], layer: Layer, whole: PixelGrid, place: Window
+) -> npt.NDArray[Any]:
     """One request; a response of another shape or format counts as a broken connection."""
+    grid, request_name = whole.window(place), f"{layer.name} at row {place.row}, column {place.col}"
+    image = image_of(grid)
 
     def ask() -> npt.NDArray[Any]:
         content = session.pixels(image, grid, request_name)
@@ -143,6 +176,18 @@ class Journal:
             raise DataError(
                 f"{self.folder.parent}: an unfinished delivery of another study lies there ({'; '.join(fields) or 'other graph'}); finish that one, choose another folder, or delete {self.folder.name}"
             )
+
+    def sides_px(self) -> dict[str, int]:
+        """The sides of requests that earlier runs have learned, by layer name."""
+        try:
+            known = json.loads((self.folder / "sides.json").read_text("utf-8"))
+            return {str(name): int(side) for name, side in known.items()}
+        except (OSError, ValueError, AttributeError, TypeError):  # without it they are learned anew
+            return {}
+
+    def keep_side(self, layer: str, side_px: int) -> None:
+        """Record the side of a layer's requests for later runs."""
+        atomic_write(self.folder / "sides.json", json.dumps({**self.sides_px(), layer: side_px}), sync=False)
 
     def path(self, layer: Layer, window: Window) -> Path:
         """Where a window's pixels lie."""

@@ -93,6 +93,13 @@ class Plan:
         """GeoTIFFs of all tasks."""
         return sum(task.files for task in self.tasks)
 
+    def layer_pixels(self) -> dict[str, int]:
+        """Pixels of all tasks of each layer, by its name."""
+        pixels: dict[str, int] = {}
+        for task in self.tasks:
+            pixels[task.layer.name] = pixels.get(task.layer.name, 0) + task.pixels
+        return pixels
+
     def geometry(self) -> dict[str, Any]:
         """What decides which file holds which pixel, as JSON values."""
         return {"cell_px": self.cell_px, "file_px": {task.layer.name: task.file_px for task in self.tasks}}

@@ -1,13 +1,15 @@
-"""Checks before an export: the service has scenes in every season, and the label asset if the study has one.
+"""Checks before an export: the service has scenes in every season, and the label asset if the study has one, with pixels of the known size.
 
-Only `Collection.size` and one pixel of the label graph are requested, so any service that can evaluate the study's
+Only sizes of collections and pixels and one pixel of the label graph are requested, so any service that can evaluate the study's
 graphs can respond.
 """
 
 from __future__ import annotations
 
 from cropcam.pipeline.earthengine.error_messages import ServiceError
-from cropcam.pipeline.earthengine.labels import label_images, labels
+from cropcam.pipeline.earthengine.graphs import graph
+from cropcam.pipeline.earthengine.labels import label_images
+from cropcam.pipeline.earthengine.pixel_sizes import check_pixel_sizes, pixel_sizes
 from cropcam.pipeline.earthengine.scenes import scenes
 from cropcam.pipeline.earthengine.session import Session
 from cropcam.pipeline.grid import Window
@@ -19,6 +21,7 @@ def check_inputs(study: Study, session: Session) -> list[int]:
 
     Raises:
         EarthEngineError: a season has no scene, a collection or the label asset does not exist.
+        ConfigError: the pixels of scenes or labels have another size than the study counts on.
     """
     counts = []
     for season in study.image.seasons:
@@ -31,14 +34,20 @@ def check_inputs(study: Study, session: Session) -> list[int]:
                 f"no scene of {where}{clouds} meets the area; check image.seasons, image.collections and area.bounds", "empty"
             )
         counts.append(count)
-    if study.labels is None:
-        return counts
-    if study.labels.is_collection:
-        asked = f"counting images of labels.asset {study.labels.asset}"
+    if study.labels:
+        _check_labels(study, session)
+    sizes = session.value(pixel_sizes(study), f"pixel sizes of {', '.join(study.image.collections)}")
+    check_pixel_sizes(study, sizes)
+    return counts
+
+
+def _check_labels(study: Study, session: Session) -> None:
+    about = study.labels_for("the layer of labels")
+    if about.is_collection:
+        asked = f"counting images of labels.asset {about.asset}"
         if not int(session.value(label_images(study).size(), asked)):
             raise ServiceError(
-                f"no image of {study.labels.asset} meets labels.filter, labels.dates and the area; check them in the study", "empty"
+                f"no image of {about.asset} meets labels.filter, labels.dates and the area; check them in the study", "empty"
             )
-    row, col = study.grid.height // 2, study.grid.width // 2
-    session.pixels(labels(study), study.grid.window(Window(row, col, 1, 1)), f"labels.asset {study.labels.asset}")
-    return counts
+    pixel = study.grid.window(Window(study.grid.height // 2, study.grid.width // 2, 1, 1))
+    session.pixels(graph(study, "labels", pixel), pixel, f"labels.asset {about.asset}")

@@ -19,6 +19,11 @@ from cropcam.pipeline.errors import ConfigError
 from cropcam.pipeline.sensor import Flag, band_number
 from cropcam.pipeline.study.study import Study
 
+# "For larger numbers of inputs (above maxRaw) the median will be derived from a histogram" (API reference, ee.Reducer.median), the mode
+# too, and the limit where none is named is not documented. No pixel has so many observations: all satellites together make some
+# hundreds a year.
+MAX_RAW = 4096
+_MOST_INPUT_PX = 65_536  # of an output pixel, in the service
 _ALL_CLOUD_COVER_PCT = 100.0
 
 
@@ -46,7 +51,7 @@ def scenes(study: Study, season: tuple[str, str], ids: Sequence[str] = (), area:
 def clean_scenes(
     study: Study,
     season: tuple[str, str],
-    then: Callable[[ee.Image], ee.Image] = lambda scene: scene,
+    then: Callable[[ee.Image], ee.Image] | None = None,
     area: ee.Geometry | None = None,
 ) -> ee.ImageCollection:
     """The scenes of a season, cleaned (`clean`), each with `then` applied. Collections whose bands have the same names are merged first.
@@ -59,11 +64,21 @@ def clean_scenes(
         def prepare(found: ee.ImageCollection, assets: tuple[str, ...] = assets) -> ee.ImageCollection:
             for collection, band in dict.fromkeys((flag.collection, flag.band) for flag in _flags(study) if flag.collection):
                 found = found.linkCollection(ee.ImageCollection(collection), [band])
-            cleaned: ee.ImageCollection = found.map(lambda scene: then(clean(scene, study, assets)))
+            cleaned: ee.ImageCollection = found.map(lambda scene: (then or ee.Image)(clean(scene, study, assets)))
             return cleaned
 
         groups.append(images_near(area, partial(scenes, study, season, list(ids)), prepare))
     return _merged(groups)
+
+
+def native_bands(study: Study, season: tuple[str, str]) -> ee.Image:
+    """The study's bands of the first scene of a season, as the asset has them: for their pixels' size."""
+    groups = [
+        scenes(study, season, list(ids)).select(list(assets), list(study.image.bands))
+        for assets, ids in groupby(study.image.collections, key=lambda asset_id: _assets(study, asset_id))
+    ]
+    first: ee.Image = ee.Image(_merged(groups).first())
+    return first
 
 
 def clean(scene: ee.Image, study: Study, assets: Sequence[str]) -> ee.Image:
@@ -81,7 +96,9 @@ def clean(scene: ee.Image, study: Study, assets: Sequence[str]) -> ee.Image:
     groups = [(resolution, [names.index(name) for name in group]) for resolution, group in finer_bands(study).items()]
     parts = []
     for resolution_m, places in groups:
-        kept = _masked(scene, study, [assets[place] for place in places], [names[place] for place in places])
+        kept = _masked(
+            scene, study, [assets[place] for place in places], [names[place] for place in places], resolution_m or study.area.scale_m
+        )
         parts.append(kept if resolution_m is None else _coarser(kept, study, resolution_m))
     joined: ee.Image = reduce(lambda first, second: first.addBands(second), parts)
     joined = joined if len(parts) == 1 else joined.select(list(names))
@@ -115,27 +132,35 @@ def _flags(study: Study) -> list[Flag]:
     return [study.image.table.flags[name] for name in study.image.mask]
 
 
-def _masked(scene: ee.Image, study: Study, assets: list[str], names: list[str]) -> ee.Image:
-    """Bands of a scene under new names, masked by the study's flags and, band by band, where they hold the value for "no data"."""
-    missing = study.image.table.missing
+def _masked(scene: ee.Image, study: Study, assets: list[str], names: list[str], scale_m: float) -> ee.Image:
+    """Bands of a scene under new names, masked by the study's flags and, band by band, where they hold the value for "no data".
+
+    A flag counts by its own pixels. Where the bands are evaluated in pixels of twice the size or more (`scale_m`), the service would take
+    it from a level of the pyramid: a sample of bits, a mean of scores.
+    """
+    missing, finest_m = study.image.table.missing, study.image.table.resolution_m
     kept: ee.Image = scene.select(assets) if assets == names else scene.select(assets, names)
     if missing is not None:
         kept = kept.updateMask(kept.eq(whole_number(missing)).eq(0))
-    flags = _flags(study)
+
+    flags, tests = _flags(study), list[tuple[str, ee.Image]]()
     for band, of_band in groupby(
         sorted((flag for flag in flags if flag.bit is not None), key=lambda flag: flag.band), key=lambda flag: flag.band
     ):
         bits = sum(1 << (flag.bit or 0) for flag in of_band)
-        kept = kept.updateMask(scene.select([band]).bitwiseAnd(bits).eq(0))
+        tests.append((band, scene.select([band]).bitwiseAnd(bits).eq(0)))
     for flag in flags:
         if flag.saturation:
-            bits = sum(1 << (number - 1) for asset in assets if (number := band_number(asset)))
-            kept = kept.updateMask(scene.select([flag.band]).bitwiseAnd(bits).eq(0)) if bits else kept
+            if bits := sum(1 << (number - 1) for asset in assets if (number := band_number(asset))):
+                tests.append((flag.band, scene.select([flag.band]).bitwiseAnd(bits).eq(0)))
         elif flag.classes:
-            kept = kept.updateMask(scene.select([flag.band]).remap(list(flag.classes), [0] * len(flag.classes), 1))
+            tests.append((flag.band, scene.select([flag.band]).remap(list(flag.classes), [0] * len(flag.classes), 1)))
         elif flag.min is not None:
             least = flag.min if study.image.score_min is None else study.image.score_min
-            kept = kept.updateMask(scene.select([flag.band]).gte(least))
+            tests.append((flag.band, scene.select([flag.band]).gte(least)))
+    for band, holds in tests:
+        is_coarse = finest_m is not None and scale_m >= 2 * finest_m
+        kept = kept.updateMask(holds.reproject(scene.select([band]).projection()) if is_coarse else holds)
     return kept
 
 
@@ -147,13 +172,21 @@ def _coarser(image: ee.Image, study: Study, resolution_m: float) -> ee.Image:
     return averaged
 
 
-def largest_input_px(scale_m: float, resolution_m: float) -> int:
+def largest_input_px(scale_m: float, resolution_m: float, pixels: str = "pixels of a band") -> int:
     """How many pixels of a band may meet a pixel of the grid, at any angle; 64 is the service's own limit where none is named.
+
+    Raises:
+        ConfigError: more than the service reduces.
 
     >>> largest_input_px(30, 10), largest_input_px(100, 10)
     (64, 289)
     """
-    return max(64, (math.ceil(scale_m / resolution_m * math.sqrt(2)) + 2) ** 2)
+    most = max(64, (math.ceil(scale_m / resolution_m * math.sqrt(2)) + 2) ** 2)
+    if most > _MOST_INPUT_PX:
+        raise ConfigError(
+            f"area.scale_m {scale_m:g}: a pixel may hold {most:,} {pixels} of {resolution_m:g} m, the service reduces {_MOST_INPUT_PX:,}; take smaller pixels"
+        )
+    return most
 
 
 def whole_number(value: float) -> float:

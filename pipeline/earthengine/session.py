@@ -20,9 +20,13 @@ import ee
 import google.auth
 from google.auth.credentials import AnonymousCredentials
 from google.auth.exceptions import GoogleAuthError
+from google.auth.transport.requests import Request
 from google.oauth2 import service_account
+from google.oauth2.credentials import Credentials
 
-from cropcam.pipeline.earthengine.error_messages import Backoff, ServiceError, classify_error
+from cropcam.pipeline.earthengine.access import Account, account_of
+from cropcam.pipeline.earthengine.error_messages import Backoff, ServiceError, classify_error, raw_text
+from cropcam.pipeline.earthengine.error_texts import LOG_IN
 from cropcam.pipeline.earthengine.transport import Transport
 from cropcam.pipeline.errors import ConfigError
 from cropcam.pipeline.grid import PixelGrid
@@ -31,8 +35,8 @@ STANDARD_URL = "https://earthengine.googleapis.com"
 HIGH_VOLUME_URL = "https://earthengine-highvolume.googleapis.com"
 LOOPBACK_PROJECT = "local"
 EMBEDDED = "archive:"  # how the name of an engine begins that a command starts for itself, on any free port
+NAMED_URLS = {"standard": STANDARD_URL, "high-volume": HIGH_VOLUME_URL}  # what --api-url takes besides URLs
 CLIENT_RETRIES = 5  # retries of the client, before `Backoff` begins
-_LOG_IN = "run: earthengine authenticate, or set GOOGLE_APPLICATION_CREDENTIALS to a service account's key file"
 
 
 class _Sends(Protocol):
@@ -48,6 +52,7 @@ class Session:
     is_loopback: bool
     backoff: Backoff = field(default_factory=Backoff)
     name: str = ""
+    account: Account = field(default_factory=Account)
 
     @property
     def endpoint(self) -> str:
@@ -112,6 +117,7 @@ def open_session(
     backoff: Backoff | None = None,
     client_retries: int = CLIENT_RETRIES,
     name: str = "",
+    workload_tag: str = "",
     credentials: Any = None,  # noqa: ANN401 - any of google.auth's
     transport: _Sends | None = None,
 ) -> Session:
@@ -122,10 +128,11 @@ def open_session(
 
     Args:
         project: Google Cloud project; else the credentials' own, else GOOGLE_CLOUD_PROJECT.
-        api_url: another endpoint, such as the high-volume one or a loopback server.
+        api_url: another endpoint: "high-volume", "standard" or a URL, such as that of a loopback server.
         backoff: with a busy service; a default that lasts about ten minutes.
         client_retries: retries of the client before the backoff begins.
         name: of the endpoint, where its URL changes with each process.
+        workload_tag: of all requests that compute, until the next session (`cost.workload_tag`).
         credentials: in place of the search.
         transport: an httplib2-style object that sends requests.
 
@@ -133,7 +140,7 @@ def open_session(
         ConfigError: the URL is none.
         EarthEngineError: no credentials, no project, or the service does not let them in.
     """
-    url = (STANDARD_URL if api_url is None else api_url).rstrip("/")
+    url = NAMED_URLS.get(api_url, api_url).rstrip("/") if api_url is not None else STANDARD_URL
     parts = _parts_of(url)
     is_loopback = _is_loopback(str(parts.hostname))
     if parts.scheme == "http" and not is_loopback:
@@ -143,7 +150,7 @@ def open_session(
     project = project or _project_of(credentials) or (LOOPBACK_PROJECT if is_loopback else None)
     if not project:
         raise ServiceError("no Google Cloud project; give --project, or run: earthengine set_project PROJECT", "project")
-    session = Session(project, url, is_loopback, backoff or Backoff(), name)
+    session = Session(project, url, is_loopback, backoff or Backoff(), name, account_of(credentials))
 
     def initialise() -> None:
         with _without_catalogue(is_loopback):
@@ -154,6 +161,7 @@ def open_session(
     opening = replace(session.backoff, attempts=min(session.backoff.attempts, 3))
     opening.call(initialise, f"project {project} at {url}")
     ee.data.setMaxRetries(client_retries)
+    ee.data.setDefaultWorkloadTag(workload_tag)
     return session
 
 
@@ -188,13 +196,32 @@ def find_credentials() -> Any:  # noqa: ANN401 - any of google.auth's
             if about.get("type") == "service_account":
                 return service_account.Credentials.from_service_account_info(about, scopes=ee.oauth.SCOPES)  # type: ignore[no-untyped-call]
             return google.auth.default(scopes=ee.oauth.SCOPES)[0]
+    except ee.EEException:
+        raise _refused_login() from None
     except (OSError, ValueError, AttributeError) as error:
         reason = error.strerror if isinstance(error, OSError) else "not the JSON of a credential"
-        raise ServiceError(f"{where}: {reason}; {_LOG_IN}", "credentials") from None
+        raise ServiceError(f"{where}: {reason}; {LOG_IN}", "credentials") from None
     except GoogleAuthError as error:
-        raise ServiceError(f"{classify_error(error).text}; {_LOG_IN}" if named else f"no credentials; {_LOG_IN}", "credentials") from None
-    except ee.EEException:
-        raise ServiceError(f"no credentials; {_LOG_IN}", "credentials") from None
+        raise _login_error(error) from None
+
+
+def _refused_login() -> ServiceError:
+    """The reason for which the client takes no credentials: there are none, or the saved login cannot be renewed."""
+    try:
+        arguments = ee.oauth.get_credentials_arguments()
+        if arguments.get("refresh_token"):
+            Credentials(None, **arguments).refresh(Request())  # type: ignore[no-untyped-call]
+    except GoogleAuthError as error:
+        return _login_error(error)
+    except OSError:
+        pass
+    return ServiceError(f"no credentials; {LOG_IN}", "credentials")
+
+
+def _login_error(error: GoogleAuthError) -> ServiceError:
+    fault = classify_error(error)
+    later = "; run the same command again later" if fault.is_transient else ""
+    return ServiceError(f"the login: {fault.text}{later}", fault.kind, f"the login: {raw_text(error)}")
 
 
 def _project_of(credentials: Any) -> str | None:  # noqa: ANN401
@@ -210,7 +237,7 @@ def _parts_of(url: str) -> SplitResult:
     except ValueError:
         parts = urlsplit("")
     if parts.scheme not in ("http", "https") or not parts.hostname or parts.username or parts.query:
-        raise ConfigError("--api-url: not a plain URL of an endpoint; write for example " + HIGH_VOLUME_URL)
+        raise ConfigError("--api-url: not a plain URL of an endpoint; write high-volume, standard or a URL such as " + HIGH_VOLUME_URL)
     return parts
 
 

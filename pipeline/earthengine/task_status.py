@@ -12,7 +12,8 @@ from typing import Any
 
 from rich.table import Table
 
-from cropcam.pipeline.earthengine.error_messages import classify_error, redacted
+from cropcam.pipeline.earthengine.error_messages import classify_error
+from cropcam.pipeline.earthengine.error_texts import redacted
 from cropcam.pipeline.earthengine.manifest import SUBMITTING, UNSUBMITTED, Entry, Manifest
 from cropcam.pipeline.earthengine.plan import Task
 
@@ -31,7 +32,8 @@ def is_active(state: str) -> bool:
 class Row:
     """One task as shown to the user. Seconds and EECU seconds (of all attempts) are the service's, None until it reports them.
 
-    `progress` is 0 to 1; `updated` the service's time of the last change, RFC 3339; `pixels` those of the task's cell.
+    `progress` is 0 to 1; `updated` the service's time of the last change, RFC 3339; `pixels` those of the task's cell;
+    `earlier_eecu_s` the EECU seconds of the attempts before the latest.
     """
 
     task: str
@@ -44,6 +46,7 @@ class Row:
     progress: float | None = None
     updated: str = ""
     pixels: int = 0
+    earlier_eecu_s: float = 0.0
 
 
 def reconcile(task: Task, entry: Entry, operations: Iterable[Mapping[str, Any]]) -> None:
@@ -107,7 +110,7 @@ def rows(tasks: Sequence[Task], manifest: Manifest) -> list[Row]:
         state = UNSUBMITTED if entry.state == SUBMITTING else entry.state
         note = classify_error(entry.message).text if state == FAILED and entry.message else entry.message
         eecu_s = None if entry.eecu_s is None and not entry.earlier_eecu_s else (entry.eecu_s or 0.0) + entry.earlier_eecu_s
-        about = (entry.progress, entry.updated, task.pixels)
+        about = (entry.progress, entry.updated, task.pixels, entry.earlier_eecu_s)
         lines.append(Row(task.name, task.layer.name, state, entry.seconds, eecu_s, note, tuple(entry.uris), *about))
     return lines
 

@@ -26,10 +26,10 @@ STORAGE_WRITE = f"{_AUTH}devstorage.read_write"
 STORAGE_READ = f"{_AUTH}devstorage.read_only"
 
 ENGINE_SCOPES = (EARTH_ENGINE, CLOUD)  # of every method of Earth Engine, any one of them
-DRIVE_SCOPES = (DRIVE,)  # of an export to Drive
 DRIVE_READ_SCOPES = (DRIVE, DRIVE_READ)  # of a listing or a download
-STORAGE_SCOPES = (STORAGE, STORAGE_WRITE, CLOUD)  # of an export to Cloud Storage
 STORAGE_READ_SCOPES = (STORAGE, STORAGE_WRITE, STORAGE_READ, CLOUD)
+# by kind of export; that they are demanded when a task is submitted, and not when it stores its first file, is not confirmed
+DESTINATION_SCOPES: Mapping[str, tuple[str, ...]] = {"drive": (DRIVE,), "gs": (STORAGE, STORAGE_WRITE, CLOUD)}
 DEFAULT_SCOPES = (EARTH_ENGINE, CLOUD, DRIVE, STORAGE)  # those the client asks for (API python/ee/oauth.py, SCOPES)
 
 PROJECT_HEADER = "x-goog-user-project"  # the project that a request counts for, where its path does not name it

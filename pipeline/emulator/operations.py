@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from cropcam.pipeline.emulator.access import ANONYMOUS, DRIVE_SCOPES, STORAGE_SCOPES, Account
+from cropcam.pipeline.emulator.access import ANONYMOUS, DESTINATION_SCOPES, Account
 from cropcam.pipeline.emulator.errors import EngineError
 from cropcam.pipeline.emulator.exports import Watch
 from cropcam.pipeline.emulator.fault_injection import EXPORT_RUN, OTHER_REQUEST, SAME_REQUEST, Fault, Faults
@@ -65,7 +65,7 @@ class Operations:
                 taken, the project has used its day up, or the queue is full.
         """
         request = parse_export(body)
-        account.require(DRIVE_SCOPES if request.kind == "drive" else STORAGE_SCOPES)
+        account.require(DESTINATION_SCOPES.get(request.kind, ()))
         with self._changed:
             known = self._records.of_request(project, account, request.request_id)
             if known:

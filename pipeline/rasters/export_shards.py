@@ -22,6 +22,7 @@ from cropcam.pipeline.study.study import Study, differences, parse_study
 
 # as Earth Engine writes them: NAME-image-CELL-0000000000-0000012800.tif, all but the prefix optional
 _SHARD_NAME = re.compile(r"^(?:.+[-_])?(image|labels|count)(?:[-_].+?)?(?:-\d{10}-\d{10})?\.tiff?$", re.IGNORECASE)
+_COUNT = re.compile(r"(?:\d+_)?count")  # as in earthengine.layers.count_bands
 _YEAR = re.compile(r"(?<!\d)(?:19|20)\d\d(?!\d)")
 _TAGS = ("study", "study_digest", "graph", "graph_digest", "year", "seasons")
 _DECIDE = {"image": ("area.", "image."), "labels": ("area.", "labels.")}  # keys of a study that decide the pixels of a layer
@@ -53,7 +54,7 @@ def open_image_shards(folder: Path, study: Study) -> RasterMosaic:
     bands, encoding = study.image.layers, study.image.encoding
     pieces = []
     for path in _find(folder, "image"):
-        raster = open_stored(path)
+        raster = _without_counts(open_stored(path), bands)
         if len(raster.band_names) != len(bands):
             raise DataError(f"{path}: {len(raster.band_names)} bands, study {study.name} has {len(bands)} ({', '.join(bands)})")
         check_band_order(raster, bands)
@@ -67,6 +68,16 @@ def open_image_shards(folder: Path, study: Study) -> RasterMosaic:
     check_cover(study.grid, [(raster.path, place) for raster, place, _ in pieces], study.area.region)
     _check_together([raster for raster, _, _ in pieces])
     return RasterMosaic(study.grid, bands, tuple(pieces))
+
+
+def _without_counts(raster: Raster, bands: tuple[str, ...]) -> Raster:
+    """A shard's bands but those of counts (`image.count`), which older exports have in files of their own."""
+    kept = [number for number, name in enumerate(raster.band_names) if name in bands or not _COUNT.fullmatch(name)]
+    if len(kept) == len(raster.band_names):
+        return raster
+    names, nodata = tuple(raster.band_names[place] for place in kept), tuple(raster.nodata[place] for place in kept)
+    tagged = tuple(raster.tagged[place] for place in kept)
+    return replace(raster, band_names=names, nodata=nodata, tagged=tagged, numbers=tuple(place + 1 for place in kept))
 
 
 def _find(folder: Path, kind: str) -> list[Path]:

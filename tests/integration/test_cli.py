@@ -22,6 +22,7 @@ from rio_cogeo.cogeo import cog_validate
 from cropcam.cli import main
 from cropcam.pipeline.grid import PixelGrid
 from cropcam.pipeline.study.study import load_study
+from support.answers import answered
 from support.rasters import random_codes, random_dn, write_raster
 from support.stores import make_store
 
@@ -175,6 +176,37 @@ def test_errors_are_one_line_with_the_right_exit_code(
 def test_debug_shows_the_traceback(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["describe", "none", "--debug"]) == 2
     assert "Traceback" in capsys.readouterr().err
+
+
+def test_debug_shows_earth_engines_whole_answer_after_the_one_line(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Also of an error behind the one that is shown; without secrets, in the traceback too."""
+    from cropcam.pipeline.earthengine.error_messages import Backoff, ServiceError
+
+    whole = "Collection.reduceColumns: " + "band " * 200 + "Bearer ya29." + "x" * 30
+
+    def refuse() -> None:
+        raise answered(400, whole)
+
+    def fail(_: object) -> None:
+        """Fail in place of a command."""
+        try:
+            Backoff().call(refuse, "counting scenes")
+        except ServiceError as error:
+            raise ServiceError("1 task failed; run the same command again", "export") from error
+
+    monkeypatch.setattr("cropcam.pipeline.commands.describe", fail)
+    assert main(["describe", "demo"]) == 4
+    assert capsys.readouterr().err == "cropcam: 1 task failed; run the same command again\n"
+    assert main(["describe", "demo", "--debug"]) == 4
+    error = capsys.readouterr().err
+    head, line, raw = error.partition("cropcam: 1 task failed; run the same command again\n")
+    assert line
+    assert "Traceback" in head
+    assert raw.startswith("Earth Engine's answer, whole:\ncounting scenes: HTTP 400\n")
+    assert "band " * 200 in raw
+    assert "ya29" not in error
 
 
 def test_a_preset_is_no_folder_of_that_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:

@@ -15,9 +15,10 @@ import rasterio
 
 from cropcam.pipeline.earthengine.delivery import deliver
 from cropcam.pipeline.earthengine.error_messages import Backoff
-from cropcam.pipeline.earthengine.session import open_session
+from cropcam.pipeline.earthengine.session import Session, open_session
 from cropcam.pipeline.emulator import Fault, Faults, serve
 from cropcam.pipeline.errors import EarthEngineError
+from cropcam.pipeline.grid import PixelGrid
 from cropcam.pipeline.rasters.export_shards import open_shards
 from cropcam.pipeline.study.study import Study
 from oracles.composite import compose
@@ -86,6 +87,38 @@ def test_forty_refusals_and_broken_answers_cost_no_pixel(archive: Path, tmp_path
         assert bad.left() == []
     for name in ("image.tif", "labels.tif"):
         assert (tmp_path / "rough" / name).read_bytes() == (tmp_path / "calm" / name).read_bytes()
+
+
+class Seen(Session):
+    """A session that records the longer side of each pixel request, by the layer's name."""
+
+    def pixels(self, image: ee.Image, grid: PixelGrid, request_name: str) -> bytes:
+        self.__dict__.setdefault("sides", []).append((request_name.split(maxsplit=1)[0], max(grid.shape_yx)))
+        return super().pixels(image, grid, request_name)
+
+    def with_backoff(self, backoff: Backoff) -> Session:
+        other = Seen(self.project, self.api_url, self.is_loopback, backoff)
+        other.__dict__["sides"] = self.__dict__.setdefault("sides", [])
+        return other
+
+
+def test_a_layer_that_times_out_costs_two_windows_and_no_pixel(archive: Path, tmp_path: Path) -> None:
+    study = wide()
+    with serve(archive) as server:
+        deliver(study, open_session("p", server.url), tmp_path / "calm", window_px=256)
+    late = Faults.of(Fault("image:computePixels", "timeout", count=2, after=1))  # after the look at the labels
+    lines: list[str] = []
+    with serve(archive, faults=late) as server:
+        opened = open_session("p", server.url, backoff=PATIENCE, client_retries=0)
+        session = Seen(opened.project, opened.api_url, opened.is_loopback, PATIENCE)
+        deliver(study, session, tmp_path / "late", window_px=256, workers=2, log=lines.append)
+        assert late.left() == []
+    sides = session.__dict__["sides"]
+    assert [side for layer, side in sides if layer == "image" and side > 128] == [256, 256]
+    assert "image: two requests were too large for the service; from now on they have 128 px" in lines
+    assert not any(layer == "labels" and side == 128 for layer, side in sides)
+    for name in ("image.tif", "labels.tif"):
+        assert (tmp_path / "late" / name).read_bytes() == (tmp_path / "calm" / name).read_bytes()
 
 
 def test_a_service_busy_for_too_long_leaves_what_was_fetched(archive: Path, tmp_path: Path) -> None:

@@ -15,7 +15,7 @@ from google.auth.credentials import AnonymousCredentials
 
 from cropcam.pipeline.earthengine import exports
 from cropcam.pipeline.earthengine.error_messages import Backoff, ServiceError
-from cropcam.pipeline.earthengine.exports import Options, Pace
+from cropcam.pipeline.earthengine.export_run import Options, Pace
 from cropcam.pipeline.earthengine.plan import Plan
 from cropcam.pipeline.earthengine.session import Session
 from cropcam.pipeline.earthengine.task_status import Row
@@ -85,7 +85,7 @@ class FakeService(Session):
         return other
 
     def value(self, computed: Any, what: str) -> Any:  # noqa: ARG002
-        return self.scenes
+        return {} if what.startswith("pixel sizes") else self.scenes
 
     def pixels(self, image: Any, grid: Any, what: str) -> bytes:  # noqa: ARG002
         return b""
@@ -96,8 +96,11 @@ class FakeService(Session):
             if isinstance(fault, BaseException) and not isinstance(fault, KeyboardInterrupt):
                 raise fault
             self.sent.append(request_id)
-            if request_id in {operation["requestId"] for operation in self.held.values()}:
-                raise ee.EEException(f"A task with request ID {request_id} already exists.")
+            known = next((operation for operation in self.held.values() if operation["requestId"] == request_id), None)
+            if known is not None:
+                if known["body"] != request:
+                    raise ee.EEException("A task with this request ID exists; the request is not byte for byte identical.")
+                return known
             name = f"projects/test/operations/{len(self.held):024d}"
             metadata = {"state": "PENDING", "description": request["description"], "createTime": "2026-01-01T00:00:00Z"}
             self.held[name] = {"name": name, "requestId": request_id, "metadata": metadata, "body": request}
@@ -110,7 +113,9 @@ class FakeService(Session):
     def operations(self) -> list[dict[str, Any]]:
         """The list: each task goes one state on; `hidden` are parts of descriptions that the list does not show yet."""
         self.__dict__["looks"] += 1
-        shown = [operation for operation in self.held.values() if not any(part in operation["metadata"]["description"] for part in self.hidden)]
+        shown = [
+            operation for operation in self.held.values() if not any(part in operation["metadata"]["description"] for part in self.hidden)
+        ]
         return [self._moved(operation) for operation in shown]
 
     def operation(self, name: str) -> dict[str, Any]:

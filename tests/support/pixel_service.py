@@ -9,6 +9,7 @@ from typing import Any
 import ee
 import numpy as np
 
+from cropcam.pipeline.earthengine.layers import layers_of
 from cropcam.pipeline.grid import PixelGrid
 from cropcam.pipeline.study.study import Study, load_study, parse_study
 from support.engines import FakeService
@@ -26,7 +27,7 @@ class Pixels(FakeService):
 
     def __init__(self, study: Study, largest_px: int = 10_000) -> None:
         super().__init__()
-        self.__dict__.update(grid=study.grid, bands=study.image.layers, largest_px=largest_px, asked=[])
+        self.__dict__.update(grid=study.grid, bands=layers_of(study)[0].bands, largest_px=largest_px, asked=[])
 
     def pixels(self, image: Any, grid: PixelGrid, what: str) -> bytes:  # noqa: ARG002
         def send() -> bytes:
@@ -40,7 +41,7 @@ class Pixels(FakeService):
             row, col = round((grid.transform[5] - f) / e), round((grid.transform[2] - c) / a)
             yy, xx = np.mgrid[row : row + grid.height, col : col + grid.width]
             is_label = "label" in what
-            names = ("cropland",) if is_label else ("count",) if "count" in what else self.bands
+            names = ("cropland",) if is_label else self.bands
             found = np.zeros(grid.shape_yx, [(name, "u1" if is_label else "u2") for name in names])
             for number, name in enumerate(names):
                 found[name] = (yy * 7 + xx + number) % 250 + 1

@@ -56,9 +56,14 @@ def test_bits_dates_bounds_and_names_are_the_studys() -> None:
     assert sorted(names) == sorted(study.image.layers)
 
 
+def test_the_median_is_exact_for_any_count_that_can_occur() -> None:
+    assert set(constants("image", load_study("demo-seasons"), "Reducer.median", "maxRaw")) == {4096}
+
+
 def test_one_season_keeps_the_bands_names_and_no_filter_by_cloud_cover_unless_asked() -> None:
-    found = graphs.algorithms(graphs.expression(graphs.graph(load_study("demo"), "image")))
-    assert "Image.rename" not in found
+    demo = load_study("demo")
+    found = graphs.algorithms(graphs.expression(graphs.graph(demo, "image")))
+    assert constants("image", demo, "Image.rename", "names") == [list(demo.image.bands)]
     assert "Filter.greaterThan" not in found
     assert constants("image", variant(image={"cloud_cover_max_pct": 35.5}), "Filter.greaterThan", "rightValue") == [35.5]
 
@@ -68,8 +73,12 @@ SEASONS = [["2016-05-01", "2016-07-01"], ["2016-07-01", "2016-10-01"]]
 
 def test_counts_are_the_observations_valid_in_every_band(client: scenes.Client, archive: Path) -> None:
     study = scenes.study(image={"count": True, "seasons": SEASONS, "mask": ["cloud", "saturated"]})
-    found = client.pixels(graph(study, "count"), study.grid)
-    assert found.dtype == np.uint16
+    plain = scenes.study(image={"seasons": SEASONS, "mask": ["cloud", "saturated"]})
+    assert client.value(graph(study, "image").bandNames()) == [*study.image.layers, "1_count", "2_count"]
+    whole = client.pixels(graph(study, "image"), study.grid)
+    assert whole.dtype == np.uint16
+    np.testing.assert_array_equal(whole[:4], client.pixels(graph(plain, "image"), study.grid))
+    np.testing.assert_array_equal(whole[4:], found := client.pixels(graph(study, "count"), study.grid))
     for number, season in enumerate(study.image.seasons):
         wanted = np.zeros(study.grid.shape_yx, int)
         for scene in find_scenes(study, archive, season):
@@ -79,3 +88,14 @@ def test_counts_are_the_observations_valid_in_every_band(client: scenes.Client, 
             wanted += (read["SR_B4"][0] != 0) & (read["SR_B5"][0] != 0) & ~bad & read["QA_PIXEL"][1]
         assert np.array_equal(found[number], wanted)
         assert wanted.max() > 1
+
+
+def test_counts_of_floats_are_floats_and_zero_where_nothing_was_seen(client: scenes.Client) -> None:
+    study = scenes.study(image={"count": True, "derived": {"ratio": "SR_B5 / SR_B4"}, "seasons": [["2016-05-01", "2016-05-02"]]})
+    image = graph(study, "image")
+    assert [(band.name, band.type.dtype) for band in client.image(image).bands] == [
+        (name, np.float32) for name in ("SR_B4", "SR_B5", "ratio", "count")
+    ]
+    values = client.pixels(image, study.grid).filled(-1)
+    assert set(np.unique(values[3])) == {0, 1}
+    np.testing.assert_array_equal(values[3] == 0, (values[:2] == -9999).any(axis=0))

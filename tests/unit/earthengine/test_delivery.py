@@ -18,7 +18,7 @@ from cropcam.pipeline.earthengine.delivery import deliver
 from cropcam.pipeline.earthengine.error_messages import ServiceError
 from cropcam.pipeline.earthengine.layers import Layer
 from cropcam.pipeline.errors import ConfigError, DataError, EarthEngineError
-from cropcam.pipeline.study.study import load_study
+from cropcam.pipeline.study.study import load_study, parse_study
 from support.pixel_service import Pixels, bytes_of, small
 from support.rasters import UTM, write_raster
 
@@ -172,12 +172,18 @@ def test_a_write_that_failed_without_a_number_is_one_line_too(
 
 
 def test_a_layer_the_study_no_longer_has_is_named_by_the_field(tmp_path: Path) -> None:
+    labelled = small()
+    deliver(labelled, Pixels(labelled), tmp_path / "labels")
+    values = {key: value for key, value in labelled.to_dict().items() if key not in ("labels", "classes")}
+    alone = parse_study(values)
+    with pytest.raises(DataError, match=r"labels\.tif: a shard of another study \(labels.*\), or choose another folder"):
+        deliver(alone, Pixels(alone), tmp_path / "labels")
     counted = small(count=True)
-    deliver(counted, Pixels(counted), tmp_path)
+    deliver(counted, Pixels(counted), tmp_path / "counts")
     with pytest.raises(
-        DataError, match=r"count\.tif: a shard of another study \(image\.count: True against False\), or choose another folder"
+        DataError, match=r"image\.tif: a shard of another study \(image\.count: True against False\); choose another folder"
     ):
-        deliver(small(), Pixels(small()), tmp_path)
+        deliver(small(), Pixels(small()), tmp_path / "counts")
 
 
 def test_two_runs_never_write_to_one_folder(tmp_path: Path) -> None:
@@ -190,8 +196,8 @@ def test_the_plan_counts_requests_files_and_bytes_and_needs_no_service() -> None
     text = delivery.plan_text(load_study("corn-belt-2016"), Path("shards"))
     assert text.splitlines() == [
         "image     495,650,445 px    6,939.1 MB  1,914 requests of 512 px  12 files",
-        "labels    495,650,445 px      495.7 MB  1,914 requests of 512 px  12 files",
-        "to shards: 3,828 requests, 7.43 GB uncompressed",
+        "labels    495,650,445 px      495.7 MB  135 requests of 2048 px  12 files",
+        "to shards: 2,049 requests, 7.43 GB uncompressed",
     ]
     study = small()
     service = Pixels(study)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from cropcam.pipeline.earthengine import graphs, layers
+from cropcam.pipeline.sensor import packaged
 from cropcam.pipeline.study.study import load_study, parse_study
 from support.graph_studies import everything, variant
 
@@ -13,7 +14,7 @@ pytestmark = pytest.mark.usefixtures("transport")
 
 def test_region_count_and_confidence() -> None:
     study = everything()
-    assert [layer.bands for layer in layers.layers_of(study)][1:] == [("cropland",), ("1_count", "2_count")]
+    assert [layer.bands for layer in layers.layers_of(study)] == [(*study.image.layers, "1_count", "2_count"), ("cropland",)]
     for layer in ("image", "labels", "count"):
         assert "Image.clip" in graphs.algorithms(graphs.expression(graphs.graph(study, layer)))
     assert "reduce.count" in graphs.algorithms(graphs.expression(graphs.graph(study, "count")))
@@ -27,8 +28,20 @@ def test_a_study_has_image_and_labels_and_counts_where_it_asks_for_them() -> Non
         ("labels", ("cropland",), "uint8"),
     ]
     assert [layer.bytes_per_px for layer in found] == [14, 1]
-    assert [layer.name for layer in layers.layers_of(variant(image={"count": True}))] == ["image", "labels", "count"]
+    assert [layer.bands for layer in layers.layers_of(variant(image={"count": True}))] == [
+        (*load_study("demo").image.bands, "count"),
+        ("cropland",),
+    ]
     assert layers.count_bands(variant(image={"count": True})) == ("count",)
+
+
+def test_counts_are_a_layer_of_their_own_where_the_image_cannot_hold_them() -> None:
+    sensor = packaged("landsat").model_dump(mode="json", exclude_defaults=True)
+    for image in ({"sensor": {**sensor, "dtype": "uint8"}}, {"derived": {"count": "SR_B5 / SR_B4"}}):
+        study = variant(image={"count": True, **image})
+        assert [layer.name for layer in layers.layers_of(study)] == ["image", "labels", "count"]
+        assert layers.layers_of(study)[2] == layers.Layer("count", ("count",), "uint16")
+        assert "reduce.count" not in graphs.algorithms(graphs.expression(graphs.graph(study, "image")))
 
 
 def test_labels_have_the_type_and_the_fill_of_their_legend_and_may_be_absent() -> None:

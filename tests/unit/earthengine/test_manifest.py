@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from cropcam.pipeline.earthengine.manifest import load, manifest_path, open_manifest
+from cropcam.pipeline.earthengine.manifest import Entry, load, manifest_path, open_manifest
 from cropcam.pipeline.earthengine.plan import Plan, plan
 from cropcam.pipeline.earthengine.session import HIGH_VOLUME_URL, STANDARD_URL
 from cropcam.pipeline.errors import DataError
@@ -77,3 +77,13 @@ def test_manifests_of_another_study_damaged_or_held_are_refused(made: Plan, file
 def test_manifests_lie_beside_the_study_file_and_presets_in_the_working_directory() -> None:
     assert manifest_path("demo") == Path("demo.exports.json")
     assert manifest_path("studies/mine.toml") == Path("studies/mine.exports.json")
+
+
+def test_a_new_attempt_keeps_the_cost_of_those_before() -> None:
+    entry = Entry("k" * 32, eecu_s=3.0, progress=0.5, updated="2026-01-01T00:00:00Z")
+    entry.renew()
+    assert (entry.earlier_eecu_s, entry.eecu_s, entry.progress, entry.updated) == (3.0, None, None, "")
+    entry.renew()
+    entry.eecu_s = 2.0
+    entry.renew()
+    assert (entry.attempt, entry.earlier_eecu_s) == (3, 5.0)

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from pyproj import Geod
 
 from cropcam.pipeline.earthengine.graphs import graph
+from cropcam.pipeline.earthengine.layers import count_bands
 from cropcam.pipeline.earthengine.nearby import MARGIN_M, nearby
 from cropcam.pipeline.earthengine.scenes import scenes as scenes_of
 from cropcam.pipeline.grid import PixelGrid, Window, transform_points
@@ -129,8 +130,14 @@ def test_where_no_image_lies_is_nodata(client: Client, kind: str) -> None:
     assert client.value(scenes_of(study, tuple(SEASONS[0]), area=area).size()) == 0
     nodata = study.image.encoding.fill if layer == "image" else 0
     pixels = client.pixels(graph(study, layer, window), window)
-    assert np.ma.getmaskarray(pixels).all() == (kind == "region")  # an export writes masked pixels as nodata
-    assert (pixels.filled(nodata) == nodata).all()
+    assert not np.ma.getmaskarray(pixels).any()
+    bands = pixels.data
+    if layer == "image":
+        counts = client.value(graph(study, layer, window).bandNames())[len(study.image.layers) :]
+        assert counts == list(count_bands(study)) * study.image.count
+        assert (bands[len(study.image.layers) :] == 0).all()
+        bands = bands[: len(study.image.layers)]
+    assert (bands == nodata).all()
 
 
 def test_far_images_are_left_out(client: Client) -> None:

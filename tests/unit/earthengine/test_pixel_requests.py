@@ -14,8 +14,9 @@ from cropcam.pipeline.earthengine import pixel_requests as windows
 from cropcam.pipeline.earthengine.delivery import deliver
 from cropcam.pipeline.earthengine.error_messages import ServiceError
 from cropcam.pipeline.earthengine.layers import Layer, layers_of
-from cropcam.pipeline.errors import DataError, EarthEngineError
+from cropcam.pipeline.errors import ConfigError, DataError, EarthEngineError
 from cropcam.pipeline.grid import Window
+from cropcam.pipeline.study.study import load_study
 from support.pixel_service import Pixels, bytes_of, small
 
 IMAGE = Layer("image", tuple(f"SR_B{n}" for n in range(1, 8)), "uint16")
@@ -43,17 +44,73 @@ def test_pixels_of_another_type_or_other_bands_are_refused(tmp_path: Path) -> No
 
 
 @settings(max_examples=60, deadline=None)
-@given(st.integers(1, 400), st.sampled_from(["uint8", "uint16"]), st.sampled_from([256, 512, 1024, 4096]))
-def test_default_windows_keep_every_limit(bands: int, dtype: str, wanted: int) -> None:
-    layer = Layer("image", tuple(f"b{n}" for n in range(bands)), dtype)
-    side = windows.window_px_for(layer, wanted)
+@given(
+    bands=st.integers(1, 400),
+    dtype=st.sampled_from(["uint8", "uint16", "float32"]),
+    name=st.sampled_from(["image", "labels"]),
+    tiles=st.integers(1, 40),
+)
+def test_default_windows_keep_every_limit(bands: int, dtype: str, name: str, tiles: int) -> None:
+    layer, shard_px = Layer(name, tuple(f"b{n}" for n in range(bands)), dtype), 256 * tiles
+    side = windows.window_px_for(layer, shard_px)
     assert side % 256 == 0
-    assert side <= wanted
+    assert shard_px % side == 0
+    assert side <= (512 if name == "image" else 4096)
     if side > 256:
-        assert windows.request_bytes(layer, side, side) <= windows.REQUEST_BYTES_LIMIT
-    if side < wanted:
-        assert windows.request_bytes(layer, side + 256, side + 256) > windows.REQUEST_BYTES_LIMIT
+        assert windows.request_bytes(layer, side, side) <= 48_000_000
+        assert side * side * bands * 8 <= 83_886_080
+        windows.check_window_px(layer, side)
+
+
+def test_labels_have_the_largest_windows_and_an_image_modest_ones() -> None:
+    image, labels = layers_of(load_study("corn-belt-2016"))
+    weighted = Layer("labels", ("cropland", "weight"), "uint8")
+    assert [windows.window_px_for(layer, 8192) for layer in (image, labels, weighted)] == [512, 2048, 2048]
+    assert [windows.window_px_for(layer, 768) for layer in (image, labels)] == [256, 768]
+    vectors = Layer("image", tuple(f"A{n:02d}" for n in range(64)), "float32")
+    assert windows.window_px_for(vectors, 8192) == 256
     assert windows.request_bytes(IMAGE, 512, 512) == 512 * 512 * 21
+    with pytest.raises(
+        ConfigError, match=r"--window-px 1280: a request of image is computed as 87\.5 MiB of 8 bytes a value; the limit is 80 MiB"
+    ):
+        windows.check_window_px(IMAGE, 1280)
+    windows.check_window_px(Layer("image", tuple(f"b{n}" for n in range(180)), "uint16"), 256)  # in parts, if need be
+
+
+def shapes(service: Pixels, layer: str) -> list[int]:
+    """The longer side of each request of a layer's windows."""
+    return [max(shape) for name, shape in service.asked if name.startswith(f"{layer} ")]
+
+
+def test_a_layer_that_is_too_large_costs_two_windows_and_a_resumed_run_knows(tmp_path: Path) -> None:
+    study = small(bands=["SR_B4"])
+    deliver(study, Pixels(study), tmp_path / "whole", window_px=256)
+    service, lines = Pixels(study, largest_px=130), []
+    deliver(study, service, tmp_path / "parts", window_px=256, workers=40, log=lines.append)
+    assert bytes_of(tmp_path / "parts") == bytes_of(tmp_path / "whole")
+    for layer in ("image", "labels"):
+        assert sum(side > 130 for side in shapes(service, layer)) == 2
+        assert f"{layer}: two requests were too large for the service; from now on they have 128 px" in lines
+    service = Pixels(study, largest_px=130)
+    service.orders[:] = [None] * 9 + [ServiceError("no", "refused")]
+    with pytest.raises(EarthEngineError, match="no"):
+        deliver(study, service, tmp_path / "cut", window_px=256, workers=1)
+    assert sum(side > 130 for side in shapes(service, "image")) == 2
+    assert json.loads((tmp_path / "cut/.windows/sides.json").read_text()) == {"image": 128}
+    service.asked.clear()
+    deliver(study, service, tmp_path / "cut", window_px=256, workers=1)
+    assert sum(side > 130 for side in shapes(service, "image")) == 0
+    assert bytes_of(tmp_path / "cut") == bytes_of(tmp_path / "whole")
+
+
+def test_damaged_sides_are_learned_anew(tmp_path: Path) -> None:
+    journal = windows.Journal(tmp_path)
+    journal.keep_side("image", 256)
+    journal.keep_side("labels", 64)
+    assert journal.sides_px() == {"image": 256, "labels": 64}
+    for text in ("{", "[]", '{"image": null}'):
+        (tmp_path / "sides.json").write_text(text)
+        assert journal.sides_px() == {}
 
 
 def test_a_journal_reads_back_what_it_kept(tmp_path: Path) -> None:

@@ -8,7 +8,7 @@ import pytest
 
 from cropcam.pipeline.earthengine.error_messages import ServiceError
 from cropcam.pipeline.earthengine.preflight import check_inputs
-from cropcam.pipeline.errors import EarthEngineError
+from cropcam.pipeline.errors import ConfigError, EarthEngineError
 from cropcam.pipeline.grid import PixelGrid, Window
 from cropcam.pipeline.study.study import parse_study
 from support.engines import FakeService
@@ -23,10 +23,10 @@ class Service(FakeService):
 
     def __init__(self, *scenes: int) -> None:
         super().__init__()
-        self.__dict__.update(left=list(scenes), asked=[])
+        self.__dict__.update(left=list(scenes), asked=[], sizes={})
 
     def value(self, computed: Any, what: str) -> Any:  # noqa: ARG002
-        return self.left.pop(0)
+        return self.sizes if what.startswith("pixel sizes") else self.left.pop(0)
 
     def pixels(self, image: Any, grid: PixelGrid, what: str) -> bytes:  # noqa: ARG002
         self.asked.append((grid, what))
@@ -65,6 +65,15 @@ def test_a_study_without_labels_asks_for_none() -> None:
     service = Service(4, 7)
     assert check_inputs(parse_study(values), service) == [4, 7]
     assert service.asked == []
+
+
+def test_pixels_of_another_size_than_the_legends_are_named() -> None:
+    service = Service(4)
+    service.sizes.update(labels=10.0)
+    with pytest.raises(
+        ConfigError, match=r"labels\.asset USDA/NASS/CDL/2016: its pixels have 10 m, the study counts on 30 m; set labels\.scale_m = 10"
+    ):
+        check_inputs(variant(), service)
 
 
 def test_a_collection_of_labels_without_an_image_is_named() -> None:

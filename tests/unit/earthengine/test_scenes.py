@@ -32,13 +32,32 @@ def test_bands_finer_than_the_grid_are_averaged_after_the_mask() -> None:
         10: ["blue", "green", "red", "nir"],
         20: ["red_edge1", "red_edge2", "red_edge3", "nir_narrow", "swir1", "swir2"],
     }
-    assert len(calls(made, "Image.reduceResolution")) == len(calls(made, "Image.reproject")) == 2
+    assert len(calls(made, "Image.reduceResolution")) == 2
     assert finer_bands(study("sentinel-2", 10.0)) == {None: list(made.image.bands)}
     assert not algorithms(expression(graph(study("sentinel-2", 10.0), "image"))) & {"Image.reduceResolution", "Image.reproject"}
     assert finer_bands(study("sentinel-2", 20.0)) == {
         10: ["blue", "green", "red", "nir"],
         None: ["red_edge1", "red_edge2", "red_edge3", "nir_narrow", "swir1", "swir2"],
     }
+
+
+def test_a_flag_finer_than_the_pixels_it_masks_counts_by_its_own() -> None:
+    def reprojected(*given: Any, **more: Any) -> int:
+        return len(calls(study(*given, **more), "Image.reproject"))
+
+    assert reprojected("sentinel-2", bands=["red"]) == 1  # the mean of 10 m pixels, masked by a score of 10 m
+    assert reprojected("sentinel-2", bands=["swir1"]) == 2  # 20 m pixels: the score's own, not its pyramid's
+    assert reprojected("sentinel-2", 20.0, bands=["swir1"]) == 1
+    assert reprojected("sentinel-2", 10.0, bands=["red", "swir1", "coastal"]) == 0
+    assert reprojected("landsat-4-9", 90.0, bands=["red"]) == 1
+    assert reprojected("landsat-4-9", bands=["red"]) == 0
+
+
+def test_more_pixels_than_the_service_reduces_are_refused() -> None:
+    with pytest.raises(
+        ConfigError, match=r"area\.scale_m 9000: a pixel may hold 182,329 pixels of a band of 30 m, the service reduces 65,536"
+    ):
+        graph(study("landsat-4-9", 9_000.0), "image")
 
 
 def test_the_default_landsat_is_never_averaged() -> None:
@@ -56,7 +75,7 @@ def test_cloud_scores_are_linked_and_their_threshold_is_the_studys() -> None:
 def test_an_embedding_is_a_mosaic_of_unit_vectors() -> None:
     used = algorithms(expression(graph(study("satellite-embedding"), "image")))
     assert {"ImageCollection.mosaic", "Image.reduceResolution", "Image.sqrt", "Image.toFloat"} <= used
-    assert not used & {"ImageCollection.reduce", "reduce.median", "Image.floor"}
+    assert not used & {"ImageCollection.reduce", "Reducer.median", "Image.floor"}
     assert not algorithms(expression(graph(study("satellite-embedding", 10.0), "image"))) & {"Image.sqrt", "Image.reduceResolution"}
 
 

@@ -11,10 +11,12 @@ import ee
 import httplib2
 import pytest
 from google.auth.credentials import AnonymousCredentials
+from google.auth.exceptions import RefreshError, TransportError
 from google.oauth2.credentials import Credentials
 
 from cropcam.pipeline.earthengine import session as room
-from cropcam.pipeline.earthengine.error_messages import Backoff
+from cropcam.pipeline.earthengine.access import Account
+from cropcam.pipeline.earthengine.error_messages import Backoff, ServiceError
 from cropcam.pipeline.earthengine.session import HIGH_VOLUME_URL, STANDARD_URL, open_session
 from cropcam.pipeline.errors import ConfigError, EarthEngineError
 from support.engines import Offline
@@ -68,7 +70,9 @@ def test_loopback_is_anonymous_and_never_asks_for_the_catalogue_outside(monkeypa
 
 
 def test_without_credentials_one_line_names_the_command_to_run() -> None:
-    with pytest.raises(EarthEngineError, match=r"^no credentials; run: earthengine authenticate, or set GOOGLE_APPLICATION_CREDENTIALS"):
+    with pytest.raises(
+        EarthEngineError, match=r"^no credentials; run: earthengine authenticate --force, or set GOOGLE_APPLICATION_CREDENTIALS"
+    ):
         open_session("p")
 
 
@@ -123,6 +127,36 @@ def test_credentials_that_are_damaged_are_named_by_their_file(tmp_path: Path) ->
         room.find_credentials()
 
 
+def saved_login(home: Path) -> None:
+    stored = home / ".config/earthengine/credentials"
+    stored.parent.mkdir(parents=True)
+    stored.write_text(json.dumps({"refresh_token": "1//secret-refresh", "project": "stored-project"}))
+
+
+@pytest.mark.parametrize(
+    ("error", "kind", "message"),
+    [
+        (TransportError("no route to oauth2.googleapis.com"), "connection", "the login: no connection to Earth Engine: no route .*; run the same command again"),
+        (RefreshError("invalid_grant: Token has been expired or revoked.", {}), "credentials", "the login: invalid_grant: .*: the credentials are not valid"),
+        (RefreshError("invalid_grant: Invalid JWT: Token must be a short-lived token ... Check your iat and exp values", {}), "clock", "the clock of this machine is wrong"),
+        (RefreshError("internal_failure", retryable=True), "service", "cannot be renewed at the moment"),
+    ],
+)  # fmt: skip
+def test_a_saved_login_that_cannot_be_renewed_is_explained(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, error: Exception, kind: str, message: str
+) -> None:
+    saved_login(tmp_path)
+
+    def refresh(*_: object) -> None:
+        raise error
+
+    monkeypatch.setattr(Credentials, "refresh", refresh)
+    with pytest.raises(ServiceError, match=message) as caught:
+        room.find_credentials()
+    assert caught.value.kind == kind
+    assert caught.value.raw.startswith("the login: ")
+
+
 def test_a_project_is_needed_and_comes_from_the_option_the_credentials_or_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     quiet_catalogue(monkeypatch)
     anonymous = AnonymousCredentials()
@@ -131,7 +165,17 @@ def test_a_project_is_needed_and_comes_from_the_option_the_credentials_or_the_en
     monkeypatch.setenv("GOOGLE_CLOUD_PROJECT", "from-environment")
     session = open_session(credentials=anonymous, transport=Offline())
     assert (session.project, session.api_url, session.is_loopback) == ("from-environment", STANDARD_URL, False)
-    assert open_session("given", HIGH_VOLUME_URL, credentials=anonymous, transport=Offline()).api_url == HIGH_VOLUME_URL
+    for url in (HIGH_VOLUME_URL, "high-volume"):
+        assert open_session("given", url, credentials=anonymous, transport=Offline()).api_url == HIGH_VOLUME_URL
+    assert open_session("given", "standard", credentials=anonymous, transport=Offline()).api_url == STANDARD_URL
+
+
+def test_a_session_knows_the_kind_of_its_account_and_no_credential(monkeypatch: pytest.MonkeyPatch) -> None:
+    quiet_catalogue(monkeypatch)
+    drive = "https://www.googleapis.com/auth/drive"
+    session = open_session("p", credentials=Credentials(TOKEN, scopes=[drive]), transport=Offline())
+    assert session.account == Account(False, frozenset({drive}))
+    assert open_session(None, LOOPBACK, transport=Offline()).account == Account()
 
 
 @pytest.mark.parametrize(

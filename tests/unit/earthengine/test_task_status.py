@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import io
+from pathlib import Path
 from typing import Any
 
 import pytest
 from rich.console import Console
 
 from cropcam.pipeline.earthengine import task_status as watch
+from cropcam.pipeline.earthengine.manifest import Manifest
+from cropcam.pipeline.earthengine.plan import Plan
 
 pytestmark = pytest.mark.usefixtures("transport")
 
@@ -38,3 +41,13 @@ def test_the_table_shows_what_matters_first() -> None:
     assert "[why]" in text
     assert "and 11 more" in text
     assert watch.lines(rows[:1]) == "t0  succeeded    5 s  1.0 EECU-s"
+
+
+def test_a_row_has_what_its_cost_is_made_of(made: Plan) -> None:
+    task = made.tasks[0]
+    entry = load_entry()
+    watch.update(entry, {"name": "n", "metadata": {"state": "FAILED", "batchEecuUsageSeconds": 2.5, "progress": 0.5}})
+    entry.renew()
+    watch.update(entry, {"name": "m", "metadata": {"state": "RUNNING", "batchEecuUsageSeconds": 1.5}})
+    (row,) = watch.rows([task], Manifest(Path(), "", {}, {task.name: entry}))
+    assert (row.pixels, row.progress, row.eecu_s, row.earlier_eecu_s) == (task.pixels, None, 4.0, 2.5)

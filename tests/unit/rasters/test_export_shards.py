@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from cropcam.pipeline.errors import DataError
 from cropcam.pipeline.grid import PixelGrid, Window
-from cropcam.pipeline.rasters.export_shards import open_image_shards, open_shards
+from cropcam.pipeline.rasters.export_shards import check_cover, open_image_shards, open_shards
 from cropcam.pipeline.study.study import Study, parse_study
 from support.exports import GRID, IMAGE, LABELS, STUDY, export
 from support.rasters import write_raster
@@ -89,6 +89,24 @@ def test_other_bands(tmp_path: Path) -> None:
     write_raster(tmp_path / "image.tif", IMAGE, GRID, names=("SR_B5", "SR_B4"))
     with pytest.raises(DataError, match="bands in the order SR_B5, SR_B4, the study has SR_B4, SR_B5"):
         open_image_shards(tmp_path, STUDY)
+
+
+@pytest.mark.parametrize("names", [("SR_B4", "SR_B5", "count"), ("1_count", "SR_B4", "2_count", "SR_B5")])
+def test_bands_of_counts_are_left_out(tmp_path: Path, names: tuple[str, ...]) -> None:
+    values = np.stack(
+        [IMAGE[0] if name == "SR_B4" else IMAGE[1] if name == "SR_B5" else np.full(GRID.shape_yx, 3, np.uint16) for name in names]
+    )
+    write_raster(tmp_path / "image.tif", values, GRID, names=names, nodata=0)
+    write_raster(tmp_path / "count.tif", values[:1], GRID, names=("count",))  # of an older export
+    source = open_image_shards(tmp_path, STUDY)
+    assert source.bands == STUDY.image.bands
+    assert source.encoding == STUDY.image.encoding
+    np.testing.assert_array_equal(source.read(WHOLE), IMAGE)
+    np.testing.assert_array_equal(source.pieces[0][0].read(WHOLE), IMAGE)
+    write_raster(tmp_path / "image.tif", values[: len(names) - 1], GRID, names=names[:-1])
+    if names[-1] != "count":
+        with pytest.raises(DataError, match="1 bands, study demo has 2"):
+            open_image_shards(tmp_path, STUDY)
 
 
 def test_folders_without_shards(tmp_path: Path) -> None:
@@ -217,3 +235,17 @@ def test_a_study_without_labels_takes_the_image_alone(tmp_path: Path) -> None:
     source, labels = open_shards(tmp_path, parse_study(values))
     assert labels is None
     np.testing.assert_array_equal(source.read(WHOLE), IMAGE)
+
+
+def test_a_gap_outside_the_region_is_no_missing_shard() -> None:
+    grid = GRID
+    west, _, _, north = grid.bounds_xyxy
+    step = grid.transform[0]
+    corner = [[west + step * x, north - step * y] for x, y in ((10, 10), (30, 10), (30, 30), (10, 30), (10, 10))]
+    region = json.dumps({"coordinates": [[corner]], "type": "MultiPolygon"})
+    left = [(Path("image-a.tif"), Window(0, 0, grid.height, 60))]
+    check_cover(grid, left, region)
+    with pytest.raises(DataError, match=r"pixels lie in no image-a\.tif or sibling"):
+        check_cover(grid, left)
+    with pytest.raises(DataError, match=f"{grid.height * 60:,} of .* pixels lie in no image-b.tif"):
+        check_cover(grid, [(Path("image-b.tif"), Window(0, 60, grid.height, grid.width - 60))], region)

@@ -1,0 +1,212 @@
+"""What an export will cost: a few windows of each layer are computed under the client's profiling and scaled up by pixels.
+
+Source: Earth Engine Python client, `ee.data.profiling` and `ee.profilePrinting` (the profile of a request and how it is
+fetched); guide "Computation overview", section "Profiler"; columns as in the printed profiles of geetools' documentation.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TypeVar
+
+import ee
+
+from cropcam.pipeline.earthengine.cost import HOUR_S, TIERS, in_hours, share
+from cropcam.pipeline.earthengine.error_messages import TOO_MUCH, ServiceError
+from cropcam.pipeline.earthengine.graphs import graph
+from cropcam.pipeline.earthengine.layers import Layer, layers_of
+from cropcam.pipeline.earthengine.preflight import check_inputs
+from cropcam.pipeline.earthengine.sample_windows import SIDE_PX, windows_of
+from cropcam.pipeline.earthengine.session import Session
+from cropcam.pipeline.grid import Window
+from cropcam.pipeline.runtime.progress import Progress, silent
+from cropcam.pipeline.study.study import Study
+
+_SMALLEST_PX = 32
+_PROFILE_TRIES = 5  # as many as the client makes for a profile
+_PROFILE_PAUSE_S = 1.0
+_NUMBER = re.compile(r"(\d[\d,]*(?:\.\d+)?)([kMG]?)")
+_UNITS = {"": 1.0, "k": 1e3, "M": 1e6, "G": 1e9}
+Result = TypeVar("Result")
+
+
+@dataclass(frozen=True)
+class Sample:
+    """One window that was computed: its pixels and EECU-seconds."""
+
+    pixels: int
+    eecu_s: float
+
+
+@dataclass(frozen=True)
+class LayerEstimate:
+    """A layer's EECU-hours, by the cost a pixel of its samples."""
+
+    layer: str
+    pixels: int
+    samples: tuple[Sample, ...]
+
+    @property
+    def hours(self) -> float:
+        """EECU-hours of all pixels at the mean of the samples."""
+        return math.fsum(one.eecu_s for one in self.samples) / sum(one.pixels for one in self.samples) * self.pixels / HOUR_S
+
+    @property
+    def range_hours(self) -> tuple[float, float]:
+        """EECU-hours of all pixels at the cheapest and at the costliest sample."""
+        rates = [one.eecu_s / one.pixels for one in self.samples]
+        return min(rates) * self.pixels / HOUR_S, max(rates) * self.pixels / HOUR_S
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """The estimates of all layers, and the EECU-seconds of making them."""
+
+    layers: tuple[LayerEstimate, ...]
+    own_eecu_s: float
+
+    @property
+    def hours(self) -> float:
+        """EECU-hours of all layers."""
+        return math.fsum(layer.hours for layer in self.layers)
+
+    def text(self) -> str:
+        """A table of layers and tiers, and how far it holds."""
+        count = max(len(layer.samples) for layer in self.layers)
+        lows, highs = zip(*(layer.range_hours for layer in self.layers), strict=True)
+        found = [(layer.layer, layer.hours, *layer.range_hours) for layer in self.layers]
+        if len(found) > 1:
+            found.append(("together", self.hours, math.fsum(lows), math.fsum(highs)))
+        titles = ("layer", "EECU-hours", "between windows", *(f"{tier.name} ({tier.hours:,})" for tier in TIERS))
+        table = [(name, in_hours(hours), _between(low, high), *(share(hours, tier) for tier in TIERS)) for name, hours, low, high in found]
+        widths = [max(len(line[column]) for line in (titles, *table)) for column in range(len(titles))]
+        lines = [
+            "  ".join((line[0].ljust(widths[0]), *(cell.rjust(width) for cell, width in zip(line[1:], widths[1:], strict=True))))
+            for line in (titles, *table)
+        ]
+        unmeasured = [layer.layer for layer in self.layers if not layer.hours]
+        notes = [f"{', '.join(unmeasured)}: nothing was computed anew, the service had these windows in its cache"] if unmeasured else []
+        notes += [
+            "per cent: of a month of that tier of noncommercial projects, which has so many EECU-hours",
+            f"from {count} window{'s' * (count > 1)} a layer, scaled up by pixels; the estimate itself used {in_hours(self.own_eecu_s / HOUR_S)} EECU-hours",
+            "batch tasks may use more or less than these interactive requests, and cached windows less; no estimate has been compared with a bill yet",
+        ]
+        return "\n".join((*lines, *notes))
+
+
+def estimate(study: Study, session: Session, pixels: Mapping[str, int], *, progress: Progress = silent) -> Estimate:
+    """Estimate the cost of an export by computing windows of each layer.
+
+    Args:
+        study: the study.
+        session: an open session.
+        pixels: of each layer, by its name, as planned.
+        progress: called with (windows done, windows in all, layer).
+
+    Raises:
+        EarthEngineError: the service refuses, has no scenes, or returns no profile.
+    """
+    meter = _Meter(session)
+    meter.measure(lambda: check_inputs(study, session))
+    places, layers = windows_of(study), layers_of(study)
+    found, done = [], 0
+    for layer in layers:
+        samples, side = [], SIDE_PX
+        for place in places:
+            sample, side = _sample(study, session, meter, layer, place, side)
+            samples.append(sample)
+            done += 1
+            progress(done, len(layers) * len(places), layer.name)
+        found.append(LayerEstimate(layer.name, pixels[layer.name], tuple(samples)))
+    return Estimate(tuple(found), meter.total_s)
+
+
+def eecu_seconds(profile: str) -> float:
+    """The sum of a profile's first column.
+
+    Args:
+        profile: text of `Profile.getProfiles`: a line of titles that begins with EECU·s, then a line per part of the
+            computation; "-" where none was counted.
+
+    Raises:
+        ServiceError: the text has another layout.
+    """
+    lines = [line.split() for line in profile.splitlines() if line.strip()]
+    if not lines or not lines[0][0].startswith("EECU"):
+        raise ServiceError(
+            f"a profile of another layout: {' '.join(lines[0]) if lines else 'no text'}; nothing can be estimated", "profile"
+        )
+    total = []
+    for first, *rest in lines[1:]:
+        match = _NUMBER.fullmatch(first)
+        if match is None and first != "-":
+            raise ServiceError(f"a profile of another layout: {' '.join((first, *rest))}; nothing can be estimated", "profile")
+        total.append(float(match[1].replace(",", "")) * _UNITS[match[2]] if match else 0.0)
+    return math.fsum(total)
+
+
+def _between(low: float, high: float) -> str:
+    first, last = in_hours(low), in_hours(high)
+    return first if first == last else f"{first} to {last}"
+
+
+def _sample(study: Study, session: Session, meter: _Meter, layer: Layer, place: Window, side: int) -> tuple[Sample, int]:
+    """Compute the middle of a place, half its side where the service finds it too much; the sample, and the side that went through."""
+    while True:
+        window = _middle(place, side)
+        grid = study.grid.window(window)
+        name = f"{layer.name} at row {window.row}, column {window.col}"
+        image = graph(study, layer.name, grid)
+        try:
+            _, eecu_s = meter.measure(lambda image=image, grid=grid, name=name: session.pixels(image, grid, name))  # type: ignore[misc]
+        except ServiceError as error:
+            if error.kind not in TOO_MUCH or side <= _SMALLEST_PX:
+                raise
+            side //= 2
+        else:
+            if eecu_s is None:
+                raise ServiceError(f"{name}: the service returned no profile of a pixel request, so nothing can be estimated", "profile")
+            return Sample(window.height * window.width, eecu_s), side
+
+
+def _middle(place: Window, side: int) -> Window:
+    height, width = min(side, place.height), min(side, place.width)
+    return Window(place.row + (place.height - height) // 2, place.col + (place.width - width) // 2, height, width)
+
+
+class _Meter:
+    """Sends requests under profiling and adds up what they cost."""
+
+    def __init__(self, session: Session) -> None:
+        self._session = session
+        self.total_s = 0.0
+
+    def measure(self, send: Callable[[], Result]) -> tuple[Result, float | None]:
+        """The result of requests, and their EECU-seconds; None where no response named a profile.
+
+        Those of failed requests count in the total too, as far as the service gives a profile of them.
+        """
+        ids: list[str] = []
+        try:
+            with ee.data.profiling(ids.append):
+                result = send()
+        except ServiceError:
+            self.total_s += self._seconds(ids)
+            raise
+        seconds = self._seconds(ids)
+        self.total_s += seconds
+        return result, seconds if ids else None
+
+    def _seconds(self, ids: Sequence[str]) -> float:
+        if not ids:
+            return 0.0
+        table = ee.apifunction.ApiFunction.lookup("Profile.getProfiles").call(ids=list(ids))
+        for _ in range(_PROFILE_TRIES - 1):
+            try:
+                return eecu_seconds(self._session.value(table, "fetching a profile"))
+            except ServiceError:
+                self._session.backoff.sleep(_PROFILE_PAUSE_S)
+        return eecu_seconds(self._session.value(table, "fetching a profile"))
