@@ -25,6 +25,7 @@ from google.oauth2 import service_account
 from google.oauth2.credentials import Credentials
 
 from cropcam.pipeline.earthengine.access import Account, account_of
+from cropcam.pipeline.earthengine.crs_texts import grid_crs
 from cropcam.pipeline.earthengine.error_messages import Backoff, ServiceError, classify_error, raw_text
 from cropcam.pipeline.earthengine.error_texts import LOG_IN
 from cropcam.pipeline.earthengine.transport import Transport
@@ -72,7 +73,7 @@ class Session:
         a, b, c, d, e, f = grid.transform
         affine = {"scaleX": a, "shearX": b, "translateX": c, "shearY": d, "scaleY": e, "translateY": f}
         size = {"width": grid.width, "height": grid.height}
-        request = {"expression": image, "fileFormat": "NPY", "grid": {"dimensions": size, "affineTransform": affine, "crsCode": grid.crs}}
+        request = {"expression": image, "fileFormat": "NPY", "grid": {"dimensions": size, "affineTransform": affine, **grid_crs(grid.crs)}}
         content: bytes = self.backoff.call(lambda: ee.data.computePixels(request), request_name)
         return content
 
