@@ -52,7 +52,7 @@ def export(kind: str, url: str, place: str, study: Study) -> None:
     """One whole export, in the process that is killed."""
     from cropcam.pipeline.earthengine.delivery import deliver
     from cropcam.pipeline.earthengine.destinations import Drive
-    from cropcam.pipeline.earthengine.exports import Pace
+    from cropcam.pipeline.earthengine.exports import Options, Pace
     from cropcam.pipeline.earthengine.exports import export as run
     from cropcam.pipeline.earthengine.plan import plan
     from cropcam.pipeline.earthengine.session import open_session
@@ -62,7 +62,7 @@ def export(kind: str, url: str, place: str, study: Study) -> None:
     if kind == "pixels":
         deliver(study, session, Path(place) / "shards", window_px=CELL_PX, shard_px=2 * CELL_PX, workers=4)
     else:
-        run(plan(study, Drive(Path(place).name), cell_px=CELL_PX), session, Path(place) / "exports.json", pace=Pace(0.1))
+        run(plan(study, Drive(Path(place).name), cell_px=CELL_PX), session, Path(place) / "exports.json", Options(pace=Pace(0.1)))
 
 
 def start(kind: str, url: str, place: Path, size_px: int) -> subprocess.Popen[bytes]:

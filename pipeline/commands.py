@@ -84,7 +84,7 @@ def export(args: argparse.Namespace) -> None:
         _estimate(args, study, tasks_planned.layer_pixels())
         return
     with _session(args, study) as session, TaskView("export") as view:
-        rows = exports.export(tasks_planned, session, manifest_path(args.study), wait=not args.no_wait, view=view, log=view.log)
+        rows = exports.export(tasks_planned, session, manifest_path(args.study), exports.Options(not args.no_wait, view=view, log=view.log))
     print(summary(rows))
 
 

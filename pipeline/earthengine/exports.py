@@ -138,7 +138,7 @@ class _Run:
                 self._log(f"{task.name}: {entry.state.lower()} before ({entry.message or 'no reason given'}); once more")
                 entry.renew()
             elif entry.state == FORGOTTEN:
-                self._look_for_files(task, entry)
+                self._look_for_files(task, entry, may_renew=True)
         self._check_asset()
         self._manifest.save()
         if any(entry.state in (UNSUBMITTED, SUBMITTING) for entry in self._manifest.entries.values()):
@@ -211,7 +211,7 @@ class _Run:
             if entry.state == CANCELLED:
                 self._has_failed = True
             elif entry.state == FORGOTTEN:
-                self._look_for_files(task, entry)
+                self._look_for_files(task, entry, may_renew=False)
             elif entry.state == FAILED:
                 fault, tried = classify_error(entry.message), self._retries.get(task.name, 0)
                 smaller_px = (entry.shard_px or self._plan.shard_px) // 2
@@ -232,19 +232,23 @@ class _Run:
             if task.layer.name == layer and entry.state not in (SUCCEEDED, SUBMITTING):
                 entry.shard_px = shard_px
 
-    def _look_for_files(self, task: Task, entry: Entry) -> None:
-        """Decide about a task that the service no longer knows: its files are there, or it starts again, or the user is asked."""
+    def _look_for_files(self, task: Task, entry: Entry, *, may_renew: bool) -> None:
+        """Decide about a task that the service no longer knows: its files are there, or it starts again, or the user is asked.
+
+        Within the run that has seen the task it does not start again: the service may merely be late.
+        """
         arrived = self.options.arrived
         if arrived is not None and arrived(task, entry):
             entry.state, entry.message = SUCCEEDED, "forgotten by the service; its files are at the destination"
             self._log(f"{task.name}: the service does not know it any more; its files are at {self._plan.destination}")
-        elif arrived is not None or self.options.again:
+        elif may_renew and (arrived is not None or self.options.again):
             self._log(f"{task.name}: the service does not know it any more; once more")
             entry.renew()
         else:
-            entry.message = (
-                f"the service does not know it any more; look for its files at {self._plan.destination}, or run again with --again"
+            remedy = (
+                "run the same command again" if arrived else f"look for its files at {self._plan.destination}, or run again with --again"
             )
+            entry.message = f"the service does not know it any more; {remedy}"
             self._has_failed = True
 
     def _check_asset(self) -> None:

@@ -64,7 +64,7 @@ class Submission:
 
     def _request(self, task: Task, entry: Entry) -> dict[str, Any]:
         study, layer = self._plan.study, task.layer.name
-        image: ee.Image = graph(study, layer)
+        image: ee.Image = graph(study, layer, study.grid.window(task.cell))
         if isinstance(self._plan.destination, Asset):
             image = image.set({"cropcam_graph": self._manifest.about["graphs"][layer], "cropcam_study": study.name})
         return request_of(

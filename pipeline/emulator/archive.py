@@ -24,8 +24,9 @@ from cropcam.pipeline.emulator.elements import Collection
 from cropcam.pipeline.emulator.errors import EngineError, not_found
 from cropcam.pipeline.emulator.geometry import LONLAT
 from cropcam.pipeline.emulator.images import Band, BandType, LazyImage
-from cropcam.pipeline.emulator.pixels import Inside, Source
 from cropcam.pipeline.emulator.projections import Projection
+from cropcam.pipeline.emulator.pyramids import parse_policy, policy_of
+from cropcam.pipeline.emulator.sources import Inside, Source
 from cropcam.pipeline.grid import PixelGrid, Window
 
 PREFIX = "projects/earthengine-public/assets/"
@@ -160,21 +161,26 @@ def _load(asset_id: str, folder: Path, stamp: int) -> LazyImage:
     try:
         about = json.loads((folder / "asset.json").read_text("utf-8"))
         names, properties = [_band_name(entry) for entry in about["bands"]], dict(about["properties"])
+        declared = {
+            _band_name(entry): entry["pyramidingPolicy"]
+            for entry in about["bands"]
+            if isinstance(entry, dict) and "pyramidingPolicy" in entry
+        }
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise EngineError(f"Asset '{asset_id}' of the archive is damaged: asset.json: {error}.", "FAILED_PRECONDITION") from None
     properties.setdefault("system:index", folder.name)
-    return LazyImage(partial(_bands, asset_id, folder, names), properties, asset_id=asset_id, version=stamp // 1000)
+    return LazyImage(partial(_bands, asset_id, folder, names, declared, properties), properties, asset_id=asset_id, version=stamp // 1000)
 
 
 def _band_name(entry: str | Mapping[str, Any]) -> str:
     return entry if isinstance(entry, str) else str(entry["id"])
 
 
-def _bands(asset_id: str, folder: Path, names: list[str]) -> list[Band]:
-    return [_band(asset_id, folder / f"{name}.tif", name) for name in names]
+def _bands(asset_id: str, folder: Path, names: list[str], declared: Mapping[str, str], properties: Mapping[str, Any]) -> list[Band]:
+    return [_band(asset_id, folder / f"{name}.tif", name, declared.get(name), properties) for name in names]
 
 
-def _band(asset_id: str, path: Path, name: str) -> Band:
+def _band(asset_id: str, path: Path, name: str, declared: str | None, properties: Mapping[str, Any]) -> Band:
     try:
         with rasterio.open(path) as file:
             crs, transform, width, height, dtype, nodata = (
@@ -190,7 +196,8 @@ def _band(asset_id: str, path: Path, name: str) -> Band:
     if crs is None:
         raise EngineError(f"Asset '{asset_id}' of the archive is damaged: band '{name}' has no CRS.", "FAILED_PRECONDITION")
     grid = PixelGrid(crs.to_string(), transform, width, height)
-    node = Source(path, grid, nodata)
+    policy = policy_of(name, dtype, properties) if declared is None else parse_policy(declared)
+    node = Source(path, grid, nodata, policy)
     return Band(name, BandType.of(dtype), node, Projection(grid.crs, transform), Window(0, 0, height, width), Inside(grid))
 
 

@@ -1,12 +1,14 @@
 """One image export: blocks in, GeoTIFF files out, each complete or absent.
 
-Files land in `OUT/drive/FOLDER/PREFIX.tif` and `OUT/gs/BUCKET/PREFIX.tif`; an image over one file's dimensions becomes
+Files land in `OUT/drive/FOLDER/PREFIX.tif` (`PREFIX (1).tif` where the folder has one of the name) and, over an older one,
+in `OUT/gs/BUCKET/PREFIX.tif`; an image over one file's dimensions becomes
 PREFIX-ROW-COLUMN.tif with each file's first row and column, ten digits each, as in Earth Engine.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Protocol
 
@@ -16,12 +18,15 @@ import rasterio.shutil
 
 from cropcam.pipeline.emulator import limits as service
 from cropcam.pipeline.emulator.block_reader import Reader, block_side
+from cropcam.pipeline.emulator.cloud_storage import CloudStorage
+from cropcam.pipeline.emulator.drive import Drive
 from cropcam.pipeline.emulator.encodings import ENGINE_TAG, common_type, describe, geotiff_profile, write_block
+from cropcam.pipeline.emulator.fault_injection import EXPORT_FOLDER, Faults
 from cropcam.pipeline.emulator.images import LazyImage
 from cropcam.pipeline.emulator.limits import Limits
 from cropcam.pipeline.emulator.requests import ExportRequest, Json, parse_grid
 from cropcam.pipeline.grid import PixelGrid, tiles
-from cropcam.pipeline.runtime.atomic import publish, temporary_path
+from cropcam.pipeline.runtime.atomic import temporary_path
 
 PARTIAL = ".partial"  # files being written, beside drive/ and gs/
 
@@ -39,16 +44,26 @@ class Watch(Protocol):
 class Exporter:
     """Runs exports into one folder."""
 
-    def __init__(self, image: Callable[[Json], LazyImage], reader: Reader, limits: Limits, out: Path) -> None:
+    def __init__(
+        self,
+        image: Callable[[Json], LazyImage],
+        reader: Reader,
+        limits: Limits,
+        out: Path,
+        drive: Drive,
+        storage: CloudStorage,
+        faults: Faults,
+    ) -> None:
         self._image, self._reader, self._limits, self._out = image, reader, limits, out
+        self._drive, self._storage, self._faults = drive, storage, faults
 
     def run(self, task_id: str, request: ExportRequest, watch: Watch) -> list[str]:
-        """Write the files of one export; return their URIs.
+        """Write the files of one export; return the URI of their place.
 
         Complete files stay when a later file fails, as on the service.
 
         Raises:
-            EngineError: the image is too large, unbounded, or its evaluation fails.
+            EngineError: the image is too large, unbounded, its evaluation fails, or the bucket cannot be written to.
         """
         image = self._image(request.expression)
         grid = parse_grid(request.grid, image.grid, "Unable to export unbounded image.")
@@ -59,30 +74,32 @@ class Exporter:
         pixel_bytes = sum(dtype.itemsize for dtype in dtypes)
         windows = service.plan_files(grid.width, grid.height, pixel_bytes, request.file_size, request.tile_px, self._limits)
         counted = _Counted(watch, sum(_block_count(grid.window(window), image) for window in windows))
-        target = self.target(request)
-        target.parent.mkdir(parents=True, exist_ok=True)
+        store, uri = self._place(request)
         for window in windows:
             offsets = f"-{window.row:010}-{window.col:010}" if len(windows) > 1 else ""
-            final = target.with_name(f"{target.name}{offsets}.tif")
             with temporary_path(self._out / PARTIAL / f"{task_id}.tif") as folder:
-                self._write(request, image, grid.window(window), folder, final, counted)
-        return [target.parent.resolve().as_uri()]
+                if path := self._write(request, image, grid.window(window), folder, counted):
+                    store(f"{request.prefix}{offsets}.tif", path)
+        return [uri]
 
-    def target(self, request: ExportRequest) -> Path:
-        """Path of the files of a request, without offsets and suffix."""
+    def _place(self, request: ExportRequest) -> tuple[Callable[[str, Path], object], str]:
+        """Stores a file under its name in the place of a request; the URI of that place."""
         if request.kind == "gs":
-            return self._out / "gs" / request.place / request.prefix
-        return self._out / "drive" / _folder_name(request.place) / request.prefix
+            self._storage.check_writable(request.place)
+            return partial(self._storage.add, request.place), self._storage.uri(request.place, request.prefix)
+        fault = self._faults.take(EXPORT_FOLDER)
+        folder = self._drive.folder(request.place, always_new=fault is not None and fault.kind == "new_folder")
+        return partial(self._drive.add, folder), self._drive.uri(folder)
 
-    def _write(self, request: ExportRequest, image: LazyImage, grid: PixelGrid, folder: Path, final: Path, watch: _Counted) -> None:
-        """Write one file into a temporary folder and move it to `final`."""
+    def _write(self, request: ExportRequest, image: LazyImage, grid: PixelGrid, folder: Path, watch: _Counted) -> Path | None:
+        """Write one file into a temporary folder; None where it is empty and such files are to be skipped."""
         folder.mkdir(parents=True)
         path = folder / "plain.tif"
         has_any = self._fill(request, image, grid, path, watch)
         if request.skip_empty and not has_any:
-            return
+            return None
         watch.stores()
-        publish(_cloud_optimized(path, request.tile_px) if request.cloud_optimized else path, final)
+        return _cloud_optimized(path, request.tile_px) if request.cloud_optimized else path
 
     def _fill(self, request: ExportRequest, image: LazyImage, grid: PixelGrid, path: Path, watch: _Counted) -> bool:
         """Write every block; return whether any pixel is valid."""
@@ -123,12 +140,6 @@ def _cloud_optimized(path: Path, tile_px: int) -> Path:
     options = {"driver": "COG", "BLOCKSIZE": tile_px, "COMPRESS": "LZW", "OVERVIEW_RESAMPLING": "NEAREST", "BIGTIFF": "IF_SAFER"}
     rasterio.shutil.copy(path, cog, **options)
     return cog
-
-
-def _folder_name(folder: str) -> str:
-    """A Drive folder's name as one local folder name: on Drive "a/b" is one name. "" is the root."""
-    name = folder.replace("%", "%25").replace("/", "%2F")
-    return name.replace(".", "%2E") if name.strip(".") == "" else name
 
 
 __all__ = ["ENGINE_TAG", "PARTIAL", "Exporter", "Watch"]

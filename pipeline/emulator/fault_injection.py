@@ -9,8 +9,9 @@ from typing import Any, Literal, get_args
 
 from cropcam.pipeline.errors import ConfigError
 
-Kind = Literal["status", "slow", "truncate", "disconnect", "memory", "timeout"]
+Kind = Literal["status", "slow", "truncate", "disconnect", "memory", "timeout", "no_range", "corrupt", "grow", "replace", "new_folder"]
 EXPORT_RUN = "export:run"  # the "route" of a running batch task
+EXPORT_FOLDER = "export:folder"  # of a task that looks for its Drive folder
 
 
 @dataclass(frozen=True)
@@ -20,10 +21,14 @@ class Fault:
     Attributes:
         route: a route's name as in `routes.ROUTES`, "export:run" for a running task, "*" for any request.
         kind: "status" responds with `status`; "slow" waits `seconds` (a running task: at every block); "truncate" sends half
-            the body; "disconnect" sends nothing; "memory" and "timeout" respond as an exhausted computation does.
+            the body; "disconnect" sends nothing; "memory" and "timeout" respond as an exhausted computation does. On the
+            routes of files ("drive:...", "gs:..."): "no_range" sends the whole file, "corrupt" one wrong byte; "grow" and
+            "replace" respond as before the file grew or was replaced. On "export:folder": "new_folder" makes a second
+            Drive folder of the name.
         count: number of requests (or tasks) that fail.
         after: number of requests that pass first.
         status: the HTTP status of "status".
+        reason: on the routes of files, the reason that the error of "status" names; "" for the usual one of the status.
         seconds: the delay of "slow".
         share: of its blocks that a failing task has written.
     """
@@ -33,6 +38,7 @@ class Fault:
     count: int = 1
     after: int = 0
     status: int = 429
+    reason: str = ""
     seconds: float = 0.0
     share: float = 0.5
 
@@ -76,7 +82,7 @@ class Faults:
             return None
         with self._lock:
             for place, fault in enumerate(self.waiting):
-                if fault.route != route and (fault.route != "*" or route == EXPORT_RUN):
+                if fault.route != route and (fault.route != "*" or route in {EXPORT_RUN, EXPORT_FOLDER}):
                     continue
                 if fault.after > 0:
                     self.waiting[place] = replace(fault, after=fault.after - 1)

@@ -38,6 +38,8 @@ class Limits:
     queue: int = 3_000
     file_side_px: int = 131_072
     file_bytes: int = 17_179_869_184
+    make_buckets: bool = True  # an export makes a bucket that is not there; the service fails
+    closed_buckets: frozenset[str] = frozenset()  # buckets that the user has no permission on
 
 
 def invalid(message: str) -> EngineError:

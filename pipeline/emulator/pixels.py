@@ -9,16 +9,11 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections import Counter
 from collections.abc import Callable, Sequence
-from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
-import rasterio
-from rasterio.errors import RasterioError
-from rasterio.windows import Window as RasterWindow
 
-from cropcam.pipeline.emulator.errors import EngineError
 from cropcam.pipeline.grid import PixelGrid, Window, covering_window, nearest_index, same_crs, transform_points
 
 Values = npt.NDArray[Any]
@@ -143,49 +138,6 @@ class Constant(Node):
     def evaluate(self, grid: PixelGrid, reading: Reading) -> Pixels:  # noqa: ARG002 - the same on every grid
         """The constant, 0-d."""
         return self._pixels
-
-
-class Source(Node):
-    """A raster's band, brought onto the grid by the exact nearest rule; nodata is masked.
-
-    The file is opened and closed at each read: for an archive of any size no file stays open and no
-    block of it in GDAL's cache.
-    """
-
-    def __init__(self, path: Path, grid: PixelGrid, nodata: float | None) -> None:
-        self._path, self._grid, self._nodata = path, grid, nodata
-
-    def evaluate(self, grid: PixelGrid, reading: Reading) -> Pixels:
-        """Values in the raster's type."""
-        place = reading.place(self._grid, grid)
-        if place is None:
-            return Pixels(np.zeros((), np.uint8), NOTHING)
-        values = self._read(place.window).ravel().take(place.flat)
-        valid = None
-        if self._nodata is not None:
-            valid = ~np.isnan(values) if np.isnan(self._nodata) else np.not_equal(values, self._nodata)
-        return Pixels(values, both(valid, place.inside))
-
-    def _read(self, window: Window) -> Values:
-        try:
-            with rasterio.open(self._path, sharing=False) as file:
-                values: Values = file.read(1, window=RasterWindow(window.col, window.row, window.width, window.height))
-        except (RasterioError, OSError) as error:
-            where = f"asset '{self._path.parent.name}' of the archive is damaged: band '{self._path.stem}'"
-            raise EngineError(f"Image.load: {where}: {error}.", "FAILED_PRECONDITION") from None
-        return values
-
-
-class Inside(Node):
-    """Valid where the grid's pixels lie on a source grid: the footprint of its raster."""
-
-    def __init__(self, source: PixelGrid) -> None:
-        self._source = source
-
-    def evaluate(self, grid: PixelGrid, reading: Reading) -> Pixels:
-        """The footprint as a mask of ones."""
-        place = reading.place(self._source, grid)
-        return Pixels(np.ones((), np.uint8), NOTHING if place is None else place.inside)
 
 
 class Apply(Node):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -103,6 +104,7 @@ def outward(bounds_px: tuple[float, float, float, float]) -> Window:
     return Window(top, left, max(bottom - top, 1), max(right - left, 1))
 
 
+@lru_cache(maxsize=256)
 def metres_per_unit(crs: str) -> float:
     """Metres per unit of the CRS: of a degree, 111,319.490793 (on the equator)."""
     if is_geographic(crs):

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import json
 import time
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
+from cropcam.pipeline.emulator.byte_ranges import FileSlice
 from cropcam.pipeline.emulator.errors import EngineError
 from cropcam.pipeline.emulator.fault_injection import Fault
 
@@ -17,9 +19,10 @@ TOO_MANY = "Too Many Requests: Request was rejected because the request rate or 
 class Response:
     """A response: the parts of its body in order."""
 
-    parts: tuple[bytes | memoryview, ...]
+    parts: tuple[bytes | memoryview | FileSlice, ...]
     media_type: str = JSON_TYPE
     code: int = 200
+    headers: Mapping[str, str] = field(default_factory=dict)
 
 
 def as_json(value: object, code: int = 200) -> Response:
@@ -44,7 +47,7 @@ def as_error(error: EngineError) -> Response:
 
 def inject(fault: Fault | None) -> Response | None:
     """The response of a fault; None for faults that respond later, after a delay for a slow one."""
-    if fault is None or fault.kind in {"truncate", "disconnect"}:
+    if fault is None or fault.kind in {"truncate", "disconnect", "no_range", "corrupt", "grow", "replace"}:
         return None
     if fault.kind == "slow":
         time.sleep(fault.seconds)

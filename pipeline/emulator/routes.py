@@ -13,10 +13,13 @@ from typing import Any
 from urllib.parse import parse_qs, unquote, urlsplit
 
 from cropcam.pipeline.emulator import discovery, encodings, limits, listing, tiles
-from cropcam.pipeline.emulator.access import ANONYMOUS, ENGINE_SCOPES, Account
+from cropcam.pipeline.emulator.access import ANONYMOUS, DRIVE_READ_SCOPES, ENGINE_SCOPES, STORAGE_READ_SCOPES, Account
 from cropcam.pipeline.emulator.block_reader import Deadline, Reader, chosen
+from cropcam.pipeline.emulator.cloud_storage_routes import CloudStorageRoutes
+from cropcam.pipeline.emulator.drive_routes import DriveRoutes
 from cropcam.pipeline.emulator.engine import Engine
 from cropcam.pipeline.emulator.errors import EngineError, unimplemented
+from cropcam.pipeline.emulator.fault_injection import Fault
 from cropcam.pipeline.emulator.images import LazyImage
 from cropcam.pipeline.emulator.limits import Limits
 from cropcam.pipeline.emulator.map_ids import MapIds, picture_format
@@ -36,7 +39,7 @@ class Request:
     """One request: groups of the path's pattern, the query, the body, and resources held until the response is sent.
 
     `headers` have their names in lower case; `account` is that of the token, already checked against the route's scopes;
-    `profile` takes the costs.
+    `profile` takes the costs; `fault` is one that the handler itself has to carry out.
     """
 
     root_url: str
@@ -47,13 +50,23 @@ class Request:
     headers: Mapping[str, str] = field(default_factory=dict)
     account: Account = ANONYMOUS
     profile: Profile = field(default_factory=Profile)
+    fault: Fault | None = None
 
 
 class Service:
     """The handlers of all routes."""
 
-    def __init__(self, engine: Engine, reader: Reader, operations: Operations, service_limits: Limits) -> None:
+    def __init__(
+        self,
+        engine: Engine,
+        reader: Reader,
+        operations: Operations,
+        service_limits: Limits,
+        drive: DriveRoutes,
+        storage: CloudStorageRoutes,
+    ) -> None:
         self.engine, self.reader, self.operations, self.limits = engine, reader, operations, service_limits
+        self.drive, self.storage = drive, storage
         self._map_ids = MapIds()
 
     def discovery(self, request: Request) -> Response:
@@ -207,6 +220,11 @@ class Route:
     computes: bool = False  # counts as one of the concurrent requests
     scopes: tuple[str, ...] = ENGINE_SCOPES  # one of which a token needs; empty: open to anyone
 
+    @property
+    def is_of_files(self) -> bool:
+        """Whether it is one of Drive or Cloud Storage, whose errors are written otherwise."""
+        return self.name.startswith(("drive:", "gs:"))
+
 
 def _route(
     name: str,
@@ -248,6 +266,22 @@ ROUTES = (
     _route("unknown", "POST", "PROJECT/(?P<verb>.+)", Service.unknown),
 )
 DISCOVERY = Route("discovery", "GET", re.compile(r"\$discovery/rest"), Service.discovery, scopes=())
+_DRIVE_FILE = r"/drive/v3/files/(?P<id>[^/]+)"
+_BUCKET = r"/storage/v1/b/(?P<bucket>[^/]+)"
+_OBJECT = rf"{_BUCKET}/o/(?P<name>.+)"
+_DRIVE, _STORAGE = DRIVE_READ_SCOPES, STORAGE_READ_SCOPES
+FILE_ROUTES = (
+    _route("drive:list", "GET", "/drive/v3/files", lambda service, request: service.drive.list_files(request), scopes=_DRIVE),
+    _route("drive:about", "GET", "/drive/v3/about", lambda service, request: service.drive.about(request), scopes=_DRIVE),
+    _route("drive:get", "GET", _DRIVE_FILE, lambda service, request: service.drive.get(request), scopes=_DRIVE),
+    _route("gs:bucket", "GET", _BUCKET, lambda service, request: service.storage.bucket(request), scopes=_STORAGE),
+    _route("gs:list", "GET", f"{_BUCKET}/o", lambda service, request: service.storage.list_objects(request), scopes=_STORAGE),
+    _route("gs:get", "GET", _OBJECT, lambda service, request: service.storage.get(request), scopes=_STORAGE),
+)
+MEDIA_ROUTES = (  # of the same paths with ?alt=media
+    _route("drive:media", "GET", f"(?:/download)?{_DRIVE_FILE}", lambda service, request: service.drive.media(request), scopes=_DRIVE),
+    _route("gs:media", "GET", f"(?:/download)?{_OBJECT}", lambda service, request: service.storage.media(request), scopes=_STORAGE),
+)
 _VERSION = re.compile(r"/v1(?:alpha|beta)?/")
 
 
@@ -265,5 +299,8 @@ def find(method: str, target: str) -> tuple[Route, dict[str, str], dict[str, str
     version = _VERSION.match(path)
     for route in ROUTES if version else ():
         if route.method == method and version and (match := route.pattern.fullmatch(path, version.end())):
+            return route, match.groupdict(), query
+    for route in MEDIA_ROUTES if query.get("alt") == "media" else FILE_ROUTES:
+        if route.method == method and (match := route.pattern.fullmatch(path)):
             return route, match.groupdict(), query
     raise EngineError(f"The embedded engine does not answer {method} {path}.", "NOT_FOUND")

@@ -20,10 +20,17 @@ import rasterio
 from cropcam.pipeline import __version__
 from cropcam.pipeline.emulator.access import Access
 from cropcam.pipeline.emulator.block_reader import Reader
+from cropcam.pipeline.emulator.byte_ranges import FileSlice
+from cropcam.pipeline.emulator.catalogue import Catalogue
+from cropcam.pipeline.emulator.cloud_storage import CloudStorage
+from cropcam.pipeline.emulator.cloud_storage_routes import CloudStorageRoutes
+from cropcam.pipeline.emulator.drive import Drive
+from cropcam.pipeline.emulator.drive_routes import DriveRoutes
 from cropcam.pipeline.emulator.engine import Engine
 from cropcam.pipeline.emulator.errors import EngineError
 from cropcam.pipeline.emulator.exports import PARTIAL, Exporter
 from cropcam.pipeline.emulator.fault_injection import Fault, Faults
+from cropcam.pipeline.emulator.file_responses import as_file_error, status_fault
 from cropcam.pipeline.emulator.limits import Limits
 from cropcam.pipeline.emulator.operations import Operations
 from cropcam.pipeline.emulator.profiling import REQUEST_HEADER, RESPONSE_HEADER, Profile
@@ -51,10 +58,13 @@ class Server:
             remove(self._out / PARTIAL)
             engine, reader = Engine(archive), Reader()
             opening.callback(reader.close)
-            exporter = Exporter(engine.image, reader, limits, self._out)
+            catalogue = Catalogue(self._out)
+            drive, storage = Drive(catalogue), CloudStorage(catalogue, limits)
+            exporter = Exporter(engine.image, reader, limits, self._out, drive, storage, faults)
             operations = Operations(self._out / "operations", exporter.run, limits, faults)
             opening.callback(operations.close)
-            self._http.open_for(Service(engine, reader, operations, limits), faults, limits, access or Access())
+            files = DriveRoutes(drive), CloudStorageRoutes(storage, catalogue)
+            self._http.open_for(Service(engine, reader, operations, limits, *files), faults, limits, access or Access())
             self._open = opening.pop_all()
         self._thread = threading.Thread(target=self._serve, name="emulator", daemon=True)
         self._thread.start()
@@ -159,7 +169,7 @@ class _Handler(BaseHTTPRequestHandler):
 
     def _serve(self) -> None:
         with ExitStack() as held:
-            fault, profile = None, Profile()
+            fault, route, profile = None, None, Profile()
             try:
                 body = self._body()
                 if self.path in {"/faults", "/access"}:
@@ -169,10 +179,13 @@ class _Handler(BaseHTTPRequestHandler):
                 headers = {name.lower(): value for name, value in self.headers.items()}
                 account = self.server.access.account(headers, route.scopes, values.get("project", ""))
                 fault = self.server.faults.take(route.name)
-                request = Request(f"{self.server.url}/", values, query, _as_object(body), held, headers, account, profile)
-                response = inject(fault) or self._answer(route, request)
+                request = Request(f"{self.server.url}/", values, query, _as_object(body), held, headers, account, profile, fault)
+                if fault and fault.kind == "status" and route.is_of_files:
+                    response = status_fault(fault)
+                else:
+                    response = inject(fault) or self._answer(route, request)
             except EngineError as error:
-                response = as_error(error)
+                response = as_file_error(error) if route and route.is_of_files else as_error(error)
             except CropcamError as error:
                 response = as_error(EngineError(str(error), "FAILED_PRECONDITION"))
             except MemoryError:
@@ -222,10 +235,15 @@ class _Handler(BaseHTTPRequestHandler):
         self.send_header(ENGINE_HEADER, "embedded")
         if profile and profile.entries and self.headers.get(REQUEST_HEADER):
             self.send_header(RESPONSE_HEADER, self.server.service.engine.profiles.keep(profile))
+        for name, value in response.headers.items():
+            self.send_header(name, value)
         self.end_headers()
         left = size // 2 if kind == "truncate" else size
         for part in response.parts:
-            self.connection.sendall(part[: max(left, 0)])
+            if isinstance(part, FileSlice):
+                part.send(self.connection, left)
+            else:
+                self.connection.sendall(part[: max(left, 0)])
             left -= len(part)
         self.close_connection = self.close_connection or kind == "truncate"
 

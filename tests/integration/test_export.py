@@ -22,7 +22,7 @@ from cropcam.pipeline.earthengine import exports
 from cropcam.pipeline.earthengine.delivery import deliver
 from cropcam.pipeline.earthengine.destinations import parse_destination
 from cropcam.pipeline.earthengine.error_messages import Backoff
-from cropcam.pipeline.earthengine.exports import Pace
+from cropcam.pipeline.earthengine.exports import Options, Pace
 from cropcam.pipeline.earthengine.plan import plan
 from cropcam.pipeline.earthengine.session import Session, open_session
 from cropcam.pipeline.emulator import Fault, Faults, Limits, Server, serve
@@ -32,7 +32,7 @@ from oracles.composite import compose
 from support import scenes
 
 ROOT = Path(__file__).parents[2]
-PACE = Pace(0.02)
+PACE = Options(pace=Pace(0.02))
 PATIENCE = Backoff(attempts=60, first_s=0.001, longest_s=0.01)
 
 
@@ -77,7 +77,7 @@ def test_exported_shards_equal_the_twin(
     twin: dict[str, np.ndarray], server: Server, session: Session, tmp_path: Path, destination: str
 ) -> None:
     made = plan(scenes.study(), parse_destination(destination))
-    rows = exports.export(made, session, tmp_path / "m.json", pace=PACE)
+    rows = exports.export(made, session, tmp_path / "m.json", PACE)
     assert [row.state for row in rows] == ["SUCCEEDED", "SUCCEEDED"]
     assert all(row.seconds is not None and row.eecu_s is not None and row.uris for row in rows)
     folder = server.out / ("drive/maps" if destination.startswith("drive") else "gs/bucket-1/a/b")
@@ -92,7 +92,7 @@ def test_cells_and_files_fit_together_on_either_grid(archive: Path, server: Serv
         study = scenes.study(area={"bounds": [-90.1, 40.98, -89.9, 41.06], "crs": crs})
         compose(study, archive, tmp_path / f"twin-{crs[5:]}")
         made = plan(study, parse_destination(f"drive:{crs[5:]}"), cell_px=512, file_px=256)
-        exports.export(made, session, tmp_path / "m.json", pace=PACE)
+        exports.export(made, session, tmp_path / "m.json", PACE)
         folder = server.out / "drive" / crs[5:]
         assert len(list(folder.iterdir())) == made.files > len(made.tasks) > 2
         source, labels = open_shards(folder, study)
@@ -111,7 +111,7 @@ def test_the_service_having_a_bad_day_costs_nothing(server: Server, session: Ses
         Fault("operations:list", status=503, count=5),
         Fault("value:compute", status=500, count=3),
     )
-    exports.export(plan(study, parse_destination("drive:bad")), session, tmp_path / "m.json", pace=PACE)
+    exports.export(plan(study, parse_destination("drive:bad")), session, tmp_path / "m.json", PACE)
     assert np.array_equal(read(server.out / "drive/bad/demo-image.tif"), twin["image"])
     assert len(session.operations()) == 2
 
@@ -120,13 +120,18 @@ def test_a_task_that_fails_is_reported_and_redone_by_the_next_run(
     server: Server, session: Session, twin: dict[str, np.ndarray], tmp_path: Path
 ) -> None:
     made = plan(scenes.study(), parse_destination("drive:memory"))
-    faults(server, Fault("export:run", "memory"))
+    faults(server, Fault("export:run", "timeout"))
     with pytest.raises(
-        EarthEngineError, match=r"2 tasks: 1 succeeded, 1 failed; missing: demo-\w+ failed: User memory limit exceeded: .*--shard-size 128"
+        EarthEngineError, match=r"2 tasks: 1 unsubmitted, 1 failed; missing: .*demo-labels failed: Computation timed out: "
     ) as caught:
-        exports.export(made, session, tmp_path / "m.json", pace=PACE)
+        exports.export(made, session, tmp_path / "m.json", PACE)
     assert caught.value.exit_code == 4
-    exports.export(made, session, tmp_path / "m.json", pace=PACE)
+    faults(server, Fault("export:run", "memory", count=2))
+    exports.export(made, session, tmp_path / "m.json", PACE)  # smaller tiles need less memory
+    bodies = [json.loads(path.read_text())["body"] for path in (server.out / "operations").glob("*.json")]
+    tiles = [body["fileExportOptions"]["geoTiffOptions"].get("tileSize") for body in bodies]
+    assert {"value": 128} in tiles
+    assert {"value": 64} in tiles
     assert np.array_equal(read(server.out / "drive/memory/demo-labels.tif"), twin["labels"])
 
 
@@ -135,7 +140,7 @@ def test_tasks_are_listed_and_cancelled(archive: Path, tmp_path: Path) -> None:
     made = plan(scenes.study(area={"bounds": [-90.1, 40.98, -89.9, 41.06]}), parse_destination("drive:slow"), cell_px=256)
     with serve(archive, faults=slow, out=tmp_path / "engine") as server:
         session = open_session("p", server.url, backoff=PATIENCE, client_retries=0)
-        rows = exports.export(made, session, tmp_path / "m.json", wait=False)
+        rows = exports.export(made, session, tmp_path / "m.json", Options(wait=False))
         assert {row.state for row in rows} <= {"PENDING", "RUNNING"}
         found = exports.cancel(made, session, tmp_path / "m.json")
         assert {row.state for row in found} <= {"CANCELLED", "CANCELLING", "SUCCEEDED"}
@@ -150,7 +155,7 @@ def test_a_full_queue_is_waited_for(archive: Path, tmp_path: Path) -> None:
     made = plan(scenes.study(area={"bounds": [-90.1, 40.98, -89.9, 41.06]}), parse_destination("drive:queue"), cell_px=256)
     with serve(archive, limits=Limits(queue=2), out=tmp_path / "engine") as server:
         session = open_session("p", server.url, backoff=PATIENCE, client_retries=0)
-        rows = exports.export(made, session, tmp_path / "m.json", pace=PACE)
+        rows = exports.export(made, session, tmp_path / "m.json", PACE)
         assert {row.state for row in rows} == {"SUCCEEDED"}
         assert len(session.operations()) == len(made.tasks)
     ee.Reset()
@@ -168,16 +173,16 @@ def test_a_full_queue_is_waited_for(archive: Path, tmp_path: Path) -> None:
 def test_what_the_service_lacks_is_named(session: Session, tmp_path: Path, changes: dict[str, Any], message: str) -> None:
     made = plan(scenes.study(**changes), parse_destination("drive:x"))
     with pytest.raises(EarthEngineError, match=message):
-        exports.export(made, session, tmp_path / "m.json", pace=PACE)
+        exports.export(made, session, tmp_path / "m.json", PACE)
 
 
 def test_the_requests_as_the_service_sees_them(server: Server, session: Session, tmp_path: Path) -> None:
-    exports.export(plan(scenes.study(), parse_destination("drive:maps"), priority=7), session, tmp_path / "m.json", pace=PACE)
+    exports.export(plan(scenes.study(), parse_destination("drive:maps"), priority=7), session, tmp_path / "m.json", PACE)
     bodies = [json.loads(path.read_text())["body"] for path in (server.out / "operations").glob("*.json")]
     for body in bodies:
         assert set(body) == {"expression", "description", "fileExportOptions", "maxPixels", "priority", "requestId"}
         assert body["priority"] == {"value": 7}
-        assert body["maxPixels"] == {"value": "100000000"}
+        assert body["maxPixels"] == {"value": "10000000000000"}
     assert not any(secret in json.dumps(bodies) for secret in ("token", "Bearer"))
 
 
@@ -187,9 +192,11 @@ def test_a_token_reaches_the_service_and_nothing_else(server: Server, tmp_path: 
     token = "ya29.made-up-secret-0123456789"  # noqa: S105 - made up
     lines: list[str] = []
     session = open_session("p", server.url, credentials=Credentials(token), backoff=PATIENCE, client_retries=0)
-    faults(server, Fault("export:run", "memory"))
+    faults(server, Fault("export:run", "timeout"))
     with pytest.raises(EarthEngineError, match="1 failed") as caught:
-        exports.export(plan(scenes.study(), parse_destination("drive:t")), session, tmp_path / "m.json", pace=PACE, log=lines.append)
+        exports.export(
+            plan(scenes.study(), parse_destination("drive:t")), session, tmp_path / "m.json", Options(pace=PACE.pace, log=lines.append)
+        )
     deliver(scenes.study(), session, tmp_path / "shards", log=lines.append)
     written = [path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()]
     assert len(written) > 5

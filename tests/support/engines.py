@@ -96,8 +96,11 @@ class FakeService(Session):
             if isinstance(fault, BaseException) and not isinstance(fault, KeyboardInterrupt):
                 raise fault
             self.sent.append(request_id)
-            if request_id in {operation["requestId"] for operation in self.held.values()}:
-                raise ee.EEException(f"A task with request ID {request_id} already exists.")
+            known = next((operation for operation in self.held.values() if operation["requestId"] == request_id), None)
+            if known is not None:
+                if known["body"] != request:
+                    raise ee.EEException("A task with this request ID exists; the request is not byte for byte identical.")
+                return known
             name = f"projects/test/operations/{len(self.held):024d}"
             metadata = {"state": "PENDING", "description": request["description"], "createTime": "2026-01-01T00:00:00Z"}
             self.held[name] = {"name": name, "requestId": request_id, "metadata": metadata, "body": request}

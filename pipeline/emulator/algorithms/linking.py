@@ -47,7 +47,8 @@ def link_collection(
 def reduce_resolution(image: LazyImage, reducer: Reducer, bestEffort: bool = False, maxPixels: int = 64) -> LazyImage:
     """The image whose pixels, on a coarser grid, are the reduction of its own pixels inside, weighted by area.
 
-    The archive holds no pyramids: with `bestEffort` all pixels inside are reduced, up to 65,536.
+    Its own pixels are those at the scale of its default projection. The service starts `bestEffort` from a level of the
+    pyramid where these are too many; here all pixels inside are reduced, up to 65,536.
     """
     if reducer.kind not in ("mean", "mode"):
         raise unimplemented(f"Image.reduceResolution with Reducer.{reducer.kind}")

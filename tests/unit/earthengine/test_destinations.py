@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from cropcam.pipeline.earthengine.destinations import CloudStorage, Drive, check_name, parse_destination
+from cropcam.pipeline.earthengine.destinations import Asset, CloudStorage, Drive, check_name, parse_destination
 from cropcam.pipeline.errors import ConfigError
 
 
@@ -31,8 +31,12 @@ def test_destinations_as_the_user_writes_them() -> None:
         ("gs://bucket/a b", "'a b' in the prefix"),
         ("gs://bucket/a//b", "between single slashes"),
         ("gs://bucket/" + "x" * 900, "800 are allowed"),
-        ("s3://bucket/x", "write drive:FOLDER, gs://BUCKET/PREFIX or a local folder"),
+        ("s3://bucket/x", "write drive:FOLDER, gs://BUCKET/PREFIX, asset:PATH or a local folder"),
         ("", "write drive:FOLDER"),
+        ("asset:", "write asset:NAME or asset:projects/PROJECT/assets/NAME"),
+        ("asset:a b", "write asset:NAME"),
+        ("asset:users/me/map", "write asset:NAME"),
+        ("asset:projects/my-project/map", "write asset:NAME"),
     ],
 )
 def test_bad_destinations_are_refused(text: str, message: str) -> None:
@@ -46,3 +50,11 @@ def test_names_of_letters_digits_dashes_and_underscores_only() -> None:
         check_name("description", "a.b")
     with pytest.raises(ConfigError, match="101 characters; 1 to 100 are allowed"):
         check_name("description", "x" * 101)
+
+
+def test_an_asset_s_project_is_its_own_or_the_session_s() -> None:
+    own, other = parse_destination("asset:maps/corn"), parse_destination("asset:projects/my-project/assets/maps/corn")
+    assert isinstance(own, Asset)
+    assert isinstance(other, Asset)
+    assert (own.name("p"), other.name("p")) == ("projects/p/assets/maps/corn", "projects/my-project/assets/maps/corn")
+    assert (str(own), str(other)) == ("asset:maps/corn", "asset:projects/my-project/assets/maps/corn")

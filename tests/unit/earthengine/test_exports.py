@@ -12,9 +12,12 @@ import pytest
 
 from cropcam.pipeline.earthengine import exports
 from cropcam.pipeline.earthengine import task_status as watch
-from cropcam.pipeline.earthengine.destinations import Drive
+from cropcam.pipeline.earthengine.destinations import Asset, CloudStorage, Drive
+from cropcam.pipeline.earthengine.error_messages import ServiceError
+from cropcam.pipeline.earthengine.exports import Pace
 from cropcam.pipeline.earthengine.plan import Plan, plan
-from cropcam.pipeline.errors import EarthEngineError
+from cropcam.pipeline.errors import DataError, EarthEngineError
+from cropcam.pipeline.study.study import parse_study
 from support.engines import FakeService, run_export
 
 pytestmark = pytest.mark.usefixtures("transport")
@@ -35,36 +38,213 @@ def test_every_task_is_submitted_once_watched_and_found_done_by_the_next_run(mad
     assert len(service.sent) == 8
 
 
-def test_request_ids_depend_on_pixels_and_place_alone(made: Plan, tmp_path: Path) -> None:
-    first, second, third = FakeService(), FakeService(), FakeService()
+def test_equal_requests_have_equal_ids_and_no_others(made: Plan, tmp_path: Path) -> None:
+    first, second, third, fourth = FakeService(), FakeService(), FakeService(), FakeService()
     run_export(made, first, tmp_path / "a.json")
     run_export(made, second, tmp_path / "b.json")
     run_export(plan(made.study, Drive("other"), cell_px=1024), third, tmp_path / "c.json")
     assert first.sent == second.sent
-    assert not set(first.sent) & set(third.sent)
+    run_export(plan(made.study, made.destination, cell_px=1024, priority=7), fourth, tmp_path / "d.json")
+    assert not set(first.sent) & {*third.sent, *fourth.sent}
+
+
+def in_bucket(made: Plan) -> Plan:
+    """The same tasks to Cloud Storage, where none has to wait for the first."""
+    return plan(made.study, CloudStorage("bucket", "a"), cell_px=1024)
+
+
+def killed(made: Plan, service: FakeService, file: Path, *, arrived: bool) -> None:
+    """An export whose process dies at its third request, which reached the service or did not."""
+    export = FakeService.export
+
+    def dies(request_id: str, body: Any, what: str) -> Any:
+        if len(service.sent) < 2:
+            return export(service, request_id, body, what)
+        if arrived:
+            export(service, request_id, body, what)
+        raise KeyboardInterrupt
+
+    service.__dict__["export"] = dies
+    with pytest.raises(KeyboardInterrupt):
+        run_export(made, service, file)
+    del service.__dict__["export"]
+    states = [task["state"] for export in json.loads(file.read_text())["exports"].values() for task in export["tasks"].values()]
+    assert states.count("SUBMITTING") == 1
 
 
 @pytest.mark.parametrize("arrived", [True, False])
-def test_a_kill_between_request_and_manifest_submits_nothing_twice(made: Plan, file: Path, arrived: bool) -> None:
+@pytest.mark.parametrize("listed", [True, False])
+def test_a_kill_between_request_and_manifest_submits_nothing_twice(made: Plan, file: Path, arrived: bool, listed: bool) -> None:
     service = FakeService()
-    service.orders[:] = [None, None, KeyboardInterrupt() if arrived else None]
-    if arrived:
-        with pytest.raises(KeyboardInterrupt):
-            run_export(made, service, file)
-    else:
-        save, service.orders[:] = service.export, []
+    killed(made, service, file, arrived=arrived)
+    service.hidden[:] = [] if listed else ["demo-"]  # the list is late
+    other = plan(made.study, made.destination, cell_px=1024, priority=7)  # the request in doubt is sent again as it was
+    run_export(other, service, file)
+    assert len(service.held) == 8
+    if arrived and not listed:
+        assert service.sent[2] == service.sent[3]
+    assert [operation["body"]["priority"]["value"] for operation in service.held.values()] == [100] * 3 + [7] * 5
 
-        def dies(*_: Any) -> Any:
-            raise KeyboardInterrupt
 
-        service.__dict__["export"] = lambda *given: save(*given) if len(service.sent) < 2 else dies()
-        with pytest.raises(KeyboardInterrupt):
-            run_export(made, service, file)
-        service.__dict__["export"] = save
-    states = [task["state"] for export in json.loads(file.read_text())["exports"].values() for task in export["tasks"].values()]
-    assert states.count("SUBMITTING") == 1
+def test_a_request_that_the_service_has_and_does_not_list_yet_is_left_in_doubt(made: Plan, file: Path) -> None:
+    service = FakeService()
+    killed(made, service, file, arrived=True)
+    service.hidden[:] = ["demo-"]
+    service.orders[:] = [ee.EEException("A task with this request ID exists; the request is not byte for byte identical.")]
+    with pytest.raises(EarthEngineError, match="the service does not list it yet; run the same command again in some minutes"):
+        run_export(made, service, file)
+    service.hidden.clear()
+    assert {row.state for row in run_export(made, service, file)} == {"SUCCEEDED"}
+    assert len(service.held) == 8
+
+
+def test_a_request_that_was_refused_is_made_anew(made: Plan, file: Path) -> None:
+    service = FakeService()
+    service.orders[:] = [ee.EEException("Invalid priority 100.")]
+    with pytest.raises(EarthEngineError, match="Invalid priority 100"):
+        run_export(made, service, file)
+    run_export(plan(made.study, made.destination, cell_px=1024, priority=7), service, file)
+    assert {operation["body"]["priority"]["value"] for operation in service.held.values()} == {7}
+
+
+def test_the_list_is_read_once_and_the_tasks_are_asked_for_afterwards(made: Plan, file: Path) -> None:
+    service = FakeService()
     run_export(made, service, file)
-    assert len(service.held) == len(service.sent) == 8
+    assert service.looks == 1
+
+
+def test_the_wait_grows_while_nothing_changes(made: Plan, file: Path) -> None:
+    service, waits = FakeService(), []
+    move = service._moved
+    service.__dict__["_moved"] = lambda operation: move(operation) if len(waits) > 12 else dict(operation)
+    run_export(made, service, file, pace=Pace(10.0, 60.0, waits.append))
+    assert waits[:6] == [10.0, 15.0, 22.5, 33.75, 50.625, 60.0]
+    assert max(waits) == 60.0
+
+
+def test_a_state_the_client_does_not_know_is_waited_for(made: Plan, file: Path) -> None:
+    service, seen = FakeService(), []
+    move = service._moved
+
+    def strange(operation: Any) -> Any:
+        found = move(operation)
+        if len(seen) < 6 and found["metadata"]["state"] == "RUNNING":
+            found["metadata"]["state"] = "UNDER_REVIEW"
+        return found
+
+    service.__dict__["_moved"] = strange
+    rows = run_export(made, service, file, view=lambda rows: seen.append(watch.summary(rows)))
+    assert {row.state for row in rows} == {"SUCCEEDED"}
+    assert any("under_review" in text for text in seen)
+
+
+def test_one_404_is_early_and_five_make_a_task_forgotten_which_is_not_submitted_unasked(made: Plan, file: Path) -> None:
+    service, looks = FakeService(), []
+
+    def early(rows: Any) -> None:
+        looks.append(rows)
+        service.unknown[:] = ["image-r00c00"] if 10 < len(looks) < 13 else []
+
+    run_export(made, service, file, view=early)
+    assert len(service.sent) == 8
+    run_export(made, service, file.with_name("again.json"), wait=False)
+    service = FakeService()
+    run_export(made, service, file.with_name("other.json"), wait=False)
+    service.unknown[:] = service.hidden[:] = ["image-r00c00"]
+    with pytest.raises(
+        EarthEngineError,
+        match=r"1 forgotten; missing: demo-image-r00c00 forgotten: .*look for its files at drive:folder, or run again with --again",
+    ):
+        run_export(made, service, file.with_name("other.json"))
+    assert len(service.sent) == 8
+    service.unknown.clear()
+    run_export(made, service, file.with_name("other.json"), again=True)
+    assert len(service.sent) == 9
+
+
+@pytest.mark.parametrize(("arrived", "sent"), [(True, 8), (False, 9)])
+def test_a_forgotten_task_is_looked_for_at_its_destination(made: Plan, file: Path, arrived: bool, sent: int) -> None:
+    service = FakeService()
+    run_export(made, service, file, wait=False)
+    service.unknown[:] = service.hidden[:] = ["image-r00c00-"]
+    with pytest.raises(EarthEngineError, match="1 forgotten"):
+        run_export(made, service, file)
+    asked = []
+
+    def look(task: Any, entry: Any) -> bool:  # noqa: ARG001
+        asked.append(task.name)
+        service.unknown.clear()
+        service.hidden.clear()
+        return arrived
+
+    rows = run_export(made, service, file, arrived=look)
+    assert {row.state for row in rows} == {"SUCCEEDED"}
+    assert (asked, len(service.sent)) == (["demo-image-r00c00"], sent)
+
+
+def test_the_first_task_of_a_drive_folder_comes_alone(made: Plan, file: Path) -> None:
+    service, seen, active = FakeService(), [], []
+    run_export(made, service, file, view=lambda rows: seen.append([row.state for row in rows]))
+    assert max(sum(map(watch.is_active, states)) for states in seen if "SUCCEEDED" not in states) == 1
+    assert max(sum(map(watch.is_active, states)) for states in seen) == 7
+    first = next(iter(service.held.values()))["metadata"]["description"]
+    assert first.startswith("demo-labels-")  # the smallest
+    run_export(in_bucket(made), FakeService(), file, view=lambda rows: active.append(sum(watch.is_active(row.state) for row in rows)))
+    assert max(active) == 8
+
+
+def test_a_task_short_of_memory_is_computed_in_smaller_tiles(made: Plan, file: Path) -> None:
+    service, lines = FakeService(**{"image-r00c00": "User memory limit exceeded."}), []
+    with pytest.raises(EarthEngineError, match="7 succeeded, 1 failed"):
+        run_export(made, service, file, log=lines.append)
+    tiles = [
+        operation["body"]["fileExportOptions"]["geoTiffOptions"].get("tileSize", {}).get("value", 256)
+        for operation in service.held.values()
+        if "image-r00c00" in operation["metadata"]["description"]
+    ]
+    assert tiles == [256, 128, 64]
+    assert sum("trying again in tiles of" in line for line in lines) == 2
+
+
+def test_cancelling_goes_on_after_a_refusal_and_names_it(made: Plan, file: Path) -> None:
+    service = FakeService()
+    run_export(made, service, file, wait=False)
+    stubborn = next(iter(service.held))
+    cancel, move = service.cancel, service._moved
+
+    def refuse(name: str) -> None:
+        if name == stubborn:
+            raise ServiceError("cancelling: not now", "refused")
+        cancel(name)
+
+    service.__dict__.update(cancel=refuse, _moved=lambda operation: dict(operation) if operation["name"] == stubborn else move(operation))
+    with pytest.raises(EarthEngineError, match=r"demo-image-r00c00 is not cancelled: cancelling: not now\. The others are"):
+        exports.cancel(made, service, file)
+    assert {operation["metadata"]["state"] for name, operation in service.held.items() if name != stubborn} == {"CANCELLED"}
+    service.__dict__["_moved"] = move  # it ends meanwhile: its refusal is no error
+    service.held[stubborn]["metadata"]["state"] = "SUCCEEDED"
+    exports.cancel(made, service, file)
+
+
+def test_an_asset_that_exists_is_replaced_only_when_told_to(made: Plan, file: Path) -> None:
+    service, name = FakeService(), "projects/test/assets/corn"
+    service.assets[name] = {"name": name}
+    with pytest.raises(EarthEngineError, match="projects/test/assets/corn: this asset exists; choose another name, or give --overwrite"):
+        run_export(plan(made.study, Asset("corn")), service, file)
+    assert service.sent == []
+    (row,) = run_export(plan(made.study, Asset("corn"), overwrite=True), service, file)
+    assert (row.task, row.state) == ("demo-image", "SUCCEEDED")
+    run_export(plan(made.study, Asset("corn")), service, file)
+    assert len(service.sent) == 1
+    values = made.study.to_dict()
+    values["image"]["cloud_cover_max_pct"] = 40.0
+    changed = parse_study(values)
+    with pytest.raises(DataError, match=r"already holds an export of a changed study .*; choose another one, or give --overwrite"):
+        run_export(plan(changed, Asset("corn")), service, file)
+    run_export(plan(changed, Asset("corn"), overwrite=True), service, file)
+    service.assets.clear()
+    run_export(plan(changed, Asset("corn")), service, file)  # deleted meanwhile: written again
+    assert len(service.sent) == 3
 
 
 def test_the_services_list_is_enough_when_the_manifest_is_lost(made: Plan, file: Path) -> None:
@@ -75,22 +255,6 @@ def test_the_services_list_is_enough_when_the_manifest_is_lost(made: Plan, file:
     assert len(service.sent) == 8
 
 
-def test_a_request_the_list_does_not_show_yet_is_found_by_its_request_id(made: Plan, file: Path) -> None:
-    service = FakeService()
-    service.orders[:] = [KeyboardInterrupt()]
-    with pytest.raises(KeyboardInterrupt):
-        run_export(made, service, file)
-    late, listed = service.operations, []
-
-    def operations() -> list[dict[str, Any]]:
-        listed.append(1)
-        return [] if len(listed) == 1 else late()
-
-    service.__dict__["operations"] = operations
-    run_export(made, service, file)
-    assert len(service.held) == 8
-
-
 def test_passing_failures_are_tried_again_under_a_new_request_id(made: Plan, file: Path) -> None:
     service = FakeService(**{"image-r00c01": "Internal error."})
     with pytest.raises(
@@ -98,24 +262,25 @@ def test_passing_failures_are_tried_again_under_a_new_request_id(made: Plan, fil
     ) as caught:
         run_export(made, service, file)
     assert "run the same command again for the rest" in str(caught.value)
-    again = [request_id for request_id in service.sent if service.sent.count(request_id) == 1 and request_id[-1] != "0"]
-    assert len(again) == 2
+    assert len(service.sent) == len(set(service.sent)) == 10
     service.states.clear()
     assert {row.state for row in run_export(made, service, file)} == {"SUCCEEDED"}
 
 
 def test_a_final_failure_stops_submitting_and_is_explained(made: Plan, file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(exports, "WAITING_LIMIT", 2)
-    service = FakeService(image="User memory limit exceeded.")
+    made = in_bucket(made)
+    service = FakeService(image="Computation timed out.")
     with pytest.raises(
         EarthEngineError,
-        match=r"8 tasks: 6 unsubmitted, 2 failed; missing: .*User memory limit exceeded: the computation needs more memory",
+        match=r"8 tasks: 6 unsubmitted, 2 failed; missing: .*Computation timed out: ",
     ):
         run_export(made, service, file)
     assert len(service.sent) == 2
 
 
 def test_a_refused_submission_keeps_what_runs_and_is_explained(made: Plan, file: Path) -> None:
+    made = in_bucket(made)
     service = FakeService()
     service.orders[:] = [None, None, ee.EEException("Permission 'earthengine.exports.create' denied.")]
     with pytest.raises(
@@ -148,6 +313,7 @@ def test_no_wait_returns_after_starting_and_tasks_and_cancel_act_on_the_same(mad
 
 
 def test_cancelled_tasks_are_missing_and_start_anew_with_the_next_run(made: Plan, file: Path) -> None:
+    made = in_bucket(made)
     service = FakeService()
 
     def someone_cancels(rows: Any) -> None:

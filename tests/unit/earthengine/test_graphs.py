@@ -16,7 +16,6 @@ if __name__ == "__main__":
     sys.path.insert(0, str(Path(__file__).parents[2]))
 
 from cropcam.pipeline.earthengine import graphs, layers
-from cropcam.pipeline.earthengine.region import rectangle
 from cropcam.pipeline.earthengine.scenes import scenes
 from cropcam.pipeline.study.study import load_study
 from support.engines import Offline, invocations, offline, signatures
@@ -28,7 +27,7 @@ AGREED = {
     "DateRange", "Feature", "GeometryConstructors.Rectangle", "Projection", "Image.select", "Image.rename", "Image.constant",
     "Image.bitwiseAnd", "Image.eq", "Image.multiply", "Image.add", "Image.updateMask", "Image.copyProperties", "Image.remap",
     "Image.toFloat", "Image.toUint8", "Image.clip", "Image.addBands", "ImageCollection.reduce", "Reducer.median", "Image.reproject", "Image.setDefaultProjection",
-    "Image.clipToBoundsAndScale", "Image.round", "Image.floor", "Image.unmask", "Image.toUint16", "ImageCollection.merge", "Collection.size",
+    "Image.clipToBoundsAndScale", "Image.projection", "Image.round", "Image.floor", "Image.unmask", "Image.toUint16", "ImageCollection.merge", "Collection.size",
 }  # fmt: skip
 
 
@@ -57,7 +56,10 @@ def test_only_agreed_algorithms_in_the_default_graphs(name: str) -> None:
     found = [graphs.algorithms(graphs.expression(one)) for one in (graphs.graph(study, "image"), graphs.graph(study, "labels"), *sizes)]
     assert set().union(*found) <= AGREED
     task = ee.batch.Export.image.toDrive(
-        graphs.graph(study, "image"), region=rectangle(study.grid), crs=study.grid.crs, crsTransform=list(study.grid.transform)
+        graphs.graph(study, "image"),
+        crs=study.grid.crs,
+        crsTransform=list(study.grid.transform),
+        dimensions=f"{study.grid.width}x{study.grid.height}",
     )
     assert graphs.algorithms(ee.serializer.encode(task.config["expression"])) <= AGREED
 

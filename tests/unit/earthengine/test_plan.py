@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 import numpy as np
@@ -9,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from cropcam.pipeline.earthengine.destinations import Drive
+from cropcam.pipeline.earthengine.destinations import Asset, Drive
 from cropcam.pipeline.earthengine.plan import FILE_BYTES_LIMIT, QUEUE_LIMIT, plan
 from cropcam.pipeline.errors import ConfigError
 from cropcam.pipeline.study.study import Study, load_study, parse_study
@@ -17,8 +18,8 @@ from cropcam.pipeline.study.study import Study, load_study, parse_study
 DRIVE = Drive("folder")
 
 
-def study_of(**sections: dict[str, Any]) -> Study:
-    values = load_study("demo").to_dict()
+def study_of(preset: str = "demo", **sections: dict[str, Any]) -> Study:
+    values = load_study(preset).to_dict()
     for section, keys in sections.items():
         values[section] |= keys
     return parse_study(values)
@@ -48,7 +49,6 @@ def test_cells_cover_every_pixel_once_within_every_limit(scale: int, cells: int,
         for task in made.tasks:
             if task.layer.name == layer:
                 seen[task.cell.slices] += 1
-                assert task.pixels <= task.max_pixels
                 assert task.file_px % 256 == 0
                 assert task.file_px**2 * task.layer.bytes_per_px < FILE_BYTES_LIMIT
         assert seen.min() == seen.max() == 1
@@ -89,7 +89,41 @@ def test_files_stay_below_the_limit_when_bands_are_many() -> None:
     assert task.file_px**2 * 728 < FILE_BYTES_LIMIT <= (task.file_px + 256) ** 2 * 728
 
 
-def test_a_cell_of_more_pixels_than_the_services_default_names_its_own_limit() -> None:
+def test_a_cell_as_large_as_the_grid_is_one_file() -> None:
     task = plan(load_study("corn-belt-2016"), DRIVE, cell_px=32_768).tasks[0]
-    assert task.max_pixels == task.pixels == 29_685 * 16_697
+    assert task.pixels == 29_685 * 16_697
     assert task.file_px == 29_696
+
+
+def test_cells_outside_the_region_get_no_task_and_keep_their_numbers() -> None:
+    whole = load_study("corn-belt-2016")
+    west, south, _, _ = whole.grid.bounds_xyxy
+    ring = [
+        [west + 0.1, south + 0.1],
+        [west + 0.2, south + 0.1],
+        [west + 0.2, south + 0.2],
+        [west + 0.1, south + 0.2],
+        [west + 0.1, south + 0.1],
+    ]
+    study = study_of("corn-belt-2016", area={"region": json.dumps({"type": "Polygon", "coordinates": [ring]})})
+    found = plan(study, DRIVE)
+    assert [task.name for task in found.tasks] == ["corn-belt-2016-image-r02c00", "corn-belt-2016-labels-r02c00"]
+    everything = {task.name: task.cell for task in plan(whole, DRIVE).tasks}
+    assert all(task.cell == everything[task.name] for task in found.tasks)
+    away = study_of("corn-belt-2016", area={"region": json.dumps({"type": "Polygon", "coordinates": [[[x + 40, y] for x, y in ring]]})})
+    with pytest.raises(ConfigError, match=r"area\.region: no polygon meets area\.bounds"):
+        plan(away, DRIVE)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"shard_px": 100}, r"--shard-size 100: choose one of 16, 32, 64, 128, 256 px"),
+        ({"overwrite": True}, "--overwrite goes with --to asset:PATH"),
+    ],
+)
+def test_options_that_mean_nothing_are_refused(options: Any, message: str) -> None:
+    with pytest.raises(ConfigError, match=message):
+        plan(load_study("demo"), DRIVE, **options)
+    with pytest.raises(ConfigError, match="--cog goes with drive: and gs://"):
+        plan(load_study("demo"), Asset("map"), cog=True)

@@ -4,17 +4,15 @@ from __future__ import annotations
 
 import json
 
-import ee
 import numpy as np
 import pytest
 
 from cropcam.pipeline.earthengine.graphs import graph
-from cropcam.pipeline.earthengine.region import bounds_lonlat, polygons, rectangle
+from cropcam.pipeline.earthengine.region import bounds_lonlat, polygons
 from cropcam.pipeline.emulator.geometry import Geometry
 from cropcam.pipeline.grid import Window
 from cropcam.pipeline.study.study import load_study
 from support import scenes
-from support.engines import invocations
 from support.graph_studies import variant
 
 pytestmark = pytest.mark.usefixtures("transport")
@@ -39,17 +37,7 @@ def test_polygons_that_overlap_become_one() -> None:
     assert inside.contains(np.array([0.5, 1.5, 2.5, 4.0, 6.0]), np.array([1.0])).tolist() == [True, True, True, False, True]
 
 
-def test_the_export_rectangle_holds_the_grids_pixel_centres_and_rounds_outward_to_the_grid() -> None:
-    for name in ("demo", "corn-belt-2016", "corn-belt-2016-albers"):
-        grid = load_study(name).grid
-        a, _, c, _, e, f = grid.transform
-        box = next(invocations(ee.serializer.encode(rectangle(grid))))
-        west, south, east, north = box["arguments"]["coordinates"]["constantValue"]
-        assert (west, south, east, north) == pytest.approx(grid.bounds_xyxy, abs=a * 1e-6)
-        assert c < west
-        assert east < c + a * grid.width
-        assert f + e * grid.height < south
-        assert north < f
+def test_bounds_of_a_projected_grid_are_degrees() -> None:
     assert bounds_lonlat(load_study("corn-belt-2016-albers").grid)[0] < -94
 
 

@@ -11,8 +11,12 @@ import pytest
 import rasterio
 
 from cropcam.pipeline.emulator.block_reader import Reader
+from cropcam.pipeline.emulator.catalogue import Catalogue
+from cropcam.pipeline.emulator.cloud_storage import CloudStorage
+from cropcam.pipeline.emulator.drive import Drive
 from cropcam.pipeline.emulator.errors import EngineError
 from cropcam.pipeline.emulator.exports import PARTIAL, Exporter
+from cropcam.pipeline.emulator.fault_injection import Faults
 from cropcam.pipeline.emulator.images import Band, BandType, LazyImage
 from cropcam.pipeline.emulator.limits import Limits
 from cropcam.pipeline.emulator.nodes import Coordinates, Masked
@@ -59,16 +63,30 @@ def request(prefix: str = "image", *, bucket: str = "", folder: str = "crops", *
 
 
 @pytest.fixture
-def exporter(tmp_path: Path) -> Iterator[Callable[[LazyImage], Exporter]]:
+def limits() -> Limits:
+    return Limits()
+
+
+@pytest.fixture
+def faults() -> Faults:
+    return Faults()
+
+
+@pytest.fixture
+def exporter(tmp_path: Path, limits: Limits, faults: Faults) -> Iterator[Callable[[LazyImage], Exporter]]:
     reader = Reader(workers=1)
-    yield lambda made: Exporter(lambda _: made, reader, Limits(), tmp_path)
+    catalogue = Catalogue(tmp_path)
+    stores = Drive(catalogue), CloudStorage(catalogue, limits)
+    yield lambda made: Exporter(lambda _: made, reader, limits, tmp_path, *stores, faults)
     reader.close()
 
 
 def test_an_image_becomes_one_file_on_its_own_grid(exporter: Callable[[LazyImage], Exporter], tmp_path: Path) -> None:
     progress = Progress()
     uris = exporter(image()).run("T", request(noData=7), progress)
-    assert uris == [(tmp_path / "drive/crops").resolve().as_uri()]
+    folder = Catalogue(tmp_path).find("drive/crops")
+    assert folder is not None
+    assert uris == [f"https://drive.google.com/#folders/{folder.id}"]
     with rasterio.open(tmp_path / "drive/crops/image.tif") as file:
         np.testing.assert_array_equal(file.read(1), np.where(COLUMNS == 0, 7, COLUMNS))
         assert (file.nodata, file.descriptions, tuple(file.transform)[:6]) == (7, ("x",), PLACE.transform)
@@ -130,8 +148,36 @@ def test_bad_exports_write_nothing(exporter: Callable[[LazyImage], Exporter], tm
     assert list(tmp_path.iterdir()) == []
 
 
-@pytest.mark.parametrize(
-    ("folder", "name"), [("crops", "crops"), ("", ""), ("a/b", "a%2Fb"), ("50%", "50%25"), ("..", "%2E%2E"), ("v1.0", "v1.0")]
-)
-def test_a_drive_folder_is_one_local_folder(exporter: Callable[[LazyImage], Exporter], tmp_path: Path, folder: str, name: str) -> None:
-    assert exporter(image()).target(request(folder=folder)) == tmp_path / "drive" / name / "image"
+def names(folder: Path) -> list[str]:
+    return sorted(path.name for path in folder.iterdir())
+
+
+def test_a_second_export_of_one_name_lies_beside_the_first_on_drive(exporter: Callable[[LazyImage], Exporter], tmp_path: Path) -> None:
+    uris = [exporter(image()).run(f"T{number}", request(), Progress()) for number in range(2)]
+    assert uris[0] == uris[1]
+    assert names(tmp_path / "drive/crops") == ["image (1).tif", "image.tif"]
+
+
+def test_a_second_export_of_one_name_replaces_the_first_in_a_bucket(exporter: Callable[[LazyImage], Exporter], tmp_path: Path) -> None:
+    places = [exporter(image()).run("T", request("a/b/image", bucket="crops", noData=value), Progress()) for value in (7, 8)]
+    assert places == [["https://console.developers.google.com/storage/browser/crops/a/b"]] * 2
+    assert names(tmp_path / "gs/crops/a/b") == ["image.tif"]
+    with rasterio.open(tmp_path / "gs/crops/a/b/image.tif") as file:
+        assert file.nodata == 8
+
+
+def test_on_order_a_task_makes_a_second_folder_and_later_ones_use_it(
+    exporter: Callable[[LazyImage], Exporter], tmp_path: Path, faults: Faults
+) -> None:
+    faults.order([{"route": "export:folder", "kind": "new_folder", "after": 1}])
+    uris = [exporter(image()).run("T", request(f"image{number}"), Progress())[0] for number in range(3)]
+    assert uris[0] != uris[1] == uris[2]
+    assert names(tmp_path / "drive/crops") == ["image0.tif"]
+    assert names(tmp_path / "drive/crops (1)") == ["image1.tif", "image2.tif"]
+
+
+@pytest.mark.parametrize("limits", [Limits(make_buckets=False), Limits(closed_buckets=frozenset({"crops"}))])
+def test_an_export_fails_where_the_bucket_cannot_be_written_to(exporter: Callable[[LazyImage], Exporter], tmp_path: Path) -> None:
+    with pytest.raises(EngineError, match=r"Unable to write to bucket crops \((permission denied|bucket not found)\)"):
+        exporter(image()).run("T", request(bucket="crops"), Progress())
+    assert not (tmp_path / "gs").exists()

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from cropcam.pipeline.errors import DataError
 from cropcam.pipeline.grid import PixelGrid, Window
-from cropcam.pipeline.rasters.export_shards import open_image_shards, open_shards
+from cropcam.pipeline.rasters.export_shards import check_cover, open_image_shards, open_shards
 from cropcam.pipeline.study.study import Study, parse_study
 from support.exports import GRID, IMAGE, LABELS, STUDY, export
 from support.rasters import write_raster
@@ -235,3 +235,17 @@ def test_a_study_without_labels_takes_the_image_alone(tmp_path: Path) -> None:
     source, labels = open_shards(tmp_path, parse_study(values))
     assert labels is None
     np.testing.assert_array_equal(source.read(WHOLE), IMAGE)
+
+
+def test_a_gap_outside_the_region_is_no_missing_shard() -> None:
+    grid = GRID
+    west, _, _, north = grid.bounds_xyxy
+    step = grid.transform[0]
+    corner = [[west + step * x, north - step * y] for x, y in ((10, 10), (30, 10), (30, 30), (10, 30), (10, 10))]
+    region = json.dumps({"coordinates": [[corner]], "type": "MultiPolygon"})
+    left = [(Path("image-a.tif"), Window(0, 0, grid.height, 60))]
+    check_cover(grid, left, region)
+    with pytest.raises(DataError, match=r"pixels lie in no image-a\.tif or sibling"):
+        check_cover(grid, left)
+    with pytest.raises(DataError, match=f"{grid.height * 60:,} of .* pixels lie in no image-b.tif"):
+        check_cover(grid, [(Path("image-b.tif"), Window(0, 60, grid.height, grid.width - 60))], region)

@@ -8,12 +8,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 import shapely
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from cropcam.pipeline.errors import ConfigError
-from cropcam.pipeline.grid import PatchGrid, PixelGrid, transform_points
-from cropcam.pipeline.study.polygons import canonical_polygons, patches_inside, read_polygons
+from cropcam.pipeline.grid import PatchGrid, PixelGrid, Window, study_grid, transform_points
+from cropcam.pipeline.study.polygons import canonical_polygons, meets, patches_inside, read_polygons
 from support.vectors import write_vectors
 
 
@@ -134,3 +134,18 @@ def test_a_geopackage_in_any_crs_is_the_same_as_its_geojson(tmp_path: Path, name
     assert shapely.from_geojson(text).symmetric_difference(square).area < 1e-9
     with pytest.raises(ConfigError, match=r"^area\.region: .*none\.gpkg: no such file; name a GeoPackage"):
         read_polygons(tmp_path / "none.gpkg", "area.region")
+
+
+@settings(max_examples=60)
+@given(st.integers(0, 70), st.integers(0, 70), st.integers(1, 30), st.integers(1, 30), st.sampled_from(["EPSG:4326", "EPSG:5070"]))
+def test_a_window_that_does_not_meet_polygons_has_no_pixel_centre_inside(row: int, col: int, height: int, width: int, crs: str) -> None:
+    grid = study_grid((-90.03, 41.0, -90.0, 41.03), crs, 30.0)
+    shell = shapely.Polygon([(-90.021, 41.008), (-90.012, 41.006), (-90.009, 41.017), (-90.016, 41.012)])
+    text = canonical_polygons(shapely.to_geojson(shell))
+    window = Window(row, col, height, width)
+    x, y = np.meshgrid(*grid.window(window).centres())
+    lon, lat = transform_points(crs, "EPSG:4326", x, y)
+    inside = shapely.contains_xy(shell, lon, lat).any()
+    assert meets(text, grid, window) or not inside
+    far = Window(row + 4000, col, height, width)
+    assert not meets(text, grid, far)
