@@ -63,29 +63,60 @@ def export(args: argparse.Namespace) -> None:
     if args.estimate and not args.dry_run:
         raise ConfigError("--estimate goes with --dry-run: it computes a few windows and exports nothing")
     if isinstance(destination, Path):
-        if args.no_wait:
-            raise ConfigError("--no-wait goes with drive: and gs://; pixels to a folder are fetched while you wait")
-        if args.dry_run:
-            print(delivery.plan_text(study, destination, window_px=args.window_px, shard_px=args.shard_px))
-            _estimate(args, study, {layer.name: study.grid.width * study.grid.height for layer in layers_of(study)})
-            return
-        with _session(args, study, exports=False) as session, Stage("export") as stage:
-            lattice = {"workers": args.workers, "window_px": args.window_px, "shard_px": args.shard_px}
-            shards = delivery.deliver(study, session, destination, **lattice, progress=stage, log=stage.log)
-        print("\n".join(map(str, shards)))
+        _deliver(args, study, destination)
         return
-    if args.no_wait and args.archive:
+    if not args.wait and args.archive:
         raise ConfigError(
             "--no-wait needs an endpoint that outlives the command: run cropcam emulate --archive DIR, and give --api-url its URL"
         )
-    tasks_planned = plan(study, destination, cell_px=args.cell_px, file_px=args.file_px, priority=args.priority)
+    if args.fetch and not args.wait:
+        raise ConfigError("--fetch waits for the tasks: leave out --no-wait, or run cropcam fetch --watch later")
+    if args.fetch and isinstance(destination, Asset):
+        raise ConfigError("--fetch goes with drive: and gs://; an asset stays at Earth Engine: export it again to one of them")
+    planned = plan(
+        study, destination, cell_px=args.cell_px, file_px=args.file_px, priority=args.priority, shard_px=args.shard_size, cog=args.cog,
+        overwrite=args.overwrite,
+    )  # fmt: skip
     if args.dry_run:
-        print(tasks_planned.text())
-        _estimate(args, study, tasks_planned.layer_pixels())
+        print(planned.text())
+        _estimate(args, study, planned.layer_pixels())
         return
-    with _session(args, study) as session, TaskView("export") as view:
-        rows = exports.export(tasks_planned, session, manifest_path(args.study), exports.Options(not args.no_wait, view=view, log=view.log))
-    print(summary(rows))
+    with _session(args, study) as session:
+        with TaskView("export") as view:
+            about = {"again": args.again, "max_eecu_hours": args.max_eecu_hours, "arrived": _arrived(args, planned, session)}
+            rows = exports.export(planned, session, manifest_path(args.study), Options(args.wait, view=view, log=view.log, **about))
+        print("\n".join(filter(None, [summary(rows), spent_text(rows), places(rows)])))
+        if args.fetch:
+            _fetch(args, study, destination, args.fetch, session.api_url, session.endpoint)
+    if isinstance(destination, Asset):
+        print(f"{destination.name(session.project)}: export and preview of {study.name} read the composite from it")
+
+
+def _deliver(args: argparse.Namespace, study: Any, folder: Path) -> None:  # noqa: ANN401 - a Study
+    """An export into a local folder."""
+    from cropcam.pipeline.earthengine import delivery
+    from cropcam.pipeline.earthengine.kept import pixels_of
+    from cropcam.pipeline.earthengine.layers import layers_of
+    from cropcam.pipeline.earthengine.manifest import manifest_path
+    from cropcam.pipeline.runtime.progress import Stage
+
+    for option, given in (
+        ("--no-wait", not args.wait), ("--fetch", args.fetch), ("--overwrite", args.overwrite), ("--again", args.again), ("--cog", args.cog),
+        ("--max-eecu-hours", args.max_eecu_hours is not None),
+    ):  # fmt: skip
+        if given:
+            raise ConfigError(
+                f"{option} goes with tasks of the service, to drive:, gs:// or asset:; pixels to a folder are fetched while you wait"
+            )
+    lattice = {"window_px": args.window_px, "shard_px": args.shard_px}
+    if args.dry_run:
+        print(delivery.plan_text(study, folder, **lattice))
+        _estimate(args, study, {layer.name: study.grid.width * study.grid.height for layer in layers_of(study)})
+        return
+    with _session(args, study, exports=args.archive is not None) as session, Stage("export") as stage:
+        pixels = pixels_of(study, session, manifest_path(args.study), stage.log)
+        shards = delivery.deliver(study, session, folder, pixels=pixels, workers=args.workers, **lattice, progress=stage, log=stage.log)
+    print("\n".join(map(str, shards)))
 
 
 def _estimate(args: argparse.Namespace, study: Any, pixels: Mapping[str, int]) -> None:  # noqa: ANN401 - as `patches_line`
@@ -115,8 +146,40 @@ def tasks(args: argparse.Namespace) -> None:
     with _session(args, study) as session:
         look = exports.cancel if args.cancel else exports.tasks
         rows = look(plan(study, destination, cell_px=args.cell_px, file_px=args.file_px), session, manifest_path(args.study))
-    print(watch.lines(rows))
-    print(watch.summary(rows))
+    print("\n".join(filter(None, [watch.lines(rows), watch.summary(rows), spent_text(rows), watch.places(rows)])))
+
+
+def fetch(args: argparse.Namespace) -> None:
+    """Bring a finished export home from Drive or Cloud Storage; --watch waits for its tasks."""
+    import shlex
+
+    from cropcam.pipeline.earthengine import exports
+    from cropcam.pipeline.earthengine.destinations import parse_destination
+    from cropcam.pipeline.earthengine.manifest import manifest_path
+    from cropcam.pipeline.earthengine.session import STANDARD_URL, open_session
+    from cropcam.pipeline.fetch.download import How
+    from cropcam.pipeline.fetch.exported import find_export
+    from cropcam.pipeline.fetch.home import bring_home, open_remote
+    from cropcam.pipeline.runtime.progress import Stage
+    from cropcam.pipeline.study.study import load_study
+
+    study, source, manifest = load_study(args.study), parse_destination(args.source, "--from"), manifest_path(args.study)
+    if isinstance(source, Path):
+        raise ConfigError(f"--from {args.source}: name the drive:FOLDER or gs://BUCKET/PREFIX of the export; a folder needs no fetch")
+    with _endpoint(args) as (url, name), Stage("fetch") as stage:
+        exported = find_export(study, manifest, source, name or url or STANDARD_URL, args.project)
+        look = None
+        if args.watch:
+            if exported is None:
+                raise ConfigError(
+                    f"--watch needs the export's manifest, and {manifest} records none to {source}; run it in the folder of the export"
+                )
+            session = open_session(args.project or exported.project, url, name=name)
+            look = lambda: exports.tasks(exported.plan, session, manifest)  # noqa: E731 - one expression
+        remote = open_remote(source, project=args.project, api_url=url)
+        home = bring_home(study, remote, args.to, exported=exported, look=look, how=How(progress=stage, log=stage.log))
+    print(home)
+    print(f"next: cropcam patches {shlex.quote(args.study)} --from {shlex.quote(str(args.to))} --store {study.name}.zarr")
 
 
 def preview(args: argparse.Namespace) -> None:
@@ -209,6 +272,13 @@ def add_commands(command: AddCommand) -> None:
     _cell_options(sub)
     sub.add_argument("--cancel", action="store_true", help="cancel all that wait or run")
 
+    sub = command("fetch", fetch)
+    sub.add_argument("study", metavar="STUDY")
+    sub.add_argument("--from", dest="source", required=True, metavar="WHERE", help="drive:FOLDER or gs://BUCKET/PREFIX, as exported")
+    sub.add_argument("--to", type=folder_argument, required=True, metavar="DIR", help="a folder of its own")
+    _endpoint_options(sub)
+    sub.add_argument("--watch", action="store_true", help="wait for the tasks, fetch the files of each as it ends")
+
     sub = command("preview", preview)
     sub.add_argument("study", metavar="STUDY")
     sub.add_argument("--out", type=Path, required=True, metavar="PAGE.html")
@@ -288,16 +358,24 @@ def has_value_options(args: argparse.Namespace) -> bool:
 
 @contextmanager
 def _session(args: argparse.Namespace, study: Any, *, exports: bool = True) -> Iterator[Any]:  # noqa: ANN401 - a Study
-    """An open session for a study: with the service, with --api-url, or with an embedded engine over --archive that ends with the command.
+    """An open session for a study with the endpoint of `_endpoint`."""
+    from cropcam.pipeline.earthengine.cost import workload_tag
+    from cropcam.pipeline.earthengine.session import open_session
+
+    with _endpoint(args, exports=exports) as (url, name):
+        yield open_session(args.project, url, name=name, workload_tag=workload_tag(study.name))
+
+
+@contextmanager
+def _endpoint(args: argparse.Namespace, *, exports: bool = True) -> Iterator[tuple[str | None, str]]:
+    """URL and name of the endpoint: the service's (None), --api-url, or an embedded engine over --archive that ends with the command.
 
     Only with `exports` does that engine write: beside the archive, where one engine at a time may.
     """
-    from cropcam.pipeline.earthengine.cost import workload_tag
-    from cropcam.pipeline.earthengine.session import EMBEDDED, open_session
+    from cropcam.pipeline.earthengine.session import EMBEDDED
 
-    tag = workload_tag(study.name)
     if not args.archive:
-        yield open_session(args.project, args.api_url, workload_tag=tag)
+        yield args.api_url, ""
         return
     if args.api_url is not None:
         raise ConfigError("--archive starts an endpoint of its own; leave out --api-url")
@@ -305,4 +383,4 @@ def _session(args: argparse.Namespace, study: Any, *, exports: bool = True) -> I
 
     folder: Path = args.archive.resolve()
     with serve(folder, out=folder.with_name(f"{folder.name}-exports") if exports else None) as server:
-        yield open_session(args.project, server.url, name=f"{EMBEDDED}{folder}", workload_tag=tag)
+        yield server.url, f"{EMBEDDED}{folder}"

@@ -61,20 +61,20 @@ class Asset:
 Destination = Drive | CloudStorage | Asset
 
 
-def parse_destination(text: str) -> Destination | Path:
-    """`drive:FOLDER`, `gs://BUCKET/PREFIX`, `asset:PATH`, or else a local folder.
+def parse_destination(text: str, option: str = "--to") -> Destination | Path:
+    """`drive:FOLDER`, `gs://BUCKET/PREFIX`, `asset:PATH`, or else a local folder; `option` is named in the error.
 
     Raises:
         ConfigError: the name has characters that the service does not accept.
     """
     if text.startswith("drive:"):
-        return _drive(text.removeprefix("drive:"))
+        return _drive(text.removeprefix("drive:"), option)
     if text.startswith("gs://"):
-        return _cloud_storage(text.removeprefix("gs://"))
+        return _cloud_storage(text.removeprefix("gs://"), option)
     if text.startswith("asset:"):
-        return _asset(text.removeprefix("asset:"))
+        return _asset(text.removeprefix("asset:"), option)
     if not text or re.match(r"^[a-z][a-z0-9+.-]+://", text):
-        raise ConfigError(f"--to {text!r}: write drive:FOLDER, gs://BUCKET/PREFIX, asset:PATH or a local folder")
+        raise ConfigError(f"{option} {text!r}: write drive:FOLDER, gs://BUCKET/PREFIX, asset:PATH or a local folder")
     return Path(text)
 
 
@@ -91,34 +91,34 @@ def check_name(kind: str, name: str, length: int = 100) -> None:
         raise ConfigError(f"{kind} {name!r}: {len(name)} characters; 1 to {length} are allowed")
 
 
-def _drive(folder: str) -> Drive:
+def _drive(folder: str, option: str) -> Drive:
     if not folder.strip() or folder != folder.strip():
-        raise ConfigError("--to drive:FOLDER: the folder's name is missing or begins or ends with a blank")
+        raise ConfigError(f"{option} drive:FOLDER: the folder's name is missing or begins or ends with a blank")
     if "/" in folder or "\\" in folder:
-        raise ConfigError(f"--to drive:{folder}: Drive takes 'a/b' as one name, not as a path; give the name of one folder")
+        raise ConfigError(f"{option} drive:{folder}: Drive takes 'a/b' as one name, not as a path; give the name of one folder")
     if len(folder) > _FOLDER_LENGTH or not folder.isprintable():
-        raise ConfigError(f"--to drive:{folder[:40]!r}: at most {_FOLDER_LENGTH} printable characters")
+        raise ConfigError(f"{option} drive:{folder[:40]!r}: at most {_FOLDER_LENGTH} printable characters")
     return Drive(folder)
 
 
-def _cloud_storage(rest: str) -> CloudStorage:
+def _cloud_storage(rest: str, option: str) -> CloudStorage:
     bucket, _, prefix = rest.partition("/")
     if not _BUCKET.match(bucket) or ".." in bucket:
-        raise ConfigError(f"--to gs://{rest}: {bucket!r} is no bucket name (small letters, digits, - _ .)")
+        raise ConfigError(f"{option} gs://{rest}: {bucket!r} is no bucket name (small letters, digits, - _ .)")
     prefix = prefix.rstrip("/")
     parts = prefix.split("/") if prefix else []
     for part in parts:
         if not _NAME.match(part):
-            raise ConfigError(f"--to gs://{rest}: {part!r} in the prefix; use letters, digits, - and _ between single slashes")
+            raise ConfigError(f"{option} gs://{rest}: {part!r} in the prefix; use letters, digits, - and _ between single slashes")
     if len(prefix) > 800:
-        raise ConfigError(f"--to gs://{bucket}/{prefix[:40]}...: the prefix has {len(prefix)} characters; 800 are allowed")
+        raise ConfigError(f"{option} gs://{bucket}/{prefix[:40]}...: the prefix has {len(prefix)} characters; 800 are allowed")
     return CloudStorage(bucket, prefix)
 
 
-def _asset(text: str) -> Asset:
+def _asset(text: str, option: str) -> Asset:
     parts = _ASSET.match(text)
     if parts is None or (text.startswith(("users/", "projects/")) and not parts["project"]):
         raise ConfigError(
-            f"--to asset:{text}: write asset:NAME or asset:projects/PROJECT/assets/NAME, of letters, digits, - and _ between single slashes"
+            f"{option} asset:{text}: write asset:NAME or asset:projects/PROJECT/assets/NAME, of letters, digits, - and _ between single slashes"
         )
     return Asset(parts["path"], parts["project"] or "")

@@ -133,12 +133,13 @@ class Backoff:
     sleep: Callable[[float], object] = time.sleep
     spread: Callable[[], float] = random
 
-    def call(self, request: Callable[[], Result], request_name: str) -> Result:
+    def call(self, request: Callable[[], Result], request_name: str, classify: Callable[[BaseException], Fault] = classify_error) -> Result:
         """The request's result; transient faults are retried.
 
         Args:
             request: sends one request; must be idempotent, because it may be called again.
             request_name: name of the request in the message.
+            classify: of the service's errors; Earth Engine's by default.
 
         Raises:
             ServiceError: the fault is final, or transient for too long.
@@ -147,7 +148,7 @@ class Backoff:
             try:
                 return request()
             except (ee.EEException, GoogleAuthError, Error, OSError) as error:
-                fault = classify_error(error)
+                fault = classify(error)
                 if not fault.is_transient or attempt == self.attempts:
                     later = f"; tried {attempt} times; run the same command again later" if fault.is_transient else ""
                     raise ServiceError(f"{request_name}: {fault.text}{later}", fault.kind, f"{request_name}: {raw_text(error)}") from error

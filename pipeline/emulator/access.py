@@ -2,8 +2,7 @@
 
 The engine lets anyone in until tokens are granted. From then on it demands one of them, as the service does.
 
-Source: Earth Engine REST reference, "Authorization scopes" of each method; Google Cloud, "Troubleshoot authentication" and
-`USER_PROJECT_DENIED` of Service Usage for the texts.
+Source: Earth Engine REST reference, "Authorization scopes" of each method.
 """
 
 from __future__ import annotations
@@ -13,7 +12,7 @@ from collections.abc import Collection, Iterable, Mapping
 from dataclasses import asdict, dataclass, replace
 from typing import Any, Literal, get_args
 
-from cropcam.pipeline.emulator.errors import EngineError
+from cropcam.pipeline.emulator.service_texts import TEXTS
 from cropcam.pipeline.errors import ConfigError
 
 AccountKind = Literal["user", "service_account"]
@@ -27,17 +26,13 @@ STORAGE_WRITE = f"{_AUTH}devstorage.read_write"
 STORAGE_READ = f"{_AUTH}devstorage.read_only"
 
 ENGINE_SCOPES = (EARTH_ENGINE, CLOUD)  # of every method of Earth Engine, any one of them
-DRIVE_SCOPES = (DRIVE,)  # of an export to Drive
 DRIVE_READ_SCOPES = (DRIVE, DRIVE_READ)  # of a listing or a download
-STORAGE_SCOPES = (STORAGE, STORAGE_WRITE, CLOUD)  # of an export to Cloud Storage
 STORAGE_READ_SCOPES = (STORAGE, STORAGE_WRITE, STORAGE_READ, CLOUD)
+# by kind of export; that they are demanded when a task is submitted, and not when it stores its first file, is not confirmed
+DESTINATION_SCOPES: Mapping[str, tuple[str, ...]] = {"drive": (DRIVE,), "gs": (STORAGE, STORAGE_WRITE, CLOUD)}
 DEFAULT_SCOPES = (EARTH_ENGINE, CLOUD, DRIVE, STORAGE)  # those the client asks for (API python/ee/oauth.py, SCOPES)
 
 PROJECT_HEADER = "x-goog-user-project"  # the project that a request counts for, where its path does not name it
-_EXPECTED = (
-    "Expected OAuth 2 access token, login cookie or other valid authentication credential. "
-    "See https://developers.google.com/identity/sign-in/web/devconsole-project."
-)
 
 
 @dataclass(frozen=True)
@@ -69,7 +64,7 @@ class Account:
             EngineError: PERMISSION_DENIED, in the words of Google's APIs.
         """
         if any_of and not set(any_of) & set(self.scopes):
-            raise EngineError("Request had insufficient authentication scopes.", "PERMISSION_DENIED", "ACCESS_TOKEN_SCOPE_INSUFFICIENT")
+            raise TEXTS["scopes"].error()
 
 
 ANONYMOUS = Account()
@@ -103,15 +98,13 @@ class Access:
             scheme, _, token = headers.get("authorization", "").partition(" ")
             found = self._accounts.get(token.strip()) if scheme.lower() == "bearer" else None
         if not token:
-            raise EngineError(
-                f"Request is missing required authentication credential. {_EXPECTED}", "UNAUTHENTICATED", "CREDENTIALS_MISSING"
-            )
+            raise TEXTS["no_token"].error()
         if found is None or found.is_expired:
-            raise EngineError(f"Request had invalid authentication credentials. {_EXPECTED}", "UNAUTHENTICATED", "ACCESS_TOKEN_EXPIRED")
+            raise TEXTS["bad_token"].error()
         found.require(any_of)
         used = headers.get(PROJECT_HEADER) or project
         if used and found.projects is not None and used not in found.projects:
-            raise project_denied(used)
+            raise TEXTS["project"].error(project=used)
         return found
 
     def grant(self, token: str, account: Account) -> None:
@@ -150,32 +143,3 @@ class Access:
         """The accounts let in, as JSON objects without their tokens."""
         with self._lock:
             return [asdict(account) for account in self._accounts.values()]
-
-
-def project_denied(project: str) -> EngineError:
-    """The refusal of a project that the account may not use.
-
-    Source of the text: earthrise-media/mining-detector issue 14, nasaharvest/street2sat PR 51.
-    """
-    return EngineError(
-        f"Caller does not have required permission to use project {project}. Grant the caller the "
-        "roles/serviceusage.serviceUsageConsumer role, or a custom role with the serviceusage.services.use permission, by visiting "
-        f"https://console.developers.google.com/iam-admin/iam/project?project={project} and then retry. Propagation of the new "
-        "permission may take a few minutes.",
-        "PERMISSION_DENIED",
-        "USER_PROJECT_DENIED",
-    )
-
-
-def no_drive_space() -> EngineError:
-    """The failure of a service account that stores a file on Drive, after the compute.
-
-    Source of the text: Jumbo810/Upload_Github_Artifacts_TO_GDrive issue 22. How Earth Engine words it in a task is not confirmed.
-    """
-    return EngineError(
-        "Service Accounts do not have storage quota. Leverage shared drives "
-        "(https://developers.google.com/workspace/drive/api/guides/about-shareddrives), or use OAuth delegation "
-        "(http://support.google.com/a/answer/7281227) instead.",
-        "PERMISSION_DENIED",
-        "storageQuotaExceeded",
-    )

@@ -17,7 +17,7 @@ Change = Literal["", "flipped", "inverted"]
 
 
 class RangeNotSatisfiableError(Exception):
-    """A range that begins behind the end of the file: 416."""
+    """A range that begins behind the end of a file of so many bytes: 416."""
 
 
 def parse_range(header: str, size: int) -> tuple[int, int] | None:
@@ -42,7 +42,7 @@ def parse_range(header: str, size: int) -> tuple[int, int] | None:
         if match[2] and int(match[2]) < start:
             return None
     if start >= stop:
-        raise RangeNotSatisfiableError
+        raise RangeNotSatisfiableError(size)
     return start, stop
 
 

@@ -6,7 +6,7 @@ Source: Cloud Storage JSON API reference; errors as in its "HTTP status and erro
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from cropcam.pipeline.emulator.catalogue import Catalogue, Entry
 from cropcam.pipeline.emulator.cloud_storage import CloudStorage, etag, md5_base64
@@ -14,9 +14,7 @@ from cropcam.pipeline.emulator.drive import media_type
 from cropcam.pipeline.emulator.field_masks import MaskError, check_mask, masked, parse_mask, resource_fields
 from cropcam.pipeline.emulator.file_responses import FileError, invalid, media, page_of, page_size, page_token, seen_by
 from cropcam.pipeline.emulator.responses import Response, as_json
-
-if TYPE_CHECKING:
-    from cropcam.pipeline.emulator.routes import Request
+from cropcam.pipeline.emulator.routing import Request
 
 _MOST = 1000
 

@@ -5,7 +5,7 @@ Source: Drive API v3 reference; its discovery document, as google-api-python-cli
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from cropcam.pipeline.emulator.catalogue import Entry
 from cropcam.pipeline.emulator.drive import ROOT_ID, Drive, media_type
@@ -13,9 +13,7 @@ from cropcam.pipeline.emulator.drive_query import QueryError, Test, parse_query
 from cropcam.pipeline.emulator.field_masks import Mask, MaskError, check_mask, masked, parse_mask, resource_fields
 from cropcam.pipeline.emulator.file_responses import FileError, invalid, media, page_of, page_size, page_token, seen_by
 from cropcam.pipeline.emulator.responses import Response, as_json
-
-if TYPE_CHECKING:
-    from cropcam.pipeline.emulator.routes import Request
+from cropcam.pipeline.emulator.routing import Request
 
 _DEFAULT = "kind,id,name,mimeType"
 _ORDERS = {"createdTime", "modifiedTime", "name", "folder", "quotaBytesUsed"}

@@ -88,7 +88,7 @@ def _list(tokens: list[str], end: str) -> Mask:
 
 def _path(tokens: list[str]) -> tuple[str, Mask]:
     if not tokens or tokens[0] in "(),/":
-        raise MaskError(tokens[0] if tokens else "")
+        raise MaskError(tokens[0] if tokens else "of no name")
     name = tokens.pop(0)
     if tokens and tokens[0] == "/":
         tokens.pop(0)

@@ -8,16 +8,15 @@ from __future__ import annotations
 import base64
 import json
 from dataclasses import replace
-from typing import TYPE_CHECKING, BinaryIO
+from typing import BinaryIO
 
 from cropcam.pipeline.emulator.byte_ranges import FileSlice, RangeNotSatisfiableError, parse_range
 from cropcam.pipeline.emulator.catalogue import Entry
 from cropcam.pipeline.emulator.errors import EngineError
 from cropcam.pipeline.emulator.fault_injection import Fault
-from cropcam.pipeline.emulator.responses import Response, as_json
-
-if TYPE_CHECKING:
-    from cropcam.pipeline.emulator.routes import Request
+from cropcam.pipeline.emulator.responses import Response, as_json, inject
+from cropcam.pipeline.emulator.routing import Request
+from cropcam.pipeline.emulator.service_texts import TEXTS
 
 _GROWTH = 1000  # bytes that a file lacked before it grew, at most half of it
 _REASONS = {
@@ -83,11 +82,15 @@ def invalid(location: str, message: str = "Invalid Value") -> FileError:
     return FileError(400, "invalid", message, location)
 
 
-def status_fault(fault: Fault) -> Response:
-    """The response of a fault of kind "status" on a route of a file service."""
-    reason, message = _REASONS.get(fault.status, ("unknown", f"Injected status {fault.status}."))
-    reason = fault.reason or reason
-    return FileError(fault.status, reason, _MESSAGES.get(reason, message)).response()
+def file_fault(fault: Fault | None) -> Response | None:
+    """The response of a fault on a route of a file service; None for faults that the handler or the sending carries out."""
+    if fault is not None and fault.kind == "status":
+        reason, message = _REASONS.get(fault.status, ("unknown", f"Injected status {fault.status}."))
+        reason = fault.reason or reason
+        return FileError(fault.status, reason, _MESSAGES.get(reason, message)).response()
+    if fault is not None and fault.kind in TEXTS:
+        return as_file_error(TEXTS[fault.kind].error())
+    return inject(fault)
 
 
 def seen_by(fault: Fault | None, entry: Entry) -> Entry:

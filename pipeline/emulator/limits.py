@@ -26,16 +26,26 @@ _FILE_TARGET_BYTES = 2**31
 
 @dataclass(frozen=True)
 class Limits:
-    """Limits of one project; the defaults are the service's."""
+    """Limits of one project; the defaults are the service's.
+
+    Of undocumented extent, and so on order only: `kept_operations`. Of a project's own settings: `eecu_day_s`, the custom quota
+    of a day, and `eecu_month_s`, that of its tier, both in EECU-seconds.
+    """
 
     request_bytes: int = 50_331_648  # of computePixels, uncompressed, with one mask byte per band
     body_bytes: int = 10_485_760  # of the body of any request
     side_px: int = 32_768
     bands: int = 1_024
     concurrent: int = 40
+    requests_per_s: int = 100
     interactive_s: float = 300.0
     batch_tasks: int = 2
     queue: int = 3_000
+    page: int = 500  # operations in one page of their list
+    kept_operations: int | None = None  # ended ones, the latest; None: all
+    eecu_day_s: float | None = None
+    eecu_month_s: float | None = None
+    restricted_s: float = 1.0  # wait at each block of a task once the month is used up; how much it slows down is not documented
     file_side_px: int = 131_072
     file_bytes: int = 17_179_869_184
     make_buckets: bool = True  # an export makes a bucket that is not there; the service fails

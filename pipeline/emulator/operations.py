@@ -5,21 +5,27 @@ Source: Earth Engine REST reference, projects.operations and OperationMetadata; 
 
 from __future__ import annotations
 
+import json
 import logging
 import threading
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from cropcam.pipeline.emulator.access import ANONYMOUS, DRIVE_SCOPES, STORAGE_SCOPES, Account, no_drive_space
+from cropcam.pipeline.emulator.access import ANONYMOUS, DESTINATION_SCOPES, Account
 from cropcam.pipeline.emulator.errors import EngineError
 from cropcam.pipeline.emulator.exports import Watch
-from cropcam.pipeline.emulator.fault_injection import EXPORT_RUN, Fault, Faults
+from cropcam.pipeline.emulator.fault_injection import EXPORT_RUN, OTHER_REQUEST, SAME_REQUEST, Fault, Faults
 from cropcam.pipeline.emulator.limits import Limits
+from cropcam.pipeline.emulator.quotas import Usage, pacific_day_of
+from cropcam.pipeline.emulator.records import Records
 from cropcam.pipeline.emulator.requests import ExportRequest, Json, parse_export
-from cropcam.pipeline.emulator.tasks import Journal, Task, new_id, now
+from cropcam.pipeline.emulator.service_texts import TEXTS
+from cropcam.pipeline.emulator.task_watch import TaskWatch
+from cropcam.pipeline.emulator.tasks import Task, now
 
 _LOG = logging.getLogger(__name__)
+_ENDS_S = 60.0  # how long a cancellation waits for the end that was ordered
 Run = Callable[[str, ExportRequest, Watch], list[str]]
 
 
@@ -34,69 +40,69 @@ class _CancelledError(Exception):
 class Operations:
     """Every operation of one server."""
 
-    def __init__(self, folder: Path, run: Run, limits: Limits, faults: Faults) -> None:
+    def __init__(self, folder: Path, run: Run, limits: Limits, faults: Faults, usage: Usage | None = None) -> None:
         self._run, self._limits, self._faults = run, limits, faults
-        self._journal = Journal(folder)
+        self._usage = usage or Usage(None, None)
         self._changed = threading.Condition()
         self._is_stopping = False
         self._workers: list[threading.Thread] = []
-        self._tasks = {task.name: task for task in self._journal.load()}
-        self._by_request = {(task.project, task.request_id): task for task in self._tasks.values() if task.request_id}
-        for task in self._tasks.values():
-            if not task.done:
-                self._set(task, "CANCELLED" if task.state == "CANCELLING" else "PENDING")
-        if any(not task.done for task in self._tasks.values()):
+        self._records = Records(folder, limits.kept_operations)
+        for task in self._records.all():
+            self._usage.add(task.project, task.eecu_s, pacific_day_of(task.updated or task.created))
+        unfinished = [task for task in self._records.all() if not task.done]
+        for task in unfinished:
+            self._set(task, "CANCELLED" if task.state == "CANCELLING" else "PENDING")
+        if unfinished:
             self._start()
 
     def submit(self, project: str, body: Json, account: Account = ANONYMOUS) -> dict[str, Any]:
-        """Queue an export; the same request id in the same project is the same operation.
+        """Queue an export.
+
+        The same request with the same request id is the same operation; another request with this id is refused.
 
         Raises:
-            EngineError: the request is refused, the account's token lacks the scope of the destination, or the queue is full.
+            EngineError: the request is refused, the account's token lacks the scope of the destination, the request id is
+                taken, the project has used its day up, or the queue is full.
         """
         request = parse_export(body)
-        account.require(DRIVE_SCOPES if request.kind == "drive" else STORAGE_SCOPES)
+        account.require(DESTINATION_SCOPES.get(request.kind, ()))
         with self._changed:
-            known = self._by_request.get((project, request.request_id)) if request.request_id else None
+            known = self._records.of_request(project, account, request.request_id)
             if known:
-                return known.describe()
-            waiting = sum(task.state == "PENDING" for task in self._tasks.values())
+                return self._again(known, body)
+            self._usage.check(project)
+            waiting = sum(task.state == "PENDING" and task.project == project for task in self._records.all())
             if waiting >= self._limits.queue:
-                raise EngineError(
-                    f"Too many tasks already in the queue ({waiting}). Please wait for some of them to complete.", "RESOURCE_EXHAUSTED"
-                )
-            task = Task(new_id(), project, dict(body), order=len(self._tasks), owner=account.email, owner_kind=account.kind)
-            self._journal.save(task)
-            self._tasks[task.name] = task
-            if request.request_id:
-                self._by_request[project, request.request_id] = task
+                raise TEXTS["queue"].error(waiting=waiting)
+            task = self._records.add(project, body, account)
             self._start()
             self._changed.notify_all()
             return task.describe()
 
-    def get(self, name: str) -> dict[str, Any]:
+    def get(self, name: str, fault: Fault | None = None) -> dict[str, Any]:
         """One operation by its name, "projects/P/operations/ID".
 
         Raises:
             EngineError: there is none of that name.
         """
-        return self._task(name).describe()
+        return self._records.describe(name, fault)
 
-    def list(self, project: str, page_size: int, page_token: str) -> dict[str, Any]:
-        """One page of a project's operations, newest first, as the response of a listing."""
-        tasks = sorted((task for task in self._tasks.copy().values() if task.project == project), key=lambda task: -task.order)
-        start = int(page_token) if page_token.isdigit() else 0
-        page: dict[str, Any] = {"operations": [task.describe() for task in tasks[start : start + page_size]]}
-        return page | ({"nextPageToken": str(start + page_size)} if start + page_size < len(tasks) else {})
+    def list(self, project: str, page_size: int, page_token: str, fault: Fault | None = None) -> dict[str, Any]:
+        """One page of a project's operations, of every user, newest first, as the response of a listing."""
+        return self._records.page(project, page_size, page_token, fault)
 
-    def cancel(self, name: str) -> None:
-        """Cancel an operation: at once while it waits, after its block while it runs; a finished one stays.
+    def cancel(self, name: str, fault: Fault | None = None) -> None:
+        """Cancel an operation: at once while it waits, after its block while it runs.
 
         Raises:
-            EngineError: there is none of that name.
+            EngineError: there is none of that name, or it has ended.
         """
-        task = self._task(name)
+        if fault and fault.kind == "ends":
+            self.wait(name, _ENDS_S)
+        task = self._records.find(name)
         with self._changed:
+            if task.done:
+                raise TEXTS["ended"].error(name=name)
             if task.state == "PENDING":
                 self._end(task, "CANCELLED", EngineError("Cancelled."))
             elif task.state == "RUNNING":
@@ -109,7 +115,7 @@ class Operations:
         Raises:
             EngineError: there is none of that name.
         """
-        task = self._task(name)
+        task = self._records.find(name)
         with self._changed:
             self._changed.wait_for(lambda: task.done or self._is_stopping, timeout_s)
         return task.describe()
@@ -122,10 +128,19 @@ class Operations:
         for worker in self._workers:
             worker.join()
 
-    def _task(self, name: str) -> Task:
-        if name not in self._tasks:
-            raise EngineError(f"Operation {name!r} not found.", "NOT_FOUND")
-        return self._tasks[name]
+    def _again(self, known: Task, body: Json) -> dict[str, Any]:
+        """The response to a request id that is taken.
+
+        Source: REST ExportImageRequest.requestId; API javascript/src/encodable.js: "an exception may be thrown if the request
+        is not byte for byte identical". That an identical one gives the known operation is not confirmed.
+        """
+        is_same = json.dumps(known.body, sort_keys=True) == json.dumps(body, sort_keys=True)
+        fault = self._faults.take(SAME_REQUEST if is_same else OTHER_REQUEST)
+        if fault and fault.kind in TEXTS:
+            raise TEXTS[fault.kind].error(project=known.project, name=known.name)
+        if not is_same:
+            raise TEXTS["other_operation"].error()
+        return known.describe()
 
     def _start(self) -> None:
         while len(self._workers) < self._limits.batch_tasks:
@@ -136,9 +151,9 @@ class Operations:
     def _work(self) -> None:
         while task := self._next():
             try:
+                self._usage.check(task.project)
                 request = parse_export(task.body)
-                has_room = request.kind != "drive" or task.owner_kind != "service_account"
-                uris = self._run(task.id, request, _TaskWatch(self, task, self._faults.take(EXPORT_RUN), has_room))
+                uris = self._run(task.id, request, self._watch(task, request))
             except _StoppedError:
                 return
             except _CancelledError:
@@ -152,11 +167,18 @@ class Operations:
                 task.uris = uris
                 self._end(task, "SUCCEEDED", None)
 
+    def _watch(self, task: Task, request: ExportRequest) -> TaskWatch:
+        has_room = request.kind != "drive" or task.owner_kind != "service_account"
+        fault, restricted_s = self._faults.take(EXPORT_RUN), self._limits.restricted_s
+        return TaskWatch(
+            task, fault, self._usage, has_room=has_room, restricted_s=restricted_s, pause=lambda seconds: self._pause(task, seconds)
+        )
+
     def _next(self) -> Task | None:
         """The waiting task of the highest priority, the oldest of these; None when the server stops."""
         with self._changed:
             while not self._is_stopping:
-                waiting = [task for task in self._tasks.values() if task.state == "PENDING"]
+                waiting = [task for task in self._records.all() if task.state == "PENDING"]
                 if waiting:
                     task = min(waiting, key=lambda task: (-task.priority, task.order))
                     task.attempt += 1
@@ -169,7 +191,7 @@ class Operations:
     def _set(self, task: Task, state: str) -> None:
         task.state, task.updated = state, now()
         try:
-            self._journal.save(task)
+            self._records.save(task)
         except OSError:  # a full disk must not end a worker; a restarted server resumes from the state before
             _LOG.exception("task %s is %s, which the journal does not know", task.id, state)
 
@@ -179,6 +201,7 @@ class Operations:
             task.error = None if error is None else {"code": _code(state, error), "message": error.message}
             task.progress = 1.0 if error is None else task.progress
             self._set(task, state)
+            self._records.trim()
             self._changed.notify_all()
 
     def _pause(self, task: Task, seconds: float) -> None:
@@ -191,33 +214,9 @@ class Operations:
                 raise _CancelledError
 
 
-class _TaskWatch:
-    """Keeps the progress of a running task, and ends it where it is cancelled, stopped or failed by a fault."""
-
-    def __init__(self, operations: Operations, task: Task, fault: Fault | None, has_room: bool) -> None:
-        self._operations, self._task, self._fault, self._has_room = operations, task, fault, has_room
-
-    def stores(self) -> None:
-        if not self._has_room:
-            raise no_drive_space()
-
-    def blocks(self, done: int, total: int, cpu_s: float) -> None:
-        task, fault = self._task, self._fault
-        task.progress = done / total
-        task.eecu_s += cpu_s
-        task.updated = now()
-        self._operations._pause(task, fault.seconds if fault and fault.kind == "slow" else 0.0)
-        if fault and fault.kind != "slow" and done >= fault.share * total:
-            words: Mapping[str, tuple[str, str]] = {
-                "memory": ("User memory limit exceeded.", "RESOURCE_EXHAUSTED"),
-                "timeout": ("Computation timed out.", "FAILED_PRECONDITION"),
-            }
-            raise EngineError(*words.get(fault.kind, ("Internal error.", "INTERNAL")))
-
-
 def _code(state: str, error: EngineError) -> int:
     """The google.rpc.Code of an operation's error."""
-    codes = {
+    codes: Mapping[str, int] = {
         "INVALID_ARGUMENT": 3,
         "NOT_FOUND": 5,
         "PERMISSION_DENIED": 7,

@@ -9,8 +9,8 @@ from typing import Any
 
 import numpy as np
 from pyproj import CRS
-from pyproj.exceptions import CRSError
 
+from cropcam.pipeline.emulator import crs_codes
 from cropcam.pipeline.emulator.errors import EngineError, unimplemented
 from cropcam.pipeline.emulator.values import Value
 from cropcam.pipeline.errors import ConfigError
@@ -114,7 +114,7 @@ def metres_per_unit(crs: str) -> float:
 
 def crs_field(crs: str) -> dict[str, str]:
     """The CRS under its JSON key: "crs" for a code, "wkt" for anything else."""
-    return {"crs": crs} if ":" in crs and len(crs) < 32 else {"wkt": crs}
+    return crs_codes.field_of(crs)
 
 
 def affine(values: Value) -> AffineOrder:
@@ -137,13 +137,6 @@ def crs_name(value: str) -> str:
     """A CRS as its shortest name: its EPSG code where it has one.
 
     Raises:
-        EngineError: unknown to pyproj.
+        EngineError: the service takes no such text.
     """
-    if value.startswith("EPSG:"):
-        return Projection.of(value).crs
-    try:
-        crs = CRS.from_user_input(value)
-    except CRSError:
-        raise EngineError(f"Projection: The CRS of a map projection could not be parsed: '{value}'.") from None
-    code = crs.to_epsg()
-    return f"EPSG:{code}" if code else value
+    return crs_codes.of_text(value)

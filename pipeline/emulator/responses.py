@@ -9,10 +9,10 @@ from dataclasses import dataclass, field
 
 from cropcam.pipeline.emulator.byte_ranges import FileSlice
 from cropcam.pipeline.emulator.errors import EngineError
-from cropcam.pipeline.emulator.fault_injection import Fault
+from cropcam.pipeline.emulator.fault_injection import AFTER_ANSWER, IN_HANDLER, Fault
+from cropcam.pipeline.emulator.service_texts import BY_HTTP_CODE, TEXTS
 
 JSON_TYPE = "application/json; charset=UTF-8"
-TOO_MANY = "Too Many Requests: Request was rejected because the request rate or concurrency limit was exceeded."
 
 
 @dataclass(frozen=True)
@@ -45,23 +45,21 @@ def as_error(error: EngineError) -> Response:
     return as_json({"error": body}, code)
 
 
-def inject(fault: Fault | None) -> Response | None:
-    """The response of a fault; None for faults that respond later, after a delay for a slow one."""
-    if fault is None or fault.kind in {"truncate", "disconnect", "no_range", "corrupt", "grow", "replace"}:
+def inject(fault: Fault | None, *, project: str = "", name: str = "") -> Response | None:
+    """The response of a fault; None for faults that respond later, after a delay for a slow one.
+
+    Args:
+        fault: of the request.
+        project: that the request names, for the text.
+        name: of the operation that it names.
+    """
+    if fault is None or fault.kind in AFTER_ANSWER | IN_HANDLER:
         return None
     if fault.kind == "slow":
         time.sleep(fault.seconds)
         return None
-    if fault.kind == "memory":
-        return as_error(EngineError("User memory limit exceeded."))
-    if fault.kind == "timeout":
-        return as_error(EngineError("Computation timed out."))
-    words = {
-        401: ("Request had invalid authentication credentials.", "UNAUTHENTICATED"),
-        403: ("Permission denied.", "PERMISSION_DENIED"),
-        429: (TOO_MANY, "RESOURCE_EXHAUSTED"),
-        500: ("An internal error has occurred.", "INTERNAL"),
-        503: ("The service is currently unavailable.", "UNAVAILABLE"),
-    }
-    message, status = words.get(fault.status, (f"Injected status {fault.status}.", "UNKNOWN"))
+    if fault.kind in TEXTS:
+        return as_error(TEXTS[fault.kind].error(project=project, name=name))
+    error = TEXTS[BY_HTTP_CODE[fault.status]].error() if fault.status in BY_HTTP_CODE else None
+    message, status = (error.message, error.status) if error else (f"Injected status {fault.status}.", "UNKNOWN")
     return as_json({"error": {"code": fault.status, "message": message, "status": status}}, fault.status)

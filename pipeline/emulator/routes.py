@@ -6,51 +6,27 @@ Source: Earth Engine REST reference; the paths are those of the discovery docume
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
-from contextlib import ExitStack
-from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import parse_qs, unquote, urlsplit
 
 from cropcam.pipeline.emulator import discovery, encodings, limits, listing, tiles
-from cropcam.pipeline.emulator.access import ANONYMOUS, DRIVE_READ_SCOPES, ENGINE_SCOPES, STORAGE_READ_SCOPES, Account
 from cropcam.pipeline.emulator.block_reader import Deadline, Reader, chosen
-from cropcam.pipeline.emulator.cloud_storage_routes import CloudStorageRoutes
-from cropcam.pipeline.emulator.drive_routes import DriveRoutes
 from cropcam.pipeline.emulator.engine import Engine
 from cropcam.pipeline.emulator.errors import EngineError, unimplemented
-from cropcam.pipeline.emulator.fault_injection import Fault
+from cropcam.pipeline.emulator.file_routes import FILE_ROUTES, MEDIA_ROUTES, Files
 from cropcam.pipeline.emulator.images import LazyImage
 from cropcam.pipeline.emulator.limits import Limits
 from cropcam.pipeline.emulator.map_ids import MapIds, picture_format
 from cropcam.pipeline.emulator.operations import Operations
-from cropcam.pipeline.emulator.profiling import PLUMBING, Profile
+from cropcam.pipeline.emulator.own_assets import OwnAssets
+from cropcam.pipeline.emulator.profiling import PLUMBING
 from cropcam.pipeline.emulator.requests import Json, band_ids, expression_of, parse_grid
 from cropcam.pipeline.emulator.responses import Response, as_json
+from cropcam.pipeline.emulator.routing import Request, Route, make_route
 from cropcam.pipeline.emulator.tiles import Visualization
 
 _BYTES = "application/octet-stream"
-_PAGE = 500
 _WAIT_S = 60.0
-
-
-@dataclass
-class Request:
-    """One request: groups of the path's pattern, the query, the body, and resources held until the response is sent.
-
-    `headers` have their names in lower case; `account` is that of the token, already checked against the route's scopes;
-    `profile` takes the costs; `fault` is one that the handler itself has to carry out.
-    """
-
-    root_url: str
-    path: Mapping[str, str]
-    query: Mapping[str, str]
-    body: Json
-    held: ExitStack = field(default_factory=ExitStack)
-    headers: Mapping[str, str] = field(default_factory=dict)
-    account: Account = ANONYMOUS
-    profile: Profile = field(default_factory=Profile)
-    fault: Fault | None = None
 
 
 class Service:
@@ -62,11 +38,11 @@ class Service:
         reader: Reader,
         operations: Operations,
         service_limits: Limits,
-        drive: DriveRoutes,
-        storage: CloudStorageRoutes,
+        files: Files,
+        assets: OwnAssets,
     ) -> None:
         self.engine, self.reader, self.operations, self.limits = engine, reader, operations, service_limits
-        self.drive, self.storage = drive, storage
+        self.files, self.assets = files, assets
         self._map_ids = MapIds()
 
     def discovery(self, request: Request) -> Response:
@@ -108,10 +84,27 @@ class Service:
         name = request.path["name"]
         return as_json(listing.named(self.engine.asset(listing.asset_id(name)), name))
 
+    def create_asset(self, request: Request) -> Response:
+        """`POST projects/P/assets?assetId=PATH`: a folder or an image collection."""
+        name = f"projects/{request.path['project']}/assets/{request.query.get('assetId', '')}"
+        self.assets.create(name, request.body)
+        return as_json(self.engine.asset(name))
+
+    def delete_asset(self, request: Request) -> Response:
+        """`DELETE assets/ID`."""
+        self.assets.delete(request.path["name"])
+        return as_json({})
+
+    def patch_asset(self, request: Request) -> Response:
+        """`PATCH assets/ID`: properties and times."""
+        self.assets.patch(request.path["name"], request.body)
+        return as_json(self.engine.asset(request.path["name"]))
+
     def list_assets(self, request: Request) -> Response:
         """`GET assets/ID:listAssets` and `:listImages`."""
         name = request.path["name"]
-        assets = [] if "/assets/" not in f"{name}/" else self.engine.list_assets(listing.asset_id(name))
+        parent = name if "/assets" in name else f"{name}/assets"
+        assets = self.engine.list_assets(listing.asset_id(f"{parent}/"))
         key = "images" if request.path["verb"] == "listImages" else "assets"
         return as_json(listing.page(assets, key, request.query))
 
@@ -121,16 +114,16 @@ class Service:
 
     def list_operations(self, request: Request) -> Response:
         """`GET operations`."""
-        size = listing.page_size(request.query, _PAGE)
-        return as_json(self.operations.list(request.path["project"], size, request.query.get("pageToken", "")))
+        size = listing.page_size(request.query, self.limits.page)
+        return as_json(self.operations.list(request.path["project"], size, request.query.get("pageToken", ""), request.fault))
 
     def operation(self, request: Request) -> Response:
         """`GET operations/ID`."""
-        return as_json(self.operations.get(request.path["name"]))
+        return as_json(self.operations.get(request.path["name"], request.fault))
 
     def cancel(self, request: Request) -> Response:
         """`POST operations/ID:cancel`."""
-        self.operations.cancel(request.path["name"])
+        self.operations.cancel(request.path["name"], request.fault)
         return as_json({})
 
     def wait(self, request: Request) -> Response:
@@ -209,52 +202,26 @@ class Service:
         return Deadline.after(self.limits.interactive_s)
 
 
-@dataclass(frozen=True)
-class Route:
-    """One method of the API."""
-
-    name: str
-    method: str
-    pattern: re.Pattern[str]
-    call: Callable[[Service, Request], Response]
-    computes: bool = False  # counts as one of the concurrent requests
-    scopes: tuple[str, ...] = ENGINE_SCOPES  # one of which a token needs; empty: open to anyone
-
-    @property
-    def is_of_files(self) -> bool:
-        """Whether it is one of Drive or Cloud Storage, whose errors are written otherwise."""
-        return self.name.startswith(("drive:", "gs:"))
-
-
-def _route(
-    name: str,
-    method: str,
-    pattern: str,
-    call: Callable[[Service, Request], Response],
-    *,
-    computes: bool = False,
-    scopes: tuple[str, ...] = ENGINE_SCOPES,
-) -> Route:
-    return Route(name, method, re.compile(pattern.replace("PROJECT", r"projects/(?P<project>[^/]+)")), call, computes, scopes)
-
-
 _ASSET = r"(?P<name>projects/[^/]+/assets/.+)"
 _OPERATION = r"(?P<name>projects/[^/]+/operations/[A-Za-z0-9_-]+)"
 ROUTES = (
-    _route("algorithms", "GET", "PROJECT/algorithms", Service.algorithms),
-    _route("config", "GET", "PROJECT/config", Service.config),
-    _route("value:compute", "POST", "PROJECT/value:compute", Service.compute_value, computes=True),
-    _route("image:computePixels", "POST", "PROJECT/image:computePixels", Service.compute_pixels, computes=True),
-    _route("getPixels", "POST", f"{_ASSET}:getPixels", Service.get_pixels, computes=True),
-    _route("listAssets", "GET", r"(?P<name>projects/[^/:]+(?:/assets/.*?)?):(?P<verb>listAssets|listImages)", Service.list_assets),
-    _route("asset", "GET", _ASSET, Service.asset),
-    _route("image:export", "POST", "PROJECT/image:export", Service.export),
-    _route("operations", "GET", "PROJECT/operations", Service.list_operations),
-    _route("operation", "GET", _OPERATION, Service.operation),
-    _route("cancel", "POST", f"{_OPERATION}:cancel", Service.cancel),
-    _route("wait", "POST", f"{_OPERATION}:wait", Service.wait),
-    _route("maps", "POST", "PROJECT/(?P<kind>maps|thumbnails)", Service.create_picture),
-    _route(
+    make_route("algorithms", "GET", "PROJECT/algorithms", Service.algorithms),
+    make_route("config", "GET", "PROJECT/config", Service.config),
+    make_route("value:compute", "POST", "PROJECT/value:compute", Service.compute_value, computes=True),
+    make_route("image:computePixels", "POST", "PROJECT/image:computePixels", Service.compute_pixels, computes=True),
+    make_route("getPixels", "POST", f"{_ASSET}:getPixels", Service.get_pixels, computes=True),
+    make_route("listAssets", "GET", r"(?P<name>projects/[^/:]+(?:/assets/.*?)?):(?P<verb>listAssets|listImages)", Service.list_assets),
+    make_route("asset", "GET", _ASSET, Service.asset),
+    make_route("assets:create", "POST", "PROJECT/assets", Service.create_asset),
+    make_route("assets:delete", "DELETE", _ASSET, Service.delete_asset),
+    make_route("assets:patch", "PATCH", _ASSET, Service.patch_asset),
+    make_route("image:export", "POST", "PROJECT/image:export", Service.export),
+    make_route("operations", "GET", "PROJECT/operations", Service.list_operations),
+    make_route("operation", "GET", _OPERATION, Service.operation),
+    make_route("cancel", "POST", f"{_OPERATION}:cancel", Service.cancel),
+    make_route("wait", "POST", f"{_OPERATION}:wait", Service.wait),
+    make_route("maps", "POST", "PROJECT/(?P<kind>maps|thumbnails)", Service.create_picture),
+    make_route(
         "tiles",
         "GET",
         r"(?P<name>projects/[^/]+/maps/[^/]+)/tiles/(?P<z>\d+)/(?P<x>\d+)/(?P<y>\d+)",
@@ -262,26 +229,10 @@ ROUTES = (
         computes=True,
         scopes=(),
     ),
-    _route("thumbnail", "GET", "(?P<name>projects/[^/]+/thumbnails/[^/:]+):getPixels", Service.thumbnail, computes=True, scopes=()),
-    _route("unknown", "POST", "PROJECT/(?P<verb>.+)", Service.unknown),
+    make_route("thumbnail", "GET", "(?P<name>projects/[^/]+/thumbnails/[^/:]+):getPixels", Service.thumbnail, computes=True, scopes=()),
+    make_route("unknown", "POST", "PROJECT/(?P<verb>.+)", Service.unknown),
 )
-DISCOVERY = Route("discovery", "GET", re.compile(r"\$discovery/rest"), Service.discovery, scopes=())
-_DRIVE_FILE = r"/drive/v3/files/(?P<id>[^/]+)"
-_BUCKET = r"/storage/v1/b/(?P<bucket>[^/]+)"
-_OBJECT = rf"{_BUCKET}/o/(?P<name>.+)"
-_DRIVE, _STORAGE = DRIVE_READ_SCOPES, STORAGE_READ_SCOPES
-FILE_ROUTES = (
-    _route("drive:list", "GET", "/drive/v3/files", lambda service, request: service.drive.list_files(request), scopes=_DRIVE),
-    _route("drive:about", "GET", "/drive/v3/about", lambda service, request: service.drive.about(request), scopes=_DRIVE),
-    _route("drive:get", "GET", _DRIVE_FILE, lambda service, request: service.drive.get(request), scopes=_DRIVE),
-    _route("gs:bucket", "GET", _BUCKET, lambda service, request: service.storage.bucket(request), scopes=_STORAGE),
-    _route("gs:list", "GET", f"{_BUCKET}/o", lambda service, request: service.storage.list_objects(request), scopes=_STORAGE),
-    _route("gs:get", "GET", _OBJECT, lambda service, request: service.storage.get(request), scopes=_STORAGE),
-)
-MEDIA_ROUTES = (  # of the same paths with ?alt=media
-    _route("drive:media", "GET", f"(?:/download)?{_DRIVE_FILE}", lambda service, request: service.drive.media(request), scopes=_DRIVE),
-    _route("gs:media", "GET", f"(?:/download)?{_OBJECT}", lambda service, request: service.storage.media(request), scopes=_STORAGE),
-)
+DISCOVERY = Route("discovery", "GET", re.compile(r"\$discovery/rest"), Service.discovery, is_counted=False, scopes=())
 _VERSION = re.compile(r"/v1(?:alpha|beta)?/")
 
 

@@ -9,6 +9,8 @@ import shutil
 import socket
 import tempfile
 import threading
+import time
+from collections.abc import Callable
 from contextlib import ExitStack
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -21,21 +23,21 @@ from cropcam.pipeline import __version__
 from cropcam.pipeline.emulator.access import Access
 from cropcam.pipeline.emulator.block_reader import Reader
 from cropcam.pipeline.emulator.byte_ranges import FileSlice
-from cropcam.pipeline.emulator.catalogue import Catalogue
-from cropcam.pipeline.emulator.cloud_storage import CloudStorage
-from cropcam.pipeline.emulator.cloud_storage_routes import CloudStorageRoutes
-from cropcam.pipeline.emulator.drive import Drive
-from cropcam.pipeline.emulator.drive_routes import DriveRoutes
 from cropcam.pipeline.emulator.engine import Engine
 from cropcam.pipeline.emulator.errors import EngineError
 from cropcam.pipeline.emulator.exports import PARTIAL, Exporter
 from cropcam.pipeline.emulator.fault_injection import Fault, Faults
-from cropcam.pipeline.emulator.file_responses import as_file_error, status_fault
+from cropcam.pipeline.emulator.file_responses import as_file_error, file_fault
+from cropcam.pipeline.emulator.file_routes import Files
 from cropcam.pipeline.emulator.limits import Limits
 from cropcam.pipeline.emulator.operations import Operations
+from cropcam.pipeline.emulator.own_assets import OwnAssets
 from cropcam.pipeline.emulator.profiling import REQUEST_HEADER, RESPONSE_HEADER, Profile
-from cropcam.pipeline.emulator.responses import TOO_MANY, Response, as_error, as_json, inject
-from cropcam.pipeline.emulator.routes import Request, Route, Service, find
+from cropcam.pipeline.emulator.quotas import RequestRate, Usage
+from cropcam.pipeline.emulator.responses import Response, as_error, as_json, inject
+from cropcam.pipeline.emulator.routes import Service, find
+from cropcam.pipeline.emulator.routing import Request, Route
+from cropcam.pipeline.emulator.service_texts import TEXTS
 from cropcam.pipeline.errors import CropcamError, EarthEngineError
 from cropcam.pipeline.runtime.atomic import exclusive_lock, remove
 
@@ -47,7 +49,17 @@ _LOG = logging.getLogger(__name__)
 class Server:
     """The embedded Earth Engine, serving from its creation to `stop`; a context manager."""
 
-    def __init__(self, archive: Path, port: int, out: Path | None, faults: Faults, limits: Limits, access: Access | None = None) -> None:
+    def __init__(
+        self,
+        archive: Path,
+        port: int,
+        out: Path | None,
+        faults: Faults,
+        limits: Limits,
+        access: Access | None = None,
+        *,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
         with ExitStack() as opening:
             self._http = opening.enter_context(_listen(port))
             self._out = out or Path(tempfile.mkdtemp(prefix="cropcam-earth-engine-"))
@@ -56,15 +68,22 @@ class Server:
             self._out.mkdir(parents=True, exist_ok=True)
             opening.enter_context(exclusive_lock(self._out / "operations"))
             remove(self._out / PARTIAL)
-            engine, reader = Engine(archive), Reader()
+            assets = OwnAssets(self._out / "assets")
+            engine, reader = Engine(archive, assets.folder), Reader()
             opening.callback(reader.close)
-            catalogue = Catalogue(self._out)
-            drive, storage = Drive(catalogue), CloudStorage(catalogue, limits)
-            exporter = Exporter(engine.image, reader, limits, self._out, drive, storage, faults)
-            operations = Operations(self._out / "operations", exporter.run, limits, faults)
+            files = Files(self._out, limits)
+            exporter = Exporter(engine.image, reader, limits, self._out, files.drive, files.storage, faults, assets)
+            usage = Usage(limits.eecu_day_s, limits.eecu_month_s)
+            operations = Operations(self._out / "operations", exporter.run, limits, faults, usage)
             opening.callback(operations.close)
-            files = DriveRoutes(drive), CloudStorageRoutes(storage, catalogue)
-            self._http.open_for(Service(engine, reader, operations, limits, *files), faults, limits, access or Access())
+            self._http.open_for(
+                Service(engine, reader, operations, limits, files, assets),
+                faults,
+                limits,
+                access or Access(),
+                usage,
+                RequestRate(limits.requests_per_s, clock),
+            )
             self._open = opening.pop_all()
         self._thread = threading.Thread(target=self._serve, name="emulator", daemon=True)
         self._thread.start()
@@ -76,7 +95,7 @@ class Server:
 
     @property
     def out(self) -> Path:
-        """Where exports land: drive/FOLDER and gs/BUCKET."""
+        """Where exports land: drive/FOLDER, gs/BUCKET and assets/projects/P/assets."""
         return self._out
 
     def stop(self) -> None:
@@ -118,8 +137,9 @@ class _Http(ThreadingHTTPServer):
     daemon_threads = True
     request_queue_size = 256
 
-    def open_for(self, service: Service, faults: Faults, limits: Limits, access: Access) -> None:
+    def open_for(self, service: Service, faults: Faults, limits: Limits, access: Access, usage: Usage, rate: RequestRate) -> None:
         self.service, self.faults, self.limits, self.access = service, faults, limits, access
+        self.usage, self.rate = usage, rate
         self.room = threading.Semaphore(limits.concurrent)
         self._sockets: set[socket.socket] = set()
 
@@ -164,6 +184,9 @@ class _Handler(BaseHTTPRequestHandler):
     def do_DELETE(self) -> None:
         self._serve()
 
+    def do_PATCH(self) -> None:
+        self._serve()
+
     def log_message(self, format: str, *args: Any) -> None:  # noqa: A002, ANN401 - as the base class
         _LOG.debug(format, *args)
 
@@ -178,12 +201,11 @@ class _Handler(BaseHTTPRequestHandler):
                 route, values, query = find(self.command, self.path)
                 headers = {name.lower(): value for name, value in self.headers.items()}
                 account = self.server.access.account(headers, route.scopes, values.get("project", ""))
-                fault = self.server.faults.take(route.name)
-                request = Request(f"{self.server.url}/", values, query, _as_object(body), held, headers, account, profile, fault)
-                if fault and fault.kind == "status" and route.is_of_files:
-                    response = status_fault(fault)
-                else:
-                    response = inject(fault) or self._answer(route, request)
+                request = Request(f"{self.server.url}/", values, query, _as_object(body), held, headers, account, profile)
+                if route.is_counted:
+                    self.server.rate.admit(request.project)
+                fault = request.fault = self.server.faults.take(route.name)
+                response = self._injected(route, request) or self._answer(route, request)
             except EngineError as error:
                 response = as_file_error(error) if route and route.is_of_files else as_error(error)
             except CropcamError as error:
@@ -195,13 +217,23 @@ class _Handler(BaseHTTPRequestHandler):
                 response = as_error(EngineError(f"Internal error in the embedded engine: {error!r}", "INTERNAL"))
             self._send(response, fault, profile)
 
+    @staticmethod
+    def _injected(route: Route, request: Request) -> Response | None:
+        if route.is_of_files:
+            return file_fault(request.fault)
+        return inject(request.fault, project=request.project, name=request.path.get("name", ""))
+
     def _answer(self, route: Route, request: Request) -> Response:
         if not route.computes:
             return route.call(self.server.service, request)
+        self.server.usage.check(request.project)
         if not self.server.room.acquire(blocking=False):
-            raise EngineError(TOO_MANY, "RESOURCE_EXHAUSTED")
+            raise TEXTS["busy"].error()
         request.held.callback(self.server.room.release)
-        return route.call(self.server.service, request)
+        try:
+            return route.call(self.server.service, request)
+        finally:
+            self.server.usage.add(request.project, sum(entry.eecu_s for entry in request.profile.entries))
 
     def _body(self) -> bytes:
         size = int(self.headers.get("Content-Length") or 0)
@@ -233,10 +265,10 @@ class _Handler(BaseHTTPRequestHandler):
         self.send_header("Content-Type", response.media_type)
         self.send_header("Content-Length", str(size))
         self.send_header(ENGINE_HEADER, "embedded")
-        if profile and profile.entries and self.headers.get(REQUEST_HEADER):
-            self.send_header(RESPONSE_HEADER, self.server.service.engine.profiles.keep(profile))
         for name, value in response.headers.items():
             self.send_header(name, value)
+        if profile and profile.entries and self.headers.get(REQUEST_HEADER):
+            self.send_header(RESPONSE_HEADER, self.server.service.engine.profiles.keep(profile))
         self.end_headers()
         left = size // 2 if kind == "truncate" else size
         for part in response.parts:

@@ -115,6 +115,10 @@ class Journal:
         """Write a task."""
         atomic_write(self._folder / f"{task.id}.json", json.dumps(asdict(task)), sync=False)
 
+    def remove(self, task: Task) -> None:
+        """Forget a task."""
+        (self._folder / f"{task.id}.json").unlink(missing_ok=True)
+
     def load(self) -> list[Task]:
         """Every task in the journal, oldest first."""
         tasks = [Task(**json.loads(path.read_text("utf-8"))) for path in self._folder.glob("*.json")]

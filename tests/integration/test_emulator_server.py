@@ -432,7 +432,8 @@ def test_a_waiting_task_is_cancelled_at_once(running: Callable[..., tuple[Server
     name = call("POST", f"{PROJECT}/image:export", export_of()).json["name"]
     assert call("POST", f"/v1/{name}:cancel", {}).json == {}
     assert call("GET", f"/v1/{name}").json["metadata"]["state"] == "CANCELLED"
-    assert call("POST", f"/v1/{name}:cancel", {}).json == {}
+    error = call("POST", f"/v1/{name}:cancel", {}).json["error"]
+    assert (error["code"], error["status"]) == (400, "FAILED_PRECONDITION")
     assert not list(server.out.rglob("*.tif"))
 
 

@@ -15,7 +15,6 @@ from cropcam.pipeline.emulator.access import (
     ENGINE_SCOPES,
     Access,
     Account,
-    no_drive_space,
 )
 from cropcam.pipeline.emulator.errors import EngineError
 from cropcam.pipeline.errors import ConfigError
@@ -105,9 +104,3 @@ def test_tokens_are_ordered_as_json_and_never_shown() -> None:
 def test_bad_orders_are_refused(entry: dict[str, str], words: str) -> None:
     with pytest.raises(ConfigError, match=words):
         Access().order([entry])
-
-
-def test_a_service_account_has_no_space_on_drive() -> None:
-    error = no_drive_space()
-    assert error.message.startswith("Service Accounts do not have storage quota.")
-    assert (error.code, error.reason) == (403, "storageQuotaExceeded")

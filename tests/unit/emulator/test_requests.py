@@ -5,12 +5,16 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from pyproj import CRS
 
 from cropcam.pipeline.emulator import requests as bodies
 from cropcam.pipeline.emulator.errors import EngineError
 from cropcam.pipeline.grid import PixelGrid
 
 EXPRESSION = {"result": "0", "values": {"0": {"constantValue": 1}}}
+
+
+WKT = CRS.from_user_input("ESRI:102008").to_wkt("WKT1_GDAL")
 
 
 def export_body(**changes: Any) -> dict[str, Any]:
@@ -51,7 +55,7 @@ def test_defaults_are_those_of_the_service() -> None:
         ({"description": "a b"}, "Illegal task description 'a b'"),
         ({"description": ""}, "Illegal task description ''"),
         ({"expression": {}}, "no expression"),
-        ({"fileExportOptions": None, "assetExportOptions": {}}, "Drive or Cloud Storage only"),
+        ({"fileExportOptions": None, "assetExportOptions": {}}, "needs fileExportOptions or assetExportOptions"),
         ({"fileExportOptions": {"fileFormat": "TF_RECORD_IMAGE"}}, "GEO_TIFF only, not TF_RECORD_IMAGE"),
         ({"fileExportOptions": {"fileFormat": "GEO_TIFF"}}, "needs a driveDestination or a cloudStorageDestination"),
         ({"fileExportOptions": {"driveDestination": {"filenamePrefix": "a/b"}}}, "Illegal file name prefix 'a/b'"),
@@ -80,6 +84,12 @@ def grid_body(**changes: Any) -> dict[str, Any]:
     return {"dimensions": {"width": 7, "height": "5"}, "affineTransform": affine, "crsCode": "EPSG:32616", **changes}
 
 
+def test_a_grid_is_named_by_wkt_where_it_has_no_code() -> None:
+    assert bodies.parse_grid(grid_body(crsCode="", crsWkt=WKT), None, "unbounded").crs == WKT
+    utm = CRS.from_epsg(32616).to_wkt("WKT1_GDAL")
+    assert bodies.parse_grid(grid_body(crsCode=None, crsWkt=utm), None, "unbounded").crs == "EPSG:32616"
+
+
 def test_a_grid_is_complete_or_that_of_the_image() -> None:
     grid = PixelGrid("EPSG:32616", (30.0, 0.0, 500_000.0, 0.0, -30.0, 4_000_000.0), 7, 5)
     assert bodies.parse_grid(grid_body(), None, "unbounded") == grid
@@ -92,6 +102,11 @@ def test_a_grid_is_complete_or_that_of_the_image() -> None:
         (None, "no bounds here"),
         (grid_body(dimensions=None), "needs a grid whole"),
         (grid_body(crsCode=""), "needs a grid whole"),
+        (grid_body(crsCode="ESRI:102008"), "could not be parsed: 'ESRI:102008'"),
+        (grid_body(crsCode="+proj=utm +zone=16 +datum=WGS84"), "could not be parsed: '\\+proj"),
+        (grid_body(crsCode=WKT), "could not be parsed: 'PROJCS"),
+        (grid_body(crsCode="", crsWkt="EPSG:32616"), "could not be parsed: 'EPSG:32616'"),
+        (grid_body(crsWkt=WKT), "oneof field 'crs' is already set"),
         (grid_body(affineTransform={"scaleX": 1, "scaleY": -1, "shearX": 0.1}), "without shear"),
         (grid_body(affineTransform={"scaleX": 1}), "can not be inverted"),
     ],

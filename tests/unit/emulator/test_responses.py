@@ -8,7 +8,8 @@ import pytest
 
 from cropcam.pipeline.emulator import responses
 from cropcam.pipeline.emulator.errors import EngineError
-from cropcam.pipeline.emulator.fault_injection import Fault, Kind
+from cropcam.pipeline.emulator.fault_injection import AFTER_ANSWER, IN_HANDLER, Fault
+from cropcam.pipeline.emulator.service_texts import TEXTS
 
 
 def error_of(answer: responses.Answer) -> dict[str, object]:
@@ -42,8 +43,9 @@ def test_a_value_is_json_with_status_200() -> None:
 @pytest.mark.parametrize(
     ("code", "status", "message"),
     [
-        (401, "UNAUTHENTICATED", "Request had invalid authentication credentials."),
-        (429, "RESOURCE_EXHAUSTED", responses.TOO_MANY),
+        (401, "UNAUTHENTICATED", TEXTS["bad_token"].message),
+        (403, "PERMISSION_DENIED", "Permission denied."),
+        (429, "RESOURCE_EXHAUSTED", TEXTS["busy"].message),
         (503, "UNAVAILABLE", "The service is currently unavailable."),
         (418, "UNKNOWN", "Injected status 418."),
     ],
@@ -55,15 +57,43 @@ def test_a_fault_of_a_status_answers_with_that_status(code: int, status: str, me
     assert error_of(answer) == {"code": code, "message": message, "status": status}
 
 
-@pytest.mark.parametrize(("kind", "message"), [("memory", "User memory limit exceeded."), ("timeout", "Computation timed out.")])
-def test_an_exhausted_computation_is_a_bad_request(kind: Kind, message: str) -> None:
-    answer = responses.inject(Fault(kind=kind))
+@pytest.mark.parametrize(
+    ("kind", "code", "words"),
+    [
+        ("memory", 400, "User memory limit exceeded."),
+        ("timeout", 400, "Computation timed out."),
+        ("output_size", 400, "Output of image computation is too large (20 bands for 851968 pixels = 126.8 MiB > 80.0 MiB)."),
+        ("value_size", 400, "Computed value is too large."),
+        ("capacity", 400, "Earth Engine memory capacity exceeded."),
+        ("daily_quota", 429, "'earthengine.googleapis.com/daily_eecu_usage_time', which is adjustable"),
+        ("monthly_quota", 429, "'earthengine.googleapis.com/monthly_eecu_usage_time'"),
+        ("scopes", 403, "Request had insufficient authentication scopes."),
+        ("project", 403, "permission to use project my-own. Grant the caller the roles/serviceusage.serviceUsageConsumer role"),
+        ("rate", 403, "Rate Limit Exceeded"),
+        ("no_operation", 404, "Operation 'projects/my-own/operations/X' not found."),
+        ("same_request", 409, "already exists"),
+    ],
+)
+def test_a_fault_by_name_has_the_services_words(kind: str, code: int, words: str) -> None:
+    answer = responses.inject(Fault(kind=kind), project="my-own", name="projects/my-own/operations/X")
     assert answer is not None
-    assert (answer.code, error_of(answer)["message"]) == (400, message)
+    assert (answer.code, words in str(error_of(answer)["message"])) == (code, True)
+
+
+def test_the_client_of_google_retries_a_rate_limit_that_is_a_403() -> None:
+    from googleapiclient.http import _should_retry_response
+
+    answer = responses.inject(Fault(kind="rate"))
+    assert answer is not None
+    assert _should_retry_response(answer.code, bytes(answer.parts[0]))
+    permission = responses.inject(Fault(kind="scopes"))
+    assert permission is not None
+    assert not _should_retry_response(permission.code, bytes(permission.parts[0]))
 
 
 def test_faults_of_the_connection_leave_the_answer_alone() -> None:
-    assert [responses.inject(fault) for fault in (None, Fault(kind="truncate"), Fault(kind="disconnect"))] == [None] * 3
+    assert responses.inject(None) is None
+    assert not any(responses.inject(Fault(kind=kind)) for kind in AFTER_ANSWER | IN_HANDLER)
 
 
 def test_a_slow_answer_waits_first(monkeypatch: pytest.MonkeyPatch) -> None:

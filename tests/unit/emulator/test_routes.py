@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from cropcam.pipeline.emulator.access import ENGINE_SCOPES
 from cropcam.pipeline.emulator.errors import EngineError
 from cropcam.pipeline.emulator.routes import find
 
@@ -45,6 +46,13 @@ def test_a_query_is_decoded_and_the_last_value_counts() -> None:
 def test_only_computations_count_as_concurrent_requests() -> None:
     paths = (("POST", "value:compute"), ("POST", "image:computePixels"), ("GET", "operations"), ("POST", "image:export"), ("GET", "config"))
     assert [find(method, f"/v1/projects/p/{path}")[0].computes for method, path in paths] == [True, True, False, False, False]
+
+
+def test_maps_and_the_description_of_the_api_need_no_token() -> None:
+    free = ["/v1/projects/p/maps/M/tiles/3/1/2", "/v1/projects/p/thumbnails/T:getPixels", "/$discovery/rest"]
+    assert [find("GET", path)[0].scopes for path in free] == [()] * 3
+    assert all(find("GET", f"/v1/projects/p/{path}")[0].scopes == ENGINE_SCOPES for path in ("config", "algorithms", "operations"))
+    assert [find("GET", path)[0].is_counted for path in free] == [True, True, False]
 
 
 @pytest.mark.parametrize(

@@ -83,6 +83,26 @@ def test_tokens_are_demanded_once_granted(archive: Path) -> None:
         assert request(server, "GET", "/v1/projects/q/config")[0] == 200
 
 
+def test_more_requests_a_second_than_allowed_are_429(archive: Path) -> None:
+    moment = 0.0
+    with Server(archive, 0, None, Faults(), Limits(requests_per_s=2), clock=lambda: moment) as server:
+        codes = [request(server, "GET", f"/v1/projects/{project}/config")[0] for project in ("p", "p", "p", "q")]
+        assert codes == [200, 200, 429, 200]
+        assert request(server, "GET", "/v1/projects/q/config", **{"x-goog-user-project": "p"})[0] == 429
+        assert request(server, "GET", "/$discovery/rest")[0] == 200
+        moment = 1.0
+        assert request(server, "GET", "/v1/projects/p/config")[0] == 200
+
+
+def test_a_used_up_day_refuses_computations_and_nothing_else(archive: Path) -> None:
+    body = json.dumps({"expression": {"result": "0", "values": {"0": {"constantValue": 7}}}})
+    with Server(archive, 0, None, Faults(), Limits(eecu_day_s=1e-9)) as server:
+        assert request(server, "POST", COMPUTE, body)[0] == 200
+        status, _, found = request(server, "POST", COMPUTE, body)
+        assert (status, "daily_eecu_usage_time" in found["error"]["message"]) == (429, True)
+        assert request(server, "GET", "/v1/projects/p/operations")[0] == 200
+
+
 def test_a_temporary_export_folder_ends_with_the_server(archive: Path, tmp_path: Path) -> None:
     with Server(archive, 0, None, Faults(), Limits()) as server:
         assert server.out.is_dir()
