@@ -25,6 +25,7 @@ import numpy.typing as npt
 from rasterio.errors import RasterioError
 
 from cropcam.pipeline.earthengine.delivered_shards import Shard, changed_fields, is_written, verify, write_shard
+from cropcam.pipeline.earthengine.delivery_cost import DeliveryCost
 from cropcam.pipeline.earthengine.error_messages import ServiceError
 from cropcam.pipeline.earthengine.graphs import graph, graph_digest
 from cropcam.pipeline.earthengine.kept import Pixels
@@ -154,7 +155,7 @@ class _Delivery:
     ) -> None:
         self._study, self._session, self._out, self._progress, self._log = study, session, out, progress, log
         self._pixels = pixels
-        self._journal = Journal(out / ".windows")
+        self._journal, self._cost = Journal(out / ".windows"), DeliveryCost(session)
         self._digests = {layer.name: graph_digest(study, layer.name) for layer in layers_of(study)}
         self._sides = sides
         self._about = {"graphs": self._digests, "lattice": {"window_px": sides, "shard_px": shard_px}, "study": study.to_dict()}
@@ -173,6 +174,8 @@ class _Delivery:
             self._fetch(missing, workers)
         verify(self._study, list(self._windows))
         remove(self._journal.folder)
+        if text := self._cost.text():
+            self._log(text)
         return [shard.path for shard in self._windows]
 
     def _refuse_other_shards(self) -> None:
@@ -231,7 +234,9 @@ class _Delivery:
     def _fetch_window(self, session: Session, job: _Job, sizes: RequestSizes, stop: threading.Event) -> None:
         if not stop.is_set() and not self._journal.has(job.layer, job.window):
             image_of = partial(self._pixels, job.layer.name)  # one graph a request: of the scenes near its pixels
-            self._journal.keep(job.layer, job.window, fetch(session, image_of, job.layer, self._study.grid, job.window, sizes))
+            with self._cost.window(job.layer.name, job.window.height * job.window.width):
+                pixels = fetch(session, image_of, job.layer, self._study.grid, job.window, sizes)
+            self._journal.keep(job.layer, job.window, pixels)
 
     def _finish(self, shard: Shard) -> None:
         asked, side, place = set(self._windows[shard]), self._sides[shard.layer.name], shard.place
