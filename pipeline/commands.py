@@ -63,29 +63,58 @@ def export(args: argparse.Namespace) -> None:
     if args.estimate and not args.dry_run:
         raise ConfigError("--estimate goes with --dry-run: it computes a few windows and exports nothing")
     if isinstance(destination, Path):
-        if args.no_wait:
-            raise ConfigError("--no-wait goes with drive: and gs://; pixels to a folder are fetched while you wait")
-        if args.dry_run:
-            print(delivery.plan_text(study, destination, window_px=args.window_px, shard_px=args.shard_px))
-            _estimate(args, study, {layer.name: study.grid.width * study.grid.height for layer in layers_of(study)})
-            return
-        with _session(args, study, exports=False) as session, Stage("export") as stage:
-            lattice = {"workers": args.workers, "window_px": args.window_px, "shard_px": args.shard_px}
-            shards = delivery.deliver(study, session, destination, **lattice, progress=stage, log=stage.log)
-        print("\n".join(map(str, shards)))
+        _deliver(args, study, destination)
         return
-    if args.no_wait and args.archive:
+    if not args.wait and args.archive:
         raise ConfigError(
             "--no-wait needs an endpoint that outlives the command: run cropcam emulate --archive DIR, and give --api-url its URL"
         )
-    tasks_planned = plan(study, destination, cell_px=args.cell_px, file_px=args.file_px, priority=args.priority)
+    if args.fetch and not args.wait:
+        raise ConfigError("--fetch waits for the tasks: leave out --no-wait, or run cropcam fetch --watch later")
+    if args.fetch and isinstance(destination, Asset):
+        raise ConfigError("--fetch goes with drive: and gs://; an asset stays at Earth Engine: export it again to one of them")
+    planned = plan(
+        study, destination, cell_px=args.cell_px, file_px=args.file_px, priority=args.priority, shard_px=args.shard_size, cog=args.cog,
+        overwrite=args.overwrite,
+    )  # fmt: skip
     if args.dry_run:
-        print(tasks_planned.text())
-        _estimate(args, study, tasks_planned.layer_pixels())
+        print(planned.text())
+        _estimate(args, study, planned.layer_pixels())
         return
-    with _session(args, study) as session, TaskView("export") as view:
-        rows = exports.export(tasks_planned, session, manifest_path(args.study), exports.Options(not args.no_wait, view=view, log=view.log))
-    print(summary(rows))
+    with _session(args, study) as session:
+        with TaskView("export") as view:
+            about = {"again": args.again, "max_eecu_hours": args.max_eecu_hours, "arrived": _arrived(args, planned, session)}
+            rows = exports.export(planned, session, manifest_path(args.study), Options(args.wait, view=view, log=view.log, **about))
+        print("\n".join(filter(None, [summary(rows), spent_text(rows), places(rows)])))
+        if args.fetch:
+            _fetch(args, study, destination, args.fetch, session.api_url, session.endpoint)
+    if isinstance(destination, Asset):
+        print(f"{destination.name(session.project)}: export and preview of {study.name} read the composite from it")
+
+
+def _deliver(args: argparse.Namespace, study: Any, folder: Path) -> None:  # noqa: ANN401 - a Study
+    """An export into a local folder."""
+    from cropcam.pipeline.earthengine import delivery
+    from cropcam.pipeline.earthengine.kept import pixels_of
+    from cropcam.pipeline.earthengine.layers import layers_of
+    from cropcam.pipeline.earthengine.manifest import manifest_path
+    from cropcam.pipeline.runtime.progress import Stage
+
+    for option, given in (
+        ("--no-wait", not args.wait), ("--fetch", args.fetch), ("--overwrite", args.overwrite), ("--again", args.again), ("--cog", args.cog),
+        ("--max-eecu-hours", args.max_eecu_hours is not None),
+    ):  # fmt: skip
+        if given:
+            raise ConfigError(f"{option} goes with tasks of the service, to drive:, gs:// or asset:; pixels to a folder are fetched while you wait")
+    lattice = {"window_px": args.window_px, "shard_px": args.shard_px}
+    if args.dry_run:
+        print(delivery.plan_text(study, folder, **lattice))
+        _estimate(args, study, {layer.name: study.grid.width * study.grid.height for layer in layers_of(study)})
+        return
+    with _session(args, study, exports=args.archive is not None) as session, Stage("export") as stage:
+        pixels = pixels_of(study, session, manifest_path(args.study), stage.log)
+        shards = delivery.deliver(study, session, folder, pixels=pixels, workers=args.workers, **lattice, progress=stage, log=stage.log)
+    print("\n".join(map(str, shards)))
 
 
 def _estimate(args: argparse.Namespace, study: Any, pixels: Mapping[str, int]) -> None:  # noqa: ANN401 - as `patches_line`
@@ -115,8 +144,7 @@ def tasks(args: argparse.Namespace) -> None:
     with _session(args, study) as session:
         look = exports.cancel if args.cancel else exports.tasks
         rows = look(plan(study, destination, cell_px=args.cell_px, file_px=args.file_px), session, manifest_path(args.study))
-    print(watch.lines(rows))
-    print(watch.summary(rows))
+    print("\n".join(filter(None, [watch.lines(rows), watch.summary(rows), spent_text(rows), watch.places(rows)])))
 
 
 def fetch(args: argparse.Namespace) -> None:

@@ -1,5 +1,8 @@
 """The archive folder as Earth Engine assets: images, collections, folders, and their REST descriptions.
 
+Ids that begin with "projects/" are assets of the user's own, below another folder; `folder.json` there makes a folder or an
+image collection, which may be empty.
+
 An image is a folder with `asset.json` and one GeoTIFF per band; its path below the archive is its id. A folder with
 images directly below it is an image collection, any other folder is a folder. Headers are read at the first use of a band.
 """
@@ -18,12 +21,14 @@ from pathlib import Path
 from typing import Any
 
 import rasterio
+from rasterio.enums import MaskFlags
 from rasterio.errors import RasterioError
 
 from cropcam.pipeline.emulator.elements import Collection
 from cropcam.pipeline.emulator.errors import EngineError, not_found
 from cropcam.pipeline.emulator.geometry import LONLAT
 from cropcam.pipeline.emulator.images import Band, BandType, LazyImage
+from cropcam.pipeline.emulator.listing import asset_name
 from cropcam.pipeline.emulator.projections import Projection
 from cropcam.pipeline.emulator.pyramids import parse_policy, policy_of
 from cropcam.pipeline.emulator.sources import Inside, Source
@@ -31,20 +36,21 @@ from cropcam.pipeline.grid import PixelGrid, Window
 
 PREFIX = "projects/earthengine-public/assets/"
 _SEGMENT = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9_.-]*")
+_ROOT = re.compile(r"projects/[^/]+/assets")  # of a project: there from the beginning
 _REST_PRECISIONS = {"int": "INT", "float": "FLOAT", "double": "DOUBLE"}
 
 
 class Archive:
-    """Assets below a folder. Assets are cached until their `asset.json` changes."""
+    """Assets below a folder, and the user's own. Assets are cached until their `asset.json` changes."""
 
-    def __init__(self, folder: Path) -> None:
-        self._folder = folder
+    def __init__(self, folder: Path, own: Path | None = None) -> None:
+        self._folder, self._own = folder, own or folder
         self._images: dict[str, tuple[int, LazyImage]] = {}
         self._lock = threading.Lock()
 
     def state(self) -> dict[str, int]:
         """Modification time (ns) of each `asset.json`, by its path: the key of caches over the archive."""
-        return dict(_written(self._folder))
+        return {**dict(_written(self._folder)), **dict(_written(self._own))}
 
     def image(self, asset_id: str) -> LazyImage:
         """The image of that id.
@@ -68,13 +74,12 @@ class Archive:
         folder = self._path(asset_id, "ImageCollection")
         if (folder / "asset.json").is_file():
             raise EngineError(f"ImageCollection.load: Asset '{plain_id(asset_id)}' is not an ImageCollection.")
-        images = _images_below(folder)
-        if not images:
+        images, about = _images_below(folder), _folder_about(folder)
+        if not images and about.get("type") != "IMAGE_COLLECTION":
             raise not_found("ImageCollection", plain_id(asset_id))
         own_id = plain_id(asset_id)
-        return Collection(
-            "ImageCollection", lambda: [self._image(f"{own_id}/{path.name}", path) for path in images], {"system:index": own_id}, own_id
-        )
+        properties = {**about.get("properties", {}), "system:index": own_id}
+        return Collection("ImageCollection", lambda: [self._image(f"{own_id}/{path.name}", path) for path in images], properties, own_id)
 
     def describe(self, asset_id: str) -> dict[str, Any]:
         """REST description of an asset.
@@ -87,10 +92,12 @@ class Archive:
         own_id, folder = plain_id(asset_id), self._path(asset_id, "Asset")
         if not folder.is_dir():
             raise not_found("Asset", own_id)
-        about = {"name": PREFIX + own_id, "id": own_id}
+        about = {"name": asset_name(own_id), "id": own_id}
         if (folder / "asset.json").is_file():
-            return {"type": "IMAGE", **about, **_rest_image(self._image(own_id, folder))}
-        return {"type": "IMAGE_COLLECTION" if _images_below(folder) else "FOLDER", **about}
+            size = sum(path.stat().st_size for path in folder.glob("*.tif"))
+            return {"type": "IMAGE", **about, **_rest_image(self._image(own_id, folder)), "sizeBytes": str(size)}
+        marked = _folder_about(folder)
+        return {"type": "IMAGE_COLLECTION" if _images_below(folder) else "FOLDER", **about, **marked}
 
     def children(self, parent: str) -> list[dict[str, Any]]:
         """REST descriptions of the assets right below a folder or collection, by id.
@@ -100,6 +107,8 @@ class Archive:
         """
         folder = self._path(parent, "Asset") if plain_id(parent) else self._folder
         if not folder.is_dir():
+            if _ROOT.fullmatch(plain_id(parent)):
+                return []
             raise not_found("Asset", plain_id(parent))
         if (folder / "asset.json").is_file():
             return []
@@ -110,7 +119,7 @@ class Archive:
         segments = plain_id(asset_id).split("/")
         if not all(_SEGMENT.fullmatch(segment) for segment in segments):
             raise not_found(kind, asset_id)
-        return self._folder.joinpath(*segments)
+        return (self._own if segments[0] == "projects" else self._folder).joinpath(*segments)
 
     def _image(self, asset_id: str, folder: Path) -> LazyImage:
         stamp = (folder / "asset.json").stat().st_mtime_ns
@@ -150,6 +159,15 @@ def timestamp(millis: float) -> str:
     return moment.isoformat(timespec="milliseconds" if millis % 1000 else "seconds").replace("+00:00", "Z")
 
 
+def _folder_about(folder: Path) -> dict[str, Any]:
+    """Type and properties of a folder or collection that says what it is."""
+    try:
+        about = json.loads((folder / "folder.json").read_text("utf-8"))
+    except FileNotFoundError:
+        return {}
+    return dict(about)
+
+
 def _images_below(folder: Path) -> list[Path]:
     if not folder.is_dir():
         return []
@@ -183,6 +201,7 @@ def _bands(asset_id: str, folder: Path, names: list[str], declared: Mapping[str,
 def _band(asset_id: str, path: Path, name: str, declared: str | None, properties: Mapping[str, Any]) -> Band:
     try:
         with rasterio.open(path) as file:
+            has_mask = MaskFlags.per_dataset in file.mask_flag_enums[0]
             crs, transform, width, height, dtype, nodata = (
                 file.crs,
                 tuple(file.transform)[:6],
@@ -197,7 +216,7 @@ def _band(asset_id: str, path: Path, name: str, declared: str | None, properties
         raise EngineError(f"Asset '{asset_id}' of the archive is damaged: band '{name}' has no CRS.", "FAILED_PRECONDITION")
     grid = PixelGrid(crs.to_string(), transform, width, height)
     policy = policy_of(name, dtype, properties) if declared is None else parse_policy(declared)
-    node = Source(path, grid, nodata, policy)
+    node = Source(path, grid, nodata, policy, has_mask=has_mask)
     return Band(name, BandType.of(dtype), node, Projection(grid.crs, transform), Window(0, 0, height, width), Inside(grid))
 
 

@@ -29,8 +29,9 @@ _REMEMBERED = 16  # images of the last expressions: a client reads one image by 
 class Engine:
     """Evaluates Earth Engine's expression graphs over an archive of scenes. Methods may be called from any thread."""
 
-    def __init__(self, archive: Path) -> None:
-        self._archive, self.profiles = Archive(archive), Profiles()
+    def __init__(self, archive: Path, own: Path | None = None) -> None:
+        """An engine over an archive, and over a folder of the user's own assets."""
+        self._archive, self.profiles = Archive(archive, own), Profiles()
         self._images: OrderedDict[str, LazyImage] = OrderedDict()
         self._lock = threading.Lock()
 

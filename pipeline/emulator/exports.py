@@ -17,6 +17,7 @@ import rasterio
 import rasterio.shutil
 
 from cropcam.pipeline.emulator import limits as service
+from cropcam.pipeline.emulator.asset_exports import write_asset
 from cropcam.pipeline.emulator.block_reader import Reader, block_side
 from cropcam.pipeline.emulator.cloud_storage import CloudStorage
 from cropcam.pipeline.emulator.drive import Drive
@@ -24,6 +25,7 @@ from cropcam.pipeline.emulator.encodings import ENGINE_TAG, common_type, describ
 from cropcam.pipeline.emulator.fault_injection import EXPORT_FOLDER, Faults
 from cropcam.pipeline.emulator.images import LazyImage
 from cropcam.pipeline.emulator.limits import Limits
+from cropcam.pipeline.emulator.own_assets import OwnAssets
 from cropcam.pipeline.emulator.requests import ExportRequest, Json, parse_grid
 from cropcam.pipeline.grid import PixelGrid, tiles
 from cropcam.pipeline.runtime.atomic import temporary_path
@@ -53,9 +55,10 @@ class Exporter:
         drive: Drive,
         storage: CloudStorage,
         faults: Faults,
+        assets: OwnAssets,
     ) -> None:
         self._image, self._reader, self._limits, self._out = image, reader, limits, out
-        self._drive, self._storage, self._faults = drive, storage, faults
+        self._drive, self._storage, self._faults, self._assets = drive, storage, faults, assets
 
     def run(self, task_id: str, request: ExportRequest, watch: Watch) -> list[str]:
         """Write the files of one export; return the URI of their place.
@@ -68,6 +71,11 @@ class Exporter:
         image = self._image(request.expression)
         grid = parse_grid(request.grid, image.grid, "Unable to export unbounded image.")
         dtypes = [band.type.dtype for band in image.bands]
+        if request.asset is not None:
+            service.check_export(grid.width, grid.height, dtypes[:1], request.max_pixels)
+            with temporary_path(self._out / PARTIAL / task_id) as folder:
+                counted = _Counted(watch, _block_count(grid, image))
+                return [write_asset(self._assets, request.asset, image, grid, self._reader, folder, counted)]
         service.check_export(grid.width, grid.height, dtypes, request.max_pixels)
         if request.no_data is not None:
             service.check_no_data(request.no_data, dtypes[0])

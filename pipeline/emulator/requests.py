@@ -7,7 +7,9 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from cropcam.pipeline.emulator import crs_codes, limits
+from cropcam.pipeline.emulator.asset_options import AssetOptions
 from cropcam.pipeline.emulator.errors import EngineError
+from cropcam.pipeline.emulator.own_assets import check_writable_name
 from cropcam.pipeline.grid import AffineOrder, PixelGrid
 
 Json = Mapping[str, Any]
@@ -25,8 +27,8 @@ class ExportRequest:
     request_id: str
     max_pixels: int
     priority: int
-    kind: Literal["drive", "gs"]
-    place: str  # Drive folder ("" is the root) or bucket
+    kind: Literal["drive", "gs", "asset"]
+    place: str  # Drive folder ("" is the root), bucket, or name of the asset
     prefix: str
     cloud_optimized: bool
     no_data: float | None
@@ -34,6 +36,7 @@ class ExportRequest:
     tile_px: int
     skip_empty: bool
     grid: Json | None
+    asset: AssetOptions | None = None
 
 
 def parse_export(body: Json) -> ExportRequest:
@@ -42,13 +45,15 @@ def parse_export(body: Json) -> ExportRequest:
     Raises:
         EngineError: something is missing, or breaks a limit that is checked before a task starts.
     """
-    options = body.get("fileExportOptions")
+    options, asset = body.get("fileExportOptions"), _asset(body.get("assetExportOptions"))
     if not isinstance(options, Mapping):
-        raise EngineError("The embedded engine exports images as files to Drive or Cloud Storage only.", "UNIMPLEMENTED")
+        if asset is None:
+            raise limits.invalid("An export needs fileExportOptions or assetExportOptions.")
+        options = {}
     if (file_format := options.get("fileFormat", "GEO_TIFF")) != "GEO_TIFF":
         raise EngineError(f"The embedded engine exports GEO_TIFF only, not {file_format}.", "UNIMPLEMENTED")
-    kind, place, prefix = _destination(options)
-    geotiff = _mapping(options.get("geoTiffOptions"))
+    kind, place, prefix = _destination(options, asset)
+    geotiff = _mapping(options.get("geoTiffOptions") if asset is None else body.get("assetExportOptions"))
     request = ExportRequest(
         expression=expression_of(body),
         description=str(body.get("description", "")),
@@ -64,6 +69,7 @@ def parse_export(body: Json) -> ExportRequest:
         tile_px=_int(geotiff.get("tileSize"), limits.DEFAULT_TILE_PX, "tileSize"),
         skip_empty=bool(geotiff.get("skipEmptyFiles", False)),
         grid=body.get("grid"),
+        asset=asset,
     )
     limits.check_description(request.description)
     limits.check_request_id(request.request_id)
@@ -118,7 +124,18 @@ def band_ids(body: Json) -> tuple[str, ...] | None:
     return tuple(map(str, body.get("bandIds") or ())) or None
 
 
-def _destination(options: Json) -> tuple[Literal["drive", "gs"], str, str]:
+def _asset(options: object) -> AssetOptions | None:
+    """The options of an export to an asset."""
+    if not isinstance(options, Mapping):
+        return None
+    asset = AssetOptions.parse(options)
+    check_writable_name(asset.name)
+    return asset
+
+
+def _destination(options: Json, asset: AssetOptions | None) -> tuple[Literal["drive", "gs", "asset"], str, str]:
+    if asset is not None:
+        return "asset", asset.name, ""
     if isinstance(drive := options.get("driveDestination"), Mapping):
         prefix = str(drive.get("filenamePrefix", ""))
         limits.check_prefix(prefix, is_path=False)

@@ -18,6 +18,7 @@ from cropcam.pipeline.emulator.images import LazyImage
 from cropcam.pipeline.emulator.limits import Limits
 from cropcam.pipeline.emulator.map_ids import MapIds, picture_format
 from cropcam.pipeline.emulator.operations import Operations
+from cropcam.pipeline.emulator.own_assets import OwnAssets
 from cropcam.pipeline.emulator.profiling import PLUMBING
 from cropcam.pipeline.emulator.requests import Json, band_ids, expression_of, parse_grid
 from cropcam.pipeline.emulator.responses import Response, as_json
@@ -38,9 +39,10 @@ class Service:
         operations: Operations,
         service_limits: Limits,
         files: Files,
+        assets: OwnAssets,
     ) -> None:
         self.engine, self.reader, self.operations, self.limits = engine, reader, operations, service_limits
-        self.files = files
+        self.files, self.assets = files, assets
         self._map_ids = MapIds()
 
     def discovery(self, request: Request) -> Response:
@@ -82,10 +84,27 @@ class Service:
         name = request.path["name"]
         return as_json(listing.named(self.engine.asset(listing.asset_id(name)), name))
 
+    def create_asset(self, request: Request) -> Response:
+        """`POST projects/P/assets?assetId=PATH`: a folder or an image collection."""
+        name = f"projects/{request.path['project']}/assets/{request.query.get('assetId', '')}"
+        self.assets.create(name, request.body)
+        return as_json(self.engine.asset(name))
+
+    def delete_asset(self, request: Request) -> Response:
+        """`DELETE assets/ID`."""
+        self.assets.delete(request.path["name"])
+        return as_json({})
+
+    def patch_asset(self, request: Request) -> Response:
+        """`PATCH assets/ID`: properties and times."""
+        self.assets.patch(request.path["name"], request.body)
+        return as_json(self.engine.asset(request.path["name"]))
+
     def list_assets(self, request: Request) -> Response:
         """`GET assets/ID:listAssets` and `:listImages`."""
         name = request.path["name"]
-        assets = [] if "/assets/" not in f"{name}/" else self.engine.list_assets(listing.asset_id(name))
+        parent = name if "/assets" in name else f"{name}/assets"
+        assets = self.engine.list_assets(listing.asset_id(f"{parent}/"))
         key = "images" if request.path["verb"] == "listImages" else "assets"
         return as_json(listing.page(assets, key, request.query))
 
@@ -193,6 +212,9 @@ ROUTES = (
     make_route("getPixels", "POST", f"{_ASSET}:getPixels", Service.get_pixels, computes=True),
     make_route("listAssets", "GET", r"(?P<name>projects/[^/:]+(?:/assets/.*?)?):(?P<verb>listAssets|listImages)", Service.list_assets),
     make_route("asset", "GET", _ASSET, Service.asset),
+    make_route("assets:create", "POST", "PROJECT/assets", Service.create_asset),
+    make_route("assets:delete", "DELETE", _ASSET, Service.delete_asset),
+    make_route("assets:patch", "PATCH", _ASSET, Service.patch_asset),
     make_route("image:export", "POST", "PROJECT/image:export", Service.export),
     make_route("operations", "GET", "PROJECT/operations", Service.list_operations),
     make_route("operation", "GET", _OPERATION, Service.operation),

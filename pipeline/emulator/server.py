@@ -31,6 +31,7 @@ from cropcam.pipeline.emulator.file_responses import as_file_error, file_fault
 from cropcam.pipeline.emulator.file_routes import Files
 from cropcam.pipeline.emulator.limits import Limits
 from cropcam.pipeline.emulator.operations import Operations
+from cropcam.pipeline.emulator.own_assets import OwnAssets
 from cropcam.pipeline.emulator.profiling import REQUEST_HEADER, RESPONSE_HEADER, Profile
 from cropcam.pipeline.emulator.quotas import RequestRate, Usage
 from cropcam.pipeline.emulator.responses import Response, as_error, as_json, inject
@@ -67,15 +68,16 @@ class Server:
             self._out.mkdir(parents=True, exist_ok=True)
             opening.enter_context(exclusive_lock(self._out / "operations"))
             remove(self._out / PARTIAL)
-            engine, reader = Engine(archive), Reader()
+            assets = OwnAssets(self._out / "assets")
+            engine, reader = Engine(archive, assets.folder), Reader()
             opening.callback(reader.close)
             files = Files(self._out, limits)
-            exporter = Exporter(engine.image, reader, limits, self._out, files.drive, files.storage, faults)
+            exporter = Exporter(engine.image, reader, limits, self._out, files.drive, files.storage, faults, assets)
             usage = Usage(limits.eecu_day_s, limits.eecu_month_s)
             operations = Operations(self._out / "operations", exporter.run, limits, faults, usage)
             opening.callback(operations.close)
             self._http.open_for(
-                Service(engine, reader, operations, limits, files),
+                Service(engine, reader, operations, limits, files, assets),
                 faults,
                 limits,
                 access or Access(),
@@ -93,7 +95,7 @@ class Server:
 
     @property
     def out(self) -> Path:
-        """Where exports land: drive/FOLDER and gs/BUCKET."""
+        """Where exports land: drive/FOLDER, gs/BUCKET and assets/projects/P/assets."""
         return self._out
 
     def stop(self) -> None:
@@ -180,6 +182,9 @@ class _Handler(BaseHTTPRequestHandler):
         self._serve()
 
     def do_DELETE(self) -> None:
+        self._serve()
+
+    def do_PATCH(self) -> None:
         self._serve()
 
     def log_message(self, format: str, *args: Any) -> None:  # noqa: A002, ANN401 - as the base class

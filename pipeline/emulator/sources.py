@@ -23,12 +23,12 @@ _EMPTY = Pixels(np.zeros((), np.uint8), NOTHING)
 class Source(Node):
     """A raster's band, brought onto the grid by the exact nearest rule from the level of its pyramid that the grid's scale asks for.
 
-    Nodata is masked. The file is opened and closed at each read: for an archive of any size no file stays open and no
+    Nodata is masked, and so are the pixels that the file's own mask masks. The file is opened and closed at each read: for an archive of any size no file stays open and no
     block of it in GDAL's cache.
     """
 
-    def __init__(self, path: Path, grid: PixelGrid, nodata: float | None, policy: pyramids.Policy) -> None:
-        self._path, self._grid, self._nodata, self._policy = path, grid, nodata, policy
+    def __init__(self, path: Path, grid: PixelGrid, nodata: float | None, policy: pyramids.Policy, *, has_mask: bool = False) -> None:
+        self._path, self._grid, self._nodata, self._policy, self._has_mask = path, grid, nodata, policy, has_mask
 
     def evaluate(self, grid: PixelGrid, reading: Reading) -> Pixels:
         """Values in the raster's type."""
@@ -41,15 +41,21 @@ class Source(Node):
             return Pixels(found.ravel().take(place.flat), both(has.ravel().take(place.flat), place.inside))
         with self._opened() as file:
             values = _read(file, place.window).ravel().take(place.flat)
-        return Pixels(values, both(self._valid(values), place.inside))
+            valid = self._valid(values)
+            if self._has_mask:
+                valid = both(valid, _read_mask(file, place.window).ravel().take(place.flat))
+        return Pixels(values, both(valid, place.inside))
 
     def _level(self, window: Window, level: int) -> tuple[Values, Mask]:
         """A window of a level of the pyramid, worked out strip by strip from the raster."""
         parts = []
         with self._opened() as file:
             for strip in pyramids.strips(window, level):
-                values = _read(file, pyramids.native_window(strip, level, self._grid))
+                native = pyramids.native_window(strip, level, self._grid)
+                values = _read(file, native)
                 valid = self._valid(values)
+                if self._has_mask:
+                    valid = both(valid, _read_mask(file, native))
                 parts.append(pyramids.aggregate(values, np.ones(values.shape, np.bool_) if valid is None else valid, level, self._policy))
         return np.concatenate([values for values, _ in parts]), np.concatenate([valid for _, valid in parts])
 
@@ -83,3 +89,8 @@ class Inside(Node):
 def _read(file: DatasetReader, window: Window) -> Values:
     values: Values = file.read(1, window=RasterWindow(window.col, window.row, window.width, window.height))
     return values
+
+
+def _read_mask(file: DatasetReader, window: Window) -> Mask:
+    mask: Mask = np.not_equal(file.read_masks(1, window=RasterWindow(window.col, window.row, window.width, window.height)), 0)
+    return mask

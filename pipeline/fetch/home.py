@@ -14,7 +14,7 @@ from pathlib import Path
 
 from cropcam.pipeline.earthengine.destinations import CloudStorage, Destination
 from cropcam.pipeline.earthengine.error_messages import Backoff, ServiceError
-from cropcam.pipeline.earthengine.exports import Pace
+from cropcam.pipeline.earthengine.export_run import Pace
 from cropcam.pipeline.earthengine.layers import Layer, layers_of
 from cropcam.pipeline.earthengine.manifest import UNSUBMITTED
 from cropcam.pipeline.earthengine.session import STANDARD_URL, is_one_place

@@ -22,7 +22,7 @@ from cropcam.pipeline.earthengine import exports
 from cropcam.pipeline.earthengine.delivery import deliver
 from cropcam.pipeline.earthengine.destinations import parse_destination
 from cropcam.pipeline.earthengine.error_messages import Backoff
-from cropcam.pipeline.earthengine.exports import Options, Pace
+from cropcam.pipeline.earthengine.export_run import Options, Pace
 from cropcam.pipeline.earthengine.plan import plan
 from cropcam.pipeline.earthengine.session import Session, open_session
 from cropcam.pipeline.emulator import Fault, Faults, Limits, Server, serve

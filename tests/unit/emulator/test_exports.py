@@ -20,6 +20,7 @@ from cropcam.pipeline.emulator.fault_injection import Faults
 from cropcam.pipeline.emulator.images import Band, BandType, LazyImage
 from cropcam.pipeline.emulator.limits import Limits
 from cropcam.pipeline.emulator.nodes import Coordinates, Masked
+from cropcam.pipeline.emulator.own_assets import OwnAssets
 from cropcam.pipeline.emulator.pixels import Apply, Constant
 from cropcam.pipeline.emulator.projections import Projection
 from cropcam.pipeline.emulator.requests import ExportRequest, parse_export
@@ -77,7 +78,7 @@ def exporter(tmp_path: Path, limits: Limits, faults: Faults) -> Iterator[Callabl
     reader = Reader(workers=1)
     catalogue = Catalogue(tmp_path)
     stores = Drive(catalogue), CloudStorage(catalogue, limits)
-    yield lambda made: Exporter(lambda _: made, reader, limits, tmp_path, *stores, faults)
+    yield lambda made: Exporter(lambda _: made, reader, limits, tmp_path, *stores, faults, OwnAssets(tmp_path / "assets"))
     reader.close()
 
 
