@@ -10,7 +10,7 @@ import rasterio
 from cropcam.pipeline.earthengine import exports
 from cropcam.pipeline.earthengine.destinations import Destination
 from cropcam.pipeline.earthengine.estimate import estimate
-from cropcam.pipeline.earthengine.exports import Pace
+from cropcam.pipeline.earthengine.export_run import Options, Pace
 from cropcam.pipeline.earthengine.layers import layers_of
 from cropcam.pipeline.earthengine.manifest import load
 from cropcam.pipeline.earthengine.plan import plan
@@ -73,7 +73,7 @@ def _begin_home(side: Side) -> None:
     made, manifest = plan(side.study, side.destinations[0]), side.folder / "live.exports.json"
     side.folder.mkdir(parents=True, exist_ok=True)
     side.shared["home"] = made, manifest
-    for row in exports.export(made, side.session, manifest, exports.Options(wait=False)):
+    for row in exports.export(made, side.session, manifest, Options(wait=False)):
         side.shared.setdefault("home tasks", []).append(row.task)
     for entry in load(manifest, made, side.session).entries.values():
         if entry.operation:
@@ -91,7 +91,7 @@ def _home(side: Side) -> Answer:
         return {"states": sorted(row.state for row in rows), "files": 0}
     remote = open_remote(where, project=side.session.project, api_url=side.session.api_url)
     known = find_export(side.study, manifest, where, side.session.endpoint, side.session.project)
-    pace = Pace(side.poll_s, side.sleep)
+    pace = Pace(side.poll_s, side.poll_s, side.sleep)
     home = bring_home(
         side.study, remote, side.folder / "home", exported=known, look=lambda: exports.tasks(made, side.session, manifest), pace=pace
     )
