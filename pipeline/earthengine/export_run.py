@@ -246,7 +246,9 @@ class ExportRun:
         if self._is_at_limit and self.options.max_eecu_hours is not None and not self._has_failed:
             return ServiceError(f"{task_status.summary(rows)}. {cost.limit_text(rows, self.options.max_eecu_hours)}", "limit")
         text = f"{reason}{task_status.summary(rows)}; missing: {task_status.missing(rows)}"
-        return ServiceError(f"{text}. What is there stays; run the same command again for the rest", "export")
+        answers = [self._refusal.raw] if self._refusal else []
+        answers += [f"{task.name}: {entry.operation}: {entry.message}" for task, entry in self._entries() if entry.state == FAILED]
+        return ServiceError(f"{text}. What is there stays; run the same command again for the rest", "export", "\n".join(answers))
 
     def _show(self) -> None:
         self.options.view(self._rows())
