@@ -84,8 +84,8 @@ def test_layers_are_scaled_by_their_pixels() -> None:
     assert [(layer.layer, len(layer.samples)) for layer in made.layers] == [("image", 3), ("labels", 3)]
     assert [layer.hours for layer in made.layers] == pytest.approx([1.0, 0.1], rel=1e-3)
     assert made.layers[0].range_hours == pytest.approx((1.0, 1.0))
-    # what it used itself: the windows, and the request for the number of scenes and a pixel of the labels before them
-    assert made.own_eecu_s == pytest.approx(3 * 65.536 * 1.01 + 0.5, rel=1e-3)
+    # what it used itself: the windows, and the requests for the number of scenes, a pixel of the labels and the pixels' sizes before them
+    assert made.own_eecu_s == pytest.approx(3 * 65.536 * 1.01 + 1.0, rel=1e-3)
     assert seen[-1] == (6, 6, "labels")
 
 
