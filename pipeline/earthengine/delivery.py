@@ -117,6 +117,12 @@ def plan_text(study: Study, out: Path, *, window_px: int | None = None, shard_px
     return "\n".join((*lines, f"to {out}: {requests:,} requests, {size / 1e9:,.2f} GB uncompressed"))
 
 
+def layer_pixels(study: Study, shard_px: int = SHARD_PX) -> dict[str, int]:
+    """Pixels of each layer that `deliver` writes, by layer name."""
+    pixels = sum(shard.height * shard.width for _, shard in cells(study, shard_px)[0])
+    return {layer.name: pixels for layer in layers_of(study)}
+
+
 def _window_sides(study: Study, window_px: int | None, shard_px: int) -> dict[str, int]:
     """Side of each layer's windows, by layer name, checked against the limits and the side of the shards."""
     sides = {layer.name: window_px_for(layer, shard_px) if window_px is None else window_px for layer in layers_of(study)}

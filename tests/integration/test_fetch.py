@@ -70,7 +70,13 @@ def wanted(made: list[Path]) -> dict[str, bytes]:
 
 @EVERY_PLACE
 def test_an_export_comes_home_and_the_printed_command_cuts_it(
-    server: Server, made: list[Path], study_file: str, place: str, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+    server: Server,
+    made: list[Path],
+    study_file: str,
+    place: str,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     put(made, server.out / PLACES[place])
     words = ["fetch", study_file, "--from", place, "--to", str(tmp_path / "my shards"), "--api-url", server.url]
@@ -106,8 +112,12 @@ BAD_DAYS = [
 
 
 @EVERY_PLACE
-@pytest.mark.parametrize(("fault", "told"), BAD_DAYS, ids=lambda value: f"{value.kind}-{value.status}-{value.route[3:]}" if isinstance(value, Fault) else "")
-def test_a_bad_day_costs_no_byte(server: Server, faults: Faults, made: list[Path], place: str, fault: Fault, told: str, tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("fault", "told"), BAD_DAYS, ids=lambda value: f"{value.kind}-{value.status}-{value.route[3:]}" if isinstance(value, Fault) else ""
+)
+def test_a_bad_day_costs_no_byte(
+    server: Server, faults: Faults, made: list[Path], place: str, fault: Fault, told: str, tmp_path: Path
+) -> None:
     put(made, server.out / PLACES[place])
     described = {**vars(fault), "route": fault.route.format("drive" if place.startswith("drive") else "gs")}
     faults.order([described])
@@ -141,7 +151,9 @@ def test_a_file_that_is_replaced_in_between_starts_anew(server: Server, made: li
     assert not [line for line in lines if NAMES[1] in line]
 
 
-def test_a_file_that_never_comes_right_is_refused_and_the_others_stay(server: Server, faults: Faults, made: list[Path], tmp_path: Path) -> None:
+def test_a_file_that_never_comes_right_is_refused_and_the_others_stay(
+    server: Server, faults: Faults, made: list[Path], tmp_path: Path
+) -> None:
     put(made, server.out / "drive/maps")
     faults.order([vars(Fault("drive:media", "corrupt", count=1000, after=18 + 5))])
     with pytest.raises(DataError, match=r"\.tif: fetched 4 times from maps .*, and its bytes differ from md5:"):
@@ -154,7 +166,9 @@ def test_a_file_that_never_comes_right_is_refused_and_the_others_stay(server: Se
     assert contents(tmp_path / "home") == wanted(made)
 
 
-def test_a_process_that_is_killed_goes_on_where_it_stopped(server: Server, faults: Faults, made: list[Path], study_file: str, tmp_path: Path) -> None:
+def test_a_process_that_is_killed_goes_on_where_it_stopped(
+    server: Server, faults: Faults, made: list[Path], study_file: str, tmp_path: Path
+) -> None:
     put(made, server.out / "drive/maps")
     home = tmp_path / "home"
     words = [sys.executable, str(ROOT / "cli.py"), "fetch", study_file, "--from", "drive:maps", "--to", str(home), "--api-url", server.url]
@@ -179,7 +193,18 @@ def test_ctrl_c_leaves_nothing_half_written(server: Server, faults: Faults, made
     put(made, server.out / "gs/bucket-1/a")
     faults.order([vars(Fault("gs:media", "slow", count=100, after=18 + 3, seconds=15.0))])
     home = tmp_path / "home"
-    words = [sys.executable, str(ROOT / "cli.py"), "fetch", study_file, "--from", "gs://bucket-1/a", "--to", str(home), "--api-url", server.url]
+    words = [
+        sys.executable,
+        str(ROOT / "cli.py"),
+        "fetch",
+        study_file,
+        "--from",
+        "gs://bucket-1/a",
+        "--to",
+        str(home),
+        "--api-url",
+        server.url,
+    ]
     with subprocess.Popen(words, stderr=subprocess.PIPE, text=True) as process:
         while not list(home.glob("*.tif")) and process.poll() is None:
             time.sleep(0.02)
@@ -215,7 +240,9 @@ def test_files_spread_over_folders_of_one_name_come_together(server: Server, mad
     assert len(there.files([f"https://drive.google.com/#folders/{key}", "https://drive.google.com/#folders/gone"])) == 18
 
 
-def test_half_a_set_is_refused_with_its_gaps_and_stays(server: Server, made: list[Path], study_file: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_half_a_set_is_refused_with_its_gaps_and_stays(
+    server: Server, made: list[Path], study_file: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     put([path for path in made if path.name != "demo-labels-r01c00.tif"], server.out / "drive/maps")
     words = ["fetch", study_file, "--from", "drive:maps", "--to", str(tmp_path / "home"), "--api-url", server.url]
     assert main(words) == 3
@@ -244,7 +271,9 @@ def test_a_place_without_a_file_of_the_study_is_refused(server: Server, made: li
     stranger = tmp_path / "iowa-image.tif"
     stranger.write_bytes(made[0].read_bytes())
     put([stranger], server.out / PLACES[place])
-    with pytest.raises(DataError, match=r"no file of study demo \(demo-image\*.tif\) there, but others: iowa-image.tif; check STUDY and --from"):
+    with pytest.raises(
+        DataError, match=r"no file of study demo \(demo-image\*.tif\) there, but others: iowa-image.tif; check STUDY and --from"
+    ):
         bring_home(STUDY, remote(server, place), tmp_path / "home", how=homecoming.how())
 
 
@@ -264,7 +293,7 @@ def test_a_folder_with_other_files_is_refused_before_a_byte_is_fetched(server: S
         bring_home(STUDY, remote(server), home, how=homecoming.how())
     assert contents(home) == {NAMES[0]: b"mine"}
     (home / NAMES[0]).rename(home / "image.tif")
-    with pytest.raises(DataError, match="holds image.tif, no part of this export; choose a folder of its own"):
+    with pytest.raises(DataError, match=r"holds image\.tif, no part of this export; choose a folder of its own"):
         bring_home(STUDY, remote(server), home, how=homecoming.how())
     assert contents(home) == {"image.tif": b"mine"}
 
