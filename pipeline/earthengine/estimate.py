@@ -1,14 +1,12 @@
 """What an export will cost: a few windows of each layer are computed under the client's profiling and scaled up by pixels.
 
-Source: Earth Engine Python client, `ee.data.profiling` and `ee.profilePrinting` (the profile of a request and how it is
-fetched); guide "Computation overview", section "Profiler"; columns as in the printed profiles of geetools' documentation.
+Source: Earth Engine guides "Computation overview" (EECU, profiler, caching), "Noncommercial tiers".
 """
 
 from __future__ import annotations
 
 import math
-import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import TypeVar
 
@@ -19,6 +17,7 @@ from cropcam.pipeline.earthengine.error_messages import TOO_MUCH, ServiceError
 from cropcam.pipeline.earthengine.graphs import graph
 from cropcam.pipeline.earthengine.layers import Layer, layers_of
 from cropcam.pipeline.earthengine.preflight import check_inputs
+from cropcam.pipeline.earthengine.profiles import profile_seconds
 from cropcam.pipeline.earthengine.sample_windows import SIDE_PX, windows_of
 from cropcam.pipeline.earthengine.session import Session
 from cropcam.pipeline.grid import Window
@@ -26,10 +25,6 @@ from cropcam.pipeline.runtime.progress import Progress, silent
 from cropcam.pipeline.study.study import Study
 
 _SMALLEST_PX = 32
-_PROFILE_TRIES = 5  # as many as the client makes for a profile
-_PROFILE_PAUSE_S = 1.0
-_NUMBER = re.compile(r"(\d[\d,]*(?:\.\d+)?)([kMG]?)")
-_UNITS = {"": 1.0, "k": 1e3, "M": 1e6, "G": 1e9}
 Result = TypeVar("Result")
 
 
@@ -124,30 +119,6 @@ def estimate(study: Study, session: Session, pixels: Mapping[str, int], *, progr
     return Estimate(tuple(found), meter.total_s)
 
 
-def eecu_seconds(profile: str) -> float:
-    """The sum of a profile's first column.
-
-    Args:
-        profile: text of `Profile.getProfiles`: a line of titles that begins with EECU·s, then a line per part of the
-            computation; "-" where none was counted.
-
-    Raises:
-        ServiceError: the text has another layout.
-    """
-    lines = [line.split() for line in profile.splitlines() if line.strip()]
-    if not lines or not lines[0][0].startswith("EECU"):
-        raise ServiceError(
-            f"a profile of another layout: {' '.join(lines[0]) if lines else 'no text'}; nothing can be estimated", "profile"
-        )
-    total = []
-    for first, *rest in lines[1:]:
-        match = _NUMBER.fullmatch(first)
-        if match is None and first != "-":
-            raise ServiceError(f"a profile of another layout: {' '.join((first, *rest))}; nothing can be estimated", "profile")
-        total.append(float(match[1].replace(",", "")) * _UNITS[match[2]] if match else 0.0)
-    return math.fsum(total)
-
-
 def _between(low: float, high: float) -> str:
     first, last = in_hours(low), in_hours(high)
     return first if first == last else f"{first} to {last}"
@@ -194,19 +165,8 @@ class _Meter:
             with ee.data.profiling(ids.append):
                 result = send()
         except ServiceError:
-            self.total_s += self._seconds(ids)
+            self.total_s += profile_seconds(self._session, ids)
             raise
-        seconds = self._seconds(ids)
+        seconds = profile_seconds(self._session, ids)
         self.total_s += seconds
         return result, seconds if ids else None
-
-    def _seconds(self, ids: Sequence[str]) -> float:
-        if not ids:
-            return 0.0
-        table = ee.apifunction.ApiFunction.lookup("Profile.getProfiles").call(ids=list(ids))
-        for _ in range(_PROFILE_TRIES - 1):
-            try:
-                return eecu_seconds(self._session.value(table, "fetching a profile"))
-            except ServiceError:
-                self._session.backoff.sleep(_PROFILE_PAUSE_S)
-        return eecu_seconds(self._session.value(table, "fetching a profile"))
