@@ -29,6 +29,7 @@ import numpy as np
 import rasterio
 
 from benchmarks import at_least_one
+from cropcam.pipeline.earthengine.destinations import CloudStorage, Destination, Drive
 from cropcam.pipeline.fetch.remote import Remote
 from cropcam.pipeline.grid import Window, tiles
 from cropcam.pipeline.study.study import Study, load_study, parse_study
@@ -36,7 +37,7 @@ from cropcam.pipeline.study.study import Study, load_study, parse_study
 ROOT = Path(__file__).parents[1]
 BANDS = 7
 FOLDER = {"drive": "drive/bench", "gs": "gs/bench-bucket/a"}
-SOURCE = {"drive": "drive:bench", "gs": "gs://bench-bucket/a"}
+SOURCE: dict[str, Destination] = {"drive": Drive("bench"), "gs": CloudStorage("bench-bucket", "a")}
 
 
 def bench_study(files: int, megabytes: float) -> Study:
@@ -59,8 +60,17 @@ def write_export(folder: Path, study: Study, files: int) -> None:
     width = math.ceil(grid.width / files)
     for number, cell in enumerate(tiles(grid.shape_yx, (grid.height, width))):
         piece = grid.window(Window(*cell))
-        profile = {"driver": "GTiff", "dtype": "uint16", "count": len(study.image.layers), "width": piece.width, "height": piece.height, "crs": piece.crs}
-        with rasterio.open(folder / f"{study.name}-image-r00c{number:02}.tif", "w", **profile, transform=rasterio.Affine(*piece.transform)) as file:
+        profile = {
+            "driver": "GTiff",
+            "dtype": "uint16",
+            "count": len(study.image.layers),
+            "width": piece.width,
+            "height": piece.height,
+            "crs": piece.crs,
+        }
+        with rasterio.open(
+            folder / f"{study.name}-image-r00c{number:02}.tif", "w", **profile, transform=rasterio.Affine(*piece.transform)
+        ) as file:
             file.write(rng.integers(0, 2**16, (profile["count"], *piece.shape_yx), np.uint16))
 
 
@@ -86,7 +96,6 @@ def fetch(study: Study, remote: Remote, out: Path, workers: int) -> None:
 
 def measure(place: str, files: int, megabytes: float, pairs: int, workers: int) -> dict[str, Any]:
     """Seconds of both ways, their throughput and its ratio."""
-    from cropcam.pipeline.earthengine.destinations import Drive, parse_destination
     from cropcam.pipeline.fetch.home import open_remote
 
     study = bench_study(files, megabytes)
@@ -99,9 +108,7 @@ def measure(place: str, files: int, megabytes: float, pairs: int, workers: int) 
         engine = subprocess.Popen([sys.executable, *words], cwd=ROOT, stdout=subprocess.PIPE, text=True)
         try:
             url = engine.stdout.readline().strip() if engine.stdout else ""
-            source = parse_destination(SOURCE[place])
-            assert not isinstance(source, Path) and isinstance(source, Drive) == (place == "drive")
-            remote = open_remote(source, api_url=url)
+            remote = open_remote(SOURCE[place], api_url=url)
             found = remote.files()  # the engine makes its checksums once
             size = sum(file.size for file in found)
             seconds: dict[str, list[float]] = {"plain": [], "fetch": []}

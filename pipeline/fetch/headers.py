@@ -10,11 +10,11 @@ from typing import Any
 import rasterio
 from rasterio.errors import RasterioError
 
-from cropcam.pipeline.earthengine.error_messages import Backoff
+from cropcam.pipeline.earthengine.error_messages import Backoff, ServiceError
 from cropcam.pipeline.earthengine.layers import Layer
 from cropcam.pipeline.encoding import BandEncoding
 from cropcam.pipeline.errors import DataError
-from cropcam.pipeline.fetch.media import read_range
+from cropcam.pipeline.fetch.media import ChangedError, read_range
 from cropcam.pipeline.fetch.remote import Remote, RemoteFile
 from cropcam.pipeline.fetch.service_errors import explain
 from cropcam.pipeline.grid import PixelGrid, Window
@@ -58,6 +58,8 @@ def read_header(remote: Remote, file: RemoteFile, backoff: Backoff) -> Header:
             return Header(grid, found.count, "/".join(sorted(set(found.dtypes))))
     except (RasterioError, OSError):
         if raised:  # GDAL made an error of its own of it
+            if isinstance(raised[0], ServiceError) and raised[0].kind in ("absent", "changed"):
+                raise ChangedError(file.name) from None
             raise raised[0] from None
         return Header(None, reason="it is no readable GeoTIFF")
 

@@ -12,7 +12,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
-from cropcam.pipeline.earthengine.destinations import CloudStorage, Destination
+from cropcam.pipeline.earthengine.destinations import CloudStorage, Drive
 from cropcam.pipeline.earthengine.error_messages import Backoff, ServiceError
 from cropcam.pipeline.earthengine.export_run import Pace
 from cropcam.pipeline.earthengine.layers import Layer, layers_of
@@ -55,7 +55,9 @@ class Home:
         return f"{self.folder}: {self.files} files, {self.bytes:,} bytes, {self.fetched} of them fetched now, in {self.seconds:.1f} s"
 
 
-def open_remote(source: Destination, *, project: str | None = None, api_url: str | None = None, backoff: Backoff | None = None) -> Remote:
+def open_remote(
+    source: Drive | CloudStorage, *, project: str | None = None, api_url: str | None = None, backoff: Backoff | None = None
+) -> Remote:
     """The place that an export went to, with the user's credentials; on loopback with none.
 
     Args:
@@ -220,7 +222,7 @@ class _Run:
                 self._read_headers([file for file, _ in named])
                 break
             except ChangedError as error:
-                self._say(f"a file was replaced meanwhile ({error}); looking again")
+                self._say(f"{error} was replaced meanwhile; looking again")
         else:
             raise DataError("files are replaced all the time; wait for the export that writes them, then run the same command again")
         strange = {file.name: "" for file in files if not self._pattern.fullmatch(file.name)}

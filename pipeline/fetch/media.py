@@ -63,11 +63,11 @@ def _first_byte(answer: Response, file: RemoteFile, start: int) -> int:
     if answer.status_code == 200:
         size = answer.headers.get("Content-Length", "")
         if size.isdigit() and int(size) != file.size:
-            raise ChangedError(f"{int(size):,} bytes, {file.size:,} were listed")
+            raise ChangedError(f"{file.name}: {int(size):,} bytes, {file.size:,} were listed")
         return 0
     found = _RANGE.fullmatch(answer.headers.get("Content-Range", ""))
     if not found or int(found.group(1)) != start:
         raise ConnectionError(f"another range came than was asked for ({answer.headers.get('Content-Range', 'none')})")
     if found.group(3).isdigit() and int(found.group(3)) != file.size:
-        raise ChangedError(f"{int(found.group(3)):,} bytes, {file.size:,} were listed")
+        raise ChangedError(f"{file.name}: {int(found.group(3)):,} bytes, {file.size:,} were listed")
     return start

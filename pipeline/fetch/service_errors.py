@@ -13,7 +13,8 @@ import httplib2  # type: ignore[import-untyped]
 from google.auth.exceptions import GoogleAuthError, RefreshError, TransportError
 from googleapiclient.errors import HttpError  # type: ignore[import-untyped]
 
-from cropcam.pipeline.earthengine.error_messages import Fault, classify_error, redacted
+from cropcam.pipeline.earthengine.error_messages import Fault, classify_error
+from cropcam.pipeline.earthengine.error_texts import redacted
 
 DRIVE, STORAGE = "Google Drive", "Cloud Storage"
 _TRANSIENT_STATUS = {408, 429, 500, 502, 503, 504}
@@ -28,7 +29,7 @@ _FINAL: tuple[tuple[str, frozenset[int], str, str], ...] = (
     ("project", frozenset({400, 403}), r"serviceusage|USER_PROJECT_DENIED|userProject",
      "the credentials may not use this project; check --project, or ask its owner for the role Service Usage Consumer"),
     ("quota", frozenset({403}), r"downloadQuotaExceeded|dailyLimitExceeded|quotaExceeded", "a quota of {service} is used up; run the same command again tomorrow"),
-    ("bucket", frozenset({404}), r"bucket", "there is no such bucket; check gs://BUCKET"),
+    ("bucket", frozenset({404}), r"specified bucket|bucket (does not exist|not found)", "there is no such bucket; check gs://BUCKET"),
     ("absent", frozenset({404, 410}), r"", "it is not there (any more)"),
     ("changed", frozenset({304, 412, 416}), r"", "it was replaced meanwhile"),
     ("credentials", frozenset({401}), r"", f"the credentials are not valid (any more); {LOG_IN_AGAIN}, or set GOOGLE_APPLICATION_CREDENTIALS"),

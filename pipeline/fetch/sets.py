@@ -6,10 +6,11 @@ what belongs together, their times which of two comes first.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
+import numpy.typing as npt
 
 from cropcam.pipeline.fetch.remote import RemoteFile
 from cropcam.pipeline.grid import Window
@@ -35,7 +36,17 @@ class Choice:
     notes: list[str] = field(default_factory=list)
 
 
-def choose(layer: str, shards: Sequence[Shard], shape_yx: tuple[int, int], retried: Collection[str] = ()) -> Choice:
+def _always(_: Window) -> bool:
+    return True
+
+
+def choose(
+    layer: str,
+    shards: Sequence[Shard],
+    shape_yx: tuple[int, int],
+    retried: Collection[str] = (),
+    is_needed: Callable[[Window], bool] = _always,
+) -> Choice:
     """The newest complete set of one layer.
 
     The files are taken by time. A file that lies over another one, with other bytes, begins a new set; one with the same bytes
@@ -47,8 +58,9 @@ def choose(layer: str, shards: Sequence[Shard], shape_yx: tuple[int, int], retri
         shards: of this layer.
         shape_yx: of the study's grid.
         retried: names of the tasks that were tried more than once.
+        is_needed: whether a window without a file is missing; a study may leave parts of its grid out.
     """
-    board = _Board([shard.place for shard in shards], shape_yx)
+    board = _Board([shard.place for shard in shards], shape_yx, is_needed)
     ordered = sorted(shards, key=lambda shard: (shard.file.modified, shard.file.key))
     sets, copies = _sets(ordered, board)
     notes = (
@@ -84,7 +96,8 @@ def choose(layer: str, shards: Sequence[Shard], shape_yx: tuple[int, int], retri
 class _Board:
     """The grid cut along the edges of all files: small enough to count its fields."""
 
-    def __init__(self, places: Sequence[Window], shape_yx: tuple[int, int]) -> None:
+    def __init__(self, places: Sequence[Window], shape_yx: tuple[int, int], is_needed: Callable[[Window], bool]) -> None:
+        self._is_needed = is_needed
         self.rows = np.unique([0, shape_yx[0], *(edge for p in places for edge in (p.row, p.row + p.height))])
         self.cols = np.unique([0, shape_yx[1], *(edge for p in places for edge in (p.col, p.col + p.width))])
 
@@ -92,6 +105,14 @@ class _Board:
         rows = np.searchsorted(self.rows, (place.row, place.row + place.height))
         cols = np.searchsorted(self.cols, (place.col, place.col + place.width))
         return slice(*rows), slice(*cols)
+
+    def gaps(self, is_held: npt.NDArray[np.bool_]) -> list[Window]:
+        """The fields without a file that need one."""
+        fields = [
+            Window(*map(int, (self.rows[r], self.cols[c], self.rows[r + 1] - self.rows[r], self.cols[c + 1] - self.cols[c])))
+            for r, c in np.argwhere(~is_held)
+        ]
+        return [field for field in fields if self._is_needed(field)]
 
 
 class _Set:
@@ -109,7 +130,7 @@ class _Set:
 
     @property
     def is_full(self) -> bool:
-        return bool(self._is_held.all())
+        return not self._board.gaps(self._is_held)
 
     def at(self, place: Window) -> Shard | None:
         return self._by_place.get(place)
@@ -126,12 +147,11 @@ class _Set:
 
     def missing(self) -> str:
         """How many pixels lie in no file, and the first places of them."""
-        rows, cols = self._board.rows, self._board.cols
-        pixels = np.outer(np.diff(rows), np.diff(cols))
-        at = np.argwhere(~self._is_held)
-        places = [f"rows {rows[r]}..{rows[r + 1]}, columns {cols[c]}..{cols[c + 1]}" for r, c in at[:3]]
-        more = f"; and {len(at) - 3} more places" if len(at) > 3 else ""
-        return f"{int(pixels[~self._is_held].sum()):,} of {int(pixels.sum()):,} pixels lie in no file ({'; '.join(places)}{more})"
+        gaps = self._board.gaps(self._is_held)
+        places = [f"rows {gap.row}..{gap.row + gap.height}, columns {gap.col}..{gap.col + gap.width}" for gap in gaps[:3]]
+        more = f"; and {len(gaps) - 3} more places" if len(gaps) > 3 else ""
+        pixels, whole = sum(gap.height * gap.width for gap in gaps), int(self._board.rows[-1] * self._board.cols[-1])
+        return f"{pixels:,} of {whole:,} pixels lie in no file ({'; '.join(places)}{more})"
 
 
 def _sets(ordered: Sequence[Shard], board: _Board) -> tuple[list[_Set], int]:

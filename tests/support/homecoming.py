@@ -58,3 +58,6 @@ def contents(folder: Path) -> dict[str, bytes]:
 def how(lines: list[str] | None = None, workers: int = 3) -> How:
     """Without waiting; lines are collected."""
     return How(workers, PATIENCE, log=[].append if lines is None else lines.append)
+
+
+WHOLE = Window(0, 0, *STUDY.grid.shape_yx)

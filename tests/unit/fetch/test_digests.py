@@ -1,0 +1,26 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from cropcam.pipeline.errors import DataError
+from cropcam.pipeline.fetch.digests import digest_of, is_whole
+
+
+def test_digests_of_known_content(tmp_path: Path) -> None:
+    path = tmp_path / "f"
+    path.write_bytes(b"123456789")  # the check values of both algorithms
+    assert digest_of(path, "crc32c") == "crc32c:e3069283"
+    assert digest_of(path, "md5") == "md5:25f9e794323b453885f5181f1b624d0b"
+    with pytest.raises(DataError, match="a digest of kind 'sha9' is not known"):
+        digest_of(path, "sha9")
+
+
+def test_a_file_is_whole_by_size_and_digest(tmp_path: Path) -> None:
+    path = tmp_path / "f"
+    assert not is_whole(path, 9, "crc32c:e3069283")
+    path.write_bytes(b"123456789")
+    assert is_whole(path, 9, "crc32c:e3069283")
+    assert not is_whole(path, 8, "crc32c:e3069283")
+    assert not is_whole(path, 9, "crc32c:e3069284")
