@@ -46,7 +46,7 @@ def export(args: argparse.Namespace) -> None:
     )  # fmt: skip
     if args.dry_run:
         print(planned.text())
-        _estimate(args, study, planned.layer_pixels())
+        _estimate(args, study, planned.layer_pixels(), reads_asset=not isinstance(destination, Asset))
         return
     with _session(args, study) as session:
         with TaskView("export") as view:
@@ -179,15 +179,22 @@ def _deliver(args: argparse.Namespace, study: Any, folder: Path) -> None:  # noq
     print("\n".join(map(str, shards)))
 
 
-def _estimate(args: argparse.Namespace, study: Any, pixels: Mapping[str, int]) -> None:  # noqa: ANN401 - a Study
-    """With --estimate, print below a plan what it will cost; `pixels` by the name of their layer."""
+def _estimate(args: argparse.Namespace, study: Any, pixels: Mapping[str, int], *, reads_asset: bool = True) -> None:  # noqa: ANN401 - a Study
+    """With --estimate, print below a plan what it will cost; `pixels` by the name of their layer.
+
+    With `reads_asset` a composite that is kept as an asset is read, as the export will.
+    """
     if not args.estimate:
         return
     from cropcam.pipeline.earthengine.estimate import estimate
+    from cropcam.pipeline.earthengine.kept import is_recorded, pixels_of
+    from cropcam.pipeline.earthengine.manifest import manifest_path
     from cropcam.pipeline.runtime.progress import Stage
 
-    with _session(args, study, exports=False) as session, Stage("estimate") as stage:
-        found = estimate(study, session, pixels, progress=stage)
+    manifest = manifest_path(args.study)
+    with _session(args, study, exports=reads_asset and is_recorded(study, manifest)) as session, Stage("estimate") as stage:
+        images = pixels_of(study, session, manifest, stage.log) if reads_asset else None
+        found = estimate(study, session, pixels, images=images, progress=stage)
     print(f"\n{found.text()}")
 
 
