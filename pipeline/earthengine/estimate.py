@@ -8,6 +8,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import TypeVar
 
 import ee
@@ -15,6 +16,7 @@ import ee
 from cropcam.pipeline.earthengine.cost import HOUR_S, TIERS, in_hours, share
 from cropcam.pipeline.earthengine.error_messages import TOO_MUCH, ServiceError
 from cropcam.pipeline.earthengine.graphs import graph
+from cropcam.pipeline.earthengine.kept import Pixels
 from cropcam.pipeline.earthengine.layers import Layer, layers_of
 from cropcam.pipeline.earthengine.preflight import check_inputs
 from cropcam.pipeline.earthengine.profiles import profile_seconds
@@ -92,26 +94,29 @@ class Estimate:
         return "\n".join((*lines, *notes))
 
 
-def estimate(study: Study, session: Session, pixels: Mapping[str, int], *, progress: Progress = silent) -> Estimate:
+def estimate(
+    study: Study, session: Session, pixels: Mapping[str, int], *, images: Pixels | None = None, progress: Progress = silent
+) -> Estimate:
     """Estimate the cost of an export by computing windows of each layer.
 
     Args:
         study: the study.
         session: an open session.
-        pixels: of each layer, by its name, as planned.
+        pixels: number of each layer, by its name, as planned.
+        images: of a layer and a grid, where the export reads a composite that is kept (`kept.pixels_of`); by default the graphs.
         progress: called with (windows done, windows in all, layer).
 
     Raises:
         EarthEngineError: the service refuses, has no scenes, or returns no profile.
     """
-    meter = _Meter(session)
+    meter, images = _Meter(session), images or partial(graph, study)
     meter.measure(lambda: check_inputs(study, session))
     places, layers = windows_of(study), layers_of(study)
     found, done = [], 0
     for layer in layers:
         samples, side = [], SIDE_PX
         for place in places:
-            sample, side = _sample(study, session, meter, layer, place, side)
+            sample, side = _sample(study, meter, images, layer, place, side)
             samples.append(sample)
             done += 1
             progress(done, len(layers) * len(places), layer.name)
@@ -124,15 +129,15 @@ def _between(low: float, high: float) -> str:
     return first if first == last else f"{first} to {last}"
 
 
-def _sample(study: Study, session: Session, meter: _Meter, layer: Layer, place: Window, side: int) -> tuple[Sample, int]:
+def _sample(study: Study, meter: _Meter, images: Pixels, layer: Layer, place: Window, side: int) -> tuple[Sample, int]:
     """Compute the middle of a place, half its side where the service finds it too much; the sample, and the side that went through."""
     while True:
         window = _middle(place, side)
         grid = study.grid.window(window)
         name = f"{layer.name} at row {window.row}, column {window.col}"
-        image = graph(study, layer.name, grid)
+        image = images(layer.name, grid)
         try:
-            _, eecu_s = meter.measure(lambda image=image, grid=grid, name=name: session.pixels(image, grid, name))  # type: ignore[misc]
+            _, eecu_s = meter.measure(lambda image=image, grid=grid, name=name: meter.session.pixels(image, grid, name))  # type: ignore[misc]
         except ServiceError as error:
             if error.kind not in TOO_MUCH or side <= _SMALLEST_PX:
                 raise
@@ -152,7 +157,7 @@ class _Meter:
     """Sends requests under profiling and adds up what they cost."""
 
     def __init__(self, session: Session) -> None:
-        self._session = session
+        self.session = session
         self.total_s = 0.0
 
     def measure(self, send: Callable[[], Result]) -> tuple[Result, float | None]:
@@ -165,8 +170,8 @@ class _Meter:
             with ee.data.profiling(ids.append):
                 result = send()
         except ServiceError:
-            self.total_s += profile_seconds(self._session, ids)
+            self.total_s += profile_seconds(self.session, ids)
             raise
-        seconds = profile_seconds(self._session, ids)
+        seconds = profile_seconds(self.session, ids)
         self.total_s += seconds
         return result, seconds if ids else None

@@ -55,7 +55,9 @@ class Home:
         return f"{self.folder}: {self.files} files, {self.bytes:,} bytes, {self.fetched} of them fetched now, in {self.seconds:.1f} s"
 
 
-def open_remote(source: Drive | CloudStorage, *, project: str | None = None, api_url: str | None = None, backoff: Backoff | None = None) -> Remote:
+def open_remote(
+    source: Drive | CloudStorage, *, project: str | None = None, api_url: str | None = None, backoff: Backoff | None = None
+) -> Remote:
     """The place that an export went to, with the user's credentials; on loopback with none.
 
     Args:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ee
 import numpy as np
 import pytest
 from hypothesis import given
@@ -9,6 +10,7 @@ from hypothesis import strategies as st
 
 from cropcam.pipeline.earthengine.estimate import Estimate, LayerEstimate, Sample, estimate
 from cropcam.pipeline.errors import EarthEngineError
+from cropcam.pipeline.grid import PixelGrid
 from support.graph_studies import variant
 from support.pixel_service import small
 from support.profiled_service import Profiled
@@ -26,6 +28,19 @@ def test_layers_are_scaled_by_their_pixels() -> None:
     # what it used itself: the windows, and before them the checks of the inputs, of half a second each
     assert 3 * 65.536 * 1.01 + 0.5 - 1e-2 <= made.own_eecu_s <= 3 * 65.536 * 1.01 + 3
     assert seen[-1] == (6, 6, "labels")
+
+
+def test_a_kept_composite_is_measured_as_it_is_read() -> None:
+    asked = []
+
+    def images(layer: str, grid: PixelGrid | None) -> ee.Image:
+        asked.append((layer, grid))
+        return ee.Image(0)
+
+    service, study = Profiled(), small()
+    estimate(study, service, {"image": 1, "labels": 1}, images=images)
+    assert [layer for layer, _ in asked] == ["image"] * 2 + ["labels"] * 2
+    assert {grid.shape_yx for _, grid in asked if grid} == {(256, 256)}
 
 
 def test_windows_that_are_too_much_are_halved_and_the_smaller_side_is_kept() -> None:
