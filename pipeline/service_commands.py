@@ -14,7 +14,7 @@ from cropcam.pipeline.errors import ConfigError
 
 
 def export(args: argparse.Namespace) -> None:
-    """Bring composite and labels to Drive, Cloud Storage, an asset or, straight as pixels, a local folder."""
+    """Composite and labels to Drive, a bucket, an asset or a folder."""
     from cropcam.pipeline.earthengine import exports
     from cropcam.pipeline.earthengine.cost import spent_text
     from cropcam.pipeline.earthengine.destinations import Asset, parse_destination
@@ -83,7 +83,7 @@ def tasks(args: argparse.Namespace) -> None:
 
 
 def fetch(args: argparse.Namespace) -> None:
-    """Bring a finished export home from Drive or Cloud Storage; --watch waits for its tasks."""
+    """A finished export home from Drive or a bucket; --watch waits."""
     from cropcam.pipeline.earthengine.destinations import Asset, parse_destination
     from cropcam.pipeline.study.study import load_study
 
