@@ -124,18 +124,19 @@ def fetch(args: argparse.Namespace) -> None:
     import shlex
 
     from cropcam.pipeline.earthengine import exports
-    from cropcam.pipeline.earthengine.destinations import parse_destination
+    from cropcam.pipeline.earthengine.destinations import CloudStorage, Drive, parse_destination
     from cropcam.pipeline.earthengine.manifest import manifest_path
     from cropcam.pipeline.earthengine.session import STANDARD_URL, open_session
     from cropcam.pipeline.fetch.download import How
     from cropcam.pipeline.fetch.exported import find_export
-    from cropcam.pipeline.fetch.home import bring_home, open_remote
+    from cropcam.pipeline.fetch.home import bring_home
+    from cropcam.pipeline.fetch.places import open_remote
     from cropcam.pipeline.runtime.progress import Stage
     from cropcam.pipeline.study.study import load_study
 
     study, source, manifest = load_study(args.study), parse_destination(args.source, "--from"), manifest_path(args.study)
-    if isinstance(source, Path):
-        raise ConfigError(f"--from {args.source}: name the drive:FOLDER or gs://BUCKET/PREFIX of the export; a folder needs no fetch")
+    if not isinstance(source, Drive | CloudStorage):
+        raise ConfigError(f"--from {args.source}: name the drive:FOLDER or gs://BUCKET/PREFIX of the export; only files can be fetched")
     with _endpoint(args) as (url, name), Stage("fetch") as stage:
         exported = find_export(study, manifest, source, name or url or STANDARD_URL, args.project)
         look = None

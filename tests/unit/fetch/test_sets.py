@@ -75,7 +75,9 @@ def test_two_halves_that_lie_over_each_other_are_refused_unless_tasks_were_retri
     first, second = cells(40, 0, "old")[:6], cells(40, 1000, "new")[4:]
     found = chosen(*first, *second)
     assert found.shards == []
-    assert found.conflict.startswith("image: files of 2 exports lie over each other, and none of these is complete: demo-image-40-5.tif of 2026-")
+    assert found.conflict.startswith(
+        "image: files of 2 exports lie over each other, and none of these is complete: demo-image-40-5.tif of 2026-"
+    )
     again = chosen(*first, *second, retried={"t"})
     assert {one.file.digest for one in again.shards if one.place == first[4].place} == {"md5:new"}
     assert not again.missing
