@@ -156,7 +156,7 @@ def add_commands(command: AddCommand) -> None:
 
 def _deliver(args: argparse.Namespace, study: Any, folder: Path) -> None:  # noqa: ANN401 - a Study
     """An export into a local folder."""
-    from cropcam.pipeline.earthengine import delivery
+    from cropcam.pipeline.earthengine import delivery, delivery_plan
     from cropcam.pipeline.earthengine.kept import is_recorded, pixels_of
     from cropcam.pipeline.earthengine.manifest import manifest_path
     from cropcam.pipeline.runtime.progress import Stage
@@ -169,8 +169,8 @@ def _deliver(args: argparse.Namespace, study: Any, folder: Path) -> None:  # noq
             raise ConfigError(f"{option} goes with drive:, gs:// and asset:; pixels to a folder are fetched while you wait")
     lattice = {"window_px": args.window_px, "shard_px": args.shard_px}
     if args.dry_run:
-        print(delivery.plan_text(study, folder, **lattice))
-        _estimate(args, study, delivery.layer_pixels(study, args.shard_px))
+        print(delivery_plan.plan_text(study, folder, **lattice))
+        _estimate(args, study, delivery_plan.layer_pixels(study, args.shard_px))
         return
     manifest = manifest_path(args.study)  # an embedded engine has the assets that it wrote where it writes
     with _session(args, study, exports=is_recorded(study, manifest)) as session, Stage("export") as stage:

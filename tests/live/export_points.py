@@ -98,8 +98,8 @@ def _home(side: Side) -> Answer:
     return {
         "states": sorted(row.state for row in exports.tasks(made, side.session, manifest)),
         "files": home.files,
-        "Drive folders or prefixes": len(
-            {uri for operation in side.tasks.values() for uri in operation.get("metadata", {}).get("destinationUris", [])}
+        "Drive folders": len(
+            {uri for one in side.tasks.values() for uri in one.get("metadata", {}).get("destinationUris", []) if "drive" in uri}
         ),
         "fetch": {"seconds": round(home.seconds, 2), "bytes": home.bytes},
     }

@@ -115,8 +115,9 @@ def _coarse(side: Side) -> Answer:
         for name in names:
             four = native[name].reshape(_COARSE_PX, 2, _COARSE_PX, 2).transpose(0, 2, 1, 3).reshape(_COARSE_PX, _COARSE_PX, 4)
             value = at_60_m[name]
+            mean = np.ma.masked_equal(four, 0).mean(axis=-1).filled(0)  # of those that have data
             found[f"{source} {name}"] = {
-                "mean of four": float((np.abs(four.mean(axis=-1) - value) < 1).mean()),
+                "mean of the valid": float((np.abs(mean - value) <= 0.5).mean()),
                 **{f"pixel {number} of four": float((four[..., number] == value).mean()) for number in range(4)},
             }
             found["arrays"][f"{source} {name}"] = value

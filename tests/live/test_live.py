@@ -16,7 +16,7 @@ from cropcam.pipeline.earthengine.destinations import CloudStorage, Drive
 from cropcam.pipeline.earthengine.error_messages import Backoff
 from cropcam.pipeline.earthengine.session import open_session
 from cropcam.pipeline.emulator import Fault, Faults, serve
-from cropcam.pipeline.grid import Window
+from cropcam.pipeline.grid import PixelGrid, Window
 from cropcam.pipeline.study.study import Study, parse_study
 from live.__main__ import main
 from live.archive import DEGREES_PX, SIDE_PX, iowa, iowa_many
@@ -56,8 +56,11 @@ def small_many() -> Study:
 
 @pytest.fixture(scope="module")
 def archive(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The scenes of the other tests, and 151 small ones of another year, of whose pixels one in a hundred is masked."""
+    """The scenes of the other tests, a large one, and 151 small ones of another year, of whose pixels one in a hundred is masked."""
     folder = scenes.write_archive(tmp_path_factory.mktemp("scenes"))
+    a, b, c, d, e, f = scenes.EAST.transform
+    large = PixelGrid(scenes.EAST.crs, (a, b, c - 40 * a, d, e, f - 40 * e), 330, 340)  # coarse levels begin above 256 px
+    scenes.write_scene(folder, f"{scenes.LANDSAT}/LC08_0", "2016-06-01", large, 200)
     rng = np.random.default_rng(0)
     grid = scenes.EAST.window(Window(40, 20, 60, 60))
     for number in range(OBSERVATIONS):
