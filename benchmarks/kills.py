@@ -52,7 +52,7 @@ def export(kind: str, url: str, place: str, study: Study) -> None:
     """One whole export, in the process that is killed."""
     from cropcam.pipeline.earthengine.delivery import deliver
     from cropcam.pipeline.earthengine.destinations import Drive
-    from cropcam.pipeline.earthengine.exports import Options, Pace
+    from cropcam.pipeline.earthengine.export_run import Options, Pace
     from cropcam.pipeline.earthengine.exports import export as run
     from cropcam.pipeline.earthengine.plan import plan
     from cropcam.pipeline.earthengine.session import open_session

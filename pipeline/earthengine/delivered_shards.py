@@ -124,7 +124,7 @@ def verify(study: Study, shards: Sequence[Shard]) -> None:
                 raise DataError(
                     f"{shard.path}: lies at {tuple(place)}, expected {tuple(shard.place)}; delete it and run the same command again"
                 )
-        check_cover(study.grid, places)
+        check_cover(study.grid, places, study.area.region)
 
 
 def _bands(pixels: npt.NDArray[Any], layer: Layer) -> npt.NDArray[Any]:

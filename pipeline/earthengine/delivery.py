@@ -19,14 +19,19 @@ from dataclasses import dataclass, replace
 from functools import partial
 from itertools import islice
 from pathlib import Path
+from typing import Any
 
+import numpy.typing as npt
 from rasterio.errors import RasterioError
 
 from cropcam.pipeline.earthengine.delivered_shards import Shard, changed_fields, is_written, verify, write_shard
+from cropcam.pipeline.earthengine.delivery_cost import DeliveryCost
 from cropcam.pipeline.earthengine.error_messages import ServiceError
 from cropcam.pipeline.earthengine.graphs import graph, graph_digest
+from cropcam.pipeline.earthengine.kept import Pixels
 from cropcam.pipeline.earthengine.layers import Layer, layers_of
-from cropcam.pipeline.earthengine.pixel_requests import Journal, check_window_px, fetch, window_px_for
+from cropcam.pipeline.earthengine.pixel_requests import Journal, check_window_px, empty_pixels, fetch, window_px_for
+from cropcam.pipeline.earthengine.plan import cells
 from cropcam.pipeline.earthengine.preflight import check_inputs
 from cropcam.pipeline.earthengine.request_sizes import RequestSizes
 from cropcam.pipeline.earthengine.session import Session
@@ -34,6 +39,7 @@ from cropcam.pipeline.errors import ConfigError, DataError
 from cropcam.pipeline.grid import Window, tiles
 from cropcam.pipeline.runtime.atomic import exclusive_lock, remove
 from cropcam.pipeline.runtime.progress import Progress, silent
+from cropcam.pipeline.study.polygons import meets
 from cropcam.pipeline.study.study import Study
 
 WORKERS = 40  # concurrent requests a project may have
@@ -55,12 +61,14 @@ def deliver(
     workers: int = WORKERS,
     window_px: int | None = None,
     shard_px: int = SHARD_PX,
+    pixels: Pixels | None = None,
     progress: Progress = silent,
     log: Callable[[str], object] = silent,
 ) -> list[Path]:
     """Write all layers of a study as shards into the folder `out`; existing shards stay.
 
-    `image.tif`, `labels.tif` (and `count.tif`), with offsets in their names where a layer has several.
+    `image.tif`, `labels.tif` (and `count.tif`), with offsets in their names where a layer has several. Of shards and windows that lie
+    outside `area.region` nothing is asked for: such a shard is not written, and such a window has no data.
 
     Args:
         study: the study.
@@ -69,6 +77,7 @@ def deliver(
         workers: requests at once, 1 to 40.
         window_px: side of a request's window, a multiple of 256; by default by layer (`pixel_requests.window_px_for`).
         shard_px: side of a shard, a multiple of the windows'.
+        pixels: where the pixels of a layer come from; by default its graph.
         progress: called with (windows done, windows in all, note).
         log: called with a line per event.
 
@@ -85,7 +94,7 @@ def deliver(
         raise ConfigError(f"--workers {workers}: 1 to {WORKERS} requests at once are allowed")
     out.mkdir(parents=True, exist_ok=True)
     with exclusive_lock(out / "delivery"), _disk_errors(out):
-        return _Delivery(study, session, out, sides, shard_px, progress, log).run(workers)
+        return _Delivery(study, session, out, sides, shard_px, pixels or partial(graph, study), progress, log).run(workers)
 
 
 def plan_text(study: Study, out: Path, *, window_px: int | None = None, shard_px: int = SHARD_PX) -> str:
@@ -95,17 +104,23 @@ def plan_text(study: Study, out: Path, *, window_px: int | None = None, shard_px
         ConfigError: an option breaks a limit.
     """
     sides = _window_sides(study, window_px, shard_px)
+    shards, _ = cells(study, shard_px)
     lines, requests, size = [], 0, 0
     for layer in layers_of(study):
         side = sides[layer.name]
-        shards = list(tiles(study.grid.shape_yx, (shard_px, shard_px)))
-        windows = sum(-(-shard.height // side) * -(-shard.width // side) for shard in shards)
-        pixels = study.grid.width * study.grid.height
+        windows = sum(len(_windows(study, shard, side)) for _, shard in shards)
+        pixels = sum(shard.height * shard.width for _, shard in shards)
         requests, size = requests + windows, size + pixels * layer.bytes_per_px
         lines.append(
             f"{layer.name:<6}  {pixels:>13,} px  {pixels * layer.bytes_per_px / 1e6:>9,.1f} MB  {windows:,} requests of {side} px  {len(shards)} files"
         )
     return "\n".join((*lines, f"to {out}: {requests:,} requests, {size / 1e9:,.2f} GB uncompressed"))
+
+
+def layer_pixels(study: Study, shard_px: int = SHARD_PX) -> dict[str, int]:
+    """Pixels of each layer that `deliver` writes, by layer name."""
+    pixels = sum(shard.height * shard.width for _, shard in cells(study, shard_px)[0])
+    return {layer.name: pixels for layer in layers_of(study)}
 
 
 def _window_sides(study: Study, window_px: int | None, shard_px: int) -> dict[str, int]:
@@ -118,6 +133,12 @@ def _window_sides(study: Study, window_px: int | None, shard_px: int) -> dict[st
     return sides
 
 
+def _windows(study: Study, shard: Window, side: int) -> list[Window]:
+    """The windows of a shard that may hold a pixel of `area.region`."""
+    inside = (Window(shard.row + w.row, shard.col + w.col, w.height, w.width) for w in tiles((shard.height, shard.width), (side, side)))
+    return [window for window in inside if not study.area.region or meets(study.area.region, study.grid, window)]
+
+
 class _Delivery:
     """One run: fetches missing windows and writes a shard once it has all of its windows."""
 
@@ -128,20 +149,20 @@ class _Delivery:
         out: Path,
         sides: dict[str, int],
         shard_px: int,
+        pixels: Pixels,
         progress: Progress,
         log: Callable[[str], object],
     ) -> None:
         self._study, self._session, self._out, self._progress, self._log = study, session, out, progress, log
-        self._journal = Journal(out / ".windows")
+        self._pixels = pixels
+        self._journal, self._cost = Journal(out / ".windows"), DeliveryCost(session)
         self._digests = {layer.name: graph_digest(study, layer.name) for layer in layers_of(study)}
         self._sides = sides
         self._about = {"graphs": self._digests, "lattice": {"window_px": sides, "shard_px": shard_px}, "study": study.to_dict()}
         self._windows: dict[Shard, list[Window]] = {}
         for layer in layers_of(study):
             for shard in self._shards(layer, shard_px):
-                side, place = sides[layer.name], shard.place
-                inside = tiles((place.height, place.width), (side, side))
-                self._windows[shard] = [Window(place.row + w.row, place.col + w.col, w.height, w.width) for w in inside]
+                self._windows[shard] = _windows(study, shard.place, sides[layer.name])
 
     def run(self, workers: int) -> list[Path]:
         self._refuse_other_shards()
@@ -153,6 +174,8 @@ class _Delivery:
             self._fetch(missing, workers)
         verify(self._study, list(self._windows))
         remove(self._journal.folder)
+        if text := self._cost.text():
+            self._log(text)
         return [shard.path for shard in self._windows]
 
     def _refuse_other_shards(self) -> None:
@@ -169,9 +192,8 @@ class _Delivery:
                 raise DataError(f"{path}: {problem}, or choose another folder")
 
     def _shards(self, layer: Layer, shard_px: int) -> Iterator[Shard]:
-        places = list(tiles(self._study.grid.shape_yx, (shard_px, shard_px)))
-        for place in places:
-            offsets = f"-{place.row:010d}-{place.col:010d}" if len(places) > 1 else ""
+        for _, place in cells(self._study, shard_px)[0]:
+            offsets = f"-{place.row:010d}-{place.col:010d}" if (place.height, place.width) != self._study.grid.shape_yx else ""
             yield Shard(self._out / f"{layer.name}{offsets}.tif", layer, place, self._digests[layer.name], self._session.is_loopback)
 
     def _fetch(self, missing: list[Shard], workers: int) -> None:
@@ -211,13 +233,20 @@ class _Delivery:
 
     def _fetch_window(self, session: Session, job: _Job, sizes: RequestSizes, stop: threading.Event) -> None:
         if not stop.is_set() and not self._journal.has(job.layer, job.window):
-            image_of = partial(graph, self._study, job.layer.name)  # one graph a request: of the scenes near its pixels
-            self._journal.keep(job.layer, job.window, fetch(session, image_of, job.layer, self._study.grid, job.window, sizes))
+            image_of = partial(self._pixels, job.layer.name)  # one graph a request: of the scenes near its pixels
+            with self._cost.window(job.layer.name, job.window.height * job.window.width):
+                pixels = fetch(session, image_of, job.layer, self._study.grid, job.window, sizes)
+            self._journal.keep(job.layer, job.window, pixels)
 
     def _finish(self, shard: Shard) -> None:
-        windows = self._windows[shard]
-        write_shard(shard, self._study, windows, lambda window: self._journal.read(shard.layer, window))
-        for window in windows:
+        asked, side, place = set(self._windows[shard]), self._sides[shard.layer.name], shard.place
+        every = [Window(place.row + w.row, place.col + w.col, w.height, w.width) for w in tiles((place.height, place.width), (side, side))]
+
+        def read(window: Window) -> npt.NDArray[Any]:
+            return self._journal.read(shard.layer, window) if window in asked else empty_pixels(shard.layer, window)
+
+        write_shard(shard, self._study, every, read)
+        for window in asked:
             self._journal.drop(shard.layer, window)
         self._log(f"{shard.path.name}: written")
 

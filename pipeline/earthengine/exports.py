@@ -8,57 +8,18 @@ Source: Earth Engine guides "Exporting images", "Processing environments"; REST 
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable
 from pathlib import Path
 
 from cropcam.pipeline.earthengine import task_status
-from cropcam.pipeline.earthengine.destinations import Asset, Drive
-from cropcam.pipeline.earthengine.error_messages import ServiceError, classify_error
-from cropcam.pipeline.earthengine.manifest import SUBMITTING, UNSUBMITTED, Entry, Manifest, load, open_manifest
-from cropcam.pipeline.earthengine.plan import QUEUE_LIMIT, Plan, Task
+from cropcam.pipeline.earthengine.access import check_destination
+from cropcam.pipeline.earthengine.error_messages import ServiceError
+from cropcam.pipeline.earthengine.export_run import ExportRun, Options
+from cropcam.pipeline.earthengine.manifest import load, open_manifest
+from cropcam.pipeline.earthengine.plan import Plan
 from cropcam.pipeline.earthengine.polling import adopt, poll
-from cropcam.pipeline.earthengine.preflight import check_inputs
 from cropcam.pipeline.earthengine.session import Session
-from cropcam.pipeline.earthengine.submission import Submission
-from cropcam.pipeline.earthengine.task_status import CANCELLED, ENDED, FAILED, FORGOTTEN, SUCCEEDED, Row, is_active
-
-View = Callable[[Sequence[Row]], object]
-Arrived = Callable[[Task, Entry], bool]
-WAITING_LIMIT = 1000  # tasks of this study: the queue of 3,000 belongs to all studies of the project
-RETRIES = 2  # of a task after a transient failure, within one run
-SMALLEST_SHARD_PX = 64  # below it tasks that need too much memory are not tried
-
-
-@dataclass(frozen=True)
-class Pace:
-    """Polling of the tasks: seconds to the next look after a change, the longest wait while nothing changes, and the function that sleeps."""
-
-    poll_s: float = 10.0
-    longest_s: float = 60.0
-    sleep: Callable[[float], object] = time.sleep
-
-
-@dataclass(frozen=True)
-class Options:
-    """How an export runs.
-
-    Attributes:
-        wait: return once all tasks have ended; otherwise once they are submitted.
-        again: submit tasks once more that the service no longer knows.
-        arrived: whether the files of a task are at the destination; None where nobody can look.
-        view: called with every task's row after each poll.
-        log: called with a line per event.
-        pace: of the polling.
-    """
-
-    wait: bool = True
-    again: bool = False
-    arrived: Arrived | None = None
-    view: View = lambda _: None
-    log: Callable[[str], object] = lambda _: None
-    pace: Pace = field(default_factory=Pace)
+from cropcam.pipeline.earthengine.task_status import FORGOTTEN, Row, is_active
 
 
 def export(plan: Plan, session: Session, manifest_file: Path, options: Options | None = None) -> list[Row]:
@@ -74,11 +35,13 @@ def export(plan: Plan, session: Session, manifest_file: Path, options: Options |
         One row per task. With `wait` all have succeeded.
 
     Raises:
-        EarthEngineError: something failed; the message lists finished and missing tasks.
+        EarthEngineError: something failed; the message lists finished and missing tasks. Or the account can never write there.
+        ConfigError: more EECU-hours are spent already than `max_eecu_hours`.
         DataError: the manifest is another study's, damaged, or held by another process.
     """
+    check_destination(session.account, str(plan.destination))
     with open_manifest(manifest_file, plan, session) as manifest:
-        run = _Run(plan, session, manifest, options or Options())
+        run = ExportRun(plan, session, manifest, options or Options())
         run.begin()
         run.watch() if run.options.wait else run.submit_once()
         return task_status.rows(plan.tasks, manifest)
@@ -92,6 +55,25 @@ def tasks(plan: Plan, session: Session, manifest_file: Path) -> list[Row]:
         if entry.misses:
             entry.state, entry.message = FORGOTTEN, "the service does not know it any more, or not yet"
     return task_status.rows(plan.tasks, manifest)
+
+
+def follow(plan: Plan, session: Session, manifest_file: Path) -> Callable[[], list[Row]]:
+    """A function that looks at a plan's tasks each time it is called: first through the service's list, then at the active ones alone.
+
+    Submits and writes nothing.
+    """
+    manifest, turn = load(manifest_file, plan, session), -1
+
+    def look() -> list[Row]:
+        nonlocal turn
+        if turn < 0:
+            adopt(plan, session, manifest)
+            turn = 0
+        else:
+            turn = poll(session, manifest, turn)
+        return task_status.rows(plan.tasks, manifest)
+
+    return look
 
 
 def cancel(plan: Plan, session: Session, manifest_file: Path) -> list[Row]:
@@ -116,173 +98,3 @@ def cancel(plan: Plan, session: Session, manifest_file: Path) -> list[Row]:
             more = f"; and {len(left) - 1} more" if len(left) > 1 else ""
             raise ServiceError(f"{left[0]} is not cancelled: {refusals[left[0]]}{more}. The others are", "cancel")
         return task_status.rows(plan.tasks, manifest)
-
-
-class _Run:
-    """One run of `export` over a held manifest."""
-
-    def __init__(self, plan: Plan, session: Session, manifest: Manifest, options: Options) -> None:
-        self.options = options
-        self._plan, self._session, self._manifest, self._log = plan, session, manifest, options.log
-        self._submission = Submission(plan, session, manifest, options.log, options.pace.sleep, options.pace.poll_s)
-        self._retries: dict[str, int] = {}
-        self._others, self._turn = 0, 0
-        self._has_failed = False
-        self._refusal: ServiceError | None = None
-
-    def begin(self) -> None:
-        """Look at the service, renew tasks that failed or were cancelled in an earlier run, and check that the service has the inputs."""
-        self._others = adopt(self._plan, self._session, self._manifest)
-        for task, entry in self._entries():
-            if entry.state in (FAILED, CANCELLED):
-                self._log(f"{task.name}: {entry.state.lower()} before ({entry.message or 'no reason given'}); once more")
-                entry.renew()
-            elif entry.state == FORGOTTEN:
-                self._look_for_files(task, entry, may_renew=True)
-        self._check_asset()
-        self._manifest.save()
-        if any(entry.state in (UNSUBMITTED, SUBMITTING) for entry in self._manifest.entries.values()):
-            counts = check_inputs(self._plan.study, self._session)
-            self._log(f"scenes per season: {', '.join(map(str, counts))}")
-
-    def submit_once(self) -> None:
-        """Submit as far as the queue has room, without waiting.
-
-        Raises:
-            EarthEngineError: a submission was refused.
-        """
-        if isinstance(self._plan.destination, Drive) and len(self._plan.tasks) > 1 and not self._has_any(SUCCEEDED):
-            self._log("tasks that start together may each make a Drive folder of this name; cropcam fetch finds the files of all")
-        self._submit(WAITING_LIMIT)
-        self._show()
-        if self._refusal:
-            raise self._failure()
-
-    def watch(self) -> None:
-        """Submit and poll until every task has ended.
-
-        Raises:
-            EarthEngineError: at least one did not succeed.
-        """
-        pace, wait_s = self.options.pace, self.options.pace.poll_s
-        while True:
-            if not self._has_failed:
-                self._submit(self._room())
-            self._show()
-            states = [entry.state for entry in self._manifest.entries.values()]
-            if not any(map(is_active, states)) and (self._has_failed or set(states) <= ENDED):
-                break
-            pace.sleep(wait_s)
-            self._turn = poll(self._session, self._manifest, self._turn)
-            self._settle()
-            self._manifest.save()
-            has_changed = states != [entry.state for entry in self._manifest.entries.values()]
-            wait_s = pace.poll_s if has_changed else min(wait_s * 1.5, pace.longest_s)
-        if any(entry.state != SUCCEEDED for entry in self._manifest.entries.values()):
-            raise self._failure()
-
-    def _room(self) -> int:
-        """How many tasks may be active. The first task of a Drive folder comes alone: tasks that start together make several folders of one name."""
-        return 1 if isinstance(self._plan.destination, Drive) and not self._has_any(SUCCEEDED) else WAITING_LIMIT
-
-    def _submit(self, room: int) -> None:
-        """Submit the remaining tasks, as far as there is room in the queue; into an empty folder the smallest first."""
-        n_active = sum(is_active(entry.state) for entry in self._manifest.entries.values())
-        waiting = [(task, entry) for task, entry in self._entries() if entry.state in (UNSUBMITTED, SUBMITTING)]
-        if room == 1:
-            waiting.sort(key=lambda pair: (pair[1].state != SUBMITTING, pair[0].bytes))
-        for task, entry in waiting:
-            if n_active >= room or n_active + self._others >= QUEUE_LIMIT:
-                break
-            try:
-                self._submission.submit(task, entry)
-            except ServiceError as error:
-                if error.kind == "queue":  # it empties; the next poll tries again
-                    self._log(str(error))
-                else:
-                    self._refusal, self._has_failed = error, True
-                break
-            n_active += 1
-            self._show()
-
-    def _settle(self) -> None:
-        """Renew tasks that failed for a transient reason or for memory; after any other failure submit no more."""
-        for task, entry in self._entries():
-            if entry.state == CANCELLED:
-                self._has_failed = True
-            elif entry.state == FORGOTTEN:
-                self._look_for_files(task, entry, may_renew=False)
-            elif entry.state == FAILED:
-                fault, tried = classify_error(entry.message), self._retries.get(task.name, 0)
-                smaller_px = (entry.shard_px or self._plan.shard_px) // 2
-                if fault.kind == "memory" and smaller_px >= SMALLEST_SHARD_PX:
-                    self._log(f"{task.name}: {entry.message}; trying again in tiles of {smaller_px} px")
-                    self._compute_in(smaller_px, task.layer.name)
-                elif fault.is_transient and tried < RETRIES:
-                    self._retries[task.name] = tried + 1
-                    self._log(f"{task.name}: {entry.message}; trying again")
-                else:
-                    self._has_failed = True
-                    continue
-                entry.renew()
-
-    def _compute_in(self, shard_px: int, layer: str) -> None:
-        """All tasks of a layer that are not done are computed in smaller tiles from now on."""
-        for task, entry in self._entries():
-            if task.layer.name == layer and entry.state not in (SUCCEEDED, SUBMITTING):
-                entry.shard_px = shard_px
-
-    def _look_for_files(self, task: Task, entry: Entry, *, may_renew: bool) -> None:
-        """Decide about a task that the service no longer knows: its files are there, or it starts again, or the user is asked.
-
-        Within the run that has seen the task it does not start again: the service may merely be late.
-        """
-        arrived = self.options.arrived
-        if arrived is not None and arrived(task, entry):
-            entry.state, entry.message = SUCCEEDED, "forgotten by the service; its files are at the destination"
-            self._log(f"{task.name}: the service does not know it any more; its files are at {self._plan.destination}")
-        elif may_renew and (arrived is not None or self.options.again):
-            self._log(f"{task.name}: the service does not know it any more; once more")
-            entry.renew()
-        else:
-            remedy = (
-                "run the same command again" if arrived else f"look for its files at {self._plan.destination}, or run again with --again"
-            )
-            entry.message = f"the service does not know it any more; {remedy}"
-            self._has_failed = True
-
-    def _check_asset(self) -> None:
-        """Refuse to write over an asset unless told to; write one again that was deleted.
-
-        Raises:
-            EarthEngineError: the asset exists.
-        """
-        where = self._plan.destination
-        if not isinstance(where, Asset):
-            return
-        (entry,) = self._manifest.entries.values()
-        if entry.state not in (SUCCEEDED, UNSUBMITTED):
-            return
-        exists = self._session.asset(where.name(self._session.project)) is not None
-        if entry.state == SUCCEEDED and not exists:
-            self._log(f"{where}: the asset was deleted; once more")
-            entry.renew()
-        elif entry.state == UNSUBMITTED and exists and not self._plan.overwrite:
-            raise ServiceError(
-                f"{where.name(self._session.project)}: this asset exists; choose another name, or give --overwrite", "asset_exists"
-            )
-
-    def _failure(self) -> ServiceError:
-        rows = task_status.rows(self._plan.tasks, self._manifest)
-        reason = f"{self._refusal}. " if self._refusal else ""
-        text = f"{reason}{task_status.summary(rows)}; missing: {task_status.missing(rows)}"
-        return ServiceError(f"{text}. What is there stays; run the same command again for the rest", "export")
-
-    def _show(self) -> None:
-        self.options.view(task_status.rows(self._plan.tasks, self._manifest))
-
-    def _has_any(self, state: str) -> bool:
-        return any(entry.state == state for entry in self._manifest.entries.values())
-
-    def _entries(self) -> list[tuple[Task, Entry]]:
-        return [(task, self._manifest.entries[task.name]) for task in self._plan.tasks]

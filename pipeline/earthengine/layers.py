@@ -15,12 +15,22 @@ WEIGHT_BAND = "weight"  # behind it, where the labels have weights
 
 @dataclass(frozen=True)
 class Layer:
-    """One kind of shard: its name ("image", "labels", or "count"), its bands in order, the type of each pixel and its value without data."""
+    """One kind of shard: its name ("image", "labels", or "count"), its bands in order, the type of each pixel and its value without data.
+
+    The last `zero_bands` bands, counts and weights, are 0 without data.
+    """
 
     name: str
     bands: tuple[str, ...]
     dtype: str
     nodata: float = 0
+    zero_bands: int = 0
+
+    @property
+    def empty(self) -> tuple[float, ...]:
+        """The value of each band without data."""
+        valued = len(self.bands) - self.zero_bands
+        return (self.nodata,) * valued + (0,) * self.zero_bands
 
     @property
     def bytes_per_px(self) -> int:
@@ -36,9 +46,9 @@ def layers_of(study: Study) -> tuple[Layer, ...]:
     encoding = study.image.encoding
     nodata = encoding.fill if encoding.dtype == "float32" else int(encoding.fill)
     counts = count_bands(study) if counts_in_image(study) else ()
-    layers = [Layer("image", study.image.layers + counts, encoding.dtype, nodata)]
+    layers = [Layer("image", study.image.layers + counts, encoding.dtype, nodata, len(counts))]
     if study.labels:
-        layers.append(Layer("labels", label_bands(study), study.table.dtype.name, study.table.fill))
+        layers.append(Layer("labels", label_bands(study), study.table.dtype.name, study.table.fill, len(label_bands(study)) - 1))
     if study.image.count and not counts:
         layers.append(Layer("count", count_bands(study), "uint16"))
     return tuple(layers)

@@ -145,6 +145,11 @@ def _checked(array: npt.NDArray[Any], layer: Layer, request_name: str) -> npt.ND
     return array[list(layer.bands)].astype(_dtype(layer), copy=False)
 
 
+def empty_pixels(layer: Layer, window: Window) -> npt.NDArray[Any]:
+    """A window without data: a structured array (y, x) as `fetch` returns it."""
+    return np.full((window.height, window.width), layer.empty, _dtype(layer))
+
+
 def _dtype(layer: Layer) -> np.dtype[Any]:
     return np.dtype([(band, layer.dtype) for band in layer.bands])
 

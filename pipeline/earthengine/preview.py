@@ -13,6 +13,7 @@ import base64
 import os
 import re
 import warnings
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -21,13 +22,14 @@ from xstatic.pkg import leaflet  # type: ignore[import-untyped]
 
 from cropcam.pipeline.code_table import DEFAULT
 from cropcam.pipeline.earthengine.graphs import graph
-from cropcam.pipeline.earthengine.plan import CELL_PX
+from cropcam.pipeline.earthengine.kept import Pixels
+from cropcam.pipeline.earthengine.plan import CELL_PX, cells
 from cropcam.pipeline.earthengine.preflight import check_inputs
 from cropcam.pipeline.earthengine.region import bounds_lonlat, polygons
 from cropcam.pipeline.earthengine.scenes import whole_number
 from cropcam.pipeline.earthengine.session import Session
 from cropcam.pipeline.errors import ConfigError
-from cropcam.pipeline.grid import PixelGrid, tiles, transform_points
+from cropcam.pipeline.grid import PixelGrid, transform_points
 from cropcam.pipeline.legend import UNLABELLED
 from cropcam.pipeline.runtime.atomic import atomic_path
 from cropcam.pipeline.runtime.progress import Progress, silent
@@ -38,7 +40,9 @@ STRETCH, STRETCH_OF_VECTORS = (0.00625, 0.25375), (-0.3, 0.3)  # reflectance; ax
 _EDGE_POINTS = 21
 
 
-def preview(study: Study, session: Session, out: Path, *, cell_px: int = CELL_PX, progress: Progress = silent) -> Path:
+def preview(
+    study: Study, session: Session, out: Path, *, cell_px: int = CELL_PX, pixels: Pixels | None = None, progress: Progress = silent
+) -> Path:
     """Write the page `out` (.html): the service computes tiles when a browser requests them.
 
     Args:
@@ -46,6 +50,7 @@ def preview(study: Study, session: Session, out: Path, *, cell_px: int = CELL_PX
         session: an open session; its endpoint serves the tiles.
         out: where to write the page.
         cell_px: side of the export cells to draw.
+        pixels: where the pixels of a layer come from; by default its graph.
         progress: called with (steps done, steps in all, note).
 
     Raises:
@@ -56,7 +61,10 @@ def preview(study: Study, session: Session, out: Path, *, cell_px: int = CELL_PX
         raise ConfigError(f"--out {out}: a page's name ends in .html")
     check_inputs(study, session)
     progress(1, 4, "inputs")
-    layers = [(name, session.tile_url(image, visualisation, f"map of the {name}")) for name, image, visualisation in _views(study)]
+    layers = [
+        (name, session.tile_url(image, visualisation, f"map of the {name}"))
+        for name, image, visualisation in _views(study, (pixels or partial(graph, study))("image", None))
+    ]
     progress(2, 4, "layers")
     page = _draw(study, layers, cell_px)
     progress(3, 4, "map")
@@ -69,7 +77,7 @@ def preview(study: Study, session: Session, out: Path, *, cell_px: int = CELL_PX
 def cells_geojson(study: Study, cell_px: int) -> dict[str, Any]:
     """The export cells as GeoJSON polygons in degrees, edges densified: straight lines of the grid, not of the map."""
     features = []
-    for number, cell in enumerate(tiles(study.grid.shape_yx, (cell_px, cell_px))):
+    for number, cell in cells(study, cell_px)[0]:
         properties = {"cell": number, "rows": f"{cell.row}..{cell.row + cell.height}", "columns": f"{cell.col}..{cell.col + cell.width}"}
         features.append(
             {"type": "Feature", "properties": properties, "geometry": {"type": "Polygon", "coordinates": [_ring(study.grid.window(cell))]}}
@@ -92,9 +100,8 @@ def labels_view(study: Study) -> tuple[ee.Image, dict[str, Any]]:
     }
 
 
-def _views(study: Study) -> list[tuple[str, ee.Image, dict[str, Any]]]:
+def _views(study: Study, composite: ee.Image) -> list[tuple[str, ee.Image, dict[str, Any]]]:
     """Name, image and visualisation of each layer: one composite per season, then the labels if there are any."""
-    composite: ee.Image = graph(study, "image")
     image, encoding = study.image, study.image.encoding
     bands = next((names for names in TRUE_COLOUR if set(names) <= set(image.bands)), (image.bands * 3)[:3])
     scale, offset = encoding.scale[0], encoding.offset[0]

@@ -25,6 +25,7 @@ from google.oauth2 import service_account
 from google.oauth2.credentials import Credentials
 
 from cropcam.pipeline.earthengine.access import Account, account_of
+from cropcam.pipeline.earthengine.crs_texts import grid_crs
 from cropcam.pipeline.earthengine.error_messages import Backoff, ServiceError, classify_error, raw_text
 from cropcam.pipeline.earthengine.error_texts import LOG_IN
 from cropcam.pipeline.earthengine.transport import Transport
@@ -33,7 +34,7 @@ from cropcam.pipeline.grid import PixelGrid
 
 STANDARD_URL = "https://earthengine.googleapis.com"
 HIGH_VOLUME_URL = "https://earthengine-highvolume.googleapis.com"
-LOOPBACK_PROJECT = "local"
+LOOPBACK_PROJECT = "embedded"  # of six letters at least, or the client takes its assets for those of users
 EMBEDDED = "archive:"  # how the name of an engine begins that a command starts for itself, on any free port
 NAMED_URLS = {"standard": STANDARD_URL, "high-volume": HIGH_VOLUME_URL}  # what --api-url takes besides URLs
 CLIENT_RETRIES = 5  # retries of the client, before `Backoff` begins
@@ -72,7 +73,7 @@ class Session:
         a, b, c, d, e, f = grid.transform
         affine = {"scaleX": a, "shearX": b, "translateX": c, "shearY": d, "scaleY": e, "translateY": f}
         size = {"width": grid.width, "height": grid.height}
-        request = {"expression": image, "fileFormat": "NPY", "grid": {"dimensions": size, "affineTransform": affine, "crsCode": grid.crs}}
+        request = {"expression": image, "fileFormat": "NPY", "grid": {"dimensions": size, "affineTransform": affine, **grid_crs(grid.crs)}}
         content: bytes = self.backoff.call(lambda: ee.data.computePixels(request), request_name)
         return content
 

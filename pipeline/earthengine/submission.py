@@ -15,7 +15,7 @@ import ee
 from cropcam.pipeline.earthengine import task_status
 from cropcam.pipeline.earthengine.destinations import Asset
 from cropcam.pipeline.earthengine.error_messages import ServiceError
-from cropcam.pipeline.earthengine.graphs import graph
+from cropcam.pipeline.earthengine.kept import GRAPH_PROPERTY, Pixels
 from cropcam.pipeline.earthengine.manifest import SUBMITTING, UNSUBMITTED, Entry, Manifest
 from cropcam.pipeline.earthengine.plan import Plan, Task
 from cropcam.pipeline.earthengine.polling import adopt
@@ -35,11 +35,12 @@ class Submission:
         plan: Plan,
         session: Session,
         manifest: Manifest,
+        pixels: Pixels,
         log: Callable[[str], object],
         sleep: Callable[[float], object],
         pause_s: float,
     ) -> None:
-        self._plan, self._session, self._manifest = plan, session, manifest
+        self._plan, self._session, self._manifest, self._pixels = plan, session, manifest, pixels
         self._log, self._sleep, self._pause_s = log, sleep, pause_s
 
     def submit(self, task: Task, entry: Entry) -> None:
@@ -64,9 +65,9 @@ class Submission:
 
     def _request(self, task: Task, entry: Entry) -> dict[str, Any]:
         study, layer = self._plan.study, task.layer.name
-        image: ee.Image = graph(study, layer, study.grid.window(task.cell))
+        image = self._pixels(layer, study.grid.window(task.cell))
         if isinstance(self._plan.destination, Asset):
-            image = image.set({"cropcam_graph": self._manifest.about["graphs"][layer], "cropcam_study": study.name})
+            image = ee.Image(image.set({GRAPH_PROPERTY: self._manifest.about["graphs"][layer], "cropcam_study": study.name}))
         return request_of(
             self._plan, task, image, entry.description(task), project=self._session.project, shard_px=entry.shard_px
         )  # fmt: skip

@@ -9,9 +9,11 @@ from __future__ import annotations
 import base64
 import hashlib
 import json
+import logging
 import os
 import threading
 import time
+from collections import defaultdict
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -24,6 +26,7 @@ import google_crc32c
 from cropcam.pipeline.runtime.atomic import atomic_write, publish
 
 JOURNAL = "catalogue"
+_LOG = logging.getLogger(__name__)
 _PIECE = 2**20
 _TICK_NS = 10**6  # times are listed in milliseconds: no two folders begin in the same one
 
@@ -70,6 +73,7 @@ class Catalogue:
     def __init__(self, out: Path, clock: Callable[[], int] = time.time_ns) -> None:
         self._out, self._clock = out, clock
         self._lock = threading.RLock()
+        self._hashing: defaultdict[str, threading.Lock] = defaultdict(threading.Lock)  # by path: one reader computes, others wait
         self._by_path: dict[str, Entry] = {}
         self._by_id: dict[str, str] = {}
         self._last_ns = 0
@@ -139,27 +143,29 @@ class Catalogue:
 
     def open(self, entry: Entry) -> tuple[BinaryIO, Entry] | None:
         """The file of an entry, open for reading, and the entry of exactly this content; None where it is gone."""
-        try:
-            file = self.path(entry).open("rb")
-        except OSError:
-            return None
         with self._lock:
+            try:
+                file = self.path(entry).open("rb")
+            except OSError:
+                return None
             return file, self._seen(entry.path, os.fstat(file.fileno()))
 
     def with_checksums(self, entry: Entry) -> Entry | None:
         """The entry with md5 and crc32c of its content, computed once per content; None where it is gone."""
-        while not entry.md5:
-            opened = self.open(entry)
-            if opened is None:
-                return None
-            file, current = opened
-            with file:
-                md5, crc32c = _checksums(file)
-                with self._lock:
-                    entry = self._seen(entry.path, os.fstat(file.fileno()))
-                    if _content(entry) == _content(current):
-                        entry = self._keep(replace(entry, md5=md5, crc32c=crc32c))
-        return entry
+        if entry.md5:
+            return entry
+        with self._hashing[entry.path]:
+            while (opened := self.open(entry)) is not None:
+                file, current = opened
+                with file:
+                    if current.md5:
+                        return current
+                    md5, crc32c = _checksums(file)
+                    with self._lock:
+                        after = self.find(entry.path)
+                        if after is not None and _content(after) == _content(current):
+                            return self._keep(replace(after, md5=md5, crc32c=crc32c))
+        return None
 
     def _scan(self, top: str, found: list[Entry]) -> None:
         try:
@@ -206,7 +212,10 @@ class Catalogue:
         )
 
     def _keep(self, entry: Entry) -> Entry:
-        atomic_write(self._out / JOURNAL / f"{entry.id}.json", json.dumps(asdict(entry)), sync=False)
+        try:
+            atomic_write(self._out / JOURNAL / f"{entry.id}.json", json.dumps(asdict(entry)), sync=False)
+        except OSError:  # a full disk must not end a listing; a restarted server finds the item again, under another id
+            _LOG.exception("the journal does not know %s", entry.path)
         before = self._by_path.get(entry.path)
         if before is not None and before.id != entry.id:
             self._drop(before)

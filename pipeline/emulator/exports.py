@@ -25,6 +25,7 @@ from cropcam.pipeline.emulator.encodings import ENGINE_TAG, common_type, describ
 from cropcam.pipeline.emulator.fault_injection import EXPORT_FOLDER, Faults
 from cropcam.pipeline.emulator.images import LazyImage
 from cropcam.pipeline.emulator.limits import Limits
+from cropcam.pipeline.emulator.memory_model import check_tile
 from cropcam.pipeline.emulator.own_assets import OwnAssets
 from cropcam.pipeline.emulator.requests import ExportRequest, Json, parse_grid
 from cropcam.pipeline.grid import PixelGrid, tiles
@@ -73,6 +74,7 @@ class Exporter:
         dtypes = [band.type.dtype for band in image.bands]
         if request.asset is not None:
             service.check_export(grid.width, grid.height, dtypes[:1], request.max_pixels)
+            check_tile(image, grid, request.tile_px, self._limits)
             with temporary_path(self._out / PARTIAL / task_id) as folder:
                 counted = _Counted(watch, _block_count(grid, image))
                 return [write_asset(self._assets, request.asset, image, grid, self._reader, folder, counted)]
@@ -81,6 +83,7 @@ class Exporter:
             service.check_no_data(request.no_data, dtypes[0])
         pixel_bytes = sum(dtype.itemsize for dtype in dtypes)
         windows = service.plan_files(grid.width, grid.height, pixel_bytes, request.file_size, request.tile_px, self._limits)
+        check_tile(image, grid, request.tile_px, self._limits)
         counted = _Counted(watch, sum(_block_count(grid.window(window), image) for window in windows))
         store, uri = self._place(request)
         for window in windows:

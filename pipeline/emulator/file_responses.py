@@ -73,7 +73,8 @@ def as_file_error(error: EngineError) -> Response:
     if error.reason == "ACCESS_TOKEN_SCOPE_INSUFFICIENT":
         return FileError(403, "insufficientPermissions", error.message).response()
     code = 400 if error.status == "UNIMPLEMENTED" else error.code
-    reason = "forbidden" if code == 403 else _REASONS.get(code, ("unknown", ""))[0]
+    own = "" if error.reason.isupper() else error.reason
+    reason = own or ("forbidden" if code == 403 else _REASONS.get(code, ("unknown", ""))[0])
     return FileError(code, reason, error.message).response()
 
 

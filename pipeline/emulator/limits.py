@@ -33,6 +33,8 @@ class Limits:
     """
 
     request_bytes: int = 50_331_648  # of computePixels, uncompressed, with one mask byte per band
+    output_bytes: int = 83_886_080  # of a computed image, 8 bytes a value; that computePixels has this limit is not confirmed
+    tile_bytes: int = 8 * 2**30  # of one tile of an export in the model of `memory_model`; not the service's number
     body_bytes: int = 10_485_760  # of the body of any request
     side_px: int = 32_768
     bands: int = 1_024
@@ -79,6 +81,22 @@ def check_pixels(width: int, height: int, dtypes: Sequence[npt.DTypeLike], limit
 def request_bytes(width: int, height: int, dtypes: Sequence[npt.DTypeLike]) -> int:
     """Bytes the service counts for a pixel request: each band's value and one mask byte."""
     return width * height * sum(np.dtype(dtype).itemsize + 1 for dtype in dtypes)
+
+
+def check_output(width: int, height: int, bands: int, limits: Limits) -> None:
+    """Refuse a computed image that is too large, counted at 8 bytes a value.
+
+    Raises:
+        EngineError: it is.
+
+    Source: the message as users quote it ("20 bands for 851968 pixels = 126.8 MiB > 80.0 MiB"): close to 8 bytes a value.
+    """
+    total = width * height * bands * 8
+    if total > limits.output_bytes:
+        raise invalid(
+            f"Output of image computation is too large ({bands} bands for {width * height} pixels = {total / 2**20:.1f} MiB > "
+            f"{limits.output_bytes / 2**20:.1f} MiB).\nIf this is a reduction, try specifying a larger 'tileScale' parameter."
+        )
 
 
 def check_request_id(request_id: str) -> None:

@@ -52,6 +52,9 @@ def inject(fault: Fault | None, *, project: str = "", name: str = "") -> Respons
         fault: of the request.
         project: that the request names, for the text.
         name: of the operation that it names.
+
+    Raises:
+        EngineError: that of a fault named after a text of the service.
     """
     if fault is None or fault.kind in AFTER_ANSWER | IN_HANDLER:
         return None
@@ -59,7 +62,7 @@ def inject(fault: Fault | None, *, project: str = "", name: str = "") -> Respons
         time.sleep(fault.seconds)
         return None
     if fault.kind in TEXTS:
-        return as_error(TEXTS[fault.kind].error(project=project, name=name))
+        raise TEXTS[fault.kind].error(project=project, name=name)
     error = TEXTS[BY_HTTP_CODE[fault.status]].error() if fault.status in BY_HTTP_CODE else None
     message, status = (error.message, error.status) if error else (f"Injected status {fault.status}.", "UNKNOWN")
     return as_json({"error": {"code": fault.status, "message": message, "status": status}}, fault.status)

@@ -77,7 +77,8 @@ class Service:
     def get_pixels(self, request: Request) -> Response:
         """`POST assets/ID:getPixels`."""
         load = {"functionName": "Image.load", "arguments": {"id": {"constantValue": listing.asset_id(request.path["name"])}}}
-        return self._pixels(self.engine.image({"result": "0", "values": {"0": {"functionInvocationValue": load}}}), request)
+        image = self.engine.image({"result": "0", "values": {"0": {"functionInvocationValue": load}}})
+        return self._pixels(image, request, is_computed=False)
 
     def asset(self, request: Request) -> Response:
         """`GET assets/ID`."""
@@ -163,13 +164,15 @@ class Service:
         """Any other method of the API."""
         raise unimplemented(f"The method {request.path['verb']}")
 
-    def _pixels(self, image: LazyImage, request: Request) -> Response:
+    def _pixels(self, image: LazyImage, request: Request, *, is_computed: bool = True) -> Response:
         body, names = request.body, band_ids(request.body)
         file_format = str(body.get("fileFormat", "AUTO_JPEG_PNG"))
         grid = parse_grid(body.get("grid"), image.grid, "The image has no bounds: give a grid.")
         bands = chosen(image, names)
         dtypes = [band.type.dtype for band in bands]
         limits.check_pixels(grid.width, grid.height, dtypes, self.limits)
+        if is_computed:
+            limits.check_output(grid.width, grid.height, len(dtypes), self.limits)
         if file_format in {"PNG", "JPEG", "AUTO_JPEG_PNG"}:
             return self._paint(body, image, names, grid)
         request.held.enter_context(self.reader.admitted(limits.request_bytes(grid.width, grid.height, dtypes)))

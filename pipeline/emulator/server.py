@@ -76,14 +76,8 @@ class Server:
             usage = Usage(limits.eecu_day_s, limits.eecu_month_s)
             operations = Operations(self._out / "operations", exporter.run, limits, faults, usage)
             opening.callback(operations.close)
-            self._http.open_for(
-                Service(engine, reader, operations, limits, files, assets),
-                faults,
-                limits,
-                access or Access(),
-                usage,
-                RequestRate(limits.requests_per_s, clock),
-            )
+            service = Service(engine, reader, operations, limits, files, assets)
+            self._http.open_for(service, faults, limits, access or Access(), usage, RequestRate(limits.requests_per_s, clock))
             self._open = opening.pop_all()
         self._thread = threading.Thread(target=self._serve, name="emulator", daemon=True)
         self._thread.start()

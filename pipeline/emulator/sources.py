@@ -15,7 +15,7 @@ from rasterio.windows import Window as RasterWindow
 from cropcam.pipeline.emulator import pyramids
 from cropcam.pipeline.emulator.errors import EngineError
 from cropcam.pipeline.emulator.pixels import NOTHING, Mask, Node, Pixels, Reading, Values, both
-from cropcam.pipeline.grid import PixelGrid, Window
+from cropcam.pipeline.grid import PixelGrid, Window, covering_window
 
 _EMPTY = Pixels(np.zeros((), np.uint8), NOTHING)
 
@@ -29,6 +29,10 @@ class Source(Node):
 
     def __init__(self, path: Path, grid: PixelGrid, nodata: float | None, policy: pyramids.Policy, *, has_mask: bool = False) -> None:
         self._path, self._grid, self._nodata, self._policy, self._has_mask = path, grid, nodata, policy, has_mask
+
+    def meets(self, grid: PixelGrid) -> bool:
+        """Whether the raster and a grid share ground."""
+        return covering_window(self._grid, grid) is not None
 
     def evaluate(self, grid: PixelGrid, reading: Reading) -> Pixels:
         """Values in the raster's type."""

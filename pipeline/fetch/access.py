@@ -43,7 +43,7 @@ def credentials_for(scopes: Sequence[str], service: str, *, project: str | None 
         EarthEngineError: no credentials, or none with such a scope.
     """
     if is_loopback:
-        return AnonymousCredentials()
+        return AnonymousCredentials()  # type: ignore[no-untyped-call]
     found = narrowed(find_credentials(), scopes, service)
     if project and isinstance(found, CredentialsWithQuotaProject) and isinstance(found, Credentials):
         return found.with_quota_project(project)

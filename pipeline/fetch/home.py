@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from cropcam.pipeline.earthengine.error_messages import ServiceError
-from cropcam.pipeline.earthengine.exports import Pace
+from cropcam.pipeline.earthengine.export_run import Pace
 from cropcam.pipeline.earthengine.layers import Layer
 from cropcam.pipeline.earthengine.task_status import ENDED, SUCCEEDED, Row, is_active, missing, summary
 from cropcam.pipeline.errors import DataError

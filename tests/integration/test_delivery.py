@@ -148,3 +148,16 @@ def test_kills_submit_nothing_twice_and_change_no_byte() -> None:
     found = json.loads(done.stdout.splitlines()[-1])
     assert found["sets"] >= 2  # to Drive and to a folder
     assert (found["kills"], found["submitted_twice"], found["sets_with_other_bytes"]) == (3, 0, 0)
+
+
+@pytest.mark.parametrize("crs", ["ESRI:102008", "+proj=laea +lat_0=41 +lon_0=-90 +datum=WGS84 +units=m"])
+def test_a_grid_in_a_crs_without_a_code_of_epsg(archive: Path, tmp_path: Path, crs: str) -> None:
+    study = scenes.study(area={"crs": crs})
+    twin = compose(study, archive, tmp_path / "twin")
+    with serve(archive) as server:
+        deliver(study, open_session("p", server.url, backoff=PATIENCE, client_retries=0), tmp_path / "out")
+    image, labels = open_shards(tmp_path / "out", study)
+    window = scenes.Window(0, 0, *study.grid.shape_yx)
+    assert np.array_equal(image.read(window), read(twin[0]))
+    assert np.array_equal(labels.read(window), read(twin[1])[0])
+    assert image.read(window).any()

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from google.auth.credentials import AnonymousCredentials
 
-from cropcam.pipeline.emulator import Server, serve
+from cropcam.pipeline.emulator import Limits, Server, serve
 from cropcam.pipeline.grid import PixelGrid, Window
 from support.scenes import write_asset
 
@@ -186,3 +186,29 @@ def test_assets_outlive_the_server(archive: Path, server: Server) -> None:
     with serve(archive, out=server.out) as again:
         ee.Initialize(AnonymousCredentials(), url=again.url, project="my-project")
         assert ee.Image(f"{ROOT}/image").bandNames().getInfo() == ["red", "codes"]
+
+
+@pytest.fixture
+def small(archive: Path, tmp_path: Path) -> Iterator[Server]:
+    """A server with little memory for each tile and each computed image."""
+    fetch = ee.deprecation._FetchDataCatalogStac
+    ee.deprecation._FetchDataCatalogStac = dict
+    limits = Limits(output_bytes=PART.width * PART.height * 8 * 2, tile_bytes=2 * 128**2 * 8)
+    with serve(archive, out=tmp_path / "out", limits=limits) as running:
+        try:
+            ee.Initialize(AnonymousCredentials(), url=running.url, project="my-project")
+            yield running
+        finally:
+            ee.deprecation._FetchDataCatalogStac = fetch
+            ee.Reset()
+
+
+@pytest.mark.usefixtures("small")
+def test_a_smaller_tile_saves_an_export_and_a_stored_image_needs_no_computing() -> None:
+    failed = export("image")
+    assert failed["metadata"]["state"] == "FAILED"
+    assert failed["error"] == {"code": 8, "message": "User memory limit exceeded."}
+    assert export("image", shardSize=128)["metadata"]["state"] == "SUCCEEDED"
+    with pytest.raises(ee.EEException, match=r"Output of image computation is too large \(4 bands for 159000 pixels = 4.9 MiB > 2.4 MiB\)"):
+        read(f"{ROOT}/image", PART)
+    assert ee.data.getPixels({"assetId": f"{ROOT}/image", "fileFormat": "NUMPY_NDARRAY"}).shape == PART.shape_yx

@@ -15,7 +15,7 @@ from google.auth.credentials import AnonymousCredentials
 
 from cropcam.pipeline.earthengine import exports
 from cropcam.pipeline.earthengine.error_messages import Backoff, ServiceError
-from cropcam.pipeline.earthengine.exports import Options, Pace
+from cropcam.pipeline.earthengine.export_run import Options, Pace
 from cropcam.pipeline.earthengine.plan import Plan
 from cropcam.pipeline.earthengine.session import Session
 from cropcam.pipeline.earthengine.task_status import Row

@@ -52,7 +52,7 @@ def test_shards_hold_every_pixel_in_its_place(tmp_path: Path) -> None:
             assert file.block_shapes[0] == (256, 256)
             assert file.descriptions == (("cropland",) if file.count == 1 else ("SR_B4", "SR_B5"))
     assert seen[-1] == (12, 12, "labels")
-    assert len(lines) == 4
+    assert len(lines) == 5  # a line a shard, and the cost
     assert sorted(path.name for path in tmp_path.iterdir()) == sorted(path.name for path in paths)
 
 

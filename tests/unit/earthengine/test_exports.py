@@ -10,11 +10,11 @@ from typing import Any
 import ee
 import pytest
 
-from cropcam.pipeline.earthengine import exports
+from cropcam.pipeline.earthengine import export_run, exports
 from cropcam.pipeline.earthengine import task_status as watch
 from cropcam.pipeline.earthengine.destinations import Asset, CloudStorage, Drive
 from cropcam.pipeline.earthengine.error_messages import ServiceError
-from cropcam.pipeline.earthengine.exports import Pace
+from cropcam.pipeline.earthengine.export_run import Pace
 from cropcam.pipeline.earthengine.plan import Plan, plan
 from cropcam.pipeline.errors import DataError, EarthEngineError
 from cropcam.pipeline.study.study import parse_study
@@ -268,7 +268,7 @@ def test_passing_failures_are_tried_again_under_a_new_request_id(made: Plan, fil
 
 
 def test_a_final_failure_stops_submitting_and_is_explained(made: Plan, file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(exports, "WAITING_LIMIT", 2)
+    monkeypatch.setattr(export_run, "WAITING_LIMIT", 2)
     made = in_bucket(made)
     service = FakeService(image="Computation timed out.")
     with pytest.raises(
@@ -292,7 +292,7 @@ def test_a_refused_submission_keeps_what_runs_and_is_explained(made: Plan, file:
 
 
 def test_the_queue_is_never_filled_beyond_its_bounds(made: Plan, file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(exports, "WAITING_LIMIT", 3)
+    monkeypatch.setattr(export_run, "WAITING_LIMIT", 3)
     service = FakeService()
     most = []
     run_export(made, service, file, view=lambda rows: most.append(sum(watch.is_active(row.state) for row in rows)))

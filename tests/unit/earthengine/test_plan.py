@@ -107,7 +107,7 @@ def test_cells_outside_the_region_get_no_task_and_keep_their_numbers() -> None:
     ]
     study = study_of("corn-belt-2016", area={"region": json.dumps({"type": "Polygon", "coordinates": [ring]})})
     found = plan(study, DRIVE)
-    assert [task.name for task in found.tasks] == ["corn-belt-2016-image-r02c00", "corn-belt-2016-labels-r02c00"]
+    assert [task.name for task in found.tasks] == ["corn-belt-2016-image-r01c00", "corn-belt-2016-labels-r01c00"]
     everything = {task.name: task.cell for task in plan(whole, DRIVE).tasks}
     assert all(task.cell == everything[task.name] for task in found.tasks)
     away = study_of("corn-belt-2016", area={"region": json.dumps({"type": "Polygon", "coordinates": [[[x + 40, y] for x, y in ring]]})})

@@ -63,7 +63,7 @@ def test_loopback_is_anonymous_and_never_asks_for_the_catalogue_outside(monkeypa
     monkeypatch.setattr(ee.deprecation, "_FetchDataCatalogStac", outside)
     transport = Offline()
     session = open_session(None, LOOPBACK + "/", transport=transport)
-    assert (session.project, session.api_url, session.is_loopback) == ("local", LOOPBACK, True)
+    assert (session.project, session.api_url, session.is_loopback) == ("embedded", LOOPBACK, True)
     assert all(request.startswith(f"GET {LOOPBACK}") for request in transport.requests)
     assert ee.deprecation._FetchDataCatalogStac is outside
     assert open_session("mine", "http://localhost:1", transport=transport).project == "mine"

@@ -87,3 +87,14 @@ def test_files_cover_the_image_once(width: int, height: int, across: int, down: 
 def test_bad_file_dimensions_are_refused(size: tuple[int, int] | None, tile_px: int, words: str) -> None:
     with pytest.raises(EngineError, match=words):
         limits.plan_files(131_072, 131_072, 2, size, tile_px, LIMITS)
+
+
+def test_a_computed_image_counts_8_bytes_a_value() -> None:
+    limits.check_output(1223, 1223, 7, LIMITS)
+    with pytest.raises(EngineError) as refused:
+        limits.check_output(1225, 1225, 7, LIMITS)
+    assert refused.value.message == (
+        "Output of image computation is too large (7 bands for 1500625 pixels = 80.1 MiB > 80.0 MiB).\n"
+        "If this is a reduction, try specifying a larger 'tileScale' parameter."
+    )
+    assert refused.value.code == 400

@@ -55,7 +55,7 @@ def test_defaults_are_those_of_the_service() -> None:
         ({"description": "a b"}, "Illegal task description 'a b'"),
         ({"description": ""}, "Illegal task description ''"),
         ({"expression": {}}, "no expression"),
-        ({"fileExportOptions": None, "assetExportOptions": {}}, "needs fileExportOptions or assetExportOptions"),
+        ({"fileExportOptions": None, "assetExportOptions": {}}, "Invalid asset name ''"),
         ({"fileExportOptions": {"fileFormat": "TF_RECORD_IMAGE"}}, "GEO_TIFF only, not TF_RECORD_IMAGE"),
         ({"fileExportOptions": {"fileFormat": "GEO_TIFF"}}, "needs a driveDestination or a cloudStorageDestination"),
         ({"fileExportOptions": {"driveDestination": {"filenamePrefix": "a/b"}}}, "Illegal file name prefix 'a/b'"),

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from cropcam.pipeline.earthengine.destinations import Drive
-from cropcam.pipeline.earthengine.exports import Pace
+from cropcam.pipeline.earthengine.export_run import Pace
 from cropcam.pipeline.earthengine.plan import plan
 from cropcam.pipeline.earthengine.task_status import Row
 from cropcam.pipeline.emulator import Server

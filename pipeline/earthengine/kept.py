@@ -1,0 +1,79 @@
+"""A composite that an earlier export kept as an Earth Engine asset: later exports and previews of the same study read it from there.
+
+Reading a pixel of an asset costs next to nothing, computing a median of scenes does not. The manifest names the asset; the asset's
+own properties decide whether it holds the pixels of the study.
+
+Source: Earth Engine API reference, "Export.image.toAsset"; guide "Best practices" ("Export intermediate results").
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+
+import ee
+
+from cropcam.pipeline.earthengine.destinations import Asset, parse_destination
+from cropcam.pipeline.earthengine.graphs import graph, graph_digest
+from cropcam.pipeline.earthengine.layers import layers_of
+from cropcam.pipeline.earthengine.manifest import read_exports
+from cropcam.pipeline.earthengine.scenes import whole_number
+from cropcam.pipeline.earthengine.session import Session, is_one_place
+from cropcam.pipeline.earthengine.task_status import SUCCEEDED
+from cropcam.pipeline.grid import PixelGrid
+from cropcam.pipeline.study.study import Study
+
+Pixels = Callable[[str, PixelGrid | None], ee.Image]
+GRAPH_PROPERTY = "cropcam_graph"  # of an asset: the digest of the graph and grid that made it
+
+
+def pixels_of(study: Study, session: Session, manifest_file: Path, log: Callable[[str], object] = lambda _: None) -> Pixels:
+    """Where the pixels of a study's layers come from, by layer and grid: its graphs, or for the image an asset that holds them.
+
+    Args:
+        study: the study.
+        session: an open session.
+        manifest_file: of the study.
+        log: called with a line where an asset is read, or no longer is what the manifest records.
+    """
+    computed = partial(graph, study)
+    name, digest = _recorded(study, session, manifest_file)
+    if not name:
+        return computed
+    found = session.asset(name)
+    if found is None or found.get("properties", {}).get(GRAPH_PROPERTY) != digest:
+        log(f"{name}: {'deleted' if found is None else 'replaced by another image'} since its export; the composite is computed again")
+        return computed
+    log(f"the composite is read from {name}")
+    image = layers_of(study)[0]
+    stored: ee.Image = (
+        ee.Image(name).select(list(image.bands)).unmask(ee.Image.constant([whole_number(value) for value in image.empty]), False)
+    )
+
+    def read(layer: str, grid: PixelGrid | None = None) -> ee.Image:
+        return stored if layer == image.name else computed(layer, grid)
+
+    return read
+
+
+def is_recorded(study: Study, manifest_file: Path) -> bool:
+    """Whether a manifest records an export of a study to an asset."""
+    exports = read_exports(manifest_file, study.name)["exports"].values()
+    return any(str(exported["destination"]).startswith("asset:") for exported in exports)
+
+
+def _recorded(study: Study, session: Session, manifest_file: Path) -> tuple[str, str]:
+    """The full name of the asset that holds a study's composite by the manifest, and the digest of its graph; ("", "") where there is none."""
+    assets = [
+        (exported["project"], str(exported["destination"]), exported.get("graphs", {}).get("image"))
+        for exported in read_exports(manifest_file, study.name)["exports"].values()
+        if str(exported["destination"]).startswith("asset:") and is_one_place(exported["endpoint"], session.endpoint)
+        if all(task["state"] == SUCCEEDED for task in exported["tasks"].values())
+    ]
+    digest = graph_digest(study, "image") if assets else ""
+    for project, text, made_from in assets:
+        where = parse_destination(text)
+        if made_from == digest and isinstance(where, Asset):
+            return where.name(project), digest
+    return "", ""
