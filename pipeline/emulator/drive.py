@@ -90,7 +90,8 @@ class Drive:
         if entry.is_folder:
             return resource
         if checksums:
-            resource["md5Checksum"] = self.with_checksums(entry).md5
+            whole = self.with_checksums(entry)
+            resource |= {"md5Checksum": whole.md5, "sha256Checksum": whole.sha256}
         return resource | {
             "size": str(entry.size),
             "quotaBytesUsed": str(entry.size),

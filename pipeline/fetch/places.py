@@ -1,14 +1,9 @@
-"""Places by the names that the command line gives them: opened with the user's credentials, and looked through for a task's files."""
+"""Places by the names that the command line gives them, opened with the user's credentials."""
 
 from __future__ import annotations
 
-import re
-from collections.abc import Callable
-
 from cropcam.pipeline.earthengine.destinations import CloudStorage, Drive
 from cropcam.pipeline.earthengine.error_messages import Backoff
-from cropcam.pipeline.earthengine.manifest import Entry
-from cropcam.pipeline.earthengine.plan import Task
 from cropcam.pipeline.earthengine.session import STANDARD_URL, is_one_place
 from cropcam.pipeline.fetch.access import DRIVE_SCOPES, STORAGE_SCOPES, credentials_for
 from cropcam.pipeline.fetch.cloud_storage import CloudStorageRemote
@@ -37,13 +32,3 @@ def open_remote(
         found = credentials_for(STORAGE_SCOPES, STORAGE, project=project, is_loopback=is_local)
         return CloudStorageRemote(source.bucket, source.prefix, found, project, api_url, backoff)
     return DriveRemote(source.folder, credentials_for(DRIVE_SCOPES, DRIVE, project=project, is_loopback=is_local), api_url, backoff)
-
-
-def arrived(remote: Remote) -> Callable[[Task, Entry], bool]:
-    """Whether all files of a task are at the place, by name: for tasks that the service does not know any more."""
-
-    def is_there(task: Task, entry: Entry) -> bool:
-        pattern = re.compile(rf"{re.escape(task.name)}(?:-\d{{10}}-\d{{10}})?\.tiff?")
-        return len({file.name for file in remote.files(entry.uris) if pattern.fullmatch(file.name)}) >= task.files
-
-    return is_there

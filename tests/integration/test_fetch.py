@@ -157,7 +157,7 @@ def test_a_file_that_never_comes_right_is_refused_and_the_others_stay(
 ) -> None:
     put(made, server.out / "drive/maps")
     faults.order([vars(Fault("drive:media", "corrupt", count=1000, after=18 + 5))])
-    with pytest.raises(DataError, match=r"\.tif: fetched 4 times from maps .*, and its bytes differ from md5:"):
+    with pytest.raises(DataError, match=r"\.tif: fetched 4 times from maps .*, and its bytes differ from sha256:"):
         bring_home(STUDY, remote(server), tmp_path / "home", how=homecoming.how())
     there = {name: content for name, content in contents(tmp_path / "home").items() if not name.endswith((".part", ".state"))}
     assert there.items() <= wanted(made).items()

@@ -42,8 +42,16 @@ def test_files_are_listed_page_by_page_with_their_digests(server: Server, monkey
     found = remote(server)
     files = {file.name: file for file in found.files()}
     assert sorted(files) == ["a.tif", "b.tif", "c.tif"]
-    assert files["c.tif"].digest == f"md5:{hashlib.md5(b'three', usedforsecurity=False).hexdigest()}"
+    assert files["c.tif"].digest == f"sha256:{hashlib.sha256(b'three').hexdigest()}"
     assert (files["c.tif"].size, content(found, files["c.tif"])) == (5, b"three")
+
+
+def test_a_file_without_sha256_has_its_md5(server: Server) -> None:
+    entry = {"id": "1", "name": "a.tif", "size": "5", "md5Checksum": "AB", "modifiedTime": "2026-01-01T00:00:00.000Z"}
+    file = remote(server)._file(entry, "f")
+    assert file is not None
+    assert file.digest == "md5:ab"
+    assert remote(server)._file({key: value for key, value in entry.items() if key != "md5Checksum"}, "f") is None
 
 
 def test_the_folders_of_destination_uris_count_too(server: Server) -> None:
