@@ -14,7 +14,7 @@ from cropcam.pipeline.errors import ConfigError
 
 
 def export(args: argparse.Namespace) -> None:
-    """Bring composite and labels to Drive, Cloud Storage, an asset or, straight as pixels, a local folder."""
+    """Composite and labels to Drive, a bucket, an asset or a folder."""
     from cropcam.pipeline.earthengine import exports
     from cropcam.pipeline.earthengine.cost import spent_text
     from cropcam.pipeline.earthengine.destinations import Asset, parse_destination
@@ -46,7 +46,7 @@ def export(args: argparse.Namespace) -> None:
     )  # fmt: skip
     if args.dry_run:
         print(planned.text())
-        _estimate(args, study, planned.layer_pixels())
+        _estimate(args, study, planned.layer_pixels(), reads_asset=not isinstance(destination, Asset))
         return
     with _session(args, study) as session:
         with TaskView("export") as view:
@@ -83,7 +83,7 @@ def tasks(args: argparse.Namespace) -> None:
 
 
 def fetch(args: argparse.Namespace) -> None:
-    """Bring a finished export home from Drive or Cloud Storage; --watch waits for its tasks."""
+    """A finished export home from Drive or a bucket; --watch waits."""
     from cropcam.pipeline.earthengine.destinations import Asset, parse_destination
     from cropcam.pipeline.study.study import load_study
 
@@ -156,7 +156,7 @@ def add_commands(command: AddCommand) -> None:
 
 def _deliver(args: argparse.Namespace, study: Any, folder: Path) -> None:  # noqa: ANN401 - a Study
     """An export into a local folder."""
-    from cropcam.pipeline.earthengine import delivery
+    from cropcam.pipeline.earthengine import delivery, delivery_plan
     from cropcam.pipeline.earthengine.kept import is_recorded, pixels_of
     from cropcam.pipeline.earthengine.manifest import manifest_path
     from cropcam.pipeline.runtime.progress import Stage
@@ -169,8 +169,8 @@ def _deliver(args: argparse.Namespace, study: Any, folder: Path) -> None:  # noq
             raise ConfigError(f"{option} goes with drive:, gs:// and asset:; pixels to a folder are fetched while you wait")
     lattice = {"window_px": args.window_px, "shard_px": args.shard_px}
     if args.dry_run:
-        print(delivery.plan_text(study, folder, **lattice))
-        _estimate(args, study, delivery.layer_pixels(study, args.shard_px))
+        print(delivery_plan.plan_text(study, folder, **lattice))
+        _estimate(args, study, delivery_plan.layer_pixels(study, args.shard_px))
         return
     manifest = manifest_path(args.study)  # an embedded engine has the assets that it wrote where it writes
     with _session(args, study, exports=is_recorded(study, manifest)) as session, Stage("export") as stage:
@@ -179,15 +179,22 @@ def _deliver(args: argparse.Namespace, study: Any, folder: Path) -> None:  # noq
     print("\n".join(map(str, shards)))
 
 
-def _estimate(args: argparse.Namespace, study: Any, pixels: Mapping[str, int]) -> None:  # noqa: ANN401 - a Study
-    """With --estimate, print below a plan what it will cost; `pixels` by the name of their layer."""
+def _estimate(args: argparse.Namespace, study: Any, pixels: Mapping[str, int], *, reads_asset: bool = True) -> None:  # noqa: ANN401 - a Study
+    """With --estimate, print below a plan what it will cost; `pixels` by the name of their layer.
+
+    With `reads_asset` a composite that is kept as an asset is read, as the export will.
+    """
     if not args.estimate:
         return
     from cropcam.pipeline.earthengine.estimate import estimate
+    from cropcam.pipeline.earthengine.kept import is_recorded, pixels_of
+    from cropcam.pipeline.earthengine.manifest import manifest_path
     from cropcam.pipeline.runtime.progress import Stage
 
-    with _session(args, study, exports=False) as session, Stage("estimate") as stage:
-        found = estimate(study, session, pixels, progress=stage)
+    manifest = manifest_path(args.study)
+    with _session(args, study, exports=reads_asset and is_recorded(study, manifest)) as session, Stage("estimate") as stage:
+        images = pixels_of(study, session, manifest, stage.log) if reads_asset else None
+        found = estimate(study, session, pixels, images=images, progress=stage)
     print(f"\n{found.text()}")
 
 

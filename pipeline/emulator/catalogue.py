@@ -98,10 +98,11 @@ class Catalogue:
         """Move a complete file to the path of its entry, over an older one; return the entry with its checksums."""
         final = self.path(entry)
         final.parent.mkdir(parents=True, exist_ok=True)
+        with temp_path.open("rb") as file:
+            md5, crc32c = _checksums(file)
         with self._lock:
             publish(temp_path, final)
-            seen = self._seen(entry.path, final.stat())
-        return self.with_checksums(seen) or seen
+            return self._keep(replace(self._as_is(entry.path, final.stat()), md5=md5, crc32c=crc32c))
 
     def free(self, path: str) -> bool:
         """Whether neither an item nor a reserved one has the path."""
@@ -133,6 +134,11 @@ class Catalogue:
                     self._drop(known)
                 return None
             return self._seen(path, stat) if S_ISREG(stat.st_mode) or S_ISDIR(stat.st_mode) else None
+
+    def last_seen(self, path: str) -> Entry | None:
+        """The item at a path as last seen, without a look at the disk where there is one."""
+        with self._lock:
+            return self._by_path.get(path) or self.find(path)
 
     def by_id(self, item_id: str) -> Entry | None:
         """The item of an id as the disk has it now."""
@@ -184,31 +190,30 @@ class Catalogue:
                 self._scan(path, found)
 
     def _seen(self, path: str, stat: os.stat_result) -> Entry:
-        """The entry of a path, brought up to the content that `stat` describes."""
+        """The entry of a path, brought up to the content that `stat` describes, and kept."""
+        entry = self._as_is(path, stat)
+        return entry if entry is self._by_path.get(path) else self._keep(entry)
+
+    def _as_is(self, path: str, stat: os.stat_result) -> Entry:
+        """The entry that a path has by `stat`: the known one, one of another content, or a new one."""
         is_folder = S_ISDIR(stat.st_mode)
         known = self._by_path.get(path)
-        if known is not None and known.is_folder != is_folder:
-            self._drop(known)
-            known = None
-        if known is None:
+        if known is None or known.is_folder != is_folder:
             last = path.rpartition("/")[2]
             known = Entry(path, _new_id(), unquote(last) if is_folder else last, is_folder, stat.st_mtime_ns)
         if is_folder:
-            return known if known.size == 0 else self._keep(replace(known, size=0, modified_ns=known.created_ns))
+            return known if known.size == 0 else replace(known, size=0, modified_ns=known.created_ns)
         if (known.size, known.modified_ns, known.inode) == (stat.st_size, stat.st_mtime_ns, stat.st_ino):
             return known
-        generation = max(known.generation + 1, stat.st_mtime_ns // 1000)
-        return self._keep(
-            replace(
-                known,
-                size=stat.st_size,
-                modified_ns=stat.st_mtime_ns,
-                inode=stat.st_ino,
-                generation=generation,
-                created_ns=min(known.created_ns, stat.st_mtime_ns),
-                md5="",
-                crc32c="",
-            )
+        return replace(
+            known,
+            size=stat.st_size,
+            modified_ns=stat.st_mtime_ns,
+            inode=stat.st_ino,
+            generation=max(known.generation + 1, stat.st_mtime_ns // 1000),
+            created_ns=min(known.created_ns, stat.st_mtime_ns),
+            md5="",
+            crc32c="",
         )
 
     def _keep(self, entry: Entry) -> Entry:

@@ -109,7 +109,7 @@ class Drive:
         return entry if entry.is_folder else self._catalogue.with_checksums(entry) or entry
 
     def _parent_id(self, entry: Entry) -> str:
-        parent = None if entry.parent == _TOP else self._catalogue.find(entry.parent)
+        parent = None if entry.parent == _TOP else self._catalogue.last_seen(entry.parent)
         return ROOT_ID if parent is None else parent.id
 
     def _free(self, folder: str, stem: str, suffix: str) -> str:
@@ -130,7 +130,7 @@ def media_type(name: str) -> str:
 
 def rfc3339(time_ns: int) -> str:
     """A time as the file services write it: UTC, in milliseconds."""
-    return datetime.fromtimestamp(time_ns // 10**6 / 1000, UTC).strftime("%Y-%m-%dT%H:%M:%S.%f")[:-3] + "Z"
+    return datetime.fromtimestamp(time_ns // 10**6 / 1000, UTC).isoformat(timespec="milliseconds").removesuffix("+00:00") + "Z"
 
 
 __all__ = ["FOLDER_TYPE", "ROOT_ID", "Drive", "local_name", "media_type", "rfc3339"]

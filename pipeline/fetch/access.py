@@ -15,8 +15,8 @@ from google.auth.transport.requests import AuthorizedSession
 from google.oauth2.credentials import Credentials
 from requests.adapters import HTTPAdapter
 
+from cropcam.pipeline.earthengine.credentials import find_credentials
 from cropcam.pipeline.earthengine.error_messages import ServiceError
-from cropcam.pipeline.earthengine.session import find_credentials
 from cropcam.pipeline.fetch.service_errors import LOG_IN_AGAIN
 
 _AUTH = "https://www.googleapis.com/auth/"

@@ -14,7 +14,7 @@ from cropcam.pipeline.earthengine import exports
 from cropcam.pipeline.earthengine.cost import spent, workload_tag
 from cropcam.pipeline.earthengine.destinations import parse_destination
 from cropcam.pipeline.earthengine.estimate import estimate
-from cropcam.pipeline.earthengine.exports import Options, Pace
+from cropcam.pipeline.earthengine.export_run import Options, Pace
 from cropcam.pipeline.earthengine.plan import plan
 from cropcam.pipeline.earthengine.session import open_session
 from cropcam.pipeline.emulator import Fault, Faults, block_reader, routes, serve

@@ -45,19 +45,17 @@ def iowa_many() -> Study:
     return parse_study(values)
 
 
-def fetch_archive(side: Side, archive: Path) -> dict[str, int]:
-    """Write the scenes and labels that the questions need, as the service holds them; how many scenes of each study."""
-    found = {"scenes": 0, "observations": 0}
+def fetch_scenes(side: Side, archive: Path) -> dict[str, int]:
+    """Write the scenes and labels that the questions need, as the service holds them; how many scenes."""
     study = side.study
     (season,) = study.image.seasons
-    for name in side.value(scenes_of(study, season).aggregate_array("system:index")):
+    names = side.value(scenes_of(study, season).aggregate_array("system:index"))
+    for name in names:
         asset = f"{study.image.collections[0]}/{name}"
         _fetch_asset(side, asset, [*study.image.bands, "QA_PIXEL", "QA_RADSAT"], study.grid, archive)
-        found["scenes"] += 1
     if study.labels:
         _fetch_asset(side, study.labels.asset, ["cropland"], study.grid, archive)
-    found["observations"] = _fetch_stack(side, archive)
-    return found
+    return {"scenes": len(names)}
 
 
 def stack_of(side: Side) -> tuple[list[str], Any]:
@@ -71,7 +69,7 @@ def stack_of(side: Side) -> tuple[list[str], Any]:
     return side.shared["stack"]  # type: ignore[no-any-return]
 
 
-def _fetch_stack(side: Side, archive: Path) -> int:
+def fetch_many(side: Side, archive: Path) -> dict[str, int]:
     """The many scenes as assets that lie on the study's own grid: nearest neighbour then takes each pixel as it is."""
     names, stack = stack_of(side)
     (season,) = side.many.image.seasons
@@ -81,7 +79,7 @@ def _fetch_stack(side: Side, archive: Path) -> int:
         bands = {band: values, "QA_PIXEL": np.where(values > 0, CLEAR, 1).astype(np.uint16), "QA_RADSAT": np.zeros_like(values)}
         properties = {"system:time_start": first + number * 3_600_000, "system:index": name, "CLOUD_COVER": 0.0}
         _write(archive / side.many.image.collections[0] / name, bands, side.many.grid, properties)
-    return int((stack > 0).sum(axis=0).max())
+    return {"scenes": len(names), "most observations": int((stack > 0).sum(axis=0).max())}
 
 
 def part_of(about: dict[str, Any], band: str, target: PixelGrid) -> PixelGrid | None:

@@ -79,6 +79,11 @@ class Report:
             "without an answer": [row.name for row in self.rows if row.status != "asked"],
         }
 
+    @property
+    def is_good(self) -> bool:
+        """Whether everything that was not skipped was answered, compared, and holds."""
+        return all(row.holds is not False and row.status.partition(":")[0] in ("asked", "skipped") for row in self.rows)
+
     def write(self, path: Path) -> None:
         """Write the report, whole or not at all."""
         atomic_write(path, self.to_json())

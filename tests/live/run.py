@@ -9,7 +9,7 @@ from pathlib import Path
 
 from cropcam.pipeline.earthengine.error_messages import classify_error
 from cropcam.pipeline.earthengine.error_texts import redacted
-from live.archive import fetch_archive
+from live.archive import fetch_many, fetch_scenes
 from live.export_points import EXPORTS
 from live.pixel_points import PIXELS
 from live.points import Answer, Point
@@ -49,10 +49,11 @@ def run(
         for point in points:
             _begin(service, point, by_name[point.name])
         log(f"{len(service.tasks)} tasks started; fetching scenes")
-        row = Row("archive", "The service's scenes, fetched for the embedded engine")
-        answers["archive"] = _asked(service, row, lambda: fetch_archive(service, archive))
-        report.rows.insert(0, row)
-        log(row.line())
+        for name, fetch in (("archive", fetch_scenes), ("archive-many", fetch_many)):
+            row = Row(name, "The service's scenes, fetched for the embedded engine")
+            row.service = _asked(service, row, lambda fetch=fetch: fetch(service, archive))  # type: ignore[misc]
+            report.rows.append(row)
+            log(row.line())
         for point in points:
             row = by_name[point.name]
             if point.begin and row.status == "asked":
@@ -72,10 +73,10 @@ def run(
             "tasks left running": len(left),
         }
         report.write(out)
-    if report.rows[0].status == "asked":
+    if next(archive.rglob("asset.json"), None):
         _ask_the_engine(embedded, points, by_name, answers, log)
     else:
-        for row in report.rows[1:]:
+        for row in report.rows:
             row.status = "not compared: no scenes for the embedded engine" if row.status == "asked" else row.status
     report.write(out)
     return report

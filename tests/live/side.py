@@ -18,7 +18,7 @@ import numpy.typing as npt
 from cropcam.pipeline.earthengine.destinations import Destination
 from cropcam.pipeline.earthengine.error_messages import Backoff, ServiceError, classify_error, raw_text
 from cropcam.pipeline.earthengine.error_texts import redacted
-from cropcam.pipeline.earthengine.estimate import eecu_seconds
+from cropcam.pipeline.earthengine.profiles import profile_seconds
 from cropcam.pipeline.earthengine.session import Session
 from cropcam.pipeline.earthengine.task_status import is_active
 from cropcam.pipeline.grid import PixelGrid
@@ -167,7 +167,6 @@ class Side:
         """EECU-seconds of profiles; None where the service does not give them."""
         try:
             with ee.data.profiling(None):
-                table = ee.ApiFunction.lookup("Profile.getProfiles").call(ids=ids).getInfo()
-            return eecu_seconds(str(table))
-        except (ee.EEException, ServiceError):
+                return profile_seconds(self.session, ids)
+        except ServiceError:
             return None

@@ -137,7 +137,8 @@ def test_an_engine_in_the_services_place_answers_every_question_as_the_engine_do
     assert 0 < written["spent"]["eecu_s"] < Budget().eecu_s
     text = json.dumps(written)
     assert not [secret for secret in SECRETS if secret in text]
-    assert [point["name"] for point in written["points"]] == ["archive", *(point.name for point in POINTS)]
+    assert [point["name"] for point in written["points"]] == [*(point.name for point in POINTS), "archive", "archive-many"]
+    assert report.is_good
 
 
 def test_a_budget_that_is_used_up_leaves_out_the_rest_and_says_so(live: Any) -> None:
@@ -182,6 +183,22 @@ def test_tasks_that_fail_at_the_service_are_in_the_report_with_its_words(live: A
     assert row_of(report, "drive").status == "skipped: no Drive folder"
 
 
+def test_a_service_with_words_and_habits_of_its_own_is_told_from_the_engine(live: Any) -> None:
+    faults = Faults.of(
+        Fault("request_id:same", "same_request", count=100),
+        Fault("request_id:other", "other_request", count=100),
+        Fault("operations", "late", count=1),
+        Fault("cancel", "ends", count=1),
+    )
+    wanted = ("drive", "listing", "same-request", "other-request", "cancel")
+    report, _ = live(points=[point for point in POINTS if point.name in wanted], faults=faults)
+    assert report.summary()["do not hold"] == []
+    same_request = row_of(report, "same-request")
+    assert (same_request.holds, same_request.equal, same_request.service["status"]) == (True, False, 409)
+    assert "byte for byte identical" in row_of(report, "other-request").service["text"]
+    assert row_of(report, "listing").service["looks"] > 1
+
+
 def test_answers_that_differ_are_told_from_those_that_break_something() -> None:
     rng = np.random.default_rng(0)
     ours = rng.integers(0, 60_000, (100, 100))
@@ -200,6 +217,24 @@ def test_answers_that_differ_are_told_from_those_that_break_something() -> None:
     assert same(needed=lambda answer: answer["a"] == 1)({"a": 2, "seconds": 1}, {"a": 1, "seconds": 2}) == Verdict(
         False, False, {"different": ["a"]}
     )
+
+
+def test_the_command_line_reports_also_where_the_service_has_nothing(
+    archive: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The whole of `make live`, but for the endpoint: an engine without a scene in Iowa."""
+    with serve(archive, out=tmp_path / "exports") as server:
+
+        def opened(project: str, url: str | None = None, **_: Any) -> Any:
+            return open_session(project, url or server.url, backoff=Backoff(attempts=2, sleep=lambda _: None), client_retries=0)
+
+        monkeypatch.setattr("live.__main__.open_session", opened)
+        out = tmp_path / "live-report.json"
+        assert main(["--project", "project-of-someone", "--bucket", "bucket-of-someone", "--out", str(out)]) == 1
+    written = json.loads(out.read_text("utf-8"))
+    assert {"scenes", "drive", "bucket"} <= {*written["summary"]["do not hold"], *written["summary"]["without an answer"]}
+    assert "of-someone" not in out.read_text("utf-8")
+    assert "do not hold: " in capsys.readouterr().out
 
 
 def test_without_a_project_what_is_needed_is_printed(capsys: pytest.CaptureFixture[str]) -> None:

@@ -59,7 +59,7 @@ def test_files_are_found_by_name_and_all_of_a_task_have_to_be_there(
 
 
 def test_a_place_that_cannot_be_looked_into_is_no_answer(server: Server, session: Session, faults: Faults) -> None:  # noqa: ARG001
-    faults.order([vars(Fault("drive:list", "status", status=403, count=20))])
+    faults.order([vars(Fault("drive:list", "status", status=403, reason="insufficientPermissions", count=20))])
     assert arrived_at(Drive("maps"), session)(made(Drive("maps")).tasks[0], Entry("key")) is None
 
 
