@@ -130,7 +130,7 @@ class _Handler(BaseHTTPRequestHandler):
             except CropcamError as error:
                 response = as_error(EngineError(str(error), "FAILED_PRECONDITION"))
             except MemoryError:
-                response = as_error(EngineError("User memory limit exceeded."))
+                response = as_error(TEXTS["memory"].error())
             except Exception as error:  # noqa: BLE001 - one bad request ends no server
                 _LOG.exception("%s %s", self.command, self.path)
                 response = as_error(EngineError(f"Internal error in the embedded engine: {error!r}", "INTERNAL"))
