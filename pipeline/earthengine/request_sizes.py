@@ -13,12 +13,11 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import TypeVar
 
-from cropcam.pipeline.earthengine.error_messages import ServiceError
+from cropcam.pipeline.earthengine.error_messages import TOO_MUCH, ServiceError
 
 Result = TypeVar("Result")
 SMALLEST_PX = 32
 FAILURES = 2  # of one size, after which the layer's requests are smaller
-TOO_MUCH = ("memory", "timeout", "request_size")  # kinds of errors that a smaller request may not meet
 
 
 @dataclass
