@@ -6,6 +6,7 @@ Source: Earth Engine REST reference; the paths are those of the discovery docume
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 from typing import Any
 from urllib.parse import parse_qs, unquote, urlsplit
 
@@ -13,6 +14,7 @@ from cropcam.pipeline.emulator import discovery, encodings, limits, listing, til
 from cropcam.pipeline.emulator.block_reader import Deadline, Reader, chosen
 from cropcam.pipeline.emulator.engine import Engine
 from cropcam.pipeline.emulator.errors import EngineError, unimplemented
+from cropcam.pipeline.emulator.fault_injection import NO_REQUESTS
 from cropcam.pipeline.emulator.file_routes import FILE_ROUTES, MEDIA_ROUTES, Files
 from cropcam.pipeline.emulator.images import LazyImage
 from cropcam.pipeline.emulator.limits import Limits
@@ -24,6 +26,7 @@ from cropcam.pipeline.emulator.requests import Json, band_ids, expression_of, pa
 from cropcam.pipeline.emulator.responses import Response, as_json
 from cropcam.pipeline.emulator.routing import Request, Route, make_route
 from cropcam.pipeline.emulator.tiles import Visualization
+from cropcam.pipeline.errors import ConfigError
 
 _BYTES = "application/octet-stream"
 _WAIT_S = 60.0
@@ -237,6 +240,18 @@ ROUTES = (
 )
 DISCOVERY = Route("discovery", "GET", re.compile(r"\$discovery/rest"), Service.discovery, is_counted=False, scopes=())
 _VERSION = re.compile(r"/v1(?:alpha|beta)?/")
+
+
+def check_fault_routes(names: Iterable[str]) -> None:
+    """Refuse a fault that could never strike.
+
+    Raises:
+        ConfigError: a name is neither a route's nor an event's.
+    """
+    known = {route.name for route in (*ROUTES, *FILE_ROUTES, *MEDIA_ROUTES, DISCOVERY)} | NO_REQUESTS | {"*"}
+    for name in names:
+        if name not in known:
+            raise ConfigError(f"a fault of route {name!r} never strikes; choose one of {', '.join(sorted(known))}")
 
 
 def find(method: str, target: str) -> tuple[Route, dict[str, str], dict[str, str]]:
