@@ -21,8 +21,9 @@ from cropcam.pipeline.emulator.limits import Limits
 from cropcam.pipeline.emulator.profiling import REQUEST_HEADER, RESPONSE_HEADER, Profile
 from cropcam.pipeline.emulator.quotas import RequestRate, Usage
 from cropcam.pipeline.emulator.responses import Response, as_error, as_json, inject
-from cropcam.pipeline.emulator.routes import Service, check_fault_routes, find
+from cropcam.pipeline.emulator.routes import check_fault_routes, find
 from cropcam.pipeline.emulator.routing import Request, Route
+from cropcam.pipeline.emulator.service import Service
 from cropcam.pipeline.emulator.service_texts import TEXTS
 from cropcam.pipeline.errors import CropcamError, EarthEngineError
 
