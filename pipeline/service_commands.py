@@ -207,7 +207,8 @@ def _bring_home(
     from cropcam.pipeline.earthengine.session import STANDARD_URL, open_session
     from cropcam.pipeline.fetch.download import How
     from cropcam.pipeline.fetch.exported import find_export
-    from cropcam.pipeline.fetch.home import bring_home, open_remote
+    from cropcam.pipeline.fetch.home import bring_home
+    from cropcam.pipeline.fetch.places import open_remote
     from cropcam.pipeline.runtime.progress import Stage
 
     manifest = manifest_path(args.study)

@@ -46,6 +46,7 @@ class Entry:
         inode: of the content.
         generation: microseconds since 1970, larger for each new content.
         md5: hexadecimal; "" until computed.
+        sha256: hexadecimal; "" until computed.
         crc32c: Base64 of the big-endian number; "" until computed.
     """
 
@@ -59,6 +60,7 @@ class Entry:
     inode: int = 0
     generation: int = 0
     md5: str = ""
+    sha256: str = ""
     crc32c: str = ""
 
     @property
@@ -99,10 +101,10 @@ class Catalogue:
         final = self.path(entry)
         final.parent.mkdir(parents=True, exist_ok=True)
         with temp_path.open("rb") as file:
-            md5, crc32c = _checksums(file)
+            checksums = _checksums(file)
         with self._lock:
             publish(temp_path, final)
-            return self._keep(replace(self._as_is(entry.path, final.stat()), md5=md5, crc32c=crc32c))
+            return self._keep(replace(self._as_is(entry.path, final.stat()), **checksums))
 
     def free(self, path: str) -> bool:
         """Whether neither an item nor a reserved one has the path."""
@@ -157,20 +159,20 @@ class Catalogue:
             return file, self._seen(entry.path, os.fstat(file.fileno()))
 
     def with_checksums(self, entry: Entry) -> Entry | None:
-        """The entry with md5 and crc32c of its content, computed once per content; None where it is gone."""
-        if entry.md5:
+        """The entry with the checksums of its content, computed once per content; None where it is gone."""
+        if entry.sha256:
             return entry
         with self._hashing[entry.path]:
             while (opened := self.open(entry)) is not None:
                 file, current = opened
                 with file:
-                    if current.md5:
+                    if current.sha256:
                         return current
-                    md5, crc32c = _checksums(file)
+                    checksums = _checksums(file)
                     with self._lock:
                         after = self.find(entry.path)
                         if after is not None and _content(after) == _content(current):
-                            return self._keep(replace(after, md5=md5, crc32c=crc32c))
+                            return self._keep(replace(after, **checksums))
         return None
 
     def _scan(self, top: str, found: list[Entry]) -> None:
@@ -213,6 +215,7 @@ class Catalogue:
             generation=max(known.generation + 1, stat.st_mtime_ns // 1000),
             created_ns=min(known.created_ns, stat.st_mtime_ns),
             md5="",
+            sha256="",
             crc32c="",
         )
 
@@ -256,10 +259,12 @@ def _content(entry: Entry) -> tuple[int, int, int]:
     return entry.size, entry.modified_ns, entry.inode
 
 
-def _checksums(file: BinaryIO) -> tuple[str, str]:
-    """md5 (hexadecimal) and crc32c (Base64) of a file, read in pieces."""
-    md5, crc = hashlib.md5(usedforsecurity=False), 0
+def _checksums(file: BinaryIO) -> dict[str, str]:
+    """md5 and sha256 (hexadecimal) and crc32c (Base64) of a file, read in pieces."""
+    md5, sha256, crc = hashlib.md5(usedforsecurity=False), hashlib.sha256(), 0
     while piece := file.read(_PIECE):
         md5.update(piece)
+        sha256.update(piece)
         crc = google_crc32c.extend(crc, piece)
-    return md5.hexdigest(), base64.b64encode(crc.to_bytes(4, "big")).decode()
+    crc32c = base64.b64encode(crc.to_bytes(4, "big")).decode()
+    return {"md5": md5.hexdigest(), "sha256": sha256.hexdigest(), "crc32c": crc32c}

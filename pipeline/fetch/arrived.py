@@ -10,7 +10,7 @@ from cropcam.pipeline.earthengine.export_run import Arrived
 from cropcam.pipeline.earthengine.manifest import Entry
 from cropcam.pipeline.earthengine.plan import Task
 from cropcam.pipeline.earthengine.session import Session
-from cropcam.pipeline.fetch.home import open_remote
+from cropcam.pipeline.fetch.places import open_remote
 
 
 def arrived_at(destination: Destination, session: Session) -> Arrived:

@@ -17,7 +17,8 @@ from cropcam.pipeline.earthengine.plan import plan
 from cropcam.pipeline.earthengine.task_status import is_active
 from cropcam.pipeline.fetch.download import How, fetch_files
 from cropcam.pipeline.fetch.exported import find_export
-from cropcam.pipeline.fetch.home import bring_home, open_remote
+from cropcam.pipeline.fetch.home import bring_home
+from cropcam.pipeline.fetch.places import open_remote
 from cropcam.pipeline.fetch.remote import RemoteFile
 from live.points import LEAST_SHARE, Answer, Point, Verdict, differences, same
 from live.side import Side
