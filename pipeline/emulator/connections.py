@@ -21,8 +21,9 @@ from cropcam.pipeline.emulator.limits import Limits
 from cropcam.pipeline.emulator.profiling import REQUEST_HEADER, RESPONSE_HEADER, Profile
 from cropcam.pipeline.emulator.quotas import RequestRate, Usage
 from cropcam.pipeline.emulator.responses import Response, as_error, as_json, inject
-from cropcam.pipeline.emulator.routes import Service, find
+from cropcam.pipeline.emulator.routes import check_fault_routes, find
 from cropcam.pipeline.emulator.routing import Request, Route
+from cropcam.pipeline.emulator.service import Service
 from cropcam.pipeline.emulator.service_texts import TEXTS
 from cropcam.pipeline.errors import CropcamError, EarthEngineError
 
@@ -169,7 +170,10 @@ class _Handler(BaseHTTPRequestHandler):
             raise EngineError("The embedded engine takes no orders for faults here.", "NOT_FOUND")
         orders: Faults | Access = faults if self.path == "/faults" else access
         if self.command == "POST":
-            orders.order(json.loads(body))
+            described = json.loads(body)
+            if orders is faults:
+                check_fault_routes(str(entry.get("route", "*")) for entry in described)
+            orders.order(described)
         elif self.command == "DELETE":
             orders.clear()
         return as_json(faults.left() if orders is faults else access.granted())

@@ -25,7 +25,8 @@ from cropcam.pipeline.emulator.limits import Limits
 from cropcam.pipeline.emulator.operations import Operations
 from cropcam.pipeline.emulator.own_assets import OwnAssets
 from cropcam.pipeline.emulator.quotas import RequestRate, Usage
-from cropcam.pipeline.emulator.routes import Service
+from cropcam.pipeline.emulator.routes import check_fault_routes
+from cropcam.pipeline.emulator.service import Service
 from cropcam.pipeline.runtime.atomic import exclusive_lock, remove
 
 _CACHE_BYTES = 256 * 2**20  # of GDAL, in all threads; its default is 5 % of the memory
@@ -45,6 +46,7 @@ class Server:
         *,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
+        check_fault_routes(fault.route for fault in faults.waiting)
         with ExitStack() as opening:
             self._http = opening.enter_context(listen(port))
             self._out = out or Path(tempfile.mkdtemp(prefix="cropcam-earth-engine-"))

@@ -108,12 +108,29 @@ def test_the_service_having_a_bad_day_costs_nothing(server: Server, session: Ses
         server,
         Fault("image:export", status=429, count=10),
         Fault("image:export", "disconnect", count=2),
-        Fault("operations:list", status=503, count=5),
+        Fault("operations", status=503, count=5),
         Fault("value:compute", status=500, count=3),
     )
     exports.export(plan(study, parse_destination("drive:bad")), session, tmp_path / "m.json", PACE)
     assert np.array_equal(read(server.out / "drive/bad/demo-image.tif"), twin["image"])
     assert len(session.operations()) == 2
+
+
+def test_a_fault_at_every_tenth_answer_submits_nothing_twice(server: Server, session: Session, tmp_path: Path) -> None:
+    made = plan(scenes.study(area={"bounds": [-90.1, 40.98, -89.9, 41.06]}), parse_destination("drive:tenth"), cell_px=256)
+    faults(
+        server,
+        Fault("*", "unavailable", after=9, every=10, count=1000),
+        Fault("image:export", "disconnect", every=3, count=1000),
+        Fault("operations", "late", count=2),
+        Fault("operation", "no_operation", after=3),
+        Fault("operation", "state", state="QUEUED_FOR_REVIEW", count=3),
+        Fault("request_id:same", "other_operation", count=2),
+        Fault("request_id:same", "same_request", count=2),
+    )
+    rows = exports.export(made, session, tmp_path / "m.json", PACE)
+    assert {row.state for row in rows} == {"SUCCEEDED"}
+    assert len(session.operations()) == len(made.tasks) > 4
 
 
 def test_a_task_that_fails_is_reported_and_redone_by_the_next_run(

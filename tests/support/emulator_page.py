@@ -11,9 +11,11 @@ from pathlib import Path
 
 from cropcam.pipeline import emulator
 from cropcam.pipeline.emulator import engine  # noqa: F401 - fills the registry
+from cropcam.pipeline.emulator.file_routes import FILE_ROUTES, MEDIA_ROUTES
 from cropcam.pipeline.emulator.limits import Limits
 from cropcam.pipeline.emulator.registry import ALGORITHMS, Algorithm, Parameter
-from cropcam.pipeline.emulator.routes import FILE_ROUTES, MEDIA_ROUTES, ROUTES, Route
+from cropcam.pipeline.emulator.routes import ROUTES
+from cropcam.pipeline.emulator.routing import Route
 from cropcam.pipeline.emulator.service_texts import TEXTS
 
 PAGE = Path(__file__).parents[2] / "docs" / "emulator.md"

@@ -64,6 +64,8 @@ def test_faults_are_taken_while_they_last(archive: Path) -> None:
     with Server(archive, 0, None, Faults.of(Fault("config", status=503), is_open=True), Limits()) as server:
         assert [request(server, "GET", "/v1/projects/p/config")[0] for _ in range(2)] == [503, 200]
         assert request(server, "POST", "/faults", '[{"route": "config", "status": 500}]')[2][0]["status"] == 500
+        status, _, found = request(server, "POST", "/faults", '[{"route": "operations:list"}]')
+        assert (status, "never strikes" in found["error"]["message"]) == (400, True)
         assert request(server, "DELETE", "/faults")[2] == []
         assert request(server, "GET", "/v1/projects/p/config")[0] == 200
 

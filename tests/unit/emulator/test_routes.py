@@ -8,7 +8,8 @@ import pytest
 
 from cropcam.pipeline.emulator.access import ENGINE_SCOPES
 from cropcam.pipeline.emulator.errors import EngineError
-from cropcam.pipeline.emulator.routes import find
+from cropcam.pipeline.emulator.routes import check_fault_routes, find
+from cropcam.pipeline.errors import ConfigError
 
 
 @pytest.mark.parametrize(
@@ -67,3 +68,9 @@ def test_other_versions_and_methods_are_refused(method: str, target: str) -> Non
 def test_a_path_without_a_route_is_named() -> None:
     with pytest.raises(EngineError, match="does not answer GET /v1/nothing"):
         find("GET", "/v1/nothing")
+
+
+def test_a_fault_of_a_route_that_is_none_is_refused() -> None:
+    check_fault_routes(["*", "operations", "export:run", "request_id:same", "drive:list", "gs:media", "discovery"])
+    with pytest.raises(ConfigError, match=r"a fault of route 'operations:list' never strikes; choose one of .*operations"):
+        check_fault_routes(["operations", "operations:list"])
