@@ -68,7 +68,8 @@ def run(kind: str, url: str, place: Path, study: Study) -> None:
     else:
         from cropcam.pipeline.fetch.download import How
         from cropcam.pipeline.fetch.exported import find_export
-        from cropcam.pipeline.fetch.home import bring_home, open_remote
+        from cropcam.pipeline.fetch.home import bring_home
+        from cropcam.pipeline.fetch.places import open_remote
 
         exported = find_export(study, manifest, source, url)
         if exported is None:

@@ -102,7 +102,7 @@ def estimate(
     Args:
         study: the study.
         session: an open session.
-        pixels: number of each layer, by its name, as planned.
+        pixels: number of each planned layer, by its name.
         images: of a layer and a grid, where the export reads a composite that is kept (`kept.pixels_of`); by default the graphs.
         progress: called with (windows done, windows in all, layer).
 
@@ -111,7 +111,7 @@ def estimate(
     """
     meter, images = _Meter(session), images or partial(graph, study)
     meter.measure(lambda: check_inputs(study, session))
-    places, layers = windows_of(study), layers_of(study)
+    places, layers = windows_of(study), [layer for layer in layers_of(study) if layer.name in pixels]
     found, done = [], 0
     for layer in layers:
         samples, side = [], SIDE_PX

@@ -43,7 +43,10 @@ class CloudStorage:
 
     @staticmethod
     def uri(bucket: str, name: str) -> str:
-        """The destination URI of a task: the console's page of the folder that holds its files."""
+        """The destination URI of a task: the console's page of the folder that holds its files.
+
+        The form is not confirmed: whether the service names the folder or the whole prefix is unknown.
+        """
         return f"https://console.developers.google.com/storage/browser/{bucket}/{name.rpartition('/')[0]}"
 
     def has(self, bucket: str) -> bool:

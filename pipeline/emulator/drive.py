@@ -55,7 +55,7 @@ class Drive:
     def uri(self, folder: Entry | None) -> str:
         """The destination URI of a task that writes to a folder.
 
-        Source: outputs of the service in bullocke/fnrm_preprocessing and others: https://drive.google.com/#folders/ID.
+        Source: a printed task of the service in the documentation of cedar, "Pre-ARD Order Tracking" (earthengine-api 0.1.180).
         """
         return f"https://drive.google.com/#folders/{ROOT_ID if folder is None else folder.id}"
 

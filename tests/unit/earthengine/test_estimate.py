@@ -41,6 +41,7 @@ def test_a_kept_composite_is_measured_as_it_is_read() -> None:
     estimate(study, service, {"image": 1, "labels": 1}, images=images)
     assert [layer for layer, _ in asked] == ["image"] * 2 + ["labels"] * 2
     assert {grid.shape_yx for _, grid in asked if grid} == {(256, 256)}
+    assert [layer.layer for layer in estimate(study, service, {"image": 1}).layers] == ["image"]  # an export to an asset
 
 
 def test_windows_that_are_too_much_are_halved_and_the_smaller_side_is_kept() -> None:
