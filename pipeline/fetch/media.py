@@ -15,7 +15,7 @@ from cropcam.pipeline.fetch.access import TIMEOUT_S
 from cropcam.pipeline.fetch.remote import Remote, RemoteFile
 from cropcam.pipeline.fetch.service_errors import http_error
 
-READ_BYTES = 2**18  # at most of one read: larger ones were slower
+READ_BYTES = 2**20  # at most of one read: what the connection holds by then
 _RANGE = re.compile(r"bytes (\d+)-(\d+)/(\d+|\*)")
 
 
