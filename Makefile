@@ -6,13 +6,14 @@ READY := .venv/.ready
 WORKERS ?= $(shell echo $$(( $$(nproc 2>/dev/null || getconf _NPROCESSORS_ONLN) + 1 )))
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check lint types imports fmt constraints clean
+.PHONY: help demo test check lint types imports live fmt constraints clean
 
 help:
 	@echo "make demo    the whole way on simulated data: archive, patches, training, figures, map, report (in demo/)"
 	@echo "make test    every test"
 	@echo "make check   lint, types, import rules and every test"
 	@echo "make fmt     format the code"
+	@echo "make live PROJECT=P [BUCKET=B] [FOLDER=F]    ask the real Earth Engine; writes live-report.json"
 
 $(READY): pyproject.toml constraints.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "cropcam needs Python 3.11 or newer; try make PYTHON=python3.11 ..."; exit 2; }
@@ -38,6 +39,9 @@ types: $(READY)
 
 imports: $(READY)
 	$(BIN)/lint-imports
+
+live: $(READY)
+	@PYTHONPATH=tests $(BIN)/python -m live --project '$(PROJECT)' --bucket '$(BUCKET)' --folder '$(FOLDER)'
 
 fmt: $(READY)
 	$(BIN)/ruff check --fix .

@@ -96,7 +96,7 @@ def fetch(study: Study, remote: Remote, out: Path, workers: int) -> None:
 
 def measure(place: str, files: int, megabytes: float, pairs: int, workers: int) -> dict[str, Any]:
     """Seconds of both ways, their throughput and its ratio."""
-    from cropcam.pipeline.fetch.home import open_remote
+    from cropcam.pipeline.fetch.places import open_remote
 
     study = bench_study(files, megabytes)
     with tempfile.TemporaryDirectory() as text:
@@ -105,26 +105,25 @@ def measure(place: str, files: int, megabytes: float, pairs: int, workers: int) 
         (folder / "archive" / "none" / "asset.json").write_text('{"bands": [], "properties": {}}')
         write_export(folder / "engine" / FOLDER[place], study, files)
         words = ["cli.py", "emulate", "--archive", str(folder / "archive"), "--out", str(folder / "engine")]
-        engine = subprocess.Popen([sys.executable, *words], cwd=ROOT, stdout=subprocess.PIPE, text=True)
-        try:
-            url = engine.stdout.readline().strip() if engine.stdout else ""
-            remote = open_remote(SOURCE[place], api_url=url)
-            found = remote.files()  # the engine makes its checksums once
-            size = sum(file.size for file in found)
-            seconds: dict[str, list[float]] = {"plain": [], "fetch": []}
-            for pair in range(pairs + 1):
-                for name in ("plain", "fetch") if pair % 2 else ("fetch", "plain"):
-                    out = folder / f"{name}-{pair}"
-                    begun = time.perf_counter()
-                    if name == "plain":
-                        plain_copy([file.url for file in found], out, workers)
-                    else:
-                        fetch(study, remote, out, workers)
-                    seconds[name].append(time.perf_counter() - begun)
-                    shutil.rmtree(out)
-        finally:
-            engine.terminate()
-            engine.wait()
+        with subprocess.Popen([sys.executable, *words], cwd=ROOT, stdout=subprocess.PIPE, text=True) as engine:
+            try:
+                remote = open_remote(SOURCE[place], api_url=engine.stdout.readline().strip() if engine.stdout else "")
+                found = remote.files()  # the engine makes its checksums once
+                size = sum(file.size for file in found)
+                seconds: dict[str, list[float]] = {"plain": [], "fetch": []}
+                for pair in range(pairs + 1):
+                    for name in ("plain", "fetch") if pair % 2 else ("fetch", "plain"):
+                        out = folder / f"{name}-{pair}"
+                        begun = time.perf_counter()
+                        if name == "plain":
+                            plain_copy([file.url for file in found], out, workers)
+                        else:
+                            fetch(study, remote, out, workers)
+                        seconds[name].append(time.perf_counter() - begun)
+                        shutil.rmtree(out)
+                remote.session.close()  # type: ignore[no-untyped-call]
+            finally:
+                engine.terminate()
     kept = {name: values[1:] for name, values in seconds.items()}  # the first pair warms up
     return {
         "place": place, "files": files, "bytes": size, "workers": workers, "pairs": pairs,

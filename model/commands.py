@@ -14,7 +14,8 @@ from pathlib import Path
 from typing import Any
 
 from cropcam.model.options import SECTIONS, Settings, declared, default_of, flag, types
-from cropcam.pipeline.commands import AddCommand, add_image_options, folder_argument, has_value_options
+from cropcam.pipeline.arguments import AddCommand, folder_argument
+from cropcam.pipeline.commands import add_image_options, has_value_options
 from cropcam.pipeline.errors import ConfigError
 
 

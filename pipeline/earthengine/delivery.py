@@ -25,11 +25,13 @@ import numpy.typing as npt
 from rasterio.errors import RasterioError
 
 from cropcam.pipeline.earthengine.delivered_shards import Shard, changed_fields, is_written, verify, write_shard
+from cropcam.pipeline.earthengine.delivery_cost import DeliveryCost
+from cropcam.pipeline.earthengine.delivery_plan import SHARD_PX, window_sides, windows_of
 from cropcam.pipeline.earthengine.error_messages import ServiceError
 from cropcam.pipeline.earthengine.graphs import graph, graph_digest
 from cropcam.pipeline.earthengine.kept import Pixels
 from cropcam.pipeline.earthengine.layers import Layer, layers_of
-from cropcam.pipeline.earthengine.pixel_requests import Journal, check_window_px, empty_pixels, fetch, window_px_for
+from cropcam.pipeline.earthengine.pixel_requests import Journal, empty_pixels, fetch
 from cropcam.pipeline.earthengine.plan import cells
 from cropcam.pipeline.earthengine.preflight import check_inputs
 from cropcam.pipeline.earthengine.request_sizes import RequestSizes
@@ -38,11 +40,9 @@ from cropcam.pipeline.errors import ConfigError, DataError
 from cropcam.pipeline.grid import Window, tiles
 from cropcam.pipeline.runtime.atomic import exclusive_lock, remove
 from cropcam.pipeline.runtime.progress import Progress, silent
-from cropcam.pipeline.study.polygons import meets
 from cropcam.pipeline.study.study import Study
 
 WORKERS = 40  # concurrent requests a project may have
-SHARD_PX = 8192
 
 
 @dataclass(frozen=True)
@@ -88,48 +88,12 @@ def deliver(
         DataError: the folder holds something of another study, or the disk is full.
         ConfigError: an option breaks a limit.
     """
-    sides = _window_sides(study, window_px, shard_px)
+    sides = window_sides(study, window_px, shard_px)
     if not 1 <= workers <= WORKERS:
         raise ConfigError(f"--workers {workers}: 1 to {WORKERS} requests at once are allowed")
     out.mkdir(parents=True, exist_ok=True)
     with exclusive_lock(out / "delivery"), _disk_errors(out):
         return _Delivery(study, session, out, sides, shard_px, pixels or partial(graph, study), progress, log).run(workers)
-
-
-def plan_text(study: Study, out: Path, *, window_px: int | None = None, shard_px: int = SHARD_PX) -> str:
-    """The plan of `deliver` as text: shards, requests, pixels and bytes per layer. Needs no client.
-
-    Raises:
-        ConfigError: an option breaks a limit.
-    """
-    sides = _window_sides(study, window_px, shard_px)
-    shards, _ = cells(study, shard_px)
-    lines, requests, size = [], 0, 0
-    for layer in layers_of(study):
-        side = sides[layer.name]
-        windows = sum(len(_windows(study, shard, side)) for _, shard in shards)
-        pixels = sum(shard.height * shard.width for _, shard in shards)
-        requests, size = requests + windows, size + pixels * layer.bytes_per_px
-        lines.append(
-            f"{layer.name:<6}  {pixels:>13,} px  {pixels * layer.bytes_per_px / 1e6:>9,.1f} MB  {windows:,} requests of {side} px  {len(shards)} files"
-        )
-    return "\n".join((*lines, f"to {out}: {requests:,} requests, {size / 1e9:,.2f} GB uncompressed"))
-
-
-def _window_sides(study: Study, window_px: int | None, shard_px: int) -> dict[str, int]:
-    """Side of each layer's windows, by layer name, checked against the limits and the side of the shards."""
-    sides = {layer.name: window_px_for(layer, shard_px) if window_px is None else window_px for layer in layers_of(study)}
-    for layer in layers_of(study):
-        check_window_px(layer, sides[layer.name])
-    if shard_px < 1 or any(shard_px % side for side in sides.values()):
-        raise ConfigError(f"--shard-px {shard_px}: not a multiple of the windows' {max(sides.values())} px")
-    return sides
-
-
-def _windows(study: Study, shard: Window, side: int) -> list[Window]:
-    """The windows of a shard that may hold a pixel of `area.region`."""
-    inside = (Window(shard.row + w.row, shard.col + w.col, w.height, w.width) for w in tiles((shard.height, shard.width), (side, side)))
-    return [window for window in inside if not study.area.region or meets(study.area.region, study.grid, window)]
 
 
 class _Delivery:
@@ -148,14 +112,14 @@ class _Delivery:
     ) -> None:
         self._study, self._session, self._out, self._progress, self._log = study, session, out, progress, log
         self._pixels = pixels
-        self._journal = Journal(out / ".windows")
+        self._journal, self._cost = Journal(out / ".windows"), DeliveryCost(session)
         self._digests = {layer.name: graph_digest(study, layer.name) for layer in layers_of(study)}
         self._sides = sides
         self._about = {"graphs": self._digests, "lattice": {"window_px": sides, "shard_px": shard_px}, "study": study.to_dict()}
         self._windows: dict[Shard, list[Window]] = {}
         for layer in layers_of(study):
             for shard in self._shards(layer, shard_px):
-                self._windows[shard] = _windows(study, shard.place, sides[layer.name])
+                self._windows[shard] = windows_of(study, shard.place, sides[layer.name])
 
     def run(self, workers: int) -> list[Path]:
         self._refuse_other_shards()
@@ -167,6 +131,8 @@ class _Delivery:
             self._fetch(missing, workers)
         verify(self._study, list(self._windows))
         remove(self._journal.folder)
+        if text := self._cost.text():
+            self._log(text)
         return [shard.path for shard in self._windows]
 
     def _refuse_other_shards(self) -> None:
@@ -225,7 +191,9 @@ class _Delivery:
     def _fetch_window(self, session: Session, job: _Job, sizes: RequestSizes, stop: threading.Event) -> None:
         if not stop.is_set() and not self._journal.has(job.layer, job.window):
             image_of = partial(self._pixels, job.layer.name)  # one graph a request: of the scenes near its pixels
-            self._journal.keep(job.layer, job.window, fetch(session, image_of, job.layer, self._study.grid, job.window, sizes))
+            with self._cost.window(job.layer.name, job.window.height * job.window.width):
+                pixels = fetch(session, image_of, job.layer, self._study.grid, job.window, sizes)
+            self._journal.keep(job.layer, job.window, pixels)
 
     def _finish(self, shard: Shard) -> None:
         asked, side, place = set(self._windows[shard]), self._sides[shard.layer.name], shard.place

@@ -1,15 +1,14 @@
 """What an export will cost: a few windows of each layer are computed under the client's profiling and scaled up by pixels.
 
-Source: Earth Engine Python client, `ee.data.profiling` and `ee.profilePrinting` (the profile of a request and how it is
-fetched); guide "Computation overview", section "Profiler"; columns as in the printed profiles of geetools' documentation.
+Source: Earth Engine guides "Computation overview" (EECU, profiler, caching), "Noncommercial tiers".
 """
 
 from __future__ import annotations
 
 import math
-import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import TypeVar
 
 import ee
@@ -17,8 +16,10 @@ import ee
 from cropcam.pipeline.earthengine.cost import HOUR_S, TIERS, in_hours, share
 from cropcam.pipeline.earthengine.error_messages import TOO_MUCH, ServiceError
 from cropcam.pipeline.earthengine.graphs import graph
+from cropcam.pipeline.earthengine.kept import Pixels
 from cropcam.pipeline.earthengine.layers import Layer, layers_of
 from cropcam.pipeline.earthengine.preflight import check_inputs
+from cropcam.pipeline.earthengine.profiles import profile_seconds
 from cropcam.pipeline.earthengine.sample_windows import SIDE_PX, windows_of
 from cropcam.pipeline.earthengine.session import Session
 from cropcam.pipeline.grid import Window
@@ -26,10 +27,6 @@ from cropcam.pipeline.runtime.progress import Progress, silent
 from cropcam.pipeline.study.study import Study
 
 _SMALLEST_PX = 32
-_PROFILE_TRIES = 5  # as many as the client makes for a profile
-_PROFILE_PAUSE_S = 1.0
-_NUMBER = re.compile(r"(\d[\d,]*(?:\.\d+)?)([kMG]?)")
-_UNITS = {"": 1.0, "k": 1e3, "M": 1e6, "G": 1e9}
 Result = TypeVar("Result")
 
 
@@ -97,26 +94,29 @@ class Estimate:
         return "\n".join((*lines, *notes))
 
 
-def estimate(study: Study, session: Session, pixels: Mapping[str, int], *, progress: Progress = silent) -> Estimate:
+def estimate(
+    study: Study, session: Session, pixels: Mapping[str, int], *, images: Pixels | None = None, progress: Progress = silent
+) -> Estimate:
     """Estimate the cost of an export by computing windows of each layer.
 
     Args:
         study: the study.
         session: an open session.
-        pixels: of each layer, by its name, as planned.
+        pixels: number of each planned layer, by its name.
+        images: of a layer and a grid, where the export reads a composite that is kept (`kept.pixels_of`); by default the graphs.
         progress: called with (windows done, windows in all, layer).
 
     Raises:
         EarthEngineError: the service refuses, has no scenes, or returns no profile.
     """
-    meter = _Meter(session)
+    meter, images = _Meter(session), images or partial(graph, study)
     meter.measure(lambda: check_inputs(study, session))
-    places, layers = windows_of(study), layers_of(study)
+    places, layers = windows_of(study), [layer for layer in layers_of(study) if layer.name in pixels]
     found, done = [], 0
     for layer in layers:
         samples, side = [], SIDE_PX
         for place in places:
-            sample, side = _sample(study, session, meter, layer, place, side)
+            sample, side = _sample(study, meter, images, layer, place, side)
             samples.append(sample)
             done += 1
             progress(done, len(layers) * len(places), layer.name)
@@ -124,44 +124,20 @@ def estimate(study: Study, session: Session, pixels: Mapping[str, int], *, progr
     return Estimate(tuple(found), meter.total_s)
 
 
-def eecu_seconds(profile: str) -> float:
-    """The sum of a profile's first column.
-
-    Args:
-        profile: text of `Profile.getProfiles`: a line of titles that begins with EECU·s, then a line per part of the
-            computation; "-" where none was counted.
-
-    Raises:
-        ServiceError: the text has another layout.
-    """
-    lines = [line.split() for line in profile.splitlines() if line.strip()]
-    if not lines or not lines[0][0].startswith("EECU"):
-        raise ServiceError(
-            f"a profile of another layout: {' '.join(lines[0]) if lines else 'no text'}; nothing can be estimated", "profile"
-        )
-    total = []
-    for first, *rest in lines[1:]:
-        match = _NUMBER.fullmatch(first)
-        if match is None and first != "-":
-            raise ServiceError(f"a profile of another layout: {' '.join((first, *rest))}; nothing can be estimated", "profile")
-        total.append(float(match[1].replace(",", "")) * _UNITS[match[2]] if match else 0.0)
-    return math.fsum(total)
-
-
 def _between(low: float, high: float) -> str:
     first, last = in_hours(low), in_hours(high)
     return first if first == last else f"{first} to {last}"
 
 
-def _sample(study: Study, session: Session, meter: _Meter, layer: Layer, place: Window, side: int) -> tuple[Sample, int]:
+def _sample(study: Study, meter: _Meter, images: Pixels, layer: Layer, place: Window, side: int) -> tuple[Sample, int]:
     """Compute the middle of a place, half its side where the service finds it too much; the sample, and the side that went through."""
     while True:
         window = _middle(place, side)
         grid = study.grid.window(window)
         name = f"{layer.name} at row {window.row}, column {window.col}"
-        image = graph(study, layer.name, grid)
+        image = images(layer.name, grid)
         try:
-            _, eecu_s = meter.measure(lambda image=image, grid=grid, name=name: session.pixels(image, grid, name))  # type: ignore[misc]
+            _, eecu_s = meter.measure(lambda image=image, grid=grid, name=name: meter.session.pixels(image, grid, name))  # type: ignore[misc]
         except ServiceError as error:
             if error.kind not in TOO_MUCH or side <= _SMALLEST_PX:
                 raise
@@ -181,7 +157,7 @@ class _Meter:
     """Sends requests under profiling and adds up what they cost."""
 
     def __init__(self, session: Session) -> None:
-        self._session = session
+        self.session = session
         self.total_s = 0.0
 
     def measure(self, send: Callable[[], Result]) -> tuple[Result, float | None]:
@@ -194,19 +170,8 @@ class _Meter:
             with ee.data.profiling(ids.append):
                 result = send()
         except ServiceError:
-            self.total_s += self._seconds(ids)
+            self.total_s += profile_seconds(self.session, ids)
             raise
-        seconds = self._seconds(ids)
+        seconds = profile_seconds(self.session, ids)
         self.total_s += seconds
         return result, seconds if ids else None
-
-    def _seconds(self, ids: Sequence[str]) -> float:
-        if not ids:
-            return 0.0
-        table = ee.apifunction.ApiFunction.lookup("Profile.getProfiles").call(ids=list(ids))
-        for _ in range(_PROFILE_TRIES - 1):
-            try:
-                return eecu_seconds(self._session.value(table, "fetching a profile"))
-            except ServiceError:
-                self._session.backoff.sleep(_PROFILE_PAUSE_S)
-        return eecu_seconds(self._session.value(table, "fetching a profile"))

@@ -26,7 +26,7 @@ from cropcam.pipeline.earthengine.submission import Submission
 from cropcam.pipeline.earthengine.task_status import CANCELLED, ENDED, FAILED, FORGOTTEN, SUCCEEDED, Row, is_active
 
 View = Callable[[Sequence[Row]], object]
-Arrived = Callable[[Task, Entry], bool]
+Arrived = Callable[[Task, Entry], bool | None]
 WAITING_LIMIT = 1000  # tasks of this study: the queue of 3,000 belongs to all studies of the project
 RETRIES = 2  # of a task after a transient failure, within one run
 SMALLEST_SHARD_PX = 64  # below it tasks that need too much memory are not tried
@@ -49,7 +49,7 @@ class Options:
         wait: return once all tasks have ended; otherwise once they are submitted.
         again: submit tasks once more that the service no longer knows.
         max_eecu_hours: no task is submitted that would bring the export above so many EECU-hours, earlier runs included; None: no limit.
-        arrived: whether the files of a task are at the destination; None where nobody can look.
+        arrived: whether the files of a task are at the destination; None where it cannot look.
         view: called with every task's row after each poll.
         log: called with a line per event.
         pace: of the polling.
@@ -204,17 +204,16 @@ class ExportRun:
 
         Within the run that has seen the task it does not start again: the service may merely be late.
         """
-        arrived = self.options.arrived
-        if arrived is not None and arrived(task, entry):
+        arrived = self.options.arrived(task, entry) if self.options.arrived else None
+        if arrived:
             entry.state, entry.message = SUCCEEDED, "forgotten by the service; its files are at the destination"
             self._log(f"{task.name}: the service does not know it any more; its files are at {self._plan.destination}")
-        elif may_renew and (arrived is not None or self.options.again):
+        elif may_renew and (arrived is False or self.options.again):
             self._log(f"{task.name}: the service does not know it any more; once more")
             entry.renew()
         else:
-            remedy = (
-                "run the same command again" if arrived else f"look for its files at {self._plan.destination}, or run again with --again"
-            )
+            known = "no file of it is there: run the same command again to start it once more" if arrived is False else ""
+            remedy = known or f"look for its files at {self._plan.destination}, or run again with --again"
             entry.message = f"the service does not know it any more; {remedy}"
             self._has_failed = True
 
@@ -222,7 +221,7 @@ class ExportRun:
         """Refuse to write over an asset unless told to; write one again that was deleted.
 
         Raises:
-            EarthEngineError: the asset exists.
+            EarthEngineError: the asset exists, or its folder does not.
         """
         where = self._plan.destination
         if not isinstance(where, Asset):
@@ -230,14 +229,16 @@ class ExportRun:
         (entry,) = self._manifest.entries.values()
         if entry.state not in (SUCCEEDED, UNSUBMITTED):
             return
-        exists = self._session.asset(where.name(self._session.project)) is not None
+        name = where.name(self._session.project)
+        exists = self._session.asset(name) is not None
         if entry.state == SUCCEEDED and not exists:
-            self._log(f"{where}: the asset was deleted; once more")
+            self._log(f"{name}: the asset was deleted; once more")
             entry.renew()
         elif entry.state == UNSUBMITTED and exists and not self._plan.overwrite:
-            raise ServiceError(
-                f"{where.name(self._session.project)}: this asset exists; choose another name, or give --overwrite", "asset_exists"
-            )
+            raise ServiceError(f"{name}: this asset exists; choose another name, or give --overwrite", "asset_exists")
+        folder = name.rpartition("/")[0]
+        if "/" in where.path and not exists and self._session.asset(folder) is None:
+            raise ServiceError(f"{folder}: no such folder; make it first: earthengine create folder {folder}", "asset")
 
     def _failure(self) -> ServiceError:
         rows = self._rows()
@@ -245,7 +246,9 @@ class ExportRun:
         if self._is_at_limit and self.options.max_eecu_hours is not None and not self._has_failed:
             return ServiceError(f"{task_status.summary(rows)}. {cost.limit_text(rows, self.options.max_eecu_hours)}", "limit")
         text = f"{reason}{task_status.summary(rows)}; missing: {task_status.missing(rows)}"
-        return ServiceError(f"{text}. What is there stays; run the same command again for the rest", "export")
+        answers = [self._refusal.raw] if self._refusal else []
+        answers += [f"{task.name}: {entry.operation}: {entry.message}" for task, entry in self._entries() if entry.state == FAILED]
+        return ServiceError(f"{text}. What is there stays; run the same command again for the rest", "export", "\n".join(answers))
 
     def _show(self) -> None:
         self.options.view(self._rows())

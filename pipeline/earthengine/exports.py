@@ -8,6 +8,7 @@ Source: Earth Engine guides "Exporting images", "Processing environments"; REST 
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 from cropcam.pipeline.earthengine import task_status
@@ -16,7 +17,7 @@ from cropcam.pipeline.earthengine.error_messages import ServiceError
 from cropcam.pipeline.earthengine.export_run import ExportRun, Options
 from cropcam.pipeline.earthengine.manifest import load, open_manifest
 from cropcam.pipeline.earthengine.plan import Plan
-from cropcam.pipeline.earthengine.polling import adopt
+from cropcam.pipeline.earthengine.polling import adopt, poll
 from cropcam.pipeline.earthengine.session import Session
 from cropcam.pipeline.earthengine.task_status import FORGOTTEN, Row, is_active
 
@@ -54,6 +55,25 @@ def tasks(plan: Plan, session: Session, manifest_file: Path) -> list[Row]:
         if entry.misses:
             entry.state, entry.message = FORGOTTEN, "the service does not know it any more, or not yet"
     return task_status.rows(plan.tasks, manifest)
+
+
+def follow(plan: Plan, session: Session, manifest_file: Path) -> Callable[[], list[Row]]:
+    """A function that looks at a plan's tasks each time it is called: first through the service's list, then at the active ones alone.
+
+    Submits and writes nothing.
+    """
+    manifest, turn = load(manifest_file, plan, session), -1
+
+    def look() -> list[Row]:
+        nonlocal turn
+        if turn < 0:
+            adopt(plan, session, manifest)
+            turn = 0
+        else:
+            turn = poll(session, manifest, turn)
+        return task_status.rows(plan.tasks, manifest)
+
+    return look
 
 
 def cancel(plan: Plan, session: Session, manifest_file: Path) -> list[Row]:

@@ -50,7 +50,17 @@ def pixels_of(study: Study, session: Session, manifest_file: Path, log: Callable
     stored: ee.Image = (
         ee.Image(name).select(list(image.bands)).unmask(ee.Image.constant([whole_number(value) for value in image.empty]), False)
     )
-    return lambda layer, grid=None: stored if layer == image.name else computed(layer, grid)
+
+    def read(layer: str, grid: PixelGrid | None = None) -> ee.Image:
+        return stored if layer == image.name else computed(layer, grid)
+
+    return read
+
+
+def is_recorded(study: Study, manifest_file: Path) -> bool:
+    """Whether a manifest records an export of a study to an asset."""
+    exports = read_exports(manifest_file, study.name)["exports"].values()
+    return any(str(exported["destination"]).startswith("asset:") for exported in exports)
 
 
 def _recorded(study: Study, session: Session, manifest_file: Path) -> tuple[str, str]:

@@ -10,6 +10,7 @@ from functools import partial
 
 import ee
 
+from cropcam.pipeline.earthengine.crs_texts import service_crs
 from cropcam.pipeline.earthengine.layers import CDL_BAND, LABEL_BAND, WEIGHT_BAND, label_bands, layer_band
 from cropcam.pipeline.earthengine.nearby import images_near
 from cropcam.pipeline.earthengine.region import region, search_area
@@ -100,7 +101,7 @@ def _coarser(codes: ee.Image, study: Study, resolution_m: float) -> ee.Image:
     most = largest_input_px(study.area.scale_m, resolution_m, "label pixels")
     if about.is_collection:
         codes = codes.setDefaultProjection(label_band_of(study).projection())
-    place = (grid.crs, list(grid.transform))
+    place = (service_crs(grid.crs), list(grid.transform))
     mode: ee.Image = (
         codes.select([layer_band(study)]).reduceResolution(ee.Reducer.mode(maxRaw=max(MAX_RAW, most)), False, most).reproject(*place)
     )

@@ -122,7 +122,7 @@ class Plan:
             f"  {task.pixels:>13,} px  {task.bytes / 1e6:>9,.1f} MB  {task.files} file{'s' * (task.files > 1)}"
             for task in self.tasks
         ]
-        total = f"{len(self.tasks)} tasks to {self.destination}: {self.pixels:,} px, {self.bytes / 1e9:,.2f} GB uncompressed, {self.files} files"
+        total = f"{len(self.tasks)} task{'s' * (len(self.tasks) > 1)} to {self.destination}: {self.pixels:,} px, {self.bytes / 1e9:,.2f} GB uncompressed, {self.files} files"
         return "\n".join((*lines, total))
 
 

@@ -13,6 +13,7 @@ from itertools import groupby
 
 import ee
 
+from cropcam.pipeline.earthengine.crs_texts import service_crs
 from cropcam.pipeline.earthengine.nearby import images_near
 from cropcam.pipeline.earthengine.region import search_area
 from cropcam.pipeline.errors import ConfigError
@@ -168,7 +169,7 @@ def _coarser(image: ee.Image, study: Study, resolution_m: float) -> ee.Image:
     """The mean of the valid pixels inside each pixel of the study's grid, in double precision."""
     grid = study.grid
     mean = image.toDouble().reduceResolution(ee.Reducer.mean(), False, largest_input_px(study.area.scale_m, resolution_m))
-    averaged: ee.Image = mean.reproject(grid.crs, list(grid.transform))
+    averaged: ee.Image = mean.reproject(service_crs(grid.crs), list(grid.transform))
     return averaged
 
 

@@ -6,34 +6,26 @@ Source: Earth Engine guides "Authentication and initialization", "Service accoun
 from __future__ import annotations
 
 import ipaddress
-import json
-import os
-import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
-from pathlib import Path
 from typing import Any, Protocol
 from urllib.parse import SplitResult, urlsplit
 
 import ee
-import google.auth
 from google.auth.credentials import AnonymousCredentials
-from google.auth.exceptions import GoogleAuthError
-from google.auth.transport.requests import Request
-from google.oauth2 import service_account
-from google.oauth2.credentials import Credentials
 
 from cropcam.pipeline.earthengine.access import Account, account_of
-from cropcam.pipeline.earthengine.error_messages import Backoff, ServiceError, classify_error, raw_text
-from cropcam.pipeline.earthengine.error_texts import LOG_IN
+from cropcam.pipeline.earthengine.credentials import find_credentials, project_of
+from cropcam.pipeline.earthengine.crs_texts import grid_crs
+from cropcam.pipeline.earthengine.error_messages import Backoff, ServiceError
 from cropcam.pipeline.earthengine.transport import Transport
 from cropcam.pipeline.errors import ConfigError
 from cropcam.pipeline.grid import PixelGrid
 
 STANDARD_URL = "https://earthengine.googleapis.com"
 HIGH_VOLUME_URL = "https://earthengine-highvolume.googleapis.com"
-LOOPBACK_PROJECT = "local"
+LOOPBACK_PROJECT = "embedded"  # of six letters at least, or the client takes its assets for those of users
 EMBEDDED = "archive:"  # how the name of an engine begins that a command starts for itself, on any free port
 NAMED_URLS = {"standard": STANDARD_URL, "high-volume": HIGH_VOLUME_URL}  # what --api-url takes besides URLs
 CLIENT_RETRIES = 5  # retries of the client, before `Backoff` begins
@@ -72,7 +64,7 @@ class Session:
         a, b, c, d, e, f = grid.transform
         affine = {"scaleX": a, "shearX": b, "translateX": c, "shearY": d, "scaleY": e, "translateY": f}
         size = {"width": grid.width, "height": grid.height}
-        request = {"expression": image, "fileFormat": "NPY", "grid": {"dimensions": size, "affineTransform": affine, "crsCode": grid.crs}}
+        request = {"expression": image, "fileFormat": "NPY", "grid": {"dimensions": size, "affineTransform": affine, **grid_crs(grid.crs)}}
         content: bytes = self.backoff.call(lambda: ee.data.computePixels(request), request_name)
         return content
 
@@ -147,7 +139,7 @@ def open_session(
         raise ConfigError(f"--api-url {url}: credentials would travel unencrypted; write https")
     if credentials is None:
         credentials = AnonymousCredentials() if is_loopback else find_credentials()  # type: ignore[no-untyped-call]
-    project = project or _project_of(credentials) or (LOOPBACK_PROJECT if is_loopback else None)
+    project = project or project_of(credentials) or (LOOPBACK_PROJECT if is_loopback else None)
     if not project:
         raise ServiceError("no Google Cloud project; give --project, or run: earthengine set_project PROJECT", "project")
     session = Session(project, url, is_loopback, backoff or Backoff(), name, account_of(credentials))
@@ -177,58 +169,6 @@ def is_one_place(first: str, second: str) -> bool:
     if first.startswith(EMBEDDED) and second.startswith(EMBEDDED):
         return first == second
     return is_local(first) == is_local(second)
-
-
-def find_credentials() -> Any:  # noqa: ANN401 - any of google.auth's
-    """The user's credentials, of whatever kind.
-
-    Raises:
-        EarthEngineError: there are none, or the file named is no credential.
-    """
-    named = os.environ.get("GOOGLE_APPLICATION_CREDENTIALS")
-    where = f"GOOGLE_APPLICATION_CREDENTIALS={named}" if named else str(ee.oauth.get_credentials_path())
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # google.auth advises on quota projects; `open_session` sees to the project
-            if not named:
-                return ee.data.get_persistent_credentials()
-            about = json.loads(Path(named).read_text("utf-8"))
-            if about.get("type") == "service_account":
-                return service_account.Credentials.from_service_account_info(about, scopes=ee.oauth.SCOPES)  # type: ignore[no-untyped-call]
-            return google.auth.default(scopes=ee.oauth.SCOPES)[0]
-    except ee.EEException:
-        raise _refused_login() from None
-    except (OSError, ValueError, AttributeError) as error:
-        reason = error.strerror if isinstance(error, OSError) else "not the JSON of a credential"
-        raise ServiceError(f"{where}: {reason}; {LOG_IN}", "credentials") from None
-    except GoogleAuthError as error:
-        raise _login_error(error) from None
-
-
-def _refused_login() -> ServiceError:
-    """The reason for which the client takes no credentials: there are none, or the saved login cannot be renewed."""
-    try:
-        arguments = ee.oauth.get_credentials_arguments()
-        if arguments.get("refresh_token"):
-            Credentials(None, **arguments).refresh(Request())  # type: ignore[no-untyped-call]
-    except GoogleAuthError as error:
-        return _login_error(error)
-    except OSError:
-        pass
-    return ServiceError(f"no credentials; {LOG_IN}", "credentials")
-
-
-def _login_error(error: GoogleAuthError) -> ServiceError:
-    fault = classify_error(error)
-    later = "; run the same command again later" if fault.is_transient else ""
-    return ServiceError(f"the login: {fault.text}{later}", fault.kind, f"the login: {raw_text(error)}")
-
-
-def _project_of(credentials: Any) -> str | None:  # noqa: ANN401
-    for attribute in ("quota_project_id", "project_id"):
-        if project := getattr(credentials, attribute, None):
-            return str(project)
-    return os.environ.get("GOOGLE_CLOUD_PROJECT") or None
 
 
 def _parts_of(url: str) -> SplitResult:

@@ -9,6 +9,7 @@ from typing import Any
 
 import ee
 
+from cropcam.pipeline.earthengine.crs_texts import service_crs
 from cropcam.pipeline.earthengine.destinations import Asset, Drive
 from cropcam.pipeline.earthengine.plan import MAX_PIXELS, TILE_PX, Plan, Task
 
@@ -30,7 +31,7 @@ def request_of(plan: Plan, task: Task, image: ee.Image, description: str, *, pro
     """
     cell, where = plan.study.grid.window(task.cell), plan.destination
     common: dict[str, Any] = {
-        "image": image, "description": description, "crs": cell.crs, "crsTransform": list(cell.transform),
+        "image": image, "description": description, "crs": service_crs(cell.crs), "crsTransform": list(cell.transform),
         "dimensions": f"{cell.width}x{cell.height}", "maxPixels": MAX_PIXELS, "priority": plan.priority,
     }  # fmt: skip
     if (side := shard_px or plan.shard_px) != TILE_PX:

@@ -150,7 +150,9 @@ def summary(shown: Sequence[Row]) -> str:
     """Number of tasks in each state, on one line."""
     order = (SUCCEEDED, RUNNING, PENDING, UNSUBMITTED, CANCELLING, CANCELLED, FAILED, FORGOTTEN)
     counts = {state: sum(row.state == state for row in shown) for state in dict.fromkeys((*order, *(row.state for row in shown)))}
-    return f"{len(shown)} tasks: " + ", ".join(f"{count} {state.lower()}" for state, count in counts.items() if count)
+    return f"{len(shown)} task{'s' * (len(shown) != 1)}: " + ", ".join(
+        f"{count} {state.lower()}" for state, count in counts.items() if count
+    )
 
 
 def missing(shown: Sequence[Row], limit: int = 5) -> str:

@@ -9,9 +9,11 @@ from __future__ import annotations
 import base64
 import hashlib
 import json
+import logging
 import os
 import threading
 import time
+from collections import defaultdict
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -24,6 +26,7 @@ import google_crc32c
 from cropcam.pipeline.runtime.atomic import atomic_write, publish
 
 JOURNAL = "catalogue"
+_LOG = logging.getLogger(__name__)
 _PIECE = 2**20
 _TICK_NS = 10**6  # times are listed in milliseconds: no two folders begin in the same one
 
@@ -43,6 +46,7 @@ class Entry:
         inode: of the content.
         generation: microseconds since 1970, larger for each new content.
         md5: hexadecimal; "" until computed.
+        sha256: hexadecimal; "" until computed.
         crc32c: Base64 of the big-endian number; "" until computed.
     """
 
@@ -56,6 +60,7 @@ class Entry:
     inode: int = 0
     generation: int = 0
     md5: str = ""
+    sha256: str = ""
     crc32c: str = ""
 
     @property
@@ -70,6 +75,7 @@ class Catalogue:
     def __init__(self, out: Path, clock: Callable[[], int] = time.time_ns) -> None:
         self._out, self._clock = out, clock
         self._lock = threading.RLock()
+        self._hashing: defaultdict[str, threading.Lock] = defaultdict(threading.Lock)  # by path: one reader computes, others wait
         self._by_path: dict[str, Entry] = {}
         self._by_id: dict[str, str] = {}
         self._last_ns = 0
@@ -94,10 +100,11 @@ class Catalogue:
         """Move a complete file to the path of its entry, over an older one; return the entry with its checksums."""
         final = self.path(entry)
         final.parent.mkdir(parents=True, exist_ok=True)
+        with temp_path.open("rb") as file:
+            checksums = _checksums(file)
         with self._lock:
             publish(temp_path, final)
-            seen = self._seen(entry.path, final.stat())
-        return self.with_checksums(seen) or seen
+            return self._keep(replace(self._as_is(entry.path, final.stat()), **checksums))
 
     def free(self, path: str) -> bool:
         """Whether neither an item nor a reserved one has the path."""
@@ -130,6 +137,11 @@ class Catalogue:
                 return None
             return self._seen(path, stat) if S_ISREG(stat.st_mode) or S_ISDIR(stat.st_mode) else None
 
+    def last_seen(self, path: str) -> Entry | None:
+        """The item at a path as last seen, without a look at the disk where there is one."""
+        with self._lock:
+            return self._by_path.get(path) or self.find(path)
+
     def by_id(self, item_id: str) -> Entry | None:
         """The item of an id as the disk has it now."""
         with self._lock:
@@ -139,27 +151,29 @@ class Catalogue:
 
     def open(self, entry: Entry) -> tuple[BinaryIO, Entry] | None:
         """The file of an entry, open for reading, and the entry of exactly this content; None where it is gone."""
-        try:
-            file = self.path(entry).open("rb")
-        except OSError:
-            return None
         with self._lock:
+            try:
+                file = self.path(entry).open("rb")
+            except OSError:
+                return None
             return file, self._seen(entry.path, os.fstat(file.fileno()))
 
     def with_checksums(self, entry: Entry) -> Entry | None:
-        """The entry with md5 and crc32c of its content, computed once per content; None where it is gone."""
-        while not entry.md5:
-            opened = self.open(entry)
-            if opened is None:
-                return None
-            file, current = opened
-            with file:
-                md5, crc32c = _checksums(file)
-                with self._lock:
-                    entry = self._seen(entry.path, os.fstat(file.fileno()))
-                    if _content(entry) == _content(current):
-                        entry = self._keep(replace(entry, md5=md5, crc32c=crc32c))
-        return entry
+        """The entry with the checksums of its content, computed once per content; None where it is gone."""
+        if entry.sha256:
+            return entry
+        with self._hashing[entry.path]:
+            while (opened := self.open(entry)) is not None:
+                file, current = opened
+                with file:
+                    if current.sha256:
+                        return current
+                    checksums = _checksums(file)
+                    with self._lock:
+                        after = self.find(entry.path)
+                        if after is not None and _content(after) == _content(current):
+                            return self._keep(replace(after, **checksums))
+        return None
 
     def _scan(self, top: str, found: list[Entry]) -> None:
         try:
@@ -178,35 +192,38 @@ class Catalogue:
                 self._scan(path, found)
 
     def _seen(self, path: str, stat: os.stat_result) -> Entry:
-        """The entry of a path, brought up to the content that `stat` describes."""
+        """The entry of a path, brought up to the content that `stat` describes, and kept."""
+        entry = self._as_is(path, stat)
+        return entry if entry is self._by_path.get(path) else self._keep(entry)
+
+    def _as_is(self, path: str, stat: os.stat_result) -> Entry:
+        """The entry that a path has by `stat`: the known one, one of another content, or a new one."""
         is_folder = S_ISDIR(stat.st_mode)
         known = self._by_path.get(path)
-        if known is not None and known.is_folder != is_folder:
-            self._drop(known)
-            known = None
-        if known is None:
+        if known is None or known.is_folder != is_folder:
             last = path.rpartition("/")[2]
             known = Entry(path, _new_id(), unquote(last) if is_folder else last, is_folder, stat.st_mtime_ns)
         if is_folder:
-            return known if known.size == 0 else self._keep(replace(known, size=0, modified_ns=known.created_ns))
+            return known if known.size == 0 else replace(known, size=0, modified_ns=known.created_ns)
         if (known.size, known.modified_ns, known.inode) == (stat.st_size, stat.st_mtime_ns, stat.st_ino):
             return known
-        generation = max(known.generation + 1, stat.st_mtime_ns // 1000)
-        return self._keep(
-            replace(
-                known,
-                size=stat.st_size,
-                modified_ns=stat.st_mtime_ns,
-                inode=stat.st_ino,
-                generation=generation,
-                created_ns=min(known.created_ns, stat.st_mtime_ns),
-                md5="",
-                crc32c="",
-            )
+        return replace(
+            known,
+            size=stat.st_size,
+            modified_ns=stat.st_mtime_ns,
+            inode=stat.st_ino,
+            generation=max(known.generation + 1, stat.st_mtime_ns // 1000),
+            created_ns=min(known.created_ns, stat.st_mtime_ns),
+            md5="",
+            sha256="",
+            crc32c="",
         )
 
     def _keep(self, entry: Entry) -> Entry:
-        atomic_write(self._out / JOURNAL / f"{entry.id}.json", json.dumps(asdict(entry)), sync=False)
+        try:
+            atomic_write(self._out / JOURNAL / f"{entry.id}.json", json.dumps(asdict(entry)), sync=False)
+        except OSError:  # a full disk must not end a listing; a restarted server finds the item again, under another id
+            _LOG.exception("the journal does not know %s", entry.path)
         before = self._by_path.get(entry.path)
         if before is not None and before.id != entry.id:
             self._drop(before)
@@ -242,10 +259,12 @@ def _content(entry: Entry) -> tuple[int, int, int]:
     return entry.size, entry.modified_ns, entry.inode
 
 
-def _checksums(file: BinaryIO) -> tuple[str, str]:
-    """md5 (hexadecimal) and crc32c (Base64) of a file, read in pieces."""
-    md5, crc = hashlib.md5(usedforsecurity=False), 0
+def _checksums(file: BinaryIO) -> dict[str, str]:
+    """md5 and sha256 (hexadecimal) and crc32c (Base64) of a file, read in pieces."""
+    md5, sha256, crc = hashlib.md5(usedforsecurity=False), hashlib.sha256(), 0
     while piece := file.read(_PIECE):
         md5.update(piece)
+        sha256.update(piece)
         crc = google_crc32c.extend(crc, piece)
-    return md5.hexdigest(), base64.b64encode(crc.to_bytes(4, "big")).decode()
+    crc32c = base64.b64encode(crc.to_bytes(4, "big")).decode()
+    return {"md5": md5.hexdigest(), "sha256": sha256.hexdigest(), "crc32c": crc32c}

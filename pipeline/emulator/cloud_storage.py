@@ -12,8 +12,8 @@ from urllib.parse import quote
 
 from cropcam.pipeline.emulator.catalogue import Catalogue, Entry
 from cropcam.pipeline.emulator.drive import media_type, rfc3339
-from cropcam.pipeline.emulator.errors import EngineError
 from cropcam.pipeline.emulator.limits import Limits
+from cropcam.pipeline.emulator.service_texts import TEXTS
 
 _TOP = "gs"
 
@@ -28,12 +28,12 @@ class CloudStorage:
         """Refuse an export to a bucket that is not there or closed. Where `Limits.make_buckets`, an absent one is made.
 
         Raises:
-            EngineError: as a task of the service fails.
+            EngineError: the failure of the task.
         """
         if bucket in self._limits.closed_buckets:
-            raise EngineError(f"Unable to write to bucket {bucket} (permission denied).", "PERMISSION_DENIED")
+            raise TEXTS["bucket_denied"].failure()
         if not self._limits.make_buckets and not self.has(bucket):
-            raise EngineError(f"Unable to write to bucket {bucket} (bucket not found).", "NOT_FOUND")
+            raise TEXTS["no_bucket"].failure()
 
     def add(self, bucket: str, name: str, temp_path: Path) -> Entry:
         """Put a complete file into a bucket; an object of its name is replaced."""
@@ -43,7 +43,10 @@ class CloudStorage:
 
     @staticmethod
     def uri(bucket: str, name: str) -> str:
-        """The destination URI of a task: the console's page of the folder that holds its files."""
+        """The destination URI of a task: the console's page of the folder that holds its files.
+
+        The form is not confirmed: whether the service names the folder or the whole prefix is unknown.
+        """
         return f"https://console.developers.google.com/storage/browser/{bucket}/{name.rpartition('/')[0]}"
 
     def has(self, bucket: str) -> bool:

@@ -55,7 +55,7 @@ class Drive:
     def uri(self, folder: Entry | None) -> str:
         """The destination URI of a task that writes to a folder.
 
-        Source: outputs of the service in bullocke/fnrm_preprocessing and others: https://drive.google.com/#folders/ID.
+        Source: a printed task of the service in the documentation of cedar, "Pre-ARD Order Tracking" (earthengine-api 0.1.180).
         """
         return f"https://drive.google.com/#folders/{ROOT_ID if folder is None else folder.id}"
 
@@ -90,7 +90,8 @@ class Drive:
         if entry.is_folder:
             return resource
         if checksums:
-            resource["md5Checksum"] = self.with_checksums(entry).md5
+            whole = self.with_checksums(entry)
+            resource |= {"md5Checksum": whole.md5, "sha256Checksum": whole.sha256}
         return resource | {
             "size": str(entry.size),
             "quotaBytesUsed": str(entry.size),
@@ -109,7 +110,7 @@ class Drive:
         return entry if entry.is_folder else self._catalogue.with_checksums(entry) or entry
 
     def _parent_id(self, entry: Entry) -> str:
-        parent = None if entry.parent == _TOP else self._catalogue.find(entry.parent)
+        parent = None if entry.parent == _TOP else self._catalogue.last_seen(entry.parent)
         return ROOT_ID if parent is None else parent.id
 
     def _free(self, folder: str, stem: str, suffix: str) -> str:
@@ -130,7 +131,7 @@ def media_type(name: str) -> str:
 
 def rfc3339(time_ns: int) -> str:
     """A time as the file services write it: UTC, in milliseconds."""
-    return datetime.fromtimestamp(time_ns // 10**6 / 1000, UTC).strftime("%Y-%m-%dT%H:%M:%S.%f")[:-3] + "Z"
+    return datetime.fromtimestamp(time_ns // 10**6 / 1000, UTC).isoformat(timespec="milliseconds").removesuffix("+00:00") + "Z"
 
 
 __all__ = ["FOLDER_TYPE", "ROOT_ID", "Drive", "local_name", "media_type", "rfc3339"]

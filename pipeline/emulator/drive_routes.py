@@ -38,7 +38,7 @@ class DriveRoutes:
         found = [entry for entry in self._files(request) if test(self.drive.describe(entry, checksums=False))]
         found = _ordered(found, query.get("orderBy", ""))
         start = _offset(query.get("pageToken", ""))
-        checksums = not inner or "*" in inner or "md5Checksum" in inner
+        checksums = not inner or "*" in inner or bool({"md5Checksum", "sha256Checksum"} & set(inner))
         page = [self._described(request, entry, checksums=checksums) for entry in found[start : start + size]]
         answer: dict[str, Any] = {"kind": "drive#fileList", "incompleteSearch": False, "files": page}
         if start + size < len(found):

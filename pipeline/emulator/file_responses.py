@@ -111,6 +111,7 @@ def seen_by(fault: Fault | None, entry: Entry) -> Entry:
         modified_ns=entry.modified_ns - 10**9,
         created_ns=min(entry.created_ns, entry.modified_ns - 10**9),
         md5=bytes(255 - value for value in bytes.fromhex(entry.md5)).hex(),
+        sha256=bytes(255 - value for value in bytes.fromhex(entry.sha256)).hex(),
         crc32c=other,
     )
 

@@ -28,8 +28,8 @@ _FILE_TARGET_BYTES = 2**31
 class Limits:
     """Limits of one project; the defaults are the service's.
 
-    Of undocumented extent, and so on order only: `kept_operations`. Of a project's own settings: `eecu_day_s`, the custom quota
-    of a day, and `eecu_month_s`, that of its tier, both in EECU-seconds.
+    How long operations are kept is not documented: `kept_operations` is on order only. `eecu_day_s` and `eecu_month_s` are
+    those of one project's settings and tier.
     """
 
     request_bytes: int = 50_331_648  # of computePixels, uncompressed, with one mask byte per band
@@ -39,14 +39,14 @@ class Limits:
     side_px: int = 32_768
     bands: int = 1_024
     concurrent: int = 40
-    requests_per_s: int = 100
+    requests_per_s: int = 100  # of a project
     interactive_s: float = 300.0
     batch_tasks: int = 2
     queue: int = 3_000
     page: int = 500  # operations in one page of their list
     kept_operations: int | None = None  # ended ones, the latest; None: all
-    eecu_day_s: float | None = None
-    eecu_month_s: float | None = None
+    eecu_day_s: float | None = None  # EECU-seconds of a project's own quota of a day; None: unlimited, as by default
+    eecu_month_s: float | None = None  # EECU-seconds of its tier's month; None: unlimited
     restricted_s: float = 1.0  # wait at each block of a task once the month is used up; how much it slows down is not documented
     file_side_px: int = 131_072
     file_bytes: int = 17_179_869_184

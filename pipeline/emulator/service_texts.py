@@ -111,6 +111,13 @@ TEXTS: Mapping[str, Text] = {
     "drive_full": Text(
         "The user's Drive storage quota has been exceeded.", "PERMISSION_DENIED", "storageQuotaExceeded"
     ),  # Drive API, "Resolve errors"
+    "no_bucket": Text("The specified bucket does not exist.", "NOT_FOUND", "notFound"),  # Cloud Storage, "HTTP status and error codes"
+    "bucket_denied": Text(  # as above, for the account of the task
+        "Caller does not have storage.objects.create access to the Google Cloud Storage object. "
+        "Permission 'storage.objects.create' denied on resource (or it may not exist).",
+        "PERMISSION_DENIED",
+        "forbidden",
+    ),
     # --- operations
     "same_request": Text(
         "Requested entity already exists", "ALREADY_EXISTS"

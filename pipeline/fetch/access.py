@@ -15,8 +15,8 @@ from google.auth.transport.requests import AuthorizedSession
 from google.oauth2.credentials import Credentials
 from requests.adapters import HTTPAdapter
 
+from cropcam.pipeline.earthengine.credentials import find_credentials
 from cropcam.pipeline.earthengine.error_messages import ServiceError
-from cropcam.pipeline.earthengine.session import find_credentials
 from cropcam.pipeline.fetch.service_errors import LOG_IN_AGAIN
 
 _AUTH = "https://www.googleapis.com/auth/"
@@ -43,7 +43,7 @@ def credentials_for(scopes: Sequence[str], service: str, *, project: str | None 
         EarthEngineError: no credentials, or none with such a scope.
     """
     if is_loopback:
-        return AnonymousCredentials()
+        return AnonymousCredentials()  # type: ignore[no-untyped-call]
     found = narrowed(find_credentials(), scopes, service)
     if project and isinstance(found, CredentialsWithQuotaProject) and isinstance(found, Credentials):
         return found.with_quota_project(project)

@@ -19,17 +19,19 @@ class _Hash(Protocol):
 
 
 def digest_of(path: Path, kind: str) -> str:
-    """The digest of a file, "md5:HEX" or "crc32c:HEX".
+    """The digest of a file, "KIND:HEX".
 
     Args:
         path: the file.
-        kind: "md5" or "crc32c".
+        kind: "md5", "sha256" or "crc32c".
 
     Raises:
         DataError: another kind.
     """
     if kind == "md5":
         made: _Hash = hashlib.md5(usedforsecurity=False)
+    elif kind == "sha256":
+        made = hashlib.sha256()
     elif kind == "crc32c":
         made = google_crc32c.Checksum()  # type: ignore[no-untyped-call]
     else:

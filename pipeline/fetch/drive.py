@@ -19,7 +19,7 @@ from cropcam.pipeline.fetch.remote import RemoteFile
 from cropcam.pipeline.fetch.service_errors import DRIVE, explain
 
 _FOLDER_TYPE = "application/vnd.google-apps.folder"
-_FIELDS = "id,name,size,md5Checksum,modifiedTime,mimeType,trashed"
+_FIELDS = "id,name,size,md5Checksum,sha256Checksum,modifiedTime,mimeType,trashed"
 _FOLDER_URI = re.compile(r"[#/]folders/([\w-]+)")
 _PAGE = 1000
 
@@ -106,7 +106,9 @@ class DriveRemote:
         if "md5Checksum" not in entry or "size" not in entry:
             return None
         url = self._drive.files().get_media(fileId=entry["id"]).uri
-        digest = f"md5:{str(entry['md5Checksum']).lower()}"
+        # sha256 is the faster of both on processors that compute it themselves; older files may have none
+        sha256 = entry.get("sha256Checksum")
+        digest = (f"sha256:{sha256}" if sha256 else f"md5:{entry['md5Checksum']}").lower()
         modified = datetime.datetime.fromisoformat(entry["modifiedTime"])
         version = f"{digest} {entry['modifiedTime']}"
         return RemoteFile(entry["name"], entry["id"], version, int(entry["size"]), digest, modified, folder, url)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from cropcam.pipeline.earthengine.destinations import Destination
+from cropcam.pipeline.earthengine.destinations import CloudStorage, Drive
 from cropcam.pipeline.earthengine.manifest import read_exports
 from cropcam.pipeline.earthengine.plan import Plan, plan
 from cropcam.pipeline.earthengine.session import is_one_place
@@ -42,7 +42,7 @@ class Exported:
         return {name: state.lower() for name, state in states.items() if state != "SUCCEEDED"}
 
 
-def find_export(study: Study, manifest: Path, source: Destination, endpoint: str, project: str | None = None) -> Exported | None:
+def find_export(study: Study, manifest: Path, source: Drive | CloudStorage, endpoint: str, project: str | None = None) -> Exported | None:
     """The export of a study to a place that a manifest records; None where it records none.
 
     Args:
@@ -75,7 +75,7 @@ def find_export(study: Study, manifest: Path, source: Destination, endpoint: str
     return None
 
 
-def _plan(study: Study, source: Destination, export: Mapping[str, Any], manifest: Path) -> Plan:
+def _plan(study: Study, source: Drive | CloudStorage, export: Mapping[str, Any], manifest: Path) -> Plan:
     """The plan as it was exported: by its cells and files."""
     sides = export["file_px"]
     for file_px in (None, *set(sides.values())):

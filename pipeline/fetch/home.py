@@ -5,40 +5,31 @@ Source: Earth Engine API reference, "Export.image.toDrive", "Export.image.toClou
 
 from __future__ import annotations
 
-import re
 import time
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
-from cropcam.pipeline.earthengine.destinations import CloudStorage, Destination
-from cropcam.pipeline.earthengine.error_messages import Backoff, ServiceError
+from cropcam.pipeline.earthengine.error_messages import ServiceError
 from cropcam.pipeline.earthengine.export_run import Pace
-from cropcam.pipeline.earthengine.layers import Layer, layers_of
-from cropcam.pipeline.earthengine.manifest import UNSUBMITTED
-from cropcam.pipeline.earthengine.session import STANDARD_URL, is_one_place
-from cropcam.pipeline.earthengine.task_status import ENDED, SUCCEEDED, Row, missing, summary
+from cropcam.pipeline.earthengine.layers import Layer
+from cropcam.pipeline.earthengine.task_status import ENDED, SUCCEEDED, Row, is_active, missing, summary
 from cropcam.pipeline.errors import DataError
-from cropcam.pipeline.fetch.access import DRIVE_SCOPES, STORAGE_SCOPES, credentials_for
-from cropcam.pipeline.fetch.cloud_storage import CloudStorageRemote
 from cropcam.pipeline.fetch.download import How, fetch_files
-from cropcam.pipeline.fetch.drive import DriveRemote
 from cropcam.pipeline.fetch.exported import Exported
-from cropcam.pipeline.fetch.headers import Header, place_of, read_header
-from cropcam.pipeline.fetch.media import ChangedError
+from cropcam.pipeline.fetch.listing import Listing
 from cropcam.pipeline.fetch.partial import FOLDER
 from cropcam.pipeline.fetch.remote import Remote, RemoteFile
-from cropcam.pipeline.fetch.service_errors import DRIVE, STORAGE
 from cropcam.pipeline.fetch.sets import Choice, Shard, choose
+from cropcam.pipeline.grid import Window
 from cropcam.pipeline.rasters.export_shards import open_shards
 from cropcam.pipeline.runtime.atomic import exclusive_lock, remove
+from cropcam.pipeline.study.polygons import meets
 from cropcam.pipeline.study.study import Study
 
 LATE_LOOKS = 6  # a list may lack files for some time after their task has ended
-_LOOKS = 3  # at a place whose files are replaced meanwhile
 _NAMED = 5
-_IDLE_LOOKS = 3  # without a task that waits or runs, although some were never submitted
+_IDLE_LOOKS = 3  # without a task that waits or runs, although some were never submitted or are not known any more
 
 
 @dataclass(frozen=True)
@@ -53,26 +44,6 @@ class Home:
 
     def __str__(self) -> str:
         return f"{self.folder}: {self.files} files, {self.bytes:,} bytes, {self.fetched} of them fetched now, in {self.seconds:.1f} s"
-
-
-def open_remote(source: Destination, *, project: str | None = None, api_url: str | None = None, backoff: Backoff | None = None) -> Remote:
-    """The place that an export went to, with the user's credentials; on loopback with none.
-
-    Args:
-        source: Drive folder or Cloud Storage prefix.
-        project: whose quota the requests use; else the credentials' own.
-        api_url: of Earth Engine. An engine on this machine serves the files too; else they are Google's.
-        backoff: with a busy place.
-
-    Raises:
-        EarthEngineError: no credentials, or none with the scope.
-    """
-    is_local = api_url is not None and not is_one_place(api_url, STANDARD_URL)
-    api_url = api_url.rstrip("/") if api_url is not None and is_local else None
-    if isinstance(source, CloudStorage):
-        found = credentials_for(STORAGE_SCOPES, STORAGE, project=project, is_loopback=is_local)
-        return CloudStorageRemote(source.bucket, source.prefix, found, project, api_url, backoff)
-    return DriveRemote(source.folder, credentials_for(DRIVE_SCOPES, DRIVE, project=project, is_loopback=is_local), api_url, backoff)
 
 
 def bring_home(
@@ -118,11 +89,7 @@ class _Run:
 
     def __init__(self, study: Study, remote: Remote, out: Path, exported: Exported | None, how: How, pace: Pace) -> None:
         self._study, self._remote, self._out, self._exported, self._how, self._pace = study, remote, out, exported, how, pace
-        self._layers = {layer.name: layer for layer in layers_of(study)}
-        self._pattern = re.compile(
-            rf"({re.escape(study.name)}-({'|'.join(self._layers)})(?:-r\d{{2,}}c\d{{2,}})?)(?:-\d{{10}}-\d{{10}})?\.tiff?", re.IGNORECASE
-        )
-        self._headers: dict[tuple[str, str], Header] = {}
+        self._listing = Listing(study, remote, self._how)
         self._task_uris: list[str] = []
         self._is_watched = False
         self._said: set[str] = set()
@@ -135,26 +102,28 @@ class _Run:
         """
         self._is_watched = True
         self._check_strangers([])
-        done: set[str] = set()
-        idle = 0
+        done, before, idle, wait_s = set[str](), "", 0, self._pace.poll_s
         while True:
             rows = look()
             self._task_uris = [uri for row in rows for uri in row.uris]
-            self._say(summary(rows))
+            if (text := summary(rows)) != before:
+                self._how.log(text)
+                before, wait_s = text, self._pace.poll_s
             ended = {row.task for row in rows if row.state == SUCCEEDED}
             if ended - done:
                 done |= self._fetch_tasks(ended - done)
-            idle = 0 if any(row.state not in {*ENDED, UNSUBMITTED} for row in rows) else idle + 1
+            idle = 0 if any(is_active(row.state) for row in rows) else idle + 1
             if all(row.state in ENDED for row in rows) or idle == _IDLE_LOOKS:
                 return [row for row in rows if row.state != SUCCEEDED]
-            self._pace.sleep(self._pace.poll_s)
+            self._pace.sleep(wait_s)
+            wait_s = min(wait_s * 1.5, self._pace.longest_s)
 
     def _fetch_tasks(self, tasks: set[str]) -> set[str]:
         """Fetch the files of tasks that lie there whole and but once; the names of these tasks. The others wait for the end."""
         if self._exported is None:
             return set()
         by_task: dict[str, list[Shard]] = {}
-        for shard in self._shards(is_optional=True):
+        for shard in self._listing.shards(self._uris(), is_optional=True):
             by_task.setdefault(shard.task, []).append(shard)
         whole = [task for task in self._exported.plan.tasks if task.name in tasks and _covers(by_task.get(task.name, []), task.pixels)]
         self._fetch([shard.file for task in whole for shard in by_task[task.name]])
@@ -168,15 +137,15 @@ class _Run:
         """
         is_done = not others if self._is_watched else self._exported is not None and not self._exported.unfinished
         for left in reversed(range(LATE_LOOKS + 1 if is_done else 1)):
-            choices = self._choices(self._shards(is_optional=bool(others or left)))
+            choices = self._choices(self._listing.shards(self._uris(), is_optional=bool(others or left)))
             lacking = [choice.missing for choice in choices if choice.missing]
             if not lacking or not left:
                 break
-            self._say(f"{'; '.join(lacking)}: all tasks have ended well, so the list may be late; looking again")
+            self._listing.say(f"{'; '.join(lacking)}: all tasks have ended well, so the list may be late; looking again")
             self._pace.sleep(self._pace.poll_s)
         for choice in choices:
             for note in choice.notes:
-                self._say(note)
+                self._listing.say(note)
         files = [shard.file for choice in choices for shard in choice.shards]
         self._check_strangers(files)
         self._fetch(files)
@@ -206,61 +175,21 @@ class _Run:
         count = sum(len(choice.shards) for choice in choices)
         return f"{self._out}: not whole: {lacking}; {count} files are fetched and stay; {next_step}"
 
-    def _shards(self, *, is_optional: bool = False) -> list[Shard]:
-        """The study's files at the place, each with its place on the grid; others are told once.
-
-        Raises:
-            DataError: there is no file of the study, unless `is_optional`.
-        """
-        uris = list(dict.fromkeys([*(self._exported.uris if self._exported else []), *self._task_uris]))
-        for _ in range(_LOOKS):
-            files = self._remote.files(uris)
-            named = [(file, found) for file in files if (found := self._pattern.fullmatch(file.name))]
-            try:
-                self._read_headers([file for file, _ in named])
-                break
-            except ChangedError as error:
-                self._say(f"{error} was replaced meanwhile; looking again")
-        else:
-            raise DataError("files are replaced all the time; wait for the export that writes them, then run the same command again")
-        strange = {file.name: "" for file in files if not self._pattern.fullmatch(file.name)}
-        shards = []
-        for file, found in named:
-            layer = self._layers[found.group(2).lower()]
-            try:
-                place = place_of(self._headers[file.key, file.version], file, self._study.grid, layer)
-            except DataError as error:
-                strange[file.name] = str(error)
-            else:
-                shards.append(Shard(file, layer.name, found.group(1), place))
-        if not is_optional or shards:
-            self._judge(shards, strange)
-        return shards
-
-    def _judge(self, shards: Sequence[Shard], strange: dict[str, str]) -> None:
-        names = ", ".join(reason or name for name, reason in list(strange.items())[:_NAMED]) + (
-            f" and {len(strange) - _NAMED} more" if len(strange) > _NAMED else ""
-        )
-        if not shards:
-            pattern = f"{self._study.name}-image*.tif"
-            if strange:
-                raise DataError(f"no file of study {self._study.name} ({pattern}) there, but others: {names}; check STUDY and --from")
-            raise DataError(f"no file of study {self._study.name} ({pattern}) there; {self._remote.nothing_found()}")
-        if strange:
-            self._say(f"files that are not of study {self._study.name} stay where they are: {names}")
-
-    def _read_headers(self, files: Sequence[RemoteFile]) -> None:
-        unread = [file for file in files if (file.key, file.version) not in self._headers]
-        with ThreadPoolExecutor(self._how.workers) as pool:
-            for file, header in zip(unread, pool.map(lambda file: read_header(self._remote, file, self._how.backoff), unread), strict=True):
-                self._headers[file.key, file.version] = header
+    def _uris(self) -> list[str]:
+        return list(dict.fromkeys([*(self._exported.uris if self._exported else []), *self._task_uris]))
 
     def _choices(self, shards: Sequence[Shard]) -> list[Choice]:
         retried = self._exported.retried if self._exported else frozenset()
-        return [self._choice(layer, shards, retried) for layer in self._layers.values()]
+        return [self._choice(layer, shards, retried) for layer in self._listing.layers.values()]
 
     def _choice(self, layer: Layer, shards: Sequence[Shard], retried: frozenset[str]) -> Choice:
-        return choose(layer.name, [shard for shard in shards if shard.layer == layer.name], self._study.grid.shape_yx, retried)
+        own = [shard for shard in shards if shard.layer == layer.name]
+        return choose(layer.name, own, self._study.grid.shape_yx, retried, self._is_needed)
+
+    def _is_needed(self, gap: Window) -> bool:
+        """Whether a window without a file is missing: outside `area.region` nothing is exported."""
+        region = self._study.area.region
+        return not region or meets(region, self._study.grid, gap)
 
     def _check_strangers(self, files: Sequence[RemoteFile]) -> None:
         """Refuse a folder with other GeoTIFFs: `patches` would take them for parts of the export. Without `files` the names decide."""
@@ -268,7 +197,7 @@ class _Run:
         there = sorted(
             path.name for path in self._out.iterdir() if path.suffix.lower() in (".tif", ".tiff") and not path.name.startswith(".")
         )
-        others = [name for name in there if name not in own and (own or not self._pattern.fullmatch(name))]
+        others = [name for name in there if name not in own and (own or not self._listing.pattern.fullmatch(name))]
         if others:
             more = f" and {len(others) - 3} more" if len(others) > 3 else ""
             raise DataError(
@@ -277,12 +206,6 @@ class _Run:
 
     def _fetch(self, files: Sequence[RemoteFile]) -> None:
         self.fetched += fetch_files(self._remote, files, self._out, self._how)
-
-    def _say(self, text: str) -> None:
-        """Log a line, each once."""
-        if text not in self._said:
-            self._said.add(text)
-            self._how.log(text)
 
 
 def _covers(shards: Sequence[Shard], pixels: int) -> bool:

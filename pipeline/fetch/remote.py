@@ -19,7 +19,7 @@ class RemoteFile:
         key: the place's identifier of the file: a Drive id, or the name of an object.
         version: changes whenever the content does.
         size: bytes.
-        digest: "md5:HEX" or "crc32c:HEX" of the whole content, as the place gives it.
+        digest: "md5:HEX", "sha256:HEX" or "crc32c:HEX" of the whole content, as the place gives it.
         modified: time of the last change by the place's clock; compared with no other clock.
         folder: the place's name of the folder, for messages.
         url: of the content.

@@ -13,7 +13,8 @@ import httplib2  # type: ignore[import-untyped]
 from google.auth.exceptions import GoogleAuthError, RefreshError, TransportError
 from googleapiclient.errors import HttpError  # type: ignore[import-untyped]
 
-from cropcam.pipeline.earthengine.error_messages import Fault, classify_error, redacted
+from cropcam.pipeline.earthengine.error_messages import Fault, classify_error
+from cropcam.pipeline.earthengine.error_texts import redacted
 
 DRIVE, STORAGE = "Google Drive", "Cloud Storage"
 _TRANSIENT_STATUS = {408, 429, 500, 502, 503, 504}

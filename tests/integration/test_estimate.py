@@ -14,7 +14,7 @@ from cropcam.pipeline.earthengine import exports
 from cropcam.pipeline.earthengine.cost import spent, workload_tag
 from cropcam.pipeline.earthengine.destinations import parse_destination
 from cropcam.pipeline.earthengine.estimate import estimate
-from cropcam.pipeline.earthengine.exports import Options, Pace
+from cropcam.pipeline.earthengine.export_run import Options, Pace
 from cropcam.pipeline.earthengine.plan import plan
 from cropcam.pipeline.earthengine.session import open_session
 from cropcam.pipeline.emulator import Fault, Faults, block_reader, routes, serve
@@ -146,3 +146,15 @@ def test_every_request_that_computes_carries_the_tag_of_its_study(
     assert "workloadTag" not in bodies[0]
     tasks = [json.loads(file.read_text())["body"] for file in (tmp_path / "engine" / "operations").glob("*.json")]
     assert [body["workloadTag"] for body in tasks] == ["cropcam-costly"] * 2
+
+
+def test_an_estimate_reads_the_composite_that_is_kept(archive: Path, study_file: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    study_file.write_text(STUDY.replace("Costly", "kept").replace(str(list(BOUNDS)), "[-90.012, 41.0, -89.988, 41.0216]"))
+    endpoint = ["--archive", str(archive), "--project", "my-project"]
+    assert main(["export", str(study_file), "--to", "asset:kept", *endpoint]) == 0
+    capsys.readouterr()
+    for destination, is_read in (("drive:x", True), ("asset:kept", False)):
+        assert main(["export", str(study_file), "--to", destination, "--dry-run", "--estimate", *endpoint]) == 0
+        found = capsys.readouterr()
+        assert ("the composite is read from projects/my-project/assets/kept" in found.err) is is_read
+        assert "EECU-hours" in found.out

@@ -126,6 +126,7 @@ def test_a_task_that_fails_is_reported_and_redone_by_the_next_run(
     ) as caught:
         exports.export(made, session, tmp_path / "m.json", PACE)
     assert caught.value.exit_code == 4
+    assert re.fullmatch(r"demo-labels: projects/\S+: Computation timed out\.", caught.value.raw)  # for --debug
     faults(server, Fault("export:run", "memory", count=2))
     exports.export(made, session, tmp_path / "m.json", PACE)  # smaller tiles need less memory
     bodies = [json.loads(path.read_text())["body"] for path in (server.out / "operations").glob("*.json")]

@@ -11,6 +11,7 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
+import ee
 import numpy as np
 import pytest
 
@@ -18,12 +19,14 @@ from cropcam.cli import main
 from cropcam.pipeline.earthengine.destinations import parse_destination
 from cropcam.pipeline.emulator import Fault, Faults, Server, serve
 from cropcam.pipeline.errors import DataError, EarthEngineError
-from cropcam.pipeline.fetch.home import bring_home, open_remote
+from cropcam.pipeline.fetch.home import bring_home
+from cropcam.pipeline.fetch.partial import Partial
+from cropcam.pipeline.fetch.places import open_remote
 from cropcam.pipeline.fetch.remote import Remote
 from cropcam.pipeline.rasters.export_shards import open_shards
 from cropcam.pipeline.runtime.atomic import exclusive_lock
 from cropcam.pipeline.study.study import parse_study
-from support import homecoming
+from support import homecoming, scenes
 from support.exports import IMAGE, STUDY
 from support.homecoming import NAMES, PATIENCE, contents, put, shards
 
@@ -134,8 +137,6 @@ def test_a_file_that_is_replaced_in_between_starts_anew(server: Server, made: li
     home, lines = tmp_path / "home", list[str]()
     there = remote(server, place)
     whole = {file.name: file for file in there.files()}
-    from cropcam.pipeline.fetch.partial import Partial
-
     (home / ".fetching").mkdir(parents=True)
     for name in NAMES[:2]:  # an earlier run was killed in the middle of two files
         begun = Partial(home, whole[name])
@@ -156,7 +157,7 @@ def test_a_file_that_never_comes_right_is_refused_and_the_others_stay(
 ) -> None:
     put(made, server.out / "drive/maps")
     faults.order([vars(Fault("drive:media", "corrupt", count=1000, after=18 + 5))])
-    with pytest.raises(DataError, match=r"\.tif: fetched 4 times from maps .*, and its bytes differ from md5:"):
+    with pytest.raises(DataError, match=r"\.tif: fetched 4 times from maps .*, and its bytes differ from sha256:"):
         bring_home(STUDY, remote(server), tmp_path / "home", how=homecoming.how())
     there = {name: content for name, content in contents(tmp_path / "home").items() if not name.endswith((".part", ".state"))}
     assert there.items() <= wanted(made).items()
@@ -293,7 +294,7 @@ def test_a_folder_with_other_files_is_refused_before_a_byte_is_fetched(server: S
         bring_home(STUDY, remote(server), home, how=homecoming.how())
     assert contents(home) == {NAMES[0]: b"mine"}
     (home / NAMES[0]).rename(home / "image.tif")
-    with pytest.raises(DataError, match="holds image.tif, no part of this export; choose a folder of its own"):
+    with pytest.raises(DataError, match=r"holds image\.tif, no part of this export; choose a folder of its own"):
         bring_home(STUDY, remote(server), home, how=homecoming.how())
     assert contents(home) == {"image.tif": b"mine"}
 
@@ -312,3 +313,33 @@ def test_clocks_that_are_wrong_by_an_hour_change_nothing(server: Server, made: l
     source, labels = open_shards(tmp_path / "home", STUDY)
     assert labels is not None
     assert np.array_equal(source.read(homecoming.WHOLE), IMAGE)
+
+
+def test_watching_fetches_as_tasks_end_and_one_fails(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """The real export, its tasks slow at first, one of them failing; the next export and the next fetch bring the rest."""
+    archive = scenes.write_archive(tmp_path / "scenes")
+    study = tmp_path / "demo.toml"
+    study.write_text(scenes.study().to_toml())
+    words = [str(study), "--project", "p", "--api-url"]
+    faults = Faults.of(Fault("export:run", "memory"))
+    with serve(archive, out=tmp_path / "engine", faults=faults) as server:
+        assert main(["export", *words, server.url, "--to", "drive:maps", "--no-wait"]) == 0
+        watch = ["fetch", *words, server.url, "--from", "drive:maps", "--to", str(tmp_path / "home"), "--watch"]
+        assert main(watch) == 4
+        text = capsys.readouterr().err
+        assert "1 files are there and stay; missing: demo-" in text
+        assert len(list((tmp_path / "home").glob("*.tif"))) == 1
+        assert main(["export", *words, server.url, "--to", "drive:maps"]) == 0
+        assert main(watch) == 0
+        assert ", 1 of them fetched now" in capsys.readouterr().out
+        assert (
+            main(["fetch", str(study), "--project", "other", "--api-url", server.url, "--from", "drive:maps", "--to", str(tmp_path / "x")])
+            == 2
+        )
+        assert "the export to drive:maps is of project p, not other; give --project p" in capsys.readouterr().err
+        assert main(["fetch", *words, server.url, "--from", "drive:elsewhere", "--to", str(tmp_path / "x"), "--watch"]) == 2
+        assert "--watch needs the export's manifest" in capsys.readouterr().err
+        assert main(["fetch", *words, server.url, "--from", "shards", "--to", str(tmp_path / "x")]) == 2
+        assert "name the drive:FOLDER or gs://BUCKET/PREFIX of the export" in capsys.readouterr().err
+    ee.Reset()
+    open_shards(tmp_path / "home", scenes.study())

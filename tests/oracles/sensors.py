@@ -130,25 +130,8 @@ def read(folder: Path, name: str) -> Band:
         return Band(file.read(1), tuple(file.transform)[:6], file.crs.to_string())
 
 
-def level(mask: Band, scale: float) -> Band:
-    """A band as a request of twice its scale reads it: means of 2 x 2 pixels of quantities, the upper left one of codes.
-
-    Images within 256 x 256 px have no such level. Source: Earth Engine guide "Scale".
-    """
-    a, b, c, d, e, f = mask.transform
-    values = mask.values_YX
-    if not 2 * a <= scale < 4 * a or max(values.shape) <= 256:
-        return mask
-    if values.dtype.kind != "f":
-        return Band(values[::2, ::2], (2 * a, b, c, d, 2 * e, f), mask.crs)
-    even = np.pad(values.astype(float), [(0, side % 2) for side in values.shape], constant_values=np.nan)
-    means = np.nanmean([even[row::2, col::2] for row in (0, 1) for col in (0, 1)], axis=0).astype(values.dtype)
-    return Band(means, (2 * a, b, c, d, 2 * e, f), mask.crs)
-
-
 def at(mask: Band, band: Band) -> np.ndarray:
     """A mask's values at the centres of another band's pixels, both of one scene; NaN beyond."""
-    mask = level(mask, band.transform[0])
     height, width = band.values_YX.shape
     x = band.transform[2] + band.transform[0] * (np.arange(width) + 0.5)
     y = band.transform[5] + band.transform[4] * (np.arange(height) + 0.5)

@@ -14,6 +14,7 @@ from cropcam.pipeline.emulator import engine  # noqa: F401 - fills the registry
 from cropcam.pipeline.emulator.limits import Limits
 from cropcam.pipeline.emulator.registry import ALGORITHMS, Algorithm, Parameter
 from cropcam.pipeline.emulator.routes import FILE_ROUTES, MEDIA_ROUTES, ROUTES, Route
+from cropcam.pipeline.emulator.service_texts import TEXTS
 
 PAGE = Path(__file__).parents[2] / "docs" / "emulator.md"
 SOURCE = Path(emulator.__file__).parent
@@ -53,7 +54,16 @@ def routes_table() -> str:
     return "\n".join(["| name | route |", "|---|---|", *rows])
 
 
-TABLES = {"algorithms": algorithms_table, "refusals": refusals_list, "limits": limits_table, "routes": routes_table}
+def texts_table() -> str:
+    """Every text of the service by the name of its fault: the code and status of the response, and the words."""
+    rows = []
+    for name, text in TEXTS.items():
+        error = text.error(project="PROJECT", name="NAME", waiting=3000)
+        rows.append(f"| `{name}` | {error.code} {error.status} | {_escaped(error.message.replace(chr(10), ' '))} |")
+    return "\n".join(["| name | response | text |", "|---|---|---|", *rows])
+
+
+TABLES = {"texts": texts_table, "algorithms": algorithms_table, "refusals": refusals_list, "limits": limits_table, "routes": routes_table}
 
 
 def with_tables(page: str) -> str:

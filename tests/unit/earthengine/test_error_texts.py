@@ -78,8 +78,6 @@ TEXTS = [
     (404, "Operation 'projects/image-study/operations/ABC' not found.", "absent", "cropcam tasks", "REST projects.operations/get"),
 ]  # fmt: skip
 
-COMING = {"--shard-size", "--overwrite"}  # options that `export` gets in this version
-
 # texts of errors that pass: status, text, source
 PASSING = [
     (429, "Too many concurrent aggregations.", "GUIDE debugging"),
@@ -152,7 +150,7 @@ def earthengine_words(command: str) -> set[str]:
 def test_every_option_and_command_that_a_step_names_exists() -> None:
     ours = set(options_of(_parser()))
     named = re.findall(r"(?<![\w-])(--[a-z-]+)", steps().replace("authenticate --force", ""))
-    assert set(named) <= ours | COMING
+    assert set(named) <= ours
     assert set(re.findall(r"cropcam (\w+)", steps())) <= ours
     theirs = set(re.findall(r"earthengine (\w+) (--[a-z]+|folder)", steps()))
     assert ("authenticate", "--force") in theirs

@@ -2,79 +2,20 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import ee
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cropcam.pipeline.earthengine.error_messages import ServiceError
-from cropcam.pipeline.earthengine.estimate import Estimate, LayerEstimate, Sample, eecu_seconds, estimate
+from cropcam.pipeline.earthengine.estimate import Estimate, LayerEstimate, Sample, estimate
 from cropcam.pipeline.errors import EarthEngineError
 from cropcam.pipeline.grid import PixelGrid
-from support.engines import FakeService, invocations
 from support.graph_studies import variant
 from support.pixel_service import small
+from support.profiled_service import Profiled
 
 pytestmark = pytest.mark.usefixtures("transport")
-
-PROFILE = """ EECU·s PeakMem Count  Description
-  0.280     59k     6  Algorithm Image.reduceRegions
-  1.5k     571k    86  Loading assets: projects/google/charts_feature_example
-  1,000.25 1.1M    86  no description available
-      -     352    72  Reprojecting pixels from GEOGCS["GCS_North_American_1983"]
-"""
-
-
-def table(seconds: float) -> str:
-    return f" EECU·s PeakMem Count  Description\n{seconds:7.3f}     59k     6  all of it\n"
-
-
-class Profiled(FakeService):
-    """Sends a profile with each response: as many EECU-seconds as pixels / 1,000, times a factor by layer; the largest side it computes."""
-
-    def __init__(self, largest_px: int = 10_000, *, is_profiling: bool = True, broken: int = 0) -> None:
-        super().__init__()
-        self.__dict__.update(costs={}, asked=[], largest_px=largest_px, is_profiling=is_profiling, broken=broken)
-
-    def value(self, computed: Any, what: str) -> Any:
-        sought = [found for found in invocations(ee.serializer.encode(computed)) if found["functionName"] == "Profile.getProfiles"]
-        if not sought:
-            self._tell(0.5)
-            return super().value(computed, what)
-        assert ee.data._thread_locals.profile_hook is None, "the cost of asking would be counted"
-        if self.broken:
-            self.__dict__["broken"] -= 1
-            raise ServiceError("not ready", "service")
-        ids = sought[0]["arguments"]["ids"]["constantValue"]
-        return table(sum(self.costs[name] for name in ids))
-
-    def _tell(self, seconds: float) -> None:
-        hook = ee.data._thread_locals.profile_hook
-        if hook and self.is_profiling:
-            name = f"profile-{len(self.costs)}"
-            self.costs[name] = seconds
-            hook(name)
-
-    def pixels(self, image: Any, grid: PixelGrid, what: str) -> bytes:  # noqa: ARG002
-        self.asked.append((what, grid.shape_yx))
-        self._tell(grid.width * grid.height / 1_000 * (0.01 if "labels" in what else 1))
-        if max(grid.shape_yx) > self.largest_px:
-            raise ServiceError(f"{what}: User memory limit exceeded.", "memory")
-        return b""
-
-
-def test_a_profile_is_the_sum_of_its_first_column() -> None:
-    assert eecu_seconds(PROFILE) == pytest.approx(0.28 + 1_500 + 1_000.25)
-    assert eecu_seconds(table(12.5)) == 12.5
-
-
-@pytest.mark.parametrize("text", ["", "CPU Memory\n1 2 3 4\n", " EECU·s PeakMem Count  Description\n  much   59k 6  x\n"])
-def test_a_profile_of_another_layout_is_refused(text: str) -> None:
-    with pytest.raises(EarthEngineError, match="a profile of another layout"):
-        eecu_seconds(text)
 
 
 def test_layers_are_scaled_by_their_pixels() -> None:
@@ -84,9 +25,23 @@ def test_layers_are_scaled_by_their_pixels() -> None:
     assert [(layer.layer, len(layer.samples)) for layer in made.layers] == [("image", 3), ("labels", 3)]
     assert [layer.hours for layer in made.layers] == pytest.approx([1.0, 0.1], rel=1e-3)
     assert made.layers[0].range_hours == pytest.approx((1.0, 1.0))
-    # what it used itself: the windows, and the request for the number of scenes and a pixel of the labels before them
-    assert made.own_eecu_s == pytest.approx(3 * 65.536 * 1.01 + 0.5, rel=1e-3)
+    # what it used itself: the windows, and before them the checks of the inputs, of half a second each
+    assert 3 * 65.536 * 1.01 + 0.5 - 1e-2 <= made.own_eecu_s <= 3 * 65.536 * 1.01 + 3
     assert seen[-1] == (6, 6, "labels")
+
+
+def test_a_kept_composite_is_measured_as_it_is_read() -> None:
+    asked = []
+
+    def images(layer: str, grid: PixelGrid | None) -> ee.Image:
+        asked.append((layer, grid))
+        return ee.Image(0)
+
+    service, study = Profiled(), small()
+    estimate(study, service, {"image": 1, "labels": 1}, images=images)
+    assert [layer for layer, _ in asked] == ["image"] * 2 + ["labels"] * 2
+    assert {grid.shape_yx for _, grid in asked if grid} == {(256, 256)}
+    assert [layer.layer for layer in estimate(study, service, {"image": 1}).layers] == ["image"]  # an export to an asset
 
 
 def test_windows_that_are_too_much_are_halved_and_the_smaller_side_is_kept() -> None:

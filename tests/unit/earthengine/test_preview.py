@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -11,7 +12,7 @@ from cropcam.pipeline.earthengine import graphs, preview
 from cropcam.pipeline.errors import ConfigError
 from cropcam.pipeline.grid import tiles, transform_points
 from cropcam.pipeline.legend import UNLABELLED
-from cropcam.pipeline.study.study import load_study, parse_study
+from cropcam.pipeline.study.study import Study, load_study, parse_study
 from support import scenes
 from support.engines import FakeService
 from support.graph_studies import variant
@@ -45,16 +46,20 @@ def test_labels_are_drawn_as_class_numbers_in_the_colours_of_the_study(client: s
     assert [f"#{colour}" for colour in look["palette"].split(",")] == [one.color_hex for one in study.legend.classes]
 
 
+def views(study: Study) -> list[Any]:
+    return preview._views(study, graphs.graph(study, "image"))
+
+
 @pytest.mark.usefixtures("transport")
 def test_each_season_is_drawn_in_true_colour_or_in_the_bands_there_are() -> None:
     seasons = [["2016-05-01", "2016-07-01"], ["2016-07-01", "2016-10-01"]]
-    layers = preview._views(variant(image={"seasons": seasons}))
+    layers = views(variant(image={"seasons": seasons}))
     assert [name for name, _, _ in layers] == ["composite 2016-05-01 to 2016-07-01", "composite 2016-07-01 to 2016-10-01", "labels"]
     assert [look["bands"] for _, _, look in layers[:2]] == ["1_SR_B4,1_SR_B3,1_SR_B2", "2_SR_B4,2_SR_B3,2_SR_B2"]
     assert "Image.updateMask" in graphs.algorithms(graphs.expression(layers[0][1]))
-    assert preview._views(variant(image={"bands": ["SR_B5", "SR_B6"]}))[0][2]["bands"] == "SR_B5,SR_B6,SR_B5"
+    assert views(variant(image={"bands": ["SR_B5", "SR_B6"]}))[0][2]["bands"] == "SR_B5,SR_B6,SR_B5"
     without = {key: values for key, values in variant().to_dict().items() if key != "labels"}
-    assert [name for name, _, _ in preview._views(parse_study(without))] == ["composite 2016-05-01 to 2016-10-01"]
+    assert [name for name, _, _ in views(parse_study(without))] == ["composite 2016-05-01 to 2016-10-01"]
 
 
 def test_a_page_is_html_and_asks_nothing_before_that_is_clear(tmp_path: Path) -> None:

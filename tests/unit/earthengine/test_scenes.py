@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
+import rasterio
 
 from cropcam.pipeline.earthengine.graphs import algorithms, expression, graph, graph_digest
 from cropcam.pipeline.earthengine.scenes import finer_bands, largest_input_px
 from cropcam.pipeline.errors import ConfigError
+from cropcam.pipeline.grid import PixelGrid
 from cropcam.pipeline.study.study import Study, load_study, parse_study
+from support import scenes
 from support.engines import invocations
 from support.graph_studies import variant
 
@@ -105,3 +110,39 @@ def test_bands_that_a_collection_lacks_are_refused() -> None:
 def test_a_pixel_of_the_grid_meets_no_more_pixels_of_a_band_than_asked_for() -> None:
     assert largest_input_px(30, 10) >= (3 * 2**0.5 + 1) ** 2
     assert largest_input_px(1000, 10) >= (100 * 2**0.5 + 1) ** 2
+
+
+LARGE = PixelGrid("EPSG:32616", (30.0, 0.0, 300_000.0, 0.0, -30.0, 4_500_000.0), 600, 570)  # its pyramid has levels of 60 and 120 m
+
+
+@pytest.mark.parametrize("scale_m", [60.0, 90.0])
+def test_on_a_coarse_grid_pixels_are_masked_before_their_mean_and_no_pyramid_is_read(tmp_path: Path, scale_m: float) -> None:
+    for seed in range(3):
+        scenes.write_scene(tmp_path, f"{scenes.LANDSAT}/S{seed}", f"2018-07-0{seed + 1}", LARGE, seed)
+    values = study("landsat-4-9", scale_m, bands=["red", "nir"], collections=[scenes.LANDSAT]).to_dict()
+    values["area"] |= {"crs": "EPSG:32616", "bounds": [-89.3, 40.52, -89.27, 40.54]}
+    coarse = parse_study(values)
+    times, grid = round(scale_m / 30), coarse.grid
+    col, row = (round(at) for at in ((grid.transform[2] - 300_000) / 30, (4_500_000 - grid.transform[5]) / 30))
+    means = []
+    for seed in range(3):
+        folder = tmp_path / scenes.LANDSAT / f"S{seed}"
+        bands = {name: read_raster(folder / f"{name}.tif") for name in ("SR_B4", "SR_B5", "QA_PIXEL")}
+        clear = (bands["QA_PIXEL"] & 0b11111) == 0
+        each = []
+        for name in ("SR_B4", "SR_B5"):
+            valid = np.where(clear & (bands[name] > 0), bands[name].astype(float), np.nan)
+            inside = valid[row : row + grid.height * times, col : col + grid.width * times]
+            each.append(np.ma.masked_invalid(inside).reshape(grid.height, times, grid.width, times).mean(axis=(1, 3)))
+        means.append(each)
+    expected = np.floor(np.ma.median(np.ma.stack([np.ma.stack(each) for each in means]), axis=0) + 0.5).filled(0)
+    found = scenes.Client(tmp_path).pixels(graph(coarse, "image"), grid)
+    np.testing.assert_array_equal(found.data, expected)
+    assert (found > 0).mean() > 0.9
+    nearest = parse_study({**values, "image": {**values["image"], "sensor": "landsat", "bands": ["SR_B4", "SR_B5"], "mask": ["cloud"]}})
+    assert (scenes.Client(tmp_path).pixels(graph(nearest, "image"), grid) != found).mean() > 0.9  # which is why it is refused
+
+
+def read_raster(path: Path) -> np.ndarray:
+    with rasterio.open(path) as file:
+        return file.read(1)

@@ -3,39 +3,24 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import ee
 import httplib2
 import pytest
 from google.auth.credentials import AnonymousCredentials
-from google.auth.exceptions import RefreshError, TransportError
 from google.oauth2.credentials import Credentials
 
-from cropcam.pipeline.earthengine import session as room
 from cropcam.pipeline.earthengine.access import Account
-from cropcam.pipeline.earthengine.error_messages import Backoff, ServiceError
+from cropcam.pipeline.earthengine.error_messages import Backoff
 from cropcam.pipeline.earthengine.session import HIGH_VOLUME_URL, STANDARD_URL, open_session
 from cropcam.pipeline.errors import ConfigError, EarthEngineError
 from support.engines import Offline
 
 LOOPBACK = "http://127.0.0.1:1"
 TOKEN = "ya29.very-secret-token-0123456789"  # noqa: S105 - made up
+pytestmark = pytest.mark.usefixtures("nobody")
 QUICK = Backoff(attempts=2, sleep=lambda _: None)
-
-
-@pytest.fixture(autouse=True)
-def _nobody(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[None]:
-    """A user without any credentials, and no way to the catalogue of deprecated assets."""
-    for name in ("GOOGLE_APPLICATION_CREDENTIALS", "GOOGLE_CLOUD_PROJECT"):
-        monkeypatch.delenv(name, raising=False)
-    monkeypatch.setenv("HOME", str(tmp_path))
-    monkeypatch.setenv("CLOUDSDK_CONFIG", str(tmp_path / "gcloud"))
-    monkeypatch.setenv("NO_GCE_CHECK", "true")
-    yield
-    ee.Reset()
 
 
 class Refusing(Offline):
@@ -63,7 +48,7 @@ def test_loopback_is_anonymous_and_never_asks_for_the_catalogue_outside(monkeypa
     monkeypatch.setattr(ee.deprecation, "_FetchDataCatalogStac", outside)
     transport = Offline()
     session = open_session(None, LOOPBACK + "/", transport=transport)
-    assert (session.project, session.api_url, session.is_loopback) == ("local", LOOPBACK, True)
+    assert (session.project, session.api_url, session.is_loopback) == ("embedded", LOOPBACK, True)
     assert all(request.startswith(f"GET {LOOPBACK}") for request in transport.requests)
     assert ee.deprecation._FetchDataCatalogStac is outside
     assert open_session("mine", "http://localhost:1", transport=transport).project == "mine"
@@ -74,87 +59,6 @@ def test_without_credentials_one_line_names_the_command_to_run() -> None:
         EarthEngineError, match=r"^no credentials; run: earthengine authenticate --force, or set GOOGLE_APPLICATION_CREDENTIALS"
     ):
         open_session("p")
-
-
-def test_a_key_file_that_is_none_is_named(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    path = tmp_path / "key.json"
-    monkeypatch.setenv("GOOGLE_APPLICATION_CREDENTIALS", str(path))
-    with pytest.raises(EarthEngineError, match=r"key\.json: No such file or directory; run: earthengine authenticate"):
-        open_session("p")
-    for text in ("not json", "[]", '{"type": "service_account"}'):
-        path.write_text(text)
-        with pytest.raises(EarthEngineError, match=r"key\.json: not the JSON of a credential"):
-            open_session("p")
-
-
-def test_a_service_accounts_file_brings_its_project(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    from cryptography.hazmat.primitives import serialization
-    from cryptography.hazmat.primitives.asymmetric import rsa
-
-    key = rsa.generate_private_key(public_exponent=65537, key_size=2048)
-    pem = key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()).decode()
-    about = {
-        "type": "service_account",
-        "project_id": "its-own",
-        "private_key_id": "1",
-        "private_key": pem,
-        "client_email": "a@b.c",
-        "client_id": "1",
-        "token_uri": "https://127.0.0.1:1/token",
-    }
-    path = tmp_path / "key.json"
-    path.write_text(json.dumps(about))
-    monkeypatch.setenv("GOOGLE_APPLICATION_CREDENTIALS", str(path))
-    found = room.find_credentials()
-    assert found.service_account_email == "a@b.c"
-    assert room._project_of(found) == "its-own"
-
-
-def test_what_earthengine_authenticate_wrote_is_found(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    stored = tmp_path / ".config/earthengine/credentials"
-    stored.parent.mkdir(parents=True)
-    stored.write_text(json.dumps({"refresh_token": "1//secret-refresh", "project": "stored-project"}))
-    monkeypatch.setattr(ee.oauth, "is_valid_credentials", lambda _: True)
-    found = room.find_credentials()
-    assert room._project_of(found) == "stored-project"
-
-
-def test_credentials_that_are_damaged_are_named_by_their_file(tmp_path: Path) -> None:
-    stored = tmp_path / ".config/earthengine/credentials"
-    stored.parent.mkdir(parents=True)
-    stored.write_text("no json")
-    with pytest.raises(EarthEngineError, match=r"earthengine/credentials: not the JSON of a credential; run: earthengine authenticate"):
-        room.find_credentials()
-
-
-def saved_login(home: Path) -> None:
-    stored = home / ".config/earthengine/credentials"
-    stored.parent.mkdir(parents=True)
-    stored.write_text(json.dumps({"refresh_token": "1//secret-refresh", "project": "stored-project"}))
-
-
-@pytest.mark.parametrize(
-    ("error", "kind", "message"),
-    [
-        (TransportError("no route to oauth2.googleapis.com"), "connection", "the login: no connection to Earth Engine: no route .*; run the same command again"),
-        (RefreshError("invalid_grant: Token has been expired or revoked.", {}), "credentials", "the login: invalid_grant: .*: the credentials are not valid"),
-        (RefreshError("invalid_grant: Invalid JWT: Token must be a short-lived token ... Check your iat and exp values", {}), "clock", "the clock of this machine is wrong"),
-        (RefreshError("internal_failure", retryable=True), "service", "cannot be renewed at the moment"),
-    ],
-)  # fmt: skip
-def test_a_saved_login_that_cannot_be_renewed_is_explained(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, error: Exception, kind: str, message: str
-) -> None:
-    saved_login(tmp_path)
-
-    def refresh(*_: object) -> None:
-        raise error
-
-    monkeypatch.setattr(Credentials, "refresh", refresh)
-    with pytest.raises(ServiceError, match=message) as caught:
-        room.find_credentials()
-    assert caught.value.kind == kind
-    assert caught.value.raw.startswith("the login: ")
 
 
 def test_a_project_is_needed_and_comes_from_the_option_the_credentials_or_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -160,3 +160,22 @@ def test_a_spoilt_journal_is_left_out(tmp_path: Path) -> None:
     found = Catalogue(tmp_path).under("drive")
     assert [item.path for item in found] == [entry.path]
     assert found[0].id != entry.id
+
+
+def test_a_journal_that_cannot_be_written_ends_no_listing(tmp_path: Path) -> None:
+    (tmp_path / JOURNAL).write_text("a file in the place of the journal's folder")
+    write(tmp_path / "drive/x.tif")
+    catalogue = Catalogue(tmp_path)
+    (found,) = catalogue.under("drive")
+    assert catalogue.by_id(found.id) == found
+
+
+def test_an_item_is_given_as_last_seen_or_looked_for(tmp_path: Path) -> None:
+    catalogue = Catalogue(tmp_path)
+    assert catalogue.last_seen("drive/x.tif") is None
+    path = write(tmp_path / "drive/x.tif")
+    found = catalogue.last_seen("drive/x.tif")
+    assert found is not None
+    path.unlink()
+    assert catalogue.last_seen("drive/x.tif") == found
+    assert catalogue.find("drive/x.tif") is catalogue.last_seen("drive/x.tif") is None

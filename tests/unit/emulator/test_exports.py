@@ -179,6 +179,6 @@ def test_on_order_a_task_makes_a_second_folder_and_later_ones_use_it(
 
 @pytest.mark.parametrize("limits", [Limits(make_buckets=False), Limits(closed_buckets=frozenset({"crops"}))])
 def test_an_export_fails_where_the_bucket_cannot_be_written_to(exporter: Callable[[LazyImage], Exporter], tmp_path: Path) -> None:
-    with pytest.raises(EngineError, match=r"Unable to write to bucket crops \((permission denied|bucket not found)\)"):
+    with pytest.raises(EngineError, match=r"storage\.objects\.create access|The specified bucket does not exist"):
         exporter(image()).run("T", request(bucket="crops"), Progress())
     assert not (tmp_path / "gs").exists()

@@ -13,6 +13,7 @@ def test_digests_of_known_content(tmp_path: Path) -> None:
     path.write_bytes(b"123456789")  # the check values of both algorithms
     assert digest_of(path, "crc32c") == "crc32c:e3069283"
     assert digest_of(path, "md5") == "md5:25f9e794323b453885f5181f1b624d0b"
+    assert digest_of(path, "sha256") == "sha256:15e2b0d3c33891ebb0f1ef609ec419420c20e320ce94c65fbc8c3312448eb225"
     with pytest.raises(DataError, match="a digest of kind 'sha9' is not known"):
         digest_of(path, "sha9")
 

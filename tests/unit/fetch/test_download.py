@@ -3,6 +3,7 @@ from __future__ import annotations
 import dataclasses
 import shutil
 import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -21,7 +22,7 @@ CONTENT = bytes(range(251)) * 60
 
 
 @pytest.fixture(autouse=True, scope="module")
-def _small_pieces() -> object:  # noqa: PT005 - an autouse fixture
+def small_pieces() -> Iterator[None]:
     before = partial.Partial.__init__.__defaults__
     partial.Partial.__init__.__defaults__ = (4000,)  # type: ignore[misc]
     yield
@@ -47,7 +48,7 @@ def test_progress_counts_what_an_earlier_run_brought(tmp_path: Path) -> None:
         ):
             fetch_files(_Broken(place), [place.file("a.tif")], tmp_path, How(1, Backoff(attempts=1)))
         asked = len(place.seen)
-        fetch_files(place, [place.file("a.tif")], tmp_path, how())
+        fetch_files(place, [place.file("a.tif")], tmp_path, how(workers=1))
         assert (tmp_path / "a.tif").read_bytes() == CONTENT
         assert place.seen[asked] == "bytes=3000-3999"
 
@@ -80,7 +81,7 @@ def test_a_file_that_is_gone_is_refused(tmp_path: Path) -> None:
     with served(Place(CONTENT)) as place:
         listed = place.file("a.tif")
         place.content = b"x" * len(CONTENT)
-        place.again = lambda file: None  # type: ignore[method-assign, assignment]
+        place.again = lambda _: None  # type: ignore[method-assign, assignment]
         with pytest.raises(DataError, match=r"a\.tif: is not in folder any more"):
             fetch_files(place, [listed], tmp_path, how())
 

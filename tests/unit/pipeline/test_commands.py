@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from cropcam.pipeline import commands
+from cropcam.pipeline.arguments import Command
 from cropcam.pipeline.errors import ConfigError, DataError
 from support.builds import build_study, write_inputs
 from support.stores import make_store
@@ -17,7 +18,7 @@ def parsers() -> dict[str, argparse.ArgumentParser]:
     """The parser of each command by name."""
     declared: dict[str, argparse.ArgumentParser] = {}
 
-    def command(name: str, call: commands.Command) -> argparse.ArgumentParser:
+    def command(name: str, call: Command) -> argparse.ArgumentParser:
         declared[name] = argparse.ArgumentParser(prog=name)
         declared[name].set_defaults(call=call)
         return declared[name]
@@ -27,26 +28,20 @@ def parsers() -> dict[str, argparse.ArgumentParser]:
 
 
 def test_every_command_of_the_data_plane_is_declared() -> None:
-    assert list(parsers()) == ["describe", "simulate", "emulate", "export", "tasks", "preview", "patches", "check"]
+    assert list(parsers()) == ["describe", "simulate", "emulate", "export", "tasks", "fetch", "preview", "patches", "check"]
 
 
 @pytest.mark.parametrize(
     ("name", "words", "values"),
     [
         ("patches", ["demo", "--from", "shards", "--store", "s.zarr"], {"study": "demo", "folder": Path("shards"), "seed": 0}),
-        ("export", ["demo", "--to", "gs://b/p"], {"to": "gs://b/p", "cell_px": 8192, "archive": None, "no_wait": False}),
+        ("export", ["demo", "--to", "gs://b/p"], {"to": "gs://b/p", "cell_px": 8192, "archive": None, "wait": True}),
         ("preview", ["demo", "--out", "p.html"], {"out": Path("p.html"), "archive": None}),
     ],
 )
 def test_words_become_arguments(name: str, words: list[str], values: dict[str, object]) -> None:
     args = vars(parsers()[name].parse_args(words))
     assert {key: args[key] for key in values} == values
-
-
-def test_a_folder_keeps_a_name_of_its_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.chdir(tmp_path)
-    assert commands.folder_argument("a/b") == Path("a/b")
-    assert commands.folder_argument(".") == tmp_path
 
 
 def test_values_go_with_own_rasters_alone() -> None:

@@ -1,0 +1,16 @@
+"""What the commands of both planes share about their arguments."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Callable
+from pathlib import Path
+
+Command = Callable[[argparse.Namespace], None]
+AddCommand = Callable[[str, Command], argparse.ArgumentParser]
+
+
+def folder_argument(text: str) -> Path:
+    """A folder by a name of its own, also where it was called "." or "..": locks and unfinished work lie beside it, under names made of it."""
+    path = Path(text)
+    return path if path.name.strip(".") else path.resolve()

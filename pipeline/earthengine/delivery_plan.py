@@ -1,0 +1,60 @@
+"""What a delivery will do, before the first request: windows of each layer within the limits, shards, and the plan as text. Needs no client.
+
+Source: Earth Engine REST reference, "projects.image/computePixels".
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from cropcam.pipeline.earthengine.layers import layers_of
+from cropcam.pipeline.earthengine.pixel_requests import check_window_px, window_px_for
+from cropcam.pipeline.earthengine.plan import cells
+from cropcam.pipeline.errors import ConfigError
+from cropcam.pipeline.grid import Window, tiles
+from cropcam.pipeline.study.polygons import meets
+from cropcam.pipeline.study.study import Study
+
+SHARD_PX = 8192
+
+
+def plan_text(study: Study, out: Path, *, window_px: int | None = None, shard_px: int = SHARD_PX) -> str:
+    """The plan of `deliver` as text: shards, requests, pixels and bytes per layer. Needs no client.
+
+    Raises:
+        ConfigError: an option breaks a limit.
+    """
+    sides = window_sides(study, window_px, shard_px)
+    shards, _ = cells(study, shard_px)
+    lines, requests, size = [], 0, 0
+    for layer in layers_of(study):
+        side = sides[layer.name]
+        windows = sum(len(windows_of(study, shard, side)) for _, shard in shards)
+        pixels = sum(shard.height * shard.width for _, shard in shards)
+        requests, size = requests + windows, size + pixels * layer.bytes_per_px
+        lines.append(
+            f"{layer.name:<6}  {pixels:>13,} px  {pixels * layer.bytes_per_px / 1e6:>9,.1f} MB  {windows:,} requests of {side} px  {len(shards)} files"
+        )
+    return "\n".join((*lines, f"to {out}: {requests:,} requests, {size / 1e9:,.2f} GB uncompressed"))
+
+
+def layer_pixels(study: Study, shard_px: int = SHARD_PX) -> dict[str, int]:
+    """Pixels of each layer that `deliver` writes, by layer name."""
+    pixels = sum(shard.height * shard.width for _, shard in cells(study, shard_px)[0])
+    return {layer.name: pixels for layer in layers_of(study)}
+
+
+def window_sides(study: Study, window_px: int | None, shard_px: int) -> dict[str, int]:
+    """Side of each layer's windows, by layer name, checked against the limits and the side of the shards."""
+    sides = {layer.name: window_px_for(layer, shard_px) if window_px is None else window_px for layer in layers_of(study)}
+    for layer in layers_of(study):
+        check_window_px(layer, sides[layer.name])
+    if shard_px < 1 or any(shard_px % side for side in sides.values()):
+        raise ConfigError(f"--shard-px {shard_px}: not a multiple of the windows' {max(sides.values())} px")
+    return sides
+
+
+def windows_of(study: Study, shard: Window, side: int) -> list[Window]:
+    """The windows of a shard that may hold a pixel of `area.region`."""
+    inside = (Window(shard.row + w.row, shard.col + w.col, w.height, w.width) for w in tiles((shard.height, shard.width), (side, side)))
+    return [window for window in inside if not study.area.region or meets(study.area.region, study.grid, window)]

@@ -1,0 +1,281 @@
+"""The commands that speak to Earth Engine, Drive or Cloud Storage: thin wrappers; heavy modules stay inside the command that needs them."""
+
+from __future__ import annotations
+
+import argparse
+import shlex
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from cropcam.pipeline.arguments import AddCommand, folder_argument
+from cropcam.pipeline.errors import ConfigError
+
+
+def export(args: argparse.Namespace) -> None:
+    """Composite and labels to Drive, a bucket, an asset or a folder."""
+    from cropcam.pipeline.earthengine import exports
+    from cropcam.pipeline.earthengine.cost import spent_text
+    from cropcam.pipeline.earthengine.destinations import Asset, parse_destination
+    from cropcam.pipeline.earthengine.export_run import Options
+    from cropcam.pipeline.earthengine.manifest import manifest_path
+    from cropcam.pipeline.earthengine.plan import plan
+    from cropcam.pipeline.earthengine.task_status import places, summary
+    from cropcam.pipeline.earthengine.task_view import TaskView
+    from cropcam.pipeline.fetch.arrived import arrived_at
+    from cropcam.pipeline.study.study import load_study
+
+    study, destination = load_study(args.study), parse_destination(args.to)
+    if args.estimate and not args.dry_run:
+        raise ConfigError("--estimate goes with --dry-run: it computes a few windows and exports nothing")
+    if isinstance(destination, Path):
+        _deliver(args, study, destination)
+        return
+    if not args.wait and args.archive:
+        raise ConfigError(
+            "--no-wait needs an endpoint that outlives the command: run cropcam emulate --archive DIR, and give --api-url its URL"
+        )
+    if args.fetch and not args.wait:
+        raise ConfigError("--fetch waits for the tasks: leave out --no-wait, or run cropcam fetch --watch later")
+    if args.fetch and isinstance(destination, Asset):
+        raise ConfigError("--fetch goes with drive: and gs://; an asset stays at Earth Engine: export it again to one of them")
+    planned = plan(
+        study, destination, cell_px=args.cell_px, file_px=args.file_px, priority=args.priority, shard_px=args.shard_size, cog=args.cog,
+        overwrite=args.overwrite,
+    )  # fmt: skip
+    if args.dry_run:
+        print(planned.text())
+        _estimate(args, study, planned.layer_pixels(), reads_asset=not isinstance(destination, Asset))
+        return
+    with _session(args, study) as session:
+        with TaskView("export") as view:
+            options = Options(
+                args.wait, args.again, args.max_eecu_hours, arrived_at(destination, session), view=view, log=view.log
+            )  # fmt: skip
+            rows = exports.export(planned, session, manifest_path(args.study), options)
+        print("\n".join(filter(None, [summary(rows), spent_text(rows), places(rows)])))
+        if args.fetch:
+            _bring_home(args, study, destination, args.fetch, session.api_url, session.name)
+        elif isinstance(destination, Asset) and args.wait:
+            print(f"next: cropcam export and preview of {study.name} read the composite from {destination.name(session.project)}")
+        elif args.wait:
+            print(f"next: cropcam fetch {shlex.quote(args.study)} --from {shlex.quote(args.to)} --to DIR{_same_endpoint(args)}")
+
+
+def tasks(args: argparse.Namespace) -> None:
+    """What the exports of a study are doing; --cancel stops them."""
+    from cropcam.pipeline.earthengine import exports
+    from cropcam.pipeline.earthengine.cost import spent_text
+    from cropcam.pipeline.earthengine.destinations import parse_destination
+    from cropcam.pipeline.earthengine.manifest import manifest_path
+    from cropcam.pipeline.earthengine.plan import plan
+    from cropcam.pipeline.earthengine.task_status import lines, places, summary
+    from cropcam.pipeline.study.study import load_study
+
+    study, destination = load_study(args.study), parse_destination(args.to)
+    if isinstance(destination, Path):
+        raise ConfigError(f"--to {args.to}: pixels to a folder make no tasks; name the drive:FOLDER or gs://BUCKET/PREFIX of the export")
+    with _session(args, study) as session:
+        look = exports.cancel if args.cancel else exports.tasks
+        rows = look(plan(study, destination, cell_px=args.cell_px, file_px=args.file_px), session, manifest_path(args.study))
+    print("\n".join(filter(None, [lines(rows), summary(rows), spent_text(rows), places(rows)])))
+
+
+def fetch(args: argparse.Namespace) -> None:
+    """A finished export home from Drive or a bucket; --watch waits."""
+    from cropcam.pipeline.earthengine.destinations import Asset, parse_destination
+    from cropcam.pipeline.study.study import load_study
+
+    study, source = load_study(args.study), parse_destination(args.source, "--from")
+    if isinstance(source, Path | Asset):
+        raise ConfigError(f"--from {args.source}: name the drive:FOLDER or gs://BUCKET/PREFIX of the export; nothing else can be fetched")
+    with _endpoint(args) as (url, name):
+        _bring_home(args, study, source, args.to, url, name, watch=args.watch)
+
+
+def preview(args: argparse.Namespace) -> None:
+    """A geemap page of region, export cells, composite and labels."""
+    from cropcam.pipeline.earthengine.kept import pixels_of
+    from cropcam.pipeline.earthengine.manifest import manifest_path
+    from cropcam.pipeline.earthengine.preview import preview as draw
+    from cropcam.pipeline.runtime.progress import Stage
+    from cropcam.pipeline.study.study import load_study
+
+    study = load_study(args.study)
+    with _session(args, study, exports=False) as session, Stage("preview") as stage:
+        draw(study, session, args.out, pixels=pixels_of(study, session, manifest_path(args.study), stage.log), progress=stage)
+    print(f"{args.out}: its tiles come from the endpoint when a browser opens it")
+
+
+def add_commands(command: AddCommand) -> None:
+    """Declare these commands and their options."""
+    sub = command("export", export)
+    sub.add_argument("study", metavar="STUDY")
+    sub.add_argument("--to", required=True, metavar="WHERE", help="drive:FOLDER, gs://BUCKET/PREFIX, asset:PATH or a local folder")
+    endpoint_options(sub)
+    _cell_options(sub)
+    sub.add_argument("--priority", type=int, default=100, help="of tasks, 0 to 9999 (default %(default)s)")
+    sub.add_argument(
+        "--shard-size", type=int, default=256, metavar="PX",
+        help="side of the tiles in which the service computes a task: 128 or 64 where memory does not suffice (default %(default)s)",
+    )  # fmt: skip
+    sub.add_argument("--cog", action="store_true", help="tasks write Cloud Optimized GeoTIFFs")
+    sub.add_argument("--overwrite", action="store_true", help="replace the asset of asset:PATH if it exists")
+    sub.add_argument("--again", action="store_true", help="start tasks once more that the service no longer knows")
+    sub.add_argument(
+        "--max-eecu-hours", type=float, metavar="H", help="start no task that would bring the export's compute above H EECU-hours"
+    )
+    sub.add_argument("--window-px", type=int, help="side of one pixel request to a folder (default: by layer, as the limits allow)")
+    sub.add_argument("--shard-px", type=int, default=8192, help="side of one file in a folder (default %(default)s)")
+    sub.add_argument("--workers", type=int, default=40, help="pixel requests at once (default %(default)s)")
+    sub.add_argument("--no-wait", "--no-watch", dest="wait", action="store_false", help="return once the tasks are started")
+    sub.add_argument("--fetch", type=folder_argument, metavar="DIR", help="fetch the files into this folder once the tasks have ended")
+    sub.add_argument("--dry-run", action="store_true", help="print the plan: tasks, pixels, bytes, files")
+    sub.add_argument("--estimate", action="store_true", help="with --dry-run: compute a few windows and print EECU-hours below the plan")
+
+    sub = command("tasks", tasks)
+    sub.add_argument("study", metavar="STUDY")
+    sub.add_argument("--to", required=True, metavar="WHERE", help="drive:FOLDER, gs://BUCKET/PREFIX or asset:PATH, as exported")
+    endpoint_options(sub)
+    _cell_options(sub)
+    sub.add_argument("--cancel", action="store_true", help="cancel all that wait or run")
+
+    sub = command("fetch", fetch)
+    sub.add_argument("study", metavar="STUDY")
+    sub.add_argument("--from", dest="source", required=True, metavar="WHERE", help="drive:FOLDER or gs://BUCKET/PREFIX, as exported")
+    sub.add_argument("--to", type=folder_argument, required=True, metavar="DIR", help="a folder of its own")
+    endpoint_options(sub)
+    sub.add_argument("--watch", action="store_true", help="wait for the tasks, fetch the files of each as it ends")
+
+    sub = command("preview", preview)
+    sub.add_argument("study", metavar="STUDY")
+    sub.add_argument("--out", type=Path, required=True, metavar="PAGE.html")
+    _service_options(sub)
+
+
+def _deliver(args: argparse.Namespace, study: Any, folder: Path) -> None:  # noqa: ANN401 - a Study
+    """An export into a local folder."""
+    from cropcam.pipeline.earthengine import delivery, delivery_plan
+    from cropcam.pipeline.earthengine.kept import is_recorded, pixels_of
+    from cropcam.pipeline.earthengine.manifest import manifest_path
+    from cropcam.pipeline.runtime.progress import Stage
+
+    for option, given in (
+        ("--no-wait", not args.wait), ("--fetch", args.fetch), ("--overwrite", args.overwrite), ("--again", args.again), ("--cog", args.cog),
+        ("--max-eecu-hours", args.max_eecu_hours is not None),
+    ):  # fmt: skip
+        if given:
+            raise ConfigError(f"{option} goes with drive:, gs:// and asset:; pixels to a folder are fetched while you wait")
+    lattice = {"window_px": args.window_px, "shard_px": args.shard_px}
+    if args.dry_run:
+        print(delivery_plan.plan_text(study, folder, **lattice))
+        _estimate(args, study, delivery_plan.layer_pixels(study, args.shard_px))
+        return
+    manifest = manifest_path(args.study)  # an embedded engine has the assets that it wrote where it writes
+    with _session(args, study, exports=is_recorded(study, manifest)) as session, Stage("export") as stage:
+        pixels = pixels_of(study, session, manifest, stage.log)
+        shards = delivery.deliver(study, session, folder, workers=args.workers, **lattice, pixels=pixels, progress=stage, log=stage.log)
+    print("\n".join(map(str, shards)))
+
+
+def _estimate(args: argparse.Namespace, study: Any, pixels: Mapping[str, int], *, reads_asset: bool = True) -> None:  # noqa: ANN401 - a Study
+    """With --estimate, print below a plan what it will cost; `pixels` by the name of their layer.
+
+    With `reads_asset` a composite that is kept as an asset is read, as the export will.
+    """
+    if not args.estimate:
+        return
+    from cropcam.pipeline.earthengine.estimate import estimate
+    from cropcam.pipeline.earthengine.kept import is_recorded, pixels_of
+    from cropcam.pipeline.earthengine.manifest import manifest_path
+    from cropcam.pipeline.runtime.progress import Stage
+
+    manifest = manifest_path(args.study)
+    with _session(args, study, exports=reads_asset and is_recorded(study, manifest)) as session, Stage("estimate") as stage:
+        images = pixels_of(study, session, manifest, stage.log) if reads_asset else None
+        found = estimate(study, session, pixels, images=images, progress=stage)
+    print(f"\n{found.text()}")
+
+
+def _bring_home(
+    args: argparse.Namespace, study: Any, source: Any, out: Path, url: str | None, name: str, *, watch: bool = False  # noqa: ANN401 - a Study, a Destination
+) -> None:  # fmt: skip
+    """Fetch an export into a folder and print the next command."""
+    from cropcam.pipeline.earthengine import exports
+    from cropcam.pipeline.earthengine.manifest import manifest_path
+    from cropcam.pipeline.earthengine.session import STANDARD_URL, open_session
+    from cropcam.pipeline.fetch.download import How
+    from cropcam.pipeline.fetch.exported import find_export
+    from cropcam.pipeline.fetch.home import bring_home
+    from cropcam.pipeline.fetch.places import open_remote
+    from cropcam.pipeline.runtime.progress import Stage
+
+    manifest = manifest_path(args.study)
+    with Stage("fetch") as stage:
+        exported = find_export(study, manifest, source, name or url or STANDARD_URL, args.project)
+        look = None
+        if watch:
+            if exported is None:
+                raise ConfigError(
+                    f"--watch needs the export's manifest, and {manifest} records none to {source}; run it in the folder of the export"
+                )
+            session = open_session(args.project or exported.project, url, name=name)
+            look = exports.follow(exported.plan, session, manifest)
+        remote = open_remote(source, project=args.project, api_url=url)
+        home = bring_home(study, remote, out, exported=exported, look=look, how=How(progress=stage, log=stage.log))
+    print(home)
+    print(f"next: cropcam patches {shlex.quote(args.study)} --from {shlex.quote(str(out))} --store {study.name}.zarr")
+
+
+def _same_endpoint(args: argparse.Namespace) -> str:
+    """The options of the endpoint, for a command that a user may copy."""
+    given = (("--project", args.project), ("--api-url", args.api_url), ("--archive", args.archive))
+    return "".join(f" {option} {shlex.quote(str(value))}" for option, value in given if value)
+
+
+def _cell_options(sub: argparse.ArgumentParser) -> None:
+    sub.add_argument("--cell-px", type=int, default=8192, help="side of one task's cell (default %(default)s)")
+    sub.add_argument("--file-px", type=int, help="side of one task's files (default: a whole cell, if Earth Engine writes it as one)")
+
+
+def _service_options(sub: argparse.ArgumentParser) -> None:
+    sub.add_argument("--project", metavar="P", help="Google Cloud project registered for Earth Engine (default: the credentials' own)")
+    sub.add_argument("--api-url", metavar="URL", help="another endpoint: high-volume, or an engine on loopback (cropcam emulate)")
+    sub.set_defaults(archive=None)
+
+
+def endpoint_options(sub: argparse.ArgumentParser) -> None:
+    """Options that name the endpoint: the service, a URL, or an archive."""
+    _service_options(sub)
+    sub.add_argument("--archive", type=Path, metavar="DIR", help="use the embedded engine over this archive; no account needed")
+
+
+@contextmanager
+def _session(args: argparse.Namespace, study: Any, *, exports: bool = True) -> Iterator[Any]:  # noqa: ANN401 - a Study
+    """An open session for a study with the endpoint of `_endpoint`."""
+    from cropcam.pipeline.earthengine.cost import workload_tag
+    from cropcam.pipeline.earthengine.session import open_session
+
+    with _endpoint(args, exports=exports) as (url, name):
+        yield open_session(args.project, url, name=name, workload_tag=workload_tag(study.name))
+
+
+@contextmanager
+def _endpoint(args: argparse.Namespace, *, exports: bool = True) -> Iterator[tuple[str | None, str]]:
+    """URL and name of the endpoint: the service's (None), --api-url, or an embedded engine over --archive that ends with the command.
+
+    Only with `exports` does that engine write: beside the archive, where one engine at a time may.
+    """
+    from cropcam.pipeline.earthengine.session import EMBEDDED
+
+    if not args.archive:
+        yield args.api_url, ""
+        return
+    if args.api_url is not None:
+        raise ConfigError("--archive starts an endpoint of its own; leave out --api-url")
+    from cropcam.pipeline.emulator import serve
+
+    folder: Path = args.archive.resolve()
+    with serve(folder, out=folder.with_name(f"{folder.name}-exports") if exports else None) as server:
+        yield server.url, f"{EMBEDDED}{folder}"
