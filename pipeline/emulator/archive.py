@@ -1,7 +1,7 @@
 """The archive folder as Earth Engine assets: images, collections, folders, and their REST descriptions.
 
-Ids that begin with "projects/" are assets of the user's own, below another folder; `folder.json` there makes a folder or an
-image collection, which may be empty.
+Ids that begin with "projects/" are first looked for among the user's own assets, below another folder; `folder.json` there
+makes a folder or an image collection, which may be empty.
 
 An image is a folder with `asset.json` and one GeoTIFF per band; its path below the archive is its id. A folder with
 images directly below it is an image collection, any other folder is a folder. Headers are read at the first use of a band.
@@ -50,7 +50,7 @@ class Archive:
 
     def state(self) -> dict[str, int]:
         """Modification time (ns) of each `asset.json`, by its path: the key of caches over the archive."""
-        return {**dict(_written(self._folder)), **dict(_written(self._own))}
+        return {path: stamp for root in {self._folder, self._own} for path, stamp in _written(root)}
 
     def image(self, asset_id: str) -> LazyImage:
         """The image of that id.
@@ -119,7 +119,8 @@ class Archive:
         segments = plain_id(asset_id).split("/")
         if not all(_SEGMENT.fullmatch(segment) for segment in segments):
             raise not_found(kind, asset_id)
-        return (self._own if segments[0] == "projects" else self._folder).joinpath(*segments)
+        own = self._own.joinpath(*segments)
+        return own if segments[0] == "projects" and own.is_dir() else self._folder.joinpath(*segments)
 
     def _image(self, asset_id: str, folder: Path) -> LazyImage:
         stamp = (folder / "asset.json").stat().st_mtime_ns

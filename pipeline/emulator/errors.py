@@ -40,9 +40,13 @@ class EngineError(Exception):
 
 
 def not_found(kind: str, asset_id: str) -> EngineError:
-    """The refusal of an asset that does not exist; `kind` is "Image", "ImageCollection" or "Asset"."""
-    where = f"{kind}.load: {kind} asset" if kind != "Asset" else "Asset"
-    return EngineError(f"{where} '{asset_id}' not found (does not exist or caller does not have access).", "NOT_FOUND")
+    """The refusal of an asset that does not exist: of an expression ("Image", "ImageCollection"), or of an asset's method ("Asset").
+
+    Source: the messages as users quote them.
+    """
+    if kind == "Asset":
+        return EngineError(f"Asset '{asset_id}' does not exist or doesn't allow this operation.", "NOT_FOUND")
+    return EngineError(f"{kind}.load: {kind} asset '{asset_id}' not found (does not exist or caller does not have access).", "NOT_FOUND")
 
 
 def unimplemented(feature: str) -> EngineError:

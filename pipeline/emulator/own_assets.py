@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from cropcam.pipeline.emulator import limits
-from cropcam.pipeline.emulator.errors import EngineError, unimplemented
+from cropcam.pipeline.emulator.errors import EngineError, not_found, unimplemented
 from cropcam.pipeline.runtime.atomic import atomic_write, publish, remove
 
 Json = Mapping[str, Any]
@@ -92,7 +92,7 @@ class OwnAssets:
         path = self.path(name)
         with self._lock:
             if not path.is_dir():
-                raise absent(name)
+                raise not_found("Asset", name)
             if not (path / IMAGE).is_file() and any(entry.is_dir() for entry in path.iterdir()):
                 raise EngineError(f"Cannot delete asset '{name}': it is not empty.", "FAILED_PRECONDITION")
             hidden = path.with_name(f".{path.name}.old")
@@ -115,7 +115,7 @@ class OwnAssets:
         with self._lock:
             file = next((path / own for own in (IMAGE, FOLDER) if (path / own).is_file()), None)
             if file is None:
-                raise absent(name)
+                raise not_found("Asset", name)
             about = json.loads(file.read_text("utf-8"))
             about["properties"] = _patched(dict(about.get("properties", {})), _paths(body.get("updateMask")), asset)
             atomic_write(file, json.dumps(about), sync=False)
@@ -124,7 +124,7 @@ class OwnAssets:
         parent = name.rpartition("/")[0]
         is_root = parent.count("/") == 2
         if not is_root and (not path.parent.is_dir() or (path.parent / IMAGE).is_file()):
-            raise absent(parent)
+            raise not_found("Asset", parent)
 
 
 def check_writable_name(name: str) -> None:
@@ -142,11 +142,6 @@ def check_writable_name(name: str) -> None:
         raise limits.invalid(
             f"Invalid asset name '{name[:200]}': it must be projects/PROJECT/assets/PATH of letters, numbers, hyphens and underscores."
         )
-
-
-def absent(name: str) -> EngineError:
-    """The refusal of an asset that is not there, in the words of the service's asset methods."""
-    return EngineError(f"Asset '{name}' does not exist or doesn't allow this operation.", "NOT_FOUND")
 
 
 def _exists(name: str) -> EngineError:

@@ -10,8 +10,11 @@ import numpy as np
 import pytest
 import rasterio
 
+from cropcam.pipeline.emulator.archive import Archive
 from cropcam.pipeline.emulator.engine import Engine
 from cropcam.pipeline.emulator.errors import EngineError
+from cropcam.pipeline.emulator.images import LazyImage
+from cropcam.pipeline.grid import Window
 from support import scenes
 from support.scenes import EAST, LABELS, LANDSAT
 
@@ -69,7 +72,7 @@ def test_collections_and_folders_are_described_and_listed(engine: Engine) -> Non
 @pytest.mark.parametrize("asset", ["NO/SUCH", "../etc", "/etc", "LANDSAT/../USDA", ".hidden", "a b", "LANDSAT//LC08"])
 def test_missing_assets_are_not_found(engine: Engine, asset: str) -> None:
     for request in (engine.asset, engine.list_assets):
-        with pytest.raises(EngineError, match=r"not found \(does not exist or caller does not have access\)") as refused:
+        with pytest.raises(EngineError, match=r"does not exist or doesn.t allow this operation") as refused:
             request(asset)
         assert (refused.value.status, refused.value.code) == ("NOT_FOUND", 404)
 
@@ -151,3 +154,35 @@ def test_half_written_assets_are_not_listed(tmp_path: Path) -> None:
     (tmp_path / "T/other").mkdir()
     assert engine.asset("T")["type"] == "FOLDER"
     assert [asset["id"] for asset in engine.list_assets("T")] == ["T/other"]
+
+
+def test_own_assets_go_before_those_of_the_archive(tmp_path: Path) -> None:
+    archive, own = tmp_path / "archive", tmp_path / "own"
+    name = "projects/my-project/assets/image"
+    for root, value in ((archive, 1), (own, 2)):
+        (root / name).parent.mkdir(parents=True)
+        scenes.write_asset(root / name, {"a": np.full((3, 3), value, np.uint8)}, EAST.window(Window(0, 0, 3, 3)), {})
+    scenes.write_asset(archive / f"{name}_shared", {"a": np.full((3, 3), 3, np.uint8)}, EAST.window(Window(0, 0, 3, 3)), {})
+    engine = Engine(archive, own)
+    for asset, value in ((name, 2), (f"{name}_shared", 3)):
+        found = load(engine, asset)
+        assert isinstance(found, LazyImage)
+        assert (found.read(EAST.window(Window(0, 0, 3, 3)))[0] == value).all()
+    assert [asset["id"] for asset in engine.list_assets("projects/my-project/assets")] == [name]
+    assert engine.list_assets("projects/other/assets") == []
+    with pytest.raises(EngineError, match="does not exist"):
+        engine.list_assets("projects/other/assets/a")
+
+
+def test_a_folder_may_be_an_empty_collection(folder: Path, tmp_path: Path) -> None:
+    for kind in ("IMAGE_COLLECTION", "FOLDER"):
+        made = tmp_path / "projects/my-project/assets" / kind
+        made.mkdir(parents=True)
+        (made / "folder.json").write_text(json.dumps({"type": kind, "properties": {"n": 1}}))
+        name = f"projects/my-project/assets/{kind}"
+        assert Engine(folder, tmp_path).asset(name) == {"type": kind, "name": name, "id": name, "properties": {"n": 1}}
+    archive = Archive(folder, tmp_path)
+    empty = archive.collection("projects/my-project/assets/IMAGE_COLLECTION")
+    assert (list(empty.elements), empty.properties["n"]) == ([], 1)
+    with pytest.raises(EngineError, match=r"ImageCollection asset .* not found"):
+        archive.collection("projects/my-project/assets/FOLDER")

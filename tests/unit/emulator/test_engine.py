@@ -16,7 +16,7 @@ from cropcam.pipeline.earthengine.composite import composite, count
 from cropcam.pipeline.earthengine.labels import labels
 from cropcam.pipeline.emulator.engine import Engine
 from cropcam.pipeline.emulator.errors import EngineError
-from cropcam.pipeline.grid import PixelGrid, Window, nearest_index, tiles
+from cropcam.pipeline.grid import PixelGrid, Window, tiles
 from cropcam.pipeline.study.study import Study
 from oracles.composite import compose
 from oracles.labels import commonest
@@ -48,7 +48,6 @@ def oracle(archive: Path, tmp_path_factory: pytest.TempPathFactory) -> Any:
             if own.area.scale_m > scenes.CDL.transform[0]:  # finer labels: the commonest, which the composite's oracle does not know
                 with rasterio.open(archive / scenes.LABELS / "cropland.tif") as file:
                     codes = commonest((file.read(1), scenes.CDL), own.grid)[0][None]
-                codes = np.where(nearest_index(scenes.CDL, own.grid)[0] >= 0, codes, 0)  # the asset's footprint counts by pixel centres
             found[name] = image, codes
         return found[name]
 

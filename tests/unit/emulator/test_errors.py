@@ -28,7 +28,7 @@ def test_an_error_without_a_status_is_an_invalid_argument() -> None:
     [
         ("Image", "Image.load: Image asset 'A/B' not found"),
         ("ImageCollection", "ImageCollection.load: ImageCollection asset 'A/B' not found"),
-        ("Asset", "Asset 'A/B' not found"),
+        ("Asset", "Asset 'A/B' does not exist or doesn't allow this operation."),
     ],
 )
 def test_a_missing_asset_is_named_by_kind_and_id(kind: str, start: str) -> None:
