@@ -172,7 +172,7 @@ class Catalogue:
                     with self._lock:
                         after = self.find(entry.path)
                         if after is not None and _content(after) == _content(current):
-                            return self._keep(replace(after, **checksums))
+                            return self._keep(replace(after, md5=checksums["md5"], sha256=checksums["sha256"], crc32c=checksums["crc32c"]))
         return None
 
     def _scan(self, top: str, found: list[Entry]) -> None:
