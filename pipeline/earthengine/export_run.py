@@ -184,7 +184,7 @@ class ExportRun:
                 smaller_px = (entry.shard_px or self._plan.shard_px) // 2
                 if fault.kind == "memory" and smaller_px >= SMALLEST_SHARD_PX:
                     self._log(f"{task.name}: {entry.message}; trying again in tiles of {smaller_px} px")
-                    self._compute_in(smaller_px, task.layer.name)
+                    self._compute_in(smaller_px, task)
                 elif fault.is_transient and tried < RETRIES:
                     self._retries[task.name] = tried + 1
                     self._log(f"{task.name}: {entry.message}; trying again")
@@ -193,11 +193,11 @@ class ExportRun:
                     continue
                 entry.renew()
 
-    def _compute_in(self, shard_px: int, layer: str) -> None:
-        """All tasks of a layer that are not done are computed in smaller tiles from now on."""
+    def _compute_in(self, shard_px: int, failed: Task) -> None:
+        """A task that failed, and those of its layer that are still to be submitted, are computed in smaller tiles from now on."""
         for task, entry in self._entries():
-            if task.layer.name == layer and entry.state not in (SUCCEEDED, SUBMITTING):
-                entry.shard_px = shard_px
+            if task is failed or (task.layer.name == failed.layer.name and entry.state == UNSUBMITTED):
+                entry.shard_px = min(entry.shard_px or shard_px, shard_px)
 
     def _look_for_files(self, task: Task, entry: Entry, *, may_renew: bool) -> None:
         """Decide about a task that the service no longer knows: its files are there, or it starts again, or the user is asked.

@@ -104,7 +104,7 @@ class Catalogue:
             checksums = _checksums(file)
         with self._lock:
             publish(temp_path, final)
-            return self._keep(replace(self._as_is(entry.path, final.stat()), **checksums))
+            return self._keep(_marked(self._as_is(entry.path, final.stat()), checksums))
 
     def free(self, path: str) -> bool:
         """Whether neither an item nor a reserved one has the path."""
@@ -172,7 +172,7 @@ class Catalogue:
                     with self._lock:
                         after = self.find(entry.path)
                         if after is not None and _content(after) == _content(current):
-                            return self._keep(replace(after, md5=checksums["md5"], sha256=checksums["sha256"], crc32c=checksums["crc32c"]))
+                            return self._keep(_marked(after, checksums))
         return None
 
     def _scan(self, top: str, found: list[Entry]) -> None:
@@ -259,7 +259,12 @@ def _content(entry: Entry) -> tuple[int, int, int]:
     return entry.size, entry.modified_ns, entry.inode
 
 
-def _checksums(file: BinaryIO) -> dict[str, str]:
+def _marked(entry: Entry, checksums: tuple[str, str, str]) -> Entry:
+    md5, sha256, crc32c = checksums
+    return replace(entry, md5=md5, sha256=sha256, crc32c=crc32c)
+
+
+def _checksums(file: BinaryIO) -> tuple[str, str, str]:
     """md5 and sha256 (hexadecimal) and crc32c (Base64) of a file, read in pieces."""
     md5, sha256, crc = hashlib.md5(usedforsecurity=False), hashlib.sha256(), 0
     while piece := file.read(_PIECE):
@@ -267,4 +272,4 @@ def _checksums(file: BinaryIO) -> dict[str, str]:
         sha256.update(piece)
         crc = google_crc32c.extend(crc, piece)
     crc32c = base64.b64encode(crc.to_bytes(4, "big")).decode()
-    return {"md5": md5.hexdigest(), "sha256": sha256.hexdigest(), "crc32c": crc32c}
+    return md5.hexdigest(), sha256.hexdigest(), crc32c

@@ -203,7 +203,13 @@ def test_a_task_short_of_memory_is_computed_in_smaller_tiles(made: Plan, file: P
         if "image-r00c00" in operation["metadata"]["description"]
     ]
     assert tiles == [256, 128, 64]
-    assert sum("trying again in tiles of" in line for line in lines) == 2
+    service = FakeService(image="User memory limit exceeded.")  # all at once: none is halved for the failure of another
+    with pytest.raises(EarthEngineError, match="4 succeeded, 4 failed"):
+        run_export(in_bucket(made), service, file, log=lines.append)
+    asked = [operation["body"] for operation in service.held.values() if "image-" in operation["metadata"]["description"]]
+    sides = [body["fileExportOptions"]["geoTiffOptions"].get("tileSize", {}).get("value", 256) for body in asked]
+    assert sorted(sides) == [64] * 4 + [128] * 4 + [256] * 4
+    assert sum("trying again in tiles of" in line for line in lines) == 2 + 8
 
 
 def test_cancelling_goes_on_after_a_refusal_and_names_it(made: Plan, file: Path) -> None:
