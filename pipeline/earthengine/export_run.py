@@ -15,7 +15,7 @@ from cropcam.pipeline.earthengine.cost import Verdict
 from cropcam.pipeline.earthengine.destinations import Asset, Drive
 from cropcam.pipeline.earthengine.error_messages import ServiceError, classify_error
 from cropcam.pipeline.earthengine.graphs import graph
-from cropcam.pipeline.earthengine.kept import pixels_of
+from cropcam.pipeline.earthengine.kept import holds, pixels_of
 from cropcam.pipeline.earthengine.manifest import SUBMITTING, UNSUBMITTED, Entry, Manifest
 from cropcam.pipeline.earthengine.plan import QUEUE_LIMIT, Plan, Task
 from cropcam.pipeline.earthengine.polling import adopt, poll
@@ -73,7 +73,7 @@ class ExportRun:
         self._slow = Slow()
         self._retries: dict[str, int] = {}
         self._others, self._turn = 0, 0
-        self._has_failed = self._is_at_limit = False
+        self._has_failed = self._is_at_limit = self._is_queue_full = False
         self._refusal: ServiceError | None = None
 
     def begin(self) -> None:
@@ -128,7 +128,10 @@ class ExportRun:
             if not any(map(is_active, states)) and (self._has_failed or self._is_at_limit or set(states) <= ENDED):
                 break
             pace.sleep(wait_s)
-            self._turn = poll(self._session, self._manifest, self._turn)
+            if self._is_queue_full:  # by the tasks of others too, which only the list shows
+                self._others = adopt(self._plan, self._session, self._manifest)
+            else:
+                self._turn = poll(self._session, self._manifest, self._turn)
             self._settle()
             self._manifest.save()
             for line in self._slow.look(self._rows(), wait_s):
@@ -148,9 +151,10 @@ class ExportRun:
         waiting = [(task, entry) for task, entry in self._entries() if entry.state in (UNSUBMITTED, SUBMITTING)]
         if room == 1:
             waiting.sort(key=lambda pair: (pair[1].state != SUBMITTING, pair[0].bytes))
-        self._is_at_limit = False
+        self._is_at_limit = self._is_queue_full = False
         for task, entry in waiting:
-            if n_active >= room or n_active + self._others >= QUEUE_LIMIT:
+            self._is_queue_full = n_active + self._others >= QUEUE_LIMIT
+            if n_active >= room or self._is_queue_full:
                 break
             if not self._is_affordable(task):
                 continue
@@ -159,6 +163,7 @@ class ExportRun:
             except ServiceError as error:
                 if error.kind == "queue":  # it empties; the next poll tries again
                     self._log(str(error))
+                    self._is_queue_full = True
                 else:
                     self._refusal, self._has_failed = error, True
                 break
@@ -218,7 +223,7 @@ class ExportRun:
             self._has_failed = True
 
     def _check_asset(self) -> None:
-        """Refuse to write over an asset unless told to; write one again that was deleted.
+        """Refuse to write over an asset without --overwrite; write one again that was deleted, or replaced by another image.
 
         Raises:
             EarthEngineError: the asset exists, or its folder does not.
@@ -230,14 +235,14 @@ class ExportRun:
         if entry.state not in (SUCCEEDED, UNSUBMITTED):
             return
         name = where.name(self._session.project)
-        exists = self._session.asset(name) is not None
-        if entry.state == SUCCEEDED and not exists:
-            self._log(f"{name}: the asset was deleted; once more")
+        found = self._session.asset(name)
+        if entry.state == SUCCEEDED and not holds(found, str(self._manifest.about["graphs"]["image"])):
+            self._log(f"{name}: the asset was {'replaced by another image' if found else 'deleted'}; once more")
             entry.renew()
-        elif entry.state == UNSUBMITTED and exists and not self._plan.overwrite:
+        if entry.state == UNSUBMITTED and found is not None and not self._plan.overwrite:
             raise ServiceError(f"{name}: this asset exists; choose another name, or give --overwrite", "asset_exists")
         folder = name.rpartition("/")[0]
-        if "/" in where.path and not exists and self._session.asset(folder) is None:
+        if "/" in where.path and found is None and self._session.asset(folder) is None:
             raise ServiceError(f"{folder}: no such folder; make it first: earthengine create folder {folder}", "asset")
 
     def _failure(self) -> ServiceError:

@@ -8,9 +8,10 @@ Source: Earth Engine API reference, "Export.image.toAsset"; guide "Best practice
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import ee
 
@@ -42,7 +43,7 @@ def pixels_of(study: Study, session: Session, manifest_file: Path, log: Callable
     if not name:
         return computed
     found = session.asset(name)
-    if found is None or found.get("properties", {}).get(GRAPH_PROPERTY) != digest:
+    if not holds(found, digest):
         log(f"{name}: {'deleted' if found is None else 'replaced by another image'} since its export; the composite is computed again")
         return computed
     log(f"the composite is read from {name}")
@@ -55,6 +56,11 @@ def pixels_of(study: Study, session: Session, manifest_file: Path, log: Callable
         return stored if layer == image.name else computed(layer, grid)
 
     return read
+
+
+def holds(found: Mapping[str, Any] | None, digest: str) -> bool:
+    """Whether a described asset holds the pixels of the graph of a digest; `found` is None where there is no asset."""
+    return found is not None and found.get("properties", {}).get(GRAPH_PROPERTY) == digest
 
 
 def is_recorded(study: Study, manifest_file: Path) -> bool:

@@ -29,7 +29,7 @@ from cropcam.pipeline.study.study import Study
 
 LATE_LOOKS = 6  # a list may lack files for some time after their task has ended
 _NAMED = 5
-_IDLE_LOOKS = 3  # without a task that waits or runs, although some were never submitted or are not known any more
+IDLE_LOOKS = 6  # without a task that waits or runs: over two minutes, in which an export in another process submits the next
 
 
 @dataclass(frozen=True)
@@ -113,7 +113,7 @@ class _Run:
             if ended - done:
                 done |= self._fetch_tasks(ended - done)
             idle = 0 if any(is_active(row.state) for row in rows) else idle + 1
-            if all(row.state in ENDED for row in rows) or idle == _IDLE_LOOKS:
+            if all(row.state in ENDED for row in rows) or idle == IDLE_LOOKS:
                 return [row for row in rows if row.state != SUCCEEDED]
             self._pace.sleep(wait_s)
             wait_s = min(wait_s * 1.5, self._pace.longest_s)

@@ -12,7 +12,7 @@ from cropcam.pipeline.earthengine.task_status import Row
 from cropcam.pipeline.emulator import Server
 from cropcam.pipeline.errors import DataError, EarthEngineError
 from cropcam.pipeline.fetch.exported import Exported
-from cropcam.pipeline.fetch.home import LATE_LOOKS, bring_home
+from cropcam.pipeline.fetch.home import IDLE_LOOKS, LATE_LOOKS, bring_home
 from cropcam.pipeline.fetch.places import open_remote
 from cropcam.pipeline.fetch.remote import Remote
 from support import homecoming
@@ -92,7 +92,7 @@ def test_tasks_that_nobody_submits_are_not_waited_for(server: Server, tmp_path: 
 
     with pytest.raises(EarthEngineError, match="missing: demo-image unsubmitted; demo-labels unsubmitted"):
         bring_home(STUDY, remote(server), tmp_path / "home", exported=exported(), look=look, how=homecoming.how(), pace=NOW)
-    assert len(looks) == 3
+    assert len(looks) == IDLE_LOOKS
 
 
 def test_a_late_list_is_waited_for_and_not_for_ever(server: Server, whole: dict[str, Path], tmp_path: Path) -> None:
