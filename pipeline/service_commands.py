@@ -204,16 +204,16 @@ def _bring_home(
     """Fetch an export into a folder and print the next command."""
     from cropcam.pipeline.earthengine import exports
     from cropcam.pipeline.earthengine.manifest import manifest_path
-    from cropcam.pipeline.earthengine.session import STANDARD_URL, open_session
+    from cropcam.pipeline.earthengine.session import open_session, url_of
     from cropcam.pipeline.fetch.download import How
     from cropcam.pipeline.fetch.exported import find_export
     from cropcam.pipeline.fetch.home import bring_home
     from cropcam.pipeline.fetch.places import open_remote
     from cropcam.pipeline.runtime.progress import Stage
 
-    manifest = manifest_path(args.study)
+    manifest, url = manifest_path(args.study), url_of(url)
     with Stage("fetch") as stage:
-        exported = find_export(study, manifest, source, name or url or STANDARD_URL, args.project)
+        exported = find_export(study, manifest, source, name or url, args.project)
         look = None
         if watch:
             if exported is None:

@@ -132,7 +132,7 @@ def open_session(
         ConfigError: the URL is none.
         EarthEngineError: no credentials, no project, or the service does not let them in.
     """
-    url = NAMED_URLS.get(api_url, api_url).rstrip("/") if api_url is not None else STANDARD_URL
+    url = url_of(api_url)
     parts = _parts_of(url)
     is_loopback = _is_loopback(str(parts.hostname))
     if parts.scheme == "http" and not is_loopback:
@@ -155,6 +155,11 @@ def open_session(
     ee.data.setMaxRetries(client_retries)
     ee.data.setDefaultWorkloadTag(workload_tag)
     return session
+
+
+def url_of(api_url: str | None) -> str:
+    """The URL that --api-url stands for: a name's, the given one, or the standard endpoint's."""
+    return NAMED_URLS.get(api_url, api_url).rstrip("/") if api_url is not None else STANDARD_URL
 
 
 def is_one_place(first: str, second: str) -> bool:

@@ -348,8 +348,8 @@ def test_an_export_waits_for_room_in_a_queue_that_others_fill(made: Plan, file: 
 
 def test_following_sees_the_tasks_that_another_process_submits(made: Plan, file: Path) -> None:
     service = FakeService()
-    with pytest.raises(KeyboardInterrupt):
-        service.orders[:] = [KeyboardInterrupt()]
+    service.orders[:] = [KeyboardInterrupt()]
+    with pytest.raises(KeyboardInterrupt):  # after the first request
         run_export(made, service, file)
     look = exports.follow(made, service, file)
     assert [row.state for row in look()].count("UNSUBMITTED") == 7
