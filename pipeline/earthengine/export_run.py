@@ -15,7 +15,7 @@ from cropcam.pipeline.earthengine.cost import Verdict
 from cropcam.pipeline.earthengine.destinations import Asset, Drive
 from cropcam.pipeline.earthengine.error_messages import ServiceError, classify_error
 from cropcam.pipeline.earthengine.graphs import graph
-from cropcam.pipeline.earthengine.kept import holds, pixels_of
+from cropcam.pipeline.earthengine.kept import check_target, pixels_of
 from cropcam.pipeline.earthengine.manifest import SUBMITTING, UNSUBMITTED, Entry, Manifest
 from cropcam.pipeline.earthengine.plan import QUEUE_LIMIT, Plan, Task
 from cropcam.pipeline.earthengine.polling import adopt, poll
@@ -85,7 +85,7 @@ class ExportRun:
                 entry.renew()
             elif entry.state == FORGOTTEN:
                 self._look_for_files(task, entry, may_renew=True)
-        self._check_asset()
+        check_target(self._plan, self._session, self._manifest, self._log)
         self._manifest.save()
         if self.options.max_eecu_hours is not None and not self._is_done():
             cost.check_limit(self._rows(), self.options.max_eecu_hours)
@@ -221,29 +221,6 @@ class ExportRun:
             remedy = known or f"look for its files at {self._plan.destination}, or run again with --again"
             entry.message = f"the service does not know it any more; {remedy}"
             self._has_failed = True
-
-    def _check_asset(self) -> None:
-        """Refuse to write over an asset without --overwrite; write one again that was deleted, or replaced by another image.
-
-        Raises:
-            EarthEngineError: the asset exists, or its folder does not.
-        """
-        where = self._plan.destination
-        if not isinstance(where, Asset):
-            return
-        (entry,) = self._manifest.entries.values()
-        if entry.state not in (SUCCEEDED, UNSUBMITTED):
-            return
-        name = where.name(self._session.project)
-        found = self._session.asset(name)
-        if entry.state == SUCCEEDED and not holds(found, str(self._manifest.about["graphs"]["image"])):
-            self._log(f"{name}: the asset was {'replaced by another image' if found else 'deleted'}; once more")
-            entry.renew()
-        if entry.state == UNSUBMITTED and found is not None and not self._plan.overwrite:
-            raise ServiceError(f"{name}: this asset exists; choose another name, or give --overwrite", "asset_exists")
-        folder = name.rpartition("/")[0]
-        if "/" in where.path and found is None and self._session.asset(folder) is None:
-            raise ServiceError(f"{folder}: no such folder; make it first: earthengine create folder {folder}", "asset")
 
     def _failure(self) -> ServiceError:
         rows = self._rows()

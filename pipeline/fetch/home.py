@@ -92,7 +92,6 @@ class _Run:
         self._listing = Listing(study, remote, self._how)
         self._task_uris: list[str] = []
         self._is_watched = False
-        self._said: set[str] = set()
         self.fetched = 0
 
     def watch(self, look: Callable[[], Sequence[Row]]) -> list[Row]:
@@ -141,11 +140,11 @@ class _Run:
             lacking = [choice.missing for choice in choices if choice.missing]
             if not lacking or not left:
                 break
-            self._listing.say(f"{'; '.join(lacking)}: all tasks have ended well, so the list may be late; looking again")
+            self._listing.note(f"{'; '.join(lacking)}: all tasks have ended well, so the list may be late; looking again")
             self._pace.sleep(self._pace.poll_s)
         for choice in choices:
             for note in choice.notes:
-                self._listing.say(note)
+                self._listing.note(note)
         files = [shard.file for choice in choices for shard in choice.shards]
         self._check_strangers(files)
         self._fetch(files)
