@@ -101,10 +101,10 @@ class Catalogue:
         final = self.path(entry)
         final.parent.mkdir(parents=True, exist_ok=True)
         with temp_path.open("rb") as file:
-            checksums = _checksums(file)
+            md5, sha256, crc32c = _checksums(file)
         with self._lock:
             publish(temp_path, final)
-            return self._keep(replace(self._as_is(entry.path, final.stat()), **checksums))
+            return self._keep(replace(self._as_is(entry.path, final.stat()), md5=md5, sha256=sha256, crc32c=crc32c))
 
     def free(self, path: str) -> bool:
         """Whether neither an item nor a reserved one has the path."""
@@ -168,11 +168,11 @@ class Catalogue:
                 with file:
                     if current.sha256:
                         return current
-                    checksums = _checksums(file)
+                    md5, sha256, crc32c = _checksums(file)
                     with self._lock:
                         after = self.find(entry.path)
                         if after is not None and _content(after) == _content(current):
-                            return self._keep(replace(after, **checksums))
+                            return self._keep(replace(after, md5=md5, sha256=sha256, crc32c=crc32c))
         return None
 
     def _scan(self, top: str, found: list[Entry]) -> None:
@@ -259,7 +259,7 @@ def _content(entry: Entry) -> tuple[int, int, int]:
     return entry.size, entry.modified_ns, entry.inode
 
 
-def _checksums(file: BinaryIO) -> dict[str, str]:
+def _checksums(file: BinaryIO) -> tuple[str, str, str]:
     """md5 and sha256 (hexadecimal) and crc32c (Base64) of a file, read in pieces."""
     md5, sha256, crc = hashlib.md5(usedforsecurity=False), hashlib.sha256(), 0
     while piece := file.read(_PIECE):
@@ -267,4 +267,4 @@ def _checksums(file: BinaryIO) -> dict[str, str]:
         sha256.update(piece)
         crc = google_crc32c.extend(crc, piece)
     crc32c = base64.b64encode(crc.to_bytes(4, "big")).decode()
-    return {"md5": md5.hexdigest(), "sha256": sha256.hexdigest(), "crc32c": crc32c}
+    return md5.hexdigest(), sha256.hexdigest(), crc32c
