@@ -318,6 +318,18 @@ def test_no_wait_returns_after_starting_and_tasks_and_cancel_act_on_the_same(mad
     assert {row.state for row in exports.cancel(made, service, file)} <= {"CANCELLED", "CANCELLING", "SUCCEEDED"}
 
 
+def test_a_follower_sees_the_tasks_that_another_process_submits(made: Plan, file: Path) -> None:
+    service = FakeService()
+    look = exports.follow(made, service, file)
+    assert {row.state for row in look()} == {"UNSUBMITTED"}
+    run_export(made, service, file, wait=False)
+    assert {row.state for row in look()} == {"RUNNING"}
+    looks = service.looks
+    before = file.read_bytes()
+    assert {row.state for row in look()} == {"SUCCEEDED"}
+    assert (service.looks, file.read_bytes()) == (looks, before)  # neither the list nor the manifest
+
+
 def test_cancelled_tasks_are_missing_and_start_anew_with_the_next_run(made: Plan, file: Path) -> None:
     made = in_bucket(made)
     service = FakeService()
