@@ -17,7 +17,7 @@ from cropcam.pipeline.earthengine.estimate import estimate
 from cropcam.pipeline.earthengine.export_run import Options, Pace
 from cropcam.pipeline.earthengine.plan import plan
 from cropcam.pipeline.earthengine.session import open_session
-from cropcam.pipeline.emulator import Fault, Faults, block_reader, serve
+from cropcam.pipeline.emulator import Fault, Faults, block_reader, serve, service
 from cropcam.pipeline.emulator.block_reader import Block
 from cropcam.pipeline.study.study import load_study
 from support import scenes
