@@ -18,7 +18,7 @@ def export(args: argparse.Namespace) -> None:
     from cropcam.pipeline.earthengine import exports
     from cropcam.pipeline.earthengine.cost import spent_text
     from cropcam.pipeline.earthengine.destinations import Asset, parse_destination
-    from cropcam.pipeline.earthengine.export_run import Options
+    from cropcam.pipeline.earthengine.export_run import Options, Pace
     from cropcam.pipeline.earthengine.manifest import manifest_path
     from cropcam.pipeline.earthengine.plan import plan
     from cropcam.pipeline.earthengine.task_status import places, summary
@@ -50,9 +50,8 @@ def export(args: argparse.Namespace) -> None:
         return
     with _session(args, study) as session:
         with TaskView("export") as view:
-            options = Options(
-                args.wait, args.again, args.max_eecu_hours, arrived_at(destination, session), view=view, log=view.log
-            )  # fmt: skip
+            pace = Pace(0.5, 2.0) if session.is_loopback else Pace()  # to look at an engine on this machine costs nothing
+            options = Options(args.wait, args.again, args.max_eecu_hours, arrived_at(destination, session), view, view.log, pace)
             rows = exports.export(planned, session, manifest_path(args.study), options)
         print("\n".join(filter(None, [summary(rows), spent_text(rows), places(rows)])))
         if args.fetch:

@@ -104,13 +104,14 @@ class ExportRun:
         """Submit as far as the queue has room, without waiting.
 
         Raises:
-            EarthEngineError: a submission was refused.
+            EarthEngineError: a submission was refused, or a task is forgotten.
         """
         if isinstance(self._plan.destination, Drive) and len(self._plan.tasks) > 1 and not self._has_any(SUCCEEDED):
             self._log("tasks that start together may each make a Drive folder of this name; cropcam fetch finds the files of all")
-        self._submit(WAITING_LIMIT)
+        if not self._has_failed:
+            self._submit(WAITING_LIMIT)
         self._show()
-        if self._refusal or self._is_at_limit:
+        if self._has_failed or self._is_at_limit:
             raise self._failure()
 
     def watch(self) -> None:

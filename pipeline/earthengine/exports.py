@@ -15,7 +15,7 @@ from cropcam.pipeline.earthengine import task_status
 from cropcam.pipeline.earthengine.access import check_destination
 from cropcam.pipeline.earthengine.error_messages import ServiceError
 from cropcam.pipeline.earthengine.export_run import ExportRun, Options
-from cropcam.pipeline.earthengine.manifest import Manifest, load, open_manifest
+from cropcam.pipeline.earthengine.manifest import load, open_manifest
 from cropcam.pipeline.earthengine.plan import Plan
 from cropcam.pipeline.earthengine.polling import adopt, poll
 from cropcam.pipeline.earthengine.session import Session
@@ -60,7 +60,7 @@ def tasks(plan: Plan, session: Session, manifest_file: Path) -> list[Row]:
 def follow(plan: Plan, session: Session, manifest_file: Path) -> Callable[[], list[Row]]:
     """A function that looks at a plan's tasks each time it is called: first through the service's list, then at the active ones alone.
 
-    Submits and writes nothing. The manifest is read at each look, for an export in another process goes on submitting.
+    Submits and writes nothing. Tasks that another process submits meanwhile are taken from its manifest.
     """
     manifest, turn = load(manifest_file, plan, session), -1
 
@@ -70,19 +70,11 @@ def follow(plan: Plan, session: Session, manifest_file: Path) -> Callable[[], li
             adopt(plan, session, manifest)
             turn = 0
         else:
-            _take_submitted(manifest, load(manifest_file, plan, session))
+            manifest.take_submitted()
             turn = poll(session, manifest, turn)
         return task_status.rows(plan.tasks, manifest)
 
     return look
-
-
-def _take_submitted(manifest: Manifest, read: Manifest) -> None:
-    """Take over the tasks that another process has submitted since: an entry with an operation, or with a later attempt."""
-    for name, entry in read.entries.items():
-        known = manifest.entries[name]
-        if (entry.attempt, bool(entry.operation)) > (known.attempt, bool(known.operation)):
-            manifest.entries[name] = entry
 
 
 def cancel(plan: Plan, session: Session, manifest_file: Path) -> list[Row]:

@@ -6,7 +6,7 @@ Source: Earth Engine API reference, "Export.image.toDrive", "Export.image.toClou
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -90,7 +90,7 @@ class _Run:
     def __init__(self, study: Study, remote: Remote, out: Path, exported: Exported | None, how: How, pace: Pace) -> None:
         self._study, self._remote, self._out, self._exported, self._how, self._pace = study, remote, out, exported, how, pace
         self._listing = Listing(study, remote, self._how)
-        self._task_uris: list[str] = []
+        self._rows: Sequence[Row] = ()  # of the latest look
         self._is_watched = False
         self.fetched = 0
 
@@ -103,8 +103,7 @@ class _Run:
         self._check_strangers([])
         done, before, idle, wait_s = set[str](), "", 0, self._pace.poll_s
         while True:
-            rows = look()
-            self._task_uris = [uri for row in rows for uri in row.uris]
+            rows = self._rows = look()
             if (text := summary(rows)) != before:
                 self._how.log(text)
                 before, wait_s = text, self._pace.poll_s
@@ -175,13 +174,13 @@ class _Run:
         return f"{self._out}: not whole: {lacking}; {count} files are fetched and stay; {next_step}"
 
     def _uris(self) -> list[str]:
-        return list(dict.fromkeys([*(self._exported.uris if self._exported else []), *self._task_uris]))
+        return list(dict.fromkeys([*(self._exported.uris if self._exported else []), *(uri for row in self._rows for uri in row.uris)]))
 
     def _choices(self, shards: Sequence[Shard]) -> list[Choice]:
-        retried = self._exported.retried if self._exported else frozenset()
+        retried = {*(self._exported.retried if self._exported else ()), *(row.task for row in self._rows if row.attempt)}
         return [self._choice(layer, shards, retried) for layer in self._listing.layers.values()]
 
-    def _choice(self, layer: Layer, shards: Sequence[Shard], retried: frozenset[str]) -> Choice:
+    def _choice(self, layer: Layer, shards: Sequence[Shard], retried: Collection[str]) -> Choice:
         own = [shard for shard in shards if shard.layer == layer.name]
         return choose(layer.name, own, self._study.grid.shape_yx, retried, self._is_needed)
 

@@ -162,6 +162,16 @@ def test_one_404_is_early_and_five_make_a_task_forgotten_which_is_not_submitted_
     assert len(service.sent) == 9
 
 
+def test_without_waiting_a_forgotten_task_is_an_error_too(made: Plan, file: Path) -> None:
+    service = FakeService()
+    run_export(made, service, file, wait=False)
+    service.unknown[:] = service.hidden[:] = ["image-r00c01"]
+    for wait in (True, False):
+        with pytest.raises(EarthEngineError, match=r"1 forgotten; missing: demo-image-r00c01 forgotten: .*run again with --again"):
+            run_export(made, service, file, wait=wait)
+    assert len(service.sent) == 8
+
+
 @pytest.mark.parametrize(("arrived", "sent"), [(True, 8), (False, 9)])
 def test_a_forgotten_task_is_looked_for_at_its_destination(made: Plan, file: Path, arrived: bool, sent: int) -> None:
     service = FakeService()
@@ -346,17 +356,6 @@ def test_an_export_waits_for_room_in_a_queue_that_others_fill(made: Plan, file: 
     assert {row.state for row in rows} == {"SUCCEEDED"}
 
 
-def test_following_sees_the_tasks_that_another_process_submits(made: Plan, file: Path) -> None:
-    service = FakeService()
-    service.orders[:] = [KeyboardInterrupt()]
-    with pytest.raises(KeyboardInterrupt):  # after the first request
-        run_export(made, service, file)
-    look = exports.follow(made, service, file)
-    assert [row.state for row in look()].count("UNSUBMITTED") == 7
-    run_export(made, service, file)
-    assert {row.state for row in look()} <= {"SUCCEEDED"}
-
-
 def test_no_wait_returns_after_starting_and_tasks_and_cancel_act_on_the_same(made: Plan, file: Path) -> None:
     service = FakeService()
     rows = run_export(made, service, file, wait=False)
@@ -365,6 +364,18 @@ def test_no_wait_returns_after_starting_and_tasks_and_cancel_act_on_the_same(mad
     assert {row.state for row in exports.tasks(made, service, file)} == {"RUNNING"}
     assert file.read_bytes() == before
     assert {row.state for row in exports.cancel(made, service, file)} <= {"CANCELLED", "CANCELLING", "SUCCEEDED"}
+
+
+def test_a_follower_sees_the_tasks_that_another_process_submits(made: Plan, file: Path) -> None:
+    service = FakeService()
+    look = exports.follow(made, service, file)
+    assert {row.state for row in look()} == {"UNSUBMITTED"}
+    run_export(made, service, file, wait=False)
+    assert {row.state for row in look()} == {"RUNNING"}
+    looks = service.looks
+    before = file.read_bytes()
+    assert {row.state for row in look()} == {"SUCCEEDED"}
+    assert (service.looks, file.read_bytes()) == (looks, before)  # neither the list nor the manifest
 
 
 def test_cancelled_tasks_are_missing_and_start_anew_with_the_next_run(made: Plan, file: Path) -> None:
