@@ -18,7 +18,7 @@ def export(args: argparse.Namespace) -> None:
     from cropcam.pipeline.earthengine import exports
     from cropcam.pipeline.earthengine.cost import spent_text
     from cropcam.pipeline.earthengine.destinations import Asset, parse_destination
-    from cropcam.pipeline.earthengine.export_run import Options, Pace
+    from cropcam.pipeline.earthengine.export_run import Options, pace_at
     from cropcam.pipeline.earthengine.manifest import manifest_path
     from cropcam.pipeline.earthengine.plan import plan
     from cropcam.pipeline.earthengine.task_status import places, summary
@@ -50,8 +50,8 @@ def export(args: argparse.Namespace) -> None:
         return
     with _session(args, study) as session:
         with TaskView("export") as view:
-            pace = Pace(0.5, 2.0) if session.is_loopback else Pace()  # to look at an engine on this machine costs nothing
-            options = Options(args.wait, args.again, args.max_eecu_hours, arrived_at(destination, session), view, view.log, pace)
+            arrived, pace = arrived_at(destination, session), pace_at(session.api_url)
+            options = Options(args.wait, args.again, args.max_eecu_hours, arrived, view, view.log, pace)
             rows = exports.export(planned, session, manifest_path(args.study), options)
         print("\n".join(filter(None, [summary(rows), spent_text(rows), places(rows)])))
         if args.fetch:
@@ -202,6 +202,7 @@ def _bring_home(
 ) -> None:  # fmt: skip
     """Fetch an export into a folder and print the next command."""
     from cropcam.pipeline.earthengine import exports
+    from cropcam.pipeline.earthengine.export_run import pace_at
     from cropcam.pipeline.earthengine.manifest import manifest_path
     from cropcam.pipeline.earthengine.session import open_session, url_of
     from cropcam.pipeline.fetch.download import How
@@ -222,7 +223,8 @@ def _bring_home(
             session = open_session(args.project or exported.project, url, name=name)
             look = exports.follow(exported.plan, session, manifest)
         remote = open_remote(source, project=args.project, api_url=url)
-        home = bring_home(study, remote, out, exported=exported, look=look, how=How(progress=stage, log=stage.log))
+        how = How(progress=stage, log=stage.log)
+        home = bring_home(study, remote, out, exported=exported, look=look, how=how, pace=pace_at(url))
     print(home)
     print(f"next: cropcam patches {shlex.quote(args.study)} --from {shlex.quote(str(out))} --store {study.name}.zarr")
 
