@@ -137,9 +137,10 @@ class _Run:
         for left in reversed(range(LATE_LOOKS + 1 if is_done else 1)):
             choices = self._choices(self._listing.shards(self._uris(), is_optional=bool(others or left)))
             lacking = [choice.missing for choice in choices if choice.missing]
-            if not lacking or not left:
+            late = lacking + [f"{choice.newer} of a newer export" for choice in choices if choice.newer]
+            if not late or not left:
                 break
-            self._listing.note(f"{'; '.join(lacking)}: all tasks have ended well, so the list may be late; looking again")
+            self._listing.note(f"{'; '.join(late)}: all tasks have ended well, so the list may be late; looking again")
             self._pace.sleep(self._pace.poll_s)
         for choice in choices:
             for note in choice.notes:

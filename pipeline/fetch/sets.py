@@ -29,11 +29,15 @@ class Shard:
 
 @dataclass
 class Choice:
-    """The files to fetch of one layer. `missing` is empty where they are a whole export, `conflict` where nothing contradicts."""
+    """The files to fetch of one layer. `missing` is empty where they are a whole export, `conflict` where nothing contradicts.
+
+    `newer` has the names of files of a newer export, of which others are not there.
+    """
 
     shards: list[Shard]
     missing: str = ""
     conflict: str = ""
+    newer: str = ""
     notes: list[str] = field(default_factory=list)
 
 
@@ -69,6 +73,7 @@ def choose(
         if copies
         else []
     )
+    newer: list[Shard] = []  # of exports, not of further attempts of a task
     for found in reversed(sets):
         if found.is_full:
             own = set(found.shards)
@@ -78,7 +83,8 @@ def choose(
                 notes.append(
                     f"{layer}: {which}, until {_time(found.shards)}, is fetched; {_names(left)} of other exports stay where they are"
                 )
-            return Choice(found.shards, notes=notes)
+            return Choice(found.shards, newer=_names(newer), notes=notes)
+        newer += [shard for shard in found.shards if shard.task not in retried]
     if len(sets) == 1:
         return Choice(sets[0].shards, f"{layer}: {sets[0].missing()}", notes=notes)
     merged = _Set(board)

@@ -17,8 +17,9 @@ from cropcam.pipeline.fetch.home import IDLE_LOOKS, LATE_LOOKS, bring_home
 from cropcam.pipeline.fetch.places import open_remote
 from cropcam.pipeline.fetch.remote import Remote
 from support import homecoming
+from support.exports import IMAGE as IMAGE_DN
 from support.exports import STUDY
-from support.homecoming import PATIENCE, contents, put, shards
+from support.homecoming import NAMES, PATIENCE, contents, put, shards
 
 PLAN = plan(STUDY, Drive("maps"))
 IMAGE, LABELS = (task.name for task in PLAN.tasks)
@@ -114,6 +115,19 @@ def test_a_late_list_is_waited_for_and_not_for_ever(server: Server, whole: dict[
     ):
         bring_home(STUDY, remote(server), tmp_path / "other", exported=done, how=homecoming.how(), pace=Pace(3.0, 9.0, waits.append))
     assert len(waits) == LATE_LOOKS
+
+
+def test_a_late_file_of_a_newer_export_is_waited_for(server: Server, whole: dict[str, Path], tmp_path: Path) -> None:
+    put(list(whole.values()), server.out / "drive/maps", age_s=1000)
+    newer, place = shards(tmp_path / "newer", image=IMAGE_DN[:, ::-1].copy()), server.out / "drive/maps"
+    put([path for path in newer if "image-r00" in path.name], place)
+
+    def late(_: float) -> None:
+        put([path for path in newer if "image" in path.name], place)
+
+    done = exported(image="SUCCEEDED", labels="SUCCEEDED")
+    bring_home(STUDY, remote(server), tmp_path / "home", exported=done, how=homecoming.how(), pace=Pace(3.0, 9.0, late))
+    assert sorted(contents(tmp_path / "home")) == [name for name in NAMES if "image" in name] + ["demo-labels.tif"]
 
 
 def test_half_an_export_names_the_tasks_that_run(server: Server, whole: dict[str, Path], tmp_path: Path) -> None:

@@ -49,6 +49,8 @@ def test_a_newer_set_that_is_not_complete_gives_way_to_the_older() -> None:
     found = chosen(*old, *new[:3])
     assert found.shards == old
     assert found.notes[0].startswith("image: the newest set that is complete")
+    assert found.newer == "demo-image-40-0.tif, demo-image-40-1.tif, demo-image-40-2.tif"
+    assert chosen(*old, *new).newer == chosen(*old, *new[:3], retried={"t"}).newer == ""
 
 
 def test_copies_with_the_same_bytes_count_once() -> None:
