@@ -1,4 +1,4 @@
-"""What the commands of both planes share about their arguments."""
+"""Arguments of commands, shared by both planes."""
 
 from __future__ import annotations
 

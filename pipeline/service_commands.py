@@ -63,7 +63,7 @@ def export(args: argparse.Namespace) -> None:
 
 
 def tasks(args: argparse.Namespace) -> None:
-    """What the exports of a study are doing; --cancel stops them."""
+    """The state of a study's export tasks; --cancel stops them."""
     from cropcam.pipeline.earthengine import exports
     from cropcam.pipeline.earthengine.cost import spent_text
     from cropcam.pipeline.earthengine.destinations import parse_destination

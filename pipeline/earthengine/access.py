@@ -13,7 +13,7 @@ from cropcam.pipeline.earthengine.error_messages import ServiceError
 
 _PREFIX = "https://www.googleapis.com/auth/"
 _CLOUD = f"{_PREFIX}cloud-platform"
-# what a destination begins with: its service, and the scopes of which one is needed
+# by the beginning of a destination: its service, and the scopes of which one is needed
 _NEEDED = {
     "drive:": ("Google Drive", (f"{_PREFIX}drive",)),
     "gs://": ("Cloud Storage", (f"{_PREFIX}devstorage.full_control", f"{_PREFIX}devstorage.read_write", _CLOUD)),

@@ -56,7 +56,7 @@ def spent(rows: Iterable[Row]) -> float:
 
 
 def spent_text(rows: Sequence[Row]) -> str:
-    """What the tasks have cost, and its share of a month: for the end of an export and for `tasks`."""
+    """The cost of the tasks, and its share of a month: for the end of an export and for `tasks`."""
     if all(row.eecu_s is None for row in rows):
         return "EECU: the service has reported none yet"
     hours = spent(rows)

@@ -1,4 +1,4 @@
-"""What pixel requests cost: the profile of every twentieth window of a delivery, scaled up by pixels.
+"""The cost of pixel requests: the profile of every twentieth window of a delivery, scaled up by pixels.
 
 The service reports EECU for batch tasks only, so for windows the profile is the one source.
 """

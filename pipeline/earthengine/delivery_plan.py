@@ -1,4 +1,4 @@
-"""What a delivery will do, before the first request: windows of each layer within the limits, shards, and the plan as text. Needs no client.
+"""The plan of a delivery, made before the first request: windows of each layer within the limits, shards, and the plan as text. Needs no client.
 
 Source: Earth Engine REST reference, "projects.image/computePixels".
 """

@@ -1,4 +1,4 @@
-"""What an export will cost: a few windows of each layer are computed under the client's profiling and scaled up by pixels.
+"""The cost of an export, foreseen: a few windows of each layer are computed under the client's profiling and scaled up by pixels.
 
 Source: Earth Engine guides "Computation overview" (EECU, profiler, caching), "Noncommercial tiers".
 """

@@ -63,7 +63,8 @@ def pixels_of(study: Study, session: Session, manifest_file: Path, log: Callable
 def check_target(plan: Plan, session: Session, manifest: Manifest, log: Callable[[str], object]) -> None:
     """Refuse to write over an asset without `overwrite`; renew the task of one that was deleted, or replaced by another image, since.
 
-    Exports to other destinations pass.
+    An asset that has the pixels of this very study is done: the task that wrote it may be forgotten, or have failed in a second
+    attempt because the first had written it. Exports to other destinations pass.
 
     Args:
         plan: of the export.
@@ -81,9 +82,13 @@ def check_target(plan: Plan, session: Session, manifest: Manifest, log: Callable
         return
     name = plan.destination.name(session.project)
     found = session.asset(name)
-    if entry.state == SUCCEEDED and not _holds(found, str(manifest.about["graphs"]["image"])):
+    holds = _holds(found, str(manifest.about["graphs"]["image"]))
+    if entry.state == SUCCEEDED and not holds:
         log(f"{name}: the asset was {'deleted' if found is None else 'replaced by another image'}; once more")
         entry.renew()
+    elif entry.state == UNSUBMITTED and holds and not plan.overwrite:
+        log(f"{name}: the asset is there already, with the pixels of this study")
+        entry.state, entry.message = SUCCEEDED, ""
     if entry.state == UNSUBMITTED and found is not None and not plan.overwrite:
         raise ServiceError(f"{name}: this asset exists; choose another name, or give --overwrite", "asset_exists")
     folder = name.rpartition("/")[0]

@@ -119,10 +119,10 @@ class Plan:
         width = max(len(task.name) for task in self.tasks)
         lines = [
             f"{task.name:<{width}}  rows {task.cell.row}..{task.cell.row + task.cell.height}  columns {task.cell.col}..{task.cell.col + task.cell.width}"
-            f"  {task.pixels:>13,} px  {task.bytes / 1e6:>9,.1f} MB  {task.files} file{'s' * (task.files > 1)}"
+            f"  {task.pixels:>13,} px  {task.bytes / 1e6:>9,.1f} MB{_files('  ', task.files)}"
             for task in self.tasks
         ]
-        total = f"{len(self.tasks)} task{'s' * (len(self.tasks) > 1)} to {self.destination}: {self.pixels:,} px, {self.bytes / 1e9:,.2f} GB uncompressed, {self.files} files"
+        total = f"{len(self.tasks)} task{'s' * (len(self.tasks) > 1)} to {self.destination}: {self.pixels:,} px, {self.bytes / 1e9:,.2f} GB uncompressed{_files(', ', self.files)}"
         return "\n".join((*lines, total))
 
 
@@ -164,7 +164,9 @@ def plan(
     to_asset = isinstance(destination, Asset)
     if to_asset and cog:
         raise ConfigError("--cog goes with drive: and gs://; an asset is no file")
-    numbered, columns = cells(study, max(study.grid.shape_yx) if to_asset else cell_px)
+    if to_asset:
+        cell_px = max(study.grid.shape_yx)  # an asset is one cell, whatever the option, and its manifest stays the same
+    numbered, columns = cells(study, cell_px)
     tasks = []
     for layer in layers_of(study):
         if len(layer.bands) > BANDS_LIMIT:
@@ -193,6 +195,11 @@ def cells(study: Study, side_px: int) -> tuple[list[tuple[int, Window]], int]:
     if not found:
         raise ConfigError("area.region: no polygon meets area.bounds; there is nothing to export")
     return found, math.ceil(study.grid.width / side_px)
+
+
+def _files(before: str, count: int) -> str:
+    """A number of files as text; "" for the tasks of assets, which write none."""
+    return f"{before}{count} file{'s' * (count > 1)}" if count else ""
 
 
 def _check_side(option: str, side_px: int) -> None:

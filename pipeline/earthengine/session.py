@@ -27,7 +27,7 @@ STANDARD_URL = "https://earthengine.googleapis.com"
 HIGH_VOLUME_URL = "https://earthengine-highvolume.googleapis.com"
 LOOPBACK_PROJECT = "embedded"  # of six letters at least, or the client takes its assets for those of users
 EMBEDDED = "archive:"  # how the name of an engine begins that a command starts for itself, on any free port
-NAMED_URLS = {"standard": STANDARD_URL, "high-volume": HIGH_VOLUME_URL}  # what --api-url takes besides URLs
+NAMED_URLS = {"standard": STANDARD_URL, "high-volume": HIGH_VOLUME_URL}  # words that --api-url takes besides URLs
 CLIENT_RETRIES = 5  # retries of the client, before `Backoff` begins
 
 

@@ -19,7 +19,7 @@ from cropcam.pipeline.emulator.errors import EngineError, not_found, unimplement
 from cropcam.pipeline.runtime.atomic import atomic_write, publish, remove
 
 Json = Mapping[str, Any]
-IMAGE, FOLDER = "asset.json", "folder.json"  # what makes a folder on disk an image, or a folder or collection
+IMAGE, FOLDER = "asset.json", "folder.json"  # the files that make a folder on disk an image, or a folder or collection
 _NAME = re.compile(r"projects/[a-z0-9][a-z0-9:.-]*/assets/[A-Za-z0-9_-]+(?:/[A-Za-z0-9_-]+)*")
 _TIMES = {"start_time": "startTime", "startTime": "startTime", "end_time": "endTime", "endTime": "endTime"}
 _PROPERTY = re.compile(r'properties\.(?:"([^"]+)"|(.+))')

@@ -44,7 +44,7 @@ class Entry:
 
 
 class Profile:
-    """What one request has cost so far. Belongs to the request's thread."""
+    """The cost of one request so far. Belongs to the request's thread."""
 
     def __init__(self) -> None:
         self.entries: list[Entry] = []

@@ -16,8 +16,8 @@ from cropcam.pipeline.fetch.places import open_remote
 def arrived_at(destination: Destination, session: Session) -> Arrived:
     """A function that looks into a place for the files of a task: True, False, or None where it cannot look.
 
-    The place is listed at the first question, with the same credentials as the export. Files count by name alone; `fetch` judges
-    them by their content.
+    The place is listed at each question, for files may appear meanwhile, with the same credentials as the export. Files count by name
+    alone; `fetch` judges them by their content.
 
     Args:
         destination: of the export.

@@ -1,4 +1,4 @@
-"""What the manifest of an export knows: its plan, its tasks' states, and where the service put the files."""
+"""An export as its manifest records it: its plan, its tasks' states, and where the service put the files."""
 
 from __future__ import annotations
 

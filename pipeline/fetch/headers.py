@@ -26,7 +26,7 @@ _BLOCK_BYTES = 2**16
 
 @dataclass(frozen=True)
 class Header:
-    """What decides where a shard lies and which layer it may be; `reason` is why there is no grid."""
+    """The grid of a shard, and the bands and type that decide which layer it may be; `reason` is why there is no grid."""
 
     grid: PixelGrid | None
     bands: int = 0

@@ -92,7 +92,7 @@ class Partial:
         return int(self._have.sum())
 
     def pieces(self) -> list[Piece]:
-        """Those with bytes missing."""
+        """Pieces with bytes missing."""
         bounds = [(n, n * self._piece_bytes, min((n + 1) * self._piece_bytes, self.file.size)) for n in range(self._piece_count)]
         made = [Piece(number, start, min(start + int(self._have[number]), end), end) for number, start, end in bounds]
         return [piece for piece in made if piece.have < piece.end]

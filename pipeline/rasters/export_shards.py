@@ -188,7 +188,7 @@ def check_cover(grid: PixelGrid, places: Sequence[tuple[Path, Window]], region: 
 
 
 def _gaps(grid: PixelGrid, places: Sequence[Window]) -> list[Window]:
-    """What no shard covers, cut along the edges of the shards."""
+    """The windows that no shard covers, cut along the edges of the shards."""
     if sum(place.height * place.width for place in places) == grid.width * grid.height:
         return []
     rows = sorted({0, grid.height, *(edge for place in places for edge in (place.row, place.row + place.height))})

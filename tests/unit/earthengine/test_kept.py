@@ -66,6 +66,16 @@ def test_an_asset_that_is_not_what_was_exported_is_not_read(
     assert line in lines[0]
 
 
+def test_an_asset_that_is_there_already_is_not_written_again(made: Plan, service: FakeService, tmp_path: Path) -> None:
+    forgetful, lines = FakeService(), list[str]()
+    forgetful.assets.update(service.assets)
+    (row,) = run_export(plan(made.study, Asset("corn")), forgetful, tmp_path / "lost.json", log=lines.append)
+    assert (row.state, forgetful.sent) == ("SUCCEEDED", [])
+    assert lines == [f"{NAME}: the asset is there already, with the pixels of this study"]
+    run_export(plan(made.study, Asset("corn"), overwrite=True), forgetful, tmp_path / "other.json")
+    assert len(forgetful.sent) == 1
+
+
 def test_another_study_or_no_asset_computes(made: Plan, file: Path, service: FakeService, tmp_path: Path) -> None:
     values = made.study.to_dict()
     values["image"]["cloud_cover_max_pct"] = 40.0

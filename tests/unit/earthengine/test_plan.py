@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from cropcam.pipeline.earthengine.destinations import Asset, Drive
 from cropcam.pipeline.earthengine.plan import FILE_BYTES_LIMIT, QUEUE_LIMIT, plan
 from cropcam.pipeline.errors import ConfigError
+from cropcam.pipeline.grid import Window
 from cropcam.pipeline.study.study import Study, load_study, parse_study
 
 DRIVE = Drive("folder")
@@ -127,3 +128,10 @@ def test_options_that_mean_nothing_are_refused(options: Any, message: str) -> No
         plan(load_study("demo"), DRIVE, **options)
     with pytest.raises(ConfigError, match="--cog goes with drive: and gs://"):
         plan(load_study("demo"), Asset("map"), cog=True)
+
+
+def test_an_asset_is_one_cell_whatever_the_side_of_cells() -> None:
+    study = load_study("demo")
+    first, second = (plan(study, Asset("map"), cell_px=side) for side in (256, 8192))
+    assert first == second
+    assert [task.cell for task in first.tasks] == [Window(0, 0, *study.grid.shape_yx)]

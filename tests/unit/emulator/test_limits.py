@@ -91,7 +91,7 @@ def test_bad_file_dimensions_are_refused(size: tuple[int, int] | None, tile_px: 
 
 def test_a_computed_image_counts_8_bytes_a_value() -> None:
     limits.check_output(1223, 1223, 7, LIMITS)
-    with pytest.raises(EngineError) as refused:
+    with pytest.raises(EngineError, match="too large") as refused:
         limits.check_output(1225, 1225, 7, LIMITS)
     assert refused.value.message == (
         "Output of image computation is too large (7 bands for 1500625 pixels = 80.1 MiB > 80.0 MiB).\n"

@@ -73,6 +73,7 @@ def test_a_plan_to_an_asset_is_one_task_of_the_image(capsys: pytest.CaptureFixtu
     assert "demo-image" in text
     assert "demo-labels" not in text
     assert "1 task to asset:maps/demo" in text
+    assert "file" not in text
 
 
 @pytest.mark.parametrize("url", ["high-volume", "standard", "https://earthengine-highvolume.googleapis.com/"])
