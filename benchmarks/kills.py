@@ -32,7 +32,6 @@ from benchmarks import at_least_one
 from benchmarks.killed import finish, start
 from cropcam.pipeline.study.study import load_study, parse_study
 
-ROOT = Path(__file__).parents[1]
 STORE = "patches.zarr"
 REGION_PX, PATCH_PX = (2100, 1500), 10  # blocks of 320 px; the last row and column are partial
 

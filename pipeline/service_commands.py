@@ -18,7 +18,7 @@ def export(args: argparse.Namespace) -> None:
     from cropcam.pipeline.earthengine import exports
     from cropcam.pipeline.earthengine.cost import spent_text
     from cropcam.pipeline.earthengine.destinations import Asset, parse_destination
-    from cropcam.pipeline.earthengine.export_run import Options
+    from cropcam.pipeline.earthengine.export_run import Options, pace_at
     from cropcam.pipeline.earthengine.manifest import manifest_path
     from cropcam.pipeline.earthengine.plan import plan
     from cropcam.pipeline.earthengine.task_status import places, summary
@@ -50,9 +50,8 @@ def export(args: argparse.Namespace) -> None:
         return
     with _session(args, study) as session:
         with TaskView("export") as view:
-            options = Options(
-                args.wait, args.again, args.max_eecu_hours, arrived_at(destination, session), view=view, log=view.log
-            )  # fmt: skip
+            arrived, pace = arrived_at(destination, session), pace_at(session.api_url)
+            options = Options(args.wait, args.again, args.max_eecu_hours, arrived, view, view.log, pace)
             rows = exports.export(planned, session, manifest_path(args.study), options)
         print("\n".join(filter(None, [summary(rows), spent_text(rows), places(rows)])))
         if args.fetch:
@@ -203,17 +202,18 @@ def _bring_home(
 ) -> None:  # fmt: skip
     """Fetch an export into a folder and print the next command."""
     from cropcam.pipeline.earthengine import exports
+    from cropcam.pipeline.earthengine.export_run import pace_at
     from cropcam.pipeline.earthengine.manifest import manifest_path
-    from cropcam.pipeline.earthengine.session import STANDARD_URL, open_session
+    from cropcam.pipeline.earthengine.session import open_session, url_of
     from cropcam.pipeline.fetch.download import How
     from cropcam.pipeline.fetch.exported import find_export
     from cropcam.pipeline.fetch.home import bring_home
     from cropcam.pipeline.fetch.places import open_remote
     from cropcam.pipeline.runtime.progress import Stage
 
-    manifest = manifest_path(args.study)
+    manifest, url = manifest_path(args.study), url_of(url)
     with Stage("fetch") as stage:
-        exported = find_export(study, manifest, source, name or url or STANDARD_URL, args.project)
+        exported = find_export(study, manifest, source, name or url, args.project)
         look = None
         if watch:
             if exported is None:
@@ -223,7 +223,8 @@ def _bring_home(
             session = open_session(args.project or exported.project, url, name=name)
             look = exports.follow(exported.plan, session, manifest)
         remote = open_remote(source, project=args.project, api_url=url)
-        home = bring_home(study, remote, out, exported=exported, look=look, how=How(progress=stage, log=stage.log))
+        how = How(progress=stage, log=stage.log)
+        home = bring_home(study, remote, out, exported=exported, look=look, how=how, pace=pace_at(url))
     print(home)
     print(f"next: cropcam patches {shlex.quote(args.study)} --from {shlex.quote(str(out))} --store {study.name}.zarr")
 

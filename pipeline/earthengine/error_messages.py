@@ -20,7 +20,7 @@ from cropcam.pipeline.errors import EarthEngineError
 
 Result = TypeVar("Result")
 TOO_MUCH = frozenset({"memory", "timeout", "request_size"})  # kinds of a request that a smaller one avoids
-_TRANSIENT_STATUS = {408, 429, 500, 502, 503, 504}
+TRANSIENT_STATUS = frozenset({408, 429, 500, 502, 503, 504})
 _ROLES = "check --project, --api-url and the roles of the credentials"
 _BY_STATUS = {  # kind and next step of an unknown text, by its final status
     401: ("credentials", LOG_IN),
@@ -59,12 +59,12 @@ def classify_error(error: BaseException | str, status: int | None = None) -> Fau
         return Fault("connection", True, f"no connection to Earth Engine: {message or type(error).__name__}")
     if isinstance(error, RefreshError) and error.retryable:
         return Fault("service", True, f"the login cannot be renewed at the moment ({message})")
-    if known and not known.is_transient and not (known.kind == "permission" and status in _TRANSIENT_STATUS):
+    if known and not known.is_transient and not (known.kind == "permission" and status in TRANSIENT_STATUS):
         step = known.task_step if known.task_step and isinstance(error, str) else known.next_step
         return Fault(known.kind, False, f"{message}: {known.cause}; {step}")
     if isinstance(error, GoogleAuthError):
         status = 401
-    if status in _TRANSIENT_STATUS or (known and known.is_transient and status in (None, 403)):
+    if status in TRANSIENT_STATUS or (known and known.is_transient and status in (None, 403)):
         kind, cause = (known.kind, f": {known.cause}") if known and known.is_transient else ("busy" if status == 429 else "service", "")
         return Fault(kind, True, f"Earth Engine is not answering properly ({status or 'failed'}: {message}){cause}")
     kind, step = _BY_STATUS.get(status or 0, ("refused", ""))

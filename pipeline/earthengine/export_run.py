@@ -15,12 +15,12 @@ from cropcam.pipeline.earthengine.cost import Verdict
 from cropcam.pipeline.earthengine.destinations import Asset, Drive
 from cropcam.pipeline.earthengine.error_messages import ServiceError, classify_error
 from cropcam.pipeline.earthengine.graphs import graph
-from cropcam.pipeline.earthengine.kept import pixels_of
+from cropcam.pipeline.earthengine.kept import check_target, pixels_of
 from cropcam.pipeline.earthengine.manifest import SUBMITTING, UNSUBMITTED, Entry, Manifest
 from cropcam.pipeline.earthengine.plan import QUEUE_LIMIT, Plan, Task
 from cropcam.pipeline.earthengine.polling import adopt, poll
 from cropcam.pipeline.earthengine.preflight import check_inputs
-from cropcam.pipeline.earthengine.session import Session
+from cropcam.pipeline.earthengine.session import Session, is_loopback
 from cropcam.pipeline.earthengine.slow_tasks import Slow
 from cropcam.pipeline.earthengine.submission import Submission
 from cropcam.pipeline.earthengine.task_status import CANCELLED, ENDED, FAILED, FORGOTTEN, SUCCEEDED, Row, is_active
@@ -39,6 +39,11 @@ class Pace:
     poll_s: float = 10.0
     longest_s: float = 60.0
     sleep: Callable[[float], object] = time.sleep
+
+
+def pace_at(url: str) -> Pace:
+    """The pace of the looks at an endpoint: to look at an engine on this machine costs nothing."""
+    return Pace(0.5, 2.0) if is_loopback(url) else Pace()
 
 
 @dataclass(frozen=True)
@@ -73,7 +78,7 @@ class ExportRun:
         self._slow = Slow()
         self._retries: dict[str, int] = {}
         self._others, self._turn = 0, 0
-        self._has_failed = self._is_at_limit = False
+        self._has_failed = self._is_at_limit = self._is_queue_full = False
         self._refusal: ServiceError | None = None
 
     def begin(self) -> None:
@@ -85,7 +90,7 @@ class ExportRun:
                 entry.renew()
             elif entry.state == FORGOTTEN:
                 self._look_for_files(task, entry, may_renew=True)
-        self._check_asset()
+        check_target(self._plan, self._session, self._manifest, self._log)
         self._manifest.save()
         if self.options.max_eecu_hours is not None and not self._is_done():
             cost.check_limit(self._rows(), self.options.max_eecu_hours)
@@ -104,13 +109,14 @@ class ExportRun:
         """Submit as far as the queue has room, without waiting.
 
         Raises:
-            EarthEngineError: a submission was refused.
+            EarthEngineError: a submission was refused, or a task is forgotten.
         """
         if isinstance(self._plan.destination, Drive) and len(self._plan.tasks) > 1 and not self._has_any(SUCCEEDED):
             self._log("tasks that start together may each make a Drive folder of this name; cropcam fetch finds the files of all")
-        self._submit(WAITING_LIMIT)
+        if not self._has_failed:
+            self._submit(WAITING_LIMIT)
         self._show()
-        if self._refusal or self._is_at_limit:
+        if self._has_failed or self._is_at_limit:
             raise self._failure()
 
     def watch(self) -> None:
@@ -128,7 +134,10 @@ class ExportRun:
             if not any(map(is_active, states)) and (self._has_failed or self._is_at_limit or set(states) <= ENDED):
                 break
             pace.sleep(wait_s)
-            self._turn = poll(self._session, self._manifest, self._turn)
+            if self._is_queue_full:  # by the tasks of others too, which only the list shows
+                self._others = adopt(self._plan, self._session, self._manifest)
+            else:
+                self._turn = poll(self._session, self._manifest, self._turn)
             self._settle()
             self._manifest.save()
             for line in self._slow.look(self._rows(), wait_s):
@@ -148,9 +157,10 @@ class ExportRun:
         waiting = [(task, entry) for task, entry in self._entries() if entry.state in (UNSUBMITTED, SUBMITTING)]
         if room == 1:
             waiting.sort(key=lambda pair: (pair[1].state != SUBMITTING, pair[0].bytes))
-        self._is_at_limit = False
+        self._is_at_limit = self._is_queue_full = False
         for task, entry in waiting:
-            if n_active >= room or n_active + self._others >= QUEUE_LIMIT:
+            self._is_queue_full = n_active + self._others >= QUEUE_LIMIT
+            if n_active >= room or self._is_queue_full:
                 break
             if not self._is_affordable(task):
                 continue
@@ -159,6 +169,7 @@ class ExportRun:
             except ServiceError as error:
                 if error.kind == "queue":  # it empties; the next poll tries again
                     self._log(str(error))
+                    self._is_queue_full = True
                 else:
                     self._refusal, self._has_failed = error, True
                 break
@@ -216,29 +227,6 @@ class ExportRun:
             remedy = known or f"look for its files at {self._plan.destination}, or run again with --again"
             entry.message = f"the service does not know it any more; {remedy}"
             self._has_failed = True
-
-    def _check_asset(self) -> None:
-        """Refuse to write over an asset unless told to; write one again that was deleted.
-
-        Raises:
-            EarthEngineError: the asset exists, or its folder does not.
-        """
-        where = self._plan.destination
-        if not isinstance(where, Asset):
-            return
-        (entry,) = self._manifest.entries.values()
-        if entry.state not in (SUCCEEDED, UNSUBMITTED):
-            return
-        name = where.name(self._session.project)
-        exists = self._session.asset(name) is not None
-        if entry.state == SUCCEEDED and not exists:
-            self._log(f"{name}: the asset was deleted; once more")
-            entry.renew()
-        elif entry.state == UNSUBMITTED and exists and not self._plan.overwrite:
-            raise ServiceError(f"{name}: this asset exists; choose another name, or give --overwrite", "asset_exists")
-        folder = name.rpartition("/")[0]
-        if "/" in where.path and not exists and self._session.asset(folder) is None:
-            raise ServiceError(f"{folder}: no such folder; make it first: earthengine create folder {folder}", "asset")
 
     def _failure(self) -> ServiceError:
         rows = self._rows()

@@ -60,7 +60,7 @@ def tasks(plan: Plan, session: Session, manifest_file: Path) -> list[Row]:
 def follow(plan: Plan, session: Session, manifest_file: Path) -> Callable[[], list[Row]]:
     """A function that looks at a plan's tasks each time it is called: first through the service's list, then at the active ones alone.
 
-    Submits and writes nothing.
+    Submits and writes nothing. Tasks that another process submits meanwhile are taken from its manifest.
     """
     manifest, turn = load(manifest_file, plan, session), -1
 
@@ -70,6 +70,7 @@ def follow(plan: Plan, session: Session, manifest_file: Path) -> Callable[[], li
             adopt(plan, session, manifest)
             turn = 0
         else:
+            manifest.take_submitted()
             turn = poll(session, manifest, turn)
         return task_status.rows(plan.tasks, manifest)
 

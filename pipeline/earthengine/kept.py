@@ -1,4 +1,4 @@
-"""A composite that an earlier export kept as an Earth Engine asset: later exports and previews of the same study read it from there.
+"""A composite kept as an Earth Engine asset: when an export may write it, and how later exports and previews of the study read it.
 
 Reading a pixel of an asset costs next to nothing, computing a median of scenes does not. The manifest names the asset; the asset's
 own properties decide whether it holds the pixels of the study.
@@ -8,16 +8,19 @@ Source: Earth Engine API reference, "Export.image.toAsset"; guide "Best practice
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import ee
 
 from cropcam.pipeline.earthengine.destinations import Asset, parse_destination
+from cropcam.pipeline.earthengine.error_messages import ServiceError
 from cropcam.pipeline.earthengine.graphs import graph, graph_digest
 from cropcam.pipeline.earthengine.layers import layers_of
-from cropcam.pipeline.earthengine.manifest import read_exports
+from cropcam.pipeline.earthengine.manifest import UNSUBMITTED, Manifest, read_exports
+from cropcam.pipeline.earthengine.plan import Plan
 from cropcam.pipeline.earthengine.scenes import whole_number
 from cropcam.pipeline.earthengine.session import Session, is_one_place
 from cropcam.pipeline.earthengine.task_status import SUCCEEDED
@@ -42,7 +45,7 @@ def pixels_of(study: Study, session: Session, manifest_file: Path, log: Callable
     if not name:
         return computed
     found = session.asset(name)
-    if found is None or found.get("properties", {}).get(GRAPH_PROPERTY) != digest:
+    if not _holds(found, digest):
         log(f"{name}: {'deleted' if found is None else 'replaced by another image'} since its export; the composite is computed again")
         return computed
     log(f"the composite is read from {name}")
@@ -55,6 +58,37 @@ def pixels_of(study: Study, session: Session, manifest_file: Path, log: Callable
         return stored if layer == image.name else computed(layer, grid)
 
     return read
+
+
+def check_target(plan: Plan, session: Session, manifest: Manifest, log: Callable[[str], object]) -> None:
+    """Refuse to write over an asset without `overwrite`; renew the task of one that was deleted, or replaced by another image, since.
+
+    Exports to other destinations pass.
+
+    Args:
+        plan: of the export.
+        session: an open session.
+        manifest: of the export; the entry of the task is changed.
+        log: called with a line where an asset is written again.
+
+    Raises:
+        EarthEngineError: the asset exists, or its folder does not.
+    """
+    if not isinstance(plan.destination, Asset):
+        return
+    (entry,) = manifest.entries.values()
+    if entry.state not in (SUCCEEDED, UNSUBMITTED):
+        return
+    name = plan.destination.name(session.project)
+    found = session.asset(name)
+    if entry.state == SUCCEEDED and not _holds(found, str(manifest.about["graphs"]["image"])):
+        log(f"{name}: the asset was {'deleted' if found is None else 'replaced by another image'}; once more")
+        entry.renew()
+    if entry.state == UNSUBMITTED and found is not None and not plan.overwrite:
+        raise ServiceError(f"{name}: this asset exists; choose another name, or give --overwrite", "asset_exists")
+    folder = name.rpartition("/")[0]
+    if "/" in plan.destination.path and found is None and session.asset(folder) is None:
+        raise ServiceError(f"{folder}: no such folder; make it first: earthengine create folder {folder}", "asset")
 
 
 def is_recorded(study: Study, manifest_file: Path) -> bool:
@@ -77,3 +111,8 @@ def _recorded(study: Study, session: Session, manifest_file: Path) -> tuple[str,
         if made_from == digest and isinstance(where, Asset):
             return where.name(project), digest
     return "", ""
+
+
+def _holds(found: Mapping[str, Any] | None, digest: str) -> bool:
+    """Whether a described asset holds the pixels of the graph of a digest; `found` is None where there is no asset."""
+    return found is not None and found.get("properties", {}).get(GRAPH_PROPERTY) == digest

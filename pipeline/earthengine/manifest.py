@@ -102,6 +102,14 @@ class Manifest:
                 f"{self.path}: cannot be written ({error.strerror}); nothing further was submitted: free space and run again"
             ) from None
 
+    def take_submitted(self) -> None:
+        """Take from the file the tasks that another process has submitted since."""
+        written = read_exports(self.path, self.about["study"]["study"]["name"])["exports"].get(self.key, {}).get("tasks", {})
+        for name, entry in self.entries.items():
+            there = Entry(**written[name]) if name in written else entry
+            if there.operation and (not entry.operation or there.attempt > entry.attempt):
+                self.entries[name] = there
+
 
 def manifest_path(study_argument: str) -> Path:
     """Where a study's manifest lies: beside the study file; for presets in the working directory."""

@@ -23,7 +23,7 @@ import numpy.typing as npt
 
 from cropcam.pipeline.earthengine.error_messages import ServiceError
 from cropcam.pipeline.earthengine.layers import Layer
-from cropcam.pipeline.earthengine.plan import TILE_PX
+from cropcam.pipeline.earthengine.plan import BANDS_LIMIT, TILE_PX
 from cropcam.pipeline.earthengine.request_sizes import RequestSizes
 from cropcam.pipeline.earthengine.session import Session
 from cropcam.pipeline.errors import ConfigError, DataError
@@ -34,7 +34,6 @@ from cropcam.pipeline.study.study import differences
 REQUEST_BYTES_LIMIT = 48_000_000  # "48 MB" of the reference, read as the smaller of its two meanings
 COMPUTED_BYTES_LIMIT = 80 * 2**20
 SIDE_LIMIT_PX = 32_768
-BANDS_LIMIT = 1024
 LARGEST_PX = {"labels": 4096}  # one band of a byte, and no median
 WINDOW_PX = 512  # of other layers: the memory and the time of a median grow with the window and with the scenes
 

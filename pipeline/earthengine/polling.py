@@ -28,7 +28,7 @@ def adopt(plan: Plan, session: Session, manifest: Manifest) -> int:
             task_status.reconcile(task, entry, operations)
     listed = {str(operation.get("name")) for operation in operations}
     for entry in manifest.entries.values():
-        if is_active(entry.state) and entry.operation not in listed:
+        if (is_active(entry.state) or entry.state == FORGOTTEN) and entry.operation not in listed:  # the list may be late
             look_up(entry, session)
     own_names = {entry.operation for entry in manifest.entries.values()}
     states = (str(operation.get("metadata", {}).get("state")) for operation in operations if operation.get("name") not in own_names)

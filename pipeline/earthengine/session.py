@@ -132,20 +132,19 @@ def open_session(
         ConfigError: the URL is none.
         EarthEngineError: no credentials, no project, or the service does not let them in.
     """
-    url = NAMED_URLS.get(api_url, api_url).rstrip("/") if api_url is not None else STANDARD_URL
-    parts = _parts_of(url)
-    is_loopback = _is_loopback(str(parts.hostname))
-    if parts.scheme == "http" and not is_loopback:
+    url = url_of(api_url)
+    is_local = is_loopback(url)
+    if urlsplit(url).scheme == "http" and not is_local:
         raise ConfigError(f"--api-url {url}: credentials would travel unencrypted; write https")
     if credentials is None:
-        credentials = AnonymousCredentials() if is_loopback else find_credentials()  # type: ignore[no-untyped-call]
-    project = project or project_of(credentials) or (LOOPBACK_PROJECT if is_loopback else None)
+        credentials = AnonymousCredentials() if is_local else find_credentials()  # type: ignore[no-untyped-call]
+    project = project or project_of(credentials) or (LOOPBACK_PROJECT if is_local else None)
     if not project:
         raise ServiceError("no Google Cloud project; give --project, or run: earthengine set_project PROJECT", "project")
-    session = Session(project, url, is_loopback, backoff or Backoff(), name, account_of(credentials))
+    session = Session(project, url, is_local, backoff or Backoff(), name, account_of(credentials))
 
     def initialise() -> None:
-        with _without_catalogue(is_loopback):
+        with _without_catalogue(is_local):
             ee.Initialize(credentials=credentials, url=url, project=project, http_transport=transport or Transport())
 
     ee.Reset()
@@ -157,6 +156,11 @@ def open_session(
     return session
 
 
+def url_of(api_url: str | None) -> str:
+    """The URL that --api-url stands for: a name's, the given one, or the standard endpoint's."""
+    return NAMED_URLS.get(api_url, api_url).rstrip("/") if api_url is not None else STANDARD_URL
+
+
 def is_one_place(first: str, second: str) -> bool:
     """Whether exports through two endpoints may land side by side: through any URLs of the service, or any ports of this machine.
 
@@ -164,11 +168,24 @@ def is_one_place(first: str, second: str) -> bool:
     """
 
     def is_local(endpoint: str) -> bool:
-        return endpoint.startswith(EMBEDDED) or _is_loopback(str(_parts_of(endpoint).hostname))
+        return endpoint.startswith(EMBEDDED) or is_loopback(endpoint)
 
     if first.startswith(EMBEDDED) and second.startswith(EMBEDDED):
         return first == second
     return is_local(first) == is_local(second)
+
+
+def is_loopback(url: str) -> bool:
+    """Whether a URL is of this machine.
+
+    Raises:
+        ConfigError: it is no plain URL of an endpoint.
+    """
+    host = str(_parts_of(url).hostname)
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
 
 
 def _parts_of(url: str) -> SplitResult:
@@ -181,22 +198,15 @@ def _parts_of(url: str) -> SplitResult:
     return parts
 
 
-def _is_loopback(host: str) -> bool:
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"
-
-
 @contextmanager
-def _without_catalogue(is_loopback: bool) -> Iterator[None]:
+def _without_catalogue(is_local: bool) -> Iterator[None]:
     """On loopback, keep Initialize from fetching the public list of deprecated assets, a request to the internet without timeout."""
     name = "_FetchDataCatalogStac"
     fetch = getattr(ee.deprecation, name, None)
-    if is_loopback and fetch:
+    if is_local and fetch:
         setattr(ee.deprecation, name, dict)
     try:
         yield
     finally:
-        if is_loopback and fetch:
+        if is_local and fetch:
             setattr(ee.deprecation, name, fetch)

@@ -1,4 +1,4 @@
-"""Tasks that run without getting on: recognised from one look at the tasks to the next, and said once. Pure.
+"""Tasks that run without getting on: recognised from one look at the tasks to the next, and named once. Pure.
 
 A project past its monthly compute is not refused but slowed down (restricted mode), so that an export seems to hang.
 
@@ -37,7 +37,7 @@ class Slow:
     def __init__(self, patience_s: float = PATIENCE_S) -> None:
         self._patience_s = patience_s
         self._marks: dict[str, _Mark] = {}
-        self._told: set[str] = set()
+        self._named: set[str] = set()
 
     def look(self, rows: Sequence[Row], passed_s: float) -> list[str]:
         """A line for each task that has been without progress for an hour, once a task.
@@ -56,8 +56,8 @@ class Slow:
                 self._marks[row.task] = _Mark(row.progress, row.eecu_s or 0.0, row.updated)
                 continue
             mark.waited_s += max(passed_s, 0.0)
-            if row.task not in self._told and max(mark.waited_s, _between(mark.updated, row.updated)) >= self._patience_s:
-                self._told.add(row.task)
+            if row.task not in self._named and max(mark.waited_s, _between(mark.updated, row.updated)) >= self._patience_s:
+                self._named.add(row.task)
                 lines.append(_line(row))
         return lines
 

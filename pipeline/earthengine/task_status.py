@@ -33,7 +33,7 @@ class Row:
     """One task as shown to the user. Seconds and EECU seconds (of all attempts) are the service's, None until it reports them.
 
     `progress` is 0 to 1; `updated` the service's time of the last change, RFC 3339; `pixels` those of the task's cell;
-    `earlier_eecu_s` the EECU seconds of the attempts before the latest.
+    `earlier_eecu_s` the EECU seconds of the attempts before the latest, `attempt` its number from 0.
     """
 
     task: str
@@ -47,6 +47,7 @@ class Row:
     updated: str = ""
     pixels: int = 0
     earlier_eecu_s: float = 0.0
+    attempt: int = 0
 
 
 def reconcile(task: Task, entry: Entry, operations: Iterable[Mapping[str, Any]]) -> None:
@@ -110,7 +111,7 @@ def rows(tasks: Sequence[Task], manifest: Manifest) -> list[Row]:
         state = UNSUBMITTED if entry.state == SUBMITTING else entry.state
         note = classify_error(entry.message).text if state == FAILED and entry.message else entry.message
         eecu_s = None if entry.eecu_s is None and not entry.earlier_eecu_s else (entry.eecu_s or 0.0) + entry.earlier_eecu_s
-        about = (entry.progress, entry.updated, task.pixels, entry.earlier_eecu_s)
+        about = (entry.progress, entry.updated, task.pixels, entry.earlier_eecu_s, entry.attempt)
         lines.append(Row(task.name, task.layer.name, state, entry.seconds, eecu_s, note, tuple(entry.uris), *about))
     return lines
 
@@ -156,8 +157,8 @@ def summary(shown: Sequence[Row]) -> str:
 
 
 def missing(shown: Sequence[Row], limit: int = 5) -> str:
-    """The missing tasks and their reasons, on one line; empty where all succeeded."""
-    absent = [row for row in shown if row.state != SUCCEEDED]
+    """The missing tasks and their reasons, on one line, those first that wait for the user; empty where all succeeded."""
+    absent = sorted((row for row in shown if row.state != SUCCEEDED), key=lambda row: row.state not in (FAILED, FORGOTTEN, CANCELLED))
     named = [f"{row.task} {row.state.lower()}{f': {row.message}' if row.message else ''}" for row in absent[:limit]]
     return "; ".join(named) + (f"; and {len(absent) - limit} more" if len(absent) > limit else "")
 

@@ -1,4 +1,4 @@
-"""The client's HTTP transport: its own protocol, with a timeout on every request and up to forty connections."""
+"""The HTTP transport of Google's clients: httplib2's protocol, with a timeout on every request and up to forty connections."""
 
 from __future__ import annotations
 
@@ -14,13 +14,17 @@ CONNECTIONS = 40  # concurrent requests a project may have (guides, "Earth Engin
 
 
 class Transport:
-    """An httplib2-style `request` over pooled connections, as `ee.Initialize(http_transport=...)` takes it."""
+    """An httplib2-style `request` over pooled connections, as `ee.Initialize` and `googleapiclient.discovery.build` take it.
 
-    def __init__(self, connect_s: float = CONNECT_S, read_s: float = READ_S) -> None:
+    Args:
+        connect_s: seconds that a connection may take.
+        read_s: seconds without a byte of the answer.
+        session: sends the requests; by default a plain one, for a client that signs them itself.
+    """
+
+    def __init__(self, connect_s: float = CONNECT_S, read_s: float = READ_S, session: requests.Session | None = None) -> None:
         self._timeout_s = (connect_s, read_s)
-        self._session = requests.Session()
-        for scheme in ("http://", "https://"):
-            self._session.mount(scheme, HTTPAdapter(pool_connections=2, pool_maxsize=CONNECTIONS))
+        self._session = session or pooled(requests.Session(), CONNECTIONS)
 
     def request(
         self,
@@ -38,7 +42,7 @@ class Transport:
             TimeoutError: no response in time.
         """
         try:
-            answer = self._session.request(method, uri, data=body, headers=headers, timeout=self._timeout_s)
+            answer = self._session.request(method, uri, data=body, headers=dict(headers or {}), timeout=self._timeout_s)
         except requests.exceptions.Timeout as error:
             raise TimeoutError(f"no answer within {self._timeout_s[1]:.0f} s") from error
         except requests.exceptions.RequestException as error:
@@ -48,6 +52,13 @@ class Transport:
     def close(self) -> None:
         """Close all connections."""
         self._session.close()
+
+
+def pooled(session: requests.Session, connections: int) -> requests.Session:
+    """A session that keeps so many connections to each of a few hosts."""
+    for scheme in ("http://", "https://"):
+        session.mount(scheme, HTTPAdapter(pool_connections=4, pool_maxsize=connections))
+    return session
 
 
 def _reason(error: Exception) -> str:

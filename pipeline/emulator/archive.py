@@ -161,7 +161,7 @@ def timestamp(millis: float) -> str:
 
 
 def _folder_about(folder: Path) -> dict[str, Any]:
-    """Type and properties of a folder or collection that says what it is."""
+    """Type and properties of a folder or collection that has a file of its own."""
     try:
         about = json.loads((folder / "folder.json").read_text("utf-8"))
     except FileNotFoundError:

@@ -47,7 +47,7 @@ def write_asset(
         grid: its pixels.
         reader: evaluates blocks.
         folder: a temporary folder that does not exist yet.
-        progress: told of each block.
+        progress: receives the CPU time of each block.
 
     Raises:
         EngineError: the asset exists and may not be overwritten, or the evaluation fails.

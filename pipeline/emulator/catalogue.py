@@ -101,10 +101,10 @@ class Catalogue:
         final = self.path(entry)
         final.parent.mkdir(parents=True, exist_ok=True)
         with temp_path.open("rb") as file:
-            checksums = _checksums(file)
+            md5, sha256, crc32c = _checksums(file)
         with self._lock:
             publish(temp_path, final)
-            return self._keep(_marked(self._as_is(entry.path, final.stat()), checksums))
+            return self._keep(replace(self._as_is(entry.path, final.stat()), md5=md5, sha256=sha256, crc32c=crc32c))
 
     def free(self, path: str) -> bool:
         """Whether neither an item nor a reserved one has the path."""
@@ -168,11 +168,11 @@ class Catalogue:
                 with file:
                     if current.sha256:
                         return current
-                    checksums = _checksums(file)
+                    md5, sha256, crc32c = _checksums(file)
                     with self._lock:
                         after = self.find(entry.path)
                         if after is not None and _content(after) == _content(current):
-                            return self._keep(_marked(after, checksums))
+                            return self._keep(replace(after, md5=md5, sha256=sha256, crc32c=crc32c))
         return None
 
     def _scan(self, top: str, found: list[Entry]) -> None:
@@ -257,11 +257,6 @@ def _new_id() -> str:
 
 def _content(entry: Entry) -> tuple[int, int, int]:
     return entry.size, entry.modified_ns, entry.inode
-
-
-def _marked(entry: Entry, checksums: tuple[str, str, str]) -> Entry:
-    md5, sha256, crc32c = checksums
-    return replace(entry, md5=md5, sha256=sha256, crc32c=crc32c)
 
 
 def _checksums(file: BinaryIO) -> tuple[str, str, str]:

@@ -22,7 +22,7 @@ class EngineError(Exception):
     Args:
         message: in the words of the service.
         status: a google.rpc.Code.
-        reason: the word by which Google's clients tell errors of one code apart, such as "rateLimitExceeded"; "" for none.
+        reason: the word by which Google's clients distinguish errors of one code, such as "rateLimitExceeded"; "" for none.
 
     Source: google.rpc.Code, the statuses of Earth Engine's REST errors.
     """

@@ -1,6 +1,6 @@
 """How much memory the computation of one tile needs: a model, not the service's own count.
 
-The service computes an export tile by tile, `shardSize` px a side, and says "User memory limit exceeded." where a tile needs
+The service computes an export tile by tile, `shardSize` px a side, and answers "User memory limit exceeded." where a tile needs
 too much; a smaller shardSize is its documented remedy. How it counts is not documented. Here each band of each scene that the
 export reads counts 8 bytes a pixel of a tile.
 

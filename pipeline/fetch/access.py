@@ -5,18 +5,16 @@ Source: google-auth, "User guide"; "Using OAuth 2.0 to Access Google APIs": a re
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
-import httplib2  # type: ignore[import-untyped]
-import requests
 from google.auth.credentials import AnonymousCredentials, CredentialsWithQuotaProject, Scoped
 from google.auth.transport.requests import AuthorizedSession
 from google.oauth2.credentials import Credentials
-from requests.adapters import HTTPAdapter
 
 from cropcam.pipeline.earthengine.credentials import find_credentials
 from cropcam.pipeline.earthengine.error_messages import ServiceError
+from cropcam.pipeline.earthengine.transport import pooled
 from cropcam.pipeline.fetch.service_errors import LOG_IN_AGAIN
 
 _AUTH = "https://www.googleapis.com/auth/"
@@ -78,38 +76,5 @@ def narrowed(credentials: Any, scopes: Sequence[str], service: str) -> Any:  # n
 def authorized_session(credentials: Any) -> AuthorizedSession:  # noqa: ANN401
     """A session of google-auth: it signs each request and refreshes an expired token once it is refused. For many threads."""
     session = AuthorizedSession(credentials, refresh_timeout=TIMEOUT_S[1])  # type: ignore[no-untyped-call]
-    for scheme in ("http://", "https://"):
-        session.mount(scheme, HTTPAdapter(pool_connections=4, pool_maxsize=CONNECTIONS))
+    pooled(session, CONNECTIONS)
     return session
-
-
-class Transport:
-    """An httplib2-style `request` over a session, as `googleapiclient.discovery.build(http=...)` takes it."""
-
-    def __init__(self, session: AuthorizedSession) -> None:
-        self._session = session
-
-    def request(
-        self,
-        uri: str,
-        method: str = "GET",
-        body: str | bytes | None = None,
-        headers: Mapping[str, str] | None = None,
-        redirections: int | None = None,  # noqa: ARG002 - httplib2's signature
-        connection_type: object = None,  # noqa: ARG002
-    ) -> tuple[httplib2.Response, bytes]:
-        """Send one request; thread-safe.
-
-        Raises:
-            ConnectionError: no connection, or a broken one.
-            TimeoutError: no answer in time.
-        """
-        try:
-            answer = self._session.request(method, uri, data=body, headers=dict(headers or {}), timeout=TIMEOUT_S)  # type: ignore[no-untyped-call]
-        except requests.exceptions.Timeout as error:
-            raise TimeoutError(f"no answer within {TIMEOUT_S[1]:.0f} s") from error
-        return httplib2.Response({**answer.headers, "status": str(answer.status_code)}), answer.content
-
-    def close(self) -> None:
-        """Close all connections."""
-        self._session.close()  # type: ignore[no-untyped-call]

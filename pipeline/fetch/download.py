@@ -12,7 +12,7 @@ from pathlib import Path
 
 from cropcam.pipeline.earthengine.error_messages import Backoff, ServiceError
 from cropcam.pipeline.errors import DataError, WorkStoppedError
-from cropcam.pipeline.fetch.digests import is_whole
+from cropcam.pipeline.fetch.digests import Running, is_whole
 from cropcam.pipeline.fetch.media import ChangedError, read_range
 from cropcam.pipeline.fetch.partial import FOLDER, Partial, Piece
 from cropcam.pipeline.fetch.remote import Remote, RemoteFile
@@ -45,6 +45,7 @@ class _Job:
 
     partial: Partial
     todo: deque[Piece]
+    running: Running
     active: int = 0
     trouble: str = ""
     rounds: int = 1
@@ -75,6 +76,10 @@ def fetch_files(remote: Remote, files: Sequence[RemoteFile], out: Path, how: How
     return len(wanted)
 
 
+def _running(file: RemoteFile) -> Running:
+    return Running(file.digest.partition(":")[0])
+
+
 class _Download:
     """One run of `fetch_files`."""
 
@@ -95,7 +100,7 @@ class _Download:
         partial = Partial(self._out, file)
         if partial.is_anew:
             self._how.log(f"{file.name}: was replaced in {file.folder} since an earlier run began it; it starts anew")
-        return _Job(partial, deque(partial.pieces()))
+        return _Job(partial, deque(partial.pieces()), _running(file))
 
     def run(self) -> None:
         """Fetch everything; a failure stops the rest."""
@@ -178,6 +183,7 @@ class _Download:
             if self._is_stopped or job.trouble:
                 raise _StoppedError
             job.partial.write(piece, content, offset)
+            job.running.add(content, offset)
             have = offset + len(content)
 
         def send() -> None:
@@ -202,7 +208,7 @@ class _Download:
         """Publish a file whose pieces are there, or begin it anew."""
         partial, file = job.partial, job.partial.file
         partial.close()
-        if not job.trouble and is_whole(partial.path, file.size, file.digest):
+        if not job.trouble and is_whole(partial.path, file.size, file.digest, job.running):
             partial.publish()
             job.is_home = True
             return
@@ -217,7 +223,8 @@ class _Download:
         partial.discard()
         anew = Partial(self._out, replace(found, name=file.name))
         with self._changed:
-            job.partial, job.todo, job.trouble, job.rounds = anew, deque(anew.pieces()), "", job.rounds + 1
+            job.partial, job.todo, job.running = anew, deque(anew.pieces()), _running(anew.file)
+            job.trouble, job.rounds = "", job.rounds + 1
 
 
 __all__ = ["ROUNDS", "WORKERS", "How", "fetch_files"]

@@ -14,7 +14,8 @@ from google.auth.transport.requests import AuthorizedSession
 from googleapiclient.discovery import build  # type: ignore[import-untyped]
 
 from cropcam.pipeline.earthengine.error_messages import Backoff, ServiceError
-from cropcam.pipeline.fetch.access import Transport, authorized_session
+from cropcam.pipeline.earthengine.transport import Transport
+from cropcam.pipeline.fetch.access import TIMEOUT_S, authorized_session
 from cropcam.pipeline.fetch.remote import RemoteFile
 from cropcam.pipeline.fetch.service_errors import DRIVE, explain
 
@@ -41,7 +42,7 @@ class DriveRemote:
         self._is_service_account = hasattr(credentials, "service_account_email")
         self._session = authorized_session(credentials)
         options = {"api_endpoint": f"{api_url}/drive/v3/"} if api_url else None
-        self._drive = build("drive", "v3", http=Transport(self._session), static_discovery=True, client_options=options)
+        self._drive = build("drive", "v3", http=Transport(*TIMEOUT_S, self._session), static_discovery=True, client_options=options)
 
     @property
     def session(self) -> AuthorizedSession:

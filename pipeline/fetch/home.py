@@ -6,7 +6,7 @@ Source: Earth Engine API reference, "Export.image.toDrive", "Export.image.toClou
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -29,7 +29,7 @@ from cropcam.pipeline.study.study import Study
 
 LATE_LOOKS = 6  # a list may lack files for some time after their task has ended
 _NAMED = 5
-_IDLE_LOOKS = 3  # without a task that waits or runs, although some were never submitted or are not known any more
+IDLE_LOOKS = 6  # without a task that waits or runs: over two minutes, in which an export in another process submits the next
 
 
 @dataclass(frozen=True)
@@ -90,9 +90,8 @@ class _Run:
     def __init__(self, study: Study, remote: Remote, out: Path, exported: Exported | None, how: How, pace: Pace) -> None:
         self._study, self._remote, self._out, self._exported, self._how, self._pace = study, remote, out, exported, how, pace
         self._listing = Listing(study, remote, self._how)
-        self._task_uris: list[str] = []
+        self._rows: Sequence[Row] = ()  # of the latest look
         self._is_watched = False
-        self._said: set[str] = set()
         self.fetched = 0
 
     def watch(self, look: Callable[[], Sequence[Row]]) -> list[Row]:
@@ -104,8 +103,7 @@ class _Run:
         self._check_strangers([])
         done, before, idle, wait_s = set[str](), "", 0, self._pace.poll_s
         while True:
-            rows = look()
-            self._task_uris = [uri for row in rows for uri in row.uris]
+            rows = self._rows = look()
             if (text := summary(rows)) != before:
                 self._how.log(text)
                 before, wait_s = text, self._pace.poll_s
@@ -113,7 +111,7 @@ class _Run:
             if ended - done:
                 done |= self._fetch_tasks(ended - done)
             idle = 0 if any(is_active(row.state) for row in rows) else idle + 1
-            if all(row.state in ENDED for row in rows) or idle == _IDLE_LOOKS:
+            if all(row.state in ENDED for row in rows) or idle == IDLE_LOOKS:
                 return [row for row in rows if row.state != SUCCEEDED]
             self._pace.sleep(wait_s)
             wait_s = min(wait_s * 1.5, self._pace.longest_s)
@@ -141,11 +139,11 @@ class _Run:
             lacking = [choice.missing for choice in choices if choice.missing]
             if not lacking or not left:
                 break
-            self._listing.say(f"{'; '.join(lacking)}: all tasks have ended well, so the list may be late; looking again")
+            self._listing.note(f"{'; '.join(lacking)}: all tasks have ended well, so the list may be late; looking again")
             self._pace.sleep(self._pace.poll_s)
         for choice in choices:
             for note in choice.notes:
-                self._listing.say(note)
+                self._listing.note(note)
         files = [shard.file for choice in choices for shard in choice.shards]
         self._check_strangers(files)
         self._fetch(files)
@@ -176,13 +174,13 @@ class _Run:
         return f"{self._out}: not whole: {lacking}; {count} files are fetched and stay; {next_step}"
 
     def _uris(self) -> list[str]:
-        return list(dict.fromkeys([*(self._exported.uris if self._exported else []), *self._task_uris]))
+        return list(dict.fromkeys([*(self._exported.uris if self._exported else []), *(uri for row in self._rows for uri in row.uris)]))
 
     def _choices(self, shards: Sequence[Shard]) -> list[Choice]:
-        retried = self._exported.retried if self._exported else frozenset()
+        retried = {*(self._exported.retried if self._exported else ()), *(row.task for row in self._rows if row.attempt)}
         return [self._choice(layer, shards, retried) for layer in self._listing.layers.values()]
 
-    def _choice(self, layer: Layer, shards: Sequence[Shard], retried: frozenset[str]) -> Choice:
+    def _choice(self, layer: Layer, shards: Sequence[Shard], retried: Collection[str]) -> Choice:
         own = [shard for shard in shards if shard.layer == layer.name]
         return choose(layer.name, own, self._study.grid.shape_yx, retried, self._is_needed)
 

@@ -1,4 +1,4 @@
-"""The files of a study at a place: found by name, placed on the study's grid by the header of each, all others told."""
+"""The files of a study at a place: found by name, placed on the study's grid by the header of each, all others named."""
 
 from __future__ import annotations
 
@@ -34,16 +34,16 @@ class Listing:
             rf"({re.escape(study.name)}-({'|'.join(self.layers)})(?:-r\d{{2,}}c\d{{2,}})?)(?:-\d{{10}}-\d{{10}})?\.tiff?", re.IGNORECASE
         )
         self._headers: dict[tuple[str, str], Header] = {}
-        self._said: set[str] = set()
+        self._noted: set[str] = set()
 
-    def say(self, text: str) -> None:
+    def note(self, text: str) -> None:
         """Log a line, each once."""
-        if text not in self._said:
-            self._said.add(text)
+        if text not in self._noted:
+            self._noted.add(text)
             self._how.log(text)
 
     def shards(self, uris: Sequence[str], *, is_optional: bool = False) -> list[Shard]:
-        """The study's files at the place, each with its place on the grid; others are told once.
+        """The study's files at the place, each with its place on the grid; others are named once.
 
         Args:
             uris: destination URIs of the tasks, whose folders are looked through too.
@@ -59,7 +59,7 @@ class Listing:
                 self._read_headers([file for file, _ in named])
                 break
             except ChangedError as error:
-                self.say(f"{error} was replaced meanwhile; looking again")
+                self.note(f"{error} was replaced meanwhile; looking again")
         else:
             raise DataError("files are replaced all the time; wait for the export that writes them, then run the same command again")
         strange = {file.name: "" for file in files if not self.pattern.fullmatch(file.name)}
@@ -86,7 +86,7 @@ class Listing:
                 raise DataError(f"no file of study {self._study.name} ({pattern}) there, but others: {names}; check STUDY and --from")
             raise DataError(f"no file of study {self._study.name} ({pattern}) there; {self._remote.nothing_found()}")
         if strange:
-            self.say(f"files that are not of study {self._study.name} stay where they are: {names}")
+            self.note(f"files that are not of study {self._study.name} stay where they are: {names}")
 
     def _read_headers(self, files: Sequence[RemoteFile]) -> None:
         unread = [file for file in files if (file.key, file.version) not in self._headers]

@@ -48,17 +48,16 @@ class Partial:
         self.is_anew = self._prepare()
 
     def _prepare(self) -> bool:
-        """Keep what an earlier run left of this very file; whether it left another one's."""
+        """Keep the bytes that an earlier run left of this very file; whether it left those of another one."""
         head, counts = self._read_state()
         self._header_bytes = len(self._header())
         if head == self._about and len(counts) == self._piece_count and self._part.is_file():
             self._have = counts
             return False
-        was_there = self._state.exists()
         self.discard()
         self._have = np.zeros(self._piece_count, _COUNT)
         atomic_write(self._state, self._header() + self._have.tobytes(), sync=False)
-        return was_there
+        return head is not None and head != self._about
 
     def _header(self) -> bytes:
         return json.dumps(self._about).encode() + b"\n"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from cropcam.pipeline.earthengine.destinations import CloudStorage, Drive
 from cropcam.pipeline.earthengine.error_messages import Backoff
-from cropcam.pipeline.earthengine.session import STANDARD_URL, is_one_place
+from cropcam.pipeline.earthengine.session import is_loopback
 from cropcam.pipeline.fetch.access import DRIVE_SCOPES, STORAGE_SCOPES, credentials_for
 from cropcam.pipeline.fetch.cloud_storage import CloudStorageRemote
 from cropcam.pipeline.fetch.drive import DriveRemote
@@ -26,7 +26,7 @@ def open_remote(
     Raises:
         EarthEngineError: no credentials, or none with the scope.
     """
-    is_local = api_url is not None and not is_one_place(api_url, STANDARD_URL)
+    is_local = api_url is not None and is_loopback(api_url)
     api_url = api_url.rstrip("/") if api_url is not None and is_local else None
     if isinstance(source, CloudStorage):
         found = credentials_for(STORAGE_SCOPES, STORAGE, project=project, is_loopback=is_local)

@@ -13,11 +13,10 @@ import httplib2  # type: ignore[import-untyped]
 from google.auth.exceptions import GoogleAuthError, RefreshError, TransportError
 from googleapiclient.errors import HttpError  # type: ignore[import-untyped]
 
-from cropcam.pipeline.earthengine.error_messages import Fault, classify_error
+from cropcam.pipeline.earthengine.error_messages import TRANSIENT_STATUS, Fault, classify_error
 from cropcam.pipeline.earthengine.error_texts import redacted
 
 DRIVE, STORAGE = "Google Drive", "Cloud Storage"
-_TRANSIENT_STATUS = {408, 429, 500, 502, 503, 504}
 _TRANSIENT_REASONS = {"rateLimitExceeded", "userRateLimitExceeded", "backendError", "internalError", "sharingRateLimitExceeded"}
 LOG_IN_AGAIN = "log in again: earthengine authenticate --force"
 # kind, statuses, pattern of reason and message, next step; the first match counts
@@ -59,7 +58,7 @@ def explain(error: BaseException, service: str) -> Fault:
 def _explain_answer(status: int, content: bytes, service: str) -> Fault:
     reason, message = _parts_of(content)
     text = redacted(message or reason or f"answer {status}").rstrip(". ")[:300]
-    if status in _TRANSIENT_STATUS or (status == 403 and reason in _TRANSIENT_REASONS):
+    if status in TRANSIENT_STATUS or (status == 403 and reason in _TRANSIENT_REASONS):
         return Fault("busy" if status in (403, 429) else "service", True, f"{service} is not answering properly ({status}: {text})")
     for kind, statuses, pattern, advice in _FINAL:
         if status in statuses and re.search(pattern, f"{reason} {message}", re.IGNORECASE):

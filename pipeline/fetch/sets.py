@@ -14,6 +14,7 @@ import numpy.typing as npt
 
 from cropcam.pipeline.fetch.remote import RemoteFile
 from cropcam.pipeline.grid import Window
+from cropcam.pipeline.rasters.mosaic import intersection
 
 
 @dataclass(frozen=True)
@@ -86,7 +87,8 @@ def choose(
         notes.append(f"{layer}: {_names(left)} of earlier attempts of these tasks stay where they are")
         return Choice(merged.shards, "" if merged.is_full else f"{layer}: {merged.missing()}", notes=notes)
     pairs = [
-        (next(one for one in merged.shards if _overlap(one.place, old.place) or one.file.name == old.file.name), old) for old in left[:2]
+        (next(one for one in merged.shards if intersection(one.place, old.place) or one.file.name == old.file.name), old)
+        for old in left[:2]
     ]
     text = "; ".join(f"{_about(new.file)} and {_about(old.file)}" for new, old in pairs)
     conflict = f"{layer}: files of {len(sets)} exports lie over each other, and none of these is complete: {text}"
@@ -170,15 +172,6 @@ def _sets(ordered: Sequence[Shard], board: _Board) -> tuple[list[_Set], int]:
                 sets[-1].add(one)
             again = []
     return sets, copies
-
-
-def _overlap(one: Window, other: Window) -> bool:
-    return (
-        one.row < other.row + other.height
-        and other.row < one.row + one.height
-        and one.col < other.col + other.width
-        and other.col < one.col + one.width
-    )
 
 
 def _time(shards: Sequence[Shard]) -> str:

@@ -17,7 +17,7 @@ from cropcam.pipeline.earthengine.estimate import estimate
 from cropcam.pipeline.earthengine.export_run import Options, Pace
 from cropcam.pipeline.earthengine.plan import plan
 from cropcam.pipeline.earthengine.session import open_session
-from cropcam.pipeline.emulator import Fault, Faults, block_reader, routes, serve
+from cropcam.pipeline.emulator import Fault, Faults, block_reader, serve, service
 from cropcam.pipeline.emulator.block_reader import Block
 from cropcam.pipeline.study.study import load_study
 from support import scenes
@@ -126,13 +126,13 @@ def test_a_window_that_the_engine_refuses_is_halved(archive: Path) -> None:
 def test_every_request_that_computes_carries_the_tag_of_its_study(
     archive: Path, study_file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    bodies, read = [], routes.expression_of
+    bodies, read = [], service.expression_of
 
     def noted(body: Any) -> Any:
         bodies.append(body)
         return read(body)
 
-    monkeypatch.setattr(routes, "expression_of", noted)
+    monkeypatch.setattr(service, "expression_of", noted)
     assert main(["export", str(study_file), "--to", str(tmp_path / "shards"), "--archive", str(archive)]) == 0
     assert len(bodies) > 3  # the numbers of scenes, and the windows
     assert {body["workloadTag"] for body in bodies} == {"cropcam-costly"}

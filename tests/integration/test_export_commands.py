@@ -98,8 +98,8 @@ def test_a_composite_kept_as_an_asset_is_read_by_later_exports(archive: Path, ca
     assert run(archive, "export", path, "--to", "asset:folder/map") == 4
     assert "earthengine create folder projects/embedded/assets/folder" in capsys.readouterr().err
     assert run(archive, "export", path, "--to", "asset:map") == 0
-    said = capsys.readouterr()
-    assert "https://code.earthengine.google.com/?asset=projects/embedded/assets/map" in said.out
+    printed = capsys.readouterr()
+    assert "https://code.earthengine.google.com/?asset=projects/embedded/assets/map" in printed.out
     for words in (("--to", "folder", "--window-px", CELL_PX), ("--to", "drive:kept", "--fetch", "home")):
         assert run(archive, "export", path, *words) == 0
         assert "the composite is read from projects/embedded/assets/map" in capsys.readouterr().err

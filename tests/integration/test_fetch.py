@@ -116,10 +116,10 @@ BAD_DAYS = [
 
 @EVERY_PLACE
 @pytest.mark.parametrize(
-    ("fault", "told"), BAD_DAYS, ids=lambda value: f"{value.kind}-{value.status}-{value.route[3:]}" if isinstance(value, Fault) else ""
+    ("fault", "line"), BAD_DAYS, ids=lambda value: f"{value.kind}-{value.status}-{value.route[3:]}" if isinstance(value, Fault) else ""
 )
 def test_a_bad_day_costs_no_byte(
-    server: Server, faults: Faults, made: list[Path], place: str, fault: Fault, told: str, tmp_path: Path
+    server: Server, faults: Faults, made: list[Path], place: str, fault: Fault, line: str, tmp_path: Path
 ) -> None:
     put(made, server.out / PLACES[place])
     described = {**vars(fault), "route": fault.route.format("drive" if place.startswith("drive") else "gs")}
@@ -127,7 +127,7 @@ def test_a_bad_day_costs_no_byte(
     lines: list[str] = []
     bring_home(STUDY, remote(server, place), tmp_path / "home", how=homecoming.how(lines))
     assert contents(tmp_path / "home") == wanted(made)
-    assert any(told in line for line in lines) or not told
+    assert any(line in one for one in lines) or not line
     assert not faults.left() or fault.kind in ("replace", "no_range")
 
 

@@ -47,7 +47,7 @@ class Row:
 
 @dataclass
 class Report:
-    """All rows, what was spent, and what must not be told."""
+    """All rows, what was spent, and the names that stay out of it."""
 
     endpoint: str
     began: str

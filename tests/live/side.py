@@ -101,8 +101,8 @@ class Side:
             inner = error.__cause__ if isinstance(error, ServiceError) and error.__cause__ else error
             fault = classify_error(inner)
             status = re.match(r"HTTP (\d+)", raw_text(inner))
-            said = {"text": redacted(str(inner))[:1000], "kind": fault.kind, "transient": fault.is_transient}
-            return {"status": int(status.group(1)) if status else None, **said, "seconds": round(time.monotonic() - began, 2)}
+            words = {"text": redacted(str(inner))[:1000], "kind": fault.kind, "transient": fault.is_transient}
+            return {"status": int(status.group(1)) if status else None, **words, "seconds": round(time.monotonic() - began, 2)}
         return {"answer": found, "seconds": round(time.monotonic() - began, 2)}
 
     def submit(self, request_id: str, body: Mapping[str, Any]) -> dict[str, Any]:

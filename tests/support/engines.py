@@ -128,13 +128,23 @@ class FakeService(Session):
     def _moved(self, operation: dict[str, Any]) -> dict[str, Any]:
         """An operation after its next state; `states` names tasks (by a part of their description) that end otherwise."""
         about, following = operation["metadata"], {"PENDING": "RUNNING", "RUNNING": "SUCCEEDED", "CANCELLING": "CANCELLED"}
+        has_run = about["state"] == "RUNNING"
         about["state"] = following.get(about["state"], about["state"])
         ending = next((end for part, end in self.states.items() if part in about["description"]), None)
         if about["state"] == "SUCCEEDED" and ending and "error" not in operation:
             about["state"] = "FAILED"
             operation["error"] = {"code": 3, "message": ending}
+        if has_run and about["state"] == "SUCCEEDED" and "assetExportOptions" in operation["body"]:
+            self._write_asset(operation["body"])
         about |= {"startTime": "2026-01-01T00:00:10Z", "updateTime": "2026-01-01T00:01:40Z", "batchEecuUsageSeconds": 2.5}
         return dict(json.loads(json.dumps({key: value for key, value in operation.items() if key not in ("body", "requestId")})))
+
+    def _write_asset(self, body: dict[str, Any]) -> None:
+        """An asset with the properties that the graph sets."""
+        calls = [call["arguments"] for call in invocations(body["expression"]) if call["functionName"] == "Element.set"]
+        properties = {call["key"]["constantValue"]: call["value"].get("constantValue") for call in calls if "constantValue" in call["key"]}
+        name = body["assetExportOptions"]["earthEngineDestination"]["name"]
+        self.assets[name.removeprefix("projects/earthengine-legacy/assets/")] = {"properties": properties}  # "test" is too short a project
 
     def asset(self, name: str) -> dict[str, Any] | None:
         return self.assets.get(name)

@@ -9,7 +9,7 @@ import pytest
 
 from cropcam.pipeline.earthengine.access import Account
 from cropcam.pipeline.earthengine.destinations import Asset, CloudStorage
-from cropcam.pipeline.earthengine.export_run import Pace
+from cropcam.pipeline.earthengine.export_run import Pace, pace_at
 from cropcam.pipeline.earthengine.plan import Plan, plan
 from cropcam.pipeline.errors import ConfigError, EarthEngineError
 from support.engines import FakeService, run_export
@@ -19,6 +19,10 @@ pytestmark = pytest.mark.usefixtures("transport")
 
 def in_bucket(made: Plan) -> Plan:
     return plan(made.study, CloudStorage("bucket", "a"), cell_px=1024)
+
+
+def test_an_engine_on_this_machine_is_looked_at_often() -> None:
+    assert pace_at("http://127.0.0.1:8080").longest_s <= 2 < pace_at("https://earthengine.googleapis.com").poll_s
 
 
 def test_no_task_is_submitted_that_would_pass_the_limit_and_a_higher_one_goes_on(made: Plan, file: Path) -> None:

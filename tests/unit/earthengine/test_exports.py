@@ -150,16 +150,26 @@ def test_one_404_is_early_and_five_make_a_task_forgotten_which_is_not_submitted_
     run_export(made, service, file.with_name("again.json"), wait=False)
     service = FakeService()
     run_export(made, service, file.with_name("other.json"), wait=False)
-    service.unknown[:] = service.hidden[:] = ["image-r00c00"]
+    first = [operation["metadata"]["description"] for operation in service.held.values()][:1]
+    service.unknown[:] = service.hidden[:] = first
     with pytest.raises(
         EarthEngineError,
         match=r"1 forgotten; missing: demo-image-r00c00 forgotten: .*look for its files at drive:folder, or run again with --again",
     ):
         run_export(made, service, file.with_name("other.json"))
     assert len(service.sent) == 8
-    service.unknown.clear()
     run_export(made, service, file.with_name("other.json"), again=True)
     assert len(service.sent) == 9
+
+
+def test_without_waiting_a_forgotten_task_is_an_error_too(made: Plan, file: Path) -> None:
+    service = FakeService()
+    run_export(made, service, file, wait=False)
+    service.unknown[:] = service.hidden[:] = ["image-r00c01"]
+    for wait in (True, False):
+        with pytest.raises(EarthEngineError, match=r"1 forgotten; missing: demo-image-r00c01 forgotten: .*run again with --again"):
+            run_export(made, service, file, wait=wait)
+    assert len(service.sent) == 8
 
 
 @pytest.mark.parametrize(("arrived", "sent"), [(True, 8), (False, 9)])
@@ -180,6 +190,18 @@ def test_a_forgotten_task_is_looked_for_at_its_destination(made: Plan, file: Pat
     rows = run_export(made, service, file, arrived=look)
     assert {row.state for row in rows} == {"SUCCEEDED"}
     assert (asked, len(service.sent)) == (["demo-image-r00c00"], sent)
+
+
+def test_a_forgotten_task_that_the_service_knows_again_is_not_submitted_again(made: Plan, file: Path) -> None:
+    service = FakeService()
+    run_export(made, service, file, wait=False)
+    service.unknown[:] = service.hidden[:] = ["image-r00c00-"]
+    with pytest.raises(EarthEngineError, match="1 forgotten"):
+        run_export(made, service, file)
+    service.unknown.clear()  # the list stays late
+    rows = run_export(made, service, file, arrived=lambda _task, _entry: False)
+    assert {row.state for row in rows} == {"SUCCEEDED"}
+    assert len(service.sent) == 8
 
 
 def test_the_first_task_of_a_drive_folder_comes_alone(made: Plan, file: Path) -> None:
@@ -251,6 +273,12 @@ def test_an_asset_that_exists_is_replaced_only_when_told_to(made: Plan, file: Pa
     service.assets.clear()
     run_export(plan(changed, Asset("corn")), service, file)  # deleted meanwhile: written again
     assert len(service.sent) == 3
+    service.assets[name] = {"properties": {"cropcam_graph": "of another study"}}  # replaced meanwhile
+    with pytest.raises(EarthEngineError, match="projects/test/assets/corn: this asset exists"):
+        run_export(plan(changed, Asset("corn")), service, file)
+    run_export(plan(changed, Asset("corn"), overwrite=True), service, file)
+    run_export(plan(changed, Asset("corn")), service, file)
+    assert len(service.sent) == 4
 
 
 def test_the_services_list_is_enough_when_the_manifest_is_lost(made: Plan, file: Path) -> None:
@@ -308,6 +336,26 @@ def test_the_queue_is_never_filled_beyond_its_bounds(made: Plan, file: Path, mon
     assert {row.state for row in run_export(made, full, file.with_name("full.json"))} == {"SUCCEEDED"}
 
 
+def test_an_export_waits_for_room_in_a_queue_that_others_fill(made: Plan, file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(export_run, "QUEUE_LIMIT", 4)
+    service, waits = FakeService(), []
+    others = [f"projects/test/operations/other{number}" for number in range(4)]
+    for name in others:
+        service.held[name] = {"name": name, "requestId": "", "metadata": {"state": "PENDING", "description": "someone-else"}, "body": {}}
+    move = service._moved
+    service.__dict__["_moved"] = lambda operation: dict(operation) if operation["name"] in others else move(operation)
+
+    def wait(seconds: float) -> None:
+        waits.append(seconds)
+        assert len(waits) < 100, "the export does not notice that the queue has room"
+        if len(waits) == 3:
+            assert service.sent == []
+            service.held.pop(others.pop())
+
+    rows = run_export(made, service, file, pace=Pace(1.0, 1.0, wait))
+    assert {row.state for row in rows} == {"SUCCEEDED"}
+
+
 def test_no_wait_returns_after_starting_and_tasks_and_cancel_act_on_the_same(made: Plan, file: Path) -> None:
     service = FakeService()
     rows = run_export(made, service, file, wait=False)
@@ -316,6 +364,18 @@ def test_no_wait_returns_after_starting_and_tasks_and_cancel_act_on_the_same(mad
     assert {row.state for row in exports.tasks(made, service, file)} == {"RUNNING"}
     assert file.read_bytes() == before
     assert {row.state for row in exports.cancel(made, service, file)} <= {"CANCELLED", "CANCELLING", "SUCCEEDED"}
+
+
+def test_a_follower_sees_the_tasks_that_another_process_submits(made: Plan, file: Path) -> None:
+    service = FakeService()
+    look = exports.follow(made, service, file)
+    assert {row.state for row in look()} == {"UNSUBMITTED"}
+    run_export(made, service, file, wait=False)
+    assert {row.state for row in look()} == {"RUNNING"}
+    looks = service.looks
+    before = file.read_bytes()
+    assert {row.state for row in look()} == {"SUCCEEDED"}
+    assert (service.looks, file.read_bytes()) == (looks, before)  # neither the list nor the manifest
 
 
 def test_cancelled_tasks_are_missing_and_start_anew_with_the_next_run(made: Plan, file: Path) -> None:

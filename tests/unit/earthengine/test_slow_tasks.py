@@ -33,8 +33,8 @@ def test_an_hour_of_the_services_clock_is_told_once() -> None:
 
 def test_without_news_from_the_service_the_looks_are_counted() -> None:
     slow = Slow()
-    told = [slow.look([row(0)], 60) for _ in range(70)]
-    assert [number for number, lines in enumerate(told) if lines] == [60]  # the first look is the beginning
+    found = [slow.look([row(0)], 60) for _ in range(70)]
+    assert [number for number, lines in enumerate(found) if lines] == [60]  # the first look is the beginning
 
 
 def test_progress_begins_the_hour_anew() -> None:
@@ -47,8 +47,8 @@ def test_progress_begins_the_hour_anew() -> None:
 
 def test_a_trickle_of_compute_is_no_progress() -> None:
     slow = Slow()
-    told = [slow.look([row(minute, eecu_s=100 + minute / 10)], 600) for minute in range(0, 70, 10)]
-    assert [len(lines) for lines in told] == [0, 0, 0, 0, 0, 0, 1]
+    found = [slow.look([row(minute, eecu_s=100 + minute / 10)], 600) for minute in range(0, 70, 10)]
+    assert [len(lines) for lines in found] == [0, 0, 0, 0, 0, 0, 1]
 
 
 def test_only_running_tasks_are_watched_each_by_itself() -> None:
@@ -59,7 +59,7 @@ def test_only_running_tasks_are_watched_each_by_itself() -> None:
     assert [line[:2] for line in slow.look([row(80), replace(waiting, state="RUNNING")], 3_000)] == ["b:"]
     slow.look([row(90, state="PENDING"), waiting], 10)
     slow.look([row(91)], 10)
-    assert slow.look([row(300)], 9_000) == []  # told before
+    assert slow.look([row(300)], 9_000) == []  # named before
 
 
 def test_missing_values_are_no_progress_and_no_error() -> None:

@@ -8,6 +8,8 @@ from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
+from google.auth.transport.requests import AuthorizedSession
+from google.oauth2.credentials import Credentials
 
 from cropcam.pipeline.earthengine.transport import Transport
 
@@ -22,6 +24,8 @@ class Handler(BaseHTTPRequestHandler):
             self.close_connection = True
             return
         body = f"{self.command} {self.path} {self.headers.get('X-Goog-User-Project')}".encode()
+        if self.path == "/signed":
+            body = str(self.headers.get("Authorization")).encode()
         body += self.rfile.read(int(self.headers.get("Content-Length", 0)))
         self.send_response(503 if self.path == "/busy" else 200)
         self.send_header("Content-Length", str(len(body)))
@@ -82,3 +86,9 @@ def test_no_server_is_a_connection_error(transport: Transport) -> None:
         unused.bind(("127.0.0.1", 0))  # bound, and nobody listens
         with pytest.raises(ConnectionError, match="refused"):
             transport.request(f"http://127.0.0.1:{unused.getsockname()[1]}/")
+
+
+def test_a_session_of_google_auth_signs_the_requests(url: str) -> None:
+    transport = Transport(session=AuthorizedSession(Credentials("the token")))
+    assert transport.request(f"{url}/signed")[1] == b"Bearer the token"
+    transport.close()

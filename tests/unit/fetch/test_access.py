@@ -11,8 +11,7 @@ from google.oauth2.credentials import Credentials
 
 from cropcam.pipeline.errors import EarthEngineError
 from cropcam.pipeline.fetch import access
-from cropcam.pipeline.fetch.access import DRIVE_SCOPES, STORAGE_SCOPES, Transport, authorized_session, credentials_for, narrowed
-from support.cutting_server import Place, served
+from cropcam.pipeline.fetch.access import DRIVE_SCOPES, STORAGE_SCOPES, credentials_for, narrowed
 
 AUTH = "https://www.googleapis.com/auth/"
 
@@ -55,15 +54,3 @@ def test_a_named_project_is_the_one_whose_quota_is_used(monkeypatch: pytest.Monk
     monkeypatch.setattr(access, "find_credentials", lambda: login(f"{AUTH}drive", quota_project_id="own"))
     assert credentials_for(DRIVE_SCOPES, "Drive").quota_project_id == "own"
     assert credentials_for(DRIVE_SCOPES, "Drive", project="named").quota_project_id == "named"
-
-
-def test_the_transport_answers_as_httplib2() -> None:
-    with served(Place(b"content")) as place:
-        transport = Transport(authorized_session(AnonymousCredentials()))
-        answer, content = transport.request(place.url, headers={"Range": "bytes=0-3"})
-        assert (answer.status, content) == (206, b"cont")
-        place.status = 503
-        assert transport.request(place.url)[0].status == 503
-        transport.close()
-    with pytest.raises(OSError, match="refused"):
-        transport.request(place.url)

@@ -1,11 +1,34 @@
 from __future__ import annotations
 
+import tempfile
+from itertools import pairwise
 from pathlib import Path
+from random import Random
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from cropcam.pipeline.errors import DataError
-from cropcam.pipeline.fetch.digests import digest_of, is_whole
+from cropcam.pipeline.fetch.digests import Running, is_whole
+
+
+def digest_of(path: Path, kind: str) -> str:
+    return Running(kind).finish(path)
+
+
+@given(st.binary(max_size=200), st.lists(st.integers(0, 200), max_size=6), st.randoms())
+def test_what_was_not_taken_in_order_is_read(content: bytes, cuts: list[int], random: Random) -> None:
+    edges = sorted({0, len(content), *(cut for cut in cuts if cut < len(content))})
+    parts = list(pairwise(edges))
+    random.shuffle(parts)
+    running = Running("md5")
+    for start, end in parts:
+        running.add(content[start:end], start)
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "f"
+        path.write_bytes(content)
+        assert running.finish(path) == digest_of(path, "md5")
 
 
 def test_digests_of_known_content(tmp_path: Path) -> None:

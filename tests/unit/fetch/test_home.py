@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -12,7 +13,7 @@ from cropcam.pipeline.earthengine.task_status import Row
 from cropcam.pipeline.emulator import Server
 from cropcam.pipeline.errors import DataError, EarthEngineError
 from cropcam.pipeline.fetch.exported import Exported
-from cropcam.pipeline.fetch.home import LATE_LOOKS, bring_home
+from cropcam.pipeline.fetch.home import IDLE_LOOKS, LATE_LOOKS, bring_home
 from cropcam.pipeline.fetch.places import open_remote
 from cropcam.pipeline.fetch.remote import Remote
 from support import homecoming
@@ -92,7 +93,7 @@ def test_tasks_that_nobody_submits_are_not_waited_for(server: Server, tmp_path: 
 
     with pytest.raises(EarthEngineError, match="missing: demo-image unsubmitted; demo-labels unsubmitted"):
         bring_home(STUDY, remote(server), tmp_path / "home", exported=exported(), look=look, how=homecoming.how(), pace=NOW)
-    assert len(looks) == 3
+    assert len(looks) == IDLE_LOOKS
 
 
 def test_a_late_list_is_waited_for_and_not_for_ever(server: Server, whole: dict[str, Path], tmp_path: Path) -> None:
@@ -121,6 +122,20 @@ def test_half_an_export_names_the_tasks_that_run(server: Server, whole: dict[str
         bring_home(
             STUDY, remote(server), tmp_path / "home", exported=exported(image="SUCCEEDED", labels="RUNNING"), how=homecoming.how(), pace=NOW
         )
+
+
+def test_leftovers_of_a_task_that_was_retried_while_watched_are_no_other_export(server: Server, tmp_path: Path) -> None:
+    old, new = shards(tmp_path / "old", cut=100), shards(tmp_path / "new")
+    left = [path.rename(path.with_name("demo-image.tif")) for path in old if path.name == "demo-image-r00c00.tif"]
+    put(left, server.out / "drive/maps", age_s=500)
+    put([path for path in new if "-image-r00c00" not in path.name], server.out / "drive/maps", age_s=1000)
+    put([path for path in new if "-image-r00c00" in path.name], server.out / "drive/maps")
+    rows = [row(IMAGE, "SUCCEEDED"), row(LABELS, "SUCCEEDED")]
+    with pytest.raises(DataError, match="exports lie over each other"):
+        bring_home(STUDY, remote(server), tmp_path / "a", exported=exported(), look=lambda: rows, how=homecoming.how(), pace=NOW)
+    again = [dataclasses.replace(rows[0], attempt=1), rows[1]]
+    done = bring_home(STUDY, remote(server), tmp_path / "b", exported=exported(), look=lambda: again, how=homecoming.how(), pace=NOW)
+    assert done.files == 18
 
 
 def test_two_exports_in_one_folder_are_refused_when_none_is_whole(server: Server, tmp_path: Path) -> None:

@@ -58,6 +58,11 @@ def test_another_file_starts_anew(out: Path, change: dict[str, object]) -> None:
     assert second.have_bytes == 0
 
 
+def test_a_file_that_a_killed_run_had_not_begun_was_not_replaced(out: Path) -> None:
+    Partial(out, FILE, 40)  # killed before the first byte
+    assert not Partial(out, FILE, 40).is_anew
+
+
 def test_a_damaged_record_starts_anew(out: Path) -> None:
     first = Partial(out, FILE, 40)
     first.open()

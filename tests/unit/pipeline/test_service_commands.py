@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import argparse
+from pathlib import Path
 
 import pytest
 
 from cropcam.pipeline import service_commands
 from cropcam.pipeline.arguments import Command
-from cropcam.pipeline.errors import ConfigError
+from cropcam.pipeline.errors import ConfigError, EarthEngineError
+from cropcam.pipeline.fetch import places
 
 
 def parsers() -> dict[str, argparse.ArgumentParser]:
@@ -71,3 +73,14 @@ def test_a_plan_to_an_asset_is_one_task_of_the_image(capsys: pytest.CaptureFixtu
     assert "demo-image" in text
     assert "demo-labels" not in text
     assert "1 task to asset:maps/demo" in text
+
+
+@pytest.mark.parametrize("url", ["high-volume", "standard", "https://earthengine-highvolume.googleapis.com/"])
+def test_fetch_takes_the_endpoints_that_export_takes(url: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    def opened(_source: object, **options: str | None) -> None:
+        raise EarthEngineError(f"opened by {options['api_url']}")
+
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(places, "open_remote", opened)
+    with pytest.raises(EarthEngineError, match=r"opened by https://earthengine(-highvolume)?\.googleapis\.com$"):
+        call("fetch", "demo", "--from", "drive:x", "--to", "home", "--api-url", url)
