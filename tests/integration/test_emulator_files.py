@@ -223,7 +223,7 @@ def test_the_clients_own_retries_pass_over_rates_and_broken_servers(served: Serv
 def test_a_connection_is_cut_on_order(served: Serve, route: str, kind: str) -> None:
     server = served(Fault(route, kind))
     where = f"/drive/v3/files/{_id_of(server)}" if route == "drive:media" else "/storage/v1/b/bucket-1/o/maps%2Fa.tif"
-    with pytest.raises((http.client.IncompleteRead, http.client.RemoteDisconnected), match="bytes read|closed connection") as caught:
+    with pytest.raises((http.client.IncompleteRead, http.client.RemoteDisconnected), match=r"bytes read|closed connection") as caught:
         _get(server, f"{where}?alt=media")
     if kind == "truncate":
         assert isinstance(caught.value, http.client.IncompleteRead)
