@@ -169,7 +169,7 @@ def _deliver(args: argparse.Namespace, study: Any, folder: Path) -> None:  # noq
     lattice = {"window_px": args.window_px, "shard_px": args.shard_px}
     if args.dry_run:
         print(delivery_plan.plan_text(study, folder, **lattice))
-        _estimate(args, study, delivery_plan.layer_pixels(study, args.shard_px))
+        _estimate(args, study, delivery_plan.layer_pixels(study, **lattice))
         return
     manifest = manifest_path(args.study)  # an embedded engine has the assets that it wrote where it writes
     with _session(args, study, exports=is_recorded(study, manifest)) as session, Stage("export") as stage:

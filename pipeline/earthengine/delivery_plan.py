@@ -38,10 +38,13 @@ def plan_text(study: Study, out: Path, *, window_px: int | None = None, shard_px
     return "\n".join((*lines, f"to {out}: {requests:,} requests, {size / 1e9:,.2f} GB uncompressed"))
 
 
-def layer_pixels(study: Study, shard_px: int = SHARD_PX) -> dict[str, int]:
-    """Pixels of each layer that `deliver` writes, by layer name."""
-    pixels = sum(shard.height * shard.width for _, shard in cells(study, shard_px)[0])
-    return {layer.name: pixels for layer in layers_of(study)}
+def layer_pixels(study: Study, *, window_px: int | None = None, shard_px: int = SHARD_PX) -> dict[str, int]:
+    """Pixels of each layer that `deliver` requests, by layer name: windows that lie outside `area.region` are written without a request."""
+    sides, (shards, _) = window_sides(study, window_px, shard_px), cells(study, shard_px)
+    return {
+        name: sum(window.height * window.width for _, shard in shards for window in windows_of(study, shard, side))
+        for name, side in sides.items()
+    }
 
 
 def window_sides(study: Study, window_px: int | None, shard_px: int) -> dict[str, int]:

@@ -146,7 +146,7 @@ def _checked(array: npt.NDArray[Any], layer: Layer, request_name: str) -> npt.ND
 
 def empty_pixels(layer: Layer, window: Window) -> npt.NDArray[Any]:
     """A window without data: a structured array (y, x) as `fetch` returns it."""
-    return np.full((window.height, window.width), layer.empty, _dtype(layer))
+    return np.full((window.height, window.width), np.array(layer.empty, _dtype(layer)))
 
 
 def _dtype(layer: Layer) -> np.dtype[Any]:

@@ -54,6 +54,9 @@ def _complete(projects: dict[str, Any], version: str) -> None:
         listing = resource["methods"]["listAssets"]["parameters"]
         for name in ("filter", "view"):
             listing.setdefault(name, {"location": "query", "type": "string"})
+    for kind in ("maps", "thumbnails", "videoThumbnails", "filmstripThumbnails"):
+        create = projects["resources"][kind]["methods"]["create"]["parameters"]
+        create.setdefault("workloadTag", {"location": "query", "type": "string"})
     config = {
         "httpMethod": "GET",
         "id": "earthengine.projects.getConfig",

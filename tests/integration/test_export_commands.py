@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 
 from cropcam.cli import main
+from cropcam.pipeline.emulator import serve
 from cropcam.pipeline.grid import Window
 from cropcam.pipeline.rasters.export_shards import open_shards
 from cropcam.pipeline.study.study import Study
@@ -72,10 +73,12 @@ def test_a_region_plans_its_cells_alone_and_both_ways_give_the_same_pixels(archi
     ]
     assert run(archive, "export", path, "--to", "folder", "--window-px", CELL_PX, "--shard-px", CELL_PX) == 0
     assert len(list(Path("folder").glob("*.tif"))) == 4
+    assert run(archive, "export", path, "--to", "one", "--window-px", CELL_PX) == 0  # one shard, of whose windows four are empty
     assert run(archive, "export", write(everywhere), "--to", "whole", "--window-px", CELL_PX) == 0
-    (image, labels), (other_image, other_labels) = pixels("home", study), pixels("folder", study)
-    assert np.array_equal(image, other_image)
-    assert np.array_equal(labels, other_labels)
+    image, labels = pixels("home", study)
+    for folder in ("folder", "one"):
+        for mine, other in zip((image, labels), pixels(folder, study), strict=True):
+            assert np.array_equal(mine, other)
     whole_image, whole_labels = pixels("whole", everywhere)
     inside = (image != 0).any(0)
     assert 0 < inside.mean() < 0.2
@@ -133,3 +136,9 @@ def test_the_next_command_that_export_prints_works(archive: Path, capsys: pytest
     words = shlex.split(line.removeprefix("next: cropcam "))
     assert main([word.replace("DIR", "home") for word in words]) == 0
     assert len(pixels("home", wide())) == 2
+
+
+def test_a_preview_by_the_command_line_carries_the_tag_of_its_study(archive: Path) -> None:
+    with serve(archive) as server:
+        assert main(["preview", str(write(wide())), "--out", "page.html", "--api-url", server.url]) == 0
+    assert "composite 2016-05-01 to 2016-10-01" in Path("page.html").read_text("utf-8")

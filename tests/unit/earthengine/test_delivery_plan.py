@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
 
 from cropcam.pipeline.earthengine.delivery_plan import layer_pixels, plan_text, window_sides
 from cropcam.pipeline.errors import ConfigError
-from cropcam.pipeline.study.study import load_study
+from cropcam.pipeline.study.study import load_study, parse_study
 from support.graph_studies import variant
 from support.pixel_service import small
 
@@ -32,6 +33,11 @@ def test_windows_divide_the_shards() -> None:
         window_sides(study, None, 700)
 
 
-def test_every_layer_has_the_pixels_of_the_grid() -> None:
+def test_every_layer_has_the_pixels_of_its_requests() -> None:
     study = small()
     assert layer_pixels(study) == dict.fromkeys(("image", "labels"), study.grid.width * study.grid.height)
+    values = study.to_dict()
+    values["area"]["region"] = json.dumps(
+        {"type": "Polygon", "coordinates": [[[-90.1, 41.09], [-90.09, 41.09], [-90.1, 41.1], [-90.1, 41.09]]]}
+    )
+    assert layer_pixels(parse_study(values), window_px=256) == dict.fromkeys(("image", "labels"), 256 * 256)  # the first window alone

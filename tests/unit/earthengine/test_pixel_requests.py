@@ -103,6 +103,14 @@ def test_a_layer_that_is_too_large_costs_two_windows_and_a_resumed_run_knows(tmp
     assert bytes_of(tmp_path / "cut") == bytes_of(tmp_path / "whole")
 
 
+@given(st.integers(1, 12), st.integers(0, 3), st.sampled_from([("uint16", 0), ("uint8", 255), ("float32", -9999.0)]))
+def test_a_window_without_data_has_the_nodata_value_of_each_band(valued: int, zeros: int, kind: tuple[str, float]) -> None:
+    layer = Layer("image", tuple(f"b{number}" for number in range(valued + zeros)), kind[0], kind[1], zeros)
+    empty = windows.empty_pixels(layer, Window(3, 4, 5, 2))
+    assert empty.shape == (5, 2)
+    assert [set(empty[band].ravel().tolist()) for band in layer.bands] == [{value} for value in layer.empty]
+
+
 def test_damaged_sides_are_learned_anew(tmp_path: Path) -> None:
     journal = windows.Journal(tmp_path)
     journal.keep_side("image", 256)

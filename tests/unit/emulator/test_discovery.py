@@ -20,6 +20,12 @@ def test_the_wheels_discovery_document_is_served_as_v1() -> None:
     assert "v1alpha" not in json.dumps(document)
 
 
+def test_maps_and_pictures_take_the_tag_that_the_client_sends_with_them() -> None:
+    resources = json.loads(discovery.discovery_document("http://127.0.0.1:1/"))["resources"]["projects"]["resources"]
+    for kind in ("maps", "thumbnails", "videoThumbnails", "filmstripThumbnails"):
+        assert resources[kind]["methods"]["create"]["parameters"]["workloadTag"] == {"location": "query", "type": "string"}
+
+
 def test_the_algorithms_of_the_wheel_are_listed() -> None:
     """Fails as above."""
     names = {entry["name"] for entry in json.loads(discovery.algorithms())["algorithms"]}
