@@ -98,7 +98,7 @@ def choose(
     ]
     text = "; ".join(f"{_about(new.file)} and {_about(old.file)}" for new, old in pairs)
     conflict = f"{layer}: files of {len(sets)} exports lie over each other, and none of these is complete: {text}"
-    return Choice([], f"{layer}: {sets[-1].missing()}", conflict, notes)
+    return Choice([], f"{layer}: {sets[-1].missing()}", conflict, notes=notes)
 
 
 class _Board:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from pathlib import Path
 
 import ee
 import pytest
@@ -13,9 +12,8 @@ from cropcam.pipeline.earthengine.error_messages import Backoff
 from cropcam.pipeline.earthengine.manifest import Entry
 from cropcam.pipeline.earthengine.plan import Plan, plan
 from cropcam.pipeline.earthengine.session import Session, open_session
-from cropcam.pipeline.emulator import Fault, Faults, Server, serve
+from cropcam.pipeline.emulator import Fault, Faults, Server
 from cropcam.pipeline.fetch.arrived import arrived_at
-from support import homecoming
 from support.exports import STUDY
 
 DESTINATIONS = pytest.mark.parametrize(
@@ -24,20 +22,9 @@ DESTINATIONS = pytest.mark.parametrize(
 
 
 @pytest.fixture
-def faults() -> Faults:
-    return Faults()
-
-
-@pytest.fixture
-def server(tmp_path: Path, faults: Faults) -> Iterator[Server]:
-    with serve(homecoming.write_engine_archive(tmp_path / "archive"), out=tmp_path / "engine", faults=faults) as one:
-        yield one
+def session(server: Server) -> Iterator[Session]:
+    yield open_session("my-project", server.url, backoff=Backoff(attempts=2, sleep=lambda _: None), client_retries=0)
     ee.Reset()
-
-
-@pytest.fixture
-def session(server: Server) -> Session:
-    return open_session("my-project", server.url, backoff=Backoff(attempts=2, sleep=lambda _: None), client_retries=0)
 
 
 def made(destination: Drive | CloudStorage | Asset) -> Plan:

@@ -76,7 +76,7 @@ def test_a_part_is_taken_with_what_is_missing() -> None:
 def test_two_halves_that_lie_over_each_other_are_refused_unless_tasks_were_retried() -> None:
     first, second = cells(40, 0, "old")[:6], cells(40, 1000, "new")[4:]
     found = chosen(*first, *second)
-    assert found.shards == []
+    assert (found.shards, found.newer, found.notes) == ([], "", [])
     assert found.conflict.startswith(
         "image: files of 2 exports lie over each other, and none of these is complete: demo-image-40-5.tif of 2026-"
     )
