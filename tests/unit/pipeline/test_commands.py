@@ -2,33 +2,29 @@
 
 from __future__ import annotations
 
-import argparse
 from pathlib import Path
 
 import pytest
 
 from cropcam.pipeline import commands
-from cropcam.pipeline.arguments import Command
 from cropcam.pipeline.errors import ConfigError, DataError
 from support.builds import build_study, write_inputs
+from support.command_parsers import parsers
 from support.stores import make_store
 
 
-def parsers() -> dict[str, argparse.ArgumentParser]:
-    """The parser of each command by name."""
-    declared: dict[str, argparse.ArgumentParser] = {}
-
-    def command(name: str, call: Command) -> argparse.ArgumentParser:
-        declared[name] = argparse.ArgumentParser(prog=name)
-        declared[name].set_defaults(call=call)
-        return declared[name]
-
-    commands.add_commands(command)
-    return declared
-
-
 def test_every_command_of_the_data_plane_is_declared() -> None:
-    assert list(parsers()) == ["describe", "simulate", "emulate", "export", "tasks", "fetch", "preview", "patches", "check"]
+    assert list(parsers(commands.add_commands)) == [
+        "describe",
+        "simulate",
+        "emulate",
+        "export",
+        "tasks",
+        "fetch",
+        "preview",
+        "patches",
+        "check",
+    ]
 
 
 @pytest.mark.parametrize(
@@ -40,12 +36,12 @@ def test_every_command_of_the_data_plane_is_declared() -> None:
     ],
 )
 def test_words_become_arguments(name: str, words: list[str], values: dict[str, object]) -> None:
-    args = vars(parsers()[name].parse_args(words))
+    args = vars(parsers(commands.add_commands)[name].parse_args(words))
     assert {key: args[key] for key in values} == values
 
 
 def test_values_go_with_own_rasters_alone() -> None:
-    args = parsers()["patches"].parse_args(["demo", "--from", "shards", "--store", "s.zarr", "--nodata", "7"])
+    args = parsers(commands.add_commands)["patches"].parse_args(["demo", "--from", "shards", "--store", "s.zarr", "--nodata", "7"])
     assert commands.has_value_options(args)
     with pytest.raises(ConfigError, match=r"--scale, --offset and --nodata go with --image"):
         commands.patches(args)
@@ -56,9 +52,9 @@ def test_an_image_without_labels_makes_a_store_of_images(tmp_path: Path, capsys:
     (tmp_path / "study.toml").write_text(build_study().to_toml())
     words = [str(tmp_path / "study.toml"), "--image", str(image), "--store", str(tmp_path / "s.zarr")]
     for already in ("", "already there, "):
-        commands.patches(parsers()["patches"].parse_args(words))
+        commands.patches(parsers(commands.add_commands)["patches"].parse_args(words))
         assert f"s.zarr: {already}136 patches kept of 143 (" in capsys.readouterr().out
-    commands.check(parsers()["check"].parse_args([str(tmp_path / "s.zarr")]))
+    commands.check(parsers(commands.add_commands)["check"].parse_args([str(tmp_path / "s.zarr")]))
     assert "sound: 136 patches in 1 block\n" in capsys.readouterr().out
 
 
@@ -66,5 +62,5 @@ def test_problems_of_a_store_are_printed_before_they_are_an_error(tmp_path: Path
     make_store(tmp_path / "s.zarr", count=30, size_px=12)
     (tmp_path / "s.zarr" / "image" / "c" / "0" / "0" / "0").unlink()
     with pytest.raises(DataError, match=r"s\.zarr: 2 problems; delete it and build it again"):
-        commands.check(parsers()["check"].parse_args([str(tmp_path / "s.zarr")]))
+        commands.check(parsers(commands.add_commands)["check"].parse_args([str(tmp_path / "s.zarr")]))
     assert "is missing" in capsys.readouterr().out

@@ -2,37 +2,23 @@
 
 from __future__ import annotations
 
-import argparse
 from pathlib import Path
 
 import pytest
 
 from cropcam.pipeline import service_commands
-from cropcam.pipeline.arguments import Command
 from cropcam.pipeline.errors import ConfigError, EarthEngineError
 from cropcam.pipeline.fetch import places
-
-
-def parsers() -> dict[str, argparse.ArgumentParser]:
-    """The parser of each command by name."""
-    declared: dict[str, argparse.ArgumentParser] = {}
-
-    def command(name: str, call: Command) -> argparse.ArgumentParser:
-        declared[name] = argparse.ArgumentParser(prog=name)
-        declared[name].set_defaults(call=call)
-        return declared[name]
-
-    service_commands.add_commands(command)
-    return declared
+from support.command_parsers import parsers
 
 
 def call(*words: str) -> None:
-    args = parsers()[words[0]].parse_args(words[1:])
+    args = parsers(service_commands.add_commands)[words[0]].parse_args(words[1:])
     args.call(args)
 
 
 def test_no_watch_is_another_word_for_no_wait() -> None:
-    parser = parsers()["export"]
+    parser = parsers(service_commands.add_commands)["export"]
     assert [parser.parse_args(["demo", "--to", "drive:x", *words]).wait for words in ([], ["--no-wait"], ["--no-watch"])] == [
         True,
         False,
