@@ -138,7 +138,7 @@ def test_the_next_command_that_export_prints_works(archive: Path, capsys: pytest
     assert len(pixels("home", wide())) == 2
 
 
-def test_a_preview_by_the_command_line_carries_the_tag_of_its_study(archive: Path) -> None:
+def test_a_preview_by_the_command_line_has_the_composite_as_a_layer(archive: Path) -> None:
     with serve(archive) as server:
         assert main(["preview", str(write(wide())), "--out", "page.html", "--api-url", server.url]) == 0
     assert "composite 2016-05-01 to 2016-10-01" in Path("page.html").read_text("utf-8")
