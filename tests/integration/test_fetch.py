@@ -254,7 +254,7 @@ def test_half_a_set_is_refused_with_its_gaps_and_stays(
     assert ", 1 of them fetched now" in capsys.readouterr().out
 
 
-def test_files_of_another_study_or_grid_are_left_and_told(server: Server, made: list[Path], tmp_path: Path) -> None:
+def test_files_of_another_study_or_grid_are_left_and_named(server: Server, made: list[Path], tmp_path: Path) -> None:
     put(made, server.out / "drive/maps")
     other = tmp_path / "other-labels.tif"
     other.write_bytes(made[0].read_bytes())

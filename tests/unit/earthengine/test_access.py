@@ -42,7 +42,7 @@ def test_a_service_account_has_no_drive() -> None:
         ("asset:projects/p/assets/a", ["drive"], "Earth Engine assets .scope https://www.googleapis.com/auth/earthengine"),
     ],
 )
-def test_a_login_without_the_scope_is_told_how_to_get_it(destination: str, scopes: list[str], named: str) -> None:
+def test_a_login_without_the_scope_is_named_how_to_get_it(destination: str, scopes: list[str], named: str) -> None:
     account = Account(scopes=frozenset(SCOPE + name for name in scopes))
     with pytest.raises(
         ServiceError, match=f"{destination}: the login does not cover {named}.*run: earthengine authenticate --force"

@@ -254,7 +254,7 @@ def test_cancelling_goes_on_after_a_refusal_and_names_it(made: Plan, file: Path)
     exports.cancel(made, service, file)
 
 
-def test_an_asset_that_exists_is_replaced_only_when_told_to(made: Plan, file: Path) -> None:
+def test_an_asset_that_exists_is_replaced_only_when_named_to(made: Plan, file: Path) -> None:
     service, name = FakeService(), "projects/test/assets/corn"
     service.assets[name] = {"name": name}
     with pytest.raises(EarthEngineError, match="projects/test/assets/corn: this asset exists; choose another name, or give --overwrite"):

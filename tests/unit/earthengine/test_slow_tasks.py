@@ -20,7 +20,7 @@ def row(minute: float = 0, progress: float | None = 0.25, eecu_s: float | None =
     return Row(task, "image", state, 60 * minute, eecu_s, "", (), progress, updated)
 
 
-def test_an_hour_of_the_services_clock_is_told_once() -> None:
+def test_an_hour_of_the_services_clock_is_named_once() -> None:
     slow = Slow()
     assert slow.look([row(0)], 0) == []
     assert slow.look([row(59)], 10) == []

@@ -67,7 +67,7 @@ def test_files_come_as_their_tasks_end(server: Server, whole: dict[str, Path], t
     assert len(lines) == 3
 
 
-def test_a_failed_task_is_told_after_the_rest_is_home(server: Server, whole: dict[str, Path], tmp_path: Path) -> None:
+def test_a_failed_task_is_named_after_the_rest_is_home(server: Server, whole: dict[str, Path], tmp_path: Path) -> None:
     put([whole["labels"]], server.out / "drive/maps")
     rows = [row(IMAGE, "FAILED", "User memory limit exceeded"), row(LABELS, "SUCCEEDED")]
     with pytest.raises(

@@ -42,7 +42,7 @@ def test_a_header_is_read_once(server: Server, tmp_path: Path, faults: Faults) -
     assert len(faults.left()) == 1
 
 
-def test_strangers_are_told_once(server: Server, tmp_path: Path) -> None:
+def test_strangers_are_named_once(server: Server, tmp_path: Path) -> None:
     put(shards(tmp_path / "made"), server.out / "drive/maps")
     (server.out / "drive/maps/notes.txt").write_text("mine")
     lines: list[str] = []

@@ -37,7 +37,7 @@ def test_one_whole_set_is_taken_without_a_word() -> None:
     assert (found.missing, found.conflict, found.notes) == ("", "", [])
 
 
-def test_the_newer_of_two_complete_sets_is_taken_and_the_other_told() -> None:
+def test_the_newer_of_two_complete_sets_is_taken_and_the_other_named() -> None:
     old, new = cells(40, 0, "old"), cells(50, 1000, "new")
     found = chosen(*old, *new)
     assert found.shards == new
