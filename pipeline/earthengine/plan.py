@@ -119,11 +119,14 @@ class Plan:
         width = max(len(task.name) for task in self.tasks)
         lines = [
             f"{task.name:<{width}}  rows {task.cell.row}..{task.cell.row + task.cell.height}  columns {task.cell.col}..{task.cell.col + task.cell.width}"
-            f"  {task.pixels:>13,} px  {task.bytes / 1e6:>9,.1f} MB  {task.files} file{'s' * (task.files > 1)}"
+            f"  {task.pixels:>13,} px  {task.bytes / 1e6:>9,.1f} MB  {self._made_of(task.files)}"
             for task in self.tasks
         ]
-        total = f"{len(self.tasks)} task{'s' * (len(self.tasks) > 1)} to {self.destination}: {self.pixels:,} px, {self.bytes / 1e9:,.2f} GB uncompressed, {self.files} files"
+        total = f"{len(self.tasks)} task{'s' * (len(self.tasks) > 1)} to {self.destination}: {self.pixels:,} px, {self.bytes / 1e9:,.2f} GB uncompressed, {self._made_of(self.files)}"
         return "\n".join((*lines, total))
+
+    def _made_of(self, files: int) -> str:
+        return "1 asset" if isinstance(self.destination, Asset) else f"{files} file{'s' * (files != 1)}"
 
 
 def plan(
