@@ -158,11 +158,13 @@ def _deliver(args: argparse.Namespace, study: Any, folder: Path) -> None:  # noq
     from cropcam.pipeline.earthengine import delivery, delivery_plan
     from cropcam.pipeline.earthengine.kept import is_recorded, pixels_of
     from cropcam.pipeline.earthengine.manifest import manifest_path
+    from cropcam.pipeline.earthengine.plan import CELL_PX, PRIORITY, TILE_PX
     from cropcam.pipeline.runtime.progress import Stage
 
     for option, given in (
         ("--no-wait", not args.wait), ("--fetch", args.fetch), ("--overwrite", args.overwrite), ("--again", args.again), ("--cog", args.cog),
-        ("--max-eecu-hours", args.max_eecu_hours is not None),
+        ("--max-eecu-hours", args.max_eecu_hours is not None), ("--priority", args.priority != PRIORITY), ("--file-px", args.file_px),
+        ("--shard-size", args.shard_size != TILE_PX), ("--cell-px", args.cell_px != CELL_PX),
     ):  # fmt: skip
         if given:
             raise ConfigError(f"{option} goes with drive:, gs:// and asset:; pixels to a folder are fetched while you wait")

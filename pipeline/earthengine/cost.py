@@ -84,7 +84,7 @@ def may_submit(rows: Sequence[Row], limit_hours: float, layer: str, pixels: int)
     """Whether a further task keeps an export within a limit, by what the tasks of the same layer have cost a pixel.
 
     The cost of the first task of a layer is unknown, so it goes alone: the next waits until that one has ended or a tenth
-    of it is done. One task can therefore pass the limit; several cannot.
+    of it is done. The first task of each layer can therefore pass the limit; a later one cannot, unless it costs more a pixel.
 
     Args:
         rows: all tasks of the export.
@@ -121,7 +121,7 @@ def check_limit(rows: Sequence[Row], limit_hours: float) -> None:
     if hours >= limit_hours:
         raise ConfigError(
             f"--max-eecu-hours {limit_hours:g}: this export has used {in_hours(hours)} EECU-hours already; "
-            f"give more than {in_hours(hours)}, or leave the option out"
+            "give a higher limit, or leave the option out"
         )
 
 

@@ -18,7 +18,7 @@ from cropcam.pipeline.earthengine.graphs import graph_digest
 from cropcam.pipeline.earthengine.layers import layers_of
 from cropcam.pipeline.earthengine.plan import DESCRIPTION_LENGTH, Plan, Task
 from cropcam.pipeline.earthengine.session import Session, is_one_place
-from cropcam.pipeline.errors import DataError
+from cropcam.pipeline.errors import ConfigError, DataError
 from cropcam.pipeline.runtime.atomic import atomic_write, exclusive_lock
 from cropcam.pipeline.runtime.hashing import json_sha256
 from cropcam.pipeline.study.study import differences, presets
@@ -126,9 +126,10 @@ def open_manifest(path: Path, plan: Plan, session: Session) -> Iterator[Manifest
     Raises:
         DataError: another process holds it, it is damaged, or of another study; or an export of a changed study went
             to the same destination, so that files of both would lie side by side.
+        ConfigError: another project has exported the study there.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    with exclusive_lock(path):
+    with exclusive_lock(path, "another process is writing it, an export of this study; wait for it, or stop it with Ctrl-C"):
         yield load(path, plan, session)
 
 
@@ -145,7 +146,10 @@ def load(path: Path, plan: Plan, session: Session) -> Manifest:
     key = json_sha256([session.endpoint, session.project, where, digest])[:16]
     replaced = []
     for other_key, other in content["exports"].items():
-        is_here = is_one_place(other["endpoint"], session.endpoint) and (other["project"], other["destination"]) == (session.project, where)
+        is_here = is_one_place(other["endpoint"], session.endpoint) and other["destination"] == where
+        if is_here and other["project"] != session.project:
+            _check_project(path, where, other, session.project)
+            continue
         if other_key != key and is_here and other["graph_digest"] != digest:
             if not plan.overwrite:
                 raise DataError(_conflict(path, where, other, about))
@@ -158,6 +162,18 @@ def load(path: Path, plan: Plan, session: Session) -> Manifest:
     return Manifest(path, key, about, entries, tuple(replaced))
 
 
+def _check_project(path: Path, where: str, other: dict[str, Any], project: str) -> None:
+    """Refuse to export once more to a bucket or Drive folder what tasks of another project brought there or will bring.
+
+    An asset's path belongs to its project.
+    """
+    is_begun = any(entry["state"] not in (UNSUBMITTED, "FAILED", "CANCELLED") for entry in other["tasks"].values())
+    if is_begun and not where.startswith("asset:"):
+        raise ConfigError(
+            f"{path}: the export to {where} is of project {other['project']}, not {project}; give --project {other['project']}, or choose another destination"
+        )
+
+
 def _conflict(path: Path, where: str, other: dict[str, Any], about: dict[str, Any]) -> str:
     fields = [line for line in differences(other["study"], about["study"]) if line.split(".")[0] in ("area", "image", "labels")]
     fields += [f"{key}: {other[key]} against {about[key]}" for key in ("cell_px", "file_px") if other[key] != about[key]]
@@ -166,7 +182,7 @@ def _conflict(path: Path, where: str, other: dict[str, Any], about: dict[str, An
         if where.startswith("asset:")
         else "choose another destination, delete both, or give the --cell-px and --file-px it was made with"
     )
-    return f"{path}: {where} already holds an export of a changed study ({'; '.join(fields) or 'other graph'}); {remedy}"
+    return f"{path}: {where} already holds an export of a changed study or of other cells ({'; '.join(fields) or 'other graph'}); {remedy}"
 
 
 def read_exports(path: Path, study_name: str) -> dict[str, Any]:

@@ -119,11 +119,14 @@ class Plan:
         width = max(len(task.name) for task in self.tasks)
         lines = [
             f"{task.name:<{width}}  rows {task.cell.row}..{task.cell.row + task.cell.height}  columns {task.cell.col}..{task.cell.col + task.cell.width}"
-            f"  {task.pixels:>13,} px  {task.bytes / 1e6:>9,.1f} MB{_files('  ', task.files)}"
+            f"  {task.pixels:>13,} px  {task.bytes / 1e6:>9,.1f} MB  {self._made_of(task.files)}"
             for task in self.tasks
         ]
-        total = f"{len(self.tasks)} task{'s' * (len(self.tasks) > 1)} to {self.destination}: {self.pixels:,} px, {self.bytes / 1e9:,.2f} GB uncompressed{_files(', ', self.files)}"
+        total = f"{len(self.tasks)} task{'s' * (len(self.tasks) > 1)} to {self.destination}: {self.pixels:,} px, {self.bytes / 1e9:,.2f} GB uncompressed, {self._made_of(self.files)}"
         return "\n".join((*lines, total))
+
+    def _made_of(self, files: int) -> str:
+        return "1 asset" if isinstance(self.destination, Asset) else f"{files} file{'s' * (files != 1)}"
 
 
 def plan(
@@ -195,11 +198,6 @@ def cells(study: Study, side_px: int) -> tuple[list[tuple[int, Window]], int]:
     if not found:
         raise ConfigError("area.region: no polygon meets area.bounds; there is nothing to export")
     return found, math.ceil(study.grid.width / side_px)
-
-
-def _files(before: str, count: int) -> str:
-    """A number of files as text; "" for the tasks of assets, which write none."""
-    return f"{before}{count} file{'s' * (count > 1)}" if count else ""
 
 
 def _check_side(option: str, side_px: int) -> None:

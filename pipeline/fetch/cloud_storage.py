@@ -78,7 +78,7 @@ class CloudStorageRemote:
 
     def nothing_found(self) -> str:
         """A likely reason and the next step."""
-        return "check bucket and prefix: gsutil ls, or the page of the bucket"
+        return f"check bucket and prefix: gsutil ls gs://{self._name}/{self._prefix}, or the page of the bucket"
 
     def _call(self, request: Callable[[], Result], request_name: str) -> Result:
         def send() -> Result:

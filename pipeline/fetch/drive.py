@@ -83,8 +83,8 @@ class DriveRemote:
     def nothing_found(self) -> str:
         """A likely reason and the next step."""
         if self._is_service_account:
-            return "the credentials are a service account's, which sees its own Drive alone: share the folder with it, or export to gs://BUCKET/PREFIX"
-        return "check the folder's name and the account of the login (earthengine authenticate)"
+            return f"the credentials are a service account's, which sees its own Drive alone: share drive:{self._folder} with it, or export to gs://BUCKET/PREFIX"
+        return f"check the name of drive:{self._folder} and the account of the login (earthengine authenticate)"
 
     def _list(self, query: str) -> list[dict[str, Any]]:
         found: list[dict[str, Any]] = []

@@ -165,10 +165,11 @@ class _Run:
             return f"{'; '.join(conflicts)}. Delete the files of one export, or move them to another folder, and run the same command again"
         unfinished = self._exported.unfinished if self._exported else {}
         tasks = ", ".join(f"{name} {state}" for name, state in list(unfinished.items())[:_NAMED])
+        remedy = (
+            "--watch waits for them" if any(is_active(state.upper()) for state in unfinished.values()) else "run the export again first"
+        )
         next_step = (
-            f"tasks as last seen: {tasks}; --watch waits for them"
-            if unfinished
-            else "export it again, or run the same command again in some minutes"
+            f"tasks as last seen: {tasks}; {remedy}" if unfinished else "export it again, or run the same command again in some minutes"
         )
         lacking = "; ".join(choice.missing for choice in choices if choice.missing)
         count = sum(len(choice.shards) for choice in choices)

@@ -279,7 +279,7 @@ def test_a_place_without_a_file_of_the_study_is_refused(server: Server, made: li
 
 
 def test_no_such_folder_and_no_such_bucket(server: Server, tmp_path: Path) -> None:
-    with pytest.raises(DataError, match="check the folder's name and the account"):
+    with pytest.raises(DataError, match="check the name of drive:nowhere and the account"):
         bring_home(STUDY, remote(server, "drive:nowhere"), tmp_path / "home", how=homecoming.how())
     with pytest.raises(EarthEngineError, match=r"listing gs://nowhere-1/a/: The specified bucket does not exist: there is no such bucket"):
         bring_home(STUDY, remote(server, "gs://nowhere-1/a"), tmp_path / "home", how=homecoming.how())

@@ -120,7 +120,9 @@ def test_a_limit_is_a_positive_number(limit: float) -> None:
 def test_a_limit_below_what_is_spent_names_both_numbers() -> None:
     rows = [row("SUCCEEDED", 12.4 * 3_600)]
     check_limit(rows, 12.5)
-    with pytest.raises(ConfigError, match=re.escape("--max-eecu-hours 5: this export has used 12.4 EECU-hours already")):
+    with pytest.raises(
+        ConfigError, match=re.escape("--max-eecu-hours 5: this export has used 12.4 EECU-hours already; give a higher limit")
+    ):
         check_limit(rows, 5)
 
 

@@ -267,7 +267,9 @@ def test_an_asset_that_exists_is_replaced_only_when_named_to(made: Plan, file: P
     values = made.study.to_dict()
     values["image"]["cloud_cover_max_pct"] = 40.0
     changed = parse_study(values)
-    with pytest.raises(DataError, match=r"already holds an export of a changed study .*; choose another one, or give --overwrite"):
+    with pytest.raises(
+        DataError, match=r"already holds an export of a changed study or of other cells .*; choose another one, or give --overwrite"
+    ):
         run_export(plan(changed, Asset("corn")), service, file)
     run_export(plan(changed, Asset("corn"), overwrite=True), service, file)
     service.assets.clear()

@@ -7,10 +7,11 @@ from pathlib import Path
 
 import pytest
 
+from cropcam.pipeline.earthengine.destinations import Asset
 from cropcam.pipeline.earthengine.manifest import Entry, load, manifest_path, open_manifest
 from cropcam.pipeline.earthengine.plan import Plan, plan
 from cropcam.pipeline.earthengine.session import HIGH_VOLUME_URL, STANDARD_URL
-from cropcam.pipeline.errors import DataError
+from cropcam.pipeline.errors import ConfigError, DataError
 from cropcam.pipeline.study.study import parse_study
 from support.engines import FakeService, run_export
 
@@ -24,7 +25,8 @@ def test_an_export_of_a_changed_study_to_the_same_place_is_refused(made: Plan, f
     values["image"]["cloud_cover_max_pct"] = 40.0
     changed = plan(parse_study(values), made.destination, cell_px=1024)
     with pytest.raises(
-        DataError, match=r"drive:folder already holds an export of a changed study \(image.cloud_cover_max_pct: 100.0 against 40.0\)"
+        DataError,
+        match=r"drive:folder already holds an export of a changed study or of other cells \(image.cloud_cover_max_pct: 100.0 against 40.0\)",
     ):
         run_export(changed, service, file)
     with pytest.raises(DataError, match="cell_px: 1024 against 512"):
@@ -53,6 +55,23 @@ def test_engines_over_two_archives_are_two_places_and_the_service_is_one(made: P
     for elsewhere in (HIGH_VOLUME_URL, "http://127.0.0.1:3"):  # the service by another URL; perhaps an engine over one of those archives
         with pytest.raises(DataError, match="already holds an export of a changed study"):
             run_export(changed, at("", elsewhere), file)
+
+
+def test_a_destination_of_another_project_is_refused_once_a_task_was_accepted(made: Plan, file: Path) -> None:
+    run_export(made, FakeService(), file)
+    other = FakeService()
+    other.__dict__.update(project="other")
+    with pytest.raises(ConfigError, match=r"the export to drive:folder is of project test, not other; give --project test, or choose"):
+        load(file, made, other)
+    content = json.loads(file.read_text())
+    (entries,) = (one["tasks"] for one in content["exports"].values())
+    for entry in entries.values():
+        entry["state"] = "FAILED"
+    file.write_text(json.dumps(content))
+    load(file, made, other)  # such as after a quota that is used up
+    values = plan(made.study, Asset("map"))
+    run_export(values, FakeService(), file)
+    load(file, values, other)  # an asset of the same name in another project is another asset
 
 
 def test_manifests_of_another_study_damaged_or_held_are_refused(made: Plan, file: Path) -> None:

@@ -37,6 +37,11 @@ def test_the_demo_is_one_task_per_layer_and_the_corn_belt_twelve() -> None:
     assert belt.bytes == 29_685 * 16_697 * 15
     assert belt.files == 24
     assert "24 tasks to drive:folder: 991,300,890 px, 7.43 GB uncompressed, 24 files" in belt.text()
+    kept = plan(load_study("demo"), Asset("map")).text()
+    assert [line.split("  ")[-1] for line in kept.splitlines()] == [
+        "1 asset",
+        "1 task to asset:map: 1,590,121 px, 0.02 GB uncompressed, 1 asset",
+    ]
     assert len(belt.rows()) == 24
 
 

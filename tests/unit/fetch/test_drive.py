@@ -114,5 +114,5 @@ def test_an_empty_place_of_a_service_account_is_explained(server: Server, tmp_pa
 
     assert tmp_path.is_dir()
     assert remote(server, credentials=Robot()).files() == []
-    assert "share the folder with it" in remote(server, credentials=Robot()).nothing_found()
+    assert "share drive:it's with it" in remote(server, credentials=Robot()).nothing_found()
     assert "earthengine authenticate" in remote(server).nothing_found()

@@ -130,11 +130,17 @@ def test_a_late_file_of_a_newer_export_is_waited_for(server: Server, whole: dict
     assert sorted(contents(tmp_path / "home")) == [name for name in NAMES if "image" in name] + ["demo-labels.tif"]
 
 
-def test_half_an_export_names_the_tasks_that_run(server: Server, whole: dict[str, Path], tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("state", "remedy"),
+    [("RUNNING", "--watch waits for them"), ("FAILED", "run the export again first"), ("UNSUBMITTED", "run the export again first")],
+)
+def test_half_an_export_names_the_tasks_and_the_next_step(
+    server: Server, whole: dict[str, Path], tmp_path: Path, state: str, remedy: str
+) -> None:
     put([whole["image"]], server.out / "drive/maps")
-    with pytest.raises(DataError, match="tasks as last seen: demo-labels running; --watch waits for them"):
+    with pytest.raises(DataError, match=f"tasks as last seen: demo-labels {state.lower()}; {remedy}"):
         bring_home(
-            STUDY, remote(server), tmp_path / "home", exported=exported(image="SUCCEEDED", labels="RUNNING"), how=homecoming.how(), pace=NOW
+            STUDY, remote(server), tmp_path / "home", exported=exported(image="SUCCEEDED", labels=state), how=homecoming.how(), pace=NOW
         )
 
 

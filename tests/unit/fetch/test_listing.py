@@ -54,5 +54,5 @@ def test_strangers_are_named_once(server: Server, tmp_path: Path) -> None:
 def test_an_empty_place_is_refused_unless_files_are_still_to_come(server: Server) -> None:
     found = listing(server, [])
     assert found.shards([], is_optional=True) == []
-    with pytest.raises(DataError, match=r"no file of study demo \(demo-image\*\.tif\) there; check the folder's name"):
+    with pytest.raises(DataError, match=r"no file of study demo \(demo-image\*\.tif\) there; check the name of drive:"):
         found.shards([])

@@ -42,6 +42,8 @@ def test_no_watch_is_another_word_for_no_wait() -> None:
         ("export demo --to folder --again", r"--again goes with drive:, gs:// and asset:"),
         ("export demo --to folder --cog", r"--cog goes with drive:, gs:// and asset:"),
         ("export demo --to folder --max-eecu-hours 3", r"--max-eecu-hours goes with drive:, gs:// and asset:"),
+        ("export demo --to folder --priority 7", r"--priority goes with drive:, gs:// and asset:"),
+        ("export demo --to folder --cell-px 512", r"--cell-px goes with drive:, gs:// and asset:"),
         ("tasks demo --to folder", "pixels to a folder make no tasks"),
         ("fetch demo --from folder --to home", r"--from folder: name the drive:FOLDER or gs://BUCKET/PREFIX"),
         ("fetch demo --from asset:map --to home", r"--from asset:map: name the drive:FOLDER or gs://BUCKET/PREFIX"),
