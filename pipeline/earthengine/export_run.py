@@ -118,6 +118,9 @@ class ExportRun:
         self._show()
         if self._has_failed or self._is_at_limit:
             raise self._failure()
+        left = sum(entry.state in (UNSUBMITTED, SUBMITTING) for entry in self._manifest.entries.values())
+        if left:
+            self._log(f"{left} task{'s are' if left > 1 else ' is'} not submitted yet: run the same command again later")
 
     def watch(self) -> None:
         """Submit and poll until every task has ended.

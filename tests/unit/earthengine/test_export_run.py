@@ -34,7 +34,9 @@ def test_no_task_is_submitted_that_would_pass_the_limit_and_a_higher_one_goes_on
         run_export(in_bucket(made), service, file, max_eecu_hours=0.0016)
     assert 2 <= len(service.sent) <= 4  # of costs by pixel, as the first of each layer foresee them
     sent = len(service.sent)
-    with pytest.raises(ConfigError, match=r"--max-eecu-hours 0\.0001: this export has used 0\.00\d+ EECU-hours already; give more than"):
+    with pytest.raises(
+        ConfigError, match=r"--max-eecu-hours 0\.0001: this export has used 0\.00\d+ EECU-hours already; give a higher limit"
+    ):
         run_export(in_bucket(made), service, file, max_eecu_hours=0.0001)
     assert len(service.sent) == sent
     rows = run_export(in_bucket(made), service, file, max_eecu_hours=1.0)

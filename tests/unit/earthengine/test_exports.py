@@ -333,6 +333,9 @@ def test_the_queue_is_never_filled_beyond_its_bounds(made: Plan, file: Path, mon
     most = []
     run_export(made, service, file, view=lambda rows: most.append(sum(watch.is_active(row.state) for row in rows)))
     assert max(most) == 3
+    said: list[str] = []
+    run_export(made, FakeService(), file.with_name("some.json"), wait=False, log=said.append)
+    assert said[-1] == "5 tasks are not submitted yet: run the same command again later"
     full = FakeService()
     full.orders[:] = [None, ee.EEException("Too many tasks already in the queue (3000).")]
     assert {row.state for row in run_export(made, full, file.with_name("full.json"))} == {"SUCCEEDED"}
