@@ -32,6 +32,8 @@ def export(args: argparse.Namespace) -> None:
     if isinstance(destination, Path):
         _deliver(args, study, destination)
         return
+    if args.fetch:
+        _check_folder(args.fetch)
     if not args.wait and args.archive:
         raise ConfigError(
             "--no-wait needs an endpoint that outlives the command: run cropcam emulate --archive DIR, and give --api-url its URL"
@@ -52,7 +54,7 @@ def export(args: argparse.Namespace) -> None:
         with TaskView("export") as view:
             arrived, pace = arrived_at(destination, session), pace_at(session.api_url)
             options = Options(args.wait, args.again, args.max_eecu_hours, arrived, view, view.log, pace)
-            rows = exports.export(planned, session, manifest_path(args.study), options)
+            rows = exports.export(planned, session.with_log(view.log), manifest_path(args.study), options)
         print("\n".join(filter(None, [summary(rows), spent_text(rows), places(rows)])))
         if args.fetch:
             _bring_home(args, study, destination, args.fetch, session.api_url, session.name)
@@ -103,7 +105,13 @@ def preview(args: argparse.Namespace) -> None:
 
     study = load_study(args.study)
     with _session(args, study, exports=False) as session, Stage("preview") as stage:
-        draw(study, session, args.out, pixels=pixels_of(study, session, manifest_path(args.study), stage.log), progress=stage)
+        draw(
+            study,
+            session.with_log(stage.log),
+            args.out,
+            pixels=pixels_of(study, session, manifest_path(args.study), stage.log),
+            progress=stage,
+        )
     print(f"{args.out}: its tiles come from the endpoint when a browser opens it")
 
 
@@ -168,6 +176,7 @@ def _deliver(args: argparse.Namespace, study: Any, folder: Path) -> None:  # noq
     ):  # fmt: skip
         if given:
             raise ConfigError(f"{option} goes with drive:, gs:// and asset:; pixels to a folder are fetched while you wait")
+    _check_folder(folder)
     lattice = {"window_px": args.window_px, "shard_px": args.shard_px}
     if args.dry_run:
         print(delivery_plan.plan_text(study, folder, **lattice))
@@ -176,7 +185,9 @@ def _deliver(args: argparse.Namespace, study: Any, folder: Path) -> None:  # noq
     manifest = manifest_path(args.study)  # an embedded engine has the assets that it wrote where it writes
     with _session(args, study, exports=is_recorded(study, manifest)) as session, Stage("export") as stage:
         pixels = pixels_of(study, session, manifest, stage.log)
-        shards = delivery.deliver(study, session, folder, workers=args.workers, **lattice, pixels=pixels, progress=stage, log=stage.log)
+        shards = delivery.deliver(
+            study, session.with_log(stage.log), folder, workers=args.workers, **lattice, pixels=pixels, progress=stage, log=stage.log
+        )
     print("\n".join(map(str, shards)))
 
 
@@ -195,7 +206,7 @@ def _estimate(args: argparse.Namespace, study: Any, pixels: Mapping[str, int], *
     manifest = manifest_path(args.study)
     with _session(args, study, exports=reads_asset and is_recorded(study, manifest)) as session, Stage("estimate") as stage:
         images = pixels_of(study, session, manifest, stage.log) if reads_asset else None
-        found = estimate(study, session, pixels, images=images, progress=stage)
+        found = estimate(study, session.with_log(stage.log), pixels, images=images, progress=stage)
     print(f"\n{found.text()}")
 
 
@@ -204,6 +215,7 @@ def _bring_home(
 ) -> None:  # fmt: skip
     """Fetch an export into a folder and print the next command."""
     from cropcam.pipeline.earthengine import exports
+    from cropcam.pipeline.earthengine.error_messages import Backoff
     from cropcam.pipeline.earthengine.export_run import pace_at
     from cropcam.pipeline.earthengine.manifest import manifest_path
     from cropcam.pipeline.earthengine.session import open_session, url_of
@@ -213,6 +225,7 @@ def _bring_home(
     from cropcam.pipeline.fetch.places import open_remote
     from cropcam.pipeline.runtime.progress import Stage
 
+    _check_folder(out)
     manifest, url = manifest_path(args.study), url_of(url)
     with Stage("fetch") as stage:
         exported = find_export(study, manifest, source, name or url, args.project)
@@ -222,13 +235,19 @@ def _bring_home(
                 raise ConfigError(
                     f"--watch needs the export's manifest, and {manifest} records none to {source}; run it in the folder of the export"
                 )
-            session = open_session(args.project or exported.project, url, name=name)
+            session = open_session(args.project or exported.project, url, name=name).with_log(stage.log)
             look = exports.follow(exported.plan, session, manifest)
-        remote = open_remote(source, project=args.project, api_url=url)
-        how = How(progress=stage, log=stage.log)
+        backoff = Backoff(log=stage.log)
+        remote = open_remote(source, project=args.project, api_url=url, backoff=backoff)
+        how = How(backoff=backoff, progress=stage, log=stage.log)
         home = bring_home(study, remote, out, exported=exported, look=look, how=how, pace=pace_at(url))
     print(home)
     print(f"next: cropcam patches {shlex.quote(args.study)} --from {shlex.quote(str(out))} --store {study.name}.zarr")
+
+
+def _check_folder(folder: Path) -> None:
+    if folder.exists() and not folder.is_dir():
+        raise ConfigError(f"{folder}: a file; give the name of a folder")
 
 
 def _same_endpoint(args: argparse.Namespace) -> str:

@@ -33,7 +33,7 @@ def plan_text(study: Study, out: Path, *, window_px: int | None = None, shard_px
         pixels = sum(shard.height * shard.width for _, shard in shards)
         requests, size = requests + windows, size + pixels * layer.bytes_per_px
         lines.append(
-            f"{layer.name:<6}  {pixels:>13,} px  {pixels * layer.bytes_per_px / 1e6:>9,.1f} MB  {windows:,} requests of {side} px  {len(shards)} files"
+            f"{layer.name:<6}  {pixels:>13,} px  {pixels * layer.bytes_per_px / 1e6:>9,.1f} MB  {windows:,} request{'s' * (windows != 1)} of {side} px  {len(shards)} file{'s' * (len(shards) != 1)}"
         )
     return "\n".join((*lines, f"to {out}: {requests:,} requests, {size / 1e9:,.2f} GB uncompressed"))
 

@@ -104,7 +104,7 @@ def _drive(folder: str, option: str) -> Drive:
 def _cloud_storage(rest: str, option: str) -> CloudStorage:
     bucket, _, prefix = rest.partition("/")
     if not _BUCKET.match(bucket) or ".." in bucket:
-        raise ConfigError(f"{option} gs://{rest}: {bucket!r} is no bucket name (small letters, digits, - _ .)")
+        raise ConfigError(f"{option} gs://{rest}: {bucket!r} is no bucket name (3 to 222 small letters, digits, - _ .)")
     prefix = prefix.rstrip("/")
     parts = prefix.split("/") if prefix else []
     for part in parts:

@@ -124,7 +124,8 @@ def _status(chain: list[BaseException]) -> int | None:
 class Backoff:
     """Exponential backoff for a busy service, on top of the client's five retries of each request.
 
-    Delays double from `first_s` to `longest_s`. Attempts are counted, so a clock that jumps changes nothing.
+    Delays double from `first_s` to `longest_s`. Attempts are counted, so a clock that jumps changes nothing. `log` is called with a
+    line before each further try but the first: single failures are usual.
     """
 
     attempts: int = 12
@@ -132,6 +133,7 @@ class Backoff:
     longest_s: float = 60.0
     sleep: Callable[[float], object] = time.sleep
     spread: Callable[[], float] = random
+    log: Callable[[str], object] = lambda _: None
 
     def call(self, request: Callable[[], Result], request_name: str, classify: Callable[[BaseException], Fault] = classify_error) -> Result:
         """The request's result; transient faults are retried.
@@ -152,5 +154,8 @@ class Backoff:
                 if not fault.is_transient or attempt == self.attempts:
                     later = f"; tried {attempt} times; run the same command again later" if fault.is_transient else ""
                     raise ServiceError(f"{request_name}: {fault.text}{later}", fault.kind, f"{request_name}: {raw_text(error)}") from error
-            self.sleep(min(self.first_s * 2 ** (attempt - 1), self.longest_s) * (0.5 + self.spread() / 2))
+            pause_s = min(self.first_s * 2 ** (attempt - 1), self.longest_s) * (0.5 + self.spread() / 2)
+            if attempt > 1:
+                self.log(f"{request_name}: {fault.text}; failed {attempt} times, trying again in {pause_s:.0f} s")
+            self.sleep(pause_s)
         raise AssertionError("unreachable: the last attempt returns or raises")

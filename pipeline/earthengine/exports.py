@@ -78,24 +78,25 @@ def follow(plan: Plan, session: Session, manifest_file: Path) -> Callable[[], li
 
 
 def cancel(plan: Plan, session: Session, manifest_file: Path) -> list[Row]:
-    """Cancel every waiting or running task of a plan.
+    """Cancel every waiting or running task of a plan, also while another process watches them; that one then submits no more.
+
+    Writes nothing: the next run finds the states in the service's list.
 
     Raises:
         EarthEngineError: the service refused to cancel a task that has not ended; all others were cancelled.
     """
-    with open_manifest(manifest_file, plan, session) as manifest:
-        adopt(plan, session, manifest)
-        refusals: dict[str, ServiceError] = {}
-        for name, entry in manifest.entries.items():
-            if is_active(entry.state):
-                try:
-                    session.cancel(entry.operation)
-                except ServiceError as error:
-                    refusals[name] = error
-        adopt(plan, session, manifest)
-        manifest.save()
-        left = [name for name in refusals if is_active(manifest.entries[name].state)]
-        if left:
-            more = f"; and {len(left) - 1} more" if len(left) > 1 else ""
-            raise ServiceError(f"{left[0]} is not cancelled: {refusals[left[0]]}{more}. The others are", "cancel")
-        return task_status.rows(plan.tasks, manifest)
+    manifest = load(manifest_file, plan, session)
+    adopt(plan, session, manifest)
+    refusals: dict[str, ServiceError] = {}
+    for name, entry in manifest.entries.items():
+        if is_active(entry.state):
+            try:
+                session.cancel(entry.operation)
+            except ServiceError as error:
+                refusals[name] = error
+    adopt(plan, session, manifest)
+    left = [name for name in refusals if is_active(manifest.entries[name].state)]
+    if left:
+        more = f"; and {len(left) - 1} more" if len(left) > 1 else ""
+        raise ServiceError(f"{left[0]} is not cancelled: {refusals[left[0]]}{more}. The others are", "cancel")
+    return task_status.rows(plan.tasks, manifest)

@@ -6,7 +6,7 @@ Source: Earth Engine guides "Authentication and initialization", "Service accoun
 from __future__ import annotations
 
 import ipaddress
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from typing import Any, Protocol
@@ -54,6 +54,10 @@ class Session:
     def with_backoff(self, backoff: Backoff) -> Session:
         """The same session with another backoff."""
         return replace(self, backoff=backoff)
+
+    def with_log(self, log: Callable[[str], object]) -> Session:
+        """The same session, with a line for each request that is tried again."""
+        return self.with_backoff(replace(self.backoff, log=log))
 
     def value(self, computed: ee.ComputedObject, request_name: str) -> Any:  # noqa: ANN401 - any JSON
         """The value of an object (`value:compute`)."""

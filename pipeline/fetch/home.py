@@ -43,7 +43,7 @@ class Home:
     seconds: float
 
     def __str__(self) -> str:
-        return f"{self.folder}: {self.files} files, {self.bytes:,} bytes, {self.fetched} of them fetched now, in {self.seconds:.1f} s"
+        return f"{self.folder}: {self.files} file{'s' * (self.files != 1)}, {self.bytes:,} bytes, {self.fetched} of them fetched now, in {self.seconds:.1f} s"
 
 
 def bring_home(

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import ee
 import pytest
 from google.api_core.exceptions import NotFound, ServiceUnavailable, TooManyRequests
@@ -151,3 +153,17 @@ def test_patience_ends_at_once_where_waiting_is_no_use() -> None:
     assert waits == []
     with pytest.raises(ZeroDivisionError, match="division"):
         Backoff().call(lambda: 1 / 0, "a bug stays a bug")
+
+
+def test_each_further_try_but_the_first_is_named() -> None:
+    lines: list[str] = []
+    answers = iter([ee.EEException("Internal error."), ee.EEException("Internal error."), None])
+
+    def ask() -> str:
+        if (error := next(answers)) is not None:
+            raise error
+        return "done"
+
+    assert Backoff(sleep=lambda _: None, spread=lambda: 1.0, log=lines.append).call(ask, "listing tasks") == "done"
+    assert len(lines) == 1
+    assert re.fullmatch(r"listing tasks: .*Internal error.*; failed 2 times, trying again in 2 s", lines[0])

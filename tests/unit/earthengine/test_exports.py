@@ -254,6 +254,20 @@ def test_cancelling_goes_on_after_a_refusal_and_names_it(made: Plan, file: Path)
     exports.cancel(made, service, file)
 
 
+def test_cancelling_needs_no_manifest_of_one_s_own_while_another_process_watches(made: Plan, file: Path) -> None:
+    service, seen = FakeService(), []
+
+    def cancelled_from_elsewhere(rows: Any) -> None:
+        seen.append(rows)
+        if len(service.held) == 8 and len(seen) < 30:
+            seen.extend([rows] * 30)
+            exports.cancel(in_bucket(made), service, file)
+
+    with pytest.raises(EarthEngineError, match="cancelled; missing: "):
+        run_export(in_bucket(made), service, file, view=cancelled_from_elsewhere)
+    assert len(service.sent) == 8
+
+
 def test_an_asset_that_exists_is_replaced_only_when_named_to(made: Plan, file: Path) -> None:
     service, name = FakeService(), "projects/test/assets/corn"
     service.assets[name] = {"name": name}

@@ -55,6 +55,15 @@ def test_what_does_not_go_together_is_refused(words: str, message: str) -> None:
         call(*words.split())
 
 
+@pytest.mark.parametrize("words", ["export demo --to FILE", "export demo --to drive:x --fetch FILE", "fetch demo --from drive:x --to FILE"])
+def test_a_file_is_no_folder(words: str, tmp_path: Path) -> None:
+    file = tmp_path / "file.tif"
+    file.write_bytes(b"mine")
+    with pytest.raises(ConfigError, match=r"file\.tif: a file; give the name of a folder"):
+        call(*words.replace("FILE", str(file)).split(), "--api-url", "http://127.0.0.1:1")
+    assert file.read_bytes() == b"mine"
+
+
 def test_a_plan_to_an_asset_is_one_task_of_the_image(capsys: pytest.CaptureFixture[str]) -> None:
     call(*["export", "demo", "--to", "asset:maps/demo", "--dry-run"])
     text = capsys.readouterr().out
