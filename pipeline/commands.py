@@ -82,6 +82,25 @@ def check(args: argparse.Namespace) -> None:
         raise DataError(f"{args.store}: {count} problem{'s' if count != 1 else ''}; delete it and build it again with 'cropcam patches'")
 
 
+def area(args: argparse.Namespace) -> None:
+    """Hectares of each class of a map; with --reference adjusted for the map's errors, with 95 % intervals."""
+    from cropcam.pipeline.maps.area_report import as_text, map_areas
+
+    found = map_areas(args.map, args.regions, args.reference)
+    print(json.dumps(found, indent=2) if args.json else as_text(found))
+
+
+def sample(args: argparse.Namespace) -> None:
+    """Draw a stratified random sample of a map's pixels, to be labelled for area --reference."""
+    from cropcam.pipeline.maps.sample_files import write_sample
+
+    drawn = write_sample(args.map, args.out, seed=args.seed, expected=dict(args.expected_accuracy), standard_error=args.standard_error)
+    counts = ", ".join(f"{count:,} {name}" for name, count in drawn.counts.items() if count)
+    already = "already there, " if drawn.existed else ""
+    print(f"{drawn.csv} and {drawn.geopackage}: {already}{sum(drawn.counts.values()):,} points ({counts})")
+    print(f"Fill in the column class of one of them, then: cropcam area {args.map} --reference {drawn.csv}")
+
+
 def add_commands(command: AddCommand) -> None:
     """Declare the commands of the data plane and their options."""
     sub = command("describe", describe)
@@ -114,6 +133,27 @@ def add_commands(command: AddCommand) -> None:
     sub.add_argument("store", type=folder_argument, metavar="STORE")
     sub.add_argument("--out", type=Path, metavar="PICTURE", help="PNG or SVG of the splits (default: NAME-splits.png beside NAME.zarr)")
 
+    sub = command("area", area)
+    sub.add_argument("map", type=Path, metavar="MAP", help="a class map that cropcam map wrote")
+    sub.add_argument("--regions", type=Path, metavar="FILE", help="polygons in any CRS: areas of each")
+    sub.add_argument("--reference", type=Path, metavar="POINTS", help="points with classes: accuracies and adjusted areas")
+    sub.add_argument("--json", action="store_true")
+
+    sub = command("sample", sample)
+    sub.add_argument("map", type=Path, metavar="MAP", help="a class map that cropcam map wrote")
+    sub.add_argument("--out", type=Path, required=True, metavar="POINTS.csv", help="a GeoPackage is written beside it")
+    sub.add_argument("--seed", type=int, default=0, help="of the sample (default %(default)s)")
+    sub.add_argument(
+        "--expected-accuracy",
+        type=_expected,
+        nargs="+",
+        default=[],
+        metavar="CLASS=A",
+        help="user's accuracy expected of each class, for the sample's size (default: 25 points a class, 100 in all)",
+    )
+    error = "wanted of the overall accuracy, with --expected-accuracy (default %(default)s)"
+    sub.add_argument("--standard-error", type=float, default=0.01, metavar="SE", help=error)
+
 
 def add_image_options(sub: argparse.ArgumentParser) -> Any:  # noqa: ANN401 - argparse does not export the type
     """Options that name rasters: shards of an export or own files, with the meaning of their values; the group of them."""
@@ -134,6 +174,15 @@ def _numbers(text: str) -> float | tuple[float, ...]:
     except ValueError:
         raise argparse.ArgumentTypeError(f"{text!r}: give one number, or one for each band: N,N,...") from None
     return values if len(values) > 1 else values[0]
+
+
+def _expected(text: str) -> tuple[str, float]:
+    """A class and its accuracy, from CLASS=A."""
+    name, _, value = text.rpartition("=")
+    try:
+        return name, float(value)
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"{text!r}: write CLASS=ACCURACY, for example corn=0.9") from None
 
 
 def patches_line(built: Any) -> str:  # noqa: ANN401 - cropcam.pipeline.patches.build.Summary, not imported for --help's sake

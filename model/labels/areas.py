@@ -12,11 +12,11 @@ import numpy.typing as npt
 import pandas as pd
 import shapely
 
-from cropcam.model.labels.class_names import class_index, key, texts
 from cropcam.model.labels.derive import Shares
 from cropcam.model.labels.files import check_label_file
 from cropcam.model.labels.tables import joined_table
 from cropcam.model.labels.weak_labels import LabelSpec, WeakLabels
+from cropcam.pipeline.class_names import class_index, key, texts
 from cropcam.pipeline.errors import DataError
 from cropcam.pipeline.grid import PatchGrid, is_geographic, transform_points
 from cropcam.pipeline.legend import BACKGROUND, Legend

@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import pandas as pd
 
-from cropcam.model.labels.class_names import NO_CLASS, allowed, class_indices, known_names, texts, unknown_line
 from cropcam.model.labels.derive import Classes
 from cropcam.model.labels.files import check_label_file
 from cropcam.model.labels.tables import CLASS, crop_classes
 from cropcam.model.labels.weak_labels import LabelSpec
+from cropcam.pipeline.class_names import NO_CLASS, allowed, class_indices, known_names, texts, unknown_line
 from cropcam.pipeline.errors import DataError
 from cropcam.pipeline.grid import PixelGrid
 from cropcam.pipeline.legend import Legend

@@ -11,13 +11,13 @@ import numpy.typing as npt
 import shapely
 
 from cropcam.model.labels import field_shapes
-from cropcam.model.labels.class_names import NO_CLASS, allowed
 from cropcam.model.labels.crop_columns import classes_of
 from cropcam.model.labels.derive import Classes
 from cropcam.model.labels.field_shapes import Shapes
 from cropcam.model.labels.files import check_label_file
 from cropcam.model.labels.points import places
 from cropcam.model.labels.weak_labels import LabelSpec, WeakLabels
+from cropcam.pipeline.class_names import NO_CLASS, allowed
 from cropcam.pipeline.errors import DataError
 from cropcam.pipeline.grid import PatchGrid
 from cropcam.pipeline.legend import UNLABELLED, Legend

@@ -9,12 +9,13 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from cropcam.model.labels.class_names import NO_CLASS, allowed, class_indices
 from cropcam.model.labels.crop_columns import classes_of
 from cropcam.model.labels.derive import Classes
 from cropcam.model.labels.files import check_label_file
-from cropcam.model.labels.tables import CLASS, read_cells
+from cropcam.model.labels.tables import CLASS
 from cropcam.model.labels.weak_labels import LabelSpec
+from cropcam.pipeline.class_names import NO_CLASS, allowed, class_indices
+from cropcam.pipeline.csv_cells import read_cells
 from cropcam.pipeline.errors import DataError
 from cropcam.pipeline.grid import PixelGrid, transform_points
 from cropcam.pipeline.legend import Legend

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import warnings
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,7 +15,7 @@ from rasterio.errors import RasterioError
 from rasterio.windows import Window as RasterWindow
 
 from cropcam.pipeline.errors import DataError
-from cropcam.pipeline.grid import PixelGrid
+from cropcam.pipeline.grid import PixelGrid, Window, tiles
 from cropcam.pipeline.legend import Legend
 from cropcam.pipeline.maps.windows import NODATA_CLASS, Classes
 
@@ -64,10 +64,31 @@ class FinishedMap:
                     values_YX = dataset.read(1, window=RasterWindow(left, top, *size))
                     found_P[members] = values_YX[row_P[members] - top, col_P[members] - left]
         except (RasterioError, OSError) as error:
-            raise DataError(f"{self.path}: cannot be read ({str(error).splitlines()[0]}); make the map again") from None
-        if (wrong_P := (found_P != NODATA_CLASS) & (found_P >= len(self.legend))).any():
-            raise DataError(f"{self.path}: holds the class {found_P[wrong_P][0]}, but has {len(self.legend)} classes; make the map again")
+            raise self._unreadable(error) from None
+        self._check(found_P)
         return found_P
+
+    def blocks(self) -> Iterator[tuple[Window, Classes]]:
+        """Every window of 512 x 512 px, row by row, and its class indices (Y, X), uint8; 255 is nodata.
+
+        Raises:
+            DataError: the file is damaged, or holds an index that is no class.
+        """
+        try:
+            with rasterio.open(self.path) as dataset:
+                for window in tiles(self.grid.shape_yx, (BLOCK_PX, BLOCK_PX)):
+                    values_YX = dataset.read(1, window=RasterWindow(window.col, window.row, window.width, window.height))
+                    self._check(values_YX)
+                    yield window, values_YX
+        except (RasterioError, OSError) as error:
+            raise self._unreadable(error) from None
+
+    def _check(self, found: Classes) -> None:
+        if (wrong := (found != NODATA_CLASS) & (found >= len(self.legend))).any():
+            raise DataError(f"{self.path}: holds the class {found[wrong][0]}, but has {len(self.legend)} classes; make the map again")
+
+    def _unreadable(self, error: Exception) -> DataError:
+        return DataError(f"{self.path}: cannot be read ({str(error).splitlines()[0]}); make the map again")
 
 
 def open_map(path: Path) -> FinishedMap:

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 import shapely
 
-from cropcam.model.labels.tables import crop_classes, joined_table, read_cells
+from cropcam.model.labels.tables import crop_classes, joined_table
 from cropcam.pipeline.errors import DataError
 from cropcam.pipeline.legend import Legend
 from cropcam.pipeline.vectors import VectorFile, open_vectors
@@ -25,11 +25,6 @@ def file(tmp_path: Path) -> VectorFile:
 def csv(folder: Path, text: str) -> str:
     (folder / "t.csv").write_text(text, "utf-8")
     return str(folder / "t.csv")
-
-
-def test_lines_keep_their_numbers() -> None:
-    rows = read_cells("t.csv", b"\xef\xbb\xbfa, b\n1, x\n\n2,\n", "")
-    assert (rows.columns.tolist(), rows.index.tolist(), rows.to_numpy().tolist()) == (["a", "b"], [2, 4], [["1", "x"], ["2", ""]])
 
 
 @pytest.mark.parametrize(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pandas as pd
 import pytest
 
-from cropcam.model.labels.class_names import NO_CLASS, allowed, class_index, class_indices, key, known_names, texts, unknown_line
+from cropcam.pipeline.class_names import NO_CLASS, allowed, class_index, class_indices, key, known_names, texts, unknown_line
 from cropcam.pipeline.legend import Legend, parse_codes
 
 LEGEND = Legend.from_codes({"corn": parse_codes(["Corn"]), "grain": parse_codes(["Winter Wheat", 21])})

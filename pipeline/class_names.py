@@ -6,12 +6,13 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import pandas as pd
 
-from cropcam.model.labels.derive import Classes
 from cropcam.pipeline.legend import Legend
 from cropcam.pipeline.vectors import nearest_first
 
+Classes = npt.NDArray[np.uint8]
 NO_CLASS = 255  # of a value that is not known
 _SHOWN = 3  # values in a message
 

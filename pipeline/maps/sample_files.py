@@ -1,0 +1,134 @@
+"""A sample of a map to be labelled, as CSV and GeoPackage: a line a point, its class to be filled in."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from cropcam.pipeline.errors import ConfigError, DataError
+from cropcam.pipeline.grid import transform_points
+from cropcam.pipeline.maps.areas import measure
+from cropcam.pipeline.maps.class_map import FinishedMap, open_map
+from cropcam.pipeline.maps.reference_points import CLASS, DIGEST, PROBABILITY, STRATUM
+from cropcam.pipeline.maps.sample_design import Indices, allocate, draw, sample_size
+
+STANDARD_ERROR = 0.01
+
+
+@dataclass(frozen=True)
+class SampleSummary:
+    """What was drawn.
+
+    Attributes:
+        csv: the table.
+        geopackage: the same points as a layer.
+        counts: points by class.
+        existed: the same sample was already there.
+    """
+
+    csv: Path
+    geopackage: Path
+    counts: Mapping[str, int]
+    existed: bool
+
+
+def write_sample(
+    path: Path, out: Path, *, seed: int = 0, expected: Mapping[str, float] | None = None, standard_error: float = STANDARD_ERROR
+) -> SampleSummary:
+    """Draw a stratified random sample of a map's pixels and write it. A file that is there is never replaced: it may be filled in.
+
+    Args:
+        path: a map that `cropcam map` wrote.
+        out: the CSV; the GeoPackage lies beside it.
+        seed: of the random numbers.
+        expected: user's accuracy expected of each class, from which the size follows; without it 25 points a class and 100 in all.
+        standard_error: wanted of the overall accuracy, with `expected`.
+
+    Raises:
+        ConfigError: `out` is no CSV, or `expected` is not of the map's classes.
+        DataError: no map, all of it nodata, or another file is there.
+    """
+    if out.suffix.casefold() != ".csv":
+        raise ConfigError(f"--out {out}: write a name that ends in .csv; the GeoPackage gets the same name")
+    opened = open_map(path)
+    names = opened.legend.names
+    _check_expected(expected or {}, names, standard_error)
+    areas = measure(opened)
+    pixels_K = areas.whole.pixels_K.astype(np.int64)
+    total = 0
+    if expected:
+        here_K = pixels_K > 0
+        if lacking := [name for name, here in zip(names, here_K, strict=True) if here and name not in expected]:
+            raise ConfigError(f"--expected-accuracy lacks {', '.join(lacking)}; give CLASS=ACCURACY for each mapped class")
+        expected_K = np.array([expected.get(name, 1.0) for name in names])
+        total = sample_size(pixels_K / pixels_K.sum(), expected_K, standard_error)
+    count_K = allocate(pixels_K, total)
+    table = _table(opened, pixels_K, count_K, areas.digest, seed)
+    existed = _publish(table, out)
+    counts = dict(zip(names, count_K.tolist(), strict=True))
+    return SampleSummary(out, out.with_suffix(".gpkg"), counts, existed)
+
+
+def _check_expected(expected: Mapping[str, float], names: tuple[str, ...], standard_error: float) -> None:
+    for name, value in expected.items():
+        if name not in names:
+            raise ConfigError(f"--expected-accuracy {name}: no class of the map; its classes are {', '.join(names)}")
+        if not 0 < value <= 1:
+            raise ConfigError(f"--expected-accuracy {name}={value:g}: an accuracy is above 0 and at most 1")
+    if not 0 < standard_error < 1:
+        raise ConfigError(f"--standard-error {standard_error:g}: it is above 0 and below 1")
+
+
+def _table(opened: FinishedMap, pixels_K: Indices, count_K: Indices, digest: str, seed: int) -> pd.DataFrame:
+    drawn = draw(opened, pixels_K, count_K, seed)
+    x_W, y_H = opened.grid.centres()
+    lon_S, lat_S = transform_points(opened.grid.crs, "EPSG:4326", x_W[drawn.col_S], y_H[drawn.row_S])
+    table = pd.DataFrame(
+        {
+            "id": 0,
+            "lon": np.round(lon_S, 9),
+            "lat": np.round(lat_S, 9),
+            STRATUM: np.array(opened.legend.names, object)[drawn.class_S],
+            PROBABILITY: (count_K / np.maximum(pixels_K, 1))[drawn.class_S],
+            CLASS: "",
+            DIGEST: digest,
+        }
+    )
+    # in random order: those who label do not see the classes one after the other
+    table = table.iloc[np.random.default_rng([seed, 1]).permutation(len(table))].reset_index(drop=True)
+    table["id"] = np.arange(1, len(table) + 1)
+    return table
+
+
+def _publish(table: pd.DataFrame, out: Path) -> bool:
+    """Write both files, complete or not at all; whether the table was there."""
+    import geopandas  # noqa: PLC0415 - heavy
+
+    geopackage = out.with_suffix(".gpkg")
+    content = io.StringIO()
+    table.to_csv(content, index=False, lineterminator="\n")
+    data = content.getvalue().encode()
+    existed = out.exists()
+    if existed and out.read_bytes() != data:
+        raise DataError(f"{out}: is there already and may be filled in; give --out another name")
+    if geopackage.exists() and not existed:
+        raise DataError(f"{geopackage}: is there already and may be filled in; give --out another name")
+    try:
+        if not existed:
+            partial = out.with_name(f"{out.name}.partial")
+            partial.write_bytes(data)
+            partial.replace(out)
+        if not geopackage.exists():
+            partial = geopackage.with_name(f".partial-{geopackage.name}")
+            partial.unlink(missing_ok=True)
+            places = geopandas.points_from_xy(table["lon"], table["lat"], crs="EPSG:4326")
+            geopandas.GeoDataFrame(table.drop(columns=["lon", "lat"]), geometry=places).to_file(partial, layer="sample", driver="GPKG")
+            partial.replace(geopackage)
+    except (OSError, RuntimeError) as error:  # of the file system, of GDAL
+        raise DataError(f"{out}: cannot be written ({error}); give --out a folder that can be written") from None
+    return existed
