@@ -26,7 +26,7 @@ def describe(args: argparse.Namespace) -> None:
 
 
 def simulate(args: argparse.Namespace) -> None:
-    """Write a simulated archive of scenes and labels for the study's area and period."""
+    """Write a simulated archive of scenes and labels for a study."""
     from cropcam.pipeline.landscape import simulate as write_archive
     from cropcam.pipeline.runtime.progress import Stage
     from cropcam.pipeline.study.study import load_study
@@ -38,7 +38,7 @@ def simulate(args: argparse.Namespace) -> None:
 
 
 def emulate(args: argparse.Namespace) -> None:
-    """Serve an archive as an Earth Engine endpoint on loopback; prints the URL."""
+    """Serve an archive as an Earth Engine endpoint on loopback."""
     from cropcam.pipeline.emulator import serve_forever
 
     serve_forever(args.archive, args.port, out=args.out, log=lambda url: print(url, flush=True))
@@ -65,7 +65,7 @@ def patches(args: argparse.Namespace) -> None:
 
 
 def check(args: argparse.Namespace) -> None:
-    """Look through a whole store: every chunk, labels, tables, splits; and draw where its patches lie."""
+    """Look through a whole store; draw where its patches lie."""
     from cropcam.pipeline.runtime.progress import Stage
     from cropcam.pipeline.store.verify import check as look_through
     from cropcam.pipeline.store.verify import draw, picture_path
@@ -83,7 +83,7 @@ def check(args: argparse.Namespace) -> None:
 
 
 def area(args: argparse.Namespace) -> None:
-    """Hectares of each class of a map; with --reference adjusted for the map's errors, with 95 % intervals."""
+    """Hectares of each class of a map; --reference adds intervals."""
     from cropcam.pipeline.maps.area_report import as_text, map_areas
 
     found = map_areas(args.map, args.regions, args.reference)
@@ -91,7 +91,7 @@ def area(args: argparse.Namespace) -> None:
 
 
 def sample(args: argparse.Namespace) -> None:
-    """Draw a stratified random sample of a map's pixels, to be labelled for area --reference."""
+    """Random pixels of each class of a map, to be labelled for area."""
     from cropcam.pipeline.maps.sample_files import write_sample
 
     drawn = write_sample(args.map, args.out, seed=args.seed, expected=dict(args.expected_accuracy), standard_error=args.standard_error)

@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 import shapely
 
+from cropcam.pipeline.class_names import texts
 from cropcam.pipeline.errors import DataError
 from cropcam.pipeline.grid import PixelGrid, is_geographic, same_crs
 from cropcam.pipeline.vectors import VectorFile, open_vectors
@@ -82,7 +83,7 @@ def read_regions(path: Path, grid: PixelGrid) -> Regions:
             f"{path}: none of its {len(shape_F):,} regions lies in the map: they reach over {bounds[0]}, the map over {bounds[1]} "
             f"(west, south, east, north in {grid.crs}); check the CRS of the file, {file.crs}"
         )
-    names = [str(value) for value in frame[column]] if column else [str(number + 1) for number in range(len(shape_F))]
+    names = texts(frame[column]).tolist() if column else [str(number + 1) for number in range(len(shape_F))]
     return Regions(tuple(names), shape_F, tuple(inside_F.tolist()))
 
 

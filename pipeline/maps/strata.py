@@ -30,7 +30,7 @@ def stratify(points: ReferencePoints, opened: FinishedMap, areas: MapAreas) -> S
     """The sample of these points.
 
     With inclusion probabilities and the map's classes as strata, the strata have the mapped areas. Other strata have the area that
-    points and probabilities give them, scaled to the mapped area. Without probabilities the mapped classes stand in for strata, and
+    points and probabilities give them, scaled to the mapped area; a sample of `cropcam sample` has none. Without probabilities the mapped classes stand in for strata, and
     there are no intervals.
 
     Raises:
@@ -53,10 +53,11 @@ def stratify(points: ReferencePoints, opened: FinishedMap, areas: MapAreas) -> S
             f"{lacking:,} of {len(points.row_P):,} points have no {STRATUM} and {PROBABILITY}: without a known design there is no interval; "
             "areas assume that the points of each mapped class were drawn from it at random"
         )
-    elif (points.stratum_P == np.array(names)[points.mapped_P]).all():
+    elif not (unlike := _unlike_the_classes(points, names, pixels_K)):
         count_H = np.bincount(stratum_P, minlength=len(names))
-        _refuse_missing(points, stratum_P, names, count_H, pixels_K)
         fraction_H = count_H / np.maximum(pixels_K, 1.0)
+    elif points.digest:
+        raise DataError(f"{points.path}: {unlike}; give all points that were drawn, as they were drawn")
     else:
         kind = OWN_STRATA
         found, stratum_P = np.unique(points.stratum_P, return_inverse=True)
@@ -88,13 +89,18 @@ def _fractions(points: ReferencePoints, stratum_P: Indices, names: tuple[str, ..
     return high_H
 
 
-def _refuse_missing(points: ReferencePoints, stratum_P: Indices, names: tuple[str, ...], count_H: Indices, pixels_H: Floats) -> None:
-    """Refuse a sample whose probabilities are not points / pixels of its strata: points were removed, or the pixels are of another map."""
-    probability_H = _fractions(points, stratum_P, names)
-    for h in np.flatnonzero(count_H):
-        drawn = probability_H[h] * pixels_H[h]
-        if abs(drawn - count_H[h]) > 0.01 * drawn + 1e-6:
-            raise DataError(
-                f"{points.path}: the stratum {names[h]} has {count_H[h]:,} points, but its inclusion probability {probability_H[h]:.6g} "
-                f"and the map's {pixels_H[h]:,.0f} pixels make {drawn:,.1f}; give all points that were drawn, from this map"
+def _unlike_the_classes(points: ReferencePoints, names: tuple[str, ...], pixels_K: Floats) -> str:
+    """Why the strata are not the classes of this map, each with all its points; empty where they are."""
+    other_P = points.stratum_P != np.array(names)[points.mapped_P]
+    if other_P.any():
+        return f"{other_P.sum():,} of its {len(other_P):,} points have another stratum than the mapped class"
+    count_K = np.bincount(points.mapped_P, minlength=len(names))
+    probability_K = _fractions(points, points.mapped_P, names)
+    for k in np.flatnonzero(count_K):
+        drawn = probability_K[k] * pixels_K[k]
+        if abs(drawn - count_K[k]) > 0.01 * drawn + 1e-6:
+            return (
+                f"the stratum {names[k]} has {count_K[k]:,} points, but its inclusion probability {probability_K[k]:.6g} "
+                f"and the map's {pixels_K[k]:,.0f} pixels make {drawn:,.1f}"
             )
+    return ""

@@ -52,6 +52,14 @@ def test_strata_that_are_the_map_classes_equal_the_general_estimator(made: tuple
         assert one.margin == pytest.approx(other.margin, rel=1e-6, abs=1e-12)
 
 
+def test_strata_of_another_map_may_have_the_names_of_its_classes(made: tuple[FinishedMap, MapAreas], points: ReferencePoints) -> None:
+    other = replace(points, digest="", probability_P=np.where(points.stratum_P == "corn", 0.009, 0.00517))  # of 1111 and 2901 pixels
+    found = stratify(other, *made)
+    assert (found.kind, found.names) == (OWN_STRATA, ("background", "corn"))
+    assert found.sample.area_H.sum() == pytest.approx(made[1].whole.hectares_K.sum())
+    assert found.sample.area_H[1] / found.sample.area_H[0] == pytest.approx(1111 / 2901, rel=1e-3)
+
+
 def test_without_probabilities_there_is_no_interval_and_a_reason(made: tuple[FinishedMap, MapAreas], points: ReferencePoints) -> None:
     some = points.probability_P.copy()
     some[3] = np.nan
@@ -66,6 +74,9 @@ def test_samples_that_do_not_fit_are_refused(made: tuple[FinishedMap, MapAreas],
         stratify(replace(points, digest="0000"), *made)
     with pytest.raises(DataError, match=r"the stratum background has 12 points, but .* 3,000 pixels make 15\.0; give all points"):
         stratify(points.only(np.arange(25) > 2), *made)
+    renamed = replace(points, stratum_P=np.where(np.arange(25) < 2, "corn", points.stratum_P))
+    with pytest.raises(DataError, match=r"2 of its 25 points have another stratum than the mapped class; give all points that were drawn"):
+        stratify(renamed, *made)
     unequal = points.probability_P.copy()
     unequal[0] = 0.5
     with pytest.raises(DataError, match=r"stratum background have inclusion probabilities from 0\.005 to 0\.5"):
