@@ -16,7 +16,16 @@ import pytest
 
 from cropcam.pipeline.errors import DataError
 from cropcam.pipeline.runtime import atomic
-from cropcam.pipeline.runtime.atomic import atomic_path, atomic_write, clear_partial_files, exclusive_lock, publish, remove, temporary_path
+from cropcam.pipeline.runtime.atomic import (
+    atomic_path,
+    atomic_write,
+    clear_partial_files,
+    exclusive_lock,
+    kept_if_filled,
+    publish,
+    remove,
+    temporary_path,
+)
 
 
 def names(folder: Path) -> list[str]:
@@ -348,3 +357,20 @@ def test_a_file_taken_for_a_stale_one_is_made_again(tmp_path: Path, monkeypatch:
     atomic_write(tmp_path / "file", "new")
     assert len(calls) == 2
     assert (tmp_path / "file").read_text() == "new"
+
+
+def test_a_refused_block_leaves_no_empty_folder_and_nothing_that_holds_something(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match="refused"), kept_if_filled(tmp_path / "a" / "b"):
+        raise DataError("refused")
+    assert list(tmp_path.iterdir()) == []
+    with pytest.raises(DataError, match="refused"), kept_if_filled(tmp_path / "a" / "b"):
+        (tmp_path / "a" / "b" / "part").write_bytes(b"x")
+        raise DataError("refused")
+    assert (tmp_path / "a" / "b" / "part").is_file()
+    (tmp_path / "own").mkdir()
+    with pytest.raises(DataError, match="refused"), kept_if_filled(tmp_path / "own"):
+        raise DataError("refused")
+    assert (tmp_path / "own").is_dir()
+    with kept_if_filled(tmp_path / "empty"):
+        pass
+    assert (tmp_path / "empty").is_dir()
