@@ -269,6 +269,7 @@ def map_raster(
     shards: PathOrName | None = None,
     store: PathOrName | None = None,
     shift: PathOrName | None = None,
+    region: PathOrName | None = None,
     device: str = "auto",
     log: Log | None = None,
 ) -> MapSummary:
@@ -281,6 +282,7 @@ def map_raster(
         shards: folder of an export, instead of `image`.
         store: a patch store, instead of `image`.
         shift: also write how unlike the training data each pixel is; above 1 = unlike (docs/transfer.md).
+        region: vector file of polygons; pixels outside are nodata.
         device: auto, cpu or cuda.
         log: called with single lines.
 
@@ -306,8 +308,8 @@ def map_raster(
         study = parse_study(config.store.attrs["study"], f"{folder}/config.json")
         of_shards, of_files = export_shards.open_image_shards, own_image.open_own_image
         source = of_files(_paths(image), study.image) if shards is None else of_shards(Path(shards), study)
-    layer = None if shift is None else Path(shift)
-    return wall_to_wall.map_raster(folder, source, Path(out), shift=layer, device=device, log=log or silent)
+    layer, area = (None if path is None else Path(path) for path in (shift, region))
+    return wall_to_wall.map_raster(folder, source, Path(out), shift=layer, region=area, device=device, log=log or silent)
 
 
 def _paths(files: Files | None) -> list[Path]:

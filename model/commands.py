@@ -138,7 +138,9 @@ def map_(args: argparse.Namespace) -> None:
         encoding = ValueEncoding(args.scale, args.offset, args.nodata)
         source = open_image_shards(args.folder, study) if args.folder else open_own_image(args.image, study.image, encoding)
     with Stage("map") as stage:
-        summary = map_raster(args.run, source, args.out, shift=args.shift, device=args.device, progress=stage, log=stage.log)
+        summary = map_raster(
+            args.run, source, args.out, shift=args.shift, region=args.region, device=args.device, progress=stage, log=stage.log
+        )
     print(summary)
 
 
@@ -204,6 +206,9 @@ def add_commands(command: AddCommand) -> None:
     sub.add_argument("--out", type=Path, required=True, metavar="MAP.tif")
     sub.add_argument(
         "--shift", type=Path, metavar="FILE.tif", help="also write how unlike the training data each pixel is; above 1 = unlike"
+    )
+    sub.add_argument(
+        "--region", type=Path, metavar="FILE", help="map the pixels inside these polygons alone: GeoJSON, GeoPackage or GeoParquet"
     )
     add_device_option(sub)
 

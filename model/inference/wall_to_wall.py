@@ -26,6 +26,7 @@ from cropcam.pipeline import __version__
 from cropcam.pipeline.errors import DataError
 from cropcam.pipeline.maps.cog import TIFF_TILE_PX, is_map, written_map
 from cropcam.pipeline.maps.layer import written_layer
+from cropcam.pipeline.maps.region import open_region
 from cropcam.pipeline.maps.windows import NODATA_CLASS, Source, run
 from cropcam.pipeline.runtime.progress import Progress, silent
 from cropcam.pipeline.store.patch_store import PatchStore
@@ -59,6 +60,7 @@ def map_raster(
     out: Path,
     *,
     shift: Path | None = None,
+    region: Path | None = None,
     device: str = "auto",
     block_px: int = BLOCK_PX,
     progress: Progress = silent,
@@ -72,6 +74,7 @@ def map_raster(
         out: path of the map, which is written completely or not at all.
         shift: also write how unlike the training data each pixel is: its feature distance to the nearest class over the distance that 99 % of
             the home's pixels do not reach (float32, NaN = nodata; above 1 = farther than these).
+        region: GeoJSON, GeoPackage or GeoParquet file of polygons; pixels whose centre lies outside are nodata.
         device: auto, cpu or cuda.
         block_px: approximate side of the windows, rounded to whole strides. It does not change the map.
         progress: called after each window.
@@ -80,9 +83,10 @@ def map_raster(
     Raises:
         DataError: no usable run, other bands than the run's, no valid pixel, or the disk refused; `shift` of a run whose RUN/seen.json is
             absent and cannot be made.
-        ConfigError: no such device.
+        ConfigError: no such device, or no polygon in `region`.
     """
     torch_device = choose(device)
+    area = open_region(region, source.grid) if region is not None else None
     network, config = load_network(run_path, torch.device("cpu"))
     _check(config, source, run_path, out)
     if shift is not None and shift.resolve() == out.resolve():
@@ -94,7 +98,7 @@ def map_raster(
     predictor = replace(predictor, tally=seen.tally() if seen else None, distance=seen.limits if seen and shift else None)
     block_px = fitting_block(block_px, predictor.stride_px)
     threads = None if torch_device.type == "cpu" else _GPU_THREADS
-    tags = map_tags(run_path, config, method, source)
+    tags = map_tags(run_path, config, method, source) | ({"region": region.name} if region is not None else {})
     with ExitStack() as stack:
         stack.enter_context(_one_core_per_thread())
         class_map = stack.enter_context(written_map(out, source.grid, config.store.classes, tags, block_px))
@@ -107,11 +111,13 @@ def map_raster(
             class_map.write,
             seasons=config.seasons,
             write_layer=layer,
+            region=area,
             progress=progress,
             threads=threads,
         )
         if class_map.counts[NODATA_CLASS] == class_map.counts.sum():
-            raise DataError(f"{_files(source)}: every pixel is nodata in some band; there is nothing to map")
+            where = f" inside {region}" if region is not None else ""
+            raise DataError(f"{_files(source)}: every pixel{where} is nodata in some band; there is nothing to map")
     if log and (line := _line(config, source, seen, predictor.tally, unmeasured)):
         log(line)
     pixels = {name: int(class_map.counts[index]) for index, name in enumerate(config.store.classes.names)}

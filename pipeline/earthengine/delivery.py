@@ -38,7 +38,7 @@ from cropcam.pipeline.earthengine.request_sizes import RequestSizes
 from cropcam.pipeline.earthengine.session import Session
 from cropcam.pipeline.errors import ConfigError, DataError
 from cropcam.pipeline.grid import Window, tiles
-from cropcam.pipeline.runtime.atomic import exclusive_lock, remove
+from cropcam.pipeline.runtime.atomic import exclusive_lock, kept_if_filled, remove
 from cropcam.pipeline.runtime.progress import Progress, silent
 from cropcam.pipeline.study.study import Study
 
@@ -91,8 +91,7 @@ def deliver(
     sides = window_sides(study, window_px, shard_px)
     if not 1 <= workers <= WORKERS:
         raise ConfigError(f"--workers {workers}: 1 to {WORKERS} requests at once are allowed")
-    out.mkdir(parents=True, exist_ok=True)
-    with exclusive_lock(out / "delivery"), _disk_errors(out):
+    with kept_if_filled(out), exclusive_lock(out / "delivery"), _disk_errors(out):
         return _Delivery(study, session, out, sides, shard_px, pixels or partial(graph, study), progress, log).run(workers)
 
 

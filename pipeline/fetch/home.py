@@ -23,7 +23,7 @@ from cropcam.pipeline.fetch.remote import Remote, RemoteFile
 from cropcam.pipeline.fetch.sets import Choice, Shard, choose
 from cropcam.pipeline.grid import Window
 from cropcam.pipeline.rasters.export_shards import open_shards
-from cropcam.pipeline.runtime.atomic import exclusive_lock, remove
+from cropcam.pipeline.runtime.atomic import exclusive_lock, kept_if_filled, remove
 from cropcam.pipeline.study.polygons import meets
 from cropcam.pipeline.study.study import Study
 
@@ -77,8 +77,7 @@ def bring_home(
     """
     run = _Run(study, remote, out, exported, how or How(), pace or Pace())
     begun = clock()
-    out.mkdir(parents=True, exist_ok=True)
-    with exclusive_lock(out, "another process fetches into it; wait for that one, or choose another folder"):
+    with kept_if_filled(out), exclusive_lock(out, "another process fetches into it; wait for that one, or choose another folder"):
         others = run.watch(look) if look else []
         files = run.finish(others)
     return Home(out, len(files), sum(file.size for file in files), run.fetched, clock() - begun)

@@ -58,6 +58,18 @@ class Source(Protocol):
         ...
 
 
+class Area(Protocol):
+    """A part of a raster."""
+
+    def meets(self, window: Window) -> bool:
+        """Whether a window may hold a pixel inside."""
+        ...
+
+    def inside(self, window: Window) -> npt.NDArray[np.bool_]:
+        """Which pixels (y, x) of a window lie inside."""
+        ...
+
+
 def run(
     source: Source,
     predict: Predict,
@@ -67,6 +79,7 @@ def run(
     *,
     seasons: int = 1,
     write_layer: WriteLayer | None = None,
+    region: Area | None = None,
     progress: Progress = silent,
     threads: int | None = None,
 ) -> None:
@@ -86,16 +99,30 @@ def run(
         seasons: groups of bands, one behind the other; a pixel is 255 only where each of them has a nodata band.
         write_layer: takes each window and a layer (y, x) float32, NaN where any band is nodata: the last of the scores, which then is no class.
             Called from this thread.
+        region: pixels outside it are 255; blocks that do not meet it are neither read nor predicted.
         progress: called after each block.
         threads: blocks in parallel; the number of cores by default.
     """
     windows = list(tiles(source.grid.shape_yx, (block_px, block_px)))
 
     def work(window: Window) -> tuple[Classes, Values | None]:
+        if region is not None and not region.meets(window):
+            return _nothing(window, with_layer=write_layer is not None)
         block_CYX = read_block(source, window, halo_px)
+        if region is not None:  # the halo keeps its values: pixels near the border are what they are without a region
+            outside_YX = ~region.inside(window)
+            inner = slice(halo_px, halo_px + window.height), slice(halo_px, halo_px + window.width)
+            if (outside_YX | ~has_data(block_CYX[:, inner[0], inner[1]], seasons)).all():
+                return _nothing(window, with_layer=write_layer is not None)
         if write_layer:
-            return classify_with_layer(block_CYX, predict, halo_px, seasons)
-        return classify(block_CYX, predict, halo_px, seasons), None
+            classes_YX, layer_YX = classify_with_layer(block_CYX, predict, halo_px, seasons)
+        else:
+            classes_YX, layer_YX = classify(block_CYX, predict, halo_px, seasons), None
+        if region is not None:
+            classes_YX[outside_YX] = NODATA_CLASS
+            if layer_YX is not None:
+                layer_YX[outside_YX] = np.nan
+        return classes_YX, layer_YX
 
     progress(0, len(windows), "")
     for done, (window, (classes_YX, layer_YX)) in enumerate(_in_order(work, windows, threads or cores()), 1):
@@ -103,6 +130,12 @@ def run(
         if write_layer and layer_YX is not None:
             write_layer(window, layer_YX)
         progress(done, len(windows), f"row {window.row}, column {window.col}")
+
+
+def _nothing(window: Window, *, with_layer: bool) -> tuple[Classes, Values | None]:
+    """A block without data."""
+    shape_yx = window.height, window.width
+    return np.full(shape_yx, NODATA_CLASS, np.uint8), np.full(shape_yx, np.nan, np.float32) if with_layer else None
 
 
 def classify(block_CYX: Values, predict: Predict, halo_px: int, seasons: int = 1) -> Classes:

@@ -68,22 +68,31 @@ def canonical_polygons(text: str) -> str:
 def patches_inside(text: str, grid: PatchGrid) -> npt.NDArray[np.bool_]:
     """Which patches of a grid (rows, columns) have their centre inside the polygons of canonical GeoJSON text."""
     import rasterio.features  # noqa: PLC0415 - a study is read without GDAL
-    import rasterio.warp  # noqa: PLC0415
-    import shapely  # noqa: PLC0415
-    from shapely.geometry import mapping  # noqa: PLC0415
 
-    # "all south of 37.5" reaches places that a projection knows nothing of: what lies far from the grid is cut off before
-    west, south, east, north = transform_bounds(grid.pixels.crs, "EPSG:4326", grid.pixels.bounds_xyxy)
-    spans = [(west, east)] if west <= east else [(west, 180.0), (-180.0, east)]  # a grid across 180 degrees
-    near = shapely.union_all([shapely.box(a - _MARGIN_DEG, south - _MARGIN_DEG, b + _MARGIN_DEG, north + _MARGIN_DEG) for a, b in spans])
-    polygons = shapely.intersection(shapely.make_valid(shapely.from_geojson(text), method="structure", keep_collapsed=False), near)
-    if polygons.is_empty:
+    shape = on_grid(text, grid.pixels)
+    if shape is None:
         return np.zeros((grid.rows, grid.columns), bool)
-    shape = rasterio.warp.transform_geom("EPSG:4326", grid.pixels.crs, mapping(shapely.segmentize(polygons, _STEP_DEG)))
     a, _, c, _, e, f = grid.pixels.transform
     transform = rasterio.Affine(a * grid.size_px, 0.0, c, 0.0, e * grid.size_px, f)
     inside = rasterio.features.geometry_mask([shape], (grid.rows, grid.columns), transform, invert=True)
     return np.asarray(inside, bool)
+
+
+def on_grid(text: str, grid: PixelGrid) -> dict[str, Any] | None:
+    """The polygons of canonical GeoJSON text near a grid, in its CRS, as GeoJSON; None where none is near."""
+    import rasterio.warp  # noqa: PLC0415 - a study is read without GDAL
+    import shapely  # noqa: PLC0415
+    from shapely.geometry import mapping  # noqa: PLC0415
+
+    # "all south of 37.5" reaches places that a projection knows nothing of: what lies far from the grid is cut off before
+    west, south, east, north = transform_bounds(grid.crs, "EPSG:4326", grid.bounds_xyxy)
+    spans = [(west, east)] if west <= east else [(west, 180.0), (-180.0, east)]  # a grid across 180 degrees
+    near = shapely.union_all([shapely.box(a - _MARGIN_DEG, south - _MARGIN_DEG, b + _MARGIN_DEG, north + _MARGIN_DEG) for a, b in spans])
+    polygons = shapely.intersection(shapely.make_valid(shapely.from_geojson(text), method="structure", keep_collapsed=False), near)
+    if polygons.is_empty:
+        return None
+    shape: dict[str, Any] = rasterio.warp.transform_geom("EPSG:4326", grid.crs, mapping(shapely.segmentize(polygons, _STEP_DEG)))
+    return shape
 
 
 def meets(text: str, grid: PixelGrid, window: Window) -> bool:

@@ -206,7 +206,9 @@ def test_ctrl_c_leaves_nothing_half_written(server: Server, faults: Faults, made
         "--api-url",
         server.url,
     ]
-    with subprocess.Popen(words, stderr=subprocess.PIPE, text=True) as process:
+    # where the tests run in the background, Ctrl-C is ignored, and by their processes too
+    heard = {"preexec_fn": lambda: signal.signal(signal.SIGINT, signal.SIG_DFL)}
+    with subprocess.Popen(words, stderr=subprocess.PIPE, text=True, **heard) as process:
         while not list(home.glob("*.tif")) and process.poll() is None:
             time.sleep(0.02)
         process.send_signal(signal.SIGINT)

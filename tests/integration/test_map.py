@@ -15,6 +15,8 @@ from rio_cogeo import cog_validate
 from cropcam.model.inference.wall_to_wall import MapSummary, map_raster
 from cropcam.model.runs.checkpoint import BEST
 from cropcam.pipeline.errors import ConfigError, DataError
+from cropcam.pipeline.grid import Window, transform_points
+from cropcam.pipeline.maps.region import open_region
 from cropcam.pipeline.runtime.hashing import file_sha256
 from cropcam.pipeline.store.patch_store import open_store
 from cropcam.pipeline.study.study import load_study
@@ -204,3 +206,20 @@ def test_a_run_that_cannot_be_measured_says_so(tmp_path: Path, run_path: Path, s
 def test_the_map_is_not_its_own_layer(tmp_path: Path, run_path: Path, source: Memory) -> None:
     with pytest.raises(DataError, match=r"map\.tif: is the map itself; give another file name for --shift"):
         map_raster(run_path, source, tmp_path / "map.tif", shift=tmp_path / "map.tif", device="cpu")
+
+
+def test_a_map_of_a_region_has_the_pixels_of_the_whole_map(tmp_path: Path, run_path: Path, source: Memory) -> None:
+    west, south, east, north = source.grid.bounds_xyxy
+    ring = [(west + (east - west) * x, south + (north - south) * y) for x, y in ((0.1, 0.1), (0.7, 0.2), (0.3, 0.8), (0.1, 0.1))]
+    lon, lat = transform_points(source.grid.crs, "EPSG:4326", *zip(*ring, strict=True))
+    region = tmp_path / "fields.geojson"
+    region.write_text(json.dumps({"type": "Polygon", "coordinates": [list(map(list, zip(lon.tolist(), lat.tolist(), strict=True)))]}))
+    map_raster(run_path, source, tmp_path / "whole.tif", device="cpu")
+    summary = map_raster(run_path, source, tmp_path / "part.tif", region=region, device="cpu", block_px=50)
+    with rasterio.open(tmp_path / "whole.tif") as whole, rasterio.open(tmp_path / "part.tif") as part:
+        everywhere, found = whole.read(1), part.read(1)
+        assert part.tags()["region"] == "fields.geojson"
+    inside = open_region(region, source.grid).inside(Window(0, 0, *source.grid.shape_yx))
+    assert np.array_equal(found, np.where(inside, everywhere, 255))
+    assert summary.nodata_pixels == int((found == 255).sum())
+    assert 0.1 < inside.mean() < 0.4

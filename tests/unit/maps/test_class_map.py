@@ -103,3 +103,12 @@ def test_an_index_that_is_no_class_is_refused(tmp_path: Path) -> None:
     made.path.write_bytes(made.path.read_bytes()[:300])
     with pytest.raises(DataError, match=r"map\.tif: cannot be read"):
         made.classes_at(np.array([1]), np.array([2]))
+
+
+def test_blocks_cover_the_map_once(made: FinishedMap, classes: npt.NDArray[np.uint8], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(class_map, "BLOCK_PX", 32)
+    found = np.full(classes.shape, 99, np.uint8)
+    for window, values in made.blocks():
+        assert (found[window.slices] == 99).all()
+        found[window.slices] = values
+    np.testing.assert_array_equal(found, classes)

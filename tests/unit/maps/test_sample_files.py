@@ -12,6 +12,7 @@ import pytest
 from cropcam.pipeline.errors import ConfigError, DataError
 from cropcam.pipeline.maps.areas import measure
 from cropcam.pipeline.maps.class_map import open_map
+from cropcam.pipeline.maps.reference_points import read_reference
 from cropcam.pipeline.maps.sample_files import write_sample
 from support.maps import write_map
 from support.memory_source import LEGEND
@@ -43,6 +44,22 @@ def test_points_carry_stratum_probability_and_the_maps_digest(path: Path, tmp_pa
     assert layer["stratum"].tolist() == table["stratum"].tolist()
     assert layer.crs.to_epsg() == 4326
     np.testing.assert_allclose(layer.geometry.x, table["lon"])
+
+
+def test_the_layer_filled_in_is_the_same_sample_as_the_table(path: Path, tmp_path: Path) -> None:
+    found = write_sample(path, tmp_path / "p.csv")
+    opened = open_map(path)
+    layer = geopandas.read_file(found.geopackage)
+    layer["class"] = layer["stratum"]
+    layer.to_crs("EPSG:5070").to_file(tmp_path / "filled.gpkg")
+    table = pd.read_csv(found.csv)
+    table.assign(**{"class": table["stratum"]}).to_csv(tmp_path / "filled.csv", index=False)
+    one, other = (read_reference(tmp_path / name, opened) for name in ("filled.gpkg", "filled.csv"))
+    assert one.is_sample
+    assert one.digest == other.digest == measure(opened).digest
+    for name in ("row_P", "col_P", "mapped_P", "truth_P", "stratum_P"):
+        np.testing.assert_array_equal(getattr(one, name), getattr(other, name))
+    np.testing.assert_allclose(one.probability_P, other.probability_P, rtol=1e-12)
 
 
 def test_the_same_again_is_there_and_another_is_never_replaced(path: Path, tmp_path: Path) -> None:

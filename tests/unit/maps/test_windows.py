@@ -143,3 +143,51 @@ def test_a_pixel_has_data_where_one_season_is_complete(seasons: int, bands: int,
     np.testing.assert_array_equal(has_data(block, seasons), expected)
     written = classify(block, lambda values: np.ones_like(values[:1]), 0, seasons)
     np.testing.assert_array_equal(written == 255, ~np.array(expected))
+
+
+class Left:
+    """The columns left of a limit."""
+
+    def __init__(self, limit: int) -> None:
+        self.limit = limit
+
+    def meets(self, window: Window) -> bool:
+        return window.col < self.limit
+
+    def inside(self, window: Window) -> np.ndarray:
+        cols = np.arange(window.col, window.col + window.width)
+        return np.broadcast_to(cols < self.limit, (window.height, window.width))
+
+
+@given(limit=st.integers(0, 40), block_px=st.integers(3, 17), halo_px=st.integers(0, 5), seed=st.integers(0, 99))
+def test_a_region_changes_no_pixel_inside_and_leaves_none_outside(limit: int, block_px: int, halo_px: int, seed: int) -> None:
+    dn = np.random.default_rng(seed).integers(0, 6, (2, 23, 31), dtype=np.uint16)
+    whole, part, layer = (np.zeros((23, 31), kind) for kind in (np.uint8, np.uint8, np.float32))
+    predicted: list[tuple[int, ...]] = []
+
+    def scores(block_CYX: np.ndarray) -> np.ndarray:
+        predicted.append(block_CYX.shape)
+        mean = np.nan_to_num(block_CYX).mean()  # the halo counts
+        return _first_band(block_CYX, halo_px) + np.float32(mean) * 0
+
+    def with_layer(block_CYX: np.ndarray) -> np.ndarray:
+        found = scores(block_CYX)
+        return np.concatenate([found, found[:1]])
+
+    def write(window: Window, classes: np.ndarray) -> None:
+        whole[window.slices] = classes
+
+    run(raster(dn), scores, halo_px, block_px, write)
+    before = len(predicted)
+
+    def write_part(window: Window, classes: np.ndarray) -> None:
+        part[window.slices] = classes
+
+    def write_layer(window: Window, values: np.ndarray) -> None:
+        layer[window.slices] = values
+
+    run(raster(dn), with_layer, halo_px, block_px, write_part, write_layer=write_layer, region=Left(limit))
+    inside = np.broadcast_to(np.arange(31) < limit, whole.shape)
+    assert np.array_equal(part, np.where(inside, whole, 255))
+    assert np.array_equal(np.isnan(layer), part == 255)
+    assert len(predicted) - before <= -(-23 // block_px) * -(-min(limit, 31) // block_px)  # none for a block outside

@@ -16,7 +16,16 @@ import pytest
 
 from cropcam.pipeline.errors import DataError
 from cropcam.pipeline.runtime import atomic
-from cropcam.pipeline.runtime.atomic import atomic_path, atomic_write, clear_partial_files, exclusive_lock, publish, remove, temporary_path
+from cropcam.pipeline.runtime.atomic import (
+    atomic_path,
+    atomic_write,
+    clear_partial_files,
+    exclusive_lock,
+    kept_if_filled,
+    publish,
+    remove,
+    temporary_path,
+)
 
 
 def names(folder: Path) -> list[str]:
@@ -348,3 +357,27 @@ def test_a_file_taken_for_a_stale_one_is_made_again(tmp_path: Path, monkeypatch:
     atomic_write(tmp_path / "file", "new")
     assert len(calls) == 2
     assert (tmp_path / "file").read_text() == "new"
+
+
+def refused(folder: Path, content: bytes = b"") -> None:
+    """A block that is refused, perhaps after it has written something."""
+    with kept_if_filled(folder):
+        if content:
+            (folder / "part").write_bytes(content)
+        raise DataError("refused")
+
+
+def test_a_refused_block_leaves_no_empty_folder_and_nothing_that_holds_something(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match="refused"):
+        refused(tmp_path / "a" / "b")
+    assert list(tmp_path.iterdir()) == []
+    with pytest.raises(DataError, match="refused"):
+        refused(tmp_path / "a" / "b", b"x")
+    assert (tmp_path / "a" / "b" / "part").is_file()
+    (tmp_path / "own").mkdir()
+    with pytest.raises(DataError, match="refused"):
+        refused(tmp_path / "own")
+    assert (tmp_path / "own").is_dir()
+    with kept_if_filled(tmp_path / "empty"):
+        pass
+    assert (tmp_path / "empty").is_dir()

@@ -1,0 +1,67 @@
+"""The part of a raster that a map covers: polygons of a vector file, on the raster's grid."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import rasterio
+import rasterio.features
+
+from cropcam.pipeline.errors import ConfigError, DataError
+from cropcam.pipeline.grid import PixelGrid, Window
+from cropcam.pipeline.study.polygons import canonical_polygons, meets, on_grid, read_polygons
+
+
+@dataclass(frozen=True)
+class Region:
+    """Polygons over a raster. A pixel is inside where its centre is.
+
+    Attributes:
+        path: the file they were read from.
+        grid: of the raster.
+        text: the polygons as canonical GeoJSON text, in degrees.
+        shape: the polygons in the grid's CRS, as GeoJSON.
+    """
+
+    path: Path
+    grid: PixelGrid
+    text: str
+    shape: dict[str, Any]
+
+    def meets(self, window: Window) -> bool:
+        """Whether a window may hold a pixel inside."""
+        return meets(self.text, self.grid, window)
+
+    def inside(self, window: Window) -> npt.NDArray[np.bool_]:
+        """Which pixels (y, x) of a window lie inside."""
+        grid = self.grid.window(window)
+        transform = rasterio.Affine(*grid.transform)
+        mask: npt.NDArray[np.bool_] = rasterio.features.geometry_mask([self.shape], grid.shape_yx, transform, invert=True)
+        return mask
+
+
+def open_region(path: Path, grid: PixelGrid) -> Region:
+    """The polygons of a GeoJSON file (degrees, RFC 7946), or of a GeoPackage or GeoParquet file in any CRS.
+
+    Raises:
+        ConfigError: no such file, or no polygon in it.
+        DataError: the polygons do not meet the raster.
+    """
+    key = f"--region {path}"
+    try:
+        text = canonical_polygons(read_polygons(path, key))
+    except ValueError as error:
+        raise ConfigError(f"{key}: {error}") from None
+    shape = on_grid(text, grid)
+    region = Region(path, grid, text, shape or {})
+    if shape is None or not region.meets(Window(0, 0, *grid.shape_yx)):
+        west, south, east, north = grid.bounds_xyxy
+        raise DataError(
+            f"{path}: no polygon meets the raster, which lies at {west:g}, {south:g}, {east:g}, {north:g} in {grid.crs}; "
+            "give polygons of the same place, in GeoJSON as longitude and latitude"
+        )
+    return region
