@@ -24,6 +24,8 @@ def test_every_command_of_the_data_plane_is_declared() -> None:
         "preview",
         "patches",
         "check",
+        "area",
+        "sample",
     ]
 
 
@@ -32,6 +34,8 @@ def test_every_command_of_the_data_plane_is_declared() -> None:
     [
         ("patches", ["demo", "--from", "shards", "--store", "s.zarr"], {"study": "demo", "folder": Path("shards"), "seed": 0}),
         ("export", ["demo", "--to", "gs://b/p"], {"to": "gs://b/p", "cell_px": 8192, "archive": None, "wait": True}),
+        ("area", ["m.tif", "--regions", "r.gpkg"], {"map": Path("m.tif"), "regions": Path("r.gpkg"), "reference": None}),
+        ("sample", ["m.tif", "--out", "p.csv", "--expected-accuracy", "a=b=0.9"], {"expected_accuracy": [("a=b", 0.9)], "seed": 0}),
         ("preview", ["demo", "--out", "p.html"], {"out": Path("p.html"), "archive": None}),
     ],
 )
@@ -64,3 +68,9 @@ def test_problems_of_a_store_are_printed_before_they_are_an_error(tmp_path: Path
     with pytest.raises(DataError, match=r"s\.zarr: 2 problems; delete it and build it again"):
         commands.check(parsers(commands.add_commands)["check"].parse_args([str(tmp_path / "s.zarr")]))
     assert "is missing" in capsys.readouterr().out
+
+
+def test_an_expected_accuracy_that_is_no_number_is_refused(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit, match="2"):
+        parsers(commands.add_commands)["sample"].parse_args(["m.tif", "--out", "p.csv", "--expected-accuracy", "corn"])
+    assert "write CLASS=ACCURACY, for example corn=0.9" in capsys.readouterr().err
