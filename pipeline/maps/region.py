@@ -8,8 +8,8 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-import rasterio
-import rasterio.features
+import shapely
+import shapely.geometry
 
 from cropcam.pipeline.errors import ConfigError, DataError
 from cropcam.pipeline.grid import PixelGrid, Window
@@ -24,13 +24,13 @@ class Region:
         path: the file they were read from.
         grid: of the raster.
         text: the polygons as canonical GeoJSON text, in degrees.
-        shape: the polygons in the grid's CRS, as GeoJSON.
+        shape: the polygons in the grid's CRS, prepared.
     """
 
     path: Path
     grid: PixelGrid
     text: str
-    shape: dict[str, Any]
+    shape: Any  # a shapely geometry
 
     def meets(self, window: Window) -> bool:
         """Whether a window may hold a pixel inside."""
@@ -38,10 +38,9 @@ class Region:
 
     def inside(self, window: Window) -> npt.NDArray[np.bool_]:
         """Which pixels (y, x) of a window lie inside."""
-        grid = self.grid.window(window)
-        transform = rasterio.Affine(*grid.transform)
-        mask: npt.NDArray[np.bool_] = rasterio.features.geometry_mask([self.shape], grid.shape_yx, transform, invert=True)
-        return mask
+        x, y = np.meshgrid(*self.grid.window(window).centres())
+        inside: npt.NDArray[np.bool_] = shapely.contains_xy(self.shape, x, y)  # rasterio's masks warn when many threads make them
+        return inside
 
 
 def open_region(path: Path, grid: PixelGrid) -> Region:
@@ -56,8 +55,10 @@ def open_region(path: Path, grid: PixelGrid) -> Region:
         text = canonical_polygons(read_polygons(path, key))
     except ValueError as error:
         raise ConfigError(f"{key}: {error}") from None
-    shape = on_grid(text, grid)
-    region = Region(path, grid, text, shape or {})
+    found = on_grid(text, grid)
+    shape = shapely.geometry.shape(found) if found is not None else None
+    shapely.prepare(shape)
+    region = Region(path, grid, text, shape)
     if shape is None or not region.meets(Window(0, 0, *grid.shape_yx)):
         west, south, east, north = grid.bounds_xyxy
         raise DataError(
