@@ -40,6 +40,11 @@ class Window(NamedTuple):
         """Row slice and column slice."""
         return slice(self.row, self.row + self.height), slice(self.col, self.col + self.width)
 
+    def cut(self, side_px: int) -> Iterator[Window]:
+        """Windows of at most `side_px` that cover this one exactly once, row by row; the last ones may be smaller."""
+        for part in tiles((self.height, self.width), (side_px, side_px)):
+            yield part._replace(row=self.row + part.row, col=self.col + part.col)
+
 
 @dataclass(frozen=True)
 class PixelGrid:

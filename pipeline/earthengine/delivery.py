@@ -37,7 +37,7 @@ from cropcam.pipeline.earthengine.preflight import check_inputs
 from cropcam.pipeline.earthengine.request_sizes import RequestSizes
 from cropcam.pipeline.earthengine.session import Session
 from cropcam.pipeline.errors import ConfigError, DataError
-from cropcam.pipeline.grid import Window, tiles
+from cropcam.pipeline.grid import Window
 from cropcam.pipeline.runtime.atomic import exclusive_lock, kept_if_filled, remove
 from cropcam.pipeline.runtime.progress import Progress, silent
 from cropcam.pipeline.study.study import Study
@@ -195,8 +195,7 @@ class _Delivery:
             self._journal.keep(job.layer, job.window, pixels)
 
     def _finish(self, shard: Shard) -> None:
-        asked, side, place = set(self._windows[shard]), self._sides[shard.layer.name], shard.place
-        every = [Window(place.row + w.row, place.col + w.col, w.height, w.width) for w in tiles((place.height, place.width), (side, side))]
+        asked, every = set(self._windows[shard]), list(shard.place.cut(self._sides[shard.layer.name]))
 
         def read(window: Window) -> npt.NDArray[Any]:
             return self._journal.read(shard.layer, window) if window in asked else empty_pixels(shard.layer, window)

@@ -11,7 +11,7 @@ from cropcam.pipeline.earthengine.layers import layers_of
 from cropcam.pipeline.earthengine.pixel_requests import check_window_px, window_px_for
 from cropcam.pipeline.earthengine.plan import cells
 from cropcam.pipeline.errors import ConfigError
-from cropcam.pipeline.grid import Window, tiles
+from cropcam.pipeline.grid import Window
 from cropcam.pipeline.study.polygons import meets
 from cropcam.pipeline.study.study import Study
 
@@ -59,5 +59,4 @@ def window_sides(study: Study, window_px: int | None, shard_px: int) -> dict[str
 
 def windows_of(study: Study, shard: Window, side: int) -> list[Window]:
     """The windows of a shard that may hold a pixel of `area.region`."""
-    inside = (Window(shard.row + w.row, shard.col + w.col, w.height, w.width) for w in tiles((shard.height, shard.width), (side, side)))
-    return [window for window in inside if not study.area.region or meets(study.area.region, study.grid, window)]
+    return [window for window in shard.cut(side) if meets(study.area.region, study.grid, window)]

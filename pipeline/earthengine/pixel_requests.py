@@ -27,7 +27,7 @@ from cropcam.pipeline.earthengine.plan import BANDS_LIMIT, TILE_PX
 from cropcam.pipeline.earthengine.request_sizes import RequestSizes
 from cropcam.pipeline.earthengine.session import Session
 from cropcam.pipeline.errors import ConfigError, DataError
-from cropcam.pipeline.grid import PixelGrid, Window, tiles
+from cropcam.pipeline.grid import PixelGrid, Window
 from cropcam.pipeline.runtime.atomic import atomic_write
 from cropcam.pipeline.study.study import differences
 
@@ -110,8 +110,7 @@ def fetch(
         found = sizes.ask(layer.name, px, partial(_request_window, session, image_of, layer, grid, place))
         if found is None:
             side = sizes.part_px(layer.name, px)
-            parts = [Window(part.row + row, part.col + col, *size) for row, col, *size in tiles((part.height, part.width), (side, side))]
-            waiting += reversed(parts)
+            waiting += reversed(list(part.cut(side)))
         else:
             pixels[part.slices] = found
     return pixels

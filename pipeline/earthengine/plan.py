@@ -194,7 +194,7 @@ def cells(study: Study, side_px: int) -> tuple[list[tuple[int, Window]], int]:
         ConfigError: none does.
     """
     whole = tiles(study.grid.shape_yx, (side_px, side_px))
-    found = [(number, cell) for number, cell in enumerate(whole) if not study.area.region or meets(study.area.region, study.grid, cell)]
+    found = [(number, cell) for number, cell in enumerate(whole) if meets(study.area.region, study.grid, cell)]
     if not found:
         raise ConfigError("area.region: no polygon meets area.bounds; there is nothing to export")
     return found, math.ceil(study.grid.width / side_px)

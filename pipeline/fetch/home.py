@@ -187,8 +187,7 @@ class _Run:
 
     def _is_needed(self, gap: Window) -> bool:
         """Whether a window without a file is missing: outside `area.region` nothing is exported."""
-        region = self._study.area.region
-        return not region or meets(region, self._study.grid, gap)
+        return meets(self._study.area.region, self._study.grid, gap)
 
     def _check_strangers(self, files: Sequence[RemoteFile]) -> None:
         """Refuse a folder with other GeoTIFFs: `patches` would take them for parts of the export. Without `files` the names decide."""

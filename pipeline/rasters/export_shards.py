@@ -180,7 +180,7 @@ def check_cover(grid: PixelGrid, places: Sequence[tuple[Path, Window]], region: 
         for other_path, other in places[:index]:
             if intersection(place, other) is not None:
                 raise DataError(f"{path} and {other_path.name} overlap; keep one of them")
-    missing = sum(gap.height * gap.width for gap in _gaps(grid, [place for _, place in places]) if not region or meets(region, grid, gap))
+    missing = sum(gap.height * gap.width for gap in _gaps(grid, [place for _, place in places]) if meets(region, grid, gap))
     if missing:
         raise DataError(
             f"{places[0][0].parent}: {missing:,} of {grid.width * grid.height:,} pixels lie in no {places[0][0].name} or sibling; a shard is missing: fetch the rest"

@@ -96,10 +96,12 @@ def on_grid(text: str, grid: PixelGrid) -> dict[str, Any] | None:
 
 
 def meets(text: str, grid: PixelGrid, window: Window) -> bool:
-    """Whether a window of a grid, one pixel wider on each side, meets the polygons of canonical GeoJSON text.
+    """Whether a window of a grid, one pixel wider on each side, meets the polygons of canonical GeoJSON text; "" is everywhere.
 
     Where it is False, no pixel of the window has its centre inside. Always True across 180 degrees of longitude.
     """
+    if not text:
+        return True
     import shapely  # noqa: PLC0415 - a study is read without GDAL
 
     west, south, east, north = grid.window(Window(window.row - 1, window.col - 1, window.height + 2, window.width + 2)).bounds_xyxy
