@@ -10,6 +10,7 @@ import numpy.typing as npt
 import shapely
 
 from cropcam.model.labels.derive import Classes
+from cropcam.pipeline.coverage import coverage
 from cropcam.pipeline.grid import PatchGrid, same_crs, transform_points
 from cropcam.pipeline.legend import UNLABELLED
 
@@ -105,20 +106,12 @@ def burnt(shape_F: Shapes, class_F: Classes, grid: PatchGrid, place_N2: npt.NDAr
 
 def covers(shape_F: Shapes, class_F: Classes, classes: int, grid: PatchGrid) -> npt.NDArray[np.float32]:
     """The share of each patch (rows, columns, K) that the polygons of each class cover, exactly. Polygons do not overlap; CRS as of `grid`."""
-    import geopandas  # noqa: PLC0415 - heavy
-    from exactextract import exact_extract  # noqa: PLC0415
-    from exactextract.raster import NumPyRasterSource  # noqa: PLC0415
-
     present = np.unique(class_F)
-    parts = [shapely.get_parts(shape_F[class_F == index]) for index in present]
-    shapes = geopandas.GeoDataFrame({"index": present}, geometry=[shapely.multipolygons(each) for each in parts], crs=grid.pixels.crs)
+    shapes = [shapely.multipolygons(shapely.get_parts(shape_F[class_F == index])) for index in present]
     west, _, _, north = grid.pixels.bounds_xyxy
     a, _, _, _, e, _ = grid.pixels.transform
     east, south = west + a * grid.size_px * grid.columns, north + e * grid.size_px * grid.rows
-    cells = np.zeros((grid.rows, grid.columns), np.uint8)
-    raster = NumPyRasterSource(cells, west, south, east, north, srs_wkt=shapes.crs.to_wkt())
-    found = exact_extract(raster, shapes, ["cell_id", "coverage"], include_cols=["index"], output="pandas")
-    cover = np.zeros((grid.rows * grid.columns, classes), np.float32)
-    for index, cell, share in zip(found["index"], found["cell_id"], found["coverage"], strict=True):
-        cover[cell, index] = share
-    return cover.reshape(grid.rows, grid.columns, classes)
+    cover = np.zeros((grid.rows, grid.columns, classes), np.float32)
+    found_KYX = coverage(shapes, (west, south, east, north), (grid.rows, grid.columns), grid.pixels.crs)
+    cover[..., present] = np.moveaxis(found_KYX, 0, -1)
+    return cover

@@ -11,6 +11,7 @@ import numpy.typing as npt
 import shapely
 
 from cropcam.pipeline.class_names import texts
+from cropcam.pipeline.coverage import coverage
 from cropcam.pipeline.errors import DataError
 from cropcam.pipeline.grid import PixelGrid, is_geographic, same_crs
 from cropcam.pipeline.vectors import VectorFile, open_vectors
@@ -41,7 +42,7 @@ class Regions:
         for index in np.sort(self._tree.query(box, predicate="intersects")):
             shape = self.shapes[index]
             whole = shapely.contains(shape, box)
-            found.append((int(index), np.ones(part.shape_yx) if whole else _cover(shape, part)))
+            found.append((int(index), np.ones(part.shape_yx) if whole else coverage([shape], part.bounds_xyxy, part.shape_yx, part.crs)[0]))
         return found
 
     def holds(self, index: int, x_P: npt.NDArray[np.float64], y_P: npt.NDArray[np.float64]) -> npt.NDArray[np.bool_]:
@@ -90,18 +91,3 @@ def read_regions(path: Path, grid: PixelGrid) -> Regions:
 def _name_column(file: VectorFile) -> str:
     known = {column.casefold(): column for column in reversed(file.columns)}
     return next((known[name] for name in NAME_COLUMNS if name in known), "")
-
-
-def _cover(shape: shapely.Geometry, part: PixelGrid) -> npt.NDArray[np.float64]:
-    """The share (Y, X) of each pixel that a polygon covers, exactly (exactextract)."""
-    import geopandas  # noqa: PLC0415 - heavy
-    from exactextract import exact_extract  # noqa: PLC0415
-    from exactextract.raster import NumPyRasterSource  # noqa: PLC0415
-
-    frame = geopandas.GeoDataFrame(geometry=[shape], crs=part.crs)
-    raster = NumPyRasterSource(np.zeros(part.shape_yx, np.uint8), *part.bounds_xyxy, srs_wkt=frame.crs.to_wkt())
-    found = exact_extract(raster, frame, ["cell_id", "coverage"], output="pandas")
-    cover = np.zeros(part.width * part.height)
-    for cell, share in zip(found["cell_id"], found["coverage"], strict=True):
-        cover[cell] = share
-    return cover.reshape(part.shape_yx)
