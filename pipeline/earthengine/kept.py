@@ -98,17 +98,21 @@ def check_target(plan: Plan, session: Session, manifest: Manifest, log: Callable
 
 def is_recorded(study: Study, manifest_file: Path) -> bool:
     """Whether a manifest records an export of a study to an asset."""
+    return bool(_to_assets(study, manifest_file))
+
+
+def _to_assets(study: Study, manifest_file: Path) -> list[Mapping[str, Any]]:
+    """The exports of a manifest that went to assets."""
     exports = read_exports(manifest_file, study.name)["exports"].values()
-    return any(str(exported["destination"]).startswith("asset:") for exported in exports)
+    return [exported for exported in exports if str(exported["destination"]).startswith("asset:")]
 
 
 def _recorded(study: Study, session: Session, manifest_file: Path) -> tuple[str, str]:
     """The full name of the asset that holds a study's composite by the manifest, and the digest of its graph; ("", "") where there is none."""
     assets = [
         (exported["project"], str(exported["destination"]), exported.get("graphs", {}).get("image"))
-        for exported in read_exports(manifest_file, study.name)["exports"].values()
-        if str(exported["destination"]).startswith("asset:") and is_one_place(exported["endpoint"], session.endpoint)
-        if all(task["state"] == SUCCEEDED for task in exported["tasks"].values())
+        for exported in _to_assets(study, manifest_file)
+        if is_one_place(exported["endpoint"], session.endpoint) and all(task["state"] == SUCCEEDED for task in exported["tasks"].values())
     ]
     digest = graph_digest(study, "image") if assets else ""
     for project, text, made_from in assets:

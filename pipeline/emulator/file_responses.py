@@ -146,7 +146,7 @@ def page_of(token: str, location: str = "pageToken") -> str:
     """The text inside a page token.
 
     Raises:
-        FileError: it is none of ours.
+        FileError: it is no token of this server.
     """
     try:
         text = base64.urlsafe_b64decode(token.encode()).decode()
