@@ -40,18 +40,29 @@ class Method:
     offset_K: Values  # in units of the scaled maps
     mean_KC: tuple[Values, ...] = ()
     cov_CC: tuple[Values, ...] = ()
+    temperature: float = 1.0
+    bias_K: Values = ()
+
+    def affine(self, cams_BKHW: Tensor) -> Tensor:
+        """Scale x activation map + offset (B, K, H, W)."""
+        scale_K, offset_K = (cams_BKHW.new_tensor(values)[:, None, None] for values in (self.scale_K, self.offset_K))
+        return cams_BKHW * scale_K + offset_K
+
+    def calibrated(self, logits_BKHW: Tensor) -> Tensor:
+        """Logits (B, K, H, W) whose softmax is the probability of each class."""
+        scaled_BKHW = logits_BKHW / self.temperature if self.temperature != 1 else logits_BKHW
+        return scaled_BKHW + scaled_BKHW.new_tensor(self.bias_K)[:, None, None] if self.bias_K else scaled_BKHW
 
     def logits(self, cams_BKHW: Tensor, x_BCHW: Tensor, valid_BHW: Tensor) -> Tensor:
         """The logits whose argmax is the segmentation (B, K, H, W), from activation maps without bias and standardised patches.
 
         A patch does not depend on the others.
         """
-        scale_K, offset_K = (cams_BKHW.new_tensor(values)[:, None, None] for values in (self.scale_K, self.offset_K))
-        logits_BKHW = cams_BKHW * scale_K + offset_K
-        if not self.mean_KC:
-            return logits_BKHW
-        statistics = ClassStatistics(*(x_BCHW.new_tensor(rows, dtype=torch.float32) for rows in (self.mean_KC, self.cov_CC)))
-        return refine_by_spectra(logits_BKHW, x_BCHW, valid_BHW, statistics)
+        logits_BKHW = self.affine(cams_BKHW)
+        if self.mean_KC:
+            statistics = ClassStatistics(*(x_BCHW.new_tensor(rows, dtype=torch.float32) for rows in (self.mean_KC, self.cov_CC)))
+            logits_BKHW = refine_by_spectra(logits_BKHW, x_BCHW, valid_BHW, statistics)
+        return self.calibrated(logits_BKHW)
 
     def __call__(self, cams_BKHW: Tensor, x_BCHW: Tensor, valid_BHW: Tensor) -> Tensor:
         """Class index (B, H, W), uint8; the caller masks pixels without image data. Arguments as of `logits`."""
