@@ -1,4 +1,7 @@
-"""Fits the segmentation methods of a run to the images and weak labels of its training split; written to RUN/segment.json."""
+"""Fits the segmentation methods of a run to the images and weak labels of its training split, and their temperatures to its validation split.
+
+Written to RUN/segment.json. A file of a version without calibration is fitted again.
+"""
 
 from __future__ import annotations
 
@@ -13,6 +16,7 @@ from cropcam.model.networks import Network
 from cropcam.model.runs.checkpoint import BEST
 from cropcam.model.runs.config import RunConfig
 from cropcam.model.segmentation import methods as segmentation
+from cropcam.model.segmentation.calibration import calibrated
 from cropcam.model.segmentation.methods import Method, Segmenter
 from cropcam.model.segmentation.predictions import forward_batches
 from cropcam.pipeline.errors import ConfigError, DataError
@@ -50,7 +54,8 @@ def fitted_segmenter(run: Path, network: Network, config: RunConfig, store: Patc
             cams_PK = cams_NKHW.movedim(1, -1)[valid_NHW].numpy()
             methods[segmentation.PRIOR_MATCHED] = segmentation.prior_matched(plain, cams_PK, np.array(config.labels.class_prior))
     default = default_method(config)
-    segmenter = Segmenter(methods, default if default in methods else plain.name)
+    methods, fitted_to = calibrated(methods, network, config, store, device)
+    segmenter = Segmenter(methods, default if default in methods else plain.name, fitted_to)
     segmentation.save(run, segmenter, digest)
     return segmenter
 
