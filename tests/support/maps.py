@@ -41,3 +41,20 @@ def retag(path: Path, **tags: str | None) -> Path:
         with rasterio.open(path, "r+", IGNORE_COG_LAYOUT_BREAK="YES") as file:
             file.update_tags(**{name: text if text is not None else "" for name, text in tags.items()})
     return path
+
+
+def write_probabilities(
+    path: Path, classes_YX: npt.NDArray[np.uint8], own_YX: npt.NDArray[np.uint8], legend: Legend = LEGEND, grid: PixelGrid | None = None
+) -> Path:
+    """Class probabilities of a map: `own_YX` as stored for each pixel's class, 1 for the others; 255 where the map is 255."""
+    grid = grid or make_grid(*classes_YX.shape)
+    stored_KYX = np.ones((len(legend), *classes_YX.shape), np.uint8)
+    for index in range(len(legend)):
+        np.copyto(stored_KYX[index], own_YX, where=classes_YX == index)
+    stored_KYX[:, classes_YX == 255] = 255
+    transform = rasterio.Affine(*grid.transform)
+    shape = {"count": len(legend), "height": grid.height, "width": grid.width}
+    with rasterio.open(path, "w", "GTiff", **shape, dtype="uint8", nodata=255, crs=grid.crs, transform=transform) as file:
+        file.write(stored_KYX)
+        file.descriptions = legend.names
+    return path
