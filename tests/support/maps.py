@@ -17,10 +17,10 @@ from support.memory_source import LEGEND, make_grid
 TAGS = {"TIFFTAG_SOFTWARE": "cropcam 0", "study": "made-up", "seed": "3"}
 
 
-def write_map(path: Path, classes_YX: npt.NDArray[np.uint8], legend: Legend = LEGEND, grid: PixelGrid | None = None) -> Path:
-    """A finished map of these class indices."""
+def write_map(path: Path, classes_YX: npt.NDArray[np.uint8], legend: Legend = LEGEND, grid: PixelGrid | None = None, **tags: str) -> Path:
+    """A finished map of these class indices, with more tags."""
     grid = grid or make_grid(*classes_YX.shape)
-    with written_map(path, grid, legend, TAGS, 64) as class_map:
+    with written_map(path, grid, legend, TAGS | tags, 64) as class_map:
         for window in tiles(grid.shape_yx, (64, 64)):
             class_map.write(window, classes_YX[window.slices])
     return path
