@@ -20,10 +20,10 @@ from support.memory_source import LEGEND, make_grid
 TAGS = {"TIFFTAG_SOFTWARE": "cropcam 0", "study": "made-up", "seed": "3"}
 
 
-def write_map(path: Path, classes_YX: npt.NDArray[np.uint8], legend: Legend = LEGEND, grid: PixelGrid | None = None) -> Path:
-    """A finished map of these class indices."""
+def write_map(path: Path, classes_YX: npt.NDArray[np.uint8], legend: Legend = LEGEND, grid: PixelGrid | None = None, **tags: str) -> Path:
+    """A finished map of these class indices, with more tags."""
     grid = grid or make_grid(*classes_YX.shape)
-    folder, layer = path.parent / f".{path.name}.test", class_layer(legend, TAGS)
+    folder, layer = path.parent / f".{path.name}.test", class_layer(legend, TAGS | tags)
     folder.mkdir(parents=True)
     (folder / "all.tif").write_bytes(geotiff(classes_YX[None], grid, 255))
     convert(WindowFiles(folder, grid, [Window(0, 0, *grid.shape_yx)]).mosaic("all", layer, "all.tif"), folder / "map.tif", layer)
