@@ -7,14 +7,13 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from cropcam.model.inference.wall_to_wall import map_raster
+from cropcam.model.inference.wall_to_wall import Outputs, map_raster
 from cropcam.model.runs.checkpoint import run_provenance
 from cropcam.model.runs.config import RunConfig, load_config
 from cropcam.model.segmentation.predictions import open_trained_store
 from cropcam.pipeline import __version__
 from cropcam.pipeline.maps.view.layers import Scene
 from cropcam.pipeline.maps.view.scenes import of_map, with_store
-from cropcam.pipeline.runtime.atomic import atomic_path
 from cropcam.pipeline.runtime.hashing import json_sha256
 from cropcam.pipeline.runtime.progress import Progress, silent
 from cropcam.pipeline.store.patch_store import PatchStore, open_store
@@ -30,7 +29,7 @@ def scene_of_run(
     *,
     device: str = "auto",
     progress: Progress = silent,
-    log: Callable[[str], None] | None = None,
+    log: Callable[[str], object] = silent,
 ) -> Scene:
     """The scene of a run over its store, or over another one of its bands.
 
@@ -50,10 +49,8 @@ def scene_of_run(
     key = json_sha256([VERSION, __version__, run_provenance(run, config), store.info.digest])[:24]
     folder = cache / f"run-{key}"
     if not all((folder / name).is_file() for name in (MAP, PROBABILITIES, UNCERTAINTY, ACTIVATIONS)):
-        with atomic_path(folder) as unfinished:
-            unfinished.mkdir()
-            layers: dict[str, Any] = {name: unfinished / f"{name}.tif" for name in ("probabilities", "uncertainty", "activations")}
-            map_raster(run, store, unfinished / MAP, **layers, device=device, progress=progress, log=log)
+        outputs = Outputs(folder / PROBABILITIES, folder / UNCERTAINTY, folder / ACTIVATIONS)
+        map_raster(run, store, folder / MAP, outputs=outputs, device=device, progress=progress, log=log)  # goes on where it stopped
     scene = with_store(of_map(folder / MAP, activations=folder / ACTIVATIONS), store, cache, progress=progress)
     facts = {"run": run.name, **_facts(config), **{name: text for name, text in scene.facts.items() if name not in ("map", "inputs")}}
     return replace(scene, title=run.resolve().name, kind="run", facts=facts)

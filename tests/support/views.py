@@ -11,10 +11,10 @@ import rasterio
 
 from cropcam.pipeline.grid import PixelGrid, Window
 from cropcam.pipeline.legend import Legend
-from cropcam.pipeline.maps.class_map import open_map
 from cropcam.pipeline.maps.cog import convert
+from cropcam.pipeline.maps.window_files import Layer
 from cropcam.pipeline.store.patch_store import PatchStore, open_store
-from support.maps import retag, write_map
+from support.maps import write_map
 from support.stores import make_store, make_study
 
 SIZE_PX, PATCHES = 24, 52 * 12 - 6  # twelve rows of patches, the last one not full
@@ -48,11 +48,10 @@ def make_artefacts(folder: Path) -> Artefacts:
     np.put_along_axis(rest_KYX, classes_YX[None], np.uint8(150), axis=0)
     uncertainty_YX = rng.integers(0, 251, grid.shape_yx).astype(np.uint8)
     classes_YX[:5], rest_KYX[:, :5], uncertainty_YX[:5] = 255, 255, 255
-    path = write_map(folder / "map.tif", classes_YX, legend, grid)
+    beside = {"probabilities": "map-probabilities.tif", "uncertainty": "map-uncertainty.tif", "inputs": "demo.zarr"}
+    path = write_map(folder / "map.tif", classes_YX, legend, grid, **beside)
     write_shares(folder / "map-probabilities.tif", rest_KYX, grid, legend)
     write_shares(folder / "map-uncertainty.tif", uncertainty_YX[None], grid)
-    retag(path, probabilities="map-probabilities.tif", uncertainty="map-uncertainty.tif", inputs="demo.zarr")
-    open_map(path)
     return Artefacts(folder / "demo.zarr", path, truth_YX, classes_YX, rest_KYX, uncertainty_YX)
 
 
@@ -74,7 +73,7 @@ def write_shares(path: Path, values_KYX: npt.NDArray[np.uint8], grid: PixelGrid,
         file.write(values_KYX)
         if legend:
             file.descriptions = legend.names
-    convert(raw, path, overviews="average")
+    convert(raw, path, Layer(tuple(range(1, len(values_KYX) + 1)), (), {}))
     raw.unlink()
     return path
 

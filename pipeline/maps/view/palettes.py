@@ -10,9 +10,11 @@ from rio_tiler.colormap import cmap
 
 from cropcam.pipeline.code_table import Color
 from cropcam.pipeline.legend import Legend
+from cropcam.pipeline.maps.quantised import STEPS
+from cropcam.pipeline.maps.windows import NODATA_CLASS
 
-MOST = 250  # the value of 1 in a layer of shares: probabilities, uncertainty, activations
-NODATA = 255
+MOST = STEPS  # the value of 1 in a layer of shares: probabilities, uncertainty, activations
+NODATA = NODATA_CLASS
 EQUAL, DIFFERENT = 0, 1  # of the layer of errors
 SPLIT_COLORS: tuple[Color, ...] = ((68, 119, 170), (204, 187, 68), (238, 102, 119))  # train, validation, test; safe for colour-blind eyes
 ERROR_COLORS: tuple[Color, ...] = ((206, 212, 214), (196, 30, 58))

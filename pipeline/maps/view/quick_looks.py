@@ -18,9 +18,12 @@ from rasterio.io import DatasetWriter
 
 from cropcam.pipeline import __version__
 from cropcam.pipeline.encoding import BandEncoding
-from cropcam.pipeline.grid import PixelGrid, Window
+from cropcam.pipeline.grid import PixelGrid
 from cropcam.pipeline.legend import Legend
-from cropcam.pipeline.maps.cog import TILE_PX, convert, disk_errors, raster_window, written_map
+from cropcam.pipeline.maps.cog import TILE_PX, convert, disk_errors, raster_window
+from cropcam.pipeline.maps.map_layers import class_layer
+from cropcam.pipeline.maps.view.palettes import NODATA, SPLIT_COLORS
+from cropcam.pipeline.maps.window_files import Layer
 from cropcam.pipeline.runtime.atomic import atomic_path
 from cropcam.pipeline.runtime.hashing import json_sha256
 from cropcam.pipeline.runtime.progress import Progress, silent
@@ -145,30 +148,31 @@ def _write(
 ) -> None:
     info, layout = store.info, store.info.layout
     blocks = [layout.window(block) for block in layout.blocks()]
-    raws = [folder / f"raw-{number}.tif" for number in range(len(looks))]
-    steps = len(blocks) + len(looks) + 1
+    truth = class_layer(legend, {"TIFFTAG_SOFTWARE": f"cropcam {__version__}", "study": info.name})
+    wanted = {look.path: Layer(tuple(range(1, len(look.names) + 1)), look.names, {}) for look in looks}
+    wanted |= {folder / TRUTH: truth} if info.has_labels else {}
+    steps = len(blocks) + len(wanted) + 1
     with ExitStack() as stack:
         with disk_errors(folder):
-            files = [stack.enter_context(_picture(raw, store.grid, len(look.names))) for raw, look in zip(raws, looks, strict=True)]
-        tags = {"TIFFTAG_SOFTWARE": f"cropcam {__version__}", "study": info.name}
-        truth = stack.enter_context(written_map(folder / TRUTH, store.grid, legend, tags, TILE_PX)) if info.has_labels else None
+            files = {path: stack.enter_context(_raw(path, store.grid, layer)) for path, layer in wanted.items()}
         for done, block in enumerate(blocks):
             progress(done, steps, f"row {block.row}, column {block.col}")
             for window in block.cut(2 * TILE_PX):
-                values_CYX = store.read(window)
-                for file, look in zip(files, looks, strict=True):
-                    picture_CYX = _stretched(store, values_CYX, look)
-                    with disk_errors(folder):
-                        file.write(picture_CYX, window=raster_window(window))
-                if truth:
+                stored_CYX = store.read(window)
+                made = {look.path: _stretched(store, stored_CYX, look) for look in looks}
+                if info.has_labels:
                     codes_YX = store.read_labels(window)
-                    truth.write(window, legend.index(codes_YX) if numbers is None else numbers[info.classes.index(codes_YX)])
+                    made[folder / TRUTH] = (legend.index(codes_YX) if numbers is None else numbers[info.classes.index(codes_YX)])[None]
+                with disk_errors(folder):
+                    for path, values_CYX in made.items():
+                        files[path].write(values_CYX, window=raster_window(window))
         progress(len(blocks), steps, "overviews")
+        with disk_errors(folder):
+            stack.close()  # the last bytes are written
     with disk_errors(folder):
-        for done, (raw, look) in enumerate(zip(raws, looks, strict=True), 1):
-            convert(raw, look.path, overviews="average")
-            raw.unlink()
-            progress(len(blocks) + done, steps, "overviews")
+        for done, (path, layer) in enumerate(wanted.items(), len(blocks) + 1):
+            _finish(path, layer)
+            progress(done, steps, "overviews")
         _write_splits(store, folder / SPLITS)
     progress(steps, steps, "")
 
@@ -189,14 +193,15 @@ def _part(encoding: BandEncoding, at: Sequence[int]) -> BandEncoding:
     return BandEncoding(encoding.dtype, scale, offset, tuple(encoding.nodata[index] for index in at))
 
 
-def _picture(path: Path, grid: PixelGrid, bands: int) -> DatasetWriter:
-    return rasterio.open(
-        path,
+def _raw(path: Path, grid: PixelGrid, layer: Layer) -> DatasetWriter:
+    """A raster to be written in windows, with the colours, names and tags of the layer; 255 = nodata in one with colours, else 0."""
+    file = rasterio.open(
+        _raw_path(path),
         "w",
         driver="GTiff",
         dtype="uint8",
-        count=bands,
-        nodata=0,
+        count=len(layer.bands),
+        nodata=NODATA if layer.colors else 0,
         crs=grid.crs,
         transform=rasterio.Affine(*grid.transform),
         width=grid.width,
@@ -204,12 +209,25 @@ def _picture(path: Path, grid: PixelGrid, bands: int) -> DatasetWriter:
         tiled=True,
         blockxsize=TILE_PX,
         blockysize=TILE_PX,
-        interleave="pixel",
         compress="deflate",
         zlevel=1,
         bigtiff="if_safer",
         photometric="minisblack",
     )
+    if layer.colors:
+        file.write_colormap(1, dict(layer.colors))
+    file.descriptions = layer.descriptions
+    file.update_tags(**layer.tags)
+    return file
+
+
+def _finish(path: Path, layer: Layer) -> None:
+    convert(_raw_path(path), path, layer)
+    _raw_path(path).unlink()
+
+
+def _raw_path(path: Path) -> Path:
+    return path.with_name(f"raw-{path.name}")
 
 
 def _write_splits(store: PatchStore, path: Path) -> None:
@@ -217,19 +235,7 @@ def _write_splits(store: PatchStore, path: Path) -> None:
     patches = store.info.patch_grid
     a, b, c, d, e, f = store.grid.transform
     grid = PixelGrid(store.grid.crs, (a * patches.size_px, b, c, d, e * patches.size_px, f), patches.columns, patches.rows)
-    raw = path.with_name("raw-splits.tif")
-    with rasterio.open(
-        raw,
-        "w",
-        driver="GTiff",
-        dtype="uint8",
-        count=1,
-        nodata=255,
-        crs=grid.crs,
-        transform=rasterio.Affine(*grid.transform),
-        width=grid.width,
-        height=grid.height,
-    ) as file:
-        file.write(store.table("split"), 1, window=raster_window(Window(0, 0, *grid.shape_yx)))
-    convert(raw, path, overviews="mode")
-    raw.unlink()
+    layer = Layer((1,), ("split",), {}, colors={index: (*color, 255) for index, color in enumerate(SPLIT_COLORS)})
+    with _raw(path, grid, layer) as file:
+        file.write(store.table("split"), 1)
+    _finish(path, layer)
