@@ -57,12 +57,16 @@ class Method:
 
     def uncalibrated(self, cams_BKHW: Tensor, x_BCHW: Tensor, valid_BHW: Tensor) -> Tensor:
         """The logits (B, K, H, W) before the temperature. Arguments as of `logits`."""
-        scale_K, offset_K = (cams_BKHW.new_tensor(values)[:, None, None] for values in (self.scale_K, self.offset_K))
-        logits_BKHW = cams_BKHW * scale_K + offset_K
+        logits_BKHW = self.affine(cams_BKHW)
         if not self.mean_KC:
             return logits_BKHW
         statistics = ClassStatistics(*(x_BCHW.new_tensor(rows, dtype=torch.float32) for rows in (self.mean_KC, self.cov_CC)))
         return refine_by_spectra(logits_BKHW, x_BCHW, valid_BHW, statistics)
+
+    def affine(self, cams_BKHW: Tensor) -> Tensor:
+        """Scale x activation map + offset (B, K, H, W)."""
+        scale_K, offset_K = (cams_BKHW.new_tensor(values)[:, None, None] for values in (self.scale_K, self.offset_K))
+        return cams_BKHW * scale_K + offset_K
 
     def __call__(self, cams_BKHW: Tensor, x_BCHW: Tensor, valid_BHW: Tensor) -> Tensor:
         """Class index (B, H, W), uint8; the caller masks pixels without image data. Arguments as of `logits`."""
