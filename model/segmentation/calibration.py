@@ -30,7 +30,7 @@ import torch
 from torch import Tensor
 
 from cropcam.model.data.dataset import read_labels
-from cropcam.model.labels.weak_labels import OF_PIXELS, WeakLabels
+from cropcam.model.labels.weak_labels import OF_PIXELS, LabelSpec, WeakLabels
 from cropcam.model.losses.objectives import OBJECTIVES, ModelOutputs, Targets
 from cropcam.model.networks import Network, NetworkOutput
 from cropcam.model.options import ANY_BELOW
@@ -80,16 +80,15 @@ def calibrated(
     if not len(chosen):
         return dict(methods), _NO_LABEL
     labels = labels.of(chosen)
-    logits, targets = _at_labels(methods, network, config, store, index_N[chosen], labels, device)
+    logits, targets = logits_at_labels(methods, network, config, store, index_N[chosen], labels, device)
     if not (count := int(targets.label_count())):  # its labelled pixels have no image data
         return dict(methods), _NO_LABEL
-    loss, pooled = OBJECTIVES[LIKELIHOODS[spec.kind]].loss, 1.0 if spec.kind in OF_PIXELS else POOLED
+    unlikely, pooled = negative_log_likelihood(spec, targets), 1.0 if spec.kind in OF_PIXELS else POOLED
+    patches = len(np.unique(chosen if labels.bag_N is None else labels.bag_N))
 
     def temperature(name: str) -> float:
-        likeliest = fitted_temperature(lambda t: loss(_outputs(logits[name] / t, targets), targets, spec.presence_min_share), patches)
-        return round(pooled * likeliest, 4)
+        return round(pooled * fitted_temperature(lambda t: unlikely(logits[name] / t), patches), 4)
 
-    patches = len(np.unique(chosen if labels.bag_N is None else labels.bag_N))
     found = {name: replace(method, temperature=temperature(name)) for name, method in methods.items()}
     return found, f"fitted to {count:,} labels ({spec}) of {len(chosen):,} validation patches"
 
@@ -106,11 +105,23 @@ def sample(labels: WeakLabels, size_px: int) -> Indices:
     return labelled[evenly(len(labelled), most)]
 
 
-def fitted_temperature(negative_log_likelihood: Callable[[Tensor], Tensor], patches: int) -> float:
+def negative_log_likelihood(spec: LabelSpec, targets: Targets) -> Callable[[Tensor], Tensor]:
+    """The mean over labels as a function of logits (N, K, H, W); of a kind of label in `LIKELIHOODS`."""
+    loss = OBJECTIVES[LIKELIHOODS[spec.kind]].loss
+
+    def of(logits_NKHW: Tensor) -> Tensor:
+        outputs = ModelOutputs(None, NetworkOutput(logits_NKHW.mean(dim=(2, 3)), logits_NKHW), targets.valid_BHW)
+        vars(outputs)["logits_BKHW"] = logits_NKHW  # the cached property
+        return loss(outputs, targets, spec.presence_min_share)
+
+    return of
+
+
+def fitted_temperature(unlikely: Callable[[Tensor], Tensor], patches: int) -> float:
     """The temperature of the greatest posterior, from `LOWEST` to `HIGHEST`, with four decimals.
 
     Args:
-        negative_log_likelihood: the mean over labels as a function of the temperature, a tensor without axes.
+        unlikely: the negative log likelihood, the mean over labels, as a function of the temperature, a tensor without axes.
         patches: number of labelled patches, or bags. The pixels of one share their mistakes: it counts as one label against the prior, a
             normal distribution of the log temperature.
     """
@@ -121,7 +132,7 @@ def fitted_temperature(negative_log_likelihood: Callable[[Tensor], Tensor], patc
         def posterior() -> Tensor:
             optimizer.zero_grad()
             kept = log.clamp(math.log(LOWEST), math.log(HIGHEST))
-            value: Tensor = negative_log_likelihood(kept.exp()) + (log / PRIOR_SD).square() / (2 * patches)
+            value: Tensor = unlikely(kept.exp()) + (log / PRIOR_SD).square() / (2 * patches)
             value.backward()  # type: ignore[no-untyped-call]
             return value
 
@@ -130,7 +141,7 @@ def fitted_temperature(negative_log_likelihood: Callable[[Tensor], Tensor], patc
 
 
 @torch.no_grad()  # not inference mode, whose tensors cannot take part in the fit
-def _at_labels(
+def logits_at_labels(
     methods: Mapping[str, Method],
     network: Network,
     config: RunConfig,
@@ -167,10 +178,3 @@ def _at_labels(
     pixel_P11 = at_pixels(labels.pixel_NHW)
     assert pixel_P11 is not None
     return found, Targets(torch.ones_like(pixel_P11, dtype=torch.bool), pixel_BHW=pixel_P11, pct_BHW=at_pixels(labels.pct_NHW))
-
-
-def _outputs(logits_BKHW: Tensor, targets: Targets) -> ModelOutputs:
-    """Outputs with these logits, for a loss of pixel logits."""
-    outputs = ModelOutputs(None, NetworkOutput(logits_BKHW.mean(dim=(2, 3)), logits_BKHW), targets.valid_BHW)
-    vars(outputs)["logits_BKHW"] = logits_BKHW  # the cached property
-    return outputs
