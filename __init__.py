@@ -270,6 +270,8 @@ def map_raster(
     store: PathOrName | None = None,
     probabilities: PathOrName | None = None,
     uncertainty: PathOrName | None = None,
+    polygons: PathOrName | None = None,
+    simplify_m: float = 0.0,
     shift: PathOrName | None = None,
     region: PathOrName | None = None,
     method: str | None = None,
@@ -291,6 +293,8 @@ def map_raster(
         store: a patch store, instead of `image`.
         probabilities: also write the calibrated probability of each class: uint8, round(250 p), 255 = nodata.
         uncertainty: also write the entropy of the probabilities: uint8, 0 = certain, 250 = all classes alike, 255 = nodata.
+        polygons: also write outlines, .parquet or .gpkg (docs/maps.md).
+        simplify_m: drops corners of the outlines smaller than so many metres; 0 keeps all.
         shift: also write how unlike the training data each pixel is; above 1 = unlike (docs/transfer.md).
         region: vector file of polygons; pixels outside are nodata.
         method: segmentation method of the run, its default one without.
@@ -324,7 +328,7 @@ def map_raster(
         study = parse_study(config.store.attrs["study"], f"{folder}/config.json")
         of_shards, of_files = export_shards.open_image_shards, own_image.open_own_image
         source = of_files(_paths(image), study.image) if shards is None else of_shards(Path(shards), study)
-    of = [None if path is None else Path(path) for path in (probabilities, uncertainty, shift, region)]
+    of = [None if path is None else Path(path) for path in (probabilities, uncertainty, shift, polygons, region)]
     legend, known = config.store.classes, None
     if class_prior is not None and areas is not None:
         raise ConfigError("map_raster takes class_prior or areas, not both; leave one out")
@@ -336,8 +340,8 @@ def map_raster(
         folder,
         source,
         Path(out),
-        outputs=wall_to_wall.Outputs(of[0], of[1], None, of[2]),
-        region=of[3],
+        outputs=wall_to_wall.Outputs(of[0], of[1], None, of[2], of[3], simplify_m),
+        region=of[4],
         method=method,
         known=known,
         sieve_ha=sieve_ha,

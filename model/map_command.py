@@ -28,7 +28,9 @@ def map_(args: argparse.Namespace) -> None:
         known = KnownAreas.of_prior(args.class_prior, legend)
     elif args.areas:
         known = KnownAreas.of_file(args.areas, legend, source.grid)
-    outputs = Outputs(args.probabilities, args.uncertainty, None, args.shift)
+    if args.simplify and not args.polygons:
+        raise ConfigError(f"--simplify {args.simplify:g} goes with --polygons FILE")
+    outputs = Outputs(args.probabilities, args.uncertainty, None, args.shift, args.polygons, args.simplify)
     options = {name: getattr(args, name) for name in ("method", "region", "device", "scheduler")}
     with Stage("map") as stage:
         summary = map_raster(
@@ -39,11 +41,17 @@ def map_(args: argparse.Namespace) -> None:
             known=known,
             sieve_ha=args.sieve,
             smoothness=args.smooth,
+            seasons=_seasons(config) if args.folder else (),
             **options,
             progress=stage,
             log=stage.log,
         )
     print(json.dumps(summary.to_dict(), indent=2) if args.json else summary)
+
+
+def _seasons(config: Any) -> list[tuple[str, str]]:  # noqa: ANN401 - a run's configuration
+    """Of an export of the run's study."""
+    return [(str(first), str(last)) for first, last in config.store.attrs["study"]["image"]["seasons"]]
 
 
 def _source(args: argparse.Namespace, config: Any) -> Any:  # noqa: ANN401 - a run's configuration; a raster or a store
@@ -74,6 +82,8 @@ def add_map(command: AddCommand) -> argparse.ArgumentParser:
     sub.add_argument("--out", type=Path, required=True, metavar="MAP.tif")
     sub.add_argument("--probabilities", type=Path, metavar="FILE.tif", help="also write each class's probability in 1/250")
     sub.add_argument("--uncertainty", type=Path, metavar="FILE.tif", help="also write the entropy of the probabilities, 0 to 250")
+    sub.add_argument("--polygons", type=Path, metavar="FILE", help="also write outlines: FILE.parquet or FILE.gpkg")
+    sub.add_argument("--simplify", type=_positive, default=0.0, metavar="M", help="with --polygons: drop corners smaller than M metres")
     sub.add_argument(
         "--shift", type=Path, metavar="FILE.tif", help="also write how unlike the training data each pixel is; above 1 = unlike"
     )

@@ -5,22 +5,24 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import asdict
+from datetime import date, timedelta
 from pathlib import Path
 from typing import Any
 
 from cropcam.model.inference.predictor import Predictor
 from cropcam.model.runs.checkpoint import run_provenance
 from cropcam.model.runs.config import RunConfig
+from cropcam.model.transfer.domain import image_dates
 from cropcam.pipeline import __version__
 from cropcam.pipeline.errors import ConfigError, DataError
 from cropcam.pipeline.maps.cog import is_map
 from cropcam.pipeline.maps.region import Region
-from cropcam.pipeline.maps.window_job import ENTROPY, PROBABILITY, WindowJob
+from cropcam.pipeline.maps.window_job import ENTROPY, LAYER, PROBABILITY, WindowJob
 from cropcam.pipeline.maps.windows import Source
 from cropcam.pipeline.runtime.hashing import json_sha256
 from cropcam.pipeline.store.patch_store import PatchStore
 
-TAG_OF = {PROBABILITY: "probabilities", ENTROPY: "uncertainty"}  # of the class map: the files made with it
+TAG_OF = {PROBABILITY: "probabilities", ENTROPY: "uncertainty", LAYER: "shift"}  # of the class map: the files made with it
 
 
 def map_tags(
@@ -72,6 +74,13 @@ def specification(job: WindowJob, predictor: Predictor, tags: Mapping[str, str],
         "window": side_px,
         "device": predictor.device,
     }
+
+
+def seasons_of(source: Source) -> list[tuple[str, str]]:
+    """The seasons of an image, START/END (exclusive): a store's, or the days in the names of files."""
+    if isinstance(source, PatchStore):
+        return [(str(first), str(last)) for first, last in source.info.study["image"]["seasons"]]
+    return [(day, str(date.fromisoformat(day) + timedelta(days=1))) for day in image_dates(source.names)]
 
 
 def check_inputs(config: RunConfig, source: Source, run_path: Path, out: Path, beside: Mapping[str, Path]) -> None:

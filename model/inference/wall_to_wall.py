@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -13,11 +13,11 @@ import torch
 from cropcam.model.inference.known_areas import KnownAreas, shift_to
 from cropcam.model.inference.likeness import likeness, what_was_seen
 from cropcam.model.inference.predictor import Predictor
-from cropcam.model.inference.provenance import check_inputs, files_of, map_tags, specification
+from cropcam.model.inference.provenance import check_inputs, files_of, map_tags, seasons_of, specification
 from cropcam.model.inference.summary import MapSummary
 from cropcam.model.inference.survey import Survey
 from cropcam.model.inference.windows import window_px
-from cropcam.model.runs.checkpoint import load_network
+from cropcam.model.runs.checkpoint import ITEM, load_network
 from cropcam.model.runs.config import RunConfig
 from cropcam.model.runtime.device import choose
 from cropcam.model.segmentation.fitting import method_of
@@ -26,7 +26,9 @@ from cropcam.pipeline.grid import tiles
 from cropcam.pipeline.maps.finishing import Wanted, finish
 from cropcam.pipeline.maps.map_layers import layers_of
 from cropcam.pipeline.maps.mapping import make_windows
+from cropcam.pipeline.maps.outlines import check_polygons, write_polygons
 from cropcam.pipeline.maps.region import open_region
+from cropcam.pipeline.maps.sidecars import check_sidecars, sidecar_tags, write_sidecars
 from cropcam.pipeline.maps.window_files import WindowFiles
 from cropcam.pipeline.maps.window_job import ACTIVATION, CLASSES, ENTROPY, LAYER, PROBABILITY, UNSHIFTED, WindowJob
 from cropcam.pipeline.maps.windows import Source
@@ -46,16 +48,20 @@ class Outputs:
         uncertainty: entropy of the probabilities over its largest value, round(250 x).
         activations: sigmoid of each class's activation map and bias, round(250 x).
         shift: feature distance to the nearest class over the one that 99 % of the home's pixels do not reach; float32.
+        polygons: outlines of the class map, GeoParquet or GeoPackage (`cropcam.pipeline.maps.outlines`).
+        simplify_m: tolerance of the outlines' corners in metres; 0 keeps all.
     """
 
     probabilities: Path | None = None
     uncertainty: Path | None = None
     activations: Path | None = None
     shift: Path | None = None
+    polygons: Path | None = None
+    simplify_m: float = 0.0
 
     @property
     def paths(self) -> dict[str, Path]:
-        """File by layer."""
+        """Raster by layer."""
         named = {PROBABILITY: self.probabilities, ENTROPY: self.uncertainty, ACTIVATION: self.activations, LAYER: self.shift}
         return {name: path for name, path in named.items() if path is not None}
 
@@ -73,6 +79,7 @@ def map_raster(
     region: Path | None = None,
     device: str = "auto",
     scheduler: str | None = None,
+    seasons: Sequence[tuple[str, str]] = (),
     block_px: int | None = None,
     progress: Progress = silent,
     log: Callable[[str], object] = silent,
@@ -94,6 +101,7 @@ def map_raster(
         region: GeoJSON, GeoPackage or GeoParquet file of polygons; pixels whose centre lies outside are nodata.
         device: auto, cpu or cuda.
         scheduler: address of a dask.distributed scheduler whose workers see run and raster under the same paths; this machine without one.
+        seasons: of the image, START/END (exclusive) as YYYY-MM-DD; by default those of a store, or the dates in file names.
         block_px: approximate side of the windows. It changes probabilities by rounding alone.
         progress: called after each window.
         log: called with single lines: the image is unlike the training data, or of another area or season; work that is kept.
@@ -101,13 +109,16 @@ def map_raster(
     Raises:
         DataError: no usable run, other bands than the run's, no valid pixel, or the disk refused; `outputs.shift` of a run whose RUN/seen.json is
             absent and cannot be made.
-        ConfigError: no such device or method, no polygon in `region`, or two files of one name.
+        ConfigError: no such device or method, no polygon in `region`, two outputs of one name, or polygons of another format.
         WorkStoppedError: the cluster went away; finished windows are kept.
     """
     torch_device, outputs = choose(device), outputs or Outputs()
     area = open_region(region, source.grid) if region is not None else None
     network, config = load_network(run_path, torch.device("cpu"))
     check_inputs(config, source, run_path, out, outputs.paths)
+    check_sidecars([out, *outputs.paths.values()])
+    if outputs.polygons is not None:
+        check_polygons(outputs.polygons, simplify_m=outputs.simplify_m, inputs=(out, *outputs.paths.values()))
     chosen = method_of(run_path, network, config, method)
     default = chosen if method is None else method_of(run_path, network, config)
     seen, unmeasured = what_was_seen(run_path, network, config, default, needed=outputs.shift is not None)
@@ -121,6 +132,7 @@ def map_raster(
     asked = tuple(outputs.paths) + ((UNSHIFTED,) if known is not None else ())
     job = WindowJob(source, predictor, len(config.store.classes), asked, config.seasons, area)
     tags = map_tags(run_path, config, predictor, source, out=out, beside=outputs.paths, sieve_ha=sieve_ha, region=region)
+    tags |= sidecar_tags(out, seasons or seasons_of(source))
     if known is not None:
         tags["known_areas"] = f"{known.origin}: {' '.join(f'{share:.6g}' for share in known.share_K)}"
     wanted = Wanted(
@@ -140,6 +152,10 @@ def map_raster(
             files.discard()
             where = f" inside {region}" if region is not None else ""
             raise DataError(f"{files_of(source)}: every pixel{where} is nodata in some band; there is nothing to map")
+        if outputs.polygons is not None:
+            write_polygons(out, outputs.polygons, probabilities=outputs.probabilities, simplify_m=outputs.simplify_m, progress=progress)
+        item = write_sidecars(out, polygons=outputs.polygons, run=run_path / ITEM)
+        files.discard()
     names = config.store.classes.names
     return MapSummary(
         out,
@@ -148,7 +164,7 @@ def map_raster(
         dict(zip(names, done.hectares_K, strict=False)),
         dict(zip(names, done.unshifted_hectares_K, strict=False)),
         dict(zip(names, known.share_K, strict=True)) if known is not None else {},
-        tuple(wanted.paths.values()),
+        (*wanted.paths.values(), *([outputs.polygons] if outputs.polygons else []), item),
     )
 
 

@@ -17,6 +17,7 @@ from cropcam.pipeline.maps.areas import measure
 from cropcam.pipeline.maps.class_map import open_map
 from cropcam.pipeline.maps.cog import convert, disk_errors, make_room, publish
 from cropcam.pipeline.maps.pixel_areas import pixel_hectares
+from cropcam.pipeline.maps.sidecars import remove_sidecars
 from cropcam.pipeline.maps.sieve import least_pixels, sieved
 from cropcam.pipeline.maps.window_files import Layer, WindowFiles
 from cropcam.pipeline.maps.window_job import CLASSES, UNSHIFTED
@@ -69,7 +70,7 @@ class Done(NamedTuple):
 
 
 def finish(files: WindowFiles, wanted: Wanted, bands: Mapping[str, tuple[int, ...]]) -> Done | None:
-    """Turn the windows into the map's files, and remove them; None, and nothing made, where no pixel has a class.
+    """Turn the windows into the map's files; None, and nothing made, where no pixel has a class.
 
     Each file is complete before the first is published; the class map comes last.
 
@@ -92,6 +93,7 @@ def finish(files: WindowFiles, wanted: Wanted, bands: Mapping[str, tuple[int, ..
             made[name].unlink(missing_ok=True)
             convert(raster, made[name], layer)
     hectares_K = _hectares(made[CLASSES])
+    remove_sidecars(out)
     for name in sorted(made, key=lambda name: name == CLASSES):
         with disk_errors(wanted.paths[name]):
             publish(made[name], wanted.paths[name], wanted.legend if name == CLASSES else None)
@@ -100,7 +102,6 @@ def finish(files: WindowFiles, wanted: Wanted, bands: Mapping[str, tuple[int, ..
             pixels_V[:] = 0
             for _, place in dataset.block_windows(1):
                 pixels_V += np.bincount(dataset.read(1, window=place).ravel(), minlength=256)
-    files.discard()
     unshifted = unshifted_V[:classes].tolist() if hectares_K and UNSHIFTED in bands else []
     return Done(pixels_V[:classes].tolist(), int(pixels_V[NODATA_CLASS]), hectares_K, unshifted)
 
