@@ -83,7 +83,7 @@ def measured(survey: Survey, layers: Layers, config: RunConfig, tally: Tally) ->
     total = survey.source.grid.width * survey.source.grid.height // survey.size_px**2
     for values_BCYX in survey.batches(survey.windows(min(PATCHES, max(total // 16, LEAST_PATCHES)))):
         maps_BFyx, logits_BKYX, x_BCYX, valid_BYX = _forward(layers, values_BCYX)
-        tally.add(sampled(layers.network, config, x_BCYX, valid_BYX, maps_BFyx, logits_BKYX))
+        tally.add(sampled(layers.network, config, x_BCYX, valid_BYX, maps_BFyx, logits_BKYX, layers.method.temperature))
 
 
 @torch.inference_mode()
