@@ -85,16 +85,23 @@ def check(args: argparse.Namespace) -> None:
 def area(args: argparse.Namespace) -> None:
     """Hectares of each class of a map; --reference adds intervals."""
     from cropcam.pipeline.maps.area_report import as_text, map_areas
+    from cropcam.pipeline.runtime.progress import Stage
 
-    found = map_areas(args.map, args.regions, args.reference)
+    if args.label_column and not args.reference:
+        raise ConfigError("--label-column names the column of classes in --reference POINTS; give that too, or leave it out")
+    with Stage("area") as stage:
+        found = map_areas(args.map, args.regions, args.reference, label_column=args.label_column, progress=stage)
     print(json.dumps(found, indent=2) if args.json else as_text(found))
 
 
 def sample(args: argparse.Namespace) -> None:
     """Random pixels of each class of a map, to be labelled for area."""
     from cropcam.pipeline.maps.sample_files import write_sample
+    from cropcam.pipeline.runtime.progress import Stage
 
-    drawn = write_sample(args.map, args.out, seed=args.seed, expected=dict(args.expected_accuracy), standard_error=args.standard_error)
+    with Stage("sample") as stage:
+        options = {"seed": args.seed, "expected": dict(args.expected_accuracy), "standard_error": args.standard_error}
+        drawn = write_sample(args.map, args.out, **options, progress=stage)
     counts = ", ".join(f"{count:,} {name}" for name, count in drawn.counts.items() if count)
     already = "already there, " if drawn.existed else ""
     print(f"{drawn.csv} and {drawn.geopackage}: {already}{sum(drawn.counts.values()):,} points ({counts})")
@@ -137,6 +144,9 @@ def add_commands(command: AddCommand) -> None:
     sub.add_argument("map", type=Path, metavar="MAP", help="a class map that cropcam map wrote")
     sub.add_argument("--regions", type=Path, metavar="FILE", help="polygons in any CRS: areas of each")
     sub.add_argument("--reference", type=Path, metavar="POINTS", help="points with classes: accuracies and adjusted areas")
+    sub.add_argument(
+        "--label-column", default="", metavar="NAME", help="of --reference: its column of classes (default: found by its name)"
+    )
     sub.add_argument("--json", action="store_true")
 
     sub = command("sample", sample)

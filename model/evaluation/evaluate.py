@@ -17,6 +17,7 @@ from cropcam.model.evaluation.measurement import Measurement, Predictor, measure
 from cropcam.model.evaluation.model_card import write_model_card
 from cropcam.model.evaluation.prediction_store import prediction_writer
 from cropcam.model.evaluation.results import Metrics
+from cropcam.model.evaluation.run_item import write_run_item
 from cropcam.model.evaluation.seasons_seen import seasons_seen
 from cropcam.model.runs.checkpoint import METRICS, load_network, run_provenance
 from cropcam.model.runs.config import RunConfig
@@ -116,6 +117,7 @@ def evaluate(
     metrics.save(scored.folder / METRICS)
     if not on:
         write_model_card(run, config)
+        write_run_item(run, network, config)
     return metrics
 
 

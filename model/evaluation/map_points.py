@@ -20,12 +20,13 @@ from cropcam.model.evaluation.bootstrap import Bootstrap
 from cropcam.model.evaluation.metrics import Counts, Floats, confusions
 from cropcam.model.evaluation.notes import join_words
 from cropcam.model.labels.files import resolve_label_file
-from cropcam.model.labels.point_files import Indices, doubled_note, first_in_pixel, pixels_of, read_point_file
+from cropcam.model.labels.point_files import doubled_note, first_in_pixel, pixels_of, read_point_file
 from cropcam.model.labels.weak_labels import LabelSpec
 from cropcam.pipeline.errors import DataError
 from cropcam.pipeline.grid import METRES_PER_DEGREE, transform_bounds, transform_points
 from cropcam.pipeline.maps.class_map import FinishedMap, open_map
 from cropcam.pipeline.maps.windows import NODATA_CLASS
+from cropcam.pipeline.points import Indices
 
 CELL_KM = 10.0
 FEW_POINTS = 10

@@ -5,10 +5,11 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
-from cropcam.model.labels.point_files import Indices, doubled_note, pixels_of, read_point_file
+from cropcam.model.labels.point_files import doubled_note, pixels_of, read_point_file
 from cropcam.model.labels.weak_labels import LabelSpec, WeakLabels
 from cropcam.pipeline.grid import PatchGrid
 from cropcam.pipeline.legend import UNLABELLED, Legend
+from cropcam.pipeline.points import Indices
 
 
 def point_labels(spec: LabelSpec, legend: Legend, grid: PatchGrid, place_N2: npt.NDArray[np.int32]) -> WeakLabels:

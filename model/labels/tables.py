@@ -6,13 +6,12 @@ from pathlib import Path
 
 import pandas as pd
 
+from cropcam.pipeline.class_columns import CLASS
 from cropcam.pipeline.class_names import allowed, class_index, key
 from cropcam.pipeline.csv_cells import read_cells
 from cropcam.pipeline.errors import DataError
 from cropcam.pipeline.legend import Legend
 from cropcam.pipeline.vectors import VectorFile, names
-
-CLASS = "class"
 
 
 def joined_table(path: str, file: VectorFile, column: str) -> tuple[pd.DataFrame, str]:

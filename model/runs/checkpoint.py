@@ -8,6 +8,7 @@ RUN/best.safetensors     the weights of the selected epoch, for `evaluate`, `map
 RUN/segment.json         the fitted segmentation methods (`segmentation.methods`)
 RUN/seen.json            what the run has seen (`transfer.seen`)
 RUN/README.md            the model card, once trained
+RUN/stac.json            the run as a STAC item, once trained (`evaluation.run_item`)
 """
 
 from __future__ import annotations

@@ -19,6 +19,7 @@ import torch
 from cropcam.model.data.dataset import Patches
 from cropcam.model.data.loading import choose_loading
 from cropcam.model.evaluation.model_card import write_model_card
+from cropcam.model.evaluation.run_item import write_run_item
 from cropcam.model.options import Settings
 from cropcam.model.runs.checkpoint import ENVIRONMENT, LAST, load_network, write_json
 from cropcam.model.runs.config import CONFIG, RunConfig, load_config
@@ -100,6 +101,7 @@ def train(
                     segmenter = fitted_segmenter(run, network, config, opened, target)
                     seen_by(run, network, config, target, opened, segmenter.method)
                     write_model_card(run, config)
+                    write_run_item(run, network, config)
     return config
 
 

@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+import json
 import re
 from dataclasses import dataclass
-from datetime import date
+from datetime import date, timedelta
 
 import numpy as np
 
 from cropcam.model.runs.config import RunConfig
 from cropcam.pipeline.grid import PixelGrid, transform_points
 from cropcam.pipeline.maps.windows import Source
+from cropcam.pipeline.rasters.mosaic import RasterMosaic
 from cropcam.pipeline.store.patch_store import PatchStore
 from cropcam.pipeline.store.schema import StoreInfo
 
+STUDY_TAG = "STUDY_JSON"  # of the shards of an export
 SIDE_POINTS = 16  # the image is sampled at so many points per side
 # the first one is the acquisition, as in LC08_L2SP_030031_20230831_20230906_02_T1 and T15TYH_20180705T165849_B04_10m
 _DATE = re.compile(r"_((?:19|20)\d{2})(\d{2})(\d{2})[_T]")
@@ -56,6 +59,32 @@ class Place:
     def note(self) -> str:
         """What differs as one line; empty where nothing does."""
         return f"note: {text}; accuracy there is not that of the evaluation" if (text := self.text()) else ""
+
+
+def image_seasons(source: Source) -> list[tuple[str, str]]:
+    """START and END (exclusive), YYYY-MM-DD, of a source's images; empty where nothing tells them.
+
+    Days in file names come first: own images may be of another year than the study that they are cut with. Then the seasons of the study of
+    a store, or of the export whose shards these are.
+    """
+    if isinstance(source, PatchStore):
+        return sorted({season for part in source.parts.values() for season in store_seasons(part.info)})
+    if days := image_dates(source.names):
+        return _days(days)
+    pieces = source.pieces if isinstance(source, RasterMosaic) else ()
+    texts = {raster.tags[STUDY_TAG] for raster, _, _ in pieces if STUDY_TAG in raster.tags}
+    return sorted({(str(start), str(end)) for text in texts for start, end in json.loads(text)["image"]["seasons"]})
+
+
+def store_seasons(info: StoreInfo) -> list[tuple[str, str]]:
+    """As `image_seasons`, of the images of a store."""
+    if days := image_dates(tuple(name.removeprefix("image:") for name in info.digests if name.startswith("image:"))):
+        return _days(days)
+    return sorted((str(start), str(end)) for start, end in info.study["image"]["seasons"])
+
+
+def _days(days: list[str]) -> list[tuple[str, str]]:
+    return [(day, (date.fromisoformat(day) + timedelta(days=1)).isoformat()) for day in days]
 
 
 def share_outside(image: PixelGrid, *areas: PixelGrid) -> float:

@@ -15,17 +15,22 @@ from cropcam.pipeline.maps.pixel_areas import nominal_hectares
 from cropcam.pipeline.maps.reference_points import ReferencePoints, read_reference
 from cropcam.pipeline.maps.regions import Regions, read_regions
 from cropcam.pipeline.maps.strata import Stratified, stratify
+from cropcam.pipeline.runtime.progress import Progress, silent
 
 FEW_POINTS = 10
 
 
-def map_areas(path: Path, regions: Path | None = None, reference: Path | None = None) -> dict[str, Any]:
+def map_areas(
+    path: Path, regions: Path | None = None, reference: Path | None = None, *, label_column: str = "", progress: Progress = silent
+) -> dict[str, Any]:
     """Measure a map that `cropcam map` wrote; with reference points also adjust its areas for its errors. Nothing is written.
 
     Args:
         path: the map.
         regions: polygons in any CRS.
         reference: points with classes; best those of `cropcam sample`, filled in.
+        label_column: the column of the class in `reference`; empty = found by its name.
+        progress: called after each block of the map.
 
     Returns:
         JSON values as in docs/numbers.md: `map`, `classes`, `regions`, and of reference points `reference`, `overall_accuracy` and
@@ -36,8 +41,8 @@ def map_areas(path: Path, regions: Path | None = None, reference: Path | None = 
     """
     opened = open_map(path)
     polygons = read_regions(regions, opened.grid) if regions else None
-    points = read_reference(reference, opened) if reference else None
-    areas = measure(opened, polygons)
+    points = read_reference(reference, opened, label_column) if reference else None
+    areas = measure(opened, polygons, progress)
     stratified = stratify(points, opened, areas) if points else None
     names, nominal = opened.legend.names, nominal_hectares(opened.grid)
     found: dict[str, Any] = {

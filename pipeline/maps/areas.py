@@ -10,10 +10,11 @@ import numpy as np
 import numpy.typing as npt
 
 from cropcam.pipeline.errors import DataError
-from cropcam.pipeline.maps.class_map import FinishedMap
+from cropcam.pipeline.maps.class_map import BLOCK_PX, FinishedMap
 from cropcam.pipeline.maps.pixel_areas import pixel_hectares
 from cropcam.pipeline.maps.regions import Regions
 from cropcam.pipeline.maps.windows import NODATA_CLASS, Classes
+from cropcam.pipeline.runtime.progress import Progress, silent
 
 Floats = npt.NDArray[np.float64]
 
@@ -52,8 +53,8 @@ class MapAreas:
     digest: str
 
 
-def measure(opened: FinishedMap, regions: Regions | None = None) -> MapAreas:
-    """Measure every class of a map.
+def measure(opened: FinishedMap, regions: Regions | None = None, progress: Progress = silent) -> MapAreas:
+    """Measure every class of a map; `progress` is called after each block.
 
     Raises:
         DataError: the file is damaged, all of it is nodata, or the CRS does not reach its pixels.
@@ -62,7 +63,8 @@ def measure(opened: FinishedMap, regions: Regions | None = None) -> MapAreas:
     sums = np.zeros((1 + count, 2, NODATA_CLASS + 1))  # pixels and hectares by class index
     digest = hashlib.sha256(repr((opened.grid.crs, opened.grid.transform, opened.grid.shape_yx)).encode())
     low, high = np.inf, 0.0
-    for window, classes_YX in opened.blocks():
+    count_yx = [-(-side // BLOCK_PX) for side in opened.grid.shape_yx]
+    for done, (window, classes_YX) in enumerate(opened.blocks(), 1):
         digest.update(classes_YX.tobytes())
         hectares_YX = np.broadcast_to(pixel_hectares(opened.grid, window), classes_YX.shape)
         by_class = partial(_by_class, classes_YX)
@@ -72,6 +74,7 @@ def measure(opened: FinishedMap, regions: Regions | None = None) -> MapAreas:
             high = max(high, float(hectares_YX[mapped_YX].max()))
         for index, cover_YX in regions.covers(opened.grid.window(window)) if regions else ():
             sums[1 + index] += by_class(cover_YX), by_class(cover_YX * hectares_YX)
+        progress(done, count_yx[0] * count_yx[1], f"row {window.row}, column {window.col}")
     if not sums[0, 0, :classes].any():
         raise DataError(f"{opened.path}: all of its {int(sums[0, 0].sum()):,} pixels are nodata; there is no area to measure")
     whole, *parts = (_measured(each, classes) for each in sums)

@@ -10,12 +10,14 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from cropcam.pipeline.class_columns import CLASS
 from cropcam.pipeline.errors import ConfigError, DataError
 from cropcam.pipeline.grid import transform_points
 from cropcam.pipeline.maps.areas import measure
 from cropcam.pipeline.maps.class_map import FinishedMap, open_map
-from cropcam.pipeline.maps.reference_points import CLASS, DIGEST, PROBABILITY, STRATUM
+from cropcam.pipeline.maps.reference_points import DIGEST, PROBABILITY, STRATUM
 from cropcam.pipeline.maps.sample_design import Indices, allocate, draw, sample_size
+from cropcam.pipeline.runtime.progress import Progress, silent
 
 STANDARD_ERROR = 0.01
 
@@ -38,7 +40,13 @@ class SampleSummary:
 
 
 def write_sample(
-    path: Path, out: Path, *, seed: int = 0, expected: Mapping[str, float] | None = None, standard_error: float = STANDARD_ERROR
+    path: Path,
+    out: Path,
+    *,
+    seed: int = 0,
+    expected: Mapping[str, float] | None = None,
+    standard_error: float = STANDARD_ERROR,
+    progress: Progress = silent,
 ) -> SampleSummary:
     """Draw a stratified random sample of a map's pixels and write it. A file that is there is never replaced: it may be filled in.
 
@@ -48,6 +56,7 @@ def write_sample(
         seed: of the random numbers.
         expected: user's accuracy expected of each class, from which the size follows; without it 25 points a class and 100 in all.
         standard_error: wanted of the overall accuracy, with `expected`.
+        progress: called after each block of the map.
 
     Raises:
         ConfigError: `out` is no CSV, or `expected` is not of the map's classes.
@@ -58,7 +67,7 @@ def write_sample(
     opened = open_map(path)
     names = opened.legend.names
     _check_expected(expected or {}, names, standard_error)
-    areas = measure(opened)
+    areas = measure(opened, progress=progress)
     pixels_K = areas.whole.pixels_K.astype(np.int64)
     total = 0
     if expected:

@@ -20,6 +20,7 @@ import pytest
 import torch
 
 from cropcam.model.data.normalization import Normalization, standardise
+from cropcam.model.evaluation.run_item import ITEM
 from cropcam.model.labels.derive import presence
 from cropcam.model.losses.objectives import OBJECTIVES, ModelOutputs, Targets
 from cropcam.model.networks import build
@@ -62,8 +63,8 @@ def files(run: Path) -> list[str]:
 
 
 def assert_same(run: Path, whole: Path) -> None:
-    assert files(run) == files(whole) == sorted([BEST, CARD, CONFIG, ENVIRONMENT, HISTORY, LAST, SEEN, SEGMENT])
-    for name in (LAST, BEST):
+    assert files(run) == files(whole) == sorted([BEST, CARD, CONFIG, ENVIRONMENT, HISTORY, ITEM, LAST, SEEN, SEGMENT])
+    for name in (LAST, BEST, ITEM):
         assert file_sha256(run / name) == file_sha256(whole / name), f"{name} differs"
     ours_config, theirs_config = (replace(load_config(each), store="") for each in (run, whole))  # its path is seen from the run folder
     assert ours_config == theirs_config

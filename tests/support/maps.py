@@ -9,20 +9,28 @@ import numpy as np
 import numpy.typing as npt
 import rasterio
 
-from cropcam.pipeline.grid import PixelGrid, tiles
+from cropcam.pipeline.grid import PixelGrid, Window
 from cropcam.pipeline.legend import Legend
-from cropcam.pipeline.maps.cog import written_map
+from cropcam.pipeline.maps.cog import convert, publish
+from cropcam.pipeline.maps.map_layers import class_layer
+from cropcam.pipeline.maps.window_files import WindowFiles
+from cropcam.pipeline.maps.window_job import geotiff
 from support.memory_source import LEGEND, make_grid
 
 TAGS = {"TIFFTAG_SOFTWARE": "cropcam 0", "study": "made-up", "seed": "3"}
 
 
-def write_map(path: Path, classes_YX: npt.NDArray[np.uint8], legend: Legend = LEGEND, grid: PixelGrid | None = None) -> Path:
-    """A finished map of these class indices."""
+def write_map(path: Path, classes_YX: npt.NDArray[np.uint8], legend: Legend = LEGEND, grid: PixelGrid | None = None, **tags: str) -> Path:
+    """A finished map of these class indices, with more tags."""
     grid = grid or make_grid(*classes_YX.shape)
-    with written_map(path, grid, legend, TAGS, 64) as class_map:
-        for window in tiles(grid.shape_yx, (64, 64)):
-            class_map.write(window, classes_YX[window.slices])
+    folder, layer = path.parent / f".{path.name}.test", class_layer(legend, TAGS | tags)
+    folder.mkdir(parents=True)
+    (folder / "all.tif").write_bytes(geotiff(classes_YX[None], grid, 255))
+    convert(WindowFiles(folder, grid, [Window(0, 0, *grid.shape_yx)]).mosaic("all", layer, "all.tif"), folder / "map.tif", layer)
+    publish(folder / "map.tif", path, legend)
+    for left in folder.iterdir():
+        left.unlink()
+    folder.rmdir()
     return path
 
 

@@ -10,12 +10,11 @@ import shapely
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cropcam.model.labels.point_files import Table, doubled_note, first_in_pixel, pixels_of, read_point_file, read_points
+from cropcam.model.labels.point_files import Table, doubled_note, first_in_pixel, pixels_of, read_point_file
 from cropcam.model.labels.weak_labels import LabelSpec
 from cropcam.pipeline.errors import DataError
 from cropcam.pipeline.grid import transform_points
 from cropcam.pipeline.legend import Legend
-from cropcam.pipeline.store.schema import StoreInfo
 from support.memory_source import LEGEND, make_grid
 from support.vectors import write_vectors
 
@@ -30,44 +29,6 @@ def table(points: list[tuple[float, float, int]], crs: str = "") -> Table:
         x, y = transform_points(GRID.crs, crs, x, y)
     classes = np.array([kind for *_, kind in points], np.uint8)
     return Table(x, y, crs, classes, np.arange(2, len(points) + 2), path="p.csv")
-
-
-@pytest.mark.parametrize(
-    ("text", "message"),
-    [
-        ("", r"p\.csv: no CSV table"),
-        ("lon,lat,class\n", r"holds no point"),
-        ("lon,class\n1,corn\n", r"line 1: no column lon and lat \(or x and y\) among lon, class"),
-        ("lon,lat,crop\n1,2,corn\n", r"line 1: no column class among lon, lat, crop; .* one of background, corn"),
-        ("lon,lat,class\n1,2,corn\n1,north,corn\n", r"line 3: lat is 'north'; it must be degrees between -90 and 90"),
-        ("lon,lat,class\n1,nan,corn\n", r"line 2: lat is 'nan'"),
-        ("lon,lat,class\n1,,corn\n", r"line 2: lat is ''"),
-        ("lon,lat,class\n500000,2,corn\n", r"line 2: lon is '500000'"),
-        ("x,y,class\n1,inf,corn\n", r"line 2: y is 'inf'; it must be a number in the units"),
-        ("lon,lat,class\n1,2,corn\n\n3,4,maize\n", r"line 4: class 'maize' is not known; it must be one of background, corn"),
-        ("lon,lat,class\n1,2,81\n", r"line 2: class '81'"),
-        ("lon,lat,class\n1,2,7\n", r"line 2: class '7'"),
-        ("lon,lat,class\n1,2,corn,9\n", r"line 2"),
-    ],
-)
-def test_an_invalid_table_is_refused_with_its_line(info: StoreInfo, text: str, message: str) -> None:
-    with pytest.raises(DataError, match=message):
-        read_points("p.csv", text.encode(), info.classes)
-
-
-def test_another_column_of_a_table_may_hold_the_class(info: StoreInfo) -> None:
-    found = read_points("p.csv", b"lon,lat,crop\n1,2,Corn\n", info.classes, "crop")
-    assert found.class_P.tolist() == [info.classes.names.index("corn")]
-    with pytest.raises(DataError, match=r"line 1: no column crop among lon, lat, class"):
-        read_points("p.csv", b"lon,lat,class\n1,2,Corn\n", info.classes, "crop")
-
-
-def test_names_codes_and_blank_lines(info: StoreInfo) -> None:
-    text = "\ufeffname, class ,lat,lon\r\na,corn,1,2\r\n\r\nb, 5.0,3,4\r\nc,111,5,6\r\n"
-    found = read_points("p.csv", text.encode(), info.classes)
-    assert [info.classes.names[kind] for kind in found.class_P] == ["corn", "soybean", "background"]
-    assert found.line_P.tolist() == [2, 4, 5]
-    assert (found.x_P.tolist(), found.y_P.tolist()) == ([2, 4, 6], [1, 3, 5])
 
 
 @pytest.mark.parametrize("crs", ["", "EPSG:4326", "EPSG:5070"])
@@ -121,6 +82,27 @@ def test_the_owner_of_the_grid_is_named_and_a_changed_file_refused(tmp_path: Pat
         read_point_file(spec, LEGEND, owner="map")
     with pytest.raises(DataError, match=r"p\.csv: changed since the run began"):
         read_point_file(LabelSpec(labels="points", points=spec.points, digests={"points": "0" * 64}), LEGEND)
+
+
+def test_features_without_a_geometry_or_a_class_are_counted(tmp_path: Path) -> None:
+    x, y = GRID.transform[2] + 95, GRID.transform[5] - 95
+    places, names = [shapely.Point(x, y), None, shapely.Point(), shapely.Point(x, y)], ["corn", "corn", "corn", "com"]
+    path = write_vectors(tmp_path / "p.parquet", places, {"class": names}, GRID.crs)
+    found = read_point_file(LabelSpec(labels="points", points=path), LEGEND)
+    assert (found.class_P.tolist(), found.line_P.tolist()) == ([1], [1])
+    assert found.notes == (
+        "2 of its points have no geometry",
+        "1 of its features have a class that is not known and give no label: 'com' (1, nearest 'corn')",
+    )
+    path = write_vectors(tmp_path / "q.parquet", places[1:], {"class": names[1:]}, GRID.crs)
+    with pytest.raises(DataError, match=r"q\.parquet: no point can be used: 2 of its points have no geometry; 1 of its features"):
+        read_point_file(LabelSpec(labels="points", points=path), LEGEND)
+
+
+def test_a_class_of_a_table_that_is_not_known_is_refused_with_its_line(tmp_path: Path) -> None:
+    (tmp_path / "p.csv").write_text("lon,lat,class\n1,2,corn\n\n3,4,maize\n")
+    with pytest.raises(DataError, match=r"p\.csv, line 4: class 'maize' is not known; it must be one of background, corn"):
+        read_point_file(LabelSpec(labels="points", points=str(tmp_path / "p.csv")), LEGEND)
 
 
 def test_the_next_step_is_one_that_the_command_has(tmp_path: Path) -> None:

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from cropcam.pipeline.errors import DataError
 from cropcam.pipeline.grid import PixelGrid, Window
-from cropcam.pipeline.maps import class_map
+from cropcam.pipeline.maps import areas, class_map
 from cropcam.pipeline.maps.areas import measure
 from cropcam.pipeline.maps.class_map import FinishedMap, open_map
 from cropcam.pipeline.maps.pixel_areas import pixel_hectares
@@ -30,6 +30,14 @@ CLASSES[:30, :20] = 255
 @pytest.fixture(scope="module", params=[0, 1], ids=["UTM", "degrees"])
 def made(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> FinishedMap:
     return open_map(write_map(tmp_path_factory.mktemp("map") / "map.tif", CLASSES, grid=GRIDS[request.param]))
+
+
+def test_progress_counts_the_blocks(made: FinishedMap, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(class_map, "BLOCK_PX", 32)
+    monkeypatch.setattr(areas, "BLOCK_PX", 32)
+    calls: list[tuple[int, int]] = []
+    measure(made, progress=lambda done, total, _: calls.append((done, total)))
+    assert calls == [(done, 9) for done in range(1, 10)]
 
 
 def test_hectares_are_sums_of_pixels_whatever_the_blocks(made: FinishedMap, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -57,6 +57,18 @@ def test_tables_and_layers_in_any_crs_give_the_same(tmp_path: Path, made: Finish
     assert read_reference(tmp_path / "d.csv", made).row_P.tolist() == plain.row_P.tolist()
 
 
+def test_the_class_stands_in_the_column_that_is_named_or_has_a_known_name(tmp_path: Path, made: FinishedMap) -> None:
+    expected = [LEGEND.names.index(name) for name in NAMES]
+    path = table(tmp_path, made, [f"corn,{name}" for name in NAMES], "x,y,class,seen")
+    assert read_reference(path, made, "seen").truth_P.tolist() == expected
+    points = [shapely.Point(each) for each in xy(made, PLACES)]
+    layer = write_vectors(tmp_path / "a.parquet", points, {"crop:name_en": NAMES, "seen": ["corn"] * 3}, made.grid.crs)
+    assert read_reference(Path(layer), made).truth_P.tolist() == expected
+    assert read_reference(Path(layer), made, "seen").truth_P.tolist() == [LEGEND.names.index("corn")] * 3
+    with pytest.raises(DataError, match=r"p\.csv, line 1: no column crop among x, y, class, seen"):
+        read_reference(path, made, "crop")
+
+
 def test_a_sample_has_strata_probabilities_and_a_digest(tmp_path: Path, made: FinishedMap) -> None:
     header = "x,y,class,stratum,inclusion_probability,map_sha256"
     found = read_reference(table(tmp_path, made, [f"{name},s{i},0.{i + 1},abc" for i, name in enumerate(NAMES)], header), made)
@@ -84,8 +96,8 @@ def test_points_that_are_not_on_mapped_pixels_are_counted_but_a_sample_is_refuse
         (["corn", "", "corn"], "x,y,class", r"1 of its 3 points have no class yet; fill in the column class"),
         (["corn", "corm", "corn"], "x,y,class", r"p\.csv, line 3: class 'corm' is not known; it must be one of background, corn"),
         (["corn"] * 3, "x,y,crop", r"p\.csv, line 1: no column class among x, y, crop"),
-        (["corn"] * 3, "easting,northing,class", r"line 1: no column lon and lat among"),
-        (["corn"] * 3, "lon,lat,class", r"line 2: lon and lat are .*; they must be degrees"),
+        (["corn"] * 3, "easting,northing,class", r"line 1: no column lon and lat \(or x and y\) among"),
+        (["corn"] * 3, "lon,lat,class", r"line 2: lon is .*; it must be degrees between"),
         (["corn,0.1", "corn,2", "corn,1"], "x,y,class,inclusion_probability", r"line 3: inclusion_probability is '2'; it must be above 0"),
         (["corn,a", "corn,b", "corn,a"], "x,y,class,map_sha256", r"its points were drawn from 2 maps"),
         (["corn,a"] * 3, "x,y,class,class", r"line 1: the column 'class' is there twice; keep one"),
@@ -100,10 +112,13 @@ def test_doubled_points_other_shapes_and_absent_files_are_refused(tmp_path: Path
     with pytest.raises(DataError, match=r"p\.csv, lines 2 and 4: two points in one pixel \(1 such in all\); keep one of each"):
         read_reference(table(tmp_path, made, NAMES, places=[(7, 3), (8, 3), (7, 3)]), made)
     box = write_vectors(tmp_path / "b.gpkg", [shapely.box(*made.grid.bounds_xyxy)], {"class": ["corn"]}, made.grid.crs)
-    with pytest.raises(DataError, match=r"1 of its 1 features are no points, the first is feature 1; give points"):
+    with pytest.raises(DataError, match=r"1 of its 1 features are no points, the first is a Polygon; give a point in each"):
         read_reference(Path(box), made)
     with pytest.raises(DataError, match=r"absent\.csv: no such file of reference points; draw a sample"):
         read_reference(tmp_path / "absent.csv", made)
+    nowhere = write_vectors(tmp_path / "n.parquet", [shapely.Point(1, 2), None], {"class": ["corn", "corn"]}, made.grid.crs)
+    with pytest.raises(DataError, match=r"n\.parquet: 1 of its 2 points have no geometry; give each its place"):
+        read_reference(Path(nowhere), made)
     (tmp_path / "empty.csv").write_text("x,y,class\n", "utf-8")
     with pytest.raises(DataError, match=r"empty\.csv: holds no point"):
         read_reference(tmp_path / "empty.csv", made)

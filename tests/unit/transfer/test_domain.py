@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+import rasterio
 
 from cropcam.model.runs.config import RunConfig, StorePart
-from cropcam.model.transfer.domain import Place, image_dates, share_outside
+from cropcam.model.transfer.domain import Place, image_dates, image_seasons, share_outside
 from cropcam.pipeline.encoding import BandEncoding
 from cropcam.pipeline.grid import PixelGrid, transform_bounds
+from cropcam.pipeline.rasters.export_shards import open_image_shards
 from cropcam.pipeline.store.patch_store import open_store
 from cropcam.pipeline.study.study import load_study, parse_study
 from support.map_runs import BANDS, ENCODING, info_of, make_config, with_attrs
@@ -91,6 +94,29 @@ def test_dates_are_those_of_the_acquisition() -> None:
     assert image_dates(("LC08_L2SP_030031_20230831_20230906_02_T1_SR_B4.TIF", "a_20210102_b.tif")) == ["2021-01-02", "2023-08-31"]
     assert image_dates(("T15TYH_20180705T165849_B04_10m.jp2",)) == ["2018-07-05"]
     assert image_dates(("image.tif", "x_20231331_y.tif", "x_99999999_y.tif", "20230831.tif")) == []
+
+
+def test_seasons_of_an_image_are_days_in_file_names_or_those_of_the_study(tmp_path: Path) -> None:
+    far = PixelGrid("EPSG:32616", (30.0, 0.0, 0.0, 0.0, -30.0, 0.0), 10, 10)
+    assert image_seasons(Source(far, ("LC08_L2SP_030031_20231231_20240106_02_T1_SR_B4.TIF",))) == [("2023-12-31", "2024-01-01")]
+    assert image_seasons(Source(far, ("image.tif",))) == []
+    study = make_study(12)
+    make_store(tmp_path / "patches.zarr", count=4, size_px=12, study=study)
+    [(start, end)] = study.image.seasons
+    assert image_seasons(open_store(tmp_path / "patches.zarr")) == [(start, end)]
+
+
+def test_seasons_of_shards_are_those_of_the_study_in_their_tags(tmp_path: Path) -> None:
+    study = make_study(12)
+    values = study.to_dict()
+    values["image"]["seasons"] = [["2019-01-01", "2019-03-01"]]  # of an export of another year
+    path, grid, bands = tmp_path / "image.tif", study.grid, study.image.layers
+    kind = {"dtype": study.image.encoding.dtype, "count": len(bands), "width": grid.width, "height": grid.height, "nodata": 0}
+    with rasterio.open(path, "w", driver="GTiff", crs=grid.crs, transform=rasterio.Affine(*grid.transform), **kind) as file:
+        file.descriptions = bands
+        file.write(np.ones((len(bands), *grid.shape_yx), kind["dtype"]))
+        file.update_tags(STUDY_JSON=json.dumps(values))
+    assert image_seasons(open_image_shards(tmp_path, study)) == [("2019-01-01", "2019-03-01")]
 
 
 def test_a_run_without_store_attributes_has_no_note() -> None:

@@ -1,0 +1,125 @@
+"""The files beside a map that describe it: STEM.stac.json, and STEM.qml for each of its rasters. The map's tags name them and what they tell.
+
+A writer removes the old ones before it publishes a new map (`remove_sidecars`) and writes the new ones after it (`write_sidecars`), the item
+last. So an item never describes another map than the one beside it, and where it is, everything it names is there.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from cropcam.pipeline.errors import ConfigError, DataError
+from cropcam.pipeline.legend import Legend
+from cropcam.pipeline.maps import stac
+from cropcam.pipeline.maps.class_map import open_map
+from cropcam.pipeline.maps.cog import disk_errors
+from cropcam.pipeline.maps.qml import class_qml, distance_qml, probability_qml, uncertainty_qml, vector_qml
+from cropcam.pipeline.runtime.atomic import atomic_write
+
+ITEM, STYLE = ".stac.json", ".qml"
+LAYERS = {  # tags of a map, with the names of the files that were made with it
+    "probabilities": "Probability of each class",
+    "uncertainty": "Uncertainty: entropy of the class probabilities over that of equal ones",
+    "shift": "Feature distance to the training data; above 1 = unlike it",
+}
+
+
+def item_path(path: Path) -> Path:
+    """Where the item of a map lies."""
+    return path.with_name(path.stem + ITEM)
+
+
+def style_path(path: Path) -> Path:
+    """Where the style of a raster lies: QGIS loads it with the raster."""
+    return path.with_name(path.stem + STYLE)
+
+
+def sidecar_tags(path: Path, seasons: Iterable[stac.Season]) -> dict[str, str]:
+    """The tags of a map that name its item and its seasons (START/END, the end exclusive)."""
+    named = " ".join(f"{start}/{end}" for start, end in seasons)
+    return {"stac": item_path(path).name, **({"seasons": named} if named else {})}
+
+
+def check_sidecars(paths: Sequence[Path]) -> None:
+    """Refuse rasters whose styles would be one file.
+
+    Raises:
+        ConfigError: names both rasters.
+    """
+    styles: dict[Path, Path] = {}
+    for path in paths:
+        other = styles.setdefault(style_path(path).absolute(), path)
+        if other is not path:
+            raise ConfigError(
+                f"{path}: has the name of {other} but for the ending, so both would have the style {style_path(path)}; rename one"
+            )
+
+
+def remove_sidecars(path: Path) -> None:
+    """Remove the item and the style of an older map; call it before a new one is published.
+
+    Raises:
+        DataError: the disk refuses.
+    """
+    with disk_errors(path):
+        for file in (item_path(path), style_path(path)):
+            file.unlink(missing_ok=True)
+
+
+def write_sidecars(path: Path, *, polygons: Path | None = None, class_column: str = "class", run: Path | None = None) -> Path:
+    """Write the styles of a finished map and of the layers that its tags name, and the item of all of them; the path of the item.
+
+    Args:
+        path: the map, published, as are its layers.
+        polygons: of its outlines. A GeoPackage has its style inside; another file gets one beside it.
+        class_column: of the polygons, with class names.
+        run: the item of the run that made the map; no link where it is absent.
+
+    Raises:
+        DataError: no map, a layer is absent or damaged, or the disk refuses.
+    """
+    opened = open_map(path)
+    legend, folder = opened.legend, path.parent
+    files = {"classes": path} | {name: folder / opened.tags[name] for name in LAYERS if opened.tags.get(name)}
+    check_sidecars(list(files.values()))
+    styles = {"classes": class_qml(legend)} | {name: _style(name, legend) for name in files if name in LAYERS}
+    assets = {"classes": _raster(path, folder, "Class of each pixel", ["class"], stac.classes(legend))}
+    assets |= {name: _raster(files[name], folder, LAYERS[name]) for name in files if name in LAYERS}
+    if polygons is not None:
+        assets["polygons"] = stac.asset(polygons, folder, "Outlines of areas of one class", ["data"])
+        if polygons.suffix.casefold() != ".gpkg" and style_path(polygons) not in map(style_path, files.values()):
+            files["polygons"], styles["polygons"] = polygons, vector_qml(legend, class_column)
+    for name, text in styles.items():
+        with disk_errors(path):
+            atomic_write(style_path(files[name]), text)
+        assets[f"{name}-style"] = stac.asset(
+            style_path(files[name]), folder, f"Style of {files[name].name} for QGIS", ["metadata", "style"]
+        )
+    item = stac.map_item(opened, item_path(path), assets, _run(run))
+    with disk_errors(path):
+        atomic_write(item_path(path), stac.as_text(item))
+    return item_path(path)
+
+
+def _style(name: str, legend: Legend) -> str:
+    return {"probabilities": lambda: probability_qml(legend), "uncertainty": uncertainty_qml, "shift": distance_qml}[name]()
+
+
+def _raster(path: Path, folder: Path, title: str, names: Sequence[str] = (), classes: Sequence[Mapping[str, Any]] = ()) -> dict[str, Any]:
+    bands = stac.raster_bands(path, names)
+    if classes:
+        bands = [{**band, "classification:classes": list(classes)} for band in bands]
+    return stac.asset(path, folder, title, ["data"], bands=bands)
+
+
+def _run(item: Path | None) -> tuple[Path, str] | None:
+    """The item of a run and the name of its model; None where it is not there."""
+    if item is None or not item.is_file():
+        return None
+    try:
+        return item, str(json.loads(item.read_text("utf-8"))["properties"]["mlm:name"])
+    except (OSError, ValueError, KeyError, TypeError):
+        raise DataError(f"{item}: cannot be read as the item of a run; train the run again with --resume, which writes it anew") from None
