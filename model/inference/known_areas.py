@@ -73,7 +73,6 @@ def shift_to(known: KnownAreas, survey: Survey, layers: Layers, log: Callable[[s
     Raises:
         DataError: no patch of the raster has data.
     """
-
     log_PK = log_probabilities(survey, layers)
     if not len(log_PK):
         raise DataError(f"{survey.source.names[0]}: no pixel with data to shift to {known.origin}; map it without")

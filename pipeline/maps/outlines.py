@@ -29,6 +29,7 @@ from cropcam.pipeline.maps.polygons_simplify import limits, simplify
 from cropcam.pipeline.maps.polygons_stores import Floats, Int32
 from cropcam.pipeline.maps.polygons_sweep import Sweep
 from cropcam.pipeline.maps.polygons_wkb import bounds, wkb
+from cropcam.pipeline.maps.stac import seasons_of
 from cropcam.pipeline.maps.windows import NODATA_CLASS, Classes
 from cropcam.pipeline.runtime.atomic import exclusive_lock, temporary_path
 from cropcam.pipeline.runtime.progress import Progress, silent
@@ -195,11 +196,8 @@ class _Work:
 
 
 def observed(tags: Mapping[str, str]) -> datetime | None:
-    """The last second of the seasons in a map's tag `seasons` ("START/END START/END", ends exclusive); None where it has none."""
-    try:
-        ends = [datetime.fromisoformat(season.split("/")[1]).replace(tzinfo=UTC) for season in tags.get("seasons", "").split()]
-    except (ValueError, IndexError):
-        return None
+    """The last second of the last of a map's seasons; None where its tags have none."""
+    ends = [datetime.fromisoformat(end).replace(tzinfo=UTC) for _, end in seasons_of(tags)]
     return max(ends) - timedelta(seconds=1) if ends else None
 
 
