@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from cropcam.model.crossval import CrossValidation
     from cropcam.model.evaluation.results import Metrics
-    from cropcam.model.inference.wall_to_wall import MapSummary
+    from cropcam.model.inference.summary import MapSummary
     from cropcam.model.runs.run import Run
     from cropcam.pipeline.patches.build import Summary
     from cropcam.pipeline.rasters.values import Numbers
@@ -268,8 +268,18 @@ def map_raster(
     image: Files | None = None,
     shards: PathOrName | None = None,
     store: PathOrName | None = None,
+    probabilities: PathOrName | None = None,
+    uncertainty: PathOrName | None = None,
+    polygons: PathOrName | None = None,
+    simplify_m: float = 0.0,
     shift: PathOrName | None = None,
     region: PathOrName | None = None,
+    method: str | None = None,
+    class_prior: Sequence[float] | None = None,
+    areas: PathOrName | None = None,
+    sieve_ha: float = 0.0,
+    smoothness: float = 0.0,
+    scheduler: str | None = None,
     device: str = "auto",
     log: Log | None = None,
 ) -> MapSummary:
@@ -281,8 +291,18 @@ def map_raster(
         image: several single-band files or one multi-band file.
         shards: folder of an export, instead of `image`.
         store: a patch store, instead of `image`.
+        probabilities: also write the calibrated probability of each class: uint8, round(250 p), 255 = nodata.
+        uncertainty: also write the entropy of the probabilities: uint8, 0 = certain, 250 = all classes alike, 255 = nodata.
+        polygons: also write outlines, .parquet or .gpkg (docs/maps.md).
+        simplify_m: drops corners of the outlines smaller than so many metres; 0 keeps all.
         shift: also write how unlike the training data each pixel is; above 1 = unlike (docs/transfer.md).
         region: vector file of polygons; pixels outside are nodata.
+        method: segmentation method of the run, its default one without.
+        class_prior: known class areas of the mapped region, one number per class; probabilities are shifted to them.
+        areas: vector file with class areas per polygon, instead of `class_prior`.
+        sieve_ha: patches of a class below so many hectares take the class of their largest neighbour, on the class map alone.
+        smoothness: of Bayesian smoothing, for example 10; 0 = none.
+        scheduler: address of a dask.distributed scheduler.
         device: auto, cpu or cuda.
         log: called with single lines.
 
@@ -290,7 +310,7 @@ def map_raster(
         ConfigError: none or several of image, shards and store; no such device.
         DataError: the run or the rasters are not valid.
     """
-    from cropcam.model.inference import wall_to_wall
+    from cropcam.model.inference import known_areas, wall_to_wall
     from cropcam.pipeline.rasters import export_shards, own_image
     from cropcam.pipeline.runtime.progress import silent
     from cropcam.pipeline.store import patch_store
@@ -308,8 +328,28 @@ def map_raster(
         study = parse_study(config.store.attrs["study"], f"{folder}/config.json")
         of_shards, of_files = export_shards.open_image_shards, own_image.open_own_image
         source = of_files(_paths(image), study.image) if shards is None else of_shards(Path(shards), study)
-    layer, area = (None if path is None else Path(path) for path in (shift, region))
-    return wall_to_wall.map_raster(folder, source, Path(out), shift=layer, region=area, device=device, log=log or silent)
+    of = [None if path is None else Path(path) for path in (probabilities, uncertainty, shift, polygons, region)]
+    legend, known = config.store.classes, None
+    if class_prior is not None and areas is not None:
+        raise ConfigError("map_raster takes class_prior or areas, not both; leave one out")
+    if class_prior is not None:
+        known = known_areas.KnownAreas.of_prior(class_prior, legend)
+    elif areas is not None:
+        known = known_areas.KnownAreas.of_file(Path(areas), legend, source.grid)
+    return wall_to_wall.map_raster(
+        folder,
+        source,
+        Path(out),
+        outputs=wall_to_wall.Outputs(of[0], of[1], None, of[2], of[3], simplify_m),
+        region=of[4],
+        method=method,
+        known=known,
+        sieve_ha=sieve_ha,
+        smoothness=smoothness,
+        scheduler=scheduler,
+        device=device,
+        log=log or silent,
+    )
 
 
 def _paths(files: Files | None) -> list[Path]:

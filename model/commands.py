@@ -11,11 +11,10 @@ import os
 import sys
 from dataclasses import fields
 from pathlib import Path
-from typing import Any
 
-from cropcam.model.options import SECTIONS, Settings, declared, default_of, flag, types
+from cropcam.model.map_command import add_map
+from cropcam.model.options import SECTIONS, Settings, declared, default_of, flag, proportions, types
 from cropcam.pipeline.arguments import AddCommand, folder_argument
-from cropcam.pipeline.commands import add_image_options, has_value_options
 from cropcam.pipeline.errors import ConfigError
 
 
@@ -114,36 +113,6 @@ def compare(args: argparse.Namespace) -> None:
     print(f"{comparison.page}: open it in a browser; {comparison.csv} has intervals and all columns")
 
 
-def map_(args: argparse.Namespace) -> None:
-    """Class map of whole rasters as a Cloud Optimized GeoTIFF."""
-    from cropcam.model.inference.wall_to_wall import map_raster
-    from cropcam.model.runs.config import load_config
-    from cropcam.pipeline.rasters.export_shards import open_image_shards
-    from cropcam.pipeline.rasters.own_image import open_own_image
-    from cropcam.pipeline.rasters.values import ValueEncoding
-    from cropcam.pipeline.runtime.progress import Stage
-    from cropcam.pipeline.store.patch_store import open_store
-    from cropcam.pipeline.study.study import parse_study
-
-    if args.folder and has_value_options(args):
-        raise ConfigError("--scale, --offset and --nodata go with --image; shards of an export have their own values")
-    if args.store and has_value_options(args):
-        raise ConfigError("--scale, --offset and --nodata go with --image; a store has its own values")
-    config = load_config(args.run)
-    source: Any
-    if args.store:
-        source = open_store(args.store)
-    else:
-        study = parse_study(config.store.attrs["study"], f"{args.run}/config.json")
-        encoding = ValueEncoding(args.scale, args.offset, args.nodata)
-        source = open_image_shards(args.folder, study) if args.folder else open_own_image(args.image, study.image, encoding)
-    with Stage("map") as stage:
-        summary = map_raster(
-            args.run, source, args.out, shift=args.shift, region=args.region, device=args.device, progress=stage, log=stage.log
-        )
-    print(summary)
-
-
 def report(args: argparse.Namespace) -> None:
     """One self-contained HTML page about a run: RUN/report.html."""
     from cropcam.model.report.run_report import write_report
@@ -200,17 +169,7 @@ def add_commands(command: AddCommand) -> None:
     sub.add_argument("--out", type=Path, default=Path("comparison"), metavar="DIR", help="default: %(default)s")
     sub.add_argument("--json", action="store_true")
 
-    sub = command("map", map_)
-    sub.add_argument("run", type=folder_argument, metavar="RUN")
-    add_image_options(sub).add_argument("--store", type=folder_argument, metavar="STORE", help="a patch store")
-    sub.add_argument("--out", type=Path, required=True, metavar="MAP.tif")
-    sub.add_argument(
-        "--shift", type=Path, metavar="FILE.tif", help="also write how unlike the training data each pixel is; above 1 = unlike"
-    )
-    sub.add_argument(
-        "--region", type=Path, metavar="FILE", help="map the pixels inside these polygons alone: GeoJSON, GeoPackage or GeoParquet"
-    )
-    add_device_option(sub)
+    add_device_option(add_map(command))
 
     sub = command("export-model", export_model)
     sub.add_argument("run", type=folder_argument, metavar="RUN")
@@ -235,7 +194,7 @@ def _add_training_options(sub: argparse.ArgumentParser) -> None:
 def add_setting(group: argparse._ActionsContainer, name: str) -> None:
     """The command-line option of a declared setting."""
     option, kind = declared()[name], types()[name]
-    convert = _proportions if kind == tuple[float, ...] else kind
+    convert = proportions if kind == tuple[float, ...] else kind
     kinds = f"{' and '.join(option.kinds)}: " if option.kinds and len(option.kinds) < 3 else ""
     default = option.default or default_of(name)
     text = f"{kinds}{option.help}".replace("%", "%%") + (f" (default: {default})" if default not in ("", (), "auto") else "")
@@ -249,10 +208,3 @@ def add_device_option(sub: argparse.ArgumentParser) -> None:
 
 def _store_option(sub: argparse.ArgumentParser) -> None:
     sub.add_argument("--store", type=folder_argument, metavar="STORE", help="the run's store, if it was moved")
-
-
-def _proportions(text: str) -> tuple[float, ...]:
-    try:
-        return tuple(float(part) for part in text.split(","))
-    except ValueError:
-        raise argparse.ArgumentTypeError(f"{text!r}: give one number per class, separated by commas") from None

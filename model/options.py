@@ -6,6 +6,7 @@ Parser, checks, config.json and the tables of docs/training follow from these de
 from __future__ import annotations
 
 import math
+from argparse import ArgumentTypeError
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields
 from functools import cache
@@ -288,3 +289,15 @@ def flag(name: str) -> str:
     '--bag-size'
     """
     return "--" + name.replace("_", "-")
+
+
+def proportions(text: str) -> tuple[float, ...]:
+    """Numbers separated by commas, as a type of argparse.
+
+    >>> proportions("0.5,0.25,0.25")
+    (0.5, 0.25, 0.25)
+    """
+    try:
+        return tuple(float(part) for part in text.split(","))
+    except ValueError:
+        raise ArgumentTypeError(f"{text!r}: give one number per class, separated by commas") from None

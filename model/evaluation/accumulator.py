@@ -11,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from cropcam.model.evaluation.bootstrap import BINS, histograms
+from cropcam.model.evaluation.calibration import CalibrationCounts
 from cropcam.model.evaluation.metrics import Counts, RankHistogram, confusions
 from cropcam.model.segmentation.predictions import PatchPredictions
 from cropcam.pipeline.legend import UNLABELLED
@@ -23,6 +24,7 @@ class MetricAccumulator:
         confusion_BKK: by method name, pixels per block.
         ranks_K: each class's activation map against its own pixels, over all blocks, fine enough to be as good as exact.
         map_counts_BK2E: the same per block and coarser, for intervals.
+        calibrated, uncalibrated: the default method's probabilities against the truth, and those of temperature 1.
     """
 
     def __init__(
@@ -42,6 +44,7 @@ class MetricAccumulator:
         self.confusion_BKK = {name: np.zeros((self.blocks, classes, classes), np.int64) for name in methods}
         self.ranks_K = [RankHistogram() for _ in range(classes)]
         self.map_counts_BK2E = np.zeros((self.blocks, classes, 2, BINS), np.int64)
+        self.calibrated, self.uncalibrated = (CalibrationCounts(self.blocks, classes) for _ in range(2))
         self._block_N, self._bounds_KE = block_N, bounds_KE
         self._per_patch: list[tuple[npt.NDArray[np.float32], Counts, Counts]] = []  # logits, correct pixels, labelled pixels
 
@@ -64,6 +67,8 @@ class MetricAccumulator:
             positive, score = truth == k, batch.cams_BKHW[:, k][labelled_BHW]
             ranks.add(positive, score)
             self.map_counts_BK2E[touched, k] += histograms(block, positive, score, bounds_E, count)
+        for counts, probability_BKHW in ((self.calibrated, batch.probability_BKHW), (self.uncalibrated, batch.uncalibrated_BKHW)):
+            counts.add(block + touched.start, truth, np.moveaxis(probability_BKHW, 1, -1)[labelled_BHW])
         correct_BHW = labelled_BHW & (batch.segmented_BHW == batch.truth_BHW)
         self._per_patch.append((batch.logits_BK, correct_BHW.sum(axis=(1, 2)), labelled_BHW.sum(axis=(1, 2))))
 

@@ -17,7 +17,7 @@ import numpy.typing as npt
 import pandas as pd
 import torch
 
-from cropcam.model.evaluation import bootstrap, metrics, results
+from cropcam.model.evaluation import bootstrap, calibration, metrics, results
 from cropcam.model.evaluation.accumulator import MetricAccumulator
 from cropcam.model.evaluation.bootstrap import Bootstrap, with_intervals
 from cropcam.model.evaluation.prediction_store import PredictionWriter
@@ -57,6 +57,7 @@ class Measurement:
     accumulator: MetricAccumulator
     block_N: npt.NDArray[np.int64]
     config: RunConfig
+    segmenter: Segmenter
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -78,6 +79,7 @@ class Measurement:
                 **results.segmentation(self.accumulator, self.names, resamples),
                 "methods": {name: results.method(counts, self.names, resamples) for name, counts in self.accumulator.confusion_BKK.items()},
                 "default": self.accumulator.default,
+                "calibration": self._calibration(),
             },
             "intervals": bootstrap.metadata(self.accumulator.blocks, self.store.info.split_block_patches),
             **({"stores": parts} if parts else {}),
@@ -101,6 +103,17 @@ class Measurement:
         difference = {f"{key}_difference": own_S[key] - other_S[key] for key in ("pixel_accuracy", "macro_f1")}
         part = results.method(other, self.names, self._resamples)
         return {"segmentation": {"method": reference.accumulator.default, **part}, **with_intervals(difference)}
+
+    def _calibration(self) -> dict[str, Any]:
+        """The default method's probabilities against the truth, and before calibration."""
+        own = self.segmenter
+        return {
+            "method": own.default,
+            "temperature": own.method.temperature,
+            "fit": own.calibration,
+            **calibration.calibration(self.accumulator.calibrated, self.names, self._resamples),
+            "before": calibration.summary(self.accumulator.uncalibrated, self._resamples),
+        }
 
     @property
     def _resamples(self) -> Bootstrap:
@@ -150,7 +163,7 @@ def measure(
         raise DataError(
             f"{store.path}: none of the {len(patches_N):,} patches ({note}) has a pixel with a label and image data; there is nothing to evaluate"
         )
-    return Measurement(store, patches_N, accumulator, block_N, config)
+    return Measurement(store, patches_N, accumulator, block_N, config, segmenter)
 
 
 def activation_bounds(batches: Iterable[PatchPredictions]) -> npt.NDArray[np.float32]:

@@ -13,7 +13,7 @@ from typing import Any
 
 from cropcam.model.data.normalization import CLIP, Normalization
 from cropcam.model.networks import Network
-from cropcam.model.runs.checkpoint import BEST, ENVIRONMENT, HISTORY, METRICS
+from cropcam.model.runs.checkpoint import BEST, ENVIRONMENT, HISTORY, ITEM, METRICS
 from cropcam.model.runs.config import CONFIG, RunConfig
 from cropcam.model.segmentation.methods import SEGMENT
 from cropcam.model.transfer.domain import store_seasons
@@ -21,7 +21,6 @@ from cropcam.pipeline.maps import stac
 from cropcam.pipeline.runtime.atomic import atomic_write
 from cropcam.pipeline.store.schema import StoreInfo
 
-ITEM = "stac.json"
 _EXTENSIONS = (stac.MLM, stac.CLASSIFICATION, stac.RASTER, stac.FILE, stac.PROCESSING)
 _FILES = {  # what lies in the folder beside the weights
     "config": (CONFIG, "Settings and store"),

@@ -3,55 +3,67 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
-from dataclasses import asdict, dataclass, replace
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 import torch
 
+from cropcam.model.inference.known_areas import KnownAreas, shift_to
+from cropcam.model.inference.likeness import likeness, what_was_seen
 from cropcam.model.inference.predictor import Predictor
-from cropcam.model.networks import Network
-from cropcam.model.runs.checkpoint import load_network, run_provenance
+from cropcam.model.inference.provenance import check_inputs, files_of, map_tags, seasons_of, specification
+from cropcam.model.inference.summary import MapSummary
+from cropcam.model.inference.survey import Survey
+from cropcam.model.inference.windows import window_px
+from cropcam.model.runs.checkpoint import ITEM, load_network
 from cropcam.model.runs.config import RunConfig
 from cropcam.model.runtime.device import choose
 from cropcam.model.segmentation.fitting import method_of
-from cropcam.model.segmentation.methods import Method
-from cropcam.model.transfer.domain import Place
-from cropcam.model.transfer.seen import Seen, seen_by
-from cropcam.model.transfer.shift import Shift
-from cropcam.model.transfer.tally import Tally
-from cropcam.pipeline import __version__
 from cropcam.pipeline.errors import DataError
-from cropcam.pipeline.maps.cog import TIFF_TILE_PX, is_map, written_map
-from cropcam.pipeline.maps.layer import written_layer
+from cropcam.pipeline.grid import tiles
+from cropcam.pipeline.maps.finishing import Wanted, finish
+from cropcam.pipeline.maps.map_layers import layers_of
+from cropcam.pipeline.maps.mapping import make_windows
+from cropcam.pipeline.maps.outlines import check_polygons, write_polygons
 from cropcam.pipeline.maps.region import open_region
-from cropcam.pipeline.maps.windows import NODATA_CLASS, Source, run
+from cropcam.pipeline.maps.sidecars import check_sidecars, sidecar_tags, write_sidecars
+from cropcam.pipeline.maps.window_files import WindowFiles
+from cropcam.pipeline.maps.window_job import ACTIVATION, CLASSES, ENTROPY, LAYER, PROBABILITY, UNSHIFTED, WindowJob
+from cropcam.pipeline.maps.windows import Source
+from cropcam.pipeline.runtime.atomic import exclusive_lock
 from cropcam.pipeline.runtime.progress import Progress, silent
-from cropcam.pipeline.store.patch_store import PatchStore
 
-BLOCK_PX = 800
+BLOCK_BYTES = 64 * 2**20  # of a window's bands, float32
 DISTANCE = "feature distance / 99 % at home"
-_GPU_THREADS = 4  # enough to keep it busy, few enough for its memory
 
 
 @dataclass(frozen=True)
-class MapSummary:
-    """A map's file, its pixels per class in index order, and its pixels without data."""
+class Outputs:
+    """Files beside the class map; None = not made.
 
-    path: Path
-    class_pixels: dict[str, int]
-    nodata_pixels: int
+    Attributes:
+        probabilities: calibrated probability of each class, round(250 p).
+        uncertainty: entropy of the probabilities over its largest value, round(250 x).
+        activations: sigmoid of each class's activation map and bias, round(250 x).
+        shift: feature distance to the nearest class over the one that 99 % of the home's pixels do not reach; float32.
+        polygons: outlines of the class map, GeoParquet or GeoPackage (`cropcam.pipeline.maps.outlines`).
+        simplify_m: tolerance of the outlines' corners in metres; 0 keeps all.
+    """
 
-    def to_dict(self) -> dict[str, Any]:
-        """JSON values."""
-        return {**asdict(self), "path": str(self.path)}
+    probabilities: Path | None = None
+    uncertainty: Path | None = None
+    activations: Path | None = None
+    shift: Path | None = None
+    polygons: Path | None = None
+    simplify_m: float = 0.0
 
-    def __str__(self) -> str:
-        mapped = sum(self.class_pixels.values())
-        shares = ", ".join(f"{name} {count / mapped:.1%}" for name, count in self.class_pixels.items())
-        return f"{self.path}: {mapped:,} pixels mapped: {shares}; {self.nodata_pixels:,} nodata"
+    @property
+    def paths(self) -> dict[str, Path]:
+        """Raster by layer."""
+        named = {PROBABILITY: self.probabilities, ENTROPY: self.uncertainty, ACTIVATION: self.activations, LAYER: self.shift}
+        return {name: path for name, path in named.items() if path is not None}
 
 
 def map_raster(
@@ -59,142 +71,114 @@ def map_raster(
     source: Source,
     out: Path,
     *,
-    shift: Path | None = None,
+    outputs: Outputs | None = None,
+    method: str | None = None,
+    known: KnownAreas | None = None,
+    sieve_ha: float = 0.0,
+    smoothness: float = 0.0,
     region: Path | None = None,
     device: str = "auto",
-    block_px: int = BLOCK_PX,
+    scheduler: str | None = None,
+    seasons: Sequence[tuple[str, str]] = (),
+    block_px: int | None = None,
     progress: Progress = silent,
-    log: Callable[[str], None] | None = None,
+    log: Callable[[str], object] = silent,
 ) -> MapSummary:
-    """Map a whole raster with a run's best network: a Cloud Optimized GeoTIFF of class indices at `out`.
+    """Map a whole raster with a run's best network: a Cloud Optimized GeoTIFF of class indices at `out`, and files beside it.
+
+    Finished windows are kept in a hidden folder beside `out` until the map is complete: the same command, run again after it was
+    stopped, goes on and ends with the same bytes.
 
     Args:
         run_path: the run folder.
         source: the raster.
-        out: path of the map, which is written completely or not at all.
-        shift: also write how unlike the training data each pixel is: its feature distance to the nearest class over the distance that 99 % of
-            the home's pixels do not reach (float32, NaN = nodata; above 1 = farther than these).
+        out: path of the map; complete or absent, as every file beside it.
+        outputs: files beside it.
+        method: segmentation method of the run (docs/numbers.md); its default one by default.
+        known: class areas of the mapped region, to which probabilities are shifted.
+        sieve_ha: patches of a class below so many hectares take the class of their largest neighbour, on the class map alone; 0 = none.
+        smoothness: of Bayesian smoothing (`cropcam.pipeline.maps.smoothing`); 0 = none.
         region: GeoJSON, GeoPackage or GeoParquet file of polygons; pixels whose centre lies outside are nodata.
         device: auto, cpu or cuda.
-        block_px: approximate side of the windows, rounded to whole strides. It does not change the map.
+        scheduler: address of a dask.distributed scheduler whose workers see run and raster under the same paths; this machine without one.
+        seasons: of the image, START/END (exclusive) as YYYY-MM-DD; by default those of a store, or the dates in file names.
+        block_px: approximate side of the windows. It changes probabilities by rounding alone.
         progress: called after each window.
-        log: called with one line if the image is unlike the training data, or of another area or season.
+        log: called with single lines: the image is unlike the training data, or of another area or season; work that is kept.
 
     Raises:
-        DataError: no usable run, other bands than the run's, no valid pixel, or the disk refused; `shift` of a run whose RUN/seen.json is
+        DataError: no usable run, other bands than the run's, no valid pixel, or the disk refused; `outputs.shift` of a run whose RUN/seen.json is
             absent and cannot be made.
-        ConfigError: no such device, or no polygon in `region`.
+        ConfigError: no such device or method, no polygon in `region`, two outputs of one name, or polygons of another format.
+        WorkStoppedError: the cluster went away; finished windows are kept.
     """
-    torch_device = choose(device)
+    torch_device, outputs = choose(device), outputs or Outputs()
     area = open_region(region, source.grid) if region is not None else None
     network, config = load_network(run_path, torch.device("cpu"))
-    _check(config, source, run_path, out)
-    if shift is not None and shift.resolve() == out.resolve():
-        raise DataError(f"{shift}: is the map itself; give another file name for --shift")
-    method = method_of(run_path, network, config)
-    seen, unmeasured = _seen(run_path, network, config, method, needed=shift is not None)
-    local = network.context_px is not None and not method.mean_KC and config.store.size_px > 2 * network.context_px
-    predictor = Predictor(config, network.state_dict(), method, str(torch_device), network.context_px if local else None)
-    predictor = replace(predictor, tally=seen.tally() if seen else None, distance=seen.limits if seen and shift else None)
-    block_px = fitting_block(block_px, predictor.stride_px)
-    threads = None if torch_device.type == "cpu" else _GPU_THREADS
-    tags = map_tags(run_path, config, method, source) | ({"region": region.name} if region is not None else {})
-    with ExitStack() as stack:
-        stack.enter_context(_one_core_per_thread())
-        class_map = stack.enter_context(written_map(out, source.grid, config.store.classes, tags, block_px))
-        layer = stack.enter_context(written_layer(shift, source.grid, DISTANCE, tags, block_px)) if shift else None
-        run(
-            source,
-            predictor,
-            predictor.halo_px,
-            block_px,
-            class_map.write,
-            seasons=config.seasons,
-            write_layer=layer,
-            region=area,
-            progress=progress,
-            threads=threads,
-        )
-        if class_map.counts[NODATA_CLASS] == class_map.counts.sum():
-            where = f" inside {region}" if region is not None else ""
-            raise DataError(f"{_files(source)}: every pixel{where} is nodata in some band; there is nothing to map")
-    if log and (line := _line(config, source, seen, predictor.tally, unmeasured)):
+    check_inputs(config, source, run_path, out, outputs.paths)
+    check_sidecars([out, *outputs.paths.values()])
+    if outputs.polygons is not None:
+        check_polygons(outputs.polygons, simplify_m=outputs.simplify_m, inputs=(out, *outputs.paths.values()))
+    chosen = method_of(run_path, network, config, method)
+    default = chosen if method is None else method_of(run_path, network, config)
+    seen, unmeasured = what_was_seen(run_path, network, config, default, needed=outputs.shift is not None)
+    predictor = Predictor(config, network.state_dict(), chosen, str(torch_device), smoothness=smoothness)
+    predictor = replace(predictor, distance=seen.limits if seen and outputs.shift else None, activations=outputs.activations is not None)
+    survey = Survey(source, config.store.size_px, area)
+    if line := likeness(config, source, survey, replace(predictor.layers, method=default), seen, unmeasured):
         log(line)
-    pixels = {name: int(class_map.counts[index]) for index, name in enumerate(config.store.classes.names)}
-    return MapSummary(out, pixels, int(class_map.counts[NODATA_CLASS]))
+    if known is not None:
+        predictor = replace(predictor, offset_K=shift_to(known, survey, predictor.layers, log))
+    asked = tuple(outputs.paths) + ((UNSHIFTED,) if known is not None else ())
+    job = WindowJob(source, predictor, len(config.store.classes), asked, config.seasons, area)
+    tags = map_tags(run_path, config, predictor, source, out=out, beside=outputs.paths, sieve_ha=sieve_ha, region=region)
+    tags |= sidecar_tags(out, seasons or seasons_of(source))
+    if known is not None:
+        tags["known_areas"] = f"{known.origin}: {' '.join(f'{share:.6g}' for share in known.share_K)}"
+    wanted = Wanted(
+        {CLASSES: out, **outputs.paths}, layers_of(config.store.classes, tags, job.bands, DISTANCE), config.store.classes, sieve_ha
+    )
+    side_px = fitting_block(block_px or _block_px(config, predictor), predictor.step_px)
+    windows = list(tiles(source.grid.shape_yx, (side_px, side_px)))
+    files = WindowFiles(out.with_name(f".{out.name}.windows"), source.grid, windows)
+    with ExitStack() as stack:
+        for path in wanted.make_room():
+            stack.enter_context(exclusive_lock(path))
+        stack.enter_context(files.kept(log))
+        files.begin(specification(job, predictor, tags, side_px, area), log)
+        make_windows(job, files, progress, scheduler)
+        done = finish(files, wanted, job.bands)
+        if done is None:
+            files.discard()
+            where = f" inside {region}" if region is not None else ""
+            raise DataError(f"{files_of(source)}: every pixel{where} is nodata in some band; there is nothing to map")
+        if outputs.polygons is not None:
+            write_polygons(out, outputs.polygons, probabilities=outputs.probabilities, simplify_m=outputs.simplify_m, progress=progress)
+        item = write_sidecars(out, polygons=outputs.polygons, run=run_path / ITEM)
+        files.discard()
+    names = config.store.classes.names
+    return MapSummary(
+        out,
+        dict(zip(names, done.pixels_K, strict=True)),
+        done.nodata_pixels,
+        dict(zip(names, done.hectares_K, strict=False)),
+        dict(zip(names, done.unshifted_hectares_K, strict=False)),
+        dict(zip(names, known.share_K, strict=True)) if known is not None else {},
+        (*wanted.paths.values(), *([outputs.polygons] if outputs.polygons else []), item),
+    )
 
 
-def _seen(run_path: Path, network: Network, config: RunConfig, method: Method, *, needed: bool) -> tuple[Seen | None, str]:
-    """What the run has seen, or why that is not known: a run of an earlier version has no RUN/seen.json, and its store may be elsewhere."""
-    try:
-        return seen_by(run_path, network, config, torch.device("cpu"), method=method), ""
-    except DataError as error:
-        if needed:
-            raise
-        return None, str(error)
+def _block_px(config: RunConfig, predictor: Predictor) -> int:
+    """Whole windows of the network whose bands fit the memory set aside."""
+    side_px = math.isqrt(BLOCK_BYTES // (4 * len(config.store.bands)))
+    window = window_px(predictor.network_halo_px) if predictor.network.context_px is not None else predictor.step_px
+    return max(side_px // window, 1) * window
 
 
-def _line(config: RunConfig, source: Source, seen: Seen | None, tally: Tally | None, unmeasured: str) -> str:
-    """The one line about the image: a warning, or a note, or nothing."""
-    place = Place.of(config, source)
-    if seen and tally and (shift := Shift.of(seen, config.store.classes.names, tally, place)):
-        return shift.warning() or place.note()
-    reason = unmeasured or "no patch of it is as valid as those of the training data"
-    measured = f"whether the image is like the training data is not measured: {reason}"
-    return f"{place.note()}; {measured}" if place.note() else f"note: {measured}"
+def fitting_block(block_px: int, step_px: int) -> int:
+    """The size of whole steps nearest to `block_px`, at least one.
 
-
-@contextmanager
-def _one_core_per_thread() -> Iterator[None]:
-    # Blocks run side by side; if each used all cores too, they would wait for each other (measured: 2 to 10 times slower).
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)
-
-
-def fitting_block(block_px: int, stride_px: int) -> int:
-    """A size near `block_px` of whole strides and, where such a size is near, of whole TIFF tiles.
-
-    >>> fitting_block(1000, 25), fitting_block(800, 49), fitting_block(800, 333)
-    (800, 784, 999)
+    >>> fitting_block(1000, 25), fitting_block(800, 49), fitting_block(10, 25)
+    (1000, 784, 25)
     """
-    step = math.lcm(stride_px, TIFF_TILE_PX)
-    if step <= block_px:
-        return round(block_px / step) * step
-    return math.ceil(block_px / stride_px) * stride_px
-
-
-def map_tags(run_path: Path, config: RunConfig, method: Method, source: Source) -> dict[str, str]:
-    """The map's TIFF tags: software, study, store, checkpoint, settings and input files."""
-    return {
-        "TIFFTAG_SOFTWARE": f"cropcam {__version__}",
-        **run_provenance(run_path, config),
-        "labels": config.labels.labels,
-        "method": method.name,
-        "seed": str(config.data.seed),
-        "trained_by": f"cropcam {config.code_version}",
-        "inputs": " ".join(source.names),
-    }
-
-
-def _check(config: RunConfig, source: Source, run_path: Path, out: Path) -> None:
-    if len(source.bands) != len(config.store.bands):
-        raise DataError(
-            f"{_files(source)}: {len(source.bands)} bands ({', '.join(source.bands)}), the run {run_path} was trained on "
-            f"{len(config.store.bands)} ({', '.join(config.store.bands)}); give each of them once, in that order"
-        )
-    if isinstance(source, PatchStore) and source.bands != config.store.bands:  # names of files may say nothing, those of a store are known
-        names, trained = ", ".join(source.bands), ", ".join(config.store.bands)
-        raise DataError(
-            f"{source.path}: its bands are {names}, the run {run_path} was trained on {trained}; map a store of a study with these"
-        )
-    if out.name in source.names and out.is_file() and not is_map(out):
-        raise DataError(f"{out}: has the name of an input file and is no map; choose another name for the map")
-
-
-def _files(source: Source) -> str:
-    more = f" and {len(source.names) - 1} more" if len(source.names) > 1 else ""
-    return f"{source.names[0]}{more}"
+    return max(round(block_px / step_px), 1) * step_px

@@ -35,7 +35,10 @@ class Network(nn.Module):
     features: nn.Module  # the layers before it, unless `maps` is overridden
     min_size_px: ClassVar[int] = 1  # the smallest patch side that `maps` takes
     size_multiple_px: ClassVar[int] = 1  # the patch side has to be a multiple of it
-    context_px: int | None = None  # how far around a pixel the pixels lie that its scores depend on; None = its whole patch
+    align_px: ClassVar[int] = 1  # where it pools: input that is shifted by a multiple of it gives shifted maps
+    context_px: int | None = (
+        None  # how far around an aligned square of `align_px` the pixels lie on which its maps depend; None = the whole patch
+    )
     lone_size_px: ClassVar[int] = 0  # a smaller patch becomes one cell inside: batch norm cannot train on a batch of one
     takes_missing_seasons: ClassVar[bool] = (
         False  # a pixel is valid where one of its seasons is complete; else where every band has a value

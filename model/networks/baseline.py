@@ -20,6 +20,8 @@ class Baseline(Network):
     """
 
     stride = 4
+    context_px = 15
+    align_px = 4
 
     def __init__(self, bands: int, classes: int) -> None:
         super().__init__()

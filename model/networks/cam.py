@@ -9,7 +9,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from cropcam.model.networks import Network
+from cropcam.model.networks.base import Network
 
 
 def activation_maps(maps_BFhw: Tensor, weight_KF: Tensor) -> Tensor:

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from cropcam.model.networks.base import Network
+from cropcam.model.networks.cam import to_pixels
 from cropcam.pipeline.errors import ConfigError
 
 PAGE = "docs/networks.md has the contract"
@@ -39,19 +40,44 @@ def check_maps(network: Network, name: str, *, bands: int, size_px: int) -> None
 
     Raises:
         ConfigError: the patch size is not possible; `maps` raises; maps have another shape than (B, F, size_px // stride, size_px // stride),
-            are not finite or have no gradient; a trained parameter has none; logits are not those of the maps.
+            are not finite or have no gradient; a trained parameter has none; logits are not those of the maps; maps depend on pixels beyond
+            `context_px`.
     """
     before, training = {key: value.clone() for key, value in network.state_dict().items()}, network.training
     try:
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(0)
-            fault = next(chain(_faulty_size(network, size_px), _faulty_maps(network, torch.randn(PATCHES, bands, size_px, size_px))), None)
+            trials = (_faulty_size(network, size_px), _faulty_maps(network, torch.randn(PATCHES, bands, size_px, size_px)))
+            fault = next(chain(*trials, _faulty_context(network, bands)), None)
     finally:
         network.zero_grad(set_to_none=True)
         network.load_state_dict(before)
         network.train(training)
     if fault:
         raise ConfigError(f"network {name}: {fault} ({PAGE})")
+
+
+def _faulty_context(network: Network, bands: int) -> Iterator[str]:
+    """Pixels beyond `context_px` must change nothing: a map is made of windows with as wide a halo."""
+    if network.context_px is None:
+        return
+    square, context = network.align_px, network.context_px
+    margin = -(-context // square) * square + square
+    one_BCHW, other_BCHW = torch.randn(2, 1, bands, square + 2 * margin, square + 2 * margin)
+    seen = slice(margin - context, margin + square + context)
+    other_BCHW[:, :, seen, seen] = one_BCHW[:, :, seen, seen]
+    network.eval()
+    inner = slice(margin, margin + square)
+    try:
+        with torch.inference_mode():
+            one, other = (
+                to_pixels(network.maps(x_BCHW), network.stride, *x_BCHW.shape[2:])[:, :, inner, inner] for x_BCHW in (one_BCHW, other_BCHW)
+            )
+    except Exception as error:  # noqa: BLE001 - code that is not ours
+        yield f"a window of {one_BCHW.shape[2]} px, for its `context_px` of {context}, raised {one_line(error)}; leave `context_px` at None"
+        return
+    if not torch.allclose(one, other, rtol=1e-3, atol=1e-4):
+        yield f"its maps depend on pixels beyond its `context_px` of {context}; correct it, or leave it at None (with `align_px` {square})"
 
 
 def _faulty_parts(network: Network, classes: int) -> Iterator[str]:

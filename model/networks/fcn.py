@@ -17,6 +17,7 @@ class FCN(Network):
     """
 
     stride = 1
+    context_px = 3
 
     def __init__(self, bands: int, classes: int) -> None:
         super().__init__()

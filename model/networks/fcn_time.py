@@ -69,6 +69,7 @@ class FCNTime(Network):
     """
 
     stride = 1
+    context_px = 2
     takes_missing_seasons = True
 
     def __init__(self, bands: int, classes: int, *, season_days: str = "", season_drop: float = 0.25, heads: int = 3) -> None:

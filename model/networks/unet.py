@@ -21,6 +21,8 @@ class UNet(Network):
     """
 
     stride = 1
+    context_px = 46
+    align_px = 8
     lone_size_px = 9
 
     def __init__(self, bands: int, classes: int) -> None:

@@ -12,7 +12,7 @@ _COLUMNS = ("label_accuracy", "label_majority", "pixel_accuracy", "pixel_majorit
 
 
 def headline(metrics: Mapping[str, Any]) -> str:
-    """Three lines: the evaluated patches, the patch labels, the pixels; then the reference, the shift, and each of several stores."""
+    """Four lines: the evaluated patches, the patch labels, the pixels, their probabilities; then the reference, the shift, and each of several stores."""
     labels, pixels = metrics["classification"], metrics["segmentation"]
     default, constant = pixels["methods"][pixels["default"]], pixels["majority"]
     defined = sum(entry["auc"] is not None for entry in labels["per_class"].values())
@@ -27,6 +27,7 @@ def headline(metrics: Mapping[str, Any]) -> str:
             f"classification  accuracy {estimate(labels, 'accuracy')}  majority guess {format_metric(labels['majority_accuracy'])}  mean AUC {auc}",
             f"segmentation    accuracy {estimate(default, 'pixel_accuracy')}  majority guess {format_metric(pixels['majority_accuracy'])}  "
             f"macro F1 {estimate(default, 'macro_f1')}  (all {constant['class']}: {format_metric(constant['macro_f1'])})  by {pixels['default']}",
+            *_calibration(pixels.get("calibration")),
             *_reference(metrics.get("reference")),
             *metrics.get("shift", {}).get("lines", ()),
             *(
@@ -43,6 +44,15 @@ def _place(metrics: Mapping[str, Any]) -> str:
     if "store" not in metrics:
         return split
     return f"{split} of {metrics['store']['name']}" + ("" if metrics["home"] else ", which the run has not seen")
+
+
+def _calibration(part: Mapping[str, Any] | None) -> list[str]:
+    if part is None:  # metrics of an earlier version
+        return []
+    return [
+        f"calibration     ECE {estimate(part, 'ece')}  (at temperature 1: {format_metric(part['before']['ece'])})  Brier score "
+        f"{estimate(part, 'brier')}  (class shares: {format_metric(part['base_rate_brier'])})  temperature {part['temperature']:g}, {part['fit']}"
+    ]
 
 
 def _reference(part: Mapping[str, Any] | None) -> list[str]:

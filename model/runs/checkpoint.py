@@ -33,7 +33,7 @@ from cropcam.pipeline.runtime.hashing import file_sha256
 from cropcam.pipeline.runtime.provenance import provenance
 
 LAST, BEST, HISTORY = "last.safetensors", "best.safetensors", "history.csv"
-ENVIRONMENT, CARD, METRICS = "environment.json", "README.md", "metrics.json"
+ENVIRONMENT, CARD, METRICS, ITEM = "environment.json", "README.md", "metrics.json", "stac.json"
 _METADATA_KEY = "cropcam"  # one key: safetensors writes several in no fixed order, and equal runs need equal bytes
 _ADAM_STATE = ("step", "exp_avg", "exp_avg_sq")
 _OPTIMIZER_STATE = {torch.optim.AdamW: _ADAM_STATE, torch.optim.Adam: _ADAM_STATE, torch.optim.SGD: ("momentum_buffer",)}

@@ -1,4 +1,7 @@
-"""Fits the segmentation methods of a run to the images and weak labels of its training split; written to RUN/segment.json."""
+"""Fits the segmentation methods of a run to the images and weak labels of its training split, and their temperatures to its validation split.
+
+Written to RUN/segment.json. A file of a version without calibration is fitted again.
+"""
 
 from __future__ import annotations
 
@@ -13,9 +16,10 @@ from cropcam.model.networks import Network
 from cropcam.model.runs.checkpoint import BEST
 from cropcam.model.runs.config import RunConfig
 from cropcam.model.segmentation import methods as segmentation
+from cropcam.model.segmentation.calibration import calibrated
 from cropcam.model.segmentation.methods import Method, Segmenter
 from cropcam.model.segmentation.predictions import forward_batches
-from cropcam.pipeline.errors import DataError
+from cropcam.pipeline.errors import ConfigError, DataError
 from cropcam.pipeline.runtime.hashing import file_sha256
 from cropcam.pipeline.store.patch_store import PatchStore
 from cropcam.pipeline.store.schema import evenly
@@ -50,21 +54,27 @@ def fitted_segmenter(run: Path, network: Network, config: RunConfig, store: Patc
             cams_PK = cams_NKHW.movedim(1, -1)[valid_NHW].numpy()
             methods[segmentation.PRIOR_MATCHED] = segmentation.prior_matched(plain, cams_PK, np.array(config.labels.class_prior))
     default = default_method(config)
-    segmenter = Segmenter(methods, default if default in methods else plain.name)
+    methods, fitted_to = calibrated(methods, network, config, store, device)
+    segmenter = Segmenter(methods, default if default in methods else plain.name, fitted_to)
     segmentation.save(run, segmenter, digest)
     return segmenter
 
 
-def method_of(run: Path, network: Network, config: RunConfig) -> Method:
-    """The default method of a run, without its store.
+def method_of(run: Path, network: Network, config: RunConfig, name: str | None = None) -> Method:
+    """A method of a run, its default one without a name, without its store.
 
     Raises:
+        ConfigError: the run has no such method.
         DataError: it is not fitted yet.
     """
-    if (fitted := segmentation.load(run, file_sha256(run / BEST))) is not None:
-        return fitted.method
-    if (method := segmentation.unfitted(network.dense.bias.tolist()).get(default_method(config))) is None:
-        raise DataError(f"{run}: its segmentation ({default_method(config)}) is not fitted yet; run: cropcam evaluate {run}")
+    fitted = segmentation.load(run, file_sha256(run / BEST))
+    if fitted is not None and (name is None or name in fitted.methods):
+        return fitted.methods[name or fitted.default]
+    if fitted is not None:
+        raise ConfigError(f"--method {name}: {run} has {', '.join(fitted.methods)}; its default is {fitted.default}")
+    wanted = name or default_method(config)
+    if (method := segmentation.unfitted(network.dense.bias.tolist()).get(wanted)) is None:
+        raise DataError(f"{run}: its segmentation ({wanted}) is not fitted yet; run: cropcam evaluate {run}")
     return method
 
 

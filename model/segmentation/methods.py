@@ -1,7 +1,8 @@
 """The segmentation methods of a run, from activation maps to classes; stored in RUN/segment.json.
 
 A method is the argmax of an affine map of each class's activation map; `spectral` also refines class boundaries by the image
-(`cropcam.model.segmentation.spectral`). No method reads pixel truth.
+(`cropcam.model.segmentation.spectral`). A temperature makes its logits those of class probabilities
+(`cropcam.model.segmentation.calibration`). No method reads pixel truth beyond the run's own kind of label.
 """
 
 from __future__ import annotations
@@ -32,7 +33,8 @@ Floats = npt.NDArray[np.floating[Any]]
 class Method:
     """The argmax over classes of scale x activation map + offset, optionally refined by spectra at class boundaries.
 
-    `mean_KC` and `cov_CC` are the `spectral.ClassStatistics` of the training split; empty = no refinement.
+    `mean_KC` and `cov_CC` are the `spectral.ClassStatistics` of the training split; empty = no refinement. The softmax of `logits` over the
+    classes is the probability of each; the map's class is the argmax of both.
     """
 
     name: str  # as in metrics.json
@@ -40,18 +42,31 @@ class Method:
     offset_K: Values  # in units of the scaled maps
     mean_KC: tuple[Values, ...] = ()
     cov_CC: tuple[Values, ...] = ()
+    temperature: float = 1.0  # above 0; divides the refined logits
 
     def logits(self, cams_BKHW: Tensor, x_BCHW: Tensor, valid_BHW: Tensor) -> Tensor:
-        """The logits whose argmax is the segmentation (B, K, H, W), from activation maps without bias and standardised patches.
+        """The calibrated logits (B, K, H, W) whose argmax is the segmentation, from activation maps without bias and standardised patches.
 
         A patch does not depend on the others.
         """
-        scale_K, offset_K = (cams_BKHW.new_tensor(values)[:, None, None] for values in (self.scale_K, self.offset_K))
-        logits_BKHW = cams_BKHW * scale_K + offset_K
+        return self.calibrated(self.uncalibrated(cams_BKHW, x_BCHW, valid_BHW))
+
+    def calibrated(self, logits_BKHW: Tensor) -> Tensor:
+        """Uncalibrated logits, of any shape, divided by the temperature."""
+        return logits_BKHW / self.temperature
+
+    def uncalibrated(self, cams_BKHW: Tensor, x_BCHW: Tensor, valid_BHW: Tensor) -> Tensor:
+        """The logits (B, K, H, W) before the temperature. Arguments as of `logits`."""
+        logits_BKHW = self.affine(cams_BKHW)
         if not self.mean_KC:
             return logits_BKHW
         statistics = ClassStatistics(*(x_BCHW.new_tensor(rows, dtype=torch.float32) for rows in (self.mean_KC, self.cov_CC)))
         return refine_by_spectra(logits_BKHW, x_BCHW, valid_BHW, statistics)
+
+    def affine(self, cams_BKHW: Tensor) -> Tensor:
+        """Scale x activation map + offset (B, K, H, W)."""
+        scale_K, offset_K = (cams_BKHW.new_tensor(values)[:, None, None] for values in (self.scale_K, self.offset_K))
+        return cams_BKHW * scale_K + offset_K
 
     def __call__(self, cams_BKHW: Tensor, x_BCHW: Tensor, valid_BHW: Tensor) -> Tensor:
         """Class index (B, H, W), uint8; the caller masks pixels without image data. Arguments as of `logits`."""
@@ -64,6 +79,7 @@ class Segmenter:
 
     methods: dict[str, Method]
     default: str
+    calibration: str = "not fitted"  # the labels that the temperatures are fitted to, or why to none, in words
 
     @property
     def method(self) -> Method:
@@ -131,10 +147,11 @@ def save(run: Path, segmenter: Segmenter, checkpoint_digest: str) -> None:
 
 
 def load(run: Path, checkpoint_digest: str) -> Segmenter | None:
-    """The stored methods; None where the file is absent, damaged or of another checkpoint."""
+    """The stored methods; None where the file is absent, damaged, of another checkpoint, or of a version without calibration."""
     try:
         values = json.loads((run / SEGMENT).read_text("utf-8"))
-        return _SEGMENTER.validate_python(values) if values.pop("checkpoint_digest") == checkpoint_digest else None
+        is_current = values.pop("checkpoint_digest") == checkpoint_digest and "calibration" in values
+        return _SEGMENTER.validate_python(values) if is_current else None
     except (OSError, ValueError, KeyError, AttributeError):
         return None
 

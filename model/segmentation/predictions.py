@@ -14,6 +14,7 @@ from torch import Tensor
 from cropcam.model.data.normalization import Normalization, standardise
 from cropcam.model.losses.objectives import ModelOutputs
 from cropcam.model.networks import Network
+from cropcam.model.networks.cam import argmax_classes
 from cropcam.model.runs.config import RunConfig, StorePart, StoreRecord, store_differences
 from cropcam.model.segmentation.methods import Segmenter
 from cropcam.pipeline.errors import ConfigError, DataError
@@ -38,6 +39,8 @@ class PatchPredictions:
     cams_BKHW: Floats  # activation maps at full resolution
     segmentation_BHW: dict[str, Classes]  # class index by method name
     default: str  # the name of the run's default method
+    probability_BKHW: Floats  # of each class by the default method
+    uncalibrated_BKHW: Floats  # the same with temperature 1
 
     @property
     def segmented_BHW(self) -> Classes:
@@ -108,6 +111,9 @@ def predict_patches(
         logits_BK, cams_BKHW = config.objective.presence_logits(outputs, config.labels.presence_min_share), outputs.cams_BKHW
         if not (logits_BK.isfinite().all() and cams_BKHW.isfinite().all()):
             raise DataError("the network's outputs are not finite: its training diverged; train again with a lower --lr")
+        chosen = segmenter.method
+        uncalibrated_BKHW = chosen.uncalibrated(cams_BKHW, x_BCHW, outputs.valid_BHW)
+        logits_BKHW = chosen.calibrated(uncalibrated_BKHW)
         yield PatchPredictions(
             patches_B=patches_B,
             nodata_BHW=nodata_BHW,
@@ -115,7 +121,12 @@ def predict_patches(
             logits_BK=logits_BK.cpu().numpy(),
             cams_BKHW=cams_BKHW.cpu().numpy(),
             segmentation_BHW={
-                name: method(cams_BKHW, x_BCHW, outputs.valid_BHW).cpu().numpy() for name, method in segmenter.methods.items()
+                name: (argmax_classes(logits_BKHW).byte() if method is chosen else method(cams_BKHW, x_BCHW, outputs.valid_BHW))
+                .cpu()
+                .numpy()
+                for name, method in segmenter.methods.items()
             },
             default=segmenter.default,
+            probability_BKHW=logits_BKHW.float().softmax(dim=1).cpu().numpy(),
+            uncalibrated_BKHW=uncalibrated_BKHW.float().softmax(dim=1).cpu().numpy(),
         )

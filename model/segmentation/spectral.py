@@ -21,7 +21,7 @@ SHRINKAGE_PIXELS = 100.0  # weight of the training sample's class mean against t
 PRIOR_WEIGHT = 0.5  # of the log share of a class in the patch
 LIKELIHOOD_WEIGHT = 0.2  # of a log likelihood: bands and neighbouring pixels are not independent; 0.1 to 0.4 gave the same metrics
 _RIDGE = 1e-3
-_MIN_LOG_SHARE = math.log(1e-4)
+MIN_LOG_SHARE = math.log(1e-4)
 
 
 class ClassStatistics(NamedTuple):
@@ -51,7 +51,7 @@ def refine_by_spectra(logits_BKHW: Tensor, x_BCHW: Tensor, valid_BHW: Tensor, st
         weight_BKC: Tensor = solved.result.view_as(mean_BKC)
         # the log likelihood without the term that all classes share
         likelihood_BKP = weight_BKC @ x_BCP - (weight_BKC * mean_BKC).sum(dim=2, keepdim=True) / 2
-        log_share_BK = mean_probability(log_BKHW, valid_BHW).clamp(min=_MIN_LOG_SHARE)
+        log_share_BK = mean_probability(log_BKHW, valid_BHW).clamp(min=MIN_LOG_SHARE)
         spectral_BKP = (LIKELIHOOD_WEIGHT * likelihood_BKP).log_softmax(dim=1) + PRIOR_WEIGHT * log_share_BK[:, :, None]
         return log_BKHW + spectral_BKP.view_as(log_BKHW).masked_fill(~boundary_BHW[:, None], 0.0)
 
@@ -70,14 +70,16 @@ def class_statistics(logits_BKHW: Tensor, x_BCHW: Tensor, valid_BHW: Tensor) -> 
     return ClassStatistics(mean_KC, cov_CC + ridge * torch.eye(len(cov_CC), device=cov_CC.device))
 
 
-def boundary_mask(class_BHW: Tensor) -> Tensor:
-    """Pixels with another class in their 3 x 3 neighbourhood (B, H, W), bool."""
+def boundary_mask(class_BHW: Tensor, valid_BHW: Tensor | None = None) -> Tensor:
+    """Pixels with another class in their 3 x 3 neighbourhood (B, H, W), bool; of two pixels both have to be valid, where that is given."""
     boundary_BHW = torch.zeros_like(class_BHW, dtype=torch.bool)
     height, width = class_BHW.shape[1:]
     for down, right in ((1, 0), (0, 1), (1, 1), (1, -1)):  # shifts, not pooling: 0.6 ms for 64 patches of 50 px, against 7.7 ms
         here = (slice(None), slice(down, height), slice(max(right, 0), width + min(right, 0)))
         there = (slice(None), slice(0, height - down), slice(max(-right, 0), width - max(right, 0)))
         differs_BHW = class_BHW[here] != class_BHW[there]
+        if valid_BHW is not None:
+            differs_BHW &= valid_BHW[here] & valid_BHW[there]
         boundary_BHW[here] |= differs_BHW
         boundary_BHW[there] |= differs_BHW
     return boundary_BHW

@@ -239,8 +239,8 @@ def test_every_method_is_printed_with_the_default_marked(made: Any, tmp_path: Pa
     assert main(words) == 0
     out, found = capsys.readouterr().out.splitlines(), json.loads((tmp_path / "run" / "metrics.json").read_text())
     part = found["segmentation"]
-    assert out[4].split() == ["method", "pixel", "accuracy", "macro", "F1"]
-    rows = dict(zip(part["methods"], out[5 : out.index("", 4)], strict=True))
+    assert out[5].split() == ["method", "pixel", "accuracy", "macro", "F1"]
+    rows = dict(zip(part["methods"], out[6 : out.index("", 5)], strict=True))
     for name, line in rows.items():
         values = part["methods"][name]
         spans = ([f"[{low:.4f},", f"{high:.4f}]"] for low, high in (values["pixel_accuracy_ci95"], values["macro_f1_ci95"]))
@@ -249,8 +249,8 @@ def test_every_method_is_printed_with_the_default_marked(made: Any, tmp_path: Pa
             *(word for key, span in zip(("pixel_accuracy", "macro_f1"), spans, strict=True) for word in (f"{values[key]:.4f}", *span)),
         ]
         assert line.endswith("default") == (name == part["default"])
-        assert line[out[4].index("macro F1") :].split()[0] == f"{values['macro_f1']:.4f}", "columns stand below their names"
-    classes = dict(zip(part["class_shares"], out[out.index("", 4) + 2 :], strict=True))
+        assert line[out[5].index("macro F1") :].split()[0] == f"{values['macro_f1']:.4f}", "columns stand below their names"
+    classes = dict(zip(part["class_shares"], out[out.index("", 5) + 2 :], strict=True))
     for name, line in classes.items():
         entry, label = part["methods"][part["default"]]["per_class"][name], found["classification"]["per_class"][name]
         values = [part["class_shares"][name], entry["accuracy"], entry["precision"], entry["f1"]]

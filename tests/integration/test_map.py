@@ -12,7 +12,8 @@ import rasterio
 import torch
 from rio_cogeo import cog_validate
 
-from cropcam.model.inference.wall_to_wall import MapSummary, map_raster
+from cropcam.model.inference.summary import MapSummary
+from cropcam.model.inference.wall_to_wall import Outputs, map_raster
 from cropcam.model.runs.checkpoint import BEST
 from cropcam.pipeline.errors import ConfigError, DataError
 from cropcam.pipeline.grid import Window, transform_points
@@ -57,8 +58,19 @@ def test_a_map_of_a_raster(tmp_path: Path, run_path: Path, source: Memory) -> No
 
 
 def test_a_summary_is_one_line() -> None:
-    line = str(MapSummary(Path("map.tif"), {"background": 1500, "corn": 500}, 1234))
-    assert line == "map.tif: 2,000 pixels mapped: background 75.0%, corn 25.0%; 1,234 nodata"
+    hectares = {"background": 135.4, "corn": 45.2}
+    summary = MapSummary(Path("map.tif"), {"background": 1500, "corn": 500}, 1234, hectares)
+    assert str(summary) == "map.tif: 2,000 pixels mapped: background 135 ha (75.0%), corn 45 ha (25.0%); 1,234 nodata"
+    shifted = replace(
+        summary,
+        unshifted_hectares={"background": 90.3, "corn": 90.3},
+        known_shares={"background": 0.75, "corn": 0.25},
+        files=(Path("map.tif"), Path("p.tif")),
+    )
+    assert str(shifted).splitlines()[1:] == [
+        "known areas (known: before -> after the shift): background 75.0%: 50.0% -> 75.0%, corn 25.0%: 50.0% -> 25.0%",
+        "p.tif",
+    ]
 
 
 @pytest.mark.parametrize("block_px", [16, 48, 80])
@@ -142,11 +154,17 @@ def test_a_map_of_another_season_has_one_note_and_no_failure(tmp_path: Path, sou
 
 
 def test_the_summary_as_json_values() -> None:
-    summary = MapSummary(Path("map.tif"), {"background": 1500, "corn": 500}, 1234)
+    summary = MapSummary(
+        Path("map.tif"), {"background": 1500, "corn": 500}, 1234, {"background": 1.5, "corn": 0.5}, files=(Path("map.tif"),)
+    )
     assert json.loads(json.dumps(summary.to_dict())) == {
         "path": "map.tif",
         "class_pixels": {"background": 1500, "corn": 500},
         "nodata_pixels": 1234,
+        "class_hectares": {"background": 1.5, "corn": 0.5},
+        "unshifted_hectares": {},
+        "known_shares": {},
+        "files": ["map.tif"],
     }
 
 
@@ -166,7 +184,7 @@ def test_a_changed_image_warns_once_and_the_layer_shows_where(tmp_path: Path, ho
     assert lines == []
     hazy = open_store(changed(store, tmp_path / "hazy.zarr", CHANGES["hazier"]))
     map_raster(run, hazy, tmp_path / "plain.tif", device="cpu", log=lines.append)
-    map_raster(run, hazy, tmp_path / "map.tif", shift=tmp_path / "shift.tif", device="cpu")
+    map_raster(run, hazy, tmp_path / "map.tif", outputs=Outputs(shift=tmp_path / "shift.tif"), device="cpu")
     (line,) = lines
     assert line.startswith("warning: ")
     assert (tmp_path / "map.tif").read_bytes() == (tmp_path / "plain.tif").read_bytes()
@@ -177,7 +195,7 @@ def test_a_changed_image_warns_once_and_the_layer_shows_where(tmp_path: Path, ho
         assert layer.tags()["checkpoint_digest"] == file_sha256(run / BEST)
     np.testing.assert_array_equal(np.isnan(distance), classes == 255)
     assert (distance[classes != 255] > 1).mean() > 0.5
-    map_raster(run, open_store(store), tmp_path / "home.tif", shift=tmp_path / "usual.tif", device="cpu")
+    map_raster(run, open_store(store), tmp_path / "home.tif", outputs=Outputs(shift=tmp_path / "usual.tif"), device="cpu")
     with rasterio.open(tmp_path / "usual.tif") as layer:
         assert (layer.read(1) > 1).mean() < 0.1
 
@@ -186,7 +204,12 @@ def test_the_layer_has_the_same_pixels_whatever_the_windows(tmp_path: Path, home
     store, run = home
     for block_px in (32, 80):
         map_raster(
-            run, open_store(store), tmp_path / f"{block_px}.tif", shift=tmp_path / f"shift-{block_px}.tif", device="cpu", block_px=block_px
+            run,
+            open_store(store),
+            tmp_path / f"{block_px}.tif",
+            outputs=Outputs(shift=tmp_path / f"shift-{block_px}.tif"),
+            device="cpu",
+            block_px=block_px,
         )
     with rasterio.open(tmp_path / "shift-32.tif") as one, rasterio.open(tmp_path / "shift-80.tif") as other:
         np.testing.assert_array_equal(one.read(1), other.read(1))
@@ -199,13 +222,13 @@ def test_a_run_that_cannot_be_measured_says_so(tmp_path: Path, run_path: Path, s
     assert line.startswith("note: whether the image is like the training data is not measured: ")
     assert "made-up.zarr, which is missing" in line
     with pytest.raises(DataError, match=r"made-up\.zarr, which is missing"):
-        map_raster(run_path, source, tmp_path / "map.tif", shift=tmp_path / "shift.tif", device="cpu")
+        map_raster(run_path, source, tmp_path / "map.tif", outputs=Outputs(shift=tmp_path / "shift.tif"), device="cpu")
     assert not (tmp_path / "shift.tif").exists()
 
 
 def test_the_map_is_not_its_own_layer(tmp_path: Path, run_path: Path, source: Memory) -> None:
-    with pytest.raises(DataError, match=r"map\.tif: is the map itself; give another file name for --shift"):
-        map_raster(run_path, source, tmp_path / "map.tif", shift=tmp_path / "map.tif", device="cpu")
+    with pytest.raises(ConfigError, match=r"map\.tif: is named for two outputs; give each its own file"):
+        map_raster(run_path, source, tmp_path / "map.tif", outputs=Outputs(shift=tmp_path / "map.tif"), device="cpu")
 
 
 def test_a_map_of_a_region_has_the_pixels_of_the_whole_map(tmp_path: Path, run_path: Path, source: Memory) -> None:

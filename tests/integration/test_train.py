@@ -20,12 +20,11 @@ import pytest
 import torch
 
 from cropcam.model.data.normalization import Normalization, standardise
-from cropcam.model.evaluation.run_item import ITEM
 from cropcam.model.labels.derive import presence
 from cropcam.model.losses.objectives import OBJECTIVES, ModelOutputs, Targets
 from cropcam.model.networks import build
 from cropcam.model.networks.cam import pixel_scores
-from cropcam.model.runs.checkpoint import BEST, CARD, ENVIRONMENT, HISTORY, LAST, load_network, load_tensors
+from cropcam.model.runs.checkpoint import BEST, CARD, ENVIRONMENT, HISTORY, ITEM, LAST, load_network, load_tensors
 from cropcam.model.runs.config import CONFIG, load_config
 from cropcam.model.runs.history import TIMINGS
 from cropcam.model.segmentation.methods import SEGMENT

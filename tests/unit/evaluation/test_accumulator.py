@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import tracemalloc
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -11,6 +12,7 @@ from sklearn import metrics as oracle
 from cropcam.model.evaluation.accumulator import MetricAccumulator
 from cropcam.model.evaluation.bootstrap import BINS, edges
 from cropcam.model.segmentation.predictions import PatchPredictions
+from support.predictions import predictions_of
 
 CLASSES, PATCHES, SIDE = 3, 10, 6
 BLOCK = np.array([0, 0, 1, 1, 0, 2, 2, 3, 3, 3])
@@ -25,13 +27,15 @@ def predictions() -> PatchPredictions:
     cams = random.normal(size=(PATCHES, CLASSES, SIDE, SIDE)).astype(np.float32)
     methods = {"first": cams.argmax(axis=1).astype(np.uint8), "second": random.integers(0, CLASSES, truth.shape).astype(np.uint8)}
     logits = random.normal(size=(PATCHES, CLASSES)).astype(np.float32)
-    return PatchPredictions(np.arange(PATCHES), nodata, truth, logits, cams, methods, "first")
+    return predictions_of(
+        cams, patches_B=np.arange(PATCHES), nodata_BHW=nodata, truth_BHW=truth, logits_BK=logits, segmentation_BHW=methods, default="first"
+    )
 
 
 def part(whole: PatchPredictions, here: slice) -> PatchPredictions:
     methods = {name: values[here] for name, values in whole.segmentation_BHW.items()}
-    arrays = (whole.patches_B, whole.nodata_BHW, whole.truth_BHW, whole.logits_BK, whole.cams_BKHW)
-    return PatchPredictions(*(array[here] for array in arrays), methods, whole.default)
+    arrays = {name: values[here] for name, values in vars(whole).items() if isinstance(values, np.ndarray)}
+    return replace(whole, **arrays, segmentation_BHW=methods)
 
 
 @pytest.fixture(params=[1, 3, 10])
@@ -77,7 +81,8 @@ def test_memory_does_not_grow_with_the_pixels() -> None:
     accumulator = MetricAccumulator(2, ["one"], "one", np.zeros(1000, np.int64), np.zeros((2, BINS - 1), np.float32))
     zeros = np.zeros((1, 50, 50), np.uint8)
     cams = np.random.default_rng(0).normal(size=(1, 2, 50, 50)).astype(np.float32)
-    batch = PatchPredictions(np.zeros(1, np.int64), zeros > 0, zeros, np.zeros((1, 2), np.float32), cams, {"one": zeros}, "one")
+    fields = {"patches_B": np.zeros(1, np.int64), "nodata_BHW": zeros > 0, "truth_BHW": zeros, "logits_BK": np.zeros((1, 2), np.float32)}
+    batch = predictions_of(cams, **fields, segmentation_BHW={"one": zeros}, default="one")
     accumulator.add(batch)
     tracemalloc.start()
     for _ in range(20):

@@ -9,11 +9,18 @@ from cropcam.model.evaluation.bootstrap import BINS
 from cropcam.model.evaluation.measurement import activation_bounds, same_classes
 from cropcam.model.segmentation.predictions import PatchPredictions
 from cropcam.pipeline.errors import DataError
+from support.predictions import predictions_of
 
 
 def batch(cams: np.ndarray, nodata: np.ndarray) -> PatchPredictions:
     truth = np.zeros(nodata.shape, np.uint8)
-    return PatchPredictions(np.arange(len(cams)), nodata, truth, np.zeros(cams.shape[:2], np.float32), cams, {}, "")
+    fields = {
+        "patches_B": np.arange(len(cams)),
+        "nodata_BHW": nodata,
+        "truth_BHW": truth,
+        "logits_BK": np.zeros(cams.shape[:2], np.float32),
+    }
+    return predictions_of(cams, **fields, segmentation_BHW={}, default="")
 
 
 def test_bins_of_activations_come_from_pixels_with_image_data() -> None:

@@ -13,6 +13,7 @@ from cropcam.model.evaluation.prediction_store import prediction_writer, probabi
 from cropcam.model.segmentation.predictions import PatchPredictions
 from cropcam.pipeline.errors import DataError
 from cropcam.pipeline.store.schema import StoreInfo
+from support.predictions import predictions_of
 
 PLACES = np.array([[0, 0, 3], [1, 4, 2]], np.int32)
 PROVENANCE = {"method": "cam-argmax", "seed": 7}
@@ -25,7 +26,8 @@ def batch(info: StoreInfo, count: int, first: int = 0, seed: int = 0) -> PatchPr
     classes = [np.where(nodata, 255, random.integers(0, 5, shape)).astype(np.uint8) for _ in range(2)]
     cams = random.normal(size=(count, 5, *shape[1:])).astype(np.float32)
     logits = random.normal(size=(count, 5)).astype(np.float32)
-    return PatchPredictions(np.arange(first, first + count), nodata, classes[0], logits, cams, {"cam-argmax": classes[1]}, "cam-argmax")
+    of_pixels = {"nodata_BHW": nodata, "truth_BHW": classes[0], "segmentation_BHW": {"cam-argmax": classes[1]}, "default": "cam-argmax"}
+    return predictions_of(cams, patches_B=np.arange(first, first + count), logits_BK=logits, **of_pixels)
 
 
 def write(path: Path, info: StoreInfo, *batches: PatchPredictions) -> None:

@@ -15,7 +15,7 @@ from cropcam.model.evaluation import metrics
 from cropcam.model.evaluation.accumulator import MetricAccumulator
 from cropcam.model.evaluation.bootstrap import Bootstrap, edges
 from cropcam.model.evaluation.results import Metrics, classification, method, patch_table, segmentation
-from cropcam.model.segmentation.predictions import PatchPredictions
+from support.predictions import predictions_of
 
 NAMES = ("background", "corn", "soybean")
 BLOCKS, RESAMPLES = 12, 25
@@ -143,7 +143,15 @@ def accumulated(blocks: int = 3) -> tuple[MetricAccumulator, Any, Any, Any]:
     accumulator = MetricAccumulator(3, ["cam-argmax"], "cam-argmax", np.arange(6) // (6 // blocks), bounds)
     nothing = np.zeros((6, 3), np.float32)
     accumulator.add(
-        PatchPredictions(np.arange(6), np.zeros(truth.shape, bool), truth, nothing, cams, {"cam-argmax": segmented}, "cam-argmax")
+        predictions_of(
+            cams,
+            patches_B=np.arange(6),
+            nodata_BHW=np.zeros(truth.shape, bool),
+            truth_BHW=truth,
+            logits_BK=nothing,
+            segmentation_BHW={"cam-argmax": segmented},
+            default="cam-argmax",
+        )
     )
     return accumulator, truth, cams, segmented
 

@@ -19,6 +19,15 @@ def test_the_headline_has_labels_and_pixels_with_the_majority_guess() -> None:
     )
 
 
+def test_probabilities_have_a_line_with_their_error_before_and_after() -> None:
+    figures = with_ci(ece=0.02, classwise_ece=0.01, brier=0.25, base_rate_brier=0.7)
+    part = {**figures, "before": {"ece": 0.055}, "temperature": 1.1846, "fit": "fitted to 9 labels (shares) of 9 validation patches"}
+    assert headline(make_metrics(calibration=part)).splitlines()[3] == (
+        "calibration     ECE 0.0200 [-0.0300, 0.0700]  (at temperature 1: 0.0550)  Brier score 0.2500 [0.2000, 0.3000]  (class shares: 0.7000)  "
+        "temperature 1.1846, fitted to 9 labels (shares) of 9 validation patches"
+    )
+
+
 def test_an_auc_of_no_class_is_undefined() -> None:
     metrics = make_metrics()
     for entry in metrics["classification"]["per_class"].values():

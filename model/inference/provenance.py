@@ -1,0 +1,131 @@
+"""What made a map: its tags, and everything that its bytes depend on."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict
+from datetime import date, timedelta
+from pathlib import Path
+from typing import Any
+
+from cropcam.model.inference.predictor import Predictor
+from cropcam.model.runs.checkpoint import run_provenance
+from cropcam.model.runs.config import RunConfig
+from cropcam.model.transfer.domain import image_dates
+from cropcam.pipeline import __version__
+from cropcam.pipeline.errors import ConfigError, DataError
+from cropcam.pipeline.maps.cog import is_map
+from cropcam.pipeline.maps.region import Region
+from cropcam.pipeline.maps.window_job import ENTROPY, LAYER, PROBABILITY, WindowJob
+from cropcam.pipeline.maps.windows import Source
+from cropcam.pipeline.runtime.hashing import json_sha256
+from cropcam.pipeline.store.patch_store import PatchStore
+
+TAG_OF = {PROBABILITY: "probabilities", ENTROPY: "uncertainty", LAYER: "shift"}  # of the class map: the files made with it
+
+
+def map_tags(
+    run_path: Path,
+    config: RunConfig,
+    predictor: Predictor,
+    source: Source,
+    *,
+    out: Path,
+    beside: Mapping[str, Path],
+    sieve_ha: float = 0.0,
+    region: Path | None = None,
+) -> dict[str, str]:
+    """The TIFF tags of a map and the files beside it: software, study, store, checkpoint, settings and input files; `beside` by layer, relative to the map's folder."""
+    method = predictor.method
+    options = {
+        "region": region.name if region is not None else "",
+        "sieve_ha": f"{sieve_ha:g}" if sieve_ha else "",
+        "smoothness": f"{predictor.smoothness:g}" if predictor.smoothness else "",
+        "shifted_logits": " ".join(f"{value:.6g}" for value in predictor.offset_K),
+        **{tag: _relative(beside[name], out) for name, tag in TAG_OF.items() if name in beside},
+    }
+    return {
+        "TIFFTAG_SOFTWARE": f"cropcam {__version__}",
+        **run_provenance(run_path, config),
+        "labels": config.labels.labels,
+        "method": method.name,
+        "temperature": f"{method.temperature:.6g}",
+        "seed": str(config.data.seed),
+        "trained_by": f"cropcam {config.code_version}",
+        "inputs": " ".join(source.names),
+        **{name: text for name, text in options.items() if text},
+    }
+
+
+def specification(job: WindowJob, predictor: Predictor, tags: Mapping[str, str], side_px: int, region: Region | None) -> dict[str, Any]:
+    """Everything that finished windows depend on, as JSON values."""
+    grid = job.source.grid
+    return {
+        "version": __version__,
+        "input": _identity(job.source),
+        "grid": [grid.crs, *grid.transform, *grid.shape_yx],
+        "run": {name: tags[name] for name in ("checkpoint_digest", "store_digest")},
+        "method": json_sha256(asdict(predictor.method)),
+        "shift": list(predictor.offset_K),
+        "smoothness": predictor.smoothness,
+        "region": region.text if region is not None else "",
+        "layers": {name: list(bands) for name, bands in job.bands.items()} | {"numbers": predictor.distance is not None},
+        "window": side_px,
+        "device": predictor.device,
+    }
+
+
+def seasons_of(source: Source) -> list[tuple[str, str]]:
+    """The seasons of an image, START/END (exclusive): a store's, or the days in the names of files."""
+    if isinstance(source, PatchStore):
+        return [(str(first), str(last)) for first, last in source.info.study["image"]["seasons"]]
+    return [(day, str(date.fromisoformat(day) + timedelta(days=1))) for day in image_dates(source.names)]
+
+
+def check_inputs(config: RunConfig, source: Source, run_path: Path, out: Path, beside: Mapping[str, Path]) -> None:
+    """Check that the raster has the run's bands, and that no output replaces an input or another output.
+
+    Raises:
+        DataError: other bands, or the place of an input.
+        ConfigError: two outputs have one path.
+    """
+    if len(source.bands) != len(config.store.bands):
+        raise DataError(
+            f"{files_of(source)}: {len(source.bands)} bands ({', '.join(source.bands)}), the run {run_path} was trained on "
+            f"{len(config.store.bands)} ({', '.join(config.store.bands)}); give each of them once, in that order"
+        )
+    if isinstance(source, PatchStore) and source.bands != config.store.bands:  # names of files may say nothing, those of a store are known
+        names, trained = ", ".join(source.bands), ", ".join(config.store.bands)
+        raise DataError(
+            f"{source.path}: its bands are {names}, the run {run_path} was trained on {trained}; map a store of a study with these"
+        )
+    inputs = {path.resolve() for path in getattr(source, "paths", ())}
+    taken: set[Path] = set()
+    for path in (out, *beside.values()):
+        if path.resolve() in inputs or (path.name in source.names and path.is_file() and not is_map(path)):
+            raise DataError(f"{path}: has the name of an input file and is no map; choose another name for the map")
+        if path.resolve() in taken:
+            raise ConfigError(f"{path}: is named for two outputs; give each its own file")
+        taken.add(path.resolve())
+
+
+def files_of(source: Source) -> str:
+    """The raster's files, for messages."""
+    more = f" and {len(source.names) - 1} more" if len(source.names) > 1 else ""
+    return f"{source.names[0]}{more}"
+
+
+def _identity(source: Source) -> Any:  # noqa: ANN401 - JSON values
+    """The raster: a store by its digest, files by size and time of change."""
+    if isinstance(source, PatchStore):
+        return source.info.digest
+    stats = [(path, path.stat()) for path in getattr(source, "paths", ())]
+    files: list[Any] = [[str(path), stat.st_size, stat.st_mtime_ns] for path, stat in stats]
+    return json.loads(json.dumps([files or list(source.names), asdict(source.encoding)], default=str))
+
+
+def _relative(path: Path, out: Path) -> str:
+    """A file beside a map, from the map's folder; of another folder its absolute path."""
+    folder, resolved = out.resolve().parent, path.resolve()
+    return str(resolved.relative_to(folder)) if resolved.is_relative_to(folder) else str(resolved)
