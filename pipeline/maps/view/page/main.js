@@ -85,7 +85,7 @@ function start(scene) {
     state.opacity = Math.min(100, Math.max(0, wanted.o ?? 100)) / 100;
     state.share = wanted.w === undefined || !state.base ? null : Math.min(1, Math.max(0, wanted.w));
     map.whole();
-    if (wanted.lat !== undefined && wanted.lon !== undefined) {
+    if (wanted.lat !== undefined && wanted.lon !== undefined && map.bounds.pad(0.5).contains([wanted.lat, wanted.lon])) {
       state.place = { lat: wanted.lat, lon: wanted.lon, z: wanted.z ?? scene.native_zoom };
       map.view(state.place.lat, state.place.lon, state.place.z);
     }

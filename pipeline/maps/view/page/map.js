@@ -53,13 +53,15 @@ export class LayerMap {
       return;
     }
     if (pane === "above") layer.setOpacity(this.opacity);
-    layer.once("load", () => {
+    const drawn = () => {
       before?.remove();
       this.events.drawn(id);
-    });
+    };
+    layer.once("load", drawn);
     layer.addTo(this.map);
     if (before) before.setZIndex(0);
     layer.setZIndex(1);
+    if (!layer.isLoading()) drawn(); // no tile of it is in sight
     this.clip();
   }
 
