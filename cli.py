@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 from cropcam.model import commands as model_commands
+from cropcam.model import view_command
 from cropcam.model.options import declared, flag
 from cropcam.pipeline import commands as pipeline_commands
 from cropcam.pipeline.commands import patches_line
@@ -160,6 +161,7 @@ def _parser() -> argparse.ArgumentParser:
     model_commands.add_device_option(sub)
     pipeline_commands.add_commands(command)
     model_commands.add_commands(command)
+    view_command.add_commands(command)
     return parser
 
 

@@ -25,6 +25,7 @@ from cropcam.model.segmentation.predictions import open_trained_store
 from cropcam.model.training.label_accuracy import accuracy_words
 from cropcam.pipeline.errors import DataError
 from cropcam.pipeline.grid import is_geographic
+from cropcam.pipeline.legend import Legend
 from cropcam.pipeline.runtime.atomic import atomic_write
 from cropcam.pipeline.runtime.progress import Progress, silent
 from cropcam.pipeline.store.patch_store import PatchStore
@@ -58,6 +59,7 @@ def write_report(run: Path, *, store: Path | None = None, progress: Progress = s
         "curves": _curves(history, epoch, config.labels.labels),
         "places": _places(opened, table, metrics),
         "seasons": _seasons(metrics),
+        "reliability": _reliability(metrics, config.store.classes),
     }
     progress(2, 4, "gallery")
     pictures = gallery(network, config, opened, table, fitted_segmenter(run, network, config, opened, torch.device("cpu")))
@@ -95,6 +97,18 @@ def _curves(history: pd.DataFrame, epoch: str | None, labels: str) -> list[Marku
 def _seasons(metrics: Mapping[str, Any]) -> list[Markup]:
     part = metrics["segmentation"]
     return [figures.seasons_curve(part["seasons_seen"], part["majority_accuracy"])] if part.get("seasons_seen") else []
+
+
+def _reliability(metrics: Mapping[str, Any], legend: Legend) -> list[Markup]:
+    """The reliability curves of the class with the largest probability, then of each class; none of metrics of an earlier version."""
+    part = metrics["segmentation"].get("calibration")
+    if part is None:
+        return []
+    curves = [
+        ("predicted class", figures.VALIDATION, part),
+        *((item.name, item.color_hex, part["per_class"][item.name]) for item in legend.classes),
+    ]
+    return [figures.reliability(title, color, values, str(number)) for number, (title, color, values) in enumerate(curves)]
 
 
 def _places(store: PatchStore, table: pd.DataFrame, metrics: Mapping[str, Any]) -> list[Markup]:
