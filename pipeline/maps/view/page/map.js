@@ -95,7 +95,7 @@ export class LayerMap {
     for (const [color, weight] of corners ? [["#000", 4], ["#fff", 2]] : []) {
       const style = { color, weight, fill: false, interactive: false };
       L.polygon(corners, style).addTo(this.outline);
-      L.circleMarker(L.latLngBounds(corners).getCenter(), { ...style, radius: 11 }).addTo(this.outline);
+      L.circleMarker(L.latLngBounds(corners).getCenter(), { ...style, radius: 15 }).addTo(this.outline);
     }
   }
 
