@@ -63,6 +63,7 @@ def test_with_the_token_the_page_and_its_parts_are_answered(view: View) -> None:
         assert (status, headers.get_content_type(), int(headers["Content-Length"])) == (200, media_type, len(content))
         assert headers["X-Content-Type-Options"] == "nosniff"
         assert headers["Referrer-Policy"] == "no-referrer"
+        assert headers["Cache-Control"] == "no-store"
         assert "script-src 'self'" in headers["Content-Security-Policy"]
         assert not [key for key in headers if key.lower().startswith("access-control")]
         status, headers, content = ask(view, f"/{view.token}/{name}", "HEAD")
@@ -147,7 +148,7 @@ def test_a_map_that_went_away_is_one_line(artefacts: Artefacts, tmp_path: Path) 
         (tmp_path / "gone.tif").unlink()
         status, _, content = ask(view, f"/{view.token}/tiles/classes/{view.scene.min_zoom}/0/0.png")
     assert (status, content.count(b"\n")) == (500, 1)
-    assert content.startswith(b"gone.tif: cannot be read")
+    assert content.startswith(b"gone.tif: is gone since the page was opened")
     assert str(tmp_path).encode() not in content
 
 

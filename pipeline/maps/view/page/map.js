@@ -4,7 +4,7 @@ const L = globalThis.L;
 const TRANSPARENT = "data:image/gif;base64,R0lGODlhAQABAIAAAAAAAP///yH5BAEAAAAALAAAAAABAAEAAAIBRAA7";
 
 export class LayerMap {
-  /** @param scene the server's description; @param events moved(), clicked({lat, lng}), drawn(id). */
+  /** @param scene the server's description; @param events moved(), clicked({lat, lng}), drawn(id), failed(address of a tile). */
   constructor(element, scene, events) {
     this.bounds = L.latLngBounds(scene.bounds);
     this.scene = scene;
@@ -58,6 +58,7 @@ export class LayerMap {
       this.events.drawn(id);
     };
     layer.once("load", drawn);
+    layer.on("tileerror", (event) => this.events.failed(layer.getTileUrl(event.coords)));
     layer.addTo(this.map);
     if (before) before.setZIndex(0);
     layer.setZIndex(1);
