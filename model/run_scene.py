@@ -10,11 +10,12 @@ from typing import Any
 from cropcam.model.inference.wall_to_wall import Outputs, map_raster
 from cropcam.model.runs.checkpoint import run_provenance
 from cropcam.model.runs.config import RunConfig, load_config
+from cropcam.model.segmentation.methods import SEGMENT
 from cropcam.model.segmentation.predictions import open_trained_store
 from cropcam.pipeline import __version__
 from cropcam.pipeline.maps.view.layers import Scene
 from cropcam.pipeline.maps.view.scenes import of_map, with_store
-from cropcam.pipeline.runtime.hashing import json_sha256
+from cropcam.pipeline.runtime.hashing import file_sha256, json_sha256
 from cropcam.pipeline.runtime.progress import Progress, silent
 from cropcam.pipeline.store.patch_store import PatchStore, open_store
 
@@ -46,7 +47,8 @@ def scene_of_run(
     """
     config = load_config(run)
     store = open_store(store_path) if store_path else _trained_store(run, config)
-    key = json_sha256([VERSION, __version__, run_provenance(run, config), store.info.digest])[:24]
+    fitted = file_sha256(run / SEGMENT) if (run / SEGMENT).is_file() else ""
+    key = json_sha256([VERSION, __version__, run_provenance(run, config), fitted, store.info.digest])[:24]
     folder = cache / f"run-{key}"
     if not all((folder / name).is_file() for name in (MAP, PROBABILITIES, UNCERTAINTY, ACTIVATIONS)):
         outputs = Outputs(folder / PROBABILITIES, folder / UNCERTAINTY, folder / ACTIVATIONS)

@@ -41,13 +41,15 @@ class Exported(nn.Module):
         super().__init__()
         self.network, self._objective, self._min_share = network, config.objective, config.labels.presence_min_share
         normalization = Normalization.of(config, "cpu")
-        self._rest = {"seasons": normalization.seasons, "has_nodata": normalization.has_nodata}
+        self._seasons, self._has_nodata = normalization.seasons, normalization.has_nodata
         for name in _TENSORS:
             self.register_buffer(name, getattr(normalization, name))
 
     def forward(self, dn_BCHW: Tensor) -> Outputs:
         """Logits and activation maps."""
-        normalization = Normalization(**{name: getattr(self, name) for name in _TENSORS}, **self._rest)
+        normalization = Normalization(
+            **{name: getattr(self, name) for name in _TENSORS}, seasons=self._seasons, has_nodata=self._has_nodata
+        )
         x_BCHW, valid_BHW = standardise(dn_BCHW, normalization)
         maps_BFhw = self.network.maps(x_BCHW)  # an exported program cannot branch on whether all pixels are valid, as the network does
         logits_BK = self.network.dense(self.network.pooled(maps_BFhw, valid_BHW))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -80,7 +80,6 @@ def map_raster(
     region: Path | None = None,
     device: str = "auto",
     scheduler: str | None = None,
-    seasons: Sequence[tuple[str, str]] = (),
     block_px: int | None = None,
     progress: Progress = silent,
     log: Callable[[str], object] = silent,
@@ -102,7 +101,6 @@ def map_raster(
         region: GeoJSON, GeoPackage or GeoParquet file of polygons; pixels whose centre lies outside are nodata.
         device: auto, cpu or cuda.
         scheduler: address of a dask.distributed scheduler whose workers see run and raster under the same paths; this machine without one.
-        seasons: of the image, START/END (exclusive) as YYYY-MM-DD; by default as of `image_seasons`.
         block_px: approximate side of the windows. It changes probabilities by rounding alone.
         progress: called after each window.
         log: called with single lines: the image is unlike the training data, or of another area or season; work that is kept.
@@ -133,7 +131,7 @@ def map_raster(
     asked = tuple(outputs.paths) + ((UNSHIFTED,) if known is not None else ())
     job = WindowJob(source, predictor, len(config.store.classes), asked, config.seasons, area)
     tags = map_tags(run_path, config, predictor, source, out=out, beside=outputs.paths, sieve_ha=sieve_ha, region=region)
-    tags |= sidecar_tags(out, seasons or image_seasons(source))
+    tags |= sidecar_tags(out, image_seasons(source))
     if known is not None:
         tags["known_areas"] = f"{known.origin}: {' '.join(f'{share:.6g}' for share in known.share_K)}"
     wanted = Wanted(

@@ -15,6 +15,7 @@ from markupsafe import Markup
 
 from cropcam.model.report import content, figures
 from cropcam.model.report.gallery import STRETCH_PCT, gallery
+from cropcam.model.report.map_section import map_section
 from cropcam.model.report.page import template
 from cropcam.model.report.places import elsewhere_rows
 from cropcam.model.report.runs import read_elsewhere, read_history, read_run
@@ -34,7 +35,9 @@ from cropcam.pipeline.store.schema import format_dropped
 REPORT = "report.html"
 
 
-def write_report(run: Path, *, store: Path | None = None, progress: Progress = silent) -> Path:
+def write_report(
+    run: Path, *, store: Path | None = None, made: Path | None = None, reference: Path | None = None, progress: Progress = silent
+) -> Path:
     """Write RUN/report.html from the files of `train` and `evaluate`, and return its path.
 
     The same run gives the same bytes.
@@ -42,10 +45,12 @@ def write_report(run: Path, *, store: Path | None = None, progress: Progress = s
     Args:
         run: folder of an evaluated run.
         store: place of the run's store, if it was moved.
+        made: a map that the run made, to be shown with its areas.
+        reference: points with classes, which adjust the map's areas for its errors.
         progress: called with (steps done, steps in all, the next step).
 
     Raises:
-        DataError: not evaluated since it was trained, at home or elsewhere, or no usable run, store or checkpoint.
+        DataError: not evaluated since it was trained, at home or elsewhere, or no usable run, store or checkpoint; a map of another run.
         OSError: the disk refused.
     """
     network, config = load_network(run, torch.device("cpu"))
@@ -53,6 +58,7 @@ def write_report(run: Path, *, store: Path | None = None, progress: Progress = s
     metrics, table = home.metrics, home.patches
     elsewhere = elsewhere_rows(home, read_elsewhere(run, home))
     opened = open_trained_store(run, config, store)
+    shown = map_section(run, made, reference) if made else None
     progress(1, 4, "curves")
     history, epoch = read_history(run), load_metadata(run / BEST).get("epoch")
     plots = {
@@ -77,6 +83,7 @@ def write_report(run: Path, *, store: Path | None = None, progress: Progress = s
         plots=plots,
         epoch=epoch,
         gallery=pictures,
+        made=shown,
         stretch_pct=STRETCH_PCT,
         scale=figures.gradient(figures.DIVERGING),
         provenance=_provenance(run, config, opened, metrics),

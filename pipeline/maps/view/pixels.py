@@ -6,12 +6,14 @@ from typing import Any
 
 import numpy as np
 import rasterio
+from rasterio.errors import RasterioError
 from rasterio.windows import Window as RasterWindow
 
 from cropcam.pipeline.grid import PixelGrid, Window, transform_points
 from cropcam.pipeline.maps.class_map import FinishedMap
 from cropcam.pipeline.maps.view.layers import Scene
 from cropcam.pipeline.maps.view.palettes import MOST, NODATA
+from cropcam.pipeline.maps.view.tiles import unreadable
 from cropcam.pipeline.maps.windows import NODATA_CLASS
 
 
@@ -29,8 +31,7 @@ def pixel(scene: Scene, lon: float, lat: float) -> dict[str, Any]:
         (physical values by name, None = missing).
 
     Raises:
-        DataError: a chunk of the store is damaged, or a map holds an index that is no class.
-        RasterioError: a file cannot be read.
+        DataError: a file cannot be read, a chunk of the store is damaged, or a map holds an index that is no class.
     """
     found: dict[str, Any] = {"inside": False, "lon": lon, "lat": lat}
     at = _index(scene.grid, lon, lat)
@@ -43,10 +44,12 @@ def pixel(scene: Scene, lon: float, lat: float) -> dict[str, Any]:
     if scene.truth:
         found["truth"] = _class(scene.truth, lon, lat)
     for kind, path in scene.shares.items():
-        with rasterio.open(path) as file:
-            values = [
-                None if value == NODATA else value / MOST for value in file.read(window=RasterWindow(col, row, 1, 1)).ravel().tolist()
-            ]
+        try:
+            with rasterio.open(path) as file:
+                stored = file.read(window=RasterWindow(col, row, 1, 1)).ravel().tolist()
+        except (RasterioError, OSError) as error:
+            raise unreadable(path) from error
+        values = [None if value == NODATA else value / MOST for value in stored]
         found[kind] = values[0] if len(values) == 1 else values
     if scene.store and (inside := _index(scene.store.grid, lon, lat)):
         values_C = scene.store.encoding.physical(scene.store.read(Window(*inside, 1, 1))).ravel()

@@ -103,8 +103,13 @@ def _read(path: Path, bands: tuple[int, ...], place: tuple[int, int, int], nodat
     except TileOutsideBounds:
         return np.full((len(bands), TILE_PX, TILE_PX), nodata, np.uint8)
     except (RasterioError, RioTilerError, OSError) as error:
-        raise DataError(f"{path.name}: cannot be read ({str(error).splitlines()[0]}); start cropcam view again") from None
+        raise unreadable(path) from error
     return np.asarray(found.filled(nodata), np.uint8)
+
+
+def unreadable(path: Path) -> DataError:
+    """One line about a file that was there when the page was opened, without its place on the disk."""
+    return DataError(f"{path.name}: cannot be read any more; start cropcam view again")
 
 
 def overview_level(pixel_m: float, factors: tuple[int, ...], zoom: int) -> int | None:

@@ -15,7 +15,7 @@ if (!answer?.ok) say("The server does not answer: start cropcam view again.", 0)
 else start(await answer.json());
 
 function start(scene) {
-  const state = { top: scene.top, base: scene.base, opacity: 1, share: null, chosen: null };
+  const state = { top: scene.top, base: scene.base, opacity: 1, share: null, chosen: null, place: null };
   let written = "";
   const map = new LayerMap(at("map"), scene, {
     moved: () => keep(),
@@ -68,9 +68,9 @@ function start(scene) {
 
   function keep() {
     if (!map.map._loaded) return;
-    const { lat, lng } = map.centre;
+    if (!map.isAt(state.place)) state.place = { lat: map.centre.lat, lon: map.centre.lng, z: map.map.getZoom() };
     address.write({
-      z: map.map.getZoom(), lat, lon: lng, top: state.top, base: state.base || undefined, o: 100 * state.opacity,
+      z: state.place.z, lat: state.place.lat, lon: state.place.lon, top: state.top, base: state.base || undefined, o: 100 * state.opacity,
       w: state.share ?? undefined, at: state.chosen ? state.chosen.map((value) => value.toFixed(6)).join(",") : undefined,
     });
     written = location.hash;
@@ -85,7 +85,10 @@ function start(scene) {
     state.opacity = Math.min(100, Math.max(0, wanted.o ?? 100)) / 100;
     state.share = wanted.w === undefined || !state.base ? null : Math.min(1, Math.max(0, wanted.w));
     map.whole();
-    if (wanted.lat !== undefined && wanted.lon !== undefined) map.view(wanted.lat, wanted.lon, wanted.z ?? scene.native_zoom);
+    if (wanted.lat !== undefined && wanted.lon !== undefined) {
+      state.place = { lat: wanted.lat, lon: wanted.lon, z: wanted.z ?? scene.native_zoom };
+      map.view(state.place.lat, state.place.lon, state.place.z);
+    }
     change({});
     const place = wanted.at?.split(",").map(Number);
     if (place?.length === 2 && place.every(Number.isFinite)) choose(...place);
@@ -98,7 +101,7 @@ function start(scene) {
     map.mark(found?.outline);
     if (matchMedia("(max-width: 700px)").matches) {
       fold(false);
-      at("pixel").scrollIntoView({ block: "start" });
+      at("content").scrollTop = at("pixel").offsetTop - at("content").offsetTop;
     }
   }
 

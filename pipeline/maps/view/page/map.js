@@ -32,6 +32,12 @@ export class LayerMap {
     this.map.setView([lat, lon], zoom, { animate: false });
   }
 
+  /** Whether the map shows a place {lat, lon, z}: Leaflet moves a centre to whole pixels, and a link would wander each time it is opened. */
+  isAt(place) {
+    if (!place || place.z !== this.map.getZoom()) return false;
+    return this.map.project([place.lat, place.lon]).distanceTo(this.map.project(this.centre)) < 1;
+  }
+
   /** Draw a layer in a pane, "above" or "beneath"; none for an empty id. */
   draw(pane, id) {
     const before = this.layers[pane];
@@ -80,15 +86,15 @@ export class LayerMap {
     pane.style.clipPath = `polygon(${from.x}px ${from.y}px, ${to.x}px ${from.y}px, ${to.x}px ${to.y}px, ${from.x}px ${to.y}px)`;
   }
 
-  /** Outline a pixel; none without corners. */
+  /** Outline a pixel, with a ring about it that is seen from afar; none without corners. */
   mark(corners) {
     this.outline?.remove();
-    this.outline = corners
-      ? L.layerGroup([
-          L.polygon(corners, { color: "#000", weight: 4, fill: false, interactive: false }),
-          L.polygon(corners, { color: "#fff", weight: 2, fill: false, interactive: false }),
-        ]).addTo(this.map)
-      : null;
+    this.outline = corners ? L.layerGroup().addTo(this.map) : null;
+    for (const [color, weight] of corners ? [["#000", 4], ["#fff", 2]] : []) {
+      const style = { color, weight, fill: false, interactive: false };
+      L.polygon(corners, style).addTo(this.outline);
+      L.circleMarker(L.latLngBounds(corners).getCenter(), { ...style, radius: 11 }).addTo(this.outline);
+    }
   }
 
   get centre() {

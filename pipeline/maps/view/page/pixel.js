@@ -48,8 +48,10 @@ function bars(scene, values, format) {
     const item = scene.classes[index];
     const name = make("th", { scope: "row" }, swatch(item.color), item.name);
     if (value === null) return make("tr", {}, name, make("td", { class: "bar" }), make("td", {}, "no data"));
-    const meter = make("meter", { min: 0, max: 1, value, "aria-label": item.name });
-    return make("tr", {}, name, make("td", { class: "bar" }, meter), make("td", {}, format(value)));
+    const bar = make("span");
+    bar.style.width = `${100 * value}%`;
+    bar.style.background = item.color;
+    return make("tr", {}, name, make("td", { class: "bar", "aria-hidden": "true" }, make("div", {}, bar)), make("td", {}, format(value)));
   });
   return make("table", {}, make("tbody", {}, ...rows));
 }

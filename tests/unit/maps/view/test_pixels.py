@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from cropcam.pipeline.errors import DataError
 from cropcam.pipeline.grid import Window
 from cropcam.pipeline.maps.view.layers import Scene
 from cropcam.pipeline.maps.view.pixels import pixel
@@ -45,6 +48,12 @@ def test_the_outline_holds_the_point(scene: Scene) -> None:
     expected = [[north - 7 * step, west + 9 * step], [north - 7 * step, west + 10 * step]]
     np.testing.assert_allclose(corners[:2], expected)
     assert min(corner[0] for corner in corners) < lat < max(corner[0] for corner in corners)
+
+
+def test_a_file_that_went_away_is_one_line(scene: Scene, tmp_path: Path) -> None:
+    gone = replace(scene, shares={"uncertainty": tmp_path / "gone.tif"})
+    with pytest.raises(DataError, match=r"^gone\.tif: cannot be read any more; start cropcam view again$"):
+        pixel(gone, *centre(scene.grid, 7, 9))
 
 
 def test_a_point_outside_is_outside(scene: Scene) -> None:
