@@ -64,7 +64,7 @@ def test_the_uncertainty_made_with_the_map_is_shown_where_it_is_there(tmp_path: 
     write_map(tmp_path / "u.tif", np.full((20, 20), 3, np.uint8), checkpoint_digest=digest)
     pictures = map_section(run, path).pictures
     assert pictures[1][0].startswith("Uncertainty")
-    assert picture(pictures[1][1])[0, 0].tolist() == list(mpl.colormaps["viridis"](3 / 250, bytes=True)[:3])
+    assert picture(pictures[1][1])[0, 0].tolist() == [round(255 * value) for value in mpl.colormaps["viridis"](3 / 250)[:3]]
 
 
 def test_a_map_of_another_run_is_refused(tmp_path: Path, run: Path) -> None:
