@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 from cropcam.model import commands as model_commands
+from cropcam.model import view_command
 from cropcam.model.options import declared, flag
 from cropcam.pipeline import commands as pipeline_commands
 from cropcam.pipeline.commands import patches_line
@@ -37,7 +38,7 @@ _REMOVED = {
 def demo(args: argparse.Namespace) -> None:
     """All stages on simulated scenes: archive, export, patches, train, evaluate, map, report."""
     from cropcam.model.evaluation.evaluate import evaluate
-    from cropcam.model.inference.wall_to_wall import map_raster
+    from cropcam.model.inference.wall_to_wall import Outputs, map_raster
     from cropcam.model.options import Settings
     from cropcam.model.report.run_report import write_report
     from cropcam.model.report.terminal import headline
@@ -68,10 +69,11 @@ def demo(args: argparse.Namespace) -> None:
         metrics = evaluate(run, device=args.device, progress=stage)
     print(headline(metrics.to_dict()))
     with Stage("map") as stage:
-        map_raster(run, open_store(store), out / "map.tif", device=args.device, progress=stage)
+        beside = Outputs(out / "probabilities.tif", out / "uncertainty.tif", polygons=out / "outlines.gpkg")
+        map_raster(run, open_store(store), out / "map.tif", outputs=beside, device=args.device, progress=stage)
     with Stage("report") as stage:
-        report = write_report(run, progress=stage)
-    print(f"All on simulated data. Open {report} in a browser and {out / 'map.tif'} in QGIS.")
+        report = write_report(run, made=out / "map.tif", progress=stage)
+    print(f"All on simulated data. Open {report} in a browser and {out / 'map.tif'} in QGIS, or see it all: cropcam view {run}")
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -160,6 +162,7 @@ def _parser() -> argparse.ArgumentParser:
     model_commands.add_device_option(sub)
     pipeline_commands.add_commands(command)
     model_commands.add_commands(command)
+    view_command.add_commands(command)
     return parser
 
 

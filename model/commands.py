@@ -118,8 +118,10 @@ def report(args: argparse.Namespace) -> None:
     from cropcam.model.report.run_report import write_report
     from cropcam.pipeline.runtime.progress import Stage
 
+    if args.reference and not args.map:
+        raise ConfigError("--reference goes with --map MAP.tif, whose areas the points adjust")
     with Stage("report") as stage:
-        page = write_report(args.run, store=args.store, progress=stage)
+        page = write_report(args.run, store=args.store, made=args.map, reference=args.reference, progress=stage)
     print(f"{page}: open it in a browser")
 
 
@@ -177,6 +179,10 @@ def add_commands(command: AddCommand) -> None:
 
     sub = command("report", report)
     sub.add_argument("run", type=folder_argument, metavar="RUN")
+    sub.add_argument("--map", type=Path, metavar="MAP.tif", help="a map of the run, to be shown with its areas")
+    sub.add_argument(
+        "--reference", type=Path, metavar="POINTS", help="with --map: points with classes, which adjust its areas for its errors"
+    )
     _store_option(sub)
 
 

@@ -41,17 +41,11 @@ def map_(args: argparse.Namespace) -> None:
             known=known,
             sieve_ha=args.sieve,
             smoothness=args.smooth,
-            seasons=_seasons(config) if args.folder else (),
             **options,
             progress=stage,
             log=stage.log,
         )
     print(json.dumps(summary.to_dict(), indent=2) if args.json else summary)
-
-
-def _seasons(config: Any) -> list[tuple[str, str]]:  # noqa: ANN401 - a run's configuration
-    """Of an export of the run's study."""
-    return [(str(first), str(last)) for first, last in config.store.attrs["study"]["image"]["seasons"]]
 
 
 def _source(args: argparse.Namespace, config: Any) -> Any:  # noqa: ANN401 - a run's configuration; a raster or a store

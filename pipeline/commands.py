@@ -45,7 +45,7 @@ def emulate(args: argparse.Namespace) -> None:
 
 
 def patches(args: argparse.Namespace) -> None:
-    """Build a patch store from rasters: own files (--image, --labels) or an export's shards (--from)."""
+    """Build a patch store from own rasters or an export's shards."""
     from cropcam.pipeline.patches.build import from_rasters, from_shards
     from cropcam.pipeline.rasters.values import ValueEncoding
     from cropcam.pipeline.runtime.progress import Stage

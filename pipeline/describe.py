@@ -43,8 +43,8 @@ def of_store(path: Path) -> dict[str, Any]:
     Raises:
         DataError: no store, or a damaged one.
     """
-    from cropcam.pipeline.patches.statistics import percentiles  # noqa: PLC0415 - a study needs neither zarr nor tensorstore, and is described without them
     from cropcam.pipeline.store.patch_store import open_store  # noqa: PLC0415
+    from cropcam.pipeline.store.percentiles import percentiles  # noqa: PLC0415 - a study needs neither zarr nor tensorstore, and is described without them
     from cropcam.pipeline.store.schema import SPLITS  # noqa: PLC0415
 
     store = open_store(path)

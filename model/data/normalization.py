@@ -27,6 +27,7 @@ class Normalization(NamedTuple):
     offset_C: Tensor
     nodata_C: Tensor  # float64; NaN where a band has no nodata value, or NaN
     seasons: int = 1  # groups of bands, one behind the other: a pixel is valid where one of them is complete
+    has_nodata: bool = True  # whether a number is nodata; else NaN alone is
 
     @classmethod
     def of(cls, config: RunConfig, device: torch.device | str, encoding: BandEncoding | None = None) -> Normalization:
@@ -39,7 +40,8 @@ class Normalization(NamedTuple):
         numbers = (mean, std, encoding.scale, encoding.offset)
         mean_C, std_C, scale_C, offset_C = (torch.tensor(values, dtype=torch.float32, device=device) for values in numbers)
         nodata = [math.nan if value is None else value for value in encoding.nodata]
-        return cls(mean_C, std_C, scale_C, offset_C, torch.tensor(nodata, dtype=torch.float64, device=device), seasons)
+        nodata_C = torch.tensor(nodata, dtype=torch.float64, device=device)
+        return cls(mean_C, std_C, scale_C, offset_C, nodata_C, seasons, not all(map(math.isnan, nodata)))
 
 
 def over_seasons(mean: Sequence[float], std: Sequence[float], seasons: int) -> tuple[list[float], list[float]]:
@@ -62,6 +64,8 @@ def physical_encoding(bands: int) -> BandEncoding:
 def has_value(values_BCHW: Tensor, normalization: Normalization) -> Tensor:
     """Whether each stored value is one (B, C, H, W): neither nodata nor NaN."""
     number = values_BCHW.to(torch.float64 if values_BCHW.dtype in _EXACT else torch.float32)
+    if not normalization.has_nodata:
+        return number == number  # noqa: PLR0124 - not NaN, in one pass
     nodata = normalization.nodata_C.to(number.dtype).view(1, -1, 1, 1)
     is_value = number != nodata
     return is_value & ~number.isnan() if values_BCHW.dtype.is_floating_point else is_value
@@ -82,9 +86,9 @@ def standardise(values_BCHW: Tensor, normalization: Normalization, seen_BSHW: Te
     """
     mean_C, std_C, scale_C, offset_C = (values[:, None, None] for values in normalization[:4])
     is_value, number_BCHW = has_value(values_BCHW, normalization), values_BCHW.to(torch.float32)
-    standard = ((number_BCHW * scale_C + (offset_C - mean_C)) / std_C).clamp_(-CLIP, CLIP)
+    standard = (number_BCHW * scale_C).add_(offset_C - mean_C).div_(std_C).clamp_(-CLIP, CLIP)
     if normalization.seasons == 1 and seen_BSHW is None:
-        return torch.where(is_value, standard, 0.0), is_value.all(dim=1)
+        return standard.masked_fill_(~is_value, 0.0), is_value.all(dim=1)
     complete_BSHW = _by_season(is_value, normalization.seasons)
     if seen_BSHW is not None:
         complete_BSHW = complete_BSHW & seen_BSHW

@@ -29,7 +29,7 @@ from cropcam.pipeline.errors import ConfigError, DataError
 from cropcam.pipeline.runtime.atomic import atomic_write
 
 TOLERANCE = 1e-3  # of the eager network's outputs: other kernels add in another order
-_TENSORS = tuple(name for name in Normalization._fields if name != "seasons")
+_TENSORS = tuple(name for name in Normalization._fields if name not in ("seasons", "has_nodata"))
 Outputs = tuple[Tensor, Tensor]
 Predict = Callable[[Tensor], Outputs]
 
@@ -41,13 +41,15 @@ class Exported(nn.Module):
         super().__init__()
         self.network, self._objective, self._min_share = network, config.objective, config.labels.presence_min_share
         normalization = Normalization.of(config, "cpu")
-        self._seasons = normalization.seasons
+        self._seasons, self._has_nodata = normalization.seasons, normalization.has_nodata
         for name in _TENSORS:
             self.register_buffer(name, getattr(normalization, name))
 
     def forward(self, dn_BCHW: Tensor) -> Outputs:
         """Logits and activation maps."""
-        normalization = Normalization(**{name: getattr(self, name) for name in _TENSORS}, seasons=self._seasons)
+        normalization = Normalization(
+            **{name: getattr(self, name) for name in _TENSORS}, seasons=self._seasons, has_nodata=self._has_nodata
+        )
         x_BCHW, valid_BHW = standardise(dn_BCHW, normalization)
         maps_BFhw = self.network.maps(x_BCHW)  # an exported program cannot branch on whether all pixels are valid, as the network does
         logits_BK = self.network.dense(self.network.pooled(maps_BFhw, valid_BHW))

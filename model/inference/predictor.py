@@ -28,7 +28,6 @@ from cropcam.model.networks import Network
 from cropcam.model.networks.fused import fused
 from cropcam.model.runs.config import RunConfig
 from cropcam.model.segmentation.methods import Method
-from cropcam.model.segmentation.spectral import ClassStatistics
 from cropcam.model.transfer.tally import Limits
 from cropcam.pipeline.errors import DataError
 from cropcam.pipeline.maps.smoothing import RADIUS_PX, smoothed
@@ -146,11 +145,11 @@ class Predictor:
 
     def _refined(self, logits_KYX: Tensor, x_CYX: Tensor, valid_YX: Tensor) -> Tensor:
         size_px = self.config.store.size_px
-        statistics = ClassStatistics(*(x_CYX.new_tensor(rows) for rows in (self.method.mean_KC, self.method.cov_CC)))
         extra = self._ring_px - self._smoothing_px - ring_px(size_px)
         ring = np.s_[..., extra : logits_KYX.shape[1] - extra, extra : logits_KYX.shape[2] - extra]
-        refined_KYX = refine_window(logits_KYX[ring], x_CYX[ring], valid_YX[ring], statistics, cell_px(size_px))
-        return self.method.calibrated(refined_KYX[None])[0]
+        logits, x, valid = (values[ring].cpu().numpy() for values in (logits_KYX, x_CYX, valid_YX))
+        refined_KYX = refine_window(logits, x, valid, self.method, cell_px(size_px))
+        return self.method.calibrated(torch.from_numpy(refined_KYX))
 
     def _scores(self, classes_KYX: Tensor, more_LYX: Tensor, valid_YX: npt.NDArray[np.bool_], size_yx: tuple[int, int]) -> Scores:
         """Arrays of the block alone, from layers with a ring for smoothing or wider."""

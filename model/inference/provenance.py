@@ -5,14 +5,12 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import asdict
-from datetime import date, timedelta
 from pathlib import Path
 from typing import Any
 
 from cropcam.model.inference.predictor import Predictor
 from cropcam.model.runs.checkpoint import run_provenance
 from cropcam.model.runs.config import RunConfig
-from cropcam.model.transfer.domain import image_dates
 from cropcam.pipeline import __version__
 from cropcam.pipeline.errors import ConfigError, DataError
 from cropcam.pipeline.maps.cog import is_map
@@ -74,13 +72,6 @@ def specification(job: WindowJob, predictor: Predictor, tags: Mapping[str, str],
         "window": side_px,
         "device": predictor.device,
     }
-
-
-def seasons_of(source: Source) -> list[tuple[str, str]]:
-    """The seasons of an image, START/END (exclusive): a store's, or the days in the names of files."""
-    if isinstance(source, PatchStore):
-        return [(str(first), str(last)) for first, last in source.info.study["image"]["seasons"]]
-    return [(day, str(date.fromisoformat(day) + timedelta(days=1))) for day in image_dates(source.names)]
 
 
 def check_inputs(config: RunConfig, source: Source, run_path: Path, out: Path, beside: Mapping[str, Path]) -> None:

@@ -1,26 +1,27 @@
 """Spectral refinement wall to wall: as `cropcam.model.segmentation.spectral`, with statistics that pass smoothly from place to place.
 
 A patch's class spectra and class shares correct the pixels at its class boundaries. Here patches lie half their size apart, and a
-pixel has the tent-weighted mean of the corrections of the four that cover it. A correction is linear in the pixel's bands, so that mean costs a
-product per patch and no network. Patches are sums of cells of half their size; cells lie on multiples of that from the raster's upper left.
-Axis suffixes: K class, C band, E band and a constant 1, Y/X rows and columns, R/Q rows and columns of cells, P pixel of a cell.
+pixel has the tent-weighted mean of the corrections of the four that cover it. A correction is linear in the pixel's bands, so that mean costs no
+network. Patches are 2 x 2 cells of half their size; cells lie on multiples of that from the raster's upper left.
+Axis suffixes: K class, C band, E band and a constant 1, Y/X rows and columns, R/Q rows and columns of cells or patches.
 """
 
 from __future__ import annotations
 
-import torch
-import torch.nn.functional as F
-from torch import Tensor
+from concurrent.futures import ThreadPoolExecutor
 
-from cropcam.model.networks.cam import argmax_classes
-from cropcam.model.segmentation.spectral import (
-    LIKELIHOOD_WEIGHT,
-    MIN_LOG_SHARE,
-    PRIOR_WEIGHT,
-    SHRINKAGE_PIXELS,
-    ClassStatistics,
-    boundary_mask,
-)
+import numpy as np
+import numpy.typing as npt
+
+from cropcam.model.segmentation.methods import Method
+from cropcam.model.segmentation.spectral import LIKELIHOOD_WEIGHT, MIN_LOG_SHARE, PRIOR_WEIGHT, SHRINKAGE_PIXELS
+from cropcam.pipeline.maps.quantised import classes_of
+from cropcam.pipeline.maps.windows import NODATA_CLASS, Classes
+from cropcam.pipeline.runtime.compiled import compiled
+from cropcam.pipeline.runtime.tasks import cores
+
+Floats = npt.NDArray[np.float32]
+Doubles = npt.NDArray[np.float64]
 
 
 def cell_px(size_px: int) -> int:
@@ -37,76 +38,100 @@ def ring_px(size_px: int) -> int:
     return cell_px(size_px) + 1
 
 
-def refine_window(logits_KYX: Tensor, x_CYX: Tensor, valid_YX: Tensor, statistics: ClassStatistics, cell: int) -> Tensor:
-    """Log probabilities of a window (K, Y - 2 (cell + 1), X - 2 (cell + 1)), float32, refined at class boundaries.
+def refine_window(logits_KYX: Floats, x_CYX: Floats, valid_YX: npt.NDArray[np.bool_], method: Method, cell: int) -> Floats:
+    """Logits of a window (K, Y - 2 (cell + 1), X - 2 (cell + 1)), float32, refined at class boundaries; their softmax is that of the refined log probabilities.
 
     Args:
         logits_KYX: of mutually exclusive classes, of the window and `cell + 1` pixels around it; the window's upper left lies on a multiple of `cell`, its
             sides are multiples of `cell`.
         x_CYX: standardised bands of the same pixels.
         valid_YX: pixels with image data; others neither count nor make a boundary.
-        statistics: of the training split.
-        cell: side of a cell in pixels; a patch is 2 x 2 cells.
+        method: has the spectra of the classes over the training split, and their covariance.
+        cell: side of a cell in pixels.
     """
-    log_KYX = logits_KYX.float().log_softmax(dim=0)
-    class_YX = argmax_classes(log_KYX[None])[0]
-    boundary_YX = boundary_mask(class_YX[None], valid_YX[None])[0]
-    inside = slice(1, -1), slice(1, -1)
-    member_YX = torch.where(valid_YX & ~boundary_YX, class_YX, -1)[inside]
-    theta_RQKE = _corrections(log_KYX[:, 1:-1, 1:-1], x_CYX[:, 1:-1, 1:-1], valid_YX[inside], member_YX, statistics, cell)
-    core = slice(1 + cell, -1 - cell), slice(1 + cell, -1 - cell)
-    refined_KYX, x_CYX, boundary_YX = log_KYX[:, *core].clone(), x_CYX[:, *core], boundary_YX[core]
-    weight_41P = _tents(cell, x_CYX.device)
-    for row in range(refined_KYX.shape[1] // cell):  # by rows of cells: what they need fits a cache
-        rows = slice(row * cell, (row + 1) * cell)
-        x_QEP = _with_one(_cells(x_CYX[:, rows], cell))
-        change_QKP: Tensor = sum(  # type: ignore[assignment]
-            theta_RQKE[row + down, right : right + len(x_QEP)] @ (x_QEP * weight_41P[2 * down + right])
-            for down in (0, 1)
-            for right in (0, 1)
-        )
-        change_KYX = change_QKP.view(*change_QKP.shape[:2], cell, cell).permute(1, 2, 0, 3).flatten(2)
-        refined_KYX[:, rows] += change_KYX.masked_fill_(~boundary_YX[rows], 0.0)
+    class_YX = classes_of(logits_KYX, valid_YX)
+    rows, cols = ((length - 2) // cell for length in class_YX.shape)
+    bands, classes = len(x_CYX), len(logits_KYX)
+    sum_RQKE, share_RQK = np.zeros((rows, cols, classes, bands + 1)), np.zeros((rows, cols, classes))
+    refined_KYX = logits_KYX[:, 1 + cell : -1 - cell, 1 + cell : -1 - cell].copy()
+    with ThreadPoolExecutor(cores()) as pool:
+        list(pool.map(lambda row: _add_cells(logits_KYX, x_CYX, class_YX, cell, row, sum_RQKE, share_RQK), range(rows)))
+        theta_RQKE = _corrections(sum_RQKE, share_RQK, method)
+        list(pool.map(lambda row: _correct_cells(x_CYX, class_YX, cell, row, theta_RQKE, refined_KYX), range(rows - 2)))
     return refined_KYX
 
 
-def _corrections(log_KYX: Tensor, x_CYX: Tensor, valid_YX: Tensor, member_YX: Tensor, statistics: ClassStatistics, cell: int) -> Tensor:
-    """What a patch adds to the log probability of each class, linear in bands and 1 (R - 1, Q - 1, K, E), of patches of 2 x 2 of the R x Q cells."""
-    classes, sums, shares, counts = len(log_KYX), [], [], []
-    for row in range(log_KYX.shape[1] // cell):
-        rows = slice(row * cell, (row + 1) * cell)
-        member_QP = _cells(member_YX[None, rows], cell)[:, 0]
-        one_QPK = F.one_hot(member_QP + 1, classes + 1)[..., 1:].to(x_CYX.dtype)
-        sums.append(_with_one(_cells(x_CYX[:, rows], cell)) @ one_QPK)  # (Q, E, K)
-        valid_Q1P = _cells(valid_YX[None, rows], cell)
-        shares.append((_cells(log_KYX[:, rows], cell).exp() * valid_Q1P).sum(dim=2))
-        counts.append(valid_Q1P.sum(dim=2))
-    sum_RQKE = _of_patches(torch.stack(sums)).transpose(2, 3)
-    share_RQK = _of_patches(torch.stack(shares)) / _of_patches(torch.stack(counts)).clamp(min=1)
-    mean_RQKC = (sum_RQKE[..., :-1] + SHRINKAGE_PIXELS * statistics.mean_KC) / (sum_RQKE[..., -1:] + SHRINKAGE_PIXELS)
-    weight_RQKC: Tensor = torch.linalg.solve_ex(statistics.cov_CC, mean_RQKC.flatten(0, 2), left=False).result.view_as(mean_RQKC)
-    constant_RQK = -LIKELIHOOD_WEIGHT * (weight_RQKC * mean_RQKC).sum(dim=3) / 2 + PRIOR_WEIGHT * share_RQK.log().clamp(min=MIN_LOG_SHARE)
-    return torch.cat([LIKELIHOOD_WEIGHT * weight_RQKC, constant_RQK[..., None]], dim=3)
+def _corrections(sum_RQKE: Doubles, share_RQK: Doubles, method: Method) -> Floats:
+    """What a patch adds to the logit of each class, linear in bands and 1 (R - 1, Q - 1, K, E), from sums over the R x Q cells."""
+    sum_RQKE, share_RQK = _of_patches(sum_RQKE), _of_patches(share_RQK)
+    mean_RQKC = (sum_RQKE[..., :-1] + SHRINKAGE_PIXELS * np.array(method.mean_KC)) / (sum_RQKE[..., -1:] + SHRINKAGE_PIXELS)
+    weight_RQKC = mean_RQKC @ np.linalg.inv(np.array(method.cov_CC))
+    with np.errstate(divide="ignore"):
+        log_share_RQK = np.log(share_RQK / np.maximum(share_RQK.sum(axis=2, keepdims=True), 1e-30))
+    constant_RQK = PRIOR_WEIGHT * np.maximum(log_share_RQK, MIN_LOG_SHARE) - LIKELIHOOD_WEIGHT * (weight_RQKC * mean_RQKC).sum(axis=3) / 2
+    return np.concatenate([LIKELIHOOD_WEIGHT * weight_RQKC, constant_RQK[..., None]], axis=3).astype(np.float32)
 
 
-def _of_patches(cells_RQ: Tensor) -> Tensor:
+def _of_patches(cells_RQ: Doubles) -> Doubles:
     """Sums over 2 x 2 neighbouring cells (R - 1, Q - 1, ...)."""
     pairs = cells_RQ[:-1] + cells_RQ[1:]
-    return pairs[:, :-1] + pairs[:, 1:]
+    return np.asarray(pairs[:, :-1] + pairs[:, 1:])
 
 
-def _cells(values_CYX: Tensor, cell: int) -> Tensor:
-    """The pixels of a row of cells (Q, C, P)."""
-    return values_CYX.reshape(*values_CYX.shape[:2], -1, cell).permute(2, 0, 1, 3).flatten(2)
+@compiled
+def _is_boundary(class_YX: Classes, y: int, x: int) -> bool:
+    """Whether a valid pixel has a valid one of another class in its 3 x 3 neighbourhood."""
+    own = class_YX[y, x]
+    for row in range(y - 1, y + 2):
+        for col in range(x - 1, x + 2):
+            other = class_YX[row, col]
+            if other != own and other != NODATA_CLASS:  # noqa: PLR1714 - numba has no `in` for these types
+                return True
+    return False
 
 
-def _with_one(x_QCP: Tensor) -> Tensor:
-    """With a constant 1 behind the bands (Q, E, P)."""
-    return F.pad(x_QCP, (0, 0, 0, 1), value=1.0)
+@compiled
+def _add_cells(logits_KYX: Floats, x_CYX: Floats, class_YX: Classes, cell: int, row: int, sum_RQKE: Doubles, share_RQK: Doubles) -> None:
+    """Sums over each cell of a row of cells: bands and count of each class's pixels away from boundaries, and class probabilities of all pixels."""
+    classes, bands = len(logits_KYX), len(x_CYX)
+    share_K = np.empty(classes)
+    for y in range(1 + row * cell, 1 + (row + 1) * cell):
+        for col in range(sum_RQKE.shape[1]):
+            for x in range(1 + col * cell, 1 + (col + 1) * cell):
+                own = class_YX[y, x]
+                if own == NODATA_CLASS:
+                    continue
+                total = 0.0
+                for k in range(classes):
+                    share_K[k] = np.exp(logits_KYX[k, y, x] - logits_KYX[own, y, x])
+                    total += share_K[k]
+                for k in range(classes):
+                    share_RQK[row, col, k] += share_K[k] / total
+                if not _is_boundary(class_YX, y, x):
+                    for c in range(bands):
+                        sum_RQKE[row, col, own, c] += x_CYX[c, y, x]
+                    sum_RQKE[row, col, own, bands] += 1
 
 
-def _tents(cell: int, device: torch.device) -> Tensor:
-    """Weights of a cell's pixels in the patches that end and begin there (4, 1, P): upper left, upper right, lower left, lower right; their sum is 1."""
-    rising = (torch.arange(cell, device=device) + 0.5) / cell
-    sides = torch.stack([1 - rising, rising])
-    return torch.einsum("ay,bx->abyx", sides, sides).reshape(4, 1, cell * cell)
+@compiled
+def _correct_cells(x_CYX: Floats, class_YX: Classes, cell: int, row: int, theta_RQKE: Floats, refined_KYX: Floats) -> None:
+    """Add to each boundary pixel of a row of the window's cells the mean correction of the four patches that cover it."""
+    classes, bands = len(refined_KYX), len(x_CYX)
+    for y in range(row * cell, (row + 1) * cell):
+        lower = np.float32((y - row * cell + 0.5) / cell)  # weight of the patch that begins in this row of cells
+        for x in range(refined_KYX.shape[2]):
+            top, left = y + 1 + cell, x + 1 + cell
+            if class_YX[top, left] == NODATA_CLASS or not _is_boundary(class_YX, top, left):
+                continue
+            col = x // cell
+            right = np.float32((x - col * cell + 0.5) / cell)
+            for k in range(classes):
+                change = np.float32(0.0)
+                for down in range(2):
+                    for across in range(2):
+                        theta_E = theta_RQKE[row + down, col + across, k]
+                        each = theta_E[bands]
+                        for c in range(bands):
+                            each += theta_E[c] * x_CYX[c, top, left]
+                        change += each * (lower if down else 1 - lower) * (right if across else 1 - right)
+                refined_KYX[k, y, x] += change

@@ -25,7 +25,7 @@ from cropcam.pipeline.maps.windows import Area, Source, Values, read_block
 from cropcam.pipeline.runtime.tasks import cores
 from cropcam.pipeline.store.schema import evenly
 
-PATCHES = 512  # at most, and an eighth of the raster; known class areas ask for all of a small one
+PATCHES = 256  # at most, and a sixteenth of the raster; known class areas ask for all of a small one
 LEAST_PATCHES = 64
 ROW_PATCHES = 8  # side by side in one reading
 PIXELS_PER_PATCH = 100
@@ -81,14 +81,14 @@ class Survey:
 def measured(survey: Survey, layers: Layers, config: RunConfig, tally: Tally) -> None:
     """Count pixels of the survey's patches."""
     total = survey.source.grid.width * survey.source.grid.height // survey.size_px**2
-    for values_BCYX in survey.batches(survey.windows(min(PATCHES, max(total // 8, LEAST_PATCHES)))):
+    for values_BCYX in survey.batches(survey.windows(min(PATCHES, max(total // 16, LEAST_PATCHES)))):
         maps_BFyx, logits_BKYX, x_BCYX, valid_BYX = _forward(layers, values_BCYX)
-        tally.add(sampled(layers.network, config, x_BCYX, valid_BYX, maps_BFyx, logits_BKYX))
+        tally.add(sampled(layers.network, config, x_BCYX, valid_BYX, maps_BFyx, logits_BKYX, layers.method.temperature))
 
 
 @torch.inference_mode()
 def log_probabilities(survey: Survey, layers: Layers) -> npt.NDArray[np.float64]:
-    """Log probabilities (P, K) of evenly spread valid pixels of up to 512 patches."""
+    """Log probabilities (P, K) of evenly spread valid pixels of up to `PATCHES` patches."""
     parts = []
     step = max(round(survey.size_px / PIXELS_PER_PATCH**0.5), 1)
     for values_BCYX in survey.batches(survey.windows(PATCHES)):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -13,7 +13,7 @@ import torch
 from cropcam.model.inference.known_areas import KnownAreas, shift_to
 from cropcam.model.inference.likeness import likeness, what_was_seen
 from cropcam.model.inference.predictor import Predictor
-from cropcam.model.inference.provenance import check_inputs, files_of, map_tags, seasons_of, specification
+from cropcam.model.inference.provenance import check_inputs, files_of, map_tags, specification
 from cropcam.model.inference.summary import MapSummary
 from cropcam.model.inference.survey import Survey
 from cropcam.model.inference.windows import window_px
@@ -21,6 +21,7 @@ from cropcam.model.runs.checkpoint import ITEM, load_network
 from cropcam.model.runs.config import RunConfig
 from cropcam.model.runtime.device import choose
 from cropcam.model.segmentation.fitting import method_of
+from cropcam.model.transfer.domain import image_seasons
 from cropcam.pipeline.errors import DataError
 from cropcam.pipeline.grid import tiles
 from cropcam.pipeline.maps.cog import disk_errors
@@ -80,7 +81,6 @@ def map_raster(
     region: Path | None = None,
     device: str = "auto",
     scheduler: str | None = None,
-    seasons: Sequence[tuple[str, str]] = (),
     block_px: int | None = None,
     progress: Progress = silent,
     log: Callable[[str], object] = silent,
@@ -102,7 +102,6 @@ def map_raster(
         region: GeoJSON, GeoPackage or GeoParquet file of polygons; pixels whose centre lies outside are nodata.
         device: auto, cpu or cuda.
         scheduler: address of a dask.distributed scheduler whose workers see run and raster under the same paths; this machine without one.
-        seasons: of the image, START/END (exclusive) as YYYY-MM-DD; by default those of a store, or the dates in file names.
         block_px: approximate side of the windows. It changes probabilities by rounding alone.
         progress: called after each window.
         log: called with single lines: the image is unlike the training data, or of another area or season; work that is kept.
@@ -133,7 +132,7 @@ def map_raster(
     asked = tuple(outputs.paths) + ((UNSHIFTED,) if known is not None else ())
     job = WindowJob(source, predictor, len(config.store.classes), asked, config.seasons, area)
     tags = map_tags(run_path, config, predictor, source, out=out, beside=outputs.paths, sieve_ha=sieve_ha, region=region)
-    tags |= sidecar_tags(out, seasons or seasons_of(source))
+    tags |= sidecar_tags(out, image_seasons(source))
     if known is not None:
         tags["known_areas"] = f"{known.origin}: {' '.join(f'{share:.6g}' for share in known.share_K)}"
     wanted = Wanted(

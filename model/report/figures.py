@@ -143,6 +143,40 @@ def places(map_YX: npt.NDArray[np.floating], kept_YX: npt.NDArray[np.bool_], asp
     return _svg(axes, f"accuracy-map-{number}", f"map of the patch grid{of_store}, north up, coloured by pixel accuracy")
 
 
+@mpl.rc_context(_STYLE)
+def reliability(title: str, color: str, part: Mapping[str, Any], name: str) -> Markup:
+    """A reliability curve: observed share over mean probability with intervals, the diagonal, and below the pixels of each bin.
+
+    Args:
+        title: of the curve.
+        color: of the class, hexadecimal.
+        part: with `ece` and `reliability` (`cropcam.model.evaluation.calibration`).
+        name: of the curve, for ids on the page.
+    """
+    bins, places = part["reliability"], [place for place, count in enumerate(part["reliability"]["pixels"]) if count]
+    figure = Figure(figsize=(3.0, 3.5))
+    axes, below = figure.subplots(2, 1, sharex=True, height_ratios=(4, 1))
+    mean, share = ([bins[key][place] for place in places] for key in ("probability", "share"))
+    axes.plot([0, 1], [0, 1], color=ACCENT, lw=1.2, ls=_DASHED)
+    spans = [(at, bins["share_ci95"][place]) for at, place in zip(mean, places, strict=True) if bins["share_ci95"][place]]
+    axes.vlines([at for at, _ in spans], [low for _, (low, _) in spans], [high for _, (_, high) in spans], color=INK, lw=4, alpha=0.25)
+    axes.plot(mean, share, "-o", color=INK, mfc=color, mec=INK, ms=5.5, mew=0.9, lw=1.2)
+    axes.set(xlim=(-0.02, 1.02), ylim=(-0.02, 1.02), xticks=[0, 0.5, 1], yticks=[0, 0.5, 1], ylabel="observed share")
+    axes.set_title(title, fontsize=11)
+    axes.set_title("" if part["ece"] is None else f"ECE {part['ece']:.3f}", loc="right", fontsize=10, fontweight="normal", color=MUTED)
+    count, total = len(bins["pixels"]), sum(bins["pixels"])
+    below.bar(
+        [(place + 0.5) / count for place in range(count)],
+        [100 * pixels / max(total, 1) for pixels in bins["pixels"]],
+        0.9 / count,
+        color=TRAIN,
+    )
+    below.set(xlabel="probability", ylabel="% of px", xticks=[0, 0.5, 1])
+    below.yaxis.set_major_locator(MaxNLocator(2, integer=True))
+    pairs = ", ".join(f"{at:.2f} {seen:.2f}" for at, seen in zip(mean, share, strict=True))
+    return _svg(axes, f"reliability-{name}", f"reliability of {title}: probability and observed share {pairs}")
+
+
 class Mark(NamedTuple):
     """A metric in a plot, its interval and its trivial value; undefined ones are None and not drawn."""
 

@@ -15,6 +15,7 @@ from markupsafe import Markup
 
 from cropcam.model.report import content, figures
 from cropcam.model.report.gallery import STRETCH_PCT, gallery
+from cropcam.model.report.map_section import map_section
 from cropcam.model.report.page import template
 from cropcam.model.report.places import elsewhere_rows
 from cropcam.model.report.runs import read_elsewhere, read_history, read_run
@@ -25,6 +26,7 @@ from cropcam.model.segmentation.predictions import open_trained_store
 from cropcam.model.training.label_accuracy import accuracy_words
 from cropcam.pipeline.errors import DataError
 from cropcam.pipeline.grid import is_geographic
+from cropcam.pipeline.legend import Legend
 from cropcam.pipeline.runtime.atomic import atomic_write
 from cropcam.pipeline.runtime.progress import Progress, silent
 from cropcam.pipeline.store.patch_store import PatchStore
@@ -33,7 +35,9 @@ from cropcam.pipeline.store.schema import format_dropped
 REPORT = "report.html"
 
 
-def write_report(run: Path, *, store: Path | None = None, progress: Progress = silent) -> Path:
+def write_report(
+    run: Path, *, store: Path | None = None, made: Path | None = None, reference: Path | None = None, progress: Progress = silent
+) -> Path:
     """Write RUN/report.html from the files of `train` and `evaluate`, and return its path.
 
     The same run gives the same bytes.
@@ -41,10 +45,12 @@ def write_report(run: Path, *, store: Path | None = None, progress: Progress = s
     Args:
         run: folder of an evaluated run.
         store: place of the run's store, if it was moved.
+        made: a map that the run made, to be shown with its areas.
+        reference: points with classes, which adjust the map's areas for its errors.
         progress: called with (steps done, steps in all, the next step).
 
     Raises:
-        DataError: not evaluated since it was trained, at home or elsewhere, or no usable run, store or checkpoint.
+        DataError: not evaluated since it was trained, at home or elsewhere, or no usable run, store or checkpoint; a map of another run.
         OSError: the disk refused.
     """
     network, config = load_network(run, torch.device("cpu"))
@@ -52,12 +58,14 @@ def write_report(run: Path, *, store: Path | None = None, progress: Progress = s
     metrics, table = home.metrics, home.patches
     elsewhere = elsewhere_rows(home, read_elsewhere(run, home))
     opened = open_trained_store(run, config, store)
+    shown = map_section(run, made, reference) if made else None
     progress(1, 4, "curves")
     history, epoch = read_history(run), load_metadata(run / BEST).get("epoch")
     plots = {
         "curves": _curves(history, epoch, config.labels.labels),
         "places": _places(opened, table, metrics),
         "seasons": _seasons(metrics),
+        "reliability": _reliability(metrics, config.store.classes),
     }
     progress(2, 4, "gallery")
     pictures = gallery(network, config, opened, table, fitted_segmenter(run, network, config, opened, torch.device("cpu")))
@@ -75,6 +83,7 @@ def write_report(run: Path, *, store: Path | None = None, progress: Progress = s
         plots=plots,
         epoch=epoch,
         gallery=pictures,
+        made=shown,
         stretch_pct=STRETCH_PCT,
         scale=figures.gradient(figures.DIVERGING),
         provenance=_provenance(run, config, opened, metrics),
@@ -95,6 +104,18 @@ def _curves(history: pd.DataFrame, epoch: str | None, labels: str) -> list[Marku
 def _seasons(metrics: Mapping[str, Any]) -> list[Markup]:
     part = metrics["segmentation"]
     return [figures.seasons_curve(part["seasons_seen"], part["majority_accuracy"])] if part.get("seasons_seen") else []
+
+
+def _reliability(metrics: Mapping[str, Any], legend: Legend) -> list[Markup]:
+    """The reliability curves of the class with the largest probability, then of each class; none of metrics of an earlier version."""
+    part = metrics["segmentation"].get("calibration")
+    if part is None:
+        return []
+    curves = [
+        ("predicted class", figures.VALIDATION, part),
+        *((item.name, item.color_hex, part["per_class"][item.name]) for item in legend.classes),
+    ]
+    return [figures.reliability(title, color, values, str(number)) for number, (title, color, values) in enumerate(curves)]
 
 
 def _places(store: PatchStore, table: pd.DataFrame, metrics: Mapping[str, Any]) -> list[Markup]:

@@ -6,11 +6,15 @@ kind. No pixel truth beyond that kind is read. The labels count as they are: the
 
     points, pixels  cross-entropy of the labelled pixels: the likelihood itself
     shares          divergence of the labelled shares from the mean probabilities of a patch or bag (`objectives.share_loss`)
-    majority        cross-entropy of the mean probabilities, with the sharpness of `objectives.majority_loss`
     presence        of the mean probability being above the threshold, with the sharpness of `objectives.threshold_loss`. Also of networks
                     of one-vs-rest sigmoids: wherever a probability is asked for, their logits are read as those of exclusive classes
+    majority        none: the likelihood has no maximum, however sure the pixels (docs/numbers.md). The temperature is `POOLED`
+    presence of any pixel   none, likewise
 
-A bias for each class was tried and is left out: it costs accuracy away from home (docs/numbers.md).
+Mistakes within a patch cancel in its mean probability. So labels of patches fit pixels best that are too sure, and the temperature of the
+greatest likelihood is multiplied by `POOLED`, which was measured with pixel truth elsewhere (docs/results.md).
+
+A bias for each class was tried and is left out: it costs accuracy away from home (docs/results.md).
 
 Source: Guo, Pleiss, Sun, Weinberger 2017, "On Calibration of Modern Neural Networks", arXiv 1706.04599, section 4.2.
 """
@@ -26,9 +30,10 @@ import torch
 from torch import Tensor
 
 from cropcam.model.data.dataset import read_labels
-from cropcam.model.labels.weak_labels import WeakLabels
+from cropcam.model.labels.weak_labels import OF_PIXELS, LabelSpec, WeakLabels
 from cropcam.model.losses.objectives import OBJECTIVES, ModelOutputs, Targets
 from cropcam.model.networks import Network, NetworkOutput
+from cropcam.model.options import ANY_BELOW
 from cropcam.model.runs.config import RunConfig
 from cropcam.model.segmentation.methods import Method
 from cropcam.model.segmentation.predictions import Indices, forward_batches
@@ -41,7 +46,8 @@ LOWEST, HIGHEST = 0.05, 20.0
 PRIOR_SD = 1.0  # of the log temperature about 0; the prior weighs as much as one labelled patch
 MOST_PIXELS, MOST_PATCHES = 1_500_000, 2048  # of the validation split; of points the labelled pixels alone are kept
 # The objective whose loss is the negative log likelihood, by kind of label.
-LIKELIHOODS = {"presence": "threshold", "majority": "majority", "shares": "shares", "points": "cross-entropy", "pixels": "cross-entropy"}
+LIKELIHOODS = {"presence": "threshold", "shares": "shares", "points": "cross-entropy", "pixels": "cross-entropy"}
+POOLED = 1.45  # the temperature of the pixels over that of the greatest likelihood of patches: 1.29 to 1.82 in 8 methods of 4 networks
 _NO_LABEL = "not fitted: the validation split has no label"
 
 
@@ -59,28 +65,32 @@ def calibrated(
         store: the run's.
         device: of the network.
     """
+    spec = config.label_spec
+    if spec.kind not in LIKELIHOODS or (spec.kind == "presence" and spec.presence_min_share < ANY_BELOW):
+        found = {name: replace(method, temperature=POOLED) for name, method in methods.items()}
+        return found, f"the same for all runs: labels of {spec} do not show how sure pixels are"
     if not store.has_patches("validation"):
         return dict(methods), "not fitted: the validation split is empty"
     index_N = store.split_indices("validation")
     try:
-        labels = read_labels(store, index_N, config.label_spec, config.store.classes)
+        labels = read_labels(store, index_N, spec, config.store.classes)
     except DataError as error:  # the file of labels may be gone since the training
         return dict(methods), f"not fitted: {error}"
     chosen = sample(labels, config.store.size_px)
     if not len(chosen):
         return dict(methods), _NO_LABEL
     labels = labels.of(chosen)
-    logits, targets = _at_labels(methods, network, config, store, index_N[chosen], labels, device)
+    logits, targets = logits_at_labels(methods, network, config, store, index_N[chosen], labels, device)
     if not (count := int(targets.label_count())):  # its labelled pixels have no image data
         return dict(methods), _NO_LABEL
-    loss = OBJECTIVES[LIKELIHOODS[labels.kind]].loss
-
-    def likelihood(name: str) -> Callable[[Tensor], Tensor]:
-        return lambda temperature: loss(_outputs(logits[name] / temperature, targets), targets, config.labels.presence_min_share)
-
+    unlikely, pooled = negative_log_likelihood(spec, targets), 1.0 if spec.kind in OF_PIXELS else POOLED
     patches = len(np.unique(chosen if labels.bag_N is None else labels.bag_N))
-    found = {name: replace(method, temperature=fitted_temperature(likelihood(name), patches)) for name, method in methods.items()}
-    return found, f"fitted to {count:,} labels ({config.label_spec}) of {len(chosen):,} validation patches"
+
+    def temperature(name: str) -> float:
+        return round(pooled * fitted_temperature(lambda t: unlikely(logits[name] / t), patches), 4)
+
+    found = {name: replace(method, temperature=temperature(name)) for name, method in methods.items()}
+    return found, f"fitted to {count:,} labels ({spec}) of {len(chosen):,} validation patches"
 
 
 def sample(labels: WeakLabels, size_px: int) -> Indices:
@@ -95,11 +105,23 @@ def sample(labels: WeakLabels, size_px: int) -> Indices:
     return labelled[evenly(len(labelled), most)]
 
 
-def fitted_temperature(negative_log_likelihood: Callable[[Tensor], Tensor], patches: int) -> float:
+def negative_log_likelihood(spec: LabelSpec, targets: Targets) -> Callable[[Tensor], Tensor]:
+    """The mean over labels as a function of logits (N, K, H, W); of a kind of label in `LIKELIHOODS`."""
+    loss = OBJECTIVES[LIKELIHOODS[spec.kind]].loss
+
+    def of(logits_NKHW: Tensor) -> Tensor:
+        outputs = ModelOutputs(None, NetworkOutput(logits_NKHW.mean(dim=(2, 3)), logits_NKHW), targets.valid_BHW)
+        vars(outputs)["logits_BKHW"] = logits_NKHW  # the cached property
+        return loss(outputs, targets, spec.presence_min_share)
+
+    return of
+
+
+def fitted_temperature(unlikely: Callable[[Tensor], Tensor], patches: int) -> float:
     """The temperature of the greatest posterior, from `LOWEST` to `HIGHEST`, with four decimals.
 
     Args:
-        negative_log_likelihood: the mean over labels as a function of the temperature, a tensor without axes.
+        unlikely: the negative log likelihood, the mean over labels, as a function of the temperature, a tensor without axes.
         patches: number of labelled patches, or bags. The pixels of one share their mistakes: it counts as one label against the prior, a
             normal distribution of the log temperature.
     """
@@ -110,7 +132,7 @@ def fitted_temperature(negative_log_likelihood: Callable[[Tensor], Tensor], patc
         def posterior() -> Tensor:
             optimizer.zero_grad()
             kept = log.clamp(math.log(LOWEST), math.log(HIGHEST))
-            value: Tensor = negative_log_likelihood(kept.exp()) + (log / PRIOR_SD).square() / (2 * patches)
+            value: Tensor = unlikely(kept.exp()) + (log / PRIOR_SD).square() / (2 * patches)
             value.backward()  # type: ignore[no-untyped-call]
             return value
 
@@ -119,7 +141,7 @@ def fitted_temperature(negative_log_likelihood: Callable[[Tensor], Tensor], patc
 
 
 @torch.no_grad()  # not inference mode, whose tensors cannot take part in the fit
-def _at_labels(
+def logits_at_labels(
     methods: Mapping[str, Method],
     network: Network,
     config: RunConfig,
@@ -156,10 +178,3 @@ def _at_labels(
     pixel_P11 = at_pixels(labels.pixel_NHW)
     assert pixel_P11 is not None
     return found, Targets(torch.ones_like(pixel_P11, dtype=torch.bool), pixel_BHW=pixel_P11, pct_BHW=at_pixels(labels.pct_NHW))
-
-
-def _outputs(logits_BKHW: Tensor, targets: Targets) -> ModelOutputs:
-    """Outputs with these logits, for a loss of pixel logits."""
-    outputs = ModelOutputs(None, NetworkOutput(logits_BKHW.mean(dim=(2, 3)), logits_BKHW), targets.valid_BHW)
-    vars(outputs)["logits_BKHW"] = logits_BKHW  # the cached property
-    return outputs

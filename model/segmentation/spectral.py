@@ -70,16 +70,14 @@ def class_statistics(logits_BKHW: Tensor, x_BCHW: Tensor, valid_BHW: Tensor) -> 
     return ClassStatistics(mean_KC, cov_CC + ridge * torch.eye(len(cov_CC), device=cov_CC.device))
 
 
-def boundary_mask(class_BHW: Tensor, valid_BHW: Tensor | None = None) -> Tensor:
-    """Pixels with another class in their 3 x 3 neighbourhood (B, H, W), bool; of two pixels both have to be valid, where that is given."""
+def boundary_mask(class_BHW: Tensor) -> Tensor:
+    """Pixels with another class in their 3 x 3 neighbourhood (B, H, W), bool."""
     boundary_BHW = torch.zeros_like(class_BHW, dtype=torch.bool)
     height, width = class_BHW.shape[1:]
     for down, right in ((1, 0), (0, 1), (1, 1), (1, -1)):  # shifts, not pooling: 0.6 ms for 64 patches of 50 px, against 7.7 ms
         here = (slice(None), slice(down, height), slice(max(right, 0), width + min(right, 0)))
         there = (slice(None), slice(0, height - down), slice(max(-right, 0), width - max(right, 0)))
         differs_BHW = class_BHW[here] != class_BHW[there]
-        if valid_BHW is not None:
-            differs_BHW &= valid_BHW[here] & valid_BHW[there]
         boundary_BHW[here] |= differs_BHW
         boundary_BHW[there] |= differs_BHW
     return boundary_BHW

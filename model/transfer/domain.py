@@ -12,7 +12,6 @@ import numpy as np
 from cropcam.model.runs.config import RunConfig
 from cropcam.pipeline.grid import PixelGrid, transform_points
 from cropcam.pipeline.maps.windows import Source
-from cropcam.pipeline.rasters.mosaic import RasterMosaic
 from cropcam.pipeline.store.patch_store import PatchStore
 from cropcam.pipeline.store.schema import StoreInfo
 
@@ -67,6 +66,8 @@ def image_seasons(source: Source) -> list[tuple[str, str]]:
     Days in file names come first: own images may be of another year than the study that they are cut with. Then the seasons of the study of
     a store, or of the export whose shards these are.
     """
+    from cropcam.pipeline.rasters.mosaic import RasterMosaic  # noqa: PLC0415 - dask and rasterio, which a report does without
+
     if isinstance(source, PatchStore):
         return sorted({season for part in source.parts.values() for season in store_seasons(part.info)})
     if days := image_dates(source.names):

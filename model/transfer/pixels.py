@@ -45,7 +45,9 @@ class Pixels(NamedTuple):
         return cls(*(np.concatenate(arrays) for arrays in zip(*parts, strict=True)))
 
 
-def sampled(network: Network, config: RunConfig, x_BCHW: Tensor, valid_BHW: Tensor, maps_BFhw: Tensor, logits_BKHW: Tensor) -> Pixels:
+def sampled(
+    network: Network, config: RunConfig, x_BCHW: Tensor, valid_BHW: Tensor, maps_BFhw: Tensor, logits_BKHW: Tensor, temperature: float
+) -> Pixels:
     """About `PER_SIDE` x `PER_SIDE` pixels of each patch whose valid share is that of the run's patches (`valid_min_share` of its study).
 
     Args:
@@ -54,7 +56,8 @@ def sampled(network: Network, config: RunConfig, x_BCHW: Tensor, valid_BHW: Tens
         x_BCHW: standardised patches.
         valid_BHW: pixels with a value in every band; others are left out.
         maps_BFhw: the maps that the network's dense layer reads.
-        logits_BKHW: the run's method's, at full resolution.
+        logits_BKHW: the run's method's, calibrated, at full resolution.
+        temperature: the method's. The confidence is that before calibration: the score of a shift was measured with it.
     """
     rows, cols = (_lattice(length) for length in x_BCHW.shape[2:])
     whole_B = valid_BHW.flatten(1).float().mean(dim=1) >= valid_share(config) - 1e-6
@@ -70,7 +73,7 @@ def sampled(network: Network, config: RunConfig, x_BCHW: Tensor, valid_BHW: Tens
         x_BCHW[:, :, rows][..., cols].movedim(1, -1)[at_BYX].float().cpu().numpy(),
         reduced(features_PF).cpu().numpy(),
         argmax_classes(logits_PK[:, :, None, None])[:, 0, 0].cpu().numpy(),
-        confidence(logits_PK, softmax=config.objective.is_softmax).cpu().numpy(),
+        confidence(logits_PK * temperature, softmax=config.objective.is_softmax).cpu().numpy(),
     )
 
 
@@ -81,7 +84,7 @@ def pixels_of_store(
     """Batches of patches of a store: their indices, and the sampled pixels. Images alone are read."""
     for patches_B, x_BCHW, outputs in forward_batches(network, config, store, patches_N, device):
         logits_BKHW = method.logits(outputs.cams_BKHW, x_BCHW, outputs.valid_BHW)
-        yield patches_B, sampled(network, config, x_BCHW, outputs.valid_BHW, outputs.output.maps_BFhw, logits_BKHW)
+        yield patches_B, sampled(network, config, x_BCHW, outputs.valid_BHW, outputs.output.maps_BFhw, logits_BKHW, method.temperature)
 
 
 def confidence(logits_PK: Tensor, *, softmax: bool) -> Tensor:

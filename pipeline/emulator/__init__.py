@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import json
 import os
-import signal
 from collections.abc import Callable
 from pathlib import Path
 
@@ -16,6 +15,7 @@ from cropcam.pipeline.emulator.fault_injection import Fault, Faults
 from cropcam.pipeline.emulator.limits import Limits
 from cropcam.pipeline.emulator.server import Server
 from cropcam.pipeline.errors import ConfigError, EarthEngineError
+from cropcam.pipeline.runtime.loopback import sigterm_as_interrupt
 
 __all__ = ["Access", "Account", "Fault", "Faults", "Limits", "Server", "serve", "serve_forever"]
 FAULTS_VARIABLE = "CROPCAM_FAULTS"  # a JSON list of faults; opens POST /faults too
@@ -64,16 +64,12 @@ def serve_forever(archive: Path, port: int = 0, *, out: Path | None = None, log:
         DataError: as `serve`.
     """
     folder = out or archive.resolve().with_name(f"{archive.resolve().name}-exports")
-    before = signal.signal(signal.SIGTERM, signal.default_int_handler)
-    try:
-        with serve(archive, port, out=folder, faults=_ordered_faults()) as server:
-            log(server.url)
-            try:
-                server.wait()
-            except KeyboardInterrupt:
-                return
-    finally:
-        signal.signal(signal.SIGTERM, before)
+    with sigterm_as_interrupt(), serve(archive, port, out=folder, faults=_ordered_faults()) as server:
+        log(server.url)
+        try:
+            server.wait()
+        except KeyboardInterrupt:
+            return
 
 
 def _ordered_faults() -> Faults:

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import errno
 import json
 import logging
-import socket
 import threading
 from contextlib import ExitStack
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 from typing import Any
 
 from cropcam.pipeline import __version__
@@ -26,6 +24,8 @@ from cropcam.pipeline.emulator.routing import Request, Route
 from cropcam.pipeline.emulator.service import Service
 from cropcam.pipeline.emulator.service_texts import TEXTS
 from cropcam.pipeline.errors import CropcamError, EarthEngineError
+from cropcam.pipeline.runtime import loopback
+from cropcam.pipeline.runtime.loopback import LoopbackServer
 
 ENGINE_HEADER = "X-Cropcam-Engine"
 _LOG = logging.getLogger(__name__)
@@ -37,52 +37,17 @@ def listen(port: int) -> HttpServer:
     Raises:
         EarthEngineError: the port is taken, or none.
     """
-    try:
-        return HttpServer(("127.0.0.1", port), _Handler)
-    except OverflowError:
-        raise EarthEngineError(f"port {port} is none; choose one between 1 and 65535, or 0 for any that is free") from None
-    except OSError as error:
-        reason = "is in use" if error.errno == errno.EADDRINUSE else f"cannot be opened ({error.strerror})"
-        raise EarthEngineError(f"port {port} on 127.0.0.1 {reason}; choose another with --port, or 0 for any that is free") from None
+    return loopback.listen(HttpServer, _Handler, port, EarthEngineError)
 
 
-class HttpServer(ThreadingHTTPServer):
-    """A thread per connection; keeps its open sockets, to close them."""
-
-    daemon_threads = True
-    request_queue_size = 256
+class HttpServer(LoopbackServer):
+    """The engine's server."""
 
     def open_for(self, service: Service, faults: Faults, limits: Limits, access: Access, usage: Usage, rate: RequestRate) -> None:
         """Take what requests are answered with."""
         self.service, self.faults, self.limits, self.access = service, faults, limits, access
         self.usage, self.rate = usage, rate
         self.room = threading.Semaphore(limits.concurrent)
-        self._sockets: set[socket.socket] = set()
-
-    @property
-    def url(self) -> str:
-        """Where it listens."""
-        return f"http://127.0.0.1:{self.server_address[1]}"
-
-    def process_request_thread(self, request: Any, client_address: Any) -> None:  # noqa: ANN401 - as the base class
-        """Serve one connection, and keep its socket as long."""
-        self._sockets.add(request)
-        try:
-            super().process_request_thread(request, client_address)
-        finally:
-            self._sockets.discard(request)
-
-    def handle_error(self, request: Any, client_address: Any) -> None:  # noqa: ANN401, ARG002 - as the base class
-        """A client that went away is no error."""
-        _LOG.debug("connection ended", exc_info=True)
-
-    def hang_up(self) -> None:
-        """End every connection."""
-        for connection in self._sockets.copy():
-            try:
-                connection.shutdown(socket.SHUT_RDWR)
-            except OSError:
-                _LOG.debug("connection was closed already")
 
 
 class _Handler(BaseHTTPRequestHandler):

@@ -28,7 +28,8 @@ from cropcam.pipeline.maps.polygons_rings import Outlines, rings_of
 from cropcam.pipeline.maps.polygons_simplify import limits, simplify
 from cropcam.pipeline.maps.polygons_stores import Floats, Int32
 from cropcam.pipeline.maps.polygons_sweep import Sweep
-from cropcam.pipeline.maps.polygons_wkb import bounds, wkb
+from cropcam.pipeline.maps.polygons_wkb import bounds, wkb, wkb_bytes
+from cropcam.pipeline.maps.stac import seasons_of
 from cropcam.pipeline.maps.windows import NODATA_CLASS, Classes
 from cropcam.pipeline.runtime.atomic import exclusive_lock, temporary_path
 from cropcam.pipeline.runtime.progress import Progress, silent
@@ -167,10 +168,11 @@ class _Work:
         if self._limit_Y is not None:
             simplify(outlines, sweep.corner_YB, self._limit_Y)
             hectares_P = hectares_P * np.add.reduceat(outlines.area_R, outlines.first_P[:-1]) / (2 * pixels_P)
-        if (largest := 9 + 20 * int(outlines.length_R.sum())) > MOST_BYTES and len(done_P) == 1:
+        bytes_P = wkb_bytes(outlines)
+        if (largest := int(bytes_P.max())) > MOST_BYTES:
             raise DataError(
-                f"{self._map.path}: its largest polygon, of {names[kind_P[0]]}, has {outlines.length_R.sum():,} corners, about {largest:,} bytes; "
-                f"a file holds {MOST_BYTES:,} at most; clear the map of single pixels with cropcam map --sieve"
+                f"{self._map.path}: its largest polygon, of {names[kind_P[bytes_P.argmax()]]}, takes {largest:,} bytes, a file holds "
+                f"{MOST_BYTES:,} at most; clear the map of single pixels with cropcam map --sieve"
             )
         buffer, offset_P = wkb(outlines, self._map.grid.transform)
         geometry = pa.Array.from_buffers(pa.binary(), len(done_P), [None, pa.py_buffer(offset_P.astype(np.int32)), pa.py_buffer(buffer)])
@@ -195,11 +197,8 @@ class _Work:
 
 
 def observed(tags: Mapping[str, str]) -> datetime | None:
-    """The last second of the seasons in a map's tag `seasons` ("START/END START/END", ends exclusive); None where it has none."""
-    try:
-        ends = [datetime.fromisoformat(season.split("/")[1]).replace(tzinfo=UTC) for season in tags.get("seasons", "").split()]
-    except (ValueError, IndexError):
-        return None
+    """The last second of the last of a map's seasons; None where its tags have none."""
+    ends = [datetime.fromisoformat(end).replace(tzinfo=UTC) for _, end in seasons_of(tags)]
     return max(ends) - timedelta(seconds=1) if ends else None
 
 

@@ -14,6 +14,7 @@ import numpy as np
 from cropcam.pipeline.maps.polygons_stores import (
     FREE_NODE,
     FREE_RING,
+    NEXT,
     NODES,
     RINGS,
     TOUCH,
@@ -22,6 +23,8 @@ from cropcam.pipeline.maps.polygons_stores import (
     Int64,
     Rings,
     Vertices,
+    X,
+    Y,
 )
 from cropcam.pipeline.maps.polygons_sweep import Sweep
 from cropcam.pipeline.maps.windows import Classes
@@ -62,7 +65,7 @@ def rings_of(sweep: Sweep, done_P: Int32) -> Iterator[tuple[Int32, Outlines]]:
     Yields:
         The components of a part, in order, and their outlines.
     """
-    vertices_P, rings_P = _sizes(done_P, sweep.components, sweep.rings, sweep.vertices)
+    vertices_P, rings_P = _sizes(done_P, sweep.components, sweep.rings)
     part_P = np.cumsum(vertices_P) // PART_VERTICES
     for begin, end in zip(edges := [0, *(np.flatnonzero(np.diff(part_P)) + 1).tolist()], [*edges[1:], len(done_P)], strict=True):
         some_P = done_P[begin:end]
@@ -87,18 +90,13 @@ def _outlines(sweep: Sweep, done_P: Int32, vertices: int, rings: int) -> Outline
 
 
 @compiled
-def _sizes(done_P: Int32, c: Components, rings: Rings, v: Vertices) -> tuple[Int64, Int64]:
+def _sizes(done_P: Int32, c: Components, rings: Rings) -> tuple[Int64, Int64]:
     """Vertices and rings of each component."""
     vertices_P, rings_P = np.zeros(len(done_P), np.int64), np.zeros(len(done_P), np.int64)
     for index in range(len(done_P)):
         ring = c.ring[done_P[index]]
         while ring >= 0:
-            first = rings.vertex[ring]
-            vertex = v.next[first]
-            vertices_P[index] += 1
-            while vertex != first:
-                vertices_P[index] += 1
-                vertex = v.next[vertex]
+            vertices_P[index] += rings.length[ring]
             rings_P[index] += 1
             ring = rings.next[ring]
     return vertices_P, rings_P
@@ -125,12 +123,12 @@ def _take(
             first = rings.vertex[ring]
             vertex, last = first, first
             while True:
-                x_V[place], y_V[place], flag_V[place] = v.x[vertex], v.y[vertex], v.flag[vertex]
+                x_V[place], y_V[place], flag_V[place] = v[vertex, X] >> 2, v[vertex, Y], v[vertex, X] & 3
                 place += 1
-                last, vertex = vertex, v.next[vertex]
+                last, vertex = vertex, v[vertex, NEXT]
                 if vertex == first:
                     break
-            v.next[last] = counts[FREE_NODE]
+            v[last, NEXT] = counts[FREE_NODE]
             counts[FREE_NODE] = first
             counts[NODES] += place - offset_R[found]
             polygon_R[found] = index

@@ -10,26 +10,12 @@ import numpy.typing as npt
 from cropcam.pipeline.maps.windows import Classes
 
 NODE, TOUCH = 1, 2  # flags of a vertex: three or four outlines meet; the component is on the other side of the corner too
+X, Y, NEXT = range(3)  # of a vertex: its column times four plus its flag; its row; the place of the next vertex, or of the next free place
 NODES, FREE_NODE, FREE_CHAIN, COMPONENTS, FREE_COMPONENT, RINGS, FREE_RING = range(7)  # of a sweep's counts
 Int32 = npt.NDArray[np.int32]
 Int64 = npt.NDArray[np.int64]
 Floats = npt.NDArray[np.float64]
-
-
-class Vertices(NamedTuple):
-    """Vertices of chains and rings, linked; a free place is linked to the next free place.
-
-    Attributes:
-        x: pixel columns to the left of the vertex.
-        y: pixel rows above it.
-        next: the place of the next vertex.
-        flag: NODE, TOUCH, both or 0.
-    """
-
-    x: Int32
-    y: Int32
-    next: Int32
-    flag: Classes
+Vertices = Int32  # (N, 3), so that a vertex lies in one line of the processor's cache
 
 
 class Chains(NamedTuple):
@@ -37,6 +23,7 @@ class Chains(NamedTuple):
 
     head: Int32
     tail: Int32
+    length: Int64  # vertices
     start: Int32  # slot of its start
     end: Int32
     free: Int32
@@ -73,9 +60,10 @@ class Components(NamedTuple):
 
 
 class Rings(NamedTuple):
-    """Closed rings: a vertex of each, and the next ring of the same component; a free place is linked to the next free place."""
+    """Closed rings: a vertex of each, its vertices, and the next ring of the same component; a free place is linked to the next free place."""
 
     vertex: Int32
+    length: Int64
     next: Int32
 
 
@@ -93,7 +81,7 @@ def grown(arrays: Any, least: int) -> tuple[Any, int]:  # noqa: ANN401 - a named
     first = len(arrays[0])
     size = first + max(least, first // 4)
     for array in arrays:
-        array.resize(size, refcheck=False)  # in place: no second copy
+        array.resize((size, *array.shape[1:]), refcheck=False)  # in place: no second copy
     return arrays, first
 
 

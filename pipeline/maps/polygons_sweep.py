@@ -15,6 +15,7 @@ from cropcam.pipeline.maps.polygons_stores import (
     FREE_COMPONENT,
     FREE_NODE,
     FREE_RING,
+    NEXT,
     NODES,
     RINGS,
     Chains,
@@ -46,13 +47,12 @@ class Sweep:
         height, width = shape_yx
         self._shape_yx, self._row = shape_yx, 0
         self.counts = np.array([0, -1, width + 4, 0, 0, 0, -1], np.int64)
-        kinds: list[Any] = [np.int32, np.int32, np.int32, np.uint8]
-        self.vertices = Vertices(*(np.empty(0, kind) for kind in kinds))
-        kinds = [np.int32, np.uint8, np.int64, np.int64, np.int32, np.float64, np.int64, np.int32, np.int32, np.int32]
+        self.vertices: Vertices = np.empty((0, 3), np.int32)
+        kinds: list[Any] = [np.int32, np.uint8, np.int64, np.int64, np.int32, np.float64, np.int64, np.int32, np.int32, np.int32]
         self.components = Components(*(np.empty(0, kind) for kind in kinds))
-        self.rings = Rings(np.empty(0, np.int32), np.empty(0, np.int32))
-        chain_arrays = [np.empty(width + 4, np.int32) for _ in Chains._fields]
-        self._chains = Chains(*chain_arrays)
+        self.rings = Rings(np.empty(0, np.int32), np.empty(0, np.int64), np.empty(0, np.int32))
+        chains: list[Any] = [np.empty(width + 4, np.int64 if name == "length" else np.int32) for name in Chains._fields]
+        self._chains = Chains(*chains)
         self._chains.free[:] = np.arange(width + 4)
         self._line = Line(
             *(np.full(width + 2, NODATA_CLASS, np.uint8), np.zeros(width, np.int32)),
@@ -108,9 +108,9 @@ class Sweep:
         """More places where the next row might lack some."""
         width = self._shape_yx[1]
         if self.counts[NODES] <= 4 * (width + 1):
-            self.vertices, first = grown(self.vertices, 8 * (width + 1))
-            self.counts[FREE_NODE] = chain_free(self.vertices.next, first, self.counts[FREE_NODE])
-            self.counts[NODES] += len(self.vertices.x) - first
+            (self.vertices,), first = grown((self.vertices,), 8 * (width + 1))
+            self.counts[FREE_NODE] = chain_free(self.vertices[:, NEXT], first, self.counts[FREE_NODE])
+            self.counts[NODES] += len(self.vertices) - first
         if self.counts[RINGS] <= 2 * width + 2:
             self.rings, first = grown(self.rings, 4 * width + 4)
             self.counts[FREE_RING] = chain_free(self.rings.next, first, self.counts[FREE_RING])

@@ -17,6 +17,7 @@ from cropcam.pipeline.maps.polygons_stores import (
     FREE_COMPONENT,
     FREE_NODE,
     FREE_RING,
+    NEXT,
     NODE,
     NODES,
     RINGS,
@@ -29,9 +30,11 @@ from cropcam.pipeline.maps.polygons_stores import (
     Line,
     Rings,
     Vertices,
+    X,
+    Y,
 )
 from cropcam.pipeline.maps.windows import NODATA_CLASS, Classes
-from cropcam.pipeline.runtime.compiled import compiled
+from cropcam.pipeline.runtime.compiled import compiled, inlined
 
 
 @compiled
@@ -102,12 +105,12 @@ def _label(row: int, own_X: Classes, hectares_X: Floats, line: Line, c: Componen
 
 
 @compiled
-def _close(vertex: int, component: int, c: Components, rings: Rings, counts: Int64) -> None:
+def _close(vertex: int, length: int, component: int, c: Components, rings: Rings, counts: Int64) -> None:
     """A closed chain is a ring of its component."""
     ring = counts[FREE_RING]
     counts[FREE_RING] = rings.next[ring]
     counts[RINGS] -= 1
-    rings.vertex[ring], rings.next[ring] = vertex, -1
+    rings.vertex[ring], rings.length[ring], rings.next[ring] = vertex, length, -1
     if c.ring[component] >= 0:
         rings.next[c.last_ring[component]] = ring
     else:
@@ -115,44 +118,47 @@ def _close(vertex: int, component: int, c: Components, rings: Rings, counts: Int
     c.last_ring[component] = ring
 
 
-@compiled
-def _link(vertex: int, came: int, goes: int, slot_E: Int64, v: Vertices, chains: Chains, counts: Int64) -> bool:
-    """Lead a chain through a vertex, from the edge `came` to the edge `goes`; whether it closed there.
+@inlined
+def _link(vertex: int, came: int, goes: int, slot_E: Int64, v: Vertices, chains: Chains, counts: Int64) -> int:
+    """Lead a chain through a vertex, from the edge `came` to the edge `goes`; the chain if it closed there, else -1.
 
     Edges are 0 north, 1 east, 2 south, 3 west. The sweep has passed those to the north and to the west.
     """
     into, out = slot_E[came], slot_E[goes]
     if came in (0, 3):
         chain = chains.at_end[into]
-        v.next[chains.tail[chain]] = vertex
+        v[chains.tail[chain], NEXT] = vertex
+        chains.length[chain] += 1
         if goes in (1, 2):
             chains.tail[chain] = vertex
             chains.at_end[out] = chain
             chains.end[chain] = out
-            return False
+            return -1
         other = chains.at_start[out]
-        v.next[vertex] = chains.head[other]
+        v[vertex, NEXT] = chains.head[other]
         chains.free[counts[FREE_CHAIN]] = other
         counts[FREE_CHAIN] += 1
         if chain == other:
-            return True
+            return int(chain)
+        chains.length[chain] += chains.length[other]
         chains.tail[chain] = chains.tail[other]
         chains.end[chain] = chains.end[other]
         chains.at_end[chains.end[other]] = chain
-        return False
+        return -1
     if goes in (0, 3):
         chain = chains.at_start[out]
-        v.next[vertex] = chains.head[chain]
+        v[vertex, NEXT] = chains.head[chain]
+        chains.length[chain] += 1
     else:
         counts[FREE_CHAIN] -= 1
         chain = chains.free[counts[FREE_CHAIN]]
-        chains.tail[chain] = vertex
+        chains.tail[chain], chains.length[chain] = vertex, 1
         chains.at_end[out] = chain
         chains.end[chain] = out
     chains.head[chain] = vertex
     chains.at_start[into] = chain
     chains.start[chain] = into
-    return False
+    return -1
 
 
 @compiled
@@ -181,21 +187,22 @@ def _trace(y: int, corner_XB: Classes, line: Line, v: Vertices, chains: Chains, 
             while not edge_E[goes]:
                 goes = (goes + 1) & 3
             vertex = counts[FREE_NODE]
-            counts[FREE_NODE] = v.next[vertex]
+            counts[FREE_NODE] = v[vertex, NEXT]
             counts[NODES] -= 1
-            v.x[vertex], v.y[vertex] = x, y
             touches = count == 4 and pixel_E[came] == pixel_E[(came + 2) & 3]
-            v.flag[vertex] = (NODE if count > 2 else 0) | (TOUCH if touches else 0)
-            if _link(vertex, came, goes, slot_E, v, chains, counts):
+            v[vertex, X] = 4 * x + (NODE if count > 2 else 0) + (TOUCH if touches else 0)
+            v[vertex, Y] = y
+            closed = _link(vertex, came, goes, slot_E, v, chains, counts)
+            if closed >= 0:
                 inside = line.component[x - 1] if came == 3 else line.component[x]
-                _close(vertex, find(c.parent, inside), c, rings, counts)
+                _close(vertex, chains.length[closed], find(c.parent, inside), c, rings, counts)
         if edge_E[2]:
             _move(south, x, se != NODATA_CLASS, sw != NODATA_CLASS, chains)
         if edge_E[1]:
             _move(east, west, ne != NODATA_CLASS, se != NODATA_CLASS, chains)
 
 
-@compiled
+@inlined
 def _move(slot: int, to: int, end: bool, start: bool, chains: Chains) -> None:
     """What lies in a slot goes to another."""
     if end:

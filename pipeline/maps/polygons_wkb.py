@@ -28,13 +28,16 @@ def wkb(outlines: Outlines, transform: AffineOrder) -> tuple[Bytes, Int64]:
         outlines: rings on the corners of the pixel grid.
         transform: of the grid, without rotation.
     """
-    size_R = _RING_BYTES + _VERTEX_BYTES * (outlines.length_R + 1)  # the first vertex is repeated at the end
-    offset_R = np.concatenate([[0], np.cumsum(size_R)])
-    head = len(_HEADER) + _RING_BYTES
-    offset_P: Int64 = offset_R[outlines.first_P] + head * np.arange(len(outlines.first_P))
+    offset_P: Int64 = np.concatenate([[0], np.cumsum(wkb_bytes(outlines))])
     buffer = np.empty(int(offset_P[-1]), np.uint8)
     _write(*outlines[:2], *outlines[3:5], outlines.first_P, offset_P, _HEADER, np.array(transform), buffer)
     return buffer, offset_P
+
+
+def wkb_bytes(outlines: Outlines) -> Int64:
+    """How many bytes each polygon (P,) takes."""
+    size_R = _RING_BYTES + _VERTEX_BYTES * (outlines.length_R + 1)  # the first vertex is repeated at the end
+    return np.asarray(len(_HEADER) + _RING_BYTES + np.add.reduceat(size_R, outlines.first_P[:-1]))
 
 
 def bounds(outlines: Outlines, transform: AffineOrder) -> Floats:

@@ -11,6 +11,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import rasterio
+from rasterio.errors import RasterioError
+
 from cropcam.pipeline.errors import ConfigError, DataError
 from cropcam.pipeline.legend import Legend
 from cropcam.pipeline.maps import stac
@@ -104,12 +107,36 @@ def write_sidecars(path: Path, *, polygons: Path | None = None, class_column: st
     return item_path(path)
 
 
+def raster_bands(path: Path, names: Sequence[str] = ()) -> list[dict[str, Any]]:
+    """The bands of a raster, as its file has them: name, type, nodata, scale and offset.
+
+    Args:
+        path: of the raster.
+        names: instead of those in the file.
+
+    Raises:
+        DataError: it cannot be read.
+    """
+    try:
+        with rasterio.open(path) as dataset:
+            found = zip(dataset.descriptions, dataset.dtypes, dataset.nodatavals, dataset.scales, dataset.offsets, strict=True)
+            bands = [_band(index, *each) for index, each in enumerate(found, 1)]
+    except (RasterioError, OSError) as error:
+        raise DataError(f"{path}: cannot be read ({str(error).splitlines()[0]}); make the map again") from None
+    return [{**band, "name": name} for band, name in zip(bands, names, strict=True)] if names else bands
+
+
+def _band(index: int, name: str | None, dtype: str, nodata: float | None, scale: float, offset: float) -> dict[str, Any]:
+    scaled = {"raster:scale": scale, "raster:offset": offset} if (scale, offset) != (1.0, 0.0) else {}
+    return {"name": name or f"band {index}", "data_type": dtype, **stac.missing(nodata), "raster:sampling": "area", **scaled}
+
+
 def _style(name: str, legend: Legend) -> str:
     return {"probabilities": lambda: probability_qml(legend), "uncertainty": uncertainty_qml, "shift": distance_qml}[name]()
 
 
 def _raster(path: Path, folder: Path, title: str, names: Sequence[str] = (), classes: Sequence[Mapping[str, Any]] = ()) -> dict[str, Any]:
-    bands = stac.raster_bands(path, names)
+    bands = raster_bands(path, names)
     if classes:
         bands = [{**band, "classification:classes": list(classes)} for band in bands]
     return stac.asset(path, folder, title, ["data"], bands=bands)

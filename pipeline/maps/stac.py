@@ -13,21 +13,21 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import date, datetime, timedelta
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
-import rasterio
 from pyproj import CRS
-from rasterio.errors import RasterioError
 
 from cropcam.pipeline.errors import DataError
 from cropcam.pipeline.grid import PixelGrid
 from cropcam.pipeline.legend import Legend
-from cropcam.pipeline.maps.class_map import FinishedMap
 from cropcam.pipeline.maps.footprint import footprint
 from cropcam.pipeline.maps.pixel_areas import HECTARE_M2, nominal_hectares
 from cropcam.pipeline.maps.windows import NODATA_CLASS
 from cropcam.pipeline.runtime.hashing import file_sha256
+
+if TYPE_CHECKING:
+    from cropcam.pipeline.maps.class_map import FinishedMap  # rasterio, which items of runs do without
 
 VERSION = "1.1.0"
 _URI = "https://stac-extensions.github.io/{}/schema.json"
@@ -123,30 +123,6 @@ def reference(path: Path, folder: Path, title: str, roles: Sequence[str]) -> dic
     suffix = path.suffix.casefold()
     kind = GEOTIFF if suffix in (".tif", ".tiff") else MEDIA_TYPES.get(suffix, "application/octet-stream")
     return {"href": href(path, folder), "type": kind, "title": title, "roles": list(roles)}
-
-
-def raster_bands(path: Path, names: Sequence[str] = ()) -> list[dict[str, Any]]:
-    """The bands of a raster, as its file has them: name, type, nodata, scale and offset.
-
-    Args:
-        path: of the raster.
-        names: instead of those in the file.
-
-    Raises:
-        DataError: it cannot be read.
-    """
-    try:
-        with rasterio.open(path) as dataset:
-            found = zip(dataset.descriptions, dataset.dtypes, dataset.nodatavals, dataset.scales, dataset.offsets, strict=True)
-            bands = [_band(index, *each) for index, each in enumerate(found, 1)]
-    except (RasterioError, OSError) as error:
-        raise DataError(f"{path}: cannot be read ({str(error).splitlines()[0]}); make the map again") from None
-    return [{**band, "name": name} for band, name in zip(bands, names, strict=True)] if names else bands
-
-
-def _band(index: int, name: str | None, dtype: str, nodata: float | None, scale: float, offset: float) -> dict[str, Any]:
-    scaled = {"raster:scale": scale, "raster:offset": offset} if (scale, offset) != (1.0, 0.0) else {}
-    return {"name": name or f"band {index}", "data_type": dtype, **missing(nodata), "raster:sampling": "area", **scaled}
 
 
 def missing(value: float | None) -> dict[str, Any]:

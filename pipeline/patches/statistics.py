@@ -54,17 +54,6 @@ def of_store(sums: Path, info: StoreInfo, split_RQ: npt.NDArray[np.uint8], valid
     }
 
 
-def percentiles(statistics: dict[str, Any], encoding: BandEncoding, shares: tuple[float, ...] = (0.02, 0.5, 0.98)) -> list[list[float]]:
-    """Percentiles per band of the training split in physical units, interpolated within a histogram bin."""
-    edges, found = np.array(statistics["histogram"]["edges"]), []
-    for counts, scale, offset in zip(statistics["histogram"]["counts"], encoding.scale, encoding.offset, strict=True):
-        cumulated = np.concatenate([[0], np.cumsum(counts)])
-        below = np.array(shares) if scale > 0 else 1 - np.array(shares)  # a negative scale turns the order of stored values round
-        values = np.interp(below * cumulated[-1], cumulated, edges)
-        found.append((values * scale + offset).tolist())
-    return found
-
-
 def _of_bands(moments_3C: npt.NDArray[np.float64], encoding: BandEncoding) -> dict[str, Any]:
     pixels, total, squares = moments_3C
     mean = total / np.maximum(pixels, 1)

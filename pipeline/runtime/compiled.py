@@ -17,3 +17,9 @@ def compiled(loop: Loop) -> Loop:
     except RuntimeError:  # no writable cache folder: each process compiles
         found = numba.njit(nogil=True)(loop)
     return found  # type: ignore[no-any-return]
+
+
+def inlined(part: Loop) -> Loop:
+    """A part of a loop that is compiled into its callers: for parts of many arrays that are called for each pixel, where a call costs more than the part."""
+    found: Any = numba.njit(inline="always")(part)
+    return found  # type: ignore[no-any-return]

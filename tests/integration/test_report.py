@@ -136,7 +136,7 @@ def test_without_history_or_environment_the_rest_is_there(tmp_path: Path) -> Non
     (tmp_path / "run" / "environment.json").unlink()
     page = Page(write_report(tmp_path / "run").read_text())
     assert "selected epoch" not in page.text
-    assert len([tag for tag, _ in page.tags if tag == "svg"]) == 2
+    assert len([tag for tag, _ in page.tags if tag == "svg"]) == 2 + 6  # places; reliability of the predicted class and of five classes
 
 
 def test_what_is_missing_stale_or_damaged_is_named(tmp_path: Path) -> None:

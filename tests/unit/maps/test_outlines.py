@@ -15,7 +15,7 @@ import shapely
 
 from cropcam.pipeline.errors import ConfigError, DataError
 from cropcam.pipeline.grid import PixelGrid
-from cropcam.pipeline.maps import class_map, outlines, polygons_rings
+from cropcam.pipeline.maps import class_map, outlines
 from cropcam.pipeline.maps.areas import measure
 from cropcam.pipeline.maps.class_map import open_map
 from cropcam.pipeline.maps.outlines import check_polygons, observed, write_polygons
@@ -152,8 +152,9 @@ def test_a_failure_leaves_the_old_polygons_and_nothing_else(tmp_path: Path, monk
         write_polygons(tmp_path / "none.tif", out)
     with monkeypatch.context() as patch:
         patch.setattr(outlines, "MOST_BYTES", 2000)
-        patch.setattr(polygons_rings, "PART_VERTICES", 1)
-        with pytest.raises(DataError, match=r"map\.tif: its largest polygon, of \w+, has [\d,]+ corners, about [\d,]+ bytes; .* --sieve"):
+        with pytest.raises(
+            DataError, match=r"map\.tif: its largest polygon, of \w+, takes [\d,]+ bytes, a file holds 2,000 at most; .* --sieve"
+        ):
             write_polygons(path, out)
     monkeypatch.setattr(outlines, "pixels_in", lambda _: 1)
     with pytest.raises(DataError, match=r"p\.parquet: what arrived on the disk is not what was written; check the disk"):

@@ -39,8 +39,8 @@ def test_what_no_row_can_extend_leaves_and_frees_its_room() -> None:
         rows_YX = rng.integers(0, 3, (100, 40)).astype(np.uint8)
         sweep.rows(rows_YX, rows_YX, np.ones((100, 1)))
         assert sum(len(done_P) for done_P, _ in rings_of(sweep, sweep.take())) > 500
-        sizes.append((len(sweep.vertices.x), len(sweep.components.kind), len(sweep.rings.next)))
+        sizes.append((len(sweep.vertices), len(sweep.components.kind), len(sweep.rings.next)))
     assert sizes[-1] == sizes[20]
     sweep.end()
     list(rings_of(sweep, sweep.take()))
-    assert (sweep.counts[NODES], sweep.counts[RINGS]) == (len(sweep.vertices.x), len(sweep.rings.next))
+    assert (sweep.counts[NODES], sweep.counts[RINGS]) == (len(sweep.vertices), len(sweep.rings.next))

@@ -18,7 +18,7 @@ from pystac.extensions.projection import ProjectionExtension
 from cropcam.pipeline.errors import ConfigError, DataError
 from cropcam.pipeline.grid import PixelGrid
 from cropcam.pipeline.maps import qml
-from cropcam.pipeline.maps.sidecars import check_sidecars, remove_sidecars, sidecar_tags, write_sidecars
+from cropcam.pipeline.maps.sidecars import check_sidecars, raster_bands, remove_sidecars, sidecar_tags, write_sidecars
 from cropcam.pipeline.runtime.hashing import file_sha256
 from support import stac_schemas
 from support.maps import write_map
@@ -114,6 +114,34 @@ def test_pystac_reads_the_facts_of_the_map(whole: Path) -> None:
         file = (whole.parent / asset.href).resolve()
         described = FileExtension.ext(asset)
         assert (described.size, described.checksum) == (file.stat().st_size, "1220" + file_sha256(file)), name
+
+
+def test_bands_are_those_of_the_file(tmp_path: Path) -> None:
+    path = tmp_path / "layer.tif"
+    grid = make_grid(8, 8)
+    with rasterio.open(
+        path,
+        "w",
+        driver="GTiff",
+        dtype="uint8",
+        count=2,
+        nodata=255,
+        width=8,
+        height=8,
+        crs=grid.crs,
+        transform=rasterio.Affine(*grid.transform),
+    ) as file:
+        file.scales, file.descriptions = (0.004, 0.004), ("corn", "soybean")
+    assert raster_bands(path) == [
+        {"name": name, "data_type": "uint8", "nodata": 255, "raster:sampling": "area", "raster:scale": 0.004, "raster:offset": 0.0}
+        for name in ("corn", "soybean")
+    ]
+    assert [band["name"] for band in raster_bands(path, ["a", "b"])] == ["a", "b"]
+
+
+def test_a_raster_that_is_gone_is_an_error_with_a_step(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match=r"gone\.tif: cannot be read .*make the map again"):
+        raster_bands(tmp_path / "gone.tif")
 
 
 def test_layers_have_their_bands_and_everything_has_a_relative_address(whole: Path) -> None:

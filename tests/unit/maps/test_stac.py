@@ -6,7 +6,6 @@ from datetime import datetime
 from pathlib import Path
 
 import pytest
-import rasterio
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -83,29 +82,6 @@ def test_names_for_programs_differ_and_are_plain(names: list[str]) -> None:
     assert all((name and name.isascii() and name.replace("_", "").replace("-", "").isalnum()) or set(name) <= {"-", "_"} for name in found)
 
 
-def test_bands_are_those_of_the_file(tmp_path: Path) -> None:
-    path = tmp_path / "layer.tif"
-    grid = make_grid(8, 8)
-    with rasterio.open(
-        path,
-        "w",
-        driver="GTiff",
-        dtype="uint8",
-        count=2,
-        nodata=255,
-        width=8,
-        height=8,
-        crs=grid.crs,
-        transform=rasterio.Affine(*grid.transform),
-    ) as file:
-        file.scales, file.descriptions = (0.004, 0.004), ("corn", "soybean")
-    assert stac.raster_bands(path) == [
-        {"name": name, "data_type": "uint8", "nodata": 255, "raster:sampling": "area", "raster:scale": 0.004, "raster:offset": 0.0}
-        for name in ("corn", "soybean")
-    ]
-    assert [band["name"] for band in stac.raster_bands(path, ["a", "b"])] == ["a", "b"]
-
-
 def test_nodata_of_floats_is_nan_as_text() -> None:
     assert stac.missing(float("nan")) == {"nodata": "nan"}
     assert stac.missing(None) == {}
@@ -127,5 +103,3 @@ def test_an_asset_has_a_relative_address_its_size_and_its_checksum(tmp_path: Pat
 def test_a_missing_asset_is_an_error_with_a_step(tmp_path: Path) -> None:
     with pytest.raises(DataError, match=r"gone\.tif: cannot be read \(No such file"):
         stac.asset(tmp_path / "gone.tif", tmp_path, "", [])
-    with pytest.raises(DataError, match=r"gone\.tif: cannot be read .*make the map again"):
-        stac.raster_bands(tmp_path / "gone.tif")

@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 from matplotlib.image import imread
 
-from cropcam.model.report.figures import Mark, accuracies, curve, diverging, gradient, places, png, seasons_curve, whiskers
+from cropcam.model.report.figures import Mark, accuracies, curve, diverging, gradient, places, png, reliability, seasons_curve, whiskers
 
 HISTORY = pd.DataFrame(
     {
@@ -66,6 +66,15 @@ def test_the_map_of_patches_draws_a_grid_with_gaps() -> None:
     label, text = words(places(accuracy, np.array([[True, True], [False, True]]), 1.3))
     assert "north up" in label
     assert "pixel accuracy" in text
+
+
+def test_a_reliability_curve_leaves_out_empty_bins_and_states_the_rest() -> None:
+    bins = {"probability": [0.1, None, 0.9], "share": [0.2, None, 0.85], "share_ci95": [[0.1, 0.3], None, None], "pixels": [30, 0, 70]}
+    label, text = words(reliability("corn", "#ffd300", {"ece": 0.0649, "reliability": bins}, "1"))
+    assert label == "reliability of corn: probability and observed share 0.10 0.20, 0.90 0.85"
+    assert {"corn", "ECE 0.065", "observed share", "% of px"} <= set(re.split(r"\s*\n\s*", text))
+    empty = {key: [None] for key in ("probability", "share", "share_ci95")} | {"pixels": [0]}
+    assert words(reliability("rice", "#000000", {"ece": None, "reliability": empty}, "2"))[0].endswith("observed share ")
 
 
 def test_whiskers_leave_out_undefined_values() -> None:

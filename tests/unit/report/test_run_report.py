@@ -32,6 +32,22 @@ def test_the_page_has_every_metric_of_the_default_method(evaluated: Path) -> Non
     assert metrics["provenance"]["checkpoint_digest"] in page.text
 
 
+def test_the_page_has_the_errors_of_the_probabilities_and_a_curve_for_each_class(evaluated: Path, tmp_path: Path) -> None:
+    page = Page(write_report(evaluated).read_text())
+    metrics = json.loads((evaluated / "metrics.json").read_text())
+    part = metrics["segmentation"]["calibration"]
+    for key in ("ece", "classwise_ece", "brier"):
+        assert f"{part[key]:.3f}" in page.text
+        assert f"{part['before'][key]:.3f}" in page.text
+    assert part["fit"] in page.text
+    text = (evaluated / REPORT).read_text()
+    assert text.count('aria-label="reliability of ') == 1 + len(part["per_class"])
+    run = shutil.copytree(evaluated, tmp_path / "run")
+    del metrics["segmentation"]["calibration"]  # an earlier version's
+    (run / "metrics.json").write_text(json.dumps(metrics))
+    assert "reliability of" not in write_report(run, store=evaluated.parent / "patches.zarr").read_text()
+
+
 def test_a_damaged_environment_is_named(evaluated: Path, tmp_path: Path) -> None:
     run = shutil.copytree(evaluated, tmp_path / "run")
     (run / "environment.json").write_text("{")

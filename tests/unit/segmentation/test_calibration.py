@@ -13,7 +13,7 @@ import torch.nn.functional as F
 from cropcam.model.labels.weak_labels import WeakLabels
 from cropcam.model.runs.checkpoint import load_network
 from cropcam.model.segmentation import calibration
-from cropcam.model.segmentation.calibration import HIGHEST, LOWEST, calibrated, fitted_temperature, sample
+from cropcam.model.segmentation.calibration import HIGHEST, LOWEST, POOLED, calibrated, fitted_temperature, sample
 from cropcam.model.segmentation.methods import Method, unfitted
 from cropcam.pipeline.store.patch_store import PatchStore, open_store
 from cropcam.pipeline.store.schema import StoreInfo
@@ -57,7 +57,6 @@ def test_a_fit_within_inference_mode_is_the_same() -> None:
         ("fcn", "shares", {"loss": "shares", "bag_size": 2}),
         ("fcn", "points", {"loss": "cross-entropy"}),
         ("unet", "pixels", {"loss": "cross-entropy"}),
-        ("fcn", "majority", {"loss": "majority"}),
         ("fcn", "presence", {"loss": "threshold"}),
         ("fcn", "presence", {"loss": "lse"}),
         ("baseline", "presence", {"loss": "bce"}),
@@ -75,11 +74,36 @@ def test_every_kind_of_label_gives_every_method_a_temperature_and_no_other_class
     for name, method in found.items():
         assert replace(method, temperature=1.0) == methods[name]
         assert method.temperature != 1.0
-        assert LOWEST <= method.temperature <= HIGHEST
+        assert LOWEST <= method.temperature <= POOLED * HIGHEST
         nothing = torch.full((2, 1, 6, 6), torch.nan), torch.ones((2, 6, 6), dtype=torch.bool)
         assert torch.equal(method(cams, *nothing), methods[name](cams, *nothing))
         torch.testing.assert_close(method.logits(cams, *nothing) * method.temperature, method.uncalibrated(cams, *nothing))
     assert calibrated(methods, network, config, open_store(store), CPU) == (found, words), "the same again"
+
+
+@pytest.mark.parametrize("settings", [{"labels": "majority", "loss": "majority"}, {"loss": "lse", "presence_min_share": 0.0}])
+def test_labels_that_do_not_show_it_give_every_run_one_temperature(
+    tmp_path: Path, store: Path, info: StoreInfo, settings: dict[str, object], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    make_run(tmp_path / "run", store, info, model="fcn", **settings)
+    network, config = load_network(tmp_path / "run", CPU)
+    monkeypatch.delattr(PatchStore, "images")  # nothing is read
+    found, words = calibrated(unfitted(network.dense.bias.tolist()), network, config, open_store(store), CPU)
+    assert {method.temperature for method in found.values()} == {POOLED}
+    assert words.startswith("the same for all runs: labels of ")
+
+
+def test_patches_hide_mistakes_and_pixels_do_not(tmp_path: Path, store: Path, info: StoreInfo, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The likeliest temperature is multiplied for labels of patches alone."""
+    for labels, loss, factor in (("shares", "shares", 2.0), ("pixels", "cross-entropy", 1.0)):
+        found = []
+        for pooled in (1.0, 2.0):
+            monkeypatch.setattr(calibration, "POOLED", pooled)
+            make_run(tmp_path / "run", store, info, model="fcn", labels=labels, loss=loss)
+            network, config = load_network(tmp_path / "run", CPU)
+            methods, _ = calibrated(unfitted(network.dense.bias.tolist()), network, config, open_store(store), CPU)
+            found.append(methods["score-argmax"].temperature)
+        assert found[1] == pytest.approx(factor * found[0], abs=2e-4)
 
 
 def test_twice_the_logits_get_twice_the_temperature(tmp_path: Path, store: Path, info: StoreInfo, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -26,14 +26,14 @@ def parts(size_px: int, model: str = "baseline") -> tuple[torch.Tensor, torch.Te
 @pytest.mark.parametrize(("size_px", "per_side"), [(12, 12), (50, 10), (23, 11)])
 def test_pixels_lie_on_an_even_lattice(size_px: int, per_side: int) -> None:
     x, valid, maps, logits, network = parts(size_px)
-    found = sampled(network, make_config(), x, valid, maps, logits)
+    found = sampled(network, make_config(), x, valid, maps, logits, 1.0)
     assert len(found.class_P) == 2 * per_side**2
     np.testing.assert_array_equal(np.bincount(found.patch_P), per_side**2)
 
 
 def test_a_pixel_has_the_values_of_its_place() -> None:
     x, valid, maps, logits, network = parts(50)
-    found = sampled(network, make_config(), x, valid, maps, logits)
+    found = sampled(network, make_config(), x, valid, maps, logits, 1.0)
     patch, row, col = 1, 5 * 9 + 2, 5 * 4 + 2  # the tenth row and the fifth column of the second patch
     index = 100 + 9 * 10 + 4
     np.testing.assert_array_equal(found.x_PC[index], x[patch, :, row, col])
@@ -41,10 +41,17 @@ def test_a_pixel_has_the_values_of_its_place() -> None:
     assert found.class_P[index] == logits[patch, :, row, col].argmax()
 
 
+def test_the_confidence_is_that_before_calibration() -> None:
+    x, valid, maps, logits, network = parts(50)
+    plain, calibrated = (sampled(network, make_config(), x, valid, maps, logits / t, t) for t in (1.0, 2.0))
+    np.testing.assert_array_equal(calibrated.confidence_P, plain.confidence_P)
+    np.testing.assert_array_equal(calibrated.class_P, plain.class_P)
+
+
 def test_incomplete_patches_and_pixels_without_data_are_left_out() -> None:
     x, valid, maps, logits, network = parts(12)
     valid[0, 3, 3] = False
-    found = sampled(network, make_config(), x, valid, maps, logits)
+    found = sampled(network, make_config(), x, valid, maps, logits, 1.0)
     assert set(found.patch_P) == {1}, "a run without a record of its store keeps complete patches alone"
     assert valid_share(make_config()) == 1.0
 
@@ -85,6 +92,6 @@ def test_the_layer_has_the_distances_of_the_pixels() -> None:
 
 def test_batches_are_joined_in_order() -> None:
     x, valid, maps, logits, network = parts(12)
-    one = sampled(network, make_config(), x, valid, maps, logits)
+    one = sampled(network, make_config(), x, valid, maps, logits, 1.0)
     both = Pixels.joined([one, one])
     np.testing.assert_array_equal(both.x_PC, np.concatenate([one.x_PC, one.x_PC]))

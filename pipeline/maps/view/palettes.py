@@ -1,0 +1,60 @@
+"""Colours of values: a palette is the red, green, blue and alpha (256, 4), uint8, of each value of a layer of uint8."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import numpy.typing as npt
+from rio_tiler.colormap import cmap
+
+from cropcam.pipeline.code_table import Color
+from cropcam.pipeline.legend import Legend
+from cropcam.pipeline.maps.quantised import STEPS
+from cropcam.pipeline.maps.windows import NODATA_CLASS
+
+MOST = STEPS  # the value of 1 in a layer of shares: probabilities, uncertainty, activations
+NODATA = NODATA_CLASS
+EQUAL, DIFFERENT = 0, 1  # of the layer of errors
+SPLIT_COLORS: tuple[Color, ...] = ((68, 119, 170), (204, 187, 68), (238, 102, 119))  # train, validation, test; safe for colour-blind eyes
+ERROR_COLORS: tuple[Color, ...] = ((206, 212, 214), (196, 30, 58))
+RAMPS = {"probability": "viridis", "activation": "magma", "uncertainty": "cividis"}
+_STOPS = 9  # colours of a ramp that the page draws
+Palette = npt.NDArray[np.uint8]
+
+
+def of_colors(colors: Sequence[Color]) -> Palette:
+    """Opaque colours of the values 0, 1, ...; every other value is transparent."""
+    palette = np.zeros((256, 4), np.uint8)
+    palette[: len(colors), :3] = colors
+    palette[: len(colors), 3] = 255
+    return palette
+
+
+def of_legend(legend: Legend) -> Palette:
+    """The colour of each class index; every other value is transparent."""
+    return of_colors([land_class.color for land_class in legend.classes])
+
+
+def of_ramp(kind: str) -> Palette:
+    """The colours of a layer of shares, round(250 x share); `kind` is a name of `RAMPS`. Values above 250 are transparent."""
+    values = np.array([color for _, color in sorted(dict(cmap.get(RAMPS[kind])).items())], np.uint8)
+    palette = np.zeros((256, 4), np.uint8)
+    palette[: MOST + 1] = values[np.round(np.arange(MOST + 1) * 255 / MOST).astype(int)]
+    return palette
+
+
+def ramp_stops(kind: str) -> list[str]:
+    """Colours of a ramp as `#rrggbb`, evenly from 0 to 1."""
+    palette = of_ramp(kind)
+    return [hex_color(palette[value]) for value in np.linspace(0, MOST, _STOPS).astype(int)]
+
+
+def hex_color(color: Sequence[int] | Palette) -> str:
+    """A colour as `#rrggbb`.
+
+    >>> hex_color((255, 190, 30))
+    '#ffbe1e'
+    """
+    red, green, blue = (int(value) for value in color[:3])
+    return f"#{red:02x}{green:02x}{blue:02x}"

@@ -1,0 +1,196 @@
+"""The page's server on loopback. Layers are named by their ids, files by their names in the page: no part of an address reaches the disk."""
+
+from __future__ import annotations
+
+import json
+import logging
+import math
+import re
+import threading
+from collections.abc import Callable
+from http.server import BaseHTTPRequestHandler
+from types import TracebackType
+from typing import Any, Self
+from urllib.parse import parse_qs
+
+from cropcam.pipeline import __version__
+from cropcam.pipeline.errors import CropcamError
+from cropcam.pipeline.maps.view.access import METHODS, SECURITY_HEADERS, Refused, check, new_token
+from cropcam.pipeline.maps.view.assets import assets
+from cropcam.pipeline.maps.view.hectares import Hectares
+from cropcam.pipeline.maps.view.layers import CLASSES, TRUTH, Scene
+from cropcam.pipeline.maps.view.pixels import pixel
+from cropcam.pipeline.maps.view.tiles import Tiles, exists
+from cropcam.pipeline.runtime.loopback import LoopbackServer, listen, sigterm_as_interrupt
+
+_LOG = logging.getLogger(__name__)
+_TILE = re.compile(r"tiles/([a-z0-9-]{1,64})/([0-9]{1,2})/([0-9]{1,8})/([0-9]{1,8})\.png")
+_TIMEOUT_S = 60
+_TILE_AGE_S = 600
+_NO_STORE = "no-store"
+Answer = tuple[bytes, str, str]  # content, media type, Cache-Control
+
+
+class View:
+    """A scene, served from its creation to `stop`; a context manager.
+
+    Raises:
+        ConfigError: the port is taken, or none.
+        DataError: the scene lies outside the reach of a web map.
+
+    Example: `with View(scene) as view: print(view.url)`
+    """
+
+    def __init__(self, scene: Scene, port: int = 0, *, token: str = "") -> None:
+        self.scene, self.token = scene, token or new_token()
+        self._described, self._min_zoom = _as_json(scene.to_json()), scene.min_zoom
+        self._tiles, self._assets = Tiles(), assets()
+        self._hectares = Hectares({name: found for name, found in ((CLASSES, scene.classes), (TRUTH, scene.truth)) if found})
+        self._http = listen(_Server, _Handler, port)
+        self._http.view = self
+        self._thread = threading.Thread(target=self._http.serve_forever, kwargs={"poll_interval": 0.05}, name="view", daemon=True)
+        self._thread.start()
+
+    @property
+    def port(self) -> int:
+        """Where it listens on 127.0.0.1."""
+        return int(self._http.server_address[1])
+
+    @property
+    def url(self) -> str:
+        """The page's address, with its token."""
+        return f"{self._http.url}/{self.token}/"
+
+    def answer(self, rest: str) -> Answer:
+        """Content, media type and Cache-Control of an address behind the token.
+
+        Raises:
+            Refused: 404 for an address that is not known, 400 for a pixel without a place.
+            CropcamError: a file cannot be read.
+        """
+        path, _, query = rest.partition("?")
+        if (read := self._assets.get(path)) is not None:
+            return *read(), _NO_STORE
+        if path == "scene.json":
+            return self._described, "application/json", _NO_STORE
+        if path == "pixel.json":
+            return _as_json(pixel(self.scene, *_place(query))), "application/json", _NO_STORE
+        if (match := re.fullmatch(r"areas/([a-z]{1,16})\.json", path)) and (found := self._hectares.found(match[1])):
+            return _as_json(found), "application/json", _NO_STORE
+        if (match := _TILE.fullmatch(path)) and (layer := self.scene.layer(match[1])):
+            zoom, col, row = (int(match[number]) for number in (2, 3, 4))
+            if zoom >= self._min_zoom and exists(zoom, col, row):
+                return self._tiles.png(layer, zoom, col, row), "image/png", f"private, max-age={_TILE_AGE_S}"
+        raise Refused(404, "no such address")
+
+    def wait(self) -> None:
+        """Serve until interrupted."""
+        while self._thread.is_alive():
+            self._thread.join(0.5)
+
+    def stop(self) -> None:
+        """End every connection."""
+        self._http.shutdown()
+        self._thread.join()
+        self._http.hang_up()
+        self._http.server_close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        self.stop()
+
+
+def show(scene: Scene, port: int = 0, *, opened: Callable[[str], object] = print) -> None:
+    """Serve the page until Ctrl-C or SIGTERM; `opened` is called with its address once it answers.
+
+    Raises:
+        ConfigError: the port is taken, or none.
+        DataError: the scene lies outside the reach of a web map.
+    """
+    with sigterm_as_interrupt(), View(scene, port) as view:
+        try:
+            opened(view.url)
+            view.wait()
+        except KeyboardInterrupt:
+            return
+
+
+class _Server(LoopbackServer):
+    view: View
+
+
+class _Handler(BaseHTTPRequestHandler):
+    """One connection: request after request."""
+
+    protocol_version = "HTTP/1.1"
+    server_version = f"cropcam/{__version__}"
+    sys_version = ""
+    disable_nagle_algorithm = True
+    timeout = _TIMEOUT_S
+    server: _Server
+
+    def __getattr__(self, name: str) -> Any:  # noqa: ANN401 - of any method: http.server looks for do_NAME
+        if name.startswith("do_"):
+            return self._serve
+        raise AttributeError(name)
+
+    def log_message(self, format: str, *args: Any) -> None:  # noqa: A002, ANN401 - as the base class
+        _LOG.debug(format, *args)
+
+    def send_error(self, code: int, message: str | None = None, explain: str | None = None) -> None:  # noqa: ARG002 - as the base class
+        """A request that is no HTTP: one line, no page."""
+        self.close_connection = True
+        self._send(code, f"{message or 'bad request'}\n".encode(), "text/plain; charset=utf-8", _NO_STORE)
+
+    def _serve(self) -> None:
+        view = self.server.view
+        status, headers = 200, {name.lower(): value for name, value in self.headers.items()}
+        try:
+            rest = check(self.command, self.path, headers, port=view.port, token=view.token)
+            content, media_type, caching = view.answer(rest)
+        except Refused as refused:
+            status, (content, media_type, caching) = refused.status, _line(refused.reason)
+        except CropcamError as error:
+            status, (content, media_type, caching) = 500, _line(str(error))
+        except Exception:  # noqa: BLE001 - one bad request ends no server
+            _LOG.exception("%s", self.command)
+            status, (content, media_type, caching) = 500, _line("this is a bug; run cropcam view --debug and report its lines")
+        if self.headers.get("Content-Length") or self.headers.get("Transfer-Encoding"):
+            self.close_connection = True  # a body is not read
+        self._send(status, content, media_type, caching)
+
+    def _send(self, status: int, content: bytes, media_type: str, caching: str) -> None:
+        self.send_response(status)
+        self.send_header("Content-Type", media_type)
+        self.send_header("Content-Length", str(len(content)))
+        self.send_header("Cache-Control", caching)
+        for name, value in SECURITY_HEADERS.items():
+            self.send_header(name, value)
+        if status == 405:
+            self.send_header("Allow", ", ".join(METHODS))
+        if self.close_connection:
+            self.send_header("Connection", "close")
+        self.end_headers()
+        if self.command != "HEAD":
+            self.wfile.write(content)
+
+
+def _line(text: str) -> Answer:
+    return f"{text}\n".encode(), "text/plain; charset=utf-8", _NO_STORE
+
+
+def _as_json(values: dict[str, Any]) -> bytes:
+    return json.dumps(values, allow_nan=False).encode()
+
+
+def _place(query: str) -> tuple[float, float]:
+    values = parse_qs(query)
+    try:
+        lon, lat = (float(values[name][0]) for name in ("lon", "lat"))
+    except (KeyError, ValueError):
+        raise Refused(400, "a pixel needs lon and lat in degrees") from None
+    if not (math.isfinite(lon) and -180 <= lon <= 180 and math.isfinite(lat) and -90 <= lat <= 90):
+        raise Refused(400, "a pixel needs lon and lat in degrees")
+    return lon, lat
