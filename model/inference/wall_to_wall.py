@@ -24,6 +24,7 @@ from cropcam.model.segmentation.fitting import method_of
 from cropcam.model.transfer.domain import image_seasons
 from cropcam.pipeline.errors import DataError
 from cropcam.pipeline.grid import tiles
+from cropcam.pipeline.maps.cog import disk_errors
 from cropcam.pipeline.maps.finishing import Wanted, finish
 from cropcam.pipeline.maps.map_layers import layers_of
 from cropcam.pipeline.maps.mapping import make_windows
@@ -142,9 +143,11 @@ def map_raster(
     files = WindowFiles(out.with_name(f".{out.name}.windows"), source.grid, windows)
     with ExitStack() as stack:
         for path in wanted.make_room():
-            stack.enter_context(exclusive_lock(path))
+            with disk_errors(path):
+                stack.enter_context(exclusive_lock(path))
         stack.enter_context(files.kept(log))
-        files.begin(specification(job, predictor, tags, side_px, area), log)
+        with disk_errors(out):
+            files.begin(specification(job, predictor, tags, side_px, area), log)
         make_windows(job, files, progress, scheduler)
         done = finish(files, wanted, job.bands)
         if done is None:

@@ -41,7 +41,7 @@ def check_maps(network: Network, name: str, *, bands: int, size_px: int) -> None
     Raises:
         ConfigError: the patch size is not possible; `maps` raises; maps have another shape than (B, F, size_px // stride, size_px // stride),
             are not finite or have no gradient; a trained parameter has none; logits are not those of the maps; maps depend on pixels beyond
-            `context_px`.
+            `context_px`, or on where a window begins that `align_px` allows.
     """
     before, training = {key: value.clone() for key, value in network.state_dict().items()}, network.training
     try:
@@ -58,26 +58,36 @@ def check_maps(network: Network, name: str, *, bands: int, size_px: int) -> None
 
 
 def _faulty_context(network: Network, bands: int) -> Iterator[str]:
-    """Pixels beyond `context_px` must change nothing: a map is made of windows with as wide a halo."""
+    """A map is made of windows with a halo of `context_px` that begin at multiples of `align_px`: no pixel beyond may change a map, nor may the window."""
     if network.context_px is None:
         return
     square, context = network.align_px, network.context_px
+    if type(square) is not int or square < 1 or type(context) is not int or context < 0:
+        yield f"its `align_px` is {square!r} and its `context_px` {context!r}; they must be whole numbers of pixels, of at least 1 and 0"
+        return
     margin = -(-context // square) * square + square
-    one_BCHW, other_BCHW = torch.randn(2, 1, bands, square + 2 * margin, square + 2 * margin)
+    side, width = square + 2 * margin, 2 * square + 2 * margin
+    one_BCHW, other_BCHW = torch.randn(2, 1, bands, side, width)
     seen = slice(margin - context, margin + square + context)
     other_BCHW[:, :, seen, seen] = one_BCHW[:, :, seen, seen]
     network.eval()
-    inner = slice(margin, margin + square)
     try:
         with torch.inference_mode():
-            one, other = (
-                to_pixels(network.maps(x_BCHW), network.stride, *x_BCHW.shape[2:])[:, :, inner, inner] for x_BCHW in (one_BCHW, other_BCHW)
+            one, other, later = (
+                to_pixels(network.maps(x_BCHW), network.stride, *x_BCHW.shape[2:])
+                for x_BCHW in (one_BCHW, other_BCHW, one_BCHW[..., square:].contiguous())
             )
     except Exception as error:  # noqa: BLE001 - code that is not ours
-        yield f"a window of {one_BCHW.shape[2]} px, for its `context_px` of {context}, raised {one_line(error)}; leave `context_px` at None"
+        yield f"a window of {side} x {width} px, for its `context_px` of {context}, raised {one_line(error)}; leave `context_px` at None"
         return
-    if not torch.allclose(one, other, rtol=1e-3, atol=1e-4):
+    rows, cols, next_cols = (slice(first, first + square) for first in (margin, margin, margin + square))
+    if not torch.allclose(one[:, :, rows, cols], other[:, :, rows, cols], rtol=1e-3, atol=1e-4):
         yield f"its maps depend on pixels beyond its `context_px` of {context}; correct it, or leave it at None (with `align_px` {square})"
+    elif not torch.allclose(one[:, :, rows, next_cols], later[:, :, rows, cols], rtol=1e-3, atol=1e-4):
+        yield (
+            f"a window that begins `align_px` = {square} px later gives other maps; `align_px` must be a multiple of everything that it "
+            "pools by, or leave `context_px` at None"
+        )
 
 
 def _faulty_parts(network: Network, classes: int) -> Iterator[str]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
@@ -22,6 +23,7 @@ from cropcam.pipeline.maps.sieve import least_pixels, sieved
 from cropcam.pipeline.maps.window_files import Layer, WindowFiles
 from cropcam.pipeline.maps.window_job import CLASSES, UNSHIFTED
 from cropcam.pipeline.maps.windows import NODATA_CLASS
+from cropcam.pipeline.runtime.atomic import temporary_path
 
 Floats = npt.NDArray[np.float64]
 
@@ -72,7 +74,7 @@ class Done(NamedTuple):
 def finish(files: WindowFiles, wanted: Wanted, bands: Mapping[str, tuple[int, ...]]) -> Done | None:
     """Turn the windows into the map's files; None, and nothing made, where no pixel has a class.
 
-    Each file is complete before the first is published; the class map comes last.
+    Each file is complete before the first is published; the class map comes last. The caller holds a lock of each path.
 
     Raises:
         DataError: the disk refuses.
@@ -83,20 +85,23 @@ def finish(files: WindowFiles, wanted: Wanted, bands: Mapping[str, tuple[int, ..
         return None
     out, sieved_name = wanted.paths[CLASSES], "sieved.tif"
     made: dict[str, Path] = {}
-    for name, path in wanted.paths.items():
-        layer = wanted.layers[name]
-        with disk_errors(path):
-            raster, made[name] = files.mosaic(name, layer), files.folder / f"finished-{name}.tif"
-            if name == CLASSES and wanted.sieve_ha:
-                sieved(raster, least_pixels(files.grid, wanted.sieve_ha), files.folder / sieved_name)
-                raster = files.mosaic(name, layer, sieved_name)
-            made[name].unlink(missing_ok=True)
-            convert(raster, made[name], layer)
-    hectares_K = _hectares(made[CLASSES])
-    remove_sidecars(out)
-    for name in sorted(made, key=lambda name: name == CLASSES):
-        with disk_errors(wanted.paths[name]):
-            publish(made[name], wanted.paths[name], wanted.legend if name == CLASSES else None)
+    with ExitStack() as stack:
+        for name, path in wanted.paths.items():
+            layer = wanted.layers[name]
+            with disk_errors(path):
+                raster = files.mosaic(name, layer)
+                folder = stack.enter_context(temporary_path(path))  # beside it: a layer may lie on another disk than the map
+                folder.mkdir()
+                made[name] = folder / path.name
+                if name == CLASSES and wanted.sieve_ha:
+                    sieved(raster, least_pixels(files.grid, wanted.sieve_ha), files.folder / sieved_name)
+                    raster = files.mosaic(name, layer, sieved_name)
+                convert(raster, made[name], layer)
+        hectares_K = _hectares(made[CLASSES])
+        remove_sidecars(out)
+        for name in sorted(made, key=lambda name: name == CLASSES):
+            with disk_errors(wanted.paths[name]):
+                publish(made[name], wanted.paths[name], wanted.legend if name == CLASSES else None)
     if wanted.sieve_ha:
         with disk_errors(out), rasterio.open(out) as dataset:
             pixels_V[:] = 0

@@ -10,8 +10,9 @@ from itertools import islice
 from typing import Any
 
 from cropcam.pipeline.grid import Window
+from cropcam.pipeline.maps.cog import disk_errors
 from cropcam.pipeline.maps.window_files import WindowFiles
-from cropcam.pipeline.maps.window_job import Block, Packed, WindowJob
+from cropcam.pipeline.maps.window_job import LAYER, Block, Packed, WindowJob
 from cropcam.pipeline.runtime.progress import Progress
 from cropcam.pipeline.runtime.tasks import connected, run_on_cluster
 
@@ -28,17 +29,17 @@ def make_windows(job: WindowJob, files: WindowFiles, progress: Progress, schedul
         scheduler: address of a dask.distributed scheduler, whose workers see the source under the same path; this machine without one.
 
     Raises:
-        DataError: the source cannot be read, or the predictor refuses.
+        DataError: the source cannot be read, the predictor refuses, or the disk does.
         WorkStoppedError: the cluster went away.
-        OSError: the disk refuses.
     """
-    todo, total = files.missing(), len(files.windows)
+    todo, total = files.missing(numbers=LAYER in job.layers), len(files.windows)
     done = total - len(todo)
     progress(done, total, "")
 
     def keep(finished: tuple[Window, Packed]) -> None:
         nonlocal done
-        files.write(*finished)
+        with disk_errors(files.path(finished[0])):
+            files.write(*finished)
         done += 1
         progress(done, total, f"row {finished[0].row}, column {finished[0].col}")
 

@@ -82,7 +82,7 @@ class WindowFiles:
         try:
             yield
         except BaseException:
-            if done := len(list(self.folder.glob("*_*.tif"))):
+            if done := sum(self.path(window).exists() for window in self.windows):
                 log(f"{done} of {len(self.windows)} windows are done and kept in {self.folder}; the same command goes on from there")
             raise
 
@@ -94,9 +94,10 @@ class WindowFiles:
         """
         remove(self.folder)
 
-    def missing(self) -> list[Window]:
-        """The windows that are not done."""
-        return [window for window in self.windows if not _is_whole(self.path(window))]
+    def missing(self, *, numbers: bool) -> list[Window]:
+        """The windows that are not done; with `numbers` they have a layer of numbers."""
+        kinds = (False, True) if numbers else (False,)
+        return [window for window in self.windows if not all(_is_whole(self.path(window, numbers=kind)) for kind in kinds)]
 
     def write(self, window: Window, packed: Packed) -> None:
         """Keep a finished window.
@@ -141,14 +142,15 @@ class WindowFiles:
 
 
 def _is_whole(path: Path) -> bool:
-    """Whether a file is there and a raster: after a power cut it may be neither."""
+    """Whether a file is there and every pixel can be read: after a power cut it may be cut short."""
     if not path.exists():
         return False
     try:
-        with rasterio.open(path):
-            return True
+        with rasterio.open(path) as dataset:
+            dataset.read()
     except RasterioError:
         return False
+    return True
 
 
 def _name(window: Window, *, numbers: bool = False) -> str:

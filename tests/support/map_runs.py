@@ -12,6 +12,7 @@ import numpy.typing as npt
 import torch
 
 from cropcam.model.networks import Network, build
+from cropcam.model.networks.cam import activation_maps
 from cropcam.model.options import SECTIONS, Settings
 from cropcam.model.runs.checkpoint import BEST, save_tensors
 from cropcam.model.runs.config import CONFIG, RunConfig, StoreRecord
@@ -26,7 +27,9 @@ BANDS = ("SR_B4", "SR_B5", "SR_B6")
 ENCODING = BandEncoding.uniform("uint16", len(BANDS), SCALE, OFFSET, 0.0)
 
 
-def make_config(size_px: int = 16, seed: int = 0) -> RunConfig:
+def make_config(size_px: int = 16, seed: int = 0, model: str = "baseline") -> RunConfig:
+    """A configuration; for `fcn-time` the three bands are those of three seasons."""
+    takes_seasons = model == "fcn-time"
     record = StoreRecord(
         study="made-up",
         path="made-up.zarr",
@@ -37,8 +40,12 @@ def make_config(size_px: int = 16, seed: int = 0) -> RunConfig:
         size_px=size_px,
         mean=(0.1, 0.3, 0.2),
         std=(0.05, 0.1, 0.08),
+        attrs={"study": {"image": {"seasons": [["2023-05-01", "2023-06-01"]] * len(BANDS)}}} if takes_seasons else {},
     )
-    settings = Settings(model="baseline", loss="bce", epochs=1, batch_size=4, weight_decay=0.0, seed=seed, precision="fp32")
+    options = "season_days=122/183/253" if takes_seasons else ""
+    settings = Settings(
+        model=model, model_options=options, loss="bce", epochs=1, batch_size=4, weight_decay=0.0, seed=seed, precision="fp32"
+    )
     sections: dict[str, Any] = {name: settings.section(kind) for name, kind in SECTIONS.items()}
     return RunConfig(**sections, store=record, code_version="0.0.0")
 
@@ -64,6 +71,41 @@ def make_run(path: Path, network: Network, config: RunConfig) -> Path:
 def random_network(seed: int = 0) -> Network:
     torch.manual_seed(seed)
     return build("baseline", len(BANDS), len(LEGEND)).eval()
+
+
+class OfPatches(Network):
+    """A small network whose maps depend on the whole patch, so it has no `context_px`."""
+
+    stride = 2
+
+    def __init__(self, bands: int, classes: int) -> None:
+        super().__init__()
+        self.features = torch.nn.Sequential(torch.nn.Conv2d(bands, 8, 3, padding=1), torch.nn.BatchNorm2d(8), torch.nn.AvgPool2d(2))
+        self.dense = torch.nn.Linear(8, classes)
+
+    def maps(self, x_BCHW: torch.Tensor) -> torch.Tensor:
+        maps_BFhw = self.features(x_BCHW)
+        return maps_BFhw + maps_BFhw.amax(dim=(2, 3), keepdim=True)  # type: ignore[no-any-return]
+
+
+OF_PATCHES = f"{OfPatches.__module__}:{OfPatches.__name__}"
+
+
+def as_trained(config: RunConfig, seed: int = 0) -> Network:
+    """A network whose batch norms have statistics and gains as after a training, and whose activations are of the order of 2."""
+    torch.manual_seed(seed)
+    network = config.new_network()
+    for module in network.modules():
+        if isinstance(module, torch.nn.BatchNorm2d):
+            for values, low, high in ((module.running_var, 0.5, 2.0), (module.weight, 0.5, 1.5), (module.running_mean, -0.5, 0.5)):
+                assert values is not None
+                values.data.uniform_(low, high)
+            module.bias.data.uniform_(-0.5, 0.5)
+    network.eval()
+    with torch.inference_mode():
+        cams = activation_maps(network.maps(torch.randn(2, len(BANDS), 24, 24)), network.dense.weight)
+        network.dense.weight.data *= 2 / cams.std()
+    return network
 
 
 def sign_network() -> Network:

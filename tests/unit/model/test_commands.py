@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import argparse
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from cropcam.cli import main, removed_option
-from cropcam.model import commands
 from cropcam.model.options import Settings
 from cropcam.model.training import train as training
 
@@ -44,12 +42,6 @@ def test_other_ranks_of_torchrun_print_nothing(
     monkeypatch.setenv("RANK", "1")
     assert main(["train", "s.zarr", "--run", str(tmp_path)]) == 0
     assert (len(calls), capsys.readouterr().out) == (1, "")
-
-
-def test_proportions_are_numbers_separated_by_commas() -> None:
-    assert commands._proportions("0.5,0.25,0.25") == (0.5, 0.25, 0.25)
-    with pytest.raises(argparse.ArgumentTypeError, match=r"'0\.5;1': give one number per class, separated by commas"):
-        commands._proportions("0.5;1")
 
 
 def test_help_has_the_default_and_the_kinds_of_label(capsys: pytest.CaptureFixture[str]) -> None:

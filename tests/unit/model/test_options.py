@@ -12,7 +12,7 @@ import pytest
 from cropcam.cli import _parser
 from cropcam.model.losses.objectives import OBJECTIVES
 from cropcam.model.networks import NETWORKS
-from cropcam.model.options import MODELS, SECTIONS, LabelOptions, OptimizerOptions, Settings, declared, default_of, flag, types
+from cropcam.model.options import MODELS, SECTIONS, LabelOptions, OptimizerOptions, Settings, declared, default_of, flag, proportions, types
 from cropcam.pipeline.errors import ConfigError
 
 
@@ -81,3 +81,9 @@ def test_help_needs_neither_torch_nor_numpy() -> None:
 def test_out_of_range(name: str, value: Any, message: str) -> None:
     with pytest.raises(ConfigError, match=message):
         Settings(**{name: value})
+
+
+def test_proportions_are_numbers_separated_by_commas() -> None:
+    assert proportions("0.5,0.25,0.25") == (0.5, 0.25, 0.25)
+    with pytest.raises(argparse.ArgumentTypeError, match=r"'0\.5;1': give one number per class, separated by commas"):
+        proportions("0.5;1")

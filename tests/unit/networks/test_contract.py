@@ -141,6 +141,49 @@ def test_patch_sizes(limits: dict[str, int], message: str) -> None:
     refuse(type("Other", (Good,), limits)(), message)
 
 
+class Windowed(Good):
+    """Its context and its alignment are declared, and right: one pixel beyond a cell, one cell for the way to its neighbours."""
+
+    context_px, align_px = 4, 2
+
+
+@pytest.mark.parametrize("limits", [{}, {"context_px": 6}, {"align_px": 4}, {"align_px": 6, "context_px": 5}])
+def test_a_right_context_is_taken(limits: dict[str, int]) -> None:
+    check(type("Other", (Windowed,), limits)())
+
+
+@pytest.mark.parametrize(
+    ("limits", "message"),
+    [
+        (
+            {"context_px": 2},
+            r"its maps depend on pixels beyond its `context_px` of 2; correct it, or leave it at None \(with `align_px` 2\)",
+        ),
+        ({"context_px": 0}, r"its maps depend on pixels beyond its `context_px` of 0"),
+        ({"align_px": 1, "context_px": 8}, r"a window that begins `align_px` = 1 px later gives other maps; `align_px` must be a multiple"),
+        ({"align_px": 3, "context_px": 8}, r"a window that begins `align_px` = 3 px later gives other maps"),
+        ({"align_px": 0}, r"its `align_px` is 0 and its `context_px` 4; they must be whole numbers"),
+        ({"context_px": -1}, r"its `align_px` is 2 and its `context_px` -1"),
+        ({"context_px": 4.0}, r"its `align_px` is 2 and its `context_px` 4\.0"),
+    ],
+)
+def test_a_wrong_context_or_alignment_is_refused(limits: dict[str, Any], message: str) -> None:
+    refuse(type("Other", (Windowed,), limits)(), message)
+
+
+def test_a_network_that_takes_patches_alone_declares_no_context() -> None:
+    def maps(self: Good, x_BCHW: Tensor) -> Tensor:
+        if x_BCHW.shape[2] != SIZE_PX:
+            raise ValueError("patches of 12 px alone")
+        return Good.maps(self, x_BCHW)
+
+    check(type("Other", (Good,), {"maps": maps})())
+    refuse(
+        type("Other", (Windowed,), {"maps": maps})(),
+        r"a window of 14 x 16 px, for its `context_px` of 4, raised ValueError: patches of 12 px alone; leave `context_px` at None",
+    )
+
+
 def test_one_line() -> None:
     assert one_line(ValueError("a\nb")) == "ValueError: a"
     assert one_line(ValueError()) == "ValueError: without a message"
