@@ -19,12 +19,18 @@ _CONFIG, _ROOT = "config.json", "zarr.json"  # what a run folder and a patch sto
 
 def view(args: argparse.Namespace) -> None:
     """A page of a run, a map or a store, served on loopback."""
+    from http.server import BaseHTTPRequestHandler
+
     from cropcam.pipeline.maps.view.cache import cache_folder
     from cropcam.pipeline.maps.view.server import show
+    from cropcam.pipeline.runtime.loopback import LoopbackServer, listen
 
     kind = kind_of(args.what)
     if kind == "store" and args.store:
         raise ConfigError(f"--store goes with a run or a map; {args.what} is a store itself")
+
+    with listen(LoopbackServer, BaseHTTPRequestHandler, args.port):
+        pass  # a port in use is refused before the work, not after it
 
     def opened(url: str) -> None:
         print(url, flush=True)

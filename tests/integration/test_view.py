@@ -157,9 +157,11 @@ def test_a_port_in_use_is_one_line(artefacts: Artefacts, tmp_path: Path, capsys:
         taken.bind(("127.0.0.1", 0))
         taken.listen()
         port = taken.getsockname()[1]
-        assert main(["view", str(artefacts.map), "--port", str(port), "--cache", str(tmp_path)]) == 2
-    last = capsys.readouterr().err.splitlines()[-1]
-    assert last == f"cropcam: port {port} on 127.0.0.1 is in use; choose another with --port, or 0 for any that is free"
+        assert main(["view", str(artefacts.store), "--port", str(port), "--cache", str(tmp_path)]) == 2
+    assert not list(tmp_path.iterdir())  # refused before quick looks are made
+    assert (
+        capsys.readouterr().err == f"cropcam: port {port} on 127.0.0.1 is in use; choose another with --port, or 0 for any that is free\n"
+    )
 
 
 def test_the_command_prints_its_address_serves_and_ends_with_ctrl_c(artefacts: Artefacts, tmp_path: Path) -> None:
