@@ -29,10 +29,12 @@ class KnownAreas:
     Attributes:
         share_K: share (0..1) of each class; their sum is 1.
         origin: the option or the file, for messages and tags.
+        path: the file.
     """
 
     share_K: tuple[float, ...]
     origin: str
+    path: Path | None = None
 
     @classmethod
     def of_prior(cls, prior_K: Sequence[float], legend: Legend) -> KnownAreas:
@@ -64,7 +66,7 @@ class KnownAreas:
                 "give areas of the same place"
             )
         share_K = np.average(areas.share_FK.astype(np.float64), axis=0, weights=covered_F)
-        return cls(tuple((share_K / share_K.sum()).tolist()), path.name)
+        return cls(tuple((share_K / share_K.sum()).tolist()), path.name, path)
 
 
 def shift_to(known: KnownAreas, survey: Survey, layers: Layers, log: Callable[[str], object]) -> tuple[float, ...]:

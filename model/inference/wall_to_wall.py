@@ -31,6 +31,7 @@ from cropcam.pipeline.maps.mapping import make_windows
 from cropcam.pipeline.maps.outlines import check_polygons, write_polygons
 from cropcam.pipeline.maps.region import open_region
 from cropcam.pipeline.maps.sidecars import check_sidecars, sidecar_tags, write_sidecars
+from cropcam.pipeline.maps.sieve import least_pixels
 from cropcam.pipeline.maps.window_files import WindowFiles
 from cropcam.pipeline.maps.window_job import ACTIVATION, CLASSES, ENTROPY, LAYER, PROBABILITY, UNSHIFTED, WindowJob
 from cropcam.pipeline.maps.windows import Source
@@ -115,10 +116,14 @@ def map_raster(
     torch_device, outputs = choose(device), outputs or Outputs()
     area = open_region(region, source.grid) if region is not None else None
     network, config = load_network(run_path, torch.device("cpu"))
-    check_inputs(config, source, run_path, out, outputs.paths)
+    vectors = (region, known.path if known is not None else None)
+    outlines = {"polygons": outputs.polygons} if outputs.polygons is not None else {}
+    check_inputs(config, source, run_path, out, {**outputs.paths, **outlines}, vectors)
     check_sidecars([out, *outputs.paths.values()])
     if outputs.polygons is not None:
-        check_polygons(outputs.polygons, simplify_m=outputs.simplify_m, inputs=(out, *outputs.paths.values()))
+        check_polygons(outputs.polygons, simplify_m=outputs.simplify_m)
+    if sieve_ha:
+        least_pixels(source.grid, sieve_ha)  # a grid whose pixels have no area is refused before any work
     chosen = method_of(run_path, network, config, method)
     default = chosen if method is None else method_of(run_path, network, config)
     seen, unmeasured = what_was_seen(run_path, network, config, default, needed=outputs.shift is not None)
