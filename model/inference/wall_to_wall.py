@@ -22,7 +22,7 @@ from cropcam.model.runs.config import RunConfig
 from cropcam.model.runtime.device import choose
 from cropcam.model.segmentation.fitting import method_of
 from cropcam.model.transfer.domain import image_seasons
-from cropcam.pipeline.errors import DataError
+from cropcam.pipeline.errors import ConfigError, DataError
 from cropcam.pipeline.grid import tiles
 from cropcam.pipeline.maps.cog import disk_errors
 from cropcam.pipeline.maps.finishing import Wanted, finish
@@ -110,9 +110,12 @@ def map_raster(
     Raises:
         DataError: no usable run, other bands than the run's, no valid pixel, or the disk refused; `outputs.shift` of a run whose RUN/seen.json is
             absent and cannot be made.
-        ConfigError: no such device or method, no polygon in `region`, two outputs of one name, or polygons of another format.
+        ConfigError: no such device or method, no polygon in `region`, two outputs of one name, polygons of another format, or a number below 0.
         WorkStoppedError: the cluster went away; finished windows are kept.
     """
+    for name, value in (("sieve_ha", sieve_ha), ("smoothness", smoothness)):
+        if not 0 <= value < math.inf:
+            raise ConfigError(f"{name} {value:g}: give a number of 0 or more; 0 = none")
     torch_device, outputs = choose(device), outputs or Outputs()
     area = open_region(region, source.grid) if region is not None else None
     network, config = load_network(run_path, torch.device("cpu"))

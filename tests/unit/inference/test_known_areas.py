@@ -73,7 +73,9 @@ def test_polygons_count_by_their_area_on_the_raster(tmp_path: Path, name: str, c
 
 def test_polygons_elsewhere_are_refused(tmp_path: Path) -> None:
     path = write_areas(tmp_path / "areas.geojson", [box(1000, 1100)], [(1, 1, 1, 1, 1)])
-    with pytest.raises(DataError, match=r"areas\.geojson: no polygon meets the raster, which lies at .* in EPSG:32616; give areas of the same place"):
+    with pytest.raises(
+        DataError, match=r"areas\.geojson: no polygon meets the raster, which lies at .* in EPSG:32616; give areas of the same place"
+    ):
         KnownAreas.of_file(path, LEGEND, GRID)
 
 

@@ -60,7 +60,9 @@ def test_an_image_without_a_whole_patch_is_not_measured(home: Home) -> None:
     store = home[3].store
     source = Memory(np.zeros((len(store.bands), 40, 40), np.uint16))
     line = line_of(home, source, home[4])
-    assert line.endswith("whether the image is like the training data is not measured: no patch of it is as valid as those of the training data")
+    assert line.endswith(
+        "whether the image is like the training data is not measured: no patch of it is as valid as those of the training data"
+    )
     assert "of the image lies outside the area of the run's training data" in line
 
 

@@ -59,7 +59,9 @@ def source_of(files: list[Path]) -> Any:
     return open_own_image(files, parse_study(values).image)
 
 
-def made(source: Any, predictor: Predictor, side_px: int = 16, region: Region | None = None, layers: tuple[str, ...] = (), digest: str = "a") -> dict[str, Any]:
+def made(
+    source: Any, predictor: Predictor, side_px: int = 16, region: Region | None = None, layers: tuple[str, ...] = (), digest: str = "a"
+) -> dict[str, Any]:
     job = WindowJob(source, predictor, len(LEGEND), layers, predictor.config.seasons, region)
     tags = {"checkpoint_digest": digest, "store_digest": "b", "stac": "map.stac.json", "sieve_ha": "3"}
     return json.loads(json.dumps(specification(job, predictor, tags, side_px, region)))  # type: ignore[no-any-return]
@@ -201,7 +203,10 @@ def test_inputs_that_fit(files: list[Path], tmp_path: Path) -> None:
 
 
 def test_another_number_of_bands(tmp_path: Path) -> None:
-    with pytest.raises(DataError, match=r"memory\.tif: 2 bands \(band 0, band 1\), the run run was trained on 3 \(SR_B4, SR_B5, SR_B6\); give each of them once"):
+    with pytest.raises(
+        DataError,
+        match=r"memory\.tif: 2 bands \(band 0, band 1\), the run run was trained on 3 \(SR_B4, SR_B5, SR_B6\); give each of them once",
+    ):
         check(Memory(np.zeros((2, 9, 9), np.uint16)), tmp_path / "map.tif")
 
 
@@ -211,7 +216,9 @@ def test_a_store_of_other_bands(tmp_path: Path) -> None:
     config = with_attrs(make_config(16), info_of(load_study("demo"), 16))
     names = tuple(f"B{index}" for index in range(len(store.bands)))
     config = replace(config, store=replace(config.store, bands=names))
-    with pytest.raises(DataError, match=r"s\.zarr: its bands are SR_B1, .*, the run run was trained on B0, .*; map a store of a study with these"):
+    with pytest.raises(
+        DataError, match=r"s\.zarr: its bands are SR_B1, .*, the run run was trained on B0, .*; map a store of a study with these"
+    ):
         check(store, tmp_path / "map.tif", config)
 
 

@@ -84,7 +84,9 @@ def test_log_probabilities_are_those_of_the_network_at_valid_pixels() -> None:
         for row in range(0, 48, SIZE_PX):
             for col in range(0, 64, SIZE_PX):
                 patch = source.values_CYX[:, row : row + SIZE_PX, col : col + SIZE_PX]
-                logits = LAYERS(torch.from_numpy(ENCODING.physical(patch)[None]), refine=True).layers_BLYX[0].double().log_softmax(dim=0).numpy()
+                logits = (
+                    LAYERS(torch.from_numpy(ENCODING.physical(patch)[None]), refine=True).layers_BLYX[0].double().log_softmax(dim=0).numpy()
+                )
                 valid = (patch != 0).all(axis=0)[1::2, 1::2]
                 expected.append(logits[:, 1::2, 1::2][:, valid].T)
     every = np.concatenate(expected)
