@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 import shapely
 from pyproj import Geod
 
-from cropcam.model.inference.layers import Layers
+from cropcam.model.inference.predictor import Predictor
 from cropcam.model.inference.survey import Survey, log_probabilities
 from cropcam.model.labels.areas import read_areas
 from cropcam.model.labels.weak_labels import LabelSpec
@@ -69,13 +69,13 @@ class KnownAreas:
         return cls(tuple((share_K / share_K.sum()).tolist()), path.name, path)
 
 
-def shift_to(known: KnownAreas, survey: Survey, layers: Layers, log: Callable[[str], object]) -> tuple[float, ...]:
+def shift_to(known: KnownAreas, survey: Survey, predictor: Predictor, log: Callable[[str], object]) -> tuple[float, ...]:
     """The offset of each class's logit with which the mean probabilities over the raster are the known shares; a line to `log` where they are out of reach.
 
     Raises:
         DataError: no patch of the raster has data.
     """
-    log_PK = log_probabilities(survey, layers)
+    log_PK = log_probabilities(survey, replace(predictor, smoothness=0.0))
     if not len(log_PK):
         raise DataError(f"{survey.source.names[0]}: no pixel with data to shift to {known.origin}; map it without")
     found = label_shift(log_PK, np.array(known.share_K))

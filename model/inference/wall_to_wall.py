@@ -136,7 +136,7 @@ def map_raster(
     if line := likeness(config, source, survey, replace(predictor.layers, method=default), seen, unmeasured):
         log(line)
     if known is not None:
-        predictor = replace(predictor, offset_K=shift_to(known, survey, predictor.layers, log))
+        predictor = replace(predictor, offset_K=shift_to(known, survey, predictor, log))
     asked = tuple(outputs.paths) + ((UNSHIFTED,) if known is not None else ())
     job = WindowJob(source, predictor, len(config.store.classes), asked, config.seasons, area)
     tags = map_tags(run_path, config, predictor, source, out=out, beside=outputs.paths, sieve_ha=sieve_ha, region=region)

@@ -9,21 +9,18 @@ import numpy as np
 import pytest
 import shapely
 
-from cropcam.model.data.normalization import Normalization, physical_encoding
 from cropcam.model.inference.known_areas import KnownAreas, shift_to
-from cropcam.model.inference.layers import Layers
+from cropcam.model.inference.predictor import Predictor
 from cropcam.model.inference.survey import Survey, log_probabilities
 from cropcam.model.segmentation.methods import Method, unfitted
 from cropcam.pipeline.errors import ConfigError, DataError
-from support.map_runs import ENCODING, as_trained, make_config, random_dn
+from support.map_runs import as_trained, make_config, random_dn
 from support.memory_source import LEGEND, Memory, make_grid
 from support.vectors import write_vectors
 
 GRID = make_grid(100, 200)
 CONFIG = make_config(16, model="fcn")
-LAYERS = Layers(
-    as_trained(CONFIG), unfitted([0.0] * len(LEGEND))["cam-argmax"], Normalization.of(CONFIG, "cpu", physical_encoding(len(ENCODING)))
-)
+PREDICTOR = Predictor(CONFIG, as_trained(CONFIG).state_dict(), unfitted([0.0] * len(LEGEND))["cam-argmax"], "cpu")
 
 
 def test_numbers_in_any_unit_are_shares() -> None:
@@ -83,17 +80,19 @@ def test_a_shift_meets_the_known_shares() -> None:
     survey = Survey(Memory(random_dn(np.random.default_rng(0), 64, 96, 0.3)), 16)
     lines: list[str] = []
     target = np.array([0.4, 0.3, 0.2, 0.1, 0.0])
-    offset_K = shift_to(KnownAreas(tuple(target), "areas.geojson"), survey, LAYERS, lines.append)
-    shifted = log_probabilities(survey, LAYERS) + np.array(offset_K)
+    offset_K = shift_to(KnownAreas(tuple(target), "areas.geojson"), survey, PREDICTOR, lines.append)
+    shifted = log_probabilities(survey, PREDICTOR) + np.array(offset_K)
     share = np.exp(shifted - np.logaddexp.reduce(shifted, axis=1)[:, None])
     np.testing.assert_allclose(share.mean(axis=0), target, atol=1e-3)
     assert offset_K[4] == float("-inf")
     assert lines == []
-    assert shift_to(KnownAreas(tuple(target), "areas.geojson"), survey, LAYERS, lines.append) == offset_K  # a map that goes on has the same
+    assert (
+        shift_to(KnownAreas(tuple(target), "areas.geojson"), survey, PREDICTOR, lines.append) == offset_K
+    )  # a map that goes on has the same
 
 
 def test_shares_out_of_reach_are_one_line() -> None:
-    sure = replace(LAYERS, method=Method("cam-argmax", (0.001,) * 5, (0.0, -500.0, -500.0, -500.0, -500.0)))
+    sure = replace(PREDICTOR, method=Method("cam-argmax", (0.001,) * 5, (0.0, -500.0, -500.0, -500.0, -500.0)))
     lines: list[str] = []
     survey = Survey(Memory(random_dn(np.random.default_rng(0), 16, 16)), 16)
     shift_to(KnownAreas((0.5, 0.5, 0, 0, 0), "areas.geojson"), survey, sure, lines.append)
@@ -107,4 +106,4 @@ def test_shares_out_of_reach_are_one_line() -> None:
 def test_nothing_to_shift_is_one_line() -> None:
     survey = Survey(Memory(np.zeros((3, 40, 40), np.uint16)), 16)
     with pytest.raises(DataError, match=r"memory\.tif: no pixel with data to shift to areas\.geojson; map it without"):
-        shift_to(KnownAreas((0.2,) * 5, "areas.geojson"), survey, LAYERS, print)
+        shift_to(KnownAreas((0.2,) * 5, "areas.geojson"), survey, PREDICTOR, print)

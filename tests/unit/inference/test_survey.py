@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -12,19 +11,21 @@ from cropcam.model.data.normalization import Normalization, physical_encoding
 from cropcam.model.inference import survey as surveys
 from cropcam.model.inference.layers import Layers
 from cropcam.model.inference.patches import BATCH_PATCHES
+from cropcam.model.inference.predictor import Predictor
 from cropcam.model.inference.survey import Survey, log_probabilities, measured
 from cropcam.model.segmentation.methods import unfitted
 from cropcam.model.transfer.class_distance import ClassDistance
 from cropcam.model.transfer.tally import Limits, Tally
-from support.map_runs import ENCODING, as_trained, make_config, random_dn
+from cropcam.pipeline.grid import Window
+from cropcam.pipeline.maps.windows import read_block
+from support.map_runs import ENCODING, OF_PATCHES, as_trained, make_config, random_dn
 from support.memory_source import LEGEND, Memory
 from support.windows import Left
 
 SIZE_PX = 16
 CONFIG = make_config(SIZE_PX, model="fcn")
-LAYERS = Layers(
-    as_trained(CONFIG), unfitted([0.0] * len(LEGEND))["cam-argmax"], Normalization.of(CONFIG, "cpu", physical_encoding(len(ENCODING)))
-)
+METHOD = unfitted([0.0] * len(LEGEND))["cam-argmax"]
+LAYERS = Layers(as_trained(CONFIG), METHOD, Normalization.of(CONFIG, "cpu", physical_encoding(len(ENCODING))))
 
 
 def source_of(height: int, width: int, nodata_share: float = 0.0) -> Memory:
@@ -75,28 +76,35 @@ def test_a_raster_smaller_than_a_patch_is_one_patch() -> None:
     assert np.isnan(batch[0, :, :, 9:]).all()
 
 
-def test_log_probabilities_are_those_of_the_network_at_valid_pixels() -> None:
-    source = source_of(48, 64, 0.5)
-    found = log_probabilities(Survey(source, SIZE_PX), LAYERS)
+@pytest.mark.parametrize("smoothness", [0.0, 10.0])
+@pytest.mark.parametrize("model", ["fcn", "baseline", OF_PATCHES])
+@pytest.mark.parametrize("size_px", [16, 9])
+def test_log_probabilities_are_those_of_the_map(model: str, size_px: int, smoothness: float) -> None:
+    config = make_config(size_px, model=model)
+    predictor = Predictor(config, as_trained(config).state_dict(), METHOD, "cpu", smoothness=smoothness)
+    source = source_of(50, 70, 0.5)
+    found = log_probabilities(Survey(source, size_px, Left(40)), predictor)
     np.testing.assert_allclose(np.exp(found).sum(axis=1), 1, rtol=1e-9)
-    expected = []
-    with torch.inference_mode():
-        for row in range(0, 48, SIZE_PX):
-            for col in range(0, 64, SIZE_PX):
-                patch = source.values_CYX[:, row : row + SIZE_PX, col : col + SIZE_PX]
-                logits = (
-                    LAYERS(torch.from_numpy(ENCODING.physical(patch)[None]), refine=True).layers_BLYX[0].double().log_softmax(dim=0).numpy()
-                )
-                valid = (patch != 0).all(axis=0)[1::2, 1::2]
-                expected.append(logits[:, 1::2, 1::2][:, valid].T)
-    every = np.concatenate(expected)
-    assert len(found) == len(every) > 200
-    np.testing.assert_allclose(np.sort(found[:, 1]), np.sort(every[:, 1]), rtol=0, atol=1e-4)
+    whole = predictor(read_block(source, Window(0, 0, 50, 70), predictor.halo_px)).logits_KYX.astype(np.float64)
+    whole -= np.logaddexp.reduce(whole, axis=0)
+    valid = (source.values_CYX != 0).all(axis=0) & (np.arange(70) < 40)
+    every, rows, width = max(round(size_px / 10), 1), 50 // size_px, 70 // size_px
+    in_patches = np.zeros((50, 70), bool)
+    for row in range(rows):
+        for left in range(0, width, surveys.ROW_PATCHES):
+            patches = min(surveys.ROW_PATCHES, width - left)
+            in_patches[row * size_px : (row + 1) * size_px, left * size_px : (left + patches) * size_px][
+                every // 2 :: every, every // 2 :: every
+            ] = True
+    expected = whole[:, valid & in_patches].T
+    assert len(found) == len(expected) > 100
+    np.testing.assert_allclose(np.sort(found, axis=0), np.sort(expected, axis=0), rtol=0, atol=1e-4)
 
 
 def test_without_data_there_is_nothing_to_measure() -> None:
     survey = Survey(Memory(np.zeros((3, 40, 40), np.uint16)), SIZE_PX)
-    assert log_probabilities(survey, LAYERS).shape == (0, len(LEGEND))
+    predictor = Predictor(CONFIG, as_trained(CONFIG).state_dict(), METHOD, "cpu")
+    assert log_probabilities(survey, predictor).shape == (0, len(LEGEND))
 
 
 def tally_of(survey: Survey) -> Tally:
