@@ -139,7 +139,9 @@ def main() -> None:
     parser.add_argument("--away", type=Path, metavar="STORE")
     parser.add_argument("--methods", nargs="+", default=[], metavar="NAME", help="default: the run's")
     args, found = parser.parse_args(), []
-    print("| run | method | variant | temperature | ratio | accuracy, home | ECE | Brier | accuracy, away | ECE | Brier |\n|" + "---|" * 11)
+    head = ["run", "method", "variant", "temperature", "ratio", "accuracy, home", "ECE", "Brier"]
+    head += ["accuracy, away", "ECE", "Brier"] if args.away else []
+    print("| " + " | ".join(head) + " |\n|" + "---|" * len(head))
     for run in args.runs:
         for line in measured(run, args.store, args.away, args.methods):
             found.append(line)

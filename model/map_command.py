@@ -22,14 +22,13 @@ def map_(args: argparse.Namespace) -> None:
     from cropcam.model.runs.config import load_config
     from cropcam.pipeline.runtime.progress import Stage
 
+    _check(args)
     config = load_config(args.run)
     source, legend, known = _source(args, config), config.store.classes, None
     if args.class_prior:
         known = KnownAreas.of_prior(args.class_prior, legend)
     elif args.areas:
         known = KnownAreas.of_file(args.areas, legend, source.grid)
-    if args.simplify and not args.polygons:
-        raise ConfigError(f"--simplify {args.simplify:g} goes with --polygons FILE")
     outputs = Outputs(args.probabilities, args.uncertainty, None, args.shift, args.polygons, args.simplify)
     options = {name: getattr(args, name) for name in ("method", "region", "device", "scheduler")}
     with Stage("map") as stage:
@@ -48,6 +47,16 @@ def map_(args: argparse.Namespace) -> None:
     print(json.dumps(summary.to_dict(), indent=2) if args.json else summary)
 
 
+def _check(args: argparse.Namespace) -> None:
+    """Refuse options that do not go together."""
+    if args.folder and has_value_options(args):
+        raise ConfigError("--scale, --offset and --nodata go with --image; shards of an export have their own values")
+    if args.store and has_value_options(args):
+        raise ConfigError("--scale, --offset and --nodata go with --image; a store has its own values")
+    if args.simplify and not args.polygons:
+        raise ConfigError(f"--simplify {args.simplify:g} goes with --polygons FILE")
+
+
 def _source(args: argparse.Namespace, config: Any) -> Any:  # noqa: ANN401 - a run's configuration; a raster or a store
     from cropcam.pipeline.rasters.export_shards import open_image_shards
     from cropcam.pipeline.rasters.own_image import open_own_image
@@ -55,10 +64,6 @@ def _source(args: argparse.Namespace, config: Any) -> Any:  # noqa: ANN401 - a r
     from cropcam.pipeline.store.patch_store import open_store
     from cropcam.pipeline.study.study import parse_study
 
-    if args.folder and has_value_options(args):
-        raise ConfigError("--scale, --offset and --nodata go with --image; shards of an export have their own values")
-    if args.store and has_value_options(args):
-        raise ConfigError("--scale, --offset and --nodata go with --image; a store has its own values")
     if args.store:
         return open_store(args.store)
     study = parse_study(config.store.attrs["study"], f"{args.run}/config.json")

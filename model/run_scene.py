@@ -23,45 +23,61 @@ VERSION = 1  # of the folder in the cache
 MAP, PROBABILITIES, UNCERTAINTY, ACTIVATIONS = "map.tif", "probabilities.tif", "uncertainty.tif", "activations.tif"
 
 
-def scene_of_run(
+def store_of_run(run: Path, other: Path | None = None) -> PatchStore:
+    """The store that a run was trained on, the first of several; or another one.
+
+    Raises:
+        DataError: no usable run, or its store or the other one is missing.
+    """
+    if other is not None:
+        return open_store(other)
+    config = load_config(run)
+    store = open_trained_store(run, config)
+    held_out = {part.name for part in config.stores if part.held_out}
+    return next(part for name, part in store.parts.items() if name not in held_out)
+
+
+def maps_of_run(
     run: Path,
-    store_path: Path | None,
+    store: PatchStore,
     cache: Path,
     *,
     device: str = "auto",
     progress: Progress = silent,
     log: Callable[[str], object] = silent,
-) -> Scene:
-    """The scene of a run over its store, or over another one of its bands.
+) -> Path:
+    """The folder of a run's maps over a store, from the cache if they are there.
 
     Args:
         run: the run folder.
-        store_path: another store; of a run on several stores the first that was trained on is the default.
-        cache: an existing folder, where maps and quick looks are kept for the next call.
+        store: whose image is mapped.
+        cache: an existing folder; the maps lie in a folder of it that is named after digests of run and store.
         device: auto, cpu or cuda.
-        progress: called while they are made.
+        progress: called after each window.
         log: called with a line about an image unlike the training data.
 
     Raises:
-        DataError: no usable run, its store is missing, the other store has other bands or classes, or the disk refuses.
+        DataError: no usable run, the store has other bands than the run's, or the disk refuses.
     """
     config = load_config(run)
-    store = open_store(store_path) if store_path else _trained_store(run, config)
     fitted = file_sha256(run / SEGMENT) if (run / SEGMENT).is_file() else ""
     key = json_sha256([VERSION, __version__, run_provenance(run, config), fitted, store.info.digest])[:24]
     folder = cache / f"run-{key}"
     if not all((folder / name).is_file() for name in (MAP, PROBABILITIES, UNCERTAINTY, ACTIVATIONS)):
         outputs = Outputs(folder / PROBABILITIES, folder / UNCERTAINTY, folder / ACTIVATIONS)
         map_raster(run, store, folder / MAP, outputs=outputs, device=device, progress=progress, log=log)  # goes on where it stopped
+    return folder
+
+
+def scene_of_run(run: Path, folder: Path, store: PatchStore, cache: Path, *, progress: Progress = silent) -> Scene:
+    """The scene of a run: a store's layers, and those of the maps in `folder`, which `maps_of_run` made.
+
+    Raises:
+        DataError: the store has other classes than the run, it is damaged, or the disk refuses.
+    """
     scene = with_store(of_map(folder / MAP, activations=folder / ACTIVATIONS), store, cache, progress=progress)
-    facts = {"run": run.name, **_facts(config), **{name: text for name, text in scene.facts.items() if name not in ("map", "inputs")}}
-    return replace(scene, title=run.resolve().name, kind="run", facts=facts)
-
-
-def _trained_store(run: Path, config: RunConfig) -> PatchStore:
-    store = open_trained_store(run, config)
-    held_out = {part.name for part in config.stores if part.held_out}
-    return next(part for name, part in store.parts.items() if name not in held_out)
+    known = {name: text for name, text in scene.facts.items() if name not in ("map", "inputs")}
+    return replace(scene, title=run.resolve().name, kind="run", facts={"run": run.name, **_facts(load_config(run)), **known})
 
 
 def _facts(config: RunConfig) -> dict[str, Any]:

@@ -19,12 +19,18 @@ _CONFIG, _ROOT = "config.json", "zarr.json"  # what a run folder and a patch sto
 
 def view(args: argparse.Namespace) -> None:
     """A page of a run, a map or a store, served on loopback."""
+    from http.server import BaseHTTPRequestHandler
+
     from cropcam.pipeline.maps.view.cache import cache_folder
     from cropcam.pipeline.maps.view.server import show
+    from cropcam.pipeline.runtime.loopback import LoopbackServer, listen
 
     kind = kind_of(args.what)
     if kind == "store" and args.store:
         raise ConfigError(f"--store goes with a run or a map; {args.what} is a store itself")
+
+    with listen(LoopbackServer, BaseHTTPRequestHandler, args.port):
+        pass  # a port in use is refused before the work, not after it
 
     def opened(url: str) -> None:
         print(url, flush=True)
@@ -58,15 +64,21 @@ def _scene(kind: str, args: argparse.Namespace, cache: Path) -> Scene:
     from cropcam.pipeline.store.patch_store import open_store
 
     if kind == "run":
-        from cropcam.model.run_scene import scene_of_run
+        from cropcam.model.run_scene import maps_of_run, scene_of_run, store_of_run
 
-        with Stage("view") as stage:
-            return scene_of_run(args.what, args.store, cache, device=args.device, progress=stage, log=stage.log)
-    with Stage("view") as stage:
-        if kind == "store":
+        store = store_of_run(args.what, args.store)
+        with Stage("map") as stage:
+            folder = maps_of_run(args.what, store, cache, device=args.device, progress=stage, log=stage.log)
+        with Stage("pictures") as stage:
+            return scene_of_run(args.what, folder, store, cache, progress=stage)
+    if kind == "store":
+        with Stage("pictures") as stage:
             return of_store(open_store(args.what), cache, progress=stage)
-        scene = of_map(args.what)
-        return with_store(scene, open_store(args.store), cache, progress=stage) if args.store else scene
+    scene = of_map(args.what)
+    if not args.store:
+        return scene
+    with Stage("pictures") as stage:
+        return with_store(scene, open_store(args.store), cache, progress=stage)
 
 
 def add_commands(command: AddCommand) -> None:

@@ -6,7 +6,7 @@ import json
 import math
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
@@ -15,7 +15,6 @@ from markupsafe import Markup
 
 from cropcam.model.report import content, figures
 from cropcam.model.report.gallery import STRETCH_PCT, gallery
-from cropcam.model.report.map_section import map_section
 from cropcam.model.report.page import template
 from cropcam.model.report.places import elsewhere_rows
 from cropcam.model.report.runs import read_elsewhere, read_history, read_run
@@ -31,6 +30,9 @@ from cropcam.pipeline.runtime.atomic import atomic_write
 from cropcam.pipeline.runtime.progress import Progress, silent
 from cropcam.pipeline.store.patch_store import PatchStore
 from cropcam.pipeline.store.schema import format_dropped
+
+if TYPE_CHECKING:
+    from cropcam.model.report.map_section import MapSection
 
 REPORT = "report.html"
 
@@ -58,7 +60,7 @@ def write_report(
     metrics, table = home.metrics, home.patches
     elsewhere = elsewhere_rows(home, read_elsewhere(run, home))
     opened = open_trained_store(run, config, store)
-    shown = map_section(run, made, reference) if made else None
+    shown = _shown(run, made, reference) if made else None
     progress(1, 4, "curves")
     history, epoch = read_history(run), load_metadata(run / BEST).get("epoch")
     plots = {
@@ -91,6 +93,12 @@ def write_report(
     atomic_write(run / REPORT, page)
     progress(4, 4, "done")
     return run / REPORT
+
+
+def _shown(run: Path, made: Path, reference: Path | None) -> MapSection:
+    from cropcam.model.report.map_section import map_section  # noqa: PLC0415 - a report without a map needs no GDAL
+
+    return map_section(run, made, reference)
 
 
 def _curves(history: pd.DataFrame, epoch: str | None, labels: str) -> list[Markup]:

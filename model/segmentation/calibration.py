@@ -8,8 +8,8 @@ kind. No pixel truth beyond that kind is read. The labels count as they are: the
     shares          divergence of the labelled shares from the mean probabilities of a patch or bag (`objectives.share_loss`)
     presence        of the mean probability being above the threshold, with the sharpness of `objectives.threshold_loss`. Also of networks
                     of one-vs-rest sigmoids: wherever a probability is asked for, their logits are read as those of exclusive classes
-    majority        none: the likelihood has no maximum, however sure the pixels (docs/numbers.md). The temperature is `POOLED`
-    presence of any pixel   none, likewise
+    majority        none: the likelihood rises as long as pixels are made surer (docs/results.md). The temperature is `POOLED`
+    presence of any pixel   none: the likeliest temperature is half of the right one, or less. The temperature is `POOLED`
 
 Mistakes within a patch cancel in its mean probability. So labels of patches fit pixels best that are too sure, and the temperature of the
 greatest likelihood is multiplied by `POOLED`, which was measured with pixel truth elsewhere (docs/results.md).
@@ -47,7 +47,7 @@ PRIOR_SD = 1.0  # of the log temperature about 0; the prior weighs as much as on
 MOST_PIXELS, MOST_PATCHES = 1_500_000, 2048  # of the validation split; of points the labelled pixels alone are kept
 # The objective whose loss is the negative log likelihood, by kind of label.
 LIKELIHOODS = {"presence": "threshold", "shares": "shares", "points": "cross-entropy", "pixels": "cross-entropy"}
-POOLED = 1.45  # the temperature of the pixels over that of the greatest likelihood of patches: 1.29 to 1.82 in 8 methods of 4 networks
+POOLED = 1.45  # the temperature of the pixels over that of the greatest likelihood of patches: 1.25 to 1.76 in 9 methods of 5 networks
 _NO_LABEL = "not fitted: the validation split has no label"
 
 

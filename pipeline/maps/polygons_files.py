@@ -49,6 +49,7 @@ COLUMNS = pa.schema(
 )
 _SIDES = ("xmin", "ymin", "xmax", "ymax")
 _BBOX = pa.field("bbox", pa.struct([pa.field(side, pa.float32(), nullable=False) for side in _SIDES]), nullable=False)
+_NO_CLOCK = "1970-01-01T00:00:00.000Z"  # the same map gives the same bytes
 _STYLES = """CREATE TABLE layer_styles (
   id INTEGER PRIMARY KEY AUTOINCREMENT NOT NULL, f_table_catalog TEXT(256), f_table_schema TEXT(256), f_table_name TEXT(256),
   f_geometry_column TEXT(256), styleName TEXT(30), styleQML TEXT, styleSLD TEXT, useAsDefault BOOLEAN, description TEXT, owner TEXT(30),
@@ -129,12 +130,14 @@ def write_geopackage(path: Path, batches: Batches, crs: str, legend: Legend, col
         )
         with closing(sqlite3.connect(path)) as database, database:
             database.execute(_STYLES)
-            style = ("", "", LAYER, GEOMETRY, "classes", vector_qml(legend, "class"), "", True, "the classes of the map", "")
-            names = "f_table_catalog, f_table_schema, f_table_name, f_geometry_column, styleName, styleQML, styleSLD, useAsDefault, description, owner"
+            style = ("", "", LAYER, GEOMETRY, "classes", vector_qml(legend, "class"), "", True, "the classes of the map", "", _NO_CLOCK)
+            names = "f_table_catalog, f_table_schema, f_table_name, f_geometry_column, styleName, styleQML, styleSLD, useAsDefault, description, owner, update_time"
             database.execute(f"INSERT INTO layer_styles ({names}) VALUES ({', '.join('?' * len(style))})", style)  # noqa: S608 - constants
             database.execute(
                 "INSERT INTO gpkg_contents (table_name, data_type, identifier) VALUES ('layer_styles', 'attributes', 'layer_styles')"
             )
+            database.execute("UPDATE gpkg_contents SET last_change = ?", (_NO_CLOCK,))
+            database.execute("UPDATE gpkg_metadata_reference SET timestamp = ?", (_NO_CLOCK,))
     except (RuntimeError, OSError, sqlite3.Error) as error:
         if failures:
             raise failures[0] from None

@@ -58,8 +58,8 @@ class Stage:
             self._bar.update(self._task, completed=done, total=total, note=note)
         elif done < total and time.monotonic() - self._printed >= _LINE_EVERY_S:
             elapsed = time.monotonic() - self._started
-            left = elapsed / done * (total - done) if done else float("nan")
-            self._print(f"{done}/{total}, {elapsed:.0f} s, about {left:.0f} s to go  {note}")
+            left = f", about {elapsed / done * (total - done):.0f} s to go" if done else ""
+            self._print(f"{done}/{total}, {elapsed:.0f} s{left}  {note}")
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
         if self._bar:

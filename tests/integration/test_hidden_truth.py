@@ -1,4 +1,4 @@
-"""What a kind of label does not tell of the truth does not reach the weights, of any split: other hidden truth, the same bytes."""
+"""What a kind of label does not tell of the truth reaches neither weights nor temperatures, of any split: other hidden truth, the same bytes."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from cropcam.model.data.dataset import read_labels
 from cropcam.model.labels.derive import zorder_bags
 from cropcam.model.runs.checkpoint import BEST
 from cropcam.model.runs.config import RunConfig
+from cropcam.model.segmentation.methods import SEGMENT
 from cropcam.pipeline.legend import UNLABELLED
 from cropcam.pipeline.store.patch_store import open_store
 from cropcam.pipeline.store.schema import SPLITS
@@ -34,7 +35,7 @@ KINDS: dict[str, dict[str, Any]] = {
 def trained(store: Path, run: Path, settings: dict[str, Any]) -> tuple[RunConfig, bytes]:
     """With everything that is the default of these labels, pseudo-labels among it."""
     config = train(store, run, model="fcn", epochs=3, batch_size=8, device="cpu", precision="fp32", **settings)
-    return config, (run / BEST).read_bytes()
+    return config, (run / BEST).read_bytes() + (run / SEGMENT).read_bytes()
 
 
 def moved(share_NK: npt.NDArray[np.float32], may_NK: npt.NDArray[np.bool_]) -> npt.NDArray[np.float32]:

@@ -6,6 +6,7 @@ import math
 import shutil
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -220,3 +221,16 @@ def test_small_screens_fit(seen: Seen) -> None:
     page.wait_for_selector("#pixel-found dl")
     assert page.locator("#pixel-found dl").is_visible()  # the panel opened, at the pixel
     assert page.evaluate("() => document.documentElement.scrollTop + document.body.scrollTop") == 0
+
+
+def test_a_map_that_went_away_is_said_on_the_page(browser: Any, artefacts: Artefacts, tmp_path: Path) -> None:
+    shutil.copy(artefacts.map, tmp_path / "gone.tif")
+    with View(of_map(tmp_path / "gone.tif")) as view:
+        page = browser.new_page(viewport={"width": 800, "height": 600})
+        page.goto(view.url)
+        page.wait_for_selector("html[data-drawn]")
+        (tmp_path / "gone.tif").unlink()
+        page.get_by_title("Zoom in (+)").click()
+        page.wait_for_selector("#message:not([hidden])")
+        assert page.locator("#message").inner_text() == "gone.tif: is gone since the page was opened; start cropcam view again"
+        page.close()

@@ -34,6 +34,16 @@ from cropcam.pipeline.store.schema import SPLITS
 
 PROBABILITY, ACTIVATION, UNCERTAINTY = "probability", "activation", "uncertainty"
 TAGS = {PROBABILITY: "probabilities", UNCERTAINTY: "uncertainty"}  # of a class map: the files made with it, in its folder
+FACTS = {  # tags of a class map that the page names, and their names there
+    "study": "study",
+    "labels": "labels",
+    "method": "method",
+    "inputs": "inputs",
+    "region": "region",
+    "sieve_ha": "sieve, ha",
+    "smoothness": "smoothness",
+    "known_areas": "known areas",
+}
 _ZOOMED_OUT = "Zoomed out, the most frequent class of each are compared."
 
 
@@ -74,7 +84,7 @@ def of_map(path: Path, *, activations: Path | None = None) -> Scene:
     for kind in (PROBABILITY, ACTIVATION, UNCERTAINTY):
         if kind in shares:
             layers += _shares(opened, kind, shares[kind])
-    known = {name: opened.tags[name] for name in ("study", "labels", "method", "inputs", "region") if opened.tags.get(name)}
+    known = {name: opened.tags[tag] for tag, name in FACTS.items() if opened.tags.get(tag)}
     facts = {"map": path.name, **known}
     return Scene(path.name, "map", opened.grid, tuple(layers), facts, classes=opened, shares=shares, opened_with=(CLASSES, ""))
 
@@ -132,7 +142,10 @@ def _reference(looks: QuickLooks, legend: Legend) -> Iterator[Layer]:
 
 
 def _classes(opened: FinishedMap) -> Layer:
-    return Layer(CLASSES, MAP, "Classes", "", opened.path, (1,), palettes.of_legend(opened.legend), key=classes_key(opened.legend, CLASSES))
+    sieve_ha = opened.tags.get("sieve_ha", "")
+    note = f"Patches below {sieve_ha} ha have the class of their largest neighbour, not their most probable one." if sieve_ha else ""
+    key = classes_key(opened.legend, CLASSES)
+    return Layer(CLASSES, MAP, "Classes", "", opened.path, (1,), palettes.of_legend(opened.legend), key=key, note=note)
 
 
 def _shares(opened: FinishedMap, kind: str, path: Path) -> list[Layer]:
@@ -141,7 +154,7 @@ def _shares(opened: FinishedMap, kind: str, path: Path) -> list[Layer]:
     palette = palettes.of_ramp(kind)
     low, high = {PROBABILITY: ("0 %", "100 %"), ACTIVATION: ("0", "1"), UNCERTAINTY: ("certain", "uncertain")}[kind]
     note = {
-        PROBABILITY: "Calibrated probability of the class.",
+        PROBABILITY: f"Calibrated probability of the class{', shifted to the known areas' if opened.tags.get('known_areas') else ''}.",
         ACTIVATION: "Class activation map through the sigmoid.",
         UNCERTAINTY: "Entropy of the probabilities; 1 where all classes are equally likely.",
     }[kind]

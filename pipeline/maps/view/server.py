@@ -17,6 +17,7 @@ from cropcam.pipeline import __version__
 from cropcam.pipeline.errors import CropcamError
 from cropcam.pipeline.maps.view.access import METHODS, SECURITY_HEADERS, Refused, check, new_token
 from cropcam.pipeline.maps.view.assets import assets
+from cropcam.pipeline.maps.view.files import Files
 from cropcam.pipeline.maps.view.hectares import Hectares
 from cropcam.pipeline.maps.view.layers import CLASSES, TRUTH, Scene
 from cropcam.pipeline.maps.view.pixels import pixel
@@ -26,9 +27,7 @@ from cropcam.pipeline.runtime.loopback import LoopbackServer, listen, sigterm_as
 _LOG = logging.getLogger(__name__)
 _TILE = re.compile(r"tiles/([a-z0-9-]{1,64})/([0-9]{1,2})/([0-9]{1,8})/([0-9]{1,8})\.png")
 _TIMEOUT_S = 60
-_TILE_AGE_S = 600
-_NO_STORE = "no-store"
-Answer = tuple[bytes, str, str]  # content, media type, Cache-Control
+Answer = tuple[bytes, str]  # content, media type
 
 
 class View:
@@ -46,6 +45,7 @@ class View:
         self._described, self._min_zoom = _as_json(scene.to_json()), scene.min_zoom
         self._tiles, self._assets = Tiles(), assets()
         self._hectares = Hectares({name: found for name, found in ((CLASSES, scene.classes), (TRUTH, scene.truth)) if found})
+        self._files = Files(scene)
         self._http = listen(_Server, _Handler, port)
         self._http.view = self
         self._thread = threading.Thread(target=self._http.serve_forever, kwargs={"poll_interval": 0.05}, name="view", daemon=True)
@@ -62,25 +62,28 @@ class View:
         return f"{self._http.url}/{self.token}/"
 
     def answer(self, rest: str) -> Answer:
-        """Content, media type and Cache-Control of an address behind the token.
+        """Content and media type of an address behind the token.
 
         Raises:
             Refused: 404 for an address that is not known, 400 for a pixel without a place.
-            CropcamError: a file cannot be read.
+            CropcamError: a file cannot be read, or was written again since the page was opened.
         """
         path, _, query = rest.partition("?")
         if (read := self._assets.get(path)) is not None:
-            return *read(), _NO_STORE
+            return read()
         if path == "scene.json":
-            return self._described, "application/json", _NO_STORE
+            return self._described, "application/json"
         if path == "pixel.json":
-            return _as_json(pixel(self.scene, *_place(query))), "application/json", _NO_STORE
+            place = _place(query)
+            self._files.check()
+            return _as_json(pixel(self.scene, *place)), "application/json"
         if (match := re.fullmatch(r"areas/([a-z]{1,16})\.json", path)) and (found := self._hectares.found(match[1])):
-            return _as_json(found), "application/json", _NO_STORE
+            return _as_json(found), "application/json"
         if (match := _TILE.fullmatch(path)) and (layer := self.scene.layer(match[1])):
             zoom, col, row = (int(match[number]) for number in (2, 3, 4))
             if zoom >= self._min_zoom and exists(zoom, col, row):
-                return self._tiles.png(layer, zoom, col, row), "image/png", f"private, max-age={_TILE_AGE_S}"
+                self._files.check(layer.raster, *([layer.minus] if layer.minus else []))
+                return self._tiles.png(layer, zoom, col, row), "image/png"
         raise Refused(404, "no such address")
 
     def wait(self) -> None:
@@ -142,30 +145,30 @@ class _Handler(BaseHTTPRequestHandler):
     def send_error(self, code: int, message: str | None = None, explain: str | None = None) -> None:  # noqa: ARG002 - as the base class
         """A request that is no HTTP: one line, no page."""
         self.close_connection = True
-        self._send(code, f"{message or 'bad request'}\n".encode(), "text/plain; charset=utf-8", _NO_STORE)
+        self._send(code, f"{message or 'bad request'}\n".encode(), "text/plain; charset=utf-8")
 
     def _serve(self) -> None:
         view = self.server.view
         status, headers = 200, {name.lower(): value for name, value in self.headers.items()}
         try:
             rest = check(self.command, self.path, headers, port=view.port, token=view.token)
-            content, media_type, caching = view.answer(rest)
+            content, media_type = view.answer(rest)
         except Refused as refused:
-            status, (content, media_type, caching) = refused.status, _line(refused.reason)
+            status, (content, media_type) = refused.status, _line(refused.reason)
         except CropcamError as error:
-            status, (content, media_type, caching) = 500, _line(str(error))
+            status, (content, media_type) = 500, _line(str(error))
         except Exception:  # noqa: BLE001 - one bad request ends no server
             _LOG.exception("%s", self.command)
-            status, (content, media_type, caching) = 500, _line("this is a bug; run cropcam view --debug and report its lines")
+            status, (content, media_type) = 500, _line("this is a bug; run cropcam view --debug and report its lines")
         if self.headers.get("Content-Length") or self.headers.get("Transfer-Encoding"):
             self.close_connection = True  # a body is not read
-        self._send(status, content, media_type, caching)
+        self._send(status, content, media_type)
 
-    def _send(self, status: int, content: bytes, media_type: str, caching: str) -> None:
+    def _send(self, status: int, content: bytes, media_type: str) -> None:
         self.send_response(status)
         self.send_header("Content-Type", media_type)
         self.send_header("Content-Length", str(len(content)))
-        self.send_header("Cache-Control", caching)
+        self.send_header("Cache-Control", "no-store")  # a map may be made again
         for name, value in SECURITY_HEADERS.items():
             self.send_header(name, value)
         if status == 405:
@@ -178,7 +181,7 @@ class _Handler(BaseHTTPRequestHandler):
 
 
 def _line(text: str) -> Answer:
-    return f"{text}\n".encode(), "text/plain; charset=utf-8", _NO_STORE
+    return f"{text}\n".encode(), "text/plain; charset=utf-8"
 
 
 def _as_json(values: dict[str, Any]) -> bytes:

@@ -82,6 +82,15 @@ def test_the_blocks_and_a_second_run_change_nothing(tmp_path: Path, monkeypatch:
         np.testing.assert_allclose(one[areas], other[areas], rtol=1e-6)
 
 
+@pytest.mark.parametrize("suffix", [".parquet", ".gpkg"])
+def test_no_clock_is_in_a_file(tmp_path: Path, suffix: str) -> None:
+    path = write_map(tmp_path / "map.tif", spiral(30))
+    for name in ("one", "two"):
+        (tmp_path / name).mkdir()
+        write_polygons(path, tmp_path / name / f"o{suffix}")
+    assert (tmp_path / "one" / f"o{suffix}").read_bytes() == (tmp_path / "two" / f"o{suffix}").read_bytes()
+
+
 def test_simplified_polygons_keep_their_borders(tmp_path: Path) -> None:
     path = write_map(tmp_path / "map.tif", CLASSES)
     exact, frame = (read(write_polygons(path, tmp_path / f"p{m}.parquet", simplify_m=m).path) for m in (0, 45))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 from pathlib import Path
 
@@ -56,6 +57,24 @@ def test_fitted_methods_are_kept_with_the_checkpoint(tmp_path: Path, store: Path
     shutil.rmtree(tmp_path / "blind.zarr" / "image" / "c")
     assert fitted_segmenter(run, network, config, open_store(tmp_path / "blind.zarr"), CPU) == fitted, "read, not fitted again"
     assert method_of(run, network, config) == fitted.method
+
+
+def test_methods_of_a_version_without_calibration_are_fitted_again(tmp_path: Path, store: Path, info: StoreInfo) -> None:
+    run = tmp_path / "run"
+    make_run(run, store, info, model="fcn", labels="shares", loss="shares")
+    network, config = load_network(run, CPU)
+    fitted = fitted_segmenter(run, network, config, open_store(store), CPU)
+    assert fitted.calibration.startswith("fitted to ")
+    assert fitted.method.temperature != 1.0
+    kept, old = (json.loads((run / segment.SEGMENT).read_text()) for _ in range(2))
+    del old["calibration"]
+    for method in old["methods"].values():
+        del method["temperature"]
+    (run / segment.SEGMENT).write_text(json.dumps(old))
+    with pytest.raises(DataError, match=r"its segmentation \(spectral\) is not fitted yet; run: cropcam evaluate"):
+        method_of(run, network, config)
+    assert fitted_segmenter(run, network, config, open_store(store), CPU) == fitted
+    assert json.loads((run / segment.SEGMENT).read_text()) == kept
 
 
 def test_a_method_without_fitted_numbers_needs_no_store(tmp_path: Path, store: Path, info: StoreInfo) -> None:

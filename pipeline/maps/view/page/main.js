@@ -20,6 +20,7 @@ function start(scene) {
   const map = new LayerMap(at("map"), scene, {
     moved: () => keep(),
     clicked: (place) => choose(place.lng, place.lat),
+    failed: (tile) => explain(tile),
     drawn: (id) => {
       document.documentElement.dataset.drawn = id;
       if (!document.documentElement.dataset.firstMs) document.documentElement.dataset.firstMs = String(Math.round(performance.now()));
@@ -85,7 +86,7 @@ function start(scene) {
     state.opacity = Math.min(100, Math.max(0, wanted.o ?? 100)) / 100;
     state.share = wanted.w === undefined || !state.base ? null : Math.min(1, Math.max(0, wanted.w));
     map.whole();
-    if (wanted.lat !== undefined && wanted.lon !== undefined) {
+    if (wanted.lat !== undefined && wanted.lon !== undefined && map.bounds.pad(0.5).contains([wanted.lat, wanted.lon])) {
       state.place = { lat: wanted.lat, lon: wanted.lon, z: wanted.z ?? scene.native_zoom };
       map.view(state.place.lat, state.place.lon, state.place.z);
     }
@@ -175,6 +176,16 @@ function start(scene) {
   document.addEventListener("keydown", keys);
   addEventListener("hashchange", () => location.hash !== written && restore());
   restore();
+}
+
+/** Say why a tile did not come, once for many. */
+async function explain(tile) {
+  if (explain.asked) return;
+  explain.asked = true;
+  setTimeout(() => (explain.asked = false), 5000);
+  const answer = await fetch(tile).catch(() => null);
+  if (!answer) say("The server does not answer: start cropcam view again.", 0);
+  else if (!answer.ok) say(await answer.text(), 0);
 }
 
 /** A line over the map that goes after a while; 0 = it stays. */

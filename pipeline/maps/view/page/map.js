@@ -4,7 +4,7 @@ const L = globalThis.L;
 const TRANSPARENT = "data:image/gif;base64,R0lGODlhAQABAIAAAAAAAP///yH5BAEAAAAALAAAAAABAAEAAAIBRAA7";
 
 export class LayerMap {
-  /** @param scene the server's description; @param events moved(), clicked({lat, lng}), drawn(id). */
+  /** @param scene the server's description; @param events moved(), clicked({lat, lng}), drawn(id), failed(address of a tile). */
   constructor(element, scene, events) {
     this.bounds = L.latLngBounds(scene.bounds);
     this.scene = scene;
@@ -53,13 +53,16 @@ export class LayerMap {
       return;
     }
     if (pane === "above") layer.setOpacity(this.opacity);
-    layer.once("load", () => {
+    const drawn = () => {
       before?.remove();
       this.events.drawn(id);
-    });
+    };
+    layer.once("load", drawn);
+    layer.on("tileerror", (event) => this.events.failed(layer.getTileUrl(event.coords)));
     layer.addTo(this.map);
     if (before) before.setZIndex(0);
     layer.setZIndex(1);
+    if (!layer.isLoading()) drawn(); // no tile of it is in sight
     this.clip();
   }
 
@@ -93,7 +96,7 @@ export class LayerMap {
     for (const [color, weight] of corners ? [["#000", 4], ["#fff", 2]] : []) {
       const style = { color, weight, fill: false, interactive: false };
       L.polygon(corners, style).addTo(this.outline);
-      L.circleMarker(L.latLngBounds(corners).getCenter(), { ...style, radius: 11 }).addTo(this.outline);
+      L.circleMarker(L.latLngBounds(corners).getCenter(), { ...style, radius: 15 }).addTo(this.outline);
     }
   }
 

@@ -61,6 +61,14 @@ def test_a_tag_that_leads_elsewhere_names_nothing(artefacts: Artefacts, tmp_path
     assert ids(of_map(retag(path, probabilities=name, uncertainty=name))) == ["classes"]
 
 
+def test_a_sieved_map_with_known_areas_has_it_in_its_notes(artefacts: Artefacts, tmp_path: Path) -> None:
+    scene = of_map(retag(copied(artefacts, tmp_path), sieve_ha="2", known_areas="areas.csv: 0.5 0.5"))
+    assert (scene.facts["sieve, ha"], scene.facts["known areas"]) == ("2", "areas.csv: 0.5 0.5")
+    assert scene.layers[0].note == "Patches below 2 ha have the class of their largest neighbour, not their most probable one."
+    assert scene.layers[1].note == "Calibrated probability of the class, shifted to the known areas."
+    assert not of_map(artefacts.map).layers[0].note
+
+
 def test_with_a_store_map_and_truth_are_compared(scene: Scene) -> None:
     assert ids(scene) == ["true-colour-1", "false-colour-1", "truth", "splits", "classes", *SHARES, "uncertainty", "errors"]
     assert scene.opened_with == ("classes", "true-colour-1")

@@ -14,10 +14,12 @@ import pytest
 from PIL import Image
 
 from cropcam.pipeline.errors import DataError
-from cropcam.pipeline.grid import transform_points
+from cropcam.pipeline.grid import PixelGrid, resample_nearest, transform_bounds, transform_points
 from cropcam.pipeline.maps.view import tiles
 from cropcam.pipeline.maps.view.layers import Layer, Scene
+from cropcam.pipeline.maps.view.scenes import of_map, with_store
 from cropcam.pipeline.maps.view.tiles import TILE_PX, Tiles, exists
+from support.maps import write_map
 from support.views import Artefacts
 
 WEB = morecantile.tms.get("WebMercatorQuad")
@@ -72,6 +74,18 @@ def test_errors_are_where_map_and_truth_differ(scene: Scene, artefacts: Artefact
     shown = rgba(tiles.render(layer, *place))
     assert (shown == expected).all(axis=-1).mean() > 0.94
     assert 0.1 < (shown[..., 0] == 196).sum() / (shown[..., 3] == 255).sum() < 0.2  # every seventh column differs
+
+
+def test_map_and_truth_may_lie_on_grids_of_different_crs(artefacts: Artefacts, tmp_path: Path) -> None:
+    store = artefacts.opened()
+    west, south, east, north = transform_bounds(store.grid.crs, "EPSG:32615", store.grid.bounds_xyxy)
+    grid = PixelGrid("EPSG:32615", (20.0, 0.0, west, 0.0, -20.0, north), int((east - west) / 20), int((north - south) / 20))
+    classes_YX = resample_nearest(artefacts.truth_YX, store.grid, grid, 255)
+    scene = with_store(of_map(write_map(tmp_path / "utm.tif", classes_YX.astype(np.uint8), store.info.classes, grid)), store, tmp_path)
+    shown = rgba(tiles.render(found(scene, "errors"), *tile_of(scene, scene.native_zoom + 1)))
+    known = shown[..., 3] == 255
+    assert known.mean() > 0.5
+    assert (shown[known][:, 0] == 196).mean() < 0.05  # the map is the truth, but for pixels along the borders of fields
 
 
 def test_probabilities_are_coloured_by_the_ramp(scene: Scene, artefacts: Artefacts) -> None:
