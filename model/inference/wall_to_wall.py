@@ -113,9 +113,7 @@ def map_raster(
         ConfigError: no such device or method, no polygon in `region`, two outputs of one name, polygons of another format, or a number below 0.
         WorkStoppedError: the cluster went away; finished windows are kept.
     """
-    for name, value in (("sieve_ha", sieve_ha), ("smoothness", smoothness)):
-        if not 0 <= value < math.inf:
-            raise ConfigError(f"{name} {value:g}: give a number of 0 or more; 0 = none")
+    _check_numbers(source, sieve_ha, smoothness)
     torch_device, outputs = choose(device), outputs or Outputs()
     area = open_region(region, source.grid) if region is not None else None
     network, config = load_network(run_path, torch.device("cpu"))
@@ -125,8 +123,6 @@ def map_raster(
     check_sidecars([out, *outputs.paths.values()])
     if outputs.polygons is not None:
         check_polygons(outputs.polygons, simplify_m=outputs.simplify_m)
-    if sieve_ha:
-        least_pixels(source.grid, sieve_ha)  # a grid whose pixels have no area is refused before any work
     chosen = method_of(run_path, network, config, method)
     default = chosen if method is None else method_of(run_path, network, config)
     seen, unmeasured = what_was_seen(run_path, network, config, default, needed=outputs.shift is not None)
@@ -176,6 +172,14 @@ def map_raster(
         dict(zip(names, known.share_K, strict=True)) if known is not None else {},
         (*wanted.paths.values(), *([outputs.polygons] if outputs.polygons else []), item),
     )
+
+
+def _check_numbers(source: Source, sieve_ha: float, smoothness: float) -> None:
+    for name, value in (("sieve_ha", sieve_ha), ("smoothness", smoothness)):
+        if not 0 <= value < math.inf:
+            raise ConfigError(f"{name} {value:g}: give a number of 0 or more; 0 = none")
+    if sieve_ha:
+        least_pixels(source.grid, sieve_ha)  # a grid whose pixels have no area is refused before any work
 
 
 def _block_px(config: RunConfig, predictor: Predictor) -> int:

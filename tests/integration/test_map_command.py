@@ -175,7 +175,8 @@ def address() -> Iterator[str]:
         yield cluster.scheduler_address
 
 
-def test_a_cluster_makes_the_same_map(place: Path, tmp_path: Path, plain: np.ndarray, address: str) -> None:
+@pytest.mark.usefixtures("plain")
+def test_a_cluster_makes_the_same_map(place: Path, tmp_path: Path, address: str) -> None:
     assert run(place, tmp_path / "map.tif", "--scheduler", address, "--probabilities", tmp_path / "p.tif") == 0
     assert (tmp_path / "map.tif").read_bytes() == (place / "plain" / "map.tif").read_bytes()
     assert (tmp_path / "p.tif").read_bytes() == (place / "plain" / "p.tif").read_bytes()
@@ -256,7 +257,7 @@ def test_no_pixel_with_data(place: Path, tmp_path: Path, capsys: Capture) -> Non
     out = tmp_path / "maps" / "map.tif"
     check(refused(capsys, place, out, image=image), 3, "every pixel is nodata in some band; there is nothing to map")
     check(refused(capsys, place, out, "--class-prior", "1,1,1,1,1", image=image), 3, "no pixel with data to shift to --class-prior")
-    assert not [path for path in out.parent.glob("*")]
+    assert not list(out.parent.glob("*"))
 
 
 def test_regions_that_do_not_fit(place: Path, tmp_path: Path, capsys: Capture) -> None:

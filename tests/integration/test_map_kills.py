@@ -86,7 +86,7 @@ def test_what_was_done_is_said_and_not_done_again(place: Path, tmp_path: Path, e
 
 
 def test_a_window_that_is_damaged_is_made_again(place: Path, tmp_path: Path) -> None:
-    with pytest.raises(KeyboardInterrupt, match="^$"):
+    with pytest.raises(KeyboardInterrupt, match=r"^$"):
         made(place, tmp_path / "map.tif", progress=Stopping(9, KeyboardInterrupt()))
     one, two, *_ = sorted((tmp_path / ".map.tif.windows").glob("*_*.tif"))
     one.write_bytes(one.read_bytes()[:300])
@@ -99,7 +99,7 @@ def test_a_window_that_is_damaged_is_made_again(place: Path, tmp_path: Path) -> 
 
 def test_another_map_starts_over_and_says_why(place: Path, tmp_path: Path) -> None:
     lines: list[str] = []
-    with pytest.raises(KeyboardInterrupt, match="^$"):
+    with pytest.raises(KeyboardInterrupt, match=r"^$"):
         made(place, tmp_path / "map.tif", progress=Stopping(9, KeyboardInterrupt()))
     made(place, tmp_path / "map.tif", method="score-argmax", log=lines.append)
     assert lines[-1] == "starting over: the unfinished map found here was begun with another method"
@@ -108,7 +108,7 @@ def test_another_map_starts_over_and_says_why(place: Path, tmp_path: Path) -> No
 
 
 def test_the_sieve_alone_does_not_start_over(place: Path, tmp_path: Path) -> None:
-    with pytest.raises(KeyboardInterrupt, match="^$"):
+    with pytest.raises(KeyboardInterrupt, match=r"^$"):
         made(place, tmp_path / "map.tif", progress=Stopping(9, KeyboardInterrupt()))
     calls, lines = list[int](), list[str]()
     made(place, tmp_path / "map.tif", sieve_ha=1.0, progress=lambda done, *_: calls.append(done), log=lines.append)

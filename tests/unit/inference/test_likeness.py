@@ -84,7 +84,7 @@ def test_what_was_seen_is_read_or_measured_or_the_reason(home: Home, tmp_path: P
         what_was_seen(lost, random_network(), make_config(), None, needed=True)  # type: ignore[arg-type]
 
 
-def test_place_and_season_are_noted_with_it(home: Home) -> None:
+def test_place_and_season_are_noted_with_it() -> None:
     from cropcam.pipeline.study.study import load_study
 
     config = with_attrs(make_config(), info_of(load_study("demo"), 16))
