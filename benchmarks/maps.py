@@ -1,9 +1,9 @@
 """Maps against their floor: the bare forward pass of the same pixels, resident in memory, in batches of the map's windows.
 
-    python -m benchmarks.maps [--models fcn unet baseline] [--parts 16] [--pairs 3] [--whole] [--polygons] [--kills 50] [--keep DIR]
+    python -m benchmarks.maps [--models fcn unet baseline] [--parts 16] [--pairs 3] [--shards] [--whole] [--polygons] [--kills 50] [--keep DIR]
 
-The input are shards of 1/PARTS of the study `corn-belt-2016` as `benchmarks.patches` writes them (simulated, 7 bands, uint16). Each network is trained for
-an epoch on shares of 1/2048 of it. A map is a process of its own, from opening the shards to the published file: reading, halo,
+The input is the patch store, or with --shards the GeoTIFF shards, of 1/PARTS of the study `corn-belt-2016` as `benchmarks.patches` writes them (simulated, 7 bands, uint16). Each network is trained for
+an epoch on shares of 1/2048 of it. A map is a process of its own, from opening the input to the published file: reading, halo,
 refinement, writing, conversion, areas. Imports are not counted. The floor runs the network, and the same with its batch norms inside the
 convolutions, over batches of one window without halo. Map and floor alternate; processor time is compared too, which other work on the machine hardly changes.
 --whole maps 1/1 with the first model and compares the time per pixel; --polygons outlines that map (or that of 1/PARTS) and a quarter of it; --kills
@@ -20,6 +20,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from functools import partial
 from pathlib import Path
 from statistics import median
 from typing import Any
@@ -47,24 +48,32 @@ def run_of(model: str, place: Path) -> Path:
     """A run of one epoch."""
     from cropcam.model.options import Settings  # noqa: PLC0415
     from cropcam.model.training.train import train  # noqa: PLC0415
-    from cropcam.pipeline.patches.build import from_shards  # noqa: PLC0415
 
-    store, run = place / "small.zarr", place / f"run-{model}"
-    if not store.exists():
-        from_shards(study(SMALL), shards_of(SMALL, place), store)
+    store, run = store_of(SMALL, place), place / f"run-{model}"
     if not (run / "segment.json").exists():
         train(store, run, Settings(model=model, labels=KINDS.get(model, "pixels"), epochs=1, seed=0), device="cpu", resume=run.exists())
     return run
 
 
-def map_here(run: Path, parts: int, place: Path, out: Path) -> dict[str, Any]:
+def store_of(parts: int, place: Path) -> Path:
+    """The store of 1/`parts` of the study."""
+    from cropcam.pipeline.patches.build import from_shards  # noqa: PLC0415
+
+    store = place / f"store-{parts}.zarr"
+    if not store.exists():
+        from_shards(study(parts), shards_of(parts, place), store)
+    return store
+
+
+def map_here(run: Path, parts: int, place: Path, out: Path, *, shards: bool) -> dict[str, Any]:
     """One map in this process."""
     from cropcam.model.inference.wall_to_wall import Outputs, map_raster  # noqa: PLC0415 - before the clock starts
     from cropcam.pipeline.rasters.export_shards import open_image_shards  # noqa: PLC0415
+    from cropcam.pipeline.store.patch_store import open_store  # noqa: PLC0415
 
     print("ready", flush=True)
     before, started = time.process_time(), time.perf_counter()
-    source = open_image_shards(shards_of(parts, place), study(parts))
+    source: Any = open_image_shards(shards_of(parts, place), study(parts)) if shards else open_store(store_of(parts, place))
     beside = Outputs(out.with_name("p.tif"), out.with_name("u.tif"), polygons=out.with_name("o.parquet")) if parts > SMALL else Outputs()
     summary = map_raster(run, source, out, outputs=beside, device="cpu")
     seconds = time.perf_counter() - started
@@ -114,12 +123,12 @@ def apart(*words: str) -> dict[str, Any]:
     return found
 
 
-def compared(model: str, parts: int, pairs: int, place: Path) -> dict[str, Any]:
+def compared(model: str, parts: int, pairs: int, place: Path, *, shards: bool) -> dict[str, Any]:
     """Maps and floors of one network, alternating."""
     run, out = run_of(model, place), place / f"{model}-{parts}.tif"
     maps, floors = [], []
     for _ in range(pairs):
-        maps.append(apart("--map", str(run), str(out), "--parts", str(parts), "--keep", str(place)))
+        maps.append(apart("--map", str(run), str(out), "--parts", str(parts), "--keep", str(place), *["--shards"] * shards))
         floors.append(apart("--forward", str(run)))
         print(
             f"{model}, 1/{parts}: map {maps[-1]['seconds']:.1f} s, forward {floors[-1]['bare'] * maps[-1]['pixels']:.1f} s", file=sys.stderr
@@ -159,7 +168,8 @@ def outline_here(path: Path, out: Path) -> dict[str, Any]:
 def killed(kills: int, place: Path) -> dict[str, Any]:
     """Maps of a small raster with everything beside them, killed at random moments until they are whole; how many ended with other bytes."""
     parts = SMALL * 2
-    run, shards, rng = run_of("fcn", place), shards_of(parts, place), random.Random(0)  # noqa: S311 - moments, not secrets
+    run, rng = run_of("fcn", place), random.Random(0)  # noqa: S311 - moments, not secrets
+    store_of(parts, place)
     whole = place / "whole" / "map.tif"
     words = ["--parts", str(parts), "--keep", str(place), "--map", str(run)]
     whole.parent.mkdir(exist_ok=True)
@@ -182,7 +192,7 @@ def killed(kills: int, place: Path) -> dict[str, Any]:
                     done += 1
             maps += 1
             differing += {path.name: path.read_bytes() for path in Path(folder).iterdir()} != expected
-    return {"kills": done, "maps": maps, "files": len(expected), "maps_with_other_bytes": differing, "shards": shards.name}
+    return {"kills": done, "maps": maps, "files": len(expected), "maps_with_other_bytes": differing}
 
 
 def main() -> None:
@@ -191,6 +201,7 @@ def main() -> None:
     parser.add_argument("--models", nargs="+", default=["fcn", "unet", "baseline"])
     parser.add_argument("--parts", type=at_least_one, default=16)
     parser.add_argument("--pairs", type=int, default=3)
+    parser.add_argument("--shards", action="store_true", help="map the GeoTIFF shards instead of the store")
     parser.add_argument("--whole", action="store_true")
     parser.add_argument("--polygons", action="store_true")
     parser.add_argument("--kills", type=int, default=0)
@@ -200,7 +211,7 @@ def main() -> None:
     parser.add_argument("--outline", nargs=2, type=Path, metavar=("MAP", "POLYGONS"), help="outline once, in this process")
     args = parser.parse_args()
     if args.map:
-        print(json.dumps(map_here(args.map[0], args.parts, args.keep, args.map[1])))
+        print(json.dumps(map_here(args.map[0], args.parts, args.keep, args.map[1], shards=args.shards)))
         return
     if args.forward or args.outline:
         print(json.dumps(forward_here(args.forward) if args.forward else outline_here(*args.outline)))
@@ -208,12 +219,13 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as temporary:
         place = args.keep or Path(temporary)
         place.mkdir(parents=True, exist_ok=True)
-        shards_of(args.parts, place)
-        figures: dict[str, Any] = {model: compared(model, args.parts, args.pairs, place) for model in args.models if args.pairs}
+        for parts in (args.parts, *([1] if args.whole else [])):
+            _ = shards_of(parts, place) if args.shards else store_of(parts, place)
+        measured = partial(compared, place=place, shards=args.shards)
+        figures: dict[str, Any] = {model: measured(model, args.parts, args.pairs) for model in args.models if args.pairs}
         first, parts = args.models[0], args.parts
         if args.whole:
-            shards_of(1, place)
-            figures["whole"] = compared(first, 1, 1, place)
+            figures["whole"] = measured(first, 1, 1)
             figures["time_per_pixel_whole_over_part"] = round(figures["whole"]["us_per_pixel"] / figures[first]["us_per_pixel"], 3)
             parts = 1
         if args.polygons:

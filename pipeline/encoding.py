@@ -84,9 +84,12 @@ class BandEncoding:
     def physical(self, values_CYX: npt.NDArray[Any]) -> npt.NDArray[np.float32]:
         """Stored values (..., C, Y, X) as float32 in the physical unit, NaN = missing."""
         scale, offset = (np.array(values, np.float32).reshape(-1, 1, 1) for values in (self.scale, self.offset))
-        is_valid = self.valid(values_CYX)
-        values = np.where(is_valid, values_CYX, 0).astype(np.float32)  # a nodata value such as -3.4e38 would overflow
-        return np.where(is_valid, values * scale + offset, np.float32(np.nan))
+        with np.errstate(over="ignore", invalid="ignore"):  # a nodata value such as -3.4e38 overflows
+            physical: npt.NDArray[np.float32] = values_CYX.astype(np.float32)
+            physical *= scale
+            physical += offset
+        np.copyto(physical, np.float32(np.nan), where=~self.valid(values_CYX))
+        return physical
 
     def cf_attrs(self) -> dict[str, Any]:
         """CF attributes of bands that all have one meaning; none otherwise."""

@@ -31,7 +31,6 @@ from cropcam.pipeline.store.patch_store import PatchStore
 from cropcam.pipeline.store.schema import evenly
 
 SEEN = "seen.json"
-VERSION = 2  # 2: the confidence is that of calibrated probabilities
 PATCHES = 256  # of the training split, and as many of the validation split
 CLASS_PIXELS = 200  # a class predicted for fewer pixels has the range of all pixels
 FAR, UNSURE = 0.99, 0.2  # quantiles of the feature distance and of the confidence at home
@@ -132,16 +131,15 @@ def seen_by(
         if not len(splits[-1].class_P):
             raise DataError(f"{opened.path}: no patch of the {split} split has as many valid pixels as the study asks for")
     seen = Seen.of(config, *splits)
-    atomic_write(run / SEEN, json.dumps({"checkpoint_digest": digest, "version": VERSION, **asdict(seen)}) + "\n")
+    atomic_write(run / SEEN, json.dumps({"checkpoint_digest": digest, **asdict(seen)}) + "\n")
     return seen
 
 
 def load(run: Path, checkpoint_digest: str) -> Seen | None:
-    """What RUN/seen.json holds; None where it is absent, damaged, of another checkpoint or of an earlier version."""
+    """What RUN/seen.json holds; None where it is absent, damaged or of another checkpoint."""
     try:
         values = json.loads((run / SEEN).read_text("utf-8"))
-        is_current = (values.pop("checkpoint_digest"), values.pop("version")) == (checkpoint_digest, VERSION)
-        return _SEEN.validate_python(values) if is_current else None
+        return _SEEN.validate_python(values) if values.pop("checkpoint_digest") == checkpoint_digest else None
     except (OSError, ValueError, KeyError, AttributeError):
         return None
 

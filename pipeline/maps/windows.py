@@ -118,6 +118,8 @@ def read_block(source: Source, window: Window, halo_px: int) -> Values:
     top, left = max(window.row - halo_px, 0), max(window.col - halo_px, 0)
     bottom, right = min(window.row + window.height + halo_px, height), min(window.col + window.width + halo_px, width)
     values_CYX = source.encoding.physical(source.read(Window(top, left, bottom - top, right - left)))
+    if values_CYX.shape[1:] == (window.height + 2 * halo_px, window.width + 2 * halo_px):
+        return values_CYX
     before = halo_px - (window.row - top), halo_px - (window.col - left)
     after = halo_px - (bottom - window.row - window.height), halo_px - (right - window.col - window.width)
     return np.pad(values_CYX, ((0, 0), (before[0], after[0]), (before[1], after[1])), constant_values=np.nan)
