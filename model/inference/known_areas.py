@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 import shapely
 from pyproj import Geod
 
-from cropcam.model.inference.layers import Layers
+from cropcam.model.inference.predictor import Predictor
 from cropcam.model.inference.survey import Survey, log_probabilities
 from cropcam.model.labels.areas import read_areas
 from cropcam.model.labels.weak_labels import LabelSpec
@@ -29,10 +29,12 @@ class KnownAreas:
     Attributes:
         share_K: share (0..1) of each class; their sum is 1.
         origin: the option or the file, for messages and tags.
+        path: the file.
     """
 
     share_K: tuple[float, ...]
     origin: str
+    path: Path | None = None
 
     @classmethod
     def of_prior(cls, prior_K: Sequence[float], legend: Legend) -> KnownAreas:
@@ -64,16 +66,16 @@ class KnownAreas:
                 "give areas of the same place"
             )
         share_K = np.average(areas.share_FK.astype(np.float64), axis=0, weights=covered_F)
-        return cls(tuple((share_K / share_K.sum()).tolist()), path.name)
+        return cls(tuple((share_K / share_K.sum()).tolist()), path.name, path)
 
 
-def shift_to(known: KnownAreas, survey: Survey, layers: Layers, log: Callable[[str], object]) -> tuple[float, ...]:
+def shift_to(known: KnownAreas, survey: Survey, predictor: Predictor, log: Callable[[str], object]) -> tuple[float, ...]:
     """The offset of each class's logit with which the mean probabilities over the raster are the known shares; a line to `log` where they are out of reach.
 
     Raises:
         DataError: no patch of the raster has data.
     """
-    log_PK = log_probabilities(survey, layers)
+    log_PK = log_probabilities(survey, replace(predictor, smoothness=0.0))
     if not len(log_PK):
         raise DataError(f"{survey.source.names[0]}: no pixel with data to shift to {known.origin}; map it without")
     found = label_shift(log_PK, np.array(known.share_K))

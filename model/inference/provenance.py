@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
+
+import torch
 
 from cropcam.model.inference.predictor import Predictor
 from cropcam.model.runs.checkpoint import run_provenance
@@ -58,24 +60,29 @@ def map_tags(
 
 def specification(job: WindowJob, predictor: Predictor, tags: Mapping[str, str], side_px: int, region: Region | None) -> dict[str, Any]:
     """Everything that finished windows depend on, as JSON values."""
-    grid = job.source.grid
+    grid, store, distance = job.source.grid, predictor.config.store, predictor.distance
+    patches = [*store.bands, *store.mean, *store.std, store.size_px, job.seasons]
     return {
-        "version": __version__,
+        "version": [__version__, torch.__version__],
         "input": _identity(job.source),
         "grid": [grid.crs, *grid.transform, *grid.shape_yx],
         "run": {name: tags[name] for name in ("checkpoint_digest", "store_digest")},
+        "network": json_sha256([asdict(predictor.config.network), patches]),
         "method": json_sha256(asdict(predictor.method)),
         "shift": list(predictor.offset_K),
         "smoothness": predictor.smoothness,
         "region": region.text if region is not None else "",
-        "layers": {name: list(bands) for name, bands in job.bands.items()} | {"numbers": predictor.distance is not None},
+        "layers": {name: list(bands) for name, bands in job.bands.items()},
+        "distance": json_sha256([asdict(distance.distance), distance.far]) if distance is not None else "",
         "window": side_px,
         "device": predictor.device,
     }
 
 
-def check_inputs(config: RunConfig, source: Source, run_path: Path, out: Path, beside: Mapping[str, Path]) -> None:
-    """Check that the raster has the run's bands, and that no output replaces an input or another output.
+def check_inputs(
+    config: RunConfig, source: Source, run_path: Path, out: Path, beside: Mapping[str, Path], vectors: Sequence[Path | None] = ()
+) -> None:
+    """Check that the raster has the run's bands, and that no output replaces an input, among them the vector files that are read, or another output.
 
     Raises:
         DataError: other bands, or the place of an input.
@@ -91,10 +98,12 @@ def check_inputs(config: RunConfig, source: Source, run_path: Path, out: Path, b
         raise DataError(
             f"{source.path}: its bands are {names}, the run {run_path} was trained on {trained}; map a store of a study with these"
         )
-    inputs = {path.resolve() for path in getattr(source, "paths", ())}
+    inputs = {path.resolve() for path in (*getattr(source, "paths", ()), *vectors) if path is not None}
     taken: set[Path] = set()
     for path in (out, *beside.values()):
-        if path.resolve() in inputs or (path.name in source.names and path.is_file() and not is_map(path)):
+        if path.resolve() in inputs:
+            raise DataError(f"{path}: is an input of this command; choose another name for the map or layer")
+        if path.name in source.names and path.is_file() and not is_map(path):
             raise DataError(f"{path}: has the name of an input file and is no map; choose another name for the map")
         if path.resolve() in taken:
             raise ConfigError(f"{path}: is named for two outputs; give each its own file")
@@ -112,7 +121,7 @@ def _identity(source: Source) -> Any:  # noqa: ANN401 - JSON values
     if isinstance(source, PatchStore):
         return source.info.digest
     stats = [(path, path.stat()) for path in getattr(source, "paths", ())]
-    files: list[Any] = [[str(path), stat.st_size, stat.st_mtime_ns] for path, stat in stats]
+    files: list[Any] = [[str(path.absolute()), stat.st_size, stat.st_mtime_ns] for path, stat in stats]
     return json.loads(json.dumps([files or list(source.names), asdict(source.encoding)], default=str))
 
 

@@ -39,7 +39,7 @@ class MapSummary:
         unit = " ha" if self.class_hectares else " px"
         shares = ", ".join(f"{name} {areas[name]:,.0f}{unit} ({count / mapped:.1%})" for name, count in self.class_pixels.items())
         lines = [f"{self.path}: {mapped:,} pixels mapped: {shares}; {self.nodata_pixels:,} nodata"]
-        if self.known_shares:
+        if self.known_shares and self.class_hectares:
             before, after = (sum(each.values()) for each in (self.unshifted_hectares, self.class_hectares))
             lines.append("known areas (known: before -> after the shift): " + ", ".join(
                 f"{name} {self.known_shares[name]:.1%}: {self.unshifted_hectares[name] / before:.1%} -> {self.class_hectares[name] / after:.1%}"

@@ -17,11 +17,12 @@ from torch import Tensor
 
 from cropcam.model.inference.layers import Layers
 from cropcam.model.inference.patches import BATCH_PATCHES
+from cropcam.model.inference.predictor import Predictor
 from cropcam.model.runs.config import RunConfig
 from cropcam.model.transfer.pixels import sampled
 from cropcam.model.transfer.tally import Tally
 from cropcam.pipeline.grid import Window
-from cropcam.pipeline.maps.windows import Area, Source, Values, read_block
+from cropcam.pipeline.maps.windows import Area, Source, Values, has_data, read_block
 from cropcam.pipeline.runtime.tasks import cores
 from cropcam.pipeline.store.schema import evenly
 
@@ -86,16 +87,24 @@ def measured(survey: Survey, layers: Layers, config: RunConfig, tally: Tally) ->
         tally.add(sampled(layers.network, config, x_BCYX, valid_BYX, maps_BFyx, logits_BKYX, layers.method.temperature))
 
 
-@torch.inference_mode()
-def log_probabilities(survey: Survey, layers: Layers) -> npt.NDArray[np.float64]:
-    """Log probabilities (P, K) of evenly spread valid pixels of up to `PATCHES` patches."""
+def log_probabilities(survey: Survey, predictor: Predictor) -> npt.NDArray[np.float64]:
+    """Log probabilities (P, K), as a map has them, of evenly spread valid pixels of up to `PATCHES` patches."""
     parts = []
-    step = max(round(survey.size_px / PIXELS_PER_PATCH**0.5), 1)
-    for values_BCYX in survey.batches(survey.windows(PATCHES)):
-        _, logits_BKYX, _, valid_BYX = _forward(layers, values_BCYX)
-        at = np.s_[..., step // 2 :: step, step // 2 :: step]
-        parts.append(logits_BKYX[at].movedim(1, -1)[valid_BYX[at]].double().log_softmax(dim=1).cpu().numpy())
-    return np.concatenate(parts) if parts else np.empty((0, layers.classes))
+    every = max(round(survey.size_px / PIXELS_PER_PATCH**0.5), 1)
+    for window in survey.windows(PATCHES):
+        inside = _within(window, survey.source)
+        above, left = (place % predictor.step_px for place in inside[:2])  # a block begins where its predictor allows
+        block = Window(inside.row - above, inside.col - left, inside.height + above, inside.width + left)
+        values_CYX = read_block(survey.source, block, predictor.halo_px)
+        halo = predictor.halo_px
+        valid_YX = has_data(values_CYX[:, halo : halo + block.height, halo : halo + block.width], predictor.config.seasons)[above:, left:]
+        if survey.region is not None:
+            valid_YX &= survey.region.inside(inside)
+        if valid_YX.any():
+            at = np.s_[..., every // 2 :: every, every // 2 :: every]
+            parts.append(predictor(values_CYX).logits_KYX[:, above:, left:][at][:, valid_YX[at]].T.astype(np.float64))
+    logits_PK = np.concatenate(parts) if parts else np.empty((0, len(predictor.config.store.classes)))
+    return np.asarray(logits_PK - np.logaddexp.reduce(logits_PK, axis=1, keepdims=True))
 
 
 def _forward(layers: Layers, values_BCYX: Values) -> tuple[Tensor, Tensor, Tensor, Tensor]:

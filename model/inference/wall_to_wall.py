@@ -22,7 +22,7 @@ from cropcam.model.runs.config import RunConfig
 from cropcam.model.runtime.device import choose
 from cropcam.model.segmentation.fitting import method_of
 from cropcam.model.transfer.domain import image_seasons
-from cropcam.pipeline.errors import DataError
+from cropcam.pipeline.errors import ConfigError, DataError
 from cropcam.pipeline.grid import tiles
 from cropcam.pipeline.maps.cog import disk_errors
 from cropcam.pipeline.maps.finishing import Wanted, finish
@@ -31,6 +31,7 @@ from cropcam.pipeline.maps.mapping import make_windows
 from cropcam.pipeline.maps.outlines import check_polygons, write_polygons
 from cropcam.pipeline.maps.region import open_region
 from cropcam.pipeline.maps.sidecars import check_sidecars, sidecar_tags, write_sidecars
+from cropcam.pipeline.maps.sieve import least_pixels
 from cropcam.pipeline.maps.window_files import WindowFiles
 from cropcam.pipeline.maps.window_job import ACTIVATION, CLASSES, ENTROPY, LAYER, PROBABILITY, UNSHIFTED, WindowJob
 from cropcam.pipeline.maps.windows import Source
@@ -111,18 +112,21 @@ def map_raster(
     Raises:
         DataError: no usable run, other bands than the run's, no valid pixel, or the disk refused; `outputs.shift` of a run whose RUN/seen.json is
             absent and cannot be made.
-        ConfigError: no such device or method, no polygon in `region`, two outputs of one name, or polygons of another format.
+        ConfigError: no such device or method, no polygon in `region`, two outputs of one name, polygons of another format, or a number below 0.
         WorkStoppedError: the cluster went away; finished windows are kept.
     """
+    _check_numbers(source, sieve_ha, smoothness)
     torch_device, outputs = choose(device), outputs or Outputs()
     if torch_device.type == "cpu":
         keep_freed_memory(KEPT_BYTES, heap_bytes=4 * KEPT_BYTES)
     area = open_region(region, source.grid) if region is not None else None
     network, config = load_network(run_path, torch.device("cpu"))
-    check_inputs(config, source, run_path, out, outputs.paths)
+    vectors = (region, known.path if known is not None else None)
+    outlines = {"polygons": outputs.polygons} if outputs.polygons is not None else {}
+    check_inputs(config, source, run_path, out, {**outputs.paths, **outlines}, vectors)
     check_sidecars([out, *outputs.paths.values()])
     if outputs.polygons is not None:
-        check_polygons(outputs.polygons, simplify_m=outputs.simplify_m, inputs=(out, *outputs.paths.values()))
+        check_polygons(outputs.polygons, simplify_m=outputs.simplify_m)
     chosen = method_of(run_path, network, config, method)
     default = chosen if method is None else method_of(run_path, network, config)
     seen, unmeasured = what_was_seen(run_path, network, config, default, needed=outputs.shift is not None)
@@ -132,7 +136,7 @@ def map_raster(
     if line := likeness(config, source, survey, replace(predictor.layers, method=default), seen, unmeasured):
         log(line)
     if known is not None:
-        predictor = replace(predictor, offset_K=shift_to(known, survey, predictor.layers, log))
+        predictor = replace(predictor, offset_K=shift_to(known, survey, predictor, log))
     asked = tuple(outputs.paths) + ((UNSHIFTED,) if known is not None else ())
     job = WindowJob(source, predictor, len(config.store.classes), asked, config.seasons, area)
     tags = map_tags(run_path, config, predictor, source, out=out, beside=outputs.paths, sieve_ha=sieve_ha, region=region)
@@ -172,6 +176,14 @@ def map_raster(
         dict(zip(names, known.share_K, strict=True)) if known is not None else {},
         (*wanted.paths.values(), *([outputs.polygons] if outputs.polygons else []), item),
     )
+
+
+def _check_numbers(source: Source, sieve_ha: float, smoothness: float) -> None:
+    for name, value in (("sieve_ha", sieve_ha), ("smoothness", smoothness)):
+        if not 0 <= value < math.inf:
+            raise ConfigError(f"{name} {value:g}: give a number of 0 or more; 0 = none")
+    if sieve_ha:
+        least_pixels(source.grid, sieve_ha)  # a grid whose pixels have no area is refused before any work
 
 
 def _block_px(config: RunConfig, predictor: Predictor) -> int:

@@ -64,7 +64,7 @@ def method_of(run: Path, network: Network, config: RunConfig, name: str | None =
     """A method of a run, its default one without a name, without its store.
 
     Raises:
-        ConfigError: the run has no such method.
+        ConfigError: the run has no such method, or there is none of this name.
         DataError: it is not fitted yet.
     """
     fitted = segmentation.load(run, file_sha256(run / BEST))
@@ -73,6 +73,8 @@ def method_of(run: Path, network: Network, config: RunConfig, name: str | None =
     if fitted is not None:
         raise ConfigError(f"--method {name}: {run} has {', '.join(fitted.methods)}; its default is {fitted.default}")
     wanted = name or default_method(config)
+    if wanted not in segmentation.NAMES:
+        raise ConfigError(f"--method {name}: no such method; choose one of {', '.join(segmentation.NAMES)}")
     if (method := segmentation.unfitted(network.dense.bias.tolist()).get(wanted)) is None:
         raise DataError(f"{run}: its segmentation ({wanted}) is not fitted yet; run: cropcam evaluate {run}")
     return method

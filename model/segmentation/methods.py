@@ -25,6 +25,7 @@ from cropcam.model.segmentation.spectral import ClassStatistics, class_statistic
 
 SEGMENT = "segment.json"
 CAM_ARGMAX, LOGIT_ARGMAX, REMAINDER, PRIOR_MATCHED, SPECTRAL = "cam-argmax", "score-argmax", "remainder-class", "prior-matched", "spectral"
+NAMES = (CAM_ARGMAX, LOGIT_ARGMAX, REMAINDER, PRIOR_MATCHED, SPECTRAL)
 Values = tuple[float, ...]
 Floats = npt.NDArray[np.floating[Any]]
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
@@ -119,8 +119,9 @@ def _counts(files: WindowFiles, bands: Mapping[str, tuple[int, ...]]) -> tuple[n
             pixels_V += np.bincount(dataset.read(1).ravel(), minlength=256)
             if UNSHIFTED in bands:
                 before_YX = dataset.read(bands[UNSHIFTED][0])
-                hectares_YX = np.broadcast_to(pixel_hectares(files.grid, window), before_YX.shape)
-                unshifted_V += np.bincount(before_YX.ravel(), hectares_YX.ravel(), 256)
+                with suppress(DataError):  # the CRS does not reach the pixels, whose areas are then left out
+                    hectares_YX = np.broadcast_to(pixel_hectares(files.grid, window), before_YX.shape)
+                    unshifted_V += np.bincount(before_YX.ravel(), hectares_YX.ravel(), 256)
     return pixels_V, unshifted_V
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Iterable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from functools import partial
 from itertools import islice
 from typing import Any
 
@@ -47,7 +46,7 @@ def make_windows(job: WindowJob, files: WindowFiles, progress: Progress, schedul
         _here(job, todo, keep)
         return
     with connected(scheduler) as client:
-        run_on_cluster(client, partial(_there, job), todo, keep)
+        run_on_cluster(client, _there, todo, keep, job)
 
 
 def _there(job: WindowJob, window: Window) -> tuple[Window, Packed]:

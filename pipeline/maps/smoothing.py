@@ -30,15 +30,37 @@ def smoothed(logits_KYX: Values, valid_YX: npt.NDArray[np.bool_], smoothness: fl
         valid_YX: pixels with data; others are no neighbours.
         smoothness: the variance; larger = smoother. 10 to 20 is usual.
     """
-    log_KYX = logits_KYX - np.logaddexp.reduce(logits_KYX, axis=0)
-    odds_KYX = np.clip(log_KYX - np.log(np.maximum(-np.expm1(log_KYX), np.float32(1e-12))), -30, 30)
-    out_KYX = odds_KYX.copy()
+    odds_KYX = np.empty(logits_KYX.shape, np.float32)
+    out_KYX = np.zeros(logits_KYX.shape, np.float32)
     rows = range(0, valid_YX.shape[0], STRIP_PX)
     with ThreadPoolExecutor(cores()) as pool:
+        list(pool.map(lambda row: _log_odds(logits_KYX, row, min(row + STRIP_PX, len(valid_YX)), odds_KYX), rows))
         list(pool.map(lambda row: _smooth_rows(odds_KYX, valid_YX, smoothness, row, min(row + STRIP_PX, len(valid_YX)), out_KYX), rows))
     probability_KYX = 1 / (1 + np.exp(-out_KYX))
+    log_KYX = logits_KYX - np.logaddexp.reduce(logits_KYX, axis=0)
     found: Values = np.where(valid_YX, np.log(probability_KYX / probability_KYX.sum(axis=0)), log_KYX)
     return found
+
+
+@compiled
+def _log_odds(logits_KYX: Values, first: int, after: int, odds_KYX: Values) -> None:
+    """The logarithm of each class's probability over that of all others, from -30 to 30; exact also where one class is nearly certain."""
+    classes, _, width = logits_KYX.shape
+    share_K = np.empty(classes)
+    for y in range(first, after):
+        for x in range(width):
+            best = 0
+            for k in range(1, classes):
+                if logits_KYX[k, y, x] > logits_KYX[best, y, x]:
+                    best = k
+            others = 0.0
+            for k in range(classes):
+                share_K[k] = np.exp(np.float64(logits_KYX[k, y, x]) - np.float64(logits_KYX[best, y, x]))
+                if k != best:
+                    others += share_K[k]
+            for k in range(classes):
+                rest = others if k == best else 1 + others - share_K[k]
+                odds_KYX[k, y, x] = min(max(np.log(max(share_K[k], 1e-300)) - np.log(max(rest, 1e-300)), -30.0), 30.0)
 
 
 @compiled

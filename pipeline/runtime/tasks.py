@@ -6,6 +6,7 @@ import asyncio
 import os
 import sys
 import time
+import warnings
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -87,8 +88,15 @@ def connected(address: str) -> Iterator[Any]:
         client.close()
 
 
-def run_on_cluster(client: Any, function: Callable[[Item], Result], items: Sequence[Item], done: Done) -> None:  # noqa: ANN401
-    """`done(function(item))` of every item: `function` on the workers, `done` here. Waits for workers that are still to come.
+def run_on_cluster(client: Any, function: Callable[..., Any], items: Sequence[Any], done: Done, *given: Any) -> None:  # noqa: ANN401
+    """`done(function(*given, item))` of every item: `function` on the workers, `done` here. Waits for workers that are still to come.
+
+    Args:
+        client: of `connected`.
+        function: picklable.
+        items: picklable.
+        done: takes each result.
+        given: picklable; goes to a worker once, not with each item, and stays one object there.
 
     Raises:
         WorkStoppedError: every worker is gone, one task killed several, or the scheduler went away.
@@ -96,7 +104,10 @@ def run_on_cluster(client: Any, function: Callable[[Item], Result], items: Seque
     from distributed import CancelledError, KilledWorker, wait  # noqa: PLC0415
     from distributed.comm.core import CommClosedError  # noqa: PLC0415
 
-    futures = client.map(function, items, pure=False, retries=RETRIES)
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "Sending large graph")  # the weights of a network; scattered data would be lost with a worker
+        shared = [client.submit(_itself, value, pure=False, retries=RETRIES) for value in given]
+    futures = client.map(function, *([future] * len(items) for future in shared), items, pure=False, retries=RETRIES)
     try:
         waiting, patience = set(futures), _NOBODY_S
         while waiting:
@@ -120,6 +131,10 @@ def run_on_cluster(client: Any, function: Callable[[Item], Result], items: Seque
         ) from None
     except (CommClosedError, CancelledError, asyncio.CancelledError):
         raise WorkStoppedError(f"the dask scheduler went away; start it again and {_GOES_ON}") from None
+
+
+def _itself(value: Item) -> Item:
+    return value
 
 
 def _stop(client: Any, futures: list[Any]) -> None:  # noqa: ANN401

@@ -12,7 +12,6 @@ import rasterio
 import torch
 from rio_cogeo import cog_validate
 
-from cropcam.model.inference.summary import MapSummary
 from cropcam.model.inference.wall_to_wall import Outputs, map_raster
 from cropcam.model.runs.checkpoint import BEST
 from cropcam.pipeline.errors import ConfigError, DataError
@@ -55,22 +54,6 @@ def test_a_map_of_a_raster(tmp_path: Path, run_path: Path, source: Memory) -> No
     assert tags["method"] == "cam-argmax"
     assert tags["TIFFTAG_SOFTWARE"].startswith("cropcam ")
     assert json.loads(tags["classes"])["1"] == "corn"
-
-
-def test_a_summary_is_one_line() -> None:
-    hectares = {"background": 135.4, "corn": 45.2}
-    summary = MapSummary(Path("map.tif"), {"background": 1500, "corn": 500}, 1234, hectares)
-    assert str(summary) == "map.tif: 2,000 pixels mapped: background 135 ha (75.0%), corn 45 ha (25.0%); 1,234 nodata"
-    shifted = replace(
-        summary,
-        unshifted_hectares={"background": 90.3, "corn": 90.3},
-        known_shares={"background": 0.75, "corn": 0.25},
-        files=(Path("map.tif"), Path("p.tif")),
-    )
-    assert str(shifted).splitlines()[1:] == [
-        "known areas (known: before -> after the shift): background 75.0%: 50.0% -> 75.0%, corn 25.0%: 50.0% -> 25.0%",
-        "p.tif",
-    ]
 
 
 @pytest.mark.parametrize("block_px", [16, 48, 80])
@@ -152,21 +135,6 @@ def test_a_map_of_another_season_has_one_note_and_no_failure(tmp_path: Path, sou
     assert line.startswith("note: ")
     assert "image date 2019-01-31" in line
     assert (tmp_path / "map.tif").exists()
-
-
-def test_the_summary_as_json_values() -> None:
-    summary = MapSummary(
-        Path("map.tif"), {"background": 1500, "corn": 500}, 1234, {"background": 1.5, "corn": 0.5}, files=(Path("map.tif"),)
-    )
-    assert json.loads(json.dumps(summary.to_dict())) == {
-        "path": "map.tif",
-        "class_pixels": {"background": 1500, "corn": 500},
-        "nodata_pixels": 1234,
-        "class_hectares": {"background": 1.5, "corn": 0.5},
-        "unshifted_hectares": {},
-        "known_shares": {},
-        "files": ["map.tif"],
-    }
 
 
 @pytest.fixture(scope="module")

@@ -185,8 +185,8 @@ def test_refined_logits_are_those_of_the_loops(
     dn = random_dn(np.random.default_rng(seed), height, width, nodata_share)
     logits, x_CYX, valid = at_once(predictor, dn)
     assume(is_decided(predictor, dn))
-    expected = refined(SPECTRA, logits, x_CYX, valid, size_px) / SPECTRA.temperature
-    found = wall_to_wall(predictor, dn, blocks_of(predictor, steps * 8 // size_px + 1))
+    expected = log_softmax(refined(SPECTRA, logits, x_CYX, valid, size_px) / SPECTRA.temperature, axis=0)
+    found = log_softmax(wall_to_wall(predictor, dn, blocks_of(predictor, steps * 8 // size_px + 1)), axis=0)
     np.testing.assert_allclose(found[:, valid], expected[:, valid], rtol=0, atol=1e-4 * max(1.0, np.abs(expected).max()))
 
 

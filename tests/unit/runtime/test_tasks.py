@@ -87,6 +87,27 @@ def test_a_cluster_does_every_task_once(client: Any) -> None:
     run_on_cluster(client, square, [], found.append)
 
 
+class Given:
+    """Travels as its pickle; `ids` are of the objects that tasks have seen."""
+
+    ids: set[int] = set()  # noqa: RUF012 - of this process, in which the worker runs
+
+    def times(self, number: int) -> int:
+        return 3 * number
+
+
+def with_given(given: Given, number: int) -> int:
+    Given.ids.add(id(given))
+    return given.times(number)
+
+
+def test_what_is_given_to_every_task_is_one_object_on_a_worker(client: Any) -> None:
+    found: list[int] = []
+    run_on_cluster(client, with_given, list(range(10)), found.append, Given())
+    assert sorted(found) == list(range(0, 30, 3))
+    assert len(Given.ids) == 1
+
+
 def test_a_worker_knows_its_threads(client: Any) -> None:
     assert client.submit(worker_threads, pure=False).result() == next(iter(client.nthreads().values()))
     assert worker_threads() is None
