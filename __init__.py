@@ -328,7 +328,8 @@ def map_raster(
         study = parse_study(config.store.attrs["study"], f"{folder}/config.json")
         of_shards, of_files = export_shards.open_image_shards, own_image.open_own_image
         source = of_files(_paths(image), study.image) if shards is None else of_shards(Path(shards), study)
-    of = [None if path is None else Path(path) for path in (probabilities, uncertainty, shift, polygons, region)]
+    beside = {"probabilities": probabilities, "uncertainty": uncertainty, "shift": shift, "polygons": polygons}
+    outputs = wall_to_wall.Outputs(**{name: Path(path) for name, path in beside.items() if path is not None}, simplify_m=simplify_m)
     legend, known = config.store.classes, None
     if class_prior is not None and areas is not None:
         raise ConfigError("map_raster takes class_prior or areas, not both; leave one out")
@@ -340,8 +341,8 @@ def map_raster(
         folder,
         source,
         Path(out),
-        outputs=wall_to_wall.Outputs(of[0], of[1], None, of[2], of[3], simplify_m),
-        region=of[4],
+        outputs=outputs,
+        region=None if region is None else Path(region),
         method=method,
         known=known,
         sieve_ha=sieve_ha,

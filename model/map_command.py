@@ -29,7 +29,7 @@ def map_(args: argparse.Namespace) -> None:
         known = KnownAreas.of_prior(args.class_prior, legend)
     elif args.areas:
         known = KnownAreas.of_file(args.areas, legend, source.grid)
-    outputs = Outputs(args.probabilities, args.uncertainty, None, args.shift, args.polygons, args.simplify)
+    outputs = Outputs(args.probabilities, args.uncertainty, shift=args.shift, polygons=args.polygons, simplify_m=args.simplify)
     options = {name: getattr(args, name) for name in ("method", "region", "device", "scheduler")}
     with Stage("map") as stage:
         summary = map_raster(

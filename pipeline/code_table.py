@@ -128,12 +128,18 @@ class CodeTable:
         return found
 
 
+def hex_color(color: Iterable[int]) -> str:
+    """Red, green and blue as `#rrggbb`.
+
+    >>> hex_color((255, 190, 30))
+    '#ffbe1e'
+    """
+    return "#{:02x}{:02x}{:02x}".format(*color)
+
+
 def to_rows(codes: Iterable[Code]) -> list[list[Any]]:
     """Codes as JSON values: [code, name, "#rrggbb" or ""], and a fourth value, false, where the code is no label."""
-    return [
-        [item.code, item.name, "#{:02x}{:02x}{:02x}".format(*item.color) if item.color else "", *([] if item.is_label else [False])]
-        for item in codes
-    ]
+    return [[item.code, item.name, hex_color(item.color) if item.color else "", *([] if item.is_label else [False])] for item in codes]
 
 
 def _rgb(text: str) -> Color:

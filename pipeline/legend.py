@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from cropcam.pipeline.code_table import CODE_LIMIT, Code, CodeTable, Color
+from cropcam.pipeline.code_table import CODE_LIMIT, Code, CodeTable, Color, hex_color
 from cropcam.pipeline.errors import ConfigError
 from cropcam.pipeline.legend_sources import cdl
 
@@ -37,7 +37,7 @@ class LandClass:
     @property
     def color_hex(self) -> str:
         """The colour as `#rrggbb`."""
-        return "#{:02x}{:02x}{:02x}".format(*self.color)
+        return hex_color(self.color)
 
 
 @dataclass(frozen=True)

@@ -18,6 +18,7 @@ from cropcam.model.segmentation.label_shift import label_shift
 from cropcam.pipeline.errors import ConfigError, DataError
 from cropcam.pipeline.grid import PixelGrid, transform_points
 from cropcam.pipeline.legend import Legend
+from cropcam.pipeline.maps.pixel_areas import HECTARE_M2
 
 EDGE_POINTS = 64  # of a raster's outline, per side
 
@@ -95,4 +96,4 @@ def _outline(grid: PixelGrid, crs: str) -> shapely.Polygon:
 
 def _hectares(shape: shapely.Geometry, crs: str) -> float:
     degrees = shapely.transform(shape, lambda xy: np.column_stack(transform_points(crs, "EPSG:4326", *xy.T)))
-    return abs(Geod(ellps="WGS84").geometry_area_perimeter(degrees)[0]) / 10_000
+    return abs(Geod(ellps="WGS84").geometry_area_perimeter(degrees)[0]) / HECTARE_M2

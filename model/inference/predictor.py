@@ -23,7 +23,7 @@ from cropcam.model.inference.layers import Layers
 from cropcam.model.inference.patches import blended_patches
 from cropcam.model.inference.refinement import cell_px, refine_window, ring_px
 from cropcam.model.inference.sliding_window import window_halo
-from cropcam.model.inference.windows import large_windows
+from cropcam.model.inference.windows import filled_up, large_windows, multiple
 from cropcam.model.networks import Network
 from cropcam.model.networks.fused import fused
 from cropcam.model.runs.config import RunConfig
@@ -100,17 +100,17 @@ class Predictor:
         """How far around a pixel the network, or the patches that cover it, see."""
         if self.network.context_px is None:
             return window_halo(self.config.store.size_px, self.step_px)
-        return _multiple(self.network.context_px, self.network.align_px)
+        return multiple(self.network.context_px, self.network.align_px)
 
     @property
     def _smoothing_px(self) -> int:
-        return _multiple(RADIUS_PX if self.smoothness else 0, self.step_px)
+        return multiple(RADIUS_PX if self.smoothness else 0, self.step_px)
 
     @property
     def _ring_px(self) -> int:
         """How far around a block logits are needed: for smoothing, and for the class boundaries of the patches around it."""
         refining = ring_px(self.config.store.size_px) if self._refines else 0
-        return _multiple(self._smoothing_px + refining, self.network.align_px if self.network.context_px is not None else self.step_px)
+        return multiple(self._smoothing_px + refining, self.network.align_px if self.network.context_px is not None else self.step_px)
 
     @torch.inference_mode()
     def __call__(self, block_CYX: Floats) -> Scores:
@@ -123,9 +123,8 @@ class Predictor:
             DataError: the logits are not finite.
         """
         size_yx = [length - 2 * self.halo_px for length in block_CYX.shape[1:]]
-        filled = [_multiple(length, self.step_px) for length in size_yx]
-        missing = [(0, full - length) for full, length in zip(filled, size_yx, strict=True)]
-        block_CYX = np.pad(block_CYX, ((0, 0), *missing), constant_values=np.nan) if any(after for _, after in missing) else block_CYX
+        block_CYX = filled_up(block_CYX, self.halo_px, self.step_px)
+        filled = [length - 2 * self.halo_px for length in block_CYX.shape[1:]]
         if self.network.context_px is None:
             layers_LYX = blended_patches(self.layers, block_CYX, self.config.store.size_px, self.step_px, self.network_halo_px)
             classes_KYX = layers_LYX[: self.layers.classes]
@@ -153,7 +152,7 @@ class Predictor:
 
     def _scores(self, classes_KYX: Tensor, more_LYX: Tensor, valid_YX: npt.NDArray[np.bool_], size_yx: tuple[int, int]) -> Scores:
         """Arrays of the block alone, from layers with a ring for smoothing or wider."""
-        height, width = (_multiple(length, self.step_px) for length in size_yx)
+        height, width = (multiple(length, self.step_px) for length in size_yx)
         ring = self._smoothing_px
 
         def part(values_LYX: Tensor, around: int) -> Floats:
@@ -175,12 +174,3 @@ class Predictor:
             beside_LYX[: self.layers.classes] if self.activations else None,
             beside_LYX[-1] if self.distance else None,
         )
-
-
-def _multiple(length: int, step: int) -> int:
-    """The next multiple of `step`.
-
-    >>> _multiple(46, 8), _multiple(48, 8), _multiple(0, 8)
-    (48, 48, 0)
-    """
-    return -(-length // step) * step

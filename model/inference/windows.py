@@ -25,7 +25,7 @@ def window_px(halo_px: int) -> int:
     >>> window_px(3), window_px(48)
     (512, 1024)
     """
-    return SIDE_PX * -(-HALO_SHARE * halo_px // SIDE_PX) if halo_px else SIDE_PX
+    return max(multiple(HALO_SHARE * halo_px, SIDE_PX), SIDE_PX)
 
 
 def large_windows(layers: Layers, block_CYX: npt.NDArray[np.float32], halo_px: int, *, with_bands: bool) -> tuple[Tensor, Tensor, Tensor]:
@@ -49,7 +49,8 @@ def large_windows(layers: Layers, block_CYX: npt.NDArray[np.float32], halo_px: i
         values_CYX = block_CYX[:, rows.start : rows.stop + 2 * halo_px, cols.start : cols.stop + 2 * halo_px]
         if not has_data(values_CYX[:, inner, inner], layers.normalization.seasons).any():
             continue
-        found = layers(torch.from_numpy(_aligned(values_CYX, layers.network.align_px))[None].to(device), refine=not with_bands)
+        values_CYX = np.ascontiguousarray(filled_up(values_CYX, halo_px, layers.network.align_px))
+        found = layers(torch.from_numpy(values_CYX)[None].to(device), refine=not with_bands)
         part = np.s_[..., halo_px : halo_px + rows.stop - rows.start, halo_px : halo_px + cols.stop - cols.start]
         layers_LYX[:, rows, cols] = found.layers_BLYX[0][part]
         valid_YX[rows, cols] = found.valid_BYX[0][part]
@@ -71,13 +72,20 @@ def _parts(length: int, side_px: int, align_px: int) -> list[slice]:
     [slice(0, 552, None), slice(552, 1100, None)]
     """
     count = max(round(length / side_px), 1)
-    side_px = -(-length // (count * align_px)) * align_px
+    side_px = multiple(-(-length // count), align_px)
     return [slice(first, min(first + side_px, length)) for first in range(0, length, side_px)]
 
 
-def _aligned(values_CYX: npt.NDArray[np.float32], align_px: int) -> npt.NDArray[np.float32]:
-    """Filled up at the lower right to multiples of `align_px`, without data."""
-    missing = [(0, -length % align_px) for length in values_CYX.shape[1:]]
-    if any(after for _, after in missing):
-        return np.pad(values_CYX, ((0, 0), *missing), constant_values=np.nan)
-    return np.ascontiguousarray(values_CYX)
+def filled_up(block_CYX: npt.NDArray[np.float32], halo_px: int, step_px: int) -> npt.NDArray[np.float32]:
+    """A block filled up at the lower right, without data, so that its sides without the halo are multiples of `step_px`."""
+    missing = [(0, -(length - 2 * halo_px) % step_px) for length in block_CYX.shape[1:]]
+    return np.pad(block_CYX, ((0, 0), *missing), constant_values=np.nan) if any(after for _, after in missing) else block_CYX
+
+
+def multiple(length: int, step: int) -> int:
+    """The next multiple of `step`.
+
+    >>> multiple(46, 8), multiple(48, 8), multiple(0, 8)
+    (48, 48, 0)
+    """
+    return -(-length // step) * step

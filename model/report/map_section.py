@@ -11,7 +11,6 @@ import matplotlib as mpl
 import numpy as np
 import numpy.typing as npt
 import rasterio
-from rasterio.enums import Resampling
 from rasterio.errors import RasterioError
 
 from cropcam.model.report.figures import png
@@ -64,10 +63,10 @@ def map_section(run: Path, path: Path, reference: Path | None = None, progress: 
             f"map again with this run: cropcam map {run} ... --out MAP.tif"
         )
     shape_yx = _picture_shape(opened.grid)
-    pictures = [("Classes", png(class_picture(_reduced(path, shape_yx, Resampling.nearest), opened.legend)))]
+    pictures = [("Classes", png(class_picture(_reduced(path, shape_yx), opened.legend)))]
     if (uncertainty := _beside(opened, "uncertainty")) is not None:
         title = "Uncertainty: entropy of the probabilities, dark = certain, yellow = all classes alike"
-        pictures.append((title, png(_ramp(_reduced(uncertainty, shape_yx, Resampling.nearest)))))
+        pictures.append((title, png(_ramp(_reduced(uncertainty, shape_yx)))))
     per_cell = max(length / cells for length, cells in zip(opened.grid.shape_yx, shape_yx, strict=True))
     return MapSection(path.name, tuple(pictures), map_areas(path, None, reference, progress=progress), dict(opened.tags), per_cell)
 
@@ -78,11 +77,11 @@ def _beside(opened: FinishedMap, tag: str) -> Path | None:
     return found if found is not None and found.is_file() else None
 
 
-def _reduced(path: Path, shape_yx: tuple[int, int], resampling: Resampling) -> Bytes:
-    """The first band in another shape, from the overviews."""
+def _reduced(path: Path, shape_yx: tuple[int, int]) -> Bytes:
+    """The first band in another shape, the nearest pixel of the overviews."""
     try:
         with rasterio.open(path) as dataset:
-            found: Bytes = dataset.read(1, out_shape=shape_yx, resampling=resampling)
+            found: Bytes = dataset.read(1, out_shape=shape_yx)
             return found
     except RasterioError as error:
         raise DataError(f"{path}: cannot be read ({str(error).splitlines()[0]}); make the map again") from None

@@ -23,12 +23,13 @@ from cropcam.pipeline.maps.class_map import FinishedMap, open_map
 from cropcam.pipeline.maps.cog import disk_errors
 from cropcam.pipeline.maps.pixel_areas import HECTARE_M2, pixel_hectares
 from cropcam.pipeline.maps.polygons_files import COLUMNS, MOST_BYTES, SCHEMAS, WRITERS, Batches, is_polygons, pixels_in, sync
-from cropcam.pipeline.maps.polygons_probabilities import PROBABILITY_UNITS, open_probabilities, own_probabilities
+from cropcam.pipeline.maps.polygons_probabilities import open_probabilities, own_probabilities
 from cropcam.pipeline.maps.polygons_rings import Outlines, rings_of
 from cropcam.pipeline.maps.polygons_simplify import limits, simplify
 from cropcam.pipeline.maps.polygons_stores import Floats, Int32
 from cropcam.pipeline.maps.polygons_sweep import Sweep
 from cropcam.pipeline.maps.polygons_wkb import bounds, wkb, wkb_bytes
+from cropcam.pipeline.maps.quantised import STEPS
 from cropcam.pipeline.maps.stac import seasons_of
 from cropcam.pipeline.maps.windows import NODATA_CLASS, Classes
 from cropcam.pipeline.runtime.atomic import exclusive_lock, temporary_path
@@ -183,7 +184,7 @@ class _Work:
             pa.array(names).take(pa.array(kind_P)),
             pa.array(kind_P.astype(np.int16)),
             pa.array(codes, pa.string()).take(pa.array(kind_P)),
-            pa.array(c.probability[done_P] / (PROBABILITY_UNITS * pixels_P) if self._source else [None] * len(done_P), pa.float64()),
+            pa.array(c.probability[done_P] / (STEPS * pixels_P) if self._source else [None] * len(done_P), pa.float64()),
             pa.array(pixels_P),
             pa.array(hectares_P),
             pa.array(area_P.astype(np.float32), mask=area_P > _FIBOA_MOST_M2),

@@ -23,6 +23,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from pyproj import CRS
 
+from cropcam.pipeline.class_columns import CLASS
 from cropcam.pipeline.legend import Legend
 from cropcam.pipeline.maps.polygons_stores import Floats
 from cropcam.pipeline.maps.qml import vector_qml
@@ -35,7 +36,7 @@ SCHEMAS = ("https://vecorel.org/specification/v0.1.0/schema.yaml", "https://fibo
 COLUMNS = pa.schema(
     [
         pa.field("id", pa.string(), nullable=False),
-        pa.field("class", pa.string(), nullable=False),
+        pa.field(CLASS, pa.string(), nullable=False),
         pa.field("class_index", pa.int16(), nullable=False),
         pa.field("class_codes", pa.string()),
         pa.field("mean_probability", pa.float64()),
@@ -130,7 +131,7 @@ def write_geopackage(path: Path, batches: Batches, crs: str, legend: Legend, col
         )
         with closing(sqlite3.connect(path)) as database, database:
             database.execute(_STYLES)
-            style = ("", "", LAYER, GEOMETRY, "classes", vector_qml(legend, "class"), "", True, "the classes of the map", "", _NO_CLOCK)
+            style = ("", "", LAYER, GEOMETRY, "classes", vector_qml(legend, CLASS), "", True, "the classes of the map", "", _NO_CLOCK)
             names = "f_table_catalog, f_table_schema, f_table_name, f_geometry_column, styleName, styleQML, styleSLD, useAsDefault, description, owner, update_time"
             database.execute(f"INSERT INTO layer_styles ({names}) VALUES ({', '.join('?' * len(style))})", style)  # noqa: S608 - constants
             database.execute(

@@ -13,9 +13,8 @@ from cropcam.pipeline.errors import DataError
 from cropcam.pipeline.grid import Window
 from cropcam.pipeline.maps.class_map import FinishedMap
 from cropcam.pipeline.maps.cog import raster_window
+from cropcam.pipeline.maps.quantised import STEPS
 from cropcam.pipeline.maps.windows import NODATA_CLASS, Classes
-
-PROBABILITY_UNITS = 250  # a stored probability is round(250 p)
 
 
 def open_probabilities(path: Path, opened: FinishedMap) -> DatasetReader:
@@ -58,7 +57,7 @@ def own_probabilities(dataset: DatasetReader, opened: FinishedMap, window: Windo
     mapped_YX = classes_YX != NODATA_CLASS
     index_YX = np.where(mapped_YX, classes_YX, 0).astype(np.intp)
     own_YX: Classes = np.take_along_axis(stored_KYX, index_YX[None], axis=0)[0]
-    if (wrong := mapped_YX & (own_YX > PROBABILITY_UNITS)).any():
+    if (wrong := mapped_YX & (own_YX > STEPS)).any():
         raise DataError(
             f"{dataset.name}: {int(wrong.sum()):,} pixels near row {window.row}, column {window.col} have a class in {opened.path} "
             "and no probability here; give the probabilities made with this map"

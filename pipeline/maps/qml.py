@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from types import MappingProxyType
 from xml.etree.ElementTree import Element, SubElement, indent, tostring
 
-from cropcam.pipeline.code_table import Color
+from cropcam.pipeline.code_table import Color, hex_color
 from cropcam.pipeline.legend import Legend
 
 VERSION = "3.34.0"  # of QGIS, whose elements these are
@@ -96,7 +96,7 @@ def _ramp(colors: Sequence[Color], band: int, *, high: float = 1.0, alphas: Sequ
     for index, (share, color) in enumerate(zip(share_S, colors, strict=True)):
         label = f"{'' if index else first}{share * high:g}"
         alpha = str(alphas[index]) if alphas else "255"
-        SubElement(shader, "item", value=f"{share * high:g}", color="#{:02x}{:02x}{:02x}".format(*color), alpha=alpha, label=label)
+        SubElement(shader, "item", value=f"{share * high:g}", color=hex_color(color), alpha=alpha, label=label)
     return _text(root)
 
 

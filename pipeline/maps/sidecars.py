@@ -14,6 +14,7 @@ from typing import Any
 import rasterio
 from rasterio.errors import RasterioError
 
+from cropcam.pipeline.class_columns import CLASS
 from cropcam.pipeline.errors import ConfigError, DataError
 from cropcam.pipeline.legend import Legend
 from cropcam.pipeline.maps import stac
@@ -72,13 +73,12 @@ def remove_sidecars(path: Path) -> None:
             file.unlink(missing_ok=True)
 
 
-def write_sidecars(path: Path, *, polygons: Path | None = None, class_column: str = "class", run: Path | None = None) -> Path:
+def write_sidecars(path: Path, *, polygons: Path | None = None, run: Path | None = None) -> Path:
     """Write the styles of a finished map and of the layers that its tags name, and the item of all of them; the path of the item.
 
     Args:
         path: the map, published, as are its layers.
         polygons: of its outlines. A GeoPackage has its style inside; another file gets one beside it.
-        class_column: of the polygons, with class names.
         run: the item of the run that made the map; no link where it is absent.
 
     Raises:
@@ -94,7 +94,7 @@ def write_sidecars(path: Path, *, polygons: Path | None = None, class_column: st
     if polygons is not None:
         assets["polygons"] = stac.asset(polygons, folder, "Outlines of areas of one class", ["data"])
         if polygons.suffix.casefold() != ".gpkg" and style_path(polygons) not in map(style_path, files.values()):
-            files["polygons"], styles["polygons"] = polygons, vector_qml(legend, class_column)
+            files["polygons"], styles["polygons"] = polygons, vector_qml(legend, CLASS)
     for name, text in styles.items():
         with disk_errors(path):
             atomic_write(style_path(files[name]), text)

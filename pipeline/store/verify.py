@@ -12,6 +12,7 @@ import numpy as np
 import numpy.typing as npt
 import zarr
 
+from cropcam.pipeline.code_table import hex_color
 from cropcam.pipeline.errors import ConfigError, DataError
 from cropcam.pipeline.patches.measure import measure
 from cropcam.pipeline.patches.splits import TEST, TRAIN, VALIDATION, dilated, units
@@ -183,7 +184,7 @@ def draw(store: Path, picture: Path) -> None:
         xlabel="patch column, from the west",
         ylabel="patch row, from the north",
     )
-    handles = [Patch(facecolor="#{:02x}{:02x}{:02x}".format(*color), label=label) for label, color in entries]
+    handles = [Patch(facecolor=hex_color(color), label=label) for label, color in entries]
     figure.legend(handles=handles, loc="outside lower center", ncols=4, frameon=False)
     try:
         with atomic_path(picture) as temp_path:

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from cropcam.pipeline.code_table import hex_color
 from cropcam.pipeline.errors import DataError
 from cropcam.pipeline.grid import METRES_PER_DEGREE, PixelGrid, is_geographic, transform_bounds
 from cropcam.pipeline.legend import Legend
@@ -147,7 +148,7 @@ def classes_key(legend: Legend, areas: str) -> dict[str, Any]:
 
 def swatches_key(names: Sequence[str], colors: Sequence[Sequence[int]]) -> dict[str, Any]:
     """A legend of names and colours."""
-    return {"kind": "swatches", "items": [{"name": n, "color": palettes.hex_color(c)} for n, c in zip(names, colors, strict=True)]}
+    return {"kind": "swatches", "items": [{"name": n, "color": hex_color(c)} for n, c in zip(names, colors, strict=True)]}
 
 
 def ramp_key(kind: str, low: str, high: str) -> dict[str, Any]:

@@ -8,13 +8,10 @@ import numpy as np
 import numpy.typing as npt
 from rio_tiler.colormap import cmap
 
-from cropcam.pipeline.code_table import Color
+from cropcam.pipeline.code_table import Color, hex_color
 from cropcam.pipeline.legend import Legend
 from cropcam.pipeline.maps.quantised import STEPS
-from cropcam.pipeline.maps.windows import NODATA_CLASS
 
-MOST = STEPS  # the value of 1 in a layer of shares: probabilities, uncertainty, activations
-NODATA = NODATA_CLASS
 EQUAL, DIFFERENT = 0, 1  # of the layer of errors
 SPLIT_COLORS: tuple[Color, ...] = ((68, 119, 170), (204, 187, 68), (238, 102, 119))  # train, validation, test; safe for colour-blind eyes
 ERROR_COLORS: tuple[Color, ...] = ((206, 212, 214), (196, 30, 58))
@@ -40,21 +37,11 @@ def of_ramp(kind: str) -> Palette:
     """The colours of a layer of shares, round(250 x share); `kind` is a name of `RAMPS`. Values above 250 are transparent."""
     values = np.array([color for _, color in sorted(dict(cmap.get(RAMPS[kind])).items())], np.uint8)
     palette = np.zeros((256, 4), np.uint8)
-    palette[: MOST + 1] = values[np.round(np.arange(MOST + 1) * 255 / MOST).astype(int)]
+    palette[: STEPS + 1] = values[np.round(np.arange(STEPS + 1) * 255 / STEPS).astype(int)]
     return palette
 
 
 def ramp_stops(kind: str) -> list[str]:
     """Colours of a ramp as `#rrggbb`, evenly from 0 to 1."""
     palette = of_ramp(kind)
-    return [hex_color(palette[value]) for value in np.linspace(0, MOST, _STOPS).astype(int)]
-
-
-def hex_color(color: Sequence[int] | Palette) -> str:
-    """A colour as `#rrggbb`.
-
-    >>> hex_color((255, 190, 30))
-    '#ffbe1e'
-    """
-    red, green, blue = (int(value) for value in color[:3])
-    return f"#{red:02x}{green:02x}{blue:02x}"
+    return [hex_color(palette[value, :3]) for value in np.linspace(0, STEPS, _STOPS).astype(int)]

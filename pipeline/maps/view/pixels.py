@@ -11,8 +11,8 @@ from rasterio.windows import Window as RasterWindow
 
 from cropcam.pipeline.grid import PixelGrid, Window, transform_points
 from cropcam.pipeline.maps.class_map import FinishedMap
+from cropcam.pipeline.maps.quantised import STEPS
 from cropcam.pipeline.maps.view.layers import Scene
-from cropcam.pipeline.maps.view.palettes import MOST, NODATA
 from cropcam.pipeline.maps.view.tiles import unreadable
 from cropcam.pipeline.maps.windows import NODATA_CLASS
 
@@ -49,7 +49,7 @@ def pixel(scene: Scene, lon: float, lat: float) -> dict[str, Any]:
                 stored = file.read(window=RasterWindow(col, row, 1, 1)).ravel().tolist()
         except (RasterioError, OSError) as error:
             raise unreadable(path) from error
-        values = [None if value == NODATA else value / MOST for value in stored]
+        values = [None if value == NODATA_CLASS else value / STEPS for value in stored]
         found[kind] = values[0] if len(values) == 1 else values
     if scene.store and (inside := _index(scene.store.grid, lon, lat)):
         values_C = scene.store.encoding.physical(scene.store.read(Window(*inside, 1, 1))).ravel()

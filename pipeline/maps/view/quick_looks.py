@@ -22,8 +22,9 @@ from cropcam.pipeline.grid import PixelGrid
 from cropcam.pipeline.legend import Legend
 from cropcam.pipeline.maps.cog import TILE_PX, convert, disk_errors, raster_window
 from cropcam.pipeline.maps.map_layers import class_layer
-from cropcam.pipeline.maps.view.palettes import NODATA, SPLIT_COLORS
+from cropcam.pipeline.maps.view.palettes import SPLIT_COLORS
 from cropcam.pipeline.maps.window_files import Layer
+from cropcam.pipeline.maps.windows import NODATA_CLASS
 from cropcam.pipeline.runtime.atomic import atomic_path
 from cropcam.pipeline.runtime.hashing import json_sha256
 from cropcam.pipeline.runtime.progress import Progress, silent
@@ -201,7 +202,7 @@ def _raw(path: Path, grid: PixelGrid, layer: Layer) -> DatasetWriter:
         driver="GTiff",
         dtype="uint8",
         count=len(layer.bands),
-        nodata=NODATA if layer.colors else 0,
+        nodata=NODATA_CLASS if layer.colors else 0,
         crs=grid.crs,
         transform=rasterio.Affine(*grid.transform),
         width=grid.width,

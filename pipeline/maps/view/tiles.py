@@ -22,7 +22,8 @@ from rio_tiler.io import Reader
 from cropcam.pipeline.errors import DataError
 from cropcam.pipeline.grid import transform_bounds
 from cropcam.pipeline.maps.view.layers import MERCATOR_M, MOST_ZOOM, Layer
-from cropcam.pipeline.maps.view.palettes import DIFFERENT, EQUAL, NODATA
+from cropcam.pipeline.maps.view.palettes import DIFFERENT, EQUAL
+from cropcam.pipeline.maps.windows import NODATA_CLASS
 
 TILE_PX = 256
 CACHE_BYTES = 64 * 2**20
@@ -75,9 +76,9 @@ def render(layer: Layer, zoom: int, col: int, row: int) -> bytes:
     place = zoom, col, row
     if layer.palette is None:
         return _picture(_read(layer.raster, layer.bands, place, 0, "bilinear"))
-    values_YX = _read(layer.raster, layer.bands, place, NODATA, "nearest")[0]
+    values_YX = _read(layer.raster, layer.bands, place, NODATA_CLASS, "nearest")[0]
     if layer.minus is not None:
-        values_YX = differences(values_YX, _read(layer.minus, (1,), place, NODATA, "nearest")[0])
+        values_YX = differences(values_YX, _read(layer.minus, (1,), place, NODATA_CLASS, "nearest")[0])
     return _colored(values_YX, layer)
 
 
@@ -87,8 +88,8 @@ def differences(one_YX: Bytes, other_YX: Bytes) -> Bytes:
     >>> differences(np.array([[1, 1, 255]], np.uint8), np.array([[1, 2, 2]], np.uint8)).tolist()
     [[0, 1, 255]]
     """
-    known_YX = (one_YX != NODATA) & (other_YX != NODATA)
-    return np.where(known_YX, np.where(one_YX == other_YX, EQUAL, DIFFERENT), NODATA).astype(np.uint8)
+    known_YX = (one_YX != NODATA_CLASS) & (other_YX != NODATA_CLASS)
+    return np.where(known_YX, np.where(one_YX == other_YX, EQUAL, DIFFERENT), NODATA_CLASS).astype(np.uint8)
 
 
 def _read(path: Path, bands: tuple[int, ...], place: tuple[int, int, int], nodata: int, resampling: str) -> Bytes:
