@@ -70,7 +70,7 @@ def maps_of_run(
 
 
 def scene_of_run(run: Path, folder: Path, store: PatchStore, cache: Path, *, progress: Progress = silent) -> Scene:
-    """The scene of a run: a store's layers, and those of the maps in `folder`, which `maps_of_run` made.
+    """The scene of a run: the layers of a store and of the maps in `folder`, which `maps_of_run` made.
 
     Raises:
         DataError: the store has other classes than the run, it is damaged, or the disk refuses.

@@ -14,7 +14,7 @@ from cropcam.pipeline.errors import ConfigError, DataError
 if TYPE_CHECKING:
     from cropcam.pipeline.maps.view.layers import Scene
 
-_CONFIG, _ROOT = "config.json", "zarr.json"  # what a run folder and a patch store hold
+_CONFIG, _ROOT = "config.json", "zarr.json"  # the files by which a run folder and a patch store are known
 
 
 def view(args: argparse.Namespace) -> None:

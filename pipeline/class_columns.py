@@ -1,4 +1,4 @@
-"""The column of a file in which the class of a feature stands: one that the user names, `class`, or those of fiboa and EuroCrops."""
+"""The column of a file in which the class of a feature stands: named by the user, `class`, or a name of fiboa or EuroCrops."""
 
 from __future__ import annotations
 
@@ -32,12 +32,12 @@ class ReadClasses(NamedTuple):
 
 
 def class_columns(file: VectorFile, named: str, legend: Legend, step: str) -> list[str]:
-    """The columns that may hold the class: the one that the user names, else those of known names.
+    """The columns that may hold the class: the column that the user names, else all with a known name.
 
     Args:
         file: the opened file.
         named: the user's column; empty = by its name.
-        legend: what a class may be, for messages.
+        legend: of the allowed classes, for messages.
         step: what to do with codes that are not the legend's.
 
     Raises:
@@ -70,7 +70,7 @@ def read_classes(
     Args:
         file: the opened file.
         columns: that may hold the class.
-        legend: what a class may be.
+        legend: of the allowed classes.
         grid: reads the features near it alone.
         table: class index by key, where the column holds keys instead of classes.
         more: columns that are read too.

@@ -36,7 +36,7 @@ class Points(NamedTuple):
     y_P: Floats  # latitude or y
     crs: str  # "EPSG:4326" for degrees; empty = that of the owner's grid
     line_P: Indices  # line of a CSV, number of a feature, from 1
-    unit: str  # what `line_P` counts: "line" or "feature"
+    unit: str  # of `line_P`: "line" or "feature"
     cells: pd.Series[str]  # the column of the class as text
     class_P: Classes  # class index, `NO_CLASS` (255) where it is not known
     unknown: list[str]  # texts that are no class, the most frequent first
@@ -61,7 +61,7 @@ def read_points(
 
     Args:
         path: of the file.
-        legend: what a class may be.
+        legend: of the allowed classes.
         column: of the classes; empty = `class`, in a vector file also a column of fiboa or EuroCrops.
         owner: of the grid, for messages: columns x and y are in its CRS.
         more: further columns that are read where the file has them.

@@ -24,7 +24,7 @@ class MetricAccumulator:
         confusion_BKK: by method name, pixels per block.
         ranks_K: each class's activation map against its own pixels, over all blocks, fine enough to be as good as exact.
         map_counts_BK2E: the same per block and coarser, for intervals.
-        calibrated, uncalibrated: the default method's probabilities against the truth, and those of temperature 1.
+        calibrated, uncalibrated: the default method's probabilities against the truth, with its temperature and with temperature 1.
     """
 
     def __init__(

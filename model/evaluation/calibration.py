@@ -11,7 +11,7 @@ class's pixels for the probability of a class, of the correct pixels for the lar
 Sources: Guo, Pleiss, Sun, Weinberger 2017, "On Calibration of Modern Neural Networks", arXiv 1706.04599 (ECE, reliability); Kull et al. 2019,
 "Beyond temperature scaling", arXiv 1910.12656 (classwise ECE); Brier 1950, Monthly Weather Review 78(1), 1-3.
 
-Own code, not torchmetrics' `CalibrationError`: that one keeps every score, and has neither classes nor blocks.
+Own code, not torchmetrics' `CalibrationError`, which keeps every score and has neither classes nor blocks.
 Axis suffixes: P pixel, B block, S the sample itself followed by its resamples, K class, E bin, M = pixels, probability, observed.
 """
 
@@ -32,7 +32,7 @@ UNIT = 1 << 20  # probabilities and their squares are summed as whole multiples 
 
 
 class CalibrationCounts:
-    """What the figures need of any number of pixels, per block: 360 bytes per block and class.
+    """The sums from which the figures follow, of any number of pixels, per block: 360 bytes per block and class.
 
     Attributes:
         bins_BK1ME: of each class, last of the top label: pixels, sum of probabilities (in units of 1 / `UNIT`) and observed pixels of each
@@ -67,7 +67,7 @@ class CalibrationCounts:
 
 
 def calibration(counts: CalibrationCounts, names: Sequence[str], bootstrap: Bootstrap) -> dict[str, Any]:
-    """The figures of metrics.json from the counts of blocks: those of the top label and of all classes, then `per_class` with reliability curves.
+    """The figures of metrics.json from the counts of blocks: of the top label and of all classes, then `per_class` with reliability curves.
 
     The figures of `summary`, `reliability` of the top label, and for each class `ece`, `brier`, `base_rate_brier` and `reliability`.
     """

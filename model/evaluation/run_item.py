@@ -22,7 +22,7 @@ from cropcam.pipeline.runtime.atomic import atomic_write
 from cropcam.pipeline.store.schema import StoreInfo
 
 _EXTENSIONS = (stac.MLM, stac.CLASSIFICATION, stac.RASTER, stac.FILE, stac.PROCESSING)
-_FILES = {  # what lies in the folder beside the weights
+_FILES = {  # of the run folder, beside the weights
     "config": (CONFIG, "Settings and store"),
     "history": (HISTORY, "Loss and accuracy of each epoch"),
     "segmentation": (SEGMENT, "Methods from activation maps to classes"),

@@ -1,4 +1,4 @@
-"""Turns one forward pass into the layers of a map: logits of the classes, and what is asked for beside them.
+"""Turns one forward pass into the layers of a map: logits of the classes, and further layers where they are asked for.
 
 Axis suffixes: B batch, C band, F feature, K class, L layer, Y/X rows and columns, y/x rows and columns of map cells.
 """
@@ -19,7 +19,7 @@ from cropcam.model.transfer.tally import Limits
 
 
 class Pass(NamedTuple):
-    """What a forward pass over values gives.
+    """The outputs of a forward pass over values.
 
     Attributes:
         layers_BLYX: logits of the K classes, then, if asked for, the K activations and the feature distance.
@@ -36,7 +36,7 @@ class Pass(NamedTuple):
 
 @dataclass(frozen=True)
 class Layers:
-    """A network in evaluation mode, and what is read from its maps."""
+    """A network in evaluation mode, and the layers that are read from its maps."""
 
     network: Network
     method: Method
@@ -55,7 +55,7 @@ class Layers:
         return self.classes * (1 + self.activations) + (self.distance is not None)
 
     def __call__(self, values_BCYX: Tensor, *, refine: bool) -> Pass:
-        """Forward pass over physical values, NaN = missing. Without `refine` logits are the method's affine ones, to be refined and calibrated later."""
+        """Forward pass over physical values, NaN = missing. Without `refine` the logits are affine in the maps, to be refined and calibrated later."""
         x_BCYX, valid_BYX = standardise(values_BCYX, self.normalization)
         height, width = x_BCYX.shape[2:]
         maps_BFyx = self.network(x_BCYX.contiguous(memory_format=channels_last), pooled=False).maps_BFhw

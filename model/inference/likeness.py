@@ -18,11 +18,11 @@ from cropcam.pipeline.errors import DataError
 from cropcam.pipeline.maps.windows import Source
 
 
-def what_was_seen(run: Path, network: Network, config: RunConfig, method: Method, *, needed: bool) -> tuple[Seen | None, str]:
-    """What the run has seen, or why that is not known: a run of an earlier version has no RUN/seen.json, and its store may be elsewhere.
+def seen_by_run(run: Path, network: Network, config: RunConfig, method: Method, *, needed: bool) -> tuple[Seen | None, str]:
+    """The statistics of the run's training data, or why they are not known: a run of an earlier version has no RUN/seen.json, and its store may be elsewhere.
 
     Raises:
-        DataError: it is not known, and `needed`.
+        DataError: they are not known, and `needed`.
     """
     try:
         return seen_by(run, network, config, torch.device("cpu"), method=method), ""
@@ -40,8 +40,8 @@ def likeness(config: RunConfig, source: Source, survey: Survey, layers: Layers, 
         source: the image.
         survey: patches of it.
         layers: of the run's default method.
-        seen: what the run has seen.
-        unmeasured: why that is not known.
+        seen: the statistics of the run's training data.
+        unmeasured: why they are not known.
     """
     place = Place.of(config, source)
     if seen is not None:

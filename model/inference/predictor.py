@@ -3,7 +3,7 @@
 Where the maps of the network depend on a known context (`Network.context_px`), the block is passed through it in large windows with as wide a halo.
 Otherwise the raster is covered by patches of the size it was trained on, half a patch apart from the raster's upper left, whose
 logits have a tent weight and are averaged. A pixel's logits do not depend on the block it lies in.
-Axis suffixes: B batch, C band, K class, L layer (classes and what is asked for beside them), Y/X rows and columns.
+Axis suffixes: B batch, C band, K class, L layer (the classes, then further layers), Y/X rows and columns.
 """
 
 from __future__ import annotations
@@ -73,7 +73,7 @@ class Predictor:
 
     @cached_property
     def layers(self) -> Layers:
-        """What a forward pass is turned into."""
+        """The layers of a forward pass."""
         normalization = Normalization.of(self.config, self.device, physical_encoding(len(self.config.store.bands)))
         return Layers(self.network, self.method, normalization, self.distance, activations=self.activations)
 
@@ -114,7 +114,7 @@ class Predictor:
 
     @torch.inference_mode()
     def __call__(self, block_CYX: Floats) -> Scores:
-        """Scores of the block without its halo. Those of pixels without data are of no use.
+        """Scores of the block without its halo. Pixels without data have scores of no use.
 
         Args:
             block_CYX: physical values, NaN = missing, with `halo_px` on every side; its inner upper left pixel is a multiple of `step_px` in the raster.

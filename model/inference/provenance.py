@@ -1,4 +1,4 @@
-"""What made a map: its tags, and everything that its bytes depend on."""
+"""The origin of a map: its tags, and everything that its bytes depend on."""
 
 from __future__ import annotations
 
@@ -93,7 +93,7 @@ def check_inputs(
             f"{files_of(source)}: {len(source.bands)} bands ({', '.join(source.bands)}), the run {run_path} was trained on "
             f"{len(config.store.bands)} ({', '.join(config.store.bands)}); give each of them once, in that order"
         )
-    if isinstance(source, PatchStore) and source.bands != config.store.bands:  # names of files may say nothing, those of a store are known
+    if isinstance(source, PatchStore) and source.bands != config.store.bands:  # names of files may mean nothing; a store knows its bands
         names, trained = ", ".join(source.bands), ", ".join(config.store.bands)
         raise DataError(
             f"{source.path}: its bands are {names}, the run {run_path} was trained on {trained}; map a store of a study with these"

@@ -62,7 +62,7 @@ def refine_window(logits_KYX: Floats, x_CYX: Floats, valid_YX: npt.NDArray[np.bo
 
 
 def _corrections(sum_RQKE: Doubles, share_RQK: Doubles, method: Method) -> Floats:
-    """What a patch adds to the logit of each class, linear in bands and 1 (R - 1, Q - 1, K, E), from sums over the R x Q cells."""
+    """The correction of a patch to the logit of each class, linear in bands and 1 (R - 1, Q - 1, K, E), from sums over the R x Q cells."""
     sum_RQKE, share_RQK = _of_patches(sum_RQKE), _of_patches(share_RQK)
     mean_RQKC = (sum_RQKE[..., :-1] + SHRINKAGE_PIXELS * np.array(method.mean_KC)) / (sum_RQKE[..., -1:] + SHRINKAGE_PIXELS)
     weight_RQKC = mean_RQKC @ np.linalg.inv(np.array(method.cov_CC))

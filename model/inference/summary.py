@@ -1,4 +1,4 @@
-"""What a map command tells at its end."""
+"""The summary of a finished map."""
 
 from __future__ import annotations
 

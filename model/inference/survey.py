@@ -1,6 +1,6 @@
 """A look at a raster before it is mapped: patches spread evenly over it, as a store would cut them.
 
-They are compared with what the run has seen, and their probabilities are shifted to known class areas. No label is read.
+They are compared with the run's training data. The shift to known class areas follows from their probabilities. No label is read.
 Axis suffixes: B patch, C band, K class, P pixel, Y/X rows and columns.
 """
 
@@ -47,7 +47,7 @@ class Survey:
     region: Area | None = None
 
     def windows(self, most: int) -> list[Window]:
-        """Rows of up to `ROW_PATCHES` patches, `most` patches in all, evenly over those that meet the region. A raster smaller than a patch has one."""
+        """Rows of up to `ROW_PATCHES` patches, `most` patches in all, spread evenly over the rows that meet the region. A raster smaller than a patch has one."""
         width, (height, total_width) = self.size_px * ROW_PATCHES, self.source.grid.shape_yx
         rows = [
             Window(row, col, self.size_px, min(width, max((total_width - col) // self.size_px, 1) * self.size_px))

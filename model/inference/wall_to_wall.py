@@ -11,7 +11,7 @@ from pathlib import Path
 import torch
 
 from cropcam.model.inference.known_areas import KnownAreas, shift_to
-from cropcam.model.inference.likeness import likeness, what_was_seen
+from cropcam.model.inference.likeness import likeness, seen_by_run
 from cropcam.model.inference.predictor import Predictor
 from cropcam.model.inference.provenance import check_inputs, files_of, map_tags, specification
 from cropcam.model.inference.summary import MapSummary
@@ -40,7 +40,7 @@ from cropcam.pipeline.runtime.memory import keep_freed_memory
 from cropcam.pipeline.runtime.progress import Progress, silent
 
 BLOCK_BYTES = 64 * 2**20  # of a window's bands, float32
-KEPT_BYTES = 64 * 2**20  # larger buffers go back to the system when they are freed: those of a U-Net's windows would pile up
+KEPT_BYTES = 64 * 2**20  # larger buffers go back to the system when they are freed; the buffers of a U-Net's windows would pile up
 DISTANCE = "feature distance / 99 % at home"
 
 
@@ -129,7 +129,7 @@ def map_raster(
         check_polygons(outputs.polygons, simplify_m=outputs.simplify_m)
     chosen = method_of(run_path, network, config, method)
     default = chosen if method is None else method_of(run_path, network, config)
-    seen, unmeasured = what_was_seen(run_path, network, config, default, needed=outputs.shift is not None)
+    seen, unmeasured = seen_by_run(run_path, network, config, default, needed=outputs.shift is not None)
     predictor = Predictor(config, network.state_dict(), chosen, str(torch_device), smoothness=smoothness)
     predictor = replace(predictor, distance=seen.limits if seen and outputs.shift else None, activations=outputs.activations is not None)
     survey = Survey(source, config.store.size_px, area)

@@ -1,6 +1,6 @@
 """A block by large windows through a network whose maps depend on a known context.
 
-A window is read with a halo as wide as that context, so its maps are those of the whole raster; beyond the raster there is no data.
+A window is read with a halo as wide as that context, so its maps equal the maps of the whole raster. Beyond the raster there is no data.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """Class probabilities shifted to known class shares: one offset of the log probabilities for each class.
 
-The classes of another place or year have other shares than those that a network was trained on. Where the shares there are known, each
+The classes of another place or year have other shares than in the training. Where the shares are known, each
 pixel's probabilities are multiplied by one factor for each class and normalised again, so that their mean over the pixels is the shares.
 
 Saerens, Latinne, Decaestecker 2002, "Adjusting the Outputs of a Classifier to New a Priori Probabilities: A Simple Procedure", Neural
@@ -19,7 +19,7 @@ Floats = npt.NDArray[np.floating[Any]]
 MOST_STEPS, TOLERANCE = 200, 1e-7  # of Newton's method; of a class's mean probability
 LARGEST = 60.0  # distance between two offsets, beyond which a share counts as out of reach: no pixel has a trace of the class
 MET = 1e-3  # of a class's mean probability
-_LEAST = -80.0  # log probability; smaller ones are this: two classes of probability 0 are told apart by nothing
+_LEAST = -80.0  # smallest log probability: two classes of probability 0 would be equal at any offset
 
 
 class LabelShift(NamedTuple):

@@ -1,7 +1,7 @@
 """The segmentation methods of a run, from activation maps to classes; stored in RUN/segment.json.
 
 A method is the argmax of an affine map of each class's activation map; `spectral` also refines class boundaries by the image
-(`cropcam.model.segmentation.spectral`). A temperature makes its logits those of class probabilities
+(`cropcam.model.segmentation.spectral`). Divided by a temperature, its logits are calibrated log probabilities
 (`cropcam.model.segmentation.calibration`). No method reads pixel truth beyond the run's own kind of label.
 """
 

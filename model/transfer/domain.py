@@ -61,7 +61,7 @@ class Place:
 
 
 def image_seasons(source: Source) -> list[tuple[str, str]]:
-    """START and END (exclusive), YYYY-MM-DD, of a source's images; empty where nothing tells them.
+    """START and END (exclusive), YYYY-MM-DD, of a source's images; empty where they are not known.
 
     Days in file names come first: own images may be of another year than the study that they are cut with. Then the seasons of the study of
     a store, or of the export whose shards these are.

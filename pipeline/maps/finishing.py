@@ -34,7 +34,7 @@ class Wanted:
 
     Attributes:
         paths: file by layer; the class map among them.
-        layers: what each file holds.
+        layers: the content of each file.
         legend: of the class map.
         sieve_ha: smallest patch of a class that stays on the class map; 0 = all stay.
     """

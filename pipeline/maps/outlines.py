@@ -42,7 +42,7 @@ _FORMATS = "GeoParquet (.parquet) and GeoPackage (.gpkg)"
 
 @dataclass(frozen=True)
 class OutlineSummary:
-    """What was written.
+    """The written polygons.
 
     Attributes:
         path: of the file.
@@ -204,7 +204,7 @@ def observed(tags: Mapping[str, str]) -> datetime | None:
 
 
 def _collection(opened: FinishedMap, simplify_m: float) -> dict[str, Any]:
-    """The properties that all polygons share, as Vecorel has them, and what made the map."""
+    """The properties that all polygons share, as Vecorel has them, and the origin of the map."""
     name = opened.path.stem
     made = {key: text for key, text in opened.tags.items() if key in ("study", "model", "method", "checkpoint_digest", "code_version")}
     details = f"outlines of the classes in {opened.path.name}, {opened.tags.get('TIFFTAG_SOFTWARE', 'cropcam')}"

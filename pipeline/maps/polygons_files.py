@@ -1,6 +1,6 @@
 """Files of a map's polygons, written as the polygons come: GeoParquet with the names of fiboa, GeoPackage with its style.
 
-The columns `id`, `geometry`, `bbox`, `metrics:area` (m2, at most 1e9, else null) and `determination:*` are those of fiboa 0.3.0 and of Vecorel
+The columns `id`, `geometry`, `bbox`, `metrics:area` (m2, at most 1e9, else null) and `determination:*` are from fiboa 0.3.0 and Vecorel
 0.1.0, on which it is built; `schemas` and `collection` stand once, in the file's metadata `collection`, as Vecorel's encoding has it. The crop
 extension is left out: it requires the address of a published list of codes.
 

@@ -32,7 +32,7 @@ class Chains(NamedTuple):
 
 
 class Components(NamedTuple):
-    """Components: a merged one has a parent, figures are those of roots.
+    """Components: a merged component has a parent, and the figures are of the roots.
 
     Attributes:
         parent: itself, or the component that it was merged into.
@@ -86,7 +86,7 @@ def grown(arrays: Any, least: int) -> tuple[Any, int]:  # noqa: ANN401 - a named
 
 
 def chain_free(following: Int32, first: int, free: int) -> int:
-    """Link new places before the free ones; the first free place."""
+    """Link new places before the free places; the first free place."""
     following[first:] = np.arange(first + 1, len(following) + 1)
     following[-1] = free
     return first

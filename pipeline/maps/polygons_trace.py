@@ -204,7 +204,7 @@ def _trace(y: int, corner_XB: Classes, line: Line, v: Vertices, chains: Chains, 
 
 @inlined
 def _move(slot: int, to: int, end: bool, start: bool, chains: Chains) -> None:
-    """What lies in a slot goes to another."""
+    """The content of a slot goes to another slot."""
     if end:
         chains.at_end[to] = chains.at_end[slot]
         chains.end[chains.at_end[to]] = to

@@ -1,4 +1,4 @@
-"""The files beside a map that describe it: STEM.stac.json, and STEM.qml for each of its rasters. The map's tags name them and what they tell.
+"""The files beside a map that describe it: STEM.stac.json, and STEM.qml for each of its rasters. The map's tags name them and hold the same facts.
 
 A writer removes the old ones before it publishes a new map (`remove_sidecars`) and writes the new ones after it (`write_sidecars`), the item
 last. So an item never describes another map than the one beside it, and where it is, everything it names is there.
@@ -112,7 +112,7 @@ def raster_bands(path: Path, names: Sequence[str] = ()) -> list[dict[str, Any]]:
 
     Args:
         path: of the raster.
-        names: instead of those in the file.
+        names: instead of the names in the file.
 
     Raises:
         DataError: it cannot be read.

@@ -16,7 +16,7 @@ STRIP_PX = 64  # rows that a thread takes at once
 
 
 def smoothed(logits_KYX: Values, valid_YX: npt.NDArray[np.bool_], smoothness: float) -> Values:
-    """Log probabilities (K, Y, X), float32, smoothed; those of pixels that are not valid stay.
+    """Log probabilities (K, Y, X), float32, smoothed; pixels that are not valid keep theirs.
 
     The logit of each class's probability is normal about an unknown mean with variance `smoothness`. The prior of that mean is normal, with mean and
     variance of the upper half of the logits in the neighbourhood of 7 x 7 valid pixels. The posterior mean replaces the logit; then

@@ -55,7 +55,7 @@ def map_item(opened: FinishedMap, item: Path, assets: Mapping[str, Any], run: tu
     """The item of a finished map.
 
     Args:
-        opened: the map; its tags have the seasons, the study and what made it.
+        opened: the map; its tags have the seasons, the study and its origin.
         item: where the item will lie; links are relative to it.
         assets: as of `asset`.
         run: the item of the run that made the map, and its `mlm:name`.

@@ -1,4 +1,4 @@
-"""Windows of a raster and the scores of their pixels: what a predictor takes and gives.
+"""Windows of a raster and the scores of their pixels: the input and the output of a predictor.
 
 A predictor is a picklable callable, so this package does not depend on networks.
 Axis suffixes: C band, K class, Y/X rows and columns.

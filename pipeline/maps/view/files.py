@@ -1,4 +1,4 @@
-"""The files behind a page: whether they are still those that it was opened with. Another map of the same name may have other classes."""
+"""The files behind a page: whether they are as they were when it was opened. Another map of the same name may have other classes."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the page shows, as values: layers of raster files, and the scene that they make up."""
+"""The content of the page, as values: layers of raster files, and the scene that they make up."""
 
 from __future__ import annotations
 
@@ -64,7 +64,7 @@ class Scene:
         kind: "map", "store" or "run".
         grid: where it lies.
         layers: in the page's order.
-        facts: short lines about what it is, by name.
+        facts: short lines about it, by name.
         classes: the finished class map, if there is one.
         truth: the truth as a class map with the same classes, if there is one.
         shares: files of one band a class by name ("probability", "activation"), or of one band ("uncertainty"), on the map's grid.
@@ -94,7 +94,7 @@ class Scene:
         return next((layer for layer in self.layers if layer.id == layer_id), None)
 
     def to_json(self) -> dict[str, Any]:
-        """What the page is built from, as JSON values. No path of the disk is among them."""
+        """The scene as JSON values, from which the page is built. No path of the disk is among them."""
         south, west, north, east = self.bounds
         legend = self.legend
         keep = ("id", "group", "family", "variant", "key", "note")

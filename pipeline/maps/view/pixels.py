@@ -1,4 +1,4 @@
-"""What is known about one pixel: its place, class, truth, shares and band values, as JSON values."""
+"""The facts about one pixel: its place, class, truth, shares and band values, as JSON values."""
 
 from __future__ import annotations
 

@@ -81,7 +81,7 @@ def make_quick_looks(store: PatchStore, legend: Legend, cache: Path, *, progress
         progress: called after each block.
 
     Raises:
-        DataError: a chunk of the store is damaged, its classes are not those of the legend, the disk refuses, or another process makes them.
+        DataError: a chunk of the store is damaged, it has other classes than the legend, the disk refuses, or another process makes them.
     """
     numbers = class_numbers(store.info.classes, legend, str(store.path)) if store.info.has_labels else None
     key = json_sha256([VERSION, store.info.digest, legend.attrs(), legend.table_attrs()])[:24]

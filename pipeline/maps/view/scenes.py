@@ -93,7 +93,7 @@ def with_store(scene: Scene, store: PatchStore, cache: Path, *, progress: Progre
     """The scene of a map with the layers of a store: images beneath, truth in the map's classes, and where map and truth differ.
 
     Raises:
-        DataError: the store lies elsewhere, its classes are not those of the map, it is damaged, or the disk refuses.
+        DataError: the store lies elsewhere, it has other classes than the map, it is damaged, or the disk refuses.
     """
     assert scene.classes is not None  # noqa: S101 - of a map
     _check_place(scene.classes, store)

@@ -32,7 +32,7 @@ Bytes = npt.NDArray[np.uint8]
 
 
 class Tiles:
-    """Tiles of layers, the last ones kept in memory; thread-safe: every tile opens its files itself."""
+    """Tiles of layers, the latest kept in memory; thread-safe: every tile opens its files itself."""
 
     def __init__(self, cache_bytes: int = CACHE_BYTES) -> None:
         self._cache: OrderedDict[tuple[str, int, int, int], bytes] = OrderedDict()

@@ -11,7 +11,7 @@ import torch
 
 from cropcam.model.data.normalization import Normalization, physical_encoding
 from cropcam.model.inference.layers import Layers
-from cropcam.model.inference.likeness import likeness, what_was_seen
+from cropcam.model.inference.likeness import likeness, seen_by_run
 from cropcam.model.inference.survey import Survey
 from cropcam.model.networks import Network
 from cropcam.model.runs.checkpoint import load_network
@@ -75,13 +75,13 @@ def test_the_reason_why_it_is_not_known_is_said(home: Home) -> None:
 def test_what_was_seen_is_read_or_measured_or_the_reason(home: Home, tmp_path: Path) -> None:
     _, run, network, config, seen = home
     (run / SEEN).unlink(missing_ok=True)
-    assert what_was_seen(run, network, config, None, needed=False)[0] == seen  # type: ignore[arg-type]
+    assert seen_by_run(run, network, config, None, needed=False)[0] == seen  # type: ignore[arg-type]
     lost = make_run(tmp_path / "run", random_network(), make_config())
-    found, reason = what_was_seen(lost, random_network(), make_config(), None, needed=False)  # type: ignore[arg-type]
+    found, reason = seen_by_run(lost, random_network(), make_config(), None, needed=False)  # type: ignore[arg-type]
     assert found is None
     assert "made-up.zarr, which is missing" in reason
     with pytest.raises(DataError, match=r"made-up\.zarr, which is missing"):
-        what_was_seen(lost, random_network(), make_config(), None, needed=True)  # type: ignore[arg-type]
+        seen_by_run(lost, random_network(), make_config(), None, needed=True)  # type: ignore[arg-type]
 
 
 def test_place_and_season_are_noted_with_it() -> None:
