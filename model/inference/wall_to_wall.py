@@ -36,9 +36,11 @@ from cropcam.pipeline.maps.window_files import WindowFiles
 from cropcam.pipeline.maps.window_job import ACTIVATION, CLASSES, ENTROPY, LAYER, PROBABILITY, UNSHIFTED, WindowJob
 from cropcam.pipeline.maps.windows import Source
 from cropcam.pipeline.runtime.atomic import exclusive_lock
+from cropcam.pipeline.runtime.memory import keep_freed_memory
 from cropcam.pipeline.runtime.progress import Progress, silent
 
 BLOCK_BYTES = 64 * 2**20  # of a window's bands, float32
+KEPT_BYTES = 64 * 2**20  # larger buffers go back to the system when they are freed: those of a U-Net's windows would pile up
 DISTANCE = "feature distance / 99 % at home"
 
 
@@ -115,6 +117,8 @@ def map_raster(
     """
     _check_numbers(source, sieve_ha, smoothness)
     torch_device, outputs = choose(device), outputs or Outputs()
+    if torch_device.type == "cpu":
+        keep_freed_memory(KEPT_BYTES, heap_bytes=4 * KEPT_BYTES)
     area = open_region(region, source.grid) if region is not None else None
     network, config = load_network(run_path, torch.device("cpu"))
     vectors = (region, known.path if known is not None else None)

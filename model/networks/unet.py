@@ -41,9 +41,11 @@ class UNet(Network):
         for level in list(self.down)[1:]:
             kept.append(x)
             x = level(self.pool(x))
-        for raised, level, skip in zip(self.raised, self.up, reversed(kept), strict=True):
-            x = raised(x)[:, :, : skip.shape[2], : skip.shape[3]]
-            x = level(torch.cat([skip, x], dim=1))
+        for raised, level in zip(self.raised, self.up, strict=True):
+            skip = kept.pop()
+            x = torch.cat([skip, raised(x)[:, :, : skip.shape[2], : skip.shape[3]]], dim=1)
+            del skip  # large windows: in inference its memory is free from here on
+            x = level(x)
         return x  # type: ignore[no-any-return]
 
 
