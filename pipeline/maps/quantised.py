@@ -8,10 +8,11 @@ import numpy as np
 import numpy.typing as npt
 
 from cropcam.pipeline.maps.windows import NODATA_CLASS, Classes, Values, highest
-from cropcam.pipeline.runtime.compiled import compiled
+from cropcam.pipeline.runtime.compiled import compiled, inlined
 
 STEPS = 250  # of a probability from 0 to 1; also of the entropy, whose largest value is log K
 Bytes = npt.NDArray[np.uint8]
+Shares = npt.NDArray[np.float64]
 
 
 class Quantised(NamedTuple):
@@ -52,6 +53,18 @@ def sigmoids(values_KYX: Values, valid_YX: npt.NDArray[np.bool_]) -> Bytes:
     return np.where(valid_YX, np.round(STEPS * share_KYX).astype(np.uint8), np.uint8(NODATA_CLASS))
 
 
+@inlined
+def odds_to_best(logits_KYX: Values, y: int, x: int, share_K: Shares) -> int:
+    """The class of a pixel, the lowest of equals; `share_K` then holds the probability of each class over that of this one."""
+    best = 0
+    for k in range(1, len(share_K)):
+        if logits_KYX[k, y, x] > logits_KYX[best, y, x]:
+            best = k
+    for k in range(len(share_K)):
+        share_K[k] = np.exp(np.float64(logits_KYX[k, y, x]) - np.float64(logits_KYX[best, y, x]))
+    return best
+
+
 @compiled
 def _fill(
     logits_KYX: Values, valid_YX: npt.NDArray[np.bool_], per_nat: float, class_YX: Bytes, probability_KYX: Bytes, entropy_YX: Bytes
@@ -62,14 +75,8 @@ def _fill(
         for x in range(width):
             if not valid_YX[y, x]:
                 continue
-            best = 0
-            for k in range(1, classes):
-                if logits_KYX[k, y, x] > logits_KYX[best, y, x]:
-                    best = k
-            total = 0.0
-            for k in range(classes):
-                share_K[k] = np.exp(np.float64(logits_KYX[k, y, x]) - np.float64(logits_KYX[best, y, x]))
-                total += share_K[k]
+            best = odds_to_best(logits_KYX, y, x, share_K)
+            total = share_K.sum()
             entropy, others = 0.0, 0
             for k in range(classes):
                 share = share_K[k] / total

@@ -7,6 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 import numpy.typing as npt
 
+from cropcam.pipeline.maps.quantised import odds_to_best
 from cropcam.pipeline.maps.windows import Values
 from cropcam.pipeline.runtime.compiled import compiled
 from cropcam.pipeline.runtime.tasks import cores
@@ -49,15 +50,10 @@ def _log_odds(logits_KYX: Values, first: int, after: int, odds_KYX: Values) -> N
     share_K = np.empty(classes)
     for y in range(first, after):
         for x in range(width):
-            best = 0
-            for k in range(1, classes):
-                if logits_KYX[k, y, x] > logits_KYX[best, y, x]:
-                    best = k
+            best = odds_to_best(logits_KYX, y, x, share_K)
             others = 0.0
             for k in range(classes):
-                share_K[k] = np.exp(np.float64(logits_KYX[k, y, x]) - np.float64(logits_KYX[best, y, x]))
-                if k != best:
-                    others += share_K[k]
+                others += share_K[k] if k != best else 0.0
             for k in range(classes):
                 rest = others if k == best else 1 + others - share_K[k]
                 odds_KYX[k, y, x] = min(max(np.log(max(share_K[k], 1e-300)) - np.log(max(rest, 1e-300)), -30.0), 30.0)

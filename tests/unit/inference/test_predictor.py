@@ -370,8 +370,7 @@ def test_a_predictor_travels_without_its_network(model: str) -> None:
     block = ENCODING.physical(random_dn(np.random.default_rng(0), 48 + 2 * predictor.halo_px, 48 + 2 * predictor.halo_px))
     before = predictor(block).logits_KYX
     packed = pickle.dumps(predictor)
-    configuration = 20_000  # more where other tests had it derive values that it keeps
-    assert len(packed) < 1.1 * sum(tensor.numel() * 4 for tensor in predictor.weights.values()) + configuration
+    assert len(packed) < 1.1 * sum(tensor.numel() * 4 for tensor in predictor.weights.values()) + 50_000
     again = pickle.loads(packed)  # noqa: S301 - our own bytes
     assert not {"network", "layers"} & vars(again).keys()
     np.testing.assert_array_equal(again(block).logits_KYX, before)

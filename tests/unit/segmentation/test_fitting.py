@@ -14,7 +14,7 @@ from cropcam.model.runs.checkpoint import BEST, load_network
 from cropcam.model.segmentation import methods as segment
 from cropcam.model.segmentation.fitting import default_method, fitted_segmenter, method_of
 from cropcam.model.segmentation.predictions import forward_batches
-from cropcam.pipeline.errors import DataError
+from cropcam.pipeline.errors import ConfigError, DataError
 from cropcam.pipeline.runtime.hashing import file_sha256
 from cropcam.pipeline.store.patch_store import open_store
 from cropcam.pipeline.store.schema import StoreInfo
@@ -49,6 +49,8 @@ def test_fitted_methods_are_kept_with_the_checkpoint(tmp_path: Path, store: Path
     opened = open_store(store)
     with pytest.raises(DataError, match=r"its segmentation \(prior-matched\) is not fitted yet; run: cropcam evaluate"):
         method_of(run, network, config)
+    with pytest.raises(ConfigError, match=r"^--method best: no such method; choose one of cam-argmax, score-argmax, .*spectral$"):
+        method_of(run, network, config, "best")
     fitted = fitted_segmenter(run, network, config, opened, CPU)
     assert {"cam-argmax", "score-argmax", "spectral", "prior-matched"} <= set(fitted.methods)
     assert fitted.default == "prior-matched"
