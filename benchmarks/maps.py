@@ -65,8 +65,8 @@ def store_of(parts: int, place: Path) -> Path:
     return store
 
 
-def map_here(run: Path, parts: int, place: Path, out: Path, *, shards: bool) -> dict[str, Any]:
-    """One map in this process."""
+def map_here(run: Path, parts: int, place: Path, out: Path, *, shards: bool, beside: bool = False) -> dict[str, Any]:
+    """One map in this process; with every file beside it in small windows, so that a kill finds some of them."""
     from cropcam.model.inference.wall_to_wall import Outputs, map_raster  # noqa: PLC0415 - before the clock starts
     from cropcam.pipeline.rasters.export_shards import open_image_shards  # noqa: PLC0415
     from cropcam.pipeline.store.patch_store import open_store  # noqa: PLC0415
@@ -74,8 +74,8 @@ def map_here(run: Path, parts: int, place: Path, out: Path, *, shards: bool) -> 
     print("ready", flush=True)
     before, started = time.process_time(), time.perf_counter()
     source: Any = open_image_shards(shards_of(parts, place), study(parts)) if shards else open_store(store_of(parts, place))
-    beside = Outputs(out.with_name("p.tif"), out.with_name("u.tif"), polygons=out.with_name("o.parquet")) if parts > SMALL else Outputs()
-    summary = map_raster(run, source, out, outputs=beside, device="cpu")
+    every = Outputs(out.with_name("p.tif"), out.with_name("u.tif"), polygons=out.with_name("o.gpkg"))
+    summary = map_raster(run, source, out, outputs=every if beside else None, device="cpu", block_px=100 if beside else None)
     seconds = time.perf_counter() - started
     pixels = sum(summary.class_pixels.values()) + summary.nodata_pixels
     return {"seconds": seconds, "cpu_s": time.process_time() - before, "pixels": pixels, "peak_GiB": peak_GiB()}
@@ -167,11 +167,9 @@ def outline_here(path: Path, out: Path) -> dict[str, Any]:
 
 def killed(kills: int, place: Path) -> dict[str, Any]:
     """Maps of a small raster with everything beside them, killed at random moments until they are whole; how many ended with other bytes."""
-    parts = SMALL * 2
     run, rng = run_of("fcn", place), random.Random(0)  # noqa: S311 - moments, not secrets
-    store_of(parts, place)
     whole = place / "whole" / "map.tif"
-    words = ["--parts", str(parts), "--keep", str(place), "--map", str(run)]
+    words = ["--parts", str(SMALL), "--keep", str(place), "--beside", "--map", str(run)]
     whole.parent.mkdir(exist_ok=True)
     started = time.perf_counter()
     finish(start("benchmarks.maps", *words, str(whole)))
@@ -207,11 +205,12 @@ def main() -> None:
     parser.add_argument("--kills", type=int, default=0)
     parser.add_argument("--keep", type=Path)
     parser.add_argument("--map", nargs=2, type=Path, metavar=("RUN", "MAP"), help="map once, in this process")
+    parser.add_argument("--beside", action="store_true", help="of --map: with every file beside it")
     parser.add_argument("--forward", type=Path, metavar="RUN", help="measure the floor in this process")
     parser.add_argument("--outline", nargs=2, type=Path, metavar=("MAP", "POLYGONS"), help="outline once, in this process")
     args = parser.parse_args()
     if args.map:
-        print(json.dumps(map_here(args.map[0], args.parts, args.keep, args.map[1], shards=args.shards)))
+        print(json.dumps(map_here(args.map[0], args.parts, args.keep, args.map[1], shards=args.shards, beside=args.beside)))
         return
     if args.forward or args.outline:
         print(json.dumps(forward_here(args.forward) if args.forward else outline_here(*args.outline)))
