@@ -15,7 +15,7 @@ from cropcam.model.runs.checkpoint import run_provenance
 from cropcam.model.runs.config import RunConfig
 from cropcam.pipeline import __version__
 from cropcam.pipeline.errors import ConfigError, DataError
-from cropcam.pipeline.maps.cog import is_map
+from cropcam.pipeline.maps.cog import check_places
 from cropcam.pipeline.maps.region import Region
 from cropcam.pipeline.maps.window_job import ENTROPY, LAYER, PROBABILITY, WindowJob
 from cropcam.pipeline.maps.windows import Source
@@ -85,7 +85,7 @@ def check_inputs(
     """Check that the raster has the run's bands, and that no output replaces an input, among them the vector files that are read, or another output.
 
     Raises:
-        DataError: other bands, or the place of an input.
+        DataError: other bands, or the place of an input, of a foreign file or of a store.
         ConfigError: two outputs have one path.
     """
     if len(source.bands) != len(config.store.bands):
@@ -103,11 +103,11 @@ def check_inputs(
     for path in (out, *beside.values()):
         if path.resolve() in inputs:
             raise DataError(f"{path}: is an input of this command; choose another name for the map or layer")
-        if path.name in source.names and path.is_file() and not is_map(path):
-            raise DataError(f"{path}: has the name of an input file and is no map; choose another name for the map")
         if path.resolve() in taken:
             raise ConfigError(f"{path}: is named for two outputs; give each its own file")
         taken.add(path.resolve())
+    outlines = [path for name, path in beside.items() if name == "polygons"]
+    check_places([path for path in (out, *beside.values()) if path not in outlines], outlines)
 
 
 def files_of(source: Source) -> str:

@@ -183,7 +183,13 @@ def _check_numbers(source: Source, sieve_ha: float, smoothness: float) -> None:
         if not 0 <= value < math.inf:
             raise ConfigError(f"{name} {value:g}: give a number of 0 or more; 0 = none")
     if sieve_ha:
-        least_pixels(source.grid, sieve_ha)  # a grid whose pixels have no area is refused before any work
+        _check_sieve(source, sieve_ha)
+
+
+def _check_sieve(source: Source, sieve_ha: float) -> None:
+    least, pixels = least_pixels(source.grid, sieve_ha), source.grid.width * source.grid.height
+    if least >= max(pixels, 2):
+        raise ConfigError(f"sieve_ha {sieve_ha:g}: is {least:,} pixels, the whole raster has {pixels:,}; give the area of a small patch")
 
 
 def _block_px(config: RunConfig, predictor: Predictor) -> int:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import html
 import os
-from collections.abc import Iterator
+import warnings
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -25,12 +26,32 @@ _COMPARED_PX = 2048
 
 
 def is_map(path: Path) -> bool:
-    """Whether `path` is a class map of this project."""
+    """Whether `path` is a class map of this project, or a raster made with one."""
     try:
-        with rasterio.open(path) as dataset:
-            return str(dataset.tags().get("TIFFTAG_SOFTWARE", "")).startswith("cropcam")
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # a raster without a place
+            with rasterio.open(path) as dataset:
+                return str(dataset.tags().get("TIFFTAG_SOFTWARE", "")).startswith("cropcam")
     except (RasterioError, OSError):
         return False
+
+
+def check_places(rasters: Iterable[Path], others: Iterable[Path] = ()) -> None:
+    """Refuse, before any work, a raster in the place of a foreign file, and any file inside a patch store.
+
+    Args:
+        rasters: maps and layers to be written.
+        others: further files to be written, whose writers look at the file that is there.
+
+    Raises:
+        DataError: names the place.
+    """
+    for path in (kept := list(rasters)):
+        if path.exists() and not path.is_dir() and not is_map(path):
+            raise DataError(f"{path}: is there already and is no map that cropcam wrote; choose another name, or move that file away")
+    for path in (*kept, *others):
+        if store := next((folder for folder in path.resolve().parents if (folder / "zarr.json").is_file()), None):
+            raise DataError(f"{path}: lies inside the store {store}; choose a place outside it")
 
 
 def make_room(path: Path, kind: str) -> None:

@@ -76,4 +76,5 @@ def _smooth_rows(odds_KYX: Values, valid_YX: npt.NDArray[np.bool_], smoothness: 
                             count += 1
                 upper = np.sort(near[:count])[count // 2 :]
                 variance = upper.var() * len(upper) / (len(upper) - 1) if len(upper) > 1 else 0.0
-                out_KYX[k, y, x] = (variance * odds_KYX[k, y, x] + smoothness * upper.mean()) / (variance + smoothness)
+                share = variance / (variance + smoothness)  # of the pixel's own; the largest numbers do not overflow
+                out_KYX[k, y, x] = upper.mean() + share * (odds_KYX[k, y, x] - upper.mean())

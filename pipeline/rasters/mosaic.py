@@ -18,6 +18,7 @@ from cropcam.pipeline.rasters.raster import Raster, understood
 from cropcam.pipeline.rasters.values import Usual, ValueEncoding
 
 _LANDSAT_BAND = re.compile(r"(?:sr_|st_)?b\d+(?![a-z0-9])")
+_NUMBERED_BAND = re.compile(r"(?:^|[^A-Za-z0-9])B0?(\d+A?)$", re.IGNORECASE)
 ALIGNED_PX = 1e-3  # a larger difference of origins is a shift, not rounding
 
 
@@ -144,6 +145,7 @@ def _in_band_order(rasters: list[Raster], bands: tuple[str, ...]) -> list[Raster
     """
     named = [band for raster in rasters for band in _bands_named(raster, bands)]
     if not any(named):
+        _refuse_other_numbers(rasters, bands)
         return rasters  # names without bands: the order of the files
     if sorted(map(str, named)) != sorted(bands):
         names = ", ".join(band or "?" for band in named)
@@ -155,6 +157,17 @@ def _in_band_order(rasters: list[Raster], bands: tuple[str, ...]) -> list[Raster
     for raster in rasters if tuple(named) != bands else ():
         raise DataError(_other_order(raster, tuple(map(str, named)), bands))
     return rasters
+
+
+def _refuse_other_numbers(rasters: list[Raster], bands: tuple[str, ...]) -> None:
+    """Refuse layers that are all numbered bands, B2 or B8A, and other ones than the study's: of another sensor, or in another order."""
+    names = [name for raster in rasters for name in raster.band_names]
+    found, wanted = ([_NUMBERED_BAND.search(name) for name in each] for each in (names, bands))
+    if all(found) and all(wanted) and [match and match[1].lower() for match in found] != [match and match[1].lower() for match in wanted]:
+        raise DataError(
+            f"{rasters[0].path}: its bands are named {', '.join(names)}, the study has {', '.join(bands)}; give the bands of the study in that "
+            "order, or where they are the same name them so"
+        )
 
 
 def _bands_named(raster: Raster, bands: tuple[str, ...]) -> list[str | None]:

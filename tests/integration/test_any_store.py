@@ -98,12 +98,14 @@ def true_points(path: Path) -> Path:
 
 
 def assert_same_map(ours: Path, theirs: Path) -> None:
-    """The same bytes of pixels on the same grid with the same tags; only the inputs have other names."""
+    """The same bytes of pixels on the same grid with the same tags; only the inputs have other names, and files tell no season."""
     with rasterio.open(ours) as one, rasterio.open(theirs) as other:
         assert one.read().tobytes() == other.read().tobytes()
         assert (one.profile, one.shape) == (other.profile, GRID.shape_yx)
         tags, others = one.tags(), other.tags()
         assert (tags.pop("inputs"), others.pop("inputs").split()[0].endswith(".tif")) == ("s.zarr", True)
+        assert (tags.pop("stac"), others.pop("stac")) == (f"{ours.stem}.stac.json", f"{theirs.stem}.stac.json")
+        assert "/" in tags.pop("seasons")
         assert tags == others
 
 

@@ -110,7 +110,7 @@ def test_nothing_but_nodata_is_no_map(tmp_path: Path, run_path: Path) -> None:
 
 def test_an_input_is_not_overwritten(tmp_path: Path, run_path: Path, source: Memory) -> None:
     (tmp_path / "one.tif").write_bytes(b"the input")
-    with pytest.raises(DataError, match=r"one.tif: has the name of an input file and is no map"):
+    with pytest.raises(DataError, match=r"one.tif: is there already and is no map that cropcam wrote; choose another name"):
         map_raster(run_path, source, tmp_path / "one.tif")
     assert (tmp_path / "one.tif").read_bytes() == b"the input"
 

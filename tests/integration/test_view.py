@@ -165,7 +165,9 @@ def test_a_port_in_use_is_one_line(artefacts: Artefacts, tmp_path: Path, capsys:
 
 
 def test_the_command_prints_its_address_serves_and_ends_with_ctrl_c(artefacts: Artefacts, tmp_path: Path) -> None:
-    command = [sys.executable, "cli.py", "view", str(artefacts.store), "--cache", str(tmp_path)]
+    # a shell that starts the tests in the background has them, and so this process, ignore SIGINT
+    code = "import signal; signal.signal(signal.SIGINT, signal.default_int_handler)\nimport sys; from cropcam import cli; sys.exit(cli.main(sys.argv[1:]))"
+    command = [sys.executable, "-c", code, "view", str(artefacts.store), "--cache", str(tmp_path)]
     with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
         killer = threading.Timer(120, process.kill)
         killer.start()

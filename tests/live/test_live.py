@@ -145,7 +145,7 @@ def test_a_budget_that_is_used_up_leaves_out_the_rest_and_says_so(live: Any) -> 
     report, written = live(Budget(eecu_s=6.0), PIXELS)
     assert row_of(report, "scenes").status == "skipped: budget (EECU)"
     assert row_of(report, "project").status == "skipped: budget (EECU)"
-    report, _ = live(Budget(seconds=40.0), PIXELS)
+    report, _ = live(Budget(seconds=89.0), PIXELS)
     assert row_of(report, "many").status == "skipped: budget (time)"
     assert row_of(report, "scenes").holds is True
     assert written["summary"]["hold"] == []

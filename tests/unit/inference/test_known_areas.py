@@ -76,6 +76,11 @@ def test_polygons_elsewhere_are_refused(tmp_path: Path) -> None:
         KnownAreas.of_file(path, LEGEND, GRID)
 
 
+def test_an_absent_file_is_named_with_its_option(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match=r"--areas .*nix\.gpkg: no such file; give a vector file of polygons"):
+        KnownAreas.of_file(tmp_path / "nix.gpkg", LEGEND, GRID)
+
+
 def test_a_shift_meets_the_known_shares() -> None:
     survey = Survey(Memory(random_dn(np.random.default_rng(0), 64, 96, 0.3)), 16)
     lines: list[str] = []

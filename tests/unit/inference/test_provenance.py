@@ -32,7 +32,6 @@ from cropcam.pipeline.runtime.hashing import file_sha256
 from cropcam.pipeline.store.patch_store import open_store
 from cropcam.pipeline.study.study import load_study
 from support.map_runs import BANDS, info_of, make_config, make_run, random_dn, random_network, with_attrs
-from support.maps import write_map
 from support.memory_source import LEGEND, Memory
 from support.rasters import write_raster
 from support.stores import make_store
@@ -235,16 +234,6 @@ def test_no_output_is_an_input_or_another_output(files: list[Path], tmp_path: Pa
     monkeypatch.chdir(tmp_path)
     with pytest.raises(ConfigError, match=r"p\.tif: is named for two outputs"):
         check(source, tmp_path / "map.tif", probability=Path("p.tif"), entropy=tmp_path / "p.tif")
-
-
-def test_a_file_with_the_name_of_an_input_is_replaced_only_if_it_is_a_map(tmp_path: Path) -> None:
-    source = Memory(np.zeros((3, 9, 9), np.uint16), ("one.tif",))
-    check(source, tmp_path / "one.tif")
-    (tmp_path / "one.tif").write_bytes(b"the input, of another folder")
-    with pytest.raises(DataError, match=r"one\.tif: has the name of an input file and is no map; choose another name for the map"):
-        check(source, tmp_path / "one.tif")
-    write_map(tmp_path / "one.tif", np.zeros((8, 8), np.uint8))
-    check(source, tmp_path / "one.tif")
 
 
 def test_files_in_messages() -> None:

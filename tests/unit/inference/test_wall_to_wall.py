@@ -49,3 +49,9 @@ def test_numbers_below_0_are_refused(tmp_path: Path, options: dict[str, float]) 
     source = Memory(np.ones((3, 8, 8), np.uint16))
     with pytest.raises(ConfigError, match=r"^(sieve_ha|smoothness) .*: give a number of 0 or more; 0 = none$"):
         map_raster(tmp_path / "run", source, tmp_path / "map.tif", **options)  # type: ignore[arg-type]
+
+
+def test_a_patch_as_large_as_the_raster_is_no_small_patch(tmp_path: Path) -> None:
+    source = Memory(np.ones((3, 8, 8), np.uint16))
+    with pytest.raises(ConfigError, match=r"sieve_ha 1e\+09: is [\d,]+ pixels, the whole raster has 64; give the area of a small patch"):
+        map_raster(tmp_path / "run", source, tmp_path / "map.tif", sieve_ha=1e9)

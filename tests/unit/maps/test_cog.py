@@ -20,7 +20,7 @@ from cropcam.pipeline.errors import DataError
 from cropcam.pipeline.grid import Window
 from cropcam.pipeline.legend import Legend
 from cropcam.pipeline.maps import cog
-from cropcam.pipeline.maps.cog import convert, disk_errors, is_map, make_room, publish
+from cropcam.pipeline.maps.cog import check_places, convert, disk_errors, is_map, make_room, publish
 from cropcam.pipeline.maps.window_files import Layer
 from cropcam.pipeline.maps.window_job import geotiff
 from support.maps import TAGS, write_map
@@ -191,3 +191,18 @@ def test_only_maps_are_maps(tmp_path: Path) -> None:
     assert not is_map(tmp_path / "text.tif")
     assert not is_map(tmp_path / "absent.tif")
     assert not is_map(raw(tmp_path / "raw.tif", LAYERS["class"]))
+
+
+def test_a_raster_replaces_a_map_alone_and_no_file_of_a_store(tmp_path: Path) -> None:
+    made, foreign = tmp_path / "map.tif", tmp_path / "best.safetensors"
+    write_map(made, random_classes(8, 8))
+    foreign.write_bytes(b"weights")
+    check_places([made, tmp_path / "new.tif"], [foreign])
+    for path in (foreign, raw(tmp_path / "raw.tif", LAYERS["class"])):
+        with pytest.raises(DataError, match=rf"{path.name}: is there already and is no map that cropcam wrote; choose another name"):
+            check_places([made, path])
+    (tmp_path / "s.zarr" / "image").mkdir(parents=True)
+    (tmp_path / "s.zarr" / "zarr.json").write_text("{}")
+    inside = tmp_path / "s.zarr" / "image" / "o.gpkg"
+    with pytest.raises(DataError, match=r"o\.gpkg: lies inside the store .*s\.zarr; choose a place outside it"):
+        check_places([made], [inside])

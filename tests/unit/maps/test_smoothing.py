@@ -109,3 +109,9 @@ def test_the_strips_of_the_threads_leave_no_trace(monkeypatch) -> None:  # type:
     np.testing.assert_array_equal(smoothed(logits_KYX, valid_YX, 10.0), whole)
     part = smoothed(logits_KYX[:, 2:], valid_YX[2:], 10.0)
     np.testing.assert_array_equal(part[:, RADIUS_PX:], whole[:, 2 + RADIUS_PX :])
+
+
+def test_the_largest_smoothness_is_the_mean_of_the_neighbours() -> None:
+    logits_KYX = np.random.default_rng(3).normal(size=(3, 9, 9)).astype(np.float32)
+    valid_YX = np.ones((9, 9), bool)
+    np.testing.assert_allclose(smoothed(logits_KYX, valid_YX, 1e308), smoothed(logits_KYX, valid_YX, 1e9), atol=1e-6)

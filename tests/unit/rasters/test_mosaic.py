@@ -173,3 +173,13 @@ def test_names_decide_the_band_whatever_their_case_and_wherever_they_stand(tmp_p
     mixed = [write_raster(tmp_path / "two.tif", dn[1:], UTM, names=BANDS[1:]), lower[0]]
     with pytest.raises(DataError, match="bands in the order SR_B2, SR_B3, SR_B1, the study has SR_B1"):
         open_image(mixed, BANDS)
+
+
+@pytest.mark.parametrize("names", [("B2", "B3", "B4"), ("B1", "B3", "B2"), ("B1", "B2", "B8A")])
+def test_numbered_bands_of_another_sensor_or_order_are_refused(tmp_path: Path, names: tuple[str, ...]) -> None:
+    dn = random_dn((3, *UTM.shape_yx))
+    np.testing.assert_array_equal(open_image([write_raster(tmp_path / "l.tif", dn, UTM, names=("b1", "B02", "B3"))], BANDS).read(WHOLE), dn)
+    with pytest.raises(
+        DataError, match=rf"o\.tif: its bands are named {', '.join(names)}, the study has SR_B1, SR_B2, SR_B3; give the bands"
+    ):
+        open_image([write_raster(tmp_path / "o.tif", dn, UTM, names=names)], BANDS)
