@@ -72,7 +72,7 @@ def demo(args: argparse.Namespace) -> None:
         beside = Outputs(out / "probabilities.tif", out / "uncertainty.tif", polygons=out / "outlines.gpkg")
         map_raster(run, open_store(store), out / "map.tif", outputs=beside, device=args.device, progress=stage)
     with Stage("report") as stage:
-        report = write_report(run, made=out / "map.tif", progress=stage)
+        report = write_report(run, map_path=out / "map.tif", progress=stage)
     print(f"All on simulated data. Open {report} in a browser and {out / 'map.tif'} in QGIS, or see it all: cropcam view {run}")
 
 

@@ -121,7 +121,7 @@ def report(args: argparse.Namespace) -> None:
     if args.reference and not args.map:
         raise ConfigError("--reference goes with --map MAP.tif, whose areas the points adjust")
     with Stage("report") as stage:
-        page = write_report(args.run, store=args.store, made=args.map, reference=args.reference, progress=stage)
+        page = write_report(args.run, store=args.store, map_path=args.map, reference=args.reference, progress=stage)
     print(f"{page}: open it in a browser")
 
 

@@ -38,7 +38,7 @@ REPORT = "report.html"
 
 
 def write_report(
-    run: Path, *, store: Path | None = None, made: Path | None = None, reference: Path | None = None, progress: Progress = silent
+    run: Path, *, store: Path | None = None, map_path: Path | None = None, reference: Path | None = None, progress: Progress = silent
 ) -> Path:
     """Write RUN/report.html from the files of `train` and `evaluate`, and return its path.
 
@@ -47,7 +47,7 @@ def write_report(
     Args:
         run: folder of an evaluated run.
         store: place of the run's store, if it was moved.
-        made: a map that the run made, to be shown with its areas.
+        map_path: a map that the run made, to be shown with its areas.
         reference: points with classes, which adjust the map's areas for its errors.
         progress: called with (steps done, steps in all, the next step).
 
@@ -60,7 +60,7 @@ def write_report(
     metrics, table = home.metrics, home.patches
     elsewhere = elsewhere_rows(home, read_elsewhere(run, home))
     opened = open_trained_store(run, config, store)
-    shown = _shown(run, made, reference) if made else None
+    shown = _shown(run, map_path, reference) if map_path else None
     progress(1, 4, "curves")
     history, epoch = read_history(run), load_metadata(run / BEST).get("epoch")
     plots = {
@@ -95,10 +95,10 @@ def write_report(
     return run / REPORT
 
 
-def _shown(run: Path, made: Path, reference: Path | None) -> MapSection:
+def _shown(run: Path, map_path: Path, reference: Path | None) -> MapSection:
     from cropcam.model.report.map_section import map_section  # noqa: PLC0415 - a report without a map needs no GDAL
 
-    return map_section(run, made, reference)
+    return map_section(run, map_path, reference)
 
 
 def _curves(history: pd.DataFrame, epoch: str | None, labels: str) -> list[Markup]:

@@ -13,9 +13,8 @@ from cropcam.pipeline.maps.finishing import Wanted
 from cropcam.pipeline.maps.map_layers import layers_of
 from cropcam.pipeline.maps.window_job import CLASSES, WindowJob
 from cropcam.pipeline.maps.windows import Scores, Values
+from support.maps import TAGS
 from support.memory_source import LEGEND, Memory
-
-TAGS = {"TIFFTAG_SOFTWARE": "cropcam 0", "study": "made-up", "seed": "3"}
 
 
 @dataclass(frozen=True)

@@ -9,8 +9,8 @@ import pytest
 from cropcam.pipeline.legend import Legend
 from cropcam.pipeline.maps.map_layers import class_layer, layers_of
 from cropcam.pipeline.maps.window_job import ACTIVATION, CLASSES, ENTROPY, LAYER, PROBABILITY
+from support.maps import TAGS
 from support.memory_source import LEGEND
-from support.windows import TAGS
 
 BANDS = {CLASSES: (1,), PROBABILITY: (2, 3, 4, 5, 6), ENTROPY: (7,), ACTIVATION: (8, 9, 10, 11, 12)}
 
