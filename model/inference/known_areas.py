@@ -55,11 +55,10 @@ class KnownAreas:
         """From a vector file with class areas per polygon (docs/labels.md): their mean, weighted by the geodesic area of each polygon on the raster.
 
         Raises:
-            ConfigError: no such file.
-            DataError: the file is not valid, or no polygon meets the raster.
+            DataError: no such file, it is not valid, or no polygon meets the raster.
         """
         if not path.is_file():
-            raise ConfigError(f"--areas {path}: no such file; give a vector file of polygons with a column of hectares for each class")
+            raise DataError(f"--areas {path}: no such file; give a vector file of polygons with a column of hectares for each class")
         areas = read_areas(LabelSpec(labels="shares", areas=str(path)), legend)
         outline = _outline(grid, areas.crs)
         covered_F = [_hectares(polygon.intersection(outline), areas.crs) for polygon in areas.polygon_F]

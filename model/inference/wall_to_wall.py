@@ -124,10 +124,10 @@ def map_raster(
     vectors = (region, known.path if known is not None else None)
     outlines = {"polygons": outputs.polygons} if outputs.polygons is not None else {}
     check_inputs(config, source, run_path, out, {**outputs.paths, **outlines}, vectors)
-    check_sidecars([out, *outputs.paths.values()])
+    check_sidecars([out, *outputs.paths.values()], run_path / ITEM)
     if outputs.polygons is not None:
         check_polygons(outputs.polygons, simplify_m=outputs.simplify_m)
-    chosen = method_of(run_path, network, config, method)
+    chosen = method_of(run_path, network, config, method, log)
     default = chosen if method is None else method_of(run_path, network, config)
     seen, unmeasured = seen_by_run(run_path, network, config, default, needed=outputs.shift is not None)
     predictor = Predictor(config, network.state_dict(), chosen, str(torch_device), smoothness=smoothness)

@@ -5,6 +5,7 @@ Written to RUN/segment.json. A file of a version without calibration is fitted a
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -21,6 +22,7 @@ from cropcam.model.segmentation.methods import Method, Segmenter
 from cropcam.model.segmentation.predictions import forward_batches
 from cropcam.pipeline.errors import ConfigError, DataError
 from cropcam.pipeline.runtime.hashing import file_sha256
+from cropcam.pipeline.runtime.progress import silent
 from cropcam.pipeline.store.patch_store import PatchStore
 from cropcam.pipeline.store.schema import evenly
 
@@ -60,8 +62,8 @@ def fitted_segmenter(run: Path, network: Network, config: RunConfig, store: Patc
     return segmenter
 
 
-def method_of(run: Path, network: Network, config: RunConfig, name: str | None = None) -> Method:
-    """A method of a run, its default one without a name, without its store.
+def method_of(run: Path, network: Network, config: RunConfig, name: str | None = None, log: Callable[[str], object] = silent) -> Method:
+    """A method of a run, its default one without a name, without its store; a line to `log` where its probabilities are not calibrated.
 
     Raises:
         ConfigError: the run has no such method, or there is none of this name.
@@ -77,6 +79,8 @@ def method_of(run: Path, network: Network, config: RunConfig, name: str | None =
         raise ConfigError(f"--method {name}: no such method; choose one of {', '.join(segmentation.NAMES)}")
     if (method := segmentation.unfitted(network.dense.bias.tolist()).get(wanted)) is None:
         raise DataError(f"{run}: its segmentation ({wanted}) is not fitted yet; run: cropcam evaluate {run}")
+    why = "is of another checkpoint or version, or damaged" if (run / segmentation.SEGMENT).exists() else "is absent"
+    log(f"warning: probabilities are not calibrated, {run / segmentation.SEGMENT} {why}; run: cropcam evaluate {run}")
     return method
 
 

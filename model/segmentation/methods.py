@@ -8,6 +8,7 @@ A method is the argmax of an affine map of each class's activation map; `spectra
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -148,13 +149,14 @@ def save(run: Path, segmenter: Segmenter, checkpoint_digest: str) -> None:
 
 
 def load(run: Path, checkpoint_digest: str) -> Segmenter | None:
-    """The stored methods; None where the file is absent, damaged, of another checkpoint, or of a version without calibration."""
+    """The stored methods; None where the file is absent, damaged (a temperature of no sense included), of another checkpoint, or of a version without calibration."""
     try:
         values = json.loads((run / SEGMENT).read_text("utf-8"))
         is_current = values.pop("checkpoint_digest") == checkpoint_digest and "calibration" in values
-        return _SEGMENTER.validate_python(values) if is_current else None
+        found = _SEGMENTER.validate_python(values) if is_current else None
     except (OSError, ValueError, KeyError, AttributeError):
         return None
+    return found if found and all(0 < method.temperature < math.inf for method in found.methods.values()) else None
 
 
 _SEGMENTER = TypeAdapter(Segmenter)

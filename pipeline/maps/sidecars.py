@@ -47,12 +47,14 @@ def sidecar_tags(path: Path, seasons: Iterable[stac.Season]) -> dict[str, str]:
     return {"stac": item_path(path).name, **({"seasons": named} if named else {})}
 
 
-def check_sidecars(paths: Sequence[Path]) -> None:
-    """Refuse rasters whose styles would be one file.
+def check_sidecars(paths: Sequence[Path], run: Path | None = None) -> None:
+    """Refuse, before any work, rasters whose styles would be one file, and a damaged item of the run.
 
     Raises:
         ConfigError: names both rasters.
+        DataError: the item of the run cannot be read.
     """
+    _run(run)
     styles: dict[Path, Path] = {}
     for path in paths:
         other = styles.setdefault(style_path(path).absolute(), path)

@@ -131,7 +131,8 @@ def test_a_map_of_another_season_has_one_note_and_no_failure(tmp_path: Path, sou
     run = make_run(tmp_path / "run", random_network(), with_attrs(make_config(), info_of(load_study("demo"), 16)))
     lines: list[str] = []
     map_raster(run, replace(source, names=("scene_20190131_B4.tif",)), tmp_path / "map.tif", device="cpu", log=lines.append)
-    (line,) = lines
+    uncalibrated, line = lines
+    assert uncalibrated.startswith("warning: probabilities are not calibrated, ")
     assert line.startswith("note: ")
     assert "image date 2019-01-31" in line
     assert (tmp_path / "map.tif").exists()
@@ -191,7 +192,8 @@ def test_the_layer_has_the_same_pixels_whatever_the_windows(tmp_path: Path, home
 def test_a_run_that_cannot_be_measured_says_so(tmp_path: Path, run_path: Path, source: Memory) -> None:
     lines: list[str] = []
     map_raster(run_path, source, tmp_path / "map.tif", device="cpu", log=lines.append)
-    (line,) = lines
+    uncalibrated, line = lines
+    assert uncalibrated.startswith("warning: probabilities are not calibrated, ")
     assert line.startswith("note: whether the image is like the training data is not measured: ")
     assert "made-up.zarr, which is missing" in line
     with pytest.raises(DataError, match=r"made-up\.zarr, which is missing"):

@@ -83,6 +83,14 @@ def test_another_host_is_refused(view: View, host: str) -> None:
     assert ask(view, f"/{view.token}/", Host=host)[0] == 403
 
 
+@pytest.mark.parametrize("first", [True, False])
+def test_two_hosts_are_none(view: View, first: bool) -> None:
+    hosts = [f"127.0.0.1:{view.port}", "evil.example"][:: 1 if first else -1]
+    with socket.create_connection(("127.0.0.1", view.port), timeout=60) as connection:
+        connection.sendall(f"GET /{view.token}/ HTTP/1.1\r\nHost: {hosts[0]}\r\nHost: {hosts[1]}\r\nConnection: close\r\n\r\n".encode())
+        assert connection.makefile("rb").readline().startswith(b"HTTP/1.1 403 ")
+
+
 def test_another_sites_page_is_refused(view: View) -> None:
     target = f"/{view.token}/scene.json"
     assert ask(view, target, Origin="https://evil.example")[0] == 403

@@ -9,10 +9,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
+from cropcam.pipeline.legend import Legend
 from cropcam.pipeline.maps.view.scenes import of_map, with_store
 from cropcam.pipeline.maps.view.server import View
+from support.maps import write_map
 from support.views import Artefacts, centre, make_artefacts
 
 CHROMIUM = shutil.which("chromium")
@@ -234,3 +237,24 @@ def test_a_map_that_went_away_is_said_on_the_page(browser: Any, artefacts: Artef
         page.wait_for_selector("#message:not([hidden])")
         assert page.locator("#message").inner_text() == "gone.tif: is gone since the page was opened; start cropcam view again"
         page.close()
+
+
+def test_hostile_and_long_names_are_text_and_leave_the_hectares_in_sight(browser: Any, tmp_path: Path) -> None:
+    names = ("<script>alert(1)</script>", '"><img src=x onerror=alert(2)>', "y" * 120, "ünï</td>")
+    classes_YX = np.arange(64 * 64, dtype=np.uint8).reshape(64, 64) % len(names)
+    path = write_map(tmp_path / f"<img src=x onerror=alert(3)> {'n' * 180}.tif", classes_YX, Legend.of_names(names))
+    wrong: list[str] = []
+    with View(of_map(path)) as view:
+        page = browser.new_page(viewport={"width": 400, "height": 800})
+        page.on("dialog", lambda dialog: (wrong.append(dialog.message), dialog.dismiss()))
+        page.on("console", lambda message: wrong.append(message.text))
+        page.goto(view.url)
+        page.wait_for_selector(".key table tfoot")
+        shown = page.locator(".key tbody th").all_inner_texts()
+        assert [text.strip() for text in shown] == list(names)
+        assert page.evaluate(
+            "() => [...document.querySelectorAll('.key td')].every(cell => cell.getBoundingClientRect().right <= innerWidth)"
+        )
+        assert page.locator("h1").bounding_box()["height"] < 80
+        page.close()
+    assert not wrong

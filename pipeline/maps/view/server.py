@@ -149,7 +149,7 @@ class _Handler(BaseHTTPRequestHandler):
 
     def _serve(self) -> None:
         view = self.server.view
-        status, headers = 200, {name.lower(): value for name, value in self.headers.items()}
+        status, headers = 200, {name.lower(): ", ".join(self.headers.get_all(name) or ()) for name in self.headers}  # of two hosts, neither
         try:
             rest = check(self.command, self.path, headers, port=view.port, token=view.token)
             content, media_type = view.answer(rest)

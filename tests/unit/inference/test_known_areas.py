@@ -77,7 +77,7 @@ def test_polygons_elsewhere_are_refused(tmp_path: Path) -> None:
 
 
 def test_an_absent_file_is_named_with_its_option(tmp_path: Path) -> None:
-    with pytest.raises(ConfigError, match=r"--areas .*nix\.gpkg: no such file; give a vector file of polygons"):
+    with pytest.raises(DataError, match=r"--areas .*nix\.gpkg: no such file; give a vector file of polygons"):
         KnownAreas.of_file(tmp_path / "nix.gpkg", LEGEND, GRID)
 
 

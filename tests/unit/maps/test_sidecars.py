@@ -246,4 +246,6 @@ def test_a_layer_that_is_gone_leaves_no_item(whole: Path) -> None:
 def test_a_damaged_item_of_a_run_is_named(whole: Path) -> None:
     (whole.parent.parent / "run" / "stac.json").write_text("{}")
     with pytest.raises(DataError, match=r"run/stac\.json: cannot be read as the item of a run"):
+        check_sidecars([Path("a.tif")], whole.parent.parent / "run" / "stac.json")
+    with pytest.raises(DataError, match=r"run/stac\.json: cannot be read as the item of a run"):
         write(whole)

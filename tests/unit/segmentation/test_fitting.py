@@ -97,3 +97,21 @@ def test_matched_shares_are_those_of_the_training_patches(tmp_path: Path, store:
         ((_, x, outputs),) = forward_batches(network, config, opened, train, CPU)
         classes = method(outputs.cams_BKHW, x, outputs.valid_BHW)[outputs.valid_BHW].numpy()
     np.testing.assert_allclose(np.bincount(classes, minlength=5) / len(classes), prior, atol=0.05)
+
+
+@pytest.mark.parametrize("damage", ["absent", "{", "NaN", "0.0"])
+def test_probabilities_without_calibration_are_announced(tmp_path: Path, store: Path, info: StoreInfo, damage: str) -> None:
+    run, lines = tmp_path / "run", list[str]()
+    make_run(run, store, info)
+    network, config = load_network(run, CPU)
+    if damage != "absent":
+        fitted = fitted_segmenter(run, network, config, open_store(store), CPU)
+        assert method_of(run, network, config, None, lines.append) == fitted.method
+        assert not lines
+        text = json.dumps(json.loads((run / segment.SEGMENT).read_text()))
+        temperature = f'"temperature": {fitted.method.temperature}'
+        assert temperature in text
+        (run / segment.SEGMENT).write_text(damage if damage == "{" else text.replace(temperature, f'"temperature": {damage}'))
+    assert method_of(run, network, config, None, lines.append).temperature == 1.0
+    why = "is absent" if damage == "absent" else "is of another checkpoint or version, or damaged"
+    assert lines == [f"warning: probabilities are not calibrated, {run / segment.SEGMENT} {why}; run: cropcam evaluate {run}"]
