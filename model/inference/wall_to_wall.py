@@ -163,7 +163,8 @@ def map_raster(
             where = f" inside {region}" if region is not None else ""
             raise DataError(f"{files_of(source)}: every pixel{where} is nodata in some band; there is nothing to map")
         if outputs.polygons is not None:
-            write_polygons(out, outputs.polygons, probabilities=outputs.probabilities, simplify_m=outputs.simplify_m, progress=progress)
+            rows = _rows_of_outlines(progress, len(windows))
+            write_polygons(out, outputs.polygons, probabilities=outputs.probabilities, simplify_m=outputs.simplify_m, progress=rows)
         item = write_sidecars(out, polygons=outputs.polygons, run=run_path / ITEM)
         files.discard()
     names = config.store.classes.names
@@ -176,6 +177,11 @@ def map_raster(
         dict(zip(names, known.share_K, strict=True)) if known is not None else {},
         (*wanted.paths.values(), *([outputs.polygons] if outputs.polygons else []), item),
     )
+
+
+def _rows_of_outlines(progress: Progress, windows: int) -> Progress:
+    """The progress of outlines as a note behind the windows, which are all made."""
+    return lambda done, rows, note: progress(windows, windows, f"outlines, row {done:,} of {rows:,}{f', {note}' if note else ''}")
 
 
 def _check_numbers(source: Source, sieve_ha: float, smoothness: float) -> None:
