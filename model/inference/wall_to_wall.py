@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import torch
 
@@ -25,12 +26,12 @@ from cropcam.model.transfer.domain import image_seasons
 from cropcam.pipeline.errors import ConfigError, DataError
 from cropcam.pipeline.grid import tiles
 from cropcam.pipeline.maps.cog import disk_errors
-from cropcam.pipeline.maps.finishing import Wanted, finish
+from cropcam.pipeline.maps.finishing import Done, Wanted, finish
 from cropcam.pipeline.maps.map_layers import layers_of
 from cropcam.pipeline.maps.mapping import make_windows
 from cropcam.pipeline.maps.outlines import check_polygons, write_polygons
 from cropcam.pipeline.maps.region import open_region
-from cropcam.pipeline.maps.sidecars import check_sidecars, sidecar_tags, write_sidecars
+from cropcam.pipeline.maps.sidecars import check_sidecars, item_path, sidecar_tags, write_sidecars
 from cropcam.pipeline.maps.sieve import least_pixels
 from cropcam.pipeline.maps.window_files import WindowFiles
 from cropcam.pipeline.maps.window_job import ACTIVATION, CLASSES, ENTROPY, LAYER, PROBABILITY, UNSHIFTED, WindowJob
@@ -149,24 +150,11 @@ def map_raster(
     side_px = fitting_block(block_px or _block_px(config, predictor), predictor.step_px)
     windows = list(tiles(source.grid.shape_yx, (side_px, side_px)))
     files = WindowFiles(out.with_name(f".{out.name}.windows"), source.grid, windows)
-    with ExitStack() as stack:
-        for path in wanted.make_room():
-            with disk_errors(path):
-                stack.enter_context(exclusive_lock(path))
-        stack.enter_context(files.kept(log))
-        with disk_errors(out):
-            files.begin(specification(job, predictor, tags, side_px, area), log)
-        make_windows(job, files, progress, scheduler)
-        done = finish(files, wanted, job.bands)
-        if done is None:
-            files.discard()
-            where = f" inside {region}" if region is not None else ""
-            raise DataError(f"{files_of(source)}: every pixel{where} is nodata in some band; there is nothing to map")
-        if outputs.polygons is not None:
-            rows = _rows_of_outlines(progress, len(windows))
-            write_polygons(out, outputs.polygons, probabilities=outputs.probabilities, simplify_m=outputs.simplify_m, progress=rows)
-        item = write_sidecars(out, polygons=outputs.polygons, run=run_path / ITEM)
-        files.discard()
+    spec = specification(job, predictor, tags, side_px, area)
+    done, item = _make(files, wanted, job, spec, outputs, run_path / ITEM, progress=progress, scheduler=scheduler, log=log)
+    if done is None:
+        where = f" inside {region}" if region is not None else ""
+        raise DataError(f"{files_of(source)}: every pixel{where} is nodata in some band; there is nothing to map")
     names = config.store.classes.names
     return MapSummary(
         out,
@@ -177,6 +165,38 @@ def map_raster(
         dict(zip(names, known.share_K, strict=True)) if known is not None else {},
         (*wanted.paths.values(), *([outputs.polygons] if outputs.polygons else []), item),
     )
+
+
+def _make(
+    files: WindowFiles,
+    wanted: Wanted,
+    job: WindowJob,
+    spec: Mapping[str, Any],
+    outputs: Outputs,
+    run_item: Path,
+    *,
+    progress: Progress,
+    scheduler: str | None,
+    log: Callable[[str], object],
+) -> tuple[Done | None, Path]:
+    """Make the windows that are missing and all files from them; what was published, None where no pixel has a class, and the map's STAC item."""
+    out = wanted.paths[CLASSES]
+    with ExitStack() as stack:
+        for path in wanted.make_room():
+            with disk_errors(path):
+                stack.enter_context(exclusive_lock(path))
+        stack.enter_context(files.kept(log))
+        with disk_errors(out):
+            files.begin(spec, log)
+        make_windows(job, files, progress, scheduler)
+        item = item_path(out)
+        if (done := finish(files, wanted, job.bands)) is not None:
+            if outputs.polygons is not None:
+                rows = _rows_of_outlines(progress, len(files.windows))
+                write_polygons(out, outputs.polygons, probabilities=outputs.probabilities, simplify_m=outputs.simplify_m, progress=rows)
+            write_sidecars(out, polygons=outputs.polygons, run=run_item)
+        files.discard()
+    return done, item
 
 
 def _rows_of_outlines(progress: Progress, windows: int) -> Progress:

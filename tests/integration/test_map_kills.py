@@ -17,6 +17,7 @@ from cropcam.model.inference.wall_to_wall import Outputs, map_raster
 from cropcam.pipeline.errors import DataError
 from cropcam.pipeline.runtime.atomic import exclusive_lock
 from support.mapped_runs import kill_at_random, made, make_fitted_run, make_image, start
+from support.maps import write_map
 from support.memory_source import Memory
 
 WINDOWS = 5 * 5  # of 32 px
@@ -146,8 +147,9 @@ def command(place: Path, out: Path, *words: object, **options: object) -> subpro
 
 def test_a_full_disk_is_one_line_and_leaves_the_old_map(place: Path, tmp_path: Path) -> None:
     """While windows are written; tests/unit/maps/test_finishing.py fills it at every other stage."""
-    out = tmp_path / "map.tif"
-    out.write_bytes(b"the old map")
+    out = write_map(tmp_path / "map.tif", np.zeros((9, 9), np.uint8))
+    (tmp_path / "map.tif.aux.xml").unlink()
+    before = out.read_bytes()
     done = command(place, out, "--probabilities", tmp_path / "p.tif", preexec_fn=limited(20_000))
     assert done.returncode == 3
     last = done.stderr.splitlines()[-1]
@@ -155,7 +157,7 @@ def test_a_full_disk_is_one_line_and_leaves_the_old_map(place: Path, tmp_path: P
     assert str(tmp_path) in last
     assert "check the disk" in last
     assert "Traceback" not in done.stderr
-    assert out.read_bytes() == b"the old map"
+    assert out.read_bytes() == before
     assert {name for name in left(tmp_path) if not name.startswith(".")} == {"map.tif"}
     assert left(tmp_path) <= {"map.tif", ".map.tif.windows"}
 
