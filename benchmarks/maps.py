@@ -71,6 +71,7 @@ def map_here(run: Path, parts: int, place: Path, out: Path, *, shards: bool, bes
     from cropcam.pipeline.rasters.export_shards import open_image_shards  # noqa: PLC0415
     from cropcam.pipeline.store.patch_store import open_store  # noqa: PLC0415
 
+    os.environ.setdefault("GDAL_CACHEMAX", "256")  # MB, as the command sets it
     print("ready", flush=True)
     before, started = time.process_time(), time.perf_counter()
     source: Any = open_image_shards(shards_of(parts, place), study(parts)) if shards else open_store(store_of(parts, place))
