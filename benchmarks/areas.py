@@ -1,4 +1,4 @@
-"""Areas of a map against the truth that it was not told: illinois-2023, every pixel of which has a class in CDL.
+"""Areas of a map against the true ones: illinois-2023, where CDL gives every pixel a class.
 
     python -m benchmarks.areas --out DIR --run NAME=RUN [NAME=RUN ...] [--data DIR] [--standard-error 0.015] [--samples 100]
 

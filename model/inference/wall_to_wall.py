@@ -219,7 +219,7 @@ def _check_sieve(source: Source, sieve_ha: float) -> None:
 
 
 def _block_px(config: RunConfig, predictor: Predictor) -> int:
-    """Whole windows of the network whose bands fit the memory set aside."""
+    """Side of a block: whole windows of the network, whose bands have at most `BLOCK_BYTES`."""
     side_px = math.isqrt(BLOCK_BYTES // (4 * len(config.store.bands)))
     window = window_px(predictor.network_halo_px) if predictor.network.context_px is not None else predictor.step_px
     return max(side_px // window, 1) * window

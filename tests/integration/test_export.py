@@ -30,6 +30,7 @@ from cropcam.pipeline.errors import EarthEngineError
 from cropcam.pipeline.rasters.export_shards import open_shards
 from oracles.composite import compose
 from support import scenes
+from support.chromium import FLAGS
 
 ROOT = Path(__file__).parents[2]
 PACE = Options(pace=Pace(0.02))
@@ -258,16 +259,7 @@ preview(scenes.study(), open_session("p", {server.url!r}, client_retries=0), Pat
     addresses = set(re.findall(r"(?:src|href)=[\"'](https?://[^\"']+)", page.read_text()))
     assert not addresses  # scripts and styles are inside the page
     flags = [
-        "--headless",
-        "--no-sandbox",
-        "--disable-gpu",
-        "--disable-quic",
-        "--no-first-run",
-        "--disable-background-networking",
-        "--disable-component-update",
-    ]
-    flags += [
-        "--disable-sync",
+        *FLAGS,
         "--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1",
         f"--user-data-dir={tmp_path / 'profile'}",
         "--virtual-time-budget=15000",

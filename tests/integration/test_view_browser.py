@@ -15,22 +15,13 @@ import pytest
 from cropcam.pipeline.legend import Legend
 from cropcam.pipeline.maps.view.scenes import of_map, with_store
 from cropcam.pipeline.maps.view.server import View
+from support.chromium import FLAGS
 from support.maps import write_map
 from support.views import Artefacts, centre, make_artefacts
 
 CHROMIUM = shutil.which("chromium")
 sync_api = pytest.importorskip("playwright.sync_api", reason="no playwright: the map page is not looked at in a browser")
 pytestmark = pytest.mark.skipif(not CHROMIUM, reason="no chromium: the map page is not looked at in a browser")
-FLAGS = [
-    "--headless",
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-quic",
-    "--no-first-run",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-]
 WAIT_MS = 60_000
 
 
@@ -57,7 +48,7 @@ def view(artefacts: Artefacts) -> Iterator[View]:
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Any]:
     with sync_api.sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=list(FLAGS))
         yield browser
         browser.close()
 
