@@ -19,6 +19,7 @@ from cropcam.pipeline.code_table import Codes, CodeTable
 from cropcam.pipeline.encoding import BandEncoding, held
 from cropcam.pipeline.errors import DataError
 from cropcam.pipeline.grid import PixelGrid, Window
+from cropcam.pipeline.rasters.header import Header, read_header, reason
 from cropcam.pipeline.rasters.label_codes import label_band, to_codes
 from cropcam.pipeline.rasters.values import Usual, ValueEncoding, value_encoding
 
@@ -71,10 +72,10 @@ class Raster:
                 file.read(self.numbers, window=place, out=out)
                 return out
         except (RasterioError, OSError) as error:
-            reason = _reason(error)
+            why = reason(error)
         # not raised above: with GDAL's error as its context it could not be pickled by a cluster's worker
         raise DataError(
-            f"{self.path}: cannot be read at rows {window.row}..{window.row + window.height}: truncated or damaged ({reason}); "
+            f"{self.path}: cannot be read at rows {window.row}..{window.row + window.height}: truncated or damaged ({why}); "
             "fetch the file again"
         )
 
@@ -120,15 +121,16 @@ def open_raster(path: Path, encoding: ValueEncoding | None = None, labels: bool 
     """
     if not labels:
         return understood((raster := open_stored(path)), [(encoding or ValueEncoding(), None)] * len(raster.band_names))
-    raster, descriptions = _header(path)
-    number = label_band(path, raster.dtype, descriptions, band, key)
+    header = read_header(path)
+    raster = _stored(header)
+    number = label_band(path, raster.dtype, header.descriptions, band, key)
     one = BandEncoding.uniform(raster.dtype.name, 1, 1.0, 0.0, None)
     return replace(raster, band_names=(raster.band_names[number],), encoding=one, nodata=(raster.nodata[number],), numbers=(number + 1,))
 
 
 def open_stored(path: Path) -> Raster:
     """One raster of an image, its values as they are stored, whatever they mean (`understood`); raises as `open_raster`."""
-    raster, _ = _header(path)
+    raster = _stored(read_header(path))
     if raster.dtype.kind not in "iuf":
         raise DataError(
             f"{path}: values of type {raster.dtype.name} are not real numbers; convert them, for example with gdal_translate -ot Float32"
@@ -155,38 +157,9 @@ def understood(raster: Raster, asked: Sequence[BandValues]) -> Raster:
     return replace(raster, encoding=BandEncoding.joined(values), nodata=missing)
 
 
-def _header(path: Path) -> tuple[Raster, tuple[str | None, ...]]:
-    """A file's header, values as they are stored, and the descriptions of its bands."""
-    if not path.is_file():
-        raise DataError(f"{path}: no such file")
-    try:
-        with rasterio.open(path) as file:
-            if file.subdatasets and not file.count:
-                raise DataError(f"{path}: holds several subdatasets; give one of them")
-            if len(set(file.dtypes)) > 1:
-                raise DataError(
-                    f"{path}: its bands are of different types ({', '.join(sorted(set(file.dtypes)))}); give them one, for example with gdal_translate -ot"
-                )
-            about = (file.crs, file.transform, file.width, file.height, file.scales, file.offsets, file.nodatavals, file.descriptions)
-            dtype, tile, tags = np.dtype(file.dtypes[0]), file.block_shapes[0], file.tags()
-    except (RasterioError, OSError) as error:
-        raise DataError(f"{path}: no readable raster ({_reason(error)}); fetch the file again") from None
-    crs, transform, width, height, scales, offsets, nodatas, descriptions = about
-    if crs is None:
-        raise DataError(
-            f"{path}: has no CRS; fetch the file again if it was cut short, else assign the CRS, for example with gdal_edit.py -a_srs EPSG:n"
-        )
-    if transform.b or transform.d or transform.a <= 0 or transform.e >= 0:
-        raise DataError(f"{path}: is rotated or not north-up (transform {tuple(transform)[:6]}); warp it first, for example with gdalwarp")
-    grid = PixelGrid(crs.to_string(), tuple(transform)[:6], width, height)
-    names = tuple(text or path.stem for text in descriptions)
-    stored = BandEncoding.uniform(dtype.name, len(names), 1.0, 0.0, None)
-    tagged = tuple(zip(scales, offsets, nodatas, strict=True))
-    return Raster(path, grid, names, stored, tuple(nodatas), tile, tags, tagged=tagged), tuple(descriptions)
-
-
-def _reason(error: Exception) -> str:
-    deepest: BaseException = error
-    while deepest.__cause__ is not None:
-        deepest = deepest.__cause__
-    return str(deepest).splitlines()[0].rstrip(".")
+def _stored(header: Header) -> Raster:
+    """A file's raster, values as they are stored."""
+    names = tuple(text or header.path.stem for text in header.descriptions)
+    stored = BandEncoding.uniform(header.dtype.name, len(names), 1.0, 0.0, None)
+    tagged = tuple(zip(header.scales, header.offsets, header.nodata, strict=True))
+    return Raster(header.path, header.grid, names, stored, header.nodata, header.tile_shape_yx, header.tags, tagged=tagged)
