@@ -8,6 +8,7 @@ from __future__ import annotations
 import argparse
 import os
 import sys
+import warnings
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
@@ -16,6 +17,7 @@ from cropcam.model import view_command
 from cropcam.model.options import declared, flag
 from cropcam.pipeline import commands as pipeline_commands
 from cropcam.pipeline.commands import patches_line
+from cropcam.pipeline.errors import CropcamWarning
 from cropcam.pipeline.runtime.terminal import one_line, prepare_streams
 
 # Options of unreleased versions, by command: the replacement, or that there is none. Settings without a flag are found by their name.
@@ -80,6 +82,7 @@ def demo(args: argparse.Namespace) -> None:
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command; return its exit code."""
     prepare_streams()
+    warnings.showwarning = _show_warning
     words = list(sys.argv[1:] if argv is None else argv)
     if (removed := removed_option(words)) is not None:
         print(f"cropcam: {removed}", file=sys.stderr)
@@ -132,6 +135,14 @@ def _explain(error: Exception, debug: bool) -> int:
         return 3
     print("cropcam: this is a bug; please report the lines above", file=sys.stderr)
     return 1
+
+
+def _show_warning(message: Warning | str, category: type[Warning], filename: str, lineno: int, *_: object) -> None:
+    """Ours are for users, one line each; those of libraries are for developers and look as Python writes them."""
+    if issubclass(category, CropcamWarning):
+        print(f"cropcam: warning: {one_line(str(message))}", file=sys.stderr)
+    else:
+        sys.stderr.write(warnings.formatwarning(message, category, filename, lineno))
 
 
 def _raw_answers(error: BaseException | None) -> Iterator[str]:
