@@ -11,6 +11,7 @@ import sys
 import warnings
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
+from typing import TextIO
 
 from cropcam.model import commands as model_commands
 from cropcam.model import view_command
@@ -137,12 +138,14 @@ def _explain(error: Exception, debug: bool) -> int:
     return 1
 
 
-def _show_warning(message: Warning | str, category: type[Warning], filename: str, lineno: int, *_: object) -> None:
+def _show_warning(
+    message: Warning | str, category: type[Warning], filename: str, lineno: int, file: TextIO | None = None, line: str | None = None
+) -> None:
     """Ours are for users, one line each; those of libraries are for developers and look as Python writes them."""
     if issubclass(category, CropcamWarning):
-        print(f"cropcam: warning: {one_line(str(message))}", file=sys.stderr)
+        print(f"cropcam: warning: {one_line(str(message))}", file=file or sys.stderr)
     else:
-        sys.stderr.write(warnings.formatwarning(message, category, filename, lineno))
+        (file or sys.stderr).write(warnings.formatwarning(message, category, filename, lineno, line))
 
 
 def _raw_answers(error: BaseException | None) -> Iterator[str]:
