@@ -102,7 +102,8 @@ def open_vectors(path: str | Path) -> VectorFile:
         step = first if suffix == ".zip" else f"convert it: ogr2ogr {Path(path).stem}.gpkg {Path(path).name}"
         raise DataError(f"{path}: only {FORMATS} files are read; {step}")
     if not Path(path).is_file():
-        raise DataError(f"{path}: no such file; name a {FORMATS} file")
+        problem = "is a folder, a pipe or a device" if Path(path).exists() else "no such file"
+        raise DataError(f"{path}: {problem}; name a {FORMATS} file")
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
