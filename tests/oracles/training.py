@@ -46,7 +46,10 @@ def train(
     patience: int = 0,
 ) -> Trained:
     """Stochastic gradient descent with Nesterov momentum 0.9 over the batches of each epoch, in their order, by hand."""
-    run, speed = Trained(network, copy.deepcopy(network).eval()), {name: torch.zeros_like(value) for name, value in network.named_parameters()}
+    run, speed = (
+        Trained(network, copy.deepcopy(network).eval()),
+        {name: torch.zeros_like(value) for name, value in network.named_parameters()},
+    )
     start, step = math.ceil(0.3 * planned_epochs) if teacher_weight else 0, 0
     for epoch, batches in enumerate(epochs):
         network.train()
@@ -62,7 +65,7 @@ def train(
                 for name, value in network.named_parameters():
                     gradient = shrink * _gradient(value)
                     speed[name] = gradient.clone() if step == 0 else 0.9 * speed[name] + gradient
-                    value -= run.rates[-1] * (gradient + 0.9 * speed[name])
+                    value.sub_(run.rates[-1] * (gradient + 0.9 * speed[name]))
             _average(run, step)
             total, patches, step = total + loss.item() * len(x), patches + len(x), step + 1
         run.train_losses.append(total / patches)
@@ -80,7 +83,9 @@ def _factor(schedule: str, step: int, steps: int, warmup: int) -> float:
     if step < warmup:
         return (step + 1) / warmup
     done = (step - warmup) / (steps - warmup)
-    return {"constant": 1.0, "cosine": (1 + math.cos(math.pi * done)) / 2, "step": 1.0 if done < 0.5 else 0.1 if done < 0.75 else 0.01}[schedule]
+    return {"constant": 1.0, "cosine": (1 + math.cos(math.pi * done)) / 2, "step": 1.0 if done < 0.5 else 0.1 if done < 0.75 else 0.01}[
+        schedule
+    ]
 
 
 def _loss(run: Trained, x: Tensor, valid: Tensor, label: Tensor, teacher_weight: float, step: int | None) -> Tensor:

@@ -90,7 +90,13 @@ RUNS: dict[str, dict[str, Any]] = {
     "plain": {},
     "cosine after a warm-up, clipped": {"schedule": "cosine", "warmup_epochs": 0.5, "grad_clip_norm": 0.2},
     "steps": {"schedule": "step", "epochs": 4},
-    "a mean teacher and all of it": {"schedule": "cosine", "warmup_epochs": 1.0, "grad_clip_norm": 0.3, "pseudo_label_weight": 1.5, "epochs": 4},
+    "a mean teacher and all of it": {
+        "schedule": "cosine",
+        "warmup_epochs": 1.0,
+        "grad_clip_norm": 0.3,
+        "pseudo_label_weight": 1.5,
+        "epochs": 4,
+    },
 }
 
 
@@ -116,9 +122,14 @@ def test_a_run_is_that_of_plain_torch(info: StoreInfo, tmp_path: Path, options: 
     np.testing.assert_allclose(history["train_loss"], expected.train_losses, rtol=1e-4)
     np.testing.assert_allclose(history["validation_loss"], expected.validation_losses, rtol=1e-4)
     tensors, _ = load_tensors(run / LAST)
-    for kind, network in {"network": expected.network, **({"teacher": expected.teacher} if config.strategy.pseudo_label_weight else {})}.items():
+    for kind, network in {
+        "network": expected.network,
+        **({"teacher": expected.teacher} if config.strategy.pseudo_label_weight else {}),
+    }.items():
         for name, value in network.state_dict().items():
-            torch.testing.assert_close(tensors[f"{kind}.{name}"], value, rtol=1e-3, atol=1e-5, msg=lambda text, name=name: f"{name}: {text}")
+            torch.testing.assert_close(
+                tensors[f"{kind}.{name}"], value, rtol=1e-3, atol=1e-5, msg=lambda text, name=name: f"{name}: {text}"
+            )
 
 
 def test_the_oracles_runs_reach_what_they_are_for(info: StoreInfo) -> None:
