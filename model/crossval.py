@@ -31,6 +31,7 @@ from cropcam.pipeline.runtime.hashing import file_sha256
 from cropcam.pipeline.runtime.progress import Stage, silent
 from cropcam.pipeline.store.joined import store_names
 from cropcam.pipeline.store.patch_store import PatchStore, open_store
+from cropcam.pipeline.text_files import read_json
 
 CSV, JSON, BEGUN = "crossval.csv", "crossval.json", "settings.json"
 MEAN = "mean"  # the fold of the last row
@@ -120,10 +121,10 @@ def run_name(group: str) -> str:
 def is_scored(run: Path, folder: Path, split: str) -> bool:
     """Whether a folder has the metrics of a run's present weights on a split, by this version."""
     try:
-        metrics = json.loads((folder / METRICS).read_text("utf-8"))
+        metrics = read_json(folder / METRICS, "the figures of a run")
         made = metrics["provenance"]
         return (metrics["split"], made["code_version"], made["checkpoint_digest"]) == (split, __version__, file_sha256(run / BEST))
-    except (OSError, ValueError, KeyError, TypeError):
+    except (DataError, OSError, KeyError, TypeError):
         return False
 
 
@@ -157,9 +158,9 @@ def _begin(out: Path, record: dict[str, Any]) -> None:
     now, path = json.loads(json.dumps(record, default=str)), out / BEGUN
     if path.is_file():
         try:
-            then = json.loads(path.read_text("utf-8"))
+            then = read_json(path, "the settings of a cross-validation")
             differing = [_difference(key, then[key], now[key]) for key in now if then[key] != now[key]]
-        except (ValueError, KeyError, TypeError, AttributeError) as error:
+        except (DataError, ValueError, KeyError, TypeError, AttributeError) as error:
             raise ConfigError(f"{path}: damaged ({error}); name another folder with --out") from None
         if differing:
             raise ConfigError(f"{out}: holds a cross-validation with {differing[0]}; name another folder with --out")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from pathlib import Path, PurePath
 from typing import Any
@@ -15,6 +14,7 @@ from cropcam.model.runs.config import RunConfig
 from cropcam.pipeline.errors import DataError
 from cropcam.pipeline.runtime.atomic import atomic_write
 from cropcam.pipeline.runtime.hashing import file_sha256
+from cropcam.pipeline.text_files import read_json_object
 
 
 def write_model_card(run: Path, config: RunConfig) -> None:
@@ -133,7 +133,7 @@ def _metric_lines(metrics: Mapping[str, Any] | None) -> list[str]:
 def _metrics(run: Path) -> dict[str, Any] | None:
     """The content of metrics.json; None where it is absent, damaged or of other weights."""
     try:
-        values: dict[str, Any] = json.loads((run / METRICS).read_text("utf-8"))
+        values = read_json_object(run / METRICS, "the figures of a run")
         return values if values["provenance"]["checkpoint_digest"] == file_sha256(run / BEST) else None
-    except (OSError, ValueError, KeyError, TypeError):
+    except (DataError, OSError, KeyError, TypeError):
         return None

@@ -6,7 +6,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -20,6 +19,7 @@ from cropcam.model.runs.checkpoint import BEST, HISTORY, METRICS
 from cropcam.model.runs.config import RunConfig, load_config
 from cropcam.pipeline.errors import DataError
 from cropcam.pipeline.runtime.hashing import file_sha256
+from cropcam.pipeline.text_files import read_json_object
 
 
 @dataclass(frozen=True)
@@ -131,7 +131,7 @@ def _read(folder: Path, run: Path, again: str) -> tuple[dict[str, Any], pd.DataF
     """metrics.json and patches.csv of a folder; a table without rows where there is no patches.csv."""
     has_patches = (folder / PATCHES).is_file()
     try:
-        metrics: dict[str, Any] = json.loads((folder / METRICS).read_text("utf-8"))
+        metrics = read_json_object(folder / METRICS, "the figures of a run", step=f"evaluate again: {again}")
         table = pd.read_csv(folder / PATCHES) if has_patches else pd.DataFrame()
         checkpoint, patches = metrics["provenance"]["checkpoint_digest"], metrics["provenance"]["patches_digest"] if has_patches else ""
     except (ValueError, KeyError, TypeError) as error:

@@ -6,7 +6,6 @@ Axis suffixes: N kept patches, B some of them, C bands, H/W and Y/X rows and col
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -24,6 +23,7 @@ from cropcam.pipeline.encoding import BandEncoding
 from cropcam.pipeline.errors import DataError
 from cropcam.pipeline.grid import PixelGrid, Window
 from cropcam.pipeline.store.schema import BUILD, NOT_USED, PENDING, ROOT, SPLITS, StoreInfo, opened
+from cropcam.pipeline.text_files import read_json_object
 
 Indices = npt.NDArray[np.int64]
 AGAIN = "delete the store and build it again with 'cropcam patches'"
@@ -237,7 +237,7 @@ def open_store(path: str | PathLike[str]) -> PatchStore:
         kind = "a folder without zarr.json" if where.is_dir() else "a file"
         raise DataError(f"{where}: is {kind}, not a patch store; name one, or make one with 'cropcam patches STUDY ... --store STORE'")
     try:
-        root: Mapping[str, Any] = json.loads((where / ROOT).read_bytes())
+        root = read_json_object(where / ROOT, "the metadata of a patch store", step=AGAIN)
         info = StoreInfo.from_attrs(dict(root["attributes"]), str(where))
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise DataError(f"{where}: cannot be opened as a patch store: {_first_line(error)}; {AGAIN}") from None
