@@ -25,6 +25,7 @@ from cropcam.model.runs.checkpoint import BEST, METRICS, write_json
 from cropcam.model.runs.config import CONFIG, load_config
 from cropcam.model.training.train import train
 from cropcam.pipeline import __version__
+from cropcam.pipeline.csv_cells import table_text
 from cropcam.pipeline.errors import ConfigError, DataError
 from cropcam.pipeline.runtime.atomic import atomic_write
 from cropcam.pipeline.runtime.hashing import file_sha256
@@ -219,6 +220,6 @@ def _rows(run: Path, group: Group, left: Sequence[tuple[str, PatchStore]], train
 def _written(out: Path, rows: Sequence[dict[str, Any]], leave_out: str) -> CrossValidation:
     found = CrossValidation(with_means(rows), out / CSV, out / JSON)
     *each, mean = json.loads(found.table.to_json(orient="records", double_precision=15))
-    atomic_write(found.csv, found.table.to_csv(index=False, float_format="%.6f", lineterminator="\n"))
+    atomic_write(found.csv, table_text(found.table, float_format="%.6f"))
     write_json(found.json, {"leave_out": leave_out, "rows": each, "mean": {name: mean[name] for name in ("patches", *_MEANS)}})
     return found

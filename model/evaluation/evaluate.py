@@ -25,6 +25,7 @@ from cropcam.model.runtime.device import choose
 from cropcam.model.segmentation.fitting import fitted_segmenter
 from cropcam.model.segmentation.predictions import open_trained_store
 from cropcam.model.transfer.measure import expected_accuracy, measure_store
+from cropcam.pipeline.csv_cells import table_text
 from cropcam.pipeline.errors import ConfigError, DataError
 from cropcam.pipeline.runtime.atomic import atomic_write
 from cropcam.pipeline.runtime.hashing import sha256
@@ -92,7 +93,7 @@ def evaluate(
     values = measured.values()
     values["segmentation"] |= seasons_seen(network, config, opened, patches_N, measured.block_N, torch_device, segmenter.method)
     compared = {"reference": _beside(measured, other, reference, progress)} if other and reference else {}
-    csv = measured.table().to_csv(index=False, float_format="%.6f", lineterminator="\n")
+    csv = table_text(measured.table(), float_format="%.6f")
     metrics = Metrics(
         {
             "split": scored.split,
