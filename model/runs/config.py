@@ -15,6 +15,7 @@ from cropcam.model.options import SECTIONS, DataOptions, LabelOptions, NetworkOp
 from cropcam.pipeline.encoding import BandEncoding
 from cropcam.pipeline.errors import DataError
 from cropcam.pipeline.legend import Legend
+from cropcam.pipeline.runtime.terminal import quoted
 from cropcam.pipeline.store.schema import StoreInfo
 from cropcam.pipeline.text_files import read_json_object
 
@@ -179,7 +180,7 @@ def load_config(run: Path) -> RunConfig:
     """
     path = run / CONFIG
     if not path.is_file():
-        raise DataError(f"{run}: no run folder (no {CONFIG} in it); make one with 'cropcam train STORE --run {run}'")
+        raise DataError(f"{run}: no run folder (no {CONFIG} in it); make one with 'cropcam train STORE --run {quoted(run)}'")
     try:
         values = read_json_object(path, "the settings of a run", step="train the run again")
         if "labels" in values and not isinstance(values["labels"], dict):

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import shlex
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -16,6 +15,7 @@ from cropcam.model.networks import Network
 from cropcam.model.runs.checkpoint import HISTORY, METRICS, load_network
 from cropcam.model.runs.config import RunConfig, load_config
 from cropcam.pipeline.errors import DataError
+from cropcam.pipeline.runtime.terminal import quoted
 from cropcam.pipeline.text_files import read_json_object
 
 
@@ -54,9 +54,7 @@ class Run:
         """The content of metrics.json; None before `evaluate`."""
         path = self.folder / METRICS
         return (
-            read_json_object(path, "the figures of a run", step=f"run: cropcam evaluate {shlex.quote(str(self.folder))}")
-            if path.is_file()
-            else None
+            read_json_object(path, "the figures of a run", step=f"run: cropcam evaluate {quoted(self.folder)}") if path.is_file() else None
         )
 
     def network(self, device: str = "cpu") -> Network:

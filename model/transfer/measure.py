@@ -19,6 +19,7 @@ from cropcam.model.transfer.seen import seen_by
 from cropcam.model.transfer.shift import Shift
 from cropcam.pipeline.errors import DataError
 from cropcam.pipeline.runtime.hashing import file_sha256
+from cropcam.pipeline.runtime.terminal import quoted
 from cropcam.pipeline.store.patch_store import PatchStore
 from cropcam.pipeline.store.schema import evenly
 from cropcam.pipeline.text_files import read_json
@@ -87,7 +88,7 @@ def expected_accuracy(run: Path, shift: Shift) -> ExpectedAccuracy:
     """
     home = home_accuracy(run)
     if home is None:
-        return ExpectedAccuracy(None, None, ERROR, f"the run's accuracy at home is not known; run: cropcam evaluate {run}")
+        return ExpectedAccuracy(None, None, ERROR, f"the run's accuracy at home is not known; run: cropcam evaluate {quoted(run)}")
     return ExpectedAccuracy(accuracy_at(home, shift.score), home, ERROR)
 
 

@@ -22,6 +22,7 @@ from cropcam.pipeline.code_table import Codes
 from cropcam.pipeline.encoding import BandEncoding
 from cropcam.pipeline.errors import DataError
 from cropcam.pipeline.grid import PixelGrid, Window
+from cropcam.pipeline.runtime.terminal import quoted
 from cropcam.pipeline.store.schema import BUILD, NOT_USED, PENDING, ROOT, SPLITS, StoreInfo, opened
 from cropcam.pipeline.text_files import read_json_object
 
@@ -230,7 +231,7 @@ def open_store(path: str | PathLike[str]) -> PatchStore:
     """
     where = Path(path)
     if not where.exists():
-        raise DataError(f"{where}: no such store; make one with 'cropcam patches STUDY ... --store {where}'")
+        raise DataError(f"{where}: no such store; make one with 'cropcam patches STUDY ... --store {quoted(where)}'")
     if not (where / ROOT).is_file():
         if any((where / name).exists() for name in (BUILD, PENDING)):
             raise DataError(f"{where}: unfinished; run the 'cropcam patches' command that began it again: it goes on where it stopped")
