@@ -50,11 +50,7 @@ def open_region(path: Path, grid: PixelGrid) -> Region:
         ConfigError: no such file, or no polygon in it.
         DataError: the polygons do not meet the raster.
     """
-    key = f"--region {path}"
-    try:
-        text = canonical_polygons(read_polygons(path, key))
-    except ValueError as error:
-        raise ConfigError(f"{key}: {error}") from None
+    text = read_polygons(path, "--region")
     found = on_grid(text, grid)
     shape = shapely.geometry.shape(found) if found is not None else None
     shapely.prepare(shape)
