@@ -14,8 +14,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from cropcam.pipeline.crs import transform_bounds, transform_points
 from cropcam.pipeline.errors import ConfigError, DataError
-from cropcam.pipeline.grid import PatchGrid, PixelGrid, Window, transform_bounds, transform_points
+from cropcam.pipeline.grid import PatchGrid, PixelGrid, Window
 
 _BINARY = (".gpkg", ".parquet", ".geoparquet")
 _MARGIN_DEG = 1.0  # beyond the grid, so that no cut edge lies inside
