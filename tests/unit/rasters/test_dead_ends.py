@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import os
 import tarfile
+import warnings
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
@@ -13,6 +14,7 @@ import numpy as np
 import pytest
 import rasterio.shutil
 import xarray as xr
+from rasterio.errors import NotGeoreferencedWarning
 
 from cropcam.pipeline.errors import DataError
 from cropcam.pipeline.rasters.header import read_header
@@ -124,11 +126,13 @@ def test_parts_of_a_file(tmp_path: Path) -> None:
     assert "holds 2 subdatasets (SR_B1, SR_B2); write each you need as GeoTIFF: gdal_translate " in message
     part = message.split()[-2].strip("'")
     assert "is a part of a file by GDAL's name for it; write it as GeoTIFF: gdal_translate " in refused(tmp_path / part)
-    rasterio.shutil.copy(part, tmp_path / "SR_B1.tif", driver="GTiff")
-    assert "has no CRS" in refused(tmp_path / "SR_B1.tif")
-    with rasterio.open(tmp_path / "SR_B1.tif", "r+") as file:
-        file.crs, file.transform = UTM.crs, rasterio.Affine(*UTM.transform)
-        np.testing.assert_array_equal(file.read(1), values[0])
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", NotGeoreferencedWarning)
+        rasterio.shutil.copy(part, tmp_path / "SR_B1.tif", driver="GTiff")
+        assert "has no CRS" in refused(tmp_path / "SR_B1.tif")
+        with rasterio.open(tmp_path / "SR_B1.tif", "r+") as file:
+            file.crs, file.transform = UTM.crs, rasterio.Affine(*UTM.transform)
+            np.testing.assert_array_equal(file.read(1), values[0])
     assert read_header(tmp_path / "SR_B1.tif").grid == UTM
 
 
