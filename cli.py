@@ -8,14 +8,18 @@ from __future__ import annotations
 import argparse
 import os
 import sys
+import warnings
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
+from typing import TextIO
 
 from cropcam.model import commands as model_commands
 from cropcam.model import view_command
 from cropcam.model.options import declared, flag
 from cropcam.pipeline import commands as pipeline_commands
 from cropcam.pipeline.commands import patches_line
+from cropcam.pipeline.errors import CropcamWarning
+from cropcam.pipeline.runtime.terminal import one_line, prepare_streams
 
 # Options of unreleased versions, by command: the replacement, or that there is none. Settings without a flag are found by their name.
 _REMOVED = {
@@ -84,6 +88,8 @@ def demo(args: argparse.Namespace) -> None:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command; return its exit code."""
+    prepare_streams()
+    warnings.showwarning = _show_warning
     words = list(sys.argv[1:] if argv is None else argv)
     if (removed := removed_option(words)) is not None:
         print(f"cropcam: {removed}", file=sys.stderr)
@@ -94,6 +100,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     os.environ.setdefault("GDAL_CACHEMAX", "256")  # MB; the default is a twentieth of the machine's memory
     try:
         args.call(args)
+        sys.stdout.flush()  # a full disk is told now, not when the interpreter ends
     except KeyboardInterrupt:
         again = "run the same command again with --resume" if "resume" in vars(args) else "run the same command again"
         print(f"interrupted; nothing is half-written: {again} to go on", file=sys.stderr)
@@ -118,25 +125,33 @@ def _explain(error: Exception, debug: bool) -> int:
     from cropcam.pipeline.earthengine.error_texts import without_secrets
     from cropcam.pipeline.errors import CropcamError
 
-    if isinstance(error, BrokenPipeError):
-        return 0
     known = isinstance(error, CropcamError)
     if debug or not (known or isinstance(error, OSError)):
         print(without_secrets("".join(traceback.format_exception(error))), end="", file=sys.stderr)
     if known:
-        print(f"cropcam: {error}", file=sys.stderr)
+        print(f"cropcam: {one_line(str(error))}", file=sys.stderr)
         if debug:
             print(*_raw_answers(error), sep="\n", end="", file=sys.stderr)
         return error.exit_code  # type: ignore[attr-defined,no-any-return]
     if isinstance(error, OSError):
         where = f"{error.filename}: " if error.filename else ""
         print(
-            f"cropcam: {where}{error.strerror or error}; nothing half-written was left: free space or choose another place, then run it again",
+            f"cropcam: {one_line(f'{where}{error.strerror or error}')}; nothing half-written was left: free space or choose another place, then run it again",
             file=sys.stderr,
         )
         return 3
     print("cropcam: this is a bug; please report the lines above", file=sys.stderr)
     return 1
+
+
+def _show_warning(
+    message: Warning | str, category: type[Warning], filename: str, lineno: int, file: TextIO | None = None, line: str | None = None
+) -> None:
+    """Ours are for users, one line each; those of libraries are for developers and look as Python writes them."""
+    if issubclass(category, CropcamWarning):
+        print(f"cropcam: warning: {one_line(str(message))}", file=file or sys.stderr)
+    else:
+        (file or sys.stderr).write(warnings.formatwarning(message, category, filename, lineno, line))
 
 
 def _raw_answers(error: BaseException | None) -> Iterator[str]:

@@ -5,6 +5,7 @@ A shapefile is several files, and a GeoPackage may have its last changes in anot
 
 from __future__ import annotations
 
+import errno
 from pathlib import Path
 
 from cropcam.pipeline.errors import ConfigError, DataError
@@ -49,6 +50,8 @@ def label_file_sha256(path: Path) -> str:
     Raises:
         OSError: it cannot be read.
     """
+    if path.exists() and not path.is_file():  # a pipe would be waited for, for ever
+        raise OSError(errno.EINVAL, "is a folder, a pipe or a device")
     whole = file_sha256(path)
     names = (
         [path.stem + each for part in _PARTS for each in (part, part.upper())] if path.suffix.casefold() == ".shp" else [f"{path.name}-wal"]

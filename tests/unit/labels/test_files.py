@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 from pathlib import Path
 
 import pytest
@@ -47,3 +48,12 @@ def test_files_that_belong_to_a_label_file_are_part_of_its_digest(tmp_path: Path
     assert len({alone, first, check_label_file(str(tmp_path / name), "")}) == 3
     with pytest.raises(DataError, match=rf"{name}: changed since the run began"):
         check_label_file(str(tmp_path / name), first)
+
+
+def test_a_pipe_and_a_folder_are_refused_without_waiting(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    for path in (tmp_path / "pipe", tmp_path):
+        with pytest.raises(DataError, match=r"is a folder, a pipe or a device; the run's labels come from it"):
+            check_label_file(str(path), "")
+        with pytest.raises(ConfigError, match=r"is a folder, a pipe or a device; name a file that can be read"):
+            resolve_label_file(str(path), "--points")
