@@ -19,7 +19,7 @@ from cropcam.model.options import declared, flag
 from cropcam.pipeline import commands as pipeline_commands
 from cropcam.pipeline.commands import patches_line
 from cropcam.pipeline.errors import CropcamWarning
-from cropcam.pipeline.runtime.terminal import one_line, prepare_streams
+from cropcam.pipeline.runtime.terminal import one_line, prepare_streams, quoted
 
 # Options of unreleased versions, by command: the replacement, or that there is none. Settings without a flag are found by their name.
 _REMOVED = {
@@ -83,7 +83,7 @@ def demo(args: argparse.Namespace) -> None:
         map_raster(run, open_store(store), out / "map.tif", outputs=beside, device=args.device, progress=stage)
     with Stage("report") as stage:
         report = write_report(run, map_path=out / "map.tif", progress=stage)
-    print(f"All on simulated data. Open {report} in a browser and {out / 'map.tif'} in QGIS, or see it all: cropcam view {run}")
+    print(f"All on simulated data. Open {report} in a browser and {out / 'map.tif'} in QGIS, or see it all: cropcam view {quoted(run)}")
 
 
 def main(argv: Sequence[str] | None = None) -> int:

@@ -16,6 +16,7 @@ from cropcam.model.map_command import add_map
 from cropcam.model.options import SECTIONS, Settings, declared, default_of, flag, proportions, types
 from cropcam.pipeline.arguments import AddCommand, folder_argument
 from cropcam.pipeline.errors import ConfigError
+from cropcam.pipeline.runtime.terminal import quoted
 
 
 def train(args: argparse.Namespace) -> None:
@@ -27,7 +28,7 @@ def train(args: argparse.Namespace) -> None:
         options = {"device": args.device, "resume": args.resume, "tensorboard": args.tensorboard}
         run_training(args.store, args.run, _settings(args), **options, progress=stage, log=stage.log)
     if os.environ.get("RANK", "0") == "0":  # under torchrun one process prints
-        print(f"{args.run}: trained; go on with: cropcam evaluate {args.run}")
+        print(f"{args.run}: trained; go on with: cropcam evaluate {quoted(args.run)}")
 
 
 def crossval(args: argparse.Namespace) -> None:
@@ -77,9 +78,11 @@ def evaluate(args: argparse.Namespace) -> None:
 
 def _evaluate_map(args: argparse.Namespace) -> None:
     if not args.points:
-        raise ConfigError(f"{args.run}: is a file, no run folder; score a map against points: cropcam evaluate {args.run} --points FILE")
+        raise ConfigError(
+            f"{args.run}: is a file, no run folder; score a map against points: cropcam evaluate {quoted(args.run)} --points FILE"
+        )
     if args.run.is_dir():
-        raise ConfigError(f"{args.run}: is a folder; --points scores a map: cropcam map {args.run} ... --out MAP.tif makes one")
+        raise ConfigError(f"{args.run}: is a folder; --points scores a map: cropcam map {quoted(args.run)} ... --out MAP.tif makes one")
     of_run = [f"--{name}" for name in ("on", "split", "save", "reference", "store") if getattr(args, name, None)]
     if of_run:
         raise ConfigError(f"{' and '.join(of_run)} go with a run, not with MAP --points FILE")

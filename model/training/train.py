@@ -6,7 +6,6 @@ killed at any moment goes on from `last`, and on a CPU ends with the bytes of an
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager, nullcontext
 from dataclasses import replace
@@ -34,12 +33,13 @@ from cropcam.model.training.splits import check_batches, passes, read_splits
 from cropcam.model.training.tensorboard import history_writer
 from cropcam.model.training.trainer import Trainer
 from cropcam.model.transfer.seen import seen_by
-from cropcam.pipeline.errors import ConfigError
+from cropcam.pipeline.errors import ConfigError, DataError
 from cropcam.pipeline.runtime.atomic import clear_partial_files, exclusive_lock, kept_if_filled
 from cropcam.pipeline.runtime.progress import Progress, silent
 from cropcam.pipeline.store.joined import join
 from cropcam.pipeline.store.patch_store import PatchStore, open_store
 from cropcam.pipeline.store.schema import SPLITS
+from cropcam.pipeline.text_files import read_json_object
 
 Log = Callable[[str], None]
 _LOCKED = "another process is training it; wait for that one, or name another folder"
@@ -168,8 +168,8 @@ def _prepare_folder(run: Path, config: RunConfig, device: torch.device, log: Log
     clear_partial_files(run)
     now: dict[str, Any] = environment(device)
     try:
-        before = json.loads((run / ENVIRONMENT).read_text("utf-8"))
-    except (OSError, ValueError):
+        before = read_json_object(run / ENVIRONMENT, "the environment of a run")
+    except DataError:
         before = now
     if changed := [f"{key} {before.get(key)} -> {value}" for key, value in now.items() if before.get(key) != value]:
         log(f"warning: the run goes on in another environment ({', '.join(changed)}): its last digits may differ")

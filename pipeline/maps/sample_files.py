@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,6 +11,7 @@ import pandas as pd
 
 from cropcam.pipeline.class_columns import CLASS
 from cropcam.pipeline.crs import transform_points
+from cropcam.pipeline.csv_cells import table_text
 from cropcam.pipeline.errors import ConfigError, DataError
 from cropcam.pipeline.maps.areas import measure
 from cropcam.pipeline.maps.class_map import FinishedMap, open_map
@@ -125,9 +125,7 @@ def _publish(table: pd.DataFrame, out: Path) -> bool:
     import geopandas  # noqa: PLC0415 - heavy
 
     geopackage = out.with_suffix(".gpkg")
-    content = io.StringIO()
-    table.to_csv(content, index=False, lineterminator="\n")
-    data = content.getvalue().encode()
+    data = table_text(table).encode()
     existed = out.exists()
     if existed and out.read_bytes() != data:
         raise DataError(f"{out}: is there already and may be filled in; give --out another name")
