@@ -46,18 +46,24 @@ def demo(args: argparse.Namespace) -> None:
     from cropcam.model.options import Settings
     from cropcam.model.report.run_report import write_report
     from cropcam.model.report.terminal import headline
+    from cropcam.model.runs.checkpoint import check_run_folder
     from cropcam.model.training.train import train
     from cropcam.pipeline.earthengine.delivery import deliver
     from cropcam.pipeline.earthengine.session import open_session
     from cropcam.pipeline.emulator import serve
     from cropcam.pipeline.landscape import simulate
     from cropcam.pipeline.patches.build import from_shards
+    from cropcam.pipeline.patches.unfinished import check_place
+    from cropcam.pipeline.runtime.outputs import Output, always, check_outputs
     from cropcam.pipeline.runtime.progress import Stage
     from cropcam.pipeline.store.patch_store import open_store
     from cropcam.pipeline.study.study import load_study
 
     out: Path = args.out
     study, run, store = load_study("demo"), out / "run", out / "patches.zarr"
+    check_outputs([Output(folder, "--out", "folder", always, is_folder=True) for folder in (out, out / "archive", out / "shards")])
+    check_run_folder(run)
+    check_place(store)
     with Stage("simulate") as stage:
         simulate(study, out / "archive", seed=args.seed or 0, progress=stage)
     with serve(out / "archive") as server, Stage("export") as stage:

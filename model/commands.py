@@ -86,12 +86,13 @@ def _evaluate_map(args: argparse.Namespace) -> None:
     of_run = [f"--{name}" for name in ("on", "split", "save", "reference", "store") if getattr(args, name, None)]
     if of_run:
         raise ConfigError(f"{' and '.join(of_run)} go with a run, not with MAP --points FILE")
-    if args.out and args.out.resolve() in (args.run.resolve(), args.points.resolve()):
-        raise ConfigError(f"--out {args.out}: is an input; choose another name, for example {args.run.with_suffix('.points.json')}")
-    from cropcam.model.evaluation.map_points import evaluate_map, point_notes
+    from cropcam.model.evaluation.map_points import evaluate_map, is_scores, point_notes
     from cropcam.model.report.map_scores import map_classes, map_confusion, map_headline
     from cropcam.pipeline.runtime.atomic import atomic_write
+    from cropcam.pipeline.runtime.outputs import Output, check_outputs
 
+    if args.out:
+        check_outputs([Output(args.out, "--out", "scores of a map", is_scores, (".json",))], [args.run, args.points])
     scores = evaluate_map(args.run, args.points, args.label_column)
     text = json.dumps(scores, indent=2, allow_nan=False)
     if args.out:

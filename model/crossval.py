@@ -29,6 +29,7 @@ from cropcam.pipeline.csv_cells import table_text
 from cropcam.pipeline.errors import ConfigError, DataError
 from cropcam.pipeline.runtime.atomic import atomic_write
 from cropcam.pipeline.runtime.hashing import file_sha256
+from cropcam.pipeline.runtime.outputs import Output, always, check_outputs
 from cropcam.pipeline.runtime.progress import Stage, silent
 from cropcam.pipeline.store.joined import store_names
 from cropcam.pipeline.store.patch_store import PatchStore, open_store
@@ -152,8 +153,12 @@ def _begin(out: Path, record: dict[str, Any]) -> None:
     Raises:
         ConfigError: names the first difference.
     """
-    if out.exists() and not out.is_dir():
-        raise ConfigError(f"--out {out}: is a file; name a folder")
+
+    def is_begun(_: Path) -> bool:
+        return (out / BEGUN).is_file()
+
+    tables = [Output(out / name, "", "cross-validation", is_begun) for name in (CSV, JSON)]
+    check_outputs([Output(out, "--out", "folder", always, is_folder=True), *tables])
     if (out / CONFIG).exists():
         raise ConfigError(f"--out {out}: is the folder of a run; name another one")
     now, path = json.loads(json.dumps(record, default=str)), out / BEGUN

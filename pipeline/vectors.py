@@ -12,8 +12,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from cropcam.pipeline.crs import is_geographic, transform_bounds
 from cropcam.pipeline.errors import ConfigError, DataError
-from cropcam.pipeline.grid import PixelGrid, is_geographic, transform_bounds
+from cropcam.pipeline.grid import PixelGrid
 
 if TYPE_CHECKING:
     import geopandas

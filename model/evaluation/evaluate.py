@@ -15,7 +15,7 @@ import torch
 from cropcam.model.evaluation.elsewhere import AND, Scored, open_elsewhere
 from cropcam.model.evaluation.measurement import Measurement, Predictor, measure, same_classes
 from cropcam.model.evaluation.model_card import write_model_card
-from cropcam.model.evaluation.prediction_store import prediction_writer
+from cropcam.model.evaluation.prediction_store import check_place, prediction_writer
 from cropcam.model.evaluation.results import Metrics
 from cropcam.model.evaluation.run_item import write_run_item
 from cropcam.model.evaluation.seasons_seen import seasons_seen
@@ -70,6 +70,8 @@ def evaluate(
     """
     if split not in (None, *SPLITS, ALL):
         raise ConfigError(f"no split {split!r}; known: {', '.join((*SPLITS, ALL))}")
+    if save:
+        check_place(save, [run, on, store, reference])
     network, config = load_network(run, torch_device := choose(device))
     trained_on = open_trained_store(run, config, store)
     segmenter = fitted_segmenter(run, network, config, trained_on, torch_device)

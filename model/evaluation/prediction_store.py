@@ -15,7 +15,7 @@ from __future__ import annotations
 import shutil
 import time
 import warnings
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -29,6 +29,7 @@ from cropcam.model.segmentation.predictions import BATCH_PATCHES, PatchPredictio
 from cropcam.pipeline.errors import DataError
 from cropcam.pipeline.legend import UNLABELLED, Legend
 from cropcam.pipeline.runtime.atomic import atomic_path
+from cropcam.pipeline.runtime.outputs import Output, check_outputs
 from cropcam.pipeline.store.schema import StoreInfo
 from cropcam.pipeline.text_files import read_json
 
@@ -79,6 +80,16 @@ class PredictionWriter:
         self._done = here.stop
 
 
+def check_place(path: Path, inputs: Iterable[Path | None] = ()) -> None:
+    """Refuse, before any work, what is no place for predictions; only an older store of them is replaced.
+
+    Raises:
+        ConfigError: a name that no folder should have.
+        DataError: something else lies there, or in the way.
+    """
+    check_outputs([Output(path, "--save", "segmentation", _is_prediction_store, is_folder=True)], inputs)
+
+
 @contextmanager
 def prediction_writer(
     path: Path | None, info: StoreInfo, place_PN: npt.NDArray[np.int32], provenance: Mapping[str, Any]
@@ -92,9 +103,8 @@ def prediction_writer(
     if path is None:
         yield None
         return
-    path = path.resolve()  # the place that is checked is the one that is replaced
-    if path.exists() and not _is_prediction_store(path):
-        raise DataError(f"{path} exists and is no segmentation of cropcam's; give --save another name or remove it")
+    check_place(path)
+    path = path.resolve()  # of a link its target is replaced
     with atomic_path(path) as temp_path:
         try:
             group = zarr.create_group(temp_path, zarr_format=3)

@@ -17,10 +17,11 @@ from cropcam.model.labels.files import check_label_file
 from cropcam.model.labels.tables import joined_table
 from cropcam.model.labels.weak_labels import LabelSpec, WeakLabels
 from cropcam.pipeline.class_names import class_index, key, texts
+from cropcam.pipeline.crs import is_geographic, transform_points
 from cropcam.pipeline.csv_cells import number as as_number
 from cropcam.pipeline.csv_cells import numbers
 from cropcam.pipeline.errors import DataError
-from cropcam.pipeline.grid import PatchGrid, is_geographic, transform_points
+from cropcam.pipeline.grid import PatchGrid
 from cropcam.pipeline.legend import BACKGROUND, Legend
 from cropcam.pipeline.vectors import VectorFile, names, open_vectors
 

@@ -22,9 +22,10 @@ from cropcam.model.runs.config import RunConfig, StorePart
 from cropcam.model.segmentation.fitting import fitted_segmenter
 from cropcam.model.segmentation.predictions import open_trained_store
 from cropcam.model.training.label_accuracy import accuracy_words
-from cropcam.pipeline.grid import is_geographic
+from cropcam.pipeline.crs import is_geographic
 from cropcam.pipeline.legend import Legend
 from cropcam.pipeline.runtime.atomic import atomic_write
+from cropcam.pipeline.runtime.outputs import Output, check_outputs, is_page
 from cropcam.pipeline.runtime.progress import Progress, silent
 from cropcam.pipeline.store.patch_store import PatchStore
 from cropcam.pipeline.store.schema import format_dropped
@@ -54,6 +55,7 @@ def write_report(
         DataError: not evaluated since it was trained, at home or elsewhere, or no usable run, store or checkpoint; a map of another run.
         OSError: the disk refused.
     """
+    check_outputs([Output(run / REPORT, "", "report", is_page)], [map_path, reference])
     network, config = load_network(run, torch.device("cpu"))
     home = read_run(run, run.resolve().name)
     metrics, table = home.metrics, home.patches

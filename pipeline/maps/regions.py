@@ -13,8 +13,9 @@ import shapely
 
 from cropcam.pipeline.class_names import texts
 from cropcam.pipeline.coverage import coverage
+from cropcam.pipeline.crs import is_geographic, same_crs
 from cropcam.pipeline.errors import CropcamWarning, DataError
-from cropcam.pipeline.grid import PixelGrid, is_geographic, same_crs
+from cropcam.pipeline.grid import PixelGrid
 from cropcam.pipeline.vectors import VectorFile, open_vectors
 
 NAME_COLUMNS = ("name", "region", "id")  # the first that the file has, in any case of letters

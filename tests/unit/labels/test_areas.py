@@ -14,8 +14,8 @@ from cropcam.model.labels.weak_labels import LabelSpec
 from cropcam.model.runs.checkpoint import LAST
 from cropcam.model.runs.config import load_config
 from cropcam.model.segmentation.methods import SEGMENT
+from cropcam.pipeline.crs import transform_points
 from cropcam.pipeline.errors import ConfigError, DataError
-from cropcam.pipeline.grid import transform_points
 from cropcam.pipeline.runtime.hashing import sha256
 from cropcam.pipeline.store.patch_store import open_store
 from cropcam.pipeline.store.schema import StoreInfo

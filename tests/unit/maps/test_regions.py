@@ -8,8 +8,9 @@ import numpy as np
 import pytest
 import shapely
 
+from cropcam.pipeline.crs import transform_points
 from cropcam.pipeline.errors import CropcamWarning, DataError
-from cropcam.pipeline.grid import Window, transform_points
+from cropcam.pipeline.grid import Window
 from cropcam.pipeline.maps.regions import read_regions
 from support.memory_source import make_grid
 from support.vectors import write_vectors
