@@ -11,9 +11,9 @@ import numpy.typing as npt
 import shapely
 import shapely.geometry
 
-from cropcam.pipeline.errors import ConfigError, DataError
+from cropcam.pipeline.errors import DataError
 from cropcam.pipeline.grid import PixelGrid, Window
-from cropcam.pipeline.study.polygons import canonical_polygons, meets, on_grid, read_polygons
+from cropcam.pipeline.study.polygons import meets, on_grid, read_polygons
 
 
 @dataclass(frozen=True)
