@@ -65,7 +65,7 @@ class WindowFiles:
         text = json.dumps(spec, indent=1, sort_keys=True)
         try:
             before = json.loads((self.folder / SPEC).read_text("utf-8"))
-        except (OSError, ValueError):
+        except (OSError, ValueError, RecursionError):
             before = None
         if before != json.loads(text):
             if isinstance(before, dict):
