@@ -9,6 +9,7 @@ Axis suffixes: P point, B cell with a point, K class.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -93,6 +94,15 @@ def evaluate_map(path: Path, points: Path, label_column: str = "") -> dict[str, 
             "percentile bootstrap over cells of points", "cell", blocks, {"cell_km": CELL_KM}, "give points that are farther apart"
         ),
     }
+
+
+def is_scores(path: Path) -> bool:
+    """Whether a file holds the result of `evaluate_map`."""
+    try:
+        values = json.loads(path.read_text("utf-8"))
+        return bool({"map", "points", "intervals"} <= values.keys())
+    except (OSError, ValueError, AttributeError, RecursionError):
+        return False
 
 
 def cells(lon_P: Floats, lat_P: Floats) -> Counts:
