@@ -115,6 +115,8 @@ def open_vectors(path: str | Path) -> VectorFile:
         first = "unpack it, then convert what is in it: ogr2ogr out.gpkg FILE"
         step = first if suffix == ".zip" else f"convert it: ogr2ogr {Path(path).stem}.gpkg {Path(path).name}"
         raise DataError(f"{path}: only {FORMATS} files are read; {step}")
+    if "!" in path:
+        raise DataError(f"{path}: GDAL's library of vectors takes what follows '!' for a file in an archive; rename it, or its folder")
     if not Path(path).is_file():
         problem = "is a folder, a pipe or a device" if Path(path).exists() else "no such file"
         raise DataError(f"{path}: {problem}; name a {FORMATS} file")
