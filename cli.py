@@ -16,6 +16,8 @@ from cropcam.model import view_command
 from cropcam.model.options import declared, flag
 from cropcam.pipeline import commands as pipeline_commands
 from cropcam.pipeline.commands import patches_line
+from cropcam.pipeline.errors import CropcamError, DataError
+from cropcam.pipeline.runtime.machine import denial, flush_stdout, open_standard_streams, say, signals_as_interrupt
 
 # Options of unreleased versions, by command: the replacement, or that there is none. Settings without a flag are found by their name.
 _REMOVED = {
@@ -80,20 +82,23 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run one command; return its exit code."""
     words = list(sys.argv[1:] if argv is None else argv)
     if (removed := removed_option(words)) is not None:
-        print(f"cropcam: {removed}", file=sys.stderr)
+        say(f"cropcam: {removed}\n")
         return 2
+    open_standard_streams()
     args = _parser().parse_args(words)
     # waiting threads sleep: spinning ones made training three times slower on a busy machine (torch reads it on import)
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     os.environ.setdefault("GDAL_CACHEMAX", "256")  # MB; the default is a twentieth of the machine's memory
     try:
-        args.call(args)
+        with signals_as_interrupt():
+            args.call(args)
+            flush_stdout()
     except KeyboardInterrupt:
         again = "run the same command again with --resume" if "resume" in vars(args) else "run the same command again"
-        print(f"interrupted; nothing is half-written: {again} to go on", file=sys.stderr)
+        say(f"interrupted; nothing is half-written: {again} to go on\n")
         return 130
     except Exception as error:  # noqa: BLE001 - one line, or the traceback of a bug
-        return _explain(error, args.debug)
+        return _explain(error, args)
     return 0
 
 
@@ -106,31 +111,24 @@ def removed_option(words: Sequence[str]) -> str | None:
     return None
 
 
-def _explain(error: Exception, debug: bool) -> int:
+def _explain(error: Exception, args: argparse.Namespace) -> int:
     import traceback
 
     from cropcam.pipeline.earthengine.error_texts import without_secrets
-    from cropcam.pipeline.errors import CropcamError
 
-    if isinstance(error, BrokenPipeError):
-        return 0
+    if isinstance(error, BrokenPipeError) and not flush_stdout():
+        return 0  # who read stdout has seen enough
     known = isinstance(error, CropcamError)
-    if debug or not (known or isinstance(error, OSError)):
-        print(without_secrets("".join(traceback.format_exception(error))), end="", file=sys.stderr)
-    if known:
-        print(f"cropcam: {error}", file=sys.stderr)
-        if debug:
-            print(*_raw_answers(error), sep="\n", end="", file=sys.stderr)
-        return error.exit_code  # type: ignore[attr-defined,no-any-return]
-    if isinstance(error, OSError):
-        where = f"{error.filename}: " if error.filename else ""
-        print(
-            f"cropcam: {where}{error.strerror or error}; nothing half-written was left: free space or choose another place, then run it again",
-            file=sys.stderr,
-        )
-        return 3
-    print("cropcam: this is a bug; please report the lines above", file=sys.stderr)
-    return 1
+    line = str(error) if known else denial(error, batches="batch_size" in vars(args))
+    if args.debug or line is None:
+        say(without_secrets("".join(traceback.format_exception(error))))
+    if line is None:
+        say("cropcam: this is a bug; please report the lines above\n")
+        return 1
+    say(f"cropcam: {line}\n")
+    if known and args.debug:
+        say("\n".join(_raw_answers(error)))
+    return error.exit_code if isinstance(error, CropcamError) else DataError.exit_code
 
 
 def _raw_answers(error: BaseException | None) -> Iterator[str]:
