@@ -28,12 +28,13 @@ from benchmarks.fault_kinds import FAULTS, Fault, SkipError, Trial
 from benchmarks.forked import Ended, digests, run
 from benchmarks.kills_commands import contents, prepared, undisturbed
 
+PLACE = Path("disk", "place")  # as deep for each: STAC items hold relative paths
 CODES = (0, 2, 3, 4, 130)
 Report = Callable[[str], None]
 
 
-def problems_of(ended: Ended, row: Row, found: dict[str, str], wanted: dict[str, str]) -> list[str]:
-    """What is wrong with how a command ended under a fault."""
+def problems_of(ended: Ended, row: Row, found: dict[str, str] | None, wanted: dict[str, str]) -> list[str]:
+    """What is wrong with how a command ended under a fault; the files are not looked at where None."""
     problems = []
     if ended.status not in CODES:
         problems.append("hangs" if ended.status == -1 else f"exit code {ended.status}")
@@ -41,11 +42,12 @@ def problems_of(ended: Ended, row: Row, found: dict[str, str], wanted: dict[str,
         problems.append("traceback")
     if ended.status in (2, 3, 4) and not ended.last.startswith("cropcam: "):
         problems.append("no line")
-    halves = [name for name in row.made if wanted.get(name) and name in found and found[name] != wanted[name]]
-    if halves:
-        problems.append(f"half-written: {halves}")
-    if ended.status == 0 and found != wanted:
-        problems.append(f"ended well with other files: {differing(found, wanted)}")
+    if found is not None:
+        halves = [name for name in row.made if wanted.get(name) and name in found and found[name] != wanted[name]]
+        if halves:
+            problems.append(f"half-written: {halves}")
+        if ended.status == 0 and found != wanted:
+            problems.append(f"ended well with other files: {differing(found, wanted)}")
     return [f"{problem} ({ended.status}: {ended.last[:300]})" for problem in problems]
 
 
@@ -60,13 +62,12 @@ def try_one(fault: Fault, row: Row, fixed: Path, folder: Path, wanted: dict[str,
     Raises:
         SkipError: the machine cannot have the fault.
     """
-    here = folder / "here"
-    here.mkdir(parents=True)
-    trial = Trial(row, fixed, here / "place", rng, whole_s, sum(size(folder / "../whole" / name) for name in row.made))
+    trial = Trial(row, fixed, folder / PLACE, rng, whole_s, sum(size(folder.parent / "whole" / PLACE / name) for name in row.made))
+    trial.folder.parent.mkdir(parents=True)
     with fault(trial) as ends:
         found = contents(row, trial.folder) if trial.folder.exists() else {}
-        problems = [problem for ended in ends for problem in problems_of(ended, row, found if ended is ends[-1] else {}, wanted)]
-        again = run(row.line(fixed), trial.folder.get(fault))
+        problems = [problem for ended in ends for problem in problems_of(ended, row, found if ended is ends[-1] else None, wanted)]
+        again = run(row.line(fixed), trial.folder)
         found = contents(row, trial.folder)
         if again.status or found != wanted:
             problems.append(f"the rerun ended {again.status} ({again.last[:300]}) with other files: {differing(found, wanted)}")
@@ -78,19 +79,21 @@ def size(path: Path) -> int:
     return sum(file.stat().st_size for file in (path.rglob("*") if path.is_dir() else [path]) if file.is_file())
 
 
-def measure(names: Sequence[str], faults: Sequence[str], repeats: int, seed: int, say: Report) -> dict[str, Any]:
+def measure(
+    names: Sequence[str], faults: Sequence[str], repeats: int, seed: int, say: Report, inputs: Path | None = None
+) -> dict[str, Any]:
     """Every command under every fault; counts, failures and what was skipped."""
     rng, started = random.Random(seed), time.monotonic()  # noqa: S311 - moments and sizes, not secrets
     checks, failures, skipped = Counter[str](), list[str](), dict[str, str]()
     with tempfile.TemporaryDirectory() as text:
         folder = Path(text)
         folder.chmod(0o755)  # others shall read the inputs
-        fixed = prepared(folder)
+        fixed = prepared(inputs or folder / "fixed")
         before = digests(fixed)
         for row in (BY_NAME[name] for name in names):
             of_row = folder / row.name
-            undisturbed(row, fixed, of_row / "first")  # the first may compile loops
-            wanted, whole_s = undisturbed(row, fixed, of_row / "whole")
+            undisturbed(row, fixed, of_row / "first" / PLACE, first=True)
+            wanted, whole_s = undisturbed(row, fixed, of_row / "whole" / PLACE)
             for name in faults:
                 for number in range(repeats):
                     try:
@@ -122,9 +125,10 @@ def main() -> None:
     parser.add_argument("--commands", nargs="+", choices=list(BY_NAME), default=list(BY_NAME), metavar="NAME")
     parser.add_argument("--repeats", type=at_least_one, default=1)
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--inputs", type=Path, help="a folder in which the inputs are kept for the next call")
     args = parser.parse_args()
-    found = measure(args.commands, args.faults, args.repeats, args.seed, lambda text: print(text, file=sys.stderr, flush=True))
-    print(json.dumps(found))
+    log = lambda text: print(text, file=sys.stderr, flush=True)  # noqa: E731
+    print(json.dumps(measure(args.commands, args.faults, args.repeats, args.seed, log, args.inputs)))
 
 
 if __name__ == "__main__":

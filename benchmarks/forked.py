@@ -5,12 +5,12 @@ from __future__ import annotations
 import hashlib
 import importlib
 import os
-import pkgutil
 import signal
 import sys
 import tempfile
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import BinaryIO
@@ -18,14 +18,20 @@ from typing import BinaryIO
 LIMIT_S = 300.0  # for what takes seconds on an idle machine
 
 
-def import_all() -> None:
-    """Import every module of the product, so that forks need not; starts no thread."""
-    for name in ("pipeline", "model"):
-        package = importlib.import_module(f"cropcam.{name}")
-        for module in pkgutil.walk_packages(package.__path__, f"cropcam.{name}."):
-            importlib.import_module(module.name)
-    for name in ("onnx", "onnxruntime", "onnxscript", "sklearn.ensemble", "pyogrio", "pyarrow.parquet", "matplotlib.figure", "ee"):
-        importlib.import_module(name)
+def learn(words: list[str], folder: Path) -> Ended:
+    """Run a command, and import here what it imported, so that later forks need not."""
+    with tempfile.TemporaryFile() as file:
+
+        def note() -> None:
+            names = sorted(name for name in sys.modules if name.startswith("cropcam.") or name.count(".") < 2)
+            os.write(file.fileno(), "\n".join(names).encode())
+
+        ended = fork(words, folder, after=note).ended()
+        file.seek(0)
+        for name in file.read().decode().splitlines():
+            with suppress(ImportError, AttributeError, ValueError):  # made while another was imported
+                importlib.import_module(name)
+    return ended
 
 
 @dataclass
@@ -90,8 +96,8 @@ class Forked:
         return Ended(-1 if hangs else self.status or 0, *found)
 
 
-def fork(words: list[str], folder: Path, before: Callable[[], object] | None = None) -> Forked:
-    """Start a command in a folder; `before` runs in the fork, before the command and after its stdout and stderr are files."""
+def fork(words: list[str], folder: Path, before: Callable[[], object] | None = None, after: Callable[[], object] | None = None) -> Forked:
+    """Start a command in a folder; `before` runs in the fork, when its stdout and stderr are files, `after` at its end."""
     out, err = (tempfile.TemporaryFile() for _ in range(2))  # noqa: SIM115 - read at the end of the fork
     sys.stdout.flush()
     sys.stderr.flush()
@@ -107,6 +113,8 @@ def fork(words: list[str], folder: Path, before: Callable[[], object] | None = N
         if before:
             before()
         status = _run(words)
+        if after:
+            after()
     except BaseException as error:  # noqa: BLE001 - a fork ends here, whatever happened
         os.write(2, f"{error!r}\n".encode())
     finally:
@@ -135,7 +143,8 @@ def _run(words: list[str]) -> int:
 
     status = _entry(cli.main, words)
     for stream in (sys.stdout, sys.stderr):
-        stream.flush()
+        with suppress(AttributeError, OSError):  # closed; full, which the command has told
+            stream.flush()
     return status
 
 

@@ -159,6 +159,7 @@ def main() -> None:
     parser.add_argument("--size-px", type=at_least_one, default=700)
     parser.add_argument("--per-set", type=at_least_one, default=6, help="kills of one set of tasks, store or command, at most")
     parser.add_argument("--commands", nargs="+", choices=list(BY_NAME), default=list(BY_NAME), metavar="NAME", help="of `commands`")
+    parser.add_argument("--inputs", type=Path, help="of `commands`: a folder in which the inputs are kept for the next call")
     parser.add_argument("--cluster", action="store_true")
     parser.add_argument("--without-faults", action="store_true", help="exports: without a fault at every tenth answer")
     parser.add_argument("--build", nargs=3, metavar=("INPUTS", "PLACE", "SCHEDULER"), help=argparse.SUPPRESS)
@@ -170,7 +171,7 @@ def main() -> None:
     elif args.what == "commands":
         from benchmarks.kills_commands import measure as measure_commands
 
-        print(json.dumps(measure_commands(args.kills, args.seed, args.per_set, args.commands)))
+        print(json.dumps(measure_commands(args.kills, args.seed, args.per_set, args.commands, args.inputs)))
     else:
         from benchmarks.kills_exports import measure
 

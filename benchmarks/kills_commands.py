@@ -22,7 +22,7 @@ from typing import Any
 import pandas as pd
 
 from benchmarks.commands_table import BY_NAME, Row, place, prepare
-from benchmarks.forked import Ended, digests, fork, import_all, run
+from benchmarks.forked import Ended, digests, fork, learn, run
 
 
 def contents(row: Row, folder: Path) -> dict[str, str]:
@@ -37,49 +37,48 @@ def contents(row: Row, folder: Path) -> dict[str, str]:
     return found
 
 
-def undisturbed(row: Row, fixed: Path, folder: Path) -> tuple[dict[str, str], float]:
-    """What a command leaves that nothing disturbs, and its seconds.
+def undisturbed(row: Row, fixed: Path, folder: Path, *, first: bool = False) -> tuple[dict[str, str], float]:
+    """What a command leaves that nothing disturbs, and its seconds. The first may compile loops, and what it imports is kept for others.
 
     Raises:
         RuntimeError: it failed.
     """
     place(row, fixed, folder)
     started = time.monotonic()
-    ended = run(row.line(fixed), folder)
+    ended = (learn if first else run)(row.line(fixed), folder)
     seconds = time.monotonic() - started
     if ended.status:
         raise RuntimeError(f"{row.name} failed: {ended.err[-2000:]}")
     return contents(row, folder), seconds
 
 
-def prepared(folder: Path, log: Any = sys.stderr) -> Path:  # noqa: ANN401 - a text stream
-    """Import everything, and write the inputs of all commands into a new folder below `folder`."""
+def prepared(fixed: Path) -> Path:
+    """The inputs of all commands, in a folder; they are made unless it is there."""
 
     def made(words: list[str], where: Path) -> None:
-        ended = run(words, where)
+        ended = learn(words, where)
         if ended.status:
             raise RuntimeError(f"{' '.join(words)} failed: {ended.err[-2000:]}")
 
-    import_all()
-    fixed = folder / "fixed"
-    prepare(fixed, made)
-    print("inputs are ready", file=log, flush=True)
+    if not fixed.exists():
+        prepare(fixed, made)
+    print("inputs are ready", file=sys.stderr, flush=True)
     return fixed
 
 
-def measure(kills: int, seed: int, per_set: int, names: list[str]) -> dict[str, Any]:
+def measure(kills: int, seed: int, per_set: int, names: list[str], inputs: Path | None = None) -> dict[str, Any]:
     """Kill commands `kills` times in turn; counts of kills and of sets that ended otherwise."""
     rng, started = random.Random(seed), time.monotonic()  # noqa: S311 - moments, not secrets
     killed, counts = Counter[str](), Counter[str]()
     failures: list[str] = []
     with tempfile.TemporaryDirectory() as text:
-        fixed = prepared(Path(text))
+        fixed = prepared(inputs or Path(text, "fixed"))
         known: dict[str, tuple[dict[str, str], float]] = {}
         while sum(killed.values()) < kills:
             row = BY_NAME[names[counts["sets"] % len(names)]]
             folder = Path(text, f"set-{counts['sets']}")
             if row.name not in known:
-                undisturbed(row, fixed, folder / "first")  # the first may compile loops
+                undisturbed(row, fixed, folder / "first", first=True)
                 known[row.name] = undisturbed(row, fixed, folder / "whole")
             wanted, whole_s = known[row.name]
             place(row, fixed, folder / "killed")
