@@ -8,16 +8,19 @@ from __future__ import annotations
 import argparse
 import os
 import sys
+import warnings
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
+from typing import TextIO
 
 from cropcam.model import commands as model_commands
 from cropcam.model import view_command
 from cropcam.model.options import declared, flag
 from cropcam.pipeline import commands as pipeline_commands
 from cropcam.pipeline.commands import patches_line
-from cropcam.pipeline.errors import CropcamError, DataError
-from cropcam.pipeline.runtime.machine import denial, flush_stdout, open_standard_streams, say, signals_as_interrupt
+from cropcam.pipeline.errors import CropcamError, CropcamWarning, DataError
+from cropcam.pipeline.runtime.machine import denial, flush_stdout, say, signals_as_interrupt
+from cropcam.pipeline.runtime.terminal import one_line, prepare_streams
 
 # Options of unreleased versions, by command: the replacement, or that there is none. Settings without a flag are found by their name.
 _REMOVED = {
@@ -80,11 +83,12 @@ def demo(args: argparse.Namespace) -> None:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command; return its exit code."""
+    prepare_streams()
+    warnings.showwarning = _show_warning
     words = list(sys.argv[1:] if argv is None else argv)
     if (removed := removed_option(words)) is not None:
         say(f"cropcam: {removed}\n")
         return 2
-    open_standard_streams()
     args = _parser().parse_args(words)
     # waiting threads sleep: spinning ones made training three times slower on a busy machine (torch reads it on import)
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
@@ -116,8 +120,6 @@ def _explain(error: Exception, args: argparse.Namespace) -> int:
 
     from cropcam.pipeline.earthengine.error_texts import without_secrets
 
-    if isinstance(error, BrokenPipeError) and not flush_stdout():
-        return 0  # who read stdout has seen enough
     known = isinstance(error, CropcamError)
     line = str(error) if known else denial(error, batches="batch_size" in vars(args))
     if args.debug or line is None:
@@ -125,10 +127,24 @@ def _explain(error: Exception, args: argparse.Namespace) -> int:
     if line is None:
         say("cropcam: this is a bug; please report the lines above\n")
         return 1
-    say(f"cropcam: {line}\n")
+    say(f"cropcam: {one_line(line)}\n")
     if known and args.debug:
         say("\n".join(_raw_answers(error)))
     return error.exit_code if isinstance(error, CropcamError) else DataError.exit_code
+
+
+def _show_warning(
+    message: Warning | str, category: type[Warning], filename: str, lineno: int, file: TextIO | None = None, line: str | None = None
+) -> None:
+    """Ours are for users, one line each; those of libraries are for developers and look as Python writes them."""
+    if issubclass(category, CropcamWarning):
+        text = f"cropcam: warning: {one_line(str(message))}\n"
+    else:
+        text = warnings.formatwarning(message, category, filename, lineno, line)
+    if file:
+        file.write(text)
+    else:
+        say(text)
 
 
 def _raw_answers(error: BaseException | None) -> Iterator[str]:

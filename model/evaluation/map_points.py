@@ -22,8 +22,9 @@ from cropcam.model.evaluation.notes import join_words
 from cropcam.model.labels.files import resolve_label_file
 from cropcam.model.labels.point_files import doubled_note, first_in_pixel, pixels_of, read_point_file
 from cropcam.model.labels.weak_labels import LabelSpec
+from cropcam.pipeline.crs import transform_bounds, transform_points
 from cropcam.pipeline.errors import DataError
-from cropcam.pipeline.grid import METRES_PER_DEGREE, transform_bounds, transform_points
+from cropcam.pipeline.grid import METRES_PER_DEGREE
 from cropcam.pipeline.maps.class_map import FinishedMap, open_map
 from cropcam.pipeline.maps.windows import NODATA_CLASS
 from cropcam.pipeline.points import Indices

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 from pathlib import Path
 
 from cropcam.pipeline.errors import ConfigError, DataError
@@ -15,7 +16,7 @@ def check_label_file(path: str, digest: str) -> str:
         DataError: the file is missing or has changed.
     """
     try:
-        now = file_sha256(Path(path))
+        now = _digest(Path(path))
     except OSError as error:
         raise DataError(f"{path}: {error.strerror}; the run's labels come from it: put it back, or train into another folder") from None
     if digest and now != digest:
@@ -33,6 +34,12 @@ def resolve_label_file(path: str, option: str) -> tuple[str, str]:
     """
     absolute = Path(path).resolve()
     try:
-        return str(absolute), file_sha256(absolute)
+        return str(absolute), _digest(absolute)
     except OSError as error:
         raise ConfigError(f"{option} {path}: {error.strerror}; name a file that can be read") from None
+
+
+def _digest(path: Path) -> str:
+    if path.exists() and not path.is_file():  # a pipe would be waited for, for ever
+        raise OSError(errno.EINVAL, "is a folder, a pipe or a device")
+    return file_sha256(path)

@@ -16,8 +16,9 @@ from rasterio.errors import RasterioError
 from cropcam.model.report.figures import png
 from cropcam.model.report.gallery import NODATA_RGB, class_picture
 from cropcam.model.runs.checkpoint import BEST
+from cropcam.pipeline.crs import is_geographic
 from cropcam.pipeline.errors import DataError
-from cropcam.pipeline.grid import PixelGrid, is_geographic
+from cropcam.pipeline.grid import PixelGrid
 from cropcam.pipeline.maps.area_report import map_areas
 from cropcam.pipeline.maps.class_map import FinishedMap, open_map
 from cropcam.pipeline.maps.quantised import STEPS

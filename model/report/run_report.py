@@ -23,8 +23,8 @@ from cropcam.model.runs.config import RunConfig, StorePart
 from cropcam.model.segmentation.fitting import fitted_segmenter
 from cropcam.model.segmentation.predictions import open_trained_store
 from cropcam.model.training.label_accuracy import accuracy_words
+from cropcam.pipeline.crs import is_geographic
 from cropcam.pipeline.errors import DataError
-from cropcam.pipeline.grid import is_geographic
 from cropcam.pipeline.legend import Legend
 from cropcam.pipeline.runtime.atomic import atomic_write
 from cropcam.pipeline.runtime.progress import Progress, silent

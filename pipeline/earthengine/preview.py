@@ -21,6 +21,7 @@ import ee
 from xstatic.pkg import leaflet  # type: ignore[import-untyped]
 
 from cropcam.pipeline.code_table import DEFAULT
+from cropcam.pipeline.crs import transform_points
 from cropcam.pipeline.earthengine.graphs import graph
 from cropcam.pipeline.earthengine.kept import Pixels
 from cropcam.pipeline.earthengine.plan import CELL_PX, cells
@@ -29,7 +30,7 @@ from cropcam.pipeline.earthengine.region import bounds_lonlat, polygons
 from cropcam.pipeline.earthengine.scenes import whole_number
 from cropcam.pipeline.earthengine.session import Session
 from cropcam.pipeline.errors import ConfigError
-from cropcam.pipeline.grid import PixelGrid, transform_points
+from cropcam.pipeline.grid import PixelGrid
 from cropcam.pipeline.legend import UNLABELLED
 from cropcam.pipeline.runtime.atomic import atomic_path
 from cropcam.pipeline.runtime.progress import Progress, silent

@@ -11,6 +11,7 @@ from rich.live import Live
 
 from cropcam.pipeline.earthengine.task_status import Row, summary, table
 from cropcam.pipeline.runtime.machine import say
+from cropcam.pipeline.runtime.terminal import one_line
 
 
 class TaskView:
@@ -42,6 +43,7 @@ class TaskView:
 
     def log(self, text: str) -> None:
         """Print a line above the table."""
+        text = one_line(text)
         if self._live:
             self._live.console.print(text, markup=False, highlight=False)
         else:

@@ -12,8 +12,8 @@ import numpy as np
 import pandas as pd
 
 from cropcam.pipeline.class_columns import CLASS
+from cropcam.pipeline.crs import transform_points
 from cropcam.pipeline.errors import ConfigError, DataError
-from cropcam.pipeline.grid import transform_points
 from cropcam.pipeline.maps.areas import measure
 from cropcam.pipeline.maps.class_map import FinishedMap, open_map
 from cropcam.pipeline.maps.polygons_files import without_clock

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import errno
 import os
-import select
 import signal
 import sys
 import threading
@@ -71,35 +70,20 @@ def signals_as_interrupt() -> Iterator[None]:
             signal.signal(number, before[number])
 
 
-def open_standard_streams() -> None:
-    """Open what the caller closed of stdin, stdout and stderr on the null device.
-
-    Else the next file that is opened takes the number of stdout, and what a library prints ends in it.
-    """
-    while (number := os.open(os.devnull, os.O_RDWR)) <= 2:
-        os.set_inheritable(number, True)
-    os.close(number)
-
-
-def flush_stdout() -> bool:
-    """Write what is left of stdout; False where its reader has gone.
+def flush_stdout() -> None:
+    """Write what is left of stdout, before the interpreter's end does.
 
     Raises:
         OSError: the disk behind it is full, or it fails otherwise; the error names stdout.
     """
-    if sys.stdout is None:
-        return True
     try:
         sys.stdout.flush()
-        if _is_unread():  # an unbuffered stdout has nothing left to flush
-            raise BrokenPipeError
-    except BrokenPipeError:
-        _drop_stdout()
-        return False
     except OSError as error:
-        _drop_stdout()
+        with suppress(OSError, ValueError):  # let the interpreter's end not try again
+            null = os.open(os.devnull, os.O_WRONLY)
+            os.dup2(null, sys.stdout.fileno())
+            os.close(null)
         raise OSError(error.errno, error.strerror, "stdout") from None
-    return True
 
 
 def say(text: str) -> None:
@@ -107,23 +91,6 @@ def say(text: str) -> None:
     with suppress(OSError, ValueError, AttributeError):  # full or unread, closed, none
         sys.stderr.write(text)
         sys.stderr.flush()
-
-
-def _is_unread() -> bool:
-    """Whether stdout is a pipe whose reader has gone."""
-    with suppress(OSError, ValueError):  # no file of the system behind it, or closed
-        watched = select.poll()
-        watched.register(sys.stdout.fileno(), 0)
-        return any(state & select.POLLERR for _, state in watched.poll(0))
-    return False
-
-
-def _drop_stdout() -> None:
-    """Let the interpreter's end not try again to write what could not be written."""
-    with suppress(OSError, ValueError):
-        null = os.open(os.devnull, os.O_WRONLY)
-        os.dup2(null, sys.stdout.fileno())
-        os.close(null)
 
 
 def _one_line(error: BaseException) -> str:

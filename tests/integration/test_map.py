@@ -14,8 +14,9 @@ from rio_cogeo import cog_validate
 
 from cropcam.model.inference.wall_to_wall import Outputs, map_raster
 from cropcam.model.runs.checkpoint import BEST
+from cropcam.pipeline.crs import transform_points
 from cropcam.pipeline.errors import ConfigError, DataError
-from cropcam.pipeline.grid import Window, transform_points
+from cropcam.pipeline.grid import Window
 from cropcam.pipeline.maps.region import open_region
 from cropcam.pipeline.runtime.hashing import file_sha256
 from cropcam.pipeline.store.patch_store import open_store

@@ -8,9 +8,10 @@ from typing import Any
 import numpy as np
 import pytest
 
+from cropcam.pipeline.crs import transform_points
 from cropcam.pipeline.earthengine import graphs, preview
 from cropcam.pipeline.errors import ConfigError
-from cropcam.pipeline.grid import tiles, transform_points
+from cropcam.pipeline.grid import tiles
 from cropcam.pipeline.legend import UNLABELLED
 from cropcam.pipeline.study.study import Study, load_study, parse_study
 from support import scenes

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 from pathlib import Path
 
 import pytest
@@ -33,3 +34,12 @@ def test_a_missing_file_is_refused(tmp_path: Path) -> None:
         check_label_file(str(tmp_path / "p.csv"), "")
     with pytest.raises(ConfigError, match=r"--areas .*p\.csv: No such file or directory; name a file that can be read"):
         resolve_label_file(str(tmp_path / "p.csv"), "--areas")
+
+
+def test_a_pipe_and_a_folder_are_refused_without_waiting(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    for path in (tmp_path / "pipe", tmp_path):
+        with pytest.raises(DataError, match=r"is a folder, a pipe or a device; the run's labels come from it"):
+            check_label_file(str(path), "")
+        with pytest.raises(ConfigError, match=r"is a folder, a pipe or a device; name a file that can be read"):
+            resolve_label_file(str(path), "--points")

@@ -206,3 +206,24 @@ def test_a_raster_replaces_a_map_alone_and_no_file_of_a_store(tmp_path: Path) ->
     inside = tmp_path / "s.zarr" / "image" / "o.gpkg"
     with pytest.raises(DataError, match=r"o\.gpkg: lies inside the store .*s\.zarr; choose a place outside it"):
         check_places([made], [inside])
+
+
+def test_overviews_have_the_most_frequent_of_four_classes(tmp_path: Path) -> None:
+    """Three of a class against one, in each of the four places: the pixel that is nearest does not decide."""
+    cells = np.tile(np.arange(4), 600 * 600 // 4).reshape(600, 600)  # the odd pixel of each 2 x 2
+    common = np.random.default_rng(0).integers(0, 3, (600, 600)).astype(np.uint8)
+    classes = np.kron(common, np.ones((2, 2), np.uint8))
+    rows, cols = np.mgrid[:600, :600] * 2
+    classes[rows + cells // 2, cols + cells % 2] = 3
+    write_map(tmp_path / "map.tif", classes)
+    with rasterio.open(tmp_path / "map.tif") as file:
+        np.testing.assert_array_equal(file.read(1, out_shape=(600, 600)), common)
+
+
+def test_overviews_of_probabilities_have_the_mean(tmp_path: Path) -> None:
+    values = np.kron(np.full((600, 600), 1, np.uint8), np.array([[0, 20], [100, 40]], np.uint8))
+    grid = make_grid(*values.shape)
+    (tmp_path / "all.tif").write_bytes(geotiff(values[None], grid, 255))
+    convert(tmp_path / "all.tif", tmp_path / "layer.tif", Layer((1,), ("p",), tags={}))
+    with rasterio.open(tmp_path / "layer.tif") as file:
+        assert set(np.unique(file.read(1, out_shape=(600, 600)))) == {40}

@@ -13,7 +13,7 @@ from cropcam.pipeline.code_table import Code, CodeTable
 from cropcam.pipeline.errors import DataError
 from cropcam.pipeline.grid import PixelGrid, Window, nearest_index
 from cropcam.pipeline.legend_sources import packaged
-from cropcam.pipeline.rasters.label_mosaic import open_labels
+from cropcam.pipeline.rasters.label_mosaic import _on_lattice, open_labels
 from support.rasters import ALBERS_ORIGIN, UTM, random_codes, write_raster
 
 WHOLE = Window(0, 0, *UTM.shape_yx)
@@ -84,3 +84,34 @@ def test_labels_that_are_no_codes(tmp_path: Path, value: int, message: str) -> N
     labels = open_labels([write_raster(tmp_path / "cdl.tif", codes, UTM)], UTM)
     with pytest.raises(DataError, match=message):
         labels.read(WHOLE)
+
+
+@pytest.mark.parametrize("grid", [UTM, ALBERS], ids=["the image's grid", "another CRS"])
+@pytest.mark.parametrize("order", [(0, 1), (1, 0)])
+def test_two_halves_make_the_whole_in_either_order(tmp_path: Path, grid: PixelGrid, order: tuple[int, int]) -> None:
+    """Where a file has nothing it leaves what another file has."""
+    codes, half = random_codes(grid.shape_yx), grid.width // 2
+    parts = [Window(0, 0, grid.height, half), Window(0, half, grid.height, grid.width - half)]
+    paths = [write_raster(tmp_path / f"{number}.tif", codes[part.slices], grid.window(part)) for number, part in enumerate(parts)]
+    row, col = nearest_index(grid, UTM)
+    expected = np.where(row >= 0, codes[row, col], 0)
+    np.testing.assert_array_equal(open_labels([paths[number] for number in order], UTM).read(WHOLE), expected)
+
+
+@pytest.mark.parametrize("grid", [UTM, ALBERS], ids=["the image's grid", "another CRS"])
+def test_the_last_of_overlapping_files_counts_but_not_where_it_has_no_label(tmp_path: Path, grid: PixelGrid) -> None:
+    under, over = np.full(grid.shape_yx, 5, np.uint8), np.full(grid.shape_yx, 1, np.uint8)
+    over[: grid.height // 2] = 0
+    paths = [write_raster(tmp_path / f"{name}.tif", values, grid) for name, values in (("under", under), ("over", over))]
+    row, _ = nearest_index(grid, UTM)
+    expected = np.where(row < 0, 0, np.where(row < grid.height // 2, 5, 1))
+    np.testing.assert_array_equal(open_labels(paths, UTM).read(WHOLE), expected)
+
+
+def test_pixels_may_be_off_the_lattice_by_a_thousandth() -> None:
+    """Less is a rounding of the transform, and the files' pixels are taken; more is resampled."""
+    for off_px, is_on in ((0.0009, True), (0.002, False)):
+        moved = PixelGrid(UTM.crs, (30.0, 0.0, UTM.transform[2] + 30 * off_px, 0.0, -30.0, UTM.transform[5]), UTM.width, UTM.height)
+        assert (_on_lattice(moved, UTM) is not None) is is_on
+        scaled = PixelGrid(UTM.crs, (30 * (1 + off_px / UTM.width), *UTM.transform[1:]), UTM.width, UTM.height)
+        assert (_on_lattice(scaled, UTM) is not None) is is_on

@@ -85,20 +85,6 @@ def shell(code: str, redirect: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(words, cwd=ROOT, env=env, capture_output=True, text=True, timeout=60, check=False)
 
 
-def test_closed_streams_take_no_output_of_others(tmp_path: Path) -> None:
-    code = f"""
-import os
-from cropcam.pipeline.runtime.machine import open_standard_streams
-open_standard_streams()
-with open({str(tmp_path / "data")!r}, "wb") as file:
-    assert file.fileno() > 2
-    os.write(1, b"a library prints")
-    os.write(2, b"a library warns")
-"""
-    assert shell(code, "<&- >&- 2>&-").returncode == 0
-    assert (tmp_path / "data").read_bytes() == b""
-
-
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="no /dev/full on this system")
 def test_a_full_stdout_is_an_error_that_names_it() -> None:
     code = """
@@ -111,26 +97,6 @@ except OSError as error:
 """
     done = shell(code, ">/dev/full")
     assert (done.returncode, done.stderr) == (1, "stdout: No space left on device\n")  # the interpreter's end is silent
-
-
-@pytest.mark.parametrize("unbuffered", ["", "1"])
-def test_a_reader_that_has_gone_is_no_error(unbuffered: str) -> None:
-    code = """
-from cropcam.pipeline.runtime.machine import flush_stdout
-try:
-    print("figures")
-except BrokenPipeError:
-    pass
-assert not flush_stdout()
-"""
-    ours, theirs = os.pipe()
-    os.close(ours)
-    env = {**os.environ, "PYTHONUNBUFFERED": unbuffered}
-    done = subprocess.run(
-        [sys.executable, "-c", code], cwd=ROOT, env=env, stdout=theirs, stderr=subprocess.PIPE, text=True, timeout=60, check=False
-    )
-    os.close(theirs)
-    assert (done.returncode, done.stderr) == (0, "")
 
 
 def test_a_stderr_that_cannot_be_written_stops_nothing(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
