@@ -8,15 +8,18 @@ from __future__ import annotations
 import argparse
 import os
 import sys
+import warnings
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
+from typing import TextIO
 
 from cropcam.model import commands as model_commands
 from cropcam.model import view_command
 from cropcam.model.options import declared, flag
 from cropcam.pipeline import commands as pipeline_commands
 from cropcam.pipeline.commands import patches_line
-from cropcam.pipeline.runtime.terminal import one_line, prepare_streams
+from cropcam.pipeline.errors import CropcamWarning
+from cropcam.pipeline.runtime.terminal import one_line, prepare_streams, quoted
 
 # Options of unreleased versions, by command: the replacement, or that there is none. Settings without a flag are found by their name.
 _REMOVED = {
@@ -43,18 +46,24 @@ def demo(args: argparse.Namespace) -> None:
     from cropcam.model.options import Settings
     from cropcam.model.report.run_report import write_report
     from cropcam.model.report.terminal import headline
+    from cropcam.model.runs.checkpoint import check_run_folder
     from cropcam.model.training.train import train
     from cropcam.pipeline.earthengine.delivery import deliver
     from cropcam.pipeline.earthengine.session import open_session
     from cropcam.pipeline.emulator import serve
     from cropcam.pipeline.landscape import simulate
     from cropcam.pipeline.patches.build import from_shards
+    from cropcam.pipeline.patches.unfinished import check_place
+    from cropcam.pipeline.runtime.outputs import Output, always, check_outputs
     from cropcam.pipeline.runtime.progress import Stage
     from cropcam.pipeline.store.patch_store import open_store
     from cropcam.pipeline.study.study import load_study
 
     out: Path = args.out
     study, run, store = load_study("demo"), out / "run", out / "patches.zarr"
+    check_outputs([Output(folder, "--out", "folder", always, is_folder=True) for folder in (out, out / "archive", out / "shards")])
+    check_run_folder(run)
+    check_place(store)
     with Stage("simulate") as stage:
         simulate(study, out / "archive", seed=args.seed or 0, progress=stage)
     with serve(out / "archive") as server, Stage("export") as stage:
@@ -74,12 +83,13 @@ def demo(args: argparse.Namespace) -> None:
         map_raster(run, open_store(store), out / "map.tif", outputs=beside, device=args.device, progress=stage)
     with Stage("report") as stage:
         report = write_report(run, map_path=out / "map.tif", progress=stage)
-    print(f"All on simulated data. Open {report} in a browser and {out / 'map.tif'} in QGIS, or see it all: cropcam view {run}")
+    print(f"All on simulated data. Open {report} in a browser and {out / 'map.tif'} in QGIS, or see it all: cropcam view {quoted(run)}")
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command; return its exit code."""
     prepare_streams()
+    warnings.showwarning = _show_warning
     words = list(sys.argv[1:] if argv is None else argv)
     if (removed := removed_option(words)) is not None:
         print(f"cropcam: {removed}", file=sys.stderr)
@@ -132,6 +142,16 @@ def _explain(error: Exception, debug: bool) -> int:
         return 3
     print("cropcam: this is a bug; please report the lines above", file=sys.stderr)
     return 1
+
+
+def _show_warning(
+    message: Warning | str, category: type[Warning], filename: str, lineno: int, file: TextIO | None = None, line: str | None = None
+) -> None:
+    """Ours are for users, one line each; those of libraries are for developers and look as Python writes them."""
+    if issubclass(category, CropcamWarning):
+        print(f"cropcam: warning: {one_line(str(message))}", file=file or sys.stderr)
+    else:
+        (file or sys.stderr).write(warnings.formatwarning(message, category, filename, lineno, line))
 
 
 def _raw_answers(error: BaseException | None) -> Iterator[str]:

@@ -22,6 +22,7 @@ from typing import Any
 from rasterio.enums import MaskFlags
 from rasterio.errors import RasterioError
 
+from cropcam.pipeline.crs import crs_text
 from cropcam.pipeline.emulator.archive_files import SEGMENT, band_names, damaged, is_within, open_band, read_about
 from cropcam.pipeline.emulator.elements import Collection
 from cropcam.pipeline.emulator.errors import EngineError, not_found
@@ -213,7 +214,7 @@ def _band(asset_id: str, path: Path, name: str, declared: str | None, properties
         raise damaged(asset_id, f"band '{name}': {error}") from None
     if crs is None:
         raise damaged(asset_id, f"band '{name}' has no CRS")
-    grid = PixelGrid(crs.to_string(), transform, width, height)
+    grid = PixelGrid(crs_text(crs), transform, width, height)
     policy = policy_of(name, dtype, properties) if declared is None else parse_policy(declared)
     node = Source(path, grid, nodata, policy, has_mask=has_mask)
     return Band(name, BandType.of(dtype), node, Projection(grid.crs, transform), Window(0, 0, height, width), Inside(grid))

@@ -14,10 +14,11 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
+from cropcam.pipeline.crs import same_crs, transform_points
 from cropcam.pipeline.emulator import budget
 from cropcam.pipeline.emulator.errors import EngineError
 from cropcam.pipeline.emulator.service_texts import TEXTS
-from cropcam.pipeline.grid import PixelGrid, Window, covering_window, nearest_index, same_crs, transform_points
+from cropcam.pipeline.grid import PixelGrid, Window, covering_window, nearest_index
 
 Values = npt.NDArray[Any]
 Mask = npt.NDArray[np.bool_]

@@ -10,8 +10,9 @@ import numpy.typing as npt
 import pandas as pd
 
 from cropcam.pipeline.class_columns import CLASS
+from cropcam.pipeline.crs import transform_points
+from cropcam.pipeline.csv_cells import numbers
 from cropcam.pipeline.errors import DataError
-from cropcam.pipeline.grid import transform_points
 from cropcam.pipeline.maps.class_map import FinishedMap
 from cropcam.pipeline.maps.windows import NODATA_CLASS
 from cropcam.pipeline.points import read_points
@@ -118,7 +119,7 @@ def read_reference(path: Path, opened: FinishedMap, label_column: str = "") -> R
 def _probabilities(path: Path, cells: pd.DataFrame, unit: str, line_P: Indices) -> Floats:
     if PROBABILITY not in cells:
         return np.full(len(cells), np.nan)
-    values = pd.to_numeric(cells[PROBABILITY], errors="coerce").to_numpy(np.float64)
+    values = numbers(str(path), cells[PROBABILITY], 1.0, unit)
     wrong_P = (cells[PROBABILITY] != "").to_numpy() & ~((values > 0) & (values <= 1))
     if wrong_P.any():
         first = int(np.flatnonzero(wrong_P)[0])
