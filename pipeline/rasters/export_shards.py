@@ -14,6 +14,7 @@ import numpy as np
 from cropcam.pipeline.code_table import DEFAULT
 from cropcam.pipeline.errors import ConfigError, DataError
 from cropcam.pipeline.grid import PixelGrid, Window, same_crs
+from cropcam.pipeline.rasters.checked import checked, meaning_of
 from cropcam.pipeline.rasters.label_mosaic import LabelMosaic, open_weights
 from cropcam.pipeline.rasters.mosaic import ALIGNED_PX, RasterMosaic, check_band_order, intersection
 from cropcam.pipeline.rasters.raster import Raster, open_raster, open_stored
@@ -67,7 +68,7 @@ def open_image_shards(folder: Path, study: Study) -> RasterMosaic:
         pieces.append((raster, place_on(study.grid, raster), slice(0, len(bands))))
     check_cover(study.grid, [(raster.path, place) for raster, place, _ in pieces], study.area.region)
     _check_together([raster for raster, _, _ in pieces])
-    return RasterMosaic(study.grid, bands, tuple(pieces))
+    return checked(RasterMosaic(study.grid, bands, tuple(pieces)), meaning_of(study.image, bands, is_export=True))
 
 
 def _without_counts(raster: Raster, bands: tuple[str, ...]) -> Raster:
