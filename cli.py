@@ -19,7 +19,7 @@ from cropcam.model.options import declared, flag
 from cropcam.pipeline import commands as pipeline_commands
 from cropcam.pipeline.commands import patches_line
 from cropcam.pipeline.errors import CropcamWarning
-from cropcam.pipeline.runtime.terminal import one_line, prepare_streams
+from cropcam.pipeline.runtime.terminal import one_line, prepare_streams, quoted
 
 # Options of unreleased versions, by command: the replacement, or that there is none. Settings without a flag are found by their name.
 _REMOVED = {
@@ -46,18 +46,24 @@ def demo(args: argparse.Namespace) -> None:
     from cropcam.model.options import Settings
     from cropcam.model.report.run_report import write_report
     from cropcam.model.report.terminal import headline
+    from cropcam.model.runs.checkpoint import check_run_folder
     from cropcam.model.training.train import train
     from cropcam.pipeline.earthengine.delivery import deliver
     from cropcam.pipeline.earthengine.session import open_session
     from cropcam.pipeline.emulator import serve
     from cropcam.pipeline.landscape import simulate
     from cropcam.pipeline.patches.build import from_shards
+    from cropcam.pipeline.patches.unfinished import check_place
+    from cropcam.pipeline.runtime.outputs import Output, always, check_outputs
     from cropcam.pipeline.runtime.progress import Stage
     from cropcam.pipeline.store.patch_store import open_store
     from cropcam.pipeline.study.study import load_study
 
     out: Path = args.out
     study, run, store = load_study("demo"), out / "run", out / "patches.zarr"
+    check_outputs([Output(folder, "--out", "folder", always, is_folder=True) for folder in (out, out / "archive", out / "shards")])
+    check_run_folder(run)
+    check_place(store)
     with Stage("simulate") as stage:
         simulate(study, out / "archive", seed=args.seed or 0, progress=stage)
     with serve(out / "archive") as server, Stage("export") as stage:
@@ -77,7 +83,7 @@ def demo(args: argparse.Namespace) -> None:
         map_raster(run, open_store(store), out / "map.tif", outputs=beside, device=args.device, progress=stage)
     with Stage("report") as stage:
         report = write_report(run, map_path=out / "map.tif", progress=stage)
-    print(f"All on simulated data. Open {report} in a browser and {out / 'map.tif'} in QGIS, or see it all: cropcam view {run}")
+    print(f"All on simulated data. Open {report} in a browser and {out / 'map.tif'} in QGIS, or see it all: cropcam view {quoted(run)}")
 
 
 def main(argv: Sequence[str] | None = None) -> int:

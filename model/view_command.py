@@ -24,11 +24,14 @@ def view(args: argparse.Namespace) -> None:
     from cropcam.pipeline.maps.view.cache import cache_folder
     from cropcam.pipeline.maps.view.server import show
     from cropcam.pipeline.runtime.loopback import LoopbackServer, listen
+    from cropcam.pipeline.runtime.outputs import Output, always, check_outputs
 
     kind = kind_of(args.what)
     if kind == "store" and args.store:
         raise ConfigError(f"--store goes with a run or a map; {args.what} is a store itself")
 
+    if args.cache:
+        check_outputs([Output(args.cache, "--cache", "folder", always, is_folder=True)])
     with listen(LoopbackServer, BaseHTTPRequestHandler, args.port):
         pass  # a port in use is refused before the work, not after it
 

@@ -7,12 +7,14 @@ import json
 import math
 import warnings
 from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from cropcam.pipeline.crs import is_geographic, transform_bounds
 from cropcam.pipeline.errors import ConfigError, DataError
-from cropcam.pipeline.grid import PixelGrid, is_geographic, transform_bounds
+from cropcam.pipeline.grid import PixelGrid
 
 if TYPE_CHECKING:
     import geopandas
@@ -60,7 +62,7 @@ class VectorFile:
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore")  # of GDAL: what is wrong with a geometry is told by who uses it
                 frame = self._frame(wanted, box)
-        except (RuntimeError, OSError, ValueError) as error:
+        except (RuntimeError, OSError, ValueError, shapely.errors.ShapelyError) as error:
             raise _unreadable(self.path, error) from None
         geometry = shapely.force_2d(frame.geometry.to_numpy())
         if box is not None:
@@ -202,5 +204,14 @@ def _box(grid: PixelGrid, crs: str) -> Box | None:
 
 
 def _unreadable(path: str, error: BaseException) -> DataError:
+    is_text = Path(path).suffix.casefold() in (".geojson", ".json")
+    if is_text and (isinstance(error, UnicodeDecodeError) or json.detect_encoding(_head(path)) not in ("utf-8", "utf-8-sig")):
+        return DataError(f"{path}: is not in UTF-8; save it as UTF-8")
     reason = " ".join(str(error).replace(path, "").split()).partition(";")[0][:160].strip(" .:'")
     return DataError(f"{path}: cannot be read as {Path(path).suffix} ({reason}); write it anew as {FORMATS}")
+
+
+def _head(path: str) -> bytes:
+    with suppress(OSError), Path(path).open("rb") as file:
+        return file.read(4)
+    return b""

@@ -17,10 +17,11 @@ from cropcam.model.labels.files import check_label_file
 from cropcam.model.labels.tables import joined_table
 from cropcam.model.labels.weak_labels import LabelSpec, WeakLabels
 from cropcam.pipeline.class_names import class_index, key, texts
+from cropcam.pipeline.crs import is_geographic, transform_points
 from cropcam.pipeline.csv_cells import number as as_number
 from cropcam.pipeline.csv_cells import numbers
 from cropcam.pipeline.errors import DataError
-from cropcam.pipeline.grid import PatchGrid, is_geographic, transform_points
+from cropcam.pipeline.grid import PatchGrid
 from cropcam.pipeline.legend import BACKGROUND, Legend
 from cropcam.pipeline.vectors import VectorFile, names, open_vectors
 
@@ -94,6 +95,12 @@ def read_areas(spec: LabelSpec, legend: Legend) -> Areas:
             values[name] = np.where(np.isfinite(number_R), number_R, values[name])
     if spec.label_table and (rest := [str(name) for name in values.columns if name not in columns]):
         notes.append(f"columns of {Path(joined_to).name} that are no class and are not used: {names(rest)}")
+    blank_F = np.array([shape is None or shape.is_empty for shape in frame.geometry], bool)
+    if lost := int(blank_F[used].sum()):
+        notes.append(f"{lost:,} of its {len(used):,} polygons have no geometry")
+        used, row_F = used[~blank_F[used]], row_F[~blank_F[used]]
+    if not len(used):
+        raise DataError(f"{path}: {'; '.join(notes)}; give polygons with areas")
     polygons = [_polygon(f"{path}, {labels[each]}", frame.geometry.iloc[each], is_geographic(file.crs)) for each in used]
     records = values.to_dict("records")
     shares = [

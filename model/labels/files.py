@@ -1,4 +1,7 @@
-"""The user's own label files, identified by their sha256: a run goes on only with the file it began with."""
+"""The user's own label files, identified by their sha256: a run goes on only with the file it began with.
+
+A shapefile is several files, and a GeoPackage may have its last changes in another one (-wal): the sha256 is then of all of them.
+"""
 
 from __future__ import annotations
 
@@ -6,7 +9,9 @@ import errno
 from pathlib import Path
 
 from cropcam.pipeline.errors import ConfigError, DataError
-from cropcam.pipeline.runtime.hashing import file_sha256
+from cropcam.pipeline.runtime.hashing import file_sha256, json_sha256
+
+_PARTS = (".dbf", ".shx", ".prj", ".cpg")  # of a shapefile, beside what holds its shapes
 
 
 def check_label_file(path: str, digest: str) -> str:
@@ -16,7 +21,7 @@ def check_label_file(path: str, digest: str) -> str:
         DataError: the file is missing or has changed.
     """
     try:
-        now = _digest(Path(path))
+        now = label_file_sha256(Path(path))
     except OSError as error:
         raise DataError(f"{path}: {error.strerror}; the run's labels come from it: put it back, or train into another folder") from None
     if digest and now != digest:
@@ -34,12 +39,22 @@ def resolve_label_file(path: str, option: str) -> tuple[str, str]:
     """
     absolute = Path(path).resolve()
     try:
-        return str(absolute), _digest(absolute)
+        return str(absolute), label_file_sha256(absolute)
     except OSError as error:
         raise ConfigError(f"{option} {path}: {error.strerror}; name a file that can be read") from None
 
 
-def _digest(path: Path) -> str:
+def label_file_sha256(path: Path) -> str:
+    """The sha256 (hex) of a label file; of a file with others that belong to it that of all of them.
+
+    Raises:
+        OSError: it cannot be read.
+    """
     if path.exists() and not path.is_file():  # a pipe would be waited for, for ever
         raise OSError(errno.EINVAL, "is a folder, a pipe or a device")
-    return file_sha256(path)
+    whole = file_sha256(path)
+    names = (
+        [path.stem + each for part in _PARTS for each in (part, part.upper())] if path.suffix.casefold() == ".shp" else [f"{path.name}-wal"]
+    )
+    others = {name: file_sha256(path.with_name(name)) for name in names if path.with_name(name).is_file()}
+    return json_sha256({path.suffix: whole, **others}) if others else whole

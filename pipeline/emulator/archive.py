@@ -24,6 +24,7 @@ import rasterio
 from rasterio.enums import MaskFlags
 from rasterio.errors import RasterioError
 
+from cropcam.pipeline.crs import crs_text
 from cropcam.pipeline.emulator.elements import Collection
 from cropcam.pipeline.emulator.errors import EngineError, not_found
 from cropcam.pipeline.emulator.geometry import LONLAT
@@ -215,7 +216,7 @@ def _band(asset_id: str, path: Path, name: str, declared: str | None, properties
         raise EngineError(f"Asset '{asset_id}' of the archive is damaged: band '{name}': {error}.", "FAILED_PRECONDITION") from None
     if crs is None:
         raise EngineError(f"Asset '{asset_id}' of the archive is damaged: band '{name}' has no CRS.", "FAILED_PRECONDITION")
-    grid = PixelGrid(crs.to_string(), transform, width, height)
+    grid = PixelGrid(crs_text(crs), transform, width, height)
     policy = policy_of(name, dtype, properties) if declared is None else parse_policy(declared)
     node = Source(path, grid, nodata, policy, has_mask=has_mask)
     return Band(name, BandType.of(dtype), node, Projection(grid.crs, transform), Window(0, 0, height, width), Inside(grid))

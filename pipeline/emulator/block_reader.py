@@ -15,9 +15,10 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
+from cropcam.pipeline.crs import transform_points
 from cropcam.pipeline.emulator.errors import EngineError
 from cropcam.pipeline.emulator.images import Band, LazyImage
-from cropcam.pipeline.grid import PixelGrid, Window, tiles, transform_points
+from cropcam.pipeline.grid import PixelGrid, Window, tiles
 from cropcam.pipeline.runtime.tasks import cores
 
 BLOCK_PX = 512

@@ -17,10 +17,11 @@ import numpy as np
 import numpy.typing as npt
 from pyproj import Geod
 
+from cropcam.pipeline.crs import same_crs, transform_points
 from cropcam.pipeline.emulator.errors import EngineError
 from cropcam.pipeline.emulator.projections import UNIT, Projection, outward
 from cropcam.pipeline.emulator.values import Value
-from cropcam.pipeline.grid import Window, same_crs, transform_points
+from cropcam.pipeline.grid import Window
 
 Points = npt.NDArray[np.float64]
 Bounds = tuple[float, float, float, float]

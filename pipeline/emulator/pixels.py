@@ -14,7 +14,8 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from cropcam.pipeline.grid import PixelGrid, Window, covering_window, nearest_index, same_crs, transform_points
+from cropcam.pipeline.crs import same_crs, transform_points
+from cropcam.pipeline.grid import PixelGrid, Window, covering_window, nearest_index
 
 Values = npt.NDArray[Any]
 Mask = npt.NDArray[np.bool_]

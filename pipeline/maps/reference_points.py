@@ -10,9 +10,9 @@ import numpy.typing as npt
 import pandas as pd
 
 from cropcam.pipeline.class_columns import CLASS
+from cropcam.pipeline.crs import transform_points
 from cropcam.pipeline.csv_cells import numbers
 from cropcam.pipeline.errors import DataError
-from cropcam.pipeline.grid import transform_points
 from cropcam.pipeline.maps.class_map import FinishedMap
 from cropcam.pipeline.maps.windows import NODATA_CLASS
 from cropcam.pipeline.points import read_points

@@ -46,7 +46,8 @@ def checked(source: RasterMosaic, meaning: Meaning) -> RasterMosaic:
     valid = [values[encoding.valid_of(band, values)] for band, values in enumerate(stored)]
     if (fault := first_fault(valid, encoding, meaning.ranges)) is not None:
         pieces_of = [(raster, bands, None) for raster, _, bands in pieces]
-        raise refusal(source.file_of(fault.band, pieces_of), fault, encoding, meaning, pairs=mends(valid, meaning))
+        pairs = mends(valid, meaning) if np.dtype(encoding.dtype).itemsize > 1 else None  # bytes are a picture, whatever fits
+        raise refusal(source.file_of(fault.band, pieces_of), fault, encoding, meaning, pairs=pairs)
     return source
 
 

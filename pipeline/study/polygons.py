@@ -14,8 +14,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from cropcam.pipeline.crs import transform_bounds, transform_points
 from cropcam.pipeline.errors import ConfigError, CropcamWarning, DataError
-from cropcam.pipeline.grid import PatchGrid, PixelGrid, Window, transform_bounds, transform_points
+from cropcam.pipeline.grid import PatchGrid, PixelGrid, Window
 from cropcam.pipeline.study.geojson import content, has_own_crs
 from cropcam.pipeline.text_files import parse_json, read_text
 

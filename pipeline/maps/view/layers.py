@@ -9,8 +9,9 @@ from pathlib import Path
 from typing import Any
 
 from cropcam.pipeline.code_table import hex_color
+from cropcam.pipeline.crs import is_geographic, transform_bounds
 from cropcam.pipeline.errors import DataError
-from cropcam.pipeline.grid import METRES_PER_DEGREE, PixelGrid, is_geographic, transform_bounds
+from cropcam.pipeline.grid import METRES_PER_DEGREE, PixelGrid
 from cropcam.pipeline.legend import Legend
 from cropcam.pipeline.maps.class_map import FinishedMap
 from cropcam.pipeline.maps.view import palettes

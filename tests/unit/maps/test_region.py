@@ -10,8 +10,9 @@ import shapely
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from cropcam.pipeline.crs import transform_points
 from cropcam.pipeline.errors import ConfigError, DataError
-from cropcam.pipeline.grid import PixelGrid, Window, study_grid, tiles, transform_points
+from cropcam.pipeline.grid import PixelGrid, Window, study_grid, tiles
 from cropcam.pipeline.maps.region import open_region
 from support.vectors import write_vectors
 

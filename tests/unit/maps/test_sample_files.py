@@ -97,5 +97,6 @@ def test_expected_accuracies_give_the_size_and_are_checked(path: Path, tmp_path:
 def test_names_and_folders_that_cannot_be_written(path: Path, tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match=r"write a name that ends in \.csv"):
         write_sample(path, tmp_path / "p.gpkg")
-    with pytest.raises(DataError, match=r"absent/p\.csv: cannot be written .*; give --out a folder that can be written"):
-        write_sample(path, tmp_path / "absent" / "p.csv")
+    with pytest.raises(DataError, match=r"map\.tif/p\.csv: cannot lie there, since .*/map\.tif is a file; choose another place"):
+        write_sample(path, path / "p.csv")
+    assert write_sample(path, tmp_path / "new" / "p.csv").geopackage.is_file()

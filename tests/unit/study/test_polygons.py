@@ -11,8 +11,9 @@ import shapely
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from cropcam.pipeline.crs import transform_points
 from cropcam.pipeline.errors import ConfigError, CropcamWarning
-from cropcam.pipeline.grid import PatchGrid, PixelGrid, Window, study_grid, transform_points
+from cropcam.pipeline.grid import PatchGrid, PixelGrid, Window, study_grid
 from cropcam.pipeline.study.polygons import canonical_polygons, meets, patches_inside, read_polygons
 from support.vectors import write_vectors
 
