@@ -10,7 +10,7 @@ from cropcam.pipeline.encoding import NODATA_PHYSICAL, BandEncoding, held
 from cropcam.pipeline.rasters.mosaic import RasterMosaic
 from cropcam.pipeline.rasters.plausible import Meaning, first_fault, mends, stored_limits
 from cropcam.pipeline.rasters.raster import Raster
-from cropcam.pipeline.rasters.refusals import refusal
+from cropcam.pipeline.rasters.refusals import options, refusal
 from cropcam.pipeline.rasters.samples import WINDOWS, sample
 from cropcam.pipeline.sensor import Range
 from cropcam.pipeline.study.image import Image
@@ -49,6 +49,13 @@ def checked(source: RasterMosaic, meaning: Meaning) -> RasterMosaic:
         pairs = mends(valid, meaning) if np.dtype(encoding.dtype).itemsize > 1 else None  # bytes are a picture, whatever fits
         raise refusal(source.file_of(fault.band, pieces_of), fault, encoding, meaning, pairs=pairs)
     return source
+
+
+def own_options(raster: Raster, meaning: Meaning) -> str:
+    """The options, with a space before them, with which --image reads a file of another type as the sensor has it; empty where its values are physical."""
+    values = [band[np.isfinite(band) & (band != meaning.nodata)] for band in sample(raster)]
+    pairs = mends(values, meaning)
+    return f" {options(pairs)}" if pairs and set(pairs) != {(1.0, 0.0)} else ""
 
 
 def _with_fills(raster: Raster, meaning: Meaning, start: int) -> Raster:

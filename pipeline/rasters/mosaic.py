@@ -18,7 +18,7 @@ from cropcam.pipeline.grid import ALIGNED_PX, PixelGrid, Window, lattice_offset
 from cropcam.pipeline.rasters.layers import Known, in_order, known_by_name
 from cropcam.pipeline.rasters.plausible import Meaning, block_fault
 from cropcam.pipeline.rasters.raster import Raster, understood
-from cropcam.pipeline.rasters.refusals import refusal
+from cropcam.pipeline.rasters.refusals import number, refusal
 from cropcam.pipeline.rasters.values import Usual, ValueEncoding
 
 _LANDSAT_BAND = re.compile(r"(?:sr_|st_)?b\d+(?![a-z0-9])")
@@ -132,6 +132,8 @@ def image_of(
     rasters = in_order(rasters, known or known_by_name(bands))
     place = Window(0, 0, *first.grid.shape_yx)
     encoding.check(bands)
+    if encoding.scale is None:
+        _check_scales(rasters)
     pieces, start = [], 0
     for raster in rasters:
         stop = start + len(raster.band_names)
@@ -155,6 +157,16 @@ def _check_nested(finest: Raster, other: Raster) -> None:
     offset = lattice_offset(grid, other_grid, times)  # None where its pixels drift away over the width
     if offset is None or max(map(abs, offset)) > ALIGNED_PX:
         raise DataError(f"{other.path}: grid {other_grid.transform}, {name} has {grid.transform}; all image files must share one grid")
+
+
+def _check_scales(rasters: Sequence[Raster]) -> None:
+    """Refuse files of which some have a scale in their tags and others, with values of the same type, none: those were perhaps lost."""
+    scales = [next((scale for scale, offset, _ in raster.tagged if (scale, offset) != (1.0, 0.0)), None) for raster in rasters]
+    if None in scales and any(scales):
+        bare, told = rasters[scales.index(None)], next(place for place, scale in enumerate(scales) if scale)
+        raise DataError(
+            f"{bare.path}: has no scale, {rasters[told].path.name} has {number(scales[told] or 1.0)}; give --scale and --offset: one number, or one for each band"
+        )
 
 
 def check_band_order(raster: Raster, bands: tuple[str, ...]) -> None:
