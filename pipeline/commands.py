@@ -13,6 +13,7 @@ from typing import Any
 from cropcam.pipeline import service_commands
 from cropcam.pipeline.arguments import AddCommand, folder_argument
 from cropcam.pipeline.errors import ConfigError, DataError
+from cropcam.pipeline.runtime.terminal import quoted
 
 
 def describe(args: argparse.Namespace) -> None:
@@ -110,7 +111,7 @@ def sample(args: argparse.Namespace) -> None:
     counts = ", ".join(f"{count:,} {name}" for name, count in drawn.counts.items() if count)
     already = "already there, " if drawn.existed else ""
     print(f"{drawn.csv} and {drawn.geopackage}: {already}{sum(drawn.counts.values()):,} points ({counts})")
-    print(f"Fill in the column class of one of them, then: cropcam area {args.map} --reference {drawn.csv}")
+    print(f"Fill in the column class of one of them, then: cropcam area {quoted(args.map)} --reference {quoted(drawn.csv)}")
 
 
 def add_commands(command: AddCommand) -> None:

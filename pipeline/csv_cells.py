@@ -19,6 +19,7 @@ MOST_COLUMNS, MOST_CELLS = 10_000, 20_000_000
 _DELIMITERS = (",", ";", "\t", "|")
 _WORKBOOKS = (b"PK\x03\x04", b"\xd0\xcf\x11\xe0")  # .xlsx, .ods and other archives; .xls
 _SEPARATOR_LINE = re.compile(r"sep=(.)\s*", re.IGNORECASE)  # Excel's own first line
+_FORMULA = ("=", "+", "-", "@")
 _NUMBER = re.compile(r"[+-]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]+)?")
 _DECIMAL_COMMA = re.compile(r"[+-]?[0-9]+,[0-9]+")
 _MAYBE_THOUSANDS = re.compile(r"[+-]?[1-9][0-9]{0,2},[0-9]{3}")
@@ -67,6 +68,14 @@ def read_cells(path: str, needs: str, content: bytes | None = None) -> pd.DataFr
     return table
 
 
+def table_text(table: pd.DataFrame, *, float_format: str | None = None) -> str:
+    """A table as CSV text. Before a text that a spreadsheet would take for a formula stands an apostrophe, which `read_cells` takes away."""
+    safe = table.rename(columns=_no_formula)
+    for name in safe.columns[[not pd.api.types.is_numeric_dtype(dtype) for dtype in safe.dtypes]]:
+        safe[name] = safe[name].map(_no_formula)
+    return str(safe.to_csv(index=False, float_format=float_format, lineterminator="\n"))
+
+
 def named(header: list[str], name: str) -> str:
     """The column of that name, else the only one whose name differs in the case of letters alone; else the name itself."""
     alike = [each for each in header if each.casefold() == name.casefold()]
@@ -105,6 +114,10 @@ def numbers(path: str, cells: pd.Series[str], most: float = math.inf, unit: str 
     return np.array([number(cell) for cell in cells], np.float64)
 
 
+def _no_formula(cell: object) -> object:
+    return f"'{cell}" if isinstance(cell, str) and cell.startswith(_FORMULA) else cell
+
+
 def _records(path: str, text: str, needs: str) -> Iterator[tuple[int, list[str]]]:
     """The line on which each record that is not blank begins, and its cells; the first are the names."""
     source = io.StringIO(text, newline="")  # lines end as in an editor
@@ -128,7 +141,8 @@ def _records(path: str, text: str, needs: str) -> Iterator[tuple[int, list[str]]
         end = 0
         for cells in reader:
             begin, end = end + 1, reader.line_num
-            if any(stripped := [cell.strip() for cell in cells]):
+            stripped = [cell[1:] if cell.startswith("'") and cell[1:].startswith(_FORMULA) else cell for cell in map(str.strip, cells)]
+            if any(stripped):
                 yield skipped + begin, stripped
     except csv.Error as error:
         raise DataError(f"{path}, line {skipped + max(reader.line_num, 1)}: no CSV table: {error}; {needs}") from None

@@ -22,7 +22,7 @@ from cropcam.pipeline.legend import Legend
 from cropcam.pipeline.vectors import SUFFIXES, open_vectors
 
 DEGREES, GRID_CRS = ("lon", "lat"), ("x", "y")
-_LIMIT = {"lon": 180.0, "lat": 90.0}
+_LIMIT = {"lon": 360.0, "lat": 90.0}  # some count longitudes from 0 to 360
 _CODED = "write a column of classes"  # the step where a file has other codes alone
 Floats = npt.NDArray[np.float64]
 Indices = npt.NDArray[np.int64]

@@ -12,7 +12,6 @@ Written under a hidden name in the same folder and renamed when complete.
 
 from __future__ import annotations
 
-import json
 import shutil
 import time
 import warnings
@@ -27,10 +26,12 @@ import zarr
 from zarr.codecs import BloscCodec
 
 from cropcam.model.segmentation.predictions import BATCH_PATCHES, PatchPredictions
+from cropcam.pipeline.errors import DataError
 from cropcam.pipeline.legend import UNLABELLED, Legend
 from cropcam.pipeline.runtime.atomic import atomic_path
 from cropcam.pipeline.runtime.outputs import Output, check_outputs
 from cropcam.pipeline.store.schema import StoreInfo
+from cropcam.pipeline.text_files import read_json
 
 ARTEFACT = "cropcam segmentation"
 # dimensions, dtype and meaning of each array
@@ -156,7 +157,7 @@ def _create(group: zarr.Group, name: str, sizes: Mapping[str, int], legend: Lege
 
 def _is_prediction_store(path: Path) -> bool:
     try:
-        values = json.loads((path / "zarr.json").read_text("utf-8"))
+        values = read_json(path / "zarr.json", "a zarr store")
         return bool(values["attributes"]["artefact"] == ARTEFACT)
-    except (OSError, ValueError, KeyError, TypeError, RecursionError):
+    except (DataError, KeyError, TypeError):
         return False

@@ -23,6 +23,7 @@ from cropcam.pipeline.csv_cells import numbers
 from cropcam.pipeline.errors import DataError
 from cropcam.pipeline.grid import PatchGrid
 from cropcam.pipeline.legend import BACKGROUND, Legend
+from cropcam.pipeline.longitudes import within_half_turn
 from cropcam.pipeline.vectors import VectorFile, names, open_vectors
 
 TOTAL = "total"
@@ -108,7 +109,8 @@ def read_areas(spec: LabelSpec, legend: Legend) -> Areas:
         for each, row in zip(used, row_F, strict=True)
     ]
     share_FK = np.array(shares, np.float32).reshape(-1, len(legend))
-    return Areas([labels[each] for each in used], np.array(polygons, object), file.crs, share_FK, row_F, tuple(notes))
+    polygon_F = within_half_turn(np.array(polygons, object), file.crs)
+    return Areas([labels[each] for each in used], polygon_F, file.crs, share_FK, row_F, tuple(notes))
 
 
 def _joined(
@@ -162,7 +164,7 @@ def _polygon(where: str, polygon: shapely.Geometry | None, degrees: bool) -> sha
     if polygon.is_empty or not polygon.is_valid:
         raise DataError(f"{where}: its polygon is not valid ({shapely.is_valid_reason(polygon)}); repair it")
     west, south, east, north = polygon.bounds
-    if degrees and not (-180 <= west <= east <= 180 and -90 <= south <= north <= 90):
+    if degrees and not (-360 <= west <= east <= 360 and -90 <= south <= north <= 90):
         raise DataError(f"{where}: its coordinates are not degrees, as its coordinate reference system has; write it with its own")
     return polygon
 

@@ -24,6 +24,7 @@ from cropcam.model.report.page import template
 from cropcam.model.report.places import place_columns, place_names
 from cropcam.model.report.runs import EvaluatedRun, read_elsewhere, read_run, short_names
 from cropcam.model.runs.config import store_differences
+from cropcam.pipeline.csv_cells import table_text
 from cropcam.pipeline.errors import ConfigError, DataError
 from cropcam.pipeline.runtime.atomic import atomic_write
 from cropcam.pipeline.runtime.outputs import Output, always, check_outputs, is_marked, is_page, is_same
@@ -88,7 +89,7 @@ def compare(runs: Sequence[Path], out: Path) -> Comparison:
     table = pd.DataFrame([_row(line) for line in lines])
     cautions = [f"{line.label} differs from {line.against} in {text}." for line in lines for text in line.differs]
     cautions += _run_caveats(lines)
-    atomic_write(out / CSV, table.to_csv(index=False, float_format="%.6f", lineterminator="\n"))
+    atomic_write(out / CSV, table_text(table, float_format="%.6f"))
     atomic_write(out / PAGE, _page(lines, table, cautions))
     return Comparison(table, cautions, out / PAGE, out / CSV)
 

@@ -32,6 +32,7 @@ from cropcam.pipeline.runtime.atomic import atomic_write
 from cropcam.pipeline.runtime.hashing import file_sha256
 from cropcam.pipeline.runtime.outputs import STORE, Output, check_outputs
 from cropcam.pipeline.runtime.provenance import provenance
+from cropcam.pipeline.runtime.terminal import quoted
 
 LAST, BEST, HISTORY = "last.safetensors", "best.safetensors", "history.csv"
 ENVIRONMENT, CARD, METRICS, ITEM = "environment.json", "README.md", "metrics.json", "stac.json"
@@ -112,7 +113,7 @@ def load_metadata(path: Path) -> dict[str, str]:
 @contextmanager
 def _opened(path: Path) -> Iterator[Any]:
     if not path.is_file():
-        raise DataError(f"{path}: no checkpoint; train the run first: cropcam train STORE --run {path.parent}")
+        raise DataError(f"{path}: no checkpoint; train the run first: cropcam train STORE --run {quoted(path.parent)}")
     try:
         with safe_open(path, framework="pt") as file:
             yield file

@@ -16,6 +16,7 @@ from cropcam.pipeline.coverage import coverage
 from cropcam.pipeline.crs import is_geographic, same_crs
 from cropcam.pipeline.errors import CropcamWarning, DataError
 from cropcam.pipeline.grid import PixelGrid
+from cropcam.pipeline.longitudes import near_grid
 from cropcam.pipeline.vectors import VectorFile, open_vectors
 
 NAME_COLUMNS = ("name", "region", "id")  # the first that the file has, in any case of letters
@@ -85,6 +86,7 @@ def read_regions(path: Path, grid: PixelGrid) -> Regions:
     if not same_crs(file.crs, grid.crs):
         frame = frame.set_geometry(shapely.segmentize(shape_F, _EDGE[is_geographic(file.crs)])).set_crs(file.crs, allow_override=True)
         shape_F = frame.to_crs(grid.crs).geometry.to_numpy()
+    shape_F = near_grid(shape_F, grid)
     with np.errstate(all="ignore"):  # places beyond the reach of the map's CRS are infinite: no part of them is inside
         shape_F = shapely.make_valid(shape_F, method="structure", keep_collapsed=False)
         inside_F = np.nan_to_num(shapely.area(shapely.intersection(shape_F, shapely.box(*grid.bounds_xyxy))) / shapely.area(shape_F))

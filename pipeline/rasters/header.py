@@ -72,7 +72,7 @@ def read_header(path: Path) -> Header:
                 tuple(file.descriptions),
                 tuple(tuple(flags) for flags in file.mask_flag_enums),
                 tuple(file.colorinterp),
-                tuple(file.tags(number) for number in file.indexes),
+                tuple({**file.tags(number), **file.tags(number, ns="IMAGERY")} for number in file.indexes),
                 file.block_shapes[0],
                 file.tags(),
             )

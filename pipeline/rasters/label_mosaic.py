@@ -14,7 +14,7 @@ from cropcam.pipeline.code_table import Codes, CodeTable
 from cropcam.pipeline.errors import DataError
 from cropcam.pipeline.grid import ALIGNED_PX, PixelGrid, Window, covering_window, lattice_offset, resample_nearest, same_place
 from cropcam.pipeline.legend_sources import cdl
-from cropcam.pipeline.rasters.label_codes import PERCENT, to_codes
+from cropcam.pipeline.rasters.label_codes import PERCENT
 from cropcam.pipeline.rasters.mosaic import intersection
 from cropcam.pipeline.rasters.raster import Raster, open_raster
 
@@ -62,7 +62,8 @@ class LabelMosaic:
                 np.copyto(codes[here.slices], piece, where=piece != table.fill)
             part = covering_window(raster.grid, target) if place is None else None
             if part is not None:
-                source_codes = to_codes(raster.read(part)[0], raster.nodata[0], raster.path, table)
+                source_codes = np.empty(part[2:], table.dtype)
+                raster.read_codes(part, source_codes, table)
                 resampled = resample_nearest(source_codes, raster.grid.window(part), target, fill=table.fill)
                 np.copyto(codes, resampled, where=resampled != table.fill)
         return codes

@@ -191,6 +191,7 @@ def draw(store: Path, picture: Path) -> None:
         xlabel="patch column, from the west",
         ylabel="patch row, from the north",
     )
+    axes.title.set_parse_math(False)  # a name may hold dollar signs
     handles = [Patch(facecolor=hex_color(color), label=label) for label, color in entries]
     figure.legend(handles=handles, loc="outside lower center", ncols=4, frameon=False)
     try:

@@ -86,7 +86,7 @@ def _position(value: Any) -> list[float]:  # noqa: ANN401 - JSON
     if not isinstance(value, list) or len(value) < 2 or not all(type(each) in (int, float) for each in value[:2]):
         raise ValueError(f"is not GeoJSON with polygons: {_short(value)} is no position")
     x, y = map(float, value[:2])
-    if abs(x) > 180 or abs(y) > 90:
+    if abs(x) > 360 or abs(y) > 90:  # some count longitudes from 0 to 360
         swapped = ": longitude comes first" if abs(x) <= 90 and 90 < abs(y) <= 180 else ""
         raise ValueError(f"coordinates are not degrees: position {_short(value)}; RFC 7946 wants longitude and latitude{swapped}")
     return [x, y]

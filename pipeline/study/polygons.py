@@ -14,9 +14,10 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from cropcam.pipeline.crs import transform_bounds, transform_points
+from cropcam.pipeline.crs import is_geographic, transform_bounds, transform_points
 from cropcam.pipeline.errors import ConfigError, CropcamWarning, DataError
 from cropcam.pipeline.grid import PatchGrid, PixelGrid, Window
+from cropcam.pipeline.longitudes import near_grid, within_half_turn
 from cropcam.pipeline.study.geojson import content, has_own_crs
 from cropcam.pipeline.text_files import parse_json, read_text
 
@@ -110,6 +111,7 @@ def on_grid(text: str, grid: PixelGrid) -> dict[str, Any] | None:
     import rasterio.warp  # noqa: PLC0415 - a study is read without GDAL
     import shapely  # noqa: PLC0415
     from shapely.geometry import mapping  # noqa: PLC0415
+    from shapely.geometry import shape as geometry_of  # noqa: PLC0415
 
     # "all south of 37.5" reaches places that a projection knows nothing of: what lies far from the grid is cut off before
     west, south, east, north = transform_bounds(grid.crs, "EPSG:4326", grid.bounds_xyxy)
@@ -119,6 +121,8 @@ def on_grid(text: str, grid: PixelGrid) -> dict[str, Any] | None:
     if polygons.is_empty:
         return None
     shape: dict[str, Any] = rasterio.warp.transform_geom("EPSG:4326", grid.crs, mapping(shapely.segmentize(polygons, _STEP_DEG)))
+    if is_geographic(grid.crs):
+        shape = mapping(near_grid(np.array([geometry_of(shape)], object), grid)[0])
     return shape
 
 
@@ -162,14 +166,16 @@ def _converted(path: Path, key: str) -> str:
 
 
 def _without_overlap(polygons: list[Any]) -> list[Any]:
-    """The same coordinates, or, where polygons overlap, those of their union."""
-    if len(polygons) == 1:
+    """The same coordinates, or, where polygons overlap, those of their union; longitudes between -180 and 180."""
+    is_within = all(abs(x) <= _HALF_TURN_DEG for polygon in polygons for ring in polygon for x, _ in ring)
+    if len(polygons) == 1 and is_within:
         return polygons
     import shapely  # noqa: PLC0415 - most studies name no polygon
 
     shapes = shapely.make_valid([shapely.Polygon(shell, holes) for shell, *holes in polygons], method="structure", keep_collapsed=False)
+    shapes = within_half_turn(shapes, "EPSG:4326")
     together = shapely.union_all(shapes)
-    if together.area >= shapely.area(shapes).sum() * (1 - 1e-9):
+    if is_within and together.area >= shapely.area(shapes).sum() * (1 - 1e-9):
         return polygons  # neighbours, which may share an edge
     parts = [part for part in shapely.get_parts(together) if part.geom_type == "Polygon"]
     return [[[list(point) for point in ring.coords] for ring in (part.exterior, *part.interiors)] for part in parts]

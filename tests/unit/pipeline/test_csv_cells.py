@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cropcam.pipeline.csv_cells import named, number, numbers, read_cells
+from cropcam.pipeline.csv_cells import named, number, numbers, read_cells, table_text
 from cropcam.pipeline.errors import DataError
 
 
@@ -67,6 +67,15 @@ def test_comments_and_the_line_of_excel_stand_above_the_names() -> None:
 def test_what_is_no_table_is_refused_with_its_line(content: bytes, message: str) -> None:
     with pytest.raises(DataError, match=message):
         read_cells("t.csv", "it needs a and b", content)
+
+
+def test_a_text_that_a_spreadsheet_takes_for_a_formula_goes_out_and_comes_back() -> None:
+    table = pd.DataFrame({"=name": ["=cmd|'/c calc'!A1", "+1", "-", "@x", "corn", "'tis"], "value": [-1.5, 2, 3, 4, 5, 6]})
+    text = table_text(table, float_format="%.2f")
+    assert text.splitlines()[:3] == ["'=name,value", "'=cmd|'/c calc'!A1,-1.50", "'+1,2.00"]
+    rows = read_cells("t.csv", "", text.encode())
+    assert rows.columns.tolist() == ["=name", "value"]
+    assert rows["=name"].tolist() == table["=name"].tolist()
 
 
 def test_a_file_that_cannot_be_read_is_named(tmp_path: Path) -> None:

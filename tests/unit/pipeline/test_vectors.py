@@ -128,7 +128,6 @@ def test_geojson_of_one_feature_with_a_mark_or_of_a_feature_a_line_is_read(tmp_p
         (FEATURE.replace("45", "NaN").encode(), "cannot be read as .geojson"),
         (FEATURE.replace("45", "1e308", 1).encode(), "cannot be read as .geojson"),
         ((NESTED * 2000 + "]}" * 2000).encode(), "cannot be read as .geojson"),
-        (FEATURE.replace('"N\xf6rd"', "9" * 5000).encode(), "cannot be read as .geojson"),
     ],
 )
 def test_hostile_geojson_is_refused(tmp_path: Path, content: bytes, message: str) -> None:
