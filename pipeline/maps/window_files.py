@@ -67,7 +67,7 @@ class WindowFiles:
             remove(self.folder)  # a planted link: nothing is written through it
         try:
             before = json.loads((self.folder / SPEC).read_text("utf-8"))
-        except (OSError, ValueError):
+        except (OSError, ValueError, RecursionError):
             before = None
         if before != json.loads(text):
             if isinstance(before, dict):

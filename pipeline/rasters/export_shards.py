@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
@@ -22,6 +21,7 @@ from cropcam.pipeline.rasters.mosaic import RasterMosaic, check_band_order, inte
 from cropcam.pipeline.rasters.raster import Raster, open_raster, open_stored
 from cropcam.pipeline.study.polygons import meets
 from cropcam.pipeline.study.study import Study, differences, parse_study
+from cropcam.pipeline.text_files import parse_json
 
 # as Earth Engine writes them: NAME-image-CELL-0000000000-0000012800.tif, all but the prefix optional
 _SHARD_NAME = re.compile(r"^(?:.+[-_])?(image|labels|count)(?:[-_].+?)?(?:-\d{10}-\d{10})?\.tiff?$", re.IGNORECASE)
@@ -134,7 +134,7 @@ def _check_origin(kind: str, rasters: Sequence[Raster], study: Study, years: set
     for raster in rasters:
         text = raster.tags.get("STUDY_JSON")
         try:
-            other = parse_study(json.loads(text)) if text else study
+            other = parse_study(parse_json(text, str(raster.path), error=ConfigError)) if text else study
         except (ValueError, TypeError, ConfigError):
             raise DataError(f"{raster.path}: its tag STUDY_JSON holds no study; export it again") from None
         # codes are stored raw, so another legend gives the same pixels: but for CDL's default band, or another code for "no label"
