@@ -16,6 +16,7 @@ import pandas as pd
 
 from cropcam.model.evaluation.elsewhere import ON
 from cropcam.model.evaluation.evaluate import PATCHES
+from cropcam.model.runs import history
 from cropcam.model.runs.checkpoint import BEST, HISTORY, METRICS
 from cropcam.model.runs.config import RunConfig, load_config
 from cropcam.pipeline.errors import DataError
@@ -81,9 +82,9 @@ def read_run(run: Path, name: str) -> EvaluatedRun:
     """
     config = load_config(run)
     metrics, patches = read_evaluation(run)
-    history = read_history(run)
-    seconds = float(history["seconds"].sum()) if "seconds" in history else None
-    return EvaluatedRun(name, config, metrics, patches, seconds, len(history) or config.optimizer.epochs)
+    epochs = read_history(run)
+    seconds = float(epochs["seconds"].sum()) if "seconds" in epochs else None
+    return EvaluatedRun(name, config, metrics, patches, seconds, len(epochs) or config.optimizer.epochs)
 
 
 def read_elsewhere(run: Path, home: EvaluatedRun) -> list[EvaluatedRun]:
@@ -150,10 +151,7 @@ def read_history(run: Path) -> pd.DataFrame:
         DataError: damaged.
     """
     path = run / HISTORY
-    try:
-        return pd.read_csv(path).astype({"epoch": int, "validation_loss": float}) if path.is_file() else pd.DataFrame()
-    except (ValueError, KeyError, TypeError) as error:
-        raise DataError(f"{path}: cannot be read as a history ({str(error).splitlines()[0]}); train into another folder") from None
+    return history.table(path) if path.is_file() else pd.DataFrame()
 
 
 def short_names(runs: Sequence[Path]) -> list[str]:
