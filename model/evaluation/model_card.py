@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from pathlib import Path, PurePath
 from typing import Any
@@ -12,6 +11,7 @@ from cropcam.model.networks import NETWORKS
 from cropcam.model.runs import history
 from cropcam.model.runs.checkpoint import BEST, CARD, HISTORY, METRICS, load_metadata
 from cropcam.model.runs.config import RunConfig
+from cropcam.model.runs.sealed import read_sealed
 from cropcam.pipeline.errors import DataError
 from cropcam.pipeline.runtime.atomic import atomic_write
 from cropcam.pipeline.runtime.hashing import file_sha256
@@ -133,7 +133,7 @@ def _metric_lines(metrics: Mapping[str, Any] | None) -> list[str]:
 def _metrics(run: Path) -> dict[str, Any] | None:
     """The content of metrics.json; None where it is absent, damaged or of other weights."""
     try:
-        values: dict[str, Any] = json.loads((run / METRICS).read_text("utf-8"))
+        values = read_sealed(run / METRICS, "the metrics of a run", "provenance", step=f"evaluate again: cropcam evaluate {run}")
         return values if values["provenance"]["checkpoint_digest"] == file_sha256(run / BEST) else None
-    except (OSError, ValueError, KeyError, TypeError):
+    except (DataError, OSError, ValueError, KeyError, TypeError):
         return None

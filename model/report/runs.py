@@ -6,7 +6,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -19,6 +18,7 @@ from cropcam.model.evaluation.evaluate import PATCHES
 from cropcam.model.runs import history
 from cropcam.model.runs.checkpoint import BEST, HISTORY, METRICS
 from cropcam.model.runs.config import RunConfig, load_config
+from cropcam.model.runs.sealed import read_sealed
 from cropcam.pipeline.errors import DataError
 from cropcam.pipeline.runtime.hashing import file_sha256
 
@@ -131,8 +131,8 @@ def read_evaluation(run: Path) -> tuple[dict[str, Any], pd.DataFrame]:
 def _read(folder: Path, run: Path, again: str) -> tuple[dict[str, Any], pd.DataFrame]:
     """metrics.json and patches.csv of a folder; a table without rows where there is no patches.csv."""
     has_patches = (folder / PATCHES).is_file()
+    metrics = read_sealed(folder / METRICS, "the metrics of a run", "provenance", step=f"evaluate again: {again}")
     try:
-        metrics: dict[str, Any] = json.loads((folder / METRICS).read_text("utf-8"))
         table = pd.read_csv(folder / PATCHES) if has_patches else pd.DataFrame()
         checkpoint, patches = metrics["provenance"]["checkpoint_digest"], metrics["provenance"]["patches_digest"] if has_patches else ""
     except (ValueError, KeyError, TypeError) as error:

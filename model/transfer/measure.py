@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,6 +11,7 @@ import torch
 from cropcam.model.networks import Network
 from cropcam.model.runs.checkpoint import BEST, METRICS
 from cropcam.model.runs.config import RunConfig
+from cropcam.model.runs.sealed import read_sealed
 from cropcam.model.segmentation.fitting import method_of
 from cropcam.model.transfer.domain import Place
 from cropcam.model.transfer.pixels import Indices, pixels_of_store
@@ -94,10 +94,10 @@ def expected_accuracy(run: Path, shift: Shift) -> ExpectedAccuracy:
 def home_accuracy(run: Path) -> float | None:
     """Pixel accuracy (0..1) of the default method in RUN/metrics.json; None where it is absent, damaged, of another checkpoint or of the training split."""
     try:
-        metrics = json.loads((run / METRICS).read_text("utf-8"))
+        metrics = read_sealed(run / METRICS, "the metrics of a run", "provenance", step=f"evaluate again: cropcam evaluate {run}")
         segmentation = metrics["segmentation"]
         if metrics["split"] not in ("test", "validation") or metrics["provenance"]["checkpoint_digest"] != file_sha256(run / BEST):
             return None
         return float(segmentation["methods"][segmentation["default"]]["pixel_accuracy"])
-    except (OSError, ValueError, KeyError, TypeError):
+    except (DataError, OSError, ValueError, KeyError, TypeError):
         return None
