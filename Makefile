@@ -1,14 +1,16 @@
-# Every target makes its own environment first: a virtual environment in .venv, pinned by constraints.txt, kept afterwards.
+# Every target makes its own environment first: a virtual environment in .venv with the locked packages, kept afterwards.
 PYTHON ?= python3
 BIN := .venv/bin
 READY := .venv/.ready
+PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
+TOOLS := .tools
 # One more than there are cores: many tests wait for processes of their own. Who has nothing left takes over from the others: else one of them ends minutes after the rest.
 WORKERS ?= $(shell echo $$(( $$(nproc 2>/dev/null || getconf _NPROCESSORS_ONLN) + 1 )))
 
 FUZZ_SECONDS ?= 3600
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check lint types imports fuzz live fmt constraints clean
+.PHONY: help demo test check lint types imports fuzz live fmt lock audit sbom mutants clean
 
 help:
 	@echo "make demo    the whole way on simulated data: archive, patches, training, figures, map, report (in demo/)"
@@ -16,13 +18,22 @@ help:
 	@echo "make check   lint, types, import rules and every test"
 	@echo "make fmt     format the code"
 	@echo "make fuzz [FUZZ_SECONDS=S]    changed inputs tried for an hour; what fails is kept in fuzz-findings/"
+	@echo "make lock    write the locked packages anew; make audit, make sbom: list them (docs/dependencies.md)"
+	@echo "make mutants [MUTANTS=200] [SEED=0]    change lines one by one and see which the tests notice"
 	@echo "make live PROJECT=P [BUCKET=B] [FOLDER=F]    ask the real Earth Engine; writes live-report.json"
 
-$(READY): pyproject.toml constraints.txt
+$(READY): pyproject.toml requirements.txt constraints.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "cropcam needs Python 3.11 or newer; try make PYTHON=python3.11 ..."; exit 2; }
 	@test -x $(BIN)/python || $(PYTHON) -m venv .venv
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[dev]'
+	$(PIP) --require-hashes --no-deps --requirement requirements.txt
+	$(PIP) --constraint constraints.txt torch
+	$(PIP) --no-deps --no-build-isolation --editable .
 	@touch $(READY)
+
+$(TOOLS)/.ready: .ci/tools.txt
+	@test -x $(TOOLS)/bin/python || $(PYTHON) -m venv $(TOOLS)
+	$(TOOLS)/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes --no-deps --requirement .ci/tools.txt
+	@touch $@
 
 demo: $(READY)
 	$(BIN)/cropcam demo --out demo
@@ -53,8 +64,18 @@ fmt: $(READY)
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-constraints: $(READY)
-	$(BIN)/python -m pip freeze --exclude-editable | sed 's/+[a-z0-9.]*$$//' > constraints.txt
+lock: $(TOOLS)/.ready
+	$(TOOLS)/bin/python .ci/lock.py $(UPGRADE)
+
+audit: $(READY) $(TOOLS)/.ready
+	$(BIN)/python .ci/audit.py $(if $(ADVISORIES),--advisories '$(ADVISORIES)')
+
+sbom: $(READY) $(TOOLS)/.ready
+	@mkdir -p build
+	$(TOOLS)/bin/cyclonedx-py environment --pyproject pyproject.toml --output-reproducible --output-file build/sbom.cdx.json $(BIN)/python
+
+mutants: $(READY) $(TOOLS)/.ready
+	nice $(TOOLS)/bin/python -m benchmarks.mutants --mutants $(or $(MUTANTS),200) --seed $(or $(SEED),0)
 
 clean:
-	rm -rf .venv .types build demo *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	rm -rf .venv .tools .types build demo *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis

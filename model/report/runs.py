@@ -21,6 +21,7 @@ from cropcam.model.runs.config import RunConfig, load_config
 from cropcam.model.runs.sealed import read_sealed
 from cropcam.pipeline.errors import DataError
 from cropcam.pipeline.runtime.hashing import file_sha256
+from cropcam.pipeline.runtime.terminal import quoted
 
 
 @dataclass(frozen=True)
@@ -99,13 +100,13 @@ def read_elsewhere(run: Path, home: EvaluatedRun) -> list[EvaluatedRun]:
     """
     found = []
     for folder in sorted(path.parent for path in (run / ON).glob(f"*/{METRICS}")):
-        metrics, patches = _read(folder, run, f"cropcam evaluate {run} --on STORE, or remove {folder}")
+        metrics, patches = _read(folder, run, f"cropcam evaluate {quoted(run)} --on STORE, or remove {quoted(folder)}")
         away = replace(home, metrics=metrics, patches=patches, elsewhere=folder.name)
         try:
             known = away.metrics["store"]["name"], away.metrics["store"]["digest"], away.segmentation["pixel_accuracy"], away.reference
             names = tuple(metrics["classification"]["per_class"])
         except (KeyError, TypeError) as error:
-            raise DataError(f"{folder / METRICS}: lacks {error}; evaluate again: cropcam evaluate {run} --on STORE") from None
+            raise DataError(f"{folder / METRICS}: lacks {error}; evaluate again: cropcam evaluate {quoted(run)} --on STORE") from None
         if not all(known[:2]):
             raise DataError(f"{folder / METRICS}: does not say which other store it is of; remove {folder} and evaluate again")
         if names != home.config.store.classes.names:
@@ -121,7 +122,7 @@ def read_evaluation(run: Path) -> tuple[dict[str, Any], pd.DataFrame]:
     Raises:
         DataError: not evaluated since it was trained, or damaged; the message has the command that repairs it.
     """
-    again = f"cropcam evaluate {run}"
+    again = f"cropcam evaluate {quoted(run)}"
     for name in (METRICS, PATCHES):
         if not (run / name).is_file():
             raise DataError(f"{run}: no {name}; evaluate first: {again}")

@@ -16,6 +16,7 @@ from cropcam.model.runs.config_types import check_config
 from cropcam.pipeline.encoding import BandEncoding
 from cropcam.pipeline.errors import ConfigError, DataError
 from cropcam.pipeline.legend import Legend
+from cropcam.pipeline.runtime.terminal import quoted
 from cropcam.pipeline.store.schema import StoreInfo
 from cropcam.pipeline.text_files import read_json_object
 
@@ -181,7 +182,7 @@ def load_config(run: Path) -> RunConfig:
     """
     path = run / CONFIG
     if not path.is_file():
-        raise DataError(f"{run}: no run folder (no {CONFIG} in it); make one with 'cropcam train STORE --run {run}'")
+        raise DataError(f"{run}: no run folder (no {CONFIG} in it); make one with 'cropcam train STORE --run {quoted(run)}'")
     values = read_json_object(path, "the configuration of a run", step="train the run again")
     if "labels" in values and not isinstance(values["labels"], dict):
         raise DataError(f"{path}: written by an older version of cropcam, without sections; train again into another folder")

@@ -15,6 +15,7 @@ from cropcam.model.networks import Network
 from cropcam.model.runs import history
 from cropcam.model.runs.checkpoint import HISTORY, METRICS, load_network
 from cropcam.model.runs.config import RunConfig, load_config
+from cropcam.pipeline.runtime.terminal import quoted
 from cropcam.pipeline.text_files import read_json_object
 
 
@@ -49,7 +50,7 @@ class Run:
     def metrics(self) -> dict[str, Any] | None:
         """The content of metrics.json; None before `evaluate`."""
         path = self.folder / METRICS
-        return read_json_object(path, "metrics", step=f"evaluate again: cropcam evaluate {self.folder}") if path.is_file() else None
+        return read_json_object(path, "metrics", step=f"evaluate again: cropcam evaluate {quoted(self.folder)}") if path.is_file() else None
 
     def network(self, device: str = "cpu") -> Network:
         """The network of the selected epoch, in evaluation mode.

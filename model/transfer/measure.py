@@ -20,6 +20,7 @@ from cropcam.model.transfer.seen import seen_by
 from cropcam.model.transfer.shift import Shift
 from cropcam.pipeline.errors import DataError
 from cropcam.pipeline.runtime.hashing import file_sha256
+from cropcam.pipeline.runtime.terminal import quoted
 from cropcam.pipeline.store.patch_store import PatchStore
 from cropcam.pipeline.store.schema import evenly
 
@@ -87,14 +88,14 @@ def expected_accuracy(run: Path, shift: Shift) -> ExpectedAccuracy:
     """
     home = home_accuracy(run)
     if home is None:
-        return ExpectedAccuracy(None, None, ERROR, f"the run's accuracy at home is not known; run: cropcam evaluate {run}")
+        return ExpectedAccuracy(None, None, ERROR, f"the run's accuracy at home is not known; run: cropcam evaluate {quoted(run)}")
     return ExpectedAccuracy(accuracy_at(home, shift.score), home, ERROR)
 
 
 def home_accuracy(run: Path) -> float | None:
     """Pixel accuracy (0..1) of the default method in RUN/metrics.json; None where it is absent, damaged, of another checkpoint or of the training split."""
     try:
-        metrics = read_sealed(run / METRICS, "the metrics of a run", "provenance", step=f"evaluate again: cropcam evaluate {run}")
+        metrics = read_sealed(run / METRICS, "the metrics of a run", "provenance", step="evaluate the run again")
         segmentation = metrics["segmentation"]
         if metrics["split"] not in ("test", "validation") or metrics["provenance"]["checkpoint_digest"] != file_sha256(run / BEST):
             return None

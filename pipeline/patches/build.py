@@ -8,8 +8,7 @@ from __future__ import annotations
 
 import json
 import time
-from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -24,11 +23,12 @@ from cropcam.pipeline.patches.block import Job, build_block, is_done
 from cropcam.pipeline.patches.splits import RANDOM_WARNING, assign
 from cropcam.pipeline.patches.unfinished import begin, check_place, discard, publish, specification
 from cropcam.pipeline.rasters.export_shards import open_shards
+from cropcam.pipeline.rasters.files import by_name, changed_since, further_files, stamps_of
 from cropcam.pipeline.rasters.label_mosaic import LabelMosaic, open_labels
 from cropcam.pipeline.rasters.mosaic import RasterMosaic
 from cropcam.pipeline.rasters.own_image import DerivedImage, open_own_image
 from cropcam.pipeline.rasters.values import ValueEncoding
-from cropcam.pipeline.runtime.atomic import atomic_write, exclusive_lock
+from cropcam.pipeline.runtime.atomic import atomic_write, exclusive_lock, kept_if_filled
 from cropcam.pipeline.runtime.hashing import blake3_by_name
 from cropcam.pipeline.runtime.progress import Progress, silent
 from cropcam.pipeline.runtime.tasks import connected, cores, run_in_threads, run_on_cluster
@@ -134,10 +134,11 @@ def _build(
     progress: Progress,
     log: Log,
 ) -> Summary:
+    grid, paths = source.grid, [*source.paths, *(labels.paths if labels else ())]
+    before = stamps_of(paths)
+    check_place(store, before)
     store = store.resolve()  # of a link its target is made, not the link replaced
-    grid, files = source.grid, _files(source, labels)
-    before = _stamps(files)
-    digests = {"study": study.digest, **options, **blake3_by_name(files)}
+    digests = {"study": study.digest, **options, **blake3_by_name(_every_file(source, labels))}
     info = StoreInfo(
         study=study.to_dict(),
         bands=source.bands,
@@ -158,19 +159,18 @@ def _build(
         raise DataError(
             f"{source.names[0]}: {grid.width} x {grid.height} px hold no patch of {size} x {size} px; lower patches.size_px or give a larger raster"
         )
-    store.parent.mkdir(parents=True, exist_ok=True)
-    with exclusive_lock(store):
+    with kept_if_filled(store.parent), exclusive_lock(store):
         if (store / ROOT).exists() or publish(store):
             return _existing(store, study, info)
-        check_place(store)
+        check_place(store, before)  # again: nothing came meanwhile
         job = Job(store, info, source, labels, study.patches.valid_min_share, specification(info))
         if study.splits.method == "random":
             log(f"warning: {RANDOM_WARNING}")
         try:
             begin(store, info, log)
             _run(job, scheduler, progress, log)
-            if changed := [str(files[name]) for name, stamp in _stamps(files).items() if stamp != before[name]]:
-                raise DataError(f"{changed[0]}: changed while the store was built from it; run the same command again")
+            if (changed := changed_since(before, paths)) is not None:
+                raise DataError(f"{changed}: changed while the store was built from it; run the same command again")
             return _finish(job, study)
         except WorkStoppedError:
             raise
@@ -249,18 +249,14 @@ def _dropped(reason_RQ: npt.NDArray[np.uint8]) -> dict[str, int]:
 
 
 def _files(source: RasterMosaic | DerivedImage, labels: LabelMosaic | None) -> dict[str, Path]:
-    found: dict[str, Path] = {}
-    for kind, paths in (("image", source.paths), ("labels", labels.paths if labels else ())):
-        seen: Counter[str] = Counter()
-        for path in paths:
-            seen[path.name] += 1  # files of several folders may share a name
-            found[f"{kind}:{path.name}" + (f" ({seen[path.name]})" if seen[path.name] > 1 else "")] = path
-    return found
+    """The rasters by name."""
+    return by_name("image", source.paths) | by_name("labels", labels.paths if labels else ())
 
 
-def _stamps(files: Mapping[str, Path]) -> dict[str, tuple[int, int]]:
-    """Size and time of the last change of each file."""
-    return {name: ((about := path.stat()).st_size, about.st_mtime_ns) for name, path in files.items()}
+def _every_file(source: RasterMosaic | DerivedImage, labels: LabelMosaic | None) -> dict[str, Path]:
+    """The rasters by name, and every other file that is read with them."""
+    of_image, of_labels = (further_files(paths) for paths in (source.paths, labels.paths if labels else ()))
+    return _files(source, labels) | by_name("image file", of_image) | by_name("labels file", of_labels)
 
 
 def _existing(path: Path, study: Study, asked: StoreInfo) -> Summary:

@@ -52,18 +52,20 @@ def atomic_write(path: Path, content: str | bytes, *, sync: bool = True) -> None
 
 
 @contextmanager
-def kept_if_filled(folder: Path) -> Iterator[None]:
-    """A folder for the block; a refused block leaves none behind where it made it and put nothing into it.
+def kept_if_filled(*folders: Path) -> Iterator[None]:
+    """Folders for the block; a refused block leaves none behind that it made and put nothing into.
 
     Raises:
-        OSError: the folder cannot be made.
+        OSError: a folder cannot be made.
     """
-    made = [path for path in (folder, *folder.parents) if not path.exists()]
-    folder.mkdir(parents=True, exist_ok=True)
+    made: list[Path] = []
     try:
+        for folder in folders:
+            made += [path for path in (folder, *folder.parents) if not path.exists()]
+            folder.mkdir(parents=True, exist_ok=True)
         yield
     except BaseException:
-        for path in made:
+        for path in sorted(made, key=lambda path: len(path.parts), reverse=True):
             with suppress(OSError):  # not empty
                 path.rmdir()
         raise

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 import time
 from collections.abc import Callable
 from types import TracebackType
@@ -10,6 +9,9 @@ from typing import Self
 
 from rich import progress as bars
 from rich.console import Console
+
+from cropcam.pipeline.runtime.machine import say
+from cropcam.pipeline.runtime.terminal import one_line
 
 Progress = Callable[[int, int, str], object]  # units done, units in total, a note
 _LINE_EVERY_S = 10.0
@@ -42,7 +44,7 @@ class Stage:
                 bars.MofNCompleteColumn(),
                 bars.TimeElapsedColumn(),
                 bars.TimeRemainingColumn(),
-                bars.TextColumn("{task.fields[note]}"),
+                bars.TextColumn("{task.fields[note]}", markup=False),
                 console=console,
             )
             self._bar.start()
@@ -53,7 +55,7 @@ class Stage:
 
     def __call__(self, done: int, total: int, note: str = "") -> None:
         """Show how far the work is."""
-        self._last = note
+        self._last = note = one_line(note)
         if self._bar:
             self._bar.update(self._task, completed=done, total=total, note=note)
         elif done < total and time.monotonic() - self._printed >= _LINE_EVERY_S:
@@ -69,12 +71,13 @@ class Stage:
 
     def log(self, text: str) -> None:
         """Print a line above the bar."""
+        text = one_line(text)
         if self._bar:
             self._bar.console.print(text, markup=False, highlight=False)
         else:
-            sys.stderr.write(f"{self._name:<9} {text}\n")
+            say(f"{self._name:<9} {text}\n")
 
     def _print(self, text: str) -> None:
+        text = one_line(text)
         self._printed = time.monotonic()
-        sys.stderr.write(f"{self._name:<9} {text}\n")
-        sys.stderr.flush()
+        say(f"{self._name:<9} {text}\n")

@@ -22,6 +22,7 @@ from cropcam.pipeline.code_table import Codes
 from cropcam.pipeline.encoding import BandEncoding
 from cropcam.pipeline.errors import DataError
 from cropcam.pipeline.grid import PixelGrid, Window
+from cropcam.pipeline.runtime.terminal import quoted
 from cropcam.pipeline.store.arrays import ArraySpec, array_specs
 from cropcam.pipeline.store.schema import BUILD, NOT_USED, PENDING, ROOT, SPLITS, StoreInfo, opened, table_digest
 from cropcam.pipeline.text_files import read_json_object
@@ -141,7 +142,7 @@ class PatchStore:
         with readable(self.path, name):
             values = np.asarray(self._array(name).read().result())
         if self.info.tables.get(name, found := table_digest(values)) != found:
-            raise DataError(f"{self.path / name}: was changed after the store was made; {_LOOK.format(self.path)}; {AGAIN}")
+            raise DataError(f"{self.path / name}: was changed after the store was made; {_LOOK.format(quoted(self.path))}; {AGAIN}")
         return values
 
     def check_arrays(self) -> None:
@@ -199,7 +200,7 @@ class PatchStore:
             count_BK = np.stack([(flat == number).sum(axis=1) for number in range(len(self.info.classes))], axis=1)
             share_BK = count_BK / np.maximum(count_BK.sum(axis=1, keepdims=True), 1)
             if not np.allclose(share_BK, np.nan_to_num(self.share_NK[index_B]), rtol=0, atol=1e-6):
-                raise DataError(f"{self.path / 'label'}: was changed after the store was made; {_LOOK.format(self.path)}; {AGAIN}")
+                raise DataError(f"{self.path / 'label'}: was changed after the store was made; {_LOOK.format(quoted(self.path))}; {AGAIN}")
         return class_BYX
 
     def weights(self, index_B: Indices) -> npt.NDArray[np.uint8]:
@@ -268,7 +269,7 @@ def open_store(path: str | PathLike[str]) -> PatchStore:
     """
     where = Path(path)
     if not where.exists():
-        raise DataError(f"{where}: no such store; make one with 'cropcam patches STUDY ... --store {where}'")
+        raise DataError(f"{where}: no such store; make one with 'cropcam patches STUDY ... --store {quoted(where)}'")
     if not (where / ROOT).is_file():
         if any((where / name).exists() for name in (BUILD, PENDING)):
             raise DataError(f"{where}: unfinished; run the 'cropcam patches' command that began it again: it goes on where it stopped")
@@ -298,7 +299,7 @@ def readable(path: Path, name: str) -> Iterator[None]:
         detail = _FILE.sub("", text.partition(": ")[2] or text).partition(", stored digest")[0]  # the file is named before it
     else:
         return
-    raise DataError(f"{file}: {problem} ({detail[:160]}); {_LOOK.format(path)}; {AGAIN}")
+    raise DataError(f"{file}: {problem} ({detail[:160]}); {_LOOK.format(quoted(path))}; {AGAIN}")
 
 
 def _first_line(error: Exception) -> str:

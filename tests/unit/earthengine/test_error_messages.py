@@ -9,7 +9,7 @@ import pytest
 from google.api_core.exceptions import NotFound, ServiceUnavailable, TooManyRequests
 from google.auth.exceptions import RefreshError, TransportError
 
-from cropcam.pipeline.earthengine.error_messages import Backoff, ServiceError, classify_error, raw_text
+from cropcam.pipeline.earthengine.error_messages import TOO_MUCH, Backoff, ServiceError, classify_error, raw_text
 from cropcam.pipeline.errors import EarthEngineError
 from support.answers import answered, http_error
 
@@ -167,3 +167,19 @@ def test_each_further_try_but_the_first_is_named() -> None:
     assert Backoff(sleep=lambda _: None, spread=lambda: 1.0, log=lines.append).call(ask, "listing tasks") == "done"
     assert len(lines) == 1
     assert re.fullmatch(r"listing tasks: .*Internal error.*; failed 2 times, trying again in 2 s", lines[0])
+
+
+@pytest.mark.parametrize(
+    ("text", "is_smaller_better"),
+    [
+        ("User memory limit exceeded.", True),
+        ("Computation timed out.", True),
+        ("Execution timed out.", True),
+        ("Total request size (100663296 bytes) must be less than or equal to 50331648 bytes.", True),
+        ("Computed value is too large.", True),
+        ("Image.load: Image asset 'X' not found.", False),
+        ("Too many tasks already in the queue (3000). Please wait for some of them to complete.", False),
+    ],
+)
+def test_only_what_a_smaller_request_avoids_is_asked_for_in_parts(text: str, is_smaller_better: bool) -> None:
+    assert (classify_error(answered(400, text)).kind in TOO_MUCH) is is_smaller_better

@@ -83,3 +83,18 @@ def test_the_folder_of_an_asset_has_to_exist(made: Plan, file: Path) -> None:
     service.assets["projects/test/assets/maps"] = {}
     run_export(to, service, file)
     assert len(service.sent) == 1
+
+
+@pytest.mark.parametrize(("foreign", "may_start"), [(2990, 8), (2995, 5), (2999, 1), (3000, 0)])
+def test_the_tasks_of_others_fill_the_queue_too(made: Plan, file: Path, foreign: int, may_start: int) -> None:
+    """A project may have 3,000 tasks waiting, whoever started them."""
+    service, sent = FakeService(), []
+    others = [
+        {"name": f"projects/test/operations/other{number}", "metadata": {"state": "PENDING", "description": "of-a-colleague"}}
+        for number in range(foreign)
+    ]
+    listed = service.operations
+    service.__dict__["operations"] = lambda: [*listed(), *(others if len(sent) < 3 else ())]  # the others' tasks end
+    rows = run_export(in_bucket(made), service, file, pace=Pace(0.0, 0.0, lambda _: sent.append(len(service.sent))))
+    assert {row.state for row in rows} == {"SUCCEEDED"}
+    assert sent[0] == may_start

@@ -14,7 +14,7 @@ from sklearn import metrics as oracle
 from cropcam.model.evaluation import metrics
 from cropcam.model.evaluation.accumulator import MetricAccumulator
 from cropcam.model.evaluation.bootstrap import Bootstrap, edges
-from cropcam.model.evaluation.results import Metrics, classification, method, patch_table, segmentation
+from cropcam.model.evaluation.results import Metrics, classification, majority, method, patch_table, segmentation
 from support.predictions import predictions_of
 
 NAMES = ("background", "corn", "soybean")
@@ -210,3 +210,35 @@ def test_the_result_is_saved_as_it_is_and_cannot_be_changed(tmp_path: Path) -> N
     with pytest.raises(ValueError, match="not JSON compliant"):
         Metrics({"accuracy": float("nan")}).save(tmp_path / "nan.json")
     assert not (tmp_path / "nan.json").exists()
+
+
+def test_trivial_values_by_hand() -> None:
+    """Five patches. The constant answer is (present, absent, absent): right in patches 0 and 3."""
+    present = np.array([[1, 0, 0], [1, 1, 0], [0, 0, 0], [1, 0, 0], [1, 0, 1]], bool)
+    logits = np.where(present, 1.0, -1.0).astype(np.float32)
+    logits[2] = [1, 1, 1]
+    found = classification(present, logits, np.arange(5), NAMES, Bootstrap.of(5, 10))
+    assert found["majority_accuracy"] == pytest.approx((4 / 5 + 4 / 5 + 4 / 5) / 3)
+    assert found["majority_exact_match"] == pytest.approx(2 / 5)
+    assert found["exact_match"] == pytest.approx(4 / 5)
+    assert found["accuracy"] == pytest.approx(12 / 15)
+    assert found["labels_per_patch"] == pytest.approx(6 / 5)
+    assert (found["threshold"], found["patches"]) == (0.5, 5)
+    assert found["per_class"]["corn"]["confusion"] == [[3, 1], [0, 1]]
+
+
+def test_a_class_in_half_of_the_patches_counts_as_absent_in_the_constant_answer() -> None:
+    present = np.array([[1], [1], [0], [0]], bool)
+    found = classification(present, np.ones((4, 1), np.float32), np.arange(4), ("corn",), Bootstrap.of(4, 10))
+    assert (found["majority_accuracy"], found["majority_exact_match"], found["exact_match"]) == (0.5, 0.5, 0.5)
+
+
+def test_the_majority_class_by_hand() -> None:
+    """Seven pixels: 4 of the second class. Guessing it has all of its recall, and an F1 of 8/11."""
+    confusion = np.array([[1, 1, 0], [2, 2, 0], [0, 0, 1]])
+    found = majority(confusion[None], NAMES)
+    assert found["majority_accuracy"] == pytest.approx(4 / 7)
+    assert found["majority"]["class"] == "corn"
+    assert found["majority"]["mean_class_accuracy"] == pytest.approx(1 / 3)
+    assert found["majority"]["macro_f1"] == pytest.approx(8 / 11 / 3)
+    assert found["majority"]["mean_iou"] == pytest.approx(4 / 7 / 3)

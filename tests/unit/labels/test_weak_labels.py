@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from cropcam.model.labels.derive import noisy_proportions
-from cropcam.model.labels.weak_labels import LabelSpec, WeakLabels, validate_proportions, weak_labels
+from cropcam.model.labels.weak_labels import LabelSpec, WeakLabels, joined_labels, validate_proportions, weak_labels
 from cropcam.model.options import KINDS
 from cropcam.pipeline.errors import DataError
 from cropcam.pipeline.legend import UNLABELLED
@@ -162,3 +162,46 @@ def test_an_unlabelled_patch_has_nan_labels(without: float) -> None:
         image = weak_labels(LabelSpec(labels=kind), 2, lambda: share, forbidden, forbidden).image_NK
         assert image is not None
         assert np.isnan(image).all(axis=1).tolist() == [False, True]
+
+
+def test_a_class_is_ubiquitous_from_995_of_1000_labelled_patches_on() -> None:
+    present_NK = np.ones((1000, 4), np.float32)
+    for k, absent in enumerate((4, 5, 6, 10)):
+        present_NK[:absent, k] = 0
+    unlabelled = np.full((300, 4), np.nan, np.float32)
+    labels = WeakLabels("presence", image_NK=np.concatenate([present_NK, unlabelled]))
+    found = labels.ubiquitous_classes()
+    assert found is not None
+    assert found.tolist() == [True, True, False, False]
+    assert WeakLabels("majority", image_NK=present_NK).ubiquitous_classes() is None
+
+
+def test_the_number_of_labels_is_of_what_can_differ() -> None:
+    image_NK = np.array([[1, 0], [1, 0], [0, 1], [np.nan, np.nan]], np.float32)
+    assert WeakLabels("shares", image_NK=image_NK).count == 3
+    assert WeakLabels("shares", image_NK=image_NK, bag_N=np.array([4, 4, 7, 9])).count == 2
+    pixel_NHW = np.array([[[0, 255], [255, 3]], [[255, 255], [255, 255]]], np.uint8)
+    points = WeakLabels("points", pixel_NHW=pixel_NHW)
+    assert (points.count, points.labelled().tolist(), points.class_pixels()[:4].tolist()) == (2, [True, False], [1, 0, 0, 1])
+
+
+def test_several_stores_count_points_once_and_patches_each() -> None:
+    parts = [WeakLabels(kind, image_NK=np.ones((1, 2), np.float32), n_unmatched=n) for kind, n in (("points", 5), ("points", 3))]
+    assert joined_labels(parts).n_unmatched == 3
+    areas = [
+        WeakLabels("shares", image_NK=np.ones((2, 2), np.float32), bag_N=np.array([0, 1]), n_unmatched=2, notes=("a", "b")),
+        WeakLabels("shares", image_NK=np.ones((3, 2), np.float32), bag_N=np.array([1, 0, 1]), n_unmatched=1, notes=("b", "c")),
+    ]
+    joined = joined_labels(areas)
+    assert joined.bag_N is not None
+    assert (joined.bag_N.tolist(), joined.n_unmatched, joined.notes) == ([0, 1, 3, 2, 3], 3, ("a", "b", "c"))
+
+
+@pytest.mark.parametrize(("off", "is_valid"), [(0.0009, True), (-0.0009, True), (0.0011, False), (-0.0011, False)])
+def test_shares_may_miss_1_by_a_thousandth(off: float, is_valid: bool) -> None:
+    share_NK = np.array([[0.5, 0.5 + off]], np.float32)
+    if is_valid:
+        assert validate_proportions(share_NK, np.array([0])) is share_NK
+    else:
+        with pytest.raises(DataError, match="1 of 1 patches have class shares"):
+            validate_proportions(share_NK, np.array([0]))

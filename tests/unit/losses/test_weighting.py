@@ -59,3 +59,36 @@ def test_patches_weigh_their_per_cents_times_those_of_their_classes() -> None:
     assert both is not None
     assert alone.tolist() == [[1.0, 1.0], [0.25, 0.25]]
     assert both.tolist() == [[3.0, 2.0], [0.25, 1.0]]
+
+
+@pytest.mark.parametrize(
+    ("kind", "smoothed"),
+    [
+        ("presence", [[0.9, 0.1, 0.1, 0.9], [0.1, 0.1, 0.1, 0.1]]),  # towards 1/2: each class is a question of its own
+        ("majority", [[0.85, 0.05, 0.05, 0.85], [0.05, 0.05, 0.05, 0.05]]),  # towards 1/4: one question with four answers
+        ("shares", [[0.85, 0.05, 0.05, 0.85], [0.05, 0.05, 0.05, 0.05]]),
+    ],
+)
+def test_smoothing_spreads_over_the_answers_that_a_label_has(kind: str, smoothed: list[list[float]]) -> None:
+    valid, label = torch.ones(2, 3, 3, dtype=torch.bool), torch.tensor([[1.0, 0.0, 0.0, 1.0], [0.0, 0.0, 0.0, 0.0]])
+    targets = LossWeighting(kind, 0.2)(Targets(valid, image_BK=label))
+    assert targets.image_BK is not None
+    torch.testing.assert_close(targets.image_BK, torch.tensor(smoothed))
+
+
+def test_weights_are_of_the_label_before_it_is_smoothed() -> None:
+    valid, label = torch.ones(1, 3, 3, dtype=torch.bool), torch.tensor([[1.0, 0.0, 0.0]])
+    targets = LossWeighting("presence", 0.3, torch.tensor([[1.0, 2.0, 3.0], [4.0, 5.0, 6.0]]))(
+        Targets(valid, image_BK=label, pct_B=torch.tensor([50.0]))
+    )
+    assert targets.weight_BK is not None
+    assert targets.weight_BK.tolist() == [[2.0, 1.0, 1.5]]
+
+
+def test_balanced_weights_by_hand() -> None:
+    """Two of four patches have no label of one class: 0 and 1 of a class are weighed alike, a class without a 1 has no weight of 1."""
+    image_NK = np.array([[1, 0, 0], [1, 1, 0], [1, 0, 0], [0, 0, 0], [np.nan] * 3], np.float32)
+    found = class_weights("balanced", WeakLabels("presence", image_NK=image_NK), 3)
+    np.testing.assert_allclose(found, [[4 / 2, 4 / 6, 4 / 8], [4 / 6, 4 / 2, 0]], rtol=1e-6)
+    shares = WeakLabels("shares", image_NK=np.array([[0.5, 0.5], [1.0, 0.0]], np.float32))
+    np.testing.assert_allclose(class_weights("balanced", shares, 2), [[2 / 3, 2]] * 2, rtol=1e-6)

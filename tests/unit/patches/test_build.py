@@ -9,6 +9,7 @@ import os
 import resource
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from functools import partial
 from itertools import pairwise, product
 from pathlib import Path
 from types import SimpleNamespace
@@ -34,6 +35,7 @@ from cropcam.pipeline.study.study import Study, parse_study
 from oracles import patches as oracle
 from support.builds import GRID, build_study, fingerprint, small_blocks, write_inputs
 from support.rasters import UTM, random_codes, random_dn, write_raster
+from support.virtual import write_nodata, write_vrt
 
 CODES = np.array([0, 81, 1, 5, 141, 176, 111], np.uint8)
 FEW = "is complete|patches lie in"  # what a raster of few kept patches is refused with
@@ -413,7 +415,7 @@ def test_the_order_of_files_is_part_of_what_a_store_is(tmp_path: Path) -> None:
 def test_a_file_is_no_store(tmp_path: Path) -> None:
     image, labels, _, _ = write_inputs(tmp_path)
     (tmp_path / "notes").write_text("years")
-    with pytest.raises(DataError, match="notes: exists and is no patch store; choose another --store, or delete it"):
+    with pytest.raises(DataError, match=r"--store .*notes: is a file; name a folder"):
         from_rasters(build_study(), image, labels, tmp_path / "notes")
     assert (tmp_path / "notes").read_text() == "years"
 
@@ -422,7 +424,7 @@ def test_a_folder_that_is_no_store_is_not_touched(tmp_path: Path) -> None:
     image, labels, _, _ = write_inputs(tmp_path)
     (tmp_path / "mine").mkdir()
     (tmp_path / "mine" / "thesis.txt").write_text("years")
-    with pytest.raises(DataError, match="mine: exists and is no patch store"):
+    with pytest.raises(DataError, match="mine: is there already and holds no patch store that cropcam wrote"):
         from_rasters(build_study(), image, labels, tmp_path / "mine")
     (tmp_path / "mine" / "zarr.json").write_text(json.dumps({"zarr_format": 3, "node_type": "group", "attributes": {}}))
     with pytest.raises(DataError, match=r"mine: no patch store \(no schema_version"):
@@ -566,6 +568,36 @@ def test_progress_reaches_the_end(tmp_path: Path) -> None:
     summary: Summary = from_rasters(build_study(), image, labels, tmp_path / "s.zarr", progress=lambda *facts: calls.append(facts))
     assert [(done, total) for done, total, _ in calls] == [(number, 12) for number in range(1, 13)]
     assert calls[-1][2].startswith(f"{summary.count} patches kept, ")
+
+
+def test_files_that_are_read_with_a_raster_are_part_of_what_was_made(tmp_path: Path) -> None:
+    (image,), (cdl,), _, _ = write_inputs(tmp_path)
+    virtual, store = write_vrt(tmp_path / "a.vrt", image), tmp_path / "s.zarr"
+    build = partial(from_rasters, build_study(image={"bands": ["SR_B4", "SR_B5"]}), [virtual], [cdl], store)
+    assert not build().existed
+    assert build().existed
+    assert "image file:image.tif" in open_store(store).info.digests
+    sidecar = write_nodata(cdl, 1)
+    with pytest.raises(DataError, match=r"made otherwise \(input labels file:cdl\.tif\.aux\.xml differs\)"):
+        build()
+    sidecar.unlink()
+    assert build().existed
+    with rasterio.open(image, "r+") as dataset:
+        dataset.write(dataset.read() + 1)
+    with pytest.raises(DataError, match=r"made otherwise \(input image file:image\.tif differs\)"):
+        build()
+
+
+@pytest.mark.usefixtures("blocks")
+def test_a_sidecar_that_comes_meanwhile_is_noticed(tmp_path: Path) -> None:
+    image, labels, _, _ = write_inputs(tmp_path)
+
+    def come(done: int, *_: object) -> None:
+        if done == 1:
+            write_nodata(labels[0], 1)
+
+    with pytest.raises(DataError, match=r"cdl\.tif\.aux\.xml: changed while the store was built from it"):
+        from_rasters(build_study(), image, labels, tmp_path / "s.zarr", progress=come)
 
 
 def test_an_input_that_changes_meanwhile_is_noticed(tmp_path: Path) -> None:

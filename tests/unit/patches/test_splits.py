@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from cropcam.pipeline.errors import DataError
 from cropcam.pipeline.grid import PatchGrid, PixelGrid
-from cropcam.pipeline.patches.splits import assign, deal, units
+from cropcam.pipeline.patches.splits import assign, deal, deal_folds, dilated, units
 from cropcam.pipeline.study.sections import Splits
 
 
@@ -98,3 +98,53 @@ def test_every_block_is_tested_in_exactly_one_fold() -> None:
 def test_splits_that_cannot_be(splits: dict[str, object], message: str) -> None:
     with pytest.raises(DataError, match=message):
         assign(ROW, COL, Splits(**splits), 0, GRID)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(("fractions", "validation"), [((0.7, 0.1, 0.2), 0.125), ((0.4, 0.4, 0.2), 0.5), ((0.2, 0.2, 0.6), 0.5)])
+def test_beside_a_hold_out_the_fractions_are_of_the_rest(fractions: tuple[float, float, float], validation: float) -> None:
+    """The hold-out is the test split: train and validation share the rest as they share their sum."""
+    split, _ = assign(ROW, COL, Splits(block_patches=(2, 2), fractions=fractions, holdout=EAST), 4, GRID)
+    rest = split[COL < 30]
+    assert set(rest.tolist()) == {0, 1}
+    assert (rest == 1).mean() == pytest.approx(validation, abs=0.01)
+
+
+def test_a_gap_beside_a_hold_out_takes_from_train_and_validation_alone() -> None:
+    split, gap = assign(ROW, COL, Splits(block_patches=(5, 5), gap_patches=2, holdout=EAST), 4, GRID)
+    assert gap[(COL == 28) | (COL == 29)].all(), "two patches wide"
+    assert not gap[COL >= 30].any()
+    assert not gap[(split == 1) & (COL < 28)].any(), "validation yields to the test split alone"
+
+
+@pytest.mark.parametrize(
+    ("blocks", "fractions", "counts"),
+    [
+        (10, (0.7, 0.1, 0.2), [7, 1, 2]),
+        (10, (0.94, 0.03, 0.03), [8, 1, 1]),  # each has a block
+        (4, (0.1, 0.45, 0.45), [1, 2, 1]),  # of equals the test split yields
+        (4, (0.1, 0.5, 0.4), [1, 2, 1]),
+        (4, (0.1, 0.4, 0.5), [1, 2, 1]),
+        (8, (0.5, 0.5, 0.0), [4, 4, 0]),
+    ],
+)
+def test_blocks_are_dealt_out_by_hand(blocks: int, fractions: tuple[float, float, float], counts: list[int]) -> None:
+    row, col = grid(1, blocks)
+    assert np.bincount(deal(row, col, (1, 1), fractions, 0), minlength=3).tolist() == counts
+
+
+def test_folds_go_round_and_validation_is_the_next_one() -> None:
+    row, col = grid(6, 6)
+    rounds = [deal_folds(row, col, (1, 1), 4, fold, 2) for fold in range(4)]
+    for this, following in zip(rounds, [*rounds[1:], rounds[0]], strict=True):
+        np.testing.assert_array_equal(this == 1, following == 2)
+    without_test = deal_folds(row, col, (1, 1), 4, 1, 2, has_test=False)
+    np.testing.assert_array_equal(without_test, np.where(rounds[1] == 2, 1, 0))
+
+
+def test_dilation_reaches_as_far_as_it_says() -> None:
+    mask = np.zeros((9, 11), bool)
+    mask[3, 1], mask[8, 10] = True, True
+    rows, cols = np.mgrid[:9, :11]
+    for by in (1, 2, 4):
+        near = [np.maximum(abs(rows - row), abs(cols - col)) <= by for row, col in ((3, 1), (8, 10))]
+        np.testing.assert_array_equal(dilated(mask, by), near[0] | near[1])

@@ -2,22 +2,25 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from pyproj import Transformer
 
+from cropcam.pipeline.crs import same_crs
 from cropcam.pipeline.errors import ConfigError, DataError
 from cropcam.pipeline.grid import (
     CDL_ORIGIN_XY,
+    METRES_PER_DEGREE,
     PatchGrid,
     PixelGrid,
     Window,
     covering_window,
     nearest_index,
     resample_nearest,
-    same_crs,
     study_grid,
     tiles,
 )
@@ -160,3 +163,73 @@ def test_scale_is_in_metres_whatever_the_crs_counts_in() -> None:
 def test_a_geocentric_crs_is_no_map_grid() -> None:
     with pytest.raises(ConfigError, match="neither projected nor in longitude and latitude"):
         study_grid(CORN_BELT, "EPSG:4978", 30.0)
+
+
+def test_cdls_lattice_is_that_of_the_national_raster() -> None:
+    """USDA's CONUS rasters, 30 m, EPSG:5070: upper left corner at x = -2,356,095 m, y = 3,172,605 m."""
+    assert CDL_ORIGIN_XY == (-2_356_095, 3_172_605)
+    grid = study_grid(CORN_BELT, "EPSG:5070", 30.0)
+    assert [value % 30 for value in grid.bounds_xyxy] == [15, 15, 15, 15]
+    ten = study_grid(CORN_BELT, "EPSG:5070", 10.0)  # a finer grid shares the corner
+    assert [(ten.bounds_xyxy[0] + 2_356_095) % 10, (3_172_605 - ten.bounds_xyxy[3]) % 10] == [0, 0]
+    assert study_grid((-95.0, 41.0, -94.9, 41.1), "EPSG:32615", 30.0).bounds_xyxy[0] % 30 == 0, "other systems begin at 0"
+
+
+def test_a_degree_of_the_equator_is_that_of_wgs_84() -> None:
+    assert METRES_PER_DEGREE == pytest.approx(6_378_137 * math.pi / 180, abs=1e-6) == 111_319.490793
+
+
+@given(st.integers(-170, 160), st.integers(-80, 70), st.integers(1, 4000), st.integers(1, 4000), st.sampled_from([10.0, 30.0, 463.3127]))
+def test_bounds_that_are_whole_pixels_lose_none(west: int, south: int, columns: int, rows: int, scale_m: float) -> None:
+    """However the product is rounded: a study's bounds are often copied from a grid."""
+    pixel = scale_m / METRES_PER_DEGREE
+    grid = study_grid((west, south, west + columns * pixel, south + rows * pixel), "EPSG:4326", scale_m)
+    assert (grid.width, grid.height) == (columns, rows)
+    less = study_grid((west, south, west + (columns + 0.9999) * pixel, south + (rows + 0.9999) * pixel), "EPSG:4326", scale_m)
+    assert (less.width, less.height) == (columns, rows), "a part of a pixel is none"
+
+
+def test_a_projected_grid_holds_the_bulge_of_a_parallel() -> None:
+    """In Albers a parallel is an arc: the northern edge of eight degrees lies farther north in its middle than at its corners."""
+    middle_y = Transformer.from_crs("EPSG:4326", "EPSG:5070", always_xy=True).transform(-96.0, 45.0)[1]
+    corner_y = Transformer.from_crs("EPSG:4326", "EPSG:5070", always_xy=True).transform(-100.0, 45.0)[1]
+    south = study_grid((-100.0, 40.0, -92.0, 45.0), "EPSG:5070", 30.0).bounds_xyxy[1]
+    assert corner_y - middle_y > 3000, "the middle bulges southward by more than 100 pixels"
+    assert south <= Transformer.from_crs("EPSG:4326", "EPSG:5070", always_xy=True).transform(-96.0, 40.0)[1]
+
+
+def test_a_wide_window_in_another_crs_keeps_the_pixels_of_its_edges() -> None:
+    """A target 8 degrees wide in degrees over a source in Albers: the middle of its lower edge lies 100 rows below its corners."""
+    source = study_grid((-101.0, 39.0, -91.0, 46.0), "EPSG:5070", 3000.0)
+    target = PixelGrid("EPSG:4326", (0.04, 0.0, -100.0, 0.0, -0.04, 45.0), 200, 125)
+    window = covering_window(source, target, margin_px=0)
+    assert window is not None
+    row, col = nearest_index(source, target)
+    assert row.min() >= window.row
+    assert row.max() < window.row + window.height
+    assert col.min() >= window.col
+    assert col.max() < window.col + window.width
+    assert window.row > 0, "no more than is needed"
+    assert window.height < source.height
+
+
+def test_a_covering_window_has_its_margin_and_ends_at_the_source() -> None:
+    source = PixelGrid("EPSG:32616", (30.0, 0.0, 0.0, 0.0, -30.0, 3000.0), 100, 100)
+    inner = source.window(Window(40, 50, 10, 20))
+    assert covering_window(source, inner) == (38, 48, 14, 24)
+    assert covering_window(source, inner, margin_px=0) == (40, 50, 10, 20)
+    assert covering_window(source, source) == (0, 0, 100, 100)
+    beside = PixelGrid("EPSG:32616", (30.0, 0.0, 3000.0, 0.0, -30.0, 3000.0), 5, 5)
+    assert covering_window(source, beside, margin_px=0) is None
+
+
+def test_a_point_of_a_grid_is_in_the_pixel_right_and_below_of_its_corner() -> None:
+    grid = PixelGrid("EPSG:32616", (30.0, 0.0, 60.0, 0.0, -30.0, 90.0), 4, 3)
+    assert grid.bounds_xyxy == (60.0, 0.0, 180.0, 90.0)
+    assert [values.tolist() for values in grid.centres()] == [[75.0, 105.0, 135.0, 165.0], [75.0, 45.0, 15.0]]
+    assert [int(value) for value in grid.index(90.0, 60.0)] == [1, 1]
+    assert grid.window(Window(1, 2, 1, 2)).transform == (30.0, 0.0, 120.0, 0.0, -30.0, 60.0)
+
+
+def test_a_window_is_cut_row_by_row_where_it_lies() -> None:
+    assert list(Window(10, 20, 5, 7).cut(4)) == [(10, 20, 4, 4), (10, 24, 4, 3), (14, 20, 1, 4), (14, 24, 1, 3)]

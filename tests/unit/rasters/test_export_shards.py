@@ -249,3 +249,40 @@ def test_a_gap_outside_the_region_is_no_missing_shard() -> None:
         check_cover(grid, left)
     with pytest.raises(DataError, match=f"{grid.height * 60:,} of .* pixels lie in no image-b.tif"):
         check_cover(grid, [(Path("image-b.tif"), Window(0, 60, grid.height, grid.width - 60))], region)
+
+
+@pytest.mark.parametrize(
+    ("seasons", "year", "is_of_the_study"),
+    [
+        ([["2016-05-01", "2016-10-01"]], "2016", True),
+        ([["2016-05-01", "2016-10-01"]], "2017", False),
+        ([["2016-05-01", "2017-01-01"]], "2016", True),  # the end is not part of the season
+        ([["2016-05-01", "2017-01-01"]], "2017", False),
+        ([["2016-11-01", "2017-02-01"]], "2017", True),
+        ([["2016-11-01", "2017-02-01"]], "2018", False),
+        ([["2015-04-01", "2015-06-01"], ["2017-04-01", "2017-06-01"]], "2016", True),
+        ([["2015-04-01", "2015-06-01"], ["2017-04-01", "2017-06-01"]], "2014", False),
+    ],
+)
+def test_the_year_of_a_shards_name_is_one_of_the_seasons(
+    tmp_path: Path, seasons: list[list[str]], year: str, is_of_the_study: bool
+) -> None:
+    values = STUDY.to_dict()
+    values["image"]["seasons"] = seasons
+    study = parse_study(values)
+    layers = len(study.image.layers) // IMAGE.shape[0]
+    write_raster(tmp_path / f"corn-{year}-image-0000000000-0000000000.tif", np.concatenate([IMAGE] * layers), GRID)
+    write_raster(tmp_path / "labels.tif", LABELS, GRID)
+    if is_of_the_study:
+        open_shards(tmp_path, study)
+    else:
+        with pytest.raises(DataError, match=rf"its name has {year}, the study's image .* take the shards of that year, or rename it"):
+            open_shards(tmp_path, study)
+
+
+@pytest.mark.parametrize("name", ["image.tiff", "a-image-north-0000000000-0000012800.TIF", "2016_image_part.tif"])
+def test_other_names_of_one_shard(tmp_path: Path, name: str) -> None:
+    write_raster(tmp_path / name, IMAGE, GRID)
+    for other in ("images.tif", "image.tif.aux.xml", "myimage.tif", ".image.tif", "image.png", "labels-of-image.txt"):
+        (tmp_path / other).write_text("no shard")
+    assert open_image_shards(tmp_path, STUDY).read(WHOLE).shape == IMAGE.shape

@@ -40,3 +40,29 @@ def test_a_headline_has_its_difference_from_the_guess() -> None:
         "",
         "undefined here, as is",
     )
+
+
+def test_an_interval_has_both_ends_in_the_order_of_its_size() -> None:
+    for is_share, low, high in ((True, "12.3", "45.7\u00a0%"), (False, "0.123", "0.457")):
+        assert span([0.1234, 0.4567], is_share=is_share) == f"{low}\u2009\u2013\u2009{high}"
+    assert span([0.0, 1.0], is_share=True) == "0.0\u2009\u2013\u2009100.0\u00a0%"
+
+
+@pytest.mark.parametrize(("share", "ink"), [(0.5, "#20302b"), (0.51, "#ffffff")])
+def test_a_dark_cell_has_white_ink(share: float, ink: str) -> None:
+    assert shade(share).endswith(f"color: {ink}")
+
+
+@pytest.mark.parametrize(
+    ("value", "trivial", "verdict", "gain"),
+    [
+        (0.5006, 0.5, "better", "0.1 points above"),
+        (0.4994, 0.5, "worse", "0.1 points below"),
+        (0.5, 0.5, "equal", "no better than"),
+        (0.5, None, "", "undefined here, as is"),
+        (0.0, 0.5, "worse", "50.0 points below"),
+    ],
+)
+def test_a_verdict_by_hand(value: float, trivial: float | None, verdict: str, gain: str) -> None:
+    found = Headline("t", value, trivial, "g")
+    assert (found.verdict, found.gain) == (verdict, gain)

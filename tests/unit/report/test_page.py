@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import jinja2
 import pytest
 
@@ -40,3 +42,29 @@ def test_an_estimate_has_its_interval_if_there_is_one() -> None:
     source = "{% from 'macros.html.j2' import metric %}{{ metric(part, 'f1') }}"
     assert render(source, part={"f1": 0.5, "f1_ci95": [0.4, 0.6]}) == '0.500<span class="span">0.400\u2009\u2013\u20090.600</span>'
     assert render(source, part={"f1": None, "f1_ci95": None}) == "\u2013"
+
+
+def test_a_matrix_has_the_sum_of_each_row_and_the_share_of_each_cell() -> None:
+    """Rows of three different counts: a total that is one cell, or the column's, is another number."""
+    source = "{% from 'macros.html.j2' import label_matrix %}{{ label_matrix(confusion, 'corn') }}"
+    text = render(source, confusion=[[1200, 300], [50, 450]])
+    assert re.findall(r'<th scope="row">(\w+)<span>([\d,]+)</span>', text) == [("absent", "1,500"), ("present", "500")]
+    assert re.findall(r"<b>(\S+)\s%</b><span>([\d,]+)</span>", text) == [
+        ("80.0", "1,200"),
+        ("20.0", "300"),
+        ("10.0", "50"),
+        ("90.0", "450"),
+    ]
+
+
+def test_a_difference_is_coloured_where_its_interval_leaves_out_0() -> None:
+    source = "{% from 'macros.html.j2' import difference %}{{ difference(row, 'd') }}"
+
+    def cell(value: float | None, low: float | None, high: float | None) -> str:
+        return render(source, row={"d": value, "d_low": low, "d_high": high}).strip()
+
+    assert cell(0.1, 0.02, 0.18) == '<td class="better">+10.0 points<span class="span">2.0\u2009\u2013\u200918.0\u00a0%</span></td>'
+    assert cell(-0.1, -0.2, -0.01).startswith('<td class="worse">-10.0 points')
+    assert cell(0.1, -0.02, 0.2).startswith('<td class="">+10.0 points')
+    assert cell(0.1, None, None) == '<td class="">+10.0 points</td>'
+    assert cell(None, None, None) == '<td class=""></td>'

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 from pathlib import Path
 
@@ -51,5 +52,15 @@ def test_the_page_has_the_errors_of_the_probabilities_and_a_curve_for_each_class
 def test_a_damaged_environment_is_named(evaluated: Path, tmp_path: Path) -> None:
     run = shutil.copytree(evaluated, tmp_path / "run")
     (run / "environment.json").write_text("{")
-    with pytest.raises(DataError, match=r"environment.json: damaged; delete it"):
+    with pytest.raises(DataError, match=r"environment\.json, line 1, column 2: not JSON: .*; delete it"):
         write_report(run, store=evaluated.parent / "patches.zarr")
+
+
+def test_each_row_of_the_pixel_matrix_has_its_total(evaluated: Path) -> None:
+    text = write_report(evaluated).read_text()
+    part = json.loads((evaluated / "metrics.json").read_text())["segmentation"]
+    confusion = part["methods"][part["default"]]["confusion"]
+    rows = re.findall(
+        r'<th scope="row"><span class="swatch"[^>]*></span>([^<]+)<span>([\d,]+)</span></th><td[^>]*title="\1 predicted as', text
+    )
+    assert [int(total.replace(",", "")) for _, total in rows] == [sum(counts) for counts in confusion]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from cropcam.model.report.terminal import classes, folds, headline, methods, side_by_side
+from cropcam.model.report.terminal import classes, estimate, folds, headline, methods, side_by_side
 from support.evaluations import make_metrics, with_ci
 
 
@@ -128,3 +128,8 @@ def test_folds_are_one_line_each_and_their_means() -> None:
         "-0.2000",
     ]
     assert last.split()[:6] == ["mean", "iowa", "ohio,", "utah", "1,200", "0.7000"]
+
+
+def test_an_interval_has_its_lower_and_its_upper_end() -> None:
+    assert estimate({"f1": 0.5, "f1_ci95": [0.41, 0.62]}, "f1") == "0.5000 [0.4100, 0.6200]"
+    assert estimate({"f1": None, "f1_ci95": None}, "f1") == "undefined"

@@ -381,3 +381,14 @@ def test_a_refused_block_leaves_no_empty_folder_and_nothing_that_holds_something
     with kept_if_filled(tmp_path / "empty"):
         pass
     assert (tmp_path / "empty").is_dir()
+
+
+def test_several_folders_go_again_the_innermost_first(tmp_path: Path) -> None:
+    def refused_in_two() -> None:
+        with kept_if_filled(tmp_path / "a", tmp_path / "a" / "b" / "c", tmp_path / "d"):
+            (tmp_path / "d" / "part").write_bytes(b"x")
+            raise DataError("refused")
+
+    with pytest.raises(DataError, match="refused"):
+        refused_in_two()
+    assert names(tmp_path) == ["d"]

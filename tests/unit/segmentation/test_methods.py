@@ -128,3 +128,27 @@ def test_methods_are_kept_with_the_checkpoint_they_belong_to(tmp_path: Path) -> 
 def test_the_default_is_one_of_the_methods(default: str) -> None:
     segmenter = Segmenter(unfitted([0.0, 1.0]), default)
     assert segmenter.method is segmenter.methods[default]
+
+
+def test_the_prior_is_matched_over_all_pixels_not_the_first() -> None:
+    """200,000 pixels sorted by class, as a store's rows are: a sample from one end would know one class alone."""
+    rng = np.random.default_rng(2)
+    truth = np.repeat([0, 1], [150_000, 50_000])
+    scores = rng.normal(0, 0.5, (len(truth), 2)) + 3 * np.eye(2)[truth] + [1.0, 0.0]
+    won = (scores + matched_offsets(scores, np.array([0.4, 0.6]), np.zeros(2))).argmax(axis=1)
+    assert np.mean(won == 1) == pytest.approx(0.6, abs=0.01)
+
+
+def test_few_pixels_all_count() -> None:
+    """Seven pixels, priors in sevenths: each is met to the pixel."""
+    scores = np.array([[6.0, 0, 0], [5, 0, 0], [4, 0, 0], [2.2, 0, 0.5], [2, 0.3, 0], [1, 0.5, 0], [1, 0, 0.6]])
+    won = (scores + matched_offsets(scores, np.array([3, 2, 2]) / 7, np.zeros(3))).argmax(axis=1)
+    assert np.bincount(won, minlength=3).tolist() == [3, 2, 2]
+
+
+def test_matched_offsets_add_the_bias_and_a_class_of_prior_0_is_never_predicted() -> None:
+    rng = np.random.default_rng(3)
+    scores = rng.normal(0, 1, (2000, 3))
+    plain, shifted = (np.array(matched_offsets(scores, np.array([0.5, 0.5, 0.0]), np.array(bias))) for bias in ([0.0] * 3, [1.0, 2.0, 3.0]))
+    np.testing.assert_allclose(shifted - plain, [1, 2, 3])
+    assert not ((scores + plain).argmax(axis=1) == 2).any()

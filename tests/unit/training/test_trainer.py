@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -22,6 +23,7 @@ from cropcam.pipeline.encoding import OFFSET, SCALE
 from cropcam.pipeline.errors import DataError
 from cropcam.pipeline.runtime.progress import silent
 from cropcam.pipeline.store.schema import StoreInfo
+from oracles.training import Batch, Trained, standardised, train
 from support.runs import make_config
 
 CPU = torch.device("cpu")
@@ -41,6 +43,150 @@ def config_of(info: StoreInfo, **settings: Any) -> RunConfig:
 def folder(path: Path) -> Path:
     path.mkdir()
     return path
+
+
+def gappy(info: StoreInfo, count: int, seed: int) -> Patches:
+    """Patches with nodata in one band of some pixels."""
+    split = patches(info, count, seed)
+    images, random = split.images, np.random.default_rng(seed)
+    assert isinstance(images, ResidentImages)
+    dn = images.values_NCHW.numpy()
+    dn[::2, 0][random.random(dn[::2, 0].shape) < 0.3] = 0
+    return replace(split, images=ResidentImages(torch.from_numpy(dn)), whole_N=(dn != 0).all(axis=(1, 2, 3)))
+
+
+def batches_of(split: Patches, config: RunConfig, epoch: int | None) -> list[Batch]:
+    """The batches of an epoch of training, or in order: flipped and standardised in numpy."""
+    plan = split.plan_in_order() if epoch is None else split.plan_epoch(config.data.seed, epoch, rot90=False)
+    assert isinstance(split.images, ResidentImages)
+    assert split.labels.image_NK is not None
+    dn = split.images.values_NCHW.numpy()[plan.index_N]
+    for index, (rows, cols) in enumerate(plan.flip_N2):
+        dn[index] = dn[index][:, :: -1 if rows else 1, :: -1 if cols else 1].copy()
+    x, valid = standardised(dn, config.store.mean, config.store.std)
+    label, size = torch.from_numpy(split.labels.image_NK[plan.index_N]), config.data.batch_size
+    return [(x[at : at + size], valid[at : at + size], label[at : at + size]) for at in range(0, len(x), size)]
+
+
+def trained_plainly(config: RunConfig, split: Patches, validation: Patches) -> Trained:
+    """The same run by the oracle."""
+    torch.manual_seed(config.data.seed)
+    options = config.optimizer
+    return train(
+        build("fcn", len(config.store.bands), len(config.store.classes)),
+        (batches_of(split, config, epoch) for epoch in range(options.epochs)),
+        batches_of(validation, config, None),
+        lr=options.lr,
+        planned_epochs=options.epochs,
+        warmup_epochs=options.warmup_epochs,
+        schedule=options.schedule,
+        clip=options.grad_clip_norm,
+        teacher_weight=config.strategy.pseudo_label_weight,
+        patience=options.patience,
+    )
+
+
+RUNS: dict[str, dict[str, Any]] = {
+    "plain": {},
+    "cosine after a warm-up, clipped": {"schedule": "cosine", "warmup_epochs": 0.5, "grad_clip_norm": 0.2},
+    "steps": {"schedule": "step", "epochs": 4},
+    "a mean teacher and all of it": {
+        "schedule": "cosine",
+        "warmup_epochs": 1.0,
+        "grad_clip_norm": 0.3,
+        "pseudo_label_weight": 1.5,
+        "epochs": 4,
+    },
+}
+
+
+@pytest.mark.parametrize("stops", [(), (1, 4)], ids=["in one go", "resumed"])
+@pytest.mark.parametrize("options", RUNS.values(), ids=RUNS)
+def test_a_run_is_that_of_plain_torch(info: StoreInfo, tmp_path: Path, options: dict[str, Any], stops: tuple[int, ...]) -> None:
+    """Every loss, weight, running statistic and weight of the teacher after all epochs; also of a run that is stopped and goes on."""
+    config = config_of(info, **{"model": "fcn", "optimizer": "sgd", "lr": 0.05, "seed": 3, "epochs": 3, **options})
+    split, validation, run = gappy(info, 10, 5), gappy(info, 5, 1), folder(tmp_path / "run")
+    expected = trained_plainly(config, split, validation)
+    trainer, calls = Trainer(config, run, split, validation, CPU), 0
+
+    def stop() -> bool:
+        nonlocal calls
+        calls += 1
+        return calls in stops
+
+    while not trainer.finished:
+        if not trainer.run_epoch(silent, stop):
+            trainer = Trainer(config, run, split, validation, CPU)
+            trainer.restore()
+    history = pd.read_csv(run / HISTORY)
+    np.testing.assert_allclose(history["train_loss"], expected.train_losses, rtol=1e-4)
+    np.testing.assert_allclose(history["validation_loss"], expected.validation_losses, rtol=1e-4)
+    tensors, _ = load_tensors(run / LAST)
+    for kind, network in {
+        "network": expected.network,
+        **({"teacher": expected.teacher} if config.strategy.pseudo_label_weight else {}),
+    }.items():
+        for name, value in network.state_dict().items():
+            torch.testing.assert_close(
+                tensors[f"{kind}.{name}"], value, rtol=1e-3, atol=1e-5, msg=lambda text, name=name: f"{name}: {text}"
+            )
+
+
+def test_the_oracles_runs_reach_what_they_are_for(info: StoreInfo) -> None:
+    """Clipped and unclipped steps, rates that rise and fall over all epochs, a mean teacher that adds to the loss."""
+    config = config_of(info, model="fcn", optimizer="sgd", lr=0.05, seed=3, **RUNS["a mean teacher and all of it"])
+    split, validation = gappy(info, 10, 5), gappy(info, 5, 1)
+    found = trained_plainly(config, split, validation)
+    assert len(found.rates) == 12
+    assert found.rates[:3] == pytest.approx([0.05 / 3, 0.1 / 3, 0.05])
+    assert found.rates[2:] == sorted(found.rates[2:], reverse=True)
+    assert found.rates[-1] < 0.01
+    assert min(found.norms) < 0.3 < max(found.norms)
+    without = trained_plainly(replace(config, strategy=replace(config.strategy, pseudo_label_weight=0.0)), split, validation)
+    assert found.train_losses[:2] == pytest.approx(without.train_losses[:2])
+    assert found.train_losses[2] > without.train_losses[2]
+
+
+def test_patience_counts_from_where_the_mean_teacher_begins(info: StoreInfo, tmp_path: Path) -> None:
+    """The lowest validation loss is that of the first epoch: without pseudo-labels training stops after `patience` more, with them later."""
+    known = patches(info, 4)
+    assert known.labels.image_NK is not None
+    opposite = replace(known, labels=replace(known.labels, image_NK=1 - known.labels.image_NK))
+    ends = {}
+    for weight in (0.0, 1e-6):
+        config = config_of(info, model="fcn", optimizer="sgd", lr=0.3, epochs=20, patience=2, pseudo_label_weight=weight, seed=3)
+        trainer = Trainer(config, folder(tmp_path / f"run{weight}"), known, opposite, CPU)
+        while not trainer.finished:
+            trainer.run_epoch(silent)
+        assert trainer.epoch == len(trained_plainly(config, known, opposite).train_losses)
+        ends[weight] = trainer.epoch
+    assert ends[0.0] < 6, "before the mean teacher of 20 epochs begins"
+    assert 6 + 2 < ends[1e-6] < 20
+
+
+def test_validation_is_that_of_the_network_read_back(info: StoreInfo, tmp_path: Path) -> None:
+    """The loss and the accuracy of the history follow from the weights on the disk: validation does not train batch norm."""
+    config, run = config_of(info, model="fcn", epochs=1), folder(tmp_path / "run")
+    validation = gappy(info, 7, 1)
+    trainer = Trainer(config, run, gappy(info, 10, 5), validation, CPU)
+    assert trainer.run_epoch(silent)
+    network = build("fcn", len(info.bands), len(info.classes))
+    tensors, _ = load_tensors(run / BEST)
+    network.load_state_dict(tensors)
+    network.eval()
+    logits, labels = [], []
+    for x, valid, label in batches_of(validation, config, None):
+        maps = network.features(x)
+        logits.append(network.dense((maps * valid[:, None]).sum(dim=(2, 3)) / valid.sum(dim=(1, 2))[:, None]).detach())
+        labels.append(label)
+    logit, label = torch.cat(logits), torch.cat(labels)
+    loss = torch.nn.functional.binary_cross_entropy_with_logits(logit, label).item()
+    assert trainer.newest.validation_loss == pytest.approx(loss, rel=1e-5)
+    assert trainer.newest.validation_accuracy == pytest.approx(((logit > 0) == (label > 0)).float().mean().item())
+    rate_K = label.mean(dim=0)
+    assert trainer.newest.validation_majority_accuracy == pytest.approx(torch.maximum(rate_K, 1 - rate_K).mean().item())
+    steps = math.ceil(10 / 4)
+    assert tensors["features.0.1.num_batches_tracked"] == steps, "batches of training alone"
 
 
 def test_one_step_is_that_of_plain_torch(info: StoreInfo, tmp_path: Path) -> None:

@@ -1,0 +1,84 @@
+"""The locked packages: exact, with hashes, without an address, allowed by the bounds and the licences."""
+
+from __future__ import annotations
+
+import re
+import runpy
+import tomllib
+from importlib.metadata import distributions
+from pathlib import Path
+from typing import Any
+
+import pytest
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
+
+ROOT = Path(__file__).parents[2]
+LOCKS = ("requirements.txt", ".ci/tools.txt")
+AUDIT = runpy.run_path(str(ROOT / ".ci/audit.py"))
+
+
+def entries(name: str) -> list[str]:
+    return re.findall(r"^[a-z0-9].*(?:\n    .*)*", (ROOT / name).read_text(), re.MULTILINE)
+
+
+def versions() -> dict[str, str]:
+    found = [entry.partition(" ")[0].split("==") for name in ("requirements.txt", "constraints.txt") for entry in entries(name)]
+    return {name: version for name, version in found}  # noqa: C416 - pairs of two alone
+
+
+@pytest.mark.parametrize("name", LOCKS)
+def test_every_package_is_pinned_with_hashes(name: str) -> None:
+    found = entries(name)
+    assert len(found) > 20
+    for entry in found:
+        assert re.fullmatch(r"[a-z0-9-]+==[\w.]+( ; [^\\\n]+)?( \\\n    --hash=sha256:[0-9a-f]{64})+", entry), entry[:200]
+
+
+@pytest.mark.parametrize("name", [*LOCKS, "constraints.txt"])
+def test_no_lock_has_an_address(name: str) -> None:
+    assert not re.search(r"://|file:|index|find-links|/[a-z]+/[a-z]+/", (ROOT / name).read_text())
+
+
+def test_torch_alone_and_what_it_brings_has_no_hashes() -> None:
+    found = entries("constraints.txt")
+    assert all(re.match(r"(torch|triton|nvidia-[a-z0-9-]+|cuda-[a-z]+)==[\w.]+( ; [^\\\n]+)?$", entry) for entry in found)
+    assert [entry for entry in found if entry.startswith("torch==")]
+    assert not [entry for entry in entries("requirements.txt") if entry.startswith(("torch==", "nvidia-", "triton=="))]
+
+
+def test_the_locked_versions_are_within_the_bounds() -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())
+    wanted = [
+        *project["project"]["dependencies"],
+        *(line for lines in project["project"]["optional-dependencies"].values() for line in lines),
+    ]
+    locked = versions()
+    for requirement in map(Requirement, [*wanted, *project["build-system"]["requires"]]):
+        if requirement.name != "cropcam":
+            assert requirement.specifier.contains(locked[canonicalize_name(requirement.name)]), requirement
+
+
+def test_no_licence_is_unknown_or_asks_for_more_than_its_own_files() -> None:
+    found = {item.name: AUDIT["licence"](item) for item in distributions()}
+    assert not {name: text for name, text in found.items() if re.search(r"\bA?GPL|not stated|propriet", text, re.IGNORECASE)}
+    assert {name for name, text in found.items() if re.search("MPL|Mozilla", text)} <= {"certifi", "hypothesis", "pathspec"}
+
+
+@pytest.mark.parametrize(
+    ("version", "events", "is_in"),
+    [
+        ("3.1.6", [{"introduced": "0"}, {"fixed": "3.2"}], True),
+        ("3.2", [{"introduced": "0"}, {"fixed": "3.2"}], False),
+        ("3.2", [{"introduced": "0"}, {"last_affected": "3.2"}], True),
+        ("3.10", [{"introduced": "3.2"}], True),
+        ("3.1", [{"introduced": "3.2"}], False),
+        ("5.1", [{"introduced": "0"}, {"fixed": "4"}, {"introduced": "5"}, {"fixed": "5.2"}], True),
+        ("4.5", [{"introduced": "0"}, {"fixed": "4"}, {"introduced": "5"}, {"fixed": "5.2"}], False),
+    ],
+)
+def test_an_advisory_is_about_a_range_of_versions(version: str, events: list[dict[str, str]], is_in: bool) -> None:
+    entry: dict[str, Any] = {
+        "affected": [{"package": {"ecosystem": "PyPI", "name": "Some_Package"}, "ranges": [{"type": "ECOSYSTEM", "events": events}]}]
+    }
+    assert list(AUDIT["affected"](entry, {"some-package": version})) == (["some-package"] if is_in else [])
