@@ -65,9 +65,9 @@ def test_info_survives_the_disk(good: Path) -> None:
     [
         ("schema_version", None, r"no patch store \(no schema_version"),
         ("schema_version", 1, "schema version 1, this cropcam reads 2; delete it and build it again with 'cropcam patches'"),
-        ("bands", None, "damaged patch store: attribute 'bands'"),
-        ("bands", ["a"], "damaged patch store: attribute study, bands or encoding"),
-        ("study", {}, "damaged patch store: attribute 'study'"),
+        ("bands", None, "damaged patch store: attribute bands: field required"),
+        ("bands", ["a"], r"damaged patch store: attribute encoding\.scale: 7 values, there are 1 bands"),
+        ("study", {}, r"damaged patch store: attribute study\.study: field required"),
         ("encoding", {"dtype": "nothing"}, "damaged patch store: attribute"),
         ("classes", 3, "damaged patch store: attribute"),
     ],
