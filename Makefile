@@ -7,14 +7,17 @@ TOOLS := .tools
 # One more than there are cores: many tests wait for processes of their own. Who has nothing left takes over from the others: else one of them ends minutes after the rest.
 WORKERS ?= $(shell echo $$(( $$(nproc 2>/dev/null || getconf _NPROCESSORS_ONLN) + 1 )))
 
+FUZZ_SECONDS ?= 3600
+
 .DEFAULT_GOAL := help
-.PHONY: help demo test check lint types imports live fmt lock audit sbom mutants clean
+.PHONY: help demo test check lint types imports fuzz live fmt lock audit sbom mutants clean
 
 help:
 	@echo "make demo    the whole way on simulated data: archive, patches, training, figures, map, report (in demo/)"
 	@echo "make test    every test"
 	@echo "make check   lint, types, import rules and every test"
 	@echo "make fmt     format the code"
+	@echo "make fuzz [FUZZ_SECONDS=S]    changed inputs tried for an hour; what fails is kept in fuzz-findings/"
 	@echo "make lock    write the locked packages anew; make audit, make sbom: list them (docs/dependencies.md)"
 	@echo "make mutants [MUTANTS=200] [SEED=0]    change lines one by one and see which the tests notice"
 	@echo "make live PROJECT=P [BUCKET=B] [FOLDER=F]    ask the real Earth Engine; writes live-report.json"
@@ -50,6 +53,9 @@ types: $(READY)
 
 imports: $(READY)
 	$(BIN)/lint-imports
+
+fuzz: $(READY)
+	@PYTHONPATH=tests $(BIN)/python -m fuzz --seconds $(FUZZ_SECONDS) --keep fuzz-findings
 
 live: $(READY)
 	@PYTHONPATH=tests $(BIN)/python -m live --project '$(PROJECT)' --bucket '$(BUCKET)' --folder '$(FOLDER)'

@@ -8,15 +8,19 @@ from __future__ import annotations
 import argparse
 import os
 import sys
+import warnings
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
+from typing import TextIO
 
 from cropcam.model import commands as model_commands
 from cropcam.model import view_command
 from cropcam.model.options import declared, flag
 from cropcam.pipeline import commands as pipeline_commands
 from cropcam.pipeline.commands import patches_line
-from cropcam.pipeline.runtime.terminal import one_line, prepare_streams
+from cropcam.pipeline.errors import CropcamError, CropcamWarning, DataError
+from cropcam.pipeline.runtime.machine import denial, flush_stdout, say, signals_as_interrupt
+from cropcam.pipeline.runtime.terminal import one_line, prepare_streams, quoted
 
 # Options of unreleased versions, by command: the replacement, or that there is none. Settings without a flag are found by their name.
 _REMOVED = {
@@ -43,18 +47,24 @@ def demo(args: argparse.Namespace) -> None:
     from cropcam.model.options import Settings
     from cropcam.model.report.run_report import write_report
     from cropcam.model.report.terminal import headline
+    from cropcam.model.runs.checkpoint import check_run_folder
     from cropcam.model.training.train import train
     from cropcam.pipeline.earthengine.delivery import deliver
     from cropcam.pipeline.earthengine.session import open_session
     from cropcam.pipeline.emulator import serve
     from cropcam.pipeline.landscape import simulate
     from cropcam.pipeline.patches.build import from_shards
+    from cropcam.pipeline.patches.unfinished import check_place
+    from cropcam.pipeline.runtime.outputs import Output, always, check_outputs
     from cropcam.pipeline.runtime.progress import Stage
     from cropcam.pipeline.store.patch_store import open_store
     from cropcam.pipeline.study.study import load_study
 
     out: Path = args.out
     study, run, store = load_study("demo"), out / "run", out / "patches.zarr"
+    check_outputs([Output(folder, "--out", "folder", always, is_folder=True) for folder in (out, out / "archive", out / "shards")])
+    check_run_folder(run)
+    check_place(store)
     with Stage("simulate") as stage:
         simulate(study, out / "archive", seed=args.seed or 0, progress=stage)
     with serve(out / "archive") as server, Stage("export") as stage:
@@ -74,29 +84,31 @@ def demo(args: argparse.Namespace) -> None:
         map_raster(run, open_store(store), out / "map.tif", outputs=beside, device=args.device, progress=stage)
     with Stage("report") as stage:
         report = write_report(run, map_path=out / "map.tif", progress=stage)
-    print(f"All on simulated data. Open {report} in a browser and {out / 'map.tif'} in QGIS, or see it all: cropcam view {run}")
+    print(f"All on simulated data. Open {report} in a browser and {out / 'map.tif'} in QGIS, or see it all: cropcam view {quoted(run)}")
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command; return its exit code."""
     prepare_streams()
+    warnings.showwarning = _show_warning
     words = list(sys.argv[1:] if argv is None else argv)
     if (removed := removed_option(words)) is not None:
-        print(f"cropcam: {removed}", file=sys.stderr)
+        say(f"cropcam: {removed}\n")
         return 2
     args = _parser().parse_args(words)
     # waiting threads sleep: spinning ones made training three times slower on a busy machine (torch reads it on import)
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     os.environ.setdefault("GDAL_CACHEMAX", "256")  # MB; the default is a twentieth of the machine's memory
     try:
-        args.call(args)
-        sys.stdout.flush()  # a full disk is told now, not when the interpreter ends
+        with signals_as_interrupt():
+            args.call(args)
+            flush_stdout()
     except KeyboardInterrupt:
         again = "run the same command again with --resume" if "resume" in vars(args) else "run the same command again"
-        print(f"interrupted; nothing is half-written: {again} to go on", file=sys.stderr)
+        say(f"interrupted; nothing is half-written: {again} to go on\n")
         return 130
     except Exception as error:  # noqa: BLE001 - one line, or the traceback of a bug
-        return _explain(error, args.debug)
+        return _explain(error, args)
     return 0
 
 
@@ -109,29 +121,36 @@ def removed_option(words: Sequence[str]) -> str | None:
     return None
 
 
-def _explain(error: Exception, debug: bool) -> int:
+def _explain(error: Exception, args: argparse.Namespace) -> int:
     import traceback
 
     from cropcam.pipeline.earthengine.error_texts import without_secrets
-    from cropcam.pipeline.errors import CropcamError
 
     known = isinstance(error, CropcamError)
-    if debug or not (known or isinstance(error, OSError)):
-        print(without_secrets("".join(traceback.format_exception(error))), end="", file=sys.stderr)
-    if known:
-        print(f"cropcam: {one_line(str(error))}", file=sys.stderr)
-        if debug:
-            print(*_raw_answers(error), sep="\n", end="", file=sys.stderr)
-        return error.exit_code  # type: ignore[attr-defined,no-any-return]
-    if isinstance(error, OSError):
-        where = f"{error.filename}: " if error.filename else ""
-        print(
-            f"cropcam: {one_line(f'{where}{error.strerror or error}')}; nothing half-written was left: free space or choose another place, then run it again",
-            file=sys.stderr,
-        )
-        return 3
-    print("cropcam: this is a bug; please report the lines above", file=sys.stderr)
-    return 1
+    line = str(error) if known else denial(error, batches="batch_size" in vars(args))
+    if args.debug or line is None:
+        say(without_secrets("".join(traceback.format_exception(error))))
+    if line is None:
+        say("cropcam: this is a bug; please report the lines above\n")
+        return 1
+    say(f"cropcam: {one_line(line)}\n")
+    if known and args.debug:
+        say("\n".join(_raw_answers(error)))
+    return error.exit_code if isinstance(error, CropcamError) else DataError.exit_code
+
+
+def _show_warning(
+    message: Warning | str, category: type[Warning], filename: str, lineno: int, file: TextIO | None = None, line: str | None = None
+) -> None:
+    """Ours are for users, one line each; those of libraries are for developers and look as Python writes them."""
+    if issubclass(category, CropcamWarning):
+        text = f"cropcam: warning: {one_line(str(message))}\n"
+    else:
+        text = warnings.formatwarning(message, category, filename, lineno, line)
+    if file:
+        file.write(text)
+    else:
+        say(text)
 
 
 def _raw_answers(error: BaseException | None) -> Iterator[str]:

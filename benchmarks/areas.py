@@ -27,7 +27,8 @@ import shapely
 from benchmarks import at_least_one
 from benchmarks.places import DATA
 from cropcam.cli import main as cropcam
-from cropcam.pipeline.grid import Window, transform_points
+from cropcam.pipeline.crs import transform_points
+from cropcam.pipeline.grid import Window
 from cropcam.pipeline.maps.area_report import as_text, map_areas
 from cropcam.pipeline.maps.class_map import FinishedMap, open_map
 from cropcam.pipeline.maps.pixel_areas import pixel_hectares

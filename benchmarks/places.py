@@ -29,7 +29,8 @@ import numpy.typing as npt
 import pandas as pd
 import rasterio
 
-from cropcam.pipeline.grid import CDL_CRS, CDL_ORIGIN_XY, PixelGrid, Window, tiles, transform_points
+from cropcam.pipeline.crs import transform_points
+from cropcam.pipeline.grid import CDL_CRS, CDL_ORIGIN_XY, PixelGrid, Window, tiles
 from cropcam.pipeline.landscape import atmosphere, reflectance
 from cropcam.pipeline.landscape.noise import lattice_hash, salt, uniform_bytes
 from cropcam.pipeline.landscape.scenes import LOOK_NOISE, labels, positions, to_dn

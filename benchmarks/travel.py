@@ -31,8 +31,8 @@ from benchmarks import at_least_one
 from benchmarks.places import DATA, REAL, build, cut, halves, places
 from benchmarks.travel_cells import FULL_TARGETS, TARGETS, Folders, Job, chosen, compute, missing, plan
 from benchmarks.travel_tables import report
+from cropcam.pipeline.crs import transform_points
 from cropcam.pipeline.errors import ConfigError, DataError
-from cropcam.pipeline.grid import transform_points
 from cropcam.pipeline.store.patch_store import PatchStore, open_store
 from cropcam.pipeline.store.schema import SPLITS
 from cropcam.pipeline.study.study import Study, load_study, parse_study

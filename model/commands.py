@@ -8,7 +8,6 @@ from __future__ import annotations
 import argparse
 import json
 import os
-import sys
 from dataclasses import fields
 from pathlib import Path
 
@@ -16,6 +15,8 @@ from cropcam.model.map_command import add_map
 from cropcam.model.options import SECTIONS, Settings, declared, default_of, flag, proportions, types
 from cropcam.pipeline.arguments import AddCommand, folder_argument
 from cropcam.pipeline.errors import ConfigError
+from cropcam.pipeline.runtime.machine import say
+from cropcam.pipeline.runtime.terminal import quoted
 
 
 def train(args: argparse.Namespace) -> None:
@@ -27,7 +28,7 @@ def train(args: argparse.Namespace) -> None:
         options = {"device": args.device, "resume": args.resume, "tensorboard": args.tensorboard}
         run_training(args.store, args.run, _settings(args), **options, progress=stage, log=stage.log)
     if os.environ.get("RANK", "0") == "0":  # under torchrun one process prints
-        print(f"{args.run}: trained; go on with: cropcam evaluate {args.run}")
+        print(f"{args.run}: trained; go on with: cropcam evaluate {quoted(args.run)}")
 
 
 def crossval(args: argparse.Namespace) -> None:
@@ -70,32 +71,35 @@ def evaluate(args: argparse.Namespace) -> None:
     text = f"{headline(metrics)}\n\n{methods(metrics['segmentation'])}\n\n{classes(metrics)}"
     print(json.dumps(metrics, indent=2) if args.json else text)
     for note in caveats(metrics):
-        print(f"note: {note}", file=sys.stderr)
+        say(f"note: {note}\n")
     if warning := metrics.get("shift", {}).get("warning"):
-        print(warning, file=sys.stderr)
+        say(f"{warning}\n")
 
 
 def _evaluate_map(args: argparse.Namespace) -> None:
     if not args.points:
-        raise ConfigError(f"{args.run}: is a file, no run folder; score a map against points: cropcam evaluate {args.run} --points FILE")
+        raise ConfigError(
+            f"{args.run}: is a file, no run folder; score a map against points: cropcam evaluate {quoted(args.run)} --points FILE"
+        )
     if args.run.is_dir():
-        raise ConfigError(f"{args.run}: is a folder; --points scores a map: cropcam map {args.run} ... --out MAP.tif makes one")
+        raise ConfigError(f"{args.run}: is a folder; --points scores a map: cropcam map {quoted(args.run)} ... --out MAP.tif makes one")
     of_run = [f"--{name}" for name in ("on", "split", "save", "reference", "store") if getattr(args, name, None)]
     if of_run:
         raise ConfigError(f"{' and '.join(of_run)} go with a run, not with MAP --points FILE")
-    if args.out and args.out.resolve() in (args.run.resolve(), args.points.resolve()):
-        raise ConfigError(f"--out {args.out}: is an input; choose another name, for example {args.run.with_suffix('.points.json')}")
-    from cropcam.model.evaluation.map_points import evaluate_map, point_notes
+    from cropcam.model.evaluation.map_points import evaluate_map, is_scores, point_notes
     from cropcam.model.report.map_scores import map_classes, map_confusion, map_headline
     from cropcam.pipeline.runtime.atomic import atomic_write
+    from cropcam.pipeline.runtime.outputs import Output, check_outputs
 
+    if args.out:
+        check_outputs([Output(args.out, "--out", "scores of a map", is_scores, (".json",))], [args.run, args.points])
     scores = evaluate_map(args.run, args.points, args.label_column)
     text = json.dumps(scores, indent=2, allow_nan=False)
     if args.out:
         atomic_write(args.out, text + "\n")
     print(text if args.json else f"{map_headline(scores)}\n\n{map_classes(scores)}\n\n{map_confusion(scores)}")
     for note in point_notes(scores):
-        print(f"note: {note}", file=sys.stderr)
+        say(f"note: {note}\n")
 
 
 def compare(args: argparse.Namespace) -> None:
@@ -105,7 +109,7 @@ def compare(args: argparse.Namespace) -> None:
 
     comparison = compare_runs(args.runs, args.out)
     for caution in comparison.cautions:
-        print(f"note: {caution}", file=sys.stderr)
+        say(f"note: {caution}\n")
     if args.json:
         print(json.dumps(comparison.to_dict()["rows"], indent=2))
         return

@@ -25,12 +25,15 @@ from cropcam.model.runs.checkpoint import BEST, METRICS, write_json
 from cropcam.model.runs.config import CONFIG, load_config
 from cropcam.model.training.train import train
 from cropcam.pipeline import __version__
+from cropcam.pipeline.csv_cells import table_text
 from cropcam.pipeline.errors import ConfigError, DataError
 from cropcam.pipeline.runtime.atomic import atomic_write
 from cropcam.pipeline.runtime.hashing import file_sha256
+from cropcam.pipeline.runtime.outputs import Output, always, check_outputs
 from cropcam.pipeline.runtime.progress import Stage, silent
 from cropcam.pipeline.store.joined import store_names
 from cropcam.pipeline.store.patch_store import PatchStore, open_store
+from cropcam.pipeline.text_files import read_json
 
 CSV, JSON, BEGUN = "crossval.csv", "crossval.json", "settings.json"
 MEAN = "mean"  # the fold of the last row
@@ -120,10 +123,10 @@ def run_name(group: str) -> str:
 def is_scored(run: Path, folder: Path, split: str) -> bool:
     """Whether a folder has the metrics of a run's present weights on a split, by this version."""
     try:
-        metrics = json.loads((folder / METRICS).read_text("utf-8"))
+        metrics = read_json(folder / METRICS, "the figures of a run")
         made = metrics["provenance"]
         return (metrics["split"], made["code_version"], made["checkpoint_digest"]) == (split, __version__, file_sha256(run / BEST))
-    except (OSError, ValueError, KeyError, TypeError):
+    except (DataError, OSError, KeyError, TypeError):
         return False
 
 
@@ -150,16 +153,20 @@ def _begin(out: Path, record: dict[str, Any]) -> None:
     Raises:
         ConfigError: names the first difference.
     """
-    if out.exists() and not out.is_dir():
-        raise ConfigError(f"--out {out}: is a file; name a folder")
+
+    def is_begun(_: Path) -> bool:
+        return (out / BEGUN).is_file()
+
+    tables = [Output(out / name, "", "cross-validation", is_begun) for name in (CSV, JSON)]
+    check_outputs([Output(out, "--out", "folder", always, is_folder=True), *tables])
     if (out / CONFIG).exists():
         raise ConfigError(f"--out {out}: is the folder of a run; name another one")
     now, path = json.loads(json.dumps(record, default=str)), out / BEGUN
     if path.is_file():
         try:
-            then = json.loads(path.read_text("utf-8"))
+            then = read_json(path, "the settings of a cross-validation")
             differing = [_difference(key, then[key], now[key]) for key in now if then[key] != now[key]]
-        except (ValueError, KeyError, TypeError, AttributeError) as error:
+        except (DataError, ValueError, KeyError, TypeError, AttributeError) as error:
             raise ConfigError(f"{path}: damaged ({error}); name another folder with --out") from None
         if differing:
             raise ConfigError(f"{out}: holds a cross-validation with {differing[0]}; name another folder with --out")
@@ -218,6 +225,6 @@ def _rows(run: Path, group: Group, left: Sequence[tuple[str, PatchStore]], train
 def _written(out: Path, rows: Sequence[dict[str, Any]], leave_out: str) -> CrossValidation:
     found = CrossValidation(with_means(rows), out / CSV, out / JSON)
     *each, mean = json.loads(found.table.to_json(orient="records", double_precision=15))
-    atomic_write(found.csv, found.table.to_csv(index=False, float_format="%.6f", lineterminator="\n"))
+    atomic_write(found.csv, table_text(found.table, float_format="%.6f"))
     write_json(found.json, {"leave_out": leave_out, "rows": each, "mean": {name: mean[name] for name in ("patches", *_MEANS)}})
     return found

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from cropcam.model.options import proportions
-from cropcam.pipeline.arguments import AddCommand, folder_argument
+from cropcam.pipeline.arguments import AddCommand, folder_argument, overwrite_option
 from cropcam.pipeline.commands import add_image_options, has_value_options
 from cropcam.pipeline.errors import ConfigError
 
@@ -30,7 +30,7 @@ def map_(args: argparse.Namespace) -> None:
     elif args.areas:
         known = KnownAreas.of_file(args.areas, legend, source.grid)
     outputs = Outputs(args.probabilities, args.uncertainty, shift=args.shift, polygons=args.polygons, simplify_m=args.simplify)
-    options = {name: getattr(args, name) for name in ("method", "region", "device", "scheduler")}
+    options = {name: getattr(args, name) for name in ("method", "region", "device", "scheduler", "overwrite")}
     with Stage("map") as stage:
         summary = map_raster(
             args.run,
@@ -102,6 +102,7 @@ def add_map(command: AddCommand) -> argparse.ArgumentParser:
         help=f"Bayesian smoothing by 7 x 7 neighbours; a larger number smooths more (without one: {SMOOTHNESS:g})",
     )
     sub.add_argument("--scheduler", metavar="ADDRESS", help="predict on the workers of a dask.distributed cluster, tcp://HOST:8786")
+    overwrite_option(sub)
     sub.add_argument("--json", action="store_true")
     return sub
 

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import argparse
-import sys
 import webbrowser
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from cropcam.pipeline.arguments import AddCommand, folder_argument
 from cropcam.pipeline.errors import ConfigError, DataError
+from cropcam.pipeline.runtime.machine import say
 
 if TYPE_CHECKING:
     from cropcam.pipeline.maps.view.layers import Scene
@@ -24,21 +24,24 @@ def view(args: argparse.Namespace) -> None:
     from cropcam.pipeline.maps.view.cache import cache_folder
     from cropcam.pipeline.maps.view.server import show
     from cropcam.pipeline.runtime.loopback import LoopbackServer, listen
+    from cropcam.pipeline.runtime.outputs import Output, always, check_outputs
 
     kind = kind_of(args.what)
     if kind == "store" and args.store:
         raise ConfigError(f"--store goes with a run or a map; {args.what} is a store itself")
 
+    if args.cache:
+        check_outputs([Output(args.cache, "--cache", "folder", always, is_folder=True)])
     with listen(LoopbackServer, BaseHTTPRequestHandler, args.port):
         pass  # a port in use is refused before the work, not after it
 
     def opened(url: str) -> None:
         print(url, flush=True)
-        print("Open it in a browser on this machine; Ctrl-C ends it.", file=sys.stderr)
+        say("Open it in a browser on this machine; Ctrl-C ends it.\n")
         if args.browser:
             webbrowser.open(url)
 
-    with cache_folder(args.cache, lambda text: print(text, file=sys.stderr)) as cache:
+    with cache_folder(args.cache, lambda text: say(f"{text}\n")) as cache:
         show(_scene(kind, args, cache), args.port, opened=opened)
 
 

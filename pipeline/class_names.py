@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -9,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from cropcam.pipeline.csv_cells import number
 from cropcam.pipeline.legend import Legend
 from cropcam.pipeline.vectors import nearest_first
 
@@ -27,11 +29,12 @@ def class_index(text: str, legend: Legend) -> int | None:
     """The index of the class; None where it is not known, means "no label", or is a legend name whose codes belong to several classes."""
     if text in legend.names:
         return legend.names.index(text)
-    try:
-        code = float(text)  # a spreadsheet writes 5 as 5.0
-    except ValueError:
+    code = number(text)  # a spreadsheet writes 5 as 5.0
+    if math.isnan(code):
+        alike = [index for index, name in enumerate(legend.names) if name.casefold() == text.casefold()]
         indices = {legend.index_of(code) for code in legend.table.named(text)}
-        return indices.pop() if len(indices) == 1 else None
+        found = indices or set(alike)
+        return found.pop() if len(found) == 1 else None
     return legend.index_of(int(code)) if code.is_integer() else None
 
 

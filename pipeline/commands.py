@@ -13,6 +13,7 @@ from typing import Any
 from cropcam.pipeline import service_commands
 from cropcam.pipeline.arguments import AddCommand, folder_argument
 from cropcam.pipeline.errors import ConfigError, DataError
+from cropcam.pipeline.runtime.terminal import quoted
 
 
 def describe(args: argparse.Namespace) -> None:
@@ -28,10 +29,12 @@ def describe(args: argparse.Namespace) -> None:
 def simulate(args: argparse.Namespace) -> None:
     """Write a simulated archive of scenes and labels for a study."""
     from cropcam.pipeline.landscape import simulate as write_archive
+    from cropcam.pipeline.runtime.outputs import Output, always, check_outputs
     from cropcam.pipeline.runtime.progress import Stage
     from cropcam.pipeline.study.study import load_study
 
     study = load_study(args.study)
+    check_outputs([Output(args.archive, "--archive", "archive", always, is_folder=True)])
     with Stage("simulate") as stage:
         write_archive(study, args.archive, seed=args.seed, progress=stage)
     print(f"{args.archive}: simulated {study.name}, seed {args.seed}")
@@ -40,7 +43,10 @@ def simulate(args: argparse.Namespace) -> None:
 def emulate(args: argparse.Namespace) -> None:
     """Serve an archive as an Earth Engine endpoint on loopback."""
     from cropcam.pipeline.emulator import serve_forever
+    from cropcam.pipeline.runtime.outputs import Output, always, check_outputs
 
+    if args.out:
+        check_outputs([Output(args.out, "--out", "folder", always, is_folder=True)])
     serve_forever(args.archive, args.port, out=args.out, log=lambda url: print(url, flush=True))
 
 
@@ -105,7 +111,7 @@ def sample(args: argparse.Namespace) -> None:
     counts = ", ".join(f"{count:,} {name}" for name, count in drawn.counts.items() if count)
     already = "already there, " if drawn.existed else ""
     print(f"{drawn.csv} and {drawn.geopackage}: {already}{sum(drawn.counts.values()):,} points ({counts})")
-    print(f"Fill in the column class of one of them, then: cropcam area {args.map} --reference {drawn.csv}")
+    print(f"Fill in the column class of one of them, then: cropcam area {quoted(args.map)} --reference {quoted(drawn.csv)}")
 
 
 def add_commands(command: AddCommand) -> None:

@@ -6,6 +6,8 @@
      |    +-- WorkStoppedError    the cluster or the disk failed; finished work is kept
      +-- EarthEngineError     4   the service, real or embedded
 
+    CropcamWarning             what is left out of a file, where there is no log; shown as one line
+
 A message has the problem, its place, the numbers, then the next step. Any other exception is a bug (exit 1).
 """
 
@@ -36,3 +38,7 @@ class EarthEngineError(CropcamError):
     """Earth Engine refused, failed or could not be reached."""
 
     exit_code = 4
+
+
+class CropcamWarning(UserWarning):
+    """A user should know, and the work goes on."""

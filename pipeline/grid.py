@@ -14,11 +14,11 @@ from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
-from pyproj import CRS, Transformer
-from pyproj.exceptions import CRSError
 
+from cropcam.pipeline.crs import full_turn, is_geographic, same_crs, system, transform_bounds, transform_points
 from cropcam.pipeline.errors import ConfigError, DataError
 
+ALIGNED_PX = 1e-3  # a larger difference of places, anywhere in a raster, is a shift, not rounding
 METRES_PER_DEGREE = 111_319.490793  # of longitude on the equator, WGS 84: 6378137 * pi / 180
 CDL_CRS = "EPSG:5070"
 # Upper left corner of the national CDL raster: pixel corners lie at 15 m modulo 30 m on both axes.
@@ -48,7 +48,7 @@ class Window(NamedTuple):
 
 @dataclass(frozen=True)
 class PixelGrid:
-    """A north-up raster grid: CRS ("EPSG:n" or WKT), affine transform, size in pixels."""
+    """A north-up raster grid: CRS ("EPSG:n" or WKT), affine transform, size in pixels. Longitudes may lie beyond 180 degrees."""
 
     crs: str
     transform: AffineOrder
@@ -79,11 +79,14 @@ class PixelGrid:
     def index(self, x: npt.ArrayLike, y: npt.ArrayLike) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
         """(row, col) of the pixel that holds each point: half-open, a point on the upper or left edge is inside.
 
-        Points outside the grid (or not finite) get row and col -1.
+        Points outside the grid (or not finite) get row and col -1. A longitude is the same with 360 degrees added.
         """
         a, _, c, _, e, f = self.transform
         with np.errstate(invalid="ignore"):
-            col = np.floor((np.asarray(x, np.float64) - c) / a)
+            east = np.asarray(x, np.float64) - c
+            if (turn := full_turn(self.crs)) is not None:
+                east = np.mod(east, turn)
+            col = np.floor(east / a)
             row = np.floor((np.asarray(y, np.float64) - f) / e)
             inside = (col >= 0) & (col < self.width) & (row >= 0) & (row < self.height)
         return np.where(inside, row, -1).astype(np.int64), np.where(inside, col, -1).astype(np.int64)
@@ -135,14 +138,14 @@ def study_grid(bounds_xyxy: tuple[float, float, float, float], crs: str, scale_m
     if is_geographic(crs):
         if crs != "EPSG:4326":
             west, south, east, north = transform_bounds("EPSG:4326", crs, bounds_xyxy)
-        pixel = scale_m / METRES_PER_DEGREE
+        pixel = math.radians(scale_m / METRES_PER_DEGREE) / system(crs).axis_info[0].unit_conversion_factor  # degrees; grads in some CRS
         width, height = math.floor((east - west) / pixel + 1e-6), math.floor((north - south) / pixel + 1e-6)
         left, top, step = west, north, pixel
     else:
         left, bottom, right, top = transform_bounds("EPSG:4326", crs, bounds_xyxy)
         if not all(map(math.isfinite, (left, bottom, right, top))):
             raise ConfigError(f"area.bounds do not project to {crs}; choose a CRS that covers them")
-        step = scale_m / CRS.from_user_input(crs).axis_info[0].unit_conversion_factor  # in the unit of the CRS, metres or feet
+        step = scale_m / system(crs).axis_info[0].unit_conversion_factor  # in the unit of the CRS, metres or feet
         x0, y0 = CDL_ORIGIN_XY if crs == CDL_CRS else (0.0, 0.0)
         first, last = math.floor((left - x0) / step), math.ceil((right - x0) / step)
         low, high = math.floor((bottom - y0) / step), math.ceil((top - y0) / step)
@@ -177,7 +180,7 @@ def nearest_index(source: PixelGrid, target: PixelGrid) -> tuple[npt.NDArray[np.
         outside = (rows[:, None] < 0) | (cols[None, :] < 0)
         return np.where(outside, -1, rows[:, None]), np.where(outside, -1, cols[None, :])
     xx, yy = np.meshgrid(x, y)
-    return source.index(*_transformer(target.crs, source.crs).transform(xx, yy))
+    return source.index(*transform_points(target.crs, source.crs, xx, yy))
 
 
 def resample_nearest(values_yx: npt.NDArray[np.generic], source: PixelGrid, target: PixelGrid, fill: int) -> npt.NDArray[np.generic]:
@@ -192,50 +195,56 @@ def covering_window(source: PixelGrid, target: PixelGrid, margin_px: int = 2) ->
     """The window of `source` with every pixel that `target` can need, or None where the grids do not intersect."""
     west, south, east, north = target.bounds_xyxy
     if not same_crs(source.crs, target.crs):
-        west, south, east, north = _transformer(target.crs, source.crs).transform_bounds(west, south, east, north, densify_pts=41)
+        west, south, east, north = transform_bounds(target.crs, source.crs, (west, south, east, north))
     if not all(map(math.isfinite, (west, south, east, north))):
         return None
     a, _, c, _, e, f = source.transform
-    left, right = math.floor((west - c) / a) - margin_px, math.ceil((east - c) / a) + margin_px
-    top, bottom = math.floor((north - f) / e) - margin_px, math.ceil((south - f) / e) + margin_px
-    left, right, top, bottom = max(left, 0), min(right, source.width), max(top, 0), min(bottom, source.height)
-    return Window(top, left, bottom - top, right - left) if left < right and top < bottom else None
+    top, bottom = max(math.floor((north - f) / e) - margin_px, 0), min(math.ceil((south - f) / e) + margin_px, source.height)
+    east += (full_turn(source.crs) or 0.0) if west > east else 0.0  # across 180 degrees
+    spans = []
+    for turn in _turns(source, west, east):
+        left, right = math.floor((west + turn - c) / a) - margin_px, math.ceil((east + turn - c) / a) + margin_px
+        spans.append((max(left, 0), min(right, source.width)))
+    spans = [(left, right) for left, right in spans if left < right]
+    if not spans or top >= bottom:
+        return None
+    left, right = min(left for left, _ in spans), max(right for _, right in spans)
+    return Window(top, left, bottom - top, right - left)
 
 
-def transform_bounds(source_crs: str, target_crs: str, bounds_xyxy: tuple[float, float, float, float]) -> tuple[float, float, float, float]:
-    """The box (west, south, east, north) in the target CRS that holds the densified bounds."""
-    west, south, east, north = _transformer(source_crs, target_crs).transform_bounds(*bounds_xyxy, densify_pts=101)
-    return west, south, east, north
+def lattice_offset(grid: PixelGrid, other: PixelGrid, times: int = 1) -> tuple[float, float] | None:
+    """The (row, col) on `grid` of the upper left of `other`, whose pixels are `times` of the grid's, in one CRS; in pixels of the grid.
 
-
-def transform_points(source_crs: str, target_crs: str, x: npt.ArrayLike, y: npt.ArrayLike) -> tuple[Floats, Floats]:
-    """Points from one CRS to another, always in (x, y) = (longitude, latitude) or (easting, northing) order."""
-    tx, ty = _transformer(source_crs, target_crs).transform(x, y)
-    return np.asarray(tx), np.asarray(ty)
-
-
-@lru_cache(maxsize=64)
-def is_geographic(crs: str) -> bool:
-    """Whether the coordinates of the CRS are degrees.
-
-    Raises:
-        ConfigError: unknown to pyproj, or neither geographic nor projected.
+    None where the pixels of `other` differ so much that they drift by more than `ALIGNED_PX` over its width or height, or where a longitude
+    of it lies in the grid twice.
     """
-    try:
-        system = CRS.from_user_input(crs)
-    except CRSError:
-        raise ConfigError(f"{crs!r} is not a coordinate reference system; write an EPSG code such as EPSG:5070") from None
-    if not (system.is_geographic or system.is_projected):
-        raise ConfigError(f"{crs!r} ({system.name}) is neither projected nor in longitude and latitude; write for example EPSG:5070")
-    return bool(system.is_geographic)
+    (a, _, c, _, e, f), (ga, _, gc, _, ge, gf) = other.transform, grid.transform
+    if abs(a / ga - times) * other.width > ALIGNED_PX or abs(e / ge - times) * other.height > ALIGNED_PX:
+        return None
+    west, _, east, _ = other.bounds_xyxy
+    turns = [turn for turn in _turns(grid, west, east) if west + turn < grid.bounds_xyxy[2] and east + turn > gc] or [0.0]
+    return ((f - gf) / ge, (c + turns[0] - gc) / ga) if len(turns) == 1 else None
 
 
-@lru_cache(maxsize=256)
-def same_crs(first: str, second: str) -> bool:
-    """Whether two CRS strings mean the same system."""
-    return first == second or CRS.from_user_input(first).equals(CRS.from_user_input(second), ignore_axis_order=True)
+@lru_cache(maxsize=4096)
+def same_place(grid: PixelGrid, crs: str) -> bool:
+    """Whether coordinates mean the same in a grid's CRS and in another, over the whole grid, to `ALIGNED_PX`: one system, perhaps in other words."""
+    if same_crs(grid.crs, crs):
+        return True
+    if (turn := full_turn(grid.crs)) != full_turn(crs):
+        return False
+    a, _, _, _, e, _ = grid.transform
+    west, south, east, north = grid.bounds_xyxy
+    x, y = np.meshgrid(np.linspace(west, east, 9), np.linspace(south, north, 9))
+    tx, ty = transform_points(grid.crs, crs, x, y)
+    dx = tx - x if turn is None else np.mod(tx - x + turn / 2, turn) - turn / 2
+    with np.errstate(invalid="ignore"):
+        return bool((np.abs(dx) <= ALIGNED_PX * abs(a)).all() and (np.abs(ty - y) <= ALIGNED_PX * abs(e)).all())
 
 
-@lru_cache(maxsize=64)
-def _transformer(source_crs: str, target_crs: str) -> Transformer:
-    return Transformer.from_crs(source_crs, target_crs, always_xy=True)
+def _turns(grid: PixelGrid, west: float, east: float) -> list[float]:
+    """What must be added to a span of x for it to meet a grid: turns of 360 degrees, in any number, or nothing."""
+    if (turn := full_turn(grid.crs)) is None:
+        return [0.0]
+    left, _, right, _ = grid.bounds_xyxy
+    return [turn * number for number in range(math.floor((left - east) / turn), math.ceil((right - west) / turn) + 1)]

@@ -126,6 +126,8 @@ def _checked(entries: Iterable[Entry], of: str = "", *, distinct_colors: bool = 
             raise ConfigError(f"{where}code {code} is there twice; name each code once")
         if not isinstance(name, str) or not name.strip():
             raise ConfigError(f"{where}code {code} has no name; give it one")
+        if not name.strip().isprintable():
+            raise ConfigError(f"{where}code {code} has a control character in its name {name!r}; leave it out")
         if color and distinct_colors and color in owner:
             raise ConfigError(f"{where}the colour {color_text} is that of code {owner[color]} already; give code {code} another, or none")
         if str(labelled).casefold() not in _NO + _YES:

@@ -16,13 +16,13 @@ import pandas as pd
 
 from cropcam.pipeline.class_columns import CLASS, class_columns, read_classes
 from cropcam.pipeline.class_names import NO_CLASS, Classes, allowed, class_indices, texts
-from cropcam.pipeline.csv_cells import read_cells
+from cropcam.pipeline.csv_cells import named, numbers, read_cells
 from cropcam.pipeline.errors import DataError
 from cropcam.pipeline.legend import Legend
 from cropcam.pipeline.vectors import SUFFIXES, open_vectors
 
 DEGREES, GRID_CRS = ("lon", "lat"), ("x", "y")
-_LIMIT = {"lon": 180.0, "lat": 90.0}
+_LIMIT = {"lon": 360.0, "lat": 90.0}  # some count longitudes from 0 to 360
 _CODED = "write a column of classes"  # the step where a file has other codes alone
 Floats = npt.NDArray[np.float64]
 Indices = npt.NDArray[np.int64]
@@ -72,17 +72,21 @@ def read_points(
     """
     if Path(path).suffix.casefold() in SUFFIXES:
         return _features(path, legend, column, more, polygons or "give a point in each")
-    return read_lines(path, Path(path).read_bytes(), legend, column or CLASS, owner, more)
+    return read_lines(path, None, legend, column or CLASS, owner, more)
 
 
-def read_lines(path: str, content: bytes, legend: Legend, column: str = CLASS, owner: str = "store", more: Sequence[str] = ()) -> Points:
+def read_lines(
+    path: str, content: bytes | None, legend: Legend, column: str = CLASS, owner: str = "store", more: Sequence[str] = ()
+) -> Points:
     """The points of a CSV file: columns lon and lat (degrees), else x and y (the owner's CRS), and the column of the class.
 
     Raises:
         DataError: columns are missing or doubled, or a coordinate is no number; names file and line.
     """
     needs = f"it needs the columns lon and lat in degrees (or x and y in the {owner}'s CRS) and {column}: {allowed(legend)}"
-    rows = read_cells(path, content, needs)
+    rows = read_cells(path, needs, content)
+    header = rows.columns.tolist()
+    rows = rows.rename(columns={named(header, name): name for name in (*DEGREES, *GRID_CRS, column, *more)})
     header = rows.columns.tolist()
     pair = next((pair for pair in (DEGREES, GRID_CRS) if all(name in header for name in pair)), None)
     if pair is None or column not in header:
@@ -94,7 +98,9 @@ def read_lines(path: str, content: bytes, legend: Legend, column: str = CLASS, o
     if not len(rows):
         raise DataError(f"{path}: holds no point; {needs}")
     line_P = rows.index.to_numpy(np.int64)
-    x_P, y_P = (_numbers(path, name, owner, rows[name], line_P) for name in pair)
+    x_P, y_P = (numbers(path, rows[name], _LIMIT.get(name, np.inf)) for name in pair)
+    for name, values in zip(pair, (x_P, y_P), strict=True):
+        _refuse_wrong(path, owner, rows[name], values, is_swapped=pair == DEGREES and bool((np.abs(x_P) <= 90).all()))
     class_P, unknown = class_indices(rows[column], legend)
     crs = "EPSG:4326" if pair == DEGREES else ""
     return Points(path, x_P, y_P, crs, line_P, "line", rows[column], class_P, unknown, rows[wanted[3:]])
@@ -119,11 +125,11 @@ def _features(path: str, legend: Legend, column: str, more: Sequence[str], polyg
     return Points(path, x_P, y_P, file.crs, np.arange(1, len(frame) + 1), "feature", cells, class_P, unknown, texts_of)
 
 
-def _numbers(path: str, name: str, owner: str, cells: pd.Series[str], line_P: Indices) -> Floats:
-    values = pd.to_numeric(cells, errors="coerce").to_numpy(np.float64)
+def _refuse_wrong(path: str, owner: str, cells: pd.Series[str], values: Floats, is_swapped: bool) -> None:
+    name = str(cells.name)
     limit = _LIMIT.get(name, np.inf)
     wrong = np.flatnonzero(~np.isfinite(values) | (np.abs(values) > limit))
     if wrong.size:
         allowed_ = f"a number in the units of the {owner}'s CRS" if limit == np.inf else f"degrees between -{limit:g} and {limit:g}"
-        raise DataError(f"{path}, line {line_P[wrong[0]]}: {name} is {cells.iloc[wrong[0]]!r}; it must be {allowed_}")
-    return np.asarray(values)
+        hint = "; are lon and lat swapped?" if is_swapped and 90 < abs(values[wrong[0]]) <= 180 else ""
+        raise DataError(f"{path}, line {cells.index[wrong[0]]}: {name} is {cells.iloc[wrong[0]][:60]!r}; it must be {allowed_}{hint}")

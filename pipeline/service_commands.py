@@ -33,7 +33,7 @@ def export(args: argparse.Namespace) -> None:
         _deliver(args, study, destination)
         return
     if args.fetch:
-        _check_folder(args.fetch)
+        _check_folder(args.fetch, "--fetch")
     if not args.wait and args.archive:
         raise ConfigError(
             "--no-wait needs an endpoint that outlives the command: run cropcam emulate --archive DIR, and give --api-url its URL"
@@ -99,11 +99,13 @@ def preview(args: argparse.Namespace) -> None:
     """A geemap page of region, export cells, composite and labels."""
     from cropcam.pipeline.earthengine.kept import pixels_of
     from cropcam.pipeline.earthengine.manifest import manifest_path
+    from cropcam.pipeline.earthengine.preview import check_page
     from cropcam.pipeline.earthengine.preview import preview as draw
     from cropcam.pipeline.runtime.progress import Stage
     from cropcam.pipeline.study.study import load_study
 
     study = load_study(args.study)
+    check_page(args.out)
     with _session(args, study, exports=False) as session, Stage("preview") as stage:
         draw(
             study,
@@ -245,9 +247,11 @@ def _bring_home(
     print(f"next: cropcam patches {shlex.quote(args.study)} --from {shlex.quote(str(out))} --store {study.name}.zarr")
 
 
-def _check_folder(folder: Path) -> None:
-    if folder.exists() and not folder.is_dir():
-        raise ConfigError(f"{folder}: a file; give the name of a folder")
+def _check_folder(folder: Path, option: str = "--to") -> None:
+    """The files inside are looked at by those who write them."""
+    from cropcam.pipeline.runtime.outputs import Output, always, check_outputs
+
+    check_outputs([Output(folder, option, "folder", always, is_folder=True)])
 
 
 def _same_endpoint(args: argparse.Namespace) -> str:

@@ -10,6 +10,7 @@ import math
 import os
 import re
 import stat
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -17,6 +18,7 @@ from cropcam.pipeline.errors import CropcamError, DataError
 
 MOST_BYTES = 64 * 2**20  # of one file; parsed JSON may take thirty times as much memory
 _JSON_DEPTH = 200
+_HEAD = 1024  # bytes in which a file that is no text has a zero
 INTEGERS = (-(2**63), 2**64 - 1)  # of the types that arrays have
 LINE_END = re.compile(r"\r\n|\r|\n")
 _SURROGATE = re.compile(r"\\u[dD][89a-fA-F]")
@@ -68,16 +70,20 @@ def read_bytes(
     return content
 
 
-def decode(content: bytes, where: str, what: str = "it", *, error: type[CropcamError] = DataError, step: str = "") -> str:
-    """Bytes as text, as of `read_text`; `where` begins the message.
+def decode(
+    content: bytes, where: str, what: str = "it", *, error: type[CropcamError] = DataError, step: str = "", fallback: str = ""
+) -> str:
+    """Bytes as text, as of `read_text`; `where` begins the message. `fallback` is the encoding of what is no Unicode.
 
     Raises:
         CropcamError: a byte that is no UTF-8, or a NUL; of the type `error`.
     """
     encoding = json.detect_encoding(content)  # by the mark, else by where the zeros are
     try:
-        text = content.decode(encoding)
+        text = _decoded(content, encoding, fallback)
     except UnicodeDecodeError as problem:
+        if encoding == "utf-8" and b"\0" in content[:_HEAD]:
+            refuse_at(error, where, "is no text", step or f"name {what}")
         before = content[: problem.start].decode(encoding, "replace")
         name = encoding.removesuffix("-sig").upper()
         refuse_at(
@@ -154,6 +160,16 @@ def parse_json(text: str | bytes, where: str, *, error: type[CropcamError] = Dat
         except UnicodeEncodeError:
             refuse_at(error, where, "a text with half a surrogate pair (\\ud800 to \\udfff)", step)
     return value
+
+
+def _decoded(content: bytes, encoding: str, fallback: str) -> str:
+    try:
+        return content.decode(encoding)
+    except UnicodeDecodeError:
+        if fallback and encoding == "utf-8":  # no byte order mark claims otherwise
+            with suppress(UnicodeDecodeError):
+                return content.decode(fallback)
+        raise
 
 
 class _ConstantError(ValueError):

@@ -7,12 +7,14 @@ import json
 import math
 import warnings
 from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from cropcam.pipeline.crs import full_turn, is_geographic, transform_bounds
 from cropcam.pipeline.errors import ConfigError, DataError
-from cropcam.pipeline.grid import PixelGrid, is_geographic, transform_bounds
+from cropcam.pipeline.grid import PixelGrid
 
 if TYPE_CHECKING:
     import geopandas
@@ -41,6 +43,7 @@ class VectorFile:
     count: int
     _geometry: str  # name of the column of geometries in GeoParquet
     _boxes: bool  # whether a box can select features while the file is read
+    _span: tuple[float, float] | None = None  # west and east of all features, where the file has them
 
     def read(self, columns: Iterable[str], grid: PixelGrid | None = None) -> geopandas.GeoDataFrame:
         """The geometries, flat (x, y) in the file's CRS, and some columns; rows are numbered from 0.
@@ -55,12 +58,12 @@ class VectorFile:
         import shapely  # noqa: PLC0415
 
         wanted = [self.column(name) for name in columns]
-        box = None if grid is None else _box(grid, self.crs)
+        box = None if grid is None else self._box(grid)
         try:
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore")  # of GDAL: what is wrong with a geometry is told by who uses it
                 frame = self._frame(wanted, box)
-        except (RuntimeError, OSError, ValueError) as error:
+        except (RuntimeError, OSError, ValueError, shapely.errors.ShapelyError) as error:
             raise _unreadable(self.path, error) from None
         geometry = shapely.force_2d(frame.geometry.to_numpy())
         if box is not None:
@@ -78,6 +81,17 @@ class VectorFile:
         if name not in self.columns:
             raise DataError(f"{self.path}: no column {name!r}; its columns are {names(self.columns, name)}")
         return name
+
+    def _box(self, grid: PixelGrid) -> Box | None:
+        """The box of a grid in the file's CRS, a little wider; None where a box cannot select its features."""
+        west, south, east, north = transform_bounds(grid.crs, self.crs, grid.bounds_xyxy)
+        if not all(map(math.isfinite, (west, south, east, north))) or west > east:  # across 180 degrees
+            return None
+        turn = full_turn(self.crs)
+        if turn is not None and self._span is not None and max(map(abs, self._span)) > turn / 2:  # longitudes from 0 to 360
+            return None
+        x, y = _MARGIN * (east - west), _MARGIN * (north - south)
+        return west - x, south - y, east + x, north + y
 
     def _frame(self, columns: list[str], box: Box | None) -> geopandas.GeoDataFrame:
         import geopandas  # noqa: PLC0415
@@ -101,8 +115,11 @@ def open_vectors(path: str | Path) -> VectorFile:
         first = "unpack it, then convert what is in it: ogr2ogr out.gpkg FILE"
         step = first if suffix == ".zip" else f"convert it: ogr2ogr {Path(path).stem}.gpkg {Path(path).name}"
         raise DataError(f"{path}: only {FORMATS} files are read; {step}")
+    if "!" in path:
+        raise DataError(f"{path}: GDAL's library of vectors takes what follows '!' for a file in an archive; rename it, or its folder")
     if not Path(path).is_file():
-        raise DataError(f"{path}: no such file; name a {FORMATS} file")
+        problem = "is a folder, a pipe or a device" if Path(path).exists() else "no such file"
+        raise DataError(f"{path}: {problem}; name a {FORMATS} file")
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
@@ -149,9 +166,11 @@ def _open_ogr(path: str, suffix: str) -> VectorFile:
     if len(layers) != 1:
         some = f"the layers {names(layers)}" if layers else "no layer with geometries"
         raise DataError(f"{path}: has {some}; one is read: ogr2ogr one.gpkg {Path(path).name} {layers[0] if layers else 'LAYER'}")
-    info = pyogrio.read_info(path, layer=layers[0], force_feature_count=True)
+    info = pyogrio.read_info(path, layer=layers[0], force_feature_count=True, force_total_bounds=True)
     crs = info["crs"] or ("EPSG:4326" if suffix in (".geojson", ".json") else "")
-    return VectorFile(path, _usable(path, crs), tuple(map(str, info["fields"])), int(info["features"]), "", True)
+    return VectorFile(
+        path, _usable(path, crs), tuple(map(str, info["fields"])), int(info["features"]), "", True, _span(info["total_bounds"])
+    )
 
 
 def _open_parquet(path: str) -> VectorFile:
@@ -168,7 +187,9 @@ def _open_parquet(path: str) -> VectorFile:
     hidden = {*values["columns"], *(parts[0] for parts in covering.values())}
     crs = column.get("crs", "OGC:CRS84")  # the specification's default
     columns = tuple(each for each in schema.names if each not in hidden)
-    return VectorFile(path, _usable(path, crs), columns, count, name, bool(covering) or column.get("encoding") != "WKB")
+    return VectorFile(
+        path, _usable(path, crs), columns, count, name, bool(covering) or column.get("encoding") != "WKB", _span(column.get("bbox"))
+    )
 
 
 def _usable(path: str, crs: Any) -> str:  # noqa: ANN401 - a text, or PROJJSON
@@ -192,14 +213,20 @@ def _usable(path: str, crs: Any) -> str:  # noqa: ANN401 - a text, or PROJJSON
     return text
 
 
-def _box(grid: PixelGrid, crs: str) -> Box | None:
-    west, south, east, north = transform_bounds(grid.crs, crs, grid.bounds_xyxy)
-    if not all(map(math.isfinite, (west, south, east, north))) or west > east:  # across 180 degrees
-        return None
-    x, y = _MARGIN * (east - west), _MARGIN * (north - south)
-    return west - x, south - y, east + x, north + y
+def _span(bounds: Sequence[float] | None) -> tuple[float, float] | None:
+    """West and east of a box, perhaps with heights."""
+    return (float(bounds[0]), float(bounds[len(bounds) // 2])) if bounds is not None else None
 
 
 def _unreadable(path: str, error: BaseException) -> DataError:
+    is_text = Path(path).suffix.casefold() in (".geojson", ".json")
+    if is_text and (isinstance(error, UnicodeDecodeError) or json.detect_encoding(_head(path)) not in ("utf-8", "utf-8-sig")):
+        return DataError(f"{path}: is not in UTF-8; save it as UTF-8")
     reason = " ".join(str(error).replace(path, "").split()).partition(";")[0][:160].strip(" .:'")
     return DataError(f"{path}: cannot be read as {Path(path).suffix} ({reason}); write it anew as {FORMATS}")
+
+
+def _head(path: str) -> bytes:
+    with suppress(OSError), Path(path).open("rb") as file:
+        return file.read(4)
+    return b""

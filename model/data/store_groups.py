@@ -6,8 +6,8 @@ import re
 from collections.abc import Sequence
 from typing import NamedTuple
 
+from cropcam.pipeline.crs import transform_bounds
 from cropcam.pipeline.errors import ConfigError
-from cropcam.pipeline.grid import transform_bounds
 from cropcam.pipeline.store.joined import join, store_names
 from cropcam.pipeline.store.patch_store import PatchStore
 from cropcam.pipeline.store.schema import StoreInfo

@@ -9,6 +9,7 @@ import numpy as np
 
 from cropcam.model.runs.config import RunConfig
 from cropcam.pipeline.errors import DataError
+from cropcam.pipeline.runtime.terminal import quoted
 from cropcam.pipeline.store.compatible import check_fits
 from cropcam.pipeline.store.joined import JoinedStore
 from cropcam.pipeline.store.patch_store import PatchStore, open_store
@@ -46,7 +47,7 @@ def open_elsewhere(run: Path, config: RunConfig, on: Path, split: str | None) ->
     check_fits(opened, config.store.bands, config.store.size_px, f"the run {run}")
     check_units(opened, config, run)
     if not opened.info.has_labels:
-        raise DataError(f"{on}: has no labels to score against; map it: cropcam map {run} --store {on} --out MAP.tif")
+        raise DataError(f"{on}: has no labels to score against; map it: cropcam map {quoted(run)} --store {quoted(on)} --out MAP.tif")
     own = JoinedStore([opened], config.store.classes) if opened.info.classes != config.store.classes else opened
     home, name = opened.info.digest in config.trained_digests, on.resolve().stem
     return Scored(own, split or ("test" if home else "all"), folder_on(run, on, opened.info.digest), name, home)

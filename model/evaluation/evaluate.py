@@ -15,7 +15,7 @@ import torch
 from cropcam.model.evaluation.elsewhere import AND, Scored, open_elsewhere
 from cropcam.model.evaluation.measurement import Measurement, Predictor, measure, same_classes
 from cropcam.model.evaluation.model_card import write_model_card
-from cropcam.model.evaluation.prediction_store import prediction_writer
+from cropcam.model.evaluation.prediction_store import check_place, prediction_writer
 from cropcam.model.evaluation.results import Metrics
 from cropcam.model.evaluation.run_item import write_run_item
 from cropcam.model.evaluation.seasons_seen import seasons_seen
@@ -25,10 +25,12 @@ from cropcam.model.runtime.device import choose
 from cropcam.model.segmentation.fitting import fitted_segmenter
 from cropcam.model.segmentation.predictions import open_trained_store
 from cropcam.model.transfer.measure import expected_accuracy, measure_store
+from cropcam.pipeline.csv_cells import table_text
 from cropcam.pipeline.errors import ConfigError, DataError
 from cropcam.pipeline.runtime.atomic import atomic_write
 from cropcam.pipeline.runtime.hashing import sha256
 from cropcam.pipeline.runtime.progress import Progress, silent
+from cropcam.pipeline.runtime.terminal import quoted
 from cropcam.pipeline.store.compatible import check_fits
 from cropcam.pipeline.store.patch_store import open_store
 from cropcam.pipeline.store.schema import SPLITS
@@ -68,6 +70,8 @@ def evaluate(
     """
     if split not in (None, *SPLITS, ALL):
         raise ConfigError(f"no split {split!r}; known: {', '.join((*SPLITS, ALL))}")
+    if save:
+        check_place(save, [run, on, store, reference])
     network, config = load_network(run, torch_device := choose(device))
     trained_on = open_trained_store(run, config, store)
     segmenter = fitted_segmenter(run, network, config, trained_on, torch_device)
@@ -80,9 +84,13 @@ def evaluate(
         scored = Scored(trained_on, split or "test", run, name, home=not (held_out and split in (None, "test")))
     opened = scored.store
     if not opened.info.has_labels:
-        raise DataError(f"{opened.path}: has no labels to evaluate against; map it: cropcam map {run} --store {opened.path} --out MAP.tif")
+        raise DataError(
+            f"{opened.path}: has no labels to evaluate against; map it: cropcam map {quoted(run)} --store {quoted(opened.path)} --out MAP.tif"
+        )
     if save and len(opened.parts) > 1:
-        raise ConfigError(f"--save writes the places of one store; name it: cropcam evaluate {run} --on STORE --save {save}")
+        raise ConfigError(
+            f"--save writes the places of one store; name it: cropcam evaluate {quoted(run)} --on STORE --save {quoted(save)}"
+        )
     patches_N = np.arange(len(opened)) if scored.split == ALL else opened.split_indices(scored.split)
     predictor = Predictor(network, config, segmenter, torch_device)
     provenance = {**run_provenance(run, config), "seed": config.data.seed}
@@ -92,7 +100,7 @@ def evaluate(
     values = measured.values()
     values["segmentation"] |= seasons_seen(network, config, opened, patches_N, measured.block_N, torch_device, segmenter.method)
     compared = {"reference": _beside(measured, other, reference, progress)} if other and reference else {}
-    csv = measured.table().to_csv(index=False, float_format="%.6f", lineterminator="\n")
+    csv = table_text(measured.table(), float_format="%.6f")
     metrics = Metrics(
         {
             "split": scored.split,

@@ -9,6 +9,7 @@ Axis suffixes: P point, B cell with a point, K class.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -22,8 +23,9 @@ from cropcam.model.evaluation.notes import join_words
 from cropcam.model.labels.files import resolve_label_file
 from cropcam.model.labels.point_files import doubled_note, first_in_pixel, pixels_of, read_point_file
 from cropcam.model.labels.weak_labels import LabelSpec
+from cropcam.pipeline.crs import transform_bounds, transform_points
 from cropcam.pipeline.errors import DataError
-from cropcam.pipeline.grid import METRES_PER_DEGREE, transform_bounds, transform_points
+from cropcam.pipeline.grid import METRES_PER_DEGREE
 from cropcam.pipeline.maps.class_map import FinishedMap, open_map
 from cropcam.pipeline.maps.windows import NODATA_CLASS
 from cropcam.pipeline.points import Indices
@@ -92,6 +94,15 @@ def evaluate_map(path: Path, points: Path, label_column: str = "") -> dict[str, 
             "percentile bootstrap over cells of points", "cell", blocks, {"cell_km": CELL_KM}, "give points that are farther apart"
         ),
     }
+
+
+def is_scores(path: Path) -> bool:
+    """Whether a file holds the result of `evaluate_map`."""
+    try:
+        values = json.loads(path.read_text("utf-8"))
+        return bool({"map", "points", "intervals"} <= values.keys())
+    except (OSError, ValueError, AttributeError, RecursionError):
+        return False
 
 
 def cells(lon_P: Floats, lat_P: Floats) -> Counts:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import json
+import re
 from collections.abc import Mapping
 from pathlib import Path, PurePath
 from typing import Any
@@ -15,6 +15,8 @@ from cropcam.model.runs.config import RunConfig
 from cropcam.pipeline.errors import DataError
 from cropcam.pipeline.runtime.atomic import atomic_write
 from cropcam.pipeline.runtime.hashing import file_sha256
+from cropcam.pipeline.runtime.terminal import one_line
+from cropcam.pipeline.text_files import read_json_object
 
 
 def write_model_card(run: Path, config: RunConfig) -> None:
@@ -30,16 +32,16 @@ def model_card(config: RunConfig, selected: history.Row | None, metrics: Mapping
     """The card as Markdown, from the configuration, the history's row of the weights and metrics.json."""
     truth = config.labels.file or config.store.attrs.get("study", {}).get("labels", {}).get("asset", "not stated")
     lines = [
-        f"# {config.network.model} on {config.store.study}",
+        f"# {plain(config.network.model)} on {plain(config.store.study)}",
         "",
         "## Intended use",
-        f"Maps of {', '.join(config.store.classes.names)} from {len(config.store.bands)} bands ({', '.join(config.store.bands)}), in the region and "
+        f"Maps of {plain(', '.join(config.store.classes.names))} from {len(config.store.bands)} bands ({plain(', '.join(config.store.bands))}), in the region and "
         "season of its training data. Not for single fields, nor for decisions about persons or payments without a check on the ground.",
         "",
         "## Data",
         *_store_lines(config),
         f"- patches of {config.store.size_px} px; store {config.store.digest[:12]}",
-        f"- labels: {config.label_spec}; a class counts as present above {100 * config.labels.presence_min_share:g} % of a patch; truth from {truth}",
+        f"- labels: {plain(str(config.label_spec))}; a class counts as present above {100 * config.labels.presence_min_share:g} % of a patch; truth from {plain(str(truth))}",
         _training_line(config),
         *_initial_lines(config),
         "",
@@ -57,13 +59,26 @@ def model_card(config: RunConfig, selected: history.Row | None, metrics: Mapping
     return "\n".join(lines)
 
 
+def plain(text: str) -> str:
+    r"""Text that Markdown shows as it is.
+
+    >>> print(plain("<img> *a* SR_B1 _x_"))
+    \<img\> \*a\* SR_B1 \_x\_
+    """
+    return re.sub(r"([\\`*\[\]<>|]|(?<!\w)_|_(?!\w))", r"\\\1", one_line(text))
+
+
+def _code(text: object) -> str:
+    return f"`{one_line(str(text)).replace('`', chr(39))}`"
+
+
 def _store_lines(config: RunConfig) -> list[str]:
     """A line for the store, or for each of several: study, bounds, seasons."""
     if not config.stores:
-        return [f"- study `{config.store.study}`, {_place(config.store.attrs)}"]
+        return [f"- study {_code(config.store.study)}, {_place(config.store.attrs)}"]
     held = "; held out: its patches are the test split"
     return [
-        f"- store {part.name} ({part.digest[:12]}): study `{part.attrs['study']['study']['name']}`, {_place(part.attrs)}{held if part.held_out else ''}"
+        f"- store {plain(part.name)} ({part.digest[:12]}): study {_code(part.attrs['study']['study']['name'])}, {_place(part.attrs)}{held if part.held_out else ''}"
         for part in config.stores
     ]
 
@@ -86,12 +101,13 @@ def _training_line(config: RunConfig) -> str:
 def _initial_lines(config: RunConfig) -> list[str]:
     network, lines = config.network, []
     source = "" if network.model in NETWORKS else f" of {config.network_package or 'a module of no installed package'}"
-    if source or network.model_options:
-        lines.append(f"- network {network.model}{source}{f', {network.model_options}' if network.model_options else ''}")
+    options = f", {network.model_options}" if network.model_options else ""
+    if source or options:
+        lines.append(f"- network {plain(f'{network.model}{source}{options}')}")
     if network.init:
-        lines.append(f"- initial weights: {PurePath(network.init).name} (sha256 {config.digests.get('init', '')[:12]})")
+        lines.append(f"- initial weights: {plain(PurePath(network.init).name)} (sha256 {config.digests.get('init', '')[:12]})")
     if network.freeze:
-        lines.append(f"- not trained: {network.freeze}")
+        lines.append(f"- not trained: {plain(str(network.freeze))}")
     return lines
 
 
@@ -133,7 +149,7 @@ def _metric_lines(metrics: Mapping[str, Any] | None) -> list[str]:
 def _metrics(run: Path) -> dict[str, Any] | None:
     """The content of metrics.json; None where it is absent, damaged or of other weights."""
     try:
-        values: dict[str, Any] = json.loads((run / METRICS).read_text("utf-8"))
+        values = read_json_object(run / METRICS, "the figures of a run")
         return values if values["provenance"]["checkpoint_digest"] == file_sha256(run / BEST) else None
-    except (OSError, ValueError, KeyError, TypeError):
+    except (DataError, OSError, KeyError, TypeError):
         return None

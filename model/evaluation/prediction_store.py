@@ -12,11 +12,10 @@ Written under a hidden name in the same folder and renamed when complete.
 
 from __future__ import annotations
 
-import json
 import shutil
 import time
 import warnings
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -30,7 +29,9 @@ from cropcam.model.segmentation.predictions import BATCH_PATCHES, PatchPredictio
 from cropcam.pipeline.errors import DataError
 from cropcam.pipeline.legend import UNLABELLED, Legend
 from cropcam.pipeline.runtime.atomic import atomic_path
+from cropcam.pipeline.runtime.outputs import Output, check_outputs
 from cropcam.pipeline.store.schema import StoreInfo
+from cropcam.pipeline.text_files import read_json
 
 ARTEFACT = "cropcam segmentation"
 # dimensions, dtype and meaning of each array
@@ -79,6 +80,16 @@ class PredictionWriter:
         self._done = here.stop
 
 
+def check_place(path: Path, inputs: Iterable[Path | None] = ()) -> None:
+    """Refuse, before any work, what is no place for predictions; only an older store of them is replaced.
+
+    Raises:
+        ConfigError: a name that no folder should have.
+        DataError: something else lies there, or in the way.
+    """
+    check_outputs([Output(path, "--save", "segmentation", _is_prediction_store, is_folder=True)], inputs)
+
+
 @contextmanager
 def prediction_writer(
     path: Path | None, info: StoreInfo, place_PN: npt.NDArray[np.int32], provenance: Mapping[str, Any]
@@ -92,9 +103,8 @@ def prediction_writer(
     if path is None:
         yield None
         return
-    path = path.resolve()  # the place that is checked is the one that is replaced
-    if path.exists() and not _is_prediction_store(path):
-        raise DataError(f"{path} exists and is no segmentation of cropcam's; give --save another name or remove it")
+    check_place(path)
+    path = path.resolve()  # of a link its target is replaced
     with atomic_path(path) as temp_path:
         try:
             group = zarr.create_group(temp_path, zarr_format=3)
@@ -147,7 +157,7 @@ def _create(group: zarr.Group, name: str, sizes: Mapping[str, int], legend: Lege
 
 def _is_prediction_store(path: Path) -> bool:
     try:
-        values = json.loads((path / "zarr.json").read_text("utf-8"))
+        values = read_json(path / "zarr.json", "a zarr store")
         return bool(values["attributes"]["artefact"] == ARTEFACT)
-    except (OSError, ValueError, KeyError, TypeError):
+    except (DataError, KeyError, TypeError):
         return False

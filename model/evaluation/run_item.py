@@ -6,7 +6,6 @@ checksum.
 
 from __future__ import annotations
 
-import json
 import re
 from pathlib import Path, PurePath
 from typing import Any
@@ -17,9 +16,11 @@ from cropcam.model.runs.checkpoint import BEST, ENVIRONMENT, HISTORY, ITEM, METR
 from cropcam.model.runs.config import CONFIG, RunConfig
 from cropcam.model.segmentation.methods import SEGMENT
 from cropcam.model.transfer.domain import store_seasons
+from cropcam.pipeline.errors import DataError
 from cropcam.pipeline.maps import stac
 from cropcam.pipeline.runtime.atomic import atomic_write
 from cropcam.pipeline.store.schema import StoreInfo
+from cropcam.pipeline.text_files import read_json
 
 _EXTENSIONS = (stac.MLM, stac.CLASSIFICATION, stac.RASTER, stac.FILE, stac.PROCESSING)
 _FILES = {  # of the run folder, beside the weights
@@ -146,8 +147,8 @@ def _framework(run: Path, config: RunConfig) -> dict[str, str]:
     if config.network.model == "trees":
         return {"mlm:framework": "LightGBM"}
     try:
-        version = str(json.loads((run / ENVIRONMENT).read_text("utf-8"))["torch"])
-    except (OSError, ValueError, KeyError, TypeError):  # a run of an earlier version
+        version = str(read_json(run / ENVIRONMENT, "the environment of a run")["torch"])
+    except (DataError, KeyError, TypeError):  # a run of an earlier version
         version = ""
     is_release = re.fullmatch(r"\d+\.\d+\.\d+(\+[0-9A-Za-z.-]+)?", version)
     return {"mlm:framework": "PyTorch", **({"mlm:framework_version": version} if is_release else {})}

@@ -10,6 +10,7 @@ from __future__ import annotations
 import io
 import json
 import logging
+import mmap
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -27,6 +28,7 @@ from cropcam.model.runs.checkpoint import load_network, run_provenance
 from cropcam.model.runs.config import RunConfig
 from cropcam.pipeline.errors import ConfigError, DataError
 from cropcam.pipeline.runtime.atomic import atomic_write
+from cropcam.pipeline.runtime.outputs import Output, check_outputs
 
 TOLERANCE = 1e-3  # of the eager network's outputs: other kernels add in another order
 _TENSORS = tuple(name for name in Normalization._fields if name not in ("seasons", "has_nodata"))
@@ -65,6 +67,7 @@ def export_model(run: Path, to: Path) -> str:
         DataError: no usable run, or the file's outputs differ from the network's; then no file is left.
         OSError: the disk refused.
     """
+    check_outputs([Output(to, "--to", "model", _is_exported)], [run])
     writers: dict[str, Callable[[Exported, Tensor, dict[str, str]], tuple[bytes, Predict]]] = {".onnx": _onnx, ".pt2": _program}
     if to.suffix not in writers:
         raise ConfigError(f"--to {to}: name a file that ends in .onnx or .pt2")
@@ -83,6 +86,15 @@ def export_model(run: Path, to: Path) -> str:
         raise DataError(f"{to}: its outputs differ from the network's (by {difference:.2g} of the largest value); nothing was written")
     atomic_write(to, content)
     return f"{to}: {len(content) / 1e6:.1f} MB, within {difference:.1g} of the network on random patches"
+
+
+def _is_exported(path: Path) -> bool:
+    """Whether a file is a network that `export_model` wrote: its metadata name the checkpoint, at the end of either kind of file."""
+    try:
+        with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as content:
+            return content.rfind(b"checkpoint_digest") >= 0
+    except (OSError, ValueError):  # empty
+        return False
 
 
 def _onnx(model: Exported, dn_BCHW: Tensor, metadata: dict[str, str]) -> tuple[bytes, Predict]:

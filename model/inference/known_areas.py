@@ -15,8 +15,9 @@ from cropcam.model.inference.survey import Survey, log_probabilities
 from cropcam.model.labels.areas import read_areas
 from cropcam.model.labels.weak_labels import LabelSpec
 from cropcam.model.segmentation.label_shift import label_shift
+from cropcam.pipeline.crs import transform_points
 from cropcam.pipeline.errors import ConfigError, DataError
-from cropcam.pipeline.grid import PixelGrid, transform_points
+from cropcam.pipeline.grid import PixelGrid
 from cropcam.pipeline.legend import Legend
 from cropcam.pipeline.maps.pixel_areas import HECTARE_M2
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -14,11 +14,11 @@ from cropcam.model.inference.predictor import Predictor
 from cropcam.model.runs.checkpoint import run_provenance
 from cropcam.model.runs.config import RunConfig
 from cropcam.pipeline import __version__
-from cropcam.pipeline.errors import ConfigError, DataError
-from cropcam.pipeline.maps.cog import check_places
+from cropcam.pipeline.errors import DataError
 from cropcam.pipeline.maps.region import Region
 from cropcam.pipeline.maps.window_job import ENTROPY, LAYER, PROBABILITY, WindowJob
 from cropcam.pipeline.maps.windows import Source
+from cropcam.pipeline.rasters.files import further_files, stamps_of
 from cropcam.pipeline.runtime.hashing import json_sha256
 from cropcam.pipeline.store.patch_store import PatchStore
 
@@ -43,6 +43,7 @@ def map_tags(
         "sieve_ha": f"{sieve_ha:g}" if sieve_ha else "",
         "smoothness": f"{predictor.smoothness:g}" if predictor.smoothness else "",
         "shifted_logits": " ".join(f"{value:.6g}" for value in predictor.offset_K),
+        "read_with_inputs": " ".join(file.name for file in further_files(rasters_of(source))),
         **{tag: _relative(beside[name], out) for name, tag in TAG_OF.items() if name in beside},
     }
     return {
@@ -79,18 +80,15 @@ def specification(job: WindowJob, predictor: Predictor, tags: Mapping[str, str],
     }
 
 
-def check_inputs(
-    config: RunConfig, source: Source, run_path: Path, out: Path, beside: Mapping[str, Path], vectors: Sequence[Path | None] = ()
-) -> None:
-    """Check that the raster has the run's bands, and that no output replaces an input, among them the vector files that are read, or another output.
+def check_inputs(config: RunConfig, source: Source, run_path: Path) -> None:
+    """Check that the raster has the run's bands.
 
     Raises:
-        DataError: other bands, or the place of an input, of a foreign file or of a store.
-        ConfigError: two outputs have one path.
+        DataError: other bands.
     """
     if len(source.bands) != len(config.store.bands):
         raise DataError(
-            f"{files_of(source)}: {len(source.bands)} bands ({', '.join(source.bands)}), the run {run_path} was trained on "
+            f"{files_text(source)}: {len(source.bands)} bands ({', '.join(source.bands)}), the run {run_path} was trained on "
             f"{len(config.store.bands)} ({', '.join(config.store.bands)}); give each of them once, in that order"
         )
     if isinstance(source, PatchStore) and source.bands != config.store.bands:  # names of files may mean nothing; a store knows its bands
@@ -98,30 +96,24 @@ def check_inputs(
         raise DataError(
             f"{source.path}: its bands are {names}, the run {run_path} was trained on {trained}; map a store of a study with these"
         )
-    inputs = {path.resolve() for path in (*getattr(source, "paths", ()), *vectors) if path is not None}
-    taken: set[Path] = set()
-    for path in (out, *beside.values()):
-        if path.resolve() in inputs:
-            raise DataError(f"{path}: is an input of this command; choose another name for the map or layer")
-        if path.resolve() in taken:
-            raise ConfigError(f"{path}: is named for two outputs; give each its own file")
-        taken.add(path.resolve())
-    outlines = [path for name, path in beside.items() if name == "polygons"]
-    check_places([path for path in (out, *beside.values()) if path not in outlines], outlines)
 
 
-def files_of(source: Source) -> str:
+def rasters_of(source: Source) -> tuple[Path, ...]:
+    """The raster files of a map's source; none of a store."""
+    return tuple(getattr(source, "paths", ()))
+
+
+def files_text(source: Source) -> str:
     """The raster's files, for messages."""
     more = f" and {len(source.names) - 1} more" if len(source.names) > 1 else ""
     return f"{source.names[0]}{more}"
 
 
 def _identity(source: Source) -> Any:  # noqa: ANN401 - JSON values
-    """The raster: a store by its digest, files by size and time of change."""
+    """The raster: a store by its digest, files, and all that are read with them, by size and time of change."""
     if isinstance(source, PatchStore):
         return source.info.digest
-    stats = [(path, path.stat()) for path in getattr(source, "paths", ())]
-    files: list[Any] = [[str(path.absolute()), stat.st_size, stat.st_mtime_ns] for path, stat in stats]
+    files: list[Any] = [[str(path.absolute()), *stamp] for path, stamp in stamps_of(rasters_of(source)).items()]
     return json.loads(json.dumps([files or list(source.names), asdict(source.encoding)], default=str))
 
 

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,7 @@ import torch
 from cropcam.model.inference.known_areas import KnownAreas, shift_to
 from cropcam.model.inference.likeness import likeness, seen_by_run
 from cropcam.model.inference.predictor import Predictor
-from cropcam.model.inference.provenance import check_inputs, files_of, map_tags, specification
+from cropcam.model.inference.provenance import check_inputs, files_text, map_tags, rasters_of, specification
 from cropcam.model.inference.summary import MapSummary
 from cropcam.model.inference.survey import Survey
 from cropcam.model.inference.windows import window_px
@@ -24,19 +25,20 @@ from cropcam.model.runtime.device import choose
 from cropcam.model.segmentation.fitting import method_of
 from cropcam.model.transfer.domain import image_seasons
 from cropcam.pipeline.errors import ConfigError, DataError
-from cropcam.pipeline.grid import tiles
+from cropcam.pipeline.grid import Window, tiles
 from cropcam.pipeline.maps.cog import disk_errors
 from cropcam.pipeline.maps.finishing import Done, Wanted, finish
 from cropcam.pipeline.maps.map_layers import layers_of
 from cropcam.pipeline.maps.mapping import make_windows
 from cropcam.pipeline.maps.outlines import check_polygons, write_polygons
-from cropcam.pipeline.maps.region import open_region
-from cropcam.pipeline.maps.sidecars import check_sidecars, item_path, sidecar_tags, write_sidecars
+from cropcam.pipeline.maps.region import Region, open_region
+from cropcam.pipeline.maps.sidecars import check_files, sidecar_tags, write_sidecars
 from cropcam.pipeline.maps.sieve import least_pixels
 from cropcam.pipeline.maps.window_files import WindowFiles
 from cropcam.pipeline.maps.window_job import ACTIVATION, CLASSES, ENTROPY, LAYER, PROBABILITY, UNSHIFTED, WindowJob
 from cropcam.pipeline.maps.windows import Source
-from cropcam.pipeline.runtime.atomic import exclusive_lock
+from cropcam.pipeline.rasters.files import changed_since, stamps_of
+from cropcam.pipeline.runtime.atomic import exclusive_lock, kept_if_filled
 from cropcam.pipeline.runtime.memory import keep_freed_memory
 from cropcam.pipeline.runtime.progress import Progress, silent
 
@@ -86,6 +88,7 @@ def map_raster(
     device: str = "auto",
     scheduler: str | None = None,
     block_px: int | None = None,
+    overwrite: bool = False,
     progress: Progress = silent,
     log: Callable[[str], object] = silent,
 ) -> MapSummary:
@@ -107,6 +110,7 @@ def map_raster(
         device: auto, cpu or cuda.
         scheduler: address of a dask.distributed scheduler whose workers see run and raster under the same paths; this machine without one.
         block_px: approximate side of the windows. It changes probabilities by rounding alone.
+        overwrite: replace files that are there and that cropcam did not make; never an input.
         progress: called after each window.
         log: called with single lines: the image is unlike the training data, or of another area or season; work that is kept.
 
@@ -122,12 +126,14 @@ def map_raster(
         keep_freed_memory(KEPT_BYTES, heap_bytes=4 * KEPT_BYTES)
     area = open_region(region, source.grid) if region is not None else None
     network, config = load_network(run_path, torch.device("cpu"))
-    vectors = (region, known.path if known is not None else None)
-    outlines = {"polygons": outputs.polygons} if outputs.polygons is not None else {}
-    check_inputs(config, source, run_path, out, {**outputs.paths, **outlines}, vectors)
-    check_sidecars([out, *outputs.paths.values()], run_path / ITEM)
+    check_inputs(config, source, run_path)
+    paths = {CLASSES: out, **outputs.paths}
+    before = stamps_of(rasters_of(source))
+    inputs = (*before, region, known.path if known is not None else None, run_path, getattr(source, "path", None))
+    check = partial(check_files, paths, outputs.polygons, inputs, run=run_path / ITEM, overwrite=overwrite)
+    check()
     if outputs.polygons is not None:
-        check_polygons(outputs.polygons, simplify_m=outputs.simplify_m)
+        check_polygons(outputs.polygons, simplify_m=outputs.simplify_m, overwrite=overwrite)
     chosen = method_of(run_path, network, config, method, log)
     default = chosen if method is None else method_of(run_path, network, config)
     seen, unmeasured = seen_by_run(run_path, network, config, default, needed=outputs.shift is not None)
@@ -144,17 +150,19 @@ def map_raster(
     tags |= sidecar_tags(out, image_seasons(source))
     if known is not None:
         tags["known_areas"] = f"{known.origin}: {' '.join(f'{share:.6g}' for share in known.share_K)}"
-    wanted = Wanted(
-        {CLASSES: out, **outputs.paths}, layers_of(config.store.classes, tags, job.bands, DISTANCE), config.store.classes, sieve_ha
-    )
+    wanted = Wanted(paths, layers_of(config.store.classes, tags, job.bands, DISTANCE), config.store.classes, sieve_ha)
     side_px = fitting_block(block_px or _block_px(config, predictor), predictor.step_px)
     windows = list(tiles(source.grid.shape_yx, (side_px, side_px)))
     files = WindowFiles(out.with_name(f".{out.name}.windows"), source.grid, windows)
     spec = specification(job, predictor, tags, side_px, area)
-    done, item = _make(files, wanted, job, spec, outputs, run_path / ITEM, progress=progress, scheduler=scheduler, log=log)
-    if done is None:
-        where = f" inside {region}" if region is not None else ""
-        raise DataError(f"{files_of(source)}: every pixel{where} is nodata in some band; there is nothing to map")
+
+    def check_again() -> None:
+        """What was there before the work began is still as it was."""
+        if (file := changed_since(before, rasters_of(source))) is not None:
+            raise DataError(f"{file}: changed while it was mapped; run the same command again: it starts over")
+        check()
+
+    done, item = _make(files, wanted, job, spec, outputs, run_path / ITEM, check_again, progress=progress, scheduler=scheduler, log=log)
     names = config.store.classes.names
     return MapSummary(
         out,
@@ -174,29 +182,46 @@ def _make(
     spec: Mapping[str, Any],
     outputs: Outputs,
     run_item: Path,
+    check: Callable[[], None],
     *,
     progress: Progress,
     scheduler: str | None,
     log: Callable[[str], object],
-) -> tuple[Done | None, Path]:
-    """Make the windows that are missing and all files from them; what was published, None where no pixel has a class, and the map's STAC item."""
+) -> tuple[Done, Path]:
+    """Make the windows that are missing and all files from them; what was published, and the map's STAC item.
+
+    Raises:
+        DataError: no pixel has a class; what `check` raises, once all windows are made.
+    """
     out = wanted.paths[CLASSES]
     with ExitStack() as stack:
-        for path in wanted.make_room():
+        for path in wanted.paths.values():
             with disk_errors(path):
+                stack.enter_context(kept_if_filled(path.parent))
                 stack.enter_context(exclusive_lock(path))
         stack.enter_context(files.kept(log))
         with disk_errors(out):
             files.begin(spec, log)
         make_windows(job, files, progress, scheduler)
-        item = item_path(out)
-        if (done := finish(files, wanted, job.bands)) is not None:
-            if outputs.polygons is not None:
-                rows = _rows_of_outlines(progress, len(files.windows))
-                write_polygons(out, outputs.polygons, probabilities=outputs.probabilities, simplify_m=outputs.simplify_m, progress=rows)
-            write_sidecars(out, polygons=outputs.polygons, run=run_item)
+        check()
+        if (done := finish(files, wanted, job.bands)) is None:
+            files.discard()
+            raise _nothing(job, files.windows)
+        if outputs.polygons is not None:
+            rows = _rows_of_outlines(progress, len(files.windows))
+            write_polygons(out, outputs.polygons, probabilities=outputs.probabilities, simplify_m=outputs.simplify_m, progress=rows)
+        item = write_sidecars(out, polygons=outputs.polygons, run=run_item)
         files.discard()
     return done, item
+
+
+def _nothing(job: WindowJob, windows: Sequence[Window]) -> DataError:
+    """Why no pixel has a class."""
+    region = job.region if isinstance(job.region, Region) else None
+    if region and not any(region.meets(window) and region.inside(window).any() for window in windows):
+        return DataError(f"--region {region.path}: no pixel has its centre inside; give polygons that lie on the raster")
+    where = f" inside {region.path}" if region else ""
+    return DataError(f"{files_text(job.source)}: every pixel{where} is nodata in some band; there is nothing to map")
 
 
 def _rows_of_outlines(progress: Progress, windows: int) -> Progress:

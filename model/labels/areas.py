@@ -17,9 +17,13 @@ from cropcam.model.labels.files import check_label_file
 from cropcam.model.labels.tables import joined_table
 from cropcam.model.labels.weak_labels import LabelSpec, WeakLabels
 from cropcam.pipeline.class_names import class_index, key, texts
+from cropcam.pipeline.crs import is_geographic, transform_points
+from cropcam.pipeline.csv_cells import number as as_number
+from cropcam.pipeline.csv_cells import numbers
 from cropcam.pipeline.errors import DataError
-from cropcam.pipeline.grid import PatchGrid, is_geographic, transform_points
+from cropcam.pipeline.grid import PatchGrid
 from cropcam.pipeline.legend import BACKGROUND, Legend
+from cropcam.pipeline.longitudes import within_half_turn
 from cropcam.pipeline.vectors import VectorFile, names, open_vectors
 
 TOTAL = "total"
@@ -86,8 +90,18 @@ def read_areas(spec: LabelSpec, legend: Legend) -> Areas:
         values, used, row_F, notes = _joined(spec, file, rows)
         joined_to = spec.label_table
     columns = _class_columns(list(map(str, values.columns)), legend)
+    if spec.label_table:
+        for name in columns:
+            number_R = numbers(joined_to, values[name], unit="line of")
+            values[name] = np.where(np.isfinite(number_R), number_R, values[name])
     if spec.label_table and (rest := [str(name) for name in values.columns if name not in columns]):
         notes.append(f"columns of {Path(joined_to).name} that are no class and are not used: {names(rest)}")
+    blank_F = np.array([shape is None or shape.is_empty for shape in frame.geometry], bool)
+    if lost := int(blank_F[used].sum()):
+        notes.append(f"{lost:,} of its {len(used):,} polygons have no geometry")
+        used, row_F = used[~blank_F[used]], row_F[~blank_F[used]]
+    if not len(used):
+        raise DataError(f"{path}: {'; '.join(notes)}; give polygons with areas")
     polygons = [_polygon(f"{path}, {labels[each]}", frame.geometry.iloc[each], is_geographic(file.crs)) for each in used]
     records = values.to_dict("records")
     shares = [
@@ -95,7 +109,8 @@ def read_areas(spec: LabelSpec, legend: Legend) -> Areas:
         for each, row in zip(used, row_F, strict=True)
     ]
     share_FK = np.array(shares, np.float32).reshape(-1, len(legend))
-    return Areas([labels[each] for each in used], np.array(polygons, object), file.crs, share_FK, row_F, tuple(notes))
+    polygon_F = within_half_turn(np.array(polygons, object), file.crs)
+    return Areas([labels[each] for each in used], polygon_F, file.crs, share_FK, row_F, tuple(notes))
 
 
 def _joined(
@@ -149,7 +164,7 @@ def _polygon(where: str, polygon: shapely.Geometry | None, degrees: bool) -> sha
     if polygon.is_empty or not polygon.is_valid:
         raise DataError(f"{where}: its polygon is not valid ({shapely.is_valid_reason(polygon)}); repair it")
     west, south, east, north = polygon.bounds
-    if degrees and not (-180 <= west <= east <= 180 and -90 <= south <= north <= 90):
+    if degrees and not (-360 <= west <= east <= 360 and -90 <= south <= north <= 90):
         raise DataError(f"{where}: its coordinates are not degrees, as its coordinate reference system has; write it with its own")
     return polygon
 
@@ -176,7 +191,7 @@ def _proportions(where: str, area: dict[str, float], legend: Legend) -> list[flo
 
 def _area(where: str, name: str, value: Any) -> float:  # noqa: ANN401 - a cell
     try:
-        number = math.nan if isinstance(value, bool) else float(value)
+        number = math.nan if isinstance(value, bool) else as_number(value) if isinstance(value, str) else float(value)
     except (TypeError, ValueError):
         number = math.nan
     if not math.isfinite(number) or number < 0:

@@ -11,7 +11,8 @@ import shapely
 
 from cropcam.model.labels.derive import Classes
 from cropcam.pipeline.coverage import coverage
-from cropcam.pipeline.grid import PatchGrid, same_crs, transform_points
+from cropcam.pipeline.crs import same_crs, transform_points
+from cropcam.pipeline.grid import PatchGrid
 from cropcam.pipeline.legend import UNLABELLED
 
 Shapes = npt.NDArray[np.object_]  # shapely geometries

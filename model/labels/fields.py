@@ -21,6 +21,7 @@ from cropcam.pipeline.class_names import NO_CLASS, allowed
 from cropcam.pipeline.errors import DataError
 from cropcam.pipeline.grid import PatchGrid
 from cropcam.pipeline.legend import UNLABELLED, Legend
+from cropcam.pipeline.longitudes import near_grid
 from cropcam.pipeline.vectors import open_vectors
 
 _POLYGONS = (shapely.GeometryType.POLYGON, shapely.GeometryType.MULTIPOLYGON)
@@ -108,7 +109,7 @@ def _read(path: str, column: str, table: str, buffer_m: float, _: tuple[str, ...
     if buffer_m:
         shape_F = field_shapes.shrunk(field_shapes.reprojected(shape_F, file.crs, "EPSG:4326"), buffer_m)
         keep(~shapely.is_empty(shape_F), f"are too small for the inner buffer of {buffer_m:g} m")
-    shape_F = field_shapes.reprojected(shape_F, "EPSG:4326" if buffer_m else file.crs, grid.pixels.crs)
+    shape_F = near_grid(field_shapes.reprojected(shape_F, "EPSG:4326" if buffer_m else file.crs, grid.pixels.crs), grid.pixels)
     near_F = np.isfinite(shapely.bounds(shape_F)).all(axis=1)  # else a vertex does not project to the store's CRS
     near_F[near_F] = shapely.intersects(shapely.box(*grid.pixels.bounds_xyxy), shape_F[near_F])
     keep(near_F, "lie outside the store or have no geometry", more=file.count - len(frame))

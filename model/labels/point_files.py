@@ -11,8 +11,9 @@ from cropcam.model.labels.derive import Classes
 from cropcam.model.labels.files import check_label_file
 from cropcam.model.labels.weak_labels import LabelSpec
 from cropcam.pipeline.class_names import NO_CLASS, allowed, known_names, unknown_line
+from cropcam.pipeline.crs import transform_points
 from cropcam.pipeline.errors import DataError
-from cropcam.pipeline.grid import PixelGrid, transform_points
+from cropcam.pipeline.grid import PixelGrid
 from cropcam.pipeline.legend import Legend
 from cropcam.pipeline.points import Floats, Indices, Points, read_points
 

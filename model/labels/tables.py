@@ -8,7 +8,7 @@ import pandas as pd
 
 from cropcam.pipeline.class_columns import CLASS
 from cropcam.pipeline.class_names import allowed, class_index, key
-from cropcam.pipeline.csv_cells import read_cells
+from cropcam.pipeline.csv_cells import named, read_cells
 from cropcam.pipeline.errors import DataError
 from cropcam.pipeline.legend import Legend
 from cropcam.pipeline.vectors import VectorFile, names
@@ -23,13 +23,13 @@ def joined_table(path: str, file: VectorFile, column: str) -> tuple[pd.DataFrame
         DataError: no such table, no key, or a key that stands twice; names the line.
     """
     needs = f"it needs a column with the values of a column of {Path(file.path).name}"
-    rows = read_cells(path, Path(path).read_bytes(), needs)
+    rows = read_cells(path, needs)
     header = [str(name) for name in rows.columns]
     if doubled := next((name for name in header if name and header.count(name) > 1), None):
         raise DataError(f"{path}, line 1: the column {doubled!r} is there twice; keep one")
     if column:
         file.column(column)
-        own = column if column in header else header[0]
+        own = named(header, column) if named(header, column) in header else header[0]
     else:
         shared = [name for name in header if name in file.columns and name != CLASS]
         if len(shared) != 1:
@@ -51,6 +51,7 @@ def crop_classes(path: str, file: VectorFile, column: str, legend: Legend) -> tu
         DataError: as of `joined_table`, no column of classes, or a class that is not known.
     """
     rows, column = joined_table(path, file, column)
+    rows = rows.rename(columns={named(list(map(str, rows.columns)), CLASS): CLASS})
     header = [str(name) for name in rows.columns]
     if CLASS not in header and len(header) != 1:
         raise DataError(

@@ -23,8 +23,10 @@ from cropcam.model.report.page import template
 from cropcam.model.report.places import place_columns, place_names
 from cropcam.model.report.runs import EvaluatedRun, read_elsewhere, read_run, short_names
 from cropcam.model.runs.config import store_differences
+from cropcam.pipeline.csv_cells import table_text
 from cropcam.pipeline.errors import ConfigError, DataError
 from cropcam.pipeline.runtime.atomic import atomic_write
+from cropcam.pipeline.runtime.outputs import Output, always, check_outputs, is_marked, is_page
 from cropcam.pipeline.store.schema import StoreInfo
 
 CSV, PAGE = "compare.csv", "compare.html"
@@ -72,6 +74,8 @@ def compare(runs: Sequence[Path], out: Path) -> Comparison:
         raise ConfigError("compare takes two runs or more")
     if len({run.resolve() for run in runs}) < len(runs):
         raise ConfigError("compare: a run is named twice; name each once")
+    files = [Output(out / PAGE, "", "comparison", is_page), Output(out / CSV, "", "comparison", _is_table)]
+    check_outputs([Output(out, "--out", "folder", always, is_folder=True), *files], runs)
     first, *others = homes = [read_run(run, name) for run, name in zip(runs, short_names(runs), strict=True)]
     for other in others:
         if other.config.store.classes.names != first.config.store.classes.names:
@@ -84,8 +88,7 @@ def compare(runs: Sequence[Path], out: Path) -> Comparison:
     table = pd.DataFrame([_row(line) for line in lines])
     cautions = [f"{line.label} differs from {line.against} in {text}." for line in lines for text in line.differs]
     cautions += _run_caveats(lines)
-    out.mkdir(parents=True, exist_ok=True)
-    atomic_write(out / CSV, table.to_csv(index=False, float_format="%.6f", lineterminator="\n"))
+    atomic_write(out / CSV, table_text(table, float_format="%.6f"))
     atomic_write(out / PAGE, _page(lines, table, cautions))
     return Comparison(table, cautions, out / PAGE, out / CSV)
 
@@ -180,6 +183,11 @@ def _row(line: _Line) -> dict[str, Any]:
         **place_columns(run, line.home),
         "differs": "; ".join(line.differs),
     }
+
+
+def _is_table(path: Path) -> bool:
+    """Whether a file is a table that `compare` wrote, by its first columns."""
+    return is_marked(path, b"run,place,home,labels,labels_rule,model,")
 
 
 def _rows(table: pd.DataFrame) -> list[dict[str, Any]]:

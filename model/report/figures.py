@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import io
 import re
+import warnings
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
@@ -26,6 +27,7 @@ _DASHED = (0, (5, 3))
 _STYLE: Any = {
     "svg.hashsalt": "cropcam",
     "svg.fonttype": "none",
+    "text.parse_math": False,  # a name may hold dollar signs
     "font.size": 11,
     "axes.edgecolor": RULE,
     "axes.labelcolor": MUTED,
@@ -228,7 +230,9 @@ def diverging(values_YX: npt.NDArray[np.floating], limit: float) -> npt.NDArray[
 def _svg(axes: Axes, name: str, description: str) -> Markup:
     buffer = io.StringIO()
     metadata = dict.fromkeys(("Date", "Creator", "Format", "Type"))
-    axes.get_figure(root=True).savefig(buffer, format="svg", transparent=True, metadata=metadata)  # type: ignore[union-attr]
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "Glyph")  # the reader's fonts draw the letters
+        axes.get_figure(root=True).savefig(buffer, format="svg", transparent=True, metadata=metadata)  # type: ignore[union-attr]
     text = buffer.getvalue()
     text = text[text.index("<svg") :]
     text = re.sub(r"<metadata>.*?</metadata>", "", text, flags=re.DOTALL)

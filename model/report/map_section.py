@@ -16,14 +16,16 @@ from rasterio.errors import RasterioError
 from cropcam.model.report.figures import png
 from cropcam.model.report.gallery import NODATA_RGB, class_picture
 from cropcam.model.runs.checkpoint import BEST
+from cropcam.pipeline.crs import is_geographic
 from cropcam.pipeline.errors import DataError
-from cropcam.pipeline.grid import PixelGrid, is_geographic
+from cropcam.pipeline.grid import PixelGrid
 from cropcam.pipeline.maps.area_report import map_areas
 from cropcam.pipeline.maps.class_map import FinishedMap, open_map
 from cropcam.pipeline.maps.quantised import STEPS
 from cropcam.pipeline.maps.windows import NODATA_CLASS
 from cropcam.pipeline.runtime.hashing import file_sha256
 from cropcam.pipeline.runtime.progress import Progress, silent
+from cropcam.pipeline.runtime.terminal import quoted
 
 LONGEST_PX = 1100  # side of a picture
 UNCERTAINTY_COLORS = "viridis"
@@ -60,7 +62,7 @@ def map_section(run: Path, path: Path, reference: Path | None = None, progress: 
     if made_by != own:
         raise DataError(
             f"{path}: was made by the checkpoint {made_by[:12] or 'of an unknown run'}, that of {run} is {own[:12]}; "
-            f"map again with this run: cropcam map {run} ... --out MAP.tif"
+            f"map again with this run: cropcam map {quoted(run)} ... --out MAP.tif"
         )
     shape_yx = _picture_shape(opened.grid)
     pictures = [("Classes", png(class_picture(_reduced(path, shape_yx), opened.legend)))]

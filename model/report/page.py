@@ -9,6 +9,7 @@ from markupsafe import Markup
 
 from cropcam.model.evaluation.notes import join_words
 from cropcam.model.report import formatting
+from cropcam.pipeline.runtime.outputs import PAGE_MARK
 
 
 def template(name: str) -> jinja2.Template:
@@ -18,6 +19,7 @@ def template(name: str) -> jinja2.Template:
     environment.filters |= {"number": formatting.number, "span": formatting.span, "shade": formatting.shade, "join_words": join_words}
     environment.globals |= {
         "headline": formatting.Headline,
+        "mark": Markup(PAGE_MARK),  # noqa: S704 - our own text
         "css": Markup(resources.files("cropcam.model.report").joinpath("report.css").read_text("utf-8")),  # noqa: S704 - our own file
     }
     return environment.get_template(name)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Mapping
 from pathlib import Path
@@ -23,13 +22,14 @@ from cropcam.model.runs.config import RunConfig, StorePart
 from cropcam.model.segmentation.fitting import fitted_segmenter
 from cropcam.model.segmentation.predictions import open_trained_store
 from cropcam.model.training.label_accuracy import accuracy_words
-from cropcam.pipeline.errors import DataError
-from cropcam.pipeline.grid import is_geographic
+from cropcam.pipeline.crs import is_geographic
 from cropcam.pipeline.legend import Legend
 from cropcam.pipeline.runtime.atomic import atomic_write
+from cropcam.pipeline.runtime.outputs import Output, check_outputs, is_page
 from cropcam.pipeline.runtime.progress import Progress, silent
 from cropcam.pipeline.store.patch_store import PatchStore
 from cropcam.pipeline.store.schema import format_dropped
+from cropcam.pipeline.text_files import read_json_object
 
 if TYPE_CHECKING:
     from cropcam.model.report.map_section import MapSection
@@ -55,6 +55,7 @@ def write_report(
         DataError: not evaluated since it was trained, at home or elsewhere, or no usable run, store or checkpoint; a map of another run.
         OSError: the disk refused.
     """
+    check_outputs([Output(run / REPORT, "", "report", is_page)], [map_path, reference])
     network, config = load_network(run, torch.device("cpu"))
     home = read_run(run, run.resolve().name)
     metrics, table = home.metrics, home.patches
@@ -156,10 +157,8 @@ def _map(store: PatchStore, table: pd.DataFrame, name: str = "", number: int = 0
 
 def _provenance(run: Path, config: RunConfig, store: PatchStore, metrics: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
     path, info = run / ENVIRONMENT, store.info
-    try:
-        environment = json.loads(path.read_text("utf-8")) if path.is_file() else {}
-    except ValueError:
-        raise DataError(f"{path}: damaged; delete it, or train the run again") from None
+    step = "delete it, or train the run again"
+    environment = read_json_object(path, "the environment of a run", step=step) if path.is_file() else {}
     steps = () if config.is_fitted else ("epochs", "batch_size", "lr", "weight_decay")
     settings = ("model", "model_options", "labels", "presence_min_share", *steps, "seed")
     statistics = zip(config.store.bands, config.store.mean, config.store.std, strict=True)

@@ -6,7 +6,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -20,6 +19,8 @@ from cropcam.model.runs.checkpoint import BEST, HISTORY, METRICS
 from cropcam.model.runs.config import RunConfig, load_config
 from cropcam.pipeline.errors import DataError
 from cropcam.pipeline.runtime.hashing import file_sha256
+from cropcam.pipeline.runtime.terminal import quoted
+from cropcam.pipeline.text_files import read_json_object
 
 
 @dataclass(frozen=True)
@@ -98,13 +99,13 @@ def read_elsewhere(run: Path, home: EvaluatedRun) -> list[EvaluatedRun]:
     """
     found = []
     for folder in sorted(path.parent for path in (run / ON).glob(f"*/{METRICS}")):
-        metrics, patches = _read(folder, run, f"cropcam evaluate {run} --on STORE, or remove {folder}")
+        metrics, patches = _read(folder, run, f"cropcam evaluate {quoted(run)} --on STORE, or remove {quoted(folder)}")
         away = replace(home, metrics=metrics, patches=patches, elsewhere=folder.name)
         try:
             known = away.metrics["store"]["name"], away.metrics["store"]["digest"], away.segmentation["pixel_accuracy"], away.reference
             names = tuple(metrics["classification"]["per_class"])
         except (KeyError, TypeError) as error:
-            raise DataError(f"{folder / METRICS}: lacks {error}; evaluate again: cropcam evaluate {run} --on STORE") from None
+            raise DataError(f"{folder / METRICS}: lacks {error}; evaluate again: cropcam evaluate {quoted(run)} --on STORE") from None
         if not all(known[:2]):
             raise DataError(f"{folder / METRICS}: does not say which other store it is of; remove {folder} and evaluate again")
         if names != home.config.store.classes.names:
@@ -120,7 +121,7 @@ def read_evaluation(run: Path) -> tuple[dict[str, Any], pd.DataFrame]:
     Raises:
         DataError: not evaluated since it was trained, or damaged; the message has the command that repairs it.
     """
-    again = f"cropcam evaluate {run}"
+    again = f"cropcam evaluate {quoted(run)}"
     for name in (METRICS, PATCHES):
         if not (run / name).is_file():
             raise DataError(f"{run}: no {name}; evaluate first: {again}")
@@ -131,7 +132,7 @@ def _read(folder: Path, run: Path, again: str) -> tuple[dict[str, Any], pd.DataF
     """metrics.json and patches.csv of a folder; a table without rows where there is no patches.csv."""
     has_patches = (folder / PATCHES).is_file()
     try:
-        metrics: dict[str, Any] = json.loads((folder / METRICS).read_text("utf-8"))
+        metrics = read_json_object(folder / METRICS, "the figures of a run", step=f"evaluate again: {again}")
         table = pd.read_csv(folder / PATCHES) if has_patches else pd.DataFrame()
         checkpoint, patches = metrics["provenance"]["checkpoint_digest"], metrics["provenance"]["patches_digest"] if has_patches else ""
     except (ValueError, KeyError, TypeError) as error:

@@ -14,7 +14,7 @@ RUN/stac.json            the run as a STAC item, once trained (`evaluation.run_i
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -25,18 +25,46 @@ from safetensors.torch import save
 from torch import Tensor
 
 from cropcam.model.networks import Network
-from cropcam.model.runs.config import RunConfig, load_config
+from cropcam.model.runs.config import CONFIG, RunConfig, load_config
 from cropcam.model.strategies.base import Strategy
 from cropcam.pipeline.errors import DataError
 from cropcam.pipeline.runtime.atomic import atomic_write
 from cropcam.pipeline.runtime.hashing import file_sha256
+from cropcam.pipeline.runtime.outputs import STORE, Output, check_outputs
 from cropcam.pipeline.runtime.provenance import provenance
+from cropcam.pipeline.runtime.terminal import quoted
 
 LAST, BEST, HISTORY = "last.safetensors", "best.safetensors", "history.csv"
 ENVIRONMENT, CARD, METRICS, ITEM = "environment.json", "README.md", "metrics.json", "stac.json"
+_FILES = (LAST, BEST, HISTORY, CARD, METRICS, ITEM, "segment.json", "seen.json", "patches.csv", "report.html")
 _METADATA_KEY = "cropcam"  # one key: safetensors writes several in no fixed order, and equal runs need equal bytes
 _ADAM_STATE = ("step", "exp_avg", "exp_avg_sq")
 _OPTIMIZER_STATE = {torch.optim.AdamW: _ADAM_STATE, torch.optim.Adam: _ADAM_STATE, torch.optim.SGD: ("momentum_buffer",)}
+
+
+def check_run_folder(run: Path, inputs: Iterable[Path] = ()) -> None:
+    """Refuse, before any work, a place that is no run's: a store, or a folder with files of the names that a run has.
+
+    Raises:
+        ConfigError: a name that no folder should have.
+        DataError: something else lies there, or in the way.
+    """
+    check_outputs([Output(run, "--run", "run", _may_hold_a_run, is_folder=True)], inputs)
+
+
+def _may_hold_a_run(folder: Path) -> bool:
+    """Whether a folder is a run, or holds nothing that a run would replace; ENVIRONMENT comes first, so a killed run may hold it alone."""
+    if any((folder / name).exists() for name in STORE):
+        return False
+    there = [name for name in (*_FILES, CONFIG) if (folder / name).exists()]
+    return not there or (CONFIG in there and (_is_config(folder / CONFIG) or not {LAST, BEST, HISTORY}.isdisjoint(there)))
+
+
+def _is_config(path: Path) -> bool:
+    try:
+        return bool({"store", "network"} <= json.loads(path.read_text("utf-8")).keys())
+    except (OSError, ValueError, AttributeError, RecursionError):
+        return False
 
 
 def write_json(path: Path, values: Mapping[str, Any]) -> None:
@@ -85,7 +113,7 @@ def load_metadata(path: Path) -> dict[str, str]:
 @contextmanager
 def _opened(path: Path) -> Iterator[Any]:
     if not path.is_file():
-        raise DataError(f"{path}: no checkpoint; train the run first: cropcam train STORE --run {path.parent}")
+        raise DataError(f"{path}: no checkpoint; train the run first: cropcam train STORE --run {quoted(path.parent)}")
     try:
         with safe_open(path, framework="pt") as file:
             yield file

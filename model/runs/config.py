@@ -15,7 +15,9 @@ from cropcam.model.options import SECTIONS, DataOptions, LabelOptions, NetworkOp
 from cropcam.pipeline.encoding import BandEncoding
 from cropcam.pipeline.errors import DataError
 from cropcam.pipeline.legend import Legend
+from cropcam.pipeline.runtime.terminal import quoted
 from cropcam.pipeline.store.schema import StoreInfo
+from cropcam.pipeline.text_files import read_json_object
 
 CONFIG = "config.json"
 _LATER = (
@@ -178,13 +180,13 @@ def load_config(run: Path) -> RunConfig:
     """
     path = run / CONFIG
     if not path.is_file():
-        raise DataError(f"{run}: no run folder (no {CONFIG} in it); make one with 'cropcam train STORE --run {run}'")
+        raise DataError(f"{run}: no run folder (no {CONFIG} in it); make one with 'cropcam train STORE --run {quoted(run)}'")
     try:
-        values = json.loads(path.read_text("utf-8"))
+        values = read_json_object(path, "the settings of a run", step="train the run again")
         if "labels" in values and not isinstance(values["labels"], dict):
             raise DataError(f"{path}: written by an older version of cropcam, without sections; train again into another folder")
         return RunConfig.from_json(values)
-    except (json.JSONDecodeError, UnicodeDecodeError, KeyError, TypeError, ValueError) as error:
+    except (KeyError, TypeError, ValueError) as error:
         raise DataError(f"{path}: damaged ({error}); train the run again") from None
 
 

@@ -15,6 +15,8 @@ from cropcam.model.networks import Network
 from cropcam.model.runs.checkpoint import HISTORY, METRICS, load_network
 from cropcam.model.runs.config import RunConfig, load_config
 from cropcam.pipeline.errors import DataError
+from cropcam.pipeline.runtime.terminal import quoted
+from cropcam.pipeline.text_files import read_json_object
 
 
 @dataclass(frozen=True)
@@ -51,7 +53,9 @@ class Run:
     def metrics(self) -> dict[str, Any] | None:
         """The content of metrics.json; None before `evaluate`."""
         path = self.folder / METRICS
-        return json.loads(path.read_text("utf-8")) if path.is_file() else None
+        return (
+            read_json_object(path, "the figures of a run", step=f"run: cropcam evaluate {quoted(self.folder)}") if path.is_file() else None
+        )
 
     def network(self, device: str = "cpu") -> Network:
         """The network of the selected epoch, in evaluation mode.

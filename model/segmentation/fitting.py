@@ -23,6 +23,7 @@ from cropcam.model.segmentation.predictions import forward_batches
 from cropcam.pipeline.errors import ConfigError, DataError
 from cropcam.pipeline.runtime.hashing import file_sha256
 from cropcam.pipeline.runtime.progress import silent
+from cropcam.pipeline.runtime.terminal import quoted
 from cropcam.pipeline.store.patch_store import PatchStore
 from cropcam.pipeline.store.schema import evenly
 
@@ -78,9 +79,9 @@ def method_of(run: Path, network: Network, config: RunConfig, name: str | None =
     if wanted not in segmentation.NAMES:
         raise ConfigError(f"--method {name}: no such method; choose one of {', '.join(segmentation.NAMES)}")
     if (method := segmentation.unfitted(network.dense.bias.tolist()).get(wanted)) is None:
-        raise DataError(f"{run}: its segmentation ({wanted}) is not fitted yet; run: cropcam evaluate {run}")
+        raise DataError(f"{run}: its segmentation ({wanted}) is not fitted yet; run: cropcam evaluate {quoted(run)}")
     why = "is of another checkpoint or version, or damaged" if (run / segmentation.SEGMENT).exists() else "is absent"
-    log(f"warning: probabilities are not calibrated, {run / segmentation.SEGMENT} {why}; run: cropcam evaluate {run}")
+    log(f"warning: probabilities are not calibrated, {run / segmentation.SEGMENT} {why}; run: cropcam evaluate {quoted(run)}")
     return method
 
 

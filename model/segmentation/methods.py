@@ -7,7 +7,6 @@ A method is the argmax of an affine map of each class's activation map; `spectra
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
@@ -23,6 +22,8 @@ from torch import Tensor
 from cropcam.model.networks.cam import argmax_classes
 from cropcam.model.runs.checkpoint import write_json
 from cropcam.model.segmentation.spectral import ClassStatistics, class_statistics, refine_by_spectra
+from cropcam.pipeline.errors import DataError
+from cropcam.pipeline.text_files import read_json_object
 
 SEGMENT = "segment.json"
 CAM_ARGMAX, LOGIT_ARGMAX, REMAINDER, PRIOR_MATCHED, SPECTRAL = "cam-argmax", "score-argmax", "remainder-class", "prior-matched", "spectral"
@@ -151,10 +152,10 @@ def save(run: Path, segmenter: Segmenter, checkpoint_digest: str) -> None:
 def load(run: Path, checkpoint_digest: str) -> Segmenter | None:
     """The stored methods; None where the file is absent, damaged (a temperature of no sense included), of another checkpoint, or of a version without calibration."""
     try:
-        values = json.loads((run / SEGMENT).read_text("utf-8"))
+        values = read_json_object(run / SEGMENT, "the methods of a run")
         is_current = values.pop("checkpoint_digest") == checkpoint_digest and "calibration" in values
         found = _SEGMENTER.validate_python(values) if is_current else None
-    except (OSError, ValueError, KeyError, AttributeError):
+    except (DataError, ValueError, KeyError):
         return None
     return found if found and all(0 < method.temperature < math.inf for method in found.methods.values()) else None
 

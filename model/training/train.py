@@ -6,7 +6,6 @@ killed at any moment goes on from `last`, and on a CPU ends with the bytes of an
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager, nullcontext
 from dataclasses import replace
@@ -20,8 +19,8 @@ from cropcam.model.data.dataset import Patches
 from cropcam.model.data.loading import choose_loading
 from cropcam.model.evaluation.model_card import write_model_card
 from cropcam.model.evaluation.run_item import write_run_item
-from cropcam.model.options import Settings
-from cropcam.model.runs.checkpoint import ENVIRONMENT, LAST, load_network, write_json
+from cropcam.model.options import INPUT_FILES, Settings
+from cropcam.model.runs.checkpoint import ENVIRONMENT, LAST, check_run_folder, load_network, write_json
 from cropcam.model.runs.config import CONFIG, RunConfig, load_config
 from cropcam.model.runtime.device import choose, deterministic, environment, resolve_precision
 from cropcam.model.runtime.distributed import Ranks, init_distributed
@@ -34,12 +33,14 @@ from cropcam.model.training.splits import check_batches, passes, read_splits
 from cropcam.model.training.tensorboard import history_writer
 from cropcam.model.training.trainer import Trainer
 from cropcam.model.transfer.seen import seen_by
-from cropcam.pipeline.errors import ConfigError
-from cropcam.pipeline.runtime.atomic import clear_partial_files, exclusive_lock
+from cropcam.pipeline.errors import ConfigError, DataError
+from cropcam.pipeline.runtime.atomic import clear_partial_files, exclusive_lock, kept_if_filled
+from cropcam.pipeline.runtime.machine import denial, is_memory
 from cropcam.pipeline.runtime.progress import Progress, silent
 from cropcam.pipeline.store.joined import join
 from cropcam.pipeline.store.patch_store import PatchStore, open_store
 from cropcam.pipeline.store.schema import SPLITS
+from cropcam.pipeline.text_files import read_json_object
 
 Log = Callable[[str], None]
 _LOCKED = "another process is training it; wait for that one, or name another folder"
@@ -62,17 +63,18 @@ def train(
     the study's). `tensorboard` also writes RUN/tensorboard.
 
     Raises:
-        ConfigError: a setting is out of range or differs from the run's, the folder holds a run and `resume` is false, memory ran out,
+        ConfigError: a setting is out of range or differs from the run's, the folder holds a run and `resume` is false,
             or a network that is not built in cannot be imported or is not as required (docs/networks.md).
-        DataError: store or checkpoint are damaged, the store is not the run's, the loss is not finite, or another process trains the run.
+        DataError: store or checkpoint are damaged, the store is not the run's, the loss is not finite, memory ran out, or another process trains the run.
         KeyboardInterrupt: SIGTERM or Ctrl-C; the state in the middle of the epoch is saved.
         OSError: writing failed; the last complete epoch is kept.
     """
     with init_distributed(choose(device)) as (ranks, target), _memory_advice():
-        run.parent.mkdir(parents=True, exist_ok=True)
-        with exclusive_lock(run, _LOCKED) if ranks.is_main else nullcontext():
-            passed = settings.passed if settings else {}
-            opened = _open_stores([store] if isinstance(store, Path) else store, passed)
+        passed = settings.passed if settings else {}
+        stores = [store] if isinstance(store, Path) else store
+        check_run_folder(run, [*stores, *(Path(passed[name]) for name in INPUT_FILES if passed.get(name))])
+        with kept_if_filled(run.parent), exclusive_lock(run, _LOCKED) if ranks.is_main else nullcontext():
+            opened = _open_stores(stores, passed)
             config = configure(opened, run, passed, resume)
             config = _resolve_auto(config, opened, target)
             log, progress = (log, progress) if ranks.is_main else (silent, silent)
@@ -156,10 +158,10 @@ def _depending_on_epochs(config: RunConfig) -> str:
 def _memory_advice() -> Iterator[None]:
     try:
         yield
-    except (torch.OutOfMemoryError, MemoryError, RuntimeError) as error:
-        if isinstance(error, RuntimeError) and not isinstance(error, torch.OutOfMemoryError) and "allocate memory" not in str(error):
+    except Exception as error:
+        if not is_memory(error):
             raise
-        raise ConfigError("out of memory; lower --batch-size. The last complete epoch is kept") from None
+        raise DataError(f"{denial(error, batches=True)}. The last complete epoch is kept") from error
 
 
 def _prepare_folder(run: Path, config: RunConfig, device: torch.device, log: Log) -> None:
@@ -167,8 +169,8 @@ def _prepare_folder(run: Path, config: RunConfig, device: torch.device, log: Log
     clear_partial_files(run)
     now: dict[str, Any] = environment(device)
     try:
-        before = json.loads((run / ENVIRONMENT).read_text("utf-8"))
-    except (OSError, ValueError):
+        before = read_json_object(run / ENVIRONMENT, "the environment of a run")
+    except DataError:
         before = now
     if changed := [f"{key} {before.get(key)} -> {value}" for key, value in now.items() if before.get(key) != value]:
         log(f"warning: the run goes on in another environment ({', '.join(changed)}): its last digits may differ")

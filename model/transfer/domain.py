@@ -10,7 +10,8 @@ from datetime import date, timedelta
 import numpy as np
 
 from cropcam.model.runs.config import RunConfig
-from cropcam.pipeline.grid import PixelGrid, transform_points
+from cropcam.pipeline.crs import transform_points
+from cropcam.pipeline.grid import PixelGrid
 from cropcam.pipeline.maps.windows import Source
 from cropcam.pipeline.store.patch_store import PatchStore
 from cropcam.pipeline.store.schema import StoreInfo

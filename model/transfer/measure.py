@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -20,8 +19,10 @@ from cropcam.model.transfer.seen import seen_by
 from cropcam.model.transfer.shift import Shift
 from cropcam.pipeline.errors import DataError
 from cropcam.pipeline.runtime.hashing import file_sha256
+from cropcam.pipeline.runtime.terminal import quoted
 from cropcam.pipeline.store.patch_store import PatchStore
 from cropcam.pipeline.store.schema import evenly
+from cropcam.pipeline.text_files import read_json
 
 PATCHES = 512  # of a store, evenly spread
 
@@ -87,17 +88,17 @@ def expected_accuracy(run: Path, shift: Shift) -> ExpectedAccuracy:
     """
     home = home_accuracy(run)
     if home is None:
-        return ExpectedAccuracy(None, None, ERROR, f"the run's accuracy at home is not known; run: cropcam evaluate {run}")
+        return ExpectedAccuracy(None, None, ERROR, f"the run's accuracy at home is not known; run: cropcam evaluate {quoted(run)}")
     return ExpectedAccuracy(accuracy_at(home, shift.score), home, ERROR)
 
 
 def home_accuracy(run: Path) -> float | None:
     """Pixel accuracy (0..1) of the default method in RUN/metrics.json; None where it is absent, damaged, of another checkpoint or of the training split."""
     try:
-        metrics = json.loads((run / METRICS).read_text("utf-8"))
+        metrics = read_json(run / METRICS, "the figures of a run")
         segmentation = metrics["segmentation"]
         if metrics["split"] not in ("test", "validation") or metrics["provenance"]["checkpoint_digest"] != file_sha256(run / BEST):
             return None
         return float(segmentation["methods"][segmentation["default"]]["pixel_accuracy"])
-    except (OSError, ValueError, KeyError, TypeError):
+    except (DataError, OSError, ValueError, KeyError, TypeError):
         return None

@@ -29,6 +29,7 @@ from cropcam.pipeline.runtime.atomic import atomic_write
 from cropcam.pipeline.runtime.hashing import file_sha256
 from cropcam.pipeline.store.patch_store import PatchStore
 from cropcam.pipeline.store.schema import evenly
+from cropcam.pipeline.text_files import read_json_object
 
 SEEN = "seen.json"
 PATCHES = 256  # of the training split, and as many of the validation split
@@ -138,9 +139,9 @@ def seen_by(
 def load(run: Path, checkpoint_digest: str) -> Seen | None:
     """What RUN/seen.json holds; None where it is absent, damaged or of another checkpoint."""
     try:
-        values = json.loads((run / SEEN).read_text("utf-8"))
+        values = read_json_object(run / SEEN, "what a run has seen")
         return _SEEN.validate_python(values) if values.pop("checkpoint_digest") == checkpoint_digest else None
-    except (OSError, ValueError, KeyError, AttributeError):
+    except (DataError, ValueError, KeyError):
         return None
 
 

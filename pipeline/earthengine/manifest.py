@@ -21,6 +21,7 @@ from cropcam.pipeline.earthengine.session import Session, is_one_place
 from cropcam.pipeline.errors import ConfigError, DataError
 from cropcam.pipeline.runtime.atomic import atomic_write, exclusive_lock
 from cropcam.pipeline.runtime.hashing import json_sha256
+from cropcam.pipeline.runtime.outputs import Output, always, check_outputs
 from cropcam.pipeline.study.study import differences, presets
 
 SCHEMA_VERSION = 1
@@ -128,6 +129,7 @@ def open_manifest(path: Path, plan: Plan, session: Session) -> Iterator[Manifest
             to the same destination, so that files of both would lie side by side.
         ConfigError: another project has exported the study there.
     """
+    check_outputs([Output(path, "", "manifest", always)])  # its content is looked at below
     path.parent.mkdir(parents=True, exist_ok=True)
     with exclusive_lock(path, "another process is writing it, an export of this study; wait for it, or stop it with Ctrl-C"):
         yield load(path, plan, session)

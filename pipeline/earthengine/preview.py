@@ -21,6 +21,7 @@ import ee
 from xstatic.pkg import leaflet  # type: ignore[import-untyped]
 
 from cropcam.pipeline.code_table import DEFAULT
+from cropcam.pipeline.crs import transform_points
 from cropcam.pipeline.earthengine.graphs import graph
 from cropcam.pipeline.earthengine.kept import Pixels
 from cropcam.pipeline.earthengine.plan import CELL_PX, cells
@@ -28,10 +29,10 @@ from cropcam.pipeline.earthengine.preflight import check_inputs
 from cropcam.pipeline.earthengine.region import bounds_lonlat, polygons
 from cropcam.pipeline.earthengine.scenes import whole_number
 from cropcam.pipeline.earthengine.session import Session
-from cropcam.pipeline.errors import ConfigError
-from cropcam.pipeline.grid import PixelGrid, transform_points
+from cropcam.pipeline.grid import PixelGrid
 from cropcam.pipeline.legend import UNLABELLED
 from cropcam.pipeline.runtime.atomic import atomic_path
+from cropcam.pipeline.runtime.outputs import PAGE_MARK, Output, check_outputs, is_page
 from cropcam.pipeline.runtime.progress import Progress, silent
 from cropcam.pipeline.study.study import Study
 
@@ -56,9 +57,9 @@ def preview(
     Raises:
         EarthEngineError: the service lacks the inputs or refuses.
         ConfigError: `out` does not end in .html.
+        DataError: another file is there.
     """
-    if out.suffix.lower() != ".html":
-        raise ConfigError(f"--out {out}: a page's name ends in .html")
+    check_page(out)
     check_inputs(study, session)
     progress(1, 4, "inputs")
     layers = [
@@ -70,8 +71,19 @@ def preview(
     progress(3, 4, "map")
     with atomic_path(out) as temp_path:
         page.to_html(str(temp_path))
+        temp_path.write_text(temp_path.read_text("utf-8").replace("<head>", f"<head>\n{PAGE_MARK}", 1), "utf-8")
     progress(4, 4, out.name)
     return out
+
+
+def check_page(out: Path) -> None:
+    """Refuse, before any request, what is no place for a page.
+
+    Raises:
+        ConfigError: it does not end in .html.
+        DataError: another file is there.
+    """
+    check_outputs([Output(out, "--out", "page", is_page, (".html",))])
 
 
 def cells_geojson(study: Study, cell_px: int) -> dict[str, Any]:

@@ -7,7 +7,8 @@ from typing import Any
 
 import ee
 
-from cropcam.pipeline.grid import PixelGrid, transform_bounds
+from cropcam.pipeline.crs import transform_bounds
+from cropcam.pipeline.grid import PixelGrid
 from cropcam.pipeline.study.study import Study
 
 GEOGRAPHIC = "EPSG:4326"

@@ -16,6 +16,7 @@ from cropcam.pipeline.emulator.limits import Limits
 from cropcam.pipeline.emulator.server import Server
 from cropcam.pipeline.errors import ConfigError, EarthEngineError
 from cropcam.pipeline.runtime.loopback import sigterm_as_interrupt
+from cropcam.pipeline.runtime.terminal import quoted
 
 __all__ = ["Access", "Account", "Fault", "Faults", "Limits", "Server", "serve", "serve_forever"]
 FAULTS_VARIABLE = "CROPCAM_FAULTS"  # a JSON list of faults; opens POST /faults too
@@ -48,9 +49,9 @@ def serve(
     Example: `with serve(Path("archive")) as server: print(server.url)`
     """
     if not archive.is_dir():
-        raise EarthEngineError(f"{archive}: no such folder; make an archive with: cropcam simulate STUDY --archive {archive}")
+        raise EarthEngineError(f"{archive}: no such folder; make an archive with: cropcam simulate STUDY --archive {quoted(archive)}")
     if next(archive.rglob("asset.json"), None) is None:
-        raise EarthEngineError(f"{archive}: holds no asset.json; make an archive with: cropcam simulate STUDY --archive {archive}")
+        raise EarthEngineError(f"{archive}: holds no asset.json; make an archive with: cropcam simulate STUDY --archive {quoted(archive)}")
     return Server(archive, port, out, faults or Faults(), limits or Limits(), access)
 
 

@@ -8,11 +8,12 @@ import numpy as np
 import numpy.typing as npt
 from pyproj import Geod
 
+from cropcam.pipeline.crs import is_geographic, same_crs
 from cropcam.pipeline.emulator.geometry import Geometry
 from cropcam.pipeline.emulator.pixels import NOTHING, Node, Pixels, Reading, both
 from cropcam.pipeline.emulator.projections import UNIT, Projection
 from cropcam.pipeline.emulator.reducers import filled
-from cropcam.pipeline.grid import AffineOrder, PixelGrid, Window, is_geographic, nearest_index, same_crs
+from cropcam.pipeline.grid import AffineOrder, PixelGrid, Window, nearest_index
 
 _GEOD = Geod(ellps="WGS84")
 

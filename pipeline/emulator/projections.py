@@ -10,11 +10,12 @@ from typing import Any
 import numpy as np
 from pyproj import CRS
 
+from cropcam.pipeline.crs import is_geographic, same_crs
 from cropcam.pipeline.emulator import crs_codes
 from cropcam.pipeline.emulator.errors import EngineError, unimplemented
 from cropcam.pipeline.emulator.values import Value
 from cropcam.pipeline.errors import ConfigError
-from cropcam.pipeline.grid import METRES_PER_DEGREE, AffineOrder, PixelGrid, Window, is_geographic, same_crs
+from cropcam.pipeline.grid import METRES_PER_DEGREE, AffineOrder, PixelGrid, Window
 
 UNIT: AffineOrder = (1.0, 0.0, 0.0, 0.0, 1.0, 0.0)
 ROUNDING_PX = 1e-9  # by so much rounding errors of doubles move a bound off its lattice line; any further it rounds outward

@@ -13,10 +13,11 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
+from cropcam.pipeline.crs import transform_points
 from cropcam.pipeline.emulator.errors import EngineError
 from cropcam.pipeline.emulator.pixels import NOTHING, Node, Pixels, Reading
 from cropcam.pipeline.emulator.projections import Projection
-from cropcam.pipeline.grid import PixelGrid, Window, covering_window, transform_points
+from cropcam.pipeline.grid import PixelGrid, Window, covering_window
 from cropcam.pipeline.runtime.compiled import compiled
 
 Floats = npt.NDArray[np.float64]

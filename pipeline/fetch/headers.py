@@ -10,6 +10,7 @@ from typing import Any
 import rasterio
 from rasterio.errors import RasterioError
 
+from cropcam.pipeline.crs import crs_text
 from cropcam.pipeline.earthengine.error_messages import Backoff, ServiceError
 from cropcam.pipeline.earthengine.layers import Layer
 from cropcam.pipeline.encoding import BandEncoding
@@ -54,7 +55,7 @@ def read_header(remote: Remote, file: RemoteFile, backoff: Backoff) -> Header:
         with rasterio.open(name, opener=opened) as found:
             if found.crs is None or found.transform.b or found.transform.d or not found.count:
                 return Header(None, reason="it has no north-up grid")
-            grid = PixelGrid(found.crs.to_string(), tuple(found.transform)[:6], found.width, found.height)
+            grid = PixelGrid(crs_text(found.crs), tuple(found.transform)[:6], found.width, found.height)
             return Header(grid, found.count, "/".join(sorted(set(found.dtypes))))
     except (RasterioError, OSError):
         if raised:  # GDAL made an error of its own of it

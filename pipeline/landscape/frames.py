@@ -18,8 +18,9 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
+from cropcam.pipeline.crs import transform_points
 from cropcam.pipeline.errors import ConfigError
-from cropcam.pipeline.grid import PixelGrid, transform_points
+from cropcam.pipeline.grid import PixelGrid
 from cropcam.pipeline.landscape.noise import salt
 from cropcam.pipeline.study.study import Study
 

@@ -18,7 +18,8 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from cropcam.pipeline.grid import tiles, transform_points
+from cropcam.pipeline.crs import transform_points
+from cropcam.pipeline.grid import tiles
 from cropcam.pipeline.landscape import atmosphere as sky
 from cropcam.pipeline.landscape.assets import asset_folder, block_count, create, finish, in_parts, is_complete, raster_window
 from cropcam.pipeline.landscape.frames import Frame, Scene, scenes

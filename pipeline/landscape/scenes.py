@@ -10,8 +10,9 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
+from cropcam.pipeline.crs import same_crs, transform_points
 from cropcam.pipeline.encoding import OFFSET, SCALE
-from cropcam.pipeline.grid import CDL_CRS, CDL_ORIGIN_XY, PixelGrid, Window, same_crs, transform_points
+from cropcam.pipeline.grid import CDL_CRS, CDL_ORIGIN_XY, PixelGrid, Window
 from cropcam.pipeline.landscape import atmosphere as sky
 from cropcam.pipeline.landscape.cover import Codes, Cover, land_cover
 from cropcam.pipeline.landscape.frames import MARGIN_M, Frame, Scene

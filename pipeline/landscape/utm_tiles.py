@@ -7,7 +7,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from cropcam.pipeline.grid import PixelGrid, transform_points
+from cropcam.pipeline.crs import transform_points
+from cropcam.pipeline.grid import PixelGrid
 from cropcam.pipeline.landscape.frames import MARGIN_M, check_within, utm_zone
 
 PIXEL_M = 10.0

@@ -14,6 +14,7 @@ import rasterio
 from rasterio.errors import RasterioError
 from rasterio.windows import Window as RasterWindow
 
+from cropcam.pipeline.crs import crs_text
 from cropcam.pipeline.errors import DataError
 from cropcam.pipeline.grid import PixelGrid, Window, tiles
 from cropcam.pipeline.legend import Legend
@@ -113,7 +114,7 @@ def open_map(path: Path) -> FinishedMap:
     if kind != (1, "uint8", NODATA_CLASS) or crs is None:
         found = f"{kind[0]} bands of {kind[1]}, nodata {kind[2]}, CRS {crs}"
         raise DataError(f"{path}: a class map has one band of uint8, nodata 255 and a CRS, this file has {found}; {_MAKE_ONE}")
-    grid = PixelGrid(crs.to_string(), transform, *shape)
+    grid = PixelGrid(crs_text(crs), transform, *shape)
     legend = _legend(path, tags.pop("classes"), tags.pop("legend", ""))
     return FinishedMap(path, grid, legend, {name: text for name, text in tags.items() if name != "AREA_OR_POINT"})
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import html
 import os
 import warnings
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -20,50 +20,33 @@ from cropcam.pipeline.errors import DataError
 from cropcam.pipeline.grid import Window, tiles
 from cropcam.pipeline.legend import Legend
 from cropcam.pipeline.maps.window_files import Layer
+from cropcam.pipeline.runtime.outputs import is_marked
 
 TILE_PX = 512
+MARK = '<Metadata domain="cropcam"><MDI key="made_by">cropcam</MDI></Metadata>'  # GDAL keeps it where it writes the file anew
 _COMPARED_PX = 2048
 
 
-def is_map(path: Path) -> bool:
-    """Whether `path` is a class map of this project, or a raster made with one."""
+def is_class_map(path: Path) -> bool:
+    """Whether `path` is a class map of cropcam's."""
+    return (tags := _tags(path)) is not None and "layer" not in tags
+
+
+def is_layer(path: Path) -> bool:
+    """Whether `path` is a raster that was made with a map of cropcam's."""
+    return (tags := _tags(path)) is not None and "layer" in tags
+
+
+def _tags(path: Path) -> Mapping[str, str] | None:
+    """The tags of a raster of cropcam's; None of any other file."""
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # a raster without a place
             with rasterio.open(path) as dataset:
-                return str(dataset.tags().get("TIFFTAG_SOFTWARE", "")).startswith("cropcam")
+                tags: dict[str, str] = dataset.tags()
     except (RasterioError, OSError):
-        return False
-
-
-def check_places(rasters: Iterable[Path], others: Iterable[Path] = ()) -> None:
-    """Refuse, before any work, a raster in the place of a foreign file, and any file inside a patch store.
-
-    Args:
-        rasters: maps and layers to be written.
-        others: further files to be written, whose writers look at the file that is there.
-
-    Raises:
-        DataError: names the place.
-    """
-    for path in (kept := list(rasters)):
-        if path.exists() and not path.is_dir() and not is_map(path):
-            raise DataError(f"{path}: is there already and is no map that cropcam wrote; choose another name, or move that file away")
-    for path in (*kept, *others):
-        if store := next((folder for folder in path.resolve().parents if (folder / "zarr.json").is_file()), None):
-            raise DataError(f"{path}: lies inside the store {store}; choose a place outside it")
-
-
-def make_room(path: Path, kind: str) -> None:
-    """Make the folder of a file that will be written; `kind` is map or layer.
-
-    Raises:
-        DataError: `path` is a folder, or the disk refuses.
-    """
-    with disk_errors(path):
-        if path.is_dir():
-            raise DataError(f"{path}: is a folder; give the file name of the {kind}, for example {path / f'{kind}.tif'}")
-        path.parent.mkdir(parents=True, exist_ok=True)
+        return None
+    return tags if tags.get("TIFFTAG_SOFTWARE", "").startswith("cropcam") else None
 
 
 def convert(raster: Path, cog: Path, layer: Layer) -> None:
@@ -99,7 +82,7 @@ def publish(cog: Path, path: Path, legend: Legend | None = None) -> None:
     Raises:
         OSError: the disk refuses.
     """
-    sidecar, made = _sidecar(path), _sidecar(cog)
+    sidecar, made = metadata_path(path), metadata_path(cog)
     if legend is not None:
         made.write_text(_categories(legend), "utf-8")
     for file in (cog, made) if legend is not None else (cog,):
@@ -111,8 +94,14 @@ def publish(cog: Path, path: Path, legend: Legend | None = None) -> None:
         made.replace(sidecar)
 
 
-def _sidecar(path: Path) -> Path:
+def metadata_path(path: Path) -> Path:
+    """Where GDAL keeps what a raster's file has no place for, its persistent auxiliary metadata."""
     return path.with_name(f"{path.name}.aux.xml")
+
+
+def is_metadata_of_map(path: Path) -> bool:
+    """Whether such a file is of a map that is there, or was made with one: GDAL adds to it."""
+    return _tags(path.with_name(path.name.removesuffix(".aux.xml"))) is not None or is_marked(path, MARK.encode())
 
 
 def _categories(legend: Legend) -> str:
@@ -122,6 +111,7 @@ def _categories(legend: Legend) -> str:
     """
     names = "\n".join(f"      <Category>{html.escape(name)}</Category>" for name in legend.names)
     return f"""<PAMDataset>
+  {MARK}
   <PAMRasterBand band="1">
     <CategoryNames>
 {names}

@@ -16,7 +16,7 @@ from cropcam.pipeline.errors import DataError
 from cropcam.pipeline.legend import Legend
 from cropcam.pipeline.maps.areas import measure
 from cropcam.pipeline.maps.class_map import open_map
-from cropcam.pipeline.maps.cog import convert, disk_errors, make_room, publish
+from cropcam.pipeline.maps.cog import convert, disk_errors, publish
 from cropcam.pipeline.maps.pixel_areas import pixel_hectares
 from cropcam.pipeline.maps.sidecars import remove_sidecars
 from cropcam.pipeline.maps.sieve import least_pixels, sieved
@@ -43,16 +43,6 @@ class Wanted:
     layers: Mapping[str, Layer]
     legend: Legend
     sieve_ha: float = 0.0
-
-    def make_room(self) -> list[Path]:
-        """Make the folders of all files; the files.
-
-        Raises:
-            DataError: one is a folder, or the disk refuses.
-        """
-        for name, path in self.paths.items():
-            make_room(path, "map" if name == CLASSES else "layer")
-        return list(self.paths.values())
 
 
 class Done(NamedTuple):

@@ -9,9 +9,10 @@ import numpy as np
 import shapely
 from shapely.affinity import translate
 
-from cropcam.pipeline.grid import PixelGrid, is_geographic, transform_points
+from cropcam.pipeline.crs import transform_points
+from cropcam.pipeline.grid import PixelGrid
 
-EDGE_POINTS = 64  # pieces of an edge in a projected CRS: within 1 m of the curve over 1,000 km
+EDGE_POINTS = 64  # pieces of an edge: within 1 m of the curve over 1,000 km
 DIGITS = 7  # of a degree: 1 cm
 _NEARLY_DEGREES = 1e-5  # 1 m: nearer points of an edge are left out
 
@@ -50,22 +51,20 @@ def footprint(grids: Sequence[PixelGrid]) -> Footprint | None:
 def _outline(grid: PixelGrid) -> shapely.Polygon | None:
     """The polygon of a grid, its longitudes continuous along the edges and therefore perhaps beyond 180 degrees."""
     west, south, east, north = grid.bounds_xyxy
-    pieces = 1 if is_geographic(grid.crs) else EDGE_POINTS
-    step = np.arange(pieces) / pieces
-    x = np.concatenate([west + (east - west) * step, np.full(pieces, east), east + (west - east) * step, np.full(pieces, west)])
-    y = np.concatenate([np.full(pieces, south), south + (north - south) * step, np.full(pieces, north), north + (south - north) * step])
+    step, side = np.arange(EDGE_POINTS) / EDGE_POINTS, np.ones(EDGE_POINTS)
+    x = np.concatenate([west + (east - west) * step, east * side, east + (west - east) * step, west * side])
+    y = np.concatenate([south * side, south + (north - south) * step, north * side, north + (south - north) * step])
     lon, lat = transform_points(grid.crs, "EPSG:4326", x, y)
     reached = np.isfinite(lon) & np.isfinite(lat)
     if reached.sum() < 3:
         return None
     lon, lat = lon[reached], np.clip(lat[reached], -90.0, 90.0)
-    if not is_geographic(grid.crs):  # of degrees every longitude is as the grid has it: it may be 360 degrees wide
-        lon = np.unwrap(np.append(lon, lon[0]), period=360.0)
-        turn, lon = lon[-1] - lon[0], lon[:-1]
-        if abs(turn) > 180.0:  # once around a pole: to it, along it, and back
-            pole = 90.0 if lat.mean() > 0 else -90.0
-            lon = np.concatenate([lon, [lon[0] + turn, lon[0] + turn, lon[0]]])
-            lat = np.concatenate([lat, [lat[0], pole, pole]])
+    lon = np.unwrap(np.append(lon, lon[0]), period=360.0)
+    turn, lon = lon[-1] - lon[0], lon[:-1]
+    if abs(turn) > 180.0:  # once around a pole: to it, along it, and back
+        pole = 90.0 if lat.mean() > 0 else -90.0
+        lon = np.concatenate([lon, [lon[0] + turn, lon[0] + turn, lon[0]]])
+        lat = np.concatenate([lat, [lat[0], pole, pole]])
     polygon = shapely.make_valid(shapely.Polygon(np.column_stack([lon, lat])), method="structure")
     return polygon if polygon.area > 0 else None
 

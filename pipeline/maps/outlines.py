@@ -33,6 +33,7 @@ from cropcam.pipeline.maps.quantised import STEPS
 from cropcam.pipeline.maps.stac import seasons_of
 from cropcam.pipeline.maps.windows import NODATA_CLASS, Classes
 from cropcam.pipeline.runtime.atomic import exclusive_lock, temporary_path
+from cropcam.pipeline.runtime.outputs import Output, check_outputs
 from cropcam.pipeline.runtime.progress import Progress, silent
 
 METHOD = "auto-imagery"  # fiboa: created automatically from imagery
@@ -55,28 +56,29 @@ class OutlineSummary:
     vertices: int
 
 
-def check_polygons(out: Path, *, simplify_m: float = 0.0, inputs: tuple[Path, ...] = ()) -> None:
+def polygons_output(out: Path) -> Output:
+    """The file of outlines as a command's output: GeoParquet or GeoPackage; polygons of a map that are there may be replaced."""
+    if out.suffix.casefold() not in WRITERS:
+        raise ConfigError(f"--polygons {out}: polygons are written as {_FORMATS}; choose a name that ends in one of these")
+    return Output(out, "--polygons", "polygons", is_polygons)
+
+
+def check_polygons(out: Path, *, simplify_m: float = 0.0, inputs: tuple[Path, ...] = (), overwrite: bool | None = None) -> None:
     """Refuse, before any work, a file that `write_polygons` would refuse.
 
     Args:
         out: the file to be written.
         simplify_m: the tolerance.
         inputs: files that are read, or written beside.
+        overwrite: as of `check_outputs`.
 
     Raises:
-        ConfigError: another suffix, a tolerance below 0, or `out` is an input.
-        DataError: a folder, or a file that holds other things.
+        ConfigError: another suffix, or a tolerance below 0.
+        DataError: an input, a folder, or a file that holds other things.
     """
-    if out.suffix.casefold() not in WRITERS:
-        raise ConfigError(f"--polygons {out}: polygons are written as {_FORMATS}; choose a name that ends in one of these")
     if not (math.isfinite(simplify_m) and simplify_m >= 0):
         raise ConfigError(f"--simplify {simplify_m:g}: it is a length in metres, 0 or more; 0 keeps every corner of the pixels")
-    if any(out.resolve() == each.resolve() for each in inputs):
-        raise ConfigError(f"--polygons {out}: the same file is an input or another output of this command; choose another name")
-    if out.is_dir():
-        raise DataError(f"{out}: is a folder; give the file name of the polygons, for example {out / 'polygons.parquet'}")
-    if out.exists() and not is_polygons(out):
-        raise DataError(f"{out}: is there already and holds no polygons of a map; choose another name for the polygons")
+    check_outputs([polygons_output(out)], inputs, overwrite=overwrite)
 
 
 def write_polygons(

@@ -15,8 +15,9 @@ import numpy as np
 import numpy.typing as npt
 from pyproj import CRS, Transformer
 
+from cropcam.pipeline.crs import is_geographic
 from cropcam.pipeline.errors import DataError
-from cropcam.pipeline.grid import PixelGrid, Window, is_geographic
+from cropcam.pipeline.grid import PixelGrid, Window
 
 HECTARE_M2 = 10_000.0
 EQUATOR_M = 6_378_137.0  # radius, WGS 84

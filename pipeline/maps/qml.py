@@ -14,6 +14,7 @@ from cropcam.pipeline.code_table import Color, hex_color
 from cropcam.pipeline.legend import Legend
 
 VERSION = "3.34.0"  # of QGIS, whose elements these are
+MARK = "<!-- made by cropcam -->"  # QGIS leaves it out when it saves a style: that one is the user's, and never replaced
 POLYGON = "2"  # QGIS: layerGeometryType; a style without it is refused as one of points
 _WHITE, _OUTLINE = (255, 255, 255), "60,60,60,255"
 # viridis at 0, .25, .5, .75 and 1: equal steps look equal, in grey too
@@ -145,4 +146,4 @@ def _rgba(color: Color, alpha: int = 255) -> str:
 
 def _text(root: Element) -> str:
     indent(root)
-    return f"<!DOCTYPE qgis PUBLIC 'http://mrcc.com/qgis.dtd' 'SYSTEM'>\n{tostring(root, encoding='unicode')}\n"
+    return f"<!DOCTYPE qgis PUBLIC 'http://mrcc.com/qgis.dtd' 'SYSTEM'>\n{MARK}\n{tostring(root, encoding='unicode')}\n"

@@ -10,8 +10,9 @@ import numpy.typing as npt
 import pandas as pd
 
 from cropcam.pipeline.class_columns import CLASS
+from cropcam.pipeline.crs import transform_points
+from cropcam.pipeline.csv_cells import numbers
 from cropcam.pipeline.errors import DataError
-from cropcam.pipeline.grid import transform_points
 from cropcam.pipeline.maps.class_map import FinishedMap
 from cropcam.pipeline.maps.windows import NODATA_CLASS
 from cropcam.pipeline.points import read_points
@@ -103,10 +104,11 @@ def read_reference(path: Path, opened: FinishedMap, label_column: str = "") -> R
     lost = [(outside_P, "outside the map"), (~outside_P & ~used_P, "where the map is nodata")]
     notes = [f"{where_P.sum():,} of its {len(row_P):,} points lie {where}" for where_P, where in lost if where_P.any()]
     if not used_P.any():
+        step = "give the map that the sample was drawn from" if digests else "check the points' CRS"
         bounds = ", ".join(f"{value:,.6g}" for value in opened.grid.bounds_xyxy)
         raise DataError(
             f"{path}: {' and '.join(notes)}, none is left; the map reaches over {bounds} (west, south, east, north in {opened.grid.crs}): "
-            "check the points' CRS"
+            f"{step}"
         )
     points = ReferencePoints(str(path), row_P, col_P, mapped_P, truth_P, stratum_P, probability_P, "".join(digests), tuple(notes))
     if points.is_sample and notes:
@@ -118,7 +120,7 @@ def read_reference(path: Path, opened: FinishedMap, label_column: str = "") -> R
 def _probabilities(path: Path, cells: pd.DataFrame, unit: str, line_P: Indices) -> Floats:
     if PROBABILITY not in cells:
         return np.full(len(cells), np.nan)
-    values = pd.to_numeric(cells[PROBABILITY], errors="coerce").to_numpy(np.float64)
+    values = numbers(str(path), cells[PROBABILITY], 1.0, unit)
     wrong_P = (cells[PROBABILITY] != "").to_numpy() & ~((values > 0) & (values <= 1))
     if wrong_P.any():
         first = int(np.flatnonzero(wrong_P)[0])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -12,8 +13,10 @@ import shapely
 
 from cropcam.pipeline.class_names import texts
 from cropcam.pipeline.coverage import coverage
-from cropcam.pipeline.errors import DataError
-from cropcam.pipeline.grid import PixelGrid, is_geographic, same_crs
+from cropcam.pipeline.crs import is_geographic, same_crs
+from cropcam.pipeline.errors import CropcamWarning, DataError
+from cropcam.pipeline.grid import PixelGrid
+from cropcam.pipeline.longitudes import near_grid
 from cropcam.pipeline.vectors import VectorFile, open_vectors
 
 NAME_COLUMNS = ("name", "region", "id")  # the first that the file has, in any case of letters
@@ -64,17 +67,26 @@ def read_regions(path: Path, grid: PixelGrid) -> Regions:
     file = open_vectors(path)
     column = _name_column(file)
     frame = file.read([column] if column else [])
+    blank_F = frame.geometry.isna().to_numpy() | frame.geometry.is_empty.to_numpy()
+    if blank_F.any():
+        warnings.warn(
+            f"{path}: {blank_F.sum():,} of its {len(frame):,} features have no geometry and are left out", CropcamWarning, stacklevel=2
+        )
+    if blank_F.all():
+        raise DataError(f"{path}: none of its {len(frame):,} features has a geometry; give polygons")
+    frame = frame[~blank_F].reset_index(drop=True)
     shape_F = frame.geometry.to_numpy()
     polygons = np.isin(shapely.get_type_id(shape_F), (shapely.GeometryType.POLYGON, shapely.GeometryType.MULTIPOLYGON))
-    polygons &= ~shapely.is_empty(shape_F)
     if not polygons.all():
         first = shape_F[np.flatnonzero(~polygons)[0]]
-        kind = "nothing" if first is None or first.is_empty else first.geom_type
         count = int((~polygons).sum())
-        raise DataError(f"{path}: {count:,} of its {len(shape_F):,} features are no polygons, the first is a {kind}; give polygons alone")
+        raise DataError(
+            f"{path}: {count:,} of its {len(shape_F):,} features are no polygons, the first is a {first.geom_type}; give polygons alone"
+        )
     if not same_crs(file.crs, grid.crs):
         frame = frame.set_geometry(shapely.segmentize(shape_F, _EDGE[is_geographic(file.crs)])).set_crs(file.crs, allow_override=True)
         shape_F = frame.to_crs(grid.crs).geometry.to_numpy()
+    shape_F = near_grid(shape_F, grid)
     with np.errstate(all="ignore"):  # places beyond the reach of the map's CRS are infinite: no part of them is inside
         shape_F = shapely.make_valid(shape_F, method="structure", keep_collapsed=False)
         inside_F = np.nan_to_num(shapely.area(shapely.intersection(shape_F, shapely.box(*grid.bounds_xyxy))) / shapely.area(shape_F))
@@ -84,7 +96,7 @@ def read_regions(path: Path, grid: PixelGrid) -> Regions:
             f"{path}: none of its {len(shape_F):,} regions lies in the map: they reach over {bounds[0]}, the map over {bounds[1]} "
             f"(west, south, east, north in {grid.crs}); check the CRS of the file, {file.crs}"
         )
-    names = texts(frame[column]).tolist() if column else [str(number + 1) for number in range(len(shape_F))]
+    names = texts(frame[column]).tolist() if column else list(map(str, np.flatnonzero(~blank_F) + 1))
     return Regions(tuple(names), shape_F, tuple(inside_F.tolist()))
 
 

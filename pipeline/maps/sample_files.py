@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import io
+import sqlite3
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,12 +11,16 @@ import numpy as np
 import pandas as pd
 
 from cropcam.pipeline.class_columns import CLASS
+from cropcam.pipeline.crs import transform_points
+from cropcam.pipeline.csv_cells import table_text
 from cropcam.pipeline.errors import ConfigError, DataError
-from cropcam.pipeline.grid import transform_points
 from cropcam.pipeline.maps.areas import measure
 from cropcam.pipeline.maps.class_map import FinishedMap, open_map
+from cropcam.pipeline.maps.polygons_files import without_clock
 from cropcam.pipeline.maps.reference_points import DIGEST, PROBABILITY, STRATUM
 from cropcam.pipeline.maps.sample_design import Indices, allocate, draw, sample_size
+from cropcam.pipeline.runtime.atomic import atomic_write, exclusive_lock, publish, temporary_path
+from cropcam.pipeline.runtime.outputs import Output, always, check_outputs
 from cropcam.pipeline.runtime.progress import Progress, silent
 
 STANDARD_ERROR = 0.01
@@ -64,6 +68,10 @@ def write_sample(
     """
     if out.suffix.casefold() != ".csv":
         raise ConfigError(f"--out {out}: write a name that ends in .csv; the GeoPackage gets the same name")
+    geopackage = out.with_suffix(".gpkg")
+    check_outputs([Output(out, "--out", "sample", always), Output(geopackage, "", "sample", always)], [path])
+    if geopackage.exists() and not out.exists():
+        raise DataError(f"{geopackage}: is there already and may be filled in; give --out another name")
     opened = open_map(path)
     names = opened.legend.names
     _check_expected(expected or {}, names, standard_error)
@@ -119,25 +127,21 @@ def _publish(table: pd.DataFrame, out: Path) -> bool:
     import geopandas  # noqa: PLC0415 - heavy
 
     geopackage = out.with_suffix(".gpkg")
-    content = io.StringIO()
-    table.to_csv(content, index=False, lineterminator="\n")
-    data = content.getvalue().encode()
+    data = table_text(table).encode()
     existed = out.exists()
     if existed and out.read_bytes() != data:
         raise DataError(f"{out}: is there already and may be filled in; give --out another name")
-    if geopackage.exists() and not existed:
-        raise DataError(f"{geopackage}: is there already and may be filled in; give --out another name")
     try:
         if not existed:
-            partial = out.with_name(f"{out.name}.partial")
-            partial.write_bytes(data)
-            partial.replace(out)
+            atomic_write(out, data)
         if not geopackage.exists():
-            partial = geopackage.with_name(f".partial-{geopackage.name}")
-            partial.unlink(missing_ok=True)
-            places = geopandas.points_from_xy(table["lon"], table["lat"], crs="EPSG:4326")
-            geopandas.GeoDataFrame(table.drop(columns=["lon", "lat"]), geometry=places).to_file(partial, layer="sample", driver="GPKG")
-            partial.replace(geopackage)
-    except (OSError, RuntimeError) as error:  # of the file system, of GDAL
+            with exclusive_lock(geopackage), temporary_path(geopackage) as folder:  # a folder: SQLite keeps a journal beside the file
+                folder.mkdir()
+                partial = folder / geopackage.name
+                places = geopandas.points_from_xy(table["lon"], table["lat"], crs="EPSG:4326")
+                geopandas.GeoDataFrame(table.drop(columns=["lon", "lat"]), geometry=places).to_file(partial, layer="sample", driver="GPKG")
+                without_clock(partial)
+                publish(partial, geopackage)
+    except (OSError, RuntimeError, sqlite3.Error) as error:  # of the file system, of GDAL, of SQLite
         raise DataError(f"{out}: cannot be written ({error}); give --out a folder that can be written") from None
     return existed

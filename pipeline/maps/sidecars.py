@@ -19,11 +19,15 @@ from cropcam.pipeline.errors import ConfigError, DataError
 from cropcam.pipeline.legend import Legend
 from cropcam.pipeline.maps import stac
 from cropcam.pipeline.maps.class_map import open_map
-from cropcam.pipeline.maps.cog import disk_errors
-from cropcam.pipeline.maps.qml import class_qml, distance_qml, probability_qml, uncertainty_qml, vector_qml
+from cropcam.pipeline.maps.cog import disk_errors, is_class_map, is_layer, is_metadata_of_map, metadata_path
+from cropcam.pipeline.maps.outlines import polygons_output
+from cropcam.pipeline.maps.qml import MARK, class_qml, distance_qml, probability_qml, uncertainty_qml, vector_qml
+from cropcam.pipeline.maps.window_job import ACTIVATION, CLASSES, ENTROPY, LAYER, PROBABILITY
 from cropcam.pipeline.runtime.atomic import atomic_write
+from cropcam.pipeline.runtime.outputs import Output, check_outputs, is_marked
 
-ITEM, STYLE = ".stac.json", ".qml"
+ITEM, STYLE, TIFF = ".stac.json", ".qml", (".tif", ".tiff")
+OPTIONS = {CLASSES: "--out", PROBABILITY: "--probabilities", ENTROPY: "--uncertainty", ACTIVATION: "", LAYER: "--shift"}
 LAYERS = {  # tags of a map, with the names of the files that were made with it
     "probabilities": "Probability of each class",
     "uncertainty": "Uncertainty: entropy of the class probabilities over that of equal ones",
@@ -45,6 +49,55 @@ def sidecar_tags(path: Path, seasons: Iterable[stac.Season]) -> dict[str, str]:
     """The tags of a map that name its item and its seasons (START/END, the end exclusive)."""
     named = " ".join(f"{start}/{end}" for start, end in seasons)
     return {"stac": item_path(path).name, **({"seasons": named} if named else {})}
+
+
+def check_files(
+    paths: Mapping[str, Path],
+    polygons: Path | None,
+    inputs: Iterable[Path | None],
+    *,
+    run: Path | None = None,
+    overwrite: bool | None = None,
+) -> None:
+    """Refuse, before any work, the files of a map where one cannot be written or would replace something else, and a damaged item of the run.
+
+    Args:
+        paths: the map and the rasters made with it, by layer.
+        polygons: of its outlines.
+        inputs: all files and folders that are read.
+        run: the item of the run.
+        overwrite: replace files that are not of a map; never an input.
+
+    Raises:
+        ConfigError: a name that does not fit, or two files of one name.
+        DataError: another file is there; the item of the run cannot be read.
+    """
+    rasters = [
+        Output(path, OPTIONS[name], *(("map", is_class_map) if name == CLASSES else ("layer", is_layer)), TIFF)
+        for name, path in paths.items()
+    ]
+    styled = dict.fromkeys(style_path(path) for name, path in paths.items() if name != ACTIVATION)
+    if polygons is not None and _has_style(polygons):
+        styled[style_path(polygons)] = None
+    beside = [Output(metadata_path(path), "", "metadata of a map", is_metadata_of_map) for path in paths.values()]
+    beside += [Output(path, "", "style", is_style) for path in styled]
+    beside += [Output(item_path(paths[CLASSES]), "", "STAC item of a map", is_item)]
+    outlines = [polygons_output(polygons)] if polygons is not None else []
+    check_outputs([*rasters, *outlines, *beside], inputs, overwrite=overwrite)
+    check_sidecars(list(paths.values()), run)
+
+
+def is_style(path: Path) -> bool:
+    """Whether a file is a style as it was written here. One that QGIS has saved since is the user's."""
+    return is_marked(path, MARK.encode())
+
+
+def is_item(path: Path) -> bool:
+    """Whether a file is the STAC item of a map of cropcam's."""
+    try:
+        return "cropcam" in json.loads(path.read_text("utf-8"))["properties"]["processing:software"]
+    except (OSError, ValueError, KeyError, TypeError, RecursionError):
+        return False
 
 
 def check_sidecars(paths: Sequence[Path], run: Path | None = None) -> None:
@@ -95,7 +148,7 @@ def write_sidecars(path: Path, *, polygons: Path | None = None, run: Path | None
     assets |= {name: _raster(files[name], folder, LAYERS[name]) for name in files if name in LAYERS}
     if polygons is not None:
         assets["polygons"] = stac.asset(polygons, folder, "Outlines of areas of one class", ["data"])
-        if polygons.suffix.casefold() != ".gpkg" and style_path(polygons) not in map(style_path, files.values()):
+        if _has_style(polygons) and style_path(polygons) not in map(style_path, files.values()):
             files["polygons"], styles["polygons"] = polygons, vector_qml(legend, CLASS)
     for name, text in styles.items():
         with disk_errors(path):
@@ -126,6 +179,11 @@ def raster_bands(path: Path, names: Sequence[str] = ()) -> list[dict[str, Any]]:
     except (RasterioError, OSError) as error:
         raise DataError(f"{path}: cannot be read ({str(error).splitlines()[0]}); make the map again") from None
     return [{**band, "name": name} for band, name in zip(bands, names, strict=True)] if names else bands
+
+
+def _has_style(polygons: Path) -> bool:
+    """Whether outlines have their style beside them: a GeoPackage has it inside."""
+    return polygons.suffix.casefold() != ".gpkg"
 
 
 def _band(index: int, name: str | None, dtype: str, nodata: float | None, scale: float, offset: float) -> dict[str, Any]:

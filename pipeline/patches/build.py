@@ -28,7 +28,7 @@ from cropcam.pipeline.rasters.label_mosaic import LabelMosaic, open_labels
 from cropcam.pipeline.rasters.mosaic import RasterMosaic
 from cropcam.pipeline.rasters.own_image import DerivedImage, open_own_image
 from cropcam.pipeline.rasters.values import ValueEncoding
-from cropcam.pipeline.runtime.atomic import atomic_write, exclusive_lock
+from cropcam.pipeline.runtime.atomic import atomic_write, exclusive_lock, kept_if_filled
 from cropcam.pipeline.runtime.hashing import blake3_by_name
 from cropcam.pipeline.runtime.progress import Progress, silent
 from cropcam.pipeline.runtime.tasks import connected, cores, run_in_threads, run_on_cluster
@@ -133,9 +133,10 @@ def _build(
     progress: Progress,
     log: Log,
 ) -> Summary:
-    store = store.resolve()  # of a link its target is made, not the link replaced
     grid, paths = source.grid, [*source.paths, *(labels.paths if labels else ())]
     before = stamps_of(paths)
+    check_place(store, before)
+    store = store.resolve()  # of a link its target is made, not the link replaced
     digests = {"study": study.digest, **options, **blake3_by_name(_every_file(source, labels))}
     info = StoreInfo(
         study=study.to_dict(),
@@ -157,11 +158,10 @@ def _build(
         raise DataError(
             f"{source.names[0]}: {grid.width} x {grid.height} px hold no patch of {size} x {size} px; lower patches.size_px or give a larger raster"
         )
-    store.parent.mkdir(parents=True, exist_ok=True)
-    with exclusive_lock(store):
+    with kept_if_filled(store.parent), exclusive_lock(store):
         if (store / ROOT).exists() or publish(store):
             return _existing(store, study, info)
-        check_place(store)
+        check_place(store, before)  # again: nothing came meanwhile
         job = Job(store, info, source, labels, study.patches.valid_min_share, specification(info))
         if study.splits.method == "random":
             log(f"warning: {RANDOM_WARNING}")

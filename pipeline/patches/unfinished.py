@@ -10,17 +10,34 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 
-from cropcam.pipeline.errors import DataError
 from cropcam.pipeline.patches.measure import bin_edges, counted_type
 from cropcam.pipeline.runtime.atomic import atomic_write, remove
+from cropcam.pipeline.runtime.outputs import Output, check_outputs
 from cropcam.pipeline.store.create import create_arrays, create_sums
 from cropcam.pipeline.store.schema import BUILD, PENDING, ROOT, StoreInfo
 from cropcam.pipeline.study.study import differences
 
 SPEC = "spec.json"
+_ARRAYS = (
+    "image",
+    "label",
+    "weight",
+    "valid",
+    "split",
+    "reason",
+    "share",
+    "x",
+    "y",
+    "band",
+    "season",
+    "scale",
+    "offset",
+    "nodata",
+    "spatial_ref",
+)
 
 
 def specification(info: StoreInfo) -> str:
@@ -28,14 +45,35 @@ def specification(info: StoreInfo) -> str:
     return json.dumps(info.attrs(), indent=1, sort_keys=True)
 
 
-def check_place(store: Path) -> None:
-    """Check that nothing is there but unfinished work of ours, or an empty folder.
+def check_place(store: Path, inputs: Iterable[Path] = ()) -> None:
+    """Check that nothing is there but a store, unfinished work of ours, or an empty folder.
 
     Raises:
-        DataError: something else lies there; it is left alone.
+        ConfigError: a name that no folder should have.
+        DataError: something else lies there, or in the way; it is left alone.
     """
-    if store.exists() and not (store / BUILD).is_dir() and (not store.is_dir() or any(store.iterdir())):
-        raise DataError(f"{store}: exists and is no patch store; choose another --store, or delete it")
+    check_outputs([Output(store, "--store", "patch store", _may_hold_a_store, is_folder=True)], inputs)
+
+
+def _may_hold_a_store(folder: Path) -> bool:
+    """Whether a folder is a store (as far as its root tells), empty, or holds unfinished work of ours."""
+    names = {path.name for path in folder.iterdir()}
+    if ROOT in names or not names:
+        return True
+    if (folder / BUILD).is_symlink() or not (folder / BUILD).is_dir():
+        return _is_ours(folder / PENDING, "attributes")  # killed between the last two steps of `publish`
+    return names <= {BUILD, *_ARRAYS} or _is_ours(folder / BUILD / SPEC)
+
+
+def _is_ours(path: Path, *keys: str) -> bool:
+    """Whether a JSON file has the attributes of a store of any version."""
+    try:
+        values = json.loads(path.read_bytes())
+        for key in keys:
+            values = values[key]
+        return bool({"schema_version", "digests"} <= values.keys())
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError):
+        return False
 
 
 def begin(store: Path, info: StoreInfo, log: Callable[[str], object]) -> None:

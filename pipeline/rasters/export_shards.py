@@ -12,10 +12,11 @@ from pathlib import Path
 import numpy as np
 
 from cropcam.pipeline.code_table import DEFAULT
+from cropcam.pipeline.crs import same_crs
 from cropcam.pipeline.errors import ConfigError, DataError
-from cropcam.pipeline.grid import PixelGrid, Window, same_crs
+from cropcam.pipeline.grid import ALIGNED_PX, PixelGrid, Window, lattice_offset
 from cropcam.pipeline.rasters.label_mosaic import LabelMosaic, open_weights
-from cropcam.pipeline.rasters.mosaic import ALIGNED_PX, RasterMosaic, check_band_order, intersection
+from cropcam.pipeline.rasters.mosaic import RasterMosaic, check_band_order, intersection
 from cropcam.pipeline.rasters.raster import Raster, open_raster, open_stored
 from cropcam.pipeline.study.polygons import meets
 from cropcam.pipeline.study.study import Study, differences, parse_study
@@ -101,10 +102,10 @@ def place_on(grid: PixelGrid, raster: Raster) -> Window:
         raise DataError(
             f"{raster.path}: CRS {shard_grid.crs}, the study's grid has {grid.crs}; export it again, or cut it as own raster with --image"
         )
-    (a, _, c, _, e, f), (ga, _, gc, _, ge, gf) = shard_grid.transform, grid.transform
-    if abs(a / ga - 1) * shard_grid.width > ALIGNED_PX or abs(e / ge - 1) * shard_grid.height > ALIGNED_PX:
+    if (offset := lattice_offset(grid, shard_grid)) is None:
+        (a, _, _, _, e, _), (ga, _, _, _, ge, _) = shard_grid.transform, grid.transform
         raise DataError(f"{raster.path}: pixels of {a} x {-e}, the study's grid has {ga} x {-ge}; export it again at the study's scale")
-    col, row = (c - gc) / ga, (f - gf) / ge
+    row, col = offset
     if abs(col - round(col)) > ALIGNED_PX or abs(row - round(row)) > ALIGNED_PX:
         raise DataError(
             f"{raster.path}: lies {round(col, 3) + 0.0:.3f} columns and {round(row, 3) + 0.0:.3f} rows from the grid's origin, not whole pixels; export it on the study's grid"

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import shlex
+import warnings
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -10,10 +12,14 @@ from typing import Any
 import numpy as np
 import rasterio
 from rasterio.enums import ColorInterp, MaskFlags
-from rasterio.errors import RasterioError
+from rasterio.errors import NotGeoreferencedWarning, RasterioError
 
 from cropcam.pipeline.errors import DataError
 from cropcam.pipeline.grid import PixelGrid
+from cropcam.pipeline.rasters import dead_ends
+from cropcam.pipeline.rasters.place import grid_of
+
+_GDAL_TYPES = {"uint8": "Byte", "int16": "Int16", "uint16": "UInt16", "int32": "Int32", "uint32": "UInt32", "float32": "Float32"}
 
 
 @dataclass(frozen=True)
@@ -38,21 +44,27 @@ def read_header(path: Path) -> Header:
     """The header of one raster.
 
     Raises:
-        DataError: missing, damaged, without CRS, rotated, or with bands of several types.
+        DataError: missing, damaged, without a place on a north-up grid, or with bands of several types; names the step that mends it.
     """
-    if not path.is_file():
-        raise DataError(f"{path}: no such file")
+    if why := dead_ends.of_path(path):
+        raise DataError(f"{path}: {why}")
     try:
-        with rasterio.open(path) as file:
-            if file.subdatasets and not file.count:
-                raise DataError(f"{path}: holds several subdatasets; give one of them")
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", NotGeoreferencedWarning)  # a raster without a place is refused
+            opened = rasterio.open(path)
+        with opened as file:
+            if not file.count:
+                raise DataError(
+                    f"{path}: {dead_ends.of_parts(file.subdatasets) if file.subdatasets else 'has no band; fetch the file again'}"
+                )
             if len(set(file.dtypes)) > 1:
                 raise DataError(
-                    f"{path}: its bands are of different types ({', '.join(sorted(set(file.dtypes)))}); give them one, for example with gdal_translate -ot"
+                    f"{path}: its bands are of different types ({', '.join(sorted(set(file.dtypes)))}); "
+                    f"give them one: gdal_translate -ot {_common(file.dtypes)} {shlex.quote(path.name)} one-type.tif"
                 )
             return Header(
                 path,
-                _grid(path, file),
+                grid_of(path, file),
                 np.dtype(file.dtypes[0]),
                 tuple(file.scales),
                 tuple(file.offsets),
@@ -60,23 +72,17 @@ def read_header(path: Path) -> Header:
                 tuple(file.descriptions),
                 tuple(tuple(flags) for flags in file.mask_flag_enums),
                 tuple(file.colorinterp),
-                tuple(file.tags(number) for number in file.indexes),
+                tuple({**file.tags(number), **file.tags(number, ns="IMAGERY")} for number in file.indexes),
                 file.block_shapes[0],
                 file.tags(),
             )
     except (RasterioError, OSError) as error:
-        raise DataError(f"{path}: no readable raster ({reason(error)}); fetch the file again") from None
+        raise DataError(f"{path}: {dead_ends.of_content(path, reason(error))}") from None
 
 
-def _grid(path: Path, file: rasterio.DatasetReader) -> PixelGrid:
-    crs, transform = file.crs, file.transform
-    if crs is None:
-        raise DataError(
-            f"{path}: has no CRS; fetch the file again if it was cut short, else assign the CRS, for example with gdal_edit.py -a_srs EPSG:n"
-        )
-    if transform.b or transform.d or transform.a <= 0 or transform.e >= 0:
-        raise DataError(f"{path}: is rotated or not north-up (transform {tuple(transform)[:6]}); warp it first, for example with gdalwarp")
-    return PixelGrid(crs.to_string(), tuple(transform)[:6], file.width, file.height)
+def _common(dtypes: Sequence[str]) -> str:
+    """GDAL's name of a type that holds the values of all."""
+    return _GDAL_TYPES.get(np.result_type(*dtypes).name, "Float64")
 
 
 def reason(error: Exception) -> str:

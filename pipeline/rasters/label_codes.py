@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -61,7 +62,10 @@ def label_band(path: Path, dtype: np.dtype[Any], names: Sequence[str | None], ba
         DataError: no integers, several bands and none named, or no such band.
     """
     if dtype.kind not in "iu":
-        raise DataError(f"{path}: labels are {dtype}; label codes are integers: give a raster of codes")
+        raise DataError(
+            f"{path}: labels are {dtype}; label codes are integers: write them so: gdal_translate -ot Byte {shlex.quote(path.name)} codes.tif "
+            "(UInt16 where codes are above 255)"
+        )
     if band == "":
         if len(names) != 1:
             raise DataError(f"{path}: {len(names)} bands; labels are one band of codes: name it under [labels] band")

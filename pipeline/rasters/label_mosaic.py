@@ -12,10 +12,10 @@ import numpy.typing as npt
 
 from cropcam.pipeline.code_table import Codes, CodeTable
 from cropcam.pipeline.errors import DataError
-from cropcam.pipeline.grid import PixelGrid, Window, covering_window, resample_nearest, same_crs
+from cropcam.pipeline.grid import ALIGNED_PX, PixelGrid, Window, covering_window, lattice_offset, resample_nearest, same_place
 from cropcam.pipeline.legend_sources import cdl
-from cropcam.pipeline.rasters.label_codes import PERCENT, to_codes
-from cropcam.pipeline.rasters.mosaic import ALIGNED_PX, intersection
+from cropcam.pipeline.rasters.label_codes import PERCENT
+from cropcam.pipeline.rasters.mosaic import intersection
 from cropcam.pipeline.rasters.raster import Raster, open_raster
 
 
@@ -62,7 +62,8 @@ class LabelMosaic:
                 np.copyto(codes[here.slices], piece, where=piece != table.fill)
             part = covering_window(raster.grid, target) if place is None else None
             if part is not None:
-                source_codes = to_codes(raster.read(part)[0], raster.nodata[0], raster.path, table)
+                source_codes = np.empty(part[2:], table.dtype)
+                raster.read_codes(part, source_codes, table)
                 resampled = resample_nearest(source_codes, raster.grid.window(part), target, fill=table.fill)
                 np.copyto(codes, resampled, where=resampled != table.fill)
         return codes
@@ -96,12 +97,9 @@ def open_weights(paths: Sequence[Path], grid: PixelGrid, band: int | str) -> Lab
 @lru_cache(maxsize=4096)
 def _on_lattice(source_grid: PixelGrid, grid: PixelGrid) -> Window | None:
     """The window of a raster on `grid` if their pixels agree to a thousandth; None where it must be resampled."""
-    if not same_crs(source_grid.crs, grid.crs):
+    if not same_place(source_grid, grid.crs) or (offset := lattice_offset(grid, source_grid)) is None:
         return None
-    (a, _, c, _, e, f), (ga, _, gc, _, ge, gf) = source_grid.transform, grid.transform
-    if abs(a / ga - 1) * source_grid.width > ALIGNED_PX or abs(e / ge - 1) * source_grid.height > ALIGNED_PX:
-        return None
-    col, row = (c - gc) / ga, (f - gf) / ge
+    row, col = offset
     if abs(col - round(col)) > ALIGNED_PX or abs(row - round(row)) > ALIGNED_PX:
         return None
     return Window(round(row), round(col), source_grid.height, source_grid.width)

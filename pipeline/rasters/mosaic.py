@@ -11,15 +11,15 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from cropcam.pipeline.crs import same_crs
 from cropcam.pipeline.encoding import BandEncoding
 from cropcam.pipeline.errors import DataError
-from cropcam.pipeline.grid import PixelGrid, Window, same_crs
+from cropcam.pipeline.grid import ALIGNED_PX, PixelGrid, Window, lattice_offset
 from cropcam.pipeline.rasters.raster import Raster, understood
 from cropcam.pipeline.rasters.values import Usual, ValueEncoding
 
 _LANDSAT_BAND = re.compile(r"(?:sr_|st_)?b\d+(?![a-z0-9])")
 _NUMBERED_BAND = re.compile(r"(?:^|[^A-Za-z0-9])B0?(\d+A?)$", re.IGNORECASE)
-ALIGNED_PX = 1e-3  # a larger difference of origins is a shift, not rounding
 
 
 @dataclass(frozen=True)
@@ -132,8 +132,8 @@ def _check_nested(finest: Raster, other: Raster) -> None:
             f"{other.path}: {other_grid.width} x {other_grid.height} px, {name} has {grid.width} x {grid.height}; all image files must share one grid, "
             "or lie on whole pixels of it taken together"
         )
-    a, b, c, d, e, f = grid.transform
-    if not np.allclose((a * times, b, c, d, e * times, f), other_grid.transform, rtol=0, atol=abs(a) * ALIGNED_PX):
+    offset = lattice_offset(grid, other_grid, times)  # None where its pixels drift away over the width
+    if offset is None or max(map(abs, offset)) > ALIGNED_PX:
         raise DataError(f"{other.path}: grid {other_grid.transform}, {name} has {grid.transform}; all image files must share one grid")
 
 

@@ -79,6 +79,7 @@ def value_encoding(
     tags: Mapping[str, str],
     *,
     is_tagged: bool,
+    is_masked: bool = False,
 ) -> BandEncoding:
     """One band's meaning.
 
@@ -90,6 +91,7 @@ def value_encoding(
         usual: of the sensor; None = by type: uint16 as Landsat Collection 2, int16 times 0.0001, floats as they are.
         tags: of the file.
         is_tagged: whether any band of the file has a scale or an offset of its own.
+        is_masked: whether masks hide pixels of the file, which then need a nodata value.
 
     Raises:
         DataError: values of that type have no agreed meaning, or the processing baseline is not known.
@@ -103,7 +105,20 @@ def value_encoding(
         usual_scale, usual_offset = _usual(path, dtype, usual, tags, needs=(scale is None, offset is None))
         scale = usual_scale if scale is None else scale
         offset = usual_offset if offset is None else offset
-    return BandEncoding(dtype.name, (scale,), (offset,), (_nodata(path, dtype, requested, tagged[2], usual, (scale, offset)),))
+    nodata = _nodata(path, dtype, requested, tagged[2], usual, (scale, offset))
+    if nodata is None and is_masked:
+        nodata = _of_masked(path, dtype, usual)
+    return BandEncoding(dtype.name, (scale,), (offset,), (nodata,))
+
+
+def _of_masked(path: Path, dtype: np.dtype[Any], usual: Usual | None) -> float:
+    """The sensor's nodata value for masked pixels of a type that has none by itself."""
+    value = float(NODATA_DN) if usual is None else usual.nodata
+    if (usual is None or usual.is_whole) and held(value, dtype):
+        return value
+    raise DataError(
+        f"{path}: a mask hides pixels, and values of type {dtype.name} have no nodata value to store them; give --nodata N, a value that no pixel has"
+    )
 
 
 def _usual(path: Path, dtype: np.dtype[Any], usual: Usual | None, tags: Mapping[str, str], needs: tuple[bool, bool]) -> tuple[float, float]:
@@ -144,13 +159,18 @@ def _nodata(
     nodata = tagged if asked is None else asked
     if usual is None and meaning == (SCALE, OFFSET):  # DN 0 is fill, whatever else a tag names
         nodata = float(NODATA_DN)
-    elif asked is None and usual is not None and dtype.kind in "iu" and usual.is_whole and held(usual.nodata, dtype):  # likewise
+    elif asked is None and usual is not None and usual.is_whole and _is_of(usual, dtype, meaning) and held(usual.nodata, dtype):  # likewise
         nodata = usual.nodata
     elif nodata is None and (dtype.kind == "f" or dtype.name in ("int16", "uint16")):
         nodata = 0.0 if dtype.name == "uint16" else -9999.0
     if nodata is not None and not held(nodata, dtype):  # floats that are not finite are missing, whatever the tag
         nodata = math.nan if dtype.kind == "f" else None
     return None if nodata is None else float(nodata)
+
+
+def _is_of(usual: Usual, dtype: np.dtype[Any], meaning: tuple[float, float]) -> bool:
+    """Whether values are a sensor's own integers, in whatever type: a median of them in Earth Engine is a float."""
+    return dtype.kind in "iu" or meaning in {(usual.scale, usual.offset), (usual.scale, usual.offset + usual.baseline_offset)}
 
 
 def _first(*values: Numbers) -> float | None:

@@ -23,6 +23,19 @@ _MARKED_BYTES = 2**16  # a mark lies at the start of a file
 _DRIVER = re.compile(r"[A-Za-z][A-Za-z0-9_+.-]+:")  # GDAL reads it as a driver's name, others as that of a protocol
 
 
+PAGE_MARK = '<meta name="generator" content="cropcam">'  # in the head of every page
+
+
+def is_page(path: Path) -> bool:
+    """Whether a file is an HTML page of cropcam's."""
+    return is_marked(path, PAGE_MARK.encode())
+
+
+def always(_: Path) -> bool:
+    """Of a place whose content another check looks at."""
+    return True
+
+
 def never(_: Path) -> bool:
     """Of files that are not replaced even where cropcam made them."""
     return False
@@ -69,11 +82,13 @@ def check_outputs(outputs: Sequence[Output], inputs: Iterable[Path | None] = (),
     read = [path for path in inputs if path is not None]
     for number, output in enumerate(outputs):
         check_name(output)
-        _check_place(output, overwrite=overwrite)
         if other := next((path for path in read if is_same(output.path, path)), None):
-            raise DataError(f"{output.named}: is an input of this command ({other}); choose another name")
-        if double := next((each for each in outputs[:number] if is_same(output.path, each.path)), None):
-            raise ConfigError(f"{output.named}: is named for two outputs ({double.what} and {output.what}); give each its own file")
+            itself = "" if str(other) == str(output.path) else f" ({other})"
+            raise DataError(f"{output.named}: is an input of this command{itself}; choose another name")
+        _check_place(output, overwrite=overwrite)
+        _check_kind(output)
+        if any(is_same(output.path, each.path) for each in outputs[:number]):
+            raise ConfigError(f"{output.named}: is named for two outputs; give each its own file")
 
 
 def check_name(output: Output) -> None:
@@ -87,15 +102,18 @@ def check_name(output: Output) -> None:
         raise ConfigError(f"{output.option} {text!r}: holds characters that no name of a file should have; choose another name".lstrip())
     if text.startswith("/vsi") or (not path.is_absolute() and _DRIVER.match(path.parts[0] if path.parts else "")):
         raise ConfigError(f"{output.named}: is read as an address or as the name of a driver, not as that of a file; choose another name")
-    if not output.is_folder and (not path.name.strip(".") or text.endswith(os.sep)):
-        raise ConfigError(f"{output.named}: is a folder; give the name of a file")
-    if output.suffixes and path.suffix.casefold() not in output.suffixes:
-        raise ConfigError(
-            f"{output.named}: does not fit the kind of the file ({output.what}); end the name in {' or '.join(output.suffixes)}"
-        )
+    if path.suffix.casefold() == ".gpkg" and "!" in str(path.absolute()):  # pyogrio takes what follows for a file in an archive
+        raise ConfigError(f"{output.named}: the name of a GeoPackage, and of its folder, cannot hold '!'; choose another name")
     longest = len(os.fsencode(path.name)) + len(HIDDEN) + len(os.fsencode(path.suffix))
     if longest > MOST_BYTES:
         raise ConfigError(f"{output.named}: its name is too long by {longest - MOST_BYTES} bytes; choose a shorter one")
+
+
+def _check_kind(output: Output) -> None:
+    if output.suffixes and output.path.suffix.casefold() not in output.suffixes:
+        raise ConfigError(
+            f"{output.named}: does not fit the kind of the file ({output.what}); end the name in {' or '.join(output.suffixes)}"
+        )
 
 
 def is_same(one: Path, other: Path) -> bool:
@@ -154,13 +172,13 @@ def _check_there(output: Output, here: os.stat_result, *, overwrite: bool | None
         if output.is_folder:
             raise DataError(f"{output.named}: is a file; name a folder")
         example = path / f"{output.what.replace(' ', '-')}{output.suffixes[0] if output.suffixes else ''}"
-        raise DataError(f"{output.named}: is a folder; give the name of a file, for example {example}")
+        raise DataError(f"{output.named}: is a folder; give the file name of the {output.what}, for example {example}")
     if not output.is_folder and not path.is_file():
         raise DataError(f"{output.named}: is no ordinary file; choose another name")
     if output.is_own(path) or (overwrite and not output.is_folder):
         return
     more = ", move that away, or give --overwrite" if overwrite is not None and not output.is_folder else ", or move that away"
-    raise DataError(f"{output.named}: is there already and is no {output.what} that cropcam wrote; choose another name{more}")
+    raise DataError(f"{output.named}: is there already and holds no {output.what} that cropcam wrote; choose another name{more}")
 
 
 def _is_case_blind(folder: Path) -> bool:

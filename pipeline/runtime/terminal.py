@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import os
 import re
+import shlex
 import sys
 from pathlib import Path
 
@@ -25,6 +26,11 @@ def one_line(text: str) -> str:
 def without_controls(text: str) -> str:
     """Text whose control characters but for line ends and tabs are escaped."""
     return _CONTROL.sub(lambda found: found[0].encode("unicode_escape").decode(), text)
+
+
+def quoted(path: object) -> str:
+    """A path in a command line that can be copied to a shell."""
+    return shlex.quote(str(path))
 
 
 def prepare_streams() -> None:

@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 import xarray as xr
 
-from cropcam.pipeline.grid import transform_points
+from cropcam.pipeline.crs import transform_points
 from cropcam.pipeline.lazy import lazy_chunks, lazy_raster, placed
 from cropcam.pipeline.store.patch_store import PatchStore
 

@@ -6,7 +6,6 @@ Axis suffixes: N kept patches, B some of them, C bands, H/W and Y/X rows and col
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -23,7 +22,9 @@ from cropcam.pipeline.code_table import Codes
 from cropcam.pipeline.encoding import BandEncoding
 from cropcam.pipeline.errors import DataError
 from cropcam.pipeline.grid import PixelGrid, Window
+from cropcam.pipeline.runtime.terminal import quoted
 from cropcam.pipeline.store.schema import BUILD, NOT_USED, PENDING, ROOT, SPLITS, StoreInfo, opened
+from cropcam.pipeline.text_files import read_json_object
 
 Indices = npt.NDArray[np.int64]
 AGAIN = "delete the store and build it again with 'cropcam patches'"
@@ -230,14 +231,14 @@ def open_store(path: str | PathLike[str]) -> PatchStore:
     """
     where = Path(path)
     if not where.exists():
-        raise DataError(f"{where}: no such store; make one with 'cropcam patches STUDY ... --store {where}'")
+        raise DataError(f"{where}: no such store; make one with 'cropcam patches STUDY ... --store {quoted(where)}'")
     if not (where / ROOT).is_file():
         if any((where / name).exists() for name in (BUILD, PENDING)):
             raise DataError(f"{where}: unfinished; run the 'cropcam patches' command that began it again: it goes on where it stopped")
         kind = "a folder without zarr.json" if where.is_dir() else "a file"
         raise DataError(f"{where}: is {kind}, not a patch store; name one, or make one with 'cropcam patches STUDY ... --store STORE'")
     try:
-        root: Mapping[str, Any] = json.loads((where / ROOT).read_bytes())
+        root = read_json_object(where / ROOT, "the metadata of a patch store", step=AGAIN)
         info = StoreInfo.from_attrs(dict(root["attributes"]), str(where))
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise DataError(f"{where}: cannot be opened as a patch store: {_first_line(error)}; {AGAIN}") from None

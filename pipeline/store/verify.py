@@ -17,6 +17,7 @@ from cropcam.pipeline.errors import ConfigError, DataError
 from cropcam.pipeline.patches.measure import measure
 from cropcam.pipeline.patches.splits import TEST, TRAIN, VALIDATION, dilated, units
 from cropcam.pipeline.runtime.atomic import atomic_path
+from cropcam.pipeline.runtime.outputs import Output, check_outputs, is_marked
 from cropcam.pipeline.runtime.progress import Progress, silent
 from cropcam.pipeline.store.create import root_json
 from cropcam.pipeline.store.patch_store import PatchStore, open_store, readable
@@ -35,6 +36,10 @@ class Report:
     patches: int
     blocks: int
     problems: tuple[str, ...]
+
+
+_METADATA: dict[str, dict[str, Any]] = {".png": {"Software": "cropcam"}, ".svg": {"Creator": "cropcam", "Date": None}}
+_MARKS = (b"Software\0cropcam", b"<dc:title>cropcam</dc:title>")  # as they lie in the file
 
 
 def check(path: Path, *, progress: Progress = silent) -> Report:
@@ -146,15 +151,17 @@ def picture_path(store: Path, out: Path | None) -> Path:
     """The path of the picture: `out`, else a PNG beside the store. Call it before `check`, which may take minutes.
 
     Raises:
-        ConfigError: a folder, or neither a PNG nor an SVG.
+        ConfigError: neither a PNG nor an SVG.
+        DataError: another file, or a folder, is there.
     """
-    if out is None:
-        return store.with_name(f"{store.name.removesuffix('.zarr')}-splits.png")
-    if out.is_dir():
-        raise ConfigError(f"--out {out}: is a folder; give the file name of the picture, for example {out / 'splits.png'}")
-    if out.suffix.lower() not in (".png", ".svg"):
-        raise ConfigError(f"--out {out}: the picture is a PNG or an SVG; end the name in .png or .svg")
-    return out
+    picture = store.with_name(f"{store.name.removesuffix('.zarr')}-splits.png") if out is None else out
+    check_outputs([Output(picture, "--out", "picture", _is_picture, (".png", ".svg"))], [store])
+    return picture
+
+
+def _is_picture(path: Path) -> bool:
+    """Whether a file is a picture that `draw` made."""
+    return any(is_marked(path, mark) for mark in _MARKS)
 
 
 def draw(store: Path, picture: Path) -> None:
@@ -184,10 +191,11 @@ def draw(store: Path, picture: Path) -> None:
         xlabel="patch column, from the west",
         ylabel="patch row, from the north",
     )
+    axes.title.set_parse_math(False)  # a name may hold dollar signs
     handles = [Patch(facecolor=hex_color(color), label=label) for label, color in entries]
     figure.legend(handles=handles, loc="outside lower center", ncols=4, frameon=False)
     try:
         with atomic_path(picture) as temp_path:
-            figure.savefig(temp_path, dpi=150)
+            figure.savefig(temp_path, dpi=150, metadata=_METADATA[picture.suffix.lower()])
     except (OSError, ValueError) as error:
         raise DataError(f"{picture}: the picture cannot be written ({error}); choose another place with --out") from None

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import tomllib
 from collections.abc import Callable, Collection
 from pathlib import Path
 from typing import Any
@@ -14,6 +13,8 @@ from cropcam.pipeline.legend_sources import packaged_names as packaged_legends
 from cropcam.pipeline.sensor import packaged_names as packaged_sensors
 from cropcam.pipeline.sensor import parse as parse_sensor
 from cropcam.pipeline.study.polygons import read_polygons
+from cropcam.pipeline.text_files import read_text
+from cropcam.pipeline.toml_files import read_toml
 
 
 def put_in_files(values: dict[str, Any], study: str) -> None:
@@ -40,13 +41,11 @@ def read_legend(path: Path, key: str) -> list[list[Any]]:
     Raises:
         ConfigError: no such file, or no legend; names the line.
     """
+    step = f"give a CSV of code, name and color in UTF-8, or one of {', '.join(packaged_legends())}"
     try:
-        text = path.read_text("utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        reason = error.strerror if isinstance(error, OSError) else "no text"
-        raise ConfigError(
-            f"{key}: {path}: {reason}; give a CSV of code, name and color, or one of {', '.join(packaged_legends())}"
-        ) from None
+        text = read_text(path, "a legend", error=ConfigError, step=step)
+    except ConfigError as error:
+        raise ConfigError(f"{key}: {error}") from None
     return to_rows(from_csv(text, f"{key}: {path}"))
 
 
@@ -56,11 +55,11 @@ def read_sensor(path: Path, key: str) -> dict[str, Any]:
     Raises:
         ConfigError: no such file, or no sensor; names the first wrong key.
     """
+    step = f"give the table of a sensor (TOML, UTF-8), or one of {', '.join(packaged_sensors())}"
     try:
-        values = tomllib.loads(path.read_text("utf-8"))
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
-        reason = error.strerror if isinstance(error, OSError) else f"no TOML ({error})"
-        raise ConfigError(f"{key}: {path}: {reason}; give the table of a sensor, or one of {', '.join(packaged_sensors())}") from None
+        values = read_toml(path, "a sensor", error=ConfigError, step=step)
+    except ConfigError as error:
+        raise ConfigError(f"{key}: {error}") from None
     parse_sensor(values, f"{key}: {path}")
     return values
 

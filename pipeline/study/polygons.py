@@ -6,7 +6,7 @@ A GeoPackage or GeoParquet file in any CRS becomes such text when the study is r
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+import warnings
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -14,10 +14,34 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from cropcam.pipeline.errors import ConfigError, DataError
-from cropcam.pipeline.grid import PatchGrid, PixelGrid, Window, transform_bounds, transform_points
+from cropcam.pipeline.crs import is_geographic, transform_bounds, transform_points
+from cropcam.pipeline.errors import ConfigError, CropcamWarning, DataError
+from cropcam.pipeline.grid import PatchGrid, PixelGrid, Window
+from cropcam.pipeline.longitudes import near_grid, within_half_turn
+from cropcam.pipeline.study.geojson import content, has_own_crs
+from cropcam.pipeline.text_files import parse_json, read_text
 
-_BINARY = (".gpkg", ".parquet", ".geoparquet")
+# read, or refused with the way to convert them, in pipeline.vectors
+_CONVERTED = (
+    ".gpkg",
+    ".parquet",
+    ".geoparquet",
+    ".shp",
+    ".zip",
+    ".kml",
+    ".kmz",
+    ".gml",
+    ".fgb",
+    ".tab",
+    ".mif",
+    ".gdb",
+    ".dxf",
+    ".gpx",
+    ".sqlite",
+)
+_NAMES_CRS = (".geojson", ".json")
+_TEXT = "the GeoJSON"  # of a study, not of a file
+_STEP = "correct it, or convert what has a feature a line: ogr2ogr polygons.gpkg FILE"
 _MARGIN_DEG = 1.0  # beyond the grid, so that no cut edge lies inside
 _STEP_DEG = 0.01  # edges are straight in degrees, not in a projection
 _HALF_TURN_DEG = 180.0
@@ -25,43 +49,47 @@ _EDGE_POINTS = 101  # of each side of a window, which is no straight line in deg
 
 
 def read_polygons(path: Path, key: str) -> str:
-    """The GeoJSON text of a vector file that a study names under `key`.
+    """The polygons of a vector file that a study names under `key`, as of `canonical_polygons`.
+
+    GeoJSON is in degrees, or in the CRS that its `crs` member names.
 
     Raises:
-        ConfigError: no such file, or not readable.
+        ConfigError: no such file, not readable, or no polygon in it.
     """
-    if path.suffix.casefold() in _BINARY:
-        from cropcam.pipeline.vectors import polygon_text  # noqa: PLC0415 - a study is read without GDAL
-
-        try:
-            return polygon_text(path)
-        except DataError as error:
-            raise ConfigError(f"{key}: {error}") from None
+    suffix = path.suffix.casefold()
+    if suffix in _CONVERTED:
+        return _converted(path, key)
     try:
-        return path.read_text("utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        reason = error.strerror if isinstance(error, OSError) else "no text"
-        raise ConfigError(f"{key}: {path}: {reason}; give a GeoJSON, GeoPackage or GeoParquet file of polygons") from None
+        text = read_text(path, "a GeoJSON, GeoPackage or GeoParquet file of polygons", error=ConfigError)
+        if suffix in _NAMES_CRS and '"crs"' in text and has_own_crs(parse_json(text, str(path), error=ConfigError)):
+            return _converted(path, key)
+        return canonical_polygons(text, str(path))
+    except (ConfigError, ValueError) as error:
+        raise ConfigError(f"{key}: {error}") from None
 
 
-def canonical_polygons(text: str) -> str:
+def canonical_polygons(text: str, where: str = _TEXT) -> str:
     """The polygons of GeoJSON text as one MultiPolygon in canonical JSON, without heights, so that equal areas give equal text.
 
-    Overlapping polygons are united: where rings cross, engines differ about the interior.
+    Overlapping polygons are united: where rings cross, engines differ about the interior. What is no polygon is left out with a
+    `CropcamWarning`. `where` begins a message.
 
     Raises:
         ValueError: not GeoJSON, or no polygon in it, or coordinates that are no degrees.
     """
+    if where == _TEXT and not text.lstrip().startswith("{"):
+        raise ValueError(f"{text[:40]!r} is not GeoJSON with polygons, nor the path of such a file")
     try:
-        polygons = [[_closed([[float(x), float(y)] for x, y, *_ in ring]) for ring in polygon] for polygon in _polygons(json.loads(text))]
-        polygons = [polygon for polygon in polygons if polygon]
-    except (ValueError, TypeError, KeyError, AttributeError):
-        raise ValueError(f"{text[:40]!r} is not GeoJSON with polygons, nor the path of such a file") from None
-    if not polygons or any(len(ring) < 4 for polygon in polygons for ring in polygon):
-        raise ValueError("the GeoJSON holds no polygon; give one or more Polygon or MultiPolygon")
-    if not all(abs(x) <= 180 and abs(y) <= 90 for polygon in polygons for ring in polygon for x, y in ring):
-        raise ValueError("the GeoJSON's coordinates are not degrees; RFC 7946 wants longitude and latitude")
-    return json.dumps({"coordinates": _without_overlap(polygons), "type": "MultiPolygon"}, separators=(",", ":"))
+        found = content(parse_json(text, where, error=ConfigError, step=_STEP))
+    except ConfigError as error:
+        raise ValueError(str(error)) from None
+    except ValueError as error:
+        raise ValueError(f"{where}: {error}") from None
+    if not found.polygons:
+        raise ValueError(f"{where} holds no polygon{found.instead()}; give one or more Polygon or MultiPolygon")
+    if line := found.left_out():
+        warnings.warn(f"{where}: {line}", CropcamWarning, stacklevel=2)
+    return json.dumps({"coordinates": _without_overlap(found.polygons), "type": "MultiPolygon"}, separators=(",", ":"))
 
 
 @lru_cache(maxsize=8)
@@ -83,6 +111,7 @@ def on_grid(text: str, grid: PixelGrid) -> dict[str, Any] | None:
     import rasterio.warp  # noqa: PLC0415 - a study is read without GDAL
     import shapely  # noqa: PLC0415
     from shapely.geometry import mapping  # noqa: PLC0415
+    from shapely.geometry import shape as geometry_of  # noqa: PLC0415
 
     # "all south of 37.5" reaches places that a projection knows nothing of: what lies far from the grid is cut off before
     west, south, east, north = transform_bounds(grid.crs, "EPSG:4326", grid.bounds_xyxy)
@@ -92,6 +121,8 @@ def on_grid(text: str, grid: PixelGrid) -> dict[str, Any] | None:
     if polygons.is_empty:
         return None
     shape: dict[str, Any] = rasterio.warp.transform_geom("EPSG:4326", grid.crs, mapping(shapely.segmentize(polygons, _STEP_DEG)))
+    if is_geographic(grid.crs):
+        shape = mapping(near_grid(np.array([geometry_of(shape)], object), grid)[0])
     return shape
 
 
@@ -125,35 +156,26 @@ def _prepared(text: str) -> Any:  # noqa: ANN401 - a shapely geometry
     return polygons
 
 
-def _closed(ring: list[list[float]]) -> list[list[float]]:
-    return ring if ring[:1] == ring[-1:] else [*ring, ring[0]]
+def _converted(path: Path, key: str) -> str:
+    from cropcam.pipeline.vectors import polygon_text  # noqa: PLC0415 - a study is read without GDAL
+
+    try:
+        return canonical_polygons(polygon_text(path), str(path))
+    except (DataError, ValueError) as error:
+        raise ConfigError(f"{key}: {error}") from None
 
 
 def _without_overlap(polygons: list[Any]) -> list[Any]:
-    """The same coordinates, or, where polygons overlap, those of their union."""
-    if len(polygons) == 1:
+    """The same coordinates, or, where polygons overlap, those of their union; longitudes between -180 and 180."""
+    is_within = all(abs(x) <= _HALF_TURN_DEG for polygon in polygons for ring in polygon for x, _ in ring)
+    if len(polygons) == 1 and is_within:
         return polygons
     import shapely  # noqa: PLC0415 - most studies name no polygon
 
     shapes = shapely.make_valid([shapely.Polygon(shell, holes) for shell, *holes in polygons], method="structure", keep_collapsed=False)
+    shapes = within_half_turn(shapes, "EPSG:4326")
     together = shapely.union_all(shapes)
-    if together.area >= shapely.area(shapes).sum() * (1 - 1e-9):
+    if is_within and together.area >= shapely.area(shapes).sum() * (1 - 1e-9):
         return polygons  # neighbours, which may share an edge
     parts = [part for part in shapely.get_parts(together) if part.geom_type == "Polygon"]
     return [[[list(point) for point in ring.coords] for ring in (part.exterior, *part.interiors)] for part in parts]
-
-
-def _polygons(value: Any) -> Iterator[list[Any]]:  # noqa: ANN401 - JSON
-    kind = value["type"]
-    if kind == "FeatureCollection":
-        for feature in value["features"]:
-            yield from _polygons(feature)
-    elif kind == "Feature":
-        yield from _polygons(value["geometry"])
-    elif kind == "GeometryCollection":
-        for geometry in value["geometries"]:
-            yield from _polygons(geometry)
-    elif kind == "Polygon":
-        yield value["coordinates"]
-    elif kind == "MultiPolygon":
-        yield from value["coordinates"]

@@ -12,8 +12,8 @@ from typing import Annotated, Any, Literal
 from pydantic import Field, field_validator, model_validator
 
 from cropcam.pipeline.code_table import DEFAULT, CodeTable, to_rows
+from cropcam.pipeline.crs import is_geographic
 from cropcam.pipeline.errors import ConfigError
-from cropcam.pipeline.grid import is_geographic
 from cropcam.pipeline.legend_sources import from_mapping, from_rows, packaged, packaged_names, resolution_m
 from cropcam.pipeline.study.polygons import canonical_polygons
 from cropcam.pipeline.study.section import Section

@@ -7,13 +7,12 @@ from __future__ import annotations
 
 import difflib
 import json
+import os
 import re
-import tomllib
 import types
 from collections.abc import Mapping
 from functools import cached_property
 from importlib import resources
-from pathlib import Path
 from typing import Any, get_args
 
 from pydantic import Field, ValidationError, model_validator
@@ -29,6 +28,7 @@ from cropcam.pipeline.study.files import put_in_files
 from cropcam.pipeline.study.image import Image
 from cropcam.pipeline.study.section import Section
 from cropcam.pipeline.study.sections import About, Area, Labels, Patches, Splits
+from cropcam.pipeline.toml_files import parse_toml, read_toml
 
 # left out at their defaults, so that studies from before them keep their digests
 _LATER_KEYS = {
@@ -177,20 +177,13 @@ def load_study(name_or_path: str) -> Study:
     """
     if name_or_path in presets():
         text = resources.files("cropcam.pipeline.presets").joinpath(f"{name_or_path}.toml").read_text("utf-8")
+        values = parse_toml(text, name_or_path, error=ConfigError)
+    elif os.path.lexists(name_or_path):
+        values = read_toml(name_or_path, "a TOML study file", error=ConfigError)
     else:
-        path = Path(name_or_path)
-        if not path.is_file():
-            near = difflib.get_close_matches(name_or_path, presets(), 1)
-            hint = f"; did you mean {near[0]}?" if near else ""
-            raise ConfigError(f"no study {name_or_path!r}: neither a TOML file nor a preset ({', '.join(presets())}){hint}")
-        try:
-            text = path.read_text("utf-8")
-        except (OSError, UnicodeDecodeError) as error:
-            raise ConfigError(f"{path}: cannot be read as a study file: {error}") from None
-    try:
-        values = tomllib.loads(text)
-    except tomllib.TOMLDecodeError as error:
-        raise ConfigError(f"{name_or_path}: not TOML: {error}") from None
+        near = difflib.get_close_matches(name_or_path, presets(), 1)
+        hint = f"; did you mean {near[0]}?" if near else ""
+        raise ConfigError(f"no study {name_or_path!r}: neither a TOML file nor a preset ({', '.join(presets())}){hint}")
     put_in_files(values, name_or_path)
     return parse_study(values, source=name_or_path)
 

@@ -13,7 +13,7 @@ import torch
 from cropcam.cli import main
 from cropcam.model.runs.checkpoint import load_network
 from cropcam.model.runs.config import load_config
-from cropcam.pipeline.grid import transform_points
+from cropcam.pipeline.crs import transform_points
 from cropcam.pipeline.legend import UNLABELLED
 from cropcam.pipeline.store.patch_store import open_store
 from support.runs import train

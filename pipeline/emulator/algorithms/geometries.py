@@ -7,12 +7,12 @@ from __future__ import annotations
 
 from typing import Any
 
+from cropcam.pipeline.crs import is_geographic
 from cropcam.pipeline.emulator.errors import EngineError
 from cropcam.pipeline.emulator.geometry import LONLAT, Geometry
 from cropcam.pipeline.emulator.projections import Projection
 from cropcam.pipeline.emulator.registry import algorithm
 from cropcam.pipeline.emulator.values import Value
-from cropcam.pipeline.grid import is_geographic
 
 
 def _pairs(value: Value, depth: int, where: str) -> tuple[Any, ...]:

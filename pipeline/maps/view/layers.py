@@ -9,8 +9,9 @@ from pathlib import Path
 from typing import Any
 
 from cropcam.pipeline.code_table import hex_color
+from cropcam.pipeline.crs import is_geographic, transform_bounds
 from cropcam.pipeline.errors import DataError
-from cropcam.pipeline.grid import METRES_PER_DEGREE, PixelGrid, is_geographic, transform_bounds
+from cropcam.pipeline.grid import METRES_PER_DEGREE, PixelGrid
 from cropcam.pipeline.legend import Legend
 from cropcam.pipeline.maps.class_map import FinishedMap
 from cropcam.pipeline.maps.view import palettes
@@ -121,6 +122,7 @@ class Scene:
             DataError: the CRS does not reach the grid.
         """
         west, south, east, north = transform_bounds(self.grid.crs, "EPSG:4326", self.grid.bounds_xyxy)
+        east += 360.0 if west > east else 0.0  # across 180 degrees
         south, north = max(south, -_WORLD_LAT), min(north, _WORLD_LAT)
         if not all(map(math.isfinite, (west, south, east, north))) or south >= north:
             raise DataError(f"{self.title}: its grid lies outside the reach of a web map; make it in another CRS")

@@ -9,7 +9,8 @@ import rasterio
 from rasterio.errors import RasterioError
 from rasterio.windows import Window as RasterWindow
 
-from cropcam.pipeline.grid import PixelGrid, Window, transform_points
+from cropcam.pipeline.crs import transform_points
+from cropcam.pipeline.grid import PixelGrid, Window
 from cropcam.pipeline.maps.class_map import FinishedMap
 from cropcam.pipeline.maps.quantised import STEPS
 from cropcam.pipeline.maps.view.layers import Scene

@@ -10,8 +10,9 @@ from pathlib import Path
 import rasterio
 from rasterio.errors import RasterioError
 
+from cropcam.pipeline.crs import crs_text, same_crs
 from cropcam.pipeline.errors import DataError
-from cropcam.pipeline.grid import covering_window, same_crs
+from cropcam.pipeline.grid import covering_window
 from cropcam.pipeline.legend import Legend
 from cropcam.pipeline.maps.class_map import FinishedMap, open_map
 from cropcam.pipeline.maps.view import palettes
@@ -205,7 +206,7 @@ def _check_file(opened: FinishedMap, path: Path, bands: int) -> None:
         raise DataError(f"{path}: cannot be read as a raster; {again}") from None
     grid = opened.grid
     near = all(abs(a - b) <= 1e-9 * max(abs(b), 1e-3) for a, b in zip(transform, grid.transform, strict=True))
-    if shape != grid.shape_yx or not near or crs is None or not same_crs(crs.to_string(), grid.crs):
+    if shape != grid.shape_yx or not near or crs is None or not same_crs(crs_text(crs), grid.crs):
         raise DataError(f"{path}: lies on another grid than {opened.path.name}, which names it; {again}")
     if kind != (bands, {"uint8"}):
         types = ", ".join(sorted(kind[1]))

@@ -19,8 +19,8 @@ from rasterio.errors import RasterioError
 from rio_tiler.errors import RioTilerError, TileOutsideBounds
 from rio_tiler.io import Reader
 
+from cropcam.pipeline.crs import transform_bounds
 from cropcam.pipeline.errors import DataError
-from cropcam.pipeline.grid import transform_bounds
 from cropcam.pipeline.maps.view.layers import MERCATOR_M, MOST_ZOOM, Layer
 from cropcam.pipeline.maps.view.palettes import DIFFERENT, EQUAL
 from cropcam.pipeline.maps.windows import NODATA_CLASS

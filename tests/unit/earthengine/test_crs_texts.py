@@ -5,11 +5,11 @@ from __future__ import annotations
 import pytest
 from pyproj import CRS
 
+from cropcam.pipeline.crs import same_crs
 from cropcam.pipeline.earthengine import crs_texts
 from cropcam.pipeline.earthengine.crs_texts import grid_crs, service_crs
 from cropcam.pipeline.emulator import crs_codes
 from cropcam.pipeline.errors import ConfigError
-from cropcam.pipeline.grid import same_crs
 
 LAEA = "+proj=laea +lat_0=52 +lon_0=10 +datum=WGS84 +units=m"
 

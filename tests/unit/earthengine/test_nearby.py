@@ -12,11 +12,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pyproj import Geod
 
+from cropcam.pipeline.crs import transform_points
 from cropcam.pipeline.earthengine.graphs import graph
 from cropcam.pipeline.earthengine.layers import count_bands
 from cropcam.pipeline.earthengine.nearby import MARGIN_M, nearby
 from cropcam.pipeline.earthengine.scenes import scenes as scenes_of
-from cropcam.pipeline.grid import PixelGrid, Window, transform_points
+from cropcam.pipeline.grid import PixelGrid, Window
 from cropcam.pipeline.study.study import Study, parse_study
 from support import scenes
 from support.engines import invocations

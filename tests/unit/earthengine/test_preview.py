@@ -8,9 +8,10 @@ from typing import Any
 import numpy as np
 import pytest
 
+from cropcam.pipeline.crs import transform_points
 from cropcam.pipeline.earthengine import graphs, preview
 from cropcam.pipeline.errors import ConfigError
-from cropcam.pipeline.grid import tiles, transform_points
+from cropcam.pipeline.grid import tiles
 from cropcam.pipeline.legend import UNLABELLED
 from cropcam.pipeline.study.study import Study, load_study, parse_study
 from support import scenes
@@ -64,7 +65,7 @@ def test_each_season_is_drawn_in_true_colour_or_in_the_bands_there_are() -> None
 
 def test_a_page_is_html_and_asks_nothing_before_that_is_clear(tmp_path: Path) -> None:
     service = FakeService()
-    with pytest.raises(ConfigError, match=r"--out .*page\.htm: a page's name ends in \.html"):
+    with pytest.raises(ConfigError, match=r"--out .*page\.htm: does not fit the kind of the file \(page\); end the name in \.html"):
         preview.preview(load_study("demo"), service, tmp_path / "page.htm")
     assert service.looks == 0
     assert list(tmp_path.iterdir()) == []

@@ -11,9 +11,9 @@ import shapely
 from hypothesis import assume, example, given, settings
 from hypothesis import strategies as st
 
+from cropcam.pipeline.crs import transform_points
 from cropcam.pipeline.emulator.errors import EngineError
 from cropcam.pipeline.emulator.geometry import Geometry
-from cropcam.pipeline.grid import transform_points
 
 
 def test_geodesic_edges_bulge_towards_the_pole() -> None:

@@ -10,11 +10,12 @@ import shapely
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from cropcam.pipeline.crs import transform_points
 from cropcam.pipeline.emulator.errors import EngineError
 from cropcam.pipeline.emulator.pixels import Node, Pixels, Reading
 from cropcam.pipeline.emulator.projections import Projection
 from cropcam.pipeline.emulator.resolution import Reduced, edges, overlaps
-from cropcam.pipeline.grid import PixelGrid, Window, transform_points
+from cropcam.pipeline.grid import PixelGrid, Window
 
 LATTICE = Projection("EPSG:32615", (10.0, 0.0, 500_000.0, 0.0, -10.0, 4_500_000.0))
 WHOLE = Window(0, 0, 60, 80)

@@ -11,9 +11,10 @@ import ee
 import numpy as np
 import pytest
 
+from cropcam.pipeline.crs import transform_points
 from cropcam.pipeline.emulator import pyramids
 from cropcam.pipeline.emulator.errors import EngineError
-from cropcam.pipeline.grid import PixelGrid, Window, nearest_index, resample_nearest, transform_points
+from cropcam.pipeline.grid import PixelGrid, Window, nearest_index, resample_nearest
 from support import scenes
 from support.scenes import Client, write_asset
 

@@ -46,6 +46,15 @@ def test_a_card_has_the_origin_of_network_and_weights(store: Path, info: StoreIn
     assert "- network" not in model_card(make_config(store, info), None, None)
 
 
+def test_names_do_not_become_markup(store: Path, info: StoreInfo) -> None:
+    config = make_config(store, info)
+    config = replace(config, store=replace(config.store, study="a`<img>*b*\n# head"), network=replace(config.network, freeze="[x](y)|_z_"))
+    lines = model_card(config, None, None).splitlines()
+    assert lines[0] == r"# baseline on a\`\<img\>\*b\*\\n# head"
+    assert r"- study `a'<img>*b*\n# head`, " in "".join(lines)
+    assert r"- not trained: \[x\](y)\|\_z\_" in lines
+
+
 def test_a_card_without_store_attributes_has_no_region(store: Path, info: StoreInfo) -> None:
     config = make_config(store, info)
     card = model_card(replace(config, store=replace(config.store, attrs={})), None, None)

@@ -14,8 +14,8 @@ from cropcam.model.labels.weak_labels import LabelSpec
 from cropcam.model.runs.checkpoint import LAST
 from cropcam.model.runs.config import load_config
 from cropcam.model.segmentation.methods import SEGMENT
+from cropcam.pipeline.crs import transform_points
 from cropcam.pipeline.errors import ConfigError, DataError
-from cropcam.pipeline.grid import transform_points
 from cropcam.pipeline.runtime.hashing import sha256
 from cropcam.pipeline.store.patch_store import open_store
 from cropcam.pipeline.store.schema import StoreInfo
@@ -165,10 +165,10 @@ FINE = {**AREAS, "total": 100}
         ("", r"a\.geojson: cannot be read as \.geojson \(.*not recognized"),
         ("[]", r"a\.geojson: cannot be read as \.geojson"),
         ('{"type": "FeatureCollection", "features": []}', r"a\.geojson: holds no feature"),
-        (collection((None, FINE)), r"feature 1: no polygon in it"),
+        (collection((None, FINE)), r"a\.geojson: 1 of its 1 polygons have no geometry; give polygons with areas$"),
         (collection(({"type": "Point", "coordinates": [1, 2]}, FINE)), r"its geometry is a Point"),
-        (collection(({"type": "Polygon", "coordinates": [[1, 2]]}, FINE)), r"no polygon in it"),
-        (collection(({"type": "Polygon", "coordinates": []}, FINE)), r"not valid"),
+        (collection(({"type": "Polygon", "coordinates": [[1, 2]]}, FINE)), r"have no geometry"),
+        (collection(({"type": "Polygon", "coordinates": []}, FINE)), r"have no geometry"),
         (collection(({"type": "Polygon", "coordinates": [[[0, 0], [1, 1], [1, 0], [0, 1], [0, 0]]]}, FINE)), r"not valid \(Self-inter"),
         (collection(({"type": "Polygon", "coordinates": [[[0, 0], [900, 0], [900, 9], [0, 0]]]}, FINE)), r"are not degrees"),
     ],
@@ -176,6 +176,13 @@ FINE = {**AREAS, "total": 100}
 def test_an_invalid_polygon_is_refused(info: StoreInfo, tmp_path: Path, text: str, message: str) -> None:
     with pytest.raises(DataError, match=message):
         read_areas(LabelSpec(labels="shares", areas=written(tmp_path / "a.geojson", text)), info.classes)
+
+
+def test_features_without_a_geometry_are_left_out_and_counted(info: StoreInfo, tmp_path: Path) -> None:
+    features = collection((None, FINE), (box(info, 0, 5), {**FINE, "name": "B"}), (None, FINE))
+    areas = read_areas(LabelSpec(labels="shares", areas=written(tmp_path / "a.geojson", features)), info.classes)
+    assert (areas.names, areas.row_F.tolist(), len(areas.share_FK)) == (["feature 2 (B)"], [1], 1)
+    assert areas.notes == ("2 of its 3 polygons have no geometry",)
 
 
 def test_overlapping_polygons_are_refused(store: Path, info: StoreInfo, tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 from pathlib import Path
 
 import pytest
@@ -33,3 +34,26 @@ def test_a_missing_file_is_refused(tmp_path: Path) -> None:
         check_label_file(str(tmp_path / "p.csv"), "")
     with pytest.raises(ConfigError, match=r"--areas .*p\.csv: No such file or directory; name a file that can be read"):
         resolve_label_file(str(tmp_path / "p.csv"), "--areas")
+
+
+def test_the_last_changes_of_a_geopackage_are_part_of_its_digest(tmp_path: Path) -> None:
+    name, other = "f.gpkg", "f.gpkg-wal"
+    (tmp_path / name).write_bytes(b"shapes")
+    (tmp_path / "f.txt").write_bytes(b"notes")
+    alone = check_label_file(str(tmp_path / name), "")
+    assert alone == hashlib.sha256(b"shapes").hexdigest()
+    (tmp_path / other).write_bytes(b"corn")
+    first = check_label_file(str(tmp_path / name), "")
+    (tmp_path / other).write_bytes(b"soybean")
+    assert len({alone, first, check_label_file(str(tmp_path / name), "")}) == 3
+    with pytest.raises(DataError, match=rf"{name}: changed since the run began"):
+        check_label_file(str(tmp_path / name), first)
+
+
+def test_a_pipe_and_a_folder_are_refused_without_waiting(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    for path in (tmp_path / "pipe", tmp_path):
+        with pytest.raises(DataError, match=r"is a folder, a pipe or a device; the run's labels come from it"):
+            check_label_file(str(path), "")
+        with pytest.raises(ConfigError, match=r"is a folder, a pipe or a device; name a file that can be read"):
+            resolve_label_file(str(path), "--points")

@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 
 from cropcam.model.labels.point_files import Table, doubled_note, first_in_pixel, pixels_of, read_point_file
 from cropcam.model.labels.weak_labels import LabelSpec
+from cropcam.pipeline.crs import transform_points
 from cropcam.pipeline.errors import DataError
-from cropcam.pipeline.grid import transform_points
 from cropcam.pipeline.legend import Legend
 from support.memory_source import LEGEND, make_grid
 from support.vectors import write_vectors

@@ -12,8 +12,8 @@ from cropcam.model.data.dataset import read_labels, read_split
 from cropcam.model.labels.weak_labels import LabelSpec
 from cropcam.model.runs.checkpoint import BEST
 from cropcam.model.runs.config import load_config
+from cropcam.pipeline.crs import transform_points
 from cropcam.pipeline.errors import ConfigError, DataError
-from cropcam.pipeline.grid import transform_points
 from cropcam.pipeline.legend import UNLABELLED
 from cropcam.pipeline.runtime.hashing import sha256
 from cropcam.pipeline.store.patch_store import open_store

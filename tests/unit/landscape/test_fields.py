@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from cropcam.pipeline.grid import transform_points
+from cropcam.pipeline.crs import transform_points
 from cropcam.pipeline.landscape.fields import (
     ALFALFA,
     CORN,

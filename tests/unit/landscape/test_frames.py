@@ -8,8 +8,8 @@ from itertools import pairwise
 import numpy as np
 import pytest
 
+from cropcam.pipeline.crs import transform_points
 from cropcam.pipeline.errors import ConfigError
-from cropcam.pipeline.grid import transform_points
 from cropcam.pipeline.landscape.frames import COLLECTIONS, frames, scenes
 from cropcam.pipeline.study.study import load_study, parse_study
 

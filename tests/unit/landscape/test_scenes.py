@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from cropcam.pipeline.grid import CDL_ORIGIN_XY, PixelGrid, Window, transform_points
+from cropcam.pipeline.crs import transform_points
+from cropcam.pipeline.grid import CDL_ORIGIN_XY, PixelGrid, Window
 from cropcam.pipeline.landscape import truth
 from cropcam.pipeline.landscape.frames import scenes as scenes_of
 from cropcam.pipeline.landscape.scenes import Ground, covered, label_grid, labels, positions, to_dn

@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from cropcam.pipeline.crs import transform_points
 from cropcam.pipeline.errors import ConfigError
-from cropcam.pipeline.grid import transform_points
 from cropcam.pipeline.landscape.utm_tiles import coarser, utm_tiles
 
 WIDE = (-90.5, 40.0, -89.5, 40.6)

@@ -20,10 +20,10 @@ from cropcam.pipeline.errors import DataError
 from cropcam.pipeline.grid import Window
 from cropcam.pipeline.legend import Legend
 from cropcam.pipeline.maps import cog
-from cropcam.pipeline.maps.cog import check_places, convert, disk_errors, is_map, make_room, publish
+from cropcam.pipeline.maps.cog import convert, disk_errors, is_class_map, is_layer, is_metadata_of_map, metadata_path, publish
 from cropcam.pipeline.maps.window_files import Layer
 from cropcam.pipeline.maps.window_job import geotiff
-from support.maps import TAGS, write_map
+from support.maps import TAGS, retag, write_map
 from support.memory_source import LEGEND, make_grid
 from support.windows import random_classes
 
@@ -47,7 +47,7 @@ def test_a_map_says_everything_about_itself(tmp_path: Path) -> None:
     assert json.loads(tags["classes"]) == {str(index): name for index, name in enumerate(LEGEND.names)}
     assert TAGS.items() <= tags.items()
     assert left(path.parent) == {"map.tif", "map.tif.aux.xml"}
-    assert is_map(path)
+    assert is_class_map(path)
 
 
 def test_a_map_is_a_valid_cog_whose_overviews_hold_only_its_classes(tmp_path: Path) -> None:
@@ -154,18 +154,6 @@ def test_class_names_of_an_older_map_go(tmp_path: Path) -> None:
     assert (tmp_path / "map.tif").read_bytes() == b"another layer"
 
 
-def test_a_folder_is_no_place_for_a_file(tmp_path: Path) -> None:
-    for kind in ("map", "layer"):
-        with pytest.raises(DataError, match=f"is a folder; give the file name of the {kind}, for example .*/{kind}.tif"):
-            make_room(tmp_path, kind)
-
-
-def test_a_file_in_the_way_of_the_folder_is_one_clear_line(tmp_path: Path) -> None:
-    (tmp_path / "file").write_text("in the way")
-    with pytest.raises(DataError, match=r"file/map\.tif: cannot be written: .*File exists"):
-        make_room(tmp_path / "file" / "map.tif", "map")
-
-
 def test_the_deepest_cause_is_named_in_one_line(tmp_path: Path) -> None:
     def fail() -> None:
         try:
@@ -186,26 +174,26 @@ def test_the_deepest_cause_is_named_in_one_line(tmp_path: Path) -> None:
         raise DataError("as it was")
 
 
-def test_only_maps_are_maps(tmp_path: Path) -> None:
+def test_maps_layers_and_other_files_are_told_apart(tmp_path: Path) -> None:
     (tmp_path / "text.tif").write_text("no raster")
-    assert not is_map(tmp_path / "text.tif")
-    assert not is_map(tmp_path / "absent.tif")
-    assert not is_map(raw(tmp_path / "raw.tif", LAYERS["class"]))
+    made = write_map(tmp_path / "map.tif", random_classes(8, 8))
+    layer = retag(write_map(tmp_path / "layer.tif", random_classes(8, 8)), layer="entropy")
+    others = (tmp_path / "text.tif", tmp_path / "absent.tif", raw(tmp_path / "raw.tif", LAYERS["class"]))
+    assert [is_class_map(path) for path in (made, layer, *others)] == [True, False, False, False, False]
+    assert [is_layer(path) for path in (made, layer, *others)] == [False, True, False, False, False]
 
 
-def test_a_raster_replaces_a_map_alone_and_no_file_of_a_store(tmp_path: Path) -> None:
-    made, foreign = tmp_path / "map.tif", tmp_path / "best.safetensors"
-    write_map(made, random_classes(8, 8))
-    foreign.write_bytes(b"weights")
-    check_places([made, tmp_path / "new.tif"], [foreign])
-    for path in (foreign, raw(tmp_path / "raw.tif", LAYERS["class"])):
-        with pytest.raises(DataError, match=rf"{path.name}: is there already and is no map that cropcam wrote; choose another name"):
-            check_places([made, path])
-    (tmp_path / "s.zarr" / "image").mkdir(parents=True)
-    (tmp_path / "s.zarr" / "zarr.json").write_text("{}")
-    inside = tmp_path / "s.zarr" / "image" / "o.gpkg"
-    with pytest.raises(DataError, match=r"o\.gpkg: lies inside the store .*s\.zarr; choose a place outside it"):
-        check_places([made], [inside])
+def test_metadata_of_a_map_is_known_by_the_map_or_by_itself(tmp_path: Path) -> None:
+    made = write_map(tmp_path / "map.tif", random_classes(8, 8))
+    metadata = metadata_path(made)
+    assert metadata.name == "map.tif.aux.xml"
+    whole = metadata.read_text()
+    metadata.write_text("<PAMDataset></PAMDataset>")  # as GDAL leaves it: of a map that is there it is the map's own
+    assert is_metadata_of_map(metadata)
+    made.unlink()
+    assert not is_metadata_of_map(metadata)
+    metadata.write_text(whole)
+    assert is_metadata_of_map(metadata)
 
 
 def test_overviews_have_the_most_frequent_of_four_classes(tmp_path: Path) -> None:

@@ -28,7 +28,7 @@ STYLES = {
 @pytest.mark.parametrize("name", STYLES)
 def test_a_style_is_xml_of_qgis(name: str) -> None:
     text = STYLES[name]
-    assert text.startswith("<!DOCTYPE qgis PUBLIC 'http://mrcc.com/qgis.dtd' 'SYSTEM'>\n<qgis ")
+    assert text.startswith("<!DOCTYPE qgis PUBLIC 'http://mrcc.com/qgis.dtd' 'SYSTEM'>\n<!-- made by cropcam -->\n<qgis ")
     root = parsed(text)
     assert root.tag == "qgis"
     assert root.get("version", "").startswith("3.")

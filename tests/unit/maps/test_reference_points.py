@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 import shapely
 
+from cropcam.pipeline.crs import transform_points
 from cropcam.pipeline.errors import DataError
-from cropcam.pipeline.grid import transform_points
 from cropcam.pipeline.maps.class_map import FinishedMap, open_map
 from cropcam.pipeline.maps.reference_points import read_reference
 from support.maps import write_map

@@ -8,8 +8,9 @@ import numpy as np
 import pytest
 import shapely
 
-from cropcam.pipeline.errors import DataError
-from cropcam.pipeline.grid import Window, transform_points
+from cropcam.pipeline.crs import transform_points
+from cropcam.pipeline.errors import CropcamWarning, DataError
+from cropcam.pipeline.grid import Window
 from cropcam.pipeline.maps.regions import read_regions
 from support.memory_source import make_grid
 from support.vectors import write_vectors
@@ -42,6 +43,17 @@ def test_long_edges_in_degrees_are_bent_and_a_part_outside_is_measured(tmp_path:
     assert regions.holds(0, x, y - 0.5).all()
     assert not regions.holds(0, x, y + 0.5).any()
     assert 0 < regions.inside[0] < 0.001
+
+
+def test_features_without_a_geometry_are_left_out_with_a_warning(tmp_path: Path) -> None:
+    box = shapely.box(WEST, SOUTH, EAST, NORTH)
+    file = write_vectors(tmp_path / "r.gpkg", [None, box, shapely.Polygon()], {}, GRID.crs)
+    with pytest.warns(CropcamWarning, match=r"r\.gpkg: 2 of its 3 features have no geometry and are left out$"):
+        regions = read_regions(Path(file), GRID)
+    assert (regions.names, regions.inside) == (("2",), (1.0,))
+    none = write_vectors(tmp_path / "none.gpkg", [None], {}, GRID.crs)
+    with pytest.warns(CropcamWarning), pytest.raises(DataError, match=r"none of its 1 features has a geometry; give polygons$"):
+        read_regions(Path(none), GRID)
 
 
 def test_files_that_do_not_fit_are_refused(tmp_path: Path) -> None:

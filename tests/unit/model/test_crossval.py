@@ -47,7 +47,7 @@ def test_settings_that_do_not_go_with_it_are_refused(stores: list[Path], tmp_pat
     with pytest.raises(DataError, match=r"blank\.zarr: has no labels to score against when it is left out"):
         crossval(stores, tmp_path / "out")
     (tmp_path / "file").write_text("")
-    with pytest.raises(ConfigError, match=r"--out .*file: is a file; name a folder"):
+    with pytest.raises(DataError, match=r"--out .*file: is a file; name a folder"):
         crossval(stores[:2], tmp_path / "file")
     make_run(tmp_path / "run", stores[0], open_store(stores[0]).info)
     with pytest.raises(ConfigError, match=r"--out .*run: is the folder of a run; name another one"):

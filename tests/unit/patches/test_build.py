@@ -415,7 +415,7 @@ def test_the_order_of_files_is_part_of_what_a_store_is(tmp_path: Path) -> None:
 def test_a_file_is_no_store(tmp_path: Path) -> None:
     image, labels, _, _ = write_inputs(tmp_path)
     (tmp_path / "notes").write_text("years")
-    with pytest.raises(DataError, match="notes: exists and is no patch store; choose another --store, or delete it"):
+    with pytest.raises(DataError, match=r"--store .*notes: is a file; name a folder"):
         from_rasters(build_study(), image, labels, tmp_path / "notes")
     assert (tmp_path / "notes").read_text() == "years"
 
@@ -424,7 +424,7 @@ def test_a_folder_that_is_no_store_is_not_touched(tmp_path: Path) -> None:
     image, labels, _, _ = write_inputs(tmp_path)
     (tmp_path / "mine").mkdir()
     (tmp_path / "mine" / "thesis.txt").write_text("years")
-    with pytest.raises(DataError, match="mine: exists and is no patch store"):
+    with pytest.raises(DataError, match="mine: is there already and holds no patch store that cropcam wrote"):
         from_rasters(build_study(), image, labels, tmp_path / "mine")
     (tmp_path / "mine" / "zarr.json").write_text(json.dumps({"zarr_format": 3, "node_type": "group", "attributes": {}}))
     with pytest.raises(DataError, match=r"mine: no patch store \(no schema_version"):

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 from pathlib import Path
 
@@ -45,12 +46,32 @@ def test_what_is_not_ours_is_left_alone(tmp_path: Path) -> None:
     check_place(tmp_path / "mine")
     check_place(tmp_path / "absent")
     (tmp_path / "mine" / "notes").touch()
-    with pytest.raises(DataError, match="mine: exists and is no patch store; choose another --store, or delete it"):
+    refused = "mine: is there already and holds no patch store that cropcam wrote; choose another name, or move that away"
+    with pytest.raises(DataError, match=refused):
         check_place(tmp_path / "mine")
-    with pytest.raises(DataError, match="notes: exists and is no patch store"):
+    with pytest.raises(DataError, match=r"--store .*notes: is a file; name a folder"):
         check_place(tmp_path / "mine" / "notes")
-    (tmp_path / "mine" / BUILD).mkdir()
+    (tmp_path / "mine" / BUILD).mkdir()  # as other programs call a folder of theirs
+    with pytest.raises(DataError, match=refused):
+        check_place(tmp_path / "mine")
+    (tmp_path / "mine" / "notes").unlink()
     check_place(tmp_path / "mine")
+
+
+def test_unfinished_work_of_ours_is_known_by_its_specification(tmp_path: Path, info: StoreInfo) -> None:
+    store = tmp_path / "s.zarr"
+    begin(store, info, pytest.fail)
+    check_place(store)
+    (store / BUILD / SPEC).unlink()  # all that a kill may leave of it
+    check_place(store)
+    (store / BUILD).rename(tmp_path / "elsewhere")
+    with pytest.raises(DataError, match="holds no patch store"):
+        check_place(store)
+    (store / BUILD).symlink_to(tmp_path / "elsewhere")
+    with pytest.raises(DataError, match="holds no patch store"):
+        check_place(store)
+    (store / PENDING).write_text(json.dumps({"attributes": json.loads(specification(info))}))
+    check_place(store)
 
 
 def test_work_that_is_not_done_is_not_published(tmp_path: Path, info: StoreInfo) -> None:

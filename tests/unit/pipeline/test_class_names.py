@@ -73,5 +73,14 @@ def test_a_legend_of_names_allows_its_names_alone() -> None:
     assert allowed(LEGEND) == "one of background, corn, grain, or a label code or its name"
     bare = Legend.of_names(LEGEND.names)
     assert allowed(bare) == "one of background, corn, grain"
-    assert [class_index(text, bare) for text in ("grain", "1", "0", "Corn", "")] == [2, None, None, None, None]
+    assert [class_index(text, bare) for text in ("grain", "1", "0", "CORN", "", "1_0", "\N{ARABIC-INDIC DIGIT ONE}", "nan")] == [
+        2,
+        None,
+        None,
+        1,
+        None,
+        None,
+        None,
+        None,
+    ]
     assert known_names(bare) == ["background", "corn", "grain"]

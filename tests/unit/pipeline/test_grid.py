@@ -10,6 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pyproj import Transformer
 
+from cropcam.pipeline.crs import same_crs
 from cropcam.pipeline.errors import ConfigError, DataError
 from cropcam.pipeline.grid import (
     CDL_ORIGIN_XY,
@@ -20,7 +21,6 @@ from cropcam.pipeline.grid import (
     covering_window,
     nearest_index,
     resample_nearest,
-    same_crs,
     study_grid,
     tiles,
 )

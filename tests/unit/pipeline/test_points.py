@@ -26,6 +26,8 @@ from support.vectors import write_vectors
         ("lon,lat,class\n1,2,corn\n1,north,corn\n", r"line 3: lat is 'north'; it must be degrees between -90 and 90"),
         ("lon,lat,class\n1,nan,corn\n", r"line 2: lat is 'nan'"),
         ("lon,lat,class\n1,,corn\n", r"line 2: lat is ''"),
+        ("Lat,Lon,class\n2,5,corn\n3,x,corn\n", r"line 3: lon is 'x'; it must be degrees between -360 and 360$"),
+        ("lon,lat,class\n41,-93.5,corn\n", r"line 2: lat is '-93.5'; it must be degrees between -90 and 90; are lon and lat swapped\?$"),
         ("lon,lat,class\n500000,2,corn\n", r"line 2: lon is '500000'"),
         ("x,y,class\n1,inf,corn\n", r"line 2: y is 'inf'; it must be a number in the units"),
         ("lon,lat,class\n1,2,corn\n\n3,4,maize\n", r"line 4: class 'maize' is not known; it must be one of background, corn"),

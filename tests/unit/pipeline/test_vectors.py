@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 from typing import Any
 
@@ -105,6 +106,40 @@ def test_another_format_or_a_damaged_file_is_refused(tmp_path: Path, name: str, 
     (tmp_path / name).write_bytes(content)
     with pytest.raises(DataError, match=message):
         open_vectors(tmp_path / name)
+
+
+FEATURE = '{"type": "Feature", "properties": {"name": "N\xf6rd"}, "geometry": {"type": "Polygon", "coordinates": [[[5, 45], [6, 45], [6, 46], [5, 45]]]}}'
+NESTED = '{"type": "GeometryCollection", "geometries": ['
+
+
+@pytest.mark.parametrize("text", [FEATURE, f"\ufeff{FEATURE}", f"{FEATURE}\n{FEATURE}", FEATURE.replace("45]", "45, 300]")])
+def test_geojson_of_one_feature_with_a_mark_or_of_a_feature_a_line_is_read(tmp_path: Path, text: str) -> None:
+    (tmp_path / "a.geojson").write_text(text, "utf-8")
+    frame = open_vectors(tmp_path / "a.geojson").read(["name"])
+    assert set(frame["name"]) == {"N\xf6rd"}
+    assert shapely.get_coordinates(frame.geometry.iloc[0]).tolist() == [[5, 45], [6, 45], [6, 46], [5, 45]]
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (FEATURE.encode("utf-16"), "is not in UTF-8; save it as UTF-8$"),
+        (FEATURE.encode("cp1252"), "is not in UTF-8; save it as UTF-8$"),
+        (FEATURE.replace("45", "NaN").encode(), "cannot be read as .geojson"),
+        (FEATURE.replace("45", "1e308", 1).encode(), "cannot be read as .geojson"),
+        ((NESTED * 2000 + "]}" * 2000).encode(), "cannot be read as .geojson"),
+    ],
+)
+def test_hostile_geojson_is_refused(tmp_path: Path, content: bytes, message: str) -> None:
+    (tmp_path / "a.geojson").write_bytes(content)
+    with pytest.raises(DataError, match=rf"a\.geojson: {message}"):
+        open_vectors(tmp_path / "a.geojson").read(["name"])
+
+
+def test_a_pipe_is_refused_without_waiting(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "a.geojson")
+    with pytest.raises(DataError, match=r"a\.geojson: is a folder, a pipe or a device; name a GeoPackage"):
+        open_vectors(tmp_path / "a.geojson")
 
 
 def test_a_missing_an_empty_and_a_plain_parquet_file_are_refused(tmp_path: Path) -> None:

@@ -22,6 +22,14 @@ def test_place_types_and_descriptions(tmp_path: Path) -> None:
     assert found.color_interpretations == (ColorInterp.gray, ColorInterp.undefined)
 
 
-def test_a_folder_is_no_raster(tmp_path: Path) -> None:
-    with pytest.raises(DataError, match="no such file"):
-        read_header(tmp_path)
+def test_bands_of_several_types_get_one_that_holds_all(tmp_path: Path) -> None:
+    one, two = (write_raster(tmp_path / f"{kind}.tif", random_dn((1, 4, 4)).astype(kind), UTM) for kind in ("uint16", "float32"))
+    sources = "".join(
+        f'<VRTRasterBand dataType="{kind}" band="{number}"><SimpleSource><SourceFilename>{path}</SourceFilename></SimpleSource></VRTRasterBand>'
+        for number, kind, path in ((1, "UInt16", one), (2, "Float32", two))
+    )
+    (tmp_path / "a.vrt").write_text(f'<VRTDataset rasterXSize="4" rasterYSize="4">{sources}</VRTDataset>')
+    with pytest.raises(
+        DataError, match=r"of different types \(float32, uint16\); give them one: gdal_translate -ot Float32 a\.vrt one-type\.tif"
+    ):
+        read_header(tmp_path / "a.vrt")

@@ -8,11 +8,14 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import pytest
+import rasterio.crs
+import rasterio.warp
 
 from cropcam.pipeline.code_table import Code, CodeTable
 from cropcam.pipeline.errors import DataError
 from cropcam.pipeline.grid import PixelGrid, Window, nearest_index
 from cropcam.pipeline.legend_sources import packaged
+from cropcam.pipeline.rasters.header import read_header
 from cropcam.pipeline.rasters.label_mosaic import _on_lattice, open_labels
 from support.rasters import ALBERS_ORIGIN, UTM, random_codes, write_raster
 
@@ -115,3 +118,96 @@ def test_pixels_may_be_off_the_lattice_by_a_thousandth() -> None:
         assert (_on_lattice(moved, UTM) is not None) is is_on
         scaled = PixelGrid(UTM.crs, (30 * (1 + off_px / UTM.width), *UTM.transform[1:]), UTM.width, UTM.height)
         assert (_on_lattice(scaled, UTM) is not None) is is_on
+
+
+SHIFTED = "+proj=utm +zone=16 +ellps=clrk66 +towgs84=0,0,0,0,0,0,0 +units=m"  # 240 m from NAD27 / UTM zone 16N
+STEP = 30 / 111_319.490793
+
+
+def expected_codes(labels: Path, image: Path) -> npt.NDArray[np.uint8]:
+    """The pixel of `labels` that holds each centre of `image`, projected by GDAL with the CRS that the files have; 0 outside."""
+    with rasterio.open(image) as file, rasterio.open(labels) as source:
+        codes, inverse = source.read(1), ~source.transform
+        row, col = np.mgrid[: file.height, : file.width]
+        x, y = rasterio.warp.transform(file.crs, source.crs, *(values.ravel() for values in file.transform * (col + 0.5, row + 0.5)))
+        if source.crs.is_geographic:
+            x = source.bounds.left + (np.array(x) - source.bounds.left) % 360
+        c, r = (np.floor(values).astype(int) for values in inverse * (np.array(x), np.array(y)))
+        inside = (r >= 0) & (r < source.height) & (c >= 0) & (c < source.width)
+        found = np.where(inside, codes[np.where(inside, r, 0), np.where(inside, c, 0)], 0)
+    return np.asarray(found.reshape(row.shape), np.uint8)
+
+
+def around(crs: str, lon: float, lat: float, width: int, height: int, step: float) -> PixelGrid:
+    """A grid about a place."""
+    (x,), (y,) = rasterio.warp.transform("EPSG:4326", rasterio.crs.CRS.from_user_input(crs), [lon], [lat])
+    unit = step if x > 360 or y > 90 else STEP
+    return PixelGrid(crs, (unit, 0.0, x - unit * width / 2, 0.0, -unit, y + unit * height / 2), width, height)
+
+
+@pytest.mark.parametrize("image_crs", [SHIFTED, "EPSG:26716", "EPSG:32616", "EPSG:4326", "EPSG:3435"])
+@pytest.mark.parametrize("labels_crs", ["EPSG:32616", SHIFTED, "EPSG:5070"])
+def test_labels_follow_the_crs_of_the_files_themselves(tmp_path: Path, image_crs: str, labels_crs: str) -> None:
+    image, cdl = around(image_crs, -87.9, 40.2, 60, 50, 30.0), around(labels_crs, -87.9, 40.2, 90, 80, 30.0)
+    paths = [write_raster(tmp_path / name, random_codes(each.shape_yx), each) for name, each in (("image.tif", image), ("cdl.tif", cdl))]
+    grid = read_header(paths[0]).grid
+    expected = expected_codes(paths[1], paths[0])
+    assert (expected > 0).mean() > 0.9
+    np.testing.assert_array_equal(open_labels([paths[1]], grid).read(Window(0, 0, *grid.shape_yx)), expected)
+
+
+def test_heights_of_a_crs_do_not_count(tmp_path: Path) -> None:
+    image, cdl = around("EPSG:32616", -87.9, 40.2, 60, 50, 30.0), around(SHIFTED, -87.9, 40.2, 90, 80, 30.0)
+    labels = write_raster(tmp_path / "cdl.tif", random_codes(cdl.shape_yx), cdl)
+    flat, high = (write_raster(tmp_path / name, random_codes(image.shape_yx), image, crs=crs) for name, crs in
+                  (("flat.tif", "EPSG:32616"), ("high.tif", "EPSG:32616+5773")))  # fmt: skip
+    assert read_header(high).grid == read_header(flat).grid
+    found = open_labels([labels], read_header(high).grid).read(Window(0, 0, 50, 60))
+    np.testing.assert_array_equal(found, expected_codes(labels, flat))
+
+
+@pytest.mark.parametrize("turned", [0.0, 360.0])
+@pytest.mark.parametrize("crs", ["EPSG:4326", "EPSG:32616"])
+def test_longitudes_from_0_to_360_meet_labels(tmp_path: Path, crs: str, turned: float) -> None:
+    image = PixelGrid("EPSG:4326", (STEP, 0.0, -88.05 + turned, 0.0, -STEP, 40.34), 60, 50)
+    cdl = around(crs, -88.042, 40.332, 90, 80, 30.0)
+    if crs == "EPSG:4326":
+        cdl = PixelGrid(crs, (STEP, 0.0, -88.05 + 360 - turned - 7 * STEP, 0.0, -STEP, 40.34), 90, 80)
+    paths = [write_raster(tmp_path / name, random_codes(each.shape_yx), each) for name, each in (("image.tif", image), ("cdl.tif", cdl))]
+    found = open_labels([paths[1]], image).read(Window(0, 0, *image.shape_yx))
+    np.testing.assert_array_equal(found, expected_codes(paths[1], paths[0]))
+    if crs == "EPSG:4326":
+        np.testing.assert_array_equal(found, random_codes(cdl.shape_yx)[:50, 7:67])
+
+
+@pytest.mark.parametrize("west", [-180.0, 0.0])
+@pytest.mark.parametrize("crs", ["EPSG:4326", "EPSG:32660"])
+def test_labels_on_both_sides_of_180_degrees(tmp_path: Path, crs: str, west: float) -> None:
+    world = PixelGrid("EPSG:4326", (0.5, 0.0, west, 0.0, -0.5, 60.0), 720, 40)
+    image = PixelGrid(crs, (0.1, 0.0, 178.0, 0.0, -0.1, 55.0), 40, 30)
+    if crs == "EPSG:32660":
+        image = around(crs, 180.0, 52.0, 40, 30, 8_000.0)
+    paths = [
+        write_raster(tmp_path / name, random_codes(each.shape_yx), each) for name, each in (("image.tif", image), ("world.tif", world))
+    ]
+    found = open_labels([paths[1]], image).read(Window(0, 0, *image.shape_yx))
+    assert (found > 0).all()
+    np.testing.assert_array_equal(found, expected_codes(paths[1], paths[0]))
+
+
+def test_pixels_that_drift_away_over_the_width_are_resampled(tmp_path: Path) -> None:
+    image = PixelGrid("EPSG:32616", (30.0, 0.0, 400_000.0, 0.0, -30.0, 4_475_700.0), 30_000, 2)
+    own = PixelGrid("EPSG:32616", (30.0 * (1 + 2e-5), 0.0, 400_000.0, 0.0, -30.0, 4_475_700.0), 30_000, 2)  # the first pixel agrees
+    codes = np.where(np.arange(30_000) % 2, 1, 5).astype(np.uint8)[None].repeat(2, 0)
+    found = open_labels([write_raster(tmp_path / "cdl.tif", codes, own)], image).read(Window(0, 0, 2, 30_000))
+    x = 400_000 + 30 * (np.arange(30_000) + 0.5)
+    np.testing.assert_array_equal(found[0], codes[0, np.floor((x - 400_000) / (30 * (1 + 2e-5))).astype(int)])
+    assert (found[0] != codes[0]).any()
+
+
+def test_codes_of_state_rasters_before_2012(tmp_path: Path) -> None:
+    codes = random_codes(UTM.shape_yx)
+    codes[0, :5] = (251, 252, 253, 255, 171)
+    labels = open_labels([write_raster(tmp_path / "cdl.tif", codes, UTM)], UTM)
+    np.testing.assert_array_equal(labels.read(WHOLE), codes)
+    assert labels.table.labels[[251, 252, 253, 255, 171]].tolist() == [True, True, True, False, True]

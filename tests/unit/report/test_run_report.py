@@ -52,7 +52,7 @@ def test_the_page_has_the_errors_of_the_probabilities_and_a_curve_for_each_class
 def test_a_damaged_environment_is_named(evaluated: Path, tmp_path: Path) -> None:
     run = shutil.copytree(evaluated, tmp_path / "run")
     (run / "environment.json").write_text("{")
-    with pytest.raises(DataError, match=r"environment.json: damaged; delete it"):
+    with pytest.raises(DataError, match=r"environment\.json, line 1, column 2: not JSON: .*; delete it"):
         write_report(run, store=evaluated.parent / "patches.zarr")
 
 

@@ -47,8 +47,8 @@ def test_a_damaged_history_is_named(run: Path) -> None:
     [
         ("metrics.json", None, r"no metrics.json; evaluate first: cropcam evaluate"),
         ("patches.csv", None, r"no patches.csv; evaluate first"),
-        ("metrics.json", b"{", r"is damaged .*evaluate again"),
-        ("metrics.json", b"[]", r"is damaged .*evaluate again"),
+        ("metrics.json", b"{", r"metrics\.json, line 1, column 2: not JSON: .*; evaluate again: cropcam"),
+        ("metrics.json", b"[]", r"metrics\.json: holds no JSON object but a list; evaluate again: cropcam"),
         ("patches.csv", b"patch\n1\n", r"patches.csv is not the one that metrics.json was written with"),
         (BEST, b"other weights", r"is about another checkpoint"),
     ],

@@ -11,8 +11,8 @@ import rasterio
 import rioxarray
 import xarray as xr
 
+from cropcam.pipeline.crs import transform_points
 from cropcam.pipeline.errors import DataError
-from cropcam.pipeline.grid import transform_points
 from cropcam.pipeline.patches.build import from_rasters
 from cropcam.pipeline.store.datasets import cube, patches
 from cropcam.pipeline.store.patch_store import PatchStore, open_store

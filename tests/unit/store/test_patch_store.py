@@ -180,10 +180,10 @@ def of_schema_1(path: Path) -> None:
             "unfinished; run the 'cropcam patches' command that began it",
         ),
         *(
-            (lambda path, text=text: (path / "zarr.json").write_text(text), "cannot be opened as a patch store")
+            (lambda path, text=text: (path / "zarr.json").write_text(text), r"zarr\.json.*; delete the store and build it again")
             for text in ("{", "null", "[]")
         ),
-        (lambda path: (path / "zarr.json").write_bytes(b"\xff"), "cannot be opened as a patch store"),
+        (lambda path: (path / "zarr.json").write_bytes(b"\xff"), r"zarr\.json, line 1, column 1: byte 0xff is not UTF-8; delete the store"),
         (of_schema_1, "schema version 1, this cropcam reads 2; delete it and build it again"),
         (edit(study={}), "damaged patch store: attribute 'study'"),
         (edit(width=131), r"image is of \(2, 110, 130\), its attributes make it \(2, 110, 131\)"),

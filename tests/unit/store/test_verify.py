@@ -70,11 +70,21 @@ def test_the_picture_lies_beside_the_store_however_that_is_called(
     assert (tmp_path / "s-splits.png").stat().st_size > 2000
 
 
-@pytest.mark.parametrize(("name", "message"), [("", r"is a folder; give the file name"), ("p.txt", r"end the name in \.png or \.svg")])
+@pytest.mark.parametrize(
+    ("name", "code", "message"),
+    [
+        ("", 3, r"is a folder; give the file name of the picture"),
+        ("p.txt", 2, r"end the name in \.png or \.svg"),
+        ("notes.png", 3, r"is there already and holds no picture that cropcam wrote"),
+        ("notes.svg", 3, r"is there already and holds no picture that cropcam wrote"),
+    ],
+)
 def test_a_place_for_no_picture_is_refused_before_the_store_is_read(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str], name: str, message: str
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], name: str, code: int, message: str
 ) -> None:
-    assert main(["check", str(tmp_path / "absent.zarr"), "--out", str(tmp_path / name)]) == 2
+    for notes in ("notes.png", "notes.svg"):
+        (tmp_path / notes).write_text("cropcam")
+    assert main(["check", str(tmp_path / "absent.zarr"), "--out", str(tmp_path / name)]) == code
     assert re.search(rf"^cropcam: --out {re.escape(str(tmp_path / name))}: .*{message}", capsys.readouterr().err, re.MULTILINE)
 
 

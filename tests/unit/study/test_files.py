@@ -22,7 +22,7 @@ def test_content_takes_the_place_of_names(tmp_path: Path) -> None:
     put_in_files(values, str(tmp_path / "study.toml"))
     assert values["image"]["sensor"]["title"] == "Mine"
     assert values["labels"]["legend"][0][:2] == [1, "Wheat"]
-    assert json.loads(values["area"]["region"])["coordinates"][0][0] == [5, 45]
+    assert json.loads(values["area"]["region"])["coordinates"][0][0][0] == [5, 45]
 
 
 def test_packaged_names_and_wrong_types_stay_for_the_study_to_judge(tmp_path: Path) -> None:
@@ -33,10 +33,12 @@ def test_packaged_names_and_wrong_types_stay_for_the_study_to_judge(tmp_path: Pa
 
 def test_files_that_are_not_there(tmp_path: Path) -> None:
     with pytest.raises(
-        ConfigError, match=r"labels\.legend: .*none\.csv: No such file.*; give a CSV of code, name and color, or one of aafc-aci"
+        ConfigError, match=r"labels\.legend: .*none\.csv: no such file; give a CSV of code, name and color in UTF-8, or one of aafc-aci"
     ):
         read_legend(tmp_path / "none.csv", "labels.legend")
-    with pytest.raises(ConfigError, match=r"image\.sensor: .*none\.toml: No such file.*; give the table of a sensor, or one of hls"):
+    with pytest.raises(
+        ConfigError, match=r"image\.sensor: .*none\.toml: no such file; give the table of a sensor \(TOML, UTF-8\), or one of hls"
+    ):
         read_sensor(tmp_path / "none.toml", "image.sensor")
     (tmp_path / "bad.toml").write_text(SENSOR.replace('"uint8"', '"text"'))
     with pytest.raises(ConfigError, match=r"image\.sensor: .*bad\.toml: dtype: "):

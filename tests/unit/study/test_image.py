@@ -73,12 +73,13 @@ def test_a_sensor_of_ones_own(tmp_path: Path) -> None:
     assert load_study(str(tmp_path / "again.toml")) == own
     (tmp_path / "own.toml").write_text(text.replace("mine.toml", "yours.toml"))
     with pytest.raises(
-        ConfigError, match=r"own\.toml: image\.sensor: .*yours\.toml: No such file.*give the table of a sensor, or one of hls"
+        ConfigError,
+        match=r"own\.toml: image\.sensor: .*yours\.toml: no such file; give the table of a sensor \(TOML, UTF-8\), or one of hls",
     ):
         load_study(str(tmp_path / "own.toml"))
     (tmp_path / "mine.toml").write_text("title = 1 2\n")
     (tmp_path / "own.toml").write_text(text)
-    with pytest.raises(ConfigError, match=r"image\.sensor: .*mine\.toml: no TOML"):
+    with pytest.raises(ConfigError, match=r"image\.sensor: .*mine\.toml, line 1, column \d+: not TOML"):
         load_study(str(tmp_path / "own.toml"))
 
 

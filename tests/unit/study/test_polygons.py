@@ -11,8 +11,9 @@ import shapely
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from cropcam.pipeline.errors import ConfigError
-from cropcam.pipeline.grid import PatchGrid, PixelGrid, Window, study_grid, transform_points
+from cropcam.pipeline.crs import transform_points
+from cropcam.pipeline.errors import ConfigError, CropcamWarning
+from cropcam.pipeline.grid import PatchGrid, PixelGrid, Window, study_grid
 from cropcam.pipeline.study.polygons import canonical_polygons, meets, patches_inside, read_polygons
 from support.vectors import write_vectors
 
@@ -60,10 +61,7 @@ RING = [[-90.0, 41.0], [-89.0, 41.0], [-89.0, 42.0], [-90.0, 41.0]]
         {"type": "MultiPolygon", "coordinates": [[RING]]},
         {"type": "Feature", "properties": {"name": "x"}, "geometry": {"type": "Polygon", "coordinates": [RING]}},
         {"type": "FeatureCollection", "features": [{"type": "Feature", "geometry": {"type": "MultiPolygon", "coordinates": [[RING]]}}]},
-        {
-            "type": "GeometryCollection",
-            "geometries": [{"type": "Point", "coordinates": [0, 0]}, {"type": "Polygon", "coordinates": [RING]}],
-        },
+        {"type": "GeometryCollection", "geometries": [{"type": "Polygon", "coordinates": [RING]}]},
     ],
 )
 def test_equal_areas_have_equal_canonical_text(value: dict[str, object]) -> None:
@@ -76,11 +74,12 @@ def test_equal_areas_have_equal_canonical_text(value: dict[str, object]) -> None
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("{", "is not GeoJSON with polygons, nor the path of such a file"),
+        ("hold.geojson", "'hold.geojson' is not GeoJSON with polygons, nor the path of such a file"),
+        ("{", "the GeoJSON, line 1, column 2: not JSON: expecting property name enclosed in double quotes; correct it, or convert"),
         ("[1, 2]", "is not GeoJSON with polygons"),
         ('{"type": "Polygon", "coordinates": [[[1, 2], [3]]]}', "is not GeoJSON with polygons"),
         ('{"type": "LineString", "coordinates": [[1, 2], [3, 4]]}', "the GeoJSON holds no polygon"),
-        ('{"type": "Polygon", "coordinates": [[[1, 2], [3, 4]]]}', "the GeoJSON holds no polygon"),
+        ('{"type": "Polygon", "coordinates": [[[1, 2], [3, 4]]]}', "the GeoJSON: holds no polygon: a ring of 2 positions"),
         ('{"type": "Polygon", "coordinates": [[[1, 2], [3, 4], [5, 91]]]}', "coordinates are not degrees"),
     ],
 )
@@ -117,13 +116,43 @@ def test_patches_are_inside_by_their_centre_and_holes_are_outside() -> None:
 
 def test_a_file_of_polygons_is_read_as_it_is_or_named(tmp_path: Path) -> None:
     path = tmp_path / "area.geojson"
-    with pytest.raises(ConfigError, match=r"^area\.region: .*area\.geojson: No such file or directory; give a GeoJSON, GeoPackage"):
+    with pytest.raises(ConfigError, match=r"^area\.region: .*area\.geojson: no such file; name a GeoJSON, GeoPackage"):
         read_polygons(path, "area.region")
-    path.write_bytes(b"\xff\xfe")
-    with pytest.raises(ConfigError, match=r"area\.geojson: no text; give a GeoJSON, GeoPackage or GeoParquet file"):
+    text = json.dumps({"type": "Polygon", "coordinates": [RING], "name": "N\xf6rdlich"}, ensure_ascii=False)
+    path.write_bytes(text.encode("cp1252"))
+    with pytest.raises(ConfigError, match=r"^area\.region: .*area\.geojson, line 1, column \d+: byte 0xf6 is not UTF-8; save a GeoJSON"):
         read_polygons(path, "area.region")
-    path.write_text("ä", "utf-8")
-    assert read_polygons(path, "area.region") == "ä"
+    for encoding in ("utf-8", "utf-8-sig", "utf-16", "utf-16-be"):
+        path.write_bytes(text.encode(encoding))
+        assert read_polygons(path, "area.region") == canonical_polygons(text)
+    with pytest.raises(ConfigError, match=r"area\.shp: only GeoPackage .* convert it: ogr2ogr area\.gpkg area\.shp$"):
+        read_polygons(tmp_path / "area.shp", "area.region")
+    path.write_text(f"{text}\n{text}")
+    with pytest.raises(ConfigError, match=r"area\.geojson, line 2, column 1: not JSON: extra data; .* ogr2ogr polygons\.gpkg FILE$"):
+        read_polygons(path, "area.region")
+
+
+def test_what_is_no_polygon_is_left_out_and_counted() -> None:
+    polygon = {"type": "Polygon", "coordinates": [RING]}
+    rest = [None, None, {"type": "Point", "coordinates": [0, 0]}, {"type": "Polygon", "coordinates": []}]
+    value = {"type": "FeatureCollection", "features": [{"type": "Feature", "geometry": each} for each in [polygon, *rest]]}
+    message = r"^the GeoJSON: 4 of its 5 geometries are no polygons and are left out: 3 without a geometry, 1 Point$"
+    with pytest.warns(CropcamWarning, match=message):
+        assert canonical_polygons(json.dumps(value)) == canonical_polygons(json.dumps(polygon))
+    del value["features"][0]  # type: ignore[attr-defined]
+    with pytest.raises(ValueError, match=r"^the GeoJSON holds no polygon but 3 without a geometry, 1 Point; give one or more Polygon"):
+        canonical_polygons(json.dumps(value))
+
+
+def test_a_crs_member_of_old_geojson_is_obeyed(tmp_path: Path) -> None:
+    square = {"type": "Polygon", "coordinates": [[[419000, 4466720], [420000, 4466720], [420000, 4467720], [419000, 4466720]]]}
+    crs = {"type": "name", "properties": {"name": "urn:ogc:def:crs:EPSG::32616"}}
+    path = tmp_path / "area.geojson"
+    path.write_text(
+        json.dumps({"type": "FeatureCollection", "crs": crs, "features": [{"type": "Feature", "properties": {}, "geometry": square}]})
+    )
+    west, south, east, north = shapely.from_geojson(read_polygons(path, "area.region")).bounds
+    assert (west, south, east, north) == pytest.approx((-87.952, 40.346, -87.940, 40.355), abs=2e-3)
 
 
 @pytest.mark.parametrize("name", ["area.gpkg", "area.parquet"])

@@ -13,8 +13,9 @@ import rasterio
 
 from cropcam.model.runs.config import RunConfig, StorePart
 from cropcam.model.transfer.domain import Place, image_dates, image_seasons, share_outside
+from cropcam.pipeline.crs import transform_bounds
 from cropcam.pipeline.encoding import BandEncoding
-from cropcam.pipeline.grid import PixelGrid, transform_bounds
+from cropcam.pipeline.grid import PixelGrid
 from cropcam.pipeline.rasters.export_shards import open_image_shards
 from cropcam.pipeline.store.patch_store import open_store
 from cropcam.pipeline.study.study import load_study, parse_study

@@ -13,8 +13,9 @@ import numpy.typing as npt
 import pytest
 from PIL import Image
 
+from cropcam.pipeline.crs import transform_bounds, transform_points
 from cropcam.pipeline.errors import DataError
-from cropcam.pipeline.grid import PixelGrid, resample_nearest, transform_bounds, transform_points
+from cropcam.pipeline.grid import PixelGrid, resample_nearest
 from cropcam.pipeline.maps.view import tiles
 from cropcam.pipeline.maps.view.layers import Layer, Scene
 from cropcam.pipeline.maps.view.scenes import of_map, with_store
