@@ -5,7 +5,6 @@ Source: Earth Engine guides "Authentication and initialization", "Service accoun
 
 from __future__ import annotations
 
-import ipaddress
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
@@ -19,7 +18,7 @@ from cropcam.pipeline.earthengine.access import Account, account_of
 from cropcam.pipeline.earthengine.credentials import find_credentials, project_of
 from cropcam.pipeline.earthengine.crs_texts import grid_crs
 from cropcam.pipeline.earthengine.error_messages import Backoff, ServiceError
-from cropcam.pipeline.earthengine.transport import Transport
+from cropcam.pipeline.earthengine.transport import Transport, is_loopback_host
 from cropcam.pipeline.errors import ConfigError
 from cropcam.pipeline.grid import PixelGrid
 
@@ -185,11 +184,7 @@ def is_loopback(url: str) -> bool:
     Raises:
         ConfigError: it is no plain URL of an endpoint.
     """
-    host = str(_parts_of(url).hostname)
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"
+    return is_loopback_host(str(_parts_of(url).hostname))
 
 
 def _parts_of(url: str) -> SplitResult:
