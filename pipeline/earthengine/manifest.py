@@ -205,7 +205,7 @@ def read_exports(path: Path, study_name: str) -> dict[str, Any]:
         return {"schema_version": SCHEMA_VERSION, "study": study_name, "exports": {}}
     content = read_json_object(path, "an export manifest", step=_DELETE)
     version, name, exports = content.get("schema_version"), content.get("study"), content.get("exports")
-    if version != SCHEMA_VERSION or not isinstance(exports, dict):
+    if version != SCHEMA_VERSION:
         raise DataError(f"{path}: manifest version {version}, this cropcam reads {SCHEMA_VERSION}; move it away")
     if name != study_name:
         raise DataError(f"{path}: the manifest of another study (study.name: {name!r} against {study_name!r}); move it away")
@@ -213,7 +213,7 @@ def read_exports(path: Path, study_name: str) -> dict[str, Any]:
         _EXPORTS.validate_json(json.dumps(exports), strict=True)
     except ValidationError as error:
         first = error.errors()[0]
-        raise DataError(f"{path}: exports.{'.'.join(map(str, first['loc']))}: {first['msg']}; {_DELETE}") from None
+        raise DataError(f"{path}: {'.'.join(map(str, ('exports', *first['loc'])))}: {first['msg']}; {_DELETE}") from None
     return content
 
 

@@ -176,5 +176,5 @@ def test_a_torn_or_deep_manifest_is_named_with_the_next_step(made: Plan, file: P
 def test_exports_that_are_none_are_refused(made: Plan, file: Path, exports: object) -> None:
     run_export(made, FakeService(), file)
     spoilt(file, "exports", to=exports)
-    with pytest.raises(DataError, match="manifest version 1, this cropcam reads 1; move it away"):
+    with pytest.raises(DataError, match="exports: Input should be an object; a damaged export manifest; delete it: "):
         run_export(made, FakeService(), file)
