@@ -128,7 +128,7 @@ def _request_window(
         content = session.pixels(image, grid, request_name)
         try:
             array = np.load(io.BytesIO(content), allow_pickle=False)
-        except (ValueError, EOFError, OSError) as error:
+        except (ValueError, EOFError, MemoryError, OSError) as error:
             raise ConnectionError(f"an answer of {len(content):,} bytes that is no NPY file") from error
         if array.shape != grid.shape_yx:
             raise ConnectionError(f"{array.shape} pixels for a request of {grid.shape_yx}")

@@ -63,6 +63,8 @@ class WindowFiles:
             OSError: the disk refuses.
         """
         text = json.dumps(spec, indent=1, sort_keys=True)
+        if self.folder.is_symlink() or not self.folder.is_dir():
+            remove(self.folder)  # a planted link: nothing is written through it
         try:
             before = json.loads((self.folder / SPEC).read_text("utf-8"))
         except (OSError, ValueError, RecursionError):
