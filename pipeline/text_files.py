@@ -18,6 +18,7 @@ from cropcam.pipeline.errors import CropcamError, DataError
 
 MOST_BYTES = 64 * 2**20  # of one file; parsed JSON may take thirty times as much memory
 _JSON_DEPTH = 200
+_HEAD = 1024  # bytes in which a file that is no text has a zero
 INTEGERS = (-(2**63), 2**64 - 1)  # of the types that arrays have
 LINE_END = re.compile(r"\r\n|\r|\n")
 _SURROGATE = re.compile(r"\\u[dD][89a-fA-F]")
@@ -81,6 +82,8 @@ def decode(
     try:
         text = _decoded(content, encoding, fallback)
     except UnicodeDecodeError as problem:
+        if encoding == "utf-8" and b"\0" in content[:_HEAD]:
+            refuse_at(error, where, "is no text", step or f"name {what}")
         before = content[: problem.start].decode(encoding, "replace")
         name = encoding.removesuffix("-sig").upper()
         refuse_at(

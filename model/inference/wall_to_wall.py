@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from functools import partial
@@ -25,7 +25,7 @@ from cropcam.model.runtime.device import choose
 from cropcam.model.segmentation.fitting import method_of
 from cropcam.model.transfer.domain import image_seasons
 from cropcam.pipeline.errors import ConfigError, DataError
-from cropcam.pipeline.grid import tiles
+from cropcam.pipeline.grid import Window, tiles
 from cropcam.pipeline.maps.cog import disk_errors
 from cropcam.pipeline.maps.finishing import Done, Wanted, finish
 from cropcam.pipeline.maps.map_layers import layers_of
@@ -206,14 +206,22 @@ def _make(
         check()
         if (done := finish(files, wanted, job.bands)) is None:
             files.discard()
-            where = f" inside {job.region.path}" if isinstance(job.region, Region) else ""
-            raise DataError(f"{files_text(job.source)}: every pixel{where} is nodata in some band; there is nothing to map")
+            raise _nothing(job, files.windows)
         if outputs.polygons is not None:
             rows = _rows_of_outlines(progress, len(files.windows))
             write_polygons(out, outputs.polygons, probabilities=outputs.probabilities, simplify_m=outputs.simplify_m, progress=rows)
         item = write_sidecars(out, polygons=outputs.polygons, run=run_item)
         files.discard()
     return done, item
+
+
+def _nothing(job: WindowJob, windows: Sequence[Window]) -> DataError:
+    """Why no pixel has a class."""
+    region = job.region if isinstance(job.region, Region) else None
+    if region and not any(region.meets(window) and region.inside(window).any() for window in windows):
+        return DataError(f"--region {region.path}: no pixel has its centre inside; give polygons that lie on the raster")
+    where = f" inside {region.path}" if region else ""
+    return DataError(f"{files_text(job.source)}: every pixel{where} is nodata in some band; there is nothing to map")
 
 
 def _rows_of_outlines(progress: Progress, windows: int) -> Progress:

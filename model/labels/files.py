@@ -1,6 +1,6 @@
 """The user's own label files, identified by their sha256: a run goes on only with the file it began with.
 
-A shapefile is several files, and a GeoPackage may have its last changes in another one (-wal): the sha256 is then of all of them.
+A GeoPackage may have its last changes in a second file (-wal): the sha256 is then of both.
 """
 
 from __future__ import annotations
@@ -10,8 +10,6 @@ from pathlib import Path
 
 from cropcam.pipeline.errors import ConfigError, DataError
 from cropcam.pipeline.runtime.hashing import file_sha256, json_sha256
-
-_PARTS = (".dbf", ".shx", ".prj", ".cpg")  # of a shapefile, beside what holds its shapes
 
 
 def check_label_file(path: str, digest: str) -> str:
@@ -45,7 +43,7 @@ def resolve_label_file(path: str, option: str) -> tuple[str, str]:
 
 
 def label_file_sha256(path: Path) -> str:
-    """The sha256 (hex) of a label file; of a file with others that belong to it that of all of them.
+    """The sha256 (hex) of a label file; with those of a GeoPackage's second file, where there is one.
 
     Raises:
         OSError: it cannot be read.
@@ -53,8 +51,5 @@ def label_file_sha256(path: Path) -> str:
     if path.exists() and not path.is_file():  # a pipe would be waited for, for ever
         raise OSError(errno.EINVAL, "is a folder, a pipe or a device")
     whole = file_sha256(path)
-    names = (
-        [path.stem + each for part in _PARTS for each in (part, part.upper())] if path.suffix.casefold() == ".shp" else [f"{path.name}-wal"]
-    )
-    others = {name: file_sha256(path.with_name(name)) for name in names if path.with_name(name).is_file()}
-    return json_sha256({path.suffix: whole, **others}) if others else whole
+    changes = path.with_name(f"{path.name}-wal")
+    return json_sha256([whole, file_sha256(changes)]) if changes.is_file() else whole

@@ -10,7 +10,6 @@ images directly below it is an image collection, any other folder is a folder. H
 from __future__ import annotations
 
 import datetime
-import json
 import os
 import re
 import threading
@@ -20,11 +19,11 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-import rasterio
 from rasterio.enums import MaskFlags
 from rasterio.errors import RasterioError
 
 from cropcam.pipeline.crs import crs_text
+from cropcam.pipeline.emulator.archive_files import SEGMENT, band_names, damaged, is_within, open_band, read_about
 from cropcam.pipeline.emulator.elements import Collection
 from cropcam.pipeline.emulator.errors import EngineError, not_found
 from cropcam.pipeline.emulator.geometry import LONLAT
@@ -36,7 +35,6 @@ from cropcam.pipeline.emulator.sources import Inside, Source
 from cropcam.pipeline.grid import PixelGrid, Window
 
 PREFIX = "projects/earthengine-public/assets/"
-_SEGMENT = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9_.-]*")
 _ROOT = re.compile(r"projects/[^/]+/assets")  # of a project: there from the beginning
 _REST_PRECISIONS = {"int": "INT", "float": "FLOAT", "double": "DOUBLE"}
 
@@ -75,7 +73,7 @@ class Archive:
         folder = self._path(asset_id, "ImageCollection")
         if (folder / "asset.json").is_file():
             raise EngineError(f"ImageCollection.load: Asset '{plain_id(asset_id)}' is not an ImageCollection.")
-        images, about = _images_below(folder), _folder_about(folder)
+        images, about = self._images_below(folder), self._folder_about(folder)
         if not images and about.get("type") != "IMAGE_COLLECTION":
             raise not_found("ImageCollection", plain_id(asset_id))
         own_id = plain_id(asset_id)
@@ -97,8 +95,8 @@ class Archive:
         if (folder / "asset.json").is_file():
             size = sum(path.stat().st_size for path in folder.glob("*.tif"))
             return {"type": "IMAGE", **about, **_rest_image(self._image(own_id, folder)), "sizeBytes": str(size)}
-        marked = _folder_about(folder)
-        return {"type": "IMAGE_COLLECTION" if _images_below(folder) else "FOLDER", **about, **marked}
+        marked = self._folder_about(folder)
+        return {"type": "IMAGE_COLLECTION" if self._images_below(folder) else "FOLDER", **about, **marked}
 
     def children(self, parent: str) -> list[dict[str, Any]]:
         """REST descriptions of the assets right below a folder or collection, by id.
@@ -113,22 +111,40 @@ class Archive:
             raise not_found("Asset", plain_id(parent))
         if (folder / "asset.json").is_file():
             return []
-        names = sorted(path.name for path in folder.iterdir() if path.is_dir() and _SEGMENT.fullmatch(path.name))
+        names = sorted(path.name for path in folder.iterdir() if path.is_dir() and self._is_asset(path))
         return [self.describe(f"{plain_id(parent)}/{name}".lstrip("/")) for name in names]
 
     def _path(self, asset_id: str, kind: str) -> Path:
         segments = plain_id(asset_id).split("/")
-        if not all(_SEGMENT.fullmatch(segment) for segment in segments):
+        if not all(SEGMENT.fullmatch(segment) for segment in segments):
             raise not_found(kind, asset_id)
         own = self._own.joinpath(*segments)
-        return own if segments[0] == "projects" and own.is_dir() else self._folder.joinpath(*segments)
+        found = own if segments[0] == "projects" and own.is_dir() else self._folder.joinpath(*segments)
+        if not self._is_asset(found):
+            raise not_found(kind, asset_id)
+        return found
+
+    def _is_asset(self, path: Path) -> bool:
+        """Whether a path may be an asset's: its name is one, and no link leads it out of the archive."""
+        return SEGMENT.fullmatch(path.name) is not None and is_within(path, self._folder, self._own)
+
+    def _folder_about(self, folder: Path) -> dict[str, Any]:
+        """Type and properties of a folder or collection that has a file of its own."""
+        path = folder / "folder.json"
+        return read_about(path, folder.name, self._folder, self._own) if path.is_file() else {}
+
+    def _images_below(self, folder: Path) -> list[Path]:
+        if not folder.is_dir():
+            return []
+        folders = (path for path in folder.iterdir() if (path / "asset.json").is_file() and self._is_asset(path))
+        return sorted(folders, key=lambda path: path.name)
 
     def _image(self, asset_id: str, folder: Path) -> LazyImage:
         stamp = (folder / "asset.json").stat().st_mtime_ns
         with self._lock:
             known = self._images.get(asset_id)
         if known is None or known[0] != stamp:
-            known = stamp, _load(asset_id, folder, stamp)
+            known = stamp, _load(asset_id, folder, stamp, self._folder, self._own)
             with self._lock:
                 self._images[asset_id] = known
         return known[1]
@@ -139,10 +155,10 @@ def _written(folder: str | Path) -> Iterator[tuple[str, int]]:
     try:
         about = os.path.join(folder, "asset.json")  # noqa: PTH118 - at every request, for every asset
         yield about, os.stat(about).st_mtime_ns  # noqa: PTH116
-    except FileNotFoundError:
-        with suppress(FileNotFoundError, NotADirectoryError), os.scandir(folder) as entries:
+    except OSError:
+        with suppress(OSError), os.scandir(folder) as entries:
             for entry in entries:
-                if not entry.name.startswith(".") and entry.is_dir():
+                if not entry.name.startswith(".") and entry.is_dir(follow_symlinks=False):  # a link within has its own path, a loop no end
                     yield from _written(entry.path)
 
 
@@ -161,39 +177,21 @@ def timestamp(millis: float) -> str:
     return moment.isoformat(timespec="milliseconds" if millis % 1000 else "seconds").replace("+00:00", "Z")
 
 
-def _folder_about(folder: Path) -> dict[str, Any]:
-    """Type and properties of a folder or collection that has a file of its own."""
-    try:
-        about = json.loads((folder / "folder.json").read_text("utf-8"))
-    except FileNotFoundError:
-        return {}
-    return dict(about)
-
-
-def _images_below(folder: Path) -> list[Path]:
-    if not folder.is_dir():
-        return []
-    folders = (path for path in folder.iterdir() if _SEGMENT.fullmatch(path.name) and (path / "asset.json").is_file())
-    return sorted(folders, key=lambda path: path.name)
-
-
-def _load(asset_id: str, folder: Path, stamp: int) -> LazyImage:
-    try:
-        about = json.loads((folder / "asset.json").read_text("utf-8"))
-        names, properties = [_band_name(entry) for entry in about["bands"]], dict(about["properties"])
-        declared = {
-            _band_name(entry): entry["pyramidingPolicy"]
-            for entry in about["bands"]
-            if isinstance(entry, dict) and "pyramidingPolicy" in entry
-        }
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise EngineError(f"Asset '{asset_id}' of the archive is damaged: asset.json: {error}.", "FAILED_PRECONDITION") from None
-    properties.setdefault("system:index", folder.name)
-    return LazyImage(partial(_bands, asset_id, folder, names, declared, properties), properties, asset_id=asset_id, version=stamp // 1000)
-
-
-def _band_name(entry: str | Mapping[str, Any]) -> str:
-    return entry if isinstance(entry, str) else str(entry["id"])
+def _load(asset_id: str, folder: Path, stamp: int, *roots: Path) -> LazyImage:
+    about = read_about(folder / "asset.json", asset_id, *roots)
+    names, properties = band_names(about, asset_id), about.get("properties")
+    if not isinstance(properties, Mapping):
+        raise damaged(asset_id, "asset.json: properties is no object")
+    declared = {
+        entry["id"]: str(entry["pyramidingPolicy"])
+        for entry in about["bands"]
+        if isinstance(entry, Mapping) and "pyramidingPolicy" in entry
+    }
+    for name in names:
+        if not is_within(folder / f"{name}.tif", *roots):
+            raise damaged(asset_id, f"band '{name}' leads out of the archive")
+    found = {"system:index": folder.name, **properties}
+    return LazyImage(partial(_bands, asset_id, folder, names, declared, found), found, asset_id=asset_id, version=stamp // 1000)
 
 
 def _bands(asset_id: str, folder: Path, names: list[str], declared: Mapping[str, str], properties: Mapping[str, Any]) -> list[Band]:
@@ -202,7 +200,7 @@ def _bands(asset_id: str, folder: Path, names: list[str], declared: Mapping[str,
 
 def _band(asset_id: str, path: Path, name: str, declared: str | None, properties: Mapping[str, Any]) -> Band:
     try:
-        with rasterio.open(path) as file:
+        with open_band(path) as file:
             has_mask = MaskFlags.per_dataset in file.mask_flag_enums[0]
             crs, transform, width, height, dtype, nodata = (
                 file.crs,
@@ -212,10 +210,10 @@ def _band(asset_id: str, path: Path, name: str, declared: str | None, properties
                 file.dtypes[0],
                 file.nodata,
             )
-    except RasterioError as error:
-        raise EngineError(f"Asset '{asset_id}' of the archive is damaged: band '{name}': {error}.", "FAILED_PRECONDITION") from None
+    except (RasterioError, OSError) as error:
+        raise damaged(asset_id, f"band '{name}': {error}") from None
     if crs is None:
-        raise EngineError(f"Asset '{asset_id}' of the archive is damaged: band '{name}' has no CRS.", "FAILED_PRECONDITION")
+        raise damaged(asset_id, f"band '{name}' has no CRS")
     grid = PixelGrid(crs_text(crs), transform, width, height)
     policy = policy_of(name, dtype, properties) if declared is None else parse_policy(declared)
     node = Source(path, grid, nodata, policy, has_mask=has_mask)

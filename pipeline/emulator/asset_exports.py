@@ -16,6 +16,7 @@ import numpy.typing as npt
 import rasterio
 from rasterio.windows import Window as RasterWindow
 
+from cropcam.pipeline.emulator.archive_files import check_band_name
 from cropcam.pipeline.emulator.asset_options import AssetOptions
 from cropcam.pipeline.emulator.block_reader import Block, Reader
 from cropcam.pipeline.emulator.encodings import ENGINE_TAG, geotiff_profile
@@ -53,6 +54,8 @@ def write_asset(
         EngineError: the asset exists and may not be overwritten, or the evaluation fails.
     """
     assets.check_target(options.name, overwrite=options.overwrite)
+    for name in image.names:
+        check_band_name(name, options.name)
     folder.mkdir(parents=True)
     with _rasters(folder, image.bands, grid) as rasters:
         for block in reader.blocks(image, grid):

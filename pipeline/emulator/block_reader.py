@@ -16,6 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from cropcam.pipeline.crs import transform_points
+from cropcam.pipeline.emulator import budget
 from cropcam.pipeline.emulator.errors import EngineError
 from cropcam.pipeline.emulator.images import Band, LazyImage
 from cropcam.pipeline.grid import PixelGrid, Window, tiles
@@ -145,7 +146,10 @@ def _evaluate(image: LazyImage, grid: PixelGrid, window: Window, bands: Sequence
         deadline.check()
     started = time.thread_time()
     try:
-        values, mask = image.read(grid.window(window), bands)
+        with budget.limited(deadline.at - time.monotonic() if deadline else math.inf):
+            values, mask = image.read(grid.window(window), bands)
     except MemoryError:
         raise EngineError("User memory limit exceeded.") from None
+    except RecursionError:
+        raise EngineError("Invalid expression: it is nested too deeply for the embedded engine.") from None
     return Block(window, values, mask, time.thread_time() - started)

@@ -6,10 +6,10 @@ import json
 import logging
 import threading
 from contextlib import ExitStack
-from http.server import BaseHTTPRequestHandler
-from typing import Any
+from typing import Any, NoReturn
 
 from cropcam.pipeline import __version__
+from cropcam.pipeline.emulator import budget
 from cropcam.pipeline.emulator.access import Access
 from cropcam.pipeline.emulator.byte_ranges import FileSlice
 from cropcam.pipeline.emulator.errors import EngineError
@@ -26,8 +26,16 @@ from cropcam.pipeline.emulator.service_texts import TEXTS
 from cropcam.pipeline.errors import CropcamError, EarthEngineError
 from cropcam.pipeline.runtime import loopback
 from cropcam.pipeline.runtime.loopback import LoopbackServer
+from cropcam.pipeline.runtime.loopback_requests import LoopbackHandler, Refused, check_sender
 
 ENGINE_HEADER = "X-Cropcam-Engine"
+_STATUSES = {403: "PERMISSION_DENIED"}  # of requests that are refused unread; any other is an invalid argument
+# nothing that the engine sends is a page: a browser is to run none of it
+_SECURITY_HEADERS = {
+    "Content-Security-Policy": "default-src 'none'; frame-ancestors 'none'; sandbox",
+    "Referrer-Policy": "no-referrer",
+    "X-Content-Type-Options": "nosniff",
+}
 _LOG = logging.getLogger(__name__)
 
 
@@ -50,53 +58,47 @@ class HttpServer(LoopbackServer):
         self.room = threading.Semaphore(limits.concurrent)
 
 
-class _Handler(BaseHTTPRequestHandler):
+class _Handler(LoopbackHandler):
     """One connection: request after request."""
 
-    protocol_version = "HTTP/1.1"
     server_version = f"cropcam-embedded/{__version__}"
-    sys_version = ""
-    disable_nagle_algorithm = True
-    timeout = 600
     server: HttpServer
 
-    def do_GET(self) -> None:
-        self._serve()
+    def refuse(self, status: int, reason: str) -> None:
+        """A request that is no HTTP."""
+        self._send(as_error(EngineError(reason, _STATUSES.get(status, "INVALID_ARGUMENT"))))
 
-    def do_POST(self) -> None:
-        self._serve()
-
-    def do_DELETE(self) -> None:
-        self._serve()
-
-    def do_PATCH(self) -> None:
-        self._serve()
-
-    def log_message(self, format: str, *args: Any) -> None:  # noqa: A002, ANN401 - as the base class
-        _LOG.debug(format, *args)
-
-    def _serve(self) -> None:
+    def serve(self) -> None:
+        """One request."""
         with ExitStack() as held:
             fault, route, profile = None, None, Profile()
             try:
-                body = self._body()
-                if self.path in {"/faults", "/access"}:
+                headers, is_order = self.plain_headers(), self.path in {"/faults", "/access"}
+                if not is_order:
+                    route, values, query = find(self.command, self.path)
+                check_sender(headers, self.server.server_port, stranger_ok=route is not None and route.is_picture)
+                body = self.body(self.server.limits.body_bytes)
+                if route is None:
                     self._send(self._order(body))
                     return
-                route, values, query = find(self.command, self.path)
-                headers = {name.lower(): value for name, value in self.headers.items()}
                 account = self.server.access.account(headers, route.scopes, values.get("project", ""))
                 request = Request(f"{self.server.url}/", values, query, _as_object(body), held, headers, account, profile)
                 if route.is_counted:
                     self.server.rate.admit(request.project)
                 fault = request.fault = self.server.faults.take(route.name)
                 response = self._injected(route, request) or self._answer(route, request)
+            except Refused as refused:
+                self.close_connection = True  # a body is not read
+                response = as_error(EngineError(refused.reason, _STATUSES.get(refused.status, "INVALID_ARGUMENT")))
             except EngineError as error:
                 response = as_file_error(error) if route and route.is_of_files else as_error(error)
             except CropcamError as error:
                 response = as_error(EngineError(str(error), "FAILED_PRECONDITION"))
             except MemoryError:
                 response = as_error(TEXTS["memory"].error())
+            except (ArithmeticError, AttributeError, LookupError, RecursionError, TypeError, ValueError) as error:
+                _LOG.debug("%s %s", self.command, self.path, exc_info=True)
+                response = as_error(EngineError(f"The embedded engine cannot answer this request: {error!r:.300}"))
             except Exception as error:  # noqa: BLE001 - one bad request ends no server
                 _LOG.exception("%s %s", self.command, self.path)
                 response = as_error(EngineError(f"Internal error in the embedded engine: {error!r}", "INTERNAL"))
@@ -110,23 +112,19 @@ class _Handler(BaseHTTPRequestHandler):
 
     def _answer(self, route: Route, request: Request) -> Response:
         if not route.computes:
-            return route.call(self.server.service, request)
+            return self._timed(route, request)
         self.server.usage.check(request.project)
         if not self.server.room.acquire(blocking=False):
             raise TEXTS["busy"].error()
         request.held.callback(self.server.room.release)
         try:
-            return route.call(self.server.service, request)
+            return self._timed(route, request)
         finally:
             self.server.usage.add(request.project, sum(entry.eecu_s for entry in request.profile.entries))
 
-    def _body(self) -> bytes:
-        size = int(self.headers.get("Content-Length") or 0)
-        most = self.server.limits.body_bytes
-        if size > most:
-            self.close_connection = True
-            raise EngineError(f"Request payload size exceeds the limit: {most} bytes.")
-        return self.rfile.read(size)
+    def _timed(self, route: Route, request: Request) -> Response:
+        with budget.limited(self.server.limits.interactive_s):
+            return route.call(self.server.service, request)
 
     def _order(self, body: bytes) -> Response:
         """Orders for faults and for the tokens that are let in."""
@@ -153,11 +151,15 @@ class _Handler(BaseHTTPRequestHandler):
         self.send_header("Content-Type", response.media_type)
         self.send_header("Content-Length", str(size))
         self.send_header(ENGINE_HEADER, "embedded")
-        for name, value in response.headers.items():
+        for name, value in (_SECURITY_HEADERS | dict(response.headers)).items():
             self.send_header(name, value)
+        if self.close_connection:
+            self.send_header("Connection", "close")
         if profile and profile.entries and self.headers.get(REQUEST_HEADER):
             self.send_header(RESPONSE_HEADER, self.server.service.engine.profiles.keep(profile))
         self.end_headers()
+        if self.command == "HEAD":
+            return
         left = size // 2 if kind == "truncate" else size
         for part in response.parts:
             if isinstance(part, FileSlice):
@@ -172,9 +174,15 @@ def _as_object(body: bytes) -> dict[str, Any]:
     if not body:
         return {}
     try:
-        value = json.loads(body)
+        value = json.loads(body, parse_constant=_no_number)
+    except RecursionError:
+        raise EngineError("Invalid JSON payload received: it is nested too deeply.") from None
     except ValueError as error:
         raise EngineError(f"Invalid JSON payload received: {error}.") from None
     if not isinstance(value, dict):
         raise EngineError("Invalid JSON payload received: it must be an object.")
     return value
+
+
+def _no_number(text: str) -> NoReturn:
+    raise ValueError(f"{text} is no JSON")

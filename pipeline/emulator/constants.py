@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from cropcam.pipeline.emulator.images import Band, BandType, LazyImage, Number
+from cropcam.pipeline.emulator.images import Band, BandType, LazyImage, Number, check_bands
 from cropcam.pipeline.emulator.pixels import Constant
 
 
@@ -15,6 +15,7 @@ def constant_image(value: Number | Sequence[Number]) -> LazyImage:
     """
     if isinstance(value, int | float):
         return LazyImage([_band("constant", value)])
+    check_bands(len(value))
     return LazyImage([_band(f"constant_{number}", item) for number, item in enumerate(value)])
 
 

@@ -13,18 +13,14 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from cropcam.pipeline.emulator import budget
 from cropcam.pipeline.emulator.archive import Archive
 from cropcam.pipeline.emulator.elements import Callback
 from cropcam.pipeline.emulator.errors import EngineError
+from cropcam.pipeline.emulator.graph_checks import Graph, split
 from cropcam.pipeline.emulator.profiling import Profiles
 from cropcam.pipeline.emulator.registry import Context, find
 from cropcam.pipeline.emulator.values import Value
-
-_KINDS = (
-    "constantValue", "integerValue", "bytesValue", "arrayValue", "dictionaryValue", "functionDefinitionValue",
-    "functionInvocationValue", "argumentReference", "valueReference",
-)  # fmt: skip
-_NO_NAMES: frozenset[str] = frozenset()
 
 
 @dataclass
@@ -34,6 +30,7 @@ class _Scope:
     arguments: Mapping[str, Any]
     parent: _Scope | None
     done: dict[int, Any] = field(default_factory=dict)
+    kept: int = 0  # elements of the values in `done`
 
     def owner(self, names: frozenset[str]) -> _Scope:
         """The innermost scope that binds one of the names; without one the outermost."""
@@ -55,38 +52,36 @@ class Evaluation(Context):
     """One expression over one archive, and the profiles of earlier requests."""
 
     def __init__(self, expression: Mapping[str, Any], archive: Archive, profiles: Profiles | None = None) -> None:
-        values, result = expression.get("values"), expression.get("result")
-        if not isinstance(values, Mapping) or not isinstance(result, str):
-            raise EngineError("Invalid expression: 'values' and 'result' are required.")
         self.archive, self.profiles = archive, profiles or Profiles()
-        self._values, self._result = values, result
-        self._free: dict[int, frozenset[str]] = {}
-        self._open: set[int] = set()
+        self._graph = Graph(expression)
 
     def result(self) -> Value:
-        """The value of the whole expression."""
+        """The value of the whole expression.
+
+        Raises:
+            EngineError: it fails, or takes more time or memory than the budget has.
+        """
         try:
-            return self._value(self._node(self._result), _Scope({}, None))
+            return self._value(self._graph.root, _Scope({}, None))
         except RecursionError:
             raise EngineError("Invalid expression: it is nested too deeply for the embedded engine.") from None
 
-    def _node(self, key: str) -> Mapping[str, Any]:
-        node = self._values.get(key)
-        if not isinstance(node, Mapping):
-            raise EngineError(f"Invalid expression: value reference '{key}' is undefined.")
-        return node
-
     def _value(self, node: Mapping[str, Any], scope: _Scope) -> Value:
-        kind, content = _split(node)
+        kind, content = split(node)
         if kind == "constantValue":
             return content
         if kind == "valueReference":
-            return self._value(self._node(content), scope)
+            return self._value(self._graph.node(content), scope)
         if kind == "argumentReference":
             return scope.lookup(content)
-        owner = scope.owner(self._free_names(node))
+        owner = scope.owner(self._graph.free[id(node)])
         if id(node) not in owner.done:
-            owner.done[id(node)] = _DECODERS[kind](self, content, owner)
+            budget.check_time()
+            value = _DECODERS[kind](self, content, owner)
+            size = budget.weight(value)
+            budget.keep(size)
+            owner.kept += size
+            owner.done[id(node)] = value
         return owner.done[id(node)]
 
     def _array(self, content: Mapping[str, Any], scope: _Scope) -> list[Any]:
@@ -96,59 +91,26 @@ class Evaluation(Context):
         return {key: self._value(item, scope) for key, item in content.get("values", {}).items()}
 
     def _definition(self, content: Mapping[str, Any], scope: _Scope) -> Callback:
-        names, body = tuple(content.get("argumentNames", ())), self._node(content["body"])
+        names, body = tuple(content.get("argumentNames", ())), self._graph.node(content["body"])
 
         def call(*arguments: Value) -> Value:
-            return self._value(body, _Scope(dict(zip(names, arguments, strict=False)), scope))
+            inner = _Scope(dict(zip(names, arguments, strict=False)), scope)
+            value = self._value(body, inner)
+            budget.keep(-inner.kept)
+            return value
 
         return Callback(names, call)
 
     def _invocation(self, content: Mapping[str, Any], scope: _Scope) -> Value:
         given = content.get("arguments", {})
         if "functionReference" in content:
-            function = self._value(self._node(content["functionReference"]), scope)
+            function = self._value(self._graph.node(content["functionReference"]), scope)
             arguments = {name: self._value(item, scope) for name, item in given.items()}
             if not isinstance(function, Callback):
                 raise EngineError("Invalid expression: a function reference does not lead to a function.")
             return function.call(*(arguments.get(name) for name in function.names))
         algorithm = find(content.get("functionName", ""))
         return algorithm.call({name: self._value(item, scope) for name, item in given.items()}, self)
-
-    def _free_names(self, node: Mapping[str, Any]) -> frozenset[str]:
-        """Names of arguments the node's value depends on that it does not bind itself."""
-        names = self._free.get(id(node))
-        if names is None:
-            if id(node) in self._open:
-                raise EngineError("Invalid expression: it refers to itself.")
-            self._open.add(id(node))
-            names = self._free[id(node)] = self._collect(*_split(node))
-            self._open.discard(id(node))
-        return names
-
-    def _collect(self, kind: str, content: Value) -> frozenset[str]:
-        if kind == "argumentReference":
-            return frozenset((content,))
-        if kind == "valueReference":
-            return self._free_names(self._node(content))
-        if kind == "functionDefinitionValue":
-            return self._free_names(self._node(content["body"])) - frozenset(content.get("argumentNames", ()))
-        parts: list[Mapping[str, Any]] = []
-        if kind == "arrayValue":
-            parts = list(content.get("values", []))
-        elif kind == "dictionaryValue":
-            parts = list(content.get("values", {}).values())
-        elif kind == "functionInvocationValue":
-            parts = list(content.get("arguments", {}).values())
-            if "functionReference" in content:
-                parts.append(self._node(content["functionReference"]))
-        return _NO_NAMES.union(*map(self._free_names, parts))
-
-
-def _split(node: Mapping[str, Any]) -> tuple[str, Any]:
-    for kind, content in node.items():
-        if kind in _KINDS:
-            return kind, content
-    raise EngineError(f"Invalid expression: a value node holds none of {', '.join(_KINDS)}.")
 
 
 def _integer(_: Evaluation, content: Value, __: _Scope) -> int:
@@ -159,7 +121,10 @@ def _integer(_: Evaluation, content: Value, __: _Scope) -> int:
 
 
 def _bytes(_: Evaluation, content: Value, __: _Scope) -> bytes:
-    return base64.b64decode(content)
+    try:
+        return base64.b64decode(content)
+    except (TypeError, ValueError):
+        raise EngineError("Invalid expression: a bytesValue is not Base64.") from None
 
 
 _DECODERS: Mapping[str, Callable[[Evaluation, Any, _Scope], Any]] = {

@@ -16,6 +16,7 @@ import numpy as np
 import rasterio
 import rasterio.shutil
 
+from cropcam.pipeline.emulator import budget
 from cropcam.pipeline.emulator import limits as service
 from cropcam.pipeline.emulator.asset_exports import write_asset
 from cropcam.pipeline.emulator.block_reader import Reader, block_side
@@ -31,6 +32,7 @@ from cropcam.pipeline.emulator.requests import ExportRequest, Json, parse_grid
 from cropcam.pipeline.grid import PixelGrid, tiles
 from cropcam.pipeline.runtime.atomic import temporary_path
 
+_BEGIN_S = 600.0  # until the first block; the service's limit is not documented
 PARTIAL = ".partial"  # files being written, beside drive/ and gs/
 
 
@@ -69,9 +71,10 @@ class Exporter:
         Raises:
             EngineError: the image is too large, unbounded, its evaluation fails, or the bucket cannot be written to.
         """
-        image = self._image(request.expression)
-        grid = parse_grid(request.grid, image.grid, "Unable to export unbounded image.")
-        dtypes = [band.type.dtype for band in image.bands]
+        with budget.limited(_BEGIN_S):
+            image = self._image(request.expression)
+            grid = parse_grid(request.grid, image.grid, "Unable to export unbounded image.")
+            dtypes = [band.type.dtype for band in image.bands]
         if request.asset is not None:
             service.check_export(grid.width, grid.height, dtypes[:1], request.max_pixels)
             check_tile(image, grid, request.tile_px, self._limits)

@@ -70,9 +70,11 @@ class Geometry:
         if self.kind != "Polygon" or len(self.coordinates) != 1 or self.geodesic:
             return None
         points = list(dict.fromkeys(self.coordinates[0]))
+        if len(points) != 4:
+            return None
         corners = {(x, y) for x in {p[0] for p in points} for y in {p[1] for p in points}}
         aligned = all(a[0] == b[0] or a[1] == b[1] for a, b in pairwise([*points, points[0]]))
-        if len(points) != 4 or corners != set(points) or not aligned:
+        if corners != set(points) or not aligned:
             return None
         (west, south), (east, north) = min(corners), max(corners)
         return west, south, east, north

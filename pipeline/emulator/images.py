@@ -18,6 +18,17 @@ from cropcam.pipeline.grid import PixelGrid, Window
 
 _INTEGERS = tuple(np.dtype(name) for name in ("uint8", "int8", "uint16", "int16", "uint32", "int32", "int64"))
 Number = int | float
+BANDS = 5_000  # of one image; not the service's number
+
+
+def check_bands(count: int) -> None:
+    """Refuse an image of so many bands.
+
+    Raises:
+        EngineError: they are too many.
+    """
+    if count > BANDS:
+        raise EngineError(f"The image has {count} bands; the embedded engine allows {BANDS}.")
 
 
 @dataclass(frozen=True)
@@ -122,7 +133,9 @@ class LazyImage:
     @cached_property
     def bands(self) -> tuple[Band, ...]:
         """The bands in order; an asset's headers are read at the first use."""
-        return tuple(self._bands() if callable(self._bands) else self._bands)
+        bands = tuple(self._bands() if callable(self._bands) else self._bands)
+        check_bands(len(bands))
+        return bands
 
     @property
     def names(self) -> tuple[str, ...]:

@@ -22,7 +22,7 @@ from cropcam.pipeline.emulator.records import Records
 from cropcam.pipeline.emulator.requests import ExportRequest, Json, parse_export
 from cropcam.pipeline.emulator.service_texts import TEXTS
 from cropcam.pipeline.emulator.task_watch import TaskWatch
-from cropcam.pipeline.emulator.tasks import Task, now
+from cropcam.pipeline.emulator.tasks import State, Task, now
 
 _LOG = logging.getLogger(__name__)
 _ENDS_S = 60.0  # how long a cancellation waits for the end that was ordered
@@ -188,14 +188,14 @@ class Operations:
                 self._changed.wait()
         return None
 
-    def _set(self, task: Task, state: str) -> None:
+    def _set(self, task: Task, state: State) -> None:
         task.state, task.updated = state, now()
         try:
             self._records.save(task)
         except OSError:  # a full disk must not end a worker; a restarted server resumes from the state before
             _LOG.exception("task %s is %s, which the journal does not know", task.id, state)
 
-    def _end(self, task: Task, state: str, error: EngineError | None) -> None:
+    def _end(self, task: Task, state: State, error: EngineError | None) -> None:
         with self._changed:
             task.ended = now()
             task.error = None if error is None else {"code": _code(state, error), "message": error.message}

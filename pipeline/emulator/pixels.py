@@ -15,11 +15,16 @@ import numpy as np
 import numpy.typing as npt
 
 from cropcam.pipeline.crs import same_crs, transform_points
+from cropcam.pipeline.emulator import budget
+from cropcam.pipeline.emulator.errors import EngineError
+from cropcam.pipeline.emulator.service_texts import TEXTS
 from cropcam.pipeline.grid import PixelGrid, Window, covering_window, nearest_index
 
 Values = npt.NDArray[Any]
 Mask = npt.NDArray[np.bool_]
 NOTHING: Mask = np.zeros((), np.bool_)
+MOST_PX = 80 * 2**20 // 8  # of one grid in one reading: 80 MiB of doubles, as of a computed image
+MOST_STEPS = 500_000  # nodes on grids
 
 
 class Pixels(NamedTuple):
@@ -79,6 +84,7 @@ class Reading:
         while waiting:
             key = waiting.pop()
             if key not in self._left:
+                _check_grid(key[1], len(self._left))
                 waiting.extend(key[0].wants(key[1]))
             self._left[key] += 1
 
@@ -87,6 +93,7 @@ class Reading:
         key = (node, grid)
         values = self._done.get(key)
         if values is None:
+            budget.check_time()
             values = node.evaluate(grid, self)
         self._left[key] -= 1
         if self._left[key] > 0:
@@ -128,6 +135,14 @@ class Reading:
             return None
         flat = np.where(inside, row * window.width + col, 0)
         return Place(window, flat, None if inside.all() else inside)
+
+
+def _check_grid(grid: PixelGrid, steps: int) -> None:
+    """Refuse pixels that a reprojection below makes too many of, and too many steps on them."""
+    if grid.width * grid.height > MOST_PX:
+        raise EngineError(f"Reprojection output too large ({grid.width}x{grid.height} pixels).")
+    if steps > MOST_STEPS:
+        raise TEXTS["memory"].error()
 
 
 class Constant(Node):

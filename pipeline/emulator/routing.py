@@ -52,6 +52,11 @@ class Route:
     scopes: tuple[str, ...] = ENGINE_SCOPES  # one of which a token needs; empty: open to anyone
 
     @property
+    def is_picture(self) -> bool:
+        """Whether pages of other sites may show it: tiles and thumbnails, whose names are known to none but who made them."""
+        return self.computes and not self.scopes
+
+    @property
     def is_of_files(self) -> bool:
         """Whether it is one of Drive or Cloud Storage, whose errors are written otherwise."""
         return self.name.startswith(("drive:", "gs:"))

@@ -6,6 +6,7 @@ import math
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+from cropcam.pipeline.emulator import budget
 from cropcam.pipeline.emulator.elements import Collection, Date, DateRange, Feature
 from cropcam.pipeline.emulator.errors import EngineError
 from cropcam.pipeline.emulator.geometry import Geometry
@@ -25,6 +26,7 @@ def describe(value: Value) -> Value:
 
     Source: Earth Engine REST API, projects.value/compute.
     """
+    budget.keep(1)
     if isinstance(value, float):
         return value if math.isfinite(value) else None
     if value is None or isinstance(value, bool | int | str):

@@ -7,12 +7,12 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
-import rasterio
 from rasterio.errors import RasterioError
 from rasterio.io import DatasetReader
 from rasterio.windows import Window as RasterWindow
 
 from cropcam.pipeline.emulator import pyramids
+from cropcam.pipeline.emulator.archive_files import open_band
 from cropcam.pipeline.emulator.errors import EngineError
 from cropcam.pipeline.emulator.pixels import NOTHING, Mask, Node, Pixels, Reading, Values, both
 from cropcam.pipeline.grid import PixelGrid, Window, covering_window
@@ -71,7 +71,7 @@ class Source(Node):
     @contextmanager
     def _opened(self) -> Iterator[DatasetReader]:
         try:
-            with rasterio.open(self._path, sharing=False) as file:
+            with open_band(self._path) as file:
                 yield file
         except (RasterioError, OSError) as error:
             where = f"asset '{self._path.parent.name}' of the archive is damaged: band '{self._path.stem}'"

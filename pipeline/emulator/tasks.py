@@ -5,18 +5,26 @@ from __future__ import annotations
 import base64
 import datetime
 import json
+import logging
 import os
+from contextlib import suppress
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
+
+from pydantic import TypeAdapter, ValidationError
 
 from cropcam.pipeline.emulator import limits
 from cropcam.pipeline.emulator.access import ANONYMOUS, AccountKind
+from cropcam.pipeline.errors import DataError
 from cropcam.pipeline.runtime.atomic import atomic_write
+from cropcam.pipeline.text_files import read_json_object
 
+_LOG = logging.getLogger(__name__)
 _METADATA = "type.googleapis.com/google.earthengine.v1.OperationMetadata"
 _RESPONSE = "type.googleapis.com/google.earthengine.v1.ExportImageResponse"
-DONE = frozenset({"SUCCEEDED", "FAILED", "CANCELLED"})
+State = Literal["PENDING", "RUNNING", "CANCELLING", "SUCCEEDED", "FAILED", "CANCELLED"]
+DONE: frozenset[State] = frozenset({"SUCCEEDED", "FAILED", "CANCELLED"})
 
 
 def now() -> str:
@@ -37,7 +45,7 @@ class Task:
     project: str
     body: dict[str, Any]
     order: int
-    state: str = "PENDING"
+    state: State = "PENDING"
     attempt: int = 0
     progress: float = 0.0
     eecu_s: float = 0.0
@@ -120,6 +128,37 @@ class Journal:
         (self._folder / f"{task.id}.json").unlink(missing_ok=True)
 
     def load(self) -> list[Task]:
-        """Every task in the journal, oldest first."""
-        tasks = [Task(**json.loads(path.read_text("utf-8"))) for path in self._folder.glob("*.json")]
+        """Every task in the journal, oldest first. A file that holds none is set aside as X.json.damaged, with a warning."""
+        tasks = []
+        for path in self._folder.glob("*.json"):
+            try:
+                tasks.append(parse_task(path))
+            except DataError as error:
+                _LOG.warning("%s; the task is left out, its file kept as %s.damaged", error, path.name)
+                with suppress(OSError):
+                    path.replace(path.with_name(f"{path.name}.damaged"))
         return sorted(tasks, key=lambda task: task.order)
+
+
+def parse_task(path: Path) -> Task:
+    """The task in a file of the journal.
+
+    Raises:
+        DataError: it holds none.
+    """
+    fields = read_json_object(path, "a task")
+    try:
+        task = _TASK.validate_json(json.dumps(fields), strict=True)
+    except ValidationError as error:
+        first = error.errors()[0]
+        raise DataError(f"{path}: {'.'.join(map(str, first['loc']))}: {first['msg']}") from None
+    if task.id != path.stem:
+        raise DataError(f"{path}: the task {task.id!r:.40}")
+    try:
+        task.describe()
+    except (TypeError, ValueError):
+        raise DataError(f"{path}: the priority of the task is no number") from None
+    return task
+
+
+_TASK = TypeAdapter(Task)

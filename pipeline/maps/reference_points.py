@@ -104,10 +104,11 @@ def read_reference(path: Path, opened: FinishedMap, label_column: str = "") -> R
     lost = [(outside_P, "outside the map"), (~outside_P & ~used_P, "where the map is nodata")]
     notes = [f"{where_P.sum():,} of its {len(row_P):,} points lie {where}" for where_P, where in lost if where_P.any()]
     if not used_P.any():
+        step = "give the map that the sample was drawn from" if digests else "check the points' CRS"
         bounds = ", ".join(f"{value:,.6g}" for value in opened.grid.bounds_xyxy)
         raise DataError(
             f"{path}: {' and '.join(notes)}, none is left; the map reaches over {bounds} (west, south, east, north in {opened.grid.crs}): "
-            "check the points' CRS"
+            f"{step}"
         )
     points = ReferencePoints(str(path), row_P, col_P, mapped_P, truth_P, stratum_P, probability_P, "".join(digests), tuple(notes))
     if points.is_sample and notes:

@@ -11,9 +11,9 @@ import numpy.typing as npt
 import shapely
 import shapely.geometry
 
-from cropcam.pipeline.errors import ConfigError, DataError
+from cropcam.pipeline.errors import DataError
 from cropcam.pipeline.grid import PixelGrid, Window
-from cropcam.pipeline.study.polygons import canonical_polygons, meets, on_grid, read_polygons
+from cropcam.pipeline.study.polygons import meets, on_grid, read_polygons
 
 
 @dataclass(frozen=True)
@@ -50,11 +50,7 @@ def open_region(path: Path, grid: PixelGrid) -> Region:
         ConfigError: no such file, or no polygon in it.
         DataError: the polygons do not meet the raster.
     """
-    key = f"--region {path}"
-    try:
-        text = canonical_polygons(read_polygons(path, key))
-    except ValueError as error:
-        raise ConfigError(f"{key}: {error}") from None
+    text = read_polygons(path, "--region")
     found = on_grid(text, grid)
     shape = shapely.geometry.shape(found) if found is not None else None
     shapely.prepare(shape)

@@ -1,4 +1,7 @@
-"""Servers on loopback: a port of 127.0.0.1, a thread per connection, sockets that are closed at the end."""
+"""Servers on loopback: a port of 127.0.0.1, a thread per connection, as many connections as one machine needs, closed at the end.
+
+What a connection may send is the matter of `loopback_requests`.
+"""
 
 from __future__ import annotations
 
@@ -6,6 +9,8 @@ import errno
 import logging
 import signal
 import socket
+import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -14,17 +19,22 @@ from typing import Any, TypeVar
 from cropcam.pipeline.errors import ConfigError, CropcamError
 
 ADDRESS = "127.0.0.1"
+CONNECTIONS = 256  # at a time: a client of Earth Engine keeps 40
 _LOG = logging.getLogger(__name__)
 
 
 class LoopbackServer(ThreadingHTTPServer):
-    """A thread per connection; keeps its open sockets, to close them."""
+    """A thread per connection; keeps its open sockets, to close them.
+
+    Beyond `CONNECTIONS` the connection that has been silent for longest gives way; where all are being answered, the new one does.
+    """
 
     daemon_threads = True
     request_queue_size = 256
 
     def __init__(self, *args: Any) -> None:  # noqa: ANN401 - as the base class
-        self._sockets: set[socket.socket] = set()
+        self._sockets: dict[socket.socket, float | None] = {}  # since when a connection is silent; None while it is answered
+        self._lock = threading.Lock()
         super().__init__(*args)
 
     @property
@@ -32,13 +42,33 @@ class LoopbackServer(ThreadingHTTPServer):
         """Where it listens: "http://127.0.0.1:PORT"."""
         return f"http://{ADDRESS}:{self.server_address[1]}"
 
+    def process_request(self, request: Any, client_address: Any) -> None:  # noqa: ANN401 - as the base class
+        """Serve one connection in a thread of its own, if there is room."""
+        with self._lock:
+            has_room = len(self._sockets) < CONNECTIONS or self._hang_up_silent()
+            if has_room:
+                self._sockets[request] = time.monotonic()
+        if not has_room:
+            self.shutdown_request(request)
+            return
+        try:
+            super().process_request(request, client_address)
+        except RuntimeError:  # no thread is left
+            self._sockets.pop(request, None)
+            self.shutdown_request(request)
+
     def process_request_thread(self, request: Any, client_address: Any) -> None:  # noqa: ANN401 - as the base class
         """Serve one connection, and keep its socket as long."""
-        self._sockets.add(request)
         try:
             super().process_request_thread(request, client_address)
         finally:
-            self._sockets.discard(request)
+            self._sockets.pop(request, None)
+
+    def note(self, request: socket.socket, *, is_silent: bool) -> None:
+        """Whether a connection waits for its client; else it is being answered."""
+        with self._lock:
+            if request in self._sockets:
+                self._sockets[request] = time.monotonic() if is_silent else None
 
     def handle_error(self, request: Any, client_address: Any) -> None:  # noqa: ANN401, ARG002 - as the base class
         """A client that went away is no error."""
@@ -46,11 +76,25 @@ class LoopbackServer(ThreadingHTTPServer):
 
     def hang_up(self) -> None:
         """End every connection."""
-        for connection in self._sockets.copy():
-            try:
-                connection.shutdown(socket.SHUT_RDWR)
-            except OSError:
-                _LOG.debug("connection was closed already")
+        for connection in list(self._sockets):
+            _shut(connection)
+
+    def _hang_up_silent(self) -> bool:
+        """End the connection that has been silent for longest; whether there is one."""
+        silent = {connection: since for connection, since in self._sockets.items() if since is not None}
+        if not silent:
+            return False
+        longest = min(silent, key=lambda connection: silent[connection])
+        self._sockets.pop(longest, None)
+        _shut(longest)
+        return True
+
+
+def _shut(connection: socket.socket) -> None:
+    try:
+        connection.shutdown(socket.SHUT_RDWR)
+    except OSError:
+        _LOG.debug("connection was closed already")
 
 
 Server = TypeVar("Server", bound=LoopbackServer)

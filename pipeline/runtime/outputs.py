@@ -102,6 +102,8 @@ def check_name(output: Output) -> None:
         raise ConfigError(f"{output.option} {text!r}: holds characters that no name of a file should have; choose another name".lstrip())
     if text.startswith("/vsi") or (not path.is_absolute() and _DRIVER.match(path.parts[0] if path.parts else "")):
         raise ConfigError(f"{output.named}: is read as an address or as the name of a driver, not as that of a file; choose another name")
+    if path.suffix.casefold() == ".gpkg" and "!" in str(path.absolute()):  # pyogrio takes what follows for a file in an archive
+        raise ConfigError(f"{output.named}: the name of a GeoPackage, and of its folder, cannot hold '!'; choose another name")
     longest = len(os.fsencode(path.name)) + len(HIDDEN) + len(os.fsencode(path.suffix))
     if longest > MOST_BYTES:
         raise ConfigError(f"{output.named}: its name is too long by {longest - MOST_BYTES} bytes; choose a shorter one")

@@ -269,6 +269,8 @@ def test_regions_that_do_not_fit(place: Path, tmp_path: Path, capsys: Capture) -
     assert status in (2, 3)
     assert "metres.geojson" in line
     check(refused(capsys, place, tmp_path / "map.tif", "--region", tmp_path / "absent.geojson"), 2, "absent.geojson")
+    thin = write_vectors(tmp_path / "thin.geojson", [box(10.6, 20.6, 10.9, 20.9)], {"name": ["a"]}, GRID.crs, "EPSG:4326")
+    check(refused(capsys, place, tmp_path / "map.tif", "--region", thin), 3, f"--region {thin}: no pixel has its centre inside")
     nodata = write_vectors(tmp_path / "nodata.geojson", [box(2, 2, 8, 8)], {"name": ["a"]}, GRID.crs, "EPSG:4326")
     check(
         refused(capsys, place, tmp_path / "map.tif", "--region", nodata),

@@ -5,20 +5,24 @@ Source: Earth Engine API, ee.Image.select, rename, addBands, bandNames, bandType
 
 from __future__ import annotations
 
-import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Container, Iterable, Sequence
 from typing import Any
 
+from cropcam.pipeline.emulator import patterns
 from cropcam.pipeline.emulator.errors import EngineError
-from cropcam.pipeline.emulator.images import Band, BandType, LazyImage
+from cropcam.pipeline.emulator.images import Band, BandType, LazyImage, check_bands
 from cropcam.pipeline.emulator.registry import algorithm
+from cropcam.pipeline.emulator.service_texts import TEXTS
 from cropcam.pipeline.emulator.values import Value
 
 
 @algorithm("Image.select")
 def select(input: LazyImage, bandSelectors: list[Any], newNames: list[str] | None = None) -> LazyImage:  # noqa: A002
     """The bands that names, indices or patterns select, in the selectors' order, renamed where names are given."""
-    chosen = [band for selector in bandSelectors for band in _matching(input.bands, selector)]
+    chosen: list[Band] = []
+    for selector in bandSelectors:
+        chosen += _matching(input.bands, selector)
+        check_bands(len(chosen))
     if newNames is not None:
         chosen = _renamed(chosen, newNames, "Image.select")
     return input.with_bands(_unique(chosen))
@@ -33,8 +37,7 @@ def rename(input: LazyImage, names: list[str]) -> LazyImage:  # noqa: A002
 @algorithm("Image.regexpRename")
 def regexp_rename(input: LazyImage, regex: str, replacement: str, all: bool = True) -> LazyImage:  # noqa: A002
     """The bands under names changed by a regular expression."""
-    pattern = re.sub(r"\$(\d)", r"\\\1", replacement)
-    return input.with_bands([band.named(re.sub(regex, pattern, band.name, count=0 if all else 1)) for band in input.bands])
+    return input.with_bands([band.named(patterns.replaced(regex, replacement, band.name, every=all)) for band in input.bands])
 
 
 @algorithm("Image.addBands")
@@ -44,14 +47,12 @@ def add_bands(dstImg: LazyImage, srcImg: LazyImage, names: list[str] | None = No
     A band whose name is taken replaces the other with `overwrite`, else gets "_1" (or the next free number) behind it.
     """
     added = srcImg.bands if names is None else [srcImg.band(name) for name in names]
-    bands = list(dstImg.bands)
+    check_bands(len(dstImg.bands) + len(added))
+    bands = {band.name: band for band in dstImg.bands}
     for band in added:
-        taken = [existing.name for existing in bands]
-        if overwrite and band.name in taken:
-            bands[taken.index(band.name)] = band
-        else:
-            bands.append(band.named(_free_name(band.name, taken)))
-    return dstImg.with_bands(bands)
+        name = band.name if overwrite else _free_name(band.name, bands)
+        bands[name] = band.named(name)
+    return dstImg.with_bands(list(bands.values()))
 
 
 @algorithm("Image.cat")
@@ -95,8 +96,10 @@ def _matching(bands: Sequence[Band], selector: Value) -> list[Band]:
 
 def _by_pattern(bands: Sequence[Band], pattern: str) -> list[Band]:
     try:
-        return [band for band in bands if re.fullmatch(pattern, band.name)]
-    except re.error:
+        return [band for band in bands if patterns.matches(pattern, band.name)]
+    except EngineError as error:
+        if error.message == TEXTS["timeout"].message:
+            raise
         return []
 
 
@@ -109,13 +112,15 @@ def _renamed(bands: Sequence[Band], names: Sequence[str], where: str) -> list[Ba
 
 
 def _unique(bands: Iterable[Band]) -> list[Band]:
-    kept: list[Band] = []
+    kept: dict[str, Band] = {}
     for band in bands:
-        kept.append(band.named(_free_name(band.name, [other.name for other in kept])))
-    return kept
+        name = _free_name(band.name, kept)
+        kept[name] = band.named(name)
+        check_bands(len(kept))
+    return list(kept.values())
 
 
-def _free_name(name: str, taken: Sequence[str]) -> str:
+def _free_name(name: str, taken: Container[str]) -> str:
     number, free = 0, name
     while free in taken:
         number += 1

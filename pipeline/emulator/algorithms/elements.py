@@ -5,9 +5,9 @@ Source: Earth Engine API, ee.Element, ee.Feature.
 
 from __future__ import annotations
 
-import re
 from typing import Any
 
+from cropcam.pipeline.emulator import patterns
 from cropcam.pipeline.emulator.elements import Collection, Date, Element, Feature
 from cropcam.pipeline.emulator.errors import EngineError
 from cropcam.pipeline.emulator.geometry import Geometry
@@ -91,7 +91,7 @@ def copy_properties(
     if destination is None:
         raise EngineError("Element.copyProperties: Parameter 'destination' is required and may not be null.")
     copied = {} if source is None else _selected(source.properties, properties)
-    kept = {name: value for name, value in copied.items() if not any(re.fullmatch(p, name) for p in exclude or ())}
+    kept = {name: value for name, value in copied.items() if not any(patterns.matches(p, name) for p in exclude or ())}
     return _with(destination, destination.properties | kept)
 
 
@@ -110,7 +110,7 @@ def to_dictionary(element: Element, properties: list[str] | None = None) -> dict
         EngineError: a named property is absent.
     """
     selected = _selected(element.properties, properties)
-    missing = [name for name in properties or () if name not in selected and not any(re.fullmatch(name, key) for key in selected)]
+    missing = [name for name in properties or () if name not in selected and not any(patterns.matches(name, key) for key in selected)]
     if missing:
         raise EngineError(f"Element.toDictionary: Property '{missing[0]}' is missing.")
     return selected
@@ -128,7 +128,9 @@ def image_date(image: LazyImage) -> Date:
 def _selected(properties: dict[str, Any], names: list[str] | None) -> dict[str, Any]:
     if names is None:
         return {name: value for name, value in properties.items() if not name.startswith("system:")}
-    return {name: value for name, value in properties.items() if any(name == pattern or re.fullmatch(pattern, name) for pattern in names)}
+    return {
+        name: value for name, value in properties.items() if any(name == pattern or patterns.matches(pattern, name) for pattern in names)
+    }
 
 
 def _with(element: Element, properties: dict[str, Any]) -> Element:

@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+from cropcam.pipeline.emulator import budget
 from cropcam.pipeline.emulator import datetimes as instants
 from cropcam.pipeline.emulator.algorithms.elements import property_of
 from cropcam.pipeline.emulator.elements import Collection, Date, DateRange, Element, Feature, Filter
@@ -127,14 +128,14 @@ def disjoint(leftField: str | None = None, rightValue: Value = None, rightField:
 def and_(filters: list[Any]) -> Filter:
     """Passes elements that all filters pass."""
     tests = [_as_filter(item, "and") for item in filters]
-    return Filter(lambda element: all(test.passes(element) for test in tests), "and")
+    return Filter(lambda element: all(_passes(test, element) for test in tests), "and")
 
 
 @algorithm("Filter.or")
 def or_(filters: list[Any]) -> Filter:
     """Passes elements that a filter passes."""
     tests = [_as_filter(item, "or") for item in filters]
-    return Filter(lambda element: any(test.passes(element) for test in tests), "or")
+    return Filter(lambda element: any(_passes(test, element) for test in tests), "or")
 
 
 @algorithm("Filter.not")
@@ -192,6 +193,11 @@ def calendar_range(start: int, end: int | None = None, field: str = "day_of_year
 def day_of_year(start: int, end: int) -> Filter:
     """Passes elements that start within [start, end) days of the year."""
     return Filter(calendar_range(start, end - 1).passes, "dayOfYear")
+
+
+def _passes(test: Filter, element: Value) -> bool:
+    budget.check_time()
+    return test.passes(element)
 
 
 def _as_filter(value: Value, where: str) -> Filter:

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
+from cropcam.pipeline.emulator import budget
 from cropcam.pipeline.emulator.elements import Callback, Filter
 from cropcam.pipeline.emulator.errors import EngineError
 from cropcam.pipeline.emulator.images import Number
@@ -45,6 +46,7 @@ def add(list: list[Any], element: Value) -> Value:  # noqa: A002
 @algorithm("List.cat")
 def cat(list: list[Any], other: list[Any]) -> Value:  # noqa: A002
     """Both lists in a row."""
+    budget.check_items(len(list) + len(other))
     return [*list, *other]
 
 
@@ -57,6 +59,7 @@ def contains(list: list[Any], element: Value) -> bool:  # noqa: A002
 @algorithm("List.containsAll")
 def contains_all(list: list[Any], other: list[Any]) -> bool:  # noqa: A002
     """Whether it holds all elements of another."""
+    budget.check_steps(len(list) * len(other))
     return all(element in list for element in other)
 
 
@@ -69,6 +72,7 @@ def equals(list: list[Any], other: list[Any]) -> bool:  # noqa: A002
 @algorithm("List.distinct")
 def distinct(list: list[Any]) -> Value:  # noqa: A002
     """The first of each equal element."""
+    budget.check_steps(len(list) ** 2 / 2)
     return [element for number, element in enumerate(list) if element not in list[:number]]
 
 
@@ -81,7 +85,7 @@ def filter_(list: list[Any], filter: Filter) -> Value:  # noqa: A002
 @algorithm("List.flatten")
 def flatten(list: list[Any]) -> Value:  # noqa: A002
     """Lists within lists in a row."""
-    return [*_leaves(list)]
+    return budget.gathered(_leaves(list))
 
 
 @algorithm("List.frequency")
@@ -120,6 +124,7 @@ def remove(list: list[Any], element: Value) -> Value:  # noqa: A002
 @algorithm("List.removeAll")
 def remove_all(list: list[Any], other: list[Any]) -> Value:  # noqa: A002
     """The list without elements of another."""
+    budget.check_steps(len(list) * len(other))
     return [element for element in list if element not in other]
 
 
@@ -147,6 +152,7 @@ def sort(list: list[Any], keys: list[Any] | None = None) -> Value:  # noqa: A002
 @algorithm("List.join")
 def join(list: list[Any], separator: str = "") -> str:  # noqa: A002
     """The elements as text."""
+    budget.check_text(len(separator) * len(list))
     return separator.join(str(element) for element in list)
 
 
@@ -165,12 +171,15 @@ def unzip(list: list[Any]) -> Value:  # noqa: A002
 @algorithm("List.repeat")
 def repeat(value: Value, count: int) -> Value:
     """One value several times."""
+    budget.check_items(count * (1 + budget.weight(value)))
     return [value] * count
 
 
 @algorithm("List.sequence")
 def sequence(start: int | float, end: int | float | None = None, step: int | float = 1, count: int | None = None) -> Value:
     """Numbers from start to end (inclusive) by steps, or so many of them."""
+    if count is not None:
+        budget.check_items(count)
     if count is not None and end is not None:
         numbers: list[Number] = [start + (end - start) * i / (count - 1) for i in range(count)] if count > 1 else [start]
     elif count is not None:
@@ -178,7 +187,9 @@ def sequence(start: int | float, end: int | float | None = None, step: int | flo
     elif end is None or step == 0:
         raise EngineError("List.sequence: Either 'end' or 'count' is required, and 'step' may not be 0.")
     else:
-        numbers = [start + step * i for i in range(max(int((end - start) / step + 1e-9) + 1, 0))]
+        steps = (end - start) / step + 1e-9
+        budget.check_items(steps)
+        numbers = [start + step * i for i in range(max(int(steps) + 1, 0))]
     return [int(number) if float(number).is_integer() else number for number in numbers]
 
 

@@ -10,6 +10,7 @@ import re
 
 import numpy as np
 
+from cropcam.pipeline.emulator import budget
 from cropcam.pipeline.emulator.casts import CASTS
 from cropcam.pipeline.emulator.errors import EngineError, unimplemented
 from cropcam.pipeline.emulator.images import BandType, Number
@@ -92,9 +93,12 @@ def parse(input: str, radix: int = 10) -> Number:  # noqa: A002
 def format_(number: int | float, pattern: str = "%s") -> str:
     """The number as text by a printf pattern."""
     whole = isinstance(number, int) or float(number).is_integer()
+    budget.check_text(len(pattern))
+    if re.search(r"\d{4}|\*", pattern):  # a width or a precision that fills the memory
+        raise unimplemented(f"Number.format: pattern '{pattern[:100]}'")
     try:
         return pattern % (int(number) if whole and re.search(r"%[-+ 0#]*\d*[dsxXo]", pattern) else number)
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         raise unimplemented(f"Number.format: pattern '{pattern}'") from None
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
+from cropcam.pipeline.emulator import budget
 from cropcam.pipeline.emulator.algorithms.bands import add_bands
 from cropcam.pipeline.emulator.algorithms.elements import property_of
 from cropcam.pipeline.emulator.elements import Callback, Collection, Date, Element, Filter, Images
@@ -109,7 +110,9 @@ def merge(collection1: Collection, collection2: Collection) -> Collection:
 @algorithm("Collection.flatten")
 def flatten(collection: Collection) -> Collection:
     """The elements of a collection's collections."""
-    return collection.with_elements([inner for element in collection.elements for inner in promote(element, Collection).elements])
+    return collection.with_elements(
+        budget.gathered(inner for element in collection.elements for inner in promote(element, Collection).elements)
+    )
 
 
 @algorithm("Collection.distinct")
@@ -177,6 +180,7 @@ def _indexed(result: Element | None, element: Element) -> Element | None:
 
 def _merged(first: Collection, second: Collection) -> Collection:
     def elements() -> list[Any]:
+        budget.check_items(len(first.elements) + len(second.elements))
         return [_prefixed(element, side) for side, part in (("1", first), ("2", second)) for element in part.elements]
 
     kind = first.kind if first.elements or not second.elements else second.kind

@@ -6,25 +6,24 @@ Source: Earth Engine API, ee.String.
 from __future__ import annotations
 
 import json
-import re
 
+from cropcam.pipeline.emulator import budget, patterns
 from cropcam.pipeline.emulator.errors import EngineError
 from cropcam.pipeline.emulator.registry import algorithm
 from cropcam.pipeline.emulator.serialization import describe
 from cropcam.pipeline.emulator.values import Value
 
-_FLAGS = {"i": re.IGNORECASE, "m": re.MULTILINE, "s": re.DOTALL}
-
 
 @algorithm("String")
 def string(input: Value) -> str:  # noqa: A002
     """Text, or another value as JSON."""
-    return input if isinstance(input, str) else json.dumps(describe(input), separators=(",", ":"))
+    return input if isinstance(input, str) else encode_json(input)
 
 
 @algorithm("String.cat")
 def cat(string1: str, string2: str) -> str:
     """Both texts in a row."""
+    budget.check_text(len(string1) + len(string2))
     return string1 + string2
 
 
@@ -67,20 +66,21 @@ def rindex(target: str, pattern: str) -> int:
 @algorithm("String.match")
 def match(input: str, regex: str, flags: str = "") -> list[str | None]:  # noqa: A002
     """The first match of an expression and its groups, empty without a match."""
-    matched = re.search(_pattern(regex, flags), input)
+    matched = patterns.apply("search", regex, input, flags=flags)
     return [] if matched is None else [matched.group(), *matched.groups()]
 
 
 @algorithm("String.replace")
 def replace(input: str, regex: str, replacement: str, flags: str = "") -> str:  # noqa: A002
     """The text with the first match of an expression replaced, all with flag "g"."""
-    return re.sub(_pattern(regex, flags), re.sub(r"\$(\d)", r"\\\1", replacement), input, count=0 if "g" in flags else 1)
+    return patterns.replaced(regex, replacement, input, flags=flags, every="g" in flags)
 
 
 @algorithm("String.split")
 def split(string: str, regex: str, flags: str = "") -> list[str]:
     """The text split at an expression; into characters without one."""
-    return list(string) if not regex else re.split(_pattern(regex, flags), string)
+    budget.check_items(len(string))
+    return list(string) if not regex else list(patterns.apply("split", regex, string, flags=flags))
 
 
 @algorithm("String.toLowerCase")
@@ -112,15 +112,5 @@ def decode_json(string: str) -> Value:
     """The value of JSON text."""
     try:
         return json.loads(string)
-    except ValueError:
+    except (ValueError, RecursionError):
         raise EngineError("String.decodeJSON: The text is not JSON.") from None
-
-
-def _pattern(regex: str, flags: str) -> re.Pattern[str]:
-    options = 0
-    for flag in flags:
-        options |= _FLAGS.get(flag, 0)
-    try:
-        return re.compile(regex, options)
-    except re.error as error:
-        raise EngineError(f"String: Invalid regular expression '{regex}': {error}.") from None

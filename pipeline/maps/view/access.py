@@ -6,28 +6,10 @@ import hmac
 import secrets
 from collections.abc import Mapping
 
+from cropcam.pipeline.runtime.loopback_requests import Refused, check_sender
+
 METHODS = ("GET", "HEAD")
-# a page may load from its own address alone, and no other page may frame it or read its files
-SECURITY_HEADERS = {
-    "Content-Security-Policy": "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self'; "
-    "base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
-    "Cross-Origin-Opener-Policy": "same-origin",
-    "Cross-Origin-Resource-Policy": "same-origin",
-    "Permissions-Policy": "geolocation=(), camera=(), microphone=()",
-    "Referrer-Policy": "no-referrer",
-    "X-Content-Type-Options": "nosniff",
-    "X-Frame-Options": "DENY",
-}
-_NAMES = ("127.0.0.1", "localhost", "[::1]")
 _TOKEN_BYTES = 24
-
-
-class Refused(Exception):  # noqa: N818 - an answer, not a failure
-    """A request that is not answered: the status and one line why."""
-
-    def __init__(self, status: int, reason: str) -> None:
-        super().__init__(reason)
-        self.status, self.reason = status, reason
 
 
 def new_token() -> str:
@@ -51,13 +33,7 @@ def check(method: str, target: str, headers: Mapping[str, str], *, port: int, to
     """
     if method not in METHODS:
         raise Refused(405, "only GET and HEAD are answered")
-    hosts = {f"{name}:{port}" for name in _NAMES} | (set(_NAMES) if port == 80 else set())
-    if headers.get("host", "").lower() not in hosts:
-        raise Refused(403, "the page is for this machine alone: use the address that cropcam view printed")
-    if (origin := headers.get("origin")) is not None and origin.lower() not in {f"http://{host}" for host in hosts}:
-        raise Refused(403, "requests of other sites are refused")
-    if headers.get("sec-fetch-site", "") == "cross-site" and headers.get("sec-fetch-mode", "") != "navigate":
-        raise Refused(403, "requests of other sites are refused")
+    check_sender(headers, port, stranger_ok=headers.get("sec-fetch-mode", "") == "navigate")
     given, slash, rest = target.removeprefix("/").partition("/")
     if not hmac.compare_digest(given.encode("utf-8", "replace"), token.encode()) or not slash:
         raise Refused(403, "this address has no valid token: use the one that cropcam view printed")

@@ -8,14 +8,13 @@ import math
 import re
 import threading
 from collections.abc import Callable
-from http.server import BaseHTTPRequestHandler
 from types import TracebackType
 from typing import Any, Self
 from urllib.parse import parse_qs
 
 from cropcam.pipeline import __version__
 from cropcam.pipeline.errors import CropcamError
-from cropcam.pipeline.maps.view.access import METHODS, SECURITY_HEADERS, Refused, check, new_token
+from cropcam.pipeline.maps.view.access import METHODS, check, new_token
 from cropcam.pipeline.maps.view.assets import assets
 from cropcam.pipeline.maps.view.files import Files
 from cropcam.pipeline.maps.view.hectares import Hectares
@@ -23,10 +22,10 @@ from cropcam.pipeline.maps.view.layers import CLASSES, TRUTH, Scene
 from cropcam.pipeline.maps.view.pixels import pixel
 from cropcam.pipeline.maps.view.tiles import Tiles, exists
 from cropcam.pipeline.runtime.loopback import LoopbackServer, listen, sigterm_as_interrupt
+from cropcam.pipeline.runtime.loopback_requests import SECURITY_HEADERS, LoopbackHandler, Refused
 
 _LOG = logging.getLogger(__name__)
 _TILE = re.compile(r"tiles/([a-z0-9-]{1,64})/([0-9]{1,2})/([0-9]{1,8})/([0-9]{1,8})\.png")
-_TIMEOUT_S = 60
 Answer = tuple[bytes, str]  # content, media type
 
 
@@ -124,34 +123,22 @@ class _Server(LoopbackServer):
     view: View
 
 
-class _Handler(BaseHTTPRequestHandler):
+class _Handler(LoopbackHandler):
     """One connection: request after request."""
 
-    protocol_version = "HTTP/1.1"
     server_version = f"cropcam/{__version__}"
-    sys_version = ""
-    disable_nagle_algorithm = True
-    timeout = _TIMEOUT_S
     server: _Server
 
-    def __getattr__(self, name: str) -> Any:  # noqa: ANN401 - of any method: http.server looks for do_NAME
-        if name.startswith("do_"):
-            return self._serve
-        raise AttributeError(name)
+    def refuse(self, status: int, reason: str) -> None:
+        """A request that is no HTTP."""
+        self._send(status, *_line(reason))
 
-    def log_message(self, format: str, *args: Any) -> None:  # noqa: A002, ANN401 - as the base class
-        _LOG.debug(format, *args)
-
-    def send_error(self, code: int, message: str | None = None, explain: str | None = None) -> None:  # noqa: ARG002 - as the base class
-        """A request that is no HTTP: one line, no page."""
-        self.close_connection = True
-        self._send(code, f"{message or 'bad request'}\n".encode(), "text/plain; charset=utf-8")
-
-    def _serve(self) -> None:
+    def serve(self) -> None:
+        """One request."""
         view = self.server.view
-        status, headers = 200, {name.lower(): ", ".join(self.headers.get_all(name) or ()) for name in self.headers}  # of two hosts, neither
+        status = 200
         try:
-            rest = check(self.command, self.path, headers, port=view.port, token=view.token)
+            rest = check(self.command, self.path, self.plain_headers(), port=view.port, token=view.token)
             content, media_type = view.answer(rest)
         except Refused as refused:
             status, (content, media_type) = refused.status, _line(refused.reason)

@@ -14,6 +14,7 @@ from cropcam.pipeline.emulator.errors import EngineError
 from cropcam.pipeline.emulator.images import Band, BandType, LazyImage
 from cropcam.pipeline.emulator.nodes import Coordinates
 from cropcam.pipeline.emulator.pixels import Constant
+from cropcam.pipeline.emulator.projections import Projection
 from cropcam.pipeline.grid import PixelGrid, Window
 from support.small_images import GRID
 
@@ -22,7 +23,13 @@ def test_coarse_grids_are_read_in_small_blocks() -> None:
     native = PixelGrid("EPSG:32616", (30.0, 0.0, 400_000.0, 0.0, -30.0, 4_600_000.0), 7000, 7000)
     band = Band("B", BandType.of("uint16"), Constant(0, "uint16"), window=None)
     assert block_side(native, [band]) == 512
-    placed = Band("B", BandType.of("uint16"), Constant(0, "uint16"), window=Window(0, 0, 7000, 7000))
+    placed = Band(
+        "B",
+        BandType.of("uint16"),
+        Constant(0, "uint16"),
+        Projection.of("EPSG:4326", (0.001, 0.0, 0.0, 0.0, -0.001, 0.0)),
+        Window(0, 0, 7000, 7000),
+    )
     assert placed.grid is not None
     fine = PixelGrid(placed.grid.crs, placed.grid.transform, 600, 600)
     a, b, c, d, e, f = fine.transform

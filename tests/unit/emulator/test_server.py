@@ -32,7 +32,7 @@ def test_a_server_ends_its_connections_and_frees_its_port_and_folder(archive: Pa
         Server(archive, 0, tmp_path, Faults(), Limits())
     host, _, port = urlsplit(server.url).netloc.partition(":")
     with socket.create_connection((host, int(port)), 20) as kept:
-        kept.sendall(b"GET /v1/projects/p/config HTTP/1.1\r\nHost: x\r\n\r\n")
+        kept.sendall(f"GET /v1/projects/p/config HTTP/1.1\r\nHost: {urlsplit(server.url).netloc}\r\n\r\n".encode())
         assert kept.recv(12) == b"HTTP/1.1 200"
         server.stop()
         while kept.recv(4096):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -69,6 +70,41 @@ def test_a_half_written_entry_is_not_read(tmp_path: Path) -> None:
     journal.save(task())
     (tmp_path / ".ID1.partial").write_text('{"id": ')
     assert [one.id for one in journal.load()] == ["ID0"]
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"order": "1"}, "order: Input should be a valid integer"),
+        ({"state": "ODD"}, "state: Input should be 'PENDING'"),
+        ({"body": []}, "body: "),
+        ({"body": {"priority": "high"}}, "the priority of the task is no number"),
+        ({"uris": None}, "uris: "),
+        ({"id": "../ID"}, "the task '../ID'"),
+    ],
+)
+def test_an_entry_that_is_none_is_set_aside_with_a_warning(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, change: dict[str, Any], message: str
+) -> None:
+    journal = Journal(tmp_path)
+    for order in range(2):
+        journal.save(task(order))
+    path = tmp_path / "ID1.json"
+    path.write_text(json.dumps(json.loads(path.read_text("utf-8")) | change))
+    assert [one.id for one in journal.load()] == ["ID0"]
+    assert message in caplog.text
+    assert caplog.text.count("\n") == 1
+    assert (tmp_path / "ID1.json.damaged").is_file()
+    caplog.clear()
+    assert [one.id for one in journal.load()] == ["ID0"]
+    assert caplog.text == ""
+
+
+@pytest.mark.parametrize("content", [b"", b'{"id": "ID1", "proj', b"[" * 5000, b"\xff\xfe", b"3"])
+def test_a_torn_entry_is_set_aside(tmp_path: Path, caplog: pytest.LogCaptureFixture, content: bytes) -> None:
+    (tmp_path / "ID1.json").write_bytes(content)
+    assert Journal(tmp_path).load() == []
+    assert "its file kept as ID1.json.damaged" in caplog.text
 
 
 def test_ids_have_24_capital_letters_and_digits() -> None:

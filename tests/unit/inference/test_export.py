@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from cropcam.model.data.normalization import Normalization, standardise
-from cropcam.model.inference.export import Exported, _difference, _metadata, _random_dn, export_model
+from cropcam.model.inference.export import Exported, _difference, _is_exported, _metadata, _random_dn, export_model
 from cropcam.model.runs.checkpoint import load_network
 from cropcam.pipeline.errors import ConfigError
 from support.map_runs import ENCODING, make_config, make_run, random_network
@@ -62,3 +62,10 @@ def test_the_metadata_names_input_and_output(tmp_path: Path) -> None:
 def test_an_unknown_ending_is_refused(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match=r"model.h5: name a file that ends in .onnx or .pt2"):
         export_model(tmp_path / "run", tmp_path / "model.h5")
+
+
+def test_what_was_exported_is_known_by_its_metadata(tmp_path: Path) -> None:
+    (tmp_path / "own.onnx").write_bytes(b"weights" * 100 + b"checkpoint_digest" + b"\0" * 9)
+    (tmp_path / "other.onnx").write_bytes(b"weights" * 100)
+    (tmp_path / "empty.onnx").touch()
+    assert [_is_exported(tmp_path / f"{name}.onnx") for name in ("own", "other", "empty", "absent")] == [True, False, False, False]

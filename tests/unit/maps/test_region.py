@@ -63,7 +63,7 @@ def test_a_region_elsewhere_or_without_polygons_is_refused(tmp_path: Path) -> No
     grid = study_grid(BOUNDS, "EPSG:4326", 30.0)
     with pytest.raises(DataError, match=r"region\.geojson: no polygon meets the raster, which lies at -90\.03, .* in EPSG:4326"):
         open_region(write_region(tmp_path, [(x + 30, y) for x, y in SHELL]), grid)
-    with pytest.raises(ConfigError, match=r"--region .*none\.geojson"):
+    with pytest.raises(ConfigError, match=r"--region: .*none\.geojson"):
         open_region(tmp_path / "none.geojson", grid)
     (tmp_path / "line.geojson").write_text('{"type": "LineString", "coordinates": [[0, 0], [1, 1]]}')
     with pytest.raises(ConfigError, match="holds no polygon"):

@@ -18,10 +18,21 @@ from pystac.extensions.projection import ProjectionExtension
 from cropcam.pipeline.errors import ConfigError, DataError
 from cropcam.pipeline.grid import PixelGrid
 from cropcam.pipeline.maps import qml
-from cropcam.pipeline.maps.sidecars import check_sidecars, raster_bands, remove_sidecars, sidecar_tags, write_sidecars
+from cropcam.pipeline.maps.sidecars import (
+    check_files,
+    check_sidecars,
+    is_item,
+    is_style,
+    raster_bands,
+    remove_sidecars,
+    sidecar_tags,
+    write_sidecars,
+)
+from cropcam.pipeline.maps.window_job import CLASSES as CLASS_MAP
+from cropcam.pipeline.maps.window_job import PROBABILITY
 from cropcam.pipeline.runtime.hashing import file_sha256
 from support import stac_schemas
-from support.maps import write_map
+from support.maps import retag, write_map
 from support.memory_source import LEGEND, make_grid
 
 SEASONS = [("2018-06-01", "2018-09-01")]
@@ -249,3 +260,50 @@ def test_a_damaged_item_of_a_run_is_named(whole: Path) -> None:
         check_sidecars([Path("a.tif")], whole.parent.parent / "run" / "stac.json")
     with pytest.raises(DataError, match=r"run/stac\.json: cannot be read as the item of a run"):
         write(whole)
+
+
+def test_files_of_an_older_map_are_replaced_and_others_are_not(tmp_path: Path) -> None:
+    path, layer, outlines = write_map(tmp_path / "map.tif", CLASSES), tmp_path / "p.tif", tmp_path / "o.parquet"
+    retag(write_layer(layer, ["entropy"]), TIFFTAG_SOFTWARE="cropcam 0", layer="entropy")
+    write_sidecars(path)
+    paths = {CLASS_MAP: path, PROBABILITY: layer}
+    check_files(paths, outlines, [])
+    for name, what in (
+        ("map.qml", "style"),
+        ("p.qml", "style"),
+        ("o.qml", "style"),
+        ("map.stac.json", "STAC item of a map"),
+        ("new.tif.aux.xml", "metadata of a map"),
+    ):
+        before = (tmp_path / name).read_bytes() if (tmp_path / name).exists() else None
+        (tmp_path / name).write_text("<qgis> as saved by QGIS </qgis>")
+        asked = {CLASS_MAP: tmp_path / "new.tif"} if name.startswith("new") else paths
+        with pytest.raises(DataError, match=rf"^.*/{name}: is there already and holds no {what} that cropcam wrote; .*give --overwrite"):
+            check_files(asked, outlines, [], overwrite=False)
+        check_files(asked, outlines, [], overwrite=True)
+        (tmp_path / name).unlink() if before is None else (tmp_path / name).write_bytes(before)
+
+
+def test_a_map_is_no_layer_and_a_layer_no_map(tmp_path: Path) -> None:
+    path, layer = write_map(tmp_path / "map.tif", CLASSES), tmp_path / "p.tif"
+    retag(write_layer(layer, ["entropy"]), TIFFTAG_SOFTWARE="cropcam 0", layer="entropy")
+    with pytest.raises(DataError, match=r"--out .*p\.tif: is there already and holds no map that cropcam wrote"):
+        check_files({CLASS_MAP: layer}, None, [])
+    with pytest.raises(DataError, match=r"--probabilities .*map\.tif: is there already and holds no layer that cropcam wrote"):
+        check_files({CLASS_MAP: tmp_path / "new.tif", PROBABILITY: path}, None, [])
+
+
+def test_the_style_of_a_geopackage_is_inside_it(tmp_path: Path) -> None:
+    (tmp_path / "o.qml").write_text("mine")
+    check_files({CLASS_MAP: tmp_path / "map.tif"}, tmp_path / "o.gpkg", [])
+    with pytest.raises(DataError, match=r"o\.qml: is there already"):
+        check_files({CLASS_MAP: tmp_path / "map.tif"}, tmp_path / "o.parquet", [])
+
+
+def test_an_item_and_a_style_are_known_by_their_content(whole: Path) -> None:
+    write(whole)
+    item, style = whole.with_name("map.stac.json"), whole.with_name("map.qml")
+    assert (is_item(item), is_style(style), is_item(style), is_style(item)) == (True, True, False, False)
+    item.write_text(json.dumps({"properties": {"processing:software": {"other": "1"}}}))
+    style.write_text(style.read_text().replace("<!-- made by cropcam -->", ""))  # as QGIS saves it
+    assert (is_item(item), is_style(style), is_item(whole.with_name("absent"))) == (False, False, False)

@@ -88,6 +88,8 @@ def test_what_is_no_file_of_a_bearable_size_is_refused_at_once(most: int, tmp_pa
 def test_bytes_of_another_encoding_are_refused_with_their_place() -> None:
     with pytest.raises(DataError, match=r"^f, line 2, column 2: byte 0xfc is not UTF-8; save the table as UTF-8$"):
         decode(b"a\rM\xfcller", "f", "the table")
+    with pytest.raises(DataError, match=r"^f: is no text; name a study file$"):
+        decode(b"II*\0\x08\0\xff\xff", "f", "a study file")
     with pytest.raises(DataError, match=r"^f, line 1, column 4: holds a zero byte; save the table as UTF-8 text$"):
         decode(b"abc\0d", "f", "the table")
     with pytest.raises(DataError, match=r"^f, line 1, column 2: byte 0x00 is not UTF-16; save it as UTF-8$"):

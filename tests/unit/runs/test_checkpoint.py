@@ -16,6 +16,7 @@ import torch
 from cropcam.model.networks import Network, build
 from cropcam.model.runs.checkpoint import (
     BEST,
+    check_run_folder,
     load_network,
     load_tensors,
     load_training_state,
@@ -185,3 +186,29 @@ def test_leftovers_of_a_killed_command_go(run: Path) -> None:
 def test_json_is_for_readers(tmp_path: Path) -> None:
     write_json(tmp_path / "a.json", {"b": [1], "a": "x"})
     assert (tmp_path / "a.json").read_text() == json.dumps({"b": [1], "a": "x"}, indent=2) + "\n"
+
+
+def test_a_run_is_begun_in_a_folder_that_holds_nothing_of_its_names(tmp_path: Path, run: Path) -> None:
+    check_run_folder(tmp_path / "new")
+    check_run_folder(run)
+    (tmp_path / "logs").mkdir()
+    (tmp_path / "logs" / "job-17.log").touch()
+    (tmp_path / "logs" / "environment.json").touch()  # all that a run which was killed at once has
+    check_run_folder(tmp_path / "logs")
+
+
+@pytest.mark.parametrize("name", ["README.md", "config.json", "report.html", "zarr.json"])
+def test_a_folder_of_others_is_no_run(tmp_path: Path, name: str) -> None:
+    (tmp_path / name).write_text('{"name": "another tool"}')
+    with pytest.raises(DataError, match=r"--run .*: is there already and holds no run that cropcam wrote; choose another name"):
+        check_run_folder(tmp_path)
+
+
+def test_a_run_with_a_damaged_configuration_is_still_one(run: Path) -> None:
+    (run / CONFIG).write_text("{")
+    check_run_folder(run)
+
+
+def test_the_store_is_no_place_for_its_run(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match=r"--run .*: is an input of this command"):
+        check_run_folder(tmp_path / "s.zarr", [tmp_path / "." / "s.zarr"])

@@ -143,6 +143,7 @@ def test_a_disk_is_tried_with_names_that_are_there(tmp_path: Path) -> None:
         ("/vsimem/a.tif", "is read as an address or as the name of a driver"),
         ("GTIFF_DIR:1:a.tif", "is read as an address or as the name of a driver"),
         ("s3://bucket/a.tif", "is read as an address"),
+        ("a!b/o.gpkg", "the name of a GeoPackage, and of its folder, cannot hold '!'"),
         ("map.png", r"--out map\.png: does not fit the kind of the file \(map\); end the name in \.tif or \.tiff"),
         ("map", "does not fit the kind of the file"),
         ("map.tif.", "does not fit the kind of the file"),

@@ -6,7 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cropcam.pipeline.maps.view.access import SECURITY_HEADERS, Refused, check, new_token
+from cropcam.pipeline.maps.view.access import check, new_token
+from cropcam.pipeline.runtime.loopback_requests import SECURITY_HEADERS, Refused
 
 TOKEN, PORT = new_token(), 8123
 

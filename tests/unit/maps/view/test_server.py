@@ -7,9 +7,9 @@ from collections.abc import Iterator
 
 import pytest
 
-from cropcam.pipeline.maps.view.access import Refused
 from cropcam.pipeline.maps.view.layers import Scene
 from cropcam.pipeline.maps.view.server import View
+from cropcam.pipeline.runtime.loopback_requests import Refused
 from support.views import centre
 
 
