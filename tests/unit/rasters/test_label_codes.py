@@ -44,7 +44,12 @@ def test_where_0_is_a_class_nodata_is_another_code() -> None:
     ("value", "dtype", "table", "message"),
     [
         (300, np.int16, cdl(), r"^a\.tif: holds label 300, which the legend 'cdl' does not have: give a raster of that legend, name the"),
-        (99, np.int16, cdl(), r"holds label 99, which the legend 'cdl' does not have: .* under \[labels\] legend, or, .* nodata = \[99\] under \[labels\]$"),
+        (
+            99,
+            np.int16,
+            cdl(),
+            r"holds label 99, which the legend 'cdl' does not have: .* under \[labels\] legend, or, .* nodata = \[99\] under \[labels\]$",
+        ),
         (99, np.uint8, cdl(), "holds label 99, which the legend 'cdl' does not have"),
         (-1, np.int16, cdl(), "holds label -1, which"),
         (15, np.uint8, packaged("worldcover"), "holds label 15, which the legend 'worldcover' does not have"),
