@@ -48,7 +48,7 @@ def test_where_0_is_a_class_nodata_is_another_code() -> None:
             99,
             np.int16,
             cdl(),
-            r"holds label 99, which the legend 'cdl' does not have: .* under \[labels\] legend, or .* nodata = \[99\] under \[labels\]$",
+            r"holds label 99, which the legend 'cdl' does not have: .* under \[labels\] legend, or, .* nodata = \[99\] under \[labels\]$",
         ),
         (99, np.uint8, cdl(), "holds label 99, which the legend 'cdl' does not have"),
         (-1, np.int16, cdl(), "holds label -1, which"),

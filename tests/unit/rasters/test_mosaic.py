@@ -139,6 +139,7 @@ SOUTH_UP = PixelGrid(UTM.crs, (30.0, 0.0, UTM.transform[2], 0.0, 30.0, UTM.trans
         (two(PixelGrid(UTM.crs, UTM.transform, 60, 90)), r"second\.tif: 60 x 90 px, first\.tif has 120 x 90"),
         (two(PixelGrid("EPSG:32615", UTM.transform, UTM.width, UTM.height)), r"second\.tif: CRS EPSG:32615, first\.tif has EPSG:32616"),
         (two(SHIFTED), r"second\.tif: grid .* all image files must share one grid"),
+        (two(PixelGrid(UTM.crs, (30.0003, *UTM.transform[1:]), UTM.width, UTM.height)), r"second\.tif: grid .* all image files must share"),
         (two(UTM, "float32"), "differ in type|band"),
         (one(grid=TURNED), "is rotated .* gdalwarp -r near bad.tif north-up.tif"),
         (one(grid=SOUTH_UP), "its first pixel is in the south .* gdalwarp -r near -te"),
