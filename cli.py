@@ -18,7 +18,8 @@ from cropcam.model import view_command
 from cropcam.model.options import declared, flag
 from cropcam.pipeline import commands as pipeline_commands
 from cropcam.pipeline.commands import patches_line
-from cropcam.pipeline.errors import CropcamWarning
+from cropcam.pipeline.errors import CropcamError, CropcamWarning, DataError
+from cropcam.pipeline.runtime.machine import denial, flush_stdout, say, signals_as_interrupt
 from cropcam.pipeline.runtime.terminal import one_line, prepare_streams, quoted
 
 # Options of unreleased versions, by command: the replacement, or that there is none. Settings without a flag are found by their name.
@@ -92,21 +93,22 @@ def main(argv: Sequence[str] | None = None) -> int:
     warnings.showwarning = _show_warning
     words = list(sys.argv[1:] if argv is None else argv)
     if (removed := removed_option(words)) is not None:
-        print(f"cropcam: {removed}", file=sys.stderr)
+        say(f"cropcam: {removed}\n")
         return 2
     args = _parser().parse_args(words)
     # waiting threads sleep: spinning ones made training three times slower on a busy machine (torch reads it on import)
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     os.environ.setdefault("GDAL_CACHEMAX", "256")  # MB; the default is a twentieth of the machine's memory
     try:
-        args.call(args)
-        sys.stdout.flush()  # a full disk is told now, not when the interpreter ends
+        with signals_as_interrupt():
+            args.call(args)
+            flush_stdout()
     except KeyboardInterrupt:
         again = "run the same command again with --resume" if "resume" in vars(args) else "run the same command again"
-        print(f"interrupted; nothing is half-written: {again} to go on", file=sys.stderr)
+        say(f"interrupted; nothing is half-written: {again} to go on\n")
         return 130
     except Exception as error:  # noqa: BLE001 - one line, or the traceback of a bug
-        return _explain(error, args.debug)
+        return _explain(error, args)
     return 0
 
 
@@ -119,29 +121,22 @@ def removed_option(words: Sequence[str]) -> str | None:
     return None
 
 
-def _explain(error: Exception, debug: bool) -> int:
+def _explain(error: Exception, args: argparse.Namespace) -> int:
     import traceback
 
     from cropcam.pipeline.earthengine.error_texts import without_secrets
-    from cropcam.pipeline.errors import CropcamError
 
     known = isinstance(error, CropcamError)
-    if debug or not (known or isinstance(error, OSError)):
-        print(without_secrets("".join(traceback.format_exception(error))), end="", file=sys.stderr)
-    if known:
-        print(f"cropcam: {one_line(str(error))}", file=sys.stderr)
-        if debug:
-            print(*_raw_answers(error), sep="\n", end="", file=sys.stderr)
-        return error.exit_code  # type: ignore[attr-defined,no-any-return]
-    if isinstance(error, OSError):
-        where = f"{error.filename}: " if error.filename else ""
-        print(
-            f"cropcam: {one_line(f'{where}{error.strerror or error}')}; nothing half-written was left: free space or choose another place, then run it again",
-            file=sys.stderr,
-        )
-        return 3
-    print("cropcam: this is a bug; please report the lines above", file=sys.stderr)
-    return 1
+    line = str(error) if known else denial(error, batches="batch_size" in vars(args))
+    if args.debug or line is None:
+        say(without_secrets("".join(traceback.format_exception(error))))
+    if line is None:
+        say("cropcam: this is a bug; please report the lines above\n")
+        return 1
+    say(f"cropcam: {one_line(line)}\n")
+    if known and args.debug:
+        say("\n".join(_raw_answers(error)))
+    return error.exit_code if isinstance(error, CropcamError) else DataError.exit_code
 
 
 def _show_warning(
@@ -149,9 +144,13 @@ def _show_warning(
 ) -> None:
     """Ours are for users, one line each; those of libraries are for developers and look as Python writes them."""
     if issubclass(category, CropcamWarning):
-        print(f"cropcam: warning: {one_line(str(message))}", file=file or sys.stderr)
+        text = f"cropcam: warning: {one_line(str(message))}\n"
     else:
-        (file or sys.stderr).write(warnings.formatwarning(message, category, filename, lineno, line))
+        text = warnings.formatwarning(message, category, filename, lineno, line)
+    if file:
+        file.write(text)
+    else:
+        say(text)
 
 
 def _raw_answers(error: BaseException | None) -> Iterator[str]:

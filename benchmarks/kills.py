@@ -2,8 +2,9 @@
 
     python -m benchmarks.kills [exports] [--kills N] [--seed N] [--size-px N] [--per-set N] [--without-faults]
     python -m benchmarks.kills store [--kills N] [--seed N] [--per-set N] [--cluster]
+    python -m benchmarks.kills commands [--kills N] [--seed N] [--per-set N] [--commands NAME ...]
 
-`exports`: see `benchmarks.kills_exports`.
+`exports`: see `benchmarks.kills_exports`. `commands`: every command; see `benchmarks.kills_commands`.
 
 `store`: building a patch store of 35 blocks, at most `--per-set` kills per store. Half of the kills come at a random moment, half as
 soon as a random number of zarr shards have appeared. `between_shards_and_rows` counts the kills that left a block whose image is
@@ -29,6 +30,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks import at_least_one
+from benchmarks.commands_table import BY_NAME
 from benchmarks.killed import finish, start
 from cropcam.pipeline.study.study import load_study, parse_study
 
@@ -151,11 +153,13 @@ def measure_store(kills: int, seed: int, per_set: int, *, cluster: bool) -> dict
 def main() -> None:
     """Measure and print one JSON object."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("what", nargs="?", choices=("exports", "store"), default="exports")
+    parser.add_argument("what", nargs="?", choices=("exports", "store", "commands"), default="exports")
     parser.add_argument("--kills", type=at_least_one, default=100)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--size-px", type=at_least_one, default=700)
-    parser.add_argument("--per-set", type=at_least_one, default=6, help="kills of one set of tasks or of one store, at most")
+    parser.add_argument("--per-set", type=at_least_one, default=6, help="kills of one set of tasks, store or command, at most")
+    parser.add_argument("--commands", nargs="+", choices=list(BY_NAME), default=list(BY_NAME), metavar="NAME", help="of `commands`")
+    parser.add_argument("--inputs", type=Path, help="of `commands`: a folder in which the inputs are kept for the next call")
     parser.add_argument("--cluster", action="store_true")
     parser.add_argument("--without-faults", action="store_true", help="exports: without a fault at every tenth answer")
     parser.add_argument("--build", nargs=3, metavar=("INPUTS", "PLACE", "SCHEDULER"), help=argparse.SUPPRESS)
@@ -164,6 +168,10 @@ def main() -> None:
         build_store(Path(args.build[0]), Path(args.build[1]), args.build[2] or None)
     elif args.what == "store":
         print(json.dumps(measure_store(args.kills, args.seed, args.per_set, cluster=args.cluster)))
+    elif args.what == "commands":
+        from benchmarks.kills_commands import measure as measure_commands
+
+        print(json.dumps(measure_commands(args.kills, args.seed, args.per_set, args.commands, args.inputs)))
     else:
         from benchmarks.kills_exports import measure
 

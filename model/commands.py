@@ -8,7 +8,6 @@ from __future__ import annotations
 import argparse
 import json
 import os
-import sys
 from dataclasses import fields
 from pathlib import Path
 
@@ -16,6 +15,7 @@ from cropcam.model.map_command import add_map
 from cropcam.model.options import SECTIONS, Settings, declared, default_of, flag, proportions, types
 from cropcam.pipeline.arguments import AddCommand, folder_argument
 from cropcam.pipeline.errors import ConfigError
+from cropcam.pipeline.runtime.machine import say
 from cropcam.pipeline.runtime.terminal import quoted
 
 
@@ -71,9 +71,9 @@ def evaluate(args: argparse.Namespace) -> None:
     text = f"{headline(metrics)}\n\n{methods(metrics['segmentation'])}\n\n{classes(metrics)}"
     print(json.dumps(metrics, indent=2) if args.json else text)
     for note in caveats(metrics):
-        print(f"note: {note}", file=sys.stderr)
+        say(f"note: {note}\n")
     if warning := metrics.get("shift", {}).get("warning"):
-        print(warning, file=sys.stderr)
+        say(f"{warning}\n")
 
 
 def _evaluate_map(args: argparse.Namespace) -> None:
@@ -99,7 +99,7 @@ def _evaluate_map(args: argparse.Namespace) -> None:
         atomic_write(args.out, text + "\n")
     print(text if args.json else f"{map_headline(scores)}\n\n{map_classes(scores)}\n\n{map_confusion(scores)}")
     for note in point_notes(scores):
-        print(f"note: {note}", file=sys.stderr)
+        say(f"note: {note}\n")
 
 
 def compare(args: argparse.Namespace) -> None:
@@ -109,7 +109,7 @@ def compare(args: argparse.Namespace) -> None:
 
     comparison = compare_runs(args.runs, args.out)
     for caution in comparison.cautions:
-        print(f"note: {caution}", file=sys.stderr)
+        say(f"note: {caution}\n")
     if args.json:
         print(json.dumps(comparison.to_dict()["rows"], indent=2))
         return

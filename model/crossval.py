@@ -23,6 +23,7 @@ from cropcam.model.report.gains import difference_columns, from_home, metric_col
 from cropcam.model.report.runs import read_elsewhere, read_run
 from cropcam.model.runs.checkpoint import BEST, METRICS, write_json
 from cropcam.model.runs.config import CONFIG, load_config
+from cropcam.model.runs.sealed import read_sealed
 from cropcam.model.training.train import train
 from cropcam.pipeline import __version__
 from cropcam.pipeline.csv_cells import table_text
@@ -123,10 +124,10 @@ def run_name(group: str) -> str:
 def is_scored(run: Path, folder: Path, split: str) -> bool:
     """Whether a folder has the metrics of a run's present weights on a split, by this version."""
     try:
-        metrics = read_json(folder / METRICS, "the figures of a run")
+        metrics = read_sealed(folder / METRICS, "the metrics of a run", "provenance", step="evaluate the run again")
         made = metrics["provenance"]
         return (metrics["split"], made["code_version"], made["checkpoint_digest"]) == (split, __version__, file_sha256(run / BEST))
-    except (DataError, OSError, KeyError, TypeError):
+    except (DataError, OSError, ValueError, KeyError, TypeError):
         return False
 
 

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import argparse
-import sys
 import webbrowser
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from cropcam.pipeline.arguments import AddCommand, folder_argument
 from cropcam.pipeline.errors import ConfigError, DataError
+from cropcam.pipeline.runtime.machine import say
 
 if TYPE_CHECKING:
     from cropcam.pipeline.maps.view.layers import Scene
@@ -37,11 +37,11 @@ def view(args: argparse.Namespace) -> None:
 
     def opened(url: str) -> None:
         print(url, flush=True)
-        print("Open it in a browser on this machine; Ctrl-C ends it.", file=sys.stderr)
+        say("Open it in a browser on this machine; Ctrl-C ends it.\n")
         if args.browser:
             webbrowser.open(url)
 
-    with cache_folder(args.cache, lambda text: print(text, file=sys.stderr)) as cache:
+    with cache_folder(args.cache, lambda text: say(f"{text}\n")) as cache:
         show(_scene(kind, args, cache), args.port, opened=opened)
 
 

@@ -21,6 +21,7 @@ from cropcam.model.evaluation.run_item import write_run_item
 from cropcam.model.evaluation.seasons_seen import seasons_seen
 from cropcam.model.runs.checkpoint import METRICS, load_network, run_provenance
 from cropcam.model.runs.config import RunConfig
+from cropcam.model.runs.sealed import sealed
 from cropcam.model.runtime.device import choose
 from cropcam.model.segmentation.fitting import fitted_segmenter
 from cropcam.model.segmentation.predictions import open_trained_store
@@ -102,23 +103,26 @@ def evaluate(
     compared = {"reference": _beside(measured, other, reference, progress)} if other and reference else {}
     csv = table_text(measured.table(), float_format="%.6f")
     metrics = Metrics(
-        {
-            "split": scored.split,
-            "patches": len(patches_N),
-            "labels": config.labels.labels,
-            "home": scored.home,
-            "store": scored.about(),
-            **values,
-            **compared,
-            **({} if scored.home else _shift(run, predictor, measured)),
-            "provenance": {
-                **provenance,
-                "labels_rule": str(config.label_spec),
-                "selected_on": _selected_on(config, scored),
-                "train_patches": len(trained_on.split_indices("train")),
-                "patches_digest": sha256(csv.encode()),
+        sealed(
+            {
+                "split": scored.split,
+                "patches": len(patches_N),
+                "labels": config.labels.labels,
+                "home": scored.home,
+                "store": scored.about(),
+                **values,
+                **compared,
+                **({} if scored.home else _shift(run, predictor, measured)),
+                "provenance": {
+                    **provenance,
+                    "labels_rule": str(config.label_spec),
+                    "selected_on": _selected_on(config, scored),
+                    "train_patches": len(trained_on.split_indices("train")),
+                    "patches_digest": sha256(csv.encode()),
+                },
             },
-        }
+            "provenance",
+        )
     )
     scored.folder.mkdir(parents=True, exist_ok=True)
     atomic_write(scored.folder / PATCHES, csv)

@@ -12,11 +12,11 @@ from cropcam.model.networks import NETWORKS
 from cropcam.model.runs import history
 from cropcam.model.runs.checkpoint import BEST, CARD, HISTORY, METRICS, load_metadata
 from cropcam.model.runs.config import RunConfig
+from cropcam.model.runs.sealed import read_sealed
 from cropcam.pipeline.errors import DataError
 from cropcam.pipeline.runtime.atomic import atomic_write
 from cropcam.pipeline.runtime.hashing import file_sha256
 from cropcam.pipeline.runtime.terminal import one_line
-from cropcam.pipeline.text_files import read_json_object
 
 
 def write_model_card(run: Path, config: RunConfig) -> None:
@@ -149,7 +149,7 @@ def _metric_lines(metrics: Mapping[str, Any] | None) -> list[str]:
 def _metrics(run: Path) -> dict[str, Any] | None:
     """The content of metrics.json; None where it is absent, damaged or of other weights."""
     try:
-        values = read_json_object(run / METRICS, "the figures of a run")
+        values = read_sealed(run / METRICS, "the metrics of a run", "provenance", step="evaluate the run again")
         return values if values["provenance"]["checkpoint_digest"] == file_sha256(run / BEST) else None
-    except (DataError, OSError, KeyError, TypeError):
+    except (DataError, OSError, ValueError, KeyError, TypeError):
         return None

@@ -15,12 +15,13 @@ import pandas as pd
 
 from cropcam.model.evaluation.elsewhere import ON
 from cropcam.model.evaluation.evaluate import PATCHES
+from cropcam.model.runs import history
 from cropcam.model.runs.checkpoint import BEST, HISTORY, METRICS
 from cropcam.model.runs.config import RunConfig, load_config
+from cropcam.model.runs.sealed import read_sealed
 from cropcam.pipeline.errors import DataError
 from cropcam.pipeline.runtime.hashing import file_sha256
 from cropcam.pipeline.runtime.terminal import quoted
-from cropcam.pipeline.text_files import read_json_object
 
 
 @dataclass(frozen=True)
@@ -82,9 +83,9 @@ def read_run(run: Path, name: str) -> EvaluatedRun:
     """
     config = load_config(run)
     metrics, patches = read_evaluation(run)
-    history = read_history(run)
-    seconds = float(history["seconds"].sum()) if "seconds" in history else None
-    return EvaluatedRun(name, config, metrics, patches, seconds, len(history) or config.optimizer.epochs)
+    epochs = read_history(run)
+    seconds = float(epochs["seconds"].sum()) if "seconds" in epochs else None
+    return EvaluatedRun(name, config, metrics, patches, seconds, len(epochs) or config.optimizer.epochs)
 
 
 def read_elsewhere(run: Path, home: EvaluatedRun) -> list[EvaluatedRun]:
@@ -131,8 +132,8 @@ def read_evaluation(run: Path) -> tuple[dict[str, Any], pd.DataFrame]:
 def _read(folder: Path, run: Path, again: str) -> tuple[dict[str, Any], pd.DataFrame]:
     """metrics.json and patches.csv of a folder; a table without rows where there is no patches.csv."""
     has_patches = (folder / PATCHES).is_file()
+    metrics = read_sealed(folder / METRICS, "the metrics of a run", "provenance", step=f"evaluate again: {again}")
     try:
-        metrics = read_json_object(folder / METRICS, "the figures of a run", step=f"evaluate again: {again}")
         table = pd.read_csv(folder / PATCHES) if has_patches else pd.DataFrame()
         checkpoint, patches = metrics["provenance"]["checkpoint_digest"], metrics["provenance"]["patches_digest"] if has_patches else ""
     except (ValueError, KeyError, TypeError) as error:
@@ -151,10 +152,7 @@ def read_history(run: Path) -> pd.DataFrame:
         DataError: damaged.
     """
     path = run / HISTORY
-    try:
-        return pd.read_csv(path).astype({"epoch": int, "validation_loss": float}) if path.is_file() else pd.DataFrame()
-    except (ValueError, KeyError, TypeError) as error:
-        raise DataError(f"{path}: cannot be read as a history ({str(error).splitlines()[0]}); train into another folder") from None
+    return history.table(path) if path.is_file() else pd.DataFrame()
 
 
 def short_names(runs: Sequence[Path]) -> list[str]:

@@ -33,11 +33,13 @@ from cropcam.pipeline.runtime.hashing import file_sha256
 from cropcam.pipeline.runtime.outputs import STORE, Output, check_outputs
 from cropcam.pipeline.runtime.provenance import provenance
 from cropcam.pipeline.runtime.terminal import quoted
+from cropcam.pipeline.text_files import parse_json
 
 LAST, BEST, HISTORY = "last.safetensors", "best.safetensors", "history.csv"
 ENVIRONMENT, CARD, METRICS, ITEM = "environment.json", "README.md", "metrics.json", "stac.json"
 _FILES = (LAST, BEST, HISTORY, CARD, METRICS, ITEM, "segment.json", "seen.json", "patches.csv", "report.html")
 _METADATA_KEY = "cropcam"  # one key: safetensors writes several in no fixed order, and equal runs need equal bytes
+_DTYPES = {torch.float16, torch.bfloat16, torch.float32, torch.float64, torch.int64, torch.int32, torch.uint8, torch.bool}
 _ADAM_STATE = ("step", "exp_avg", "exp_avg_sq")
 _OPTIMIZER_STATE = {torch.optim.AdamW: _ADAM_STATE, torch.optim.Adam: _ADAM_STATE, torch.optim.SGD: ("momentum_buffer",)}
 
@@ -97,7 +99,14 @@ def load_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
         DataError: absent or damaged.
     """
     with _opened(path) as file:
-        return {name: file.get_tensor(name) for name in file.keys()}, _metadata(file)  # noqa: SIM118 - no mapping
+        tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - no mapping
+        metadata = _metadata(file, path)
+    for name, tensor in tensors.items():
+        if tensor.dtype not in _DTYPES:
+            raise DataError(
+                f"{path}: {name} is of {str(tensor.dtype).removeprefix('torch.')}, no type of weights; train into another folder"
+            )
+    return tensors, metadata
 
 
 def load_metadata(path: Path) -> dict[str, str]:
@@ -107,7 +116,7 @@ def load_metadata(path: Path) -> dict[str, str]:
         DataError: absent or damaged.
     """
     with _opened(path) as file:
-        return _metadata(file)
+        return _metadata(file, path)
 
 
 @contextmanager
@@ -121,8 +130,11 @@ def _opened(path: Path) -> Iterator[Any]:
         raise DataError(f"{path}: damaged checkpoint ({error}); train into another folder") from None
 
 
-def _metadata(file: Any) -> dict[str, str]:  # noqa: ANN401 - safetensors has no type for it
-    return dict(json.loads((file.metadata() or {}).get(_METADATA_KEY, "{}")))
+def _metadata(file: Any, path: Path) -> dict[str, str]:  # noqa: ANN401 - safetensors has no type for it
+    values = parse_json((file.metadata() or {}).get(_METADATA_KEY, "{}"), f"{path}: its metadata", step="train into another folder")
+    if not isinstance(values, dict) or not all(isinstance(value, str) for value in values.values()):
+        raise DataError(f"{path}: its metadata are not texts; train into another folder")
+    return values
 
 
 def load_network(run: Path, device: torch.device) -> tuple[Network, RunConfig]:

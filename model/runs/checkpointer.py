@@ -7,6 +7,7 @@ and their sums.
 from __future__ import annotations
 
 import json
+import math
 from dataclasses import astuple, dataclass, field
 from pathlib import Path
 
@@ -69,7 +70,7 @@ class Checkpointer:
     ) -> None:
         self._run, self._writes = run, writes
         self._network, self._optimizer, self._strategy = network, optimizer, strategy
-        store = config.store
+        store, self._epochs = config.store, config.optimizer.epochs
         # a checkpoint that differs in one of these is of another run
         self._origin = {"study": store.study, "store_digest": store.digest, "model": config.network.model, "labels": config.labels.kind}
 
@@ -102,11 +103,17 @@ class Checkpointer:
                 raise DataError(f"{last}: another run's checkpoint: its {name} is {other}, this run's {value}; train into another folder")
         checkpoint.load_training_state(self._network, self._optimizer, self._strategy, tensors, last)
         try:
-            done = TrainingProgress([], int(metadata.get("batches", "0")), RunningTotals(*json.loads(metadata.get("sums", "[]"))))
-        except (ValueError, TypeError):
+            done = TrainingProgress(
+                [], int(metadata.get("batches", "0")), RunningTotals(*map(float, json.loads(metadata.get("sums", "[]"))))
+            )
+            if done.batches < 0 or not all(map(math.isfinite, done.sums.values())):
+                raise ValueError
+        except (ValueError, TypeError, OverflowError, RecursionError):
             raise DataError(f"{last}: the progress of its epoch is missing; train into another folder") from None
         if not (epochs := _epoch(metadata, last)):
             return done
+        if epochs > self._epochs:
+            raise DataError(f"{last}: is of epoch {epochs}, the run is of {self._epochs} epochs; train into another folder")
         done.rows = history.read(self._run / HISTORY, epochs)
         self._write_history(done.rows)
         if self.selected(done.rows) == len(done.rows) and not done.batches:
@@ -138,6 +145,8 @@ class Checkpointer:
 
 def _epoch(metadata: dict[str, str], path: Path) -> int:
     try:
-        return int(metadata["epoch"])
+        if (epoch := int(metadata["epoch"])) < 0:
+            raise ValueError
     except (KeyError, ValueError):
         raise DataError(f"{path}: its epoch is missing; train into another folder") from None
+    return epoch

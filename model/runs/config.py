@@ -11,9 +11,10 @@ from typing import Any
 from cropcam.model.labels.weak_labels import LabelSpec
 from cropcam.model.losses.objectives import Objective, objective
 from cropcam.model.networks import NETWORKS, FittedNetwork, Network, build, network_class
-from cropcam.model.options import SECTIONS, DataOptions, LabelOptions, NetworkOptions, OptimizerOptions, StrategyOptions
+from cropcam.model.options import SECTIONS, DataOptions, LabelOptions, NetworkOptions, OptimizerOptions, Settings, StrategyOptions
+from cropcam.model.runs.config_types import check_config
 from cropcam.pipeline.encoding import BandEncoding
-from cropcam.pipeline.errors import DataError
+from cropcam.pipeline.errors import ConfigError, DataError
 from cropcam.pipeline.legend import Legend
 from cropcam.pipeline.runtime.terminal import quoted
 from cropcam.pipeline.store.schema import StoreInfo
@@ -161,6 +162,7 @@ class RunConfig:
         Raises:
             KeyError, TypeError, ValueError: a section or a setting is missing, unknown or of another type.
         """
+        check_config(values)
         sections = {name: _section(kind, values[name]) for name, kind in SECTIONS.items()}
         record = values["store"]
         legend = Legend.from_attrs(record["classes"], record["attrs"].get("legend"))
@@ -181,13 +183,15 @@ def load_config(run: Path) -> RunConfig:
     path = run / CONFIG
     if not path.is_file():
         raise DataError(f"{run}: no run folder (no {CONFIG} in it); make one with 'cropcam train STORE --run {quoted(run)}'")
+    values = read_json_object(path, "the configuration of a run", step="train the run again")
+    if "labels" in values and not isinstance(values["labels"], dict):
+        raise DataError(f"{path}: written by an older version of cropcam, without sections; train again into another folder")
     try:
-        values = read_json_object(path, "the settings of a run", step="train the run again")
-        if "labels" in values and not isinstance(values["labels"], dict):
-            raise DataError(f"{path}: written by an older version of cropcam, without sections; train again into another folder")
-        return RunConfig.from_json(values)
-    except (KeyError, TypeError, ValueError) as error:
+        config = RunConfig.from_json(values)
+        Settings(**{name: value for key in SECTIONS for name, value in vars(getattr(config, key)).items()})  # checks the ranges
+    except (KeyError, TypeError, ValueError, ConfigError) as error:
         raise DataError(f"{path}: damaged ({error}); train the run again") from None
+    return config
 
 
 def store_differences(trained: StoreRecord | StorePart, info: StoreInfo) -> list[str]:

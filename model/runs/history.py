@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+import io
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 
 from cropcam.pipeline.errors import DataError
 from cropcam.pipeline.runtime.atomic import atomic_write
+from cropcam.pipeline.text_files import read_text
 
+_STEP = "train into another folder"
+_MOST = 2**31  # epochs
 TIMINGS = ("seconds", "patches_per_second", "data_wait_share")  # the columns in which two equal runs differ
 
 
@@ -61,11 +67,33 @@ def read(path: Path, epochs: int) -> list[Row]:
     Raises:
         DataError: the file is absent, damaged or shorter.
     """
-    try:
-        table = pd.read_csv(path, dtype=str)  # float() is the inverse of repr(); not every pandas is
-        rows = [Row(int(epoch), *map(float, rest)) for epoch, *rest in table[list(COLUMNS)].itertuples(index=False)]
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise DataError(f"{path}: cannot be read as a history ({str(error).splitlines()[0]}); train into another folder") from None
-    if [row.epoch for row in rows[:epochs]] != list(range(1, epochs + 1)):
-        raise DataError(f"{path}: does not hold epochs 1 to {epochs}, which the checkpoint has; train into another folder")
+    columns = _numbers(path, COLUMNS, _STEP)
+    rows = [Row(int(epoch), *rest) for epoch, *rest in columns.itertuples(index=False)]
+    if len(rows) < epochs or [row.epoch for row in rows[:epochs]] != list(range(1, epochs + 1)):
+        raise DataError(f"{path}: does not hold epochs 1 to {epochs}, which the checkpoint has; {_STEP}")
     return rows[:epochs]
+
+
+def table(path: Path) -> pd.DataFrame:
+    """The epochs of a history, one row each; of earlier versions some columns may be missing.
+
+    Raises:
+        DataError: the file is absent, damaged or without an epoch.
+    """
+    found = _numbers(path, ("epoch", "validation_loss"), step := "train the run first")
+    if found.empty:
+        raise DataError(f"{path}: holds no epoch; {step}")
+    return found.astype({"epoch": int})
+
+
+def _numbers(path: Path, needed: Sequence[str], step: str) -> pd.DataFrame:
+    """The columns that a history has, as float64; `needed` are among them, finite and with whole epochs."""
+    text = read_text(path, "the history of a run", step=step)
+    try:
+        cells = pd.read_csv(io.StringIO(text), dtype=str)
+        found = cells[[name for name in COLUMNS if name in {*cells.columns, *needed}]].map(float).astype(np.float64)  # inverse of repr()
+        if not np.isfinite(found[list(needed)]).all(axis=None) or (found["epoch"] % 1 != 0).any() or (found["epoch"] > _MOST).any():
+            raise ValueError("a number is missing or not finite, or an epoch is none")
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise DataError(f"{path}: cannot be read as a history ({str(error).splitlines()[0][:160]}); {step}") from None
+    return found

@@ -12,9 +12,9 @@ import pandas as pd
 import torch
 
 from cropcam.model.networks import Network
+from cropcam.model.runs import history
 from cropcam.model.runs.checkpoint import HISTORY, METRICS, load_network
 from cropcam.model.runs.config import RunConfig, load_config
-from cropcam.pipeline.errors import DataError
 from cropcam.pipeline.runtime.terminal import quoted
 from cropcam.pipeline.text_files import read_json_object
 
@@ -44,18 +44,13 @@ class Run:
         Raises:
             DataError: no epoch is complete, or the file is damaged.
         """
-        try:
-            return pd.read_csv(self.folder / HISTORY)
-        except (OSError, ValueError) as error:
-            raise DataError(f"{self.folder / HISTORY}: cannot be read as a history ({error}); train the run first") from None
+        return history.table(self.folder / HISTORY)
 
     @property
     def metrics(self) -> dict[str, Any] | None:
         """The content of metrics.json; None before `evaluate`."""
         path = self.folder / METRICS
-        return (
-            read_json_object(path, "the figures of a run", step=f"run: cropcam evaluate {quoted(self.folder)}") if path.is_file() else None
-        )
+        return read_json_object(path, "metrics", step=f"evaluate again: cropcam evaluate {quoted(self.folder)}") if path.is_file() else None
 
     def network(self, device: str = "cpu") -> Network:
         """The network of the selected epoch, in evaluation mode.
@@ -68,5 +63,5 @@ class Run:
 
     def to_dict(self) -> dict[str, Any]:
         """Folder, configuration, history and metrics as JSON values."""
-        history = json.loads(self.history.to_json(orient="records"))
-        return {"folder": str(self.folder), "config": self.config.to_json(), "history": history, "metrics": self.metrics}
+        rows = json.loads(self.history.to_json(orient="records"))
+        return {"folder": str(self.folder), "config": self.config.to_json(), "history": rows, "metrics": self.metrics}

@@ -21,9 +21,9 @@ from torch import Tensor
 
 from cropcam.model.networks.cam import argmax_classes
 from cropcam.model.runs.checkpoint import write_json
+from cropcam.model.runs.sealed import read_sealed, sealed
 from cropcam.model.segmentation.spectral import ClassStatistics, class_statistics, refine_by_spectra
 from cropcam.pipeline.errors import DataError
-from cropcam.pipeline.text_files import read_json_object
 
 SEGMENT = "segment.json"
 CAM_ARGMAX, LOGIT_ARGMAX, REMAINDER, PRIOR_MATCHED, SPECTRAL = "cam-argmax", "score-argmax", "remainder-class", "prior-matched", "spectral"
@@ -146,18 +146,25 @@ def save(run: Path, segmenter: Segmenter, checkpoint_digest: str) -> None:
     Raises:
         OSError: writing failed.
     """
-    write_json(run / SEGMENT, {"checkpoint_digest": checkpoint_digest, **asdict(segmenter)})
+    write_json(run / SEGMENT, sealed({"checkpoint_digest": checkpoint_digest, **asdict(segmenter)}))
 
 
 def load(run: Path, checkpoint_digest: str) -> Segmenter | None:
-    """The stored methods; None where the file is absent, damaged (a temperature of no sense included), of another checkpoint, or of a version without calibration."""
+    """The stored methods; None where the file is absent, damaged, changed, of another checkpoint, or of a version without calibration."""
     try:
-        values = read_json_object(run / SEGMENT, "the methods of a run")
+        values = read_sealed(run / SEGMENT, "segmentation methods", step="evaluate the run again")
         is_current = values.pop("checkpoint_digest") == checkpoint_digest and "calibration" in values
         found = _SEGMENTER.validate_python(values) if is_current else None
     except (DataError, ValueError, KeyError):
         return None
-    return found if found and all(0 < method.temperature < math.inf for method in found.methods.values()) else None
+    return found if found and found.default in found.methods and all(map(_is_sound, found.methods.values())) else None
+
+
+def _is_sound(method: Method) -> bool:
+    shapes = {len(method.scale_K), len(method.offset_K), *((len(method.mean_KC),) if method.mean_KC else ())}
+    numbers = [*method.scale_K, *method.offset_K, *(value for rows in (method.mean_KC, method.cov_CC) for row in rows for value in row)]
+    sides = {*map(len, method.mean_KC), *map(len, method.cov_CC), *((len(method.cov_CC),) if method.cov_CC else ())}
+    return len(shapes) == 1 and len(sides) <= 1 and all(map(math.isfinite, numbers)) and 0 < method.temperature < math.inf
 
 
 _SEGMENTER = TypeAdapter(Segmenter)

@@ -35,6 +35,7 @@ from cropcam.model.training.trainer import Trainer
 from cropcam.model.transfer.seen import seen_by
 from cropcam.pipeline.errors import ConfigError, DataError
 from cropcam.pipeline.runtime.atomic import clear_partial_files, exclusive_lock, kept_if_filled
+from cropcam.pipeline.runtime.machine import denial, is_memory
 from cropcam.pipeline.runtime.progress import Progress, silent
 from cropcam.pipeline.store.joined import join
 from cropcam.pipeline.store.patch_store import PatchStore, open_store
@@ -62,9 +63,9 @@ def train(
     the study's). `tensorboard` also writes RUN/tensorboard.
 
     Raises:
-        ConfigError: a setting is out of range or differs from the run's, the folder holds a run and `resume` is false, memory ran out,
+        ConfigError: a setting is out of range or differs from the run's, the folder holds a run and `resume` is false,
             or a network that is not built in cannot be imported or is not as required (docs/networks.md).
-        DataError: store or checkpoint are damaged, the store is not the run's, the loss is not finite, or another process trains the run.
+        DataError: store or checkpoint are damaged, the store is not the run's, the loss is not finite, memory ran out, or another process trains the run.
         KeyboardInterrupt: SIGTERM or Ctrl-C; the state in the middle of the epoch is saved.
         OSError: writing failed; the last complete epoch is kept.
     """
@@ -157,10 +158,10 @@ def _depending_on_epochs(config: RunConfig) -> str:
 def _memory_advice() -> Iterator[None]:
     try:
         yield
-    except (torch.OutOfMemoryError, MemoryError, RuntimeError) as error:
-        if isinstance(error, RuntimeError) and not isinstance(error, torch.OutOfMemoryError) and "allocate memory" not in str(error):
+    except Exception as error:
+        if not is_memory(error):
             raise
-        raise ConfigError("out of memory; lower --batch-size. The last complete epoch is kept") from None
+        raise DataError(f"{denial(error, batches=True)}. The last complete epoch is kept") from error
 
 
 def _prepare_folder(run: Path, config: RunConfig, device: torch.device, log: Log) -> None:

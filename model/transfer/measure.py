@@ -11,6 +11,7 @@ import torch
 from cropcam.model.networks import Network
 from cropcam.model.runs.checkpoint import BEST, METRICS
 from cropcam.model.runs.config import RunConfig
+from cropcam.model.runs.sealed import read_sealed
 from cropcam.model.segmentation.fitting import method_of
 from cropcam.model.transfer.domain import Place
 from cropcam.model.transfer.pixels import Indices, pixels_of_store
@@ -22,7 +23,6 @@ from cropcam.pipeline.runtime.hashing import file_sha256
 from cropcam.pipeline.runtime.terminal import quoted
 from cropcam.pipeline.store.patch_store import PatchStore
 from cropcam.pipeline.store.schema import evenly
-from cropcam.pipeline.text_files import read_json
 
 PATCHES = 512  # of a store, evenly spread
 
@@ -95,7 +95,7 @@ def expected_accuracy(run: Path, shift: Shift) -> ExpectedAccuracy:
 def home_accuracy(run: Path) -> float | None:
     """Pixel accuracy (0..1) of the default method in RUN/metrics.json; None where it is absent, damaged, of another checkpoint or of the training split."""
     try:
-        metrics = read_json(run / METRICS, "the figures of a run")
+        metrics = read_sealed(run / METRICS, "the metrics of a run", "provenance", step="evaluate the run again")
         segmentation = metrics["segmentation"]
         if metrics["split"] not in ("test", "validation") or metrics["provenance"]["checkpoint_digest"] != file_sha256(run / BEST):
             return None

@@ -18,6 +18,7 @@ from pydantic import TypeAdapter
 from cropcam.model.networks import Network
 from cropcam.model.runs.checkpoint import BEST
 from cropcam.model.runs.config import RunConfig
+from cropcam.model.runs.sealed import read_sealed, sealed
 from cropcam.model.segmentation.fitting import fitted_segmenter
 from cropcam.model.segmentation.methods import Method
 from cropcam.model.segmentation.predictions import open_trained_store
@@ -29,7 +30,6 @@ from cropcam.pipeline.runtime.atomic import atomic_write
 from cropcam.pipeline.runtime.hashing import file_sha256
 from cropcam.pipeline.store.patch_store import PatchStore
 from cropcam.pipeline.store.schema import evenly
-from cropcam.pipeline.text_files import read_json_object
 
 SEEN = "seen.json"
 PATCHES = 256  # of the training split, and as many of the validation split
@@ -132,14 +132,14 @@ def seen_by(
         if not len(splits[-1].class_P):
             raise DataError(f"{opened.path}: no patch of the {split} split has as many valid pixels as the study asks for")
     seen = Seen.of(config, *splits)
-    atomic_write(run / SEEN, json.dumps({"checkpoint_digest": digest, **asdict(seen)}) + "\n")
+    atomic_write(run / SEEN, json.dumps(sealed({"checkpoint_digest": digest, **asdict(seen)})) + "\n")
     return seen
 
 
 def load(run: Path, checkpoint_digest: str) -> Seen | None:
-    """What RUN/seen.json holds; None where it is absent, damaged or of another checkpoint."""
+    """What RUN/seen.json holds; None where it is absent, damaged, changed or of another checkpoint."""
     try:
-        values = read_json_object(run / SEEN, "what a run has seen")
+        values = read_sealed(run / SEEN, "what a run has seen", step="evaluate the run again")
         return _SEEN.validate_python(values) if values.pop("checkpoint_digest") == checkpoint_digest else None
     except (DataError, ValueError, KeyError):
         return None

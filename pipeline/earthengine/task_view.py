@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Sequence
 from types import TracebackType
 from typing import Self
@@ -11,6 +10,7 @@ from rich.console import Console
 from rich.live import Live
 
 from cropcam.pipeline.earthengine.task_status import Row, summary, table
+from cropcam.pipeline.runtime.machine import say
 from cropcam.pipeline.runtime.terminal import one_line
 
 
@@ -47,5 +47,4 @@ class TaskView:
         if self._live:
             self._live.console.print(text, markup=False, highlight=False)
         else:
-            sys.stderr.write(f"{self._name:<9} {text}\n")
-            sys.stderr.flush()
+            say(f"{self._name:<9} {text}\n")

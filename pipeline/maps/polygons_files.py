@@ -137,12 +137,22 @@ def write_geopackage(path: Path, batches: Batches, crs: str, legend: Legend, col
             database.execute(
                 "INSERT INTO gpkg_contents (table_name, data_type, identifier) VALUES ('layer_styles', 'attributes', 'layer_styles')"
             )
-            database.execute("UPDATE gpkg_contents SET last_change = ?", (_NO_CLOCK,))
             database.execute("UPDATE gpkg_metadata_reference SET timestamp = ?", (_NO_CLOCK,))
+        without_clock(path)
     except (RuntimeError, OSError, sqlite3.Error) as error:
         if failures:
             raise failures[0] from None
         raise OSError(str(error)) from None
+
+
+def without_clock(path: Path) -> None:
+    """Take the time of writing out of a GeoPackage: equal content is equal bytes.
+
+    Raises:
+        sqlite3.Error: it is no GeoPackage, or the disk refuses.
+    """
+    with closing(sqlite3.connect(path)) as database, database:
+        database.execute("UPDATE gpkg_contents SET last_change = ?", (_NO_CLOCK,))
 
 
 WRITERS: Mapping[str, Write] = {**dict.fromkeys(PARQUET, write_geoparquet), GEOPACKAGE: write_geopackage}

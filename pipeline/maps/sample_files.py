@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sqlite3
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,9 +16,10 @@ from cropcam.pipeline.csv_cells import table_text
 from cropcam.pipeline.errors import ConfigError, DataError
 from cropcam.pipeline.maps.areas import measure
 from cropcam.pipeline.maps.class_map import FinishedMap, open_map
+from cropcam.pipeline.maps.polygons_files import without_clock
 from cropcam.pipeline.maps.reference_points import DIGEST, PROBABILITY, STRATUM
 from cropcam.pipeline.maps.sample_design import Indices, allocate, draw, sample_size
-from cropcam.pipeline.runtime.atomic import atomic_path, atomic_write
+from cropcam.pipeline.runtime.atomic import atomic_write, exclusive_lock, publish, temporary_path
 from cropcam.pipeline.runtime.outputs import Output, always, check_outputs
 from cropcam.pipeline.runtime.progress import Progress, silent
 
@@ -133,10 +135,13 @@ def _publish(table: pd.DataFrame, out: Path) -> bool:
         if not existed:
             atomic_write(out, data)
         if not geopackage.exists():
-            places = geopandas.points_from_xy(table["lon"], table["lat"], crs="EPSG:4326")
-            frame = geopandas.GeoDataFrame(table.drop(columns=["lon", "lat"]), geometry=places)
-            with atomic_path(geopackage) as partial:
-                frame.to_file(partial, layer="sample", driver="GPKG")
-    except (OSError, RuntimeError) as error:  # of the file system, of GDAL
+            with exclusive_lock(geopackage), temporary_path(geopackage) as folder:  # a folder: SQLite keeps a journal beside the file
+                folder.mkdir()
+                partial = folder / geopackage.name
+                places = geopandas.points_from_xy(table["lon"], table["lat"], crs="EPSG:4326")
+                geopandas.GeoDataFrame(table.drop(columns=["lon", "lat"]), geometry=places).to_file(partial, layer="sample", driver="GPKG")
+                without_clock(partial)
+                publish(partial, geopackage)
+    except (OSError, RuntimeError, sqlite3.Error) as error:  # of the file system, of GDAL, of SQLite
         raise DataError(f"{out}: cannot be written ({error}); give --out a folder that can be written") from None
     return existed

@@ -46,6 +46,7 @@ from cropcam.pipeline.store.schema import (
     StoreInfo,
     format_dropped,
     opened,
+    table_digest,
 )
 from cropcam.pipeline.study.study import Study, differences, parse_study
 
@@ -226,10 +227,15 @@ def _finish(job: Job, study: Study) -> Summary:
     split_RQ = np.full(reason_RQ.shape, NOT_USED, np.uint8)
     split_RQ[row_N, col_N] = np.where(is_gap_N, NOT_USED, split_N)
     reason_RQ[row_N[is_gap_N], col_N[is_gap_N]] = GAP
+    valid_RQ = opened(store, "valid").read().result()
+    tables = {"split": split_RQ, "reason": reason_RQ, "valid": valid_RQ}
+    if info.has_labels:
+        tables["share"] = opened(store, "share").read().result()
     info = replace(
         info,
         dropped=_dropped(reason_RQ),
-        statistics=statistics.of_store(store / BUILD, info, split_RQ, opened(store, "valid").read().result()),
+        tables={name: table_digest(values) for name, values in sorted(tables.items())},
+        statistics=statistics.of_store(store / BUILD, info, split_RQ, valid_RQ),
     )
     for name, values in (("split", split_RQ), ("reason", reason_RQ)):
         opened(store, name).write(values).result()

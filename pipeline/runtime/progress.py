@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 import time
 from collections.abc import Callable
 from types import TracebackType
@@ -11,6 +10,7 @@ from typing import Self
 from rich import progress as bars
 from rich.console import Console
 
+from cropcam.pipeline.runtime.machine import say
 from cropcam.pipeline.runtime.terminal import one_line
 
 Progress = Callable[[int, int, str], object]  # units done, units in total, a note
@@ -75,10 +75,9 @@ class Stage:
         if self._bar:
             self._bar.console.print(text, markup=False, highlight=False)
         else:
-            sys.stderr.write(f"{self._name:<9} {text}\n")
+            say(f"{self._name:<9} {text}\n")
 
     def _print(self, text: str) -> None:
         text = one_line(text)
         self._printed = time.monotonic()
-        sys.stderr.write(f"{self._name:<9} {text}\n")
-        sys.stderr.flush()
+        say(f"{self._name:<9} {text}\n")

@@ -15,6 +15,7 @@ from xarray.backends.zarr import FillValueCoder  # its own text for floats
 from zarr.codecs import BloscCodec, Crc32cCodec
 
 from cropcam.pipeline.encoding import BandEncoding
+from cropcam.pipeline.store.arrays import array_specs
 from cropcam.pipeline.store.schema import REASONS, ROOT, SPLITS, StoreInfo
 
 # Blosc's shuffle, by measurement of speed and size (docs/decisions/0005); labels are runs of equal bytes
@@ -28,28 +29,25 @@ def create_arrays(path: Path, info: StoreInfo) -> None:
     Raises:
         OSError: the disk refuses.
     """
-    grid, layout, encoding = info.patch_grid, info.layout, info.encoding
-    height, width = grid.pixels.shape_yx
-    side, size = layout.block_px, grid.size_px
     place = {"coordinates": "x y band season spatial_ref", "grid_mapping": "spatial_ref"}
-    bands = len(info.bands)
-    _create(path, "image", (bands, height, width), encoding.dtype, (bands, size, size), ("band", "y", "x"), encoding.fill,
-            {"long_name": "image", **_cf_encoding(encoding), **place}, shards=(bands, side, side))  # fmt: skip
-    if info.has_labels:
-        _create(path, "label", (height, width), info.classes.table.dtype, (size, size), ("y", "x"), 0,
-                {"long_name": "label code", "coordinates": "x y spatial_ref", "grid_mapping": "spatial_ref"}, shards=(side, side))  # fmt: skip
-    if info.has_weight:
-        _create(path, "weight", (height, width), "uint8", (size, size), ("y", "x"), 0,
-                {"long_name": "weight of the label", "units": "percent", "coordinates": "x y spatial_ref", "grid_mapping": "spatial_ref"}, shards=(side, side))  # fmt: skip
-    shape, chunk = (grid.rows, grid.columns), (layout.block_patches, layout.block_patches)
-    _create(path, "valid", shape, "float32", chunk, _TABLE, math.nan, {"long_name": "share of valid pixels", "units": "1"})
+    of_pixels = {"coordinates": "x y spatial_ref", "grid_mapping": "spatial_ref"}
+    about: dict[str, tuple[tuple[str, ...], float, dict[str, Any]]] = {
+        "image": (("band", "y", "x"), info.encoding.fill, {"long_name": "image", **_cf_encoding(info.encoding), **place}),
+        "label": (("y", "x"), 0, {"long_name": "label code", **of_pixels}),
+        "weight": (("y", "x"), 0, {"long_name": "weight of the label", "units": "percent", **of_pixels}),
+        "valid": (_TABLE, math.nan, {"long_name": "share of valid pixels", "units": "1"}),
+        "share": (
+            (*_TABLE, "class"),
+            math.nan,
+            {"long_name": "share of labelled pixels", "units": "1", "classes": list(info.classes.names)},
+        ),
+    }
     for name, meanings in (("split", (*SPLITS, "not_used")), ("reason", (*REASONS, "not_measured"))):
-        flags = {"flag_values": [*range(len(meanings) - 1), 255], "flag_meanings": " ".join(meanings)}
-        _create(path, name, shape, "uint8", chunk, _TABLE, 255, flags)
-    if info.has_labels:
-        classes = len(info.classes)
-        about = {"long_name": "share of labelled pixels", "units": "1", "classes": list(info.classes.names)}
-        _create(path, "share", (*shape, classes), "float32", (*chunk, classes), (*_TABLE, "class"), math.nan, about)
+        about[name] = _TABLE, 255, {"flag_values": [*range(len(meanings) - 1), 255], "flag_meanings": " ".join(meanings)}
+    for name, spec in array_specs(info).items():
+        dimensions, fill, attributes = about[name]
+        shards = spec.file if spec.file != spec.chunk or name in _SHUFFLES else None
+        _create(path, name, spec.shape, spec.dtype, spec.chunk, dimensions, fill, attributes, shards=shards)
     _coordinates(path, info)
 
 

@@ -69,6 +69,7 @@ class JoinedStore(PatchStore):
             classes=legend,
             has_labels=all(part.info.has_labels for part in parts),
             digests={f"store {name}": part.info.digest for name, part in zip(self._names, parts, strict=True)},
+            tables={},
             dropped={key: sum(part.info.dropped.get(key, 0) for part in parts) for key in first.info.dropped},
             statistics=joined_statistics([part.statistics for part in trained]),
         )

@@ -23,11 +23,14 @@ from cropcam.pipeline.encoding import BandEncoding
 from cropcam.pipeline.errors import DataError
 from cropcam.pipeline.grid import PixelGrid, Window
 from cropcam.pipeline.runtime.terminal import quoted
-from cropcam.pipeline.store.schema import BUILD, NOT_USED, PENDING, ROOT, SPLITS, StoreInfo, opened
+from cropcam.pipeline.store.arrays import ArraySpec, array_specs
+from cropcam.pipeline.store.schema import BUILD, NOT_USED, PENDING, ROOT, SPLITS, StoreInfo, opened, table_digest
 from cropcam.pipeline.text_files import read_json_object
 
 Indices = npt.NDArray[np.int64]
 AGAIN = "delete the store and build it again with 'cropcam patches'"
+_LOOK = "'cropcam check {}' lists all that is wrong"
+_LARGE = 2**22  # patches, or pixels along a side: 4 million take 32 MB
 _FILE = re.compile(r'(?: in| stored at)? local file "([^"]+)"')
 
 
@@ -134,10 +137,34 @@ class PatchStore:
         """A table (patch_row, patch_col, ..): valid, split, reason or share.
 
         Raises:
-            DataError: damaged or missing.
+            DataError: damaged, missing, or not the one that the store was made with.
         """
         with readable(self.path, name):
-            return np.asarray(self._array(name).read().result())
+            values = np.asarray(self._array(name).read().result())
+        if self.info.tables.get(name, found := table_digest(values)) != found:
+            raise DataError(f"{self.path / name}: was changed after the store was made; {_LOOK.format(quoted(self.path))}; {AGAIN}")
+        return values
+
+    def check_arrays(self) -> None:
+        """Whether the arrays are those of the schema; and no size that takes much memory is believed of which there are no files.
+
+        Raises:
+            DataError: an array is damaged, missing, or not of the shape, type and chunks that the attributes make it.
+        """
+        grid = self.info.patch_grid
+        is_large = max(grid.count, *grid.pixels.shape_yx) > _LARGE
+        for name, expected in array_specs(self.info).items():
+            with readable(self.path, name):
+                array = self._array(name)
+                chunk, file = (tuple(layout.shape) for layout in (array.chunk_layout.read_chunk, array.chunk_layout.write_chunk))
+                found = ArraySpec(tuple(array.shape), np.dtype(array.dtype.numpy_dtype), chunk, file)
+            if problem := found.problem(expected):
+                raise DataError(f"{self.path}: {name} {problem}; {AGAIN}")
+            folder = self.path / name / "c"
+            for count in found.files() if is_large else ():  # along each axis, in the first folder of the axes before
+                if (there := len(list(folder.iterdir())) if folder.is_dir() else 0) < count:
+                    raise DataError(f"{folder}: holds {there:,} of {count:,} files that {name} of {expected.shape} needs; {AGAIN}")
+                folder /= "0"
 
     def images(self, index_B: Indices) -> npt.NDArray[Any]:
         """Stored values (B, C, H, W) of patches in any order.
@@ -162,8 +189,19 @@ class PatchStore:
         return self._request("label", index_B, np.empty((len(index_B), *self.patch_shape[1:]), self.info.classes.table.dtype))()
 
     def classes(self, index_B: Indices) -> npt.NDArray[np.uint8]:
-        """Class index (B, H, W) of patches in any order, 255 = no label; raises as `labels`."""
-        return self.info.classes.index(self.labels(index_B))
+        """Class index (B, H, W) of patches in any order, 255 = no label.
+
+        Raises:
+            DataError: as `labels`, or the labels are not those that the table of shares was counted from.
+        """
+        class_BYX = self.info.classes.index(self.labels(index_B))
+        if "share" in self.info.tables and len(index_B):
+            flat = class_BYX.reshape(len(index_B), -1)
+            count_BK = np.stack([(flat == number).sum(axis=1) for number in range(len(self.info.classes))], axis=1)
+            share_BK = count_BK / np.maximum(count_BK.sum(axis=1, keepdims=True), 1)
+            if not np.allclose(share_BK, np.nan_to_num(self.share_NK[index_B]), rtol=0, atol=1e-6):
+                raise DataError(f"{self.path / 'label'}: was changed after the store was made; {_LOOK.format(quoted(self.path))}; {AGAIN}")
+        return class_BYX
 
     def weights(self, index_B: Indices) -> npt.NDArray[np.uint8]:
         """Weights of the labels (B, H, W) in per cent, 0 without a label; raises as `labels`."""
@@ -237,20 +275,11 @@ def open_store(path: str | PathLike[str]) -> PatchStore:
             raise DataError(f"{where}: unfinished; run the 'cropcam patches' command that began it again: it goes on where it stopped")
         kind = "a folder without zarr.json" if where.is_dir() else "a file"
         raise DataError(f"{where}: is {kind}, not a patch store; name one, or make one with 'cropcam patches STUDY ... --store STORE'")
-    try:
-        root = read_json_object(where / ROOT, "the metadata of a patch store", step=AGAIN)
-        info = StoreInfo.from_attrs(dict(root["attributes"]), str(where))
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise DataError(f"{where}: cannot be opened as a patch store: {_first_line(error)}; {AGAIN}") from None
-    store = PatchStore(where, info)
-    expected = {"image": (len(info.bands), info.height, info.width), "split": (info.patch_grid.rows, info.patch_grid.columns)}
-    if info.has_labels:
-        expected |= dict.fromkeys(("label", *(("weight",) if info.has_weight else ())), (info.height, info.width))
-    for name, shape in expected.items():
-        with readable(where, name):
-            array = store._array(name)
-        if array.shape != shape:
-            raise DataError(f"{where}: {name} is of {array.shape}, its attributes make it {shape}; {AGAIN}")
+    root = read_json_object(where / ROOT, "a patch store", step=AGAIN)
+    if not isinstance(attributes := root.get("attributes"), dict):
+        raise DataError(f"{where / ROOT}: lacks attributes; {AGAIN}")
+    store = PatchStore(where, StoreInfo.from_attrs(attributes, str(where)))
+    store.check_arrays()
     return store
 
 
@@ -270,7 +299,7 @@ def readable(path: Path, name: str) -> Iterator[None]:
         detail = _FILE.sub("", text.partition(": ")[2] or text).partition(", stored digest")[0]  # the file is named before it
     else:
         return
-    raise DataError(f"{file}: {problem} ({detail[:160]}); {AGAIN}")
+    raise DataError(f"{file}: {problem} ({detail[:160]}); {_LOOK.format(quoted(path))}; {AGAIN}")
 
 
 def _first_line(error: Exception) -> str:

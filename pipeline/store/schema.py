@@ -36,6 +36,7 @@ from cropcam.pipeline.errors import DataError
 from cropcam.pipeline.grid import PatchGrid, PixelGrid, Window
 from cropcam.pipeline.legend import Legend
 from cropcam.pipeline.runtime.hashing import sha256
+from cropcam.pipeline.store.attributes import check_attributes
 
 SCHEMA_VERSION = 2
 ROOT = "zarr.json"
@@ -96,7 +97,8 @@ class StoreInfo:
     """Metadata of a store: its group attributes, typed.
 
     `statistics` are of the training split, per band in physical units: {"split", "pixels", "mean", "std", "histogram"}; and
-    {"class_pixels", "valid_share"}. `dropped` counts patches that were not kept, by reason. `digests` are of the study and of the input files.
+    {"class_pixels", "valid_share"}. `dropped` counts patches that were not kept, by reason. `digests` are of the study and of the input files,
+    `tables` (`table_digest`) of the tables; stores of earlier versions have none of these.
     """
 
     study: dict[str, Any]
@@ -114,6 +116,7 @@ class StoreInfo:
     digests: dict[str, str] = field(default_factory=dict)
     dropped: dict[str, int] = field(default_factory=dict)
     statistics: dict[str, Any] = field(default_factory=dict)
+    tables: dict[str, str] = field(default_factory=dict)
 
     @property
     def pixel_grid(self) -> PixelGrid:
@@ -170,6 +173,8 @@ class StoreInfo:
     def attrs(self) -> dict[str, Any]:
         """The group attributes as JSON values; `legend`, the codes and names of the labels, only where it is not CDL's."""
         values = {**asdict(self), "encoding": self.encoding.attrs(), "classes": self.classes.attrs()}
+        if not self.tables:
+            del values["tables"]
         table = self.classes.table_attrs()
         named = {"legend": table} if table else {}
         return {"schema_version": SCHEMA_VERSION, **values, "bands": list(self.bands), "transform": list(self.transform), **named}
@@ -189,19 +194,22 @@ class StoreInfo:
                 f"{where}: schema version {version}, this cropcam reads {SCHEMA_VERSION}; delete it and build it again with 'cropcam patches'"
             )
         try:
+            check_attributes(attrs)
             values = {item.name: attrs[item.name] for item in fields(cls) if item.name in attrs or item.default_factory is MISSING}
             typed = {
                 "classes": Legend.from_attrs(values["classes"], attrs.get("legend")),
                 "encoding": BandEncoding.from_attrs(values["encoding"]),
             }
-            info = cls(**{**values, **typed, **{key: tuple(values[key]) for key in ("bands", "transform")}})
-            if not info.name or not len(info.bands) == len(info.encoding) == len(info.seasons):
-                raise ValueError("study, bands or encoding")
-            return info
+            return cls(**{**values, **typed, **{key: tuple(values[key]) for key in ("bands", "transform")}})
         except (KeyError, TypeError, ValueError) as error:
             raise DataError(
-                f"{where}: damaged patch store: attribute {error} is missing or wrong; delete it and build it again with 'cropcam patches'"
+                f"{where}: damaged patch store: attribute {error}; delete it and build it again with 'cropcam patches'"
             ) from None
+
+
+def table_digest(values: npt.NDArray[Any]) -> str:
+    """SHA-256 (hex) of a table's values, row by row."""
+    return sha256(np.ascontiguousarray(values).tobytes())
 
 
 def format_dropped(dropped: Mapping[str, int]) -> str:

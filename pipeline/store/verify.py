@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -21,8 +21,9 @@ from cropcam.pipeline.runtime.outputs import Output, check_outputs, is_marked
 from cropcam.pipeline.runtime.progress import Progress, silent
 from cropcam.pipeline.store.create import root_json
 from cropcam.pipeline.store.patch_store import PatchStore, open_store, readable
-from cropcam.pipeline.store.schema import GAP, KEPT, MOST_PCT, NOT_USED, REASONS, ROOT, SPLITS, StoreInfo
+from cropcam.pipeline.store.schema import GAP, KEPT, MOST_PCT, NOT_USED, REASONS, ROOT, SPLITS, StoreInfo, table_digest
 from cropcam.pipeline.study.study import Study, parse_study
+from cropcam.pipeline.text_files import read_json
 
 Tables = dict[str, npt.NDArray[Any]]
 SPLIT_COLORS = {"train": (70, 120, 180), "validation": (230, 160, 40), "test": (200, 60, 90)}
@@ -58,18 +59,19 @@ def check(path: Path, *, progress: Progress = silent) -> Report:
         study = parse_study(info.study, str(path))
     except ConfigError as error:
         raise DataError(f"{path}: the study in its attributes is damaged: {error}") from None
-    tables = {name: store.table(name) for name in ("valid", "split", "reason", *(("share",) if info.has_labels else ()))}
-    problems = [*_coordinates(path, info), *_tables(store, tables), *_splits(store, study)]
+    unchecked = PatchStore(path, replace(info, tables={}))  # here a table that was changed is one problem of several
+    tables = {name: unchecked.table(name) for name in ("valid", "split", "reason", *(("share",) if info.has_labels else ()))}
+    problems = [*_coordinates(path, info), *_tables(store, tables), *_splits(unchecked, study)]
     blocks = list(info.layout.blocks())
     for done, block in enumerate(blocks, 1):
         problems += _block(store, tables, block, study.patches.valid_min_share)
         progress(done, len(blocks), f"{len(problems)} problems" if problems else "sound so far")
-    return Report(len(store), len(blocks), tuple(problems))
+    return Report(len(unchecked), len(blocks), tuple(problems))
 
 
 def _coordinates(path: Path, info: StoreInfo) -> Iterator[str]:
     with readable(path, ROOT):
-        is_same = json.loads((path / ROOT).read_bytes()) == json.loads(root_json(path, info))
+        is_same = read_json(path / ROOT, "a patch store") == json.loads(root_json(path, info))
     if not is_same:
         yield f"{path / ROOT}: its copy of the arrays' metadata is not theirs"
         return
@@ -88,6 +90,9 @@ def _coordinates(path: Path, info: StoreInfo) -> Iterator[str]:
 
 def _tables(store: PatchStore, tables: Tables) -> Iterator[str]:
     split, reason = tables["split"], tables["reason"]
+    for name, digest in store.info.tables.items():
+        if name in tables and table_digest(tables[name]) != digest:
+            yield f"{store.path / name}: was changed after the store was made"
     for name, values, known in (("split", split, (*range(len(SPLITS)), NOT_USED)), ("reason", reason, range(len(REASONS)))):
         if not np.isin(values, known).all():
             yield f"{store.path / name}: holds {values[~np.isin(values, known)][0]}, which means nothing"

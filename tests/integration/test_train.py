@@ -203,7 +203,7 @@ def test_a_folder_where_nothing_was_learned_yet_takes_other_settings(store: Path
     settings: dict[str, Any] = {"epochs": 1, "device": "cpu", "labels": "shares"}
     with monkeypatch.context() as patch:
         patch.setattr("cropcam.model.training.trainer.Trainer.run_epoch", _out_of_memory)
-        with pytest.raises(ConfigError, match="out of memory; lower --batch-size"):
+        with pytest.raises(DataError, match=r"out of memory \(.*\); lower --batch-size"):
             train(store, tmp_path / "run", batch_size=64, **settings)
     assert load_config(tmp_path / "run").data.batch_size == 64
     assert train(store, tmp_path / "run", resume=True, batch_size=4, device="cpu").data.batch_size == 4

@@ -283,7 +283,7 @@ def test_out_of_memory_says_what_to_lower(
         raise error
 
     monkeypatch.setattr(trainer, "batches", fail)
-    with pytest.raises(ConfigError if advised else RuntimeError, match=r"out of memory; lower --batch-size" if advised else r"^x$"):
+    with pytest.raises(DataError if advised else RuntimeError, match=r"out of memory \(.*\); lower --batch-size" if advised else r"^x$"):
         train(store, tmp_path / "run", **SETTINGS)
 
 

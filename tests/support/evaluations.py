@@ -80,6 +80,7 @@ def write_away(run: Path, place: str, digest: str, change: float, *, of: Path | 
     folder = run / ON / f"{place}-{digest[:8]}"
     folder.mkdir(parents=True)
     metrics: dict[str, Any] = json.loads(((of or run) / "metrics.json").read_text())
+    metrics["provenance"].pop("content_digest", None)  # the content is another
     metrics["provenance"] |= {key: at_home["provenance"][key] for key in ("checkpoint_digest", "selected_on")}
     table = pd.read_csv((of or run) / "patches.csv")
     table["pixel_accuracy"] = (

@@ -156,3 +156,25 @@ def test_exports_that_are_none_are_refused(made: Plan, file: Path, exports: obje
     spoilt(file, "exports", to=exports)
     with pytest.raises(DataError, match="manifest version 1, this cropcam reads 1; move it away"):
         run_export(made, FakeService(), file)
+
+
+def test_links_in_the_place_of_a_manifest_and_of_its_hidden_files(made: Plan, file: Path, tmp_path: Path) -> None:
+    victim = tmp_path / "victim"
+    victim.write_text("mine")
+    for name, message in (
+        (file.name, r"is a link to .*victim; name that, or choose another name"),
+        (f".{file.name}.lock", r"is a symbolic link in the place of a lock; remove it"),
+    ):
+        file.with_name(name).symlink_to(victim)
+        with pytest.raises(DataError, match=message):
+            run_export(made, FakeService(), file)
+        file.with_name(name).unlink()
+    file.with_name(f".{file.name}.partial").symlink_to(victim)
+    run_export(made, FakeService(), file)
+    assert victim.read_text() == "mine"
+    assert not file.is_symlink()
+    file.rename(tmp_path / "manifest")
+    file.symlink_to(tmp_path / "absent")
+    with pytest.raises(DataError, match=r"is a link to .*absent, which does not exist"):
+        run_export(made, FakeService(), file)
+    assert not (tmp_path / "absent").exists()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sqlite3
 from pathlib import Path
 
 import geopandas
@@ -100,3 +101,13 @@ def test_names_and_folders_that_cannot_be_written(path: Path, tmp_path: Path) ->
     with pytest.raises(DataError, match=r"map\.tif/p\.csv: cannot lie there, since .*/map\.tif is a file; choose another place"):
         write_sample(path, path / "p.csv")
     assert write_sample(path, tmp_path / "new" / "p.csv").geopackage.is_file()
+
+
+def test_the_files_have_no_time_of_writing(path: Path, tmp_path: Path) -> None:
+    for name in ("one", "two"):
+        write_sample(path, tmp_path / name / "p.csv")
+    assert sqlite3.connect(tmp_path / "one" / "p.gpkg").execute("SELECT DISTINCT last_change FROM gpkg_contents").fetchall() == [
+        ("1970-01-01T00:00:00.000Z",)
+    ]
+    assert (tmp_path / "one" / "p.gpkg").read_bytes() == (tmp_path / "two" / "p.gpkg").read_bytes()
+    assert sorted(file.name for file in (tmp_path / "one").iterdir()) == ["p.csv", "p.gpkg"]

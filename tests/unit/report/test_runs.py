@@ -23,7 +23,9 @@ def run(evaluated: Path, tmp_path: Path) -> Path:
 def test_a_run_has_its_config_metrics_patches_and_epochs(run: Path) -> None:
     (run / "history.csv").write_text("epoch,validation_loss,seconds\n1,0.5,2.5\n2,0.4,1.5\n")
     found = read_run(run, "name")
-    assert found.metrics == json.loads((run / "metrics.json").read_text())
+    written = json.loads((run / "metrics.json").read_text())
+    written["provenance"].pop("content_digest")
+    assert found.metrics == written
     pd.testing.assert_frame_equal(found.patches, pd.read_csv(run / "patches.csv"))
     assert (found.name, found.config.network.model, found.epochs, found.seconds) == ("name", "baseline", 2, 4.0)
     assert found.segmentation == found.metrics["segmentation"]["methods"]["cam-argmax"]
@@ -47,8 +49,8 @@ def test_a_damaged_history_is_named(run: Path) -> None:
     [
         ("metrics.json", None, r"no metrics.json; evaluate first: cropcam evaluate"),
         ("patches.csv", None, r"no patches.csv; evaluate first"),
-        ("metrics.json", b"{", r"metrics\.json, line 1, column 2: not JSON: .*; evaluate again: cropcam"),
-        ("metrics.json", b"[]", r"metrics\.json: holds no JSON object but a list; evaluate again: cropcam"),
+        ("metrics.json", b"{", r"metrics\.json, line 1, column 2: not JSON: .*; evaluate again: cropcam evaluate"),
+        ("metrics.json", b"[]", r"metrics\.json: holds no JSON object but a list; evaluate again: cropcam evaluate"),
         ("patches.csv", b"patch\n1\n", r"patches.csv is not the one that metrics.json was written with"),
         (BEST, b"other weights", r"is about another checkpoint"),
     ],
@@ -58,6 +60,14 @@ def test_files_that_are_absent_damaged_or_of_another_training_are_named(run: Pat
     if content is not None:
         (run / name).write_bytes(content)
     with pytest.raises(DataError, match=match):
+        read_evaluation(run)
+
+
+def test_metrics_that_were_changed_are_not_reported(run: Path) -> None:
+    values = json.loads((run / "metrics.json").read_text())
+    values["classification"]["accuracy"] = 1.0
+    (run / "metrics.json").write_text(json.dumps(values))
+    with pytest.raises(DataError, match=r"metrics\.json: was changed after it was written; evaluate again: cropcam evaluate"):
         read_evaluation(run)
 
 

@@ -92,7 +92,7 @@ def test_files_that_are_not_of_one_run_are_refused(tmp_path: Path, config: RunCo
     with pytest.raises(DataError, match=r"best\.safetensors: not the selected epoch of history\.csv"):
         saved.restore()
     (run / HISTORY).unlink()
-    with pytest.raises(DataError, match=r"history\.csv: cannot be read as a history"):
+    with pytest.raises(DataError, match=r"history\.csv: no such file; train into another folder"):
         saved.restore()
     (run / LAST).unlink()
     with pytest.raises(DataError, match=r"last\.safetensors: missing, though best\.safetensors is there"):

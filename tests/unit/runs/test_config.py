@@ -60,7 +60,7 @@ def test_a_missing_setting_is_damage(run: Path, config: RunConfig, section: str)
     values = config.to_json()
     del values[section][next(iter(values[section]))]
     (run / CONFIG).write_text(json.dumps(values))
-    with pytest.raises(DataError, match=r"config\.json: damaged \(.*\); train the run again"):
+    with pytest.raises(DataError, match=r"config\.json.*; train the run again$"):
         load_config(run)
 
 
@@ -91,7 +91,7 @@ def test_settings_change_in_their_sections(config: RunConfig) -> None:
 @pytest.mark.parametrize("text", ["", "{", "[]", "{}", '{"labels": {}}', "\udcff"])
 def test_damaged_config(run: Path, text: str) -> None:
     (run / CONFIG).write_bytes(text.encode("utf-8", "surrogateescape"))
-    with pytest.raises(DataError, match=r"config\.json.*: .*; train the run again$"):
+    with pytest.raises(DataError, match=r"config\.json.*; train the run again$"):
         load_config(run)
 
 

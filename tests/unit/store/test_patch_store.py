@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import shutil
 from collections.abc import Callable
@@ -17,6 +18,7 @@ from cropcam.pipeline.errors import DataError
 from cropcam.pipeline.grid import Window
 from cropcam.pipeline.patches.build import from_rasters
 from cropcam.pipeline.store.patch_store import PatchStore, open_store, readable
+from cropcam.pipeline.store.verify import check
 from support.builds import build_study, small_blocks, write_inputs
 
 
@@ -67,6 +69,7 @@ def test_what_a_store_says_of_itself(built: tuple[Path, np.ndarray, np.ndarray])
 
 def test_a_split_without_a_patch(copy: Path) -> None:
     zarr.open_array(copy / "split")[:] = 0  # type: ignore[index]
+    edit(tables={})(copy)  # as of a store of an earlier version
     with pytest.raises(DataError, match=r"copy\.zarr: no patch lies in the test split"):
         open_store(copy).split_indices("test")
 
@@ -180,14 +183,20 @@ def of_schema_1(path: Path) -> None:
             "unfinished; run the 'cropcam patches' command that began it",
         ),
         *(
-            (lambda path, text=text: (path / "zarr.json").write_text(text), r"zarr\.json.*; delete the store and build it again")
-            for text in ("{", "null", "[]")
+            (lambda path, text=text: (path / "zarr.json").write_text(text), rf"zarr\.json{message}; delete the store and build it again")
+            for text, message in (
+                ("{", ", line 1, column 2: not JSON: .*"),
+                ("null", ": holds no JSON object but none"),
+                ("[]", ": holds no JSON object but a list"),
+                ("[" * 100_000, ": JSON nested deeper than 200"),
+                ("{}", ": lacks attributes"),
+            )
         ),
-        (lambda path: (path / "zarr.json").write_bytes(b"\xff"), r"zarr\.json, line 1, column 1: byte 0xff is not UTF-8; delete the store"),
+        (lambda path: (path / "zarr.json").write_bytes(b"\xff"), r"zarr\.json, line 1, column 1: byte 0xff is not UTF-8"),
         (of_schema_1, "schema version 1, this cropcam reads 2; delete it and build it again"),
-        (edit(study={}), "damaged patch store: attribute 'study'"),
+        (edit(study={}), r"damaged patch store: attribute study\.study: field required"),
         (edit(width=131), r"image is of \(2, 110, 130\), its attributes make it \(2, 110, 131\)"),
-        (edit(patch_size_px=11), r"split is of \(11, 13\), its attributes make it \(10, 11\)"),
+        (edit(patch_size_px=11), r"valid is of \(11, 13\), its attributes make it \(10, 11\)"),
         (lambda path: shutil.rmtree(path / "label"), "label.*: is missing"),
         (lambda path: (path / "image" / "zarr.json").write_text("{"), "image.*: is damaged"),
     ],
@@ -199,6 +208,60 @@ def test_stores_that_are_not_sound(copy: Path, harm: Callable[[Path], None], mes
     assert "\n" not in str(caught.value)
 
 
+@pytest.mark.parametrize(("name", "value"), [("split", 1), ("reason", 2), ("valid", 0.5), ("share", 0.25)])
+def test_a_table_that_was_changed_is_not_used(copy: Path, name: str, value: float) -> None:
+    assert {*open_store(copy).info.tables} == {"split", "reason", "valid", "share"}
+    zarr.open_array(copy / name)[0, 0] = value  # type: ignore[index]
+    with pytest.raises(DataError, match=rf"copy\.zarr/{name}: was changed after the store was made; 'cropcam check [^\n]*' lists all"):
+        open_store(copy).table(name)
+    assert any(f"{name}: was changed after the store was made" in problem for problem in check(copy).problems)
+
+
+def test_the_digest_of_a_table_is_sha256_of_its_values(copy: Path) -> None:
+    values = zarr.open_array(copy / "share", mode="r")[:]
+    assert open_store(copy).info.tables["share"] == hashlib.sha256(np.asarray(values).tobytes()).hexdigest()
+
+
+def test_labels_that_were_changed_are_not_used(copy: Path) -> None:
+    store = open_store(copy)
+    kept = store.classes(np.arange(len(store)))
+    row, col = store.row_N[7] * 10 + 3, store.col_N[7] * 10 + 4
+    label = zarr.open_array(copy / "label")
+    label[row, col] = 5 if label[row, col] != 5 else 1  # type: ignore[index]
+    np.testing.assert_array_equal(open_store(copy).classes(np.arange(7)), kept[:7])
+    with pytest.raises(DataError, match=r"copy\.zarr/label: was changed after the store was made; 'cropcam check"):
+        open_store(copy).classes(np.arange(8))
+
+
+def giant(path: Path, rows: int) -> None:
+    """A store whose attributes and arrays say that it has many patches, 10 px high, of which there are no files."""
+    edit(height=rows * 10)(path)
+    for name, axis, length in (
+        ("image", 1, rows * 10),
+        ("label", 0, rows * 10),
+        *((name, 0, rows) for name in ("valid", "split", "reason", "share")),
+    ):
+        array = json.loads((path / name / "zarr.json").read_text())
+        array["shape"][axis] = length
+        (path / name / "zarr.json").write_text(json.dumps(array))
+
+
+def test_no_memory_is_taken_for_patches_of_which_there_is_no_file(copy: Path) -> None:
+    giant(copy, 10**8)
+    with pytest.raises(
+        DataError, match=r"image/c/0: holds 3 of 25,000,000 files that image of \(2, 1000000000, 130\) needs; delete the store"
+    ):
+        open_store(copy)
+
+
+def test_a_chunk_larger_than_the_schema_makes_it_is_refused_before_it_is_read(copy: Path) -> None:
+    array = json.loads((copy / "split" / "zarr.json").read_text())
+    array["chunk_grid"]["configuration"]["chunk_shape"] = [10**6, 10**6]
+    (copy / "split" / "zarr.json").write_text(json.dumps(array))
+    with pytest.raises(DataError, match=r"split has zarr chunks of \(1000000, 1000000\), at most \(32, 32\) are possible"):
+        open_store(copy)
+
+
 def test_a_file_is_no_store(tmp_path: Path) -> None:
     (tmp_path / "notes").write_text("years")
     with pytest.raises(DataError, match="notes: is a file, not a patch store"):
@@ -208,3 +271,11 @@ def test_a_file_is_no_store(tmp_path: Path) -> None:
 def test_errors_without_a_text_have_their_name(tmp_path: Path) -> None:
     with pytest.raises(DataError, match=r"image: is damaged \(ValueError\)"), readable(tmp_path, "image"):
         raise ValueError
+
+
+def test_blocks_of_patches_never_share_a_number(built: tuple[Path, np.ndarray, np.ndarray]) -> None:
+    """13 columns of patches in blocks of 4 x 3: the last column of blocks is one patch wide and a block of its own."""
+    store = open_store(built[0])
+    found = store.blocks(4, 3)
+    places = list(zip((store.row_N // 3).tolist(), (store.col_N // 4).tolist(), strict=True))
+    assert len({*places}) == len({*found.tolist()}) == len({*zip(places, found.tolist(), strict=True)})

@@ -11,7 +11,7 @@ import torch
 from cropcam.model.runs.checkpoint import ENVIRONMENT, write_json
 from cropcam.model.runtime.device import environment
 from cropcam.model.training import train as module
-from cropcam.pipeline.errors import ConfigError, DataError
+from cropcam.pipeline.errors import DataError
 from cropcam.pipeline.store.schema import StoreInfo
 from support.runs import make_config, train
 
@@ -20,7 +20,10 @@ from support.runs import make_config, train
     "error", [torch.OutOfMemoryError("CUDA out of memory"), MemoryError(), RuntimeError("can't allocate memory: 9 bytes")]
 )
 def test_lack_of_memory_is_one_line(error: Exception) -> None:
-    with pytest.raises(ConfigError, match=r"out of memory; lower --batch-size\. The last complete epoch is kept"), module._memory_advice():
+    wanted = (
+        r"^out of memory \(.+\); lower --batch-size, or free memory, then run the same command again\. The last complete epoch is kept$"
+    )
+    with pytest.raises(DataError, match=wanted), module._memory_advice():
         raise error
 
 
