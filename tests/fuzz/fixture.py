@@ -42,6 +42,7 @@ crs = "EPSG:32634"
 scale_m = 10.0
 [image]
 sensor = "sensor.toml"
+collections = ["A/SENSOR"]
 bands = ["blue", "red", "nir"]
 seasons = [["2021-04-01", "2021-06-15"], ["2021-06-15", "2021-09-15"]]
 mask = ["cloud"]

@@ -54,7 +54,7 @@ KINDS: dict[str, tuple[Way, ...]] = {
     "sensor": (Way(("whole.toml", "holdout.geojson", "legend.csv", "sensor.toml"), ("sensor.toml",), ("describe", "whole.toml")),),
     "store": (
         Way(**_OF_STORE, argv=("describe", "./small.zarr"), weight=40),
-        Way(**_OF_STORE, argv=("check", "small.zarr", "--out", "new.svg"), weight=20),
+        Way(**_OF_STORE, argv=("check", "small.zarr", "--out", "new.svg"), weight=20, may_write=("new.svg",)),
         Way(**_OF_STORE, argv=("train", "small.zarr", "--run", "new", *FEW), weight=20),
         Way(("small.zarr", "other.zarr"), _OF_STORE["changed"], ("train", "other.zarr", "small.zarr", "--run", "new", *FEW), 10, ("attributes",)),
         Way((*_RUN,), _OF_STORE["changed"], ("evaluate", "run"), 10, ("attributes",)),
@@ -64,7 +64,7 @@ KINDS: dict[str, tuple[Way, ...]] = {
         Way(("small.zarr",), **_OF_CHUNK, argv=("train", "small.zarr", "--run", "new", *FEW), weight=10),
         Way((*_RUN,), **_OF_CHUNK, argv=("evaluate", "run"), weight=10),
         Way((*_RUN,), **_OF_CHUNK, argv=("map", "run", "--store", "small.zarr", "--out", "new.tif"), weight=5),
-        Way(("small.zarr",), **_OF_CHUNK, argv=("check", "small.zarr", "--out", "new.svg"), weight=10),
+        Way(("small.zarr",), **_OF_CHUNK, argv=("check", "small.zarr", "--out", "new.svg"), weight=10, may_write=("new.svg",)),
     ),
     "run": (
         Way(_RUN, _JSONS, ("report", "run"), 30),

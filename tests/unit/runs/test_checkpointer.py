@@ -100,7 +100,16 @@ def test_files_that_are_not_of_one_run_are_refused(tmp_path: Path, config: RunCo
 
 
 @pytest.mark.parametrize(
-    ("change", "message"), [({"sums": "[1, 2"}, r"the progress of its epoch is missing"), ({"epoch": "x"}, r"its epoch is missing")]
+    ("change", "message"),
+    [
+        ({"sums": "[1, 2"}, r"the progress of its epoch is missing"),
+        ({"sums": "[NaN, 1, 1, 1]"}, r"the progress of its epoch is missing"),
+        ({"batches": "-1"}, r"the progress of its epoch is missing"),
+        ({"epoch": "x"}, r"its epoch is missing"),
+        ({"epoch": "-1"}, r"its epoch is missing"),
+        ({"epoch": "99999999999999999999"}, r"is of epoch 99999999999999999999, the run is of 4 epochs"),
+        ({"epoch": "2147483648"}, r"is of epoch 2147483648, the run is of 4 epochs"),
+    ],
 )
 def test_damaged_metadata_are_refused(tmp_path: Path, config: RunConfig, change: dict[str, str], message: str) -> None:
     saved, _ = checkpointer(tmp_path / "run", config)
