@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from cropcam.pipeline import service_commands
-from cropcam.pipeline.errors import ConfigError, EarthEngineError
+from cropcam.pipeline.errors import ConfigError, DataError, EarthEngineError
 from cropcam.pipeline.fetch import places
 from support.command_parsers import parsers
 
@@ -59,7 +59,7 @@ def test_what_does_not_go_together_is_refused(words: str, message: str) -> None:
 def test_a_file_is_no_folder(words: str, tmp_path: Path) -> None:
     file = tmp_path / "file.tif"
     file.write_bytes(b"mine")
-    with pytest.raises(ConfigError, match=r"file\.tif: a file; give the name of a folder"):
+    with pytest.raises(DataError, match=r"file\.tif: is a file; name a folder"):
         call(*words.replace("FILE", str(file)).split(), "--api-url", "http://127.0.0.1:1")
     assert file.read_bytes() == b"mine"
 
