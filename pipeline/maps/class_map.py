@@ -64,7 +64,7 @@ class FinishedMap:
                     size = min(BLOCK_PX, self.grid.width - left), min(BLOCK_PX, self.grid.height - top)
                     values_YX = dataset.read(1, window=RasterWindow(left, top, *size))
                     found_P[members] = values_YX[row_P[members] - top, col_P[members] - left]
-        except (RasterioError, OSError) as error:
+        except (RasterioError, OSError, UnicodeDecodeError) as error:
             raise self._unreadable(error) from None
         self._check(found_P)
         return found_P
@@ -81,7 +81,7 @@ class FinishedMap:
                     values_YX = dataset.read(1, window=RasterWindow(window.col, window.row, window.width, window.height))
                     self._check(values_YX)
                     yield window, values_YX
-        except (RasterioError, OSError) as error:
+        except (RasterioError, OSError, UnicodeDecodeError) as error:
             raise self._unreadable(error) from None
 
     def _check(self, found: Classes) -> None:
@@ -107,7 +107,7 @@ def open_map(path: Path) -> FinishedMap:
                 tags, crs = dict(dataset.tags()), dataset.crs
                 transform, shape = tuple(dataset.transform)[:6], (dataset.width, dataset.height)
                 kind = (dataset.count, dataset.dtypes[0], dataset.nodata)
-    except (RasterioError, OSError):
+    except (RasterioError, OSError, UnicodeDecodeError):
         raise DataError(f"{path}: cannot be read as a raster; {_MAKE_ONE}") from None
     if not tags.get("TIFFTAG_SOFTWARE", "").startswith("cropcam") or "classes" not in tags:
         raise DataError(f"{path}: no class map of cropcam, its tags name no classes; {_MAKE_ONE}")

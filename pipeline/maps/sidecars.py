@@ -176,7 +176,7 @@ def raster_bands(path: Path, names: Sequence[str] = ()) -> list[dict[str, Any]]:
         with rasterio.open(path) as dataset:
             found = zip(dataset.descriptions, dataset.dtypes, dataset.nodatavals, dataset.scales, dataset.offsets, strict=True)
             bands = [_band(index, *each) for index, each in enumerate(found, 1)]
-    except (RasterioError, OSError) as error:
+    except (RasterioError, OSError, UnicodeDecodeError) as error:
         raise DataError(f"{path}: cannot be read ({str(error).splitlines()[0]}); make the map again") from None
     return [{**band, "name": name} for band, name in zip(bands, names, strict=True)] if names else bands
 

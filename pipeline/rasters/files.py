@@ -97,7 +97,7 @@ def _listed(path: Path) -> list[str]:
             warnings.simplefilter("ignore")  # a raster without a place
             with rasterio.open(path) as dataset:
                 return list(dataset.files)
-    except (RasterioError, OSError):
+    except (RasterioError, OSError, UnicodeDecodeError):
         return []  # no raster of its own: a sidecar
 
 

@@ -76,7 +76,7 @@ def read_header(path: Path) -> Header:
                 file.block_shapes[0],
                 file.tags(),
             )
-    except (RasterioError, OSError) as error:
+    except (RasterioError, OSError, UnicodeDecodeError) as error:
         raise DataError(f"{path}: {dead_ends.of_content(path, reason(error))}") from None
 
 
@@ -86,7 +86,9 @@ def _common(dtypes: Sequence[str]) -> str:
 
 
 def reason(error: Exception) -> str:
-    """The first line of the deepest cause of an error."""
+    """The first line of the deepest cause of an error of GDAL; rasterio raises UnicodeDecodeError where GDAL quotes bytes of the file that are no text."""
+    if isinstance(error, UnicodeDecodeError):
+        return "bytes that are no text where a text should be"
     deepest: BaseException = error
     while deepest.__cause__ is not None:
         deepest = deepest.__cause__

@@ -144,7 +144,7 @@ def _read(path: Path, window: Window, read: Callable[[], npt.NDArray[Any]]) -> n
     """What `read` returns; GDAL's errors as one line that names the rows."""
     try:
         return read()
-    except (RasterioError, OSError) as error:
+    except (RasterioError, OSError, UnicodeDecodeError) as error:
         why = reason(error)
     # not raised above: with GDAL's error as its context it could not be pickled by a cluster's worker
     raise DataError(

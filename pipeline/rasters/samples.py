@@ -48,7 +48,7 @@ def sample(raster: Raster, count: int = WINDOWS) -> npt.NDArray[Any]:
                 values = file.read(numbers, window=place)
                 raster.hide_missing(values, read_valid(file, numbers, raster.masked, place) if raster.masked else None)
                 parts.append(values.reshape(len(numbers), -1))
-    except (rasterio.errors.RasterioError, OSError):
+    except (rasterio.errors.RasterioError, OSError, UnicodeDecodeError):
         for window in windows:  # names the rows; a second reading may also succeed
             raster.read(window)
         raise DataError(f"{raster.path}: cannot be read; fetch the file again") from None

@@ -33,11 +33,19 @@ def quoted(path: object) -> str:
     return shlex.quote(str(path))
 
 
+def _without_rasterio_log(found: sys.UnraisableHookArgs) -> None:
+    if not (isinstance(found.exc_value, UnicodeDecodeError) and "rasterio" in str(found.object)):
+        sys.__unraisablehook__(found)
+
+
 def prepare_streams() -> None:
     """Let stdout and stderr of this process take any text. Streams that something else put in their place stay as they are.
 
-    A closed stdin, stdout or stderr is opened to nothing: else the next file that is opened would receive what libraries print.
+    A closed stdin, stdout or stderr is opened to nothing: else the next file that is opened would receive what libraries print. What rasterio
+    cannot log, since GDAL quotes bytes of a damaged file, is not printed: the command's own line tells of the file.
     """
+    if sys.unraisablehook is sys.__unraisablehook__:
+        sys.unraisablehook = _without_rasterio_log
     while (fd := os.open(os.devnull, os.O_RDWR)) <= _LAST_STANDARD_FD:
         pass
     os.close(fd)

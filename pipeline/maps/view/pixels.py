@@ -48,7 +48,7 @@ def pixel(scene: Scene, lon: float, lat: float) -> dict[str, Any]:
         try:
             with rasterio.open(path) as file:
                 stored = file.read(window=RasterWindow(col, row, 1, 1)).ravel().tolist()
-        except (RasterioError, OSError) as error:
+        except (RasterioError, OSError, UnicodeDecodeError) as error:
             raise unreadable(path) from error
         values = [None if value == NODATA_CLASS else value / STEPS for value in stored]
         found[kind] = values[0] if len(values) == 1 else values

@@ -202,7 +202,7 @@ def _check_file(opened: FinishedMap, path: Path, bands: int) -> None:
             with rasterio.open(path) as file:
                 shape, transform, crs = (file.height, file.width), tuple(file.transform)[:6], file.crs
                 kind = (file.count, set(file.dtypes))
-    except (RasterioError, OSError):
+    except (RasterioError, OSError, UnicodeDecodeError):
         raise DataError(f"{path}: cannot be read as a raster; {again}") from None
     grid = opened.grid
     near = all(abs(a - b) <= 1e-9 * max(abs(b), 1e-3) for a, b in zip(transform, grid.transform, strict=True))

@@ -33,3 +33,11 @@ def test_bands_of_several_types_get_one_that_holds_all(tmp_path: Path) -> None:
         DataError, match=r"of different types \(float32, uint16\); give them one: gdal_translate -ot Float32 a\.vrt one-type\.tif"
     ):
         read_header(tmp_path / "a.vrt")
+
+
+@pytest.mark.filterwarnings("ignore:Exception ignored in. 'rasterio._env.log_error'")  # the command line does not print it
+def test_a_message_of_gdal_that_quotes_no_text_is_one_line(tmp_path: Path) -> None:
+    path = tmp_path / "a.vrt"
+    path.write_bytes(b'<VRTDataset rasterXSize="9" rasterYSize="9"><VRTRasterBand dataType="Byt\xfc" band="1"/></VRTDataset>')
+    with pytest.raises(DataError, match=r"a\.vrt: "):
+        read_header(path)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from types import SimpleNamespace
 
 import pytest
 from hypothesis import given
@@ -64,3 +65,14 @@ def test_a_message_is_one_line_of_the_same_letters(text: str) -> None:
     if text.isprintable():
         assert line == text
     assert without_controls("a\n\tb") == "a\n\tb"
+
+
+def test_what_rasterio_cannot_log_is_not_printed_and_all_else_is(monkeypatch: pytest.MonkeyPatch) -> None:
+    printed: list[str] = []
+    monkeypatch.setattr(sys, "__unraisablehook__", lambda found: printed.append(found.object))
+    monkeypatch.setattr(sys, "unraisablehook", sys.__unraisablehook__)
+    prepare_streams()
+    no_text = UnicodeDecodeError("utf-8", b"\xfc", 0, 1, "invalid start byte")
+    for error, name in ((no_text, "rasterio._env.log_error"), (no_text, "other"), (ValueError(), "rasterio._env.log_error")):
+        sys.unraisablehook(SimpleNamespace(exc_value=error, object=name))  # type: ignore[arg-type]
+    assert printed == ["other", "rasterio._env.log_error"]
