@@ -33,3 +33,10 @@ def test_bands_of_several_types_get_one_that_holds_all(tmp_path: Path) -> None:
         DataError, match=r"of different types \(float32, uint16\); give them one: gdal_translate -ot Float32 a\.vrt one-type\.tif"
     ):
         read_header(tmp_path / "a.vrt")
+
+
+def test_a_crs_that_is_no_text_is_refused(tmp_path: Path) -> None:
+    vrt = b'<VRTDataset rasterXSize=\'2\' rasterYSize=\'2\'><SRS>PROJCS["\x91",GEOGCS["WGS 84",DATUM["W",SPHEROID["W",6378137,298.25]],PRIMEM["G",0],UNIT["degree",0.017]],PROJECTION["Transverse_Mercator"],UNIT["metre",1]]</SRS><GeoTransform>0,1,0,0,0,-1</GeoTransform><VRTRasterBand dataType=\'Byte\' band=\'1\'/></VRTDataset>'
+    (tmp_path / "a.vrt").write_bytes(vrt)
+    with pytest.raises(DataError, match=r"a\.vrt: [^\n]*codec can't decode byte 0x91"):
+        read_header(tmp_path / "a.vrt")
