@@ -93,6 +93,7 @@ def measure(kills: int, seed: int, per_set: int, names: list[str], inputs: Path 
             ended = run(row.line(fixed), folder / "killed")
             found = contents(row, folder / "killed")
             counts.update(_judged(row, ended, found, wanted, failures), sets=1)
+            print(f"{sum(killed.values())} kills, {counts['sets']} sets", file=sys.stderr, flush=True)
             shutil.rmtree(folder)
     names_of = ("sets", "ended_well", "same_bytes", "left_over")
     return {

@@ -65,10 +65,10 @@ class Change(NamedTuple):
     occurrence: int
 
 
-def tests_of(module: str) -> tuple[str, str]:
+def unit_tests(module: str) -> tuple[str, str]:
     """The unit tests of a module, and those of its package.
 
-    >>> tests_of("pipeline/maps/areas.py"), tests_of("pipeline/grid.py")
+    >>> unit_tests("pipeline/maps/areas.py"), unit_tests("pipeline/grid.py")
     (('tests/unit/maps/test_areas.py', 'tests/unit/maps'), ('tests/unit/pipeline/test_grid.py', 'tests/unit/pipeline'))
     """
     *folders, name = Path(module).parts
@@ -110,7 +110,7 @@ def outcome(tree: Path, module: str, text: str) -> str:
     """`killed` or `survived`, by the tests in a copy of the tree."""
     path = tree / "cropcam" / module
     before = path.read_text("utf-8")
-    own, package = tests_of(module)
+    own, package = unit_tests(module)
     path.write_text(text, "utf-8")
     try:
         runs = [[own]] * (tree / "cropcam" / own).is_file() + [[package, f"--ignore={own}"]]

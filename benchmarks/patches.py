@@ -10,6 +10,7 @@ The floor is GDAL reading each tile once, and Blosc (zstd 1; bits of the image s
 --whole also measures 1/1, twice, and compares it with 1/PARTS; --workers compares one and two dask worker processes, which
 have finished their imports before the clock starts, in alternating pairs. With each pair the ratio of reading with two threads to
 reading with one is printed: far from 2, the machine had no two free cores.
+`check_share_of_cpu` is the share of a build's CPU time that goes into checking values (wanted: at most 0.03).
 The last line is one JSON object.
 """
 
@@ -39,6 +40,7 @@ from benchmarks import at_least_one
 from cropcam.pipeline.encoding import OFFSET, SCALE
 from cropcam.pipeline.grid import PixelGrid, Window, tiles
 from cropcam.pipeline.landscape import reflectance, truth
+from cropcam.pipeline.rasters.mosaic import RasterMosaic
 from cropcam.pipeline.runtime.atomic import atomic_path
 from cropcam.pipeline.store.patch_store import open_store
 from cropcam.pipeline.study.study import Study, load_study, parse_study
@@ -172,11 +174,28 @@ def build_here(wanted: Study, folder: Path, store: Path, scheduler: str | None) 
     seconds = time.perf_counter() - started
     status = Path("/proc/self/status").read_text()  # getrusage would count the memory of the parent
     peak = next(int(line.split()[1]) for line in status.splitlines() if line.startswith("VmHWM")) / 2**20
-    print(
-        json.dumps(
-            {"seconds": seconds, "patches": summary.count, "cpu_s": round(time.process_time() - before, 2), "peak_GiB": round(peak, 3)}
-        )
-    )
+    cpu_s = time.process_time() - before
+    figures = {"seconds": seconds, "patches": summary.count, "cpu_s": round(cpu_s, 2), "peak_GiB": round(peak, 3)}
+    print(json.dumps(figures | {"check_share_of_cpu": round(check_seconds(wanted, folder) / cpu_s, 4)}))
+
+
+def check_seconds(wanted: Study, folder: Path) -> float:
+    """CPU seconds of what a build does to check values: the look at some windows of every shard, and each block's own."""
+    from cropcam.pipeline.rasters.checked import checked  # noqa: PLC0415
+    from cropcam.pipeline.rasters.export_shards import open_image_shards  # noqa: PLC0415
+    from cropcam.pipeline.rasters.plausible import block_fault  # noqa: PLC0415
+
+    source: RasterMosaic = open_image_shards(folder, wanted)
+    if source.meaning is None:
+        return 0.0
+    started = time.process_time()
+    checked(source, source.meaning)
+    sampled = time.process_time() - started
+    side = min(BLOCK_PX, *source.grid.shape_yx)
+    values, encoding = source.read(Window(0, 0, side, side)), source.encoding
+    started = time.process_time()
+    block_fault(values, encoding, source.meaning.ranges)
+    return sampled + (time.process_time() - started) * source.grid.height * source.grid.width / side**2
 
 
 def input_folder(parts: int, kind: Kind, place: Path) -> Path:
@@ -227,6 +246,7 @@ def compared(parts: int, kind: Kind, place: Path, repeats: int) -> dict[str, Any
         "of_reading_alone": round(median(read / run["seconds"] for (read, _), run in zip(floors, runs, strict=True)), 3),
         "cpu_ms_per_patch": round(1000 * median(run["cpu_s"] for run in runs) / count, 3),
         "peak_GiB": max(run["peak_GiB"] for run in runs),
+        "check_share_of_cpu": round(median(run["check_share_of_cpu"] for run in runs), 4),
         "store_GB": round(size / 1e9, 3),
         "input_GB": round(sum(path.stat().st_size for path in folder.iterdir()) / 1e9, 3),
     }

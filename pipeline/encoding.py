@@ -81,6 +81,12 @@ class BandEncoding:
         is_valid: npt.NDArray[np.bool_] = (values_CYX != self.nodata_C.reshape(shape)) | ~self.has_nodata_C.reshape(shape)
         return is_valid & (values_CYX == values_CYX) if values_CYX.dtype.kind == "f" else is_valid  # noqa: PLR0124 - NaN alone differs
 
+    def valid_of(self, band: int, values: npt.NDArray[Any]) -> npt.NDArray[np.bool_]:
+        """Whether each stored value of one band is one; as `valid`."""
+        nodata = self.nodata[band]
+        is_valid: npt.NDArray[np.bool_] = np.isfinite(values) if values.dtype.kind == "f" else np.ones(values.shape, bool)
+        return is_valid if nodata is None else is_valid & (values != self.nodata_C[band])
+
     def physical(self, values_CYX: npt.NDArray[Any]) -> npt.NDArray[np.float32]:
         """Stored values (..., C, Y, X) as float32 in the physical unit, NaN = missing."""
         scale, offset = (np.array(values, np.float32).reshape(-1, 1, 1) for values in (self.scale, self.offset))

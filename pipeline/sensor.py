@@ -8,7 +8,7 @@ import tomllib
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from functools import cache
 from importlib import resources
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
@@ -26,12 +26,23 @@ class _Part(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
 
+class Range(NamedTuple):
+    """What a band can hold in the physical unit, and where the middle of its values lies."""
+
+    low: float
+    high: float
+    usual_low: float
+    usual_high: float
+
+
 class Band(_Part):
     """A band by its common name. What is missing is the sensor's."""
 
     scale: float | None = None  # physical value = value of the composite x scale + offset
     offset: float | None = None
     resolution_m: float | None = Field(None, gt=0)
+    valid_range: tuple[float, float] | None = None
+    usual_range: tuple[float, float] | None = None
 
 
 class Flag(_Part):
@@ -72,6 +83,9 @@ class Sensor(_Part):
         missing: a value of the asset that means "no data", where the asset does not mask it itself.
         resolution_m: of the bands; None = scenes are always resampled by the nearest pixel.
         cloud_cover: the scenes' property of cloud cover in per cent; empty = none.
+        valid_range: lowest and highest physical value of a band; own rasters and shards with other values are refused. None = no check.
+        usual_range: where the median of a band lies; `valid_range` without it.
+        level: of the products whose values the sensor has, 2 for surface reflectance; own files that are named as of level 1 are refused.
         baseline_offset: own files from processing baseline 04.00 on have this further offset, in the physical unit.
         default_bands, mask: of a study that names none.
     """
@@ -87,6 +101,9 @@ class Sensor(_Part):
     missing: float | None = None
     resolution_m: float | None = Field(None, gt=0)
     cloud_cover: str = ""
+    valid_range: tuple[float, float] | None = None
+    usual_range: tuple[float, float] | None = None
+    level: Literal[1, 2] | None = None
     baseline_offset: float = 0.0
     bands: dict[str, Band] = Field(min_length=1)
     default_bands: tuple[str, ...] = ()
@@ -115,6 +132,10 @@ class Sensor(_Part):
             raise ValueError(f"nodata {self.nodata:g} is no value of {self.dtype}")
         if 0 in (self.scale, *(band.scale for band in self.bands.values())):
             raise ValueError("scale is 0; physical value = value x scale + offset needs another")
+        for part in (self, *self.bands.values()):
+            for name in ("valid_range", "usual_range"):
+                if (ends := getattr(part, name)) is not None and ends[0] >= ends[1]:
+                    raise ValueError(f"{name} {list(ends)}: the first number is the lower one")
         assets = [asset for item in self.collections for asset in item.bands.values()]
         if any(flag.saturation for flag in self.flags.values()) and not any(map(band_number, assets)):
             raise ValueError("flags: saturation needs bands of the asset with a number, such as SR_B4 or B4")
@@ -147,6 +168,16 @@ class Sensor(_Part):
     def resolution(self, band: str) -> float | None:
         """Side of a band's pixel in metres; None = not known."""
         return self.bands[band].resolution_m or self.resolution_m if band in self.bands else self.resolution_m
+
+    def ranges(self, bands: Sequence[str]) -> tuple[Range | None, ...]:
+        """What these bands can hold; None for a band without a range, and for one that the table lacks."""
+        found = []
+        for name in bands:
+            band = self.bands.get(name)
+            valid = None if band is None else band.valid_range or self.valid_range
+            usual = None if band is None else band.usual_range or (None if band.valid_range else self.usual_range)
+            found.append(None if valid is None else Range(*valid, *(usual or valid)))
+        return tuple(found)
 
     def encoding(self, bands: Sequence[str]) -> BandEncoding:
         """What values of these bands mean; a band that the table lacks has the sensor's own scale and offset."""

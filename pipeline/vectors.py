@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 from cropcam.pipeline.crs import full_turn, is_geographic, transform_bounds
 from cropcam.pipeline.errors import ConfigError, DataError
 from cropcam.pipeline.grid import PixelGrid
+from cropcam.pipeline.text_files import parse_json
 
 if TYPE_CHECKING:
     import geopandas
@@ -180,7 +181,9 @@ def _open_parquet(path: str) -> VectorFile:
         schema, count = file.schema_arrow, file.metadata.num_rows
     if b"geo" not in (schema.metadata or {}):
         raise DataError(f"{path}: a Parquet file without the metadata of GeoParquet; write it with geopandas to_parquet, or as GeoPackage")
-    values: dict[str, Any] = json.loads(schema.metadata[b"geo"])
+    values: dict[str, Any] = parse_json(
+        schema.metadata[b"geo"], f"{path}: its metadata of GeoParquet", step="write it with geopandas to_parquet"
+    )
     name = values["primary_column"]
     column = values["columns"][name]
     covering = column.get("covering", {}).get("bbox", {})

@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import combinations
 from pathlib import Path
 from typing import Any
 
@@ -26,7 +27,7 @@ from cropcam.model.runs.config import store_differences
 from cropcam.pipeline.csv_cells import table_text
 from cropcam.pipeline.errors import ConfigError, DataError
 from cropcam.pipeline.runtime.atomic import atomic_write
-from cropcam.pipeline.runtime.outputs import Output, always, check_outputs, is_marked, is_page
+from cropcam.pipeline.runtime.outputs import Output, always, check_outputs, is_marked, is_page, is_same
 from cropcam.pipeline.store.schema import StoreInfo
 
 CSV, PAGE = "compare.csv", "compare.html"
@@ -72,7 +73,7 @@ def compare(runs: Sequence[Path], out: Path) -> Comparison:
     """
     if len(runs) < 2:
         raise ConfigError("compare takes two runs or more")
-    if len({run.resolve() for run in runs}) < len(runs):
+    if any(is_same(one, other) for one, other in combinations(runs, 2)):
         raise ConfigError("compare: a run is named twice; name each once")
     files = [Output(out / PAGE, "", "comparison", is_page), Output(out / CSV, "", "comparison", _is_table)]
     check_outputs([Output(out, "--out", "folder", always, is_folder=True), *files], runs)

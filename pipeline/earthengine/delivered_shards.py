@@ -14,13 +14,14 @@ import rasterio
 from rasterio.errors import RasterioError
 
 from cropcam.pipeline.earthengine.layers import Layer
-from cropcam.pipeline.errors import DataError
+from cropcam.pipeline.errors import ConfigError, DataError
 from cropcam.pipeline.grid import Window
 from cropcam.pipeline.rasters.export_shards import check_cover, open_shards, place_on
 from cropcam.pipeline.rasters.raster import open_stored
 from cropcam.pipeline.runtime.atomic import atomic_path
 from cropcam.pipeline.runtime.provenance import provenance
 from cropcam.pipeline.study.study import Study, differences
+from cropcam.pipeline.text_files import parse_json
 
 _SECTIONS = ("area", "image", "labels")  # of a study: they decide the pixels
 
@@ -58,8 +59,12 @@ def changed_fields(path: Path, study: Study) -> list[str]:
         DataError: the file is damaged.
     """
     try:
-        return [line for line in differences(json.loads(_about(path)[0]["STUDY_JSON"]), study.to_dict()) if line.split(".")[0] in _SECTIONS]
-    except (KeyError, ValueError):
+        return [
+            line
+            for line in differences(parse_json(_about(path)[0]["STUDY_JSON"], str(path), error=ConfigError), study.to_dict())
+            if line.split(".")[0] in _SECTIONS
+        ]
+    except (KeyError, ValueError, AttributeError, ConfigError):
         return ["it has no provenance tags"]
 
 

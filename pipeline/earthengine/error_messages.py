@@ -15,8 +15,8 @@ import ee
 from google.auth.exceptions import GoogleAuthError, RefreshError, TransportError
 from googleapiclient.errors import Error, HttpError  # type: ignore[import-untyped]
 
-from cropcam.pipeline.earthengine.error_texts import LOG_IN, known_error, redacted, without_secrets
-from cropcam.pipeline.errors import EarthEngineError
+from cropcam.pipeline.earthengine.error_texts import DISK, LOG_IN, known_error, redacted, without_secrets
+from cropcam.pipeline.errors import DataError, EarthEngineError
 
 Result = TypeVar("Result")
 TOO_MUCH = frozenset({"memory", "timeout", "request_size"})  # kinds of a request that a smaller one avoids
@@ -145,6 +145,7 @@ class Backoff:
 
         Raises:
             ServiceError: the fault is final, or transient for too long.
+            DataError: an engine on this machine cannot write to its disk.
         """
         for attempt in range(1, self.attempts + 1):
             try:
@@ -152,6 +153,8 @@ class Backoff:
             except (ee.EEException, GoogleAuthError, Error, OSError) as error:
                 fault = classify(error)
                 if not fault.is_transient or attempt == self.attempts:
+                    if fault.kind == DISK:
+                        raise DataError(f"{request_name}: {fault.text}") from error
                     later = f"; tried {attempt} times; run the same command again later" if fault.is_transient else ""
                     raise ServiceError(f"{request_name}: {fault.text}{later}", fault.kind, f"{request_name}: {raw_text(error)}") from error
             pause_s = min(self.first_s * 2 ** (attempt - 1), self.longest_s) * (0.5 + self.spread() / 2)

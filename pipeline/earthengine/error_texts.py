@@ -11,6 +11,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
+DISK = "engine_disk"  # the kind of an error that is no fault of the service
 LOG_IN = "run: earthengine authenticate --force, or set GOOGLE_APPLICATION_CREDENTIALS to a service account's key file"
 _CONSOLE = "https://console.cloud.google.com"
 _FEWER = "fewer scenes (image.cloud_cover_max_pct, image.seasons)"
@@ -49,6 +50,9 @@ class KnownError:
 
 
 KNOWN: tuple[KnownError, ...] = (
+    # the embedded engine's own disk, which is this machine's
+    KnownError(DISK, r"embedded engine cannot write",
+        "its disk is full or read-only", "free space there, then run the same command again", "docs/emulator.md"),
     # the login
     KnownError("clock", r"\biat\b.*\bexp\b|short-lived token|token used too (early|late)|certificate (is not yet valid|has expired)",
         "the clock of this machine is wrong", "set date, time and time zone, then run the same command again", "CLOUD oauth2/service-account, invalid_grant"),

@@ -14,6 +14,7 @@ from cropcam.pipeline.earthengine import cost, task_status
 from cropcam.pipeline.earthengine.cost import Verdict
 from cropcam.pipeline.earthengine.destinations import Asset, Drive
 from cropcam.pipeline.earthengine.error_messages import ServiceError, classify_error
+from cropcam.pipeline.earthengine.error_texts import DISK
 from cropcam.pipeline.earthengine.graphs import graph
 from cropcam.pipeline.earthengine.kept import check_target, pixels_of
 from cropcam.pipeline.earthengine.manifest import SUBMITTING, UNSUBMITTED, Entry, Manifest
@@ -24,6 +25,7 @@ from cropcam.pipeline.earthengine.session import Session, is_loopback
 from cropcam.pipeline.earthengine.slow_tasks import Slow
 from cropcam.pipeline.earthengine.submission import Submission
 from cropcam.pipeline.earthengine.task_status import CANCELLED, ENDED, FAILED, FORGOTTEN, SUCCEEDED, Row, is_active
+from cropcam.pipeline.errors import DataError
 
 View = Callable[[Sequence[Row]], object]
 Arrived = Callable[[Task, Entry], bool | None]
@@ -231,8 +233,10 @@ class ExportRun:
             entry.message = f"the service does not know it any more; {remedy}"
             self._has_failed = True
 
-    def _failure(self) -> ServiceError:
+    def _failure(self) -> ServiceError | DataError:
         rows = self._rows()
+        if full := [row.message for row in rows if row.state == FAILED and classify_error(row.message).kind == DISK]:
+            return DataError(f"{full[0]}. {task_status.summary(rows)}; what is there stays")
         reason = f"{self._refusal}. " if self._refusal else ""
         if self._is_at_limit and self.options.max_eecu_hours is not None and not self._has_failed:
             return ServiceError(f"{task_status.summary(rows)}. {cost.limit_text(rows, self.options.max_eecu_hours)}", "limit")

@@ -7,11 +7,14 @@ written atomically.
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
+
+from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError
 
 from cropcam.pipeline import __version__
 from cropcam.pipeline.earthengine.graphs import graph_digest
@@ -23,10 +26,12 @@ from cropcam.pipeline.runtime.atomic import atomic_write, exclusive_lock
 from cropcam.pipeline.runtime.hashing import json_sha256
 from cropcam.pipeline.runtime.outputs import Output, always, check_outputs
 from cropcam.pipeline.study.study import differences, presets
+from cropcam.pipeline.text_files import read_json_object
 
 SCHEMA_VERSION = 1
 SUBMITTING = "SUBMITTING"  # written before the request; only the service knows whether it arrived
 UNSUBMITTED = "UNSUBMITTED"
+_DELETE = "a damaged export manifest; delete it: what was submitted is found again in the service's own list of tasks"
 
 
 @dataclass
@@ -50,6 +55,7 @@ class Entry:
         body: the request while its fate is unknown. It is sent again as it is: the same request id with another body is an error.
     """
 
+    __pydantic_config__ = ConfigDict(extra="forbid", allow_inf_nan=False)
     key: str
     attempt: int = 0
     state: str = UNSUBMITTED
@@ -195,17 +201,34 @@ def read_exports(path: Path, study_name: str) -> dict[str, Any]:
     Raises:
         DataError: it is damaged, of another version, or another study's.
     """
-    try:
-        content: dict[str, Any] = json.loads(path.read_text("utf-8"))
-        version, name, exports = content["schema_version"], content["study"], content["exports"]
-    except FileNotFoundError:
+    if not os.path.lexists(path):
         return {"schema_version": SCHEMA_VERSION, "study": study_name, "exports": {}}
-    except (OSError, UnicodeDecodeError, ValueError, KeyError, TypeError):
-        raise DataError(
-            f"{path}: a damaged export manifest; delete it: what was submitted is found again in the service's own list of tasks"
-        ) from None
-    if version != SCHEMA_VERSION or not isinstance(exports, dict):
+    content = read_json_object(path, "an export manifest", step=_DELETE)
+    version, name, exports = content.get("schema_version"), content.get("study"), content.get("exports")
+    if version != SCHEMA_VERSION:
         raise DataError(f"{path}: manifest version {version}, this cropcam reads {SCHEMA_VERSION}; move it away")
     if name != study_name:
         raise DataError(f"{path}: the manifest of another study (study.name: {name!r} against {study_name!r}); move it away")
+    try:
+        _EXPORTS.validate_json(json.dumps(exports), strict=True)
+    except ValidationError as error:
+        first = error.errors()[0]
+        raise DataError(f"{path}: {'.'.join(map(str, ('exports', *first['loc'])))}: {first['msg']}; {_DELETE}") from None
     return content
+
+
+class _Export(BaseModel):
+    """What other modules take from an export of a manifest file."""
+
+    model_config = ConfigDict(extra="allow")
+    endpoint: str
+    project: str
+    destination: str
+    graph_digest: str
+    study: dict[str, Any]
+    cell_px: int
+    file_px: dict[str, int]
+    tasks: dict[str, Entry]
+
+
+_EXPORTS = TypeAdapter(dict[str, _Export])

@@ -30,6 +30,7 @@ from cropcam.pipeline.errors import ConfigError, DataError
 from cropcam.pipeline.grid import PixelGrid, Window
 from cropcam.pipeline.runtime.atomic import atomic_write
 from cropcam.pipeline.study.study import differences
+from cropcam.pipeline.text_files import parse_json, read_json
 
 REQUEST_BYTES_LIMIT = 48_000_000  # "48 MB" of the reference, read as the smaller of its two meanings
 COMPUTED_BYTES_LIMIT = 80 * 2**20
@@ -127,7 +128,7 @@ def _request_window(
         content = session.pixels(image, grid, request_name)
         try:
             array = np.load(io.BytesIO(content), allow_pickle=False)
-        except (ValueError, EOFError, OSError) as error:
+        except (ValueError, EOFError, MemoryError, OSError) as error:
             raise ConnectionError(f"an answer of {len(content):,} bytes that is no NPY file") from error
         if array.shape != grid.shape_yx:
             raise ConnectionError(f"{array.shape} pixels for a request of {grid.shape_yx}")
@@ -167,12 +168,11 @@ class Journal:
         self.folder.mkdir(parents=True, exist_ok=True)
         path = self.folder / "journal.json"
         try:
-            known = json.loads(path.read_text("utf-8"))
+            text = path.read_bytes()
         except FileNotFoundError:
             atomic_write(path, json.dumps(about, indent=1), sync=False)
             return
-        except ValueError:
-            raise DataError(f"{self.folder}: a damaged journal of an unfinished delivery; delete the folder") from None
+        known = parse_json(text, str(path), step="the journal of an unfinished delivery is damaged: delete its folder")
         if known.get("graphs") != about["graphs"] or known.get("lattice") != about["lattice"]:
             fields = [line for line in differences(known["study"], about["study"]) if line.split(".")[0] in ("area", "image", "labels")]
             fields += [] if known["lattice"] == about["lattice"] else [f"windows: {known['lattice']} against {about['lattice']}"]
@@ -183,9 +183,9 @@ class Journal:
     def sides_px(self) -> dict[str, int]:
         """The sides of requests that earlier runs have learned, by layer name."""
         try:
-            known = json.loads((self.folder / "sides.json").read_text("utf-8"))
+            known = read_json(self.folder / "sides.json", "the sides of requests")
             return {str(name): int(side) for name, side in known.items()}
-        except (OSError, ValueError, AttributeError, TypeError):  # without it they are learned anew
+        except (DataError, ValueError, AttributeError, TypeError):  # without it they are learned anew
             return {}
 
     def keep_side(self, layer: str, side_px: int) -> None:

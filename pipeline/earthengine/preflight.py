@@ -6,6 +6,10 @@ graphs can respond.
 
 from __future__ import annotations
 
+import ee
+
+from cropcam.pipeline.earthengine import answers
+from cropcam.pipeline.earthengine.answers import understood
 from cropcam.pipeline.earthengine.error_messages import ServiceError
 from cropcam.pipeline.earthengine.graphs import graph
 from cropcam.pipeline.earthengine.labels import label_images
@@ -26,7 +30,7 @@ def check_inputs(study: Study, session: Session) -> list[int]:
     counts = []
     for season in study.image.seasons:
         where = f"{', '.join(study.image.collections)} from {season[0]} to {season[1]}"
-        count = int(session.value(scenes(study, season).size(), f"counting scenes of {where}"))
+        count = _count(session, scenes(study, season).size(), f"counting scenes of {where}")
         if not count:
             limit = study.image.cloud_cover_max_pct
             clouds = f" with at most {limit:g} % clouds" if limit < 100 else ""
@@ -36,16 +40,20 @@ def check_inputs(study: Study, session: Session) -> list[int]:
         counts.append(count)
     if study.labels:
         _check_labels(study, session)
-    sizes = session.value(pixel_sizes(study), f"pixel sizes of {', '.join(study.image.collections)}")
-    check_pixel_sizes(study, sizes)
+    asked = f"pixel sizes of {', '.join(study.image.collections)}"
+    check_pixel_sizes(study, understood(lambda: answers.sizes(session.value(pixel_sizes(study), asked)), asked)())
     return counts
+
+
+def _count(session: Session, computed: ee.Number, asked: str) -> int:
+    return understood(lambda: answers.count(session.value(computed, asked)), asked)()
 
 
 def _check_labels(study: Study, session: Session) -> None:
     about = study.labels_for("the layer of labels")
     if about.is_collection:
         asked = f"counting images of labels.asset {about.asset}"
-        if not int(session.value(label_images(study).size(), asked)):
+        if not _count(session, label_images(study).size(), asked):
             raise ServiceError(
                 f"no image of {about.asset} meets labels.filter, labels.dates and the area; check them in the study", "empty"
             )

@@ -38,7 +38,7 @@ def profile_seconds(session: Session, ids: Sequence[str]) -> float:
     return eecu_seconds(session.value(table, "fetching a profile"))
 
 
-def eecu_seconds(profile: str) -> float:
+def eecu_seconds(profile: object) -> float:
     """The sum of a profile's first column.
 
     Args:
@@ -48,7 +48,8 @@ def eecu_seconds(profile: str) -> float:
     Raises:
         ServiceError: the text has another layout.
     """
-    lines = [line.split() for line in profile.splitlines() if line.strip()]
+    text = profile if isinstance(profile, str) else ""  # an answer may be anything
+    lines = [line.split() for line in text.splitlines() if line.strip()]
     if not lines or not lines[0][0].startswith("EECU"):
         raise ServiceError(
             f"a profile of another layout: {' '.join(lines[0]) if lines else 'no text'}; nothing can be estimated", "profile"

@@ -5,7 +5,6 @@ Source: Earth Engine guides "Authentication and initialization", "Service accoun
 
 from __future__ import annotations
 
-import ipaddress
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
@@ -15,11 +14,13 @@ from urllib.parse import SplitResult, urlsplit
 import ee
 from google.auth.credentials import AnonymousCredentials
 
+from cropcam.pipeline.earthengine import answers
 from cropcam.pipeline.earthengine.access import Account, account_of
+from cropcam.pipeline.earthengine.answers import understood
 from cropcam.pipeline.earthengine.credentials import find_credentials, project_of
 from cropcam.pipeline.earthengine.crs_texts import grid_crs
 from cropcam.pipeline.earthengine.error_messages import Backoff, ServiceError
-from cropcam.pipeline.earthengine.transport import Transport
+from cropcam.pipeline.earthengine.transport import Transport, is_loopback_host
 from cropcam.pipeline.errors import ConfigError
 from cropcam.pipeline.grid import PixelGrid
 
@@ -61,7 +62,7 @@ class Session:
 
     def value(self, computed: ee.ComputedObject, request_name: str) -> Any:  # noqa: ANN401 - any JSON
         """The value of an object (`value:compute`)."""
-        return self.backoff.call(computed.getInfo, request_name)
+        return self.backoff.call(understood(computed.getInfo, request_name), request_name)
 
     def pixels(self, image: ee.Image, grid: PixelGrid, request_name: str) -> bytes:
         """An image on a grid (`image:computePixels`) as the bytes of one .npy file: a structured array (y, x)."""
@@ -69,31 +70,31 @@ class Session:
         affine = {"scaleX": a, "shearX": b, "translateX": c, "shearY": d, "scaleY": e, "translateY": f}
         size = {"width": grid.width, "height": grid.height}
         request = {"expression": image, "fileFormat": "NPY", "grid": {"dimensions": size, "affineTransform": affine, **grid_crs(grid.crs)}}
-        content: bytes = self.backoff.call(lambda: ee.data.computePixels(request), request_name)
+        content: bytes = self.backoff.call(understood(lambda: ee.data.computePixels(request), request_name), request_name)
         return content
 
     def export(self, request_id: str, request: Mapping[str, Any], request_name: str) -> dict[str, Any]:
         """Start an image export (`image:export`); the operation. One request id starts at most one task."""
-        operation: dict[str, Any] = self.backoff.call(lambda: ee.data.exportImage(request_id, dict(request)), request_name)
-        return operation
+        return self._operation(lambda: ee.data.exportImage(request_id, dict(request)), request_name)
 
     def operations(self) -> list[dict[str, Any]]:
         """All operations of this project in the service's list."""
-        return list(self.backoff.call(ee.data.listOperations, "listing tasks"))
+        asked = understood(lambda: answers.operations(ee.data.listOperations()), "listing tasks")
+        return self.backoff.call(asked, "listing tasks")
 
     def operation(self, name: str) -> dict[str, Any]:
         """One operation by its full name."""
-        operation: dict[str, Any] = self.backoff.call(lambda: ee.data.getOperation(name), f"asking for {name}")
-        return operation
+        return self._operation(lambda: ee.data.getOperation(name), f"asking for {name}")
 
     def cancel(self, name: str) -> None:
         """Ask for an operation to be cancelled."""
-        self.backoff.call(lambda: ee.data.cancelOperation(name), f"cancelling {name}")
+        self.backoff.call(understood(lambda: ee.data.cancelOperation(name), f"cancelling {name}"), f"cancelling {name}")
 
     def asset(self, name: str) -> dict[str, Any] | None:
         """The description of an asset by its full name (`assets.get`); None where there is none."""
         try:
-            found: dict[str, Any] = self.backoff.call(lambda: ee.data.getAsset(name), f"asking for {name}")
+            asked = understood(lambda: dict(ee.data.getAsset(name)), f"asking for {name}")
+            found: dict[str, Any] = self.backoff.call(asked, f"asking for {name}")
         except ServiceError as error:
             if error.kind in ("asset", "absent"):
                 return None
@@ -102,8 +103,14 @@ class Session:
 
     def tile_url(self, image: ee.Image, visualisation: Mapping[str, Any], request_name: str) -> str:
         """URL template of map tiles, with {z}, {x} and {y}."""
-        made = self.backoff.call(lambda: ee.data.getMapId({"image": image, **visualisation}), request_name)
-        return str(made["tile_fetcher"].url_format)
+
+        def ask() -> str:
+            return answers.tile_url(ee.data.getMapId({"image": image, **visualisation})["tile_fetcher"].url_format)
+
+        return self.backoff.call(understood(ask, request_name), request_name)
+
+    def _operation(self, ask: Callable[[], Any], request_name: str) -> dict[str, Any]:
+        return self.backoff.call(understood(lambda: answers.operation(ask()), request_name), request_name)
 
 
 def open_session(
@@ -154,7 +161,7 @@ def open_session(
     ee.Reset()
     ee.data.setMaxRetries(min(client_retries, 1))  # a wrong URL should fail within seconds
     opening = replace(session.backoff, attempts=min(session.backoff.attempts, 3))
-    opening.call(initialise, f"project {project} at {url}")
+    opening.call(understood(initialise, f"project {project} at {url}"), f"project {project} at {url}")
     ee.data.setMaxRetries(client_retries)
     ee.data.setDefaultWorkloadTag(workload_tag)
     return session
@@ -185,11 +192,7 @@ def is_loopback(url: str) -> bool:
     Raises:
         ConfigError: it is no plain URL of an endpoint.
     """
-    host = str(_parts_of(url).hostname)
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"
+    return is_loopback_host(str(_parts_of(url).hostname))
 
 
 def _parts_of(url: str) -> SplitResult:

@@ -12,7 +12,7 @@ from cropcam.pipeline import __version__
 from cropcam.pipeline.emulator import budget
 from cropcam.pipeline.emulator.access import Access
 from cropcam.pipeline.emulator.byte_ranges import FileSlice
-from cropcam.pipeline.emulator.errors import EngineError
+from cropcam.pipeline.emulator.errors import EngineError, unwritable
 from cropcam.pipeline.emulator.fault_injection import Fault, Faults
 from cropcam.pipeline.emulator.file_responses import as_file_error, file_fault
 from cropcam.pipeline.emulator.limits import Limits
@@ -94,6 +94,11 @@ class _Handler(LoopbackHandler):
                 response = as_file_error(error) if route and route.is_of_files else as_error(error)
             except CropcamError as error:
                 response = as_error(EngineError(str(error), "FAILED_PRECONDITION"))
+            except (ConnectionError, TimeoutError):  # of the client
+                self.close_connection = True
+                return
+            except OSError as error:
+                response = as_error(unwritable(error, "its folder of exports"))
             except MemoryError:
                 response = as_error(TEXTS["memory"].error())
             except (ArithmeticError, AttributeError, LookupError, RecursionError, TypeError, ValueError) as error:

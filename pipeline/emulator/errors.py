@@ -39,6 +39,12 @@ class EngineError(Exception):
         return HTTP_CODES[self.status]
 
 
+def unwritable(error: OSError, where: str) -> EngineError:
+    """The refusal of something that the engine's own disk does not take: its client is told so, and tries no further."""
+    path, reason = error.filename or where, error.strerror or str(error)
+    return EngineError(f"The embedded engine cannot write {path}: {reason}.", "FAILED_PRECONDITION")
+
+
 def not_found(kind: str, asset_id: str) -> EngineError:
     """The refusal of an asset that does not exist: of an expression ("Image", "ImageCollection"), or of an asset's method ("Asset").
 

@@ -12,8 +12,10 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
+from rasterio.errors import RasterioError
+
 from cropcam.pipeline.emulator.access import ANONYMOUS, DESTINATION_SCOPES, Account
-from cropcam.pipeline.emulator.errors import EngineError
+from cropcam.pipeline.emulator.errors import EngineError, unwritable
 from cropcam.pipeline.emulator.exports import Watch
 from cropcam.pipeline.emulator.fault_injection import EXPORT_RUN, OTHER_REQUEST, SAME_REQUEST, Fault, Faults
 from cropcam.pipeline.emulator.limits import Limits
@@ -160,6 +162,9 @@ class Operations:
                 self._end(task, "CANCELLED", EngineError("Cancelled."))
             except EngineError as error:
                 self._end(task, "FAILED", error)
+            except (OSError, RasterioError) as error:  # of writing: what cannot be read of the archive is an EngineError
+                failed = error if isinstance(error, OSError) else OSError(str(error))
+                self._end(task, "FAILED", unwritable(failed, str(self._records.folder.parent)))
             except Exception as error:  # noqa: BLE001 - a worker outlives any task
                 _LOG.exception("task %s", task.id)
                 self._end(task, "FAILED", EngineError(f"Internal error: {error}", "INTERNAL"))

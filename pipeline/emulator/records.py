@@ -27,6 +27,7 @@ class Records:
     """
 
     def __init__(self, folder: Path, kept: int | None) -> None:
+        self.folder = folder
         self._journal, self._kept = Journal(folder), kept
         self._lock = threading.RLock()
         self._tasks = {task.name: task for task in self._journal.load()}

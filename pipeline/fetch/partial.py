@@ -70,7 +70,7 @@ class Partial:
         try:
             header, _, counts = self._state.read_bytes().partition(b"\n")
             return json.loads(header), np.frombuffer(counts, _COUNT).copy()
-        except (OSError, ValueError):
+        except (OSError, ValueError, RecursionError):
             return None, np.zeros(0, _COUNT)
 
     def open(self) -> None:

@@ -5,7 +5,6 @@ Source: Drive API guide "Resolve errors"; Cloud Storage documentation, "HTTP sta
 
 from __future__ import annotations
 
-import json
 import re
 from typing import Any
 
@@ -15,6 +14,8 @@ from googleapiclient.errors import HttpError  # type: ignore[import-untyped]
 
 from cropcam.pipeline.earthengine.error_messages import TRANSIENT_STATUS, Fault, classify_error
 from cropcam.pipeline.earthengine.error_texts import redacted
+from cropcam.pipeline.errors import DataError
+from cropcam.pipeline.text_files import parse_json
 
 DRIVE, STORAGE = "Google Drive", "Cloud Storage"
 _TRANSIENT_REASONS = {"rateLimitExceeded", "userRateLimitExceeded", "backendError", "internalError", "sharingRateLimitExceeded"}
@@ -71,10 +72,10 @@ def _explain_answer(status: int, content: bytes, service: str) -> Fault:
 def _parts_of(content: bytes) -> tuple[str, str]:
     """Reason and message of an error's body: JSON as both services write it, or plain text."""
     try:
-        error: Any = json.loads(content)["error"]
+        error: Any = parse_json(content, "the answer")["error"]
         if isinstance(error, str):  # the token endpoint's form
             return error, error
         entries = [*error.get("errors", []), *(one for one in error.get("details", []) if "reason" in one), {}]
         return str(entries[0].get("reason") or error.get("status", "")), str(error.get("message", ""))
-    except (ValueError, KeyError, TypeError, AttributeError):
+    except (DataError, ValueError, KeyError, TypeError, AttributeError):
         return "", content[:300].decode("utf-8", "replace").strip()

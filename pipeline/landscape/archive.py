@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,6 +17,7 @@ from cropcam.pipeline.runtime.atomic import exclusive_lock
 from cropcam.pipeline.runtime.progress import Progress, silent
 from cropcam.pipeline.runtime.provenance import provenance
 from cropcam.pipeline.study.study import Study
+from cropcam.pipeline.text_files import read_json_object
 
 LANDSCAPE_VERSION = 1  # incremented when the pixels of a study and seed change
 DATES_AT_ONCE = 12  # scenes of a frame written side by side, so that their land is worked out once
@@ -125,8 +125,8 @@ def _check_archive(archive: Path, made_by: Mapping[str, Any]) -> None:
         if file.parent.name.startswith("."):  # unfinished
             continue
         try:
-            recorded = json.loads(file.read_text("utf-8")).get("made_by")
-        except (ValueError, AttributeError):
+            recorded = read_json_object(file, "the record of an asset").get("made_by")
+        except DataError:
             recorded = None
         if not isinstance(recorded, dict) or recorded.get("maker") != MAKER:
             raise DataError(f"{file}: not made by {MAKER}; give the simulated archive a folder of its own")

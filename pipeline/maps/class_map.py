@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import warnings
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -15,10 +14,11 @@ from rasterio.errors import RasterioError
 from rasterio.windows import Window as RasterWindow
 
 from cropcam.pipeline.crs import crs_text
-from cropcam.pipeline.errors import DataError
+from cropcam.pipeline.errors import ConfigError, DataError
 from cropcam.pipeline.grid import PixelGrid, Window, tiles
 from cropcam.pipeline.legend import Legend
 from cropcam.pipeline.maps.windows import NODATA_CLASS, Classes
+from cropcam.pipeline.text_files import parse_json
 
 BLOCK_PX = 512  # side of the windows that are read; that of the tiles in which maps are written
 _MAKE_ONE = "give a map that cropcam map wrote"
@@ -122,13 +122,13 @@ def open_map(path: Path) -> FinishedMap:
 def _legend(path: Path, classes: str, legend: str) -> Legend:
     """The legend of the tags; of an older map, which has no tag `legend`, the class names alone."""
     try:
-        entries: Mapping[str, str] = json.loads(classes)
+        entries: Mapping[str, str] = parse_json(classes, "classes", error=ConfigError)
         names = tuple(str(entries[str(index)]) for index in range(len(entries)))
         if not legend:
             return Legend.of_names(names)
-        values = json.loads(legend)
+        values = parse_json(legend, "legend", error=ConfigError)
         found = Legend.from_attrs(values["classes"], values["table"])
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
+    except (ConfigError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise DataError(f"{path}: its tags classes or legend are damaged ({error!r}); make the map again") from None
     if found.names != names:
         raise DataError(f"{path}: its tags differ: classes has {', '.join(names)}, legend {', '.join(found.names)}; make the map again")

@@ -63,9 +63,11 @@ class WindowFiles:
             OSError: the disk refuses.
         """
         text = json.dumps(spec, indent=1, sort_keys=True)
+        if self.folder.is_symlink() or not self.folder.is_dir():
+            remove(self.folder)  # a planted link: nothing is written through it
         try:
             before = json.loads((self.folder / SPEC).read_text("utf-8"))
-        except (OSError, ValueError):
+        except (OSError, ValueError, RecursionError):
             before = None
         if before != json.loads(text):
             if isinstance(before, dict):

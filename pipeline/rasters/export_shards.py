@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
@@ -15,11 +14,14 @@ from cropcam.pipeline.code_table import DEFAULT
 from cropcam.pipeline.crs import same_crs
 from cropcam.pipeline.errors import ConfigError, DataError
 from cropcam.pipeline.grid import ALIGNED_PX, PixelGrid, Window, lattice_offset
+from cropcam.pipeline.rasters.checked import checked, meaning_of, own_options
 from cropcam.pipeline.rasters.label_mosaic import LabelMosaic, open_weights
+from cropcam.pipeline.rasters.layers import in_order, known_layers
 from cropcam.pipeline.rasters.mosaic import RasterMosaic, check_band_order, intersection
 from cropcam.pipeline.rasters.raster import Raster, open_raster, open_stored
 from cropcam.pipeline.study.polygons import meets
 from cropcam.pipeline.study.study import Study, differences, parse_study
+from cropcam.pipeline.text_files import parse_json
 
 # as Earth Engine writes them: NAME-image-CELL-0000000000-0000012800.tif, all but the prefix optional
 _SHARD_NAME = re.compile(r"^(?:.+[-_])?(image|labels|count)(?:[-_].+?)?(?:-\d{10}-\d{10})?\.tiff?$", re.IGNORECASE)
@@ -53,22 +55,27 @@ def open_shards(folder: Path, study: Study) -> tuple[RasterMosaic, LabelMosaic |
 def open_image_shards(folder: Path, study: Study) -> RasterMosaic:
     """The image shards alone, of one export of any year with the bands and the grid of `study`; otherwise as `open_shards`."""
     bands, encoding = study.image.layers, study.image.encoding
+    meaning = meaning_of(study.image, bands, is_export=True)
     pieces = []
     for path in _find(folder, "image"):
         raster = _without_counts(open_stored(path), bands)
         if len(raster.band_names) != len(bands):
             raise DataError(f"{path}: {len(raster.band_names)} bands, study {study.name} has {len(bands)} ({', '.join(bands)})")
         check_band_order(raster, bands)
+        if in_order([raster], known_layers(study.image, bands))[0] is not raster:  # told otherwise, as blue or B2
+            raise DataError(
+                f"{path}: its bands are named {', '.join(raster.band_names)}, another order than the study's ({', '.join(bands)}); export it again"
+            )
         if raster.dtype != encoding.dtype:
             raise DataError(
                 f"{path}: {raster.dtype}; image shards of {study.image.table.title} are {encoding.dtype}{' with derived bands' if study.image.derived else ''}: "
-                "export it again with this study, or cut it as own raster with --image"
+                f"export it again with this study, or cut it as own raster with --image{own_options(raster, meaning)}"
             )
         raster = replace(raster, encoding=encoding, nodata=encoding.nodata)
         pieces.append((raster, place_on(study.grid, raster), slice(0, len(bands))))
     check_cover(study.grid, [(raster.path, place) for raster, place, _ in pieces], study.area.region)
     _check_together([raster for raster, _, _ in pieces])
-    return RasterMosaic(study.grid, bands, tuple(pieces))
+    return checked(RasterMosaic(study.grid, bands, tuple(pieces)), meaning)
 
 
 def _without_counts(raster: Raster, bands: tuple[str, ...]) -> Raster:
@@ -127,7 +134,7 @@ def _check_origin(kind: str, rasters: Sequence[Raster], study: Study, years: set
     for raster in rasters:
         text = raster.tags.get("STUDY_JSON")
         try:
-            other = parse_study(json.loads(text)) if text else study
+            other = parse_study(parse_json(text, str(raster.path), error=ConfigError)) if text else study
         except (ValueError, TypeError, ConfigError):
             raise DataError(f"{raster.path}: its tag STUDY_JSON holds no study; export it again") from None
         # codes are stored raw, so another legend gives the same pixels: but for CDL's default band, or another code for "no label"

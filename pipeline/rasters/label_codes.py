@@ -44,7 +44,7 @@ def _unknown(code: np.integer[Any], path: Path, table: CodeTable) -> DataError:
         )
     return DataError(
         f"{path}: holds label {code}, which {table.title} does not have: give a raster of that legend, name the raster's own under "
-        "[labels] legend, or the value under [labels] nodata if it means 'no label'"
+        f"[labels] legend, or, where the value means 'no label', write nodata = [{code}] under [labels]"
     )
 
 

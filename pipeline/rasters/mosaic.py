@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,23 +15,26 @@ from cropcam.pipeline.crs import same_crs
 from cropcam.pipeline.encoding import BandEncoding
 from cropcam.pipeline.errors import DataError
 from cropcam.pipeline.grid import ALIGNED_PX, PixelGrid, Window, lattice_offset
+from cropcam.pipeline.rasters.layers import Known, in_order, known_by_name
+from cropcam.pipeline.rasters.plausible import Meaning, block_fault
 from cropcam.pipeline.rasters.raster import Raster, understood
+from cropcam.pipeline.rasters.refusals import number, refusal
 from cropcam.pipeline.rasters.values import Usual, ValueEncoding
 
 _LANDSAT_BAND = re.compile(r"(?:sr_|st_)?b\d+(?![a-z0-9])")
-_NUMBERED_BAND = re.compile(r"(?:^|[^A-Za-z0-9])B0?(\d+A?)$", re.IGNORECASE)
 
 
 @dataclass(frozen=True)
 class RasterMosaic:
     """Image bands on one grid as they are stored, from one or several files of one type.
 
-    `pieces` are (file, its window on the grid, its bands).
+    `pieces` are (file, its window on the grid, its bands). With a `meaning` values that the sensor cannot have are refused when they are read.
     """
 
     grid: PixelGrid
     bands: tuple[str, ...]
     pieces: tuple[tuple[Raster, Window, slice], ...]
+    meaning: Meaning | None = None
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -55,7 +58,11 @@ class RasterMosaic:
         return BandEncoding.joined(by_bands[start] for start in sorted(by_bands))
 
     def read(self, window: Window) -> npt.NDArray[Any]:
-        """Stored values (band, y, x) of a window inside the grid; missing pixels have the nodata of `encoding`. Thread-safe."""
+        """Stored values (band, y, x) of a window inside the grid; missing pixels have the nodata of `encoding`. Thread-safe.
+
+        Raises:
+            DataError: a file is damaged there, or holds values that the sensor cannot have.
+        """
         encoding = self.encoding
         values = np.empty((len(self.bands), window.height, window.width), encoding.dtype)
         parts = [(raster, bands, shared) for raster, place, bands in self.pieces if (shared := intersection(window, place)) is not None]
@@ -63,7 +70,16 @@ class RasterMosaic:
             values[:] = encoding.nodata_C.reshape(-1, 1, 1)
         for raster, bands, (there, here) in parts:
             _read_piece(raster, there, values[bands, here.slices[0], here.slices[1]], self.grid)
+        if self.meaning is not None and (fault := block_fault(values, encoding, self.meaning.ranges)) is not None:
+            raise refusal(
+                self.file_of(fault.band, parts), fault, encoding, self.meaning, f" in rows {window.row} to {window.row + window.height}"
+            )
         return values
+
+    @staticmethod
+    def file_of(band: int, parts: Iterable[tuple[Raster, slice, Any]]) -> Raster:
+        """The first of some pieces that has a band."""
+        return next(raster for raster, bands, _ in parts if bands.start <= band < bands.stop)
 
 
 def _read_piece(raster: Raster, there: Window, out: npt.NDArray[Any], grid: PixelGrid) -> None:
@@ -81,18 +97,22 @@ def _read_piece(raster: Raster, there: Window, out: npt.NDArray[Any], grid: Pixe
 
 
 def image_of(
-    rasters: list[Raster], bands: tuple[str, ...], encoding: ValueEncoding | None = None, usual: Sequence[Usual] | None = None
+    rasters: list[Raster],
+    bands: tuple[str, ...],
+    encoding: ValueEncoding | None = None,
+    usual: Sequence[Usual] | None = None,
+    known: Known | None = None,
 ) -> RasterMosaic:
     """The user's image: several single-band files, one multi-band file, or a mix, on the grid of the finest; coarser pixels are repeated.
 
-    Files or layers with the study's band names in their names are sorted into the study's order; otherwise the order of
-    the files counts.
+    Layers that tell which band they are, by name, number or wavelength, are put in the study's order; otherwise the order of the files counts.
 
     Args:
         rasters: the files, as `raster.open_stored` gives them.
         bands: of the study.
         encoding: meaning of the values by the user.
         usual: meaning of each band by the sensor's table.
+        known: what the bands are called otherwise; by their names alone without it.
 
     Raises:
         DataError: a file does not fit the grid of the finest, or the bands do not add up to the study's.
@@ -109,9 +129,11 @@ def image_of(
     if len({raster.dtype for raster in rasters}) > 1:
         kinds = ", ".join(f"{raster.path.name} {raster.dtype}" for raster in rasters)
         raise DataError(f"the image files differ in type: {kinds}; their values would not mean the same")
-    rasters = _in_band_order(rasters, bands)
+    rasters = in_order(rasters, known or known_by_name(bands))
     place = Window(0, 0, *first.grid.shape_yx)
     encoding.check(bands)
+    if encoding.scale is None:
+        _check_scales(rasters)
     pieces, start = [], 0
     for raster in rasters:
         stop = start + len(raster.band_names)
@@ -137,52 +159,14 @@ def _check_nested(finest: Raster, other: Raster) -> None:
         raise DataError(f"{other.path}: grid {other_grid.transform}, {name} has {grid.transform}; all image files must share one grid")
 
 
-def _in_band_order(rasters: list[Raster], bands: tuple[str, ...]) -> list[Raster]:
-    """The files sorted so that their layers follow the study's order, if layer or file names identify the bands.
-
-    Raises:
-        DataError: the names identify other bands than the study's, or a multi-band file has another order.
-    """
-    named = [band for raster in rasters for band in _bands_named(raster, bands)]
-    if not any(named):
-        _refuse_other_numbers(rasters, bands)
-        return rasters  # names without bands: the order of the files
-    if sorted(map(str, named)) != sorted(bands):
-        names = ", ".join(band or "?" for band in named)
+def _check_scales(rasters: Sequence[Raster]) -> None:
+    """Refuse files of which some have a scale in their tags and others, with values of the same type, none: those were perhaps lost."""
+    scales = [next((scale for scale, offset, _ in raster.tagged if (scale, offset) != (1.0, 0.0)), None) for raster in rasters]
+    if None in scales and any(scales):
+        bare, told = rasters[scales.index(None)], next(place for place, scale in enumerate(scales) if scale)
         raise DataError(
-            f"{rasters[0].path.parent}: the files' names have {names}, the study has {', '.join(bands)}; give each of them once"
+            f"{bare.path}: has no scale, {rasters[told].path.name} has {number(scales[told] or 1.0)}; give --scale and --offset: one number, or one for each band"
         )
-    if len(rasters) == len(named):
-        return sorted(rasters, key=lambda raster: bands.index(str(_bands_named(raster, bands)[0])))
-    for raster in rasters if tuple(named) != bands else ():
-        raise DataError(_other_order(raster, tuple(map(str, named)), bands))
-    return rasters
-
-
-def _refuse_other_numbers(rasters: list[Raster], bands: tuple[str, ...]) -> None:
-    """Refuse layers that are all numbered bands, B2 or B8A, and other ones than the study's: of another sensor, or in another order."""
-    names = [name for raster in rasters for name in raster.band_names]
-    found, wanted = ([_NUMBERED_BAND.search(name) for name in each] for each in (names, bands))
-    if all(found) and all(wanted) and [match and match[1].lower() for match in found] != [match and match[1].lower() for match in wanted]:
-        raise DataError(
-            f"{rasters[0].path}: its bands are named {', '.join(names)}, the study has {', '.join(bands)}; give the bands of the study in that "
-            "order, or where they are the same name them so"
-        )
-
-
-def _bands_named(raster: Raster, bands: tuple[str, ...]) -> list[str | None]:
-    """The band of each layer by its description, or of a single-band file by its name; None where neither names a band."""
-    names = [[name] for name in raster.band_names]
-    if len(names) == 1:
-        names[0].append(raster.path.stem)
-    elif set(raster.band_names) == {raster.path.stem}:
-        return [None] * len(names)  # layers without descriptions
-    longest_first = sorted(bands, key=len, reverse=True)  # "infra_red" ends in "red"
-    return [next((band for name in tried for band in longest_first if _ends_with(name, band)), None) for tried in names]
-
-
-def _ends_with(name: str, band: str) -> bool:
-    return re.search(rf"(^|[^A-Za-z0-9]){re.escape(band)}$", name, re.IGNORECASE) is not None
 
 
 def check_band_order(raster: Raster, bands: tuple[str, ...]) -> None:

@@ -13,7 +13,10 @@ import numpy.typing as npt
 from cropcam.pipeline.band_expressions import Term, evaluate
 from cropcam.pipeline.encoding import BandEncoding, physical_layers
 from cropcam.pipeline.grid import PixelGrid, Window
+from cropcam.pipeline.rasters.checked import checked, meaning_of
+from cropcam.pipeline.rasters.layers import known_layers
 from cropcam.pipeline.rasters.mosaic import RasterMosaic, image_of
+from cropcam.pipeline.rasters.products import check_collection, check_level
 from cropcam.pipeline.rasters.raster import open_stored
 from cropcam.pipeline.rasters.values import Usual, ValueEncoding
 from cropcam.pipeline.sensor import DEFAULT
@@ -83,14 +86,19 @@ def open_own_image(paths: Sequence[Path], image: Image, encoding: ValueEncoding 
         encoding: meaning of the values by the user; the rest is by tags, sensor and type.
 
     Raises:
-        DataError: as `raster.open_raster` and `mosaic.image_of`.
+        DataError: as `raster.open_raster` and `mosaic.image_of`; values that the sensor cannot have, or a product of another level.
         ConfigError: another number of values in `encoding` than of bands.
     """
     rasters = [open_stored(path) for path in paths]
+    for raster in rasters:
+        check_level(raster.path, raster.tags, raster.band_names, image.table.level, image.table.title)
     has_all = image.derived and sum(len(raster.band_names) for raster in rasters) == len(image.layers)
     bands = image.layers if has_all or not image.derived else image.source_layers
     physical = [Usual(image.table.title, False, 1.0, 0.0, image.encoding.fill)] * len(bands)  # integers need --scale
-    source = image_of(rasters, bands, encoding, physical if has_all else _usual(image))
+    source = image_of(rasters, bands, encoding, physical if has_all else _usual(image), known_layers(image, bands))
+    for raster, _, _ in source.pieces:
+        check_collection(raster.path, raster.dtype.name, raster.encoding.scale[0], image.table.scale)
+    source = checked(source, meaning_of(image, bands))
     if bands == image.layers:
         return source
     return DerivedImage(source, image.layers, tuple(image.terms.values()), image.bands, len(image.seasons))

@@ -14,6 +14,7 @@ from cropcam.pipeline.crs import crs_text, full_turn, is_geographic
 from cropcam.pipeline.errors import ConfigError, DataError
 from cropcam.pipeline.grid import ALIGNED_PX, PixelGrid
 
+_MOST_PX = 10**8  # of a side: once around the globe in pixels of 40 cm
 _FAR = 1e9  # units of a projected CRS: 25 times around the globe in metres, beyond any false easting
 
 
@@ -55,6 +56,11 @@ def grid_of(path: Path, file: rasterio.DatasetReader) -> PixelGrid:
         raise DataError(
             f"{path}: its first pixel is in the {'south' if e > 0 else 'east'} (transform {transform}); turn it: "
             f"gdalwarp -r near -te {box} -ts {file.width} {file.height} {name} north-up.tif"
+        )
+    if max(file.width, file.height) > _MOST_PX:
+        raise DataError(
+            f"{path}: {file.width:,} x {file.height:,} px are more than a side of {_MOST_PX:,}; "
+            f"cut out what you need: gdal_translate -srcwin COLUMN ROW WIDTH HEIGHT {name} part.tif"
         )
     grid = PixelGrid(crs, (a, 0.0, c, 0.0, e, f), file.width, file.height)
     _check_possible(path, grid)

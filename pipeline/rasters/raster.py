@@ -47,9 +47,9 @@ class Raster:
     numbers: tuple[int, ...] | None = None  # of the bands that are read, from 1; all without
     tagged: tuple[tuple[float, float, float | None], ...] = ()  # scale, offset and nodata of each band by the file's tags
     masked: Masked = ""  # the masks that the file has
+    asked_nodata: float | None = None  # by the user
     also_missing: tuple[tuple[float, ...], ...] = ()  # further stored values of a missing pixel per band
     band_tags: tuple[Mapping[str, str], ...] = ()
-    described: tuple[bool, ...] = ()  # whether each band has a description; `band_names` has the file's name for one without
 
     @property
     def dtype(self) -> np.dtype[Any]:
@@ -124,7 +124,7 @@ class Raster:
             out[:] = to_codes(values, self.nodata[0], self.path, table)
 
 
-_PER_BAND = ("band_names", "nodata", "tagged", "also_missing", "band_tags", "described")
+_PER_BAND = ("band_names", "nodata", "tagged", "also_missing", "band_tags")
 
 
 def fill_missing(
@@ -203,7 +203,8 @@ def understood(raster: Raster, asked: Sequence[BandValues]) -> Raster:
         found if (own := requested.nodata) is None or isinstance(own, tuple) else own
         for (requested, _), found in zip(asked, raster.nodata, strict=True)
     )
-    return replace(raster, encoding=BandEncoding.joined(values), nodata=missing)
+    given = next((float(own) for requested, _ in asked if (own := requested.nodata) is not None and not isinstance(own, tuple)), None)
+    return replace(raster, encoding=BandEncoding.joined(values), nodata=missing, asked_nodata=given)
 
 
 def _stored(header: Header) -> Raster:
@@ -222,7 +223,6 @@ def _stored(header: Header) -> Raster:
         tagged=tagged,
         masked=masked(header),
         band_tags=header.band_tags,
-        described=tuple(map(bool, header.descriptions)),
     )
     places = layer_places(header)
     return raster if len(places) in {0, len(names)} else raster.of_layers(places)

@@ -67,8 +67,10 @@ class LoopbackServer(ThreadingHTTPServer):
     def note(self, request: socket.socket, *, is_silent: bool) -> None:
         """Whether a connection waits for its client; else it is being answered."""
         with self._lock:
-            if request in self._sockets:
-                self._sockets[request] = time.monotonic() if is_silent else None
+            if not is_silent and request in self._sockets:
+                self._sockets[request] = None
+            elif self._sockets.get(request, 0.0) is None:  # one that was silent before is so since then
+                self._sockets[request] = time.monotonic()
 
     def handle_error(self, request: Any, client_address: Any) -> None:  # noqa: ANN401, ARG002 - as the base class
         """A client that went away is no error."""

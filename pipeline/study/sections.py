@@ -18,6 +18,7 @@ from cropcam.pipeline.legend_sources import from_mapping, from_rows, packaged, p
 from cropcam.pipeline.study.polygons import canonical_polygons
 from cropcam.pipeline.study.section import Section
 
+_SCALES_M = 0.001, 1_000_000  # below, the number of pixels is beyond what arrays count
 _CDL_YEAR, _CDL_FINE_YEAR, _CDL_FINE_M = r"NASS/CDL/(\d{4})", 2024, 10.0  # NASS makes it at 10 m from that year on
 
 
@@ -36,7 +37,7 @@ class Area(Section):
     bounds: tuple[float, float, float, float]
     region: str = ""
     crs: str = "EPSG:4326"
-    scale_m: float = Field(30.0, gt=0)
+    scale_m: float = 30.0
 
     @field_validator("bounds")
     @classmethod
@@ -58,6 +59,14 @@ class Area(Section):
         except ConfigError as error:
             raise ValueError(str(error)) from None
         return crs.upper() if crs.lower().startswith("epsg:") else crs
+
+    @field_validator("scale_m")
+    @classmethod
+    def _a_pixel(cls, scale_m: float) -> float:
+        least, most = _SCALES_M
+        if not least <= scale_m <= most:
+            raise ValueError(f"{scale_m:g} is no pixel size in metres; it must lie between {least:g} and {most:,}")
+        return scale_m
 
     @field_validator("region")
     @classmethod

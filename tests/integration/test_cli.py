@@ -12,6 +12,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -294,8 +295,10 @@ def test_ctrl_c_is_130_and_the_next_run_completes(stage: str, trained: Path, sce
         "train": ["train", trained / "s.zarr", "--run", tmp_path / "out", "--epochs", "6", "--device", "cpu"],
         "map": ["map", trained / "run", "--image", *images(scene), "--out", tmp_path / "out.tif", "--device", "cpu"],
     }[stage]
+    # where the tests run in the background, Ctrl-C is ignored, and by their processes too
+    heard: dict[str, Any] = {"preexec_fn": lambda: signal.signal(signal.SIGINT, signal.SIG_DFL)}
     with subprocess.Popen(
-        [sys.executable, ROOT / "cli.py", *map(str, words)], stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True
+        [sys.executable, ROOT / "cli.py", *map(str, words)], stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True, **heard
     ) as process:
         assert process.stderr is not None
         process.stderr.readline()  # "started"
@@ -315,6 +318,8 @@ def test_ctrl_c_is_130_and_the_next_run_completes(stage: str, trained: Path, sce
         words.append("--resume")
     assert main(list(map(str, words))) == 0
     assert not [path.name for path in tmp_path.rglob("*") if path.name.startswith(".")]
+    if " done in " in error:
+        pytest.skip(f"{stage} was done before the interrupt came: nothing was interrupted")
 
 
 def test_two_writers_of_one_store(trained: Path, scene: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

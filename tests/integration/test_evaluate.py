@@ -322,9 +322,11 @@ def test_a_diverged_network_is_refused(small: Any) -> None:
 
 
 def test_something_else_at_the_place_of_the_saved_store_is_left_alone(small: Any, tmp_path: Path) -> None:
-    _refused(small[0], "no segmentation of cropcam's", save=small[1])
+    _refused(small[0], "s.zarr: is there already and holds no segmentation that cropcam wrote", save=small[1])
+    (tmp_path / "folder" / "thesis").mkdir(parents=True)
+    _refused(small[0], "folder: is there already and holds no segmentation that cropcam wrote", save=tmp_path / "folder")
     (tmp_path / "notes.zarr").write_text("mine")
-    _refused(small[0], "no segmentation of cropcam's", save=tmp_path / "notes.zarr")
+    _refused(small[0], "notes.zarr: is a file; name a folder", save=tmp_path / "notes.zarr")
     assert (tmp_path / "notes.zarr").read_text() == "mine"
 
 

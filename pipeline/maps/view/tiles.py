@@ -19,7 +19,7 @@ from rasterio.errors import RasterioError
 from rio_tiler.errors import RioTilerError, TileOutsideBounds
 from rio_tiler.io import Reader
 
-from cropcam.pipeline.crs import transform_bounds
+from cropcam.pipeline.crs import crs_text, transform_bounds
 from cropcam.pipeline.errors import DataError
 from cropcam.pipeline.maps.view.layers import MERCATOR_M, MOST_ZOOM, Layer
 from cropcam.pipeline.maps.view.palettes import DIFFERENT, EQUAL
@@ -129,7 +129,7 @@ def overview_level(pixel_m: float, factors: tuple[int, ...], zoom: int) -> int |
 def _scales(path: Path, _changed_ns: int) -> tuple[float, tuple[int, ...]]:
     """The width of a file's pixel on the web map, and the factors of its overviews."""
     with rasterio.open(path) as file:
-        west, _, east, _ = transform_bounds(str(file.crs), "EPSG:3857", tuple(file.bounds))
+        west, _, east, _ = transform_bounds(crs_text(file.crs), "EPSG:3857", tuple(file.bounds))
         return (east - west) / file.width, tuple(file.overviews(1))
 
 

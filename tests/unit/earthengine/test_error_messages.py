@@ -10,7 +10,7 @@ from google.api_core.exceptions import NotFound, ServiceUnavailable, TooManyRequ
 from google.auth.exceptions import RefreshError, TransportError
 
 from cropcam.pipeline.earthengine.error_messages import TOO_MUCH, Backoff, ServiceError, classify_error, raw_text
-from cropcam.pipeline.errors import EarthEngineError
+from cropcam.pipeline.errors import DataError, EarthEngineError
 from support.answers import answered, http_error
 
 
@@ -183,3 +183,13 @@ def test_each_further_try_but_the_first_is_named() -> None:
 )
 def test_only_what_a_smaller_request_avoids_is_asked_for_in_parts(text: str, is_smaller_better: bool) -> None:
     assert (classify_error(answered(400, text)).kind in TOO_MUCH) is is_smaller_better
+
+
+def test_a_full_disk_of_the_engine_is_an_error_of_this_machine() -> None:
+    text = "The embedded engine cannot write /data/out: No space left on device."
+
+    def refuse() -> None:
+        raise answered(400, text)
+
+    with pytest.raises(DataError, match=r"^submitting x: The embedded engine cannot write /data/out: No space .*; free space there"):
+        Backoff().call(refuse, "submitting x")

@@ -44,6 +44,7 @@ TEXTS = [
     (None, "Exported bands must have compatible data types; found inconsistent types: Int16 and Byte.", "band_types", "image.bands", "failed tasks that users quote"),
     (400, "Projection: The CRS of a map projection could not be parsed.", "crs", "area.crs", "users of EPSG:102009, EPSG:6933"),
     (400, "Image.clip: Unable to transform edge (86400.000000, 1.0) from SR-ORG:6974 to EPSG:4326.", "edge", "area.bounds", "users of MODIS collections"),
+    (400, "The embedded engine cannot write /data/out/operations: No space left on device.", "engine_disk", "free space there", "docs/emulator.md"),
     # the login
     (403, "Request had insufficient authentication scopes.", "scopes", "earthengine authenticate --force", "csaybar/EarthEngineMasterGIS issue 5"),
     (401, "Request had invalid authentication credentials. Expected OAuth 2 access token, login cookie or other valid authentication credential.", "credentials", "earthengine authenticate", "CLOUD oauth2"),

@@ -106,3 +106,75 @@ def test_a_new_attempt_keeps_the_cost_of_those_before() -> None:
     entry.eecu_s = 2.0
     entry.renew()
     assert (entry.attempt, entry.earlier_eecu_s) == (3, 5.0)
+
+
+def test_links_in_the_place_of_a_manifest_and_of_its_hidden_files(made: Plan, file: Path, tmp_path: Path) -> None:
+    victim = tmp_path / "victim"
+    victim.write_text("mine")
+    for name, message in (
+        (file.name, r"is a link to .*victim; name that, or choose another name"),
+        (f".{file.name}.lock", r"is a symbolic link in the place of a lock; remove it"),
+    ):
+        file.with_name(name).symlink_to(victim)
+        with pytest.raises(DataError, match=message):
+            run_export(made, FakeService(), file)
+        file.with_name(name).unlink()
+    file.with_name(f".{file.name}.partial").symlink_to(victim)
+    run_export(made, FakeService(), file)
+    assert victim.read_text() == "mine"
+    assert not file.is_symlink()
+    file.rename(tmp_path / "manifest")
+    file.symlink_to(tmp_path / "absent")
+    with pytest.raises(DataError, match=r"is a link to .*absent, which does not exist"):
+        run_export(made, FakeService(), file)
+    assert not (tmp_path / "absent").exists()
+
+
+def spoilt(file: Path, *keys: str, to: object) -> None:
+    """Change one field of the first export of a manifest file; "*" is the first key."""
+    content = json.loads(file.read_text("utf-8"))
+    inner = content
+    for key in keys[:-1]:
+        inner = inner[next(iter(inner)) if key == "*" else key]
+    inner[next(iter(inner)) if keys[-1] == "*" else keys[-1]] = to
+    file.write_text(json.dumps(content), "utf-8")
+
+
+@pytest.mark.parametrize(
+    ("keys", "to", "named"),
+    [
+        (("exports", "*", "tasks"), 1.5, r"tasks: Input should be (a valid dictionary|an object)"),
+        (("exports", "*", "tasks", "*"), [], r"tasks\.\S+: Input should be"),
+        (("exports", "*", "tasks", "*", "attempt"), "0", r"tasks\.\S+\.attempt: Input should be a valid integer"),
+        (("exports", "*", "tasks", "*", "eecu_s"), float("inf"), r"tasks\.\S+\.eecu_s"),
+        (("exports", "*", "tasks", "*", "uris"), {}, r"tasks\.\S+\.uris: Input should be a valid (list|array)"),
+        (("exports", "*", "tasks", "*", "odd"), 1, r"tasks\.\S+\.odd: "),
+        (("exports", "*", "endpoint"), None, r"endpoint: Input should be a valid string"),
+        (("exports", "*", "study"), "x", r"study: Input should be"),
+        (("exports", "*", "cell_px"), True, r"cell_px: Input should be a valid integer"),
+        (("exports", "*"), [], r": Input should be"),
+    ],
+)
+def test_a_field_of_a_wrong_type_is_named_with_the_next_step(made: Plan, file: Path, keys: tuple[str, ...], to: object, named: str) -> None:
+    run_export(made, FakeService(), file)
+    spoilt(file, *keys, to=to)
+    with pytest.raises(
+        DataError, match=rf"^{file}[:,] .*{named if keys[-1] != 'eecu_s' else ''}.*; a damaged export manifest; delete it: "
+    ) as error:
+        run_export(made, FakeService(), file)
+    assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize("content", [b"", b"{", b"[]", b"[" * 100_000, b"\xff\xff", b'{"schema_version": 1'])
+def test_a_torn_or_deep_manifest_is_named_with_the_next_step(made: Plan, file: Path, content: bytes) -> None:
+    file.write_bytes(content)
+    with pytest.raises(DataError, match=rf"^{file}[:,] .*a damaged export manifest; delete it: "):
+        run_export(made, FakeService(), file)
+
+
+@pytest.mark.parametrize("exports", [1.5, [], None])
+def test_exports_that_are_none_are_refused(made: Plan, file: Path, exports: object) -> None:
+    run_export(made, FakeService(), file)
+    spoilt(file, "exports", to=exports)
+    with pytest.raises(DataError, match="exports: Input should be an object; a damaged export manifest; delete it: "):
+        run_export(made, FakeService(), file)

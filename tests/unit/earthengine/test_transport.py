@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import gzip
 import socket
 import threading
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
+from google.auth.credentials import AnonymousCredentials
 from google.auth.transport.requests import AuthorizedSession
 from google.oauth2.credentials import Credentials
 
-from cropcam.pipeline.earthengine.transport import Transport
+from cropcam.pipeline.earthengine import transport as transport_module
+from cropcam.pipeline.earthengine.error_messages import ServiceError
+from cropcam.pipeline.earthengine.transport import Transport, is_loopback_host
+from cropcam.pipeline.fetch.access import authorized_session
 
 
 class Handler(BaseHTTPRequestHandler):
@@ -26,9 +31,13 @@ class Handler(BaseHTTPRequestHandler):
         body = f"{self.command} {self.path} {self.headers.get('X-Goog-User-Project')}".encode()
         if self.path == "/signed":
             body = str(self.headers.get("Authorization")).encode()
+        if self.path == "/bomb":
+            body = gzip.compress(bytes(2**21))
         body += self.rfile.read(int(self.headers.get("Content-Length", 0)))
         self.send_response(503 if self.path == "/busy" else 200)
         self.send_header("Content-Length", str(len(body)))
+        if self.path == "/bomb":
+            self.send_header("Content-Encoding", "gzip")
         self.end_headers()
         self.wfile.write(body)
 
@@ -92,3 +101,31 @@ def test_a_session_of_google_auth_signs_the_requests(url: str) -> None:
     transport = Transport(session=AuthorizedSession(Credentials("the token")))
     assert transport.request(f"{url}/signed")[1] == b"Bearer the token"
     transport.close()
+
+
+def test_a_proxy_of_the_environment_catches_no_request_to_this_machine(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("HTTP_PROXY", "http_proxy", "HTTPS_PROXY", "ALL_PROXY", "all_proxy"):
+        monkeypatch.setenv(name, "http://127.0.0.1:1")  # nobody is there
+    for name in ("NO_PROXY", "no_proxy"):
+        monkeypatch.delenv(name, raising=False)
+    made = Transport()
+    assert made.request(f"{url}/v1/value")[0].status == 200
+    assert made.request(f"{url.replace('127.0.0.1', 'localhost')}/v1/value")[0].status == 200
+    with authorized_session(AnonymousCredentials()) as session:
+        assert session.get(f"{url}/v1/value", timeout=20).status_code == 200
+    with pytest.raises(ConnectionError, match="refused"):  # others are reached through it
+        made.request("http://earthengine.example/v1/value")
+    made.close()
+
+
+@pytest.mark.parametrize(("host", "local"), [("127.0.0.1", True), ("127.8.9.1", True), ("::1", True), ("localhost", True), ("10.0.0.1", False), ("localhost.evil.example", False), ("", False)])  # fmt: skip
+def test_hosts_that_are_this_machine(host: str, local: bool) -> None:
+    assert is_loopback_host(host) is local
+
+
+def test_an_answer_that_fills_the_memory_is_not_taken(url: str, transport: Transport, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert transport_module.ANSWER_BYTES == 268_435_456
+    assert len(transport.request(f"{url}/bomb")[1]) == 2**21
+    monkeypatch.setattr(transport_module, "ANSWER_BYTES", 2**20)
+    with pytest.raises(ServiceError, match=r"an answer of 127\.0\.0\.1:\d+ has over 1 MiB: not Earth Engine's; check --api-url"):
+        transport.request(f"{url}/bomb")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from cropcam.pipeline.emulator.errors import EngineError, not_found, unimplemented
+from cropcam.pipeline.emulator.errors import EngineError, not_found, unimplemented, unwritable
 
 GOOGLE_CODES = {  # google/rpc/code.proto, "HTTP Mapping"
     "INVALID_ARGUMENT": 400, "FAILED_PRECONDITION": 400, "UNAUTHENTICATED": 401, "PERMISSION_DENIED": 403, "NOT_FOUND": 404,
@@ -40,3 +40,9 @@ def test_a_missing_asset_is_named_by_kind_and_id(kind: str, start: str) -> None:
 def test_a_missing_method_names_the_embedded_engine() -> None:
     error = unimplemented("Image.blur")
     assert (error.message, error.status) == ("Image.blur is not implemented by the embedded engine.", "UNIMPLEMENTED")
+
+
+def test_a_disk_that_takes_nothing_is_no_fault_to_try_again() -> None:
+    error = unwritable(OSError(28, "No space left on device", "/data/x.json"), "elsewhere")
+    assert (str(error), error.code) == ("The embedded engine cannot write /data/x.json: No space left on device.", 400)
+    assert str(unwritable(OSError("write failed"), "/data")) == "The embedded engine cannot write /data: write failed."

@@ -62,7 +62,12 @@ def test_an_operation_ends_with_the_files_of_its_run(start: Start) -> None:
         (EngineError("Too large."), 3, "Too large."),
         (EngineError("Gone.", "NOT_FOUND"), 5, "Gone."),
         (EngineError("Not here.", "UNIMPLEMENTED"), 12, "Not here."),
-        (OSError("disk"), 13, "Internal error: disk"),
+        (
+            OSError(28, "No space left on device", "/data/x.tif"),
+            9,
+            "The embedded engine cannot write /data/x.tif: No space left on device.",
+        ),
+        (ZeroDivisionError("a bug"), 13, "Internal error: a bug"),
     ],
 )
 def test_a_failed_run_has_the_code_of_its_error_and_ends_no_worker(start: Start, error: Exception, code: int, message: str) -> None:

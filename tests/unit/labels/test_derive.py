@@ -94,3 +94,41 @@ def test_label_noise_of_1_replaces_every_label() -> None:
     assert flip_labels(np.array([[1, 0, 1]], np.float32), 1.0, True, random).tolist() == [[0, 1, 0]]
     flipped = flip_labels(np.array([[0, 1, 0]], np.float32), 1.0, False, random)
     assert (flipped.sum(), flipped[0, 1]) == (1, 0)
+
+
+def test_a_class_is_present_above_the_share_not_at_it() -> None:
+    share_NK = np.array([[0.05, 0.0500001, 0.0499999, 0.0]], np.float32)
+    assert presence(share_NK, 0.05).tolist() == [[0, 1, 0, 0]]
+    assert presence(share_NK, 0.0).tolist() == [[1, 1, 1, 0]]
+
+
+def test_bags_follow_a_z_by_hand() -> None:
+    """Rows before columns within each square of 2 x 2, squares of 4 x 4 after them."""
+    place_N2 = np.array([[row, col] for row in range(4) for col in range(4)], np.int32)
+    order = [[0, 0], [0, 1], [1, 0], [1, 1], [0, 2], [0, 3], [1, 2], [1, 3], [2, 0], [2, 1], [3, 0], [3, 1], [2, 2], [2, 3], [3, 2], [3, 3]]
+    bag_N = zorder_bags(place_N2, 1)
+    assert [order[bag] for bag in bag_N] == place_N2.tolist()
+    assert np.bincount(zorder_bags(place_N2, 3)).tolist() == [3, 3, 3, 3, 3, 1]
+
+
+def test_a_bags_mean_is_of_its_labelled_patches() -> None:
+    share_NK = np.array([[1.0, 0.0], [0.5, 0.5], [0.9, 0.1], [np.nan, np.nan]], np.float32)
+    unknown_N = np.array([False, False, True, True])
+    means = bag_means(share_NK, unknown_N, np.array([0, 0, 0, 1]))
+    np.testing.assert_allclose(means, [[0.75, 0.25], [0.0, 0.0]])
+
+
+def test_noise_on_shares_is_cut_off_at_0_and_scaled_to_1() -> None:
+    class Fixed(np.random.Generator):
+        def normal(self, *_: object, **__: object) -> np.ndarray:
+            return np.array([[-0.3, 0.1, 0.0]])
+
+    noisy = noisy_proportions(np.array([[0.2, 0.5, 0.3]], np.float32), 0.0, 0.1, Fixed(np.random.PCG64(0)))
+    np.testing.assert_allclose(noisy, [[0.0, 0.6 / 0.9, 0.3 / 0.9]], rtol=1e-6)
+
+
+def test_a_wrong_label_is_never_the_right_one() -> None:
+    truth = np.random.default_rng(0).integers(0, 3, (50, 8, 8)).astype(np.uint8)
+    noisy = symmetric_label_noise(truth, 1.0 - 1e-9, 3, np.random.default_rng(1))
+    assert (noisy != truth).all()
+    np.testing.assert_allclose(np.bincount(((noisy.astype(int) - truth) % 3).ravel(), minlength=3) / truth.size, [0, 0.5, 0.5], atol=0.03)

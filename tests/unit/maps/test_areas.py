@@ -86,3 +86,13 @@ def test_a_map_of_nodata_has_no_area(tmp_path: Path) -> None:
     path = write_map(tmp_path / "map.tif", np.full((9, 9), 255, np.uint8))
     with pytest.raises(DataError, match=r"map\.tif: all of its 81 pixels are nodata; there is no area to measure"):
         measure(open_map(path))
+
+
+def test_the_range_of_pixel_areas_is_of_pixels_with_a_class(tmp_path: Path) -> None:
+    """In degrees a row farther north has smaller pixels: the first and the last rows are nodata."""
+    classes = np.full((90, 70), 2, np.uint8)
+    classes[:10], classes[80:] = 255, 255
+    found = measure(open_map(write_map(tmp_path / "map.tif", classes, grid=GRIDS[1]))).pixel_hectares
+    hectares = pixel_hectares(GRIDS[1], Window(0, 0, 90, 70))
+    assert found == (pytest.approx(float(hectares[10, 0])), pytest.approx(float(hectares[79, 0])))
+    assert float(hectares[0, 0]) < found[0] < found[1] < float(hectares[89, 0])

@@ -88,3 +88,15 @@ def test_samples_that_do_not_fit_are_refused(made: tuple[FinishedMap, MapAreas],
     few[0] = "alone"
     with pytest.raises(DataError, match=r"too few points in alone \(1 points, .* a variance needs 2 points in each stratum"):
         stratify(replace(points, stratum_P=few, digest=""), *made)
+
+
+@pytest.mark.parametrize(("factor", "is_near"), [(1.09, True), (0.92, True), (1.12, False), (0.88, False)])
+def test_strata_may_stand_for_a_tenth_more_or_less_than_the_map(
+    made: tuple[FinishedMap, MapAreas], points: ReferencePoints, factor: float, is_near: bool
+) -> None:
+    other = replace(points, digest="", stratum_P=np.char.add("s-", points.stratum_P), probability_P=points.probability_P / factor)
+    if is_near:
+        assert stratify(other, *made).sample.area_H.sum() == pytest.approx(made[1].whole.hectares_K.sum())
+    else:
+        with pytest.raises(DataError, match="the sample must be of the mapped area"):
+            stratify(other, *made)

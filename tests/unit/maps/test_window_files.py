@@ -14,6 +14,7 @@ from cropcam.pipeline.maps.mapping import make_windows
 from cropcam.pipeline.maps.window_files import SPEC, Layer, WindowFiles
 from cropcam.pipeline.maps.window_job import CLASSES, LAYER, PROBABILITY, WindowJob
 from cropcam.pipeline.runtime.progress import silent
+from support.snapshots import snapshot
 from support.windows import FirstBand, random_classes, raster_of
 
 HEIGHT, WIDTH, SIDE = 40, 50, 20
@@ -153,3 +154,14 @@ def test_one_raster_may_stand_for_all_windows(files: WindowFiles) -> None:
         other.write(np.full((1, HEIGHT, WIDTH), 3, np.uint8))
     with rasterio.open(files.mosaic("class", layer, "other.tif")) as dataset:
         assert (dataset.read() == 3).all()
+
+
+def test_a_planted_link_is_removed_and_nothing_written_through_it(files: WindowFiles, tmp_path: Path) -> None:
+    other = tmp_path / "other"
+    made(WindowFiles(other, files.grid, files.windows))  # of the same specification
+    before = snapshot(other)
+    files.folder.parent.mkdir()
+    files.folder.symlink_to(other)
+    made(files, smoothness=1)
+    assert not files.folder.is_symlink()
+    assert snapshot(other) == before

@@ -94,7 +94,11 @@ def test_any_rasters_become_the_store_of_a_plain_loop(tmp_path_factory: pytest.T
     dtype = data.draw(st.sampled_from(["uint8", "uint16", "int16", "int32", "float32", "float64"]))
     height, width = pick(size, 6 * size), pick(3 * size, 7 * size)
     grid = PixelGrid(UTM.crs, UTM.transform, width, height)
-    study = build_study(patches={"size_px": size, "valid_min_share": pick(1, 10) / 10}, splits={"block_patches": [1, 2]})
+    study = build_study(
+        image={"bands": ["first", "second"]},  # names of their own: any value may be one
+        patches={"size_px": size, "valid_min_share": pick(1, 10) / 10},
+        splits={"block_patches": [1, 2]},
+    )
     image = rng.integers(1, 250, (2, height, width)).astype(dtype)
     tags = [(data.draw(st.sampled_from([0.5, -0.01, 2.0])), data.draw(st.sampled_from([0.0, 7.0]))) for _ in range(2)]
     given_nodata = [data.draw(st.sampled_from([None, 0.0, 9.0, *([float("nan")] if "float" in dtype else [])])) for _ in range(2)]

@@ -148,3 +148,20 @@ def test_dilation_reaches_as_far_as_it_says() -> None:
     for by in (1, 2, 4):
         near = [np.maximum(abs(rows - row), abs(cols - col)) <= by for row, col in ((3, 1), (8, 10))]
         np.testing.assert_array_equal(dilated(mask, by), near[0] | near[1])
+
+
+def test_blocks_are_wider_than_high_where_the_study_has_them_so() -> None:
+    """`block_patches` is columns, rows."""
+    row, col = grid(6, 12)
+    split = deal(row, col, (4, 2), (0.4, 0.3, 0.3), 1)
+    for number in range(9):
+        inside = (row // 2 == number // 3) & (col // 4 == number % 3)
+        assert len({*split[inside].tolist()}) == 1
+    assert len({*deal(row, col, (12, 1), (0.4, 0.3, 0.3), 1)[row == 0].tolist()}) == 1
+
+
+def test_patches_on_both_sides_of_a_hold_out_are_bound_to_nothing_in_common() -> None:
+    splits = Splits(block_patches=(8, 8), holdout=EAST)
+    unit = units(ROW, COL, splits, GRID)
+    assert unit[(ROW == 0) & (COL == 29)] != unit[(ROW == 0) & (COL == 30)], "one block, and the edge of the hold-out between them"
+    assert unit[(ROW == 0) & (COL == 24)] == unit[(ROW == 7) & (COL == 29)]

@@ -19,8 +19,10 @@ from cropcam.pipeline.grid import (
     PixelGrid,
     Window,
     covering_window,
+    lattice_offset,
     nearest_index,
     resample_nearest,
+    same_place,
     study_grid,
     tiles,
 )
@@ -233,3 +235,32 @@ def test_a_point_of_a_grid_is_in_the_pixel_right_and_below_of_its_corner() -> No
 
 def test_a_window_is_cut_row_by_row_where_it_lies() -> None:
     assert list(Window(10, 20, 5, 7).cut(4)) == [(10, 20, 4, 4), (10, 24, 4, 3), (14, 20, 1, 4), (14, 24, 1, 3)]
+
+
+@given(st.integers(-2, 2), st.integers(0, 99))
+def test_a_longitude_lies_in_its_column_with_any_turns(turns: int, column: int) -> None:
+    for west in (-180.0, -90.0, 175.0, 270.0):
+        grid = PixelGrid("EPSG:4326", (0.5, 0.0, west, 0.0, -0.5, 45.0), 100, 4)
+        row, col = grid.index(west + 0.5 * (column + 0.5) + 360.0 * turns, 44.0)
+        assert (int(row), int(col)) == (2, column)
+        window = covering_window(grid, PixelGrid("EPSG:4326", (0.5, 0.0, west + 360.0 * turns, 0.0, -0.5, 45.0), 100, 4), 0)
+        assert window == Window(0, 0, 4, 100)
+
+
+def test_pixels_of_grads_are_as_wide_as_of_degrees() -> None:
+    degrees, grads = study_grid((2.0, 47.0, 2.1, 47.1), "EPSG:4326", 30.0), study_grid((2.0, 47.0, 2.1, 47.1), "EPSG:4807", 30.0)
+    assert grads.transform[0] == pytest.approx(degrees.transform[0] / 0.9)
+
+
+def test_an_offset_on_a_lattice_is_none_where_pixels_drift_away() -> None:
+    grid = PixelGrid("EPSG:32616", (30.0, 0.0, 400_000.0, 0.0, -30.0, 4e6), 30_000, 10)
+    for step, is_aligned in ((1e-6, False), (1e-9, True)):
+        own = PixelGrid("EPSG:32616", (30.0 * (1 + step), 0.0, 400_300.0, 0.0, -30.0, 4e6 - 60), 30_000, 10)
+        assert lattice_offset(grid, own) == ((2.0, 10.0) if is_aligned else None)
+
+
+def test_one_place_in_other_words() -> None:
+    grid = study_grid((-88.0, 40.0, -87.9, 40.1), "EPSG:32616", 30.0)
+    assert same_place(grid, "+proj=utm +zone=16 +ellps=WGS84")
+    assert not same_place(grid, "+proj=utm +zone=16 +ellps=clrk66 +towgs84=0,0,0,0,0,0,0 +units=m")
+    assert not same_place(grid, "EPSG:4326")

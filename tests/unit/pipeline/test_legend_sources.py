@@ -18,7 +18,7 @@ def test_the_packaged_legends() -> None:
     assert [code for code, *_ in packaged("worldcover").codes] == [0, 10, 20, 30, 40, 50, 60, 70, 80, 90, 95, 100]
     assert [(item.code, item.is_label) for item in packaged("worldcereal").codes] == [(0, True), (100, True), (255, False)]
     assert {name: packaged(name).unlabelled for name in packaged_names()} == {
-        "aafc-aci": (0, 10), "cdl": (0, 81, 255), "nlcd": (0,), "worldcereal": (255,), "worldcover": (0,),
+        "aafc-aci": (0, 10), "cdl": (0, 81), "nlcd": (0,), "worldcereal": (255,), "worldcover": (0,),
     }  # fmt: skip
     assert {name: resolution_m(name) for name in packaged_names()} == {
         "aafc-aci": 30, "cdl": 30, "nlcd": 30, "worldcereal": 10, "worldcover": 10,
@@ -27,7 +27,7 @@ def test_the_packaged_legends() -> None:
 
 
 def test_cdl_has_every_code_of_any_year_with_the_colours_of_the_maps() -> None:
-    used = "0-6 10-14 21-39 41-72 74-77 81-83 87-88 92 111-112 121-124 131 141-143 152 171 176 181 190 195 204-255"
+    used = "0-6 10-14 21-39 41-72 74-77 81-83 87-88 92 111-112 121-124 131 141-143 152 171 176 181 190 195 204-254"
     ranges = [tuple(map(int, (part + "-" + part).split("-")[:2])) for part in used.split()]
     assert [item.code for item in cdl().codes] == [code for low, high in ranges for code in range(low, high + 1)]
     assert cdl().by_code[1] == Code(1, "Corn", (255, 211, 0))

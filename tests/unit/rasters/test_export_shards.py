@@ -16,7 +16,7 @@ from cropcam.pipeline.grid import PixelGrid, Window
 from cropcam.pipeline.rasters.export_shards import check_cover, open_image_shards, open_shards
 from cropcam.pipeline.study.study import Study, parse_study
 from support.exports import GRID, IMAGE, LABELS, STUDY, export
-from support.rasters import write_raster
+from support.rasters import random_dn, write_raster
 
 YEAR = STUDY.image.seasons[0][0][:4]
 
@@ -122,6 +122,23 @@ def test_folders_without_shards(tmp_path: Path) -> None:
 def test_image_shards_of_another_type_are_refused(tmp_path: Path) -> None:
     write_raster(tmp_path / "image.tif", IMAGE.astype(np.float32), GRID)
     with pytest.raises(DataError, match=r"image\.tif: float32; image shards of Landsat Collection 2 Level 2 are uint16: export it again"):
+        open_image_shards(tmp_path, STUDY)
+    dn = random_dn(IMAGE.shape)
+    for values, options in ((dn.astype(np.float64), " --scale 0.0000275 --offset -0.2"), (dn * 0.0000275 - 0.2, "")):
+        write_raster(tmp_path / "image.tif", values, GRID)
+        with pytest.raises(DataError, match=rf"float64; .*cut it as own raster with --image{options}$"):
+            open_image_shards(tmp_path, STUDY)
+
+
+def test_shards_whose_values_or_names_are_others_are_refused(tmp_path: Path) -> None:
+    reflectance = np.random.default_rng(0).integers(200, 5000, IMAGE.shape).astype(np.uint16)
+    write_raster(tmp_path / "image.tif", reflectance, GRID)
+    with pytest.raises(
+        DataError, match=r"the middle of band SR_B4 lies outside .*cut it as own raster, --image with --scale 0\.0001 --offset 0"
+    ):
+        open_image_shards(tmp_path, STUDY)
+    write_raster(tmp_path / "image.tif", random_dn(IMAGE.shape), GRID, names=("nir", "red"))
+    with pytest.raises(DataError, match="its bands are named nir, red, another order than the study's"):
         open_image_shards(tmp_path, STUDY)
 
 

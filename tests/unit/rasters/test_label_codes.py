@@ -44,7 +44,12 @@ def test_where_0_is_a_class_nodata_is_another_code() -> None:
     ("value", "dtype", "table", "message"),
     [
         (300, np.int16, cdl(), r"^a\.tif: holds label 300, which the legend 'cdl' does not have: give a raster of that legend, name the"),
-        (99, np.int16, cdl(), r"holds label 99, which the legend 'cdl' does not have: .* under \[labels\] legend, or .* \[labels\] nodata"),
+        (
+            99,
+            np.int16,
+            cdl(),
+            r"holds label 99, which the legend 'cdl' does not have: .* under \[labels\] legend, or, .* nodata = \[99\] under \[labels\]$",
+        ),
         (99, np.uint8, cdl(), "holds label 99, which the legend 'cdl' does not have"),
         (-1, np.int16, cdl(), "holds label -1, which"),
         (15, np.uint8, packaged("worldcover"), "holds label 15, which the legend 'worldcover' does not have"),
@@ -55,6 +60,10 @@ def test_where_0_is_a_class_nodata_is_another_code() -> None:
 def test_values_that_are_no_codes_are_named(value: int, dtype: type[np.integer[Any]], table: CodeTable, message: str) -> None:
     with pytest.raises(DataError, match=message):
         to_codes(np.array([[0, value, 0]], dtype), None, PATH, table)
+
+
+def test_a_value_named_as_no_label_is_none() -> None:
+    assert to_codes(np.array([[1, 255, 0]], np.uint8), None, PATH, cdl().without((255,))).tolist() == [[1, 0, 0]]
 
 
 def test_the_band_of_the_labels_by_number_or_name() -> None:

@@ -89,7 +89,7 @@ def test_one_scale_for_each_band(tmp_path: Path) -> None:
     for band, name in zip(values, ("red", "nir"), strict=True):
         write_raster(tmp_path / f"{name}.tif", band[None], GRID)
     paths = [tmp_path / "nir.tif", tmp_path / "red.tif"]  # given in another order than the study's
-    source = open_own_image(paths, image(), ValueEncoding(scale=(0.1, 10.0), offset=(0.0, 1.0), nodata=(0.0, 5.0)))
-    assert (source.encoding.scale, source.encoding.offset, source.encoding.nodata) == ((0.1, 10.0), (0.0, 1.0), (0.0, 5.0))
+    source = open_own_image(paths, image(), ValueEncoding(scale=(0.0001, 0.0002), offset=(0.0, 0.1), nodata=(0.0, 5.0)))
+    assert (source.encoding.scale, source.encoding.offset, source.encoding.nodata) == ((0.0001, 0.0002), (0.0, 0.1), (0.0, 5.0))
     with pytest.raises(ConfigError, match="--scale: 3 numbers for 2 bands"):
         open_own_image(paths, image(), ValueEncoding(scale=(0.1, 10.0, 1.0), offset=0.0))

@@ -166,3 +166,14 @@ def test_a_crs_of_its_own_is_kept(tmp_path: Path) -> None:
     found = read_header(bare(tmp_path / "a.tif", crs=own, transform=PLACE)).grid.crs
     assert found.startswith("BOUNDCRS")
     assert CRS.from_user_input(found) == own
+
+
+def test_a_raster_of_no_possible_size(tmp_path: Path) -> None:
+    place = "410000, 0.001, 0, 4475700, 0, -0.001"
+    (tmp_path / "a.vrt").write_text(
+        f'<VRTDataset rasterXSize="2147483647" rasterYSize="2147483647"><SRS>EPSG:32616</SRS><GeoTransform>{place}</GeoTransform>'
+        '<VRTRasterBand dataType="UInt16" band="1"/></VRTDataset>'
+    )
+    assert "2,147,483,647 x 2,147,483,647 px are more than a side of 100,000,000; cut out what you need: gdal_translate" in refused(
+        tmp_path / "a.vrt"
+    )

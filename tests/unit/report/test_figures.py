@@ -115,3 +115,8 @@ def test_the_curve_of_seasons_states_each_accuracy_and_draws_no_undefined_one() 
     label, text = words(seasons_curve(entries, 0.4))
     assert label == "pixel accuracy by how many of 3 seasons are seen: 0.710 with 2, 0.850 with 3"
     assert {"0.710", "0.850", "2016-06-01", "2016-10-15", "majority guess 0.400"} <= set(re.split(r"\s*\n\s*", text))
+
+
+def test_a_name_is_no_formula_and_may_have_any_letters() -> None:
+    svg = places(np.array([[0.5]]), np.array([[True]]), 1.0, r"$\frac{a$ 田 <b>")
+    assert r"$\frac{a$ 田 &lt;b&gt;" in svg

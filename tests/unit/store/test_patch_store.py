@@ -271,3 +271,11 @@ def test_a_file_is_no_store(tmp_path: Path) -> None:
 def test_errors_without_a_text_have_their_name(tmp_path: Path) -> None:
     with pytest.raises(DataError, match=r"image: is damaged \(ValueError\)"), readable(tmp_path, "image"):
         raise ValueError
+
+
+def test_blocks_of_patches_never_share_a_number(built: tuple[Path, np.ndarray, np.ndarray]) -> None:
+    """13 columns of patches in blocks of 4 x 3: the last column of blocks is one patch wide and a block of its own."""
+    store = open_store(built[0])
+    found = store.blocks(4, 3)
+    places = list(zip((store.row_N // 3).tolist(), (store.col_N // 4).tolist(), strict=True))
+    assert len({*places}) == len({*found.tolist()}) == len({*zip(places, found.tolist(), strict=True)})

@@ -83,3 +83,15 @@ def test_attributes_that_are_none_of_a_store(good: Path, name: str, value: objec
 def test_evenly_spaced_indices() -> None:
     assert schema.evenly(1, 5).tolist() == [0]
     assert schema.evenly(100, 3).tolist() == [0, 49, 99]
+
+
+def test_the_bands_of_a_season_lie_side_by_side(good: Path) -> None:
+    info = open_store(good).info
+    spans = [["2016-04-01", "2016-06-01"], ["2016-06-01", "2016-08-01"], ["2016-08-01", "2016-10-01"]]
+    of_three = replace(
+        info,
+        study={**info.study, "image": {**info.study["image"], "seasons": spans}},
+        bands=tuple(f"{season}_{band}" for season in (1, 2, 3) for band in ("SR_B4", "SR_B5")),
+    )
+    first, second, third = map("/".join, spans)
+    assert of_three.seasons == [first, first, second, second, third, third]

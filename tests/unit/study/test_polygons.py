@@ -6,6 +6,7 @@ import json
 from pathlib import Path
 
 import numpy as np
+import numpy.typing as npt
 import pytest
 import shapely
 from hypothesis import given, settings
@@ -178,3 +179,19 @@ def test_a_window_that_does_not_meet_polygons_has_no_pixel_centre_inside(row: in
     assert meets(text, grid, window) or not inside
     far = Window(row + 4000, col, height, width)
     assert not meets(text, grid, far)
+
+
+@pytest.mark.parametrize("of_text", [0.0, 360.0])
+@pytest.mark.parametrize("of_grid", [0.0, 360.0])
+def test_a_longitude_is_the_same_with_360_degrees_added(of_text: float, of_grid: float) -> None:
+    def inside(of_text: float, of_grid: float) -> npt.NDArray[np.bool_]:
+        west = -90.3 + of_text
+        ring = [[west, 40.2], [west + 0.4, 40.2], [west + 0.4, 40.6], [west, 40.6], [west, 40.2]]
+        text = canonical_polygons(json.dumps({"type": "Polygon", "coordinates": [ring]}))
+        grid = PixelGrid("EPSG:4326", (0.01, 0.0, -90.5 + of_grid, 0.0, -0.01, 40.8), 100, 80)
+        assert meets(text, grid, Window(0, 0, 80, 100))
+        return patches_inside(text, PatchGrid(grid, 5))
+
+    expected = inside(0.0, 0.0)
+    assert expected.sum() == 64
+    np.testing.assert_array_equal(inside(of_text, of_grid), expected)

@@ -104,7 +104,9 @@ BAD: list[tuple[dict[str, Any], str]] = [
     (changed("area.bounds", [1.0, 2.0, 3.0]), "area.bounds"),
     (changed("area.bounds", [float("nan"), 2.0, 3.0, 4.0]), "area.bounds"),
     (changed("area.crs", "EPSG:99999"), "area.crs: 'EPSG:99999' is not a coordinate reference system"),
-    (changed("area.scale_m", 0), "area.scale_m"),
+    (changed("area.scale_m", 0), "area.scale_m: 0 is no pixel size in metres; it must lie between 0.001 and 1,000,000"),
+    (changed("area.scale_m", 5e-324), "area.scale_m: 4.94066e-324 is no pixel size"),
+    (changed("area.scale_m", 1e300), "area.scale_m: 1e+300 is no pixel size"),
     (changed("area.region", '{"type":"Point"}'), "area.region: the GeoJSON holds no polygon"),
     (changed("area.region", "nonsense"), "area.region: 'nonsense' is not GeoJSON with polygons"),
     (

@@ -9,7 +9,7 @@ import torch
 from cropcam.model.labels.weak_labels import WeakLabels
 from cropcam.model.losses.objectives import ModelOutputs, Targets, objective
 from cropcam.model.networks import NetworkOutput, build
-from cropcam.model.training.label_accuracy import constant_accuracy, label_accuracy
+from cropcam.model.training.label_accuracy import accuracy_words, constant_accuracy, label_accuracy
 from cropcam.pipeline.legend import UNLABELLED
 
 
@@ -92,3 +92,16 @@ def test_the_overlap_of_bags_is_that_of_their_patches_together() -> None:
         inside = torch.cat([pixels_BKP[b][:, valid_BHW[b].flatten()] for b in members], dim=1).mean(dim=1)
         overlaps += [1 - float((inside - share_BK[members[0]]).abs().sum()) / 2] * len(members)
     assert (right, count) == (pytest.approx(sum(overlaps), rel=1e-5), 4)
+
+
+def test_a_class_of_most_patches_or_of_few_is_guessed_by_its_own_rate() -> None:
+    """Three classes in 9, 1 and 5 of 10 patches: .9, .9 and .5 of them are guessed right."""
+    image_NK = np.zeros((10, 3), np.float32)
+    image_NK[:9, 0], image_NK[0, 1], image_NK[:5, 2] = 1, 1, 1
+    labels = WeakLabels("presence", image_NK)
+    assert constant_accuracy(labels, labels) == pytest.approx((0.9 + 0.9 + 0.5) / 3)
+
+
+def test_words_of_the_accuracies() -> None:
+    assert accuracy_words("shares") == ("overlap", "best constant prediction")
+    assert [accuracy_words(kind) for kind in ("presence", "majority", "points", "pixels")] == [("accuracy", "majority guess")] * 4

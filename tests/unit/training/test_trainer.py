@@ -267,3 +267,56 @@ def test_a_loss_that_is_not_finite_names_epoch_and_batch(info: StoreInfo, tmp_pa
     trainer = Trainer(config_of(info, optimizer="sgd", lr=1e30), folder(tmp_path / "run"), patches(info, 12), patches(info, 4, 1), CPU)
     with pytest.raises(DataError, match=r"epoch 1, batch \d: the loss is (nan|inf); a smaller --lr may help"):
         trainer.run_epoch(silent)
+
+
+def trained(info: StoreInfo, run: Path, **settings: Any) -> Trainer:
+    config = config_of(info, model="fcn", optimizer="sgd", epochs=1, **settings)
+    trainer = Trainer(config, folder(run), gappy(info, 10, 5), gappy(info, 5, 1), CPU)
+    assert trainer.run_epoch(silent)
+    return trainer
+
+
+@pytest.mark.parametrize(("accuracy", "majority", "warns"), [(0.6, 0.6, True), (0.59, 0.6, True), (0.6001, 0.6, False)])
+def test_a_run_as_good_as_a_guess_is_warned_of(info: StoreInfo, tmp_path: Path, accuracy: float, majority: float, warns: bool) -> None:
+    trainer = trained(info, tmp_path / "run")
+    row = replace(trainer.newest, validation_accuracy=accuracy, validation_majority_accuracy=majority)
+    trainer._done.rows[:] = [row]
+    found = trainer.caution()
+    assert (
+        found.startswith(f"warning: the run is no better than guessing: validation accuracy {accuracy:.4f}, majority guess {majority:.4f};")
+        is warns
+    )
+    assert bool(found) is warns
+
+
+def test_a_summary_by_hand(info: StoreInfo, tmp_path: Path) -> None:
+    trainer = trained(info, tmp_path / "run")
+    first = trainer.newest
+    values = {"validation_loss": 0.5, "validation_accuracy": 0.75, "validation_majority_accuracy": 0.5}
+    trainer._done.rows[:] = [replace(first, epoch=1, **values), replace(first, epoch=2, **{**values, "validation_loss": 0.7})]
+    assert trainer.summary() == "best of 2 epochs: 1, validation loss 0.5000, accuracy 0.7500 (majority guess 0.5000)"
+
+
+def test_several_passes_are_one_epoch(info: StoreInfo, tmp_path: Path) -> None:
+    """An epoch of two passes has the patches of two plans, and its losses count each of them once."""
+    config = config_of(info, model="fcn", optimizer="sgd", epochs=1, passes=2, seed=3)
+    split, validation = gappy(info, 10, 5), gappy(info, 5, 1)
+    trainer, steps = Trainer(config, folder(tmp_path / "run"), split, validation, CPU), []
+    assert trainer.run_epoch(lambda done, total, _: steps.append((done, total)))
+    assert steps[-1] == (5, 5)
+    torch.manual_seed(3)
+    plans = [split.plan_epoch(3, number, rot90=False) for number in (0, 1)]
+    batches = []
+    for plan in plans:
+        assert isinstance(split.images, ResidentImages)
+        assert split.labels.image_NK is not None
+        dn = split.images.values_NCHW.numpy()[plan.index_N]
+        for index, (rows, cols) in enumerate(plan.flip_N2):
+            dn[index] = dn[index][:, :: -1 if rows else 1, :: -1 if cols else 1].copy()
+        batches.append((*standardised(dn, config.store.mean, config.store.std), torch.from_numpy(split.labels.image_NK[plan.index_N])))
+    x, valid, label = (torch.cat(parts) for parts in zip(*batches, strict=True))
+    together = [(x[at : at + 4], valid[at : at + 4], label[at : at + 4]) for at in range(0, 20, 4)]
+    network = build("fcn", len(info.bands), len(info.classes))
+    expected = train(network, [together], batches_of(validation, config, None), lr=0.01, planned_epochs=1)
+    assert trainer.newest.train_loss == pytest.approx(expected.train_losses[0], rel=1e-4)
+    assert trainer.newest.validation_loss == pytest.approx(expected.validation_losses[0], rel=1e-4)
