@@ -76,7 +76,7 @@ def read_header(path: Path) -> Header:
                 file.block_shapes[0],
                 file.tags(),
             )
-    except (RasterioError, OSError, UnicodeDecodeError) as error:
+    except (RasterioError, OSError, UnicodeDecodeError) as error:  # the last: a CRS, tag or name that is no UTF-8
         raise DataError(f"{path}: {dead_ends.of_content(path, reason(error))}") from None
 
 

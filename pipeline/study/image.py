@@ -187,7 +187,8 @@ def _sensor(value: Any) -> Sensor:  # noqa: ANN401 - of a TOML file
 
 def _years(seasons: Any) -> range:  # noqa: ANN401 - not yet checked
     """From the first to the last year of the seasons."""
-    found = [int(day[:4]) for season in seasons or () for day in season if isinstance(day, str) and day[:4].isdigit()]
+    days = [day for season in seasons if isinstance(season, list | tuple) for day in season] if isinstance(seasons, list | tuple) else []
+    found = [int(day[:4]) for day in days if isinstance(day, str) and day[:4].isdecimal()]
     return range(min(found), max(found) + 1) if found else range(0)
 
 

@@ -133,9 +133,9 @@ class Case:
 def case_of(kind: str, number: int, folder: Path) -> Case:
     """Make input `number` of a kind in a folder that holds a copy of the fixture's items (`way_of`)."""
     random, way = Random(f"{kind} {number}"), way_of(kind, number)  # noqa: S311
-    files = sorted({path for pattern in [random.choice(way.changed)] for path in folder.glob(pattern) if path.is_file()})
-    path = random.choice(files)
-    is_field = change(path, random, is_field=number % 2 == 0, within=way.within)
+    found = [sorted(path for path in folder.glob(pattern) if path.is_file()) for pattern in way.changed]
+    path = random.choice(random.choice([files for files in found if files]))
+    is_field = change(path, random, is_field=number % 9 < 5, within=way.within)
     return Case(kind, number, way, str(path.relative_to(folder)), is_field)
 
 

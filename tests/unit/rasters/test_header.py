@@ -41,3 +41,10 @@ def test_a_message_of_gdal_that_quotes_no_text_is_one_line(tmp_path: Path) -> No
     path.write_bytes(b'<VRTDataset rasterXSize="9" rasterYSize="9"><VRTRasterBand dataType="Byt\xfc" band="1"/></VRTDataset>')
     with pytest.raises(DataError, match=r"a\.vrt: "):
         read_header(path)
+
+
+def test_a_crs_that_is_no_text_is_refused(tmp_path: Path) -> None:
+    vrt = b'<VRTDataset rasterXSize=\'2\' rasterYSize=\'2\'><SRS>PROJCS["\x91",GEOGCS["WGS 84",DATUM["W",SPHEROID["W",6378137,298.25]],PRIMEM["G",0],UNIT["degree",0.017]],PROJECTION["Transverse_Mercator"],UNIT["metre",1]]</SRS><GeoTransform>0,1,0,0,0,-1</GeoTransform><VRTRasterBand dataType=\'Byte\' band=\'1\'/></VRTDataset>'
+    (tmp_path / "a.vrt").write_bytes(vrt)
+    with pytest.raises(DataError, match=r"a\.vrt: [^\n]*bytes that are no text"):
+        read_header(tmp_path / "a.vrt")

@@ -101,3 +101,11 @@ def test_a_sensor_of_ones_own(tmp_path: Path) -> None:
 def test_what_the_sensor_lacks_is_refused(image: dict[str, Any], message: str) -> None:
     with pytest.raises(ConfigError, match=message):
         parse_study(study(image))
+
+
+@pytest.mark.parametrize("seasons", [2, [2], [None], "2016", [["²016-01-01", "2016-02-01"]]])
+def test_seasons_that_are_none_are_refused(seasons: object) -> None:
+    values = load_study("demo").to_dict()
+    del values["image"]["collections"]  # by the years of the seasons
+    with pytest.raises(ConfigError, match=r"image\.seasons"):
+        parse_study({**values, "image": {**values["image"], "seasons": seasons}})
