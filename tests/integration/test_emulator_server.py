@@ -606,7 +606,7 @@ def test_a_disk_that_cannot_be_written_fails_the_task_and_no_more(running: Calla
     (tmp_path / "out/gs/crops/a").write_text("in the way", "utf-8")
     _, call = running()
     done = finished(call, call("POST", f"{PROJECT}/image:export", export_of("a/image", bucket="crops")), "FAILED")
-    assert done["error"]["code"] == 13
+    assert done["error"]["code"] == 9
     assert "out/gs/crops/a" in done["error"]["message"]
     finished(call, call("POST", f"{PROJECT}/image:export", export_of("image", bucket="crops")))
 
