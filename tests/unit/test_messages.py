@@ -16,7 +16,8 @@ from cropcam.cli import _parser
 from cropcam.pipeline.study.study import Study
 
 ROOT = Path(__file__).parents[2]
-ELSEWHERE = {"--force", "--nproc-per-node", "--include"}  # of `earthengine authenticate`, `torchrun`, `git lfs`
+# of `earthengine authenticate`, `torchrun`, `git lfs` and `gdal_calc.py` (--allBands)
+ELSEWHERE = {"--force", "--nproc-per-node", "--include", "--all", "--calc", "--outfile"}
 VERBS = {"reads", "wrote", "made", "did", "and", "version", "segmentation"}  # "a file that cropcam wrote"
 NO_KEYS = {"patches.csv", "splits.png", "splits.tif", "image.tif", "labels.tif", "labels.areas", "study.image"}  # files and modules
 
