@@ -12,6 +12,7 @@ from typing import Any
 
 from cropcam.pipeline.code_table import CODE_LIMIT, DEFAULT, Code, CodeTable, Color
 from cropcam.pipeline.errors import ConfigError
+from cropcam.pipeline.runtime.terminal import is_plain
 
 _FOLDER = "cropcam.pipeline.study.legends"  # data alone
 _COLOR_COLUMNS = (("color",), ("colour",), ("r", "g", "b"), ("red", "green", "blue"))
@@ -126,7 +127,7 @@ def _checked(entries: Iterable[Entry], of: str = "", *, distinct_colors: bool = 
             raise ConfigError(f"{where}code {code} is there twice; name each code once")
         if not isinstance(name, str) or not name.strip():
             raise ConfigError(f"{where}code {code} has no name; give it one")
-        if not name.strip().isprintable():
+        if not is_plain(name.strip()):
             raise ConfigError(f"{where}code {code} has a control character in its name {name!r}; leave it out")
         if color and distinct_colors and color in owner:
             raise ConfigError(f"{where}the colour {color_text} is that of code {owner[color]} already; give code {code} another, or none")

@@ -162,7 +162,19 @@ def map_raster(
             raise DataError(f"{file}: changed while it was mapped; run the same command again: it starts over")
         check()
 
-    done, item = _make(files, wanted, job, spec, outputs, run_path / ITEM, check_again, progress=progress, scheduler=scheduler, log=log)
+    done, item = _make(
+        files,
+        wanted,
+        job,
+        spec,
+        outputs,
+        run_path / ITEM,
+        check_again,
+        overwrite=overwrite,
+        progress=progress,
+        scheduler=scheduler,
+        log=log,
+    )
     names = config.store.classes.names
     return MapSummary(
         out,
@@ -184,6 +196,7 @@ def _make(
     run_item: Path,
     check: Callable[[], None],
     *,
+    overwrite: bool,
     progress: Progress,
     scheduler: str | None,
     log: Callable[[str], object],
@@ -209,7 +222,14 @@ def _make(
             raise _nothing(job, files.windows)
         if outputs.polygons is not None:
             rows = _rows_of_outlines(progress, len(files.windows))
-            write_polygons(out, outputs.polygons, probabilities=outputs.probabilities, simplify_m=outputs.simplify_m, progress=rows)
+            write_polygons(
+                out,
+                outputs.polygons,
+                probabilities=outputs.probabilities,
+                simplify_m=outputs.simplify_m,
+                overwrite=overwrite,
+                progress=rows,
+            )
         item = write_sidecars(out, polygons=outputs.polygons, run=run_item)
         files.discard()
     return done, item

@@ -71,13 +71,13 @@ class _Handler(LoopbackHandler):
     def serve(self) -> None:
         """One request."""
         with ExitStack() as held:
-            fault, route, profile = None, None, Profile()
+            fault, route, profile, is_read = None, None, Profile(), False
             try:
                 headers, is_order = self.plain_headers(), self.path in {"/faults", "/access"}
                 if not is_order:
                     route, values, query = find(self.command, self.path)
                 check_sender(headers, self.server.server_port, stranger_ok=route is not None and route.is_picture)
-                body = self.body(self.server.limits.body_bytes)
+                body, is_read = self.body(self.server.limits.body_bytes), True
                 if route is None:
                     self._send(self._order(body))
                     return
@@ -88,7 +88,6 @@ class _Handler(LoopbackHandler):
                 fault = request.fault = self.server.faults.take(route.name)
                 response = self._injected(route, request) or self._answer(route, request)
             except Refused as refused:
-                self.close_connection = True  # a body is not read
                 response = as_error(EngineError(refused.reason, _STATUSES.get(refused.status, "INVALID_ARGUMENT")))
             except EngineError as error:
                 response = as_file_error(error) if route and route.is_of_files else as_error(error)
@@ -107,6 +106,8 @@ class _Handler(LoopbackHandler):
             except Exception as error:  # noqa: BLE001 - one bad request ends no server
                 _LOG.exception("%s %s", self.command, self.path)
                 response = as_error(EngineError(f"Internal error in the embedded engine: {error!r}", "INTERNAL"))
+            if not is_read:
+                self.close_connection = True  # else what is left of a body is the next request, with headers of a stranger's choice
             self._send(response, fault, profile)
 
     @staticmethod

@@ -82,7 +82,13 @@ def check_polygons(out: Path, *, simplify_m: float = 0.0, inputs: tuple[Path, ..
 
 
 def write_polygons(
-    map_path: Path, out: Path, *, probabilities: Path | None = None, simplify_m: float = 0.0, progress: Progress = silent
+    map_path: Path,
+    out: Path,
+    *,
+    probabilities: Path | None = None,
+    simplify_m: float = 0.0,
+    overwrite: bool | None = None,
+    progress: Progress = silent,
 ) -> OutlineSummary:
     """Write the outlines of a class map.
 
@@ -96,13 +102,14 @@ def write_polygons(
         probabilities: the class probabilities made with the map: uint8 round(250 p), nodata 255, a band a class. Without it
             `mean_probability` is null.
         simplify_m: drops corners whose triangle with their neighbours is smaller than a square of so many metres; borders stay shared. 0 keeps all.
+        overwrite: as of `check_outputs`.
         progress: called with rows done, all rows and a note.
 
     Raises:
         ConfigError: as of `check_polygons`.
         DataError: no map, no valid pixel, probabilities of another map, a polygon too large for a file, or the disk refuses.
     """
-    check_polygons(out, simplify_m=simplify_m, inputs=(map_path, *([probabilities] if probabilities else [])))
+    check_polygons(out, simplify_m=simplify_m, inputs=(map_path, *([probabilities] if probabilities else [])), overwrite=overwrite)
     opened = open_map(map_path)
     counts_K = np.zeros(len(opened.legend), np.int64)
     with ExitStack() as stack:

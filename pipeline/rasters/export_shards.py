@@ -55,14 +55,14 @@ def open_shards(folder: Path, study: Study) -> tuple[RasterMosaic, LabelMosaic |
 def open_image_shards(folder: Path, study: Study) -> RasterMosaic:
     """The image shards alone, of one export of any year with the bands and the grid of `study`; otherwise as `open_shards`."""
     bands, encoding = study.image.layers, study.image.encoding
-    meaning = meaning_of(study.image, bands, is_export=True)
+    meaning, known = meaning_of(study.image, bands, is_export=True), known_layers(study.image, bands)
     pieces = []
     for path in _find(folder, "image"):
         raster = _without_counts(open_stored(path), bands)
         if len(raster.band_names) != len(bands):
             raise DataError(f"{path}: {len(raster.band_names)} bands, study {study.name} has {len(bands)} ({', '.join(bands)})")
         check_band_order(raster, bands)
-        if in_order([raster], known_layers(study.image, bands))[0] is not raster:  # told otherwise, as blue or B2
+        if in_order([raster], known)[0] is not raster:  # told otherwise, as blue or B2
             raise DataError(
                 f"{path}: its bands are named {', '.join(raster.band_names)}, another order than the study's ({', '.join(bands)}); export it again"
             )
@@ -81,11 +81,7 @@ def open_image_shards(folder: Path, study: Study) -> RasterMosaic:
 def _without_counts(raster: Raster, bands: tuple[str, ...]) -> Raster:
     """A shard's bands but those of counts (`image.count`), which older exports have in files of their own."""
     kept = [number for number, name in enumerate(raster.band_names) if name in bands or not _COUNT.fullmatch(name)]
-    if len(kept) == len(raster.band_names):
-        return raster
-    names, nodata = tuple(raster.band_names[place] for place in kept), tuple(raster.nodata[place] for place in kept)
-    tagged = tuple(raster.tagged[place] for place in kept)
-    return replace(raster, band_names=names, nodata=nodata, tagged=tagged, numbers=tuple(place + 1 for place in kept))
+    return raster if len(kept) == len(raster.band_names) else raster.of_layers(kept)
 
 
 def _find(folder: Path, kind: str) -> list[Path]:
@@ -131,10 +127,13 @@ def _check_origin(kind: str, rasters: Sequence[Raster], study: Study, years: set
     Raises:
         DataError: names the shard and the field that differs.
     """
+    parsed = {"": study}  # of thousands of shards one text
     for raster in rasters:
-        text = raster.tags.get("STUDY_JSON")
+        text = raster.tags.get("STUDY_JSON", "")
         try:
-            other = parse_study(parse_json(text, str(raster.path), error=ConfigError)) if text else study
+            if text not in parsed:
+                parsed[text] = parse_study(parse_json(text, str(raster.path), error=ConfigError))
+            other = parsed[text]
         except (ValueError, TypeError, ConfigError):
             raise DataError(f"{raster.path}: its tag STUDY_JSON holds no study; export it again") from None
         # codes are stored raw, so another legend gives the same pixels: but for CDL's default band, or another code for "no label"

@@ -27,6 +27,7 @@ def files_of(path: Path) -> tuple[Path, ...]:
         DataError: a source of a virtual raster is missing.
     """
     found: dict[Path, None] = {path: None}
+    known = {_number(path)} if path.exists() else set()
     waiting = [path]
     while waiting:
         raster = waiting.pop(0)
@@ -36,8 +37,9 @@ def files_of(path: Path) -> tuple[Path, ...]:
                 continue
             if not file.exists():
                 raise DataError(f"{file}: no such file, although {raster} reads it; put it back, or make {raster.name} again without it")
-            if any(file.samefile(known) for known in found):
+            if (number := _number(file)) in known:  # under another name
                 continue
+            known.add(number)
             found[file] = None
             if not file.name.lower().endswith(_TEXTS):
                 waiting.append(file)
@@ -47,7 +49,8 @@ def files_of(path: Path) -> tuple[Path, ...]:
 def further_files(paths: Sequence[Path]) -> list[Path]:
     """The files that are read with the rasters `paths` and are none of them, each once; raises as `files_of`."""
     every = dict.fromkeys(file for path in paths for file in files_of(path))
-    return [file for file in every if file not in paths]
+    own = set(paths)
+    return [file for file in every if file not in own]
 
 
 def by_name(kind: str, paths: Sequence[Path]) -> dict[str, Path]:
@@ -81,6 +84,11 @@ def changed_since(before: Mapping[Path, Stamp], paths: Iterable[Path]) -> Path |
     """
     now = stamps_of(paths)
     return next((file for file in (*before, *now) if before.get(file) != now.get(file)), None)
+
+
+def _number(file: Path) -> tuple[int, int]:
+    about = file.stat()
+    return about.st_dev, about.st_ino
 
 
 def _stamp(file: Path) -> Stamp:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from cropcam.pipeline.errors import DataError
 from cropcam.pipeline.rasters.layer_names import COMMON, by_wavelength, common_names, is_generic, is_index, number_of, wavelength_um
@@ -12,15 +12,18 @@ from cropcam.pipeline.rasters.raster import Raster
 from cropcam.pipeline.sensor import DEFAULT, packaged, packaged_names
 from cropcam.pipeline.study.image import Image
 
+_SATELLITE = re.compile(r"(L[COTEM]0\d)_")  # of a USGS product's name
+
 
 @dataclass(frozen=True)
 class Known:
-    """What is known of a study's layers: their names, and the bands of one season by number and by common name."""
+    """What is known of a study's layers: their names, and the bands of one season by number (one that all collections agree on) and by common name."""
 
     layers: tuple[str, ...]
     seasons: int = 1
     numbers: dict[str, str] = field(default_factory=dict)
     common: dict[str, str] = field(default_factory=dict)
+    of_collections: dict[str, dict[str, str]] = field(default_factory=dict)  # bands by number, as each collection numbers them
 
     @property
     def bands(self) -> tuple[str, ...]:
@@ -38,6 +41,7 @@ def known_by_name(layers: tuple[str, ...]) -> Known:
 def known_layers(image: Image, layers: tuple[str, ...]) -> Known:
     """Layers of a study: what the sensor's collections call its bands counts beside their names."""
     numbers, common = [], []
+    of_collections: dict[str, dict[str, str]] = {}
     for band in image.bands:
         numbers.append((number_of(band), band))
         if image.sensor != DEFAULT and band in COMMON:
@@ -48,7 +52,10 @@ def known_layers(image: Image, layers: tuple[str, ...]) -> Known:
             common += [(name, band) for name in _common_of(asset_id, asset)]
         if image.sensor == DEFAULT and not number_of(band):  # a study's own names
             common += [(name, band) for name in common_names(band)[:1]]
-    return Known(layers, len(image.seasons), _single(numbers), _single(common))
+    for asset_id in image.collections:
+        assets = image.table.collection(asset_id).bands
+        of_collections[asset_id] = _single((number_of(assets.get(band) or band), band) for band in image.bands)
+    return Known(layers, len(image.seasons), _single(numbers), _single(common), of_collections)
 
 
 def _common_of(asset_id: str, asset: str | None) -> list[str]:
@@ -74,7 +81,7 @@ def in_order(rasters: Sequence[Raster], known: Known) -> list[Raster]:
     layers = [(raster, place) for raster in rasters for place in range(len(raster.band_names))]
     tried: list[list[str | None]] = [
         [_named(raster, place, known.layers) for raster, place in layers],
-        [_told(*layer, known) for layer in layers],
+        *([_told(*layer, numbered) for layer in layers] for numbered in _numbered(rasters, known)),
     ]
     for names in tried:
         if not any(names):
@@ -92,6 +99,16 @@ def in_order(rasters: Sequence[Raster], known: Known) -> list[Raster]:
         f"{rasters[0].path if len(rasters) == 1 else rasters[0].path.parent}: the layers are named {', '.join(there)}, the study has "
         f"{', '.join(known.layers)}; give each of these once (gdal_translate -b takes bands out of a file)"
     )
+
+
+def _numbered(rasters: Sequence[Raster], known: Known) -> list[Known]:
+    """The same with the numbers of each collection that the files may be of: Landsat 8 numbers its bands otherwise than Landsat 5."""
+    satellites = {found[1] for raster in rasters if (found := _SATELLITE.match(raster.path.name))}
+    ways = [numbers for asset_id, numbers in known.of_collections.items() if not satellites or satellites & set(asset_id.split("/"))]
+    distinct = [numbers for place, numbers in enumerate(ways) if numbers not in ways[:place]]
+    if not distinct or (len(distinct) > 1 and len(known.layers) == 1):  # one number alone fits anything
+        return [known]
+    return [replace(known, numbers=numbers) for numbers in distinct]
 
 
 def _order(names: Sequence[str | None], known: Known) -> list[int] | None:

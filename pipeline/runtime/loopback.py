@@ -54,7 +54,8 @@ class LoopbackServer(ThreadingHTTPServer):
         try:
             super().process_request(request, client_address)
         except RuntimeError:  # no thread is left
-            self._sockets.pop(request, None)
+            with self._lock:
+                self._sockets.pop(request, None)
             self.shutdown_request(request)
 
     def process_request_thread(self, request: Any, client_address: Any) -> None:  # noqa: ANN401 - as the base class
@@ -62,7 +63,8 @@ class LoopbackServer(ThreadingHTTPServer):
         try:
             super().process_request_thread(request, client_address)
         finally:
-            self._sockets.pop(request, None)
+            with self._lock:  # others look through all of them
+                self._sockets.pop(request, None)
 
     def note(self, request: socket.socket, *, is_silent: bool) -> None:
         """Whether a connection waits for its client; else it is being answered."""

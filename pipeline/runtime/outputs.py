@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from cropcam.pipeline.errors import ConfigError, DataError
+from cropcam.pipeline.runtime.terminal import is_plain
 
 HIDDEN = "..partial"  # what a hidden sibling's name has more than the name itself, beside the suffix
 MOST_BYTES = 255  # of a name, on the usual file systems
@@ -98,7 +99,7 @@ def check_name(output: Output) -> None:
         ConfigError: names the option.
     """
     path, text = output.path, str(output.path)
-    if not text.isprintable():  # control characters, line ends, bytes that are no UTF-8
+    if not is_plain(text):  # control characters, line ends, bytes that are no UTF-8
         raise ConfigError(f"{output.option} {text!r}: holds characters that no name of a file should have; choose another name".lstrip())
     if text.startswith("/vsi") or (not path.is_absolute() and _DRIVER.match(path.parts[0] if path.parts else "")):
         raise ConfigError(f"{output.named}: is read as an address or as the name of a driver, not as that of a file; choose another name")
@@ -177,8 +178,10 @@ def _check_there(output: Output, here: os.stat_result, *, overwrite: bool | None
         raise DataError(f"{output.named}: is no ordinary file; choose another name")
     if output.is_own(path) or (overwrite and not output.is_folder):
         return
-    more = ", move that away, or give --overwrite" if overwrite is not None and not output.is_folder else ", or move that away"
-    raise DataError(f"{output.named}: is there already and holds no {output.what} that cropcam wrote; choose another name{more}")
+    steps = ["choose another name"] if output.option else []  # a file without an option has its name from another
+    steps += ["move that away", *(["give --overwrite"] if overwrite is not None and not output.is_folder else [])]
+    step = ", or ".join([", ".join(steps[:-1]), steps[-1]]) if len(steps) > 1 else steps[0]
+    raise DataError(f"{output.named}: is there already and holds no {output.what} that cropcam wrote; {step}")
 
 
 def _is_case_blind(folder: Path) -> bool:

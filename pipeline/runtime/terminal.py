@@ -7,6 +7,7 @@ import os
 import re
 import shlex
 import sys
+import unicodedata
 from pathlib import Path
 
 # C0 without tab and line feed, C1, separators of lines, marks that turn the direction of writing
@@ -26,6 +27,15 @@ def one_line(text: str) -> str:
 def without_controls(text: str) -> str:
     """Text whose control characters but for line ends and tabs are escaped."""
     return _CONTROL.sub(lambda found: found[0].encode("unicode_escape").decode(), text)
+
+
+def is_plain(text: str) -> bool:
+    r"""Whether text can be printed; spaces of any width count as printable, such as those of names in Japanese or French.
+
+    >>> is_plain("a\u3000b\u00a0c"), is_plain("a\nb"), is_plain("a\x1b")
+    (True, False, False)
+    """
+    return all(letter.isprintable() or unicodedata.category(letter) == "Zs" for letter in text)
 
 
 def quoted(path: object) -> str:

@@ -9,13 +9,16 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, TypeAdapter, ValidationError, model_validator
 
+from cropcam.pipeline.runtime.terminal import is_plain
+
 MOST_PX, MOST_PATCH_PX = 2**31 - 1, 4096  # sides of a grid and, as in a study, of a patch
+MOST_CRS = 100_000  # characters: WKT of a bound system has thousands
 _DTYPES = ("uint8", "uint16", "uint32", "uint64", "int8", "int16", "int32", "int64", "float16", "float32", "float64")
 _SHOWN = 160
 
 
 def _printable(text: str) -> str:
-    if not text.isprintable():
+    if not is_plain(text):
         raise ValueError("holds characters that cannot be printed")
     return text
 
@@ -125,7 +128,7 @@ class StoreAttrs(Typed):
     has_labels: bool
     classes: Annotated[list[ClassAttrs], Field(min_length=1, max_length=255)]
     legend: LegendAttrs | None = None
-    crs: Name
+    crs: Annotated[str, Field(min_length=1, max_length=MOST_CRS), AfterValidator(_printable)]  # a code, or WKT
     transform: tuple[float, float, float, float, float, float]
     width: Annotated[int, Field(ge=1, le=MOST_PX)]
     height: Annotated[int, Field(ge=1, le=MOST_PX)]

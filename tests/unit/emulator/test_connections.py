@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import http.client
 import json
+import socket
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -169,6 +170,16 @@ def test_nothing_that_is_sent_is_a_page(server: Server) -> None:
     assert headers["X-Content-Type-Options"] == "nosniff"
     assert headers["Content-Security-Policy"] == "default-src 'none'; frame-ancestors 'none'; sandbox"
     assert headers["Referrer-Policy"] == "no-referrer"
+
+
+def test_what_is_left_of_a_body_is_no_request(server: Server) -> None:
+    host = urlsplit(server.url).netloc
+    inner = f"GET /v1/projects/p/config HTTP/1.1\r\nHost: {host}\r\n\r\n"
+    outer = f"POST /nothing HTTP/1.1\r\nHost: {host}\r\nOrigin: http://evil.example\r\nContent-Type: text/plain\r\nContent-Length: {len(inner)}\r\n\r\n"
+    with socket.create_connection((urlsplit(server.url).hostname, urlsplit(server.url).port), timeout=10) as connection:
+        connection.sendall((outer + inner).encode())
+        answers = b"".join(iter(lambda: connection.recv(65536), b""))
+    assert (answers.count(b"HTTP/1.1"), answers[9:12]) == (1, b"404")
 
 
 @pytest.mark.parametrize("method", ["HEAD", "OPTIONS", "PUT", "TRACE"])

@@ -67,6 +67,14 @@ def test_polygons_are_the_map(tmp_path: Path, grid: PixelGrid, suffix: str) -> N
     assert frame["determination:datetime"].isna().all()
 
 
+def test_a_foreign_file_is_replaced_where_that_is_asked(tmp_path: Path) -> None:
+    path, out = write_map(tmp_path / "map.tif", CLASSES, grid=DEGREES), tmp_path / "p.parquet"
+    out.write_text("notes", "utf-8")
+    with pytest.raises(DataError, match="is there already and holds no polygons"):
+        write_polygons(path, out)
+    assert len(read(write_polygons(path, out, overwrite=True).path))
+
+
 def test_the_blocks_and_a_second_run_change_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = write_map(tmp_path / "map.tif", CLASSES)
     for simplify_m in (0.0, 70.0):

@@ -146,5 +146,5 @@ def test_pictures_have_no_reflectance(tmp_path: Path) -> None:
 
 def test_an_index_is_no_reflectance(tmp_path: Path) -> None:
     ndvi = np.random.default_rng(0).uniform(-1, 1, (2, *UTM.shape_yx)).astype(np.float32)
-    with pytest.raises(DataError, match=r"a\.tif: \d+ % of band SR_B4 lies outside -0\.1999 to 1\.61"):
+    with pytest.raises(DataError, match=r"a\.tif: \d+ % of band SR_B4 lies outside -0\.19999 to 1\.61"):
         open_own_image([write_raster(tmp_path / "a.tif", ndvi, UTM)], STUDY)

@@ -97,3 +97,27 @@ def test_collections_that_differ_in_a_number_have_no_numbers() -> None:
     both = ("LANDSAT/LT05/C02/T1_L2", "LANDSAT/LC08/C02/T1_L2")
     known = known_layers(image("landsat-4-9", bands=("red", "nir"), collections=both), ("red", "nir"))
     assert (known.numbers, known.common) == ({"3": "red", "5": "nir"}, {"red": "red", "nir": "nir"})
+
+
+@pytest.mark.parametrize(
+    ("names", "order"),
+    [(("B4", "B5"), [0, 1]), (("B5", "B4"), [1, 0]), (("B3", "B4"), [0, 1]), (("B4", "B3"), [1, 0]), (("B3", "B5"), None)],
+)
+def test_numbers_are_those_of_one_collection(tmp_path: Path, names: tuple[str, ...], order: list[int] | None) -> None:
+    both = ("LANDSAT/LT05/C02/T1_L2", "LANDSAT/LC08/C02/T1_L2")
+    dn = random_dn((2, *UTM.shape_yx))
+    path = write_raster(tmp_path / "a.tif", dn, UTM, names=names)
+    study = image("landsat-4-9", bands=("red", "nir"), collections=both)
+    if order is None:
+        with pytest.raises(DataError, match="the layers are named B3, B5, the study has red, nir"):
+            open_own_image([path], study)
+    else:
+        np.testing.assert_array_equal(open_own_image([path], study).read(WHOLE), dn[order])
+
+
+def test_a_satellite_in_the_names_decides(tmp_path: Path) -> None:
+    both = ("LANDSAT/LT05/C02/T1_L2", "LANDSAT/LC08/C02/T1_L2")
+    name = "LC08_L2SP_023032_20180831_20200831_02_T1_SR_B{}.TIF"
+    paths = [write_raster(tmp_path / name.format(number), random_dn((1, *UTM.shape_yx)), UTM) for number in (3, 4)]
+    with pytest.raises(DataError, match="the study has red, nir"):
+        open_own_image(paths, image("landsat-4-9", bands=("red", "nir"), collections=both))

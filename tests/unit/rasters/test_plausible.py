@@ -11,7 +11,7 @@ from cropcam.pipeline.encoding import BandEncoding
 from cropcam.pipeline.rasters.plausible import Fault, Meaning, block_fault, first_fault, mends, stored_limits
 from cropcam.pipeline.sensor import Range, packaged
 
-SR = Range(-0.1999, 1.61, -0.05, 1.3)
+SR = Range(-0.19999, 1.61, -0.05, 1.3)
 KELVIN = Range(150, 380, 200, 350)
 C2, E4, ONE, PERCENT = (0.0000275, -0.2), (0.0001, 0.0), (1.0, 0.0), (0.01, 0.0)
 RNG = np.random.default_rng(0)
@@ -113,6 +113,15 @@ def test_limits_in_stored_values() -> None:
 def test_ranges_of_the_packaged_sensors() -> None:
     assert packaged("landsat").ranges(("SR_B1", "ST_B10", "red")) == (SR, KELVIN, None)
     assert packaged("landsat-4-9").ranges(("red", "thermal")) == (SR, KELVIN)
-    assert packaged("hls").ranges(("red",)) == (SR,)
-    assert packaged("sentinel-2").ranges(("red",)) == (Range(-0.0999, 2.5, -0.05, 1.5),)
+    assert packaged("hls").ranges(("red",)) == (Range(-0.19995, 1.61, -0.05, 1.3),)
+    assert packaged("sentinel-2").ranges(("red",)) == (Range(-0.09995, 2.5, -0.05, 1.5),)
     assert packaged("satellite-embedding").ranges(("A00",)) == (Range(-1, 1, -1, 1),)
+
+
+@pytest.mark.parametrize(
+    ("sensor", "scale", "offset", "lowest"), [("landsat", 0.0000275, -0.2, 1), ("sentinel-2", 0.0001, -0.1, 1), ("hls", 0.0001, 0.0, -1999)]
+)
+def test_the_lowest_stored_value_is_a_value(sensor: str, scale: float, offset: float, lowest: int) -> None:
+    band = {"landsat": "SR_B2"}.get(sensor, "blue")
+    low, _ = stored_limits(packaged(sensor).ranges((band,))[0], scale, offset)  # type: ignore[arg-type]
+    assert lowest - 1 < low < lowest

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from pyproj import CRS
 
 from cropcam.pipeline.errors import DataError
 from cropcam.pipeline.store.attributes import check_attributes
@@ -36,6 +37,10 @@ def put(values: Any, place: str, to: object) -> Any:
 
 def test_right_attributes(attrs: dict[str, Any]) -> None:
     check_attributes(attrs)
+    check_attributes(
+        put(attrs, "crs", CRS.from_proj4("+proj=aea +lat_1=29 +lat_2=45 +lon_0=-96 +ellps=bessel +towgs84=598,73,418").to_wkt())
+    )
+    check_attributes(put(attrs, "classes.1.name", "\u3000\u00a0 corn"))
     assert StoreInfo.from_attrs(attrs, "x").attrs() == attrs
 
 
