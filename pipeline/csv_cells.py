@@ -50,6 +50,8 @@ def read_cells(path: str, needs: str, content: bytes | None = None) -> pd.DataFr
         if not header:
             header = cells
             continue
+        while len(cells) > len(header) and not cells[-1]:
+            cells.pop()  # a separator at the line's end
         if len(cells) > len(header):
             problem = f"has {len(cells):,} values for {len(header):,} columns"
             raise DataError(f"{path}, line {line}: {problem}; put a text with a separator in double quotes")

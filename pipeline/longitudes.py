@@ -12,6 +12,7 @@ from cropcam.pipeline.crs import full_turn
 from cropcam.pipeline.grid import PixelGrid
 
 Shapes = npt.NDArray[np.object_]
+_MOST_TURNS = 4  # what lies further away is no longitude
 
 
 def near_grid(shape_F: Shapes, grid: PixelGrid) -> Shapes:
@@ -38,7 +39,8 @@ def _meeting(shape_F: Shapes, left: float, right: float, turn: float) -> Shapes:
     import shapely  # noqa: PLC0415 - a study is read without it
 
     west_F, _, east_F, _ = shapely.bounds(shape_F).T
-    reached_F = np.isfinite(west_F) & np.isfinite(east_F)  # neither empty nor beyond the reach of the CRS
+    with np.errstate(invalid="ignore"):  # NaN of empty shapes
+        reached_F = np.maximum(np.abs(west_F), np.abs(east_F)) <= _MOST_TURNS * turn  # neither empty nor beyond the reach of the CRS
     edges = np.concatenate([west_F[reached_F], east_F[reached_F], [left, right]])
     if np.abs(edges).max() <= turn / 2:
         return shape_F

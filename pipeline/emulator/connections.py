@@ -101,7 +101,7 @@ class _Handler(LoopbackHandler):
             except MemoryError:
                 response = as_error(TEXTS["memory"].error())
             except (ArithmeticError, AttributeError, LookupError, RecursionError, TypeError, ValueError) as error:
-                _LOG.debug("%s %s", self.command, self.path, exc_info=True)
+                _LOG.warning("%s %s: perhaps a bug", self.command, self.path, exc_info=True)
                 response = as_error(EngineError(f"The embedded engine cannot answer this request: {error!r:.300}"))
             except Exception as error:  # noqa: BLE001 - one bad request ends no server
                 _LOG.exception("%s %s", self.command, self.path)

@@ -60,7 +60,9 @@ def check_sender(headers: Mapping[str, str], port: int, *, stranger_ok: bool = F
     """
     hosts = {f"{name}:{port}" for name in _NAMES} | (set(_NAMES) if port == 80 else set())
     if headers.get("host", "").lower() not in hosts:
-        raise Refused(403, "this server is for this machine alone: use its address as it was printed")
+        raise Refused(
+            403, "this server is for this machine alone: use its address as it was printed, and through a tunnel the same port at both ends"
+        )
     if (origin := headers.get("origin")) is not None and origin.lower() not in {f"http://{host}" for host in hosts}:
         raise Refused(403, "requests of other sites are refused")
     if headers.get("sec-fetch-site", "") not in ("", "none", "same-origin") and not stranger_ok:

@@ -118,3 +118,7 @@ def test_a_decimal_comma(cells: list[str], most: float, values: list[float]) -> 
 def test_thousands_are_not_guessed() -> None:
     with pytest.raises(DataError, match=r"^t\.csv, line 7: ha is '1,234': a decimal comma, or thousands\? write 1\.234 or 1234$"):
         numbers("t.csv", pd.Series(["12", "1,234"], index=[6, 7], name="ha"))
+
+
+def test_separators_at_a_lines_end_are_no_values() -> None:
+    assert read_cells("t.csv", "", b"a,b\n1,2,,\n3,4\n").to_dict("list") == {"a": ["1", "3"], "b": ["2", "4"]}

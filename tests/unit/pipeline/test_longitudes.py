@@ -55,3 +55,8 @@ def test_what_needs_no_turn_stays_as_it_is() -> None:
     assert moved[0].bounds == (270, 40, 271, 41)
     assert moved[1].is_empty
     assert moved[2] is own[2]
+
+
+def test_what_is_no_longitude_stays_where_it_is() -> None:
+    far = shapes(shapely.Polygon([(-90, 41), (1e308, 41), (-90, 42)]), shapely.box(-90, 41, -89, 42))
+    assert near_grid(far, degrees(-91)).tolist() == far.tolist()  # at once
