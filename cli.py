@@ -17,6 +17,7 @@ from cropcam.model import commands as model_commands
 from cropcam.model import view_command
 from cropcam.model.options import declared, flag
 from cropcam.pipeline import commands as pipeline_commands
+from cropcam.pipeline.arguments import empty_argument
 from cropcam.pipeline.commands import patches_line
 from cropcam.pipeline.errors import CropcamError, CropcamWarning, DataError
 from cropcam.pipeline.runtime.machine import denial, flush_stdout, say, signals_as_interrupt
@@ -92,9 +93,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     prepare_streams()
     warnings.showwarning = _show_warning
     words = list(sys.argv[1:] if argv is None else argv)
-    if (removed := removed_option(words)) is not None:
-        say(f"cropcam: {removed}\n")
-        return 2
+    for refused in (removed_option(words), empty_argument(words)):
+        if refused is not None:
+            say(f"cropcam: {refused}\n")
+            return 2
     args = _parser().parse_args(words)
     # waiting threads sleep: spinning ones made training three times slower on a busy machine (torch reads it on import)
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from cropcam.pipeline import service_commands
-from cropcam.pipeline.arguments import AddCommand, folder_argument
+from cropcam.pipeline.arguments import AddCommand, folder_argument, seed_argument
 from cropcam.pipeline.errors import ConfigError, DataError
 from cropcam.pipeline.runtime.terminal import quoted
 
@@ -123,7 +123,7 @@ def add_commands(command: AddCommand) -> None:
     sub = command("simulate", simulate)
     sub.add_argument("study", metavar="STUDY")
     sub.add_argument("--archive", type=Path, required=True, metavar="DIR")
-    sub.add_argument("--seed", type=int, default=0)
+    sub.add_argument("--seed", type=seed_argument, default=0)
 
     sub = command("emulate", emulate)
     sub.add_argument("--archive", type=Path, required=True, metavar="DIR")
@@ -139,7 +139,7 @@ def add_commands(command: AddCommand) -> None:
         "--labels", type=Path, nargs="+", metavar="FILE", help="label raster(s), any CRS and grid (default: a store without labels)"
     )
     sub.add_argument("--store", type=folder_argument, required=True, metavar="STORE")
-    sub.add_argument("--seed", type=int, default=0, help="of the split (default %(default)s)")
+    sub.add_argument("--seed", type=seed_argument, default=0, help="of the split (default %(default)s)")
     sub.add_argument("--scheduler", metavar="ADDRESS", help="build on a dask.distributed cluster (default: threads)")
 
     sub = command("check", check)
@@ -158,7 +158,7 @@ def add_commands(command: AddCommand) -> None:
     sub = command("sample", sample)
     sub.add_argument("map", type=Path, metavar="MAP", help="a class map that cropcam map wrote")
     sub.add_argument("--out", type=Path, required=True, metavar="POINTS.csv", help="a GeoPackage is written beside it")
-    sub.add_argument("--seed", type=int, default=0, help="of the sample (default %(default)s)")
+    sub.add_argument("--seed", type=seed_argument, default=0, help="of the sample (default %(default)s)")
     sub.add_argument(
         "--expected-accuracy",
         type=_expected,

@@ -22,8 +22,11 @@ from typing import BinaryIO
 from urllib.parse import unquote
 
 import google_crc32c
+from pydantic import TypeAdapter, ValidationError
 
+from cropcam.pipeline.errors import DataError
 from cropcam.pipeline.runtime.atomic import atomic_write, publish
+from cropcam.pipeline.text_files import read_json_object
 
 JOURNAL = "catalogue"
 _LOG = logging.getLogger(__name__)
@@ -238,16 +241,25 @@ class Catalogue:
 
     def _load(self, path: Path) -> None:
         try:
-            entry = Entry(**json.loads(path.read_text("utf-8")))
-        except (OSError, ValueError, TypeError):
+            entry = _ENTRY.validate_json(json.dumps(read_json_object(path, "an entry of the catalogue")), strict=True)
+        except (DataError, ValidationError):
             path.unlink(missing_ok=True)  # not of this journal: the item is found again on disk
             return
-        if not self.path(entry).exists():
+        if entry.id != path.stem or not self._is_there(entry):
             path.unlink(missing_ok=True)
             return
         self._by_path[entry.path] = entry
         self._by_id[entry.id] = entry.path
         self._last_ns = max(self._last_ns, entry.created_ns)
+
+    def _is_there(self, entry: Entry) -> bool:
+        try:
+            return not Path(entry.path).is_absolute() and ".." not in Path(entry.path).parts and self.path(entry).exists()
+        except (OSError, ValueError):  # no name of a file
+            return False
+
+
+_ENTRY = TypeAdapter(Entry)
 
 
 def _new_id() -> str:

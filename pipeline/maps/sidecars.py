@@ -24,7 +24,7 @@ from cropcam.pipeline.maps.outlines import polygons_output
 from cropcam.pipeline.maps.qml import MARK, class_qml, distance_qml, probability_qml, uncertainty_qml, vector_qml
 from cropcam.pipeline.maps.window_job import ACTIVATION, CLASSES, ENTROPY, LAYER, PROBABILITY
 from cropcam.pipeline.runtime.atomic import atomic_write
-from cropcam.pipeline.runtime.outputs import Output, check_outputs, is_marked
+from cropcam.pipeline.runtime.outputs import Output, check_name, check_outputs, is_marked
 
 ITEM, STYLE, TIFF = ".stac.json", ".qml", (".tif", ".tiff")
 OPTIONS = {CLASSES: "--out", PROBABILITY: "--probabilities", ENTROPY: "--uncertainty", ACTIVATION: "", LAYER: "--shift"}
@@ -72,6 +72,8 @@ def check_files(
         ConfigError: a name that does not fit, or two files of one name.
         DataError: another file is there; the item of the run cannot be read.
     """
+    for name, path in paths.items():
+        check_name(Output(path, OPTIONS[name], "raster", suffixes=TIFF))  # a folder's name has no style beside it
     rasters = [
         Output(path, OPTIONS[name], *(("map", is_class_map) if name == CLASSES else ("layer", is_layer)), TIFF)
         for name, path in paths.items()

@@ -19,6 +19,7 @@ from cropcam.pipeline.grid import PixelGrid
 from cropcam.pipeline.rasters import dead_ends
 from cropcam.pipeline.rasters.place import grid_of
 
+_SIDECARS = (".xml", ".ovr", ".msk")
 _GDAL_TYPES = {"uint8": "Byte", "int16": "Int16", "uint16": "UInt16", "int32": "Int32", "uint32": "UInt32", "float32": "Float32"}
 
 
@@ -69,7 +70,7 @@ def read_header(path: Path) -> Header:
                 tuple(file.scales),
                 tuple(file.offsets),
                 tuple(file.nodatavals),
-                tuple(file.descriptions),
+                _descriptions(file),
                 tuple(tuple(flags) for flags in file.mask_flag_enums),
                 tuple(file.colorinterp),
                 tuple({**file.tags(number), **file.tags(number, ns="IMAGERY")} for number in file.indexes),
@@ -78,6 +79,13 @@ def read_header(path: Path) -> Header:
             )
     except (RasterioError, OSError, UnicodeDecodeError) as error:  # the last: a CRS, tag or name that is no UTF-8
         raise DataError(f"{path}: {dead_ends.of_content(path, reason(error))}") from None
+
+
+def _descriptions(file: rasterio.DatasetReader) -> tuple[str | None, ...]:
+    """Of each band; in a stack of single-band files that has none (gdalbuildvrt -separate) the files' names, in the order of the bands."""
+    own = tuple(file.descriptions)
+    sources = [Path(name).stem for name in file.files[1:] if not name.lower().endswith(_SIDECARS)] if file.driver == "VRT" else []
+    return tuple(sources) if not any(own) and len(own) > 1 and len(sources) == len(own) else own
 
 
 def _common(dtypes: Sequence[str]) -> str:

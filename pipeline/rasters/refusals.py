@@ -78,7 +78,7 @@ def percent(share: float) -> str:
 
 def _missing(raster: Raster, fill: float, nodata: float | None) -> str:
     if raster.asked_nodata is None:
-        return f"fill that no tag names; give --nodata {number(fill)}"
+        return f"fill that no tag names, or saturation; give --nodata {number(fill)}, which leaves these pixels out"
     kept = number(raster.asked_nodata if nodata is None else nodata)
     return (
         f"fill beside --nodata {number(raster.asked_nodata)}; make them one value, for example with "

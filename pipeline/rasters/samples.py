@@ -10,6 +10,7 @@ import rasterio
 
 from cropcam.pipeline.errors import DataError
 from cropcam.pipeline.grid import Window
+from cropcam.pipeline.rasters.files import files_of
 from cropcam.pipeline.rasters.masks import read_valid
 from cropcam.pipeline.rasters.raster import Raster
 
@@ -49,6 +50,7 @@ def sample(raster: Raster, count: int = WINDOWS) -> npt.NDArray[Any]:
                 raster.hide_missing(values, read_valid(file, numbers, raster.masked, place) if raster.masked else None)
                 parts.append(values.reshape(len(numbers), -1))
     except (rasterio.errors.RasterioError, OSError, UnicodeDecodeError):
+        files_of(raster.path)  # names a source of a virtual raster that is missing
         for window in windows:  # names the rows; a second reading may also succeed
             raster.read(window)
         raise DataError(f"{raster.path}: cannot be read; fetch the file again") from None

@@ -75,7 +75,7 @@ def test_fill_that_no_tag_names_is_refused_until_it_is_named(tmp_path: Path, nod
     values[:, :3] = -9999 if nodata else values[:, :3]
     path = write_raster(tmp_path / "a.tif", values, UTM, nodata=nodata)
     with pytest.raises(
-        DataError, match=r"a\.tif: \d+ % of band SR_B4 is -3000, outside .*fill that no tag names; give --nodata -3000"
+        DataError, match=r"a\.tif: \d+ % of band SR_B4 is -3000, outside .*fill that no tag names, or saturation; give --nodata -3000"
     ) as caught:
         open_own_image([path], STUDY)
     source = open_own_image([path], STUDY, asked(str(caught.value)))

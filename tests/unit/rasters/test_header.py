@@ -48,3 +48,17 @@ def test_a_crs_that_is_no_text_is_refused(tmp_path: Path) -> None:
     (tmp_path / "a.vrt").write_bytes(vrt)
     with pytest.raises(DataError, match=r"a\.vrt: [^\n]*bytes that are no text"):
         read_header(tmp_path / "a.vrt")
+
+
+def test_a_stack_of_files_without_descriptions_has_the_files_names(tmp_path: Path) -> None:
+    files = [write_raster(tmp_path / f"scene_SR_B{number}.tif", random_dn((1, *UTM.shape_yx)), UTM) for number in (7, 4)]
+    shape = f'rasterXSize="{UTM.width}" rasterYSize="{UTM.height}"'
+    a, b, c, d, e, f = UTM.transform
+    place = f"<SRS>{UTM.crs}</SRS><GeoTransform>{c}, {a}, {b}, {f}, {d}, {e}</GeoTransform>"
+    bands = "".join(
+        f'<VRTRasterBand dataType="UInt16" band="{number}"><SimpleSource><SourceFilename relativeToVRT="1">{file.name}</SourceFilename>'
+        "<SourceBand>1</SourceBand></SimpleSource></VRTRasterBand>"
+        for number, file in enumerate(files, 1)
+    )
+    (tmp_path / "stack.vrt").write_text(f"<VRTDataset {shape}>{place}{bands}</VRTDataset>")
+    assert read_header(tmp_path / "stack.vrt").descriptions == ("scene_SR_B7", "scene_SR_B4")

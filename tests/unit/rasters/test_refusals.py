@@ -30,7 +30,7 @@ MEANING = Meaning(("red",), (Range(-0.2, 1.6, -0.05, 1.3),), ((0.0001, 0.0),), "
         ),
         (
             Fault(0, 0.021, -3000.0, 5000.0, -3000.0),
-            "a.tif: 2.1 % of band red is -3000, outside -0.2 to 1.6, what Landsat can have: fill that no tag names; give --nodata -3000",
+            "a.tif: 2.1 % of band red is -3000, outside -0.2 to 1.6, what Landsat can have: fill that no tag names, or saturation; give --nodata -3000, which leaves these pixels out",
         ),
         (
             Fault(0, 0.0, 1.0, 2.0),
