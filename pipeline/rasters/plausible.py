@@ -17,7 +17,7 @@ from cropcam.pipeline.sensor import Range
 
 _MOST_SHARE = 0.01  # of values outside
 _LEAST_VALUES = 50  # of a band that is judged
-_NARROW = 5e-3  # of the range: values of all bands that lie nearer together were scaled twice, or were per cent
+_NARROW = 2e-3  # of the range: values of all bands that lie nearer together were scaled twice, or were per cent; open water spans more
 _BRIGHT = 0.04  # of the usual range: the brightest values of some band reach it
 _FILL_VALUES = 16  # equal values outside: a rectangle, not noise
 

@@ -213,16 +213,15 @@ def test_bands_that_are_too_few_or_of_other_names(place: Path, tmp_path: Path, c
     check(
         refused(capsys, place, tmp_path / "map.tif", image=[*image[:2], other]),
         3,
-        "the study has SR_B4, SR_B5, SR_B6; give each of them once",
+        "the study has SR_B4, SR_B5, SR_B6; give each of these once",
     )
 
 
-def test_one_file_whose_bands_are_of_other_names_or_another_order(place: Path, tmp_path: Path, capsys: Capture) -> None:
+def test_one_file_whose_bands_are_of_other_names(place: Path, tmp_path: Path, capsys: Capture) -> None:
     dn = np.stack([read(path) for path in sorted(place.glob("scene_*.tif"))])
-    for names in (("SR_B5", "SR_B4", "SR_B6"), ("SR_B4", "SR_B5", "SR_B7")):
-        path = write_raster(tmp_path / "image.tif", dn, GRID, names=names, nodata=0)
-        status, line = refused(capsys, place, tmp_path / "map.tif", image=[path])
-        assert (status, names[0] in line) == (3, True), line
+    path = write_raster(tmp_path / "image.tif", dn, GRID, names=("SR_B4", "SR_B5", "SR_B7"), nodata=0)
+    status, line = refused(capsys, place, tmp_path / "map.tif", image=[path])
+    assert (status, "SR_B4, SR_B5, SR_B7" in line) == (3, True), line
 
 
 def test_files_of_another_grid_type_or_scale(place: Path, tmp_path: Path, capsys: Capture) -> None:

@@ -89,6 +89,6 @@ def test_a_store_is_a_map_and_patches(tmp_path: Path) -> None:
         cropcam.open_patches(tmp_path / "s.zarr", "val")
     rasters = cropcam.open_rasters(study, str(image), labels)
     np.testing.assert_array_equal(rasters.image, dn)
-    cropcam.build_store(study, tmp_path / "bare.zarr", image=image, scale=2.0, offset=1.0, nodata=0.0)
+    cropcam.build_store(study, tmp_path / "bare.zarr", image=image, scale=2e-5, offset=0.1, nodata=0.0)
     assert "label" not in cropcam.open_store(tmp_path / "bare.zarr")
-    np.testing.assert_allclose(cropcam.open_store(tmp_path / "bare.zarr").image, np.where(dn == 0, np.nan, dn * 2.0 + 1), rtol=1e-6)
+    np.testing.assert_allclose(cropcam.open_store(tmp_path / "bare.zarr").image, np.where(dn == 0, np.nan, dn * 2e-5 + 0.1), rtol=1e-6)

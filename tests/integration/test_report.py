@@ -157,7 +157,7 @@ def test_what_is_missing_stale_or_damaged_is_named(tmp_path: Path) -> None:
     with pytest.raises(DataError, match=r"patches.csv is not the one that metrics.json was written with"):
         write_report(run)
     (run / "metrics.json").write_text('{"split": "test"}')
-    with pytest.raises(DataError, match=r"is damaged .*evaluate again"):
+    with pytest.raises(DataError, match=r"provenance is no object; evaluate again"):
         write_report(run)
     (run / BEST).unlink()
     with pytest.raises(DataError, match=r"no checkpoint"):

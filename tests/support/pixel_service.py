@@ -44,7 +44,7 @@ class Pixels(FakeService):
             names = ("cropland",) if is_label else self.bands
             found = np.zeros(grid.shape_yx, [(name, "u1" if is_label else "u2") for name in names])
             for number, name in enumerate(names):
-                found[name] = (yy * 7 + xx + number) % 250 + 1
+                found[name] = (yy * 7 + xx + number) % 250 + (1 if is_label else 8000)  # DN that a sensor has
             buffer = io.BytesIO()
             np.save(buffer, found)
             content = buffer.getvalue()

@@ -40,7 +40,7 @@ def pixels_of(window: Window) -> np.ndarray:
     """DN that give the place of each pixel, in the bands of `small`."""
     yy, xx = np.mgrid[window.row : window.row + window.height, window.col : window.col + window.width]
     found = np.zeros(yy.shape, [("SR_B4", "u2"), ("SR_B5", "u2")])
-    found["SR_B4"], found["SR_B5"] = yy + 1, xx + 1
+    found["SR_B4"], found["SR_B5"] = yy + 8001, xx + 8001
     return found
 
 

@@ -43,7 +43,7 @@ def run(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def image(tmp_path: Path) -> Path:
-    return write_raster(tmp_path / "image.tif", np.ones((BANDS, 8, 9), np.uint16), make_grid(8, 9))
+    return write_raster(tmp_path / "image.tif", np.full((BANDS, 8, 9), 9000, np.uint16), make_grid(8, 9))
 
 
 def called(words: list[Any], calls: list[Any]) -> dict[str, Any]:

@@ -108,7 +108,7 @@ def test_bands_of_their_own_scale_and_nodata_are_physical_too(tmp_path: Path) ->
     for scale, path in zip((0.5, 0.25), paths, strict=True):
         with rasterio.open(path, "r+") as file:
             file.scales = (scale,)
-    from_rasters(build_study(patches={"valid_min_share": 0.5}), paths, [], tmp_path / "s.zarr")
+    from_rasters(build_study(image={"bands": ["first", "second"]}, patches={"valid_min_share": 0.5}), paths, [], tmp_path / "s.zarr")
     store = open_store(tmp_path / "s.zarr")
     expected = values * np.array([0.5, 0.25]).reshape(2, 1, 1)
     expected[0, 50, 60] = expected[1, 70, 80] = np.nan

@@ -221,7 +221,7 @@ def test_images_alone_of_bands_that_differ_are_checked(tmp_path: Path) -> None:
     values[0, :12, :12], values[1, 30, 30] = np.nan, -7
     paths = [write_raster(tmp_path / f"{i}.tif", values[i], UTM, nodata=nodata) for i, nodata in enumerate((np.nan, -7.0))]
     values_of_study = study().to_dict()
-    values_of_study["image"] |= {"seasons": SEASONS[:1]}
+    values_of_study["image"] |= {"seasons": SEASONS[:1], "bands": ["first", "second"]}
     from_rasters(parse_study(values_of_study), paths, [], tmp_path / "s.zarr")
     assert check(tmp_path / "s.zarr").problems == ()
     rewrite("nodata", 3.0)(tmp_path / "s.zarr")

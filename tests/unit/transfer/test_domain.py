@@ -115,7 +115,7 @@ def test_seasons_of_shards_are_those_of_the_study_in_their_tags(tmp_path: Path) 
     kind = {"dtype": study.image.encoding.dtype, "count": len(bands), "width": grid.width, "height": grid.height, "nodata": 0}
     with rasterio.open(path, "w", driver="GTiff", crs=grid.crs, transform=rasterio.Affine(*grid.transform), **kind) as file:
         file.descriptions = bands
-        file.write(np.ones((len(bands), *grid.shape_yx), kind["dtype"]))
+        file.write(np.full((len(bands), *grid.shape_yx), 9000, kind["dtype"]))
         file.update_tags(STUDY_JSON=json.dumps(values))
     assert image_seasons(open_image_shards(tmp_path, study)) == [("2019-01-01", "2019-03-01")]
 
