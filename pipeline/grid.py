@@ -199,6 +199,8 @@ def covering_window(source: PixelGrid, target: PixelGrid, margin_px: int = 2) ->
     if not all(map(math.isfinite, (west, south, east, north))):
         return None
     a, _, c, _, e, f = source.transform
+    if not all(map(math.isfinite, ((north - f) / e, (south - f) / e, (west - c) / a, (east - c) / a))):
+        return None  # pixels of next to no size
     top, bottom = max(math.floor((north - f) / e) - margin_px, 0), min(math.ceil((south - f) / e) + margin_px, source.height)
     east += (full_turn(source.crs) or 0.0) if west > east else 0.0  # across 180 degrees
     spans = []

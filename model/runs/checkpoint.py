@@ -127,7 +127,7 @@ def _opened(path: Path) -> Iterator[Any]:
         with safe_open(path, framework="pt") as file:
             yield file
     except (SafetensorError, OSError, ValueError) as error:
-        raise DataError(f"{path}: damaged checkpoint ({error}); train into another folder") from None
+        raise DataError(f"{path}: damaged checkpoint ({str(error)[:160]}); train into another folder") from None
 
 
 def _metadata(file: Any, path: Path) -> dict[str, str]:  # noqa: ANN401 - safetensors has no type for it

@@ -264,3 +264,8 @@ def test_one_place_in_other_words() -> None:
     assert same_place(grid, "+proj=utm +zone=16 +ellps=WGS84")
     assert not same_place(grid, "+proj=utm +zone=16 +ellps=clrk66 +towgs84=0,0,0,0,0,0,0 +units=m")
     assert not same_place(grid, "EPSG:4326")
+
+
+def test_pixels_of_next_to_no_size_cover_nothing() -> None:
+    tiny = PixelGrid("EPSG:32616", (5e-324, 0.0, 0.0, 0.0, -5e-324, 0.0), 9, 9)
+    assert covering_window(tiny, PixelGrid("EPSG:32616", (30.0, 0.0, 500_000.0, 0.0, -30.0, 4_500_000.0), 9, 9)) is None
