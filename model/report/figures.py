@@ -51,6 +51,9 @@ _STYLE: Any = {
 }
 
 
+CURVES = tuple(f"{split}_{column}" for column in ("loss", "accuracy") for split in ("train", "validation"))  # columns of `curve`
+
+
 @mpl.rc_context(_STYLE)
 def curve(history: pd.DataFrame, column: str, epoch: int, majority: float | None = None, names: tuple[str, str] = ("", "")) -> Markup:
     """Training and validation curves of "loss" or "accuracy" over epochs, with a mark at the epoch of the weights.

@@ -17,12 +17,13 @@ from cropcam.model.report.gallery import STRETCH_PCT, gallery
 from cropcam.model.report.page import template
 from cropcam.model.report.places import elsewhere_rows
 from cropcam.model.report.runs import read_elsewhere, read_history, read_run
-from cropcam.model.runs.checkpoint import BEST, ENVIRONMENT, load_metadata, load_network
+from cropcam.model.runs.checkpoint import BEST, ENVIRONMENT, HISTORY, load_metadata, load_network
 from cropcam.model.runs.config import RunConfig, StorePart
 from cropcam.model.segmentation.fitting import fitted_segmenter
 from cropcam.model.segmentation.predictions import open_trained_store
 from cropcam.model.training.label_accuracy import accuracy_words
 from cropcam.pipeline.crs import is_geographic
+from cropcam.pipeline.errors import DataError
 from cropcam.pipeline.legend import Legend
 from cropcam.pipeline.runtime.atomic import atomic_write
 from cropcam.pipeline.runtime.outputs import Output, check_outputs, is_page
@@ -65,7 +66,7 @@ def write_report(
     progress(1, 4, "curves")
     history, epoch = read_history(run), load_metadata(run / BEST).get("epoch")
     plots = {
-        "curves": _curves(history, epoch, config.labels.labels),
+        "curves": _curves(run / HISTORY, history, epoch, config.labels.labels),
         "places": _places(opened, table, metrics),
         "seasons": _seasons(metrics),
         "reliability": _reliability(metrics, config.store.classes),
@@ -102,9 +103,13 @@ def _shown(run: Path, map_path: Path, reference: Path | None) -> MapSection:
     return map_section(run, map_path, reference)
 
 
-def _curves(history: pd.DataFrame, epoch: str | None, labels: str) -> list[Markup]:
+def _curves(path: Path, history: pd.DataFrame, epoch: str | None, labels: str) -> list[Markup]:
     if history.empty or epoch is None:
         return []
+    if missing := [name for name in figures.CURVES if name not in history]:
+        raise DataError(f"{path}: has no column {missing[0]}, which the report draws; train the run again")
+    if int(epoch) not in set(history["epoch"]):
+        raise DataError(f"{path}: has no epoch {epoch}, whose weights {BEST} holds; train the run again")
     column = "validation_majority_accuracy"
     majority = float(history[column].iloc[-1]) if column in history else None
     return [figures.curve(history, "loss", int(epoch)), figures.curve(history, "accuracy", int(epoch), majority, accuracy_words(labels))]

@@ -80,8 +80,7 @@ def table(path: Path) -> pd.DataFrame:
     Raises:
         DataError: the file is absent, damaged or without an epoch.
     """
-    needed = ("epoch", "train_loss", "train_accuracy", "validation_loss", "validation_accuracy")
-    found = _numbers(path, needed, step := "train the run first")
+    found = _numbers(path, ("epoch", "validation_loss"), step := "train the run first")
     if found.empty:
         raise DataError(f"{path}: holds no epoch; {step}")
     return found.astype({"epoch": int})

@@ -149,6 +149,12 @@ def test_what_is_missing_stale_or_damaged_is_named(tmp_path: Path) -> None:
     (run / "history.csv").write_text("epoch\n1\n")
     with pytest.raises(DataError, match=r"history.csv: cannot be read as a history"):
         write_report(run)
+    (run / "history.csv").write_text("epoch,validation_loss\n1,0.5\n")
+    with pytest.raises(DataError, match=r"history\.csv: has no column train_loss, which the report draws; train the run again"):
+        write_report(run)
+    (run / "history.csv").write_text("epoch,train_loss,train_accuracy,validation_loss,validation_accuracy\n77,1,1,1,1\n")
+    with pytest.raises(DataError, match=r"history\.csv: has no epoch \d+, whose weights best\.safetensors holds; train the run again"):
+        write_report(run)
     make_run(run, tmp_path / "s.zarr", info, build("baseline", 7, 5))
     with pytest.raises(DataError, match=r"is about another checkpoint .* evaluate again"):
         write_report(run)
