@@ -6,7 +6,6 @@ import json
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import geopandas
 import numpy as np
@@ -19,6 +18,7 @@ from scipy.stats import entropy
 
 from cropcam.cli import main
 from cropcam.pipeline.grid import PixelGrid
+from support.clusters import local_cluster
 from support.mapped_runs import HEIGHT, WIDTH, make_fitted_run, make_image
 from support.memory_source import LEGEND, make_grid
 from support.rasters import write_raster
@@ -168,11 +168,8 @@ def test_sieve_and_smoothing(place: Path, tmp_path: Path, plain: np.ndarray) -> 
 @pytest.fixture(scope="module")
 def address() -> Iterator[str]:
     """A cluster of two threads in this process."""
-    from distributed import LocalCluster
-
-    options: dict[str, Any] = {"n_workers": 1, "threads_per_worker": 2, "processes": False, "dashboard_address": None, "memory_limit": 0}
-    with LocalCluster(**options, protocol="tcp", host="127.0.0.1") as cluster:
-        yield cluster.scheduler_address
+    with local_cluster() as found:
+        yield found
 
 
 @pytest.mark.usefixtures("plain")

@@ -19,6 +19,7 @@ from cropcam.pipeline.maps.window_files import WindowFiles
 from cropcam.pipeline.maps.window_job import PROBABILITY, WindowJob
 from cropcam.pipeline.maps.windows import Scores
 from cropcam.pipeline.runtime.progress import silent
+from support.clusters import local_cluster
 from support.windows import FirstBand, random_classes, raster, raster_of
 
 CLASS_OF = random_classes(40, 30)
@@ -140,11 +141,8 @@ def test_a_full_disk_is_one_line_about_the_window(tmp_path: Path, monkeypatch: p
 @pytest.fixture(scope="module")
 def address() -> Iterator[str]:
     """A cluster of two threads in this process."""
-    from distributed import LocalCluster
-
-    options: dict[str, Any] = {"n_workers": 1, "threads_per_worker": 2, "processes": False, "dashboard_address": None, "memory_limit": 0}
-    with LocalCluster(**options, protocol="tcp", host="127.0.0.1") as cluster:
-        yield cluster.scheduler_address
+    with local_cluster() as found:
+        yield found
 
 
 def test_a_cluster_makes_the_same_bytes_and_goes_on_too(tmp_path: Path, address: str) -> None:

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from cropcam.pipeline.errors import ConfigError, DataError, WorkStoppedError
 from cropcam.pipeline.runtime import tasks
 from cropcam.pipeline.runtime.tasks import connected, cores, run_in_threads, run_on_cluster, worker_threads
+from support.clusters import local_cluster
 
 
 def square(number: int) -> int:
@@ -73,10 +74,7 @@ def test_nothing_is_at_work_any_more_when_an_error_comes_out() -> None:
 @pytest.fixture(scope="module")
 def client() -> Iterator[Any]:
     """A cluster of two threads in this process."""
-    from distributed import LocalCluster
-
-    options: dict[str, Any] = {"n_workers": 1, "threads_per_worker": 2, "processes": False, "dashboard_address": None, "memory_limit": 0}
-    with LocalCluster(**options, protocol="tcp", host="127.0.0.1") as cluster, connected(cluster.scheduler_address) as found:
+    with local_cluster() as address, connected(address) as found:
         yield found
 
 
