@@ -11,7 +11,6 @@ import matplotlib as mpl
 import numpy as np
 import numpy.typing as npt
 import rasterio
-from rasterio.errors import RasterioError
 
 from cropcam.model.report.figures import png
 from cropcam.model.report.gallery import NODATA_RGB, class_picture
@@ -23,6 +22,7 @@ from cropcam.pipeline.maps.area_report import map_areas
 from cropcam.pipeline.maps.class_map import FinishedMap, open_map
 from cropcam.pipeline.maps.quantised import STEPS
 from cropcam.pipeline.maps.windows import NODATA_CLASS
+from cropcam.pipeline.raster_errors import UNREADABLE
 from cropcam.pipeline.runtime.hashing import file_sha256
 from cropcam.pipeline.runtime.progress import Progress, silent
 from cropcam.pipeline.runtime.terminal import quoted
@@ -85,7 +85,7 @@ def _reduced(path: Path, shape_yx: tuple[int, int]) -> Bytes:
         with rasterio.open(path) as dataset:
             found: Bytes = dataset.read(1, out_shape=shape_yx)
             return found
-    except RasterioError as error:
+    except UNREADABLE as error:
         raise DataError(f"{path}: cannot be read ({str(error).splitlines()[0]}); make the map again") from None
 
 

@@ -20,7 +20,6 @@ from pathlib import Path
 from typing import Any
 
 from rasterio.enums import MaskFlags
-from rasterio.errors import RasterioError
 
 from cropcam.pipeline.crs import crs_text
 from cropcam.pipeline.emulator.archive_files import SEGMENT, band_names, damaged, is_within, open_band, read_about
@@ -33,6 +32,7 @@ from cropcam.pipeline.emulator.projections import Projection
 from cropcam.pipeline.emulator.pyramids import parse_policy, policy_of
 from cropcam.pipeline.emulator.sources import Inside, Source
 from cropcam.pipeline.grid import PixelGrid, Window
+from cropcam.pipeline.raster_errors import UNREADABLE
 
 PREFIX = "projects/earthengine-public/assets/"
 _ROOT = re.compile(r"projects/[^/]+/assets")  # of a project: there from the beginning
@@ -210,7 +210,7 @@ def _band(asset_id: str, path: Path, name: str, declared: str | None, properties
                 file.dtypes[0],
                 file.nodata,
             )
-    except (RasterioError, OSError) as error:
+    except UNREADABLE as error:
         raise damaged(asset_id, f"band '{name}': {error}") from None
     if crs is None:
         raise damaged(asset_id, f"band '{name}' has no CRS")

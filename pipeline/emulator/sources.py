@@ -7,7 +7,6 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
-from rasterio.errors import RasterioError
 from rasterio.io import DatasetReader
 from rasterio.windows import Window as RasterWindow
 
@@ -16,6 +15,7 @@ from cropcam.pipeline.emulator.archive_files import open_band
 from cropcam.pipeline.emulator.errors import EngineError
 from cropcam.pipeline.emulator.pixels import NOTHING, Mask, Node, Pixels, Reading, Values, both
 from cropcam.pipeline.grid import PixelGrid, Window, covering_window
+from cropcam.pipeline.raster_errors import UNREADABLE
 
 _EMPTY = Pixels(np.zeros((), np.uint8), NOTHING)
 
@@ -73,7 +73,7 @@ class Source(Node):
         try:
             with open_band(self._path) as file:
                 yield file
-        except (RasterioError, OSError) as error:
+        except UNREADABLE as error:
             where = f"asset '{self._path.parent.name}' of the archive is damaged: band '{self._path.stem}'"
             raise EngineError(f"Image.load: {where}: {error}.", "FAILED_PRECONDITION") from None
 

@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any
 
 import rasterio
-from rasterio.errors import RasterioError
 
 from cropcam.pipeline.crs import crs_text
 from cropcam.pipeline.earthengine.error_messages import Backoff, ServiceError
@@ -19,6 +18,7 @@ from cropcam.pipeline.fetch.media import ChangedError, read_range
 from cropcam.pipeline.fetch.remote import Remote, RemoteFile
 from cropcam.pipeline.fetch.service_errors import explain
 from cropcam.pipeline.grid import PixelGrid, Window
+from cropcam.pipeline.raster_errors import UNREADABLE
 from cropcam.pipeline.rasters.export_shards import place_on
 from cropcam.pipeline.rasters.raster import Raster
 
@@ -57,7 +57,7 @@ def read_header(remote: Remote, file: RemoteFile, backoff: Backoff) -> Header:
                 return Header(None, reason="it has no north-up grid")
             grid = PixelGrid(crs_text(found.crs), tuple(found.transform)[:6], found.width, found.height)
             return Header(grid, found.count, "/".join(sorted(set(found.dtypes))))
-    except (RasterioError, OSError):
+    except UNREADABLE:
         if raised:  # GDAL made an error of its own of it
             if isinstance(raised[0], ServiceError) and raised[0].kind in ("absent", "changed"):
                 raise ChangedError(file.name) from None

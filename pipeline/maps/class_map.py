@@ -10,7 +10,6 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 import rasterio
-from rasterio.errors import RasterioError
 from rasterio.windows import Window as RasterWindow
 
 from cropcam.pipeline.crs import crs_text
@@ -18,6 +17,7 @@ from cropcam.pipeline.errors import ConfigError, DataError
 from cropcam.pipeline.grid import PixelGrid, Window, tiles
 from cropcam.pipeline.legend import Legend
 from cropcam.pipeline.maps.windows import NODATA_CLASS, Classes
+from cropcam.pipeline.raster_errors import UNREADABLE
 from cropcam.pipeline.text_files import parse_json
 
 BLOCK_PX = 512  # side of the windows that are read; that of the tiles in which maps are written
@@ -64,7 +64,7 @@ class FinishedMap:
                     size = min(BLOCK_PX, self.grid.width - left), min(BLOCK_PX, self.grid.height - top)
                     values_YX = dataset.read(1, window=RasterWindow(left, top, *size))
                     found_P[members] = values_YX[row_P[members] - top, col_P[members] - left]
-        except (RasterioError, OSError, UnicodeDecodeError) as error:
+        except UNREADABLE as error:
             raise self._unreadable(error) from None
         self._check(found_P)
         return found_P
@@ -81,7 +81,7 @@ class FinishedMap:
                     values_YX = dataset.read(1, window=RasterWindow(window.col, window.row, window.width, window.height))
                     self._check(values_YX)
                     yield window, values_YX
-        except (RasterioError, OSError, UnicodeDecodeError) as error:
+        except UNREADABLE as error:
             raise self._unreadable(error) from None
 
     def _check(self, found: Classes) -> None:
@@ -107,7 +107,7 @@ def open_map(path: Path) -> FinishedMap:
                 tags, crs = dict(dataset.tags()), dataset.crs
                 transform, shape = tuple(dataset.transform)[:6], (dataset.width, dataset.height)
                 kind = (dataset.count, dataset.dtypes[0], dataset.nodata)
-    except (RasterioError, OSError, UnicodeDecodeError):
+    except UNREADABLE:
         raise DataError(f"{path}: cannot be read as a raster; {_MAKE_ONE}") from None
     if not tags.get("TIFFTAG_SOFTWARE", "").startswith("cropcam") or "classes" not in tags:
         raise DataError(f"{path}: no class map of cropcam, its tags name no classes; {_MAKE_ONE}")

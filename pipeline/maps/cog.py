@@ -20,6 +20,7 @@ from cropcam.pipeline.errors import DataError
 from cropcam.pipeline.grid import Window, tiles
 from cropcam.pipeline.legend import Legend
 from cropcam.pipeline.maps.window_files import Layer
+from cropcam.pipeline.raster_errors import UNREADABLE
 from cropcam.pipeline.runtime.outputs import is_marked
 
 TILE_PX = 512
@@ -44,7 +45,7 @@ def _tags(path: Path) -> Mapping[str, str] | None:
             warnings.simplefilter("ignore")  # a raster without a place
             with rasterio.open(path) as dataset:
                 tags: dict[str, str] = dataset.tags()
-    except (RasterioError, OSError):
+    except UNREADABLE:
         return None
     return tags if tags.get("TIFFTAG_SOFTWARE", "").startswith("cropcam") else None
 
@@ -96,7 +97,7 @@ def publish(cog: Path, path: Path, legend: Legend | None = None) -> None:
 
 def metadata_path(path: Path) -> Path:
     """Where GDAL keeps what a raster's file has no place for, its persistent auxiliary metadata."""
-    return path.with_name(f"{path.name}.aux.xml")
+    return path.parent / f"{path.name}.aux.xml"
 
 
 def is_metadata_of_map(path: Path) -> bool:

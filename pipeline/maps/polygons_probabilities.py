@@ -6,7 +6,6 @@ from pathlib import Path
 
 import numpy as np
 import rasterio
-from rasterio.errors import RasterioError
 from rasterio.io import DatasetReader
 
 from cropcam.pipeline.errors import DataError
@@ -15,6 +14,7 @@ from cropcam.pipeline.maps.class_map import FinishedMap
 from cropcam.pipeline.maps.cog import raster_window
 from cropcam.pipeline.maps.quantised import STEPS
 from cropcam.pipeline.maps.windows import NODATA_CLASS, Classes
+from cropcam.pipeline.raster_errors import UNREADABLE
 
 
 def open_probabilities(path: Path, opened: FinishedMap) -> DatasetReader:
@@ -26,7 +26,7 @@ def open_probabilities(path: Path, opened: FinishedMap) -> DatasetReader:
     step = "give the probabilities made with this map"
     try:
         dataset = rasterio.open(path)
-    except (RasterioError, OSError, UnicodeDecodeError):
+    except UNREADABLE:
         raise DataError(f"{path}: cannot be read as a raster; {step}") from None
     grid, names = opened.grid, opened.legend.names
     place = dataset.crs == rasterio.CRS.from_user_input(grid.crs) and np.allclose(tuple(dataset.transform)[:6], grid.transform, rtol=1e-12)
@@ -52,7 +52,7 @@ def own_probabilities(dataset: DatasetReader, opened: FinishedMap, window: Windo
     """
     try:
         stored_KYX = dataset.read(window=raster_window(window))
-    except (RasterioError, OSError, UnicodeDecodeError) as error:
+    except UNREADABLE as error:
         raise DataError(f"{dataset.name}: cannot be read ({str(error).splitlines()[0]}); make it again with the map") from None
     mapped_YX = classes_YX != NODATA_CLASS
     index_YX = np.where(mapped_YX, classes_YX, 0).astype(np.intp)

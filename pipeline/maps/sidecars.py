@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import Any
 
 import rasterio
-from rasterio.errors import RasterioError
 
 from cropcam.pipeline.class_columns import CLASS
 from cropcam.pipeline.errors import ConfigError, DataError
@@ -23,8 +22,9 @@ from cropcam.pipeline.maps.cog import disk_errors, is_class_map, is_layer, is_me
 from cropcam.pipeline.maps.outlines import polygons_output
 from cropcam.pipeline.maps.qml import MARK, class_qml, distance_qml, probability_qml, uncertainty_qml, vector_qml
 from cropcam.pipeline.maps.window_job import ACTIVATION, CLASSES, ENTROPY, LAYER, PROBABILITY
+from cropcam.pipeline.raster_errors import UNREADABLE
 from cropcam.pipeline.runtime.atomic import atomic_write
-from cropcam.pipeline.runtime.outputs import Output, check_name, check_outputs, is_marked
+from cropcam.pipeline.runtime.outputs import Output, check_outputs, is_marked, json_object
 
 ITEM, STYLE, TIFF = ".stac.json", ".qml", (".tif", ".tiff")
 OPTIONS = {CLASSES: "--out", PROBABILITY: "--probabilities", ENTROPY: "--uncertainty", ACTIVATION: "", LAYER: "--shift"}
@@ -37,12 +37,12 @@ LAYERS = {  # tags of a map, with the names of the files that were made with it
 
 def item_path(path: Path) -> Path:
     """Where the item of a map lies."""
-    return path.with_name(path.stem + ITEM)
+    return path.parent / (path.stem + ITEM)
 
 
 def style_path(path: Path) -> Path:
     """Where the style of a raster lies: QGIS loads it with the raster."""
-    return path.with_name(path.stem + STYLE)
+    return path.parent / (path.stem + STYLE)
 
 
 def sidecar_tags(path: Path, seasons: Iterable[stac.Season]) -> dict[str, str]:
@@ -72,8 +72,6 @@ def check_files(
         ConfigError: a name that does not fit, or two files of one name.
         DataError: another file is there; the item of the run cannot be read.
     """
-    for name, path in paths.items():
-        check_name(Output(path, OPTIONS[name], "raster", suffixes=TIFF))  # a folder's name has no style beside it
     rasters = [
         Output(path, OPTIONS[name], *(("map", is_class_map) if name == CLASSES else ("layer", is_layer)), TIFF)
         for name, path in paths.items()
@@ -96,10 +94,7 @@ def is_style(path: Path) -> bool:
 
 def is_item(path: Path) -> bool:
     """Whether a file is the STAC item of a map of cropcam's."""
-    try:
-        return "cropcam" in json.loads(path.read_text("utf-8"))["properties"]["processing:software"]
-    except (OSError, ValueError, KeyError, TypeError, RecursionError):
-        return False
+    return "cropcam" in json_object(path, "properties", "processing:software")
 
 
 def check_sidecars(paths: Sequence[Path], run: Path | None = None) -> None:
@@ -178,7 +173,7 @@ def raster_bands(path: Path, names: Sequence[str] = ()) -> list[dict[str, Any]]:
         with rasterio.open(path) as dataset:
             found = zip(dataset.descriptions, dataset.dtypes, dataset.nodatavals, dataset.scales, dataset.offsets, strict=True)
             bands = [_band(index, *each) for index, each in enumerate(found, 1)]
-    except (RasterioError, OSError, UnicodeDecodeError) as error:
+    except UNREADABLE as error:
         raise DataError(f"{path}: cannot be read ({str(error).splitlines()[0]}); make the map again") from None
     return [{**band, "name": name} for band, name in zip(bands, names, strict=True)] if names else bands
 

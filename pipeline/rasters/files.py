@@ -8,9 +8,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 import rasterio
-from rasterio.errors import RasterioError
 
 from cropcam.pipeline.errors import DataError
+from cropcam.pipeline.raster_errors import UNREADABLE
 
 # files beside a raster that GDAL names as its own and that are no rasters, by the end of their names
 _TEXTS = (".xml", ".hdr", ".prj", ".tfw", ".tifw", ".tiffw", ".wld", ".aux", ".imd", ".rpb", ".txt", ".json", ".met")
@@ -46,11 +46,14 @@ def files_of(path: Path) -> tuple[Path, ...]:
     return tuple(found)
 
 
-def further_files(paths: Sequence[Path]) -> list[Path]:
-    """The files that are read with the rasters `paths` and are none of them, each once; raises as `files_of`."""
-    every = dict.fromkeys(file for path in paths for file in files_of(path))
+def further_files(paths: Sequence[Path], stamps: Mapping[Path, Stamp] | None = None) -> list[Path]:
+    """The files that are read with the rasters `paths` and are none of them, each once: of `stamps_of(paths)`, where it was asked before.
+
+    Raises:
+        DataError: as of `files_of`.
+    """
     own = set(paths)
-    return [file for file in every if file not in own]
+    return [file for file in (stamps_of(paths) if stamps is None else stamps) if file not in own]
 
 
 def by_name(kind: str, paths: Sequence[Path]) -> dict[str, Path]:
@@ -105,7 +108,7 @@ def _listed(path: Path) -> list[str]:
             warnings.simplefilter("ignore")  # a raster without a place
             with rasterio.open(path) as dataset:
                 return list(dataset.files)
-    except (RasterioError, OSError, UnicodeDecodeError):
+    except UNREADABLE:
         return []  # no raster of its own: a sidecar
 
 

@@ -12,10 +12,11 @@ from typing import Any
 import numpy as np
 import rasterio
 from rasterio.enums import ColorInterp, MaskFlags
-from rasterio.errors import NotGeoreferencedWarning, RasterioError
+from rasterio.errors import NotGeoreferencedWarning
 
 from cropcam.pipeline.errors import DataError
 from cropcam.pipeline.grid import PixelGrid
+from cropcam.pipeline.raster_errors import UNREADABLE, reason
 from cropcam.pipeline.rasters import dead_ends
 from cropcam.pipeline.rasters.place import grid_of
 
@@ -25,7 +26,7 @@ _GDAL_TYPES = {"uint8": "Byte", "int16": "Int16", "uint16": "UInt16", "int32": "
 
 @dataclass(frozen=True)
 class Header:
-    """What a file tells of itself; the tuples have one entry per band."""
+    """The metadata of a file; the tuples have one entry per band."""
 
     path: Path
     grid: PixelGrid
@@ -77,7 +78,7 @@ def read_header(path: Path) -> Header:
                 file.block_shapes[0],
                 file.tags(),
             )
-    except (RasterioError, OSError, UnicodeDecodeError) as error:  # the last: a CRS, tag or name that is no UTF-8
+    except UNREADABLE as error:
         raise DataError(f"{path}: {dead_ends.of_content(path, reason(error))}") from None
 
 
@@ -91,13 +92,3 @@ def _descriptions(file: rasterio.DatasetReader) -> tuple[str | None, ...]:
 def _common(dtypes: Sequence[str]) -> str:
     """GDAL's name of a type that holds the values of all."""
     return _GDAL_TYPES.get(np.result_type(*dtypes).name, "Float64")
-
-
-def reason(error: Exception) -> str:
-    """The first line of the deepest cause of an error of GDAL; rasterio raises UnicodeDecodeError where GDAL quotes bytes of the file that are no text."""
-    if isinstance(error, UnicodeDecodeError):
-        return "bytes that are no text where a text should be"
-    deepest: BaseException = error
-    while deepest.__cause__ is not None:
-        deepest = deepest.__cause__
-    return str(deepest).splitlines()[0].rstrip(".")

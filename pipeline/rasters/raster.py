@@ -13,13 +13,13 @@ import numpy.typing as npt
 import rasterio
 import rioxarray
 import xarray as xr
-from rasterio.errors import RasterioError
 
 from cropcam.pipeline.code_table import Codes, CodeTable
 from cropcam.pipeline.encoding import BandEncoding, held
 from cropcam.pipeline.errors import DataError
 from cropcam.pipeline.grid import PixelGrid, Window
-from cropcam.pipeline.rasters.header import Header, read_header, reason
+from cropcam.pipeline.raster_errors import UNREADABLE, reason
+from cropcam.pipeline.rasters.header import Header, read_header
 from cropcam.pipeline.rasters.label_codes import label_band, to_codes
 from cropcam.pipeline.rasters.masks import Masked, layer_places, masked, read_valid
 from cropcam.pipeline.rasters.values import Usual, ValueEncoding, value_encoding
@@ -144,7 +144,7 @@ def _read(path: Path, window: Window, read: Callable[[], npt.NDArray[Any]]) -> n
     """What `read` returns; GDAL's errors as one line that names the rows."""
     try:
         return read()
-    except (RasterioError, OSError, UnicodeDecodeError) as error:
+    except UNREADABLE as error:
         why = reason(error)
     # not raised above: with GDAL's error as its context it could not be pickled by a cluster's worker
     raise DataError(

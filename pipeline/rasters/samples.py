@@ -10,6 +10,7 @@ import rasterio
 
 from cropcam.pipeline.errors import DataError
 from cropcam.pipeline.grid import Window
+from cropcam.pipeline.raster_errors import UNREADABLE
 from cropcam.pipeline.rasters.files import files_of
 from cropcam.pipeline.rasters.masks import read_valid
 from cropcam.pipeline.rasters.raster import Raster
@@ -49,7 +50,7 @@ def sample(raster: Raster, count: int = WINDOWS) -> npt.NDArray[Any]:
                 values = file.read(numbers, window=place)
                 raster.hide_missing(values, read_valid(file, numbers, raster.masked, place) if raster.masked else None)
                 parts.append(values.reshape(len(numbers), -1))
-    except (rasterio.errors.RasterioError, OSError, UnicodeDecodeError):
+    except UNREADABLE:
         files_of(raster.path)  # names a source of a virtual raster that is missing
         for window in windows:  # names the rows; a second reading may also succeed
             raster.read(window)

@@ -6,7 +6,6 @@ from typing import Any
 
 import numpy as np
 import rasterio
-from rasterio.errors import RasterioError
 from rasterio.windows import Window as RasterWindow
 
 from cropcam.pipeline.crs import transform_points
@@ -16,6 +15,7 @@ from cropcam.pipeline.maps.quantised import STEPS
 from cropcam.pipeline.maps.view.layers import Scene
 from cropcam.pipeline.maps.view.tiles import unreadable
 from cropcam.pipeline.maps.windows import NODATA_CLASS
+from cropcam.pipeline.raster_errors import UNREADABLE
 
 
 def pixel(scene: Scene, lon: float, lat: float) -> dict[str, Any]:
@@ -48,7 +48,7 @@ def pixel(scene: Scene, lon: float, lat: float) -> dict[str, Any]:
         try:
             with rasterio.open(path) as file:
                 stored = file.read(window=RasterWindow(col, row, 1, 1)).ravel().tolist()
-        except (RasterioError, OSError, UnicodeDecodeError) as error:
+        except UNREADABLE as error:
             raise unreadable(path) from error
         values = [None if value == NODATA_CLASS else value / STEPS for value in stored]
         found[kind] = values[0] if len(values) == 1 else values

@@ -8,7 +8,6 @@ from dataclasses import replace
 from pathlib import Path
 
 import rasterio
-from rasterio.errors import RasterioError
 
 from cropcam.pipeline.crs import crs_text, same_crs
 from cropcam.pipeline.errors import DataError
@@ -29,6 +28,7 @@ from cropcam.pipeline.maps.view.layers import (
     swatches_key,
 )
 from cropcam.pipeline.maps.view.quick_looks import COLOURS, Look, QuickLooks, make_quick_looks
+from cropcam.pipeline.raster_errors import UNREADABLE
 from cropcam.pipeline.runtime.progress import Progress, silent
 from cropcam.pipeline.store.patch_store import PatchStore
 from cropcam.pipeline.store.schema import SPLITS
@@ -202,7 +202,7 @@ def _check_file(opened: FinishedMap, path: Path, bands: int) -> None:
             with rasterio.open(path) as file:
                 shape, transform, crs = (file.height, file.width), tuple(file.transform)[:6], file.crs
                 kind = (file.count, set(file.dtypes))
-    except (RasterioError, OSError, UnicodeDecodeError):
+    except UNREADABLE:
         raise DataError(f"{path}: cannot be read as a raster; {again}") from None
     grid = opened.grid
     near = all(abs(a - b) <= 1e-9 * max(abs(b), 1e-3) for a, b in zip(transform, grid.transform, strict=True))

@@ -15,7 +15,6 @@ import numpy as np
 import numpy.typing as npt
 import rasterio
 from PIL import Image
-from rasterio.errors import RasterioError
 from rio_tiler.errors import RioTilerError, TileOutsideBounds
 from rio_tiler.io import Reader
 
@@ -24,6 +23,7 @@ from cropcam.pipeline.errors import DataError
 from cropcam.pipeline.maps.view.layers import MERCATOR_M, MOST_ZOOM, Layer
 from cropcam.pipeline.maps.view.palettes import DIFFERENT, EQUAL
 from cropcam.pipeline.maps.windows import NODATA_CLASS
+from cropcam.pipeline.raster_errors import UNREADABLE
 
 TILE_PX = 256
 CACHE_BYTES = 64 * 2**20
@@ -103,7 +103,7 @@ def _read(path: Path, bands: tuple[int, ...], place: tuple[int, int, int], nodat
             found = reader.tile(col, row, zoom, tilesize=TILE_PX, indexes=bands, **method).array
     except TileOutsideBounds:
         return np.full((len(bands), TILE_PX, TILE_PX), nodata, np.uint8)
-    except (RasterioError, RioTilerError, OSError) as error:
+    except (*UNREADABLE, RioTilerError) as error:
         raise unreadable(path) from error
     return np.asarray(found.filled(nodata), np.uint8)
 
