@@ -9,7 +9,6 @@ Axis suffixes: P point, B cell with a point, K class.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -29,6 +28,7 @@ from cropcam.pipeline.grid import METRES_PER_DEGREE
 from cropcam.pipeline.maps.class_map import FinishedMap, open_map
 from cropcam.pipeline.maps.windows import NODATA_CLASS
 from cropcam.pipeline.points import Indices
+from cropcam.pipeline.runtime.outputs import json_object
 
 CELL_KM = 10.0
 FEW_POINTS = 10
@@ -98,11 +98,7 @@ def evaluate_map(path: Path, points: Path, label_column: str = "") -> dict[str, 
 
 def is_scores(path: Path) -> bool:
     """Whether a file holds the result of `evaluate_map`."""
-    try:
-        values = json.loads(path.read_text("utf-8"))
-        return bool({"map", "points", "intervals"} <= values.keys())
-    except (OSError, ValueError, AttributeError, RecursionError):
-        return False
+    return {"map", "points", "intervals"} <= json_object(path).keys()
 
 
 def cells(lon_P: Floats, lat_P: Floats) -> Counts:

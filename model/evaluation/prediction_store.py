@@ -26,12 +26,10 @@ import zarr
 from zarr.codecs import BloscCodec
 
 from cropcam.model.segmentation.predictions import BATCH_PATCHES, PatchPredictions
-from cropcam.pipeline.errors import DataError
 from cropcam.pipeline.legend import UNLABELLED, Legend
 from cropcam.pipeline.runtime.atomic import atomic_path
-from cropcam.pipeline.runtime.outputs import Output, check_outputs
+from cropcam.pipeline.runtime.outputs import Output, check_outputs, json_object
 from cropcam.pipeline.store.schema import StoreInfo
-from cropcam.pipeline.text_files import read_json
 
 ARTEFACT = "cropcam segmentation"
 # dimensions, dtype and meaning of each array
@@ -156,8 +154,4 @@ def _create(group: zarr.Group, name: str, sizes: Mapping[str, int], legend: Lege
 
 
 def _is_prediction_store(path: Path) -> bool:
-    try:
-        values = read_json(path / "zarr.json", "a zarr store")
-        return bool(values["attributes"]["artefact"] == ARTEFACT)
-    except (DataError, KeyError, TypeError):
-        return False
+    return json_object(path / "zarr.json", "attributes").get("artefact") == ARTEFACT

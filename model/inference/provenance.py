@@ -18,7 +18,7 @@ from cropcam.pipeline.errors import DataError
 from cropcam.pipeline.maps.region import Region
 from cropcam.pipeline.maps.window_job import ENTROPY, LAYER, PROBABILITY, WindowJob
 from cropcam.pipeline.maps.windows import Source
-from cropcam.pipeline.rasters.files import further_files, stamps_of
+from cropcam.pipeline.rasters.files import Stamp, further_files, stamps_of
 from cropcam.pipeline.runtime.hashing import json_sha256
 from cropcam.pipeline.store.patch_store import PatchStore
 
@@ -35,15 +35,19 @@ def map_tags(
     beside: Mapping[str, Path],
     sieve_ha: float = 0.0,
     region: Path | None = None,
+    stamps: Mapping[Path, Stamp] | None = None,
 ) -> dict[str, str]:
-    """The TIFF tags of a map and the files beside it: software, study, store, checkpoint, settings and input files; `beside` by layer, relative to the map's folder."""
+    """The TIFF tags of a map and the files beside it: software, study, store, checkpoint, settings and input files; `beside` by layer, relative to the map's folder.
+
+    `stamps` are `stamps_of` the source's rasters, where they were asked before.
+    """
     method = predictor.method
     options = {
         "region": region.name if region is not None else "",
         "sieve_ha": f"{sieve_ha:g}" if sieve_ha else "",
         "smoothness": f"{predictor.smoothness:g}" if predictor.smoothness else "",
         "shifted_logits": " ".join(f"{value:.6g}" for value in predictor.offset_K),
-        "read_with_inputs": " ".join(file.name for file in further_files(rasters_of(source))),
+        "read_with_inputs": " ".join(file.name for file in further_files(rasters_of(source), stamps)),
         **{tag: _relative(beside[name], out) for name, tag in TAG_OF.items() if name in beside},
     }
     return {
@@ -59,13 +63,20 @@ def map_tags(
     }
 
 
-def specification(job: WindowJob, predictor: Predictor, tags: Mapping[str, str], side_px: int, region: Region | None) -> dict[str, Any]:
-    """Everything that finished windows depend on, as JSON values."""
+def specification(
+    job: WindowJob,
+    predictor: Predictor,
+    tags: Mapping[str, str],
+    side_px: int,
+    region: Region | None,
+    stamps: Mapping[Path, Stamp] | None = None,
+) -> dict[str, Any]:
+    """Everything that finished windows depend on, as JSON values; `stamps` as of `map_tags`."""
     grid, store, distance = job.source.grid, predictor.config.store, predictor.distance
     patches = [*store.bands, *store.mean, *store.std, store.size_px, job.seasons]
     return {
         "version": [__version__, torch.__version__],
-        "input": _identity(job.source),
+        "input": _identity(job.source, stamps),
         "grid": [grid.crs, *grid.transform, *grid.shape_yx],
         "run": {name: tags[name] for name in ("checkpoint_digest", "store_digest")},
         "network": json_sha256([asdict(predictor.config.network), patches]),
@@ -109,11 +120,12 @@ def files_text(source: Source) -> str:
     return f"{source.names[0]}{more}"
 
 
-def _identity(source: Source) -> Any:  # noqa: ANN401 - JSON values
+def _identity(source: Source, stamps: Mapping[Path, Stamp] | None) -> Any:  # noqa: ANN401 - JSON values
     """The raster: a store by its digest, files, and all that are read with them, by size and time of change."""
     if isinstance(source, PatchStore):
         return source.info.digest
-    files: list[Any] = [[str(path.absolute()), *stamp] for path, stamp in stamps_of(rasters_of(source)).items()]
+    stamps = stamps_of(rasters_of(source)) if stamps is None else stamps
+    files: list[Any] = [[str(path.absolute()), *stamp] for path, stamp in stamps.items()]
     return json.loads(json.dumps([files or list(source.names), asdict(source.encoding)], default=str))
 
 

@@ -30,7 +30,7 @@ from cropcam.pipeline.maps.cog import disk_errors
 from cropcam.pipeline.maps.finishing import Done, Wanted, finish
 from cropcam.pipeline.maps.map_layers import layers_of
 from cropcam.pipeline.maps.mapping import make_windows
-from cropcam.pipeline.maps.outlines import check_polygons, write_polygons
+from cropcam.pipeline.maps.outlines import check_tolerance, write_polygons
 from cropcam.pipeline.maps.region import Region, open_region
 from cropcam.pipeline.maps.sidecars import check_files, sidecar_tags, write_sidecars
 from cropcam.pipeline.maps.sieve import least_pixels
@@ -133,7 +133,7 @@ def map_raster(
     check = partial(check_files, paths, outputs.polygons, inputs, run=run_path / ITEM, overwrite=overwrite)
     check()
     if outputs.polygons is not None:
-        check_polygons(outputs.polygons, simplify_m=outputs.simplify_m, overwrite=overwrite)
+        check_tolerance(outputs.simplify_m)
     chosen = method_of(run_path, network, config, method, log)
     default = chosen if method is None else method_of(run_path, network, config)
     seen, unmeasured = seen_by_run(run_path, network, config, default, needed=outputs.shift is not None)
@@ -146,7 +146,7 @@ def map_raster(
         predictor = replace(predictor, offset_K=shift_to(known, survey, predictor, log))
     asked = tuple(outputs.paths) + ((UNSHIFTED,) if known is not None else ())
     job = WindowJob(source, predictor, len(config.store.classes), asked, config.seasons, area)
-    tags = map_tags(run_path, config, predictor, source, out=out, beside=outputs.paths, sieve_ha=sieve_ha, region=region)
+    tags = map_tags(run_path, config, predictor, source, out=out, beside=outputs.paths, sieve_ha=sieve_ha, region=region, stamps=before)
     tags |= sidecar_tags(out, image_seasons(source))
     if known is not None:
         tags["known_areas"] = f"{known.origin}: {' '.join(f'{share:.6g}' for share in known.share_K)}"
@@ -154,7 +154,7 @@ def map_raster(
     side_px = fitting_block(block_px or _block_px(config, predictor), predictor.step_px)
     windows = list(tiles(source.grid.shape_yx, (side_px, side_px)))
     files = WindowFiles(out.with_name(f".{out.name}.windows"), source.grid, windows)
-    spec = specification(job, predictor, tags, side_px, area)
+    spec = specification(job, predictor, tags, side_px, area, before)
 
     def check_again() -> None:
         """What was there before the work began is still as it was."""

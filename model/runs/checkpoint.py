@@ -30,7 +30,7 @@ from cropcam.model.strategies.base import Strategy
 from cropcam.pipeline.errors import DataError
 from cropcam.pipeline.runtime.atomic import atomic_write
 from cropcam.pipeline.runtime.hashing import file_sha256
-from cropcam.pipeline.runtime.outputs import STORE, Output, check_outputs
+from cropcam.pipeline.runtime.outputs import STORE, Output, check_outputs, json_object
 from cropcam.pipeline.runtime.provenance import provenance
 from cropcam.pipeline.runtime.terminal import quoted
 from cropcam.pipeline.text_files import parse_json
@@ -63,10 +63,7 @@ def _may_hold_a_run(folder: Path) -> bool:
 
 
 def _is_config(path: Path) -> bool:
-    try:
-        return bool({"store", "network"} <= json.loads(path.read_text("utf-8")).keys())
-    except (OSError, ValueError, AttributeError, RecursionError):
-        return False
+    return {"store", "network"} <= json_object(path).keys()
 
 
 def write_json(path: Path, values: Mapping[str, Any]) -> None:

@@ -76,9 +76,18 @@ def check_polygons(out: Path, *, simplify_m: float = 0.0, inputs: tuple[Path, ..
         ConfigError: another suffix, or a tolerance below 0.
         DataError: an input, a folder, or a file that holds other things.
     """
+    check_tolerance(simplify_m)
+    check_outputs([polygons_output(out)], inputs, overwrite=overwrite)
+
+
+def check_tolerance(simplify_m: float) -> None:
+    """Refuse a tolerance that is no length.
+
+    Raises:
+        ConfigError: below 0, or not finite.
+    """
     if not (math.isfinite(simplify_m) and simplify_m >= 0):
         raise ConfigError(f"--simplify {simplify_m:g}: it is a length in metres, 0 or more; 0 keeps every corner of the pixels")
-    check_outputs([polygons_output(out)], inputs, overwrite=overwrite)
 
 
 def write_polygons(

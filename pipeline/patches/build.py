@@ -135,10 +135,14 @@ def _build(
     log: Log,
 ) -> Summary:
     grid, paths = source.grid, [*source.paths, *(labels.paths if labels else ())]
-    before = stamps_of(paths)
+    of_image, of_labels = stamps_of(source.paths), stamps_of(labels.paths if labels else ())
+    before = of_image | of_labels
     check_place(store, before)
     store = store.resolve()  # of a link its target is made, not the link replaced
-    digests = {"study": study.digest, **options, **blake3_by_name(_every_file(source, labels))}
+    files = _files(source, labels)
+    files |= by_name("image file", further_files(source.paths, of_image))
+    files |= by_name("labels file", further_files(labels.paths if labels else (), of_labels))
+    digests = {"study": study.digest, **options, **blake3_by_name(files)}
     info = StoreInfo(
         study=study.to_dict(),
         bands=source.bands,
@@ -251,12 +255,6 @@ def _dropped(reason_RQ: npt.NDArray[np.uint8]) -> dict[str, int]:
 def _files(source: RasterMosaic | DerivedImage, labels: LabelMosaic | None) -> dict[str, Path]:
     """The rasters by name."""
     return by_name("image", source.paths) | by_name("labels", labels.paths if labels else ())
-
-
-def _every_file(source: RasterMosaic | DerivedImage, labels: LabelMosaic | None) -> dict[str, Path]:
-    """The rasters by name, and every other file that is read with them."""
-    of_image, of_labels = (further_files(paths) for paths in (source.paths, labels.paths if labels else ()))
-    return _files(source, labels) | by_name("image file", of_image) | by_name("labels file", of_labels)
 
 
 def _existing(path: Path, study: Study, asked: StoreInfo) -> Summary:

@@ -15,7 +15,7 @@ from pathlib import Path
 
 from cropcam.pipeline.patches.measure import bin_edges, counted_type
 from cropcam.pipeline.runtime.atomic import atomic_write, remove
-from cropcam.pipeline.runtime.outputs import Output, check_outputs
+from cropcam.pipeline.runtime.outputs import Output, check_outputs, json_object
 from cropcam.pipeline.store.create import create_arrays, create_sums
 from cropcam.pipeline.store.schema import BUILD, PENDING, ROOT, StoreInfo
 from cropcam.pipeline.study.study import differences
@@ -56,7 +56,7 @@ def check_place(store: Path, inputs: Iterable[Path] = ()) -> None:
 
 
 def _may_hold_a_store(folder: Path) -> bool:
-    """Whether a folder is a store (as far as its root tells), empty, or holds unfinished work of ours."""
+    """Whether a folder is a store (by its root), empty, or holds unfinished work of ours."""
     names = {path.name for path in folder.iterdir()}
     if ROOT in names or not names:
         return True
@@ -67,13 +67,7 @@ def _may_hold_a_store(folder: Path) -> bool:
 
 def _is_ours(path: Path, *keys: str) -> bool:
     """Whether a JSON file has the attributes of a store of any version."""
-    try:
-        values = json.loads(path.read_bytes())
-        for key in keys:
-            values = values[key]
-        return bool({"schema_version", "digests"} <= values.keys())
-    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError):
-        return False
+    return {"schema_version", "digests"} <= json_object(path, *keys).keys()
 
 
 def begin(store: Path, info: StoreInfo, log: Callable[[str], object]) -> None:

@@ -62,7 +62,7 @@ def open_image_shards(folder: Path, study: Study) -> RasterMosaic:
         if len(raster.band_names) != len(bands):
             raise DataError(f"{path}: {len(raster.band_names)} bands, study {study.name} has {len(bands)} ({', '.join(bands)})")
         check_band_order(raster, bands)
-        if in_order([raster], known)[0] is not raster:  # told otherwise, as blue or B2
+        if in_order([raster], known)[0] is not raster:  # in another order
             raise DataError(
                 f"{path}: its bands are named {', '.join(raster.band_names)}, another order than the study's ({', '.join(bands)}); export it again"
             )

@@ -114,7 +114,7 @@ def is_index(text: str) -> bool:
 
 
 def is_generic(text: str) -> bool:
-    """Whether a name tells nothing: a number, or a word that any layer may have.
+    """Whether a name means no band: a number, or a word that any layer may have.
 
     >>> is_generic("Band 1"), is_generic("Layer_1"), is_generic("B1"), is_generic("red")
     (True, True, False, False)

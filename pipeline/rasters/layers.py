@@ -1,4 +1,4 @@
-"""Which layer of the user's files is which band of the study: by names, numbers, common names and wavelengths, by place only where nothing is told."""
+"""Which layer of the user's files is which band of the study: by names, numbers, common names and wavelengths, by place only where files declare nothing."""
 
 from __future__ import annotations
 
@@ -76,24 +76,24 @@ def in_order(rasters: Sequence[Raster], known: Known) -> list[Raster]:
     """The files' layers in the study's order, each file whole where its layers follow each other.
 
     Raises:
-        DataError: the layers are told to be others than the study's, or one twice; names both.
+        DataError: the files declare other layers than the study's, or one twice; names both.
     """
     layers = [(raster, place) for raster in rasters for place in range(len(raster.band_names))]
     tried: list[list[str | None]] = [
         [_named(raster, place, known.layers) for raster, place in layers],
-        *([_told(*layer, numbered) for layer in layers] for numbered in _numbered(rasters, known)),
+        *([_declared(*layer, numbered) for layer in layers] for numbered in _numbered(rasters, known)),
     ]
     for names in tried:
         if not any(names):
             continue
         if (order := _order(names, known)) is not None:
             return _joined([layers[number] for number in order])
-    told = [_told(raster, place, known) for raster, place in layers]
-    if not any(told) or (not any(name in known.bands for name in told) and not all(told)):
+    declared = [_declared(raster, place, known) for raster, place in layers]
+    if not any(declared) or (not any(name in known.bands for name in declared) and not all(declared)):
         return list(rasters)
     there = [
         text if (text := raster.band_names[place]) != raster.path.stem else name or "?"
-        for (raster, place), name in zip(layers, told, strict=True)
+        for (raster, place), name in zip(layers, declared, strict=True)
     ]
     raise DataError(
         f"{rasters[0].path if len(rasters) == 1 else rasters[0].path.parent}: the layers are named {', '.join(there)}, the study has "
@@ -137,7 +137,7 @@ def _joined(layers: Sequence[tuple[Raster, int]]) -> list[Raster]:
 
 
 def _texts(raster: Raster, place: int) -> list[str]:
-    """What tells of a layer: its description, and of a single band also the file's name."""
+    """The texts that name a layer: its description, and of a single band also the file's name."""
     name = raster.band_names[place]
     own = [name] if name != raster.path.stem else []
     return [*own, raster.path.stem] if len(raster.band_names) == 1 and raster.numbers is None else own
@@ -153,8 +153,8 @@ def _ends_with(name: str, band: str) -> bool:
     return re.search(rf"(^|[^A-Za-z0-9]){re.escape(band)}$", name, re.IGNORECASE) is not None
 
 
-def _told(raster: Raster, place: int, known: Known) -> str | None:
-    """The band that a layer is told to be, or, where it is none of the study's, what it is called; None where nothing is told."""
+def _declared(raster: Raster, place: int, known: Known) -> str | None:
+    """The band that a file declares a layer to be, or, where it is none of the study's, its own name; None where nothing is declared."""
     if (band := _named(raster, place, known.bands)) is not None:
         return band
     for text in _texts(raster, place):

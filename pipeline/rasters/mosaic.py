@@ -163,9 +163,9 @@ def _check_scales(rasters: Sequence[Raster]) -> None:
     """Refuse files of which some have a scale in their tags and others, with values of the same type, none: those were perhaps lost."""
     scales = [next((scale for scale, offset, _ in raster.tagged if (scale, offset) != (1.0, 0.0)), None) for raster in rasters]
     if None in scales and any(scales):
-        bare, told = rasters[scales.index(None)], next(place for place, scale in enumerate(scales) if scale)
+        bare, scaled = rasters[scales.index(None)], next(place for place, scale in enumerate(scales) if scale)
         raise DataError(
-            f"{bare.path}: has no scale, {rasters[told].path.name} has {number(scales[told] or 1.0)}; give --scale and --offset: one number, or one for each band"
+            f"{bare.path}: has no scale, {rasters[scaled].path.name} has {number(scales[scaled] or 1.0)}; give --scale and --offset: one number, or one for each band"
         )
 
 

@@ -1,4 +1,4 @@
-"""One check, before work starts, that a command may write where it was told to: no output replaces what cropcam did not make.
+"""One check, before work starts, that a command may write to the places given: no output replaces what cropcam did not make.
 
 What a command made before is known by its content: the tags of a raster, the keys of a JSON, a mark in a page or a picture. Commands hand in
 the function that looks; a file that it does not know is refused, never replaced, unless the user asked for that (`overwrite`). An input, and
@@ -10,12 +10,14 @@ from __future__ import annotations
 import os
 import re
 import stat
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from cropcam.pipeline.errors import ConfigError, DataError
 from cropcam.pipeline.runtime.terminal import is_plain
+from cropcam.pipeline.text_files import read_json_object
 
 HIDDEN = "..partial"  # what a hidden sibling's name has more than the name itself, beside the suffix
 MOST_BYTES = 255  # of a name, on the usual file systems
@@ -138,6 +140,17 @@ def is_marked(path: Path, mark: bytes) -> bool:
         return False
 
 
+def json_object(path: Path, *keys: str) -> Mapping[str, Any]:
+    """The object in a JSON file, or the one within it under `keys`; an empty one where there is none, or no such file."""
+    try:
+        found: Any = read_json_object(path, "a file of cropcam's")
+    except DataError:
+        return {}
+    for key in keys:
+        found = found.get(key) if isinstance(found, Mapping) else None
+    return found if isinstance(found, Mapping) else {}
+
+
 def _check_place(output: Output, *, overwrite: bool | None) -> None:
     path = output.path
     try:
@@ -145,7 +158,7 @@ def _check_place(output: Output, *, overwrite: bool | None) -> None:
     except FileNotFoundError:
         here = None
     except NotADirectoryError:
-        here = None  # told below
+        here = None  # the parents are checked below
     except OSError as error:
         raise DataError(f"{output.named}: {error.strerror}; choose another place") from None
     for folder in path.absolute().parents:

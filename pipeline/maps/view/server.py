@@ -21,8 +21,9 @@ from cropcam.pipeline.maps.view.hectares import Hectares
 from cropcam.pipeline.maps.view.layers import CLASSES, TRUTH, Scene
 from cropcam.pipeline.maps.view.pixels import pixel
 from cropcam.pipeline.maps.view.tiles import Tiles, exists
-from cropcam.pipeline.runtime.loopback import LoopbackServer, listen, sigterm_as_interrupt
+from cropcam.pipeline.runtime.loopback import LoopbackServer, listen
 from cropcam.pipeline.runtime.loopback_requests import SECURITY_HEADERS, LoopbackHandler, Refused
+from cropcam.pipeline.runtime.machine import signals_as_interrupt
 
 _LOG = logging.getLogger(__name__)
 _TILE = re.compile(r"tiles/([a-z0-9-]{1,64})/([0-9]{1,2})/([0-9]{1,8})/([0-9]{1,8})\.png")
@@ -111,7 +112,7 @@ def show(scene: Scene, port: int = 0, *, opened: Callable[[str], object] = print
         ConfigError: the port is taken, or none.
         DataError: the scene lies outside the reach of a web map.
     """
-    with sigterm_as_interrupt(), View(scene, port) as view:
+    with signals_as_interrupt(), View(scene, port) as view:
         try:
             opened(view.url)
             view.wait()

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from cropcam.pipeline.errors import ConfigError, CropcamError, DataError
 from cropcam.pipeline.runtime import outputs
 from cropcam.pipeline.runtime.atomic import atomic_write
-from cropcam.pipeline.runtime.outputs import Output, check_name, check_outputs, is_marked, is_same
+from cropcam.pipeline.runtime.outputs import Output, check_name, check_outputs, is_marked, is_same, json_object
 from support.snapshots import snapshot
 
 
@@ -190,3 +190,16 @@ def test_the_same_place_by_two_names(tmp_path: Path) -> None:
     (tmp_path / "link").symlink_to(tmp_path)
     assert is_same(tmp_path / "absent", tmp_path / "link" / "absent")
     assert not is_same(tmp_path / "absent", tmp_path / "other")
+
+
+@pytest.mark.parametrize("content", ["", "[1]", '{"a": 1}', '{"a": {"b": [1]}}', "[" * 9999, None])
+def test_what_holds_no_such_object_holds_an_empty_one(tmp_path: Path, content: str | None) -> None:
+    path = tmp_path / "a.json"
+    if content is not None:
+        path.write_text(content)
+    assert json_object(path, "a", "b") == {}
+
+
+def test_an_object_within_an_object_is_found(tmp_path: Path) -> None:
+    (tmp_path / "a.json").write_text('{"a": {"b": {"c": 1}}}')
+    assert json_object(tmp_path / "a.json", "a", "b") == {"c": 1}
