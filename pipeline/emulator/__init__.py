@@ -15,7 +15,7 @@ from cropcam.pipeline.emulator.fault_injection import Fault, Faults
 from cropcam.pipeline.emulator.limits import Limits
 from cropcam.pipeline.emulator.server import Server
 from cropcam.pipeline.errors import ConfigError, EarthEngineError
-from cropcam.pipeline.runtime.loopback import sigterm_as_interrupt
+from cropcam.pipeline.runtime.machine import signals_as_interrupt
 from cropcam.pipeline.runtime.terminal import quoted
 
 __all__ = ["Access", "Account", "Fault", "Faults", "Limits", "Server", "serve", "serve_forever"]
@@ -65,7 +65,7 @@ def serve_forever(archive: Path, port: int = 0, *, out: Path | None = None, log:
         DataError: as `serve`.
     """
     folder = out or archive.resolve().with_name(f"{archive.resolve().name}-exports")
-    with sigterm_as_interrupt(), serve(archive, port, out=folder, faults=_ordered_faults()) as server:
+    with signals_as_interrupt(), serve(archive, port, out=folder, faults=_ordered_faults()) as server:
         log(server.url)
         try:
             server.wait()

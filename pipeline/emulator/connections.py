@@ -66,7 +66,7 @@ class _Handler(LoopbackHandler):
 
     def refuse(self, status: int, reason: str) -> None:
         """A request that is no HTTP."""
-        self._send(as_error(EngineError(reason, _STATUSES.get(status, "INVALID_ARGUMENT"))))
+        self._send(_refusal(status, reason))
 
     def serve(self) -> None:
         """One request."""
@@ -88,7 +88,7 @@ class _Handler(LoopbackHandler):
                 fault = request.fault = self.server.faults.take(route.name)
                 response = self._injected(route, request) or self._answer(route, request)
             except Refused as refused:
-                response = as_error(EngineError(refused.reason, _STATUSES.get(refused.status, "INVALID_ARGUMENT")))
+                response = _refusal(refused.status, refused.reason)
             except EngineError as error:
                 response = as_file_error(error) if route and route.is_of_files else as_error(error)
             except CropcamError as error:
@@ -174,6 +174,10 @@ class _Handler(LoopbackHandler):
                 self.connection.sendall(part[: max(left, 0)])
             left -= len(part)
         self.close_connection = self.close_connection or kind == "truncate"
+
+
+def _refusal(status: int, reason: str) -> Response:
+    return as_error(EngineError(reason, _STATUSES.get(status, "INVALID_ARGUMENT")))
 
 
 def _as_object(body: bytes) -> dict[str, Any]:

@@ -40,7 +40,7 @@ class EngineError(Exception):
 
 
 def unwritable(error: OSError, where: str) -> EngineError:
-    """The refusal of something that the engine's own disk does not take: its client is told so, and tries no further."""
+    """The refusal of something that the engine's own disk does not take: its client gives up."""
     path, reason = error.filename or where, error.strerror or str(error)
     return EngineError(f"The embedded engine cannot write {path}: {reason}.", "FAILED_PRECONDITION")
 

@@ -7,12 +7,9 @@ from __future__ import annotations
 
 import errno
 import logging
-import signal
 import socket
 import threading
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any, TypeVar
 
@@ -117,13 +114,3 @@ def listen(kind: type[Server], handler: type[BaseHTTPRequestHandler], port: int,
     except OSError as error:
         reason = "is in use" if error.errno == errno.EADDRINUSE else f"cannot be opened ({error.strerror})"
         raise error_kind(f"port {port} on {ADDRESS} {reason}; choose another with --port, or 0 for any that is free") from None
-
-
-@contextmanager
-def sigterm_as_interrupt() -> Iterator[None]:
-    """SIGTERM ends the block as Ctrl-C does, with a KeyboardInterrupt. In the main thread alone."""
-    before = signal.signal(signal.SIGTERM, signal.default_int_handler)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGTERM, before)

@@ -13,6 +13,7 @@ import logging
 import re
 import socket
 import time
+from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from http.server import BaseHTTPRequestHandler
 from typing import Any
@@ -88,7 +89,7 @@ def body_size(headers: Mapping[str, str], most_bytes: int) -> int:
     return int(text)
 
 
-class LoopbackHandler(BaseHTTPRequestHandler):
+class LoopbackHandler(BaseHTTPRequestHandler, ABC):
     """One connection: request after request, each within its time. Subclasses answer in `serve`, and refuse in `refuse`."""
 
     protocol_version = "HTTP/1.1"
@@ -107,13 +108,13 @@ class LoopbackHandler(BaseHTTPRequestHandler):
             return self._serve
         raise AttributeError(name)
 
+    @abstractmethod
     def serve(self) -> None:
         """Answer `self.command` and `self.path`."""
-        raise NotImplementedError
 
+    @abstractmethod
     def refuse(self, status: int, reason: str) -> None:
         """Answer a request that is no HTTP with one line."""
-        raise NotImplementedError
 
     def handle_one_request(self) -> None:
         """The next request."""

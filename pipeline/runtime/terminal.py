@@ -52,7 +52,7 @@ def prepare_streams() -> None:
     """Let stdout and stderr of this process take any text. Streams that something else put in their place stay as they are.
 
     A closed stdin, stdout or stderr is opened to nothing: else the next file that is opened would receive what libraries print. What rasterio
-    cannot log, since GDAL quotes bytes of a damaged file, is not printed: the command's own line tells of the file.
+    cannot log, since GDAL quotes bytes of a damaged file, is not printed: the command's own line names the file.
     """
     if sys.unraisablehook is sys.__unraisablehook__:
         sys.unraisablehook = _without_rasterio_log

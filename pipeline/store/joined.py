@@ -19,7 +19,7 @@ from cropcam.pipeline.encoding import BandEncoding
 from cropcam.pipeline.errors import ConfigError, DataError
 from cropcam.pipeline.legend import Legend
 from cropcam.pipeline.store.compatible import check_fits, class_numbers
-from cropcam.pipeline.store.patch_store import Indices, PatchStore
+from cropcam.pipeline.store.patch_store import Indices, PatchStore, class_shares
 from cropcam.pipeline.store.schema import MOST_PCT, NOT_USED, SPLITS
 
 _AT_ONCE = 1024  # patches whose labels are counted together
@@ -188,9 +188,7 @@ class JoinedStore(PatchStore):
         shares, classes = [], len(self.info.classes)
         for first in range(0, len(part), _AT_ONCE):
             index = self._first_N[number] + np.arange(first, min(first + _AT_ONCE, len(part)))
-            count_BK = np.stack([(self.classes(index) == k).sum(axis=(1, 2)) for k in range(classes)], axis=1).astype(np.float64)
-            total_B1 = count_BK.sum(axis=1, keepdims=True)
-            shares.append(np.divide(count_BK, total_B1, out=np.full_like(count_BK, np.nan), where=total_B1 > 0).astype(np.float32))
+            shares.append(class_shares(self.classes(index), classes).astype(np.float32))
         return np.concatenate(shares)
 
     def _array(self, name: str) -> NoReturn:

@@ -196,10 +196,8 @@ class PatchStore:
         """
         class_BYX = self.info.classes.index(self.labels(index_B))
         if "share" in self.info.tables and len(index_B):
-            flat = class_BYX.reshape(len(index_B), -1)
-            count_BK = np.stack([(flat == number).sum(axis=1) for number in range(len(self.info.classes))], axis=1)
-            share_BK = count_BK / np.maximum(count_BK.sum(axis=1, keepdims=True), 1)
-            if not np.allclose(share_BK, np.nan_to_num(self.share_NK[index_B]), rtol=0, atol=1e-6):
+            share_BK = class_shares(class_BYX, len(self.info.classes))
+            if not np.allclose(share_BK, self.share_NK[index_B], rtol=0, atol=1e-6, equal_nan=True):
                 raise DataError(f"{self.path / 'label'}: was changed after the store was made; {_LOOK.format(quoted(self.path))}; {AGAIN}")
         return class_BYX
 
@@ -300,6 +298,14 @@ def readable(path: Path, name: str) -> Iterator[None]:
     else:
         return
     raise DataError(f"{file}: {problem} ({detail[:160]}); {_LOOK.format(quoted(path))}; {AGAIN}")
+
+
+def class_shares(class_BYX: npt.NDArray[np.uint8], classes: int) -> npt.NDArray[np.float64]:
+    """Shares (B, classes) of the labelled pixels of patches of class indices (B, Y, X), 255 = no label; NaN where there is none."""
+    count_BK = np.stack([(class_BYX == number).sum(axis=(1, 2)) for number in range(classes)], axis=1).astype(np.float64)
+    total_B1 = count_BK.sum(axis=1, keepdims=True)
+    share_BK: npt.NDArray[np.float64] = np.divide(count_BK, total_B1, out=np.full_like(count_BK, np.nan), where=total_B1 > 0)
+    return share_BK
 
 
 def _first_line(error: Exception) -> str:

@@ -1,10 +1,8 @@
-"""Servers on loopback: ports, their end, SIGTERM."""
+"""Servers on loopback: ports, and their end."""
 
 from __future__ import annotations
 
 import http.client
-import os
-import signal
 import socket
 import threading
 from http.server import BaseHTTPRequestHandler
@@ -12,7 +10,7 @@ from http.server import BaseHTTPRequestHandler
 import pytest
 
 from cropcam.pipeline.errors import ConfigError, EarthEngineError
-from cropcam.pipeline.runtime.loopback import LoopbackServer, listen, sigterm_as_interrupt
+from cropcam.pipeline.runtime.loopback import LoopbackServer, listen
 
 
 class Hello(BaseHTTPRequestHandler):
@@ -53,10 +51,3 @@ def test_a_taken_port_and_a_port_that_is_none_are_one_line(kind: type[ConfigErro
             listen(LoopbackServer, Hello, taken.getsockname()[1], kind)
     with pytest.raises(kind, match=r"^port 70000 is none; choose one between 1 and 65535"):
         listen(LoopbackServer, Hello, 70_000, kind)
-
-
-def test_sigterm_interrupts_and_its_handler_comes_back() -> None:
-    before = signal.getsignal(signal.SIGTERM)
-    with pytest.raises(KeyboardInterrupt), sigterm_as_interrupt():
-        os.kill(os.getpid(), signal.SIGTERM)
-    assert signal.getsignal(signal.SIGTERM) is before
