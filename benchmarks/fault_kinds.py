@@ -61,8 +61,25 @@ class Trial:
         status = done.returncode if done.returncode >= 0 else 128 - done.returncode
         return Ended(status, done.stdout.decode(errors="replace"), done.stderr.decode(errors="replace"))
 
+    def must_work(self, ended: Ended, problem: str) -> Ended:
+        """Note the problem where the command failed."""
+        if ended.status:
+            self.problems.append(f"{problem}: exit code {ended.status}, {ended.last[:300]}")
+        return ended
+
 
 Fault = Callable[[Trial], AbstractContextManager[list[Ended]]]
+
+
+def at_once(attempt: Callable[[Trial], list[Ended]]) -> Fault:
+    """A fault that is over once the command has ended; its inputs are placed first."""
+
+    @contextmanager
+    def fault(trial: Trial) -> Iterator[list[Ended]]:
+        trial.placed()
+        yield attempt(trial)
+
+    return fault
 
 
 @contextmanager
@@ -87,146 +104,118 @@ def _remount(folder: Path, size: int) -> None:
     subprocess.run(["mount", "-o", f"remount,size={size}", folder], check=True)
 
 
-@contextmanager
-def file_size(trial: Trial) -> Iterator[list[Ended]]:
+@at_once
+def file_size(trial: Trial) -> list[Ended]:
     """No file may grow beyond a random size: the write is answered with an error, as on a full disk."""
-    trial.placed()
-    limit = int(2 ** trial.rng.uniform(6, 22))
-    yield [trial.run(lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (limit, resource.RLIM_INFINITY)))]
+    return [trial.run(_limit(resource.RLIMIT_FSIZE, int(2 ** trial.rng.uniform(6, 22)), resource.RLIM_INFINITY))]
 
 
-@contextmanager
-def read_only_place(trial: Trial) -> Iterator[list[Ended]]:
-    """No folder and no file that the command writes to may be written."""
-    with read_only(trial.placed()):
-        ended = trial.run(without_override)
-    yield [ended]
-
-
-@contextmanager
-def read_only_inputs(trial: Trial) -> Iterator[list[Ended]]:
-    """The inputs may be read alone: it works."""
-    trial.placed()
-    with read_only(trial.fixed):
-        ended = trial.run(without_override)
-    if ended.status:
-        trial.problems.append(f"needs to write to its inputs: {ended.last[:300]}")
-    yield [ended]
-
-
-@contextmanager
-def open_files(trial: Trial) -> Iterator[list[Ended]]:
+@at_once
+def open_files(trial: Trial) -> list[Ended]:
     """40 open files, as some systems allow."""
-    trial.placed()
-    yield [trial.run(lambda: resource.setrlimit(resource.RLIMIT_NOFILE, (OPEN_FILES, OPEN_FILES)))]
+    return [trial.run(_limit(resource.RLIMIT_NOFILE, OPEN_FILES))]
 
 
-@contextmanager
-def memory(trial: Trial) -> Iterator[list[Ended]]:
+@at_once
+def memory(trial: Trial) -> list[Ended]:
     """2 GiB of address space, in a new interpreter: this one has more."""
-    trial.placed()
-    yield [trial.run_anew(preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_AS, (ADDRESS_SPACE, ADDRESS_SPACE)))]
+    return [trial.run_anew(preexec_fn=_limit(resource.RLIMIT_AS, ADDRESS_SPACE))]
 
 
-@contextmanager
-def clock(trial: Trial) -> Iterator[list[Ended]]:
+@at_once
+def read_only_place(trial: Trial) -> list[Ended]:
+    """No folder and no file that the command writes to may be written."""
+    with read_only(trial.folder):
+        return [trial.run(without_override)]
+
+
+@at_once
+def read_only_inputs(trial: Trial) -> list[Ended]:
+    """The inputs may be read alone: it works."""
+    with read_only(trial.fixed):
+        return [trial.must_work(trial.run(without_override), "needs to write to its inputs")]
+
+
+@at_once
+def clock(trial: Trial) -> list[Ended]:
     """The clock jumps by up to a day, back and forth, and what is there is from tomorrow."""
-    folder, rng, real = trial.placed(), Random(trial.rng.random()), time.time  # noqa: S311 - jumps, not secrets
+    rng, real = Random(trial.rng.random()), time.time  # noqa: S311 - jumps, not secrets
     tomorrow = real() + 86_400
-    for path in folder.rglob("*"):
+    for path in trial.folder.rglob("*"):
         os.utime(path, (tomorrow, tomorrow))
 
     def jump() -> None:
         time.time = lambda: real() + rng.uniform(-86_400, 86_400)
         time.time_ns = lambda: int(time.time() * 1e9)
 
-    ended = trial.run(jump)
-    if ended.status:
-        trial.problems.append(f"fails as the clock jumps: {ended.last[:300]}")
-    yield [ended]
+    return [trial.must_work(trial.run(jump), "fails as the clock jumps")]
 
 
-@contextmanager
-def no_home(trial: Trial) -> Iterator[list[Ended]]:
+@at_once
+def no_home(trial: Trial) -> list[Ended]:
     """A new interpreter without a home, a folder for caches and compiled loops, a temporary folder of the environment, or a language."""
-    trial.placed()
     gone = dict.fromkeys(("NUMBA_CACHE_DIR", "TMPDIR"), "/nonexistent/folder")
     env = {"PATH": os.environ.get("PATH", ""), "LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0", "PYTHONDONTWRITEBYTECODE": "1"}
-    ended = trial.run_anew(env=env | gone, preexec_fn=without_override)
-    if ended.status:
-        trial.problems.append(f"needs a home or a cache: {ended.last[:300]}")
-    yield [ended]
+    return [trial.must_work(trial.run_anew(env=env | gone, preexec_fn=without_override), "needs a home or a cache")]
 
 
-@contextmanager
-def deleted_folder(trial: Trial) -> Iterator[list[Ended]]:
+@at_once
+def deleted_folder(trial: Trial) -> list[Ended]:
     """The working folder is deleted before the command starts; the rerun is elsewhere."""
-    trial.placed()
 
     def vanish() -> None:
         gone = tempfile.mkdtemp()
         os.chdir(gone)
         shutil.rmtree(gone)
 
-    yield [trial.run(vanish)]
+    return [trial.run(vanish)]
 
 
-@contextmanager
-def closed_streams(trial: Trial) -> Iterator[list[Ended]]:
+@at_once
+def closed_streams(trial: Trial) -> list[Ended]:
     """stdin, stdout and stderr are closed: it works, and no output has what was printed."""
-    trial.placed()
 
     def close() -> None:
         sys.stdin = sys.stdout = sys.stderr = None  # type: ignore[assignment]
         os.closerange(0, 3)
 
-    ended = trial.run(close)
-    if ended.status:
-        trial.problems.append("fails without streams")
-    yield [ended]
+    return [trial.must_work(trial.run(close), "fails without streams")]
 
 
-@contextmanager
-def full_stdout(trial: Trial) -> Iterator[list[Ended]]:
-    """Stdout goes to a full disk: the work is done all the same, and the exit code tells."""
-    trial.placed()
-    yield [trial.run(lambda: os.dup2(os.open(_full(), os.O_WRONLY), 1))]
+@at_once
+def full_stdout(trial: Trial) -> list[Ended]:
+    """Stdout goes to a full disk: the work is done all the same, and the exit code shows it."""
+    return [trial.run(_to_full(1))]
 
 
-@contextmanager
-def full_stderr(trial: Trial) -> Iterator[list[Ended]]:
+@at_once
+def full_stderr(trial: Trial) -> list[Ended]:
     """stderr, the progress, goes to a full disk: it works."""
-    trial.placed()
-    ended = trial.run(lambda: os.dup2(os.open(_full(), os.O_WRONLY), 2))
-    if ended.status:
-        trial.problems.append(f"fails with exit code {ended.status} where stderr is full")
-    yield [ended]
+    return [trial.must_work(trial.run(_to_full(2)), "fails where stderr is full")]
 
 
-@contextmanager
-def two_at_once(trial: Trial) -> Iterator[list[Ended]]:
+@at_once
+def two_at_once(trial: Trial) -> list[Ended]:
     """Two of the same command at the same place, the second a moment later: one waits or is refused with one line, both end."""
-    trial.placed()
     words = trial.row.line(trial.fixed)
     first = fork(words, trial.folder)
     time.sleep(trial.rng.choice([0.0, trial.rng.uniform(0, trial.whole_s)]))
     ends = [fork(words, trial.folder).ended(), first.ended()]
     if all(ended.status for ended in ends):
         trial.problems.append(f"both of two failed: {ends[0].last[:200]}; {ends[1].last[:200]}")
-    yield ends
+    return ends
 
 
 def signalled(*numbers: signal.Signals) -> Fault:
     """Signals at random moments, one after the other."""
 
-    @contextmanager
-    def fault(trial: Trial) -> Iterator[list[Ended]]:
-        trial.placed()
+    @at_once
+    def fault(trial: Trial) -> list[Ended]:
         process = fork(trial.row.line(trial.fixed), trial.folder)
         for number in numbers:
             process.wait(trial.rng.uniform(0, trial.whole_s) if number != signal.SIGCONT else 0.2)
             process.send(number)
-        yield [process.ended()]
+        return [process.ended()]
 
     return fault
 
@@ -286,7 +275,11 @@ def _needs_root(what: str) -> None:
         raise SkipError(f"{what} needs root")
 
 
-def _full() -> str:
+def _limit(kind: int, soft: int, hard: int | None = None) -> Callable[[], None]:
+    return lambda: resource.setrlimit(kind, (soft, soft if hard is None else hard))
+
+
+def _to_full(descriptor: int) -> Callable[[], int]:
     if not Path("/dev/full").exists():
         raise SkipError("no /dev/full on this system")
-    return "/dev/full"
+    return lambda: os.dup2(os.open("/dev/full", os.O_WRONLY), descriptor)

@@ -143,7 +143,7 @@ def _run(words: list[str]) -> int:
 
     status = _entry(cli.main, words)
     for stream in (sys.stdout, sys.stderr):
-        with suppress(AttributeError, OSError):  # closed; full, which the command has told
+        with suppress(AttributeError, OSError):  # closed; full, which the command has reported
             stream.flush()
     return status
 
