@@ -27,6 +27,7 @@ from cropcam.model.networks.contract import one_line
 from cropcam.model.runs.checkpoint import load_network, run_provenance
 from cropcam.model.runs.config import RunConfig
 from cropcam.pipeline.errors import ConfigError, DataError
+from cropcam.pipeline.extras import need
 from cropcam.pipeline.runtime.atomic import atomic_write
 from cropcam.pipeline.runtime.outputs import Output, check_outputs
 
@@ -76,6 +77,8 @@ def export_model(run: Path, to: Path) -> str:
         raise ConfigError(
             f"export-model: {config.network.model} is no torch program and cannot be exported; use cropcam map, or train --model linear"
         )
+    if to.suffix == ".onnx":
+        need("writing ONNX", "export", instead="or name a file that ends in .pt2")
     model = Exported(network, config).eval()
     dn_BCHW = _random_dn(config, patches=3)
     with _quiet():
@@ -98,12 +101,9 @@ def _is_exported(path: Path) -> bool:
 
 
 def _onnx(model: Exported, dn_BCHW: Tensor, metadata: dict[str, str]) -> tuple[bytes, Predict]:
-    try:
-        import onnx  # noqa: PLC0415 - an extra
-        import onnxruntime  # noqa: PLC0415
-        import onnxscript  # noqa: F401, PLC0415
-    except ImportError as error:
-        raise ConfigError(f"writing ONNX needs {error.name}; install it with: pip install 'cropcam[export]', or name a file.pt2") from None
+    import onnx  # noqa: PLC0415 - an extra
+    import onnxruntime  # noqa: PLC0415
+
     free, outputs = _free_batch(), ["logits", "maps"]
     program = torch.onnx.export(
         model, (dn_BCHW,), dynamo=True, dynamic_shapes=free, verbose=False, input_names=["dn"], output_names=outputs
