@@ -10,7 +10,7 @@ import json
 import sys
 import tomllib
 from collections.abc import Iterable, Sequence
-from contextlib import redirect_stderr, redirect_stdout
+from contextlib import redirect_stderr, redirect_stdout, suppress
 from importlib.machinery import ModuleSpec
 from importlib.metadata import Distribution, DistributionFinder, PackageNotFoundError, distribution, packages_distributions
 from pathlib import Path
@@ -69,6 +69,8 @@ class Without:
 
 def hide_extras() -> None:
     """Hide, for the rest of this process, every package that the core does not need, in whole or in part."""
+    with suppress(ImportError):
+        import importlib_metadata  # noqa: F401 - dask does on an older Python: it puts in a finder of packages of its own
     core = brought(project()["dependencies"])
     owners = {module: {canonicalize_name(name) for name in names} for module, names in packages_distributions().items()}
     keep = core | {"cropcam", "packaging"}
