@@ -44,6 +44,7 @@ COMMANDS: Mapping[str, tuple[str, ...]] = {
     "report": ("report",),
     "view": ("view",),
 }
+_MOST_NAMES = 4  # in a message
 
 
 def need_of(command: str) -> None:
@@ -69,8 +70,10 @@ def need(what: str, *extras: str, instead: str = "") -> None:
 def absence(what: str, *extras: str) -> str:
     """One line about the packages of extras that are not installed, with what to type; empty where all are there."""
     absent = {extra: packages for extra in extras if (packages := missing(extra))}
-    names = " and ".join(dict.fromkeys(package for packages in absent.values() for package in packages))
-    return f"{what} needs {names}; install with: pip install 'cropcam[{','.join(absent)}]'" if absent else ""
+    names = list(dict.fromkeys(package for packages in absent.values() for package in packages))
+    if len(names) > _MOST_NAMES:
+        names[_MOST_NAMES - 1 :] = [f"{len(names) - _MOST_NAMES + 1} packages more"]
+    return f"{what} needs {' and '.join(names)}; install with: pip install 'cropcam[{','.join(absent)}]'" if absent else ""
 
 
 def missing(extra: str) -> list[str]:

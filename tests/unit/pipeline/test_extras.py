@@ -33,6 +33,13 @@ def test_a_whole_installation_lacks_nothing() -> None:
         need_of(command)
 
 
+def test_many_packages_are_counted(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("ee", "geemap", "googleapiclient", "PIL", "regex", "matplotlib"):
+        monkeypatch.setitem(sys.modules, name, None)
+    names = "earthengine-api and geemap and google-api-python-client and 3 packages more"
+    assert absence("it", "earthengine", "report") == f"it needs {names}; install with: pip install 'cropcam[earthengine,report]'"
+
+
 @pytest.mark.usefixtures("bare")
 def test_the_line_has_the_packages_and_the_extras() -> None:
     assert missing("report") == ["jinja2", "matplotlib"]
@@ -44,5 +51,6 @@ def test_the_line_has_the_packages_and_the_extras() -> None:
         need_of("demo")
     need_of("train")
     need("--model trees", "trees")
+    assert absence("all", "report", "earthengine").startswith("all needs jinja2 and matplotlib and google-cloud-storage; install")
     with pytest.raises(ConfigError, match=r"^a page needs jinja2 and matplotlib; .*'cropcam\[report\]', or go without$"):
         need("a page", "report", "trees", instead="or go without")
