@@ -20,6 +20,7 @@ from cropcam.pipeline import commands as pipeline_commands
 from cropcam.pipeline.arguments import empty_argument
 from cropcam.pipeline.commands import patches_line
 from cropcam.pipeline.errors import CropcamError, CropcamWarning, DataError
+from cropcam.pipeline.extras import need_of
 from cropcam.pipeline.runtime.machine import denial, flush_stdout, say, signals_as_interrupt
 from cropcam.pipeline.runtime.terminal import one_line, prepare_streams, quoted
 
@@ -103,6 +104,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     os.environ.setdefault("GDAL_CACHEMAX", "256")  # MB; the default is a twentieth of the machine's memory
     try:
         with signals_as_interrupt():
+            need_of(args.command)
             args.call(args)
             flush_stdout()
     except KeyboardInterrupt:
@@ -174,7 +176,7 @@ def _parser() -> argparse.ArgumentParser:
         text = (call.__doc__ or "").splitlines()[0]
         sub = commands.add_parser(name, help=text, description=text)
         sub.add_argument("--debug", action="store_true", default=argparse.SUPPRESS, help=argparse.SUPPRESS)
-        sub.set_defaults(call=call)
+        sub.set_defaults(call=call, command=name)
         return sub
 
     sub = command("demo", demo)

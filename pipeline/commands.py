@@ -13,6 +13,8 @@ from typing import Any
 from cropcam.pipeline import service_commands
 from cropcam.pipeline.arguments import AddCommand, folder_argument, seed_argument
 from cropcam.pipeline.errors import ConfigError, DataError
+from cropcam.pipeline.extras import absence
+from cropcam.pipeline.runtime.machine import say
 from cropcam.pipeline.runtime.terminal import quoted
 
 
@@ -76,13 +78,18 @@ def check(args: argparse.Namespace) -> None:
     from cropcam.pipeline.store.verify import check as look_through
     from cropcam.pipeline.store.verify import draw, picture_path
 
-    picture = picture_path(args.store, args.out)
+    picture, no_picture = picture_path(args.store, args.out), absence("the picture of the splits", "report")
+    if args.out and no_picture:
+        raise ConfigError(f"--out {args.out}: {no_picture}")
     with Stage("check") as stage:
         report = look_through(args.store, progress=stage)
     sound = f"{args.store}: sound: {report.patches:,} patches in {report.blocks:,} block{'s' if report.blocks != 1 else ''}"
     print("\n".join(report.problems) or sound)
-    draw(args.store, picture)
-    print(f"{picture}: shows where its patches lie")
+    if no_picture:
+        say(f"note: {no_picture}\n")
+    else:
+        draw(args.store, picture)
+        print(f"{picture}: shows where its patches lie")
     if report.problems:
         count = len(report.problems)
         raise DataError(f"{args.store}: {count} problem{'s' if count != 1 else ''}; delete it and build it again with 'cropcam patches'")

@@ -32,6 +32,7 @@ from cropcam.model.runs.checkpoint import load_network, run_provenance
 from cropcam.model.runs.config import RunConfig
 from cropcam.model.segmentation.fitting import method_of
 from cropcam.pipeline.errors import ConfigError, DataError
+from cropcam.pipeline.extras import need
 from cropcam.pipeline.runtime.atomic import atomic_write
 from cropcam.pipeline.runtime.outputs import Output, check_outputs
 from cropcam.pipeline.runtime.progress import silent
@@ -93,6 +94,8 @@ def export_model(run: Path, to: Path, *, outputs: str = MAP, log: Callable[[str]
         raise ConfigError(
             f"export-model: {config.network.model} is no torch program and cannot be exported; use cropcam map, or train --model linear"
         )
+    if to.suffix == ".onnx":
+        need("writing ONNX", "export", instead="or name a file that ends in .pt2")
     program = programs[outputs](run, network, config, log)
     examples = [_random_dn(config, shape) for shape in program.examples]
     with _quiet():
@@ -138,6 +141,7 @@ def _is_exported(path: Path) -> bool:
         return False
 
 
+<<<<<<< HEAD
 def _onnx(program: Program, dn_BCHW: Tensor, metadata: dict[str, str]) -> tuple[bytes, Predict]:
     try:
         import onnx  # noqa: PLC0415 - an extra
@@ -154,6 +158,15 @@ def _onnx(program: Program, dn_BCHW: Tensor, metadata: dict[str, str]) -> tuple[
         verbose=False,
         input_names=["dn"],
         output_names=list(program.outputs),
+=======
+def _onnx(model: Exported, dn_BCHW: Tensor, metadata: dict[str, str]) -> tuple[bytes, Predict]:
+    import onnx  # noqa: PLC0415 - an extra
+    import onnxruntime  # noqa: PLC0415
+
+    free, outputs = _free_batch(), ["logits", "maps"]
+    program = torch.onnx.export(
+        model, (dn_BCHW,), dynamo=True, dynamic_shapes=free, verbose=False, input_names=["dn"], output_names=outputs
+>>>>>>> getting
     )
     assert written is not None
     proto = written.model_proto
