@@ -28,7 +28,7 @@ VISIONS: dict[str, Floats] = {
 
 
 def linear(rgb: RGB) -> Floats:
-    """sRGB (.., 3) of 0..255 as linear RGB of 0..1."""
+    """Linear RGB of 0..1 from sRGB (.., 3) of 0..255."""
     values = np.asarray(rgb, np.float64) / 255
     return np.where(values <= 0.04045, values / 12.92, ((values + 0.055) / 1.055) ** 2.4)
 
@@ -68,7 +68,7 @@ def ciede2000(one: npt.ArrayLike, other: npt.ArrayLike) -> Floats:
 
 def distances(one: RGB, other: RGB) -> Floats:
     """The least CIEDE2000 difference over `VISIONS` between sRGB colours (.., 3), which broadcast."""
-    return np.min([ciede2000(lab(one, vision), lab(other, vision)) for vision in VISIONS], axis=0)
+    return np.asarray(np.min([ciede2000(lab(one, vision), lab(other, vision)) for vision in VISIONS], axis=0))
 
 
 class Palette:
