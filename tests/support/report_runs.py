@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from cropcam.model.evaluation.evaluate import evaluate
-from cropcam.pipeline.store.schema import ROOT
 from cropcam.pipeline.store.create import root_json
+from cropcam.pipeline.store.schema import ROOT
 from support.runs import make_run
 from support.stores import make_store, make_study
 
