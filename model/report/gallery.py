@@ -102,7 +102,7 @@ def gallery(network: Network, config: RunConfig, store: PatchStore, table: pd.Da
     shown, legend = scene_composites(store), config.store.classes
     patches = {}
     for row, reflectance_CYX in zip(rows, reflectance_NCYX, strict=True):
-        entries = {str(key): value for key, value in table.loc[row].items()}
+        entries: dict[str, Any] = {str(key): value for key, value in table.loc[row].items()}
         (prediction,) = predict_patches(network, config, store, table.loc[[row], "patch"].to_numpy(), torch.device("cpu"), segmenter)
         cams_KYX = np.where(prediction.nodata_BHW, np.nan, prediction.cams_BKHW[0])
         scale = float(np.nanmax(np.abs(cams_KYX)))
