@@ -1,8 +1,11 @@
 # Every target makes its own environment first: a virtual environment in .venv with the locked packages, kept afterwards.
+# `make demo` installs what a user needs; the targets for developers install the rest beside it.
 PYTHON ?= python3
 BIN := .venv/bin
 READY := .venv/.ready
-PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
+DEV := .venv/.ready-dev
+# Python compiles what it imports, which is a small part of what is installed.
+PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --no-compile
 TOOLS := .tools
 # One more than there are cores: many tests wait for processes of their own. Who has nothing left takes over from the others: else one of them ends minutes after the rest.
 WORKERS ?= $(shell echo $$(( $$(nproc 2>/dev/null || getconf _NPROCESSORS_ONLN) + 1 )))
@@ -30,6 +33,10 @@ $(READY): pyproject.toml requirements.txt constraints.txt
 	$(PIP) --no-deps --no-build-isolation --editable .
 	@touch $(READY)
 
+$(DEV): $(READY) requirements-dev.txt
+	$(PIP) --require-hashes --no-deps --requirement requirements-dev.txt
+	@touch $(DEV)
+
 $(TOOLS)/.ready: .ci/tools.txt
 	@test -x $(TOOLS)/bin/python || $(PYTHON) -m venv $(TOOLS)
 	$(TOOLS)/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes --no-deps --requirement .ci/tools.txt
@@ -37,44 +44,46 @@ $(TOOLS)/.ready: .ci/tools.txt
 
 demo: $(READY)
 	$(BIN)/cropcam demo --out demo
+	@echo "The report: $(CURDIR)/demo/run/report.html"
+	@echo "Open it with: $(BIN)/python -m webbrowser -t demo/run/report.html"
 
-test: $(READY)
+test: $(DEV)
 	$(BIN)/python -m pytest -n $(WORKERS) --dist worksteal
 
 check: lint types imports test
 
-lint: $(READY)
+lint: $(DEV)
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 
-types: $(READY)
+types: $(DEV)
 	@mkdir -p .types && ln -sfn .. .types/cropcam
 	$(BIN)/mypy
 
-imports: $(READY)
+imports: $(DEV)
 	$(BIN)/lint-imports
 
-fuzz: $(READY)
+fuzz: $(DEV)
 	@PYTHONPATH=tests $(BIN)/python -m fuzz --seconds $(FUZZ_SECONDS) --keep fuzz-findings
 
-live: $(READY)
+live: $(DEV)
 	@PYTHONPATH=tests $(BIN)/python -m live --project '$(PROJECT)' --bucket '$(BUCKET)' --folder '$(FOLDER)'
 
-fmt: $(READY)
+fmt: $(DEV)
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
 lock: $(TOOLS)/.ready
 	$(TOOLS)/bin/python .ci/lock.py $(UPGRADE)
 
-audit: $(READY) $(TOOLS)/.ready
+audit: $(DEV) $(TOOLS)/.ready
 	$(BIN)/python .ci/audit.py $(if $(ADVISORIES),--advisories '$(ADVISORIES)')
 
-sbom: $(READY) $(TOOLS)/.ready
+sbom: $(DEV) $(TOOLS)/.ready
 	@mkdir -p build
 	$(TOOLS)/bin/cyclonedx-py environment --pyproject pyproject.toml --output-reproducible --output-file build/sbom.cdx.json $(BIN)/python
 
-mutants: $(READY) $(TOOLS)/.ready
+mutants: $(DEV) $(TOOLS)/.ready
 	nice $(TOOLS)/bin/python -m benchmarks.mutants --mutants $(or $(MUTANTS),200) --seed $(or $(SEED),0)
 
 clean:

@@ -30,6 +30,7 @@ from cropcam.pipeline.arguments import (
 )
 from cropcam.pipeline.commands import patches_line
 from cropcam.pipeline.errors import ConfigError
+from cropcam.pipeline.extras import need_of
 from cropcam.pipeline.refusals import explain, interrupted, refuse, show_warning
 from cropcam.pipeline.runtime.console import Verbosity, command_line, console, detail, event, note, seconds, show, show_error
 from cropcam.pipeline.runtime.log_file import LogFile
@@ -164,6 +165,7 @@ def _run(args: argparse.Namespace) -> int:
     os.environ.setdefault("GDAL_CACHEMAX", "256")  # MB; the default is a twentieth of the machine's memory
     try:
         with signals_as_interrupt():
+            need_of(args.name)
             code = args.call(args) or 0
             flush_stdout()
     except KeyboardInterrupt:

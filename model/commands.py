@@ -131,7 +131,7 @@ def export_model(args: argparse.Namespace) -> None:
     """
     from cropcam.model.inference.export import export_model as write
 
-    text = write(args.run, args.to)
+    text = write(args.run, args.to, outputs=args.outputs, log=note)
     show({"run": str(args.run), "file": str(args.to), "bytes": args.to.stat().st_size}, text, places=[args.to])
 
 
@@ -170,6 +170,12 @@ def add_commands(command: AddCommand) -> None:
     sub = command("export-model", export_model)
     sub.add_argument("run", type=folder_argument, metavar="RUN")
     sub.add_argument("--to", type=Path, required=True, metavar="FILE", help="FILE.onnx, or FILE.pt2 for torch.export.load")
+    sub.add_argument(
+        "--outputs",
+        choices=("map", "patches"),
+        default="map",
+        help="probabilities and classes of a raster of any size; or presence and activation maps of patches",
+    )
     json_option(sub)
 
     sub = command("report", report)

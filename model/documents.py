@@ -223,7 +223,7 @@ class Check(TypedDict):
     patches: int
     blocks: int
     problems: list[str]
-    picture: str
+    picture: Annotated[str | None, Field(description="null where the extra report is not installed")]
 
 
 class Train(TypedDict):

@@ -13,7 +13,8 @@ from typing import Any
 from cropcam.pipeline import service_commands
 from cropcam.pipeline.arguments import AddCommand, folder_argument, json_option, seed_argument
 from cropcam.pipeline.errors import ConfigError, DataError
-from cropcam.pipeline.runtime.console import command_line, free_name, show
+from cropcam.pipeline.extras import absence
+from cropcam.pipeline.runtime.console import command_line, free_name, note, show
 
 
 def describe(args: argparse.Namespace) -> None:
@@ -105,15 +106,26 @@ def check(args: argparse.Namespace) -> None:
     from cropcam.pipeline.store.verify import check as look_through
     from cropcam.pipeline.store.verify import draw, picture_path
 
-    picture = picture_path(args.store, args.out)
+    picture, no_picture = picture_path(args.store, args.out), absence("the picture of the splits", "report")
+    if args.out and no_picture:
+        raise ConfigError(f"--out {args.out}: {no_picture}")
     with Stage("check") as stage:
         report = look_through(args.store, progress=stage)
     sound = f"{args.store}: sound: {report.patches:,} patches in {report.blocks:,} block{'s' if report.blocks != 1 else ''}"
-    draw(args.store, picture)
-    found = {"store": str(args.store), "sound": not report.problems, **asdict(report), "picture": str(picture)}
-    text = "\n".join([*(report.problems or [sound]), f"{picture}: shows where its patches lie"])
+    if no_picture:
+        note(f"note: {no_picture}")
+    else:
+        draw(args.store, picture)
+    found = {
+        "store": str(args.store),
+        "sound": not report.problems,
+        **asdict(report),
+        "problems": list(report.problems),
+        "picture": None if no_picture else str(picture),
+    }
+    drawn = [] if no_picture else [f"{picture}: shows where its patches lie"]
     then = "" if report.problems else command_line("describe", args.store)
-    show({**found, "problems": list(report.problems)}, text, places=[picture], then=then)
+    show(found, "\n".join([*(report.problems or [sound]), *drawn]), places=[] if no_picture else [picture], then=then)
     if report.problems:
         count = len(report.problems)
         raise DataError(f"{args.store}: {count} problem{'s' if count != 1 else ''}; delete it and build it again with 'cropcam patches'")
