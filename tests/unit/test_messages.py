@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import argparse
 import ast
 import re
 from collections.abc import Iterator
@@ -12,7 +11,7 @@ from typing import get_args
 
 import pytest
 
-from cropcam.cli import _parser
+from cropcam.cli import parsers
 from cropcam.pipeline.study.study import Study
 
 ROOT = Path(__file__).parents[2]
@@ -41,9 +40,9 @@ def _of(file: Path) -> Iterator[tuple[str, str]]:
 
 @cache
 def options() -> dict[str, set[str]]:
-    """The options of each command."""
-    commands = next(action for action in _parser()._actions if isinstance(action, argparse._SubParsersAction)).choices
-    return {name: {flag for action in parser._actions for flag in action.option_strings} for name, parser in commands.items()}
+    """The options of each command, with those of the program, which go with all."""
+    found = {name: {flag for action in parser._actions for flag in action.option_strings} for name, parser in parsers().items()}
+    return {name: flags | found[""] for name, flags in found.items() if name}
 
 
 def test_options_that_are_named_are_there() -> None:
