@@ -129,13 +129,14 @@ def _explain(error: Exception, args: argparse.Namespace) -> int:
     from cropcam.pipeline.earthengine.error_texts import without_secrets
 
     known = isinstance(error, CropcamError)
-    line = str(error) if known else denial(error, batches="batch_size" in vars(args))
+    lines = error.lines if isinstance(error, CropcamError) else (denial(error, batches="batch_size" in vars(args)),)
+    line = lines[0]
     if args.debug or line is None:
         say(without_secrets("".join(traceback.format_exception(error))))
     if line is None:
         say("cropcam: this is a bug; please report the lines above\n")
         return 1
-    say(f"cropcam: {one_line(line)}\n")
+    say("".join([f"cropcam: {one_line(line)}\n", *(f"  {one_line(more)}\n" for more in lines[1:] if more)]))
     if known and args.debug:
         say("\n".join(_raw_answers(error)))
     return error.exit_code if isinstance(error, CropcamError) else DataError.exit_code

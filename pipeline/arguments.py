@@ -3,11 +3,24 @@
 from __future__ import annotations
 
 import argparse
+import shlex
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
 Command = Callable[[argparse.Namespace], None]
 AddCommand = Callable[[str, Command], argparse.ArgumentParser]
+
+
+def study_argument(sub: argparse.ArgumentParser, name: str = "study", metavar: str = "STUDY", text: str | None = None) -> None:
+    """The argument STUDY, and the option --set, whose texts are `cropcam.pipeline.study.changes.parse_changes`'s."""
+    sub.add_argument(name, metavar=metavar, help=text)
+    changed = "a key of the study with another value, as area.scale_m=10; may be repeated"
+    sub.add_argument("--set", dest="changes", action="append", default=[], metavar="KEY=VALUE", help=changed)
+
+
+def study_words(args: argparse.Namespace) -> str:
+    """STUDY and its changes in a command line that can be copied to a shell."""
+    return " ".join([shlex.quote(args.study), *(f"--set {shlex.quote(each)}" for each in args.changes)])
 
 
 def overwrite_option(sub: argparse.ArgumentParser) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,9 +15,9 @@ from cropcam.pipeline.study.study import Study, load_study
 _NAMES = 24  # bands that are listed one by one
 
 
-def of_study(name_or_path: str) -> dict[str, Any]:
-    """Grid, patches, bands, classes and uncompressed bytes of a study."""
-    study = load_study(name_or_path)
+def of_study(name_or_path: str, changes: Sequence[str] = ()) -> dict[str, Any]:
+    """Grid, patches, bands, classes and uncompressed bytes of a study, with changes as of `load_study`."""
+    study = load_study(name_or_path, changes)
     layers, grid = study.image.layers, study.patch_grid
     pixels, per_patch = grid.pixels.width * grid.pixels.height, grid.size_px**2
     label, encoding = study.table.dtype.itemsize if study.labels else 0, study.image.encoding

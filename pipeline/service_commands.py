@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from cropcam.pipeline.arguments import AddCommand, folder_argument
+from cropcam.pipeline.arguments import AddCommand, folder_argument, study_argument, study_words
 from cropcam.pipeline.errors import ConfigError
 
 
@@ -19,14 +19,13 @@ def export(args: argparse.Namespace) -> None:
     from cropcam.pipeline.earthengine.cost import spent_text
     from cropcam.pipeline.earthengine.destinations import Asset, parse_destination
     from cropcam.pipeline.earthengine.export_run import Options, pace_at
-    from cropcam.pipeline.earthengine.manifest import manifest_path
     from cropcam.pipeline.earthengine.plan import plan
     from cropcam.pipeline.earthengine.task_status import places, summary
     from cropcam.pipeline.earthengine.task_view import TaskView
     from cropcam.pipeline.fetch.arrived import arrived_at
     from cropcam.pipeline.study.study import load_study
 
-    study, destination = load_study(args.study), parse_destination(args.to)
+    study, destination = load_study(args.study, args.changes), parse_destination(args.to)
     if args.estimate and not args.dry_run:
         raise ConfigError("--estimate goes with --dry-run: it computes a few windows and exports nothing")
     if isinstance(destination, Path):
@@ -54,14 +53,14 @@ def export(args: argparse.Namespace) -> None:
         with TaskView("export") as view:
             arrived, pace = arrived_at(destination, session), pace_at(session.api_url)
             options = Options(args.wait, args.again, args.max_eecu_hours, arrived, view, view.log, pace)
-            rows = exports.export(planned, session.with_log(view.log), manifest_path(args.study), options)
+            rows = exports.export(planned, session.with_log(view.log), _manifest(args), options)
         print("\n".join(filter(None, [summary(rows), spent_text(rows), places(rows)])))
         if args.fetch:
             _bring_home(args, study, destination, args.fetch, session.api_url, session.name)
         elif isinstance(destination, Asset) and args.wait:
             print(f"next: cropcam export and preview of {study.name} read the composite from {destination.name(session.project)}")
         elif args.wait:
-            print(f"next: cropcam fetch {shlex.quote(args.study)} --from {shlex.quote(args.to)} --to DIR{_same_endpoint(args)}")
+            print(f"next: cropcam fetch {study_words(args)} --from {shlex.quote(args.to)} --to DIR{_same_endpoint(args)}")
 
 
 def tasks(args: argparse.Namespace) -> None:
@@ -69,17 +68,16 @@ def tasks(args: argparse.Namespace) -> None:
     from cropcam.pipeline.earthengine import exports
     from cropcam.pipeline.earthengine.cost import spent_text
     from cropcam.pipeline.earthengine.destinations import parse_destination
-    from cropcam.pipeline.earthengine.manifest import manifest_path
     from cropcam.pipeline.earthengine.plan import plan
     from cropcam.pipeline.earthengine.task_status import lines, places, summary
     from cropcam.pipeline.study.study import load_study
 
-    study, destination = load_study(args.study), parse_destination(args.to)
+    study, destination = load_study(args.study, args.changes), parse_destination(args.to)
     if isinstance(destination, Path):
         raise ConfigError(f"--to {args.to}: pixels to a folder make no tasks; name the drive:FOLDER or gs://BUCKET/PREFIX of the export")
     with _session(args, study) as session:
         look = exports.cancel if args.cancel else exports.tasks
-        rows = look(plan(study, destination, cell_px=args.cell_px, file_px=args.file_px), session, manifest_path(args.study))
+        rows = look(plan(study, destination, cell_px=args.cell_px, file_px=args.file_px), session, _manifest(args))
     print("\n".join(filter(None, [lines(rows), summary(rows), spent_text(rows), places(rows)])))
 
 
@@ -88,7 +86,7 @@ def fetch(args: argparse.Namespace) -> None:
     from cropcam.pipeline.earthengine.destinations import Asset, parse_destination
     from cropcam.pipeline.study.study import load_study
 
-    study, source = load_study(args.study), parse_destination(args.source, "--from")
+    study, source = load_study(args.study, args.changes), parse_destination(args.source, "--from")
     if isinstance(source, Path | Asset):
         raise ConfigError(f"--from {args.source}: name the drive:FOLDER or gs://BUCKET/PREFIX of the export; nothing else can be fetched")
     with _endpoint(args) as (url, name):
@@ -98,29 +96,23 @@ def fetch(args: argparse.Namespace) -> None:
 def preview(args: argparse.Namespace) -> None:
     """A geemap page of region, export cells, composite and labels."""
     from cropcam.pipeline.earthengine.kept import pixels_of
-    from cropcam.pipeline.earthengine.manifest import manifest_path
     from cropcam.pipeline.earthengine.preview import check_page
     from cropcam.pipeline.earthengine.preview import preview as draw
     from cropcam.pipeline.runtime.progress import Stage
     from cropcam.pipeline.study.study import load_study
 
-    study = load_study(args.study)
+    study = load_study(args.study, args.changes)
     check_page(args.out)
     with _session(args, study, exports=False) as session, Stage("preview") as stage:
-        draw(
-            study,
-            session.with_log(stage.log),
-            args.out,
-            pixels=pixels_of(study, session, manifest_path(args.study), stage.log),
-            progress=stage,
-        )
+        pixels = pixels_of(study, session, _manifest(args), stage.log)
+        draw(study, session.with_log(stage.log), args.out, pixels=pixels, progress=stage)
     print(f"{args.out}: its tiles come from the endpoint when a browser opens it")
 
 
 def add_commands(command: AddCommand) -> None:
     """Declare these commands and their options."""
     sub = command("export", export)
-    sub.add_argument("study", metavar="STUDY")
+    study_argument(sub)
     sub.add_argument("--to", required=True, metavar="WHERE", help="drive:FOLDER, gs://BUCKET/PREFIX, asset:PATH or a local folder")
     endpoint_options(sub)
     _cell_options(sub)
@@ -144,21 +136,21 @@ def add_commands(command: AddCommand) -> None:
     sub.add_argument("--estimate", action="store_true", help="with --dry-run: compute a few windows and print EECU-hours below the plan")
 
     sub = command("tasks", tasks)
-    sub.add_argument("study", metavar="STUDY")
+    study_argument(sub)
     sub.add_argument("--to", required=True, metavar="WHERE", help="drive:FOLDER, gs://BUCKET/PREFIX or asset:PATH, as exported")
     endpoint_options(sub)
     _cell_options(sub)
     sub.add_argument("--cancel", action="store_true", help="cancel all that wait or run")
 
     sub = command("fetch", fetch)
-    sub.add_argument("study", metavar="STUDY")
+    study_argument(sub)
     sub.add_argument("--from", dest="source", required=True, metavar="WHERE", help="drive:FOLDER or gs://BUCKET/PREFIX, as exported")
     sub.add_argument("--to", type=folder_argument, required=True, metavar="DIR", help="a folder of its own")
     endpoint_options(sub)
     sub.add_argument("--watch", action="store_true", help="wait for the tasks, fetch the files of each as it ends")
 
     sub = command("preview", preview)
-    sub.add_argument("study", metavar="STUDY")
+    study_argument(sub)
     sub.add_argument("--out", type=Path, required=True, metavar="PAGE.html")
     _service_options(sub)
 
@@ -167,7 +159,6 @@ def _deliver(args: argparse.Namespace, study: Any, folder: Path) -> None:  # noq
     """An export into a local folder."""
     from cropcam.pipeline.earthengine import delivery, delivery_plan
     from cropcam.pipeline.earthengine.kept import is_recorded, pixels_of
-    from cropcam.pipeline.earthengine.manifest import manifest_path
     from cropcam.pipeline.earthengine.plan import CELL_PX, PRIORITY, TILE_PX
     from cropcam.pipeline.runtime.progress import Stage
 
@@ -184,7 +175,7 @@ def _deliver(args: argparse.Namespace, study: Any, folder: Path) -> None:  # noq
         print(delivery_plan.plan_text(study, folder, **lattice))
         _estimate(args, study, delivery_plan.layer_pixels(study, **lattice))
         return
-    manifest = manifest_path(args.study)  # an embedded engine has the assets that it wrote where it writes
+    manifest = _manifest(args)  # an embedded engine has the assets that it wrote where it writes
     with _session(args, study, exports=is_recorded(study, manifest)) as session, Stage("export") as stage:
         pixels = pixels_of(study, session, manifest, stage.log)
         shards = delivery.deliver(
@@ -202,10 +193,9 @@ def _estimate(args: argparse.Namespace, study: Any, pixels: Mapping[str, int], *
         return
     from cropcam.pipeline.earthengine.estimate import estimate
     from cropcam.pipeline.earthengine.kept import is_recorded, pixels_of
-    from cropcam.pipeline.earthengine.manifest import manifest_path
     from cropcam.pipeline.runtime.progress import Stage
 
-    manifest = manifest_path(args.study)
+    manifest = _manifest(args)
     with _session(args, study, exports=reads_asset and is_recorded(study, manifest)) as session, Stage("estimate") as stage:
         images = pixels_of(study, session, manifest, stage.log) if reads_asset else None
         found = estimate(study, session.with_log(stage.log), pixels, images=images, progress=stage)
@@ -219,7 +209,6 @@ def _bring_home(
     from cropcam.pipeline.earthengine import exports
     from cropcam.pipeline.earthengine.error_messages import Backoff
     from cropcam.pipeline.earthengine.export_run import pace_at
-    from cropcam.pipeline.earthengine.manifest import manifest_path
     from cropcam.pipeline.earthengine.session import open_session, url_of
     from cropcam.pipeline.fetch.download import How
     from cropcam.pipeline.fetch.exported import find_export
@@ -228,7 +217,7 @@ def _bring_home(
     from cropcam.pipeline.runtime.progress import Stage
 
     _check_folder(out)
-    manifest, url = manifest_path(args.study), url_of(url)
+    manifest, url = _manifest(args), url_of(url)
     with Stage("fetch") as stage:
         exported = find_export(study, manifest, source, name or url, args.project)
         look = None
@@ -244,7 +233,15 @@ def _bring_home(
         how = How(backoff=backoff, progress=stage, log=stage.log)
         home = bring_home(study, remote, out, exported=exported, look=look, how=how, pace=pace_at(url))
     print(home)
-    print(f"next: cropcam patches {shlex.quote(args.study)} --from {shlex.quote(str(out))} --store {study.name}.zarr")
+    print(f"next: cropcam patches {study_words(args)} --from {shlex.quote(str(out))} --store {study.name}.zarr")
+
+
+def _manifest(args: argparse.Namespace) -> Path:
+    """Where the manifest of the study lies."""
+    from cropcam.pipeline.earthengine.manifest import manifest_path
+    from cropcam.pipeline.study.changes import changed_name
+
+    return manifest_path(args.study, changed_name(args.changes))
 
 
 def _check_folder(folder: Path, option: str = "--to") -> None:
