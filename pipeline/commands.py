@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import argparse
 import json
+from datetime import date
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +25,7 @@ def describe(args: argparse.Namespace) -> None:
     is_store = args.what not in presets() and Path(args.what).is_dir()  # 'demo' is the preset, './demo' a folder
     if is_store and args.changes:
         raise ConfigError(f"--set changes keys of a study, and {args.what} is a store; leave it out, or name a study")
-    facts = about.of_store(Path(args.what)) if is_store else about.of_study(args.what, args.changes)
+    facts = about.of_store(Path(args.what)) if is_store else about.of_study(args.what, args.changes, date.today())
     print(json.dumps(facts, indent=2) if args.json else about.as_text(facts))
 
 

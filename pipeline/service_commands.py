@@ -28,6 +28,7 @@ def export(args: argparse.Namespace) -> None:
     study, destination = load_study(args.study, args.changes), parse_destination(args.to)
     if args.estimate and not args.dry_run:
         raise ConfigError("--estimate goes with --dry-run: it computes a few windows and exports nothing")
+    _check_feasible(args, study)
     if isinstance(destination, Path):
         _deliver(args, study, destination)
         return
@@ -234,6 +235,21 @@ def _bring_home(
         home = bring_home(study, remote, out, exported=exported, look=look, how=how, pace=pace_at(url))
     print(home)
     print(f"next: cropcam patches {study_words(args)} --from {shlex.quote(str(out))} --store {study.name}.zarr")
+
+
+def _check_feasible(args: argparse.Namespace, study: Any) -> None:  # noqa: ANN401 - a Study
+    """Refuse what the service can never deliver; an engine on this machine has what its archive has."""
+    from datetime import date
+
+    from cropcam.pipeline.earthengine.feasible import check_feasible
+
+    if args.api_url:
+        from cropcam.pipeline.earthengine.session import is_loopback, url_of
+
+        if is_loopback(url_of(args.api_url)):
+            return
+    if not args.archive:
+        check_feasible(study, date.today(), args.study, is_exported=True)
 
 
 def _manifest(args: argparse.Namespace) -> Path:
