@@ -94,7 +94,7 @@ def test_files_in_changes_are_relative_to_the_working_directory(tmp_path: Path, 
     [
         ("area.bound=5", "^--set: unknown key area.bound; did you mean bounds\\?$"),
         ("name=x", "^--set: unknown key name; did you mean study.name\\?$"),
-        ("year=2017", "^--set: unknown key year; known here: study, area, image, labels, classes, patches, splits, extends$"),
+        ("year=2017", "^--set: unknown key year; known here: study, area, image, labels, classes, colours, patches, splits, extends$"),
         ("area.bounds=5", "^--set: area.bounds: 5 does not fit; it takes four numbers in degrees: west, south, east, north, such as "),
         ("image.seasons=2017", "^--set: image.seasons: 2017 does not fit; it takes a list of seasons, each the first day and the day after"),
         ("splits.method=block", "^--set: splits.method: 'block' does not fit; it takes one of \"blocks\", \"folds\" and \"random\""),
