@@ -16,7 +16,7 @@ from cropcam.pipeline.study.study import Study
 
 ROOT = Path(__file__).parents[2]
 # of `earthengine authenticate`, `torchrun`, `git lfs` and `gdal_calc.py` (--allBands)
-ELSEWHERE = {"--force", "--nproc-per-node", "--include", "--all", "--calc", "--outfile"}
+ELSEWHERE = {"--force", "--share", "--nproc-per-node", "--include", "--all", "--calc", "--outfile"}
 VERBS = {"reads", "wrote", "made", "did", "and", "version", "segmentation"}  # "a file that cropcam wrote"
 NO_KEYS = {"patches.csv", "splits.png", "splits.tif", "image.tif", "labels.tif", "labels.areas", "study.image"}  # files and modules
 
@@ -66,9 +66,12 @@ def test_command_lines_that_are_named_are_those_of_a_command() -> None:
     assert not wrong
 
 
+TABLES_OF_NAMES = ("classes", "colours")  # whose keys are the user's
+
+
 @pytest.mark.parametrize("pattern", [r"(?<![\w./])({})\.([a-z_]+)\b(?!\()", r"\[({})\] ([a-z]+(?:_[a-z]+)*) ="])
 def test_keys_of_a_study_that_are_named_are_there(pattern: str) -> None:
-    kinds = {name: get_args(field.annotation) or (field.annotation,) for name, field in Study.model_fields.items() if name != "classes"}
+    kinds = {name: get_args(field.annotation) or (field.annotation,) for name, field in Study.model_fields.items() if name not in TABLES_OF_NAMES}
     keys = {name: set(kind[0].model_fields) for name, kind in kinds.items()}  # type: ignore[union-attr]
     found = [(where, *match) for where, text in texts() for match in re.findall(pattern.format("|".join(keys)), text)]
     assert not [each for each in found if each[2] not in keys[each[1]] and f"{each[1]}.{each[2]}" not in NO_KEYS]
