@@ -184,12 +184,12 @@ def add_commands(command: AddCommand) -> None:
 
     sub = command("simulate", simulate)
     study_argument(sub)
-    sub.add_argument("--archive", type=Path, required=True, metavar="DIR")
-    sub.add_argument("--seed", type=seed_argument, default=0)
+    sub.add_argument("--archive", type=Path, required=True, metavar="DIR", help="the archive to be written (CROPCAM_ARCHIVE)")
+    sub.add_argument("--seed", type=seed_argument, default=0, help="of the landscape (default %(default)s)")
     json_option(sub)
 
     sub = command("emulate", emulate)
-    sub.add_argument("--archive", type=Path, required=True, metavar="DIR")
+    sub.add_argument("--archive", type=Path, required=True, metavar="DIR", help="the archive to be served (CROPCAM_ARCHIVE)")
     sub.add_argument("--port", type=int, default=0, help="default: any that is free")
     sub.add_argument("--out", type=Path, metavar="DIR", help="where exports land (default: beside the archive)")
 
@@ -201,13 +201,13 @@ def add_commands(command: AddCommand) -> None:
     sub.add_argument(
         "--labels", type=Path, nargs="+", metavar="FILE", help="label raster(s), any CRS and grid (default: a store without labels)"
     )
-    sub.add_argument("--store", type=folder_argument, required=True, metavar="STORE")
+    sub.add_argument("--store", type=folder_argument, required=True, metavar="STORE", help="the store to be made")
     sub.add_argument("--seed", type=seed_argument, default=0, help="of the split (default %(default)s)")
     sub.add_argument("--scheduler", metavar="ADDRESS", help="build on a dask.distributed cluster (default: threads)")
     json_option(sub)
 
     sub = command("check", check)
-    sub.add_argument("store", type=folder_argument, metavar="STORE")
+    sub.add_argument("store", type=folder_argument, metavar="STORE", help="a patch store")
     sub.add_argument("--out", type=Path, metavar="PICTURE", help="PNG or SVG of the splits (default: NAME-splits.png beside NAME.zarr)")
     json_option(sub)
 
@@ -230,7 +230,7 @@ def add_commands(command: AddCommand) -> None:
         nargs="+",
         default=[],
         metavar="CLASS=A",
-        help="user's accuracy expected of each class, for the sample's size (default: 25 points a class, 100 in all)",
+        help="expected user's accuracies, for the size (default: 25 points a class, 100 in all)",
     )
     error = "wanted of the overall accuracy, with --expected-accuracy (default %(default)s)"
     sub.add_argument("--standard-error", type=float, default=0.01, metavar="SE", help=error)
@@ -242,7 +242,7 @@ def add_image_options(sub: argparse.ArgumentParser) -> Any:  # noqa: ANN401 - ar
     given = sub.add_mutually_exclusive_group(required=True)
     given.add_argument("--from", dest="folder", type=Path, metavar="DIR", help="GeoTIFF shards of an export")
     given.add_argument("--image", type=Path, nargs="+", metavar="FILE", help="own rasters: single-band files or one multi-band file")
-    scale = "physical value = value x scale + offset, whatever tags, sensor and type say; one number, or one for each band: S,S,..."
+    scale = "physical value = value x scale + offset, before tags, sensor and type; or S,S,... by band"
     sub.add_argument("--scale", type=_numbers, metavar="S", help=scale)
     sub.add_argument("--offset", type=_numbers, metavar="O", help="as --scale; write --offset=O,O,... where the first is negative")
     sub.add_argument("--nodata", type=_numbers, metavar="N", help="the image's nodata value, whatever its tags are; also one for each band")

@@ -155,7 +155,7 @@ def add_commands(command: AddCommand) -> None:
     sub.add_argument("--priority", type=int, default=100, help="of tasks, 0 to 9999 (default %(default)s)")
     sub.add_argument(
         "--shard-size", type=int, default=256, metavar="PX",
-        help="side of the tiles in which the service computes a task: 128 or 64 where memory does not suffice (default %(default)s)",
+        help="side of the tiles that the service computes: 128 or 64 if memory lacks (default %(default)s)",
     )  # fmt: skip
     sub.add_argument("--cog", action="store_true", help="tasks write Cloud Optimized GeoTIFFs")
     sub.add_argument("--overwrite", action="store_true", help="replace the asset of asset:PATH if it exists")
@@ -165,7 +165,7 @@ def add_commands(command: AddCommand) -> None:
     )
     sub.add_argument("--window-px", type=int, help="side of one pixel request to a folder (default: by layer, as the limits allow)")
     sub.add_argument("--shard-px", type=int, default=8192, help="side of one file in a folder (default %(default)s)")
-    sub.add_argument("--workers", type=int, default=40, help="pixel requests at once (default %(default)s)")
+    sub.add_argument("--workers", type=int, default=40, help="pixel requests at once (CROPCAM_WORKERS; default %(default)s)")
     sub.add_argument("--no-wait", "--no-watch", dest="wait", action="store_false", help="return once the tasks are started")
     sub.add_argument("--fetch", type=folder_argument, metavar="DIR", help="fetch the files into this folder once the tasks have ended")
     sub.add_argument("--dry-run", action="store_true", help="print the plan: tasks, pixels, bytes, files")
@@ -190,7 +190,7 @@ def add_commands(command: AddCommand) -> None:
 
     sub = command("preview", preview)
     study_argument(sub)
-    sub.add_argument("--out", type=Path, required=True, metavar="PAGE.html")
+    sub.add_argument("--out", type=Path, required=True, metavar="PAGE.html", help="the page")
     json_option(sub)
     _service_options(sub)
 
@@ -228,7 +228,13 @@ def _deliver(args: argparse.Namespace, study: Any, folder: Path) -> None:  # noq
 def _show_plan(args: argparse.Namespace, study: Any, text: str, found: Any, facts: Mapping[str, Any]) -> None:  # noqa: ANN401 - a Study, an Estimate or None
     """The end of --dry-run: the plan, its estimate, and the export itself as the next command."""
     document = {"study": study.name, "to": args.to, **facts, "estimate": found.to_dict() if found else None}
-    then = command_line(*(word for word in args.words if word not in ("--dry-run", "--estimate", "--json")))
+    then = command_line(
+        *(
+            word
+            for word in getattr(args, "words", ("export", args.study, "--to", args.to))
+            if word not in ("--dry-run", "--estimate", "--json")
+        )
+    )
     show(document, f"{text}\n\n{found.text()}" if found else text, then=then)
 
 
@@ -327,15 +333,17 @@ def _cell_options(sub: argparse.ArgumentParser) -> None:
 
 
 def _service_options(sub: argparse.ArgumentParser) -> None:
-    sub.add_argument("--project", metavar="P", help="Google Cloud project registered for Earth Engine (default: the credentials' own)")
-    sub.add_argument("--api-url", metavar="URL", help="another endpoint: high-volume, or an engine on loopback (cropcam emulate)")
+    sub.add_argument("--project", metavar="P", help="Google Cloud project (CROPCAM_PROJECT; default: the credentials' own)")
+    sub.add_argument("--api-url", metavar="URL", help="high-volume, or an engine on loopback: cropcam emulate (CROPCAM_API_URL)")
     sub.set_defaults(archive=None)
 
 
 def endpoint_options(sub: argparse.ArgumentParser) -> None:
     """Options that name the endpoint: the service, a URL, or an archive."""
     _service_options(sub)
-    sub.add_argument("--archive", type=Path, metavar="DIR", help="use the embedded engine over this archive; no account needed")
+    sub.add_argument(
+        "--archive", type=Path, metavar="DIR", help="the embedded engine over this archive, no account needed (CROPCAM_ARCHIVE)"
+    )
 
 
 @contextmanager
