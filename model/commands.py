@@ -133,7 +133,7 @@ def export_model(args: argparse.Namespace) -> None:
     """A trained run as one file that needs no cropcam: ONNX or a torch.export program, checked equal."""
     from cropcam.model.inference.export import export_model as write
 
-    print(write(args.run, args.to))
+    print(write(args.run, args.to, outputs=args.outputs, log=say))
 
 
 def add_commands(command: AddCommand) -> None:
@@ -180,6 +180,12 @@ def add_commands(command: AddCommand) -> None:
     sub = command("export-model", export_model)
     sub.add_argument("run", type=folder_argument, metavar="RUN")
     sub.add_argument("--to", type=Path, required=True, metavar="FILE", help="FILE.onnx, or FILE.pt2 for torch.export.load")
+    sub.add_argument(
+        "--outputs",
+        choices=("map", "patches"),
+        default="map",
+        help="probabilities and classes of a raster of any size; or presence and activation maps of patches",
+    )
 
     sub = command("report", report)
     sub.add_argument("run", type=folder_argument, metavar="RUN")
