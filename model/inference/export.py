@@ -141,32 +141,18 @@ def _is_exported(path: Path) -> bool:
         return False
 
 
-<<<<<<< HEAD
 def _onnx(program: Program, dn_BCHW: Tensor, metadata: dict[str, str]) -> tuple[bytes, Predict]:
-    try:
-        import onnx  # noqa: PLC0415 - an extra
-        import onnxruntime  # noqa: PLC0415
-        import onnxscript  # noqa: F401, PLC0415
-    except ImportError as error:
-        raise ConfigError(f"writing ONNX needs {error.name}; install it with: pip install 'cropcam[export]', or name a file.pt2") from None
-    traced = _traced(program, dn_BCHW)
+    import onnx  # noqa: PLC0415 - an extra
+    import onnxruntime  # noqa: PLC0415
+
     written = torch.onnx.export(
-        traced,
+        _traced(program, dn_BCHW),
         (dn_BCHW,),
         dynamo=True,
         dynamic_shapes=program.dynamic_shapes,
         verbose=False,
         input_names=["dn"],
         output_names=list(program.outputs),
-=======
-def _onnx(model: Exported, dn_BCHW: Tensor, metadata: dict[str, str]) -> tuple[bytes, Predict]:
-    import onnx  # noqa: PLC0415 - an extra
-    import onnxruntime  # noqa: PLC0415
-
-    free, outputs = _free_batch(), ["logits", "maps"]
-    program = torch.onnx.export(
-        model, (dn_BCHW,), dynamo=True, dynamic_shapes=free, verbose=False, input_names=["dn"], output_names=outputs
->>>>>>> getting
     )
     assert written is not None
     proto = written.model_proto
