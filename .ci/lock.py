@@ -47,9 +47,9 @@ def compiled(source: list[str], kept: str, *options: str) -> list[str]:
 
 
 def main() -> None:
-    """Lock the project with its extras, and the tools of the Makefile."""
+    """Lock the project with its extras, the tools of the Makefile, and those of the documentation, which share an environment with the project."""
     options = sys.argv[1:]
-    files = {name: ROOT / name for name in ("requirements.txt", "constraints.txt", ".ci/tools.txt")}
+    files = {name: ROOT / name for name in ("requirements.txt", "constraints.txt", ".ci/tools.txt", ".ci/docs.txt")}
     texts = {name: path.read_text() if path.exists() else "" for name, path in files.items()}
     entries = compiled(["pyproject.toml", "--extra", "dev"], texts["requirements.txt"] + texts["constraints.txt"], *options)
     of_torch = [re.sub(r" \\\n.*", "", entry, flags=re.DOTALL) for entry in entries if OF_TORCH.match(entry)]
@@ -62,6 +62,9 @@ def main() -> None:
     files[".ci/tools.txt"].write_text(
         HEADER.format("The tools of `make lock`, `make audit`, `make sbom` and `make mutants`.") + "\n".join(tools) + "\n"
     )
+    shared = ["--constraint", "requirements.txt", "--constraint", "constraints.txt"]  # as written just now
+    docs = compiled([".ci/docs.in"], texts[".ci/docs.txt"], *shared, *options)
+    files[".ci/docs.txt"].write_text(HEADER.format("The tools of `make docs`, beside the project's own packages.") + "\n".join(docs) + "\n")
 
 
 if __name__ == "__main__":
