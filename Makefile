@@ -1,8 +1,11 @@
 # Every target makes its own environment first: a virtual environment in .venv with the locked packages, kept afterwards.
+# `make demo` installs what a user needs; the targets for developers install the rest beside it.
 PYTHON ?= python3
 BIN := .venv/bin
 READY := .venv/.ready
-PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
+DEV := .venv/.ready-dev
+# Python compiles what it imports, which is a small part of what is installed.
+PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --no-compile
 TOOLS := .tools
 DOCS := .docs
 # One more than there are cores: many tests wait for processes of their own. Who has nothing left takes over from the others: else one of them ends minutes after the rest.
@@ -36,13 +39,17 @@ $(READY): pyproject.toml requirements.txt constraints.txt
 	$(PIP) --no-deps --no-build-isolation --editable .
 	@touch $(READY)
 
+$(DEV): $(READY) requirements-dev.txt
+	$(PIP) --require-hashes --no-deps --requirement requirements-dev.txt
+	@touch $(DEV)
+
 $(TOOLS)/.ready: .ci/tools.txt
 	@test -x $(TOOLS)/bin/python || $(PYTHON) -m venv $(TOOLS)
 	$(TOOLS)/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes --no-deps --requirement .ci/tools.txt
 	@touch $@
 
 # Its own packages first, then those of .venv: notebooks and pages run the project as it is.
-$(DOCS)/.ready: .ci/docs.txt $(READY)
+$(DOCS)/.ready: .ci/docs.txt $(DEV)
 	@test -x $(DOCS)/bin/python || $(PYTHON) -m venv $(DOCS)
 	$(DOCS)/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes --no-deps --requirement .ci/docs.txt
 	@$(BIN)/python -c 'import site; print("import site; site.addsitedir(%r)" % site.getsitepackages()[0])' > "$$($(DOCS)/bin/python -c 'import site; print(site.getsitepackages()[0])')/cropcam-project.pth"
@@ -50,30 +57,32 @@ $(DOCS)/.ready: .ci/docs.txt $(READY)
 
 demo: $(READY)
 	$(BIN)/cropcam demo --out demo
+	@echo "The report: $(CURDIR)/demo/run/report.html"
+	@echo "Open it with: $(BIN)/python -m webbrowser -t demo/run/report.html"
 
-test: $(READY)
+test: $(DEV)
 	$(BIN)/python -m pytest -n $(WORKERS) --dist worksteal
 
 check: lint types imports test
 
-lint: $(READY)
+lint: $(DEV)
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 
-types: $(READY)
+types: $(DEV)
 	@mkdir -p .types && ln -sfn .. .types/cropcam
 	$(BIN)/mypy
 
-imports: $(READY)
+imports: $(DEV)
 	$(BIN)/lint-imports
 
-fuzz: $(READY)
+fuzz: $(DEV)
 	@PYTHONPATH=tests $(BIN)/python -m fuzz --seconds $(FUZZ_SECONDS) --keep fuzz-findings
 
-live: $(READY)
+live: $(DEV)
 	@PYTHONPATH=tests $(BIN)/python -m live --project '$(PROJECT)' --bucket '$(BUCKET)' --folder '$(FOLDER)'
 
-fmt: $(READY)
+fmt: $(DEV)
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
@@ -89,14 +98,14 @@ docs: $(DOCS)/.ready
 docs-outputs: $(DOCS)/.ready
 	PATH="$(abspath $(BIN)):$$PATH" $(DOCS)/bin/python docs/tools/site_blocks.py $(PAGES)
 
-audit: $(READY) $(TOOLS)/.ready
+audit: $(DEV) $(TOOLS)/.ready
 	$(BIN)/python .ci/audit.py $(if $(ADVISORIES),--advisories '$(ADVISORIES)')
 
-sbom: $(READY) $(TOOLS)/.ready
+sbom: $(DEV) $(TOOLS)/.ready
 	@mkdir -p build
 	$(TOOLS)/bin/cyclonedx-py environment --pyproject pyproject.toml --output-reproducible --output-file build/sbom.cdx.json $(BIN)/python
 
-mutants: $(READY) $(TOOLS)/.ready
+mutants: $(DEV) $(TOOLS)/.ready
 	nice $(TOOLS)/bin/python -m benchmarks.mutants --mutants $(or $(MUTANTS),200) --seed $(or $(SEED),0)
 
 clean:

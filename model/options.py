@@ -18,6 +18,7 @@ KINDS = ("presence", "majority", "shares", "points", "pixels")
 ANY_BELOW = 0.01  # a presence threshold below this has the information of a label of any pixel
 LOSSES = ("best", "bce", "lse", "threshold", "majority", "shares", "cross-entropy")
 MODELS = ("baseline", "resnet50", "unet", "fcn", "fcn-time", "linear", "trees")  # the built-in networks
+GROUP = "cropcam.networks"  # entry points of installed packages with further ones
 _NO_PROPORTIONS = ("presence", "majority", "points", "pixels")
 _OF_FIELDS = ("shares", "points", "pixels")
 MEASURED = "by network and kind of label"

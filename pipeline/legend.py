@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import difflib
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -10,20 +12,25 @@ import numpy as np
 import numpy.typing as npt
 
 from cropcam.pipeline.code_table import CODE_LIMIT, Code, CodeTable, Color, hex_color
+from cropcam.pipeline.colours import Palette
 from cropcam.pipeline.errors import ConfigError
 from cropcam.pipeline.legend_sources import cdl
 
 BACKGROUND = "background"
 UNLABELLED = 255  # class index of a pixel without a label
 BACKGROUND_COLOR = (186, 178, 170)  # a warm grey that no class uses
-# Colours of classes of CDL: its own, darkened where two would look alike on a map.
+# Colours of classes of CDL: its own, changed where two would look alike on a map, also to readers without red or green cones.
 CLASS_COLORS: Mapping[str, Color] = {
     "forest": (28, 99, 92),
-    "grassland": (168, 216, 116),
+    "grassland": (150, 220, 140),
     "soybean": (58, 132, 24),
     "crop": (255, 190, 30),
 }
-_SPARE_COLORS = ((148, 87, 166), (214, 96, 77), (67, 147, 195), (246, 146, 176), (120, 120, 40), (20, 160, 160))
+_SPARE_COLORS = (
+    *((67, 147, 195), (214, 96, 77), (148, 87, 166), (92, 20, 92), (224, 188, 248), (20, 20, 176), (224, 68, 248), (44, 68, 20)),
+    *((176, 116, 152), (32, 140, 104), (176, 164, 20), (116, 92, 164), (20, 176, 116), (104, 20, 56), (246, 146, 176), (120, 120, 40)),
+)
+_NODATA_COLOR = (232, 234, 231)  # of pictures, beside the classes
 
 
 @dataclass(frozen=True)
@@ -48,12 +55,18 @@ class Legend:
     table: CodeTable = field(default_factory=cdl)
 
     @classmethod
-    def from_codes(cls, codes: Mapping[str, Sequence[int]], table: CodeTable | None = None) -> Legend:
+    def from_codes(
+        cls, codes: Mapping[str, Sequence[int]], table: CodeTable | None = None, colors: Mapping[str, Color] | None = None
+    ) -> Legend:
         """A legend of background and the given classes, each in the colour that the table gives its first code.
+
+        A class whose colour cannot be told from that of one before it (`cropcam.pipeline.colours`) gets another one. The colours of
+        published legends are known to their readers: they need only differ for most people.
 
         Args:
             codes: class name to label codes, in index order from 1.
             table: the codes there are; CDL's by default.
+            colors: class name to colour, for classes that have one given, background too.
 
         Raises:
             ConfigError: a code stands in two classes, is not in the table, or means "no label" there; or there are too many classes.
@@ -64,8 +77,9 @@ class Legend:
                 f"{len(codes)} classes; at most {UNLABELLED - 1} are possible beside background: leave rare ones to background"
             )
         owner, unlabelled = dict[int, str](), set(table.unlabelled)
-        classes = [LandClass(BACKGROUND, (), BACKGROUND_COLOR)]
-        used = {BACKGROUND_COLOR}
+        found = dict(colors or {})
+        palette = Palette(_spares(), [_NODATA_COLOR, *found.values()])
+        found.setdefault(BACKGROUND, palette.add(BACKGROUND_COLOR) if palette.fits(BACKGROUND_COLOR) else palette.spare())
         for name, members in codes.items():
             for code in members:
                 if code in unlabelled:
@@ -77,10 +91,10 @@ class Legend:
                 owner[code] = name
             own = next((item.color for code in members if (item := table.by_code.get(code)) and item.color), None)
             preferred = own if table.is_closed else CLASS_COLORS.get(name) or own
-            color = preferred if preferred and preferred not in used else next(c for c in _spares() if c not in used)
-            used.add(color)
-            classes.append(LandClass(name, tuple(members), color))
-        return cls(tuple(classes), table)
+            if name not in found and preferred and palette.fits(preferred, published=table.is_closed):
+                found[name] = palette.add(preferred)
+        grouped = {BACKGROUND: (), **codes}  # spare colours last, beside all that are given
+        return cls(tuple(LandClass(name, tuple(some), found.get(name) or palette.spare()) for name, some in grouped.items()), table)
 
     @classmethod
     def from_attrs(cls, entries: Sequence[Mapping[str, Any]], table: Mapping[str, Any] | None = None) -> Legend:
@@ -94,8 +108,8 @@ class Legend:
     @classmethod
     def of_names(cls, names: Sequence[str]) -> Legend:
         """A legend of class names alone: no code and no other name means one of its classes."""
-        colors = (BACKGROUND_COLOR, *_spares())
-        classes = tuple(LandClass(name, (), color) for name, color in zip(names, colors, strict=False))
+        palette = Palette(_spares(), [_NODATA_COLOR, BACKGROUND_COLOR])
+        classes = tuple(LandClass(name, (), palette.spare() if index else BACKGROUND_COLOR) for index, name in enumerate(names))
         return cls(classes, CodeTable("", (Code(0, "", is_label=False),)))
 
     def attrs(self) -> list[dict[str, Any]]:
@@ -136,9 +150,30 @@ class Legend:
 
 
 def _spares() -> tuple[Color, ...]:
-    # six by hand, then a deterministic walk for studies with very many classes
+    # some by hand, then a deterministic walk for studies with very many classes
     walk = tuple(((67 * i) % 200 + 30, (131 * i) % 200 + 30, (29 * i) % 200 + 30) for i in range(1, 300))
     return _SPARE_COLORS + walk
+
+
+def class_colors(colors: Mapping[str, str], names: Sequence[str]) -> dict[str, Color]:
+    """The colours that a study gives its classes: class name to `#rrggbb`.
+
+    Raises:
+        ConfigError: there is no such class, a text is no colour, or two classes have the same one.
+    """
+    found: dict[str, Color] = {}
+    for name, text in colors.items():
+        if name not in names:
+            near = difflib.get_close_matches(name, names, 1, 0.5)
+            hint = f"did you mean {near[0]}?" if near else f"the classes are {', '.join(names)}"
+            raise ConfigError(f"colours.{name}: the study has no such class; {hint}")
+        if not re.fullmatch(r"#[0-9a-fA-F]{6}", text):
+            raise ConfigError(f'colours.{name}: {text!r} is no colour; write "#rrggbb", such as "{hex_color(BACKGROUND_COLOR)}"')
+        red, green, blue = bytes.fromhex(text[1:])
+        if other := next((one for one, color in found.items() if color == (red, green, blue)), None):
+            raise ConfigError(f"colours.{name}: {text} is the colour of {other} too; give each class its own")
+        found[name] = (red, green, blue)
+    return found
 
 
 def parse_codes(items: Sequence[int | str], table: CodeTable | None = None) -> tuple[int, ...]:

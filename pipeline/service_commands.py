@@ -3,25 +3,27 @@
 from __future__ import annotations
 
 import argparse
-import shlex
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from cropcam.pipeline.arguments import AddCommand, folder_argument
+from cropcam.pipeline.arguments import AddCommand, folder_argument, json_option
 from cropcam.pipeline.errors import ConfigError
+from cropcam.pipeline.runtime.console import command_line, detail, free_name, show
+
+NOT_DONE, FAILED = 5, 4  # exit codes of tasks
 
 
 def export(args: argparse.Namespace) -> None:
-    """Composite and labels to Drive, a bucket, an asset or a folder."""
+    """Composite and labels to Drive, a bucket, asset or folder."""
     from cropcam.pipeline.earthengine import exports
     from cropcam.pipeline.earthengine.cost import spent_text
     from cropcam.pipeline.earthengine.destinations import Asset, parse_destination
     from cropcam.pipeline.earthengine.export_run import Options, pace_at
     from cropcam.pipeline.earthengine.manifest import manifest_path
     from cropcam.pipeline.earthengine.plan import plan
-    from cropcam.pipeline.earthengine.task_status import places, summary
+    from cropcam.pipeline.earthengine.task_status import document, places, summary
     from cropcam.pipeline.earthengine.task_view import TaskView
     from cropcam.pipeline.fetch.arrived import arrived_at
     from cropcam.pipeline.study.study import load_study
@@ -47,31 +49,41 @@ def export(args: argparse.Namespace) -> None:
         overwrite=args.overwrite,
     )  # fmt: skip
     if args.dry_run:
-        print(planned.text())
-        _estimate(args, study, planned.layer_pixels(), reads_asset=not isinstance(destination, Asset))
+        found = _estimate(args, study, planned.layer_pixels(), reads_asset=not isinstance(destination, Asset))
+        _show_plan(args, study, planned.text(), found, planned.facts())
         return
     with _session(args, study) as session:
         with TaskView("export") as view:
             arrived, pace = arrived_at(destination, session), pace_at(session.api_url)
             options = Options(args.wait, args.again, args.max_eecu_hours, arrived, view, view.log, pace)
             rows = exports.export(planned, session.with_log(view.log), manifest_path(args.study), options)
-        print("\n".join(filter(None, [summary(rows), spent_text(rows), places(rows)])))
+        text, found = "\n".join(filter(None, [summary(rows), spent_text(rows), places(rows)])), document(study.name, args.to, rows)
+        endpoint, where, then = _same_endpoint(args), [args.to], ""
         if args.fetch:
-            _bring_home(args, study, destination, args.fetch, session.api_url, session.name)
-        elif isinstance(destination, Asset) and args.wait:
-            print(f"next: cropcam export and preview of {study.name} read the composite from {destination.name(session.project)}")
+            home = _bring_home(args, study, destination, args.fetch, session.api_url, session.name)
+            text, found["fetched"], where = f"{text}\n{home}", home.to_dict(), [str(args.fetch)]
+            then = _patches_line(args, study, args.fetch)
+        elif isinstance(destination, Asset):
+            text += f"\nexport and preview of {study.name} read the composite from {destination.name(session.project)} from now on"
+            then = command_line("export", args.study, "--to", f"drive:{study.name}", *endpoint, "--dry-run")
         elif args.wait:
-            print(f"next: cropcam fetch {shlex.quote(args.study)} --from {shlex.quote(args.to)} --to DIR{_same_endpoint(args)}")
+            then = command_line("fetch", args.study, "--from", args.to, "--to", free_name(Path("shards")), *endpoint)
+        else:
+            then = command_line("tasks", args.study, "--to", args.to, *endpoint)
+        show(found, text, places=where, then=then)
 
 
-def tasks(args: argparse.Namespace) -> None:
-    """The state of a study's export tasks; --cancel stops them."""
+def tasks(args: argparse.Namespace) -> int:
+    """The state of a study's export tasks; --cancel stops them.
+
+    Exit codes: 0 where all have succeeded or were cancelled, 5 where some wait, run or are not submitted, 4 where one has failed or is forgotten.
+    """
     from cropcam.pipeline.earthengine import exports
     from cropcam.pipeline.earthengine.cost import spent_text
-    from cropcam.pipeline.earthengine.destinations import parse_destination
+    from cropcam.pipeline.earthengine.destinations import Asset, parse_destination
     from cropcam.pipeline.earthengine.manifest import manifest_path
     from cropcam.pipeline.earthengine.plan import plan
-    from cropcam.pipeline.earthengine.task_status import lines, places, summary
+    from cropcam.pipeline.earthengine.task_status import document, lines, places, progress_of, summary
     from cropcam.pipeline.study.study import load_study
 
     study, destination = load_study(args.study), parse_destination(args.to)
@@ -80,11 +92,23 @@ def tasks(args: argparse.Namespace) -> None:
     with _session(args, study) as session:
         look = exports.cancel if args.cancel else exports.tasks
         rows = look(plan(study, destination, cell_px=args.cell_px, file_px=args.file_px), session, manifest_path(args.study))
-    print("\n".join(filter(None, [lines(rows), summary(rows), spent_text(rows), places(rows)])))
+    state = progress_of(rows)
+    then = {
+        "done": command_line("fetch", args.study, "--from", args.to, "--to", free_name(Path("shards")), *_same_endpoint(args)),
+        "failed": command_line("export", args.study, "--to", args.to, *_same_endpoint(args)),
+    }.get(state, command_line("tasks", args.study, "--to", args.to, *_same_endpoint(args)))
+    if isinstance(destination, Asset) and state == "done":
+        then = command_line("export", args.study, "--to", f"drive:{study.name}", *_same_endpoint(args), "--dry-run")
+    text = "\n".join(filter(None, [lines(rows), summary(rows), spent_text(rows), places(rows)]))
+    show(document(study.name, args.to, rows), text, places=[args.to], then=then)
+    return {"done": 0, "failed": FAILED}.get(state, 0 if args.cancel else NOT_DONE)
 
 
 def fetch(args: argparse.Namespace) -> None:
-    """A finished export home from Drive or a bucket; --watch waits."""
+    """A finished export home from Drive or a bucket.
+
+    With --watch also one whose tasks still run.
+    """
     from cropcam.pipeline.earthengine.destinations import Asset, parse_destination
     from cropcam.pipeline.study.study import load_study
 
@@ -92,11 +116,12 @@ def fetch(args: argparse.Namespace) -> None:
     if isinstance(source, Path | Asset):
         raise ConfigError(f"--from {args.source}: name the drive:FOLDER or gs://BUCKET/PREFIX of the export; nothing else can be fetched")
     with _endpoint(args) as (url, name):
-        _bring_home(args, study, source, args.to, url, name, watch=args.watch)
+        home = _bring_home(args, study, source, args.to, url, name, watch=args.watch)
+    show({"study": study.name, **home.to_dict()}, str(home), places=[args.to], then=_patches_line(args, study, args.to))
 
 
 def preview(args: argparse.Namespace) -> None:
-    """A geemap page of region, export cells, composite and labels."""
+    """A geemap page of region, cells, composite and labels."""
     from cropcam.pipeline.earthengine.kept import pixels_of
     from cropcam.pipeline.earthengine.manifest import manifest_path
     from cropcam.pipeline.earthengine.preview import check_page
@@ -114,7 +139,12 @@ def preview(args: argparse.Namespace) -> None:
             pixels=pixels_of(study, session, manifest_path(args.study), stage.log),
             progress=stage,
         )
-    print(f"{args.out}: its tiles come from the endpoint when a browser opens it")
+    show(
+        {"study": study.name, "page": str(args.out)},
+        f"{args.out}: its tiles come from the endpoint when a browser opens it",
+        places=[args.out],
+        then=command_line("export", args.study, "--to", f"drive:{study.name}", "--dry-run"),
+    )
 
 
 def add_commands(command: AddCommand) -> None:
@@ -142,6 +172,7 @@ def add_commands(command: AddCommand) -> None:
     sub.add_argument("--fetch", type=folder_argument, metavar="DIR", help="fetch the files into this folder once the tasks have ended")
     sub.add_argument("--dry-run", action="store_true", help="print the plan: tasks, pixels, bytes, files")
     sub.add_argument("--estimate", action="store_true", help="with --dry-run: compute a few windows and print EECU-hours below the plan")
+    json_option(sub)
 
     sub = command("tasks", tasks)
     sub.add_argument("study", metavar="STUDY")
@@ -149,6 +180,7 @@ def add_commands(command: AddCommand) -> None:
     endpoint_options(sub)
     _cell_options(sub)
     sub.add_argument("--cancel", action="store_true", help="cancel all that wait or run")
+    json_option(sub)
 
     sub = command("fetch", fetch)
     sub.add_argument("study", metavar="STUDY")
@@ -156,10 +188,12 @@ def add_commands(command: AddCommand) -> None:
     sub.add_argument("--to", type=folder_argument, required=True, metavar="DIR", help="a folder of its own")
     endpoint_options(sub)
     sub.add_argument("--watch", action="store_true", help="wait for the tasks, fetch the files of each as it ends")
+    json_option(sub)
 
     sub = command("preview", preview)
     sub.add_argument("study", metavar="STUDY")
     sub.add_argument("--out", type=Path, required=True, metavar="PAGE.html")
+    json_option(sub)
     _service_options(sub)
 
 
@@ -181,8 +215,8 @@ def _deliver(args: argparse.Namespace, study: Any, folder: Path) -> None:  # noq
     _check_folder(folder)
     lattice = {"window_px": args.window_px, "shard_px": args.shard_px}
     if args.dry_run:
-        print(delivery_plan.plan_text(study, folder, **lattice))
-        _estimate(args, study, delivery_plan.layer_pixels(study, **lattice))
+        found = _estimate(args, study, delivery_plan.layer_pixels(study, **lattice))
+        _show_plan(args, study, delivery_plan.plan_text(study, folder, **lattice), found, delivery_plan.plan_facts(study, **lattice))
         return
     manifest = manifest_path(args.study)  # an embedded engine has the assets that it wrote where it writes
     with _session(args, study, exports=is_recorded(study, manifest)) as session, Stage("export") as stage:
@@ -190,16 +224,28 @@ def _deliver(args: argparse.Namespace, study: Any, folder: Path) -> None:  # noq
         shards = delivery.deliver(
             study, session.with_log(stage.log), folder, workers=args.workers, **lattice, pixels=pixels, progress=stage, log=stage.log
         )
-    print("\n".join(map(str, shards)))
+    files = [str(path) for path in shards]
+    show({"study": study.name, "to": args.to, "files": files}, "\n".join(files), places=[folder], then=_patches_line(args, study, folder))
 
 
-def _estimate(args: argparse.Namespace, study: Any, pixels: Mapping[str, int], *, reads_asset: bool = True) -> None:  # noqa: ANN401 - a Study
-    """With --estimate, print below a plan what it will cost; `pixels` by the name of their layer.
+def _show_plan(args: argparse.Namespace, study: Any, text: str, found: Any, facts: Mapping[str, Any]) -> None:  # noqa: ANN401 - a Study, an Estimate or None
+    """The end of --dry-run: the plan, its estimate, and the export itself as the next command."""
+    document = {"study": study.name, "to": args.to, **facts, "estimate": found.to_dict() if found else None}
+    then = command_line(*(word for word in args.words if word not in ("--dry-run", "--estimate", "--json")))
+    show(document, f"{text}\n\n{found.text()}" if found else text, then=then)
+
+
+def _patches_line(args: argparse.Namespace, study: Any, folder: Path) -> str:  # noqa: ANN401 - a Study
+    return command_line("patches", args.study, "--from", folder, "--store", free_name(Path(f"{study.name}.zarr")))
+
+
+def _estimate(args: argparse.Namespace, study: Any, pixels: Mapping[str, int], *, reads_asset: bool = True) -> Any:  # noqa: ANN401 - a Study; an Estimate
+    """With --estimate, what a plan will cost; `pixels` by the name of their layer. None without.
 
     With `reads_asset` a composite that is kept as an asset is read, as the export will.
     """
     if not args.estimate:
-        return
+        return None
     from cropcam.pipeline.earthengine.estimate import estimate
     from cropcam.pipeline.earthengine.kept import is_recorded, pixels_of
     from cropcam.pipeline.earthengine.manifest import manifest_path
@@ -208,14 +254,13 @@ def _estimate(args: argparse.Namespace, study: Any, pixels: Mapping[str, int], *
     manifest = manifest_path(args.study)
     with _session(args, study, exports=reads_asset and is_recorded(study, manifest)) as session, Stage("estimate") as stage:
         images = pixels_of(study, session, manifest, stage.log) if reads_asset else None
-        found = estimate(study, session.with_log(stage.log), pixels, images=images, progress=stage)
-    print(f"\n{found.text()}")
+        return estimate(study, session.with_log(stage.log), pixels, images=images, progress=stage)
 
 
 def _bring_home(
     args: argparse.Namespace, study: Any, source: Any, out: Path, url: str | None, name: str, *, watch: bool = False  # noqa: ANN401 - a Study, a Destination
-) -> None:  # fmt: skip
-    """Fetch an export into a folder and print the next command."""
+) -> Any:  # noqa: ANN401 - a Home  # fmt: skip
+    """Fetch an export into a folder."""
     from cropcam.pipeline.earthengine import exports
     from cropcam.pipeline.earthengine.error_messages import Backoff
     from cropcam.pipeline.earthengine.export_run import pace_at
@@ -242,9 +287,7 @@ def _bring_home(
         backoff = Backoff(log=stage.log)
         remote = open_remote(source, project=args.project, api_url=url, backoff=backoff)
         how = How(backoff=backoff, progress=stage, log=stage.log)
-        home = bring_home(study, remote, out, exported=exported, look=look, how=how, pace=pace_at(url))
-    print(home)
-    print(f"next: cropcam patches {shlex.quote(args.study)} --from {shlex.quote(str(out))} --store {study.name}.zarr")
+        return bring_home(study, remote, out, exported=exported, look=look, how=how, pace=pace_at(url))
 
 
 def _check_folder(folder: Path, option: str = "--to") -> None:
@@ -254,10 +297,10 @@ def _check_folder(folder: Path, option: str = "--to") -> None:
     check_outputs([Output(folder, option, "folder", always, is_folder=True)])
 
 
-def _same_endpoint(args: argparse.Namespace) -> str:
+def _same_endpoint(args: argparse.Namespace) -> list[Any]:
     """The options of the endpoint, for a command that a user may copy."""
     given = (("--project", args.project), ("--api-url", args.api_url), ("--archive", args.archive))
-    return "".join(f" {option} {shlex.quote(str(value))}" for option, value in given if value)
+    return [word for option, value in given if value for word in (option, value)]
 
 
 def _cell_options(sub: argparse.ArgumentParser) -> None:
@@ -284,6 +327,7 @@ def _session(args: argparse.Namespace, study: Any, *, exports: bool = True) -> I
     from cropcam.pipeline.earthengine.session import open_session
 
     with _endpoint(args, exports=exports) as (url, name):
+        detail(f"endpoint: {name or url or 'Earth Engine'}, project {args.project or 'of the credentials'}")
         yield open_session(args.project, url, name=name, workload_tag=workload_tag(study.name))
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from pathlib import PurePath
 from typing import Any
 
 import pandas as pd
@@ -10,18 +11,41 @@ import pandas as pd
 from cropcam.model.evaluation.bootstrap import SUFFIX
 from cropcam.model.evaluation.metrics import Metric
 from cropcam.model.evaluation.notes import caveats, join_words
+from cropcam.model.options import LabelOptions
 from cropcam.model.report.formatting import Headline, number
 
 RARE_SHARE, FEW_PATCHES = 0.03, 10
 
 
-TRAINED_ON = {
-    "presence": "the presence of classes in each patch",
-    "majority": "the most frequent class of each patch",
-    "shares": "the share of each class in each patch",
-    "points": "the classes of single pixels",
-    "pixels": "the class of every pixel",
+_OF_FIELDS = {
+    "shares": "the share of each class in the part of each patch that the fields in {} cover",
+    "points": "the class of one pixel in each field in {}",
+    "pixels": "the class of every pixel inside the fields in {}",
 }
+
+
+def trained_on(labels: LabelOptions) -> str:
+    """The labels of a run, in words that follow "trained on"."""
+    name, bag, drawn = PurePath(labels.file).name, labels.bag_size, labels.points_per_patch
+    if labels.areas:
+        return f"the area of each class in each polygon in {name}"
+    if labels.fields:
+        return _OF_FIELDS[labels.kind].format(name)
+    if labels.points:
+        return f"the classes of the points in {name}"
+    of_store = {
+        "presence": f"which classes {has_class(labels.presence_min_share)} each patch",
+        "majority": "the most frequent class of each patch",
+        "shares": f"the share of each class in {f'each group of {bag} patches' if bag > 1 else 'each patch'}",
+        "points": f"the class of {'one pixel' if drawn == 1 else f'{drawn} pixels'} in each patch",
+        "pixels": "the class of every pixel",
+    }
+    return of_store[labels.kind]
+
+
+def has_class(min_share: float) -> str:
+    """The rule by which a patch has a class, in words between the class and the patch."""
+    return f"cover more than {100 * min_share:.4g}\u00a0% of" if min_share else "have a pixel in"
 
 
 def headlines(metrics: Mapping[str, Any]) -> list[Headline]:

@@ -19,11 +19,13 @@ from matplotlib.figure import Figure
 from matplotlib.image import imsave
 from matplotlib.ticker import MaxNLocator
 
-INK, MUTED, RULE = "#20302b", "#6b7a74", "#dfe5e1"
+INK, MUTED, RULE, PAPER = "#20302b", "#5f6f68", "#dfe5e1", "#ffffff"
 TRAIN, VALIDATION, ACCENT = "#9aa8a1", "#0f6b5c", "#c2541b"
+# colours of the page that its style sheet also has for dark screens
+_VARIABLES = {INK: "ink", MUTED: "muted", RULE: "rule", PAPER: "paper", TRAIN: "train", VALIDATION: "accent", ACCENT: "guess"}
 DIVERGING = "RdBu_r"  # blue against, red for a class; white is 0
 SEQUENTIAL = "viridis"
-_DASHED = (0, (5, 3))
+_DASHED, _TITLE = (0, (5, 3)), 18  # letters of a title beside another one
 _STYLE: Any = {
     "svg.hashsalt": "cropcam",
     "svg.fonttype": "none",
@@ -74,7 +76,7 @@ def curve(history: pd.DataFrame, column: str, epoch: int, majority: float | None
         axes.axhline(majority, color=ACCENT, lw=1.2, ls=_DASHED, label=guess)
     value = float(history.loc[history["epoch"] == epoch, f"validation_{column}"].iloc[0])
     axes.axvline(epoch, color=RULE, lw=1.2, zorder=0)
-    axes.plot([epoch], [value], "o", ms=8, mfc="white", mec=VALIDATION, mew=2.2)
+    axes.plot([epoch], [value], "o", ms=8, mfc=PAPER, mec=VALIDATION, mew=2.2)
     axes.set_title(f"selected epoch {epoch}: {value:.3f}", loc="right", fontsize=10.5, fontweight="normal", color=VALIDATION)
     axes.set_title(name.capitalize())
     axes.set_xlabel("epoch")
@@ -88,7 +90,7 @@ def curve(history: pd.DataFrame, column: str, epoch: int, majority: float | None
 def accuracies(accuracy_N: npt.NDArray[np.floating], pooled: float, majority: float) -> Markup:
     """Histogram of patches by pixel accuracy, with the pooled accuracy and the majority guess."""
     axes = Figure().add_subplot()
-    axes.hist(accuracy_N, bins=np.linspace(0, 1, 21).tolist(), color=VALIDATION, alpha=0.85, edgecolor="white", lw=0.8)
+    axes.hist(accuracy_N, bins=np.linspace(0, 1, 21).tolist(), color=VALIDATION, alpha=0.85, edgecolor=PAPER, lw=0.8)
     axes.axvline(pooled, color=INK, lw=1.8, label=f"all pixels {pooled:.3f}")
     axes.axvline(majority, color=ACCENT, lw=1.4, ls=_DASHED, label=f"majority guess {majority:.3f}")
     axes.set(xlim=(0, 1), xlabel="pixel accuracy of the patch", title="Patches")
@@ -167,7 +169,7 @@ def reliability(title: str, color: str, part: Mapping[str, Any], name: str) -> M
     axes.vlines([at for at, _ in spans], [low for _, (low, _) in spans], [high for _, (_, high) in spans], color=INK, lw=4, alpha=0.25)
     axes.plot(mean, share, "-o", color=INK, mfc=color, mec=INK, ms=5.5, mew=0.9, lw=1.2)
     axes.set(xlim=(-0.02, 1.02), ylim=(-0.02, 1.02), xticks=[0, 0.5, 1], yticks=[0, 0.5, 1], ylabel="observed share")
-    axes.set_title(title, fontsize=11)
+    axes.set_title(title if len(title) <= _TITLE else f"{title[: _TITLE - 1]}\u2026", fontsize=11)
     axes.set_title("" if part["ece"] is None else f"ECE {part['ece']:.3f}", loc="right", fontsize=10, fontweight="normal", color=MUTED)
     count, total = len(bins["pixels"]), sum(bins["pixels"])
     below.bar(
@@ -242,5 +244,6 @@ def _svg(axes: Axes, name: str, description: str) -> Markup:
     text = re.sub(r' (?:width|height)="[\d.]+pt"', "", text, count=2)
     # several figures share one page: ids must differ
     text = re.sub(r'id="|url\(#|href="#', lambda match: f"{match[0]}{name}-", text)
+    text = re.sub("|".join(_VARIABLES), lambda match: f"var(--{_VARIABLES[match[0]]})", text)
     label = escape(description)
     return Markup(text.replace("<svg ", f'<svg role="img" aria-label="{label}" ', 1).strip())  # noqa: S704 - our own drawing

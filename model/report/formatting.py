@@ -9,7 +9,7 @@ from cropcam.model.evaluation.metrics import Metric
 
 DASH = "\u2013"  # an undefined metric
 TO = "\u2009\u2013\u2009"  # between the ends of an interval
-_LIGHT, _DARK = (244, 248, 246), (15, 107, 92)  # row share 0 and 1 in a confusion matrix
+MINUS = "\u2212"
 
 
 def number(value: Metric, is_share: bool = False) -> str:
@@ -32,10 +32,30 @@ def span(interval: Sequence[float] | None, is_share: bool = False) -> str:
     return f"{low * 100:.1f}{TO}{number(high, is_share)}" if is_share else f"{number(low)}{TO}{number(high)}"
 
 
+def points(interval: Sequence[float]) -> str:
+    r"""An interval of a difference of shares, in percentage points, as the difference itself.
+
+    Examples:
+        >>> ascii(points([-0.012, 0.25]))
+        "'\\u22121.2 to +25.0 points'"
+    """
+    low, high = (f"{value * 100:+.1f}".replace("-", MINUS) for value in interval)
+    return f"{low} to {high} points"
+
+
+def difference(value: float) -> str:
+    r"""A difference of shares in percentage points.
+
+    Examples:
+        >>> ascii(difference(-0.012)), difference(0.25)
+        ("'\\u22121.2 points'", '+25.0 points')
+    """
+    return f"{value * 100:+.1f} points".replace("-", MINUS)
+
+
 def shade(share: Metric) -> str:
-    """The CSS colours of a cell of a confusion matrix with this share of its row."""
-    mixed = [round(light + (dark - light) * (share or 0.0)) for light, dark in zip(_LIGHT, _DARK, strict=True)]
-    return f"background: #{bytes(mixed).hex()}; color: {'#ffffff' if (share or 0) > 0.5 else '#20302b'}"
+    """The CSS variable of a cell of a confusion matrix with this share of its row; the style sheet has the colours."""
+    return f"--share: {(share or 0.0) * 100:.1f}%"
 
 
 @dataclass(frozen=True)

@@ -5,7 +5,7 @@ Axis suffixes: N patch, C band, K class, Y/X rows and columns.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,49 +16,31 @@ import torch
 
 from cropcam.model.evaluation.prediction_store import probability
 from cropcam.model.networks import Network
+from cropcam.model.report.composites import NODATA_RGB, Composite, scene_composites
 from cropcam.model.report.figures import diverging, png
 from cropcam.model.report.formatting import number
 from cropcam.model.runs.config import RunConfig
-from cropcam.model.segmentation.methods import Segmenter
+from cropcam.model.segmentation.methods import CAM_ARGMAX, Segmenter
 from cropcam.model.segmentation.predictions import PatchPredictions, predict_patches
+from cropcam.pipeline.crs import transform_points
 from cropcam.pipeline.legend import UNLABELLED, Legend
 from cropcam.pipeline.store.patch_store import PatchStore
 
 PER_GROUP = 3
-COMPOSITES = {  # red, green, blue: of Landsat 8 and 9, and by common name
-    "true colour": (("B4", "B3", "B2"), ("red", "green", "blue")),
-    "false colour": (("B5", "B6", "B4"), ("nir", "swir1", "red")),
-}
-STRETCH_PCT = (2.0, 98.0)
-NODATA_RGB = (232, 234, 231)
-Reflectance = npt.NDArray[np.float32]
-
-
-@dataclass(frozen=True)
-class Composite:
-    """Three bands shown as red, green and blue, and the reflectances that become black and full colour in each."""
-
-    title: str
-    bands: tuple[int, ...]
-    names: tuple[str, ...]
-    limits: tuple[tuple[float, float], ...]
-
-    @property
-    def stretch(self) -> str:
-        """The stretch in words."""
-        return ", ".join(f"{name} {low:.3f} to {high:.3f}" for name, (low, high) in zip(self.names, self.limits, strict=True))
-
-    def picture(self, reflectance_CYX: Reflectance) -> npt.NDArray[np.uint8]:
-        """RGB (y, x, 3); pixels without data grey."""
-        low, high = (np.array(limit, np.float32)[:, None, None] for limit in zip(*self.limits, strict=True))
-        scaled = np.clip((reflectance_CYX[list(self.bands)] - low) / np.maximum(high - low, 1e-6), 0, 1)
-        valid_YX1 = np.isfinite(np.moveaxis(reflectance_CYX, 0, -1)).all(axis=-1, keepdims=True)
-        return np.where(valid_YX1, np.moveaxis(np.nan_to_num(scaled) * 255 + 0.5, 0, -1), NODATA_RGB).astype(np.uint8)
 
 
 @dataclass(frozen=True)
 class Tile:
-    """One picture of a patch: a PNG data URI, its title, the colour of its class if it belongs to one, and whether it is the default segmentation."""
+    """One picture of a patch.
+
+    Attributes:
+        picture: a PNG data URI.
+        title: below it.
+        alt: what it shows, for readers who do not see it.
+        note: below the title.
+        color: of its class, if it belongs to one.
+        is_default: whether it is the run's own segmentation.
+    """
 
     picture: str
     title: str
@@ -70,11 +52,21 @@ class Tile:
 
 @dataclass(frozen=True)
 class GalleryPatch:
-    """One patch of the gallery: its row of patches.csv, the activation at the ends of the colour scale, its pictures."""
+    """One patch of the gallery.
+
+    Attributes:
+        row: of patches.csv.
+        place: latitude and longitude of its centre, in words.
+        scale: the activation at the ends of the colour scale.
+        tiles: image, truth, the run's own method and the poster's, activation maps.
+        methods: the run's other methods.
+    """
 
     row: Mapping[str, Any]
+    place: str
     scale: float
     tiles: tuple[Tile, ...]
+    methods: tuple[Tile, ...]
 
 
 @dataclass(frozen=True)
@@ -98,26 +90,6 @@ def choose(table: pd.DataFrame, per_group: int = PER_GROUP) -> dict[str, list[in
     return {name: rows for name, rows in groups.items() if rows}
 
 
-def composites(bands: Sequence[str], reflectance_NCYX: Reflectance) -> tuple[Composite, ...]:
-    """True and false colour where the bands allow it, else the first three bands; one stretch for all patches given.
-
-    Bands are recognised by the end of their names; of several seasons the middle one is shown.
-    """
-    chosen: dict[str, tuple[int, ...]] = {}
-    for title, alternatives in COMPOSITES.items():
-        for endings in alternatives:
-            matches = [[index for index, name in enumerate(bands) if f"_{name}".endswith(f"_{ending}")] for ending in endings]
-            if all(matches):
-                chosen.setdefault(title, tuple(found[len(found) // 2] for found in matches))
-    chosen = chosen or {"first bands": tuple(min(index, len(bands) - 1) for index in range(3))}
-    stretch = {index: np.nanpercentile(reflectance_NCYX[:, index], STRETCH_PCT) for indices in chosen.values() for index in indices}
-    limits = {index: (float(low), float(high)) for index, (low, high) in stretch.items()}
-    return tuple(
-        Composite(title, indices, tuple(bands[index] for index in indices), tuple(limits[index] for index in indices))
-        for title, indices in chosen.items()
-    )
-
-
 def gallery(network: Network, config: RunConfig, store: PatchStore, table: pd.DataFrame, segmenter: Segmenter) -> Gallery:
     """The pictures of the chosen patches, predicted anew on the CPU.
 
@@ -127,16 +99,20 @@ def gallery(network: Network, config: RunConfig, store: PatchStore, table: pd.Da
     groups = choose(table)
     rows = sorted(row for group in groups.values() for row in group)
     reflectance_NCYX = store.encoding.physical(store.images(table.loc[rows, "patch"].to_numpy()))
-    shown = composites(config.store.bands, reflectance_NCYX)
+    shown, legend = scene_composites(store), config.store.classes
     patches = {}
     for row, reflectance_CYX in zip(rows, reflectance_NCYX, strict=True):
-        patch_1 = table.loc[[row], "patch"].to_numpy()
-        (prediction,) = predict_patches(network, config, store, patch_1, torch.device("cpu"), segmenter)
+        entries: dict[str, Any] = {str(key): value for key, value in table.loc[row].items()}
+        (prediction,) = predict_patches(network, config, store, table.loc[[row], "patch"].to_numpy(), torch.device("cpu"), segmenter)
         cams_KYX = np.where(prediction.nodata_BHW, np.nan, prediction.cams_BKHW[0])
         scale = float(np.nanmax(np.abs(cams_KYX)))
         images = [Tile(png(item.picture(reflectance_CYX)), item.title, f"{item.title} image") for item in shown]
-        tiles = (*images, *_class_tiles(prediction, config.store.classes), *_cam_tiles(cams_KYX, scale, prediction, config.store.classes))
-        patches[row] = GalleryPatch({str(key): value for key, value in table.loc[row].items()}, scale, tiles)
+        truth = Tile(png(class_picture(prediction.truth_BHW[0], legend)), "truth", "true classes")
+        methods = {name: _method_tile(name, prediction, legend) for name in prediction.segmentation_BHW}
+        own = [methods.pop(name) for name in dict.fromkeys((prediction.default, CAM_ARGMAX)) if name in methods]
+        tiles = (*images, truth, *own, *_cam_tiles(cams_KYX, scale, prediction, legend))
+        place = _place(store.parts.get(str(entries.get("store")), store), int(entries["row"]), int(entries["col"]))
+        patches[row] = GalleryPatch(entries, place, scale, tiles, tuple(methods.values()))
     return Gallery({name: [patches[row] for row in group] for name, group in groups.items()}, shown)
 
 
@@ -147,17 +123,24 @@ def class_picture(classes_YX: npt.NDArray[np.uint8], legend: Legend) -> npt.NDAr
     return palette[classes_YX]
 
 
-def _class_tiles(prediction: PatchPredictions, legend: Legend) -> Iterator[Tile]:
-    """The true classes, and the segmentation by each method with its accuracy, the default first; of one patch."""
-    truth_YX, nodata_YX = prediction.truth_BHW[0], prediction.nodata_BHW[0]
-    yield Tile(png(class_picture(truth_YX, legend)), "truth", "true classes")
+def _method_tile(name: str, prediction: PatchPredictions, legend: Legend) -> Tile:
+    """The segmentation of one patch by a method, with its accuracy."""
+    truth_YX, class_YX = prediction.truth_BHW[0], prediction.segmentation_BHW[name][0]
     labelled_YX = truth_YX != UNLABELLED
-    for name in sorted(prediction.segmentation_BHW, key=lambda name: name != prediction.default):
-        class_YX = prediction.segmentation_BHW[name][0]
-        accuracy = float((class_YX == truth_YX)[labelled_YX].mean()) if labelled_YX.any() else None
-        note = f"{number(accuracy, is_share=True)} correct"
-        picture = png(class_picture(np.where(nodata_YX, np.uint8(UNLABELLED), class_YX), legend))
-        yield Tile(picture, name, f"classes by {name}, {note}", note, is_default=name == prediction.default)
+    accuracy = float((class_YX == truth_YX)[labelled_YX].mean()) if labelled_YX.any() else None
+    note = f"{number(accuracy, is_share=True)} correct"
+    picture = png(class_picture(np.where(prediction.nodata_BHW[0], np.uint8(UNLABELLED), class_YX), legend))
+    return Tile(picture, name, f"classes by {name}, {note}", note, is_default=name == prediction.default)
+
+
+def _place(store: PatchStore, row: int, col: int) -> str:
+    """Latitude and longitude of the centre of a patch."""
+    (a, _, c, _, e, f), size = store.info.transform, store.info.patch_size_px
+    lon, lat = (
+        float(value)
+        for (value,) in transform_points(store.info.crs, "EPSG:4326", [c + a * size * (col + 0.5)], [f + e * size * (row + 0.5)])
+    )
+    return f"{abs(lat):.4f}\u00b0\u00a0{'S' if lat < 0 else 'N'}, {abs(lon):.4f}\u00b0\u00a0{'W' if lon < 0 else 'E'}"
 
 
 def _cam_tiles(cams_KYX: npt.NDArray[np.floating], scale: float, prediction: PatchPredictions, legend: Legend) -> Iterator[Tile]:

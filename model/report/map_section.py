@@ -12,8 +12,9 @@ import numpy as np
 import numpy.typing as npt
 import rasterio
 
+from cropcam.model.report.composites import NODATA_RGB
 from cropcam.model.report.figures import png
-from cropcam.model.report.gallery import NODATA_RGB, class_picture
+from cropcam.model.report.gallery import class_picture
 from cropcam.model.runs.checkpoint import BEST
 from cropcam.pipeline.crs import is_geographic
 from cropcam.pipeline.errors import DataError

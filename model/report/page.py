@@ -16,7 +16,8 @@ def template(name: str) -> jinja2.Template:
     """A template of this package: everything is escaped, a missing variable is an error, the style sheet is included."""
     loader = jinja2.PackageLoader("cropcam.model.report", ".")
     environment = jinja2.Environment(loader=loader, autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True)
-    environment.filters |= {"number": formatting.number, "span": formatting.span, "shade": formatting.shade, "join_words": join_words}
+    environment.filters |= {name: getattr(formatting, name) for name in ("number", "span", "points", "difference", "shade")}
+    environment.filters["join_words"] = join_words
     environment.globals |= {
         "headline": formatting.Headline,
         "mark": Markup(PAGE_MARK),  # noqa: S704 - our own text

@@ -13,7 +13,8 @@ import torch
 from markupsafe import Markup
 
 from cropcam.model.report import content, figures
-from cropcam.model.report.gallery import STRETCH_PCT, gallery
+from cropcam.model.report.composites import NODATA_RGB, STRETCH_PCT
+from cropcam.model.report.gallery import gallery
 from cropcam.model.report.page import template
 from cropcam.model.report.places import elsewhere_rows
 from cropcam.model.report.runs import read_elsewhere, read_history, read_run
@@ -22,6 +23,7 @@ from cropcam.model.runs.config import RunConfig, StorePart
 from cropcam.model.segmentation.fitting import fitted_segmenter
 from cropcam.model.segmentation.predictions import open_trained_store
 from cropcam.model.training.label_accuracy import accuracy_words
+from cropcam.pipeline.code_table import hex_color
 from cropcam.pipeline.crs import is_geographic
 from cropcam.pipeline.errors import DataError
 from cropcam.pipeline.legend import Legend
@@ -79,7 +81,8 @@ def write_report(
         config=config,
         legend=config.store.classes,
         metrics=metrics,
-        trained_on=content.TRAINED_ON[config.labels.labels],
+        trained_on=content.trained_on(config.labels),
+        has_class=content.has_class(metrics["classification"]["presence_min_share"]),
         headlines=content.headlines(metrics),
         cautions=content.cautions(metrics, history),
         interval_note=content.interval_note(metrics),
@@ -90,7 +93,9 @@ def write_report(
         made=shown,
         stretch_pct=STRETCH_PCT,
         scale=figures.gradient(figures.DIVERGING),
+        nodata=hex_color(NODATA_RGB),
         provenance=_provenance(run, config, opened, metrics),
+        digests={"store": config.store.digest, "checkpoint": metrics["provenance"]["checkpoint_digest"]} | opened.info.digests,
     )
     atomic_write(run / REPORT, page)
     progress(4, 4, "done")
@@ -185,7 +190,6 @@ def _provenance(run: Path, config: RunConfig, store: PatchStore, metrics: Mappin
         "Bands: mean and standard deviation": {band: f"{mean:.4f} ± {std:.4f}" for band, mean, std in statistics},
         "Versions": {"trained by": f"cropcam {config.code_version}", "evaluated by": f"cropcam {metrics['provenance']['code_version']}"}
         | {str(key): value for key, value in environment.items()},
-        "Digests": {"store": config.store.digest, "checkpoint": metrics["provenance"]["checkpoint_digest"]} | info.digests,
     }
 
 

@@ -21,7 +21,7 @@ from pydantic_core import ErrorDetails
 from cropcam.pipeline.code_table import DEFAULT, CodeTable
 from cropcam.pipeline.errors import ConfigError
 from cropcam.pipeline.grid import PatchGrid, PixelGrid, study_grid
-from cropcam.pipeline.legend import BACKGROUND, Legend, parse_codes
+from cropcam.pipeline.legend import BACKGROUND, Legend, class_colors, parse_codes
 from cropcam.pipeline.legend_sources import cdl
 from cropcam.pipeline.runtime.hashing import json_sha256
 from cropcam.pipeline.study.files import put_in_files
@@ -49,6 +49,7 @@ class Study(Section):
         {"corn": (1,), "soybean": (5,), "forest": (63, 141, 142, 143, 190), "grassland": (37, 176)},
         min_length=1,
     )
+    colours: dict[str, str] = Field({})
     patches: Patches = Patches()
     splits: Splits = Splits()
 
@@ -88,7 +89,7 @@ class Study(Section):
                 codes[name] = parse_codes(items, self.table)
             except ConfigError as error:
                 raise ConfigError(f"classes.{name}: {error}") from None
-        return Legend.from_codes(codes, self.table)
+        return Legend.from_codes(codes, self.table, class_colors(self.colours, (BACKGROUND, *codes)))
 
     def labels_for(self, what: str) -> Labels:
         """The section `[labels]`.
@@ -111,10 +112,12 @@ class Study(Section):
         return PatchGrid(self.grid, self.patches.size_px)
 
     def to_dict(self) -> dict[str, Any]:
-        """All keys as JSON values, with the defaults of all but a few later ones (`_LATER_KEYS`); no `labels` without any."""
+        """All keys as JSON values, with the defaults of all but a few later ones (`_LATER_KEYS`); no `labels` or `colours` without any."""
         values = self.model_dump(mode="json")
         if self.labels is None:
             del values["labels"]
+        if not self.colours:
+            del values["colours"]
         for name, keys in _LATER_KEYS.items():
             section = getattr(self, name)
             for key in keys if section else ():

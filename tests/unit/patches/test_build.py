@@ -627,7 +627,7 @@ def test_a_store_of_cdl_is_what_it_was_before_legends(tmp_path: Path) -> None:
     assert store.info.digests["study"] == "15487bfbd947e0bbcfbf78620b60072aa84735114737773b1a469af0fc5385c2"
     assert "legend" not in store.info.attrs()
     assert store.info.attrs()["classes"][0] == {"name": "background", "codes": [], "color": [186, 178, 170]}
-    assert [tuple(item.color) for item in store.info.classes.classes[1:]] == [(255, 211, 0), (58, 132, 24), (28, 99, 92), (168, 216, 116)]
+    assert [tuple(item.color) for item in store.info.classes.classes[1:]] == [(255, 211, 0), (58, 132, 24), (28, 99, 92), (150, 220, 140)]
     np.testing.assert_array_equal(store.read_labels(Window(0, 0, *codes.shape)), codes)
 
 

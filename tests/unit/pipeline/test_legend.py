@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from cropcam.pipeline.code_table import Code, CodeTable
 from cropcam.pipeline.errors import ConfigError
-from cropcam.pipeline.legend import UNLABELLED, Legend, parse_codes
+from cropcam.pipeline.legend import UNLABELLED, Legend, class_colors, parse_codes
 from cropcam.pipeline.legend_sources import packaged
 from cropcam.pipeline.study.study import load_study
 
@@ -140,3 +140,25 @@ def test_a_legend_of_names_knows_no_code_and_no_other_name() -> None:
     assert [legend.index_of(code) for code in (-1, 0, 1, 255)] == [None] * 4
     assert legend.table.named("Corn") == ()
     assert Legend.from_attrs(legend.attrs(), legend.table_attrs()) == legend
+
+
+def test_given_colours_are_kept_and_the_others_stay_away_from_them() -> None:
+    given = class_colors({"corn": "#96DC8C", "background": "#101010"}, ("background", "corn", "grassland"))
+    legend = Legend.from_codes({"corn": (1,), "grassland": (176,)}, None, given)
+    assert [item.color_hex for item in legend.classes[:2]] == ["#101010", "#96dc8c"]
+    assert legend.classes[2].color != (150, 220, 140)  # grassland's own, which corn has
+
+
+@pytest.mark.parametrize(
+    ("colours", "message"),
+    [
+        ({"cron": "#ffffff"}, r"^colours\.cron: the study has no such class; did you mean corn\?$"),
+        ({"zzz": "#ffffff"}, r"^colours\.zzz: the study has no such class; the classes are background, corn, soybean$"),
+        ({"corn": "yellow"}, r"^colours\.corn: 'yellow' is no colour; write \"#rrggbb\", such as \"#bab2aa\"$"),
+        ({"corn": "#ff0"}, r"^colours\.corn: '#ff0' is no colour"),
+        ({"corn": "#ffd300", "soybean": "#FFD300"}, r"^colours\.soybean: #FFD300 is the colour of corn too; give each class its own$"),
+    ],
+)
+def test_colours_that_a_study_cannot_give(colours: dict[str, str], message: str) -> None:
+    with pytest.raises(ConfigError, match=message):
+        class_colors(colours, ("background", "corn", "soybean"))

@@ -5,8 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 import pandas as pd
+import pytest
 
-from cropcam.model.report.content import cautions, headlines, interval_note
+from cropcam.model.options import KINDS, LabelOptions
+from cropcam.model.report.content import cautions, has_class, headlines, interval_note, trained_on
 from support.evaluations import make_metrics
 
 NONE = pd.DataFrame()
@@ -71,3 +73,30 @@ def test_a_loss_that_still_falls_is_named() -> None:
 
 def test_the_note_on_intervals_has_resamples_and_blocks() -> None:
     assert interval_note(make_metrics()).startswith("1,000 resamples of the split's 30 spatial blocks of 2 x 2 patches")
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        ({"labels": "presence", "presence_min_share": 0.05}, "which classes cover more than 5\u00a0% of each patch"),
+        ({"labels": "presence"}, "which classes have a pixel in each patch"),
+        ({"labels": "majority"}, "the most frequent class of each patch"),
+        ({"labels": "shares"}, "the share of each class in each patch"),
+        ({"labels": "shares", "bag_size": 8}, "the share of each class in each group of 8 patches"),
+        ({"labels": "shares", "areas": "/data/counties.gpkg"}, "the area of each class in each polygon in counties.gpkg"),
+        ({"labels": "shares", "fields": "rpg.gpkg"}, "the share of each class in the part of each patch that the fields in rpg.gpkg cover"),
+        ({"labels": "points"}, "the class of one pixel in each patch"),
+        ({"labels": "points", "points_per_patch": 5}, "the class of 5 pixels in each patch"),
+        ({"labels": "points", "points": "/data/survey.csv"}, "the classes of the points in survey.csv"),
+        ({"labels": "points", "fields": "rpg.gpkg"}, "the class of one pixel in each field in rpg.gpkg"),
+        ({"labels": "pixels"}, "the class of every pixel"),
+        ({"labels": "pixels", "fields": "rpg.gpkg"}, "the class of every pixel inside the fields in rpg.gpkg"),
+    ],
+)
+def test_the_lead_is_true_for_every_kind_of_label(options: dict[str, Any], words: str) -> None:
+    assert trained_on(LabelOptions(**options)) == words
+
+
+def test_no_kind_of_label_lacks_a_lead() -> None:
+    assert all(trained_on(LabelOptions(labels=kind)) for kind in KINDS)
+    assert has_class(0.005) == "cover more than 0.5\u00a0% of"

@@ -63,8 +63,8 @@ def test_a_difference_is_coloured_where_its_interval_leaves_out_0() -> None:
     def cell(value: float | None, low: float | None, high: float | None) -> str:
         return render(source, row={"d": value, "d_low": low, "d_high": high}).strip()
 
-    assert cell(0.1, 0.02, 0.18) == '<td class="better">+10.0 points<span class="span">2.0\u2009\u2013\u200918.0\u00a0%</span></td>'
-    assert cell(-0.1, -0.2, -0.01).startswith('<td class="worse">-10.0 points')
-    assert cell(0.1, -0.02, 0.2).startswith('<td class="">+10.0 points')
-    assert cell(0.1, None, None) == '<td class="">+10.0 points</td>'
-    assert cell(None, None, None) == '<td class=""></td>'
+    assert cell(0.1, 0.02, 0.18) == '<td class="difference better">+10.0 points<span class="span">+2.0 to +18.0 points</span></td>'
+    assert cell(-0.1, -0.2, -0.01).startswith('<td class="difference worse">\u221210.0 points')
+    assert cell(0.1, -0.02, 0.2).startswith('<td class="difference">+10.0 points')
+    assert cell(0.1, None, None) == '<td class="difference">+10.0 points</td>'
+    assert cell(None, None, None) == '<td class="difference"></td>'

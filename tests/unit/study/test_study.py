@@ -285,6 +285,17 @@ def test_a_study_without_labels(tmp_path: Path) -> None:
     assert "labels.asset: None against 'USDA/NASS/CDL/2016'" in differences(study.to_dict(), parse_study(tomllib.loads(MINIMAL)).to_dict())
 
 
+def test_colours_of_classes_are_part_of_a_study_that_has_any(tmp_path: Path) -> None:
+    plain, coloured = (parse_study(tomllib.loads(MINIMAL + more)) for more in ("", '[colours]\nforest = "#112233"\n'))
+    assert "colours" not in plain.to_dict()
+    assert coloured.legend.classes[3].color_hex == "#112233"
+    (tmp_path / "again.toml").write_text(coloured.to_toml())
+    assert load_study(str(tmp_path / "again.toml")) == coloured
+    assert differences(plain.to_dict(), coloured.to_dict()) == ["colours.forest: None against '#112233'"]
+    with pytest.raises(ConfigError, match=r"colours\.forrest: the study has no such class; did you mean forest\?$"):
+        parse_study(changed("colours", {"forrest": "#112233"}))
+
+
 def test_a_long_value_is_cut_in_a_message() -> None:
     legend = {str(code): f"name {code}" for code in range(1, 300)}
     one, two = (parse_study({**changed("labels.legend", table), "classes": {"a": [1]}}) for table in (legend, {"1": "x"}))
