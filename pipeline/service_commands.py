@@ -76,7 +76,7 @@ def export(args: argparse.Namespace) -> None:
 def tasks(args: argparse.Namespace) -> int:
     """The state of a study's export tasks; --cancel stops them.
 
-    Exit codes: 0 where all have succeeded or were cancelled, 5 where some wait, run or are not submitted, 4 where one has failed or is forgotten.
+    Exit codes: 0 all have succeeded, 5 some wait, run or are not started, 4 one has failed, was cancelled or is forgotten. With --cancel 0.
     """
     from cropcam.pipeline.earthengine import exports
     from cropcam.pipeline.earthengine.cost import spent_text
@@ -96,12 +96,13 @@ def tasks(args: argparse.Namespace) -> int:
     then = {
         "done": command_line("fetch", args.study, "--from", args.to, "--to", free_name(Path("shards")), *_same_endpoint(args)),
         "failed": command_line("export", args.study, "--to", args.to, *_same_endpoint(args)),
+        "cancelled": command_line("export", args.study, "--to", args.to, *_same_endpoint(args)),
     }.get(state, command_line("tasks", args.study, "--to", args.to, *_same_endpoint(args)))
     if isinstance(destination, Asset) and state == "done":
         then = command_line("export", args.study, "--to", f"drive:{study.name}", *_same_endpoint(args), "--dry-run")
     text = "\n".join(filter(None, [lines(rows), summary(rows), spent_text(rows), places(rows)]))
     show(document(study.name, args.to, rows), text, places=[args.to], then=then)
-    return {"done": 0, "failed": FAILED}.get(state, 0 if args.cancel else NOT_DONE)
+    return 0 if args.cancel else {"done": 0, "not done": NOT_DONE}.get(state, FAILED)
 
 
 def fetch(args: argparse.Namespace) -> None:
