@@ -24,6 +24,7 @@ HEADERS = {
     "requirements-dev.txt": "What developers need beside requirements.txt; install with --require-hashes --no-deps.",
     "constraints.txt": "What only torch brings has no hashes: its builds differ.",
     ".ci/tools.txt": "The tools of `make lock`, `make audit`, `make sbom` and `make mutants`.",
+    ".ci/docs.txt": "The tools of `make docs`, beside the project's own packages.",
 }
 _EVERYWHERE = (
     "python_full_version < '3.15'",
@@ -59,8 +60,13 @@ def name_of(entry: str) -> str:
     return entry.partition("==")[0]
 
 
+def write(name: str, lines: list[str]) -> None:
+    """Write a lock with its heading."""
+    (ROOT / name).write_text(f"# Written by `make lock`, from pyproject.toml. {HEADERS[name]}\n" + "\n".join(lines) + "\n")
+
+
 def main() -> None:
-    """Lock the project with its extras, and the tools of the Makefile."""
+    """Lock the project with its extras, the tools of the Makefile, and those of the documentation, which share an environment with the project."""
     options = sys.argv[1:]
     texts = {name: path.read_text() if (path := ROOT / name).exists() else "" for name in HEADERS}
     kept = texts["requirements.txt"] + texts["requirements-dev.txt"] + texts["constraints.txt"]
@@ -81,7 +87,9 @@ def main() -> None:
         ".ci/tools.txt": compiled([".ci/tools.in"], texts[".ci/tools.txt"], *options),
     }
     for name, lines in found.items():
-        (ROOT / name).write_text(f"# Written by `make lock`, from pyproject.toml. {HEADERS[name]}\n" + "\n".join(lines) + "\n")
+        write(name, lines)
+    shared = [word for name in ("requirements.txt", "requirements-dev.txt", "constraints.txt") for word in ("--constraint", name)]
+    write(".ci/docs.txt", compiled([".ci/docs.in"], texts[".ci/docs.txt"], *shared, *options))
 
 
 if __name__ == "__main__":

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from cropcam.pipeline.arguments import AddCommand, folder_argument, json_option
+from cropcam.pipeline.arguments import AddCommand, folder_argument, json_option, study_argument, study_words
 from cropcam.pipeline.errors import ConfigError
 from cropcam.pipeline.runtime.console import command_line, detail, free_name, show
 
@@ -21,16 +21,16 @@ def export(args: argparse.Namespace) -> None:
     from cropcam.pipeline.earthengine.cost import spent_text
     from cropcam.pipeline.earthengine.destinations import Asset, parse_destination
     from cropcam.pipeline.earthengine.export_run import Options, pace_at
-    from cropcam.pipeline.earthengine.manifest import manifest_path
     from cropcam.pipeline.earthengine.plan import plan
     from cropcam.pipeline.earthengine.task_status import document, places, summary
     from cropcam.pipeline.earthengine.task_view import TaskView
     from cropcam.pipeline.fetch.arrived import arrived_at
     from cropcam.pipeline.study.study import load_study
 
-    study, destination = load_study(args.study), parse_destination(args.to)
+    study, destination = load_study(args.study, args.changes), parse_destination(args.to)
     if args.estimate and not args.dry_run:
         raise ConfigError("--estimate goes with --dry-run: it computes a few windows and exports nothing")
+    _check_feasible(args, study)
     if isinstance(destination, Path):
         _deliver(args, study, destination)
         return
@@ -56,7 +56,7 @@ def export(args: argparse.Namespace) -> None:
         with TaskView("export") as view:
             arrived, pace = arrived_at(destination, session), pace_at(session.api_url)
             options = Options(args.wait, args.again, args.max_eecu_hours, arrived, view, view.log, pace)
-            rows = exports.export(planned, session.with_log(view.log), manifest_path(args.study), options)
+            rows = exports.export(planned, session.with_log(view.log), _manifest(args), options)
         text, found = "\n".join(filter(None, [summary(rows), spent_text(rows), places(rows)])), document(study.name, args.to, rows)
         endpoint, where, then = _same_endpoint(args), [args.to], ""
         if args.fetch:
@@ -65,11 +65,11 @@ def export(args: argparse.Namespace) -> None:
             then = _patches_line(args, study, args.fetch)
         elif isinstance(destination, Asset):
             text += f"\nexport and preview of {study.name} read the composite from {destination.name(session.project)} from now on"
-            then = command_line("export", args.study, "--to", f"drive:{study.name}", *endpoint, "--dry-run")
+            then = command_line("export", *study_words(args), "--to", f"drive:{study.name}", *endpoint, "--dry-run")
         elif args.wait:
-            then = command_line("fetch", args.study, "--from", args.to, "--to", free_name(Path("shards")), *endpoint)
+            then = command_line("fetch", *study_words(args), "--from", args.to, "--to", free_name(Path("shards")), *endpoint)
         else:
-            then = command_line("tasks", args.study, "--to", args.to, *endpoint)
+            then = command_line("tasks", *study_words(args), "--to", args.to, *endpoint)
         show(found, text, places=where, then=then)
 
 
@@ -81,25 +81,24 @@ def tasks(args: argparse.Namespace) -> int:
     from cropcam.pipeline.earthengine import exports
     from cropcam.pipeline.earthengine.cost import spent_text
     from cropcam.pipeline.earthengine.destinations import Asset, parse_destination
-    from cropcam.pipeline.earthengine.manifest import manifest_path
     from cropcam.pipeline.earthengine.plan import plan
     from cropcam.pipeline.earthengine.task_status import document, lines, places, progress_of, summary
     from cropcam.pipeline.study.study import load_study
 
-    study, destination = load_study(args.study), parse_destination(args.to)
+    study, destination = load_study(args.study, args.changes), parse_destination(args.to)
     if isinstance(destination, Path):
         raise ConfigError(f"--to {args.to}: pixels to a folder make no tasks; name the drive:FOLDER or gs://BUCKET/PREFIX of the export")
     with _session(args, study) as session:
         look = exports.cancel if args.cancel else exports.tasks
-        rows = look(plan(study, destination, cell_px=args.cell_px, file_px=args.file_px), session, manifest_path(args.study))
+        rows = look(plan(study, destination, cell_px=args.cell_px, file_px=args.file_px), session, _manifest(args))
     state = progress_of(rows)
     then = {
-        "done": command_line("fetch", args.study, "--from", args.to, "--to", free_name(Path("shards")), *_same_endpoint(args)),
-        "failed": command_line("export", args.study, "--to", args.to, *_same_endpoint(args)),
-        "cancelled": command_line("export", args.study, "--to", args.to, *_same_endpoint(args)),
-    }.get(state, command_line("tasks", args.study, "--to", args.to, *_same_endpoint(args)))
+        "done": command_line("fetch", *study_words(args), "--from", args.to, "--to", free_name(Path("shards")), *_same_endpoint(args)),
+        "failed": (again := command_line("export", *study_words(args), "--to", args.to, *_same_endpoint(args))),
+        "cancelled": again,
+    }.get(state, command_line("tasks", *study_words(args), "--to", args.to, *_same_endpoint(args)))
     if isinstance(destination, Asset) and state == "done":
-        then = command_line("export", args.study, "--to", f"drive:{study.name}", *_same_endpoint(args), "--dry-run")
+        then = command_line("export", *study_words(args), "--to", f"drive:{study.name}", *_same_endpoint(args), "--dry-run")
     text = "\n".join(filter(None, [lines(rows), summary(rows), spent_text(rows), places(rows)]))
     show(document(study.name, args.to, rows), text, places=[args.to], then=then)
     return 0 if args.cancel else {"done": 0, "not done": NOT_DONE}.get(state, FAILED)
@@ -113,7 +112,7 @@ def fetch(args: argparse.Namespace) -> None:
     from cropcam.pipeline.earthengine.destinations import Asset, parse_destination
     from cropcam.pipeline.study.study import load_study
 
-    study, source = load_study(args.study), parse_destination(args.source, "--from")
+    study, source = load_study(args.study, args.changes), parse_destination(args.source, "--from")
     if isinstance(source, Path | Asset):
         raise ConfigError(f"--from {args.source}: name the drive:FOLDER or gs://BUCKET/PREFIX of the export; nothing else can be fetched")
     with _endpoint(args) as (url, name):
@@ -124,34 +123,33 @@ def fetch(args: argparse.Namespace) -> None:
 def preview(args: argparse.Namespace) -> None:
     """A geemap page of region, cells, composite and labels."""
     from cropcam.pipeline.earthengine.kept import pixels_of
-    from cropcam.pipeline.earthengine.manifest import manifest_path
     from cropcam.pipeline.earthengine.preview import check_page
     from cropcam.pipeline.earthengine.preview import preview as draw
     from cropcam.pipeline.runtime.progress import Stage
     from cropcam.pipeline.study.study import load_study
 
-    study = load_study(args.study)
+    study = load_study(args.study, args.changes)
     check_page(args.out)
     with _session(args, study, exports=False) as session, Stage("preview") as stage:
         draw(
             study,
             session.with_log(stage.log),
             args.out,
-            pixels=pixels_of(study, session, manifest_path(args.study), stage.log),
+            pixels=pixels_of(study, session, _manifest(args), stage.log),
             progress=stage,
         )
     show(
         {"study": study.name, "page": str(args.out)},
         f"{args.out}: its tiles come from the endpoint when a browser opens it",
         places=[args.out],
-        then=command_line("export", args.study, "--to", f"drive:{study.name}", "--dry-run"),
+        then=command_line("export", *study_words(args), "--to", f"drive:{study.name}", "--dry-run"),
     )
 
 
 def add_commands(command: AddCommand) -> None:
     """Declare these commands and their options."""
     sub = command("export", export)
-    sub.add_argument("study", metavar="STUDY")
+    study_argument(sub)
     sub.add_argument("--to", required=True, metavar="WHERE", help="drive:FOLDER, gs://BUCKET/PREFIX, asset:PATH or a local folder")
     endpoint_options(sub)
     _cell_options(sub)
@@ -176,7 +174,7 @@ def add_commands(command: AddCommand) -> None:
     json_option(sub)
 
     sub = command("tasks", tasks)
-    sub.add_argument("study", metavar="STUDY")
+    study_argument(sub)
     sub.add_argument("--to", required=True, metavar="WHERE", help="drive:FOLDER, gs://BUCKET/PREFIX or asset:PATH, as exported")
     endpoint_options(sub)
     _cell_options(sub)
@@ -184,7 +182,7 @@ def add_commands(command: AddCommand) -> None:
     json_option(sub)
 
     sub = command("fetch", fetch)
-    sub.add_argument("study", metavar="STUDY")
+    study_argument(sub)
     sub.add_argument("--from", dest="source", required=True, metavar="WHERE", help="drive:FOLDER or gs://BUCKET/PREFIX, as exported")
     sub.add_argument("--to", type=folder_argument, required=True, metavar="DIR", help="a folder of its own")
     endpoint_options(sub)
@@ -192,7 +190,7 @@ def add_commands(command: AddCommand) -> None:
     json_option(sub)
 
     sub = command("preview", preview)
-    sub.add_argument("study", metavar="STUDY")
+    study_argument(sub)
     sub.add_argument("--out", type=Path, required=True, metavar="PAGE.html", help="the page")
     json_option(sub)
     _service_options(sub)
@@ -202,7 +200,6 @@ def _deliver(args: argparse.Namespace, study: Any, folder: Path) -> None:  # noq
     """An export into a local folder."""
     from cropcam.pipeline.earthengine import delivery, delivery_plan
     from cropcam.pipeline.earthengine.kept import is_recorded, pixels_of
-    from cropcam.pipeline.earthengine.manifest import manifest_path
     from cropcam.pipeline.earthengine.plan import CELL_PX, PRIORITY, TILE_PX
     from cropcam.pipeline.runtime.progress import Stage
 
@@ -219,7 +216,7 @@ def _deliver(args: argparse.Namespace, study: Any, folder: Path) -> None:  # noq
         found = _estimate(args, study, delivery_plan.layer_pixels(study, **lattice))
         _show_plan(args, study, delivery_plan.plan_text(study, folder, **lattice), found, delivery_plan.plan_facts(study, **lattice))
         return
-    manifest = manifest_path(args.study)  # an embedded engine has the assets that it wrote where it writes
+    manifest = _manifest(args)  # an embedded engine has the assets that it wrote where it writes
     with _session(args, study, exports=is_recorded(study, manifest)) as session, Stage("export") as stage:
         pixels = pixels_of(study, session, manifest, stage.log)
         shards = delivery.deliver(
@@ -243,7 +240,7 @@ def _show_plan(args: argparse.Namespace, study: Any, text: str, found: Any, fact
 
 
 def _patches_line(args: argparse.Namespace, study: Any, folder: Path) -> str:  # noqa: ANN401 - a Study
-    return command_line("patches", args.study, "--from", folder, "--store", free_name(Path(f"{study.name}.zarr")))
+    return command_line("patches", *study_words(args), "--from", folder, "--store", free_name(Path(f"{study.name}.zarr")))
 
 
 def _estimate(args: argparse.Namespace, study: Any, pixels: Mapping[str, int], *, reads_asset: bool = True) -> Any:  # noqa: ANN401 - a Study; an Estimate
@@ -255,10 +252,9 @@ def _estimate(args: argparse.Namespace, study: Any, pixels: Mapping[str, int], *
         return None
     from cropcam.pipeline.earthengine.estimate import estimate
     from cropcam.pipeline.earthengine.kept import is_recorded, pixels_of
-    from cropcam.pipeline.earthengine.manifest import manifest_path
     from cropcam.pipeline.runtime.progress import Stage
 
-    manifest = manifest_path(args.study)
+    manifest = _manifest(args)
     with _session(args, study, exports=reads_asset and is_recorded(study, manifest)) as session, Stage("estimate") as stage:
         images = pixels_of(study, session, manifest, stage.log) if reads_asset else None
         return estimate(study, session.with_log(stage.log), pixels, images=images, progress=stage)
@@ -271,7 +267,6 @@ def _bring_home(
     from cropcam.pipeline.earthengine import exports
     from cropcam.pipeline.earthengine.error_messages import Backoff
     from cropcam.pipeline.earthengine.export_run import pace_at
-    from cropcam.pipeline.earthengine.manifest import manifest_path
     from cropcam.pipeline.earthengine.session import open_session, url_of
     from cropcam.pipeline.fetch.download import How
     from cropcam.pipeline.fetch.exported import find_export
@@ -280,7 +275,7 @@ def _bring_home(
     from cropcam.pipeline.runtime.progress import Stage
 
     _check_folder(out)
-    manifest, url = manifest_path(args.study), url_of(url)
+    manifest, url = _manifest(args), url_of(url)
     with Stage("fetch") as stage:
         exported = find_export(study, manifest, source, name or url, args.project)
         look = None
@@ -295,6 +290,29 @@ def _bring_home(
         remote = open_remote(source, project=args.project, api_url=url, backoff=backoff)
         how = How(backoff=backoff, progress=stage, log=stage.log)
         return bring_home(study, remote, out, exported=exported, look=look, how=how, pace=pace_at(url))
+
+
+def _check_feasible(args: argparse.Namespace, study: Any) -> None:  # noqa: ANN401 - a Study
+    """Refuse what the service can never deliver; an engine on this machine has what its archive has."""
+    from datetime import date
+
+    from cropcam.pipeline.earthengine.feasible import check_feasible
+
+    if args.api_url:
+        from cropcam.pipeline.earthengine.session import is_loopback, url_of
+
+        if is_loopback(url_of(args.api_url)):
+            return
+    if not args.archive:
+        check_feasible(study, date.today(), args.study, is_exported=True)
+
+
+def _manifest(args: argparse.Namespace) -> Path:
+    """Where the manifest of the study lies."""
+    from cropcam.pipeline.earthengine.manifest import manifest_path
+    from cropcam.pipeline.study.changes import changed_name
+
+    return manifest_path(args.study, changed_name(args.changes))
 
 
 def _check_folder(folder: Path, option: str = "--to") -> None:

@@ -172,7 +172,9 @@ class _Run:
             "--watch waits for them" if any(is_active(state.upper()) for state in unfinished.values()) else "run the export again first"
         )
         next_step = (
-            f"tasks as last seen: {tasks}; {remedy}" if unfinished else "export it again, or run the same command again in some minutes"
+            f"tasks as last seen: {tasks}; {remedy}"
+            if unfinished
+            else "run the same command again in some minutes; files that were deleted come back by an export to another place (--to)"
         )
         lacking = "; ".join(choice.missing for choice in choices if choice.missing)
         count = sum(len(choice.shards) for choice in choices)

@@ -18,7 +18,7 @@ from support.bare import brought, project
 
 ROOT = Path(__file__).parents[2]
 OURS = ("requirements.txt", "requirements-dev.txt")  # what `make demo` installs; what developers need beside it
-LOCKS = (*OURS, ".ci/tools.txt")
+LOCKS = (*OURS, ".ci/tools.txt", ".ci/docs.txt")
 AUDIT = runpy.run_path(str(ROOT / ".ci/audit.py"))
 
 
@@ -37,6 +37,12 @@ def test_every_package_is_pinned_with_hashes(name: str) -> None:
     assert len(found) > 20
     for entry in found:
         assert re.fullmatch(r"[a-z0-9-]+==[\w.]+( ; [^\\\n]+)?( \\\n    --hash=sha256:[0-9a-f]{64})+", entry), entry[:200]
+
+
+def test_the_tools_of_the_documentation_share_their_versions_with_the_project() -> None:
+    shared = {tuple(entry.partition(" ")[0].split("==")) for entry in entries(".ci/docs.txt") if entry.partition("==")[0] in versions()}
+    assert len(shared) > 10
+    assert not shared - set(versions().items())
 
 
 @pytest.mark.parametrize("name", [*LOCKS, "constraints.txt"])
