@@ -39,7 +39,8 @@ class _Version(argparse.Action):
     """Print versions and end; torch is looked up without importing it."""
 
     def __call__(self, parser: argparse.ArgumentParser, *_: Any) -> None:  # noqa: ANN401 - as argparse calls it
-        parser.exit(message=f"{version_line()}\n")
+        parser._print_message(f"{version_line()}\n", sys.stdout)
+        parser.exit()
 
 
 def version_line() -> str:
