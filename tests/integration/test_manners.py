@@ -144,7 +144,7 @@ def test_what_is_described_has_its_form(name: str, way: tuple[Path, list[dict[st
         ("evaluate 'runs/my store' --save x.tif", "end the name in .zarr, or leave the ending out"),
         ("map 'runs/my store' --image img.tif --out map.png", "end the name in .tif or .tiff"),
         ("map 'runs/my store' --image img.tif --out m.tif --probabilities p.csv", "end the name in .tif or .tiff"),
-        ("map 'runs/my store' --image img.tif --out m.tif --polygons o.tif", "end the name in .parquet or .gpkg"),
+        ("map 'runs/my store' --image img.tif --out m.tif --polygons o.tif", "end the name in .parquet, .geoparquet or .gpkg"),
         ("check 'my store.zarr' --out p.pdf", "end the name in .png or .svg"),
         ("compare 'runs/my store' none --out c.html", "leave the ending out"),
         ("simulate demo --archive a.zip", "leave the ending out"),
