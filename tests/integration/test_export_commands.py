@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 
 from cropcam.cli import main
-from cropcam.model.documents import Delivered, ExportPlan, Failure, Fetch, Tasks, check
+from cropcam.model.documents import Delivered, ExportPlan, Failure, Fetch, Preview, Tasks, check
 from cropcam.pipeline.emulator import Fault, Faults, serve
 from cropcam.pipeline.grid import Window
 from cropcam.pipeline.rasters.export_shards import open_shards
@@ -144,8 +144,9 @@ def test_the_next_command_that_export_prints_works(archive: Path, capsys: pytest
 
 def test_a_preview_by_the_command_line_has_the_composite_as_a_layer(archive: Path) -> None:
     with serve(archive) as server:  # in a process of its own: geemap's maps differ where a notebook's were imported before
-        words = ["preview", str(write(wide())), "--out", "page.html", "--api-url", server.url]
-        subprocess.run([sys.executable, ROOT / "cli.py", *words], check=True, timeout=200, capture_output=True)
+        words = ["preview", str(write(wide())), "--out", "page.html", "--api-url", server.url, "--json"]
+        made = subprocess.run([sys.executable, ROOT / "cli.py", *words], check=True, timeout=200, capture_output=True, text=True)
+    assert check(Preview, made.stdout) == {"study": "demo", "page": "page.html"}
     assert "composite 2016-05-01 to 2016-10-01" in Path("page.html").read_text("utf-8")
 
 
