@@ -27,8 +27,10 @@ def evaluate(args: argparse.Namespace) -> None:
     if args.label_column and not args.points:
         raise ConfigError("--label-column goes with --points FILE, whose column of classes it names")
     from cropcam.model.evaluation.evaluate import evaluate as measure
-    from cropcam.model.evaluation.notes import caveats
+    from cropcam.model.report.content import cautions
+    from cropcam.model.report.runs import read_history
     from cropcam.model.report.terminal import classes, headline, methods
+    from cropcam.model.runs.cautions import read_cautions
     from cropcam.model.runs.checkpoint import METRICS
     from cropcam.pipeline.runtime.progress import Stage
 
@@ -36,13 +38,17 @@ def evaluate(args: argparse.Namespace) -> None:
         options = {name: getattr(args, name) for name in ("split", "on", "reference", "save", "store", "points", "label_column", "device")}
         metrics = measure(args.run, **options, progress=stage).to_dict()
     text = f"{headline(metrics)}\n\n{methods(metrics['segmentation'])}\n\n{classes(metrics)}"
-    for caveat in caveats(metrics):
+    known = read_cautions(args.run)
+    for caution in known:
+        note(f"{WARNING}{caution}")
+    found = cautions(metrics, read_history(args.run))
+    for caveat in found:
         note(f"note: {caveat}")
     if warning := metrics.get("shift", {}).get("warning"):
         note(warning if warning.startswith(WARNING) else f"{WARNING}{warning}")
     command = "report" if (args.run / METRICS).is_file() else "evaluate"
     then = command_line(command, args.run, *(("--store", args.store) if args.store else ()))
-    show(metrics, text, places=[_metrics_of(args, metrics)], then=then)
+    show({**metrics, "warnings": [*known, *found]}, text, places=[_metrics_of(args, metrics)], then=then)
 
 
 def _metrics_of(args: argparse.Namespace, metrics: dict[str, Any]) -> Path:

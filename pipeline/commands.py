@@ -15,7 +15,7 @@ from cropcam.pipeline import map_commands, service_commands
 from cropcam.pipeline.arguments import AddCommand, folder_argument, json_option, seed_argument, study_argument, study_words
 from cropcam.pipeline.errors import ConfigError, DataError
 from cropcam.pipeline.extras import absence
-from cropcam.pipeline.runtime.console import command_line, free_name, note, show
+from cropcam.pipeline.runtime.console import WARNING, command_line, free_name, note, show
 
 
 def describe(args: argparse.Namespace) -> None:
@@ -68,6 +68,8 @@ def patches(args: argparse.Namespace) -> None:
     from cropcam.pipeline.patches.build import from_rasters, from_shards
     from cropcam.pipeline.rasters.values import ValueEncoding
     from cropcam.pipeline.runtime.progress import Stage
+    from cropcam.pipeline.store.cautions import cautions
+    from cropcam.pipeline.store.patch_store import open_store
     from cropcam.pipeline.study.study import load_study
 
     if args.folder and (args.labels or has_value_options(args)):
@@ -80,6 +82,9 @@ def patches(args: argparse.Namespace) -> None:
         else:
             encoding = ValueEncoding(args.scale, args.offset, args.nodata)
             built = from_rasters(study, args.image, args.labels or [], args.store, encoding=encoding, **common)
+    found = cautions(open_store(args.store))
+    for text in found:
+        note(f"{WARNING}{text}")
     counts = {"kept": built.count, "count": built.info.patch_grid.count, "splits": built.split_counts, "dropped": built.info.dropped}
     show(
         {
@@ -89,6 +94,7 @@ def patches(args: argparse.Namespace) -> None:
             "patches": counts,
             "has_labels": built.info.has_labels,
             "digest": built.info.digest,
+            "warnings": found,
         },
         f"{args.store}: {patches_line(built)}",
         places=[args.store],
