@@ -97,7 +97,7 @@ def fetch(args: argparse.Namespace) -> None:
 
 def preview(args: argparse.Namespace) -> None:
     """A geemap page of region, export cells, composite and labels."""
-    from cropcam.pipeline.earthengine.kept import pixels_of
+    from cropcam.pipeline.earthengine.kept import is_recorded, pixels_of
     from cropcam.pipeline.earthengine.manifest import manifest_path
     from cropcam.pipeline.earthengine.preview import check_page
     from cropcam.pipeline.earthengine.preview import preview as draw
@@ -106,15 +106,18 @@ def preview(args: argparse.Namespace) -> None:
 
     study = load_study(args.study)
     check_page(args.out)
-    with _session(args, study, exports=False) as session, Stage("preview") as stage:
+    manifest = manifest_path(args.study)  # an embedded engine has the assets that it wrote where it writes
+    with _session(args, study, exports=is_recorded(study, manifest)) as session, Stage("preview") as stage:
         draw(
             study,
             session.with_log(stage.log),
             args.out,
-            pixels=pixels_of(study, session, manifest_path(args.study), stage.log),
+            pixels=pixels_of(study, session, manifest, stage.log),
+            inside=bool(args.archive),
             progress=stage,
         )
-    print(f"{args.out}: its tiles come from the endpoint when a browser opens it")
+    where = "is whole: open it in a browser" if args.archive else "its tiles come from the endpoint when a browser opens it"
+    print(f"{args.out}: {where}")
 
 
 def add_commands(command: AddCommand) -> None:
@@ -160,7 +163,7 @@ def add_commands(command: AddCommand) -> None:
     sub = command("preview", preview)
     sub.add_argument("study", metavar="STUDY")
     sub.add_argument("--out", type=Path, required=True, metavar="PAGE.html")
-    _service_options(sub)
+    endpoint_options(sub)
 
 
 def _deliver(args: argparse.Namespace, study: Any, folder: Path) -> None:  # noqa: ANN401 - a Study
