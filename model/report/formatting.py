@@ -54,8 +54,8 @@ def difference(value: float) -> str:
 
 
 def shade(share: Metric) -> str:
-    """The CSS variable of a cell of a confusion matrix with this share of its row; the style sheet has the colours."""
-    return f"--share: {(share or 0.0) * 100:.1f}%"
+    """This share of a row of a confusion matrix as a percentage for the style sheet, which has the colours."""
+    return f"{(share or 0.0) * 100:.1f}%"
 
 
 @dataclass(frozen=True)

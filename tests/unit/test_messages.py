@@ -69,7 +69,11 @@ def test_command_lines_that_are_named_are_those_of_a_command() -> None:
 
 @pytest.mark.parametrize("pattern", [r"(?<![\w./])({})\.([a-z_]+)\b(?!\()", r"\[({})\] ([a-z]+(?:_[a-z]+)*) ="])
 def test_keys_of_a_study_that_are_named_are_there(pattern: str) -> None:
-    kinds = {name: get_args(field.annotation) or (field.annotation,) for name, field in Study.model_fields.items() if name != "classes"}
+    kinds = {
+        name: get_args(field.annotation) or (field.annotation,)
+        for name, field in Study.model_fields.items()
+        if name not in ("classes", "colours")
+    }
     keys = {name: set(kind[0].model_fields) for name, kind in kinds.items()}  # type: ignore[union-attr]
     found = [(where, *match) for where, text in texts() for match in re.findall(pattern.format("|".join(keys)), text)]
     assert not [each for each in found if each[2] not in keys[each[1]] and f"{each[1]}.{each[2]}" not in NO_KEYS]
