@@ -6,21 +6,25 @@ The options of `train` follow from the declarations in `cropcam.model.options`.
 from __future__ import annotations
 
 import argparse
-import json
 import os
 from dataclasses import fields
 from pathlib import Path
+from typing import Any
 
+from cropcam.model.evaluate_command import add_evaluate, store_option
 from cropcam.model.map_command import add_map
 from cropcam.model.options import SECTIONS, Settings, declared, default_of, flag, proportions, types
-from cropcam.pipeline.arguments import AddCommand, folder_argument
+from cropcam.model.presets_command import TRAINING
+from cropcam.pipeline.arguments import AddCommand, folder_argument, json_option
 from cropcam.pipeline.errors import ConfigError
-from cropcam.pipeline.runtime.machine import say
-from cropcam.pipeline.runtime.terminal import quoted
+from cropcam.pipeline.runtime.console import command_line, free_name, is_json, note, show
 
 
 def train(args: argparse.Namespace) -> None:
-    """Train a network on the weak labels of one or several stores; everything is written to the run folder."""
+    """Train a network on the weak labels of patch stores.
+
+    Everything is written to the run folder.
+    """
     from cropcam.model.training.train import train as run_training
     from cropcam.pipeline.runtime.progress import Stage
 
@@ -28,11 +32,35 @@ def train(args: argparse.Namespace) -> None:
         options = {"device": args.device, "resume": args.resume, "tensorboard": args.tensorboard}
         run_training(args.store, args.run, _settings(args), **options, progress=stage, log=stage.log)
     if os.environ.get("RANK", "0") == "0":  # under torchrun one process prints
-        print(f"{args.run}: trained; go on with: cropcam evaluate {quoted(args.run)}")
+        document = _trained(args.run) if is_json() else {}
+        show(document, f"{args.run}: trained", places=[args.run], then=command_line("evaluate", args.run))
+
+
+def _trained(run: Path) -> dict[str, Any]:
+    """What a run folder holds after training, as JSON values."""
+    from cropcam.model.report.runs import read_history
+    from cropcam.model.runs.checkpoint import BEST, load_metadata
+    from cropcam.model.runs.config import load_config
+
+    config, rows = load_config(run), read_history(run)
+    epoch = int(load_metadata(run / BEST)["epoch"])
+    return {
+        "run": str(run),
+        "stores": [str(path) for path in config.store_paths(run)],
+        "model": config.network.model,
+        "labels": config.labels.labels,
+        "patches": config.trained_patches,
+        "epochs": len(rows),
+        "selected_epoch": epoch,
+        "selected": {str(name): float(value) for name, value in rows.iloc[epoch - 1].items()},
+    }
 
 
 def crossval(args: argparse.Namespace) -> None:
-    """Leave each store, place or year out in turn: train on the others, score there; one table."""
+    """Leave each store, place or year out in turn; one table.
+
+    Each time the others are trained on, and the run is scored on what was left out and at home.
+    """
     from cropcam.model.crossval import crossval as cross_validate
     from cropcam.model.report.terminal import folds
     from cropcam.pipeline.runtime.progress import Stage
@@ -43,7 +71,13 @@ def crossval(args: argparse.Namespace) -> None:
         raise ConfigError("--resume does not go with crossval, which always goes on where it stopped; leave it out")
     options = {"leave_out": args.leave_out, "device": args.device, "tensorboard": args.tensorboard}
     found = cross_validate(args.store, args.out, _settings(args), **options, stages=Stage)
-    print(f"{folds(found.rows())}\n{found.csv}: the table; the runs are beside it")
+    runs = sorted(path.parent for path in args.out.glob("without-*/config.json"))
+    show(
+        {"rows": found.rows(), "csv": str(found.csv), "json": str(found.json), "runs": [str(run) for run in runs]},
+        f"{folds(found.rows())}\n{found.csv}: the table; the runs are beside it",
+        places=[found.csv, found.json],
+        then=command_line("compare", *runs, "--out", free_name(args.out / "comparison")),
+    )
 
 
 def _settings(args: argparse.Namespace) -> Settings:
@@ -53,68 +87,19 @@ def _settings(args: argparse.Namespace) -> Settings:
     return Settings(**(preset(args.preset, passed) if args.preset else passed))
 
 
-def evaluate(args: argparse.Namespace) -> None:
-    """Metrics of a run on its store or, with --on, on another one (RUN/on), each with the majority guess; or of a map against points."""
-    if args.points or args.run.is_file():
-        _evaluate_map(args)
-        return
-    if args.label_column or args.out:
-        raise ConfigError("--label-column and --out go with MAP --points FILE; the figures of a run are in its folder")
-    from cropcam.model.evaluation.evaluate import evaluate as measure
-    from cropcam.model.evaluation.notes import caveats
-    from cropcam.model.report.terminal import classes, headline, methods
-    from cropcam.pipeline.runtime.progress import Stage
-
-    with Stage("evaluate") as stage:
-        options = {name: getattr(args, name) for name in ("split", "on", "reference", "save", "store", "device")}
-        metrics = measure(args.run, **options, progress=stage).to_dict()
-    text = f"{headline(metrics)}\n\n{methods(metrics['segmentation'])}\n\n{classes(metrics)}"
-    print(json.dumps(metrics, indent=2) if args.json else text)
-    for note in caveats(metrics):
-        say(f"note: {note}\n")
-    if warning := metrics.get("shift", {}).get("warning"):
-        say(f"{warning}\n")
-
-
-def _evaluate_map(args: argparse.Namespace) -> None:
-    if not args.points:
-        raise ConfigError(
-            f"{args.run}: is a file, no run folder; score a map against points: cropcam evaluate {quoted(args.run)} --points FILE"
-        )
-    if args.run.is_dir():
-        raise ConfigError(f"{args.run}: is a folder; --points scores a map: cropcam map {quoted(args.run)} ... --out MAP.tif makes one")
-    of_run = [f"--{name}" for name in ("on", "split", "save", "reference", "store") if getattr(args, name, None)]
-    if of_run:
-        raise ConfigError(f"{' and '.join(of_run)} go with a run, not with MAP --points FILE")
-    from cropcam.model.evaluation.map_points import evaluate_map, is_scores, point_notes
-    from cropcam.model.report.map_scores import map_classes, map_confusion, map_headline
-    from cropcam.pipeline.runtime.atomic import atomic_write
-    from cropcam.pipeline.runtime.outputs import Output, check_outputs
-
-    if args.out:
-        check_outputs([Output(args.out, "--out", "scores of a map", is_scores, (".json",))], [args.run, args.points])
-    scores = evaluate_map(args.run, args.points, args.label_column)
-    text = json.dumps(scores, indent=2, allow_nan=False)
-    if args.out:
-        atomic_write(args.out, text + "\n")
-    print(text if args.json else f"{map_headline(scores)}\n\n{map_classes(scores)}\n\n{map_confusion(scores)}")
-    for note in point_notes(scores):
-        say(f"note: {note}\n")
-
-
 def compare(args: argparse.Namespace) -> None:
-    """Evaluated runs in one table, with plot and confusion matrices; CSV and one HTML page."""
+    """Evaluated runs in one table: CSV and one HTML page.
+
+    The page has a plot and each class's confusion matrices.
+    """
     from cropcam.model.report.compare import compare as compare_runs
     from cropcam.model.report.terminal import side_by_side
 
     comparison = compare_runs(args.runs, args.out)
     for caution in comparison.cautions:
-        say(f"note: {caution}\n")
-    if args.json:
-        print(json.dumps(comparison.to_dict()["rows"], indent=2))
-        return
-    print(side_by_side(comparison.rows()))
-    print(f"{comparison.page}: open it in a browser; {comparison.csv} has intervals and all columns")
+        note(f"note: {caution}")
+    text = f"{side_by_side(comparison.rows())}\n{comparison.page}: open it in a browser; {comparison.csv} has intervals and all columns"
+    show(comparison.to_dict(), text, places=[comparison.page, comparison.csv])
 
 
 def report(args: argparse.Namespace) -> None:
@@ -126,23 +111,38 @@ def report(args: argparse.Namespace) -> None:
         raise ConfigError("--reference goes with --map MAP.tif, whose areas the points adjust")
     with Stage("report") as stage:
         page = write_report(args.run, store=args.store, map_path=args.map, reference=args.reference, progress=stage)
-    print(f"{page}: open it in a browser")
+    show({"run": str(args.run), "report": str(page)}, f"{page}: open it in a browser", places=[page], then=_map_line(args))
+
+
+def _map_line(args: argparse.Namespace) -> str:
+    """The map of the run's first store, or the areas of the map that the report shows."""
+    from cropcam.model.runs.config import load_config
+
+    if args.map:
+        return command_line("area", args.map, *(("--reference", args.reference) if args.reference else ()))
+    store = args.store or load_config(args.run).store_paths(args.run)[0]
+    return command_line("map", args.run, "--store", store, "--out", free_name(args.run.with_name(f"{args.run.name}.tif")))
 
 
 def export_model(args: argparse.Namespace) -> None:
-    """A trained run as one file that needs no cropcam: ONNX or a torch.export program, checked equal."""
+    """A trained run as one file: ONNX or a torch.export program.
+
+    The file needs no cropcam. Its outputs are checked against the run's.
+    """
     from cropcam.model.inference.export import export_model as write
 
-    print(write(args.run, args.to))
+    text = write(args.run, args.to, outputs=args.outputs, log=note)
+    show({"run": str(args.run), "file": str(args.to), "bytes": args.to.stat().st_size}, text, places=[args.to])
 
 
 def add_commands(command: AddCommand) -> None:
     """Declare the commands of the learning plane and their options."""
     sub = command("train", train)
     sub.add_argument("store", type=folder_argument, nargs="+", metavar="STORE", help="several are trained on together")
-    sub.add_argument("--run", type=folder_argument, required=True, metavar="RUN")
+    sub.add_argument("--run", type=folder_argument, required=True, metavar="RUN", help="folder of the run, to be made")
     _add_training_options(sub)
     sub.add_argument("--resume", action="store_true", help="go on with the run in the folder")
+    json_option(sub)
 
     sub = command("crossval", crossval)
     sub.add_argument("store", type=folder_argument, nargs="+", metavar="STORE", help="two or more")
@@ -151,47 +151,45 @@ def add_commands(command: AddCommand) -> None:
         "--leave-out",
         choices=("store", "place", "year"),
         default="store",
-        help="what is left out together: each store alone, stores that overlap by more than half, or those of one year (default: %(default)s)",
+        help="left out together: a store, stores that overlap by half, or those of a year (default: %(default)s)",
     )
     _add_training_options(sub)
+    json_option(sub)
     for name, more in (("run", {}), ("resume", {"action": "store_true"})):  # of train alone
         sub.add_argument(f"--{name}", dest=f"no_{name}", help=argparse.SUPPRESS, **more)  # type: ignore[arg-type]
 
-    sub = command("evaluate", evaluate)
-    sub.add_argument("run", type=folder_argument, metavar="RUN|MAP", help="a run folder, or with --points a map that cropcam map wrote")
-    sub.add_argument("--on", type=folder_argument, metavar="STORE", help="a store of another place or year, of the run's bands and classes")
-    sub.add_argument("--split", choices=("train", "validation", "test", "all"), help="default: test; all on a store that is new to the run")
-    sub.add_argument("--reference", type=folder_argument, metavar="RUN", help="a run scored on the same patches, such as one trained there")
-    sub.add_argument("--save", type=folder_argument, metavar="SEGMENTATION.zarr", help="write activation maps and classes per patch")
-    sub.add_argument("--points", type=Path, metavar="FILE", help="score the map MAP against points: CSV, GeoPackage, GeoParquet, GeoJSON")
-    sub.add_argument("--label-column", default="", metavar="NAME", help="with --points: its column of classes (default: found by its name)")
-    sub.add_argument("--out", type=Path, metavar="FILE.json", help="with --points: also write the figures there")
-    sub.add_argument("--json", action="store_true")
-    _store_option(sub)
-    add_device_option(sub)
+    add_device_option(add_evaluate(command))
 
     sub = command("compare", compare)
     sub.add_argument("runs", type=folder_argument, nargs="+", metavar="RUN", help="evaluated runs; gains are against the first")
     sub.add_argument("--out", type=Path, default=Path("comparison"), metavar="DIR", help="default: %(default)s")
-    sub.add_argument("--json", action="store_true")
+    json_option(sub)
 
     add_device_option(add_map(command))
 
     sub = command("export-model", export_model)
-    sub.add_argument("run", type=folder_argument, metavar="RUN")
+    sub.add_argument("run", type=folder_argument, metavar="RUN", help="a run folder")
     sub.add_argument("--to", type=Path, required=True, metavar="FILE", help="FILE.onnx, or FILE.pt2 for torch.export.load")
+    sub.add_argument(
+        "--outputs",
+        choices=("map", "patches"),
+        default="map",
+        help="probabilities and classes of a raster of any size; or presence and activation maps of patches",
+    )
+    json_option(sub)
 
     sub = command("report", report)
-    sub.add_argument("run", type=folder_argument, metavar="RUN")
+    sub.add_argument("run", type=folder_argument, metavar="RUN", help="an evaluated run")
     sub.add_argument("--map", type=Path, metavar="MAP.tif", help="a map of the run, to be shown with its areas")
     sub.add_argument(
         "--reference", type=Path, metavar="POINTS", help="with --map: points with classes, which adjust its areas for its errors"
     )
-    _store_option(sub)
+    json_option(sub)
+    store_option(sub)
 
 
 def _add_training_options(sub: argparse.ArgumentParser) -> None:
-    sub.add_argument("--preset", choices=("poster", "paper"), help="settings of the poster or of the paper after it; options override them")
+    sub.add_argument("--preset", choices=TRAINING, help="settings of the poster or of the paper after it; options override them")
     for section, kind in SECTIONS.items():
         group = sub.add_argument_group("loss and optimizer" if section == "optimizer" else section)
         for name in (item.name for item in fields(kind)):
@@ -213,8 +211,4 @@ def add_setting(group: argparse._ActionsContainer, name: str) -> None:
 
 def add_device_option(sub: argparse.ArgumentParser) -> None:
     """The option --device."""
-    sub.add_argument("--device", choices=("auto", "cpu", "cuda"), default="auto", help="default: a GPU where there is one")
-
-
-def _store_option(sub: argparse.ArgumentParser) -> None:
-    sub.add_argument("--store", type=folder_argument, metavar="STORE", help="the run's store, if it was moved")
+    sub.add_argument("--device", choices=("auto", "cpu", "cuda"), default="auto", help="CROPCAM_DEVICE; default: a GPU where there is one")

@@ -3,20 +3,23 @@
 from __future__ import annotations
 
 import argparse
-import json
 from pathlib import Path
 from typing import Any
 
 from cropcam.model.options import proportions
-from cropcam.pipeline.arguments import AddCommand, folder_argument, overwrite_option
+from cropcam.pipeline.arguments import AddCommand, folder_argument, json_option, overwrite_option
 from cropcam.pipeline.commands import add_image_options, has_value_options
 from cropcam.pipeline.errors import ConfigError
+from cropcam.pipeline.runtime.console import command_line, show
 
 SMOOTHNESS = 10.0  # of --smooth without a number
 
 
 def map_(args: argparse.Namespace) -> None:
-    """Map of whole rasters: classes, and if asked for probabilities, uncertainty and outlines, as Cloud Optimized GeoTIFFs."""
+    """Map of whole rasters as Cloud Optimized GeoTIFFs.
+
+    Classes, and if asked for probabilities, uncertainty and outlines.
+    """
     from cropcam.model.inference.known_areas import KnownAreas
     from cropcam.model.inference.wall_to_wall import Outputs, map_raster
     from cropcam.model.runs.config import load_config
@@ -44,7 +47,7 @@ def map_(args: argparse.Namespace) -> None:
             progress=stage,
             log=stage.log,
         )
-    print(json.dumps(summary.to_dict(), indent=2) if args.json else summary)
+    show(summary.to_dict(), str(summary), places=[summary.path], then=command_line("area", summary.path))
 
 
 def _check(args: argparse.Namespace) -> None:
@@ -76,9 +79,9 @@ def _source(args: argparse.Namespace, config: Any) -> Any:  # noqa: ANN401 - a r
 def add_map(command: AddCommand) -> argparse.ArgumentParser:
     """Declare the command and its options."""
     sub = command("map", map_)
-    sub.add_argument("run", type=folder_argument, metavar="RUN")
+    sub.add_argument("run", type=folder_argument, metavar="RUN", help="a run folder")
     add_image_options(sub).add_argument("--store", type=folder_argument, metavar="STORE", help="a patch store")
-    sub.add_argument("--out", type=Path, required=True, metavar="MAP.tif")
+    sub.add_argument("--out", type=Path, required=True, metavar="MAP.tif", help="the class map")
     sub.add_argument("--probabilities", type=Path, metavar="FILE.tif", help="also write each class's probability in 1/250")
     sub.add_argument("--uncertainty", type=Path, metavar="FILE.tif", help="also write the entropy of the probabilities, 0 to 250")
     sub.add_argument("--polygons", type=Path, metavar="FILE", help="also write outlines: FILE.parquet or FILE.gpkg")
@@ -103,7 +106,7 @@ def add_map(command: AddCommand) -> argparse.ArgumentParser:
     )
     sub.add_argument("--scheduler", metavar="ADDRESS", help="predict on the workers of a dask.distributed cluster, tcp://HOST:8786")
     overwrite_option(sub)
-    sub.add_argument("--json", action="store_true")
+    json_option(sub)
     return sub
 
 

@@ -6,38 +6,51 @@ Each command is a function of the parsed arguments; `add_commands` declares the 
 from __future__ import annotations
 
 import argparse
-import json
+from dataclasses import asdict
+from datetime import date
 from pathlib import Path
 from typing import Any
 
 from cropcam.pipeline import service_commands
-from cropcam.pipeline.arguments import AddCommand, folder_argument, seed_argument
+from cropcam.pipeline.arguments import AddCommand, folder_argument, json_option, seed_argument, study_argument, study_words
 from cropcam.pipeline.errors import ConfigError, DataError
-from cropcam.pipeline.runtime.terminal import quoted
+from cropcam.pipeline.extras import absence
+from cropcam.pipeline.runtime.console import command_line, free_name, note, show
 
 
 def describe(args: argparse.Namespace) -> None:
-    """Grid, patches, bands, classes, bytes to expect; of a store: counts, shares, statistics."""
+    """What a study plans, or what a store holds.
+
+    Of a study: grid, patches, bands, classes, bytes to expect. Of a store: counts, shares, statistics.
+    """
     from cropcam.pipeline import describe as about
     from cropcam.pipeline.study.study import presets
 
     is_store = args.what not in presets() and Path(args.what).is_dir()  # 'demo' is the preset, './demo' a folder
-    facts = about.of_store(Path(args.what)) if is_store else about.of_study(args.what)
-    print(json.dumps(facts, indent=2) if args.json else about.as_text(facts))
+    if is_store and args.changes:
+        raise ConfigError(f"--set changes keys of a study, and {args.what} is a store; leave it out, or name a study")
+    facts = about.of_store(Path(args.what)) if is_store else about.of_study(args.what, args.changes, date.today())
+    then = command_line("export", *study_words(args, "what"), "--to", f"drive:{facts['study']}", "--dry-run")
+    show(facts, about.as_text(facts), then=training_line(Path(args.what), labels="class_share" in facts) if is_store else then)
 
 
 def simulate(args: argparse.Namespace) -> None:
-    """Write a simulated archive of scenes and labels for a study."""
+    """Write a simulated archive of scenes and labels."""
     from cropcam.pipeline.landscape import simulate as write_archive
     from cropcam.pipeline.runtime.outputs import Output, always, check_outputs
     from cropcam.pipeline.runtime.progress import Stage
     from cropcam.pipeline.study.study import load_study
 
-    study = load_study(args.study)
+    study = load_study(args.study, args.changes)
     check_outputs([Output(args.archive, "--archive", "archive", always, is_folder=True)])
     with Stage("simulate") as stage:
         write_archive(study, args.archive, seed=args.seed, progress=stage)
-    print(f"{args.archive}: simulated {study.name}, seed {args.seed}")
+    show(
+        {"archive": str(args.archive), "study": study.name, "seed": args.seed},
+        f"{args.archive}: simulated {study.name}, seed {args.seed}",
+        places=[args.archive],
+        then=command_line("export", *study_words(args), "--to", free_name(Path("shards")), "--archive", args.archive),
+    )
 
 
 def emulate(args: argparse.Namespace) -> None:
@@ -51,7 +64,7 @@ def emulate(args: argparse.Namespace) -> None:
 
 
 def patches(args: argparse.Namespace) -> None:
-    """Build a patch store from own rasters or an export's shards."""
+    """Build a patch store from own rasters or an export."""
     from cropcam.pipeline.patches.build import from_rasters, from_shards
     from cropcam.pipeline.rasters.values import ValueEncoding
     from cropcam.pipeline.runtime.progress import Stage
@@ -59,7 +72,7 @@ def patches(args: argparse.Namespace) -> None:
 
     if args.folder and (args.labels or has_value_options(args)):
         raise ConfigError("--labels, --scale, --offset and --nodata go with --image; shards of an export carry their own meaning")
-    study = load_study(args.study)
+    study = load_study(args.study, args.changes)
     with Stage("patches") as stage:
         common = {"seed": args.seed, "scheduler": args.scheduler, "progress": stage, "log": stage.log}
         if args.folder:
@@ -67,7 +80,27 @@ def patches(args: argparse.Namespace) -> None:
         else:
             encoding = ValueEncoding(args.scale, args.offset, args.nodata)
             built = from_rasters(study, args.image, args.labels or [], args.store, encoding=encoding, **common)
-    print(f"{args.store}: {patches_line(built)}")
+    counts = {"kept": built.count, "count": built.info.patch_grid.count, "splits": built.split_counts, "dropped": built.info.dropped}
+    show(
+        {
+            "store": str(args.store),
+            "study": study.name,
+            "existed": built.existed,
+            "patches": counts,
+            "has_labels": built.info.has_labels,
+            "digest": built.info.digest,
+        },
+        f"{args.store}: {patches_line(built)}",
+        places=[args.store],
+        then=training_line(args.store, labels=built.info.has_labels),
+    )
+
+
+def training_line(store: Path, *, labels: bool) -> str:
+    """The command that trains on a store; of one without labels the one that describes it."""
+    if not labels:
+        return command_line("describe", store)
+    return command_line("train", store, "--run", free_name(Path("runs", store.stem)))
 
 
 def check(args: argparse.Namespace) -> None:
@@ -76,20 +109,36 @@ def check(args: argparse.Namespace) -> None:
     from cropcam.pipeline.store.verify import check as look_through
     from cropcam.pipeline.store.verify import draw, picture_path
 
-    picture = picture_path(args.store, args.out)
+    picture, no_picture = picture_path(args.store, args.out), absence("the picture of the splits", "report")
+    if args.out and no_picture:
+        raise ConfigError(f"--out {args.out}: {no_picture}")
     with Stage("check") as stage:
         report = look_through(args.store, progress=stage)
     sound = f"{args.store}: sound: {report.patches:,} patches in {report.blocks:,} block{'s' if report.blocks != 1 else ''}"
-    print("\n".join(report.problems) or sound)
-    draw(args.store, picture)
-    print(f"{picture}: shows where its patches lie")
+    if no_picture:
+        note(f"note: {no_picture}")
+    else:
+        draw(args.store, picture)
+    found = {
+        "store": str(args.store),
+        "sound": not report.problems,
+        **asdict(report),
+        "problems": list(report.problems),
+        "picture": None if no_picture else str(picture),
+    }
+    drawn = [] if no_picture else [f"{picture}: shows where its patches lie"]
+    then = "" if report.problems else command_line("describe", args.store)
+    show(found, "\n".join([*(report.problems or [sound]), *drawn]), places=[] if no_picture else [picture], then=then)
     if report.problems:
         count = len(report.problems)
         raise DataError(f"{args.store}: {count} problem{'s' if count != 1 else ''}; delete it and build it again with 'cropcam patches'")
 
 
 def area(args: argparse.Namespace) -> None:
-    """Hectares of each class of a map; --reference adds intervals."""
+    """Hectares of each class of a map.
+
+    Points with classes (--reference) adjust them for the map's errors and give intervals.
+    """
     from cropcam.pipeline.maps.area_report import as_text, map_areas
     from cropcam.pipeline.runtime.progress import Stage
 
@@ -97,11 +146,12 @@ def area(args: argparse.Namespace) -> None:
         raise ConfigError("--label-column names the column of classes in --reference POINTS; give that too, or leave it out")
     with Stage("area") as stage:
         found = map_areas(args.map, args.regions, args.reference, label_column=args.label_column, progress=stage)
-    print(json.dumps(found, indent=2) if args.json else as_text(found))
+    points = free_name(args.map.with_name(f"{args.map.stem}-points.csv"))
+    show(found, as_text(found), then="" if args.reference else command_line("sample", args.map, "--out", points))
 
 
 def sample(args: argparse.Namespace) -> None:
-    """Random pixels of each class of a map, to be labelled for area."""
+    """Random pixels of each class of a map, to be labelled."""
     from cropcam.pipeline.maps.sample_files import write_sample
     from cropcam.pipeline.runtime.progress import Stage
 
@@ -110,41 +160,56 @@ def sample(args: argparse.Namespace) -> None:
         drawn = write_sample(args.map, args.out, **options, progress=stage)
     counts = ", ".join(f"{count:,} {name}" for name, count in drawn.counts.items() if count)
     already = "already there, " if drawn.existed else ""
-    print(f"{drawn.csv} and {drawn.geopackage}: {already}{sum(drawn.counts.values()):,} points ({counts})")
-    print(f"Fill in the column class of one of them, then: cropcam area {quoted(args.map)} --reference {quoted(drawn.csv)}")
+    total = sum(drawn.counts.values())
+    show(
+        {
+            "csv": str(drawn.csv),
+            "geopackage": str(drawn.geopackage),
+            "points": total,
+            "counts": dict(drawn.counts),
+            "existed": drawn.existed,
+            "seed": args.seed,
+        },
+        f"{drawn.csv} and {drawn.geopackage}: {already}{total:,} points ({counts})\nFill in the column class of one of them; then comes the next command",
+        places=[drawn.csv, drawn.geopackage],
+        then=command_line("area", args.map, "--reference", drawn.csv),
+    )
 
 
 def add_commands(command: AddCommand) -> None:
     """Declare the commands of the data plane and their options."""
     sub = command("describe", describe)
-    sub.add_argument("what", metavar="STUDY|STORE", help="a preset, a TOML file or a patch store")
-    sub.add_argument("--json", action="store_true")
+    study_argument(sub, "what", "STUDY|STORE", "a preset, a TOML file or a patch store")
+    json_option(sub)
 
     sub = command("simulate", simulate)
-    sub.add_argument("study", metavar="STUDY")
-    sub.add_argument("--archive", type=Path, required=True, metavar="DIR")
-    sub.add_argument("--seed", type=seed_argument, default=0)
+    study_argument(sub)
+    sub.add_argument("--archive", type=Path, required=True, metavar="DIR", help="the archive to be written (CROPCAM_ARCHIVE)")
+    sub.add_argument("--seed", type=seed_argument, default=0, help="of the landscape (default %(default)s)")
+    json_option(sub)
 
     sub = command("emulate", emulate)
-    sub.add_argument("--archive", type=Path, required=True, metavar="DIR")
+    sub.add_argument("--archive", type=Path, required=True, metavar="DIR", help="the archive to be served (CROPCAM_ARCHIVE)")
     sub.add_argument("--port", type=int, default=0, help="default: any that is free")
     sub.add_argument("--out", type=Path, metavar="DIR", help="where exports land (default: beside the archive)")
 
     service_commands.add_commands(command)
 
     sub = command("patches", patches)
-    sub.add_argument("study", metavar="STUDY")
+    study_argument(sub)
     add_image_options(sub)
     sub.add_argument(
         "--labels", type=Path, nargs="+", metavar="FILE", help="label raster(s), any CRS and grid (default: a store without labels)"
     )
-    sub.add_argument("--store", type=folder_argument, required=True, metavar="STORE")
+    sub.add_argument("--store", type=folder_argument, required=True, metavar="STORE", help="the store to be made")
     sub.add_argument("--seed", type=seed_argument, default=0, help="of the split (default %(default)s)")
     sub.add_argument("--scheduler", metavar="ADDRESS", help="build on a dask.distributed cluster (default: threads)")
+    json_option(sub)
 
     sub = command("check", check)
-    sub.add_argument("store", type=folder_argument, metavar="STORE")
+    sub.add_argument("store", type=folder_argument, metavar="STORE", help="a patch store")
     sub.add_argument("--out", type=Path, metavar="PICTURE", help="PNG or SVG of the splits (default: NAME-splits.png beside NAME.zarr)")
+    json_option(sub)
 
     sub = command("area", area)
     sub.add_argument("map", type=Path, metavar="MAP", help="a class map that cropcam map wrote")
@@ -153,7 +218,7 @@ def add_commands(command: AddCommand) -> None:
     sub.add_argument(
         "--label-column", default="", metavar="NAME", help="of --reference: its column of classes (default: found by its name)"
     )
-    sub.add_argument("--json", action="store_true")
+    json_option(sub)
 
     sub = command("sample", sample)
     sub.add_argument("map", type=Path, metavar="MAP", help="a class map that cropcam map wrote")
@@ -165,10 +230,11 @@ def add_commands(command: AddCommand) -> None:
         nargs="+",
         default=[],
         metavar="CLASS=A",
-        help="user's accuracy expected of each class, for the sample's size (default: 25 points a class, 100 in all)",
+        help="expected user's accuracies, for the size (default: 25 points a class, 100 in all)",
     )
     error = "wanted of the overall accuracy, with --expected-accuracy (default %(default)s)"
     sub.add_argument("--standard-error", type=float, default=0.01, metavar="SE", help=error)
+    json_option(sub)
 
 
 def add_image_options(sub: argparse.ArgumentParser) -> Any:  # noqa: ANN401 - argparse does not export the type
@@ -176,7 +242,7 @@ def add_image_options(sub: argparse.ArgumentParser) -> Any:  # noqa: ANN401 - ar
     given = sub.add_mutually_exclusive_group(required=True)
     given.add_argument("--from", dest="folder", type=Path, metavar="DIR", help="GeoTIFF shards of an export")
     given.add_argument("--image", type=Path, nargs="+", metavar="FILE", help="own rasters: single-band files or one multi-band file")
-    scale = "physical value = value x scale + offset, whatever tags, sensor and type say; one number, or one for each band: S,S,..."
+    scale = "physical value = value x scale + offset, before tags, sensor and type; or S,S,... by band"
     sub.add_argument("--scale", type=_numbers, metavar="S", help=scale)
     sub.add_argument("--offset", type=_numbers, metavar="O", help="as --scale; write --offset=O,O,... where the first is negative")
     sub.add_argument("--nodata", type=_numbers, metavar="N", help="the image's nodata value, whatever its tags are; also one for each band")

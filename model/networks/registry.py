@@ -21,9 +21,9 @@ from cropcam.model.networks.linear import Linear
 from cropcam.model.networks.resnet50 import ResNet50
 from cropcam.model.networks.trees import Trees
 from cropcam.model.networks.unet import UNet
+from cropcam.model.options import GROUP
 from cropcam.pipeline.errors import ConfigError
 
-GROUP = "cropcam.networks"
 NETWORKS: dict[str, type[Network]] = {
     "baseline": Baseline,
     "resnet50": ResNet50,

@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from cropcam.model.networks.base import FittedNetwork
 from cropcam.model.networks.neighbourhood import Neighbourhood
 from cropcam.pipeline.errors import ConfigError, DataError
+from cropcam.pipeline.extras import need
 
 # A standardised 0 is a missing value. Sums are the same on any number of threads.
 _PARAMETERS = {"objective": "multiclass", "zero_as_missing": True, "deterministic": True, "force_col_wise": True, "verbosity": -1}
@@ -101,10 +102,9 @@ def lightgbm() -> Any:  # noqa: ANN401 - a module
     Raises:
         ConfigError: it is not installed, or the system lacks a library that it needs.
     """
+    need("--model trees", "trees", instead="or take --model linear")
     try:
         import lightgbm as package  # noqa: PLC0415 - slow to import
-    except ImportError:
-        raise ConfigError("--model trees needs LightGBM: pip install 'cropcam[trees]'; --model linear needs nothing more") from None
     except OSError as error:
         raise ConfigError(
             f"--model trees: LightGBM cannot be loaded ({error}); install the system's OpenMP library (Debian: apt install libgomp1; "

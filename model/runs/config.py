@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
@@ -92,6 +93,12 @@ class RunConfig:
     def trained_digests(self) -> frozenset[str]:
         """Digests of the stores that are trained on, and of their join; none of a store held out."""
         return frozenset((self.store.digest, *(part.digest for part in self.stores if not part.held_out)))
+
+    def store_paths(self, run: Path) -> list[Path]:
+        """Where the stores are that the run was trained on, seen from where the command runs."""
+        found = [run / part.path for part in self.stores] or [run / self.store.path]
+        short = [Path(os.path.normpath(path)) for path in found]  # another place where the run is a link
+        return [each if each.exists() and each.samefile(path) else path for each, path in zip(short, found, strict=True)]
 
     @property
     def keep_last_epoch(self) -> bool:

@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from cropcam.model.runs.history import COLUMNS, Row
-from cropcam.pipeline.errors import ConfigError
+from cropcam.pipeline.extras import need
 
 
 @contextmanager
@@ -20,10 +20,9 @@ def history_writer(run: Path, wanted: bool, epoch: int) -> Iterator[Callable[[Ro
     if not wanted:
         yield lambda _row: None
         return
-    try:
-        from torch.utils.tensorboard import SummaryWriter  # noqa: PLC0415 - an extra
-    except ImportError:
-        raise ConfigError("--tensorboard needs tensorboard; install it with: pip install 'cropcam[tensorboard]'") from None
+    need("--tensorboard", "tensorboard")
+    from torch.utils.tensorboard import SummaryWriter  # noqa: PLC0415 - an extra
+
     with SummaryWriter(run / "tensorboard", purge_step=epoch + 1) as writer:
 
         def write(row: Row) -> None:

@@ -6,6 +6,7 @@ Source: Earth Engine REST reference, "projects.image/computePixels".
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 from cropcam.pipeline.earthengine.layers import layers_of
 from cropcam.pipeline.earthengine.pixel_requests import check_window_px, window_px_for
@@ -18,24 +19,45 @@ from cropcam.pipeline.study.study import Study
 SHARD_PX = 8192
 
 
-def plan_text(study: Study, out: Path, *, window_px: int | None = None, shard_px: int = SHARD_PX) -> str:
-    """The plan of `deliver` as text: shards, requests, pixels and bytes per layer. Needs no client.
+def plan_facts(study: Study, *, window_px: int | None = None, shard_px: int = SHARD_PX) -> dict[str, Any]:
+    """The plan of `deliver` as JSON values: files, requests, pixels and uncompressed bytes, together and by layer. Needs no client.
 
     Raises:
         ConfigError: an option breaks a limit.
     """
     sides = window_sides(study, window_px, shard_px)
     shards, _ = cells(study, shard_px)
-    lines, requests, size = [], 0, 0
+    layers = []
     for layer in layers_of(study):
         side = sides[layer.name]
         windows = sum(len(windows_of(study, shard, side)) for _, shard in shards)
         pixels = sum(shard.height * shard.width for _, shard in shards)
-        requests, size = requests + windows, size + pixels * layer.bytes_per_px
-        lines.append(
-            f"{layer.name:<6}  {pixels:>13,} px  {pixels * layer.bytes_per_px / 1e6:>9,.1f} MB  {windows:,} request{'s' * (windows != 1)} of {side} px  {len(shards)} file{'s' * (len(shards) != 1)}"
+        layers.append(
+            {
+                "layer": layer.name,
+                "pixels": pixels,
+                "bytes": pixels * layer.bytes_per_px,
+                "requests": windows,
+                "request_px": side,
+                "files": len(shards),
+            }
         )
-    return "\n".join((*lines, f"to {out}: {requests:,} requests, {size / 1e9:,.2f} GB uncompressed"))
+    return {"tasks": [], "layers": layers, **{key: sum(each[key] for each in layers) for key in ("requests", "pixels", "bytes", "files")}}
+
+
+def plan_text(study: Study, out: Path, *, window_px: int | None = None, shard_px: int = SHARD_PX) -> str:
+    """The same as text.
+
+    Raises:
+        ConfigError: an option breaks a limit.
+    """
+    facts = plan_facts(study, window_px=window_px, shard_px=shard_px)
+    lines = [
+        f"{each['layer']:<6}  {each['pixels']:>13,} px  {each['bytes'] / 1e6:>9,.1f} MB  {each['requests']:,} request{'s' * (each['requests'] != 1)}"
+        f" of {each['request_px']} px  {each['files']} file{'s' * (each['files'] != 1)}"
+        for each in facts["layers"]
+    ]
+    return "\n".join((*lines, f"to {out}: {facts['requests']:,} requests, {facts['bytes'] / 1e9:,.2f} GB uncompressed"))
 
 
 def layer_pixels(study: Study, *, window_px: int | None = None, shard_px: int = SHARD_PX) -> dict[str, int]:

@@ -70,6 +70,14 @@ class Estimate:
         """EECU-hours of all layers."""
         return math.fsum(layer.hours for layer in self.layers)
 
+    def to_dict(self) -> dict[str, object]:
+        """JSON values, in EECU-hours."""
+        layers = [
+            {"layer": each.layer, "pixels": each.pixels, "eecu_hours": each.hours, "between": list(each.range_hours)}
+            for each in self.layers
+        ]
+        return {"eecu_hours": self.hours, "layers": layers, "own_eecu_hours": self.own_eecu_s / HOUR_S}
+
     def text(self) -> str:
         """A table of layers and tiers, and how far it holds."""
         count = max(len(layer.samples) for layer in self.layers)

@@ -114,6 +114,10 @@ class Plan:
             for task in self.tasks
         ]  # fmt: skip
 
+    def facts(self) -> dict[str, Any]:
+        """The plan as JSON values: tasks and their sums."""
+        return {"tasks": self.rows(), "requests": None, "pixels": self.pixels, "bytes": self.bytes, "files": self.files}
+
     def text(self) -> str:
         """The plan as text: one line per task, then the sum."""
         width = max(len(task.name) for task in self.tasks)

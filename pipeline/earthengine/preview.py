@@ -90,7 +90,7 @@ def check_page(out: Path) -> None:
         ConfigError: it does not end in .html.
         DataError: another file is there.
     """
-    check_outputs([Output(out, "--out", "page", is_page, (".html",))])
+    check_outputs([Output(out, "--out", "page", is_page)])
 
 
 def cells_geojson(study: Study, cell_px: int) -> dict[str, Any]:

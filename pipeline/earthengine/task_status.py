@@ -6,6 +6,7 @@ Source: Earth Engine REST reference, "projects.operations" and "OperationMetadat
 from __future__ import annotations
 
 import datetime
+import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -156,6 +157,46 @@ def summary(shown: Sequence[Row]) -> str:
     )
 
 
+def progress_of(shown: Sequence[Row]) -> str:
+    """How far tasks are: "failed" where one is, or is forgotten; "done" where all have succeeded; "cancelled"; else "not done"."""
+    states = {row.state for row in shown}
+    if states & {FAILED, FORGOTTEN}:
+        return "failed"
+    if states - {SUCCEEDED, CANCELLED}:
+        return "not done"
+    return "cancelled" if CANCELLED in states else "done"
+
+
+def document(study: str, to: str, shown: Sequence[Row]) -> dict[str, Any]:
+    """The tasks as JSON values, as `--json` has them (docs/json.md)."""
+    states = dict.fromkeys(row.state.lower() for row in shown)
+    eecu_s = [row.eecu_s for row in shown if row.eecu_s is not None]
+    return {
+        "study": study,
+        "to": to,
+        "progress": progress_of(shown),
+        "states": {state: sum(row.state.lower() == state for row in shown) for state in states},
+        "eecu_hours": math.fsum(eecu_s) / 3600 if eecu_s else None,
+        "places": place_list(shown),
+        "tasks": [
+            {
+                "task": row.task,
+                "layer": row.layer,
+                "state": row.state.lower(),
+                "progress": row.progress,
+                "seconds": row.seconds,
+                "eecu_seconds": row.eecu_s,
+                "pixels": row.pixels,
+                "attempt": row.attempt,
+                "updated": row.updated,
+                "message": row.message,
+                "places": list(row.uris),
+            }
+            for row in shown
+        ],
+    }
+
+
 def missing(shown: Sequence[Row], limit: int = 5) -> str:
     """The missing tasks and their reasons, on one line, those first that wait for the user; empty where all succeeded."""
     absent = sorted((row for row in shown if row.state != SUCCEEDED), key=lambda row: row.state not in (FAILED, FORGOTTEN, CANCELLED))
@@ -163,9 +204,14 @@ def missing(shown: Sequence[Row], limit: int = 5) -> str:
     return "; ".join(named) + (f"; and {len(absent) - limit} more" if len(absent) > limit else "")
 
 
+def place_list(shown: Sequence[Row]) -> list[str]:
+    """Where the files of the tasks are, as the service reports it."""
+    return list(dict.fromkeys(uri for row in shown for uri in row.uris))
+
+
 def places(shown: Sequence[Row]) -> str:
-    """Where the files of the tasks are, one line each, as the service reports it; a note where there are several Drive folders."""
-    found = dict.fromkeys(uri for row in shown for uri in row.uris)
+    """The same, one line each; a note where there are several Drive folders."""
+    found = place_list(shown)
     folders = [uri for uri in found if "drive.google.com" in uri]
     note = [f"{len(folders)} Drive folders of one name hold the files; cropcam fetch finds all of them"] if len(folders) > 1 else []
     return "\n".join([*found, *note])

@@ -10,8 +10,7 @@ from rich.console import Console
 from rich.live import Live
 
 from cropcam.pipeline.earthengine.task_status import Row, summary, table
-from cropcam.pipeline.runtime.machine import say
-from cropcam.pipeline.runtime.terminal import one_line
+from cropcam.pipeline.runtime.console import event, is_quiet, note
 
 
 class TaskView:
@@ -24,17 +23,19 @@ class TaskView:
 
     def __enter__(self) -> Self:
         console = Console(stderr=True)
-        if console.is_terminal:
+        if console.is_terminal and not is_quiet():
             self._live = Live(console=console, auto_refresh=False)
             self._live.start()
         return self
 
     def __call__(self, rows: Sequence[Row]) -> None:
         """Show every task's row."""
+        has_changed, self._last = (text := summary(rows)) != self._last, text
         if self._live:
             self._live.update(table(rows), refresh=True)
-        elif (text := summary(rows)) != self._last:
-            self._last = text
+            if has_changed:
+                event("stage", stage=self._name, state="working", message=text)
+        elif has_changed:
             self.log(text)
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
@@ -43,8 +44,5 @@ class TaskView:
 
     def log(self, text: str) -> None:
         """Print a line above the table."""
-        text = one_line(text)
-        if self._live:
-            self._live.console.print(text, markup=False, highlight=False)
-        else:
-            say(f"{self._name:<9} {text}\n")
+        live = self._live
+        note(text, stage=self._name, shown=(lambda line: live.console.print(line, markup=False, highlight=False)) if live else None)

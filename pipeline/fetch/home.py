@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Collection, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from cropcam.pipeline.earthengine.error_messages import ServiceError
@@ -41,6 +41,10 @@ class Home:
     bytes: int
     fetched: int
     seconds: float
+
+    def to_dict(self) -> dict[str, object]:
+        """JSON values."""
+        return {**asdict(self), "folder": str(self.folder)}
 
     def __str__(self) -> str:
         return f"{self.folder}: {self.files} file{'s' * (self.files != 1)}, {self.bytes:,} bytes, {self.fetched} of them fetched now, in {self.seconds:.1f} s"
@@ -168,7 +172,9 @@ class _Run:
             "--watch waits for them" if any(is_active(state.upper()) for state in unfinished.values()) else "run the export again first"
         )
         next_step = (
-            f"tasks as last seen: {tasks}; {remedy}" if unfinished else "export it again, or run the same command again in some minutes"
+            f"tasks as last seen: {tasks}; {remedy}"
+            if unfinished
+            else "run the same command again in some minutes; files that were deleted come back by an export to another place (--to)"
         )
         lacking = "; ".join(choice.missing for choice in choices if choice.missing)
         count = sum(len(choice.shards) for choice in choices)

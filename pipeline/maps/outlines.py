@@ -38,7 +38,6 @@ from cropcam.pipeline.runtime.progress import Progress, silent
 
 METHOD = "auto-imagery"  # fiboa: created automatically from imagery
 _FIBOA_MOST_M2 = 1e9
-_FORMATS = "GeoParquet (.parquet) and GeoPackage (.gpkg)"
 
 
 @dataclass(frozen=True)
@@ -58,8 +57,6 @@ class OutlineSummary:
 
 def polygons_output(out: Path) -> Output:
     """The file of outlines as a command's output: GeoParquet or GeoPackage; polygons of a map that are there may be replaced."""
-    if out.suffix.casefold() not in WRITERS:
-        raise ConfigError(f"--polygons {out}: polygons are written as {_FORMATS}; choose a name that ends in one of these")
     return Output(out, "--polygons", "polygons", is_polygons)
 
 

@@ -66,8 +66,6 @@ def write_sample(
         ConfigError: `out` is no CSV, or `expected` is not of the map's classes.
         DataError: no map, all of it nodata, or another file is there.
     """
-    if out.suffix.casefold() != ".csv":
-        raise ConfigError(f"--out {out}: write a name that ends in .csv; the GeoPackage gets the same name")
     geopackage = out.with_suffix(".gpkg")
     check_outputs([Output(out, "--out", "sample", always), Output(geopackage, "", "sample", always)], [path])
     if geopackage.exists() and not out.exists():

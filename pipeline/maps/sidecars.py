@@ -26,7 +26,7 @@ from cropcam.pipeline.raster_errors import UNREADABLE
 from cropcam.pipeline.runtime.atomic import atomic_write
 from cropcam.pipeline.runtime.outputs import Output, check_outputs, is_marked, json_object
 
-ITEM, STYLE, TIFF = ".stac.json", ".qml", (".tif", ".tiff")
+ITEM, STYLE = ".stac.json", ".qml"
 OPTIONS = {CLASSES: "--out", PROBABILITY: "--probabilities", ENTROPY: "--uncertainty", ACTIVATION: "", LAYER: "--shift"}
 LAYERS = {  # tags of a map, with the names of the files that were made with it
     "probabilities": "Probability of each class",
@@ -73,8 +73,7 @@ def check_files(
         DataError: another file is there; the item of the run cannot be read.
     """
     rasters = [
-        Output(path, OPTIONS[name], *(("map", is_class_map) if name == CLASSES else ("layer", is_layer)), TIFF)
-        for name, path in paths.items()
+        Output(path, OPTIONS[name], *(("map", is_class_map) if name == CLASSES else ("layer", is_layer))) for name, path in paths.items()
     ]
     styled = dict.fromkeys(style_path(path) for name, path in paths.items() if name != ACTIVATION)
     if polygons is not None and _has_style(polygons):

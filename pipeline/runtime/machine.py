@@ -86,6 +86,14 @@ def flush_stdout() -> None:
         raise OSError(error.errno, error.strerror, "stdout") from None
 
 
+def peak_memory_mb() -> float:
+    """The most memory that this process has held so far."""
+    import resource  # noqa: PLC0415 - of -v alone
+
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak / (2**20 if sys.platform == "darwin" else 2**10)  # bytes there, KiB elsewhere
+
+
 def say(text: str) -> None:
     """Write to stderr, as it is; a stderr that is full, closed or unread stops no work."""
     with suppress(OSError, ValueError, AttributeError):  # full or unread, closed, none

@@ -22,6 +22,24 @@ from cropcam.pipeline.text_files import read_json_object
 HIDDEN = "..partial"  # what a hidden sibling's name has more than the name itself, beside the suffix
 MOST_BYTES = 255  # of a name, on the usual file systems
 STORE = ("zarr.json", ".build/spec.json")  # by one of these a patch store is known, finished or not
+# What a kind of file is called ends in one of these; folders of the second table in none that a file has, a store in .zarr or in nothing known.
+TIFF = (".tif", ".tiff")
+ENDINGS: Mapping[str, tuple[str, ...]] = {
+    "map": TIFF,
+    "layer": TIFF,
+    "polygons": (".parquet", ".gpkg"),
+    "picture": (".png", ".svg"),
+    "sample": (".csv",),
+    "scores of a map": (".json",),
+    "page": (".html",),
+    "model": (".onnx", ".pt2"),
+}
+_ZARR = ".zarr"
+STORES = ("patch store", "segmentation")  # folders that may end in .zarr
+_OF_FILES = frozenset(
+    {ending for endings in ENDINGS.values() for ending in endings}
+    | {".pdf", ".jpg", ".jpeg", ".txt", ".toml", ".geojson", ".shp", ".nc", ".h5", ".hdf", ".vrt", ".zip", ".gz", ".xlsx", ".safetensors"}
+)
 _MARKED_BYTES = 2**16  # a mark lies at the start of a file
 _DRIVER = re.compile(r"[A-Za-z][A-Za-z0-9_+.-]+:")  # GDAL reads it as a driver's name, others as that of a protocol
 
@@ -51,9 +69,8 @@ class Output:
     Attributes:
         path: as the user gave it, or as it follows from that.
         option: with which the user can choose another name; empty for a file beside one.
-        what: the field's word for it.
+        what: the field's word for it; it sets the endings of the name (`ENDINGS`).
         is_own: whether a file or folder that is there was made by cropcam and may be replaced, or gone on with.
-        suffixes: that fit the kind, in lower case; any without them.
         is_folder: a folder.
     """
 
@@ -61,7 +78,6 @@ class Output:
     option: str
     what: str
     is_own: Callable[[Path], bool] = never
-    suffixes: tuple[str, ...] = ()
     is_folder: bool = False
 
     @property
@@ -79,7 +95,7 @@ def check_outputs(outputs: Sequence[Output], inputs: Iterable[Path | None] = (),
         overwrite: replace files that cropcam did not make; never an input, a folder or a link. None where the command has no such option.
 
     Raises:
-        ConfigError: a name that no file can have, or that the libraries read otherwise; a suffix of another kind; two outputs of one place.
+        ConfigError: a name that no file can have, or that the libraries read otherwise; an ending of another kind; two outputs of one place.
         DataError: something else lies there; names it, and what to do.
     """
     read = [path for path in inputs if path is not None]
@@ -89,7 +105,7 @@ def check_outputs(outputs: Sequence[Output], inputs: Iterable[Path | None] = (),
             itself = "" if str(other) == str(output.path) else f" ({other})"
             raise DataError(f"{output.named}: is an input of this command{itself}; choose another name")
         _check_place(output, overwrite=overwrite)
-        _check_kind(output)
+        check_kind(output)
         if any(is_same(output.path, each.path) for each in outputs[:number]):
             raise ConfigError(f"{output.named}: is named for two outputs; give each its own file")
 
@@ -112,11 +128,20 @@ def check_name(output: Output) -> None:
         raise ConfigError(f"{output.named}: its name is too long by {longest - MOST_BYTES} bytes; choose a shorter one")
 
 
-def _check_kind(output: Output) -> None:
-    if output.suffixes and output.path.suffix.casefold() not in output.suffixes:
-        raise ConfigError(
-            f"{output.named}: does not fit the kind of the file ({output.what}); end the name in {' or '.join(output.suffixes)}"
-        )
+def check_kind(output: Output) -> None:
+    """Refuse a name that a user chose whose ending is that of another kind of file.
+
+    Raises:
+        ConfigError: names the option and the endings that fit.
+    """
+    ending, kind = output.path.suffix.casefold(), output.what
+    if not output.option:
+        return
+    if not output.is_folder and kind in ENDINGS and ending not in ENDINGS[kind]:
+        raise ConfigError(f"{output.named}: does not fit the kind of the file ({kind}); end the name in {' or '.join(ENDINGS[kind])}")
+    if output.is_folder and (ending in _OF_FILES or (ending == _ZARR and kind not in STORES)):
+        fitting = f"end the name in {_ZARR}, or leave the ending out" if kind in STORES else "leave the ending out"
+        raise ConfigError(f"{output.named}: does not fit the kind of the folder ({kind}); {fitting}")
 
 
 def is_same(one: Path, other: Path) -> bool:
@@ -185,7 +210,7 @@ def _check_there(output: Output, here: os.stat_result, *, overwrite: bool | None
     if path.is_dir() != output.is_folder:
         if output.is_folder:
             raise DataError(f"{output.named}: is a file; name a folder")
-        example = path / f"{output.what.replace(' ', '-')}{output.suffixes[0] if output.suffixes else ''}"
+        example = path / f"{output.what.replace(' ', '-')}{ENDINGS.get(output.what, ('',))[0]}"
         raise DataError(f"{output.named}: is a folder; give the file name of the {output.what}, for example {example}")
     if not output.is_folder and not path.is_file():
         raise DataError(f"{output.named}: is no ordinary file; choose another name")

@@ -1,15 +1,16 @@
-"""Progress of long work on stderr: a bar on a terminal, elsewhere a line every ten seconds."""
+"""Progress of long work on stderr: a bar on a terminal, elsewhere a line every ten seconds, with -q nothing; in the log file always."""
 
 from __future__ import annotations
 
 import time
 from collections.abc import Callable
 from types import TracebackType
-from typing import Self
+from typing import Any, Self
 
 from rich import progress as bars
 from rich.console import Console
 
+from cropcam.pipeline.runtime.console import event, is_quiet, note
 from cropcam.pipeline.runtime.machine import say
 from cropcam.pipeline.runtime.terminal import one_line
 
@@ -36,7 +37,8 @@ class Stage:
 
     def __enter__(self) -> Self:
         console = Console(stderr=True)
-        if console.is_terminal:
+        self._event("started")
+        if console.is_terminal and not is_quiet():
             self._bar = bars.Progress(
                 bars.TextColumn("{task.description:<9}"),
                 bars.BarColumn(30),
@@ -58,26 +60,30 @@ class Stage:
         self._last = note = one_line(note)
         if self._bar:
             self._bar.update(self._task, completed=done, total=total, note=note)
-        elif done < total and time.monotonic() - self._printed >= _LINE_EVERY_S:
+        if done < total and time.monotonic() - self._printed >= _LINE_EVERY_S:
             elapsed = time.monotonic() - self._started
-            left = f", about {elapsed / done * (total - done):.0f} s to go" if done else ""
-            self._print(f"{done}/{total}, {elapsed:.0f} s{left}  {note}")
+            self._printed = time.monotonic()
+            self._event("working", done=done, total=total, message=note)
+            if not self._bar:
+                left = f", about {elapsed / done * (total - done):.0f} s to go" if done else ""
+                self._print(f"{done}/{total}, {elapsed:.0f} s{left}  {note}")
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
         if self._bar:
             self._bar.stop()
-        elif kind is None:
+        if kind is None:
+            self._event("done", message=self._last)
+        if not self._bar and kind is None:
             self._print(f"done in {time.monotonic() - self._started:.1f} s  {self._last}".rstrip())
 
     def log(self, text: str) -> None:
         """Print a line above the bar."""
-        text = one_line(text)
-        if self._bar:
-            self._bar.console.print(text, markup=False, highlight=False)
-        else:
-            say(f"{self._name:<9} {text}\n")
+        bar = self._bar
+        note(text, stage=self._name, shown=(lambda line: bar.console.print(line, markup=False, highlight=False)) if bar else None)
 
     def _print(self, text: str) -> None:
-        text = one_line(text)
-        self._printed = time.monotonic()
-        say(f"{self._name:<9} {text}\n")
+        if not is_quiet():
+            say(f"{self._name:<9} {one_line(text)}\n")
+
+    def _event(self, state: str, **fields: Any) -> None:  # noqa: ANN401 - JSON values
+        event("stage", stage=self._name, state=state, seconds=round(time.monotonic() - self._started, 3), **fields)

@@ -14,6 +14,7 @@ from threading import Lock
 from typing import Any, TypeVar
 
 from cropcam.pipeline.errors import ConfigError, DataError, WorkStoppedError
+from cropcam.pipeline.extras import need
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
@@ -66,11 +67,10 @@ def connected(address: str) -> Iterator[Any]:
         ConfigError: distributed is not installed, or the address is none.
         DataError: nobody answers there.
     """
-    try:
-        from distributed import Client  # noqa: PLC0415 - only clusters need it
-        from distributed.comm.addressing import get_address_host_port  # noqa: PLC0415
-    except ImportError:
-        raise ConfigError("--scheduler needs dask.distributed; install it with: pip install distributed") from None
+    need("--scheduler", "cluster", instead="or leave it out")
+    from distributed import Client  # noqa: PLC0415 - only clusters need it
+    from distributed.comm.addressing import get_address_host_port  # noqa: PLC0415
+
     try:
         get_address_host_port(address)  # before a client is made: one that could not be made is slow to go away, and loud
     except ValueError as error:

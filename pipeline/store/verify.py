@@ -160,7 +160,7 @@ def picture_path(store: Path, out: Path | None) -> Path:
         DataError: another file, or a folder, is there.
     """
     picture = store.with_name(f"{store.name.removesuffix('.zarr')}-splits.png") if out is None else out
-    check_outputs([Output(picture, "--out", "picture", _is_picture, (".png", ".svg"))], [store])
+    check_outputs([Output(picture, "--out", "picture", _is_picture)], [store])
     return picture
 
 

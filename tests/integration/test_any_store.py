@@ -147,7 +147,7 @@ def test_the_exported_file_of_any_type_answers_as_the_network(tmp_path: Path, ki
         pytest.importorskip("onnxscript")
     store = open_store(built(tmp_path, IMAGES[kind][0](tmp_path)))
     make_run(tmp_path / "run", store.path, store.info)
-    assert "of the network on random patches" in export_model(tmp_path / "run", tmp_path / f"model.{ending}")
+    assert "of the network on random values" in export_model(tmp_path / "run", tmp_path / f"model.{ending}")
 
 
 @pytest.mark.parametrize(

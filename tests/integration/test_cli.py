@@ -14,21 +14,18 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
 import rasterio
 import xarray as xr
 from rio_cogeo.cogeo import cog_validate
 
 from cropcam.cli import main
-from cropcam.pipeline.grid import PixelGrid
 from cropcam.pipeline.study.study import load_study
 from support.answers import answered
-from support.rasters import random_codes, random_dn, write_raster
+from support.own_scene import GRID, STUDY, image_files, write_scene
 from support.stores import make_store
 
 ROOT = Path(__file__).parents[2]
-GRID = PixelGrid("EPSG:32616", (30.0, 0.0, 410_000.0, 0.0, -30.0, 4_475_700.0), 420, 330)
 
 
 def run(*words: object, **options: object) -> subprocess.CompletedProcess[str]:
@@ -40,20 +37,13 @@ def run(*words: object, **options: object) -> subprocess.CompletedProcess[str]:
 
 @pytest.fixture(scope="module")
 def scene(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Seven single-band files and labels; fields whose reflectance depends on their class; a nodata corner."""
     folder = tmp_path_factory.mktemp("scene")
-    codes = random_codes(GRID.shape_yx)
-    level = np.select([codes == 1, codes == 5, codes == 141, codes == 176], [9_000, 12_000, 15_000, 18_000], 21_000)
-    for band in range(1, 8):
-        dn = (level + 300 * band + random_dn((1, *GRID.shape_yx), band)[0] % 500).astype(np.uint16)
-        dn[:40, :60] = 0
-        write_raster(folder / f"LC08_SR_B{band}.TIF", dn, GRID, nodata=0)
-    write_raster(folder / "cdl.tif", codes, GRID)
+    write_scene(folder)
     return folder
 
 
 def images(scene: Path) -> list[str]:
-    return [str(path) for path in sorted(scene.glob("LC08_SR_B?.TIF"))]
+    return list(map(str, image_files(scene)))
 
 
 @pytest.fixture(scope="module")
@@ -61,8 +51,7 @@ def trained(scene: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The whole way over own rasters, two epochs."""
     out = tmp_path_factory.mktemp("way")
     study = out / "mine.toml"
-    text = '[study]\nname = "mine"\n[area]\nbounds = [-90.0, 40.0, -89.0, 41.0]\n[image]\nseasons = [["2016-05-01", "2016-10-01"]]\n'
-    study.write_text(text + '[labels]\nasset = "USDA/NASS/CDL/2016"\npresence_min_share = 0.2\n[splits]\nblock_patches = [2, 2]\n')
+    study.write_text(STUDY)
     assert main(["patches", str(study), "--image", *images(scene), "--labels", str(scene / "cdl.tif"), "--store", str(out / "s.zarr")]) == 0
     assert main(["train", str(out / "s.zarr"), "--run", str(out / "run"), "--epochs", "2", "--device", "cpu"]) == 0
     assert main(["evaluate", str(out / "run"), "--save", str(out / "seg.zarr"), "--device", "cpu"]) == 0
@@ -174,6 +163,16 @@ def test_errors_are_one_line_with_the_right_exit_code(
     assert list(tmp_path.iterdir()) == []
 
 
+def test_problems_of_a_study_are_lines_below_one_heading(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = tmp_path / "x.toml"
+    path.write_text('extends = "demo"\n[area]\nbound = 5\n[patchs]\n')
+    assert main(["describe", str(path), "--set", "splits.folds=1"]) == 2
+    assert capsys.readouterr().err == (
+        f"cropcam: {path}: 3 problems\n  line 3: unknown key area.bound; did you mean bounds?\n  line 4: unknown key patchs; did you mean patches?\n"
+        "  --set: splits.folds: 1 does not fit; it takes a whole number from 3, such as 5\n"
+    )
+
+
 def test_debug_shows_the_traceback(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["describe", "none", "--debug"]) == 2
     assert "Traceback" in capsys.readouterr().err
@@ -227,7 +226,7 @@ def test_a_grid_may_be_named_in_any_way_that_proj_reads(tmp_path: Path, capsys: 
 
 
 def test_a_bug_says_so_and_exits_1(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
-    monkeypatch.setattr("cropcam.pipeline.describe.of_study", lambda _: 1 / 0)
+    monkeypatch.setattr("cropcam.pipeline.describe.of_study", lambda *_: 1 / 0)
     assert main(["describe", "demo"]) == 1
     error = capsys.readouterr().err
     assert "ZeroDivisionError" in error

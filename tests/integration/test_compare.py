@@ -172,7 +172,7 @@ def test_the_command_prints_a_table_or_json(made: Path, tmp_path: Path, capsys: 
     words = ["compare", str(made / "one"), str(made / "two"), str(made / "far"), "--out", str(tmp_path / "out")]
     assert main(words) == 0
     printed = capsys.readouterr()
-    header, one, two, far, last = printed.out.splitlines()
+    header, one, two, far, last, places = printed.out.splitlines()
     assert header.split() == (
         [
             "run",
@@ -195,9 +195,10 @@ def test_the_command_prints_a_table_or_json(made: Path, tmp_path: Path, capsys: 
     gains = [line[header.index("pixel_accuracy_gain") : header.index("macro_f1")].split() for line in (one, two, far)]
     assert [len(gain) for gain in gains] == [0, 3, 0], "of the first there is none, nor of other pixels"
     assert "compare.html" in last
+    assert places == f"results: {tmp_path / 'out' / 'compare.html'}, {tmp_path / 'out' / 'compare.csv'}"
     assert printed.err.startswith("note: far differs from one")
     assert main([*words, "--json"]) == 0
-    lines = json.loads(capsys.readouterr().out)
+    lines = json.loads(capsys.readouterr().out)["rows"]
     assert [line["run"] for line in lines] == ["one", "two", "far"]
     assert lines[0]["pixel_accuracy_gain"] is None
     assert main(["compare", str(made / "one"), str(tmp_path / "none")]) == 3

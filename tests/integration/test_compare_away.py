@@ -147,13 +147,13 @@ def test_the_page_shows_every_place(made: Path, found: Comparison) -> None:
 def test_the_command_prints_places_and_json_has_them(made: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     words = ["compare", str(made / "one"), str(made / "two"), "--out", str(tmp_path / "out")]
     assert main(words) == 0
-    header, *lines, _ = capsys.readouterr().out.splitlines()
+    header, *lines, _, _ = capsys.readouterr().out.splitlines()
     assert header.split()[:2] == ["run", "place"]
     places = [line[header.index("place") : header.index("labels")].strip() for line in lines]
     assert places[1:3] == ["illinois", "iowa"]
     assert places[0].endswith(" (home)")
     assert main([*words, "--json"]) == 0
-    rows = json.loads(capsys.readouterr().out)
+    rows = json.loads(capsys.readouterr().out)["rows"]
     assert [row["home"] for row in rows] == [True, False, False, True, False, False]
     assert rows[0]["pixel_accuracy_from_home"] is None
 

@@ -250,7 +250,7 @@ def test_every_method_is_printed_with_the_default_marked(made: Any, tmp_path: Pa
         ]
         assert line.endswith("default") == (name == part["default"])
         assert line[out[5].index("macro F1") :].split()[0] == f"{values['macro_f1']:.4f}", "columns stand below their names"
-    classes = dict(zip(part["class_shares"], out[out.index("", 5) + 2 :], strict=True))
+    classes = dict(zip(part["class_shares"], out[out.index("", 5) + 2 : -2], strict=True))
     for name, line in classes.items():
         entry, label = part["methods"][part["default"]]["per_class"][name], found["classification"]["per_class"][name]
         values = [part["class_shares"][name], entry["accuracy"], entry["precision"], entry["f1"]]

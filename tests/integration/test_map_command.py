@@ -297,7 +297,11 @@ def test_outputs_that_are_inputs_other_outputs_or_folders(place: Path, tmp_path:
     check(refused(capsys, place, out, "--uncertainty", tmp_path / "folder"), 3, "is a folder; give the file name of the layer")
     (tmp_path / "folder.gpkg").mkdir()
     check(refused(capsys, place, out, "--polygons", tmp_path / "folder.gpkg"), 3, "is a folder; give the file name of the polygons")
-    check(refused(capsys, place, out, "--polygons", tmp_path / "o.shp"), 2, "polygons are written as")
+    check(
+        refused(capsys, place, out, "--polygons", tmp_path / "o.shp"),
+        2,
+        "does not fit the kind of the file (polygons); end the name in .parquet or .gpkg",
+    )
 
 
 def test_an_earlier_files_outlines_are_no_region_and_output_at_once(place: Path, tmp_path: Path, capsys: Capture) -> None:

@@ -75,6 +75,9 @@ LINE = "{},{},{}\n{},-87.95,40.34\n"
 STEPS: list[tuple[Callable[[], object] | None, str, int, str, Callable[[], object] | None, str]] = [
     (None, "describe corn-belt-2106", 2, "did you mean corn-belt-2016?", None, "describe corn-belt-2016"),
     (_write("x.toml", STUDY.replace("size_px", "sise_px")), "describe x.toml", 2, "unknown key patches.sise_px; did you mean size_px?", _write("x.toml", STUDY), "describe x.toml"),
+    (None, "describe mine.toml --set area.scale=60", 2, r"--set: unknown key area\.scale; did you mean scale_m\?", None, "describe mine.toml --set area.scale_m=45"),
+    (None, "describe s.zarr --set area.scale_m=60", 2, "--set changes keys of a study, and s.zarr is a store; leave it out", None, "describe s.zarr"),
+    (_write("y.toml", 'extends = "y.toml"'), "describe y.toml", 2, "y.toml, which extends y.toml: a circle; leave out one extends", _write("y.toml", 'extends = "mine.toml"'), "describe y.toml"),
     (_write("x.toml", STUDY.replace("[study]", "# N\xf6rd\n[study]").encode("cp1252")), "describe x.toml", 2, "line 1, column 4: byte 0xf6 is not UTF-8; save a TOML study file as UTF-8", _write("x.toml", STUDY.replace("[study]", "# N\xf6rd\n[study]")), "describe x.toml"),
     (_write("x.toml", STUDY.replace("name =", "name")), "describe x.toml", 2, "line 2, column 6: not TOML: .*; correct it there", _write("x.toml", STUDY), "describe x.toml"),
     (_write("x.toml", STUDY.replace("-88.1, 40.1, -87.6, 40.5", "-87.6, 40.1, -88.1, 40.5")), "describe x.toml", 2, "the order is west, south, east, north", _write("x.toml", STUDY), "describe x.toml"),
@@ -91,7 +94,7 @@ STEPS: list[tuple[Callable[[], object] | None, str, int, str, Callable[[], objec
     (None, "compare 'my run'", 2, "compare takes two runs or more", None, "? compare 'my run' none --out c"),
     (None, "compare 'my run' 'my run'", 2, "name each once", None, "? compare 'my run' none --out c2"),
     (None, "evaluate 'my run' --on none2.zarr --device cpu", 3, "cropcam patches STUDY ... --store none2.zarr", None, "? evaluate 'my run' --on none2.zarr --device cpu"),
-    (None, "sample map.tif --out p.txt", 2, "write a name that ends in .csv", None, "sample map.tif --out p.csv"),
+    (None, "sample map.tif --out p.txt", 2, "end the name in .csv", None, "sample map.tif --out p.csv"),
     (None, "sample map.tif --out p.csv --seed 4", 3, "give --out another name", None, "? sample map.tif --out q.csv --seed 4"),
     (None, "sample map.tif --out s.csv --expected-accuracy corn=2", 2, "an accuracy is above 0 and at most 1", None, "? sample map.tif --out s.csv"),
     (None, "area map.tif --reference p.csv", 3, "fill in the column class", lambda: _fill("p.csv"), "area map.tif --reference p.csv"),
@@ -103,7 +106,7 @@ STEPS: list[tuple[Callable[[], object] | None, str, int, str, Callable[[], objec
     (_points("PK\x03\x04"), "evaluate map.tif --points p.csv", 3, r"save the sheet as CSV \(UTF-8\)", _points("\ufefflon,lat,class\n-87.95,40.34,corn\n"), "evaluate map.tif --points p.csv"),
     (_points("lon,lat,class\n-87.95,40.34,maize\n"), "evaluate map.tif --points p.csv", 3, "it must be one of background, corn", _points("lon,lat,class\n-87.95,40.34,corn\n"), "evaluate map.tif --points p.csv"),
     (None, "area none.tif", 3, "give a map that cropcam map wrote", None, "area map.tif"),
-    (None, "export-model run --to model.txt", 2, "name a file that ends in .onnx or .pt2", None, ""),
+    (None, "export-model run --to model.txt", 2, "end the name in .onnx or .pt2", None, ""),
     (None, "emulate --archive 'no archive'", 4, "cropcam simulate STUDY --archive 'no archive'", None, ""),
     (None, "fetch mine.toml --from x --to y", 2, "name the drive:FOLDER or gs://BUCKET/PREFIX", None, ""),
 ]  # fmt: skip

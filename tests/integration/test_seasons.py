@@ -70,4 +70,4 @@ def test_a_map_is_nodata_only_where_every_season_is(folder: Path) -> None:
 
 
 def test_an_exported_program_knows_missing_seasons(folder: Path) -> None:
-    assert "of the network on random patches" in export_model(folder / "run", folder / "model.pt2")
+    assert "of the network on random values" in export_model(folder / "run", folder / "model.pt2")

@@ -16,6 +16,7 @@ from cropcam.model.networks.cam import activation_maps
 from cropcam.model.options import SECTIONS, Settings
 from cropcam.model.runs.checkpoint import BEST, save_tensors
 from cropcam.model.runs.config import CONFIG, RunConfig, StoreRecord
+from cropcam.model.segmentation.methods import Method
 from cropcam.pipeline.encoding import OFFSET, SCALE, BandEncoding
 from cropcam.pipeline.runtime.atomic import atomic_write
 from cropcam.pipeline.store.schema import StoreInfo
@@ -25,6 +26,16 @@ from support.stores import store_info
 
 BANDS = ("SR_B4", "SR_B5", "SR_B6")
 ENCODING = BandEncoding.uniform("uint16", len(BANDS), SCALE, OFFSET, 0.0)
+
+AFFINE = Method("prior-matched", (1.0, 0.5, 2.0, 0.0, 1.0), (0.1, -0.3, 0.0, 0.2, 0.4), temperature=1.7)
+SPECTRA = Method(
+    "spectral",
+    (1.0,) * len(LEGEND),
+    (0.0,) * len(LEGEND),
+    mean_KC=tuple((float(k), -0.5 * k, 0.3) for k in range(len(LEGEND))),
+    cov_CC=((1.0, 0.2, 0.0), (0.2, 0.5, 0.1), (0.0, 0.1, 2.0)),
+    temperature=1.3,
+)
 
 
 def make_config(size_px: int = 16, seed: int = 0, model: str = "baseline") -> RunConfig:

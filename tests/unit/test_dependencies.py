@@ -13,8 +13,12 @@ import pytest
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
+from cropcam.pipeline.extras import EXTRAS
+from support.bare import brought, project
+
 ROOT = Path(__file__).parents[2]
-LOCKS = ("requirements.txt", ".ci/tools.txt")
+OURS = ("requirements.txt", "requirements-dev.txt")  # what `make demo` installs; what developers need beside it
+LOCKS = (*OURS, ".ci/tools.txt", ".ci/docs.txt")
 AUDIT = runpy.run_path(str(ROOT / ".ci/audit.py"))
 
 
@@ -23,7 +27,7 @@ def entries(name: str) -> list[str]:
 
 
 def versions() -> dict[str, str]:
-    found = [entry.partition(" ")[0].split("==") for name in ("requirements.txt", "constraints.txt") for entry in entries(name)]
+    found = [entry.partition(" ")[0].split("==") for name in (*OURS, "constraints.txt") for entry in entries(name)]
     return {name: version for name, version in found}  # noqa: C416 - pairs of two alone
 
 
@@ -35,6 +39,12 @@ def test_every_package_is_pinned_with_hashes(name: str) -> None:
         assert re.fullmatch(r"[a-z0-9-]+==[\w.]+( ; [^\\\n]+)?( \\\n    --hash=sha256:[0-9a-f]{64})+", entry), entry[:200]
 
 
+def test_the_tools_of_the_documentation_share_their_versions_with_the_project() -> None:
+    shared = {tuple(entry.partition(" ")[0].split("==")) for entry in entries(".ci/docs.txt") if entry.partition("==")[0] in versions()}
+    assert len(shared) > 10
+    assert not shared - set(versions().items())
+
+
 @pytest.mark.parametrize("name", [*LOCKS, "constraints.txt"])
 def test_no_lock_has_an_address(name: str) -> None:
     assert not re.search(r"://|file:|index|find-links|/[a-z]+/[a-z]+/", (ROOT / name).read_text())
@@ -44,7 +54,26 @@ def test_torch_alone_and_what_it_brings_has_no_hashes() -> None:
     found = entries("constraints.txt")
     assert all(re.match(r"(torch|triton|nvidia-[a-z0-9-]+|cuda-[a-z]+)==[\w.]+( ; [^\\\n]+)?$", entry) for entry in found)
     assert [entry for entry in found if entry.startswith("torch==")]
-    assert not [entry for entry in entries("requirements.txt") if entry.startswith(("torch==", "nvidia-", "triton=="))]
+    assert not [entry for name in OURS for entry in entries(name) if entry.startswith(("torch==", "nvidia-", "triton=="))]
+
+
+def test_the_demo_installs_what_a_user_needs_and_nothing_twice() -> None:
+    users, developers = ({entry.partition("==")[0] for entry in entries(name)} for name in OURS)
+    needed = brought([*project()["dependencies"], *project()["optional-dependencies"]["earthengine"]])
+    needed |= brought([*project()["optional-dependencies"]["report"], *project()["optional-dependencies"]["view"]])
+    of_torch = {entry.partition("==")[0] for entry in entries("constraints.txt")}
+    assert needed - of_torch <= users
+    assert {"setuptools"} <= users
+    assert {"pytest", "ruff", "mypy", "lightgbm", "onnx", "scipy"} <= developers
+    assert not users & developers
+
+
+def test_the_extras_are_those_that_the_messages_name() -> None:
+    declared = project()["optional-dependencies"]
+    assert declared["all"] == [f"cropcam[{','.join(sorted(EXTRAS))}]"]
+    assert set(declared) == {*EXTRAS, "all", "dev"}
+    for extra, packages in EXTRAS.items():
+        assert {canonicalize_name(Requirement(text).name) for text in declared[extra]} == set(packages.values())
 
 
 def test_the_locked_versions_are_within_the_bounds() -> None:

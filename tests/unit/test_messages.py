@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import argparse
 import ast
 import re
 from collections.abc import Iterator
@@ -12,12 +11,12 @@ from typing import get_args
 
 import pytest
 
-from cropcam.cli import _parser
+from cropcam.cli import parsers
 from cropcam.pipeline.study.study import Study
 
 ROOT = Path(__file__).parents[2]
 # of `earthengine authenticate`, `torchrun`, `git lfs` and `gdal_calc.py` (--allBands)
-ELSEWHERE = {"--force", "--nproc-per-node", "--include", "--all", "--calc", "--outfile"}
+ELSEWHERE = {"--force", "--share", "--nproc-per-node", "--include", "--all", "--calc", "--outfile"}
 VERBS = {"reads", "wrote", "made", "did", "and", "version", "segmentation"}  # "a file that cropcam wrote"
 NO_KEYS = {"patches.csv", "splits.png", "splits.tif", "image.tif", "labels.tif", "labels.areas", "study.image"}  # files and modules
 
@@ -41,9 +40,9 @@ def _of(file: Path) -> Iterator[tuple[str, str]]:
 
 @cache
 def options() -> dict[str, set[str]]:
-    """The options of each command."""
-    commands = next(action for action in _parser()._actions if isinstance(action, argparse._SubParsersAction)).choices
-    return {name: {flag for action in parser._actions for flag in action.option_strings} for name, parser in commands.items()}
+    """The options of each command, with those of the program, which go with all."""
+    found = {name: {flag for action in parser._actions for flag in action.option_strings} for name, parser in parsers().items()}
+    return {name: flags | found[""] for name, flags in found.items() if name}
 
 
 def test_options_that_are_named_are_there() -> None:
@@ -67,12 +66,13 @@ def test_command_lines_that_are_named_are_those_of_a_command() -> None:
     assert not wrong
 
 
+TABLES_OF_NAMES = ("classes", "colours")  # whose keys are the user's
+
+
 @pytest.mark.parametrize("pattern", [r"(?<![\w./])({})\.([a-z_]+)\b(?!\()", r"\[({})\] ([a-z]+(?:_[a-z]+)*) ="])
 def test_keys_of_a_study_that_are_named_are_there(pattern: str) -> None:
     kinds = {
-        name: get_args(field.annotation) or (field.annotation,)
-        for name, field in Study.model_fields.items()
-        if name not in ("classes", "colours")
+        name: get_args(field.annotation) or (field.annotation,) for name, field in Study.model_fields.items() if name not in TABLES_OF_NAMES
     }
     keys = {name: set(kind[0].model_fields) for name, kind in kinds.items()}  # type: ignore[union-attr]
     found = [(where, *match) for where, text in texts() for match in re.findall(pattern.format("|".join(keys)), text)]

@@ -111,7 +111,8 @@ def test_a_late_list_is_waited_for_and_not_for_ever(server: Server, whole: dict[
     (server.out / "drive/maps/demo-labels.tif").unlink()
     waits.clear()
     with pytest.raises(
-        DataError, match=r"not whole: labels: .*; 1 files are fetched and stay; export it again, or run the same command again"
+        DataError,
+        match=r"not whole: labels: .*; 1 files are fetched and stay; run the same command again in some minutes; files that were deleted come back by an export to another place",
     ):
         bring_home(STUDY, remote(server), tmp_path / "other", exported=done, how=homecoming.how(), pace=Pace(3.0, 9.0, waits.append))
     assert len(waits) == LATE_LOOKS

@@ -30,21 +30,12 @@ from cropcam.pipeline.errors import DataError
 from cropcam.pipeline.grid import Window, tiles
 from cropcam.pipeline.maps.smoothing import smoothed
 from cropcam.pipeline.maps.windows import Scores, has_data, read_block
-from support.map_runs import ENCODING, OF_PATCHES, as_trained, make_config, random_dn, random_network, sign_network
+from support.map_runs import AFFINE, ENCODING, OF_PATCHES, SPECTRA, as_trained, make_config, random_dn, random_network, sign_network
 from support.memory_source import LEGEND, Memory
 
 Floats = npt.NDArray[np.floating[Any]]
 CLASSES = len(LEGEND)
 RAW = unfitted([0.0] * CLASSES)["cam-argmax"]
-AFFINE = Method("prior-matched", (1.0, 0.5, 2.0, 0.0, 1.0), (0.1, -0.3, 0.0, 0.2, 0.4), temperature=1.7)
-SPECTRA = Method(
-    "spectral",
-    (1.0,) * CLASSES,
-    (0.0,) * CLASSES,
-    mean_KC=tuple((float(k), -0.5 * k, 0.3) for k in range(CLASSES)),
-    cov_CC=((1.0, 0.2, 0.0), (0.2, 0.5, 0.1), (0.0, 0.1, 2.0)),
-    temperature=1.3,
-)
 CONVOLUTIONAL = ("fcn", "unet", "baseline", "linear", "fcn-time")
 
 

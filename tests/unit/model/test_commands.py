@@ -27,7 +27,7 @@ def test_train_passes_only_the_given_settings(calls: list[Any], tmp_path: Path, 
     assert (store, folder, settings.passed) == ([Path("s.zarr")], run, {"labels": "shares", "lr": 0.5})
     assert isinstance(settings, Settings)
     assert (options["device"], options["resume"], options["tensorboard"]) == ("cpu", True, False)
-    assert capsys.readouterr().out == f"{run}: trained; go on with: cropcam evaluate {run}\n"
+    assert capsys.readouterr().out == f"{run}: trained\nresults: {run}\nnext: cropcam evaluate {run}\n"
 
 
 def test_options_override_a_preset(calls: list[Any], tmp_path: Path) -> None:

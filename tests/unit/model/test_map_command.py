@@ -58,7 +58,8 @@ def test_nothing_more_than_a_map(run: Path, image: Path, calls: list[Any], capsy
     assert (found["sieve_ha"], found["smoothness"]) == (0.0, 0.0)
     assert [found[name] for name in ("method", "region", "scheduler", "device")] == [None, None, None, "auto"]
     assert found["source"].paths == (image.absolute(),)
-    assert capsys.readouterr().out == "map.tif: 4 pixels mapped: background 0 ha (75.0%), corn 0 ha (25.0%); 2 nodata\n"
+    mapped = "map.tif: 4 pixels mapped: background 0 ha (75.0%), corn 0 ha (25.0%); 2 nodata\n"
+    assert capsys.readouterr().out == f"{mapped}results: map.tif\nnext: cropcam area map.tif\n"
 
 
 def test_every_option(run: Path, image: Path, calls: list[Any], capsys: pytest.CaptureFixture[str]) -> None:

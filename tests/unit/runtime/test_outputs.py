@@ -21,7 +21,7 @@ def own(path: Path) -> bool:
 
 
 def file(path: Path, what: str = "map") -> Output:
-    return Output(path, "--out", what, own, (".tif", ".tiff"))
+    return Output(path, "--out", what, own)
 
 
 def folder(path: Path) -> Output:
