@@ -14,6 +14,7 @@ from typing import Any
 
 import ee
 
+from cropcam.pipeline.colours import BRIGHTER
 from cropcam.pipeline.crs import transform_points
 from cropcam.pipeline.earthengine.graphs import graph
 from cropcam.pipeline.earthengine.kept import Pixels
@@ -33,7 +34,6 @@ from cropcam.pipeline.study.study import Study
 
 TRUE_COLOUR = (("SR_B4", "SR_B3", "SR_B2"), ("red", "green", "blue"))
 STRETCH, STRETCH_OF_VECTORS = (0.00625, 0.25375), (-0.3, 0.3)  # reflectance; axes of vectors of length 1
-GAMMA = "1.5"  # vegetation is dark beside bare soil and roofs
 _EDGE_POINTS = 21
 LABELS = "labels"  # name of their layer
 
@@ -131,7 +131,12 @@ def _views(study: Study, composite: ee.Image) -> list[tuple[str, ee.Image, dict[
     for number, (start, end) in enumerate(study.image.seasons, 1):
         names = [f"{number}_{band}" if len(study.image.seasons) > 1 else band for band in bands]
         shown = composite.select(names)
-        visualisation = {"bands": ",".join(names), "min": f"{low:g}", "max": f"{high:g}", **({} if is_vector else {"gamma": GAMMA})}
+        visualisation = {
+            "bands": ",".join(names),
+            "min": f"{low:g}",
+            "max": f"{high:g}",
+            **({} if is_vector else {"gamma": f"{BRIGHTER:g}"}),
+        }
         views.append((f"composite {start} to {end}", shown.updateMask(shown.eq(whole_number(encoding.fill)).eq(0)), visualisation))
     return [*views, (LABELS, *labels_view(study))] if study.labels else views
 
