@@ -207,7 +207,7 @@ def whiskers(names: Sequence[str], title: str, marks: Sequence[Mark]) -> Markup:
     axes.set(xlim=(0, 1), ylim=(len(names) - 0.4, -0.7), yticks=range(len(names)), title=title)
     axes.set_yticklabels(names, color=INK)
     axes.set_xticks([0, 0.25, 0.5, 0.75, 1], ["0", "0.25", "0.5", "0.75", "1"])
-    axes.set_xlabel("bar: 95 % interval; tick: one class everywhere", fontsize=10)
+    axes.set_xlabel("bar: 95 % interval; tick: one class everywhere", fontsize=10, loc="right")
     values = ("undefined" if mark.value is None else f"{mark.value:.3f}" for mark in marks)
     words = f"{title}: " + ", ".join(f"{name} {value}" for name, value in zip(names, values, strict=True))
     return _svg(axes, f"runs-{title.casefold().replace(' ', '-')}", words)
