@@ -6,12 +6,7 @@ import argparse
 from pathlib import Path
 
 from cropcam.pipeline.arguments import AddCommand, folder_argument, json_option, study_argument, study_words
-from cropcam.pipeline.endpoints import endpoint_options
-from cropcam.pipeline.endpoints import manifest_of as _manifest
-from cropcam.pipeline.endpoints import open_endpoint as _endpoint
-from cropcam.pipeline.endpoints import same_endpoint as _same_endpoint
-from cropcam.pipeline.endpoints import service_options as _service_options
-from cropcam.pipeline.endpoints import session_of as _session
+from cropcam.pipeline.endpoints import endpoint_options, manifest_of, open_endpoint, same_endpoint, session_of
 from cropcam.pipeline.errors import ConfigError
 from cropcam.pipeline.export_command import add_export, bring_home_to, cell_options, patches_after
 from cropcam.pipeline.runtime.console import command_line, free_name, show
@@ -34,17 +29,17 @@ def tasks(args: argparse.Namespace) -> int:
     study, destination = load_study(args.study, args.changes), parse_destination(args.to)
     if isinstance(destination, Path):
         raise ConfigError(f"--to {args.to}: pixels to a folder make no tasks; name the drive:FOLDER or gs://BUCKET/PREFIX of the export")
-    with _session(args, study) as session:
+    with session_of(args, study) as session:
         look = exports.cancel if args.cancel else exports.tasks
-        rows = look(plan(study, destination, cell_px=args.cell_px, file_px=args.file_px), session, _manifest(args))
+        rows = look(plan(study, destination, cell_px=args.cell_px, file_px=args.file_px), session, manifest_of(args))
     state = progress_of(rows)
     then = {
-        "done": command_line("fetch", *study_words(args), "--from", args.to, "--to", free_name(Path("shards")), *_same_endpoint(args)),
-        "failed": (again := command_line("export", *study_words(args), "--to", args.to, *_same_endpoint(args))),
+        "done": command_line("fetch", *study_words(args), "--from", args.to, "--to", free_name(Path("shards")), *same_endpoint(args)),
+        "failed": (again := command_line("export", *study_words(args), "--to", args.to, *same_endpoint(args))),
         "cancelled": again,
-    }.get(state, command_line("tasks", *study_words(args), "--to", args.to, *_same_endpoint(args)))
+    }.get(state, command_line("tasks", *study_words(args), "--to", args.to, *same_endpoint(args)))
     if isinstance(destination, Asset) and state == "done":
-        then = command_line("export", *study_words(args), "--to", f"drive:{study.name}", *_same_endpoint(args), "--dry-run")
+        then = command_line("export", *study_words(args), "--to", f"drive:{study.name}", *same_endpoint(args), "--dry-run")
     text = "\n".join(filter(None, [lines(rows), summary(rows), spent_text(rows), places(rows)]))
     show(document(study.name, args.to, rows), text, places=[args.to], then=then)
     return 0 if args.cancel else {"done": 0, "not done": NOT_DONE}.get(state, FAILED)
@@ -61,14 +56,14 @@ def fetch(args: argparse.Namespace) -> None:
     study, source = load_study(args.study, args.changes), parse_destination(args.source, "--from")
     if isinstance(source, Path | Asset):
         raise ConfigError(f"--from {args.source}: name the drive:FOLDER or gs://BUCKET/PREFIX of the export; nothing else can be fetched")
-    with _endpoint(args) as (url, name):
+    with open_endpoint(args) as (url, name):
         home = bring_home_to(args, study, source, args.to, url, name, watch=args.watch)
     show({"study": study.name, **home.to_dict()}, str(home), places=[args.to], then=patches_after(args, study, args.to))
 
 
 def preview(args: argparse.Namespace) -> None:
     """A geemap page of region, cells, composite and labels."""
-    from cropcam.pipeline.earthengine.kept import pixels_of
+    from cropcam.pipeline.earthengine.kept import is_recorded, pixels_of
     from cropcam.pipeline.earthengine.preview import check_page
     from cropcam.pipeline.earthengine.preview import preview as draw
     from cropcam.pipeline.runtime.progress import Stage
@@ -76,19 +71,22 @@ def preview(args: argparse.Namespace) -> None:
 
     study = load_study(args.study, args.changes)
     check_page(args.out)
-    with _session(args, study, exports=False) as session, Stage("preview") as stage:
+    manifest = manifest_of(args)  # an embedded engine has the assets that it wrote where it writes
+    with session_of(args, study, exports=is_recorded(study, manifest)) as session, Stage("preview") as stage:
         draw(
             study,
             session.with_log(stage.log),
             args.out,
-            pixels=pixels_of(study, session, _manifest(args), stage.log),
+            pixels=pixels_of(study, session, manifest, stage.log),
+            inside=bool(args.archive),
             progress=stage,
         )
+    to = ["--to", "shards", "--archive", str(args.archive)] if args.archive else ["--to", f"drive:{study.name}", "--dry-run"]
     show(
         {"study": study.name, "page": str(args.out)},
-        f"{args.out}: its tiles come from the endpoint when a browser opens it",
+        f"{args.out}: {'everything is inside' if args.archive else 'its tiles come from the endpoint when a browser opens it'}",
         places=[args.out],
-        then=command_line("export", *study_words(args), "--to", f"drive:{study.name}", "--dry-run"),
+        then=command_line("export", *study_words(args), *to),
     )
 
 
@@ -116,4 +114,4 @@ def add_commands(command: AddCommand) -> None:
     study_argument(sub)
     sub.add_argument("--out", type=Path, required=True, metavar="PAGE.html", help="the page")
     json_option(sub)
-    _service_options(sub)
+    endpoint_options(sub)
