@@ -17,7 +17,7 @@ PAGES ?= docs/tutorial.md docs/howto/[!R]*.md
 FUZZ_SECONDS ?= 3600
 
 .DEFAULT_GOAL := help
-.PHONY: help demo docs docs-outputs test check lint types imports fuzz live fmt lock audit sbom mutants clean
+.PHONY: help demo docs docs-outputs test check lint types imports fuzz live fmt lock audit sbom mutants pictures clean
 
 help:
 	@echo "make demo    the whole way on simulated data: archive, patches, training, figures, map, report (in demo/)"
@@ -27,6 +27,7 @@ help:
 	@echo "make fuzz [FUZZ_SECONDS=S]    changed inputs tried for an hour; what fails is kept in fuzz-findings/"
 	@echo "make lock    write the locked packages anew; make audit, make sbom: list them (docs/dependencies.md)"
 	@echo "make mutants [MUTANTS=200] [SEED=0]    change lines one by one and see which the tests notice"
+	@echo "make pictures    the pictures of README, from the demo; needs chromium"
 	@echo "make docs    the documentation in build/docs; runs the blocks of its pages and its notebooks"
 	@echo "make docs-outputs [PAGES=FILE]    write the outputs that pages show anew"
 	@echo "make live PROJECT=P [BUCKET=B] [FOLDER=F]    ask the real Earth Engine; writes live-report.json"
@@ -107,6 +108,10 @@ sbom: $(DEV) $(TOOLS)/.ready
 
 mutants: $(DEV) $(TOOLS)/.ready
 	nice $(TOOLS)/bin/python -m benchmarks.mutants --mutants $(or $(MUTANTS),200) --seed $(or $(SEED),0)
+
+pictures: $(DEV)
+	$(BIN)/cropcam demo --out demo
+	$(BIN)/python -m benchmarks.screens --demo demo
 
 clean:
 	rm -rf .venv .tools .docs .types build demo *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis

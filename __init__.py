@@ -5,7 +5,7 @@ Heavy modules are imported inside the functions that need them, so `import cropc
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from os import PathLike
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -44,15 +44,19 @@ Files = Sequence[PathOrName] | PathOrName
 Log = Callable[[str], None]
 
 
-def load_study(study: PathOrName) -> Study:
+def load_study(study: PathOrName, changes: Mapping[str, Any] | None = None) -> Study:
     """A study: a preset's name or a TOML file (docs/study.md).
 
+    Args:
+        study: its name or path.
+        changes: values by their dotted key, as `{"study.name": "belt-2017", "image.seasons": [["2017-01-01", "2018-01-01"]]}`.
+
     Raises:
-        ConfigError: no such preset or file, or a key or value is not valid.
+        ConfigError: no such preset or file, or keys or values are not valid: all of them.
     """
     from cropcam.pipeline.study import study as studies
 
-    return studies.load_study(str(study))
+    return studies.load_study(str(study), changes or {})
 
 
 def open_rasters(study: Study, image: Files | None = None, labels: Files | None = None, *, shards: PathOrName | None = None) -> xr.Dataset:

@@ -139,7 +139,7 @@ def add_commands(command: AddCommand) -> None:
     """Declare the commands of the learning plane and their options."""
     sub = command("train", train)
     sub.add_argument("store", type=folder_argument, nargs="+", metavar="STORE", help="several are trained on together")
-    sub.add_argument("--run", type=folder_argument, required=True, metavar="RUN")
+    sub.add_argument("--run", type=folder_argument, required=True, metavar="RUN", help="folder of the run, to be made")
     _add_training_options(sub)
     sub.add_argument("--resume", action="store_true", help="go on with the run in the folder")
     json_option(sub)
@@ -151,7 +151,7 @@ def add_commands(command: AddCommand) -> None:
         "--leave-out",
         choices=("store", "place", "year"),
         default="store",
-        help="what is left out together: each store alone, stores that overlap by more than half, or those of one year (default: %(default)s)",
+        help="left out together: a store, stores that overlap by half, or those of a year (default: %(default)s)",
     )
     _add_training_options(sub)
     json_option(sub)
@@ -168,7 +168,7 @@ def add_commands(command: AddCommand) -> None:
     add_device_option(add_map(command))
 
     sub = command("export-model", export_model)
-    sub.add_argument("run", type=folder_argument, metavar="RUN")
+    sub.add_argument("run", type=folder_argument, metavar="RUN", help="a run folder")
     sub.add_argument("--to", type=Path, required=True, metavar="FILE", help="FILE.onnx, or FILE.pt2 for torch.export.load")
     sub.add_argument(
         "--outputs",
@@ -179,7 +179,7 @@ def add_commands(command: AddCommand) -> None:
     json_option(sub)
 
     sub = command("report", report)
-    sub.add_argument("run", type=folder_argument, metavar="RUN")
+    sub.add_argument("run", type=folder_argument, metavar="RUN", help="an evaluated run")
     sub.add_argument("--map", type=Path, metavar="MAP.tif", help="a map of the run, to be shown with its areas")
     sub.add_argument(
         "--reference", type=Path, metavar="POINTS", help="with --map: points with classes, which adjust its areas for its errors"
@@ -211,4 +211,4 @@ def add_setting(group: argparse._ActionsContainer, name: str) -> None:
 
 def add_device_option(sub: argparse.ArgumentParser) -> None:
     """The option --device."""
-    sub.add_argument("--device", choices=("auto", "cpu", "cuda"), default="auto", help="default: a GPU where there is one")
+    sub.add_argument("--device", choices=("auto", "cpu", "cuda"), default="auto", help="CROPCAM_DEVICE; default: a GPU where there is one")

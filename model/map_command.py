@@ -79,9 +79,9 @@ def _source(args: argparse.Namespace, config: Any) -> Any:  # noqa: ANN401 - a r
 def add_map(command: AddCommand) -> argparse.ArgumentParser:
     """Declare the command and its options."""
     sub = command("map", map_)
-    sub.add_argument("run", type=folder_argument, metavar="RUN")
+    sub.add_argument("run", type=folder_argument, metavar="RUN", help="a run folder")
     add_image_options(sub).add_argument("--store", type=folder_argument, metavar="STORE", help="a patch store")
-    sub.add_argument("--out", type=Path, required=True, metavar="MAP.tif")
+    sub.add_argument("--out", type=Path, required=True, metavar="MAP.tif", help="the class map")
     sub.add_argument("--probabilities", type=Path, metavar="FILE.tif", help="also write each class's probability in 1/250")
     sub.add_argument("--uncertainty", type=Path, metavar="FILE.tif", help="also write the entropy of the probabilities, 0 to 250")
     sub.add_argument("--polygons", type=Path, metavar="FILE", help="also write outlines: FILE.parquet or FILE.gpkg")

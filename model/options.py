@@ -66,7 +66,7 @@ class LabelOptions:
     )
     points: str = _option(
         "",
-        "labelled points instead of points drawn from the store: CSV (lon, lat, class), GeoPackage, GeoParquet, GeoJSON",
+        "labelled points of a file: CSV (lon, lat, class), GeoPackage, GeoParquet, GeoJSON",
         kinds=("points",),
         metavar="FILE",
     )
@@ -94,7 +94,7 @@ class LabelOptions:
     )
     label_column: str = _option(
         "",
-        "column of the file: the class of points, the crop of fields, the key of areas",
+        "column of the file: class of points, crop of fields, key of areas",
         kinds=_OF_FIELDS,
         metavar="NAME",
         default="found by its name",
@@ -148,12 +148,12 @@ class DataOptions:
 class NetworkOptions:
     """The network and how it computes."""
 
-    model: str = _option("fcn", f"network: {', '.join(MODELS)}, one of an installed package, or package.module:Class", metavar="NAME")
+    model: str = _option("fcn", f"{', '.join(MODELS)}, or package.module:Class", metavar="NAME")
     model_options: str = _option("", "options that the network declares", metavar="NAME=VALUE,...")
     init: str = _option("", "initial weights: a .safetensors file, or a run folder, whose best weights are taken", metavar="FILE|RUN")
     freeze: str = _option(
         "",
-        "parts of the network that are not trained: beginnings of parameter names, statistics (of batch norm), or none",
+        "not trained: beginnings of parameter names, statistics, none",
         metavar="PREFIX,...",
         default="statistics with --init RUN",
     )
@@ -196,7 +196,7 @@ class StrategyOptions:
     """Training methods added to plain supervised training (`cropcam.model.strategies`)."""
 
     pseudo_label_weight: float = _option(
-        0.0, "weight of the loss on pseudo-labels of a mean teacher; 0 = none", default=MEASURED, metavar="W", **_at_least(0)
+        0.0, "weight of a mean teacher's pseudo-labels; 0 = none", default=MEASURED, metavar="W", **_at_least(0)
     )
 
 

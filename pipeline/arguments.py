@@ -102,6 +102,18 @@ def parsers_of(parser: argparse.ArgumentParser) -> dict[str, argparse.ArgumentPa
     return dict(actions[0].choices) if actions else {}
 
 
+def study_argument(sub: argparse.ArgumentParser, name: str = "study", metavar: str = "STUDY", text: str | None = None) -> None:
+    """The argument STUDY, and the option --set, whose texts are `cropcam.pipeline.study.changes.parse_changes`'s."""
+    sub.add_argument(name, metavar=metavar, help=text)
+    changed = "a key of the study with another value, as area.scale_m=10; may be repeated"
+    sub.add_argument("--set", dest="changes", action="append", default=[], metavar="KEY=VALUE", help=changed)
+
+
+def study_words(args: argparse.Namespace, name: str = "study") -> list[str]:
+    """STUDY and its changes as words of a next command."""
+    return [getattr(args, name), *(word for each in args.changes for word in ("--set", each))]
+
+
 def overwrite_option(sub: argparse.ArgumentParser) -> None:
     """The option --overwrite of a command that writes files: what `cropcam.pipeline.runtime.outputs` refuses, but for inputs, folders and links."""
     sub.add_argument("--overwrite", action="store_true", help="replace files that cropcam did not make; never an input")

@@ -7,11 +7,12 @@ from __future__ import annotations
 
 import argparse
 from dataclasses import asdict
+from datetime import date
 from pathlib import Path
 from typing import Any
 
 from cropcam.pipeline import service_commands
-from cropcam.pipeline.arguments import AddCommand, folder_argument, json_option, seed_argument
+from cropcam.pipeline.arguments import AddCommand, folder_argument, json_option, seed_argument, study_argument, study_words
 from cropcam.pipeline.errors import ConfigError, DataError
 from cropcam.pipeline.extras import absence
 from cropcam.pipeline.runtime.console import command_line, free_name, note, show
@@ -26,8 +27,10 @@ def describe(args: argparse.Namespace) -> None:
     from cropcam.pipeline.study.study import presets
 
     is_store = args.what not in presets() and Path(args.what).is_dir()  # 'demo' is the preset, './demo' a folder
-    facts = about.of_store(Path(args.what)) if is_store else about.of_study(args.what)
-    then = command_line("export", args.what, "--to", f"drive:{facts['study']}", "--dry-run")
+    if is_store and args.changes:
+        raise ConfigError(f"--set changes keys of a study, and {args.what} is a store; leave it out, or name a study")
+    facts = about.of_store(Path(args.what)) if is_store else about.of_study(args.what, args.changes, date.today())
+    then = command_line("export", *study_words(args, "what"), "--to", f"drive:{facts['study']}", "--dry-run")
     show(facts, about.as_text(facts), then=training_line(Path(args.what), labels="class_share" in facts) if is_store else then)
 
 
@@ -38,7 +41,7 @@ def simulate(args: argparse.Namespace) -> None:
     from cropcam.pipeline.runtime.progress import Stage
     from cropcam.pipeline.study.study import load_study
 
-    study = load_study(args.study)
+    study = load_study(args.study, args.changes)
     check_outputs([Output(args.archive, "--archive", "archive", always, is_folder=True)])
     with Stage("simulate") as stage:
         write_archive(study, args.archive, seed=args.seed, progress=stage)
@@ -46,7 +49,7 @@ def simulate(args: argparse.Namespace) -> None:
         {"archive": str(args.archive), "study": study.name, "seed": args.seed},
         f"{args.archive}: simulated {study.name}, seed {args.seed}",
         places=[args.archive],
-        then=command_line("export", args.study, "--to", free_name(Path("shards")), "--archive", args.archive),
+        then=command_line("export", *study_words(args), "--to", free_name(Path("shards")), "--archive", args.archive),
     )
 
 
@@ -69,7 +72,7 @@ def patches(args: argparse.Namespace) -> None:
 
     if args.folder and (args.labels or has_value_options(args)):
         raise ConfigError("--labels, --scale, --offset and --nodata go with --image; shards of an export carry their own meaning")
-    study = load_study(args.study)
+    study = load_study(args.study, args.changes)
     with Stage("patches") as stage:
         common = {"seed": args.seed, "scheduler": args.scheduler, "progress": stage, "log": stage.log}
         if args.folder:
@@ -176,35 +179,35 @@ def sample(args: argparse.Namespace) -> None:
 def add_commands(command: AddCommand) -> None:
     """Declare the commands of the data plane and their options."""
     sub = command("describe", describe)
-    sub.add_argument("what", metavar="STUDY|STORE", help="a preset, a TOML file or a patch store")
+    study_argument(sub, "what", "STUDY|STORE", "a preset, a TOML file or a patch store")
     json_option(sub)
 
     sub = command("simulate", simulate)
-    sub.add_argument("study", metavar="STUDY")
-    sub.add_argument("--archive", type=Path, required=True, metavar="DIR")
-    sub.add_argument("--seed", type=seed_argument, default=0)
+    study_argument(sub)
+    sub.add_argument("--archive", type=Path, required=True, metavar="DIR", help="the archive to be written (CROPCAM_ARCHIVE)")
+    sub.add_argument("--seed", type=seed_argument, default=0, help="of the landscape (default %(default)s)")
     json_option(sub)
 
     sub = command("emulate", emulate)
-    sub.add_argument("--archive", type=Path, required=True, metavar="DIR")
+    sub.add_argument("--archive", type=Path, required=True, metavar="DIR", help="the archive to be served (CROPCAM_ARCHIVE)")
     sub.add_argument("--port", type=int, default=0, help="default: any that is free")
     sub.add_argument("--out", type=Path, metavar="DIR", help="where exports land (default: beside the archive)")
 
     service_commands.add_commands(command)
 
     sub = command("patches", patches)
-    sub.add_argument("study", metavar="STUDY")
+    study_argument(sub)
     add_image_options(sub)
     sub.add_argument(
         "--labels", type=Path, nargs="+", metavar="FILE", help="label raster(s), any CRS and grid (default: a store without labels)"
     )
-    sub.add_argument("--store", type=folder_argument, required=True, metavar="STORE")
+    sub.add_argument("--store", type=folder_argument, required=True, metavar="STORE", help="the store to be made")
     sub.add_argument("--seed", type=seed_argument, default=0, help="of the split (default %(default)s)")
     sub.add_argument("--scheduler", metavar="ADDRESS", help="build on a dask.distributed cluster (default: threads)")
     json_option(sub)
 
     sub = command("check", check)
-    sub.add_argument("store", type=folder_argument, metavar="STORE")
+    sub.add_argument("store", type=folder_argument, metavar="STORE", help="a patch store")
     sub.add_argument("--out", type=Path, metavar="PICTURE", help="PNG or SVG of the splits (default: NAME-splits.png beside NAME.zarr)")
     json_option(sub)
 
@@ -227,7 +230,7 @@ def add_commands(command: AddCommand) -> None:
         nargs="+",
         default=[],
         metavar="CLASS=A",
-        help="user's accuracy expected of each class, for the sample's size (default: 25 points a class, 100 in all)",
+        help="expected user's accuracies, for the size (default: 25 points a class, 100 in all)",
     )
     error = "wanted of the overall accuracy, with --expected-accuracy (default %(default)s)"
     sub.add_argument("--standard-error", type=float, default=0.01, metavar="SE", help=error)
@@ -239,7 +242,7 @@ def add_image_options(sub: argparse.ArgumentParser) -> Any:  # noqa: ANN401 - ar
     given = sub.add_mutually_exclusive_group(required=True)
     given.add_argument("--from", dest="folder", type=Path, metavar="DIR", help="GeoTIFF shards of an export")
     given.add_argument("--image", type=Path, nargs="+", metavar="FILE", help="own rasters: single-band files or one multi-band file")
-    scale = "physical value = value x scale + offset, whatever tags, sensor and type say; one number, or one for each band: S,S,..."
+    scale = "physical value = value x scale + offset, before tags, sensor and type; or S,S,... by band"
     sub.add_argument("--scale", type=_numbers, metavar="S", help=scale)
     sub.add_argument("--offset", type=_numbers, metavar="O", help="as --scale; write --offset=O,O,... where the first is negative")
     sub.add_argument("--nodata", type=_numbers, metavar="N", help="the image's nodata value, whatever its tags are; also one for each band")

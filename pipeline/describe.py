@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from datetime import date
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from cropcam.pipeline.earthengine.feasible import check_feasible, notes
 from cropcam.pipeline.grid import PatchGrid
 from cropcam.pipeline.legend import Legend
 from cropcam.pipeline.study.study import Study, load_study
@@ -14,9 +17,15 @@ from cropcam.pipeline.study.study import Study, load_study
 _NAMES = 24  # bands that are listed one by one
 
 
-def of_study(name_or_path: str) -> dict[str, Any]:
-    """Grid, patches, bands, classes and uncompressed bytes of a study."""
-    study = load_study(name_or_path)
+def of_study(name_or_path: str, changes: Sequence[str] = (), today: date | None = None) -> dict[str, Any]:
+    """Grid, patches, bands, classes and uncompressed bytes of a study, with changes as of `load_study`.
+
+    Raises:
+        ConfigError: not a study; or, with `today`, one that Earth Engine can never deliver.
+    """
+    study = load_study(name_or_path, changes)
+    if today is not None:
+        check_feasible(study, today, name_or_path)
     layers, grid = study.image.layers, study.patch_grid
     pixels, per_patch = grid.pixels.width * grid.pixels.height, grid.size_px**2
     label, encoding = study.table.dtype.itemsize if study.labels else 0, study.image.encoding
@@ -33,6 +42,7 @@ def of_study(name_or_path: str) -> dict[str, Any]:
             "labels": label * (1 + weighted) * pixels,
             "store": grid.count * per_patch * (of_pixel + label + weighted),
         },
+        "notes": notes(study),
         "digest": study.digest,
     }
 
@@ -92,6 +102,7 @@ def as_text(facts: dict[str, Any]) -> str:
         lines.append(
             "bytes    " + ", ".join(f"{what} {count / 1e9:,.2f} GB" for what, count in facts["bytes"].items()) + " before compression"
         )
+        lines += [f"note     {note}" for note in facts["notes"]]
         return "\n".join(lines)
     from cropcam.pipeline.store.schema import format_dropped  # noqa: PLC0415 - as in `of_store`
 

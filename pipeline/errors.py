@@ -11,17 +11,36 @@
 A message has the problem, its place, the numbers, then the next step. Any other exception is a bug (exit 1).
 """
 
+from collections.abc import Sequence
+
 
 class CropcamError(Exception):
     """Base of everything a user can act on."""
 
     exit_code = 1
 
+    @property
+    def lines(self) -> tuple[str, ...]:
+        """The message as the command line prints it: a line, or a heading and a line for each problem."""
+        return (str(self),)
+
 
 class ConfigError(CropcamError):
-    """A study file or an option is invalid."""
+    """A study file or an option is invalid.
+
+    With `problems`, each a line of its own, the message is their heading; `str` has them all in one line.
+    """
 
     exit_code = 2
+
+    def __init__(self, message: str, problems: Sequence[str] = ()) -> None:
+        super().__init__(f"{message}: {'; '.join(problems)}" if problems else message)
+        self._lines = (message, *problems)
+
+    @property
+    def lines(self) -> tuple[str, ...]:
+        """As of any error."""
+        return self._lines
 
 
 class DataError(CropcamError):

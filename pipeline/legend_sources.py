@@ -8,7 +8,7 @@ import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import cache
 from importlib import resources
-from typing import Any
+from typing import Any, NamedTuple
 
 from cropcam.pipeline.code_table import CODE_LIMIT, DEFAULT, Code, CodeTable, Color
 from cropcam.pipeline.errors import ConfigError
@@ -43,6 +43,30 @@ def resolution_m(name: str) -> float | None:
     """Pixel size in metres of the maps with a legend of the package, from its line `# resolution_m: 10`."""
     found = re.search(r"^# resolution_m: ([0-9.]+)$", resources.files(_FOLDER).joinpath(f"{name}.csv").read_text("utf-8"), re.MULTILINE)
     return float(found[1]) if found else None
+
+
+class Published(NamedTuple):
+    """The asset of a legend of the package in Earth Engine's catalogue, from the lines `# asset:`, `# years:` and `# bounds:` of its table.
+
+    Attributes:
+        asset: its name, with YEAR where there is one for each year.
+        first_year: of these; 0 where there is one asset alone.
+        bounds: west, south, east and north of its pixels in degrees, generously; None = the world.
+    """
+
+    asset: str
+    first_year: int
+    bounds: tuple[float, float, float, float] | None
+
+
+@cache
+def published(name: str) -> Published:
+    """Where Earth Engine has the maps with a legend of the package."""
+    text = resources.files(_FOLDER).joinpath(f"{name}.csv").read_text("utf-8")
+    lines = dict(re.findall(r"^# (asset|years|bounds): (.+)$", text, re.MULTILINE))
+    west, south, east, north = map(float, lines.get("bounds", "-180 -90 180 90").split())
+    bounds = (west, south, east, north) if "bounds" in lines else None
+    return Published(lines["asset"], int(lines.get("years", 0)), bounds)
 
 
 def cdl() -> CodeTable:

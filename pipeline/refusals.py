@@ -22,7 +22,8 @@ def explain(error: Exception, args: argparse.Namespace) -> int:
     from cropcam.pipeline.earthengine.error_texts import without_secrets  # noqa: PLC0415
 
     known = isinstance(error, CropcamError)
-    line = str(error) if known else denial(error, batches="batch_size" in vars(args))
+    lines = error.lines if isinstance(error, CropcamError) else (denial(error, batches="batch_size" in vars(args)),)
+    line = lines[0]
     trace = without_secrets("".join(traceback.format_exception(error)))
     if args.debug or line is None:
         say(trace)
@@ -33,15 +34,17 @@ def explain(error: Exception, args: argparse.Namespace) -> int:
         show_error(text, BUG)
         return BUG
     code = error.exit_code if isinstance(error, CropcamError) else DataError.exit_code
-    refuse(line, code)
+    refuse(line, code, *lines[1:])
     if known and args.debug:
         say("\n".join(_raw_answers(error)))
     return code
 
 
-def refuse(line: str, code: int) -> None:
-    """One line on stderr, in the log file, and with --json as an object on stdout."""
-    say(f"cropcam: {one_line(line)}\n")
+def refuse(line: str, code: int, *problems: str | None) -> None:
+    """One line on stderr and one for each problem; the same in the log file, and with --json as an object on stdout."""
+    found = [problem for problem in problems if problem]
+    say("".join([f"cropcam: {one_line(line)}\n", *(f"  {one_line(problem)}\n" for problem in found)]))
+    line = f"{line}: {'; '.join(found)}" if found else line
     event("error", "error", message=line)
     show_error(line, code)
 

@@ -8,7 +8,7 @@ import tomllib
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from functools import cache
 from importlib import resources
-from typing import Any, Literal, NamedTuple
+from typing import Annotated, Any, Literal, NamedTuple
 
 import numpy as np
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
@@ -19,6 +19,7 @@ from cropcam.pipeline.errors import ConfigError
 _FOLDER = "cropcam.pipeline.study.sensors"  # data alone
 DEFAULT = "landsat"
 Dtype = Literal["uint8", "int8", "uint16", "int16", "float32"]
+Day = Annotated[str, Field(pattern=r"^(\d{4}-\d{2}-\d{2})?$")]
 _RECIPES = ("bit", "classes", "min", "saturation")
 
 
@@ -66,11 +67,20 @@ class Flag(_Part):
 
 
 class SensorCollection(_Part):
-    """An Earth Engine collection: its id, the asset's name of each band, and the years for which a study without `collections` takes it."""
+    """An Earth Engine collection: its id, the asset's name of each band, and the years for which a study without `collections` takes it.
+
+    `days` are the first and the last day with a scene anywhere; empty = not known, or scenes go on coming.
+    """
 
     id: str
     bands: dict[str, str]
     default_years: tuple[int, int] | None = None  # the first and the last; None = only by name
+    days: tuple[Day, Day] = ("", "")
+
+    def may_have(self, start: str, end: str) -> bool:
+        """Whether there can be a scene from the day `start` to before the day `end`."""
+        first, last = self.days
+        return end > first and (not last or start <= last)
 
 
 class Sensor(_Part):

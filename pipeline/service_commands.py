@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from cropcam.pipeline.arguments import AddCommand, folder_argument, json_option
+from cropcam.pipeline.arguments import AddCommand, folder_argument, json_option, study_argument, study_words
 from cropcam.pipeline.errors import ConfigError
 from cropcam.pipeline.runtime.console import command_line, detail, free_name, show
 
@@ -21,16 +21,16 @@ def export(args: argparse.Namespace) -> None:
     from cropcam.pipeline.earthengine.cost import spent_text
     from cropcam.pipeline.earthengine.destinations import Asset, parse_destination
     from cropcam.pipeline.earthengine.export_run import Options, pace_at
-    from cropcam.pipeline.earthengine.manifest import manifest_path
     from cropcam.pipeline.earthengine.plan import plan
     from cropcam.pipeline.earthengine.task_status import document, places, summary
     from cropcam.pipeline.earthengine.task_view import TaskView
     from cropcam.pipeline.fetch.arrived import arrived_at
     from cropcam.pipeline.study.study import load_study
 
-    study, destination = load_study(args.study), parse_destination(args.to)
+    study, destination = load_study(args.study, args.changes), parse_destination(args.to)
     if args.estimate and not args.dry_run:
         raise ConfigError("--estimate goes with --dry-run: it computes a few windows and exports nothing")
+    _check_feasible(args, study)
     if isinstance(destination, Path):
         _deliver(args, study, destination)
         return
@@ -56,7 +56,7 @@ def export(args: argparse.Namespace) -> None:
         with TaskView("export") as view:
             arrived, pace = arrived_at(destination, session), pace_at(session.api_url)
             options = Options(args.wait, args.again, args.max_eecu_hours, arrived, view, view.log, pace)
-            rows = exports.export(planned, session.with_log(view.log), manifest_path(args.study), options)
+            rows = exports.export(planned, session.with_log(view.log), _manifest(args), options)
         text, found = "\n".join(filter(None, [summary(rows), spent_text(rows), places(rows)])), document(study.name, args.to, rows)
         endpoint, where, then = _same_endpoint(args), [args.to], ""
         if args.fetch:
@@ -65,11 +65,11 @@ def export(args: argparse.Namespace) -> None:
             then = _patches_line(args, study, args.fetch)
         elif isinstance(destination, Asset):
             text += f"\nexport and preview of {study.name} read the composite from {destination.name(session.project)} from now on"
-            then = command_line("export", args.study, "--to", f"drive:{study.name}", *endpoint, "--dry-run")
+            then = command_line("export", *study_words(args), "--to", f"drive:{study.name}", *endpoint, "--dry-run")
         elif args.wait:
-            then = command_line("fetch", args.study, "--from", args.to, "--to", free_name(Path("shards")), *endpoint)
+            then = command_line("fetch", *study_words(args), "--from", args.to, "--to", free_name(Path("shards")), *endpoint)
         else:
-            then = command_line("tasks", args.study, "--to", args.to, *endpoint)
+            then = command_line("tasks", *study_words(args), "--to", args.to, *endpoint)
         show(found, text, places=where, then=then)
 
 
@@ -81,24 +81,23 @@ def tasks(args: argparse.Namespace) -> int:
     from cropcam.pipeline.earthengine import exports
     from cropcam.pipeline.earthengine.cost import spent_text
     from cropcam.pipeline.earthengine.destinations import Asset, parse_destination
-    from cropcam.pipeline.earthengine.manifest import manifest_path
     from cropcam.pipeline.earthengine.plan import plan
     from cropcam.pipeline.earthengine.task_status import document, lines, places, progress_of, summary
     from cropcam.pipeline.study.study import load_study
 
-    study, destination = load_study(args.study), parse_destination(args.to)
+    study, destination = load_study(args.study, args.changes), parse_destination(args.to)
     if isinstance(destination, Path):
         raise ConfigError(f"--to {args.to}: pixels to a folder make no tasks; name the drive:FOLDER or gs://BUCKET/PREFIX of the export")
     with _session(args, study) as session:
         look = exports.cancel if args.cancel else exports.tasks
-        rows = look(plan(study, destination, cell_px=args.cell_px, file_px=args.file_px), session, manifest_path(args.study))
+        rows = look(plan(study, destination, cell_px=args.cell_px, file_px=args.file_px), session, _manifest(args))
     state = progress_of(rows)
     then = {
-        "done": command_line("fetch", args.study, "--from", args.to, "--to", free_name(Path("shards")), *_same_endpoint(args)),
-        "failed": command_line("export", args.study, "--to", args.to, *_same_endpoint(args)),
-    }.get(state, command_line("tasks", args.study, "--to", args.to, *_same_endpoint(args)))
+        "done": command_line("fetch", *study_words(args), "--from", args.to, "--to", free_name(Path("shards")), *_same_endpoint(args)),
+        "failed": command_line("export", *study_words(args), "--to", args.to, *_same_endpoint(args)),
+    }.get(state, command_line("tasks", *study_words(args), "--to", args.to, *_same_endpoint(args)))
     if isinstance(destination, Asset) and state == "done":
-        then = command_line("export", args.study, "--to", f"drive:{study.name}", *_same_endpoint(args), "--dry-run")
+        then = command_line("export", *study_words(args), "--to", f"drive:{study.name}", *_same_endpoint(args), "--dry-run")
     text = "\n".join(filter(None, [lines(rows), summary(rows), spent_text(rows), places(rows)]))
     show(document(study.name, args.to, rows), text, places=[args.to], then=then)
     return {"done": 0, "failed": FAILED}.get(state, 0 if args.cancel else NOT_DONE)
@@ -112,7 +111,7 @@ def fetch(args: argparse.Namespace) -> None:
     from cropcam.pipeline.earthengine.destinations import Asset, parse_destination
     from cropcam.pipeline.study.study import load_study
 
-    study, source = load_study(args.study), parse_destination(args.source, "--from")
+    study, source = load_study(args.study, args.changes), parse_destination(args.source, "--from")
     if isinstance(source, Path | Asset):
         raise ConfigError(f"--from {args.source}: name the drive:FOLDER or gs://BUCKET/PREFIX of the export; nothing else can be fetched")
     with _endpoint(args) as (url, name):
@@ -123,41 +122,40 @@ def fetch(args: argparse.Namespace) -> None:
 def preview(args: argparse.Namespace) -> None:
     """A geemap page of region, cells, composite and labels."""
     from cropcam.pipeline.earthengine.kept import pixels_of
-    from cropcam.pipeline.earthengine.manifest import manifest_path
     from cropcam.pipeline.earthengine.preview import check_page
     from cropcam.pipeline.earthengine.preview import preview as draw
     from cropcam.pipeline.runtime.progress import Stage
     from cropcam.pipeline.study.study import load_study
 
-    study = load_study(args.study)
+    study = load_study(args.study, args.changes)
     check_page(args.out)
     with _session(args, study, exports=False) as session, Stage("preview") as stage:
         draw(
             study,
             session.with_log(stage.log),
             args.out,
-            pixels=pixels_of(study, session, manifest_path(args.study), stage.log),
+            pixels=pixels_of(study, session, _manifest(args), stage.log),
             progress=stage,
         )
     show(
         {"study": study.name, "page": str(args.out)},
         f"{args.out}: its tiles come from the endpoint when a browser opens it",
         places=[args.out],
-        then=command_line("export", args.study, "--to", f"drive:{study.name}", "--dry-run"),
+        then=command_line("export", *study_words(args), "--to", f"drive:{study.name}", "--dry-run"),
     )
 
 
 def add_commands(command: AddCommand) -> None:
     """Declare these commands and their options."""
     sub = command("export", export)
-    sub.add_argument("study", metavar="STUDY")
+    study_argument(sub)
     sub.add_argument("--to", required=True, metavar="WHERE", help="drive:FOLDER, gs://BUCKET/PREFIX, asset:PATH or a local folder")
     endpoint_options(sub)
     _cell_options(sub)
     sub.add_argument("--priority", type=int, default=100, help="of tasks, 0 to 9999 (default %(default)s)")
     sub.add_argument(
         "--shard-size", type=int, default=256, metavar="PX",
-        help="side of the tiles in which the service computes a task: 128 or 64 where memory does not suffice (default %(default)s)",
+        help="side of the tiles that the service computes: 128 or 64 if memory lacks (default %(default)s)",
     )  # fmt: skip
     sub.add_argument("--cog", action="store_true", help="tasks write Cloud Optimized GeoTIFFs")
     sub.add_argument("--overwrite", action="store_true", help="replace the asset of asset:PATH if it exists")
@@ -167,7 +165,7 @@ def add_commands(command: AddCommand) -> None:
     )
     sub.add_argument("--window-px", type=int, help="side of one pixel request to a folder (default: by layer, as the limits allow)")
     sub.add_argument("--shard-px", type=int, default=8192, help="side of one file in a folder (default %(default)s)")
-    sub.add_argument("--workers", type=int, default=40, help="pixel requests at once (default %(default)s)")
+    sub.add_argument("--workers", type=int, default=40, help="pixel requests at once (CROPCAM_WORKERS; default %(default)s)")
     sub.add_argument("--no-wait", "--no-watch", dest="wait", action="store_false", help="return once the tasks are started")
     sub.add_argument("--fetch", type=folder_argument, metavar="DIR", help="fetch the files into this folder once the tasks have ended")
     sub.add_argument("--dry-run", action="store_true", help="print the plan: tasks, pixels, bytes, files")
@@ -175,7 +173,7 @@ def add_commands(command: AddCommand) -> None:
     json_option(sub)
 
     sub = command("tasks", tasks)
-    sub.add_argument("study", metavar="STUDY")
+    study_argument(sub)
     sub.add_argument("--to", required=True, metavar="WHERE", help="drive:FOLDER, gs://BUCKET/PREFIX or asset:PATH, as exported")
     endpoint_options(sub)
     _cell_options(sub)
@@ -183,7 +181,7 @@ def add_commands(command: AddCommand) -> None:
     json_option(sub)
 
     sub = command("fetch", fetch)
-    sub.add_argument("study", metavar="STUDY")
+    study_argument(sub)
     sub.add_argument("--from", dest="source", required=True, metavar="WHERE", help="drive:FOLDER or gs://BUCKET/PREFIX, as exported")
     sub.add_argument("--to", type=folder_argument, required=True, metavar="DIR", help="a folder of its own")
     endpoint_options(sub)
@@ -191,8 +189,8 @@ def add_commands(command: AddCommand) -> None:
     json_option(sub)
 
     sub = command("preview", preview)
-    sub.add_argument("study", metavar="STUDY")
-    sub.add_argument("--out", type=Path, required=True, metavar="PAGE.html")
+    study_argument(sub)
+    sub.add_argument("--out", type=Path, required=True, metavar="PAGE.html", help="the page")
     json_option(sub)
     _service_options(sub)
 
@@ -201,7 +199,6 @@ def _deliver(args: argparse.Namespace, study: Any, folder: Path) -> None:  # noq
     """An export into a local folder."""
     from cropcam.pipeline.earthengine import delivery, delivery_plan
     from cropcam.pipeline.earthengine.kept import is_recorded, pixels_of
-    from cropcam.pipeline.earthengine.manifest import manifest_path
     from cropcam.pipeline.earthengine.plan import CELL_PX, PRIORITY, TILE_PX
     from cropcam.pipeline.runtime.progress import Stage
 
@@ -218,7 +215,7 @@ def _deliver(args: argparse.Namespace, study: Any, folder: Path) -> None:  # noq
         found = _estimate(args, study, delivery_plan.layer_pixels(study, **lattice))
         _show_plan(args, study, delivery_plan.plan_text(study, folder, **lattice), found, delivery_plan.plan_facts(study, **lattice))
         return
-    manifest = manifest_path(args.study)  # an embedded engine has the assets that it wrote where it writes
+    manifest = _manifest(args)  # an embedded engine has the assets that it wrote where it writes
     with _session(args, study, exports=is_recorded(study, manifest)) as session, Stage("export") as stage:
         pixels = pixels_of(study, session, manifest, stage.log)
         shards = delivery.deliver(
@@ -231,12 +228,18 @@ def _deliver(args: argparse.Namespace, study: Any, folder: Path) -> None:  # noq
 def _show_plan(args: argparse.Namespace, study: Any, text: str, found: Any, facts: Mapping[str, Any]) -> None:  # noqa: ANN401 - a Study, an Estimate or None
     """The end of --dry-run: the plan, its estimate, and the export itself as the next command."""
     document = {"study": study.name, "to": args.to, **facts, "estimate": found.to_dict() if found else None}
-    then = command_line(*(word for word in args.words if word not in ("--dry-run", "--estimate", "--json")))
+    then = command_line(
+        *(
+            word
+            for word in getattr(args, "words", ("export", args.study, "--to", args.to))
+            if word not in ("--dry-run", "--estimate", "--json")
+        )
+    )
     show(document, f"{text}\n\n{found.text()}" if found else text, then=then)
 
 
 def _patches_line(args: argparse.Namespace, study: Any, folder: Path) -> str:  # noqa: ANN401 - a Study
-    return command_line("patches", args.study, "--from", folder, "--store", free_name(Path(f"{study.name}.zarr")))
+    return command_line("patches", *study_words(args), "--from", folder, "--store", free_name(Path(f"{study.name}.zarr")))
 
 
 def _estimate(args: argparse.Namespace, study: Any, pixels: Mapping[str, int], *, reads_asset: bool = True) -> Any:  # noqa: ANN401 - a Study; an Estimate
@@ -248,10 +251,9 @@ def _estimate(args: argparse.Namespace, study: Any, pixels: Mapping[str, int], *
         return None
     from cropcam.pipeline.earthengine.estimate import estimate
     from cropcam.pipeline.earthengine.kept import is_recorded, pixels_of
-    from cropcam.pipeline.earthengine.manifest import manifest_path
     from cropcam.pipeline.runtime.progress import Stage
 
-    manifest = manifest_path(args.study)
+    manifest = _manifest(args)
     with _session(args, study, exports=reads_asset and is_recorded(study, manifest)) as session, Stage("estimate") as stage:
         images = pixels_of(study, session, manifest, stage.log) if reads_asset else None
         return estimate(study, session.with_log(stage.log), pixels, images=images, progress=stage)
@@ -264,7 +266,6 @@ def _bring_home(
     from cropcam.pipeline.earthengine import exports
     from cropcam.pipeline.earthengine.error_messages import Backoff
     from cropcam.pipeline.earthengine.export_run import pace_at
-    from cropcam.pipeline.earthengine.manifest import manifest_path
     from cropcam.pipeline.earthengine.session import open_session, url_of
     from cropcam.pipeline.fetch.download import How
     from cropcam.pipeline.fetch.exported import find_export
@@ -273,7 +274,7 @@ def _bring_home(
     from cropcam.pipeline.runtime.progress import Stage
 
     _check_folder(out)
-    manifest, url = manifest_path(args.study), url_of(url)
+    manifest, url = _manifest(args), url_of(url)
     with Stage("fetch") as stage:
         exported = find_export(study, manifest, source, name or url, args.project)
         look = None
@@ -288,6 +289,29 @@ def _bring_home(
         remote = open_remote(source, project=args.project, api_url=url, backoff=backoff)
         how = How(backoff=backoff, progress=stage, log=stage.log)
         return bring_home(study, remote, out, exported=exported, look=look, how=how, pace=pace_at(url))
+
+
+def _check_feasible(args: argparse.Namespace, study: Any) -> None:  # noqa: ANN401 - a Study
+    """Refuse what the service can never deliver; an engine on this machine has what its archive has."""
+    from datetime import date
+
+    from cropcam.pipeline.earthengine.feasible import check_feasible
+
+    if args.api_url:
+        from cropcam.pipeline.earthengine.session import is_loopback, url_of
+
+        if is_loopback(url_of(args.api_url)):
+            return
+    if not args.archive:
+        check_feasible(study, date.today(), args.study, is_exported=True)
+
+
+def _manifest(args: argparse.Namespace) -> Path:
+    """Where the manifest of the study lies."""
+    from cropcam.pipeline.earthengine.manifest import manifest_path
+    from cropcam.pipeline.study.changes import changed_name
+
+    return manifest_path(args.study, changed_name(args.changes))
 
 
 def _check_folder(folder: Path, option: str = "--to") -> None:
@@ -309,15 +333,17 @@ def _cell_options(sub: argparse.ArgumentParser) -> None:
 
 
 def _service_options(sub: argparse.ArgumentParser) -> None:
-    sub.add_argument("--project", metavar="P", help="Google Cloud project registered for Earth Engine (default: the credentials' own)")
-    sub.add_argument("--api-url", metavar="URL", help="another endpoint: high-volume, or an engine on loopback (cropcam emulate)")
+    sub.add_argument("--project", metavar="P", help="Google Cloud project (CROPCAM_PROJECT; default: the credentials' own)")
+    sub.add_argument("--api-url", metavar="URL", help="high-volume, or an engine on loopback: cropcam emulate (CROPCAM_API_URL)")
     sub.set_defaults(archive=None)
 
 
 def endpoint_options(sub: argparse.ArgumentParser) -> None:
     """Options that name the endpoint: the service, a URL, or an archive."""
     _service_options(sub)
-    sub.add_argument("--archive", type=Path, metavar="DIR", help="use the embedded engine over this archive; no account needed")
+    sub.add_argument(
+        "--archive", type=Path, metavar="DIR", help="the embedded engine over this archive, no account needed (CROPCAM_ARCHIVE)"
+    )
 
 
 @contextmanager

@@ -118,12 +118,10 @@ class Manifest:
                 self.entries[name] = there
 
 
-def manifest_path(study_argument: str) -> Path:
-    """Where a study's manifest lies: beside the study file; for presets in the working directory."""
-    if study_argument in presets():
-        return Path(f"{study_argument}.exports.json")
-    path = Path(study_argument)
-    return path.with_name(f"{path.stem}.exports.json")
+def manifest_path(study_argument: str, changed_name: str = "") -> Path:
+    """Where a study's manifest lies: beside the study file; for presets in the working directory. A study with a changed name has its own."""
+    path = Path(f"{study_argument}.toml" if study_argument in presets() else study_argument)
+    return path.with_name(f"{changed_name or path.stem}.exports.json")
 
 
 @contextmanager

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -13,26 +13,32 @@ from cropcam.pipeline.legend_sources import packaged_names as packaged_legends
 from cropcam.pipeline.sensor import packaged_names as packaged_sensors
 from cropcam.pipeline.sensor import parse as parse_sensor
 from cropcam.pipeline.study.polygons import read_polygons
+from cropcam.pipeline.study.problems import Problem
 from cropcam.pipeline.text_files import read_text
 from cropcam.pipeline.toml_files import read_toml
 
 
-def put_in_files(values: dict[str, Any], study: str) -> None:
+def put_in_files(values: dict[str, Any], folder_of: Callable[[tuple[str, str]], Path]) -> list[Problem]:
     """Replace the names of files in a study's parsed TOML by their content, so that the study's digest covers it.
 
     Args:
         values: changed in place.
-        study: path of the study file, for relative paths and messages.
+        folder_of: the folder to which the name under a key is relative.
 
-    Raises:
-        ConfigError: no such file, or not what the key takes.
+    Returns:
+        A problem for each file that is not there, or not what the key takes; its name stays.
     """
-    for section, key in (("area", "region"), ("splits", "holdout")):
-        named = _text(values, section, key)
-        if named and not named.lstrip().startswith("{"):  # GeoJSON text otherwise
-            values[section][key] = read_polygons(Path(study).parent / named, f"{study}: {section}.{key}")
-    _put_in(values, study, ("image", "sensor"), (".toml", packaged_sensors()), read_sensor)
-    _put_in(values, study, ("labels", "legend"), (".csv", packaged_legends()), read_legend)
+    problems = []
+    for place in (("area", "region"), ("splits", "holdout"), ("image", "sensor"), ("labels", "legend")):
+        named, dotted = _text(values, *place), ".".join(place)
+        if not named:
+            continue
+        try:
+            if (content := _content(place, folder_of(place) / named, named)) is not None:
+                values[place[0]][place[1]] = content
+        except ConfigError as error:
+            problems.append(Problem(place, str(error) if str(error).startswith(dotted) else f"{dotted}: {error}"))
+    return problems
 
 
 def read_legend(path: Path, key: str) -> list[list[Any]]:
@@ -64,15 +70,17 @@ def read_sensor(path: Path, key: str) -> dict[str, Any]:
     return values
 
 
-def _put_in(
-    values: dict[str, Any], study: str, place: tuple[str, str], names: tuple[str, Collection[str]], read: Callable[[Path, str], Any]
-) -> None:
-    """The content of a file in place of its name, unless the name is a packaged one."""
-    (section, key), (suffix, packaged) = place, names
-    named = _text(values, section, key)
-    path = Path(study).parent / named
-    if named and named not in packaged and (path.suffix.lower() == suffix or path.is_file()):
-        values[section][key] = read(path, f"{study}: {section}.{key}")
+def _content(place: tuple[str, str], path: Path, named: str) -> Any:  # noqa: ANN401 - of any of the keys
+    """What the file holds; None where the name is no file's."""
+    key = ".".join(place)
+    if place[0] in ("area", "splits"):
+        return None if named.lstrip().startswith("{") else read_polygons(path, key)  # GeoJSON text
+    read: Callable[[Path, str], Any]
+    suffix, packaged, read = (
+        (".toml", packaged_sensors(), read_sensor) if key == "image.sensor" else (".csv", packaged_legends(), read_legend)
+    )
+    is_file = named not in packaged and (path.suffix.lower() == suffix or path.is_file())
+    return read(path, key) if is_file else None
 
 
 def _text(values: dict[str, Any], section: str, key: str) -> str:

@@ -3,20 +3,20 @@
 from __future__ import annotations
 
 import datetime
-import difflib
-from collections.abc import Collection, Mapping
+from collections import Counter
+from collections.abc import Collection, Iterable, Mapping
 from functools import cached_property
 from typing import Annotated, Any
 
-from pydantic import Field, ValidationInfo, field_validator, model_validator
+from pydantic import BeforeValidator, Field, ValidationInfo, field_validator, model_validator
 
 from cropcam.pipeline import band_expressions
 from cropcam.pipeline.encoding import BandEncoding, physical_layers
 from cropcam.pipeline.errors import ConfigError
 from cropcam.pipeline.sensor import DEFAULT, Sensor, packaged, packaged_names, parse
-from cropcam.pipeline.study.section import Section
+from cropcam.pipeline.study.section import ProblemsError, Section, as_text, nearest, shown
 
-Day = Annotated[str, Field(pattern=r"^\d{4}-\d{2}-\d{2}$")]
+Day = Annotated[str, BeforeValidator(as_text), Field(pattern=r"^\d{4}-\d{2}-\d{2}$")]
 _ALL_PCT = 100.0
 
 
@@ -45,8 +45,8 @@ class Image(Section):
             return values
         try:
             sensor = _sensor(values.get("sensor", DEFAULT))
-        except ConfigError as error:
-            raise ValueError(f"sensor: {error}") from None
+        except ConfigError:  # the sensor's own validator tells it; bands and collections have nothing to be compared with
+            return {"collections": ("",), "bands": ("",), **values}
         found = {
             "bands": sensor.default_bands,
             "mask": sensor.mask,
@@ -54,82 +54,103 @@ class Image(Section):
         }
         return {**found, **values}
 
+    @field_validator("sensor")
+    @classmethod
+    def _known(cls, value: str | dict[str, Any]) -> str | dict[str, Any]:
+        try:
+            _sensor(value)
+        except ConfigError as error:
+            raise ValueError(str(error)) from None
+        return value
+
     @field_validator("bands", "collections", "mask")
     @classmethod
     def _unique(cls, values: tuple[str, ...]) -> tuple[str, ...]:
-        if len(set(values)) < len(values):
-            raise ValueError(f"{list(values)} names one twice")
+        if twice := [name for name, count in Counter(values).items() if count > 1]:
+            raise ValueError(f"{', '.join(map(repr, twice[:3]))} is named twice; name each once")
         return values
 
     @field_validator("seasons")
     @classmethod
     def _dates(cls, seasons: tuple[tuple[str, str], ...]) -> tuple[tuple[str, str], ...]:
+        texts = []
         for start, end in seasons:
             try:
                 first, last = datetime.date.fromisoformat(start), datetime.date.fromisoformat(end)
             except ValueError as error:
-                raise ValueError(f"[{start}, {end}]: {error}") from None
+                texts.append(f"[{start}, {end}]: {error}; write days as 2016-05-01")
+                continue
             if first >= last:
-                raise ValueError(f"season [{start}, {end}) is empty; the end is exclusive and later than the start")
+                texts.append(f"season [{start}, {end}) is empty; the end is exclusive and later than the start")
+        _refuse(texts)
         return seasons
 
     @field_validator("collections")
     @classmethod
     def _of_the_table(cls, values: tuple[str, ...], info: ValidationInfo) -> tuple[str, ...]:
-        table = _sensor(info.data["sensor"])
-        try:
-            for asset_id in values:
+        texts, table = [], _table(info)
+        if table is None:
+            return values
+        for asset_id in values:
+            try:
                 table.collection(asset_id)
-        except ConfigError as error:
-            raise ValueError(str(error)) from None
+            except ConfigError as error:
+                texts.append(str(error))
+        _refuse(texts)
         return values
 
     @field_validator("bands")
     @classmethod
     def _in_every_collection(cls, values: tuple[str, ...], info: ValidationInfo) -> tuple[str, ...]:
-        if info.data["sensor"] == DEFAULT:  # own rasters have had bands of any name from the beginning; an export refuses them
+        table = _table(info)
+        if (
+            table is None or info.data["sensor"] == DEFAULT
+        ):  # own rasters have had bands of any name from the beginning; an export refuses them
             return values
-        table = _sensor(info.data["sensor"])
-        for name in values:
-            _check_known(name, table.bands)
-            for asset_id in info.data.get("collections", ()):
-                if name not in (there := table.collection(asset_id).bands):
-                    raise ValueError(f"{asset_id} has no band {name}; it has {', '.join(there)}")
+        texts = _unknown(values, table.bands)
+        for asset_id in info.data.get("collections", ()):
+            there = table.collection(asset_id).bands
+            lacking = [name for name in values if name in table.bands and name not in there]
+            texts += [f"{asset_id} has no band {name}; it has {', '.join(there)}" for name in lacking]
+        _refuse(texts)
         return values
 
     @field_validator("mask")
     @classmethod
     def _flags(cls, values: tuple[str, ...], info: ValidationInfo) -> tuple[str, ...]:
-        for name in values:
-            _check_known(name, _sensor(info.data["sensor"]).flags)
+        if table := _table(info):
+            _refuse(_unknown(values, table.flags))
         return values
 
     @field_validator("score_min")
     @classmethod
     def _with_a_score(cls, value: float | None, info: ValidationInfo) -> float | None:
-        flags = _sensor(info.data["sensor"]).flags
-        if value is not None and all(flags[name].min is None for name in info.data.get("mask", ())):
+        table = _table(info)
+        if table and "mask" in info.data and value is not None and all(table.flags[name].min is None for name in info.data["mask"]):
             raise ValueError("no flag of the mask is a score; leave it out")
         return value
 
     @field_validator("derived")
     @classmethod
     def _arithmetic(cls, values: dict[str, str], info: ValidationInfo) -> dict[str, str]:
-        bands = info.data.get("bands", ())
+        bands, texts = info.data.get("bands"), []
         for name, text in values.items():
-            if not name.isidentifier() or name in bands:
-                raise ValueError(f"{name}: a derived band has a name of its own, of letters, digits and _")
+            if not name.isidentifier() or name in (bands or ()):
+                texts.append((name, "a derived band has a name of its own, of letters, digits and _"))
+                continue
             try:
-                band_expressions.parse(text, bands)
+                band_expressions.parse(text, bands or ())
             except ConfigError as error:
-                raise ValueError(f"{name}: {error}") from None
+                texts += [(name, str(error))] if bands else []  # else the bands are what is wrong
+        if texts:
+            raise ProblemsError(texts)
         return values
 
     @field_validator("cloud_cover_max_pct")
     @classmethod
     def _with_a_property(cls, value: float, info: ValidationInfo) -> float:
-        table = _sensor(info.data["sensor"])
-        if value < _ALL_PCT and not table.cloud_cover:
+        table = _table(info)
+        if table and value < _ALL_PCT and not table.cloud_cover:
             raise ValueError(f"the scenes of {table.title} carry no cloud cover; leave it out")
         return value
 
@@ -179,22 +200,33 @@ def _sensor(value: Any) -> Sensor:  # noqa: ANN401 - of a TOML file
     if isinstance(value, Mapping):
         return parse(value, "the table")
     if value not in packaged_names():
-        near = difflib.get_close_matches(str(value), packaged_names(), 1)
-        hint = f"; did you mean {near[0]}?" if near else ""
-        raise ConfigError(f"no sensor {value!r}: neither packaged ({', '.join(packaged_names())}) nor a TOML file{hint}")
+        near = nearest(str(value), packaged_names())
+        hint = f"; did you mean {near}?" if near else ""
+        raise ConfigError(f"no sensor {shown(value)}: neither packaged ({', '.join(packaged_names())}) nor a TOML file{hint}")
     return packaged(value)
+
+
+def _table(info: ValidationInfo) -> Sensor | None:
+    """The sensor of the section that is validated; None where it is not known."""
+    return _sensor(info.data["sensor"]) if "sensor" in info.data else None
 
 
 def _years(seasons: Any) -> range:  # noqa: ANN401 - not yet checked
     """From the first to the last year of the seasons."""
     days = [day for season in seasons if isinstance(season, list | tuple) for day in season] if isinstance(seasons, list | tuple) else []
-    found = [int(day[:4]) for day in days if isinstance(day, str) and day[:4].isdecimal()]
+    found = [int(text[:4]) for day in days if (text := as_text(day)) and isinstance(text, str) and text[:4].isdecimal()]
     return range(min(found), max(found) + 1) if found else range(0)
 
 
-def _check_known(name: str, known: Collection[str]) -> None:
-    if name not in known:
-        near = difflib.get_close_matches(name, known, 1)
-        raise ValueError(
-            f"{name!r} is not of the sensor; " + (f"did you mean {near[0]}?" if near else f"it has {', '.join(known) or 'none'}")
-        )
+def _unknown(names: Iterable[str], known: Collection[str]) -> list[str]:
+    """A line for each name that is like a known one, and a line about those that are like none."""
+    near = {name: nearest(name, known, 0.65) for name in names if name not in known}
+    texts = [f"{name!r} is not of the sensor; did you mean {like}?" for name, like in near.items() if like]
+    if far := [repr(name) for name, like in near.items() if not like]:
+        texts.append(f"{', '.join(far)} {'are' if len(far) > 1 else 'is'} not of the sensor; it has {', '.join(known) or 'none'}")
+    return texts
+
+
+def _refuse(texts: list[str]) -> None:
+    if texts:
+        raise ProblemsError([("", text) for text in texts])

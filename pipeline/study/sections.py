@@ -2,21 +2,20 @@
 
 from __future__ import annotations
 
-import difflib
 import re
 from collections.abc import Mapping
 from datetime import date
 from functools import cached_property
 from typing import Annotated, Any, Literal
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import BeforeValidator, Field, ValidationInfo, field_validator
 
 from cropcam.pipeline.code_table import DEFAULT, CodeTable, to_rows
 from cropcam.pipeline.crs import is_geographic
 from cropcam.pipeline.errors import ConfigError
 from cropcam.pipeline.legend_sources import from_mapping, from_rows, packaged, packaged_names, resolution_m
 from cropcam.pipeline.study.polygons import canonical_polygons
-from cropcam.pipeline.study.section import Section
+from cropcam.pipeline.study.section import Section, as_text, nearest, shown
 
 _SCALES_M = 0.001, 1_000_000  # below, the number of pixels is beyond what arrays count
 _CDL_YEAR, _CDL_FINE_YEAR, _CDL_FINE_M = r"NASS/CDL/(\d{4})", 2024, 10.0  # NASS makes it at 10 m from that year on
@@ -90,7 +89,7 @@ class Labels(Section):
     band: int | str = ""
     nodata: tuple[int, ...] = ()
     filter: dict[str, str | int | float] = Field({})
-    dates: tuple[str, ...] = ()
+    dates: tuple[Annotated[str, BeforeValidator(as_text)], ...] = ()
     mosaic: Literal["", "last", "first", "mode"] = ""
     scale_m: float = Field(0, ge=0)
     weight: int | str = ""
@@ -106,9 +105,9 @@ class Labels(Section):
         except ConfigError as error:
             raise ValueError(str(error)) from None
         if value not in packaged_names():
-            near = difflib.get_close_matches(str(value), packaged_names(), 1)
-            hint = f"; did you mean {near[0]}?" if near else ""
-            raise ValueError(f"no legend {value!r}: neither packaged ({', '.join(packaged_names())}) nor a CSV file{hint}")
+            near = nearest(str(value), packaged_names())
+            hint = f"; did you mean {near}?" if near else ""
+            raise ValueError(f"no legend {shown(value)}: neither packaged ({', '.join(packaged_names())}) nor a CSV file{hint}")
         return value
 
     @field_validator("dates")
@@ -122,13 +121,14 @@ class Labels(Section):
             raise ValueError(f'{list(dates)}: write the first day and the day after the last, ["2021-01-01", "2022-01-01"]')
         return dates
 
-    @model_validator(mode="after")
-    def _has_a_weight(self) -> Labels:
-        if self.weight and self.mosaic == "mode":
+    @field_validator("weight")
+    @classmethod
+    def _has_a_weight(cls, weight: int | str, info: ValidationInfo) -> int | str:
+        if weight and info.data.get("mosaic") == "mode":
             raise ValueError(
-                'weight: the commonest of several labels has no weight of its own; take mosaic = "last" or "first", or leave weight out'
+                'the commonest of several labels has no weight of its own; take mosaic = "last" or "first", or leave weight out'
             )
-        return self
+        return weight
 
     @field_validator("band", "weight")
     @classmethod
@@ -179,7 +179,7 @@ class Splits(Section):
     fractions: tuple[float, float, float] = (0.7, 0.1, 0.2)
     gap_patches: int = Field(0, ge=0)
     holdout: str = ""
-    method: Literal["blocks", "folds", "random"] = "blocks"
+    method: Literal["blocks", "folds", "random"] = Field("blocks", validate_default=True)
     folds: int = Field(5, ge=3)
     fold: int = Field(0, ge=0)
 
@@ -188,16 +188,22 @@ class Splits(Section):
     def _polygons(cls, text: str) -> str:
         return canonical_polygons(text) if text else text
 
-    @model_validator(mode="after")
-    def _sensible(self) -> Splits:
-        if self.fold >= self.folds:
-            raise ValueError(f"fold {self.fold} of {self.folds}; folds count from 0")
-        if self.method != "random" and self.block_patches == (1, 1) and not self.gap_patches:
+    @field_validator("fold")
+    @classmethod
+    def _one_of_them(cls, fold: int, info: ValidationInfo) -> int:
+        if fold >= info.data.get("folds", fold + 1):
+            raise ValueError(f"fold {fold} of {info.data['folds']}; folds count from 0")
+        return fold
+
+    @field_validator("method")
+    @classmethod
+    def _sensible(cls, method: str, info: ValidationInfo) -> str:
+        if method != "random" and info.data.get("block_patches") == (1, 1) and info.data.get("gap_patches") == 0:
             raise ValueError(
                 "blocks of one patch are a random split over neighbours, whose figures flatter; "
                 'take larger block_patches, a gap_patches, or ask for it by name: method = "random"'
             )
-        return self
+        return method
 
     @field_validator("fractions")
     @classmethod

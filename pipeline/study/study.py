@@ -5,18 +5,12 @@ A study is a TOML file or the name of a preset. Unknown keys are refused with th
 
 from __future__ import annotations
 
-import difflib
 import json
-import os
-import re
-import types
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from functools import cached_property
-from importlib import resources
-from typing import Any, get_args
+from typing import Any
 
-from pydantic import Field, ValidationError, model_validator
-from pydantic_core import ErrorDetails
+from pydantic import Field, ValidationError, ValidationInfo, field_validator, model_validator
 
 from cropcam.pipeline.code_table import DEFAULT, CodeTable
 from cropcam.pipeline.errors import ConfigError
@@ -24,11 +18,17 @@ from cropcam.pipeline.grid import PatchGrid, PixelGrid, study_grid
 from cropcam.pipeline.legend import BACKGROUND, Legend, class_colors, parse_codes
 from cropcam.pipeline.legend_sources import cdl
 from cropcam.pipeline.runtime.hashing import json_sha256
+from cropcam.pipeline.study.changes import as_changes
+from cropcam.pipeline.study.classes import class_problems
 from cropcam.pipeline.study.files import put_in_files
+from cropcam.pipeline.study.forms import FORMS
 from cropcam.pipeline.study.image import Image
-from cropcam.pipeline.study.section import Section
+from cropcam.pipeline.study.problems import Place, Problem, find_problems, refusal
+from cropcam.pipeline.study.section import ProblemsError, Section
 from cropcam.pipeline.study.sections import About, Area, Labels, Patches, Splits
-from cropcam.pipeline.toml_files import parse_toml, read_toml
+from cropcam.pipeline.study.source import presets, read_source
+
+__all__ = ["Study", "differences", "load_study", "parse_study", "presets"]
 
 # left out at their defaults, so that studies from before them keep their digests
 _LATER_KEYS = {
@@ -36,6 +36,7 @@ _LATER_KEYS = {
     "image": ("sensor", "score_min", "derived"),
 }
 _SHOWN = 160  # characters of a value in a message
+_MISSING: dict[str, Any] = {}  # classes
 
 
 class Study(Section):
@@ -53,19 +54,34 @@ class Study(Section):
     patches: Patches = Patches()
     splits: Splits = Splits()
 
+    @model_validator(mode="before")
+    @classmethod
+    def _with_classes(cls, values: Any) -> Any:  # noqa: ANN401 - of a TOML file
+        """Without classes a study has those of CDL: where its legend is another one, they are missing."""
+        labels = values.get("labels") if isinstance(values, Mapping) else None
+        has_other = isinstance(labels, Mapping) and labels.get("legend", DEFAULT) != DEFAULT
+        return {**values, "classes": _MISSING} if has_other and "classes" not in values else values
+
+    @field_validator("classes", mode="before")
+    @classmethod
+    def _are_there(cls, classes: Any) -> Any:  # noqa: ANN401 - of a TOML file
+        if classes is _MISSING:
+            raise ValueError(f"are missing; without them a study has those of CDL, not of its own legend; write {FORMS['classes']}")
+        return classes
+
+    @field_validator("classes")
+    @classmethod
+    def _are_groups_of_codes(cls, classes: dict[str, tuple[int | str, ...]], info: ValidationInfo) -> dict[str, tuple[int | str, ...]]:
+        labels = info.data.get("labels")
+        table = None if "labels" not in info.data else cdl() if labels is None else labels.table
+        if problems := class_problems(classes, table):
+            raise ProblemsError(problems)
+        return classes
+
     @model_validator(mode="after")
     def _consistent(self) -> Study:
-        for name, items in self.classes.items():
-            if not re.fullmatch(r"[A-Za-z][A-Za-z0-9_-]{0,40}", name):
-                raise ValueError(f"classes.{name!r}: a class is named by letters, digits, - and _")
-            if name.lower() == BACKGROUND:
-                raise ValueError("classes.background is every labelled code that no other class names; leave it out")
-            if not items:
-                raise ValueError(f"classes.{name} has no label code")
-        if self.table.name != DEFAULT and "classes" not in self.model_fields_set:
-            raise ValueError(f"classes: are missing; without them a study has those of CDL, not of {self.table.title}")
         try:
-            _ = self.legend
+            _ = self.legend  # of the default classes
         except ConfigError as error:
             raise ValueError(str(error)) from None
         return self
@@ -166,62 +182,40 @@ def _shown(value: object) -> str:
     return text if len(text) <= _SHOWN else f"{text[:_SHOWN]}..."
 
 
-def presets() -> tuple[str, ...]:
-    """Names of the studies in the package."""
-    folder = resources.files("cropcam.pipeline.presets")
-    return tuple(sorted(item.name.removesuffix(".toml") for item in folder.iterdir() if item.name.endswith(".toml")))
+def load_study(name_or_path: str, changes: Iterable[str] | Mapping[str, Any] = ()) -> Study:
+    """The preset of that name, else the study in that TOML file, with what it extends and with changes.
 
-
-def load_study(name_or_path: str) -> Study:
-    """The preset of that name, else the study in that TOML file.
+    Args:
+        name_or_path: of the study.
+        changes: KEY=VALUE as on a command line, or values by their dotted key.
 
     Raises:
-        ConfigError: neither exists, the file is no TOML, or a key is unknown, missing or out of range.
+        ConfigError: no such study, a file that is no TOML, a circle of studies, or keys that are unknown, missing or not valid: all of them.
     """
-    if name_or_path in presets():
-        text = resources.files("cropcam.pipeline.presets").joinpath(f"{name_or_path}.toml").read_text("utf-8")
-        values = parse_toml(text, name_or_path, error=ConfigError)
-    elif os.path.lexists(name_or_path):
-        values = read_toml(name_or_path, "a TOML study file", error=ConfigError)
-    else:
-        near = difflib.get_close_matches(name_or_path, presets(), 1)
-        hint = f"; did you mean {near[0]}?" if near else ""
-        raise ConfigError(f"no study {name_or_path!r}: neither a TOML file nor a preset ({', '.join(presets())}){hint}")
-    put_in_files(values, name_or_path)
-    return parse_study(values, source=name_or_path)
+    source = read_source(name_or_path, as_changes(changes))
+    values = source.merged()
+    unread = put_in_files(values, lambda key: source.layer_of(key).folder)
+    return _validated(values, name_or_path, source.place, unread)
 
 
 def parse_study(values: Mapping[str, Any], source: str = "study") -> Study:
     """A study from parsed TOML or from `Study.to_dict()`.
 
     Raises:
-        ConfigError: names the source, the first invalid key and the allowed values.
+        ConfigError: names the source, every invalid key and what it takes.
     """
+    return _validated(values, source)
+
+
+def _validated(values: Mapping[str, Any], source: str, place: Place | None = None, unread: Sequence[Problem] = ()) -> Study:
+    """`unread` are problems with files, which count in place of what their names give rise to."""
+    problems: list[Problem] = []
+    study = None
     try:
-        return Study.model_validate(values)
+        study = Study.model_validate(values)
     except ValidationError as error:
-        details = error.errors()
-        more = f" (and {len(details) - 1} more)" if len(details) > 1 else ""
-        raise ConfigError(f"{source}: {_explain(details[0])}{more}") from None
-
-
-def _explain(detail: ErrorDetails) -> str:
-    where = [str(part) for part in detail["loc"]]
-    key = ".".join(where)
-    if detail["type"] == "extra_forbidden":
-        known = _known_keys(where[:-1])
-        near = difflib.get_close_matches(where[-1], known, 1, cutoff=0.5)
-        return f"unknown key {key}; " + (f"did you mean {near[0]}?" if near else f"known here: {', '.join(known)}")
-    if detail["type"] == "missing":
-        return f"{key} is missing"
-    message = str(detail["msg"]).removeprefix("Value error, ")
-    return f"{key}: {message}" if key else message
-
-
-def _known_keys(where: list[str]) -> list[str]:
-    section: Any = Study
-    for part in where:
-        section = section.model_fields[part].annotation
-        if isinstance(section, types.UnionType):  # a section that may be absent
-            section = get_args(section)[0]
-    return list(section.model_fields)
+        problems = find_problems(Study, error.errors())
+    if study is None or unread:
+        keys = [problem.key for problem in unread]
+        raise refusal([*unread, *(problem for problem in problems if problem.key not in keys)], source, place)
+    return study

@@ -163,6 +163,16 @@ def test_errors_are_one_line_with_the_right_exit_code(
     assert list(tmp_path.iterdir()) == []
 
 
+def test_problems_of_a_study_are_lines_below_one_heading(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = tmp_path / "x.toml"
+    path.write_text('extends = "demo"\n[area]\nbound = 5\n[patchs]\n')
+    assert main(["describe", str(path), "--set", "splits.folds=1"]) == 2
+    assert capsys.readouterr().err == (
+        f"cropcam: {path}: 3 problems\n  line 3: unknown key area.bound; did you mean bounds?\n  line 4: unknown key patchs; did you mean patches?\n"
+        "  --set: splits.folds: 1 does not fit; it takes a whole number from 3, such as 5\n"
+    )
+
+
 def test_debug_shows_the_traceback(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["describe", "none", "--debug"]) == 2
     assert "Traceback" in capsys.readouterr().err
@@ -216,7 +226,7 @@ def test_a_grid_may_be_named_in_any_way_that_proj_reads(tmp_path: Path, capsys: 
 
 
 def test_a_bug_says_so_and_exits_1(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
-    monkeypatch.setattr("cropcam.pipeline.describe.of_study", lambda _: 1 / 0)
+    monkeypatch.setattr("cropcam.pipeline.describe.of_study", lambda *_: 1 / 0)
     assert main(["describe", "demo"]) == 1
     error = capsys.readouterr().err
     assert "ZeroDivisionError" in error

@@ -75,6 +75,9 @@ LINE = "{},{},{}\n{},-87.95,40.34\n"
 STEPS: list[tuple[Callable[[], object] | None, str, int, str, Callable[[], object] | None, str]] = [
     (None, "describe corn-belt-2106", 2, "did you mean corn-belt-2016?", None, "describe corn-belt-2016"),
     (_write("x.toml", STUDY.replace("size_px", "sise_px")), "describe x.toml", 2, "unknown key patches.sise_px; did you mean size_px?", _write("x.toml", STUDY), "describe x.toml"),
+    (None, "describe mine.toml --set area.scale=60", 2, r"--set: unknown key area\.scale; did you mean scale_m\?", None, "describe mine.toml --set area.scale_m=45"),
+    (None, "describe s.zarr --set area.scale_m=60", 2, "--set changes keys of a study, and s.zarr is a store; leave it out", None, "describe s.zarr"),
+    (_write("y.toml", 'extends = "y.toml"'), "describe y.toml", 2, "y.toml, which extends y.toml: a circle; leave out one extends", _write("y.toml", 'extends = "mine.toml"'), "describe y.toml"),
     (_write("x.toml", STUDY.replace("[study]", "# N\xf6rd\n[study]").encode("cp1252")), "describe x.toml", 2, "line 1, column 4: byte 0xf6 is not UTF-8; save a TOML study file as UTF-8", _write("x.toml", STUDY.replace("[study]", "# N\xf6rd\n[study]")), "describe x.toml"),
     (_write("x.toml", STUDY.replace("name =", "name")), "describe x.toml", 2, "line 2, column 6: not TOML: .*; correct it there", _write("x.toml", STUDY), "describe x.toml"),
     (_write("x.toml", STUDY.replace("-88.1, 40.1, -87.6, 40.5", "-87.6, 40.1, -88.1, 40.5")), "describe x.toml", 2, "the order is west, south, east, north", _write("x.toml", STUDY), "describe x.toml"),

@@ -165,7 +165,7 @@ def test_the_resolution_is_the_legends_or_the_studys() -> None:
     [
         ({"dates": ["2021-01-01"]}, r"labels\.dates: \['2021-01-01'\]: write the first day and the day after the last"),
         ({"dates": ["2022-01-01", "2021-01-01"]}, "the first day and the day after the last"),
-        ({"mosaic": "median"}, r"labels\.mosaic: Input should be '', 'last', 'first' or 'mode'"),
+        ({"mosaic": "median"}, r"labels\.mosaic: 'median' does not fit; it takes one of"),
         ({"mosaic": "mode", "weight": "sure"}, "the commonest of several labels has no weight of its own"),
         ({"weight": 0}, "bands are counted from 1"),
         ({"scale_m": -1}, r"labels\.scale_m"),

@@ -96,6 +96,8 @@ def test_manifests_of_another_study_damaged_or_held_are_refused(made: Plan, file
 def test_manifests_lie_beside_the_study_file_and_presets_in_the_working_directory() -> None:
     assert manifest_path("demo") == Path("demo.exports.json")
     assert manifest_path("studies/mine.toml") == Path("studies/mine.exports.json")
+    assert manifest_path("demo", "demo-2017") == Path("demo-2017.exports.json")
+    assert manifest_path("studies/mine.toml", "other") == Path("studies/other.exports.json")
 
 
 def test_a_new_attempt_keeps_the_cost_of_those_before() -> None:

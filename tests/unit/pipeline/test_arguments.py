@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from cropcam.pipeline.arguments import empty_argument, folder_argument, seed_argument
+from cropcam.pipeline.arguments import empty_argument, folder_argument, seed_argument, study_argument, study_words
 
 
 def test_a_folder_keeps_a_name_of_its_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -35,3 +35,13 @@ def test_a_seed_is_one_that_all_take(text: str) -> None:
     with pytest.raises(argparse.ArgumentTypeError, match="whole number from 0 to 9223372036854775807"):
         seed_argument(text)
     assert seed_argument(str(2**63 - 1)) == 2**63 - 1
+
+
+def test_a_study_and_its_changes_can_be_copied_to_a_shell() -> None:
+    parser = argparse.ArgumentParser()
+    study_argument(parser)
+    words = ["my study.toml", "--set", "area.scale_m=10", "--set", "image.seasons=[[2017-01-01, 2018-01-01]]"]
+    args = parser.parse_args(words)
+    assert (args.study, args.changes) == (words[0], [words[2], words[4]])
+    assert study_words(args) == words
+    assert parser.parse_args(["demo"]).changes == []

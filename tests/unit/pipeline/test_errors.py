@@ -32,3 +32,11 @@ def test_every_error_of_the_module_is_one_a_command_reports() -> None:
     assert len(found) == 5
     assert all(issubclass(kind, errors.CropcamError) for kind in found)
     assert not issubclass(errors.ConfigError, errors.DataError)
+
+
+def test_problems_are_lines_below_a_heading_and_one_line_as_text() -> None:
+    assert errors.DataError("x").lines == ("x",)
+    assert errors.ConfigError("x").lines == ("x",)
+    several = errors.ConfigError("s.toml: 2 problems", ["line 1: a", "line 2: b"])
+    assert several.lines == ("s.toml: 2 problems", "line 1: a", "line 2: b")
+    assert str(several) == "s.toml: 2 problems: line 1: a; line 2: b"

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import re
+from importlib import resources
 
 import jinja2
+import numpy as np
 import pytest
 
+from cropcam.model.report.figures import accuracies
 from cropcam.model.report.page import template
+from cropcam.pipeline.colours import contrast
 
 
 def render(source: str, **values: object) -> str:
@@ -68,3 +72,22 @@ def test_a_difference_is_coloured_where_its_interval_leaves_out_0() -> None:
     assert cell(0.1, -0.02, 0.2).startswith('<td class="difference">+10.0 points')
     assert cell(0.1, None, None) == '<td class="difference">+10.0 points</td>'
     assert cell(None, None, None) == '<td class="difference"></td>'
+
+
+@pytest.mark.parametrize("part", [0, 1], ids=["light", "dark"])
+def test_the_colours_of_text_and_lines_stand_out_from_the_paper(part: int) -> None:
+    css = resources.files("cropcam.model.report").joinpath("report.css").read_text("utf-8")
+    names = re.findall(r"--([a-z-]+): #([0-9a-f]{6})", re.findall(r":root \{(.*?)\}", css, re.DOTALL)[part])
+    color = {name: tuple(bytes.fromhex(value)) for name, value in names}
+    for paper in ("paper", "wash", "care", "none"):
+        for text in ("ink", "muted", "accent", "good", "bad"):
+            assert contrast(color[text], color[paper]) >= 4.5, (text, paper)
+    assert contrast(color["ink"], color["full"]) >= 4.5
+    for line in ("train", "guess"):
+        assert contrast(color[line], color["paper"]) >= 2.4, line
+
+
+def test_plots_take_their_colours_from_the_page() -> None:
+    drawn = accuracies(np.array([0.2, 0.4]), 0.3, 0.1)
+    assert {"var(--ink)", "var(--accent)", "var(--guess)", "var(--muted)"} <= set(re.findall(r"var\(--[a-z]+\)", drawn))
+    assert set(re.findall(r"(?:fill|stroke): (#[0-9a-f]{6})", drawn)) <= {"#000000", "#cccccc"}  # of what is not drawn

@@ -74,7 +74,7 @@ def test_a_sensor_of_ones_own(tmp_path: Path) -> None:
     (tmp_path / "own.toml").write_text(text.replace("mine.toml", "yours.toml"))
     with pytest.raises(
         ConfigError,
-        match=r"own\.toml: image\.sensor: .*yours\.toml: no such file; give the table of a sensor \(TOML, UTF-8\), or one of hls",
+        match=r"own\.toml, line 6: image\.sensor: .*yours\.toml: no such file; give the table of a sensor \(TOML, UTF-8\), or one of hls",
     ):
         load_study(str(tmp_path / "own.toml"))
     (tmp_path / "mine.toml").write_text("title = 1 2\n")
@@ -86,7 +86,7 @@ def test_a_sensor_of_ones_own(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("image", "message"),
     [
-        ({"sensor": "sentinel2"}, r"image: sensor: no sensor 'sentinel2': neither packaged \(.*\) nor a TOML file; did you mean sentinel-2\?"),
+        ({"sensor": "sentinel2"}, r"image\.sensor: no sensor 'sentinel2': neither packaged \(.*\) nor a TOML file; did you mean sentinel-2\?"),
         ({"sensor": "sentinel-2", "bands": ["SR_B4"]}, r"image\.bands: 'SR_B4' is not of the sensor; it has coastal|image\.bands: 'SR_B4' is not of the sensor; it has blue"),
         ({"sensor": "sentinel-2", "bands": ["rad"]}, r"image\.bands: 'rad' is not of the sensor; did you mean red\?"),
         ({"sensor": "sentinel-2", "mask": ["clouds"]}, r"image\.mask: 'clouds' is not of the sensor; did you mean cloud"),
@@ -94,8 +94,8 @@ def test_a_sensor_of_ones_own(tmp_path: Path) -> None:
         ({"sensor": "satellite-embedding", "cloud_cover_max_pct": 20}, r"image\.cloud_cover_max_pct: the scenes of .* carry no cloud cover"),
         ({"collections": ["COPERNICUS/S2_SR_HARMONIZED"]}, r"image\.collections: 'COPERNICUS/S2_SR_HARMONIZED' is no collection of the sensor .*other sensors"),
         ({"sensor": "landsat-4-9", "collections": ["LANDSAT/LE07/C02/T1_L2"], "bands": ["coastal"]}, r"LE07/C02/T1_L2 has no band coastal; it has blue"),
-        ({"sensor": "sentinel-2", "derived": {"ndvi": "(nir - rd) / 2"}}, r"image\.derived: ndvi: .* names rd, .* did you mean red\?"),
-        ({"sensor": "sentinel-2", "derived": {"red": "nir / 2"}}, r"image\.derived: red: a derived band has a name of its own"),
+        ({"sensor": "sentinel-2", "derived": {"ndvi": "(nir - rd) / 2"}}, r"image\.derived\.ndvi: .* names rd, .* did you mean red\?"),
+        ({"sensor": "sentinel-2", "derived": {"red": "nir / 2"}}, r"image\.derived\.red: a derived band has a name of its own"),
     ],
 )  # fmt: skip
 def test_what_the_sensor_lacks_is_refused(image: dict[str, Any], message: str) -> None:

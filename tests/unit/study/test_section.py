@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import datetime
+import tomllib
+
 import pytest
 from pydantic import ValidationError
 
-from cropcam.pipeline.study.section import Section
+from cropcam.pipeline.study.section import ProblemsError, Section, as_text, nearest, shown
 
 
 class Named(Section):
@@ -17,3 +20,22 @@ def test_frozen_and_strict() -> None:
         Named.model_validate({"name": "a", "other": 1})
     with pytest.raises(ValidationError, match="frozen"):
         Named(name="a").name = "b"  # type: ignore[misc]
+
+
+def test_names_are_compared_without_case() -> None:
+    assert nearest("SENTINEL2", ["landsat", "sentinel-2"]) == "sentinel-2"
+    assert nearest("year", ["area", "study"]) == ""
+
+
+def test_a_date_of_toml_is_the_text_of_its_day_and_a_time_is_none() -> None:
+    found = tomllib.loads("a = 2016-05-01\nb = 2016-05-01T00:00:00\nc = 5")
+    assert as_text(found["a"]) == "2016-05-01"
+    assert as_text(found["b"]) == datetime.datetime(2016, 5, 1)
+    assert as_text(found["c"]) == 5
+
+
+def test_several_problems_are_one_error() -> None:
+    with pytest.raises(ValueError, match=r"^a: one; two$") as caught:
+        raise ProblemsError([("a", "one"), ("", "two")])
+    assert isinstance(caught.value, ProblemsError)
+    assert len(shown("x" * 100)) == 43

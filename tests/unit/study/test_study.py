@@ -122,12 +122,12 @@ BAD: list[tuple[dict[str, Any], str]] = [
     (changed("image.seasons", [["2016-02-30", "2016-05-01"]]), "day is out of range"),
     (changed("image.seasons", [["2016-05-01", "2016-05-01"]]), "is empty"),
     (changed("image.mask", ["rain"]), "image.mask"),
-    (changed("image.bands", ["SR_B1", "SR_B1"]), "names one twice"),
+    (changed("image.bands", ["SR_B1", "SR_B1"]), "image.bands: 'SR_B1' is named twice; name each once"),
     (changed("image.cloud_cover_max_pct", 101), "image.cloud_cover_max_pct"),
     (changed("labels.presence_min_share", 1.0), "labels.presence_min_share"),
     (changed("classes", {}), "classes"),
-    (changed("classes", {"background": [3]}), "classes.background is every labelled code"),
-    (changed("classes", {"corn": []}), "classes.corn has no label code"),
+    (changed("classes", {"background": [3]}), "classes.background: background is every labelled code that no other class names"),
+    (changed("classes", {"corn": []}), "classes.corn: has no label code"),
     (changed("classes", {"corn": [1], "maize": [1]}), "already belongs to 'corn'"),
     (changed("classes", {"corn": ["x"]}), "classes.corn: 'x' is no code, range or name of the legend 'cdl'; did you mean"),
     (changed("classes", {"corn": ["Cron"]}), "classes.corn: 'Cron' is no code, range or name of the legend 'cdl'; did you mean 'Corn'?"),
@@ -138,7 +138,10 @@ BAD: list[tuple[dict[str, Any], str]] = [
         changed("labels.legend", "worldcovr"),
         "labels.legend: no legend 'worldcovr': neither packaged (aafc-aci, cdl, nlcd, worldcereal, worldcover) nor a CSV file; did you mean worldcover?",
     ),
-    (changed("labels.legend", "worldcover"), "classes: are missing; without them a study has those of CDL, not of the legend 'worldcover'"),
+    (
+        changed("labels.legend", "worldcover"),
+        "classes: are missing; without them a study has those of CDL, not of its own legend; write a table of classes",
+    ),
     (changed("labels.legend", {"1": "A", "01": "B"}), "labels.legend: code 1 is there twice"),
     (changed("labels.legend", [[1]]), "labels.legend: [1] is no row of a legend"),
     (changed("labels.band", 0), "labels.band: 0: bands are counted from 1"),
@@ -166,11 +169,11 @@ def test_a_file_of_polygons_is_read_with_the_study_and_part_of_its_digest(tmp_pa
     path, polygons = tmp_path / "mine.toml", tmp_path / "polygons.geojson"
     text = MINIMAL if f"[{section}]" in MINIMAL else f"{MINIMAL}\n[{section}]\n"
     path.write_text(text.replace(f"[{section}]", f'[{section}]\n{key} = "polygons.geojson"'))
-    with pytest.raises(ConfigError, match=rf"mine\.toml: {section}\.{key}: .*polygons\.geojson: no such file; name a GeoJSON"):
+    with pytest.raises(ConfigError, match=rf"mine\.toml, line (5|12): {section}\.{key}: .*polygons\.geojson: no such file; name a GeoJSON"):
         load_study(str(path))
     polygons.write_text("not GeoJSON")
     with pytest.raises(
-        ConfigError, match=rf"mine\.toml: {section}\.{key}: .*polygons\.geojson, line 1, column 1: not JSON: expecting value"
+        ConfigError, match=rf"mine\.toml, line (5|12): {section}\.{key}: .*polygons\.geojson, line 1, column 1: not JSON: expecting value"
     ):
         load_study(str(path))
     polygons.write_text('{"type": "Polygon", "coordinates": [[[-90, 41, 7], [-89.9, 41], [-89.9, 41.1], [-90, 41]]]}')
@@ -252,10 +255,10 @@ def test_classes_by_name_of_a_packaged_legend(tmp_path: Path) -> None:
 def test_a_legend_file_and_a_table_of_one_content_are_one_study(tmp_path: Path) -> None:
     path, legend = tmp_path / "mine.toml", tmp_path / "codes.csv"
     path.write_text(f'{COVER}legend = "codes.csv"\n{CLASSES}')
-    with pytest.raises(ConfigError, match=r"mine\.toml: labels\.legend: .*codes\.csv: no such file; give a CSV of code"):
+    with pytest.raises(ConfigError, match=r"mine\.toml, line 10: labels\.legend: .*codes\.csv: no such file; give a CSV of code"):
         load_study(str(path))
     legend.write_text("code,name,color\n10,Tree cover,#006400\n30,Grassland,\n400,Cropland,\n10,Again,\n")
-    with pytest.raises(ConfigError, match=r"mine\.toml: labels\.legend: .*codes\.csv, line 5: code 10 is there twice"):
+    with pytest.raises(ConfigError, match=r"mine\.toml, line 10: labels\.legend: .*codes\.csv, line 5: code 10 is there twice"):
         load_study(str(path))
     legend.write_bytes(b"\xff\xff")
     with pytest.raises(ConfigError, match=r"codes\.csv, line 1, column 1: byte 0xff is not UTF-8; give a CSV"):
