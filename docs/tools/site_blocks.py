@@ -4,7 +4,7 @@ What counts on a page:
 
     ```bash and ```python      run, in one shell and one interpreter per page; a failing command fails the page
     ```text behind such a one  its output. "..." stands for any text of a line or, alone, for any lines; numbers may differ a little
-    ```toml, ```csv, ...       a file, of the name in backticks at the end of the line above, as in "`study.toml`:"
+    ```toml, ```csv, ...       a file, of the name in backticks at the end of the line above, as in "`study.toml`:"; also a script
     *Not run: REASON.*         above a block that is not run
     <!-- run: bash             hidden blocks, up to -->
     <!-- needs: NAME ... -->   files of the tutorial that the page begins with
@@ -101,11 +101,11 @@ def run(path: Path, folder: Path, tutorial: Path | None = None) -> list[tuple[Bl
             where = f"{path.relative_to(DOCS.parent)}, line {block.line}"
             if block.not_run:
                 continue
-            if block.kind in RUN:
+            if block.kind in RUN and not block.name:
                 real = session.run(block, number, where)
             elif block.kind == OUTPUT:
                 shown.append((block, real))
-            elif block.kind in FILES and block.name:
+            elif block.name:
                 (folder / block.name).parent.mkdir(parents=True, exist_ok=True)
                 (folder / block.name).write_text(block.text, "utf-8")
             else:
