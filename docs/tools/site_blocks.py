@@ -217,12 +217,12 @@ def _near(shown: str, real: str) -> bool:
 def rewritten(page: str, shown: list[tuple[Block, str]]) -> str:
     """The page with the outputs as they are: lines that are still there with their new numbers, else the whole output."""
     for block, real in reversed(shown):
-        lines = _plain(real)
+        lines = iter(_plain(real))
         new = [
-            next((each for each in lines if _words(each) == _words(line)), None) if "..." not in line else line
+            line if "..." in line else next((each for each in lines if _words(each) == _words(line)), None)
             for line in _plain(block.text)[:-1]
         ]
-        text = "\n".join(lines if None in new or not new else [each for each in new if each is not None]) + "\n"
+        text = "\n".join(_plain(real) if None in new or not new else [each for each in new if each is not None]) + "\n"
         page = page[: block.span[0]] + text + page[block.span[1] :]
     return page
 

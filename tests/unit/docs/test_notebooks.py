@@ -28,7 +28,9 @@ def test_no_output_is_stored(path: Path) -> None:
     assert not [cell["id"] for cell in cells if cell["outputs"] or cell["execution_count"] is not None]
 
 
-@pytest.mark.parametrize(("path", "extra"), zip(NOTEBOOKS, ("earthengine", "report", "report"), strict=True), ids=lambda value: Path(value).stem)
+@pytest.mark.parametrize(
+    ("path", "extra"), [*zip(NOTEBOOKS, ("earthengine", "report", "report"), strict=True)], ids=lambda value: Path(value).stem
+)
 def test_without_its_extra_the_first_cell_ends_with_the_line_to_type(path: Path, extra: str, monkeypatch: pytest.MonkeyPatch) -> None:
     first = "".join(code_cells(path)[0]["source"])
     exec(first, {})  # noqa: S102 - our own; all is installed
