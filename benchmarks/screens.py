@@ -68,7 +68,7 @@ def _write(png: bytes, path: Path) -> Path:
     picture = picture.resize((WIDTH_PX, round(picture.height * WIDTH_PX / picture.width)), Image.Resampling.LANCZOS)
     picture.save(path, optimize=True)
     if path.stat().st_size > MOST_BYTES:
-        picture.quantize(COLORS, kmeans=2, dither=Image.Dither.NONE).save(path, optimize=True)
+        picture.quantize(COLORS, method=Image.Quantize.MAXCOVERAGE, kmeans=2, dither=Image.Dither.NONE).save(path, optimize=True)
     if (count := path.stat().st_size) > MOST_BYTES:
         sys.exit(f"{path}: {count:,} bytes; at most {MOST_BYTES:,}")
     return path
