@@ -23,6 +23,7 @@ from xstatic.pkg import leaflet  # type: ignore[import-untyped]
 from cropcam.pipeline.code_table import DEFAULT
 from cropcam.pipeline.earthengine.preview_pictures import Picture
 from cropcam.pipeline.earthengine.region import bounds_lonlat, polygons
+from cropcam.pipeline.runtime.outputs import PAGE_MARK
 from cropcam.pipeline.study.study import Study
 
 
@@ -64,11 +65,15 @@ def draw(study: Study, layers: Sequence[tuple[str, str | Picture]], cells: Mappi
     classes = [{"name": item.name, "color": item.color_hex} for item in study.legend.classes] if study.labels else []
     about = {"map": page.get_name(), "title": study.name, "layers": shown, "classes": classes}
     root, element = page.get_root(), geemap.folium.Element
-    root.header.add_child(
-        element(f'<meta name="viewport" content="width=device-width, initial-scale=1"><style>{_file("panel.css")}</style>')
-    )
+    root.header.add_child(element(f"<style>{_file('panel.css')}</style>"))
     root.script.add_child(element(f"const PREVIEW = {json.dumps(about)};\n{_file('panel.js')}"))
     return page
+
+
+def finished(html: str, title: str) -> str:
+    """The page's text with a title, its language, our mark, and letters that a reader may enlarge."""
+    html = re.sub(r'<meta name="viewport"[^>]*>', '<meta name="viewport" content="width=device-width, initial-scale=1">', html, count=1)
+    return re.sub(r"<html[^>]*>\s*<head>", f'<html lang="en"><head>\n<title>{title} · cropcam</title>\n{PAGE_MARK}', html, count=1)
 
 
 def _file(name: str) -> str:

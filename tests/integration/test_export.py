@@ -30,7 +30,7 @@ from cropcam.pipeline.errors import EarthEngineError
 from cropcam.pipeline.rasters.export_shards import open_shards
 from oracles.composite import compose
 from support import scenes
-from support.chromium import CHROMIUM, launched, poor_contrast, too_wide
+from support.chromium import CHROMIUM, hard_to_read, launched, too_wide
 
 ROOT = Path(__file__).parents[2]
 PACE = Options(pace=Pace(0.02))
@@ -286,7 +286,7 @@ def test_a_browser_shows_the_layers_with_scale_opacity_and_legend(previews: dict
             for land_class in classes[1:]:  # every class of the labels covers far more than its legend swatch
                 assert colours.get(land_class.color, 0) > 1_000, (name, width, land_class.name)
             assert too_wide(page) == []
-            assert poor_contrast(page) == []
+            assert hard_to_read(page) == []
             assert page.locator(".leaflet-control-scale-line").inner_text().endswith("m")
             assert page.locator(".panel li").count() == len(classes)
             assert page.locator(".panel").evaluate("(panel) => panel.open") == (width > 600)
