@@ -47,11 +47,11 @@ def draw(study: Study, layers: Sequence[tuple[str, str | Picture]], cells: Mappi
         if isinstance(source, Picture):
             left, bottom, right, top = source.bounds
             layer = geemap.folium.raster_layers.ImageOverlay(
-                source.address, [[bottom, left], [top, right]], name=name, attribution=_attribution(study), mercator_project=False
+                source.address, [[bottom, left], [top, right]], name=name, attribution=_attribution(study, "embedded engine"), mercator_project=False
             )
             page.add_child(layer)
         else:
-            page.add_tile_layer(source, name=name, attribution=_attribution(study))
+            page.add_tile_layer(source, name=name, attribution=_attribution(study, "Google Earth Engine"))
             layer = list(page._children.values())[-1]
         shown.append({"name": name, "variable": layer.get_name()})
     outline = {"color": "#1c635c", "weight": 2, "fillOpacity": 0.0}
@@ -80,10 +80,10 @@ def _file(name: str) -> str:
     return resources.files("cropcam.pipeline.earthengine").joinpath("page", name).read_text("utf-8")
 
 
-def _attribution(study: Study) -> str:
+def _attribution(study: Study, engine: str) -> str:
     labels = [] if study.labels is None else ["USDA NASS" if study.labels.legend == DEFAULT else study.labels.asset]
     sensor = "USGS Landsat" if study.image.collections[0].startswith("LANDSAT/") else study.image.table.title
-    return "; ".join(["Google Earth Engine", sensor, *labels])
+    return "; ".join([engine, sensor, *labels])
 
 
 def _leaflet(name: str, mime_type: str) -> list[tuple[str, str]]:
