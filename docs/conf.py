@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from pathlib import Path
 
-sys.path.insert(0, str(Path(__file__).parent / "tools"))
+DOCS = Path(__file__).parent
+sys.path.insert(0, str(DOCS / "tools"))
+os.environ["TUTORIAL"] = str(DOCS.parent / "build" / "docs-run" / "tutorial")  # where the notebooks begin
 
 from cropcam.pipeline import __version__
 
@@ -19,7 +22,6 @@ myst_enable_extensions = ["colon_fence"]
 myst_update_mathjax = False
 highlight_language = "text"
 nb_execution_mode = "force"
-nb_execution_in_temp = True
 nb_execution_raise_on_error = True
 nb_execution_timeout = 240
 nb_merge_streams = True
@@ -49,4 +51,5 @@ html_theme_options = {
     "pygments_light_style": "default",
     "back_to_top_button": False,
 }
-html_sidebars = {"index": []}
+html_context = {"default_mode": "auto"}
+html_sidebars = {"index": [], "tutorial": []}

@@ -4,7 +4,7 @@ What counts on a page:
 
     ```bash and ```python      run, in one shell and one interpreter per page; a failing command fails the page
     ```text behind such a one  its output. "..." stands for any text of a line or, alone, for any lines; numbers may differ a little
-    ```toml, ```csv, ...       a file, of the name in backticks at the end of the line above, as in "`study.toml`:"
+    ```toml, ```csv, ...       a file, of the name in backticks at the end of the line above, as in "`study.toml`:"; also a script
     *Not run: REASON.*         above a block that is not run
     <!-- run: bash             hidden blocks, up to -->
     <!-- needs: NAME ... -->   files of the tutorial that the page begins with
@@ -101,11 +101,11 @@ def run(path: Path, folder: Path, tutorial: Path | None = None) -> list[tuple[Bl
             where = f"{path.relative_to(DOCS.parent)}, line {block.line}"
             if block.not_run:
                 continue
-            if block.kind in RUN:
+            if block.kind in RUN and not block.name:
                 real = session.run(block, number, where)
             elif block.kind == OUTPUT:
                 shown.append((block, real))
-            elif block.kind in FILES and block.name:
+            elif block.name:
                 (folder / block.name).parent.mkdir(parents=True, exist_ok=True)
                 (folder / block.name).write_text(block.text, "utf-8")
             else:
@@ -217,12 +217,12 @@ def _near(shown: str, real: str) -> bool:
 def rewritten(page: str, shown: list[tuple[Block, str]]) -> str:
     """The page with the outputs as they are: lines that are still there with their new numbers, else the whole output."""
     for block, real in reversed(shown):
-        lines = _plain(real)
+        lines = iter(_plain(real))
         new = [
-            next((each for each in lines if _words(each) == _words(line)), None) if "..." not in line else line
+            line if "..." in line else next((each for each in lines if _words(each) == _words(line)), None)
             for line in _plain(block.text)[:-1]
         ]
-        text = "\n".join(lines if None in new or not new else [each for each in new if each is not None]) + "\n"
+        text = "\n".join(_plain(real) if None in new or not new else [each for each in new if each is not None]) + "\n"
         page = page[: block.span[0]] + text + page[block.span[1] :]
     return page
 

@@ -37,7 +37,7 @@ def command_parsers() -> dict[str, argparse.ArgumentParser]:
 
 
 def _command(name: str, parser: argparse.ArgumentParser) -> str:
-    os.environ["COLUMNS"] = "100"
+    os.environ["COLUMNS"] = "84"
     usage = re.sub(r"^usage: ", "", parser.format_usage().rstrip())
     lines = [f"## {name}", "", _escaped(parser.description or ""), "", "```text", usage, "```", ""]
     lines += ["| argument or option | meaning |", "|---|---|"]
