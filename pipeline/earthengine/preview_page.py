@@ -47,7 +47,11 @@ def draw(study: Study, layers: Sequence[tuple[str, str | Picture]], cells: Mappi
         if isinstance(source, Picture):
             left, bottom, right, top = source.bounds
             layer = geemap.folium.raster_layers.ImageOverlay(
-                source.address, [[bottom, left], [top, right]], name=name, attribution=_attribution(study, "embedded engine"), mercator_project=False
+                source.address,
+                [[bottom, left], [top, right]],
+                name=name,
+                attribution=_attribution(study, "embedded engine"),
+                mercator_project=False,
             )
             page.add_child(layer)
         else:
