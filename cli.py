@@ -1,6 +1,6 @@
 """The entry of the command line and its exit codes. The commands are in `pipeline.commands` and `model.commands`.
 
-Exit codes: 0 done; 2 usage or configuration; 3 data; 4 Earth Engine; 1 a bug; 130 interrupted.
+Exit codes: 0 done; 2 usage or configuration; 3 data; 4 Earth Engine; 5 tasks that are not done yet; 1 a bug; 130 interrupted.
 """
 
 from __future__ import annotations
@@ -38,6 +38,7 @@ from cropcam.pipeline.runtime.machine import flush_stdout, peak_memory_mb, signa
 from cropcam.pipeline.runtime.terminal import prepare_streams
 from cropcam.pipeline.user_settings import SETTINGS, Setting, leave_open, settle, user_settings
 
+_USAGE = "cropcam [OPTIONS] COMMAND ..."
 _ENDS = {0: "done", 5: "not done yet", 130: "interrupted"}
 
 # Options of unreleased versions, by command: the replacement, or that there is none. Settings without a flag are found by their name.
@@ -178,7 +179,7 @@ def _run(args: argparse.Namespace) -> int:
 def _parse(words: Sequence[str]) -> tuple[argparse.Namespace, list[str]]:
     """Arguments, with the settings that a user says once; a line about each of those that was used."""
     common, others = common_first(words)
-    early = Parser(prog="cropcam", add_help=False)
+    early = Parser(prog="cropcam", usage=_USAGE, add_help=False)
     common_options(early)
     config = early.parse_args(common).config
     settings: dict[str, Setting] = {}
@@ -214,8 +215,8 @@ def parsers() -> dict[str, argparse.ArgumentParser]:
 
 
 def _parser() -> argparse.ArgumentParser:
-    usage, about = "cropcam [OPTIONS] COMMAND ...", "From satellite rasters and weak labels to a crop map with honest numbers."
-    parser = Parser(prog="cropcam", usage=usage, description=about)
+    about = "From satellite rasters and weak labels to a crop map with honest numbers."
+    parser = Parser(prog="cropcam", usage=_USAGE, description=about)
     common_options(parser)
     commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True, dest="name", prog="cropcam")
 

@@ -25,7 +25,8 @@ from benchmarks.drawing import Maps, Question, Tile, right, share
 from benchmarks.region import store_of
 from cropcam.model.evaluation.evaluate import evaluate
 from cropcam.model.options import Settings
-from cropcam.model.report.gallery import choose, class_picture, composites
+from cropcam.model.report.composites import composites
+from cropcam.model.report.gallery import choose, class_picture
 from cropcam.model.report.runs import read_evaluation
 from cropcam.model.runs.checkpoint import load_network
 from cropcam.model.segmentation.fitting import fitted_segmenter

@@ -39,6 +39,7 @@ def train(args: argparse.Namespace) -> None:
 def _trained(run: Path) -> dict[str, Any]:
     """What a run folder holds after training, as JSON values."""
     from cropcam.model.report.runs import read_history
+    from cropcam.model.runs.cautions import read_cautions
     from cropcam.model.runs.checkpoint import BEST, load_metadata
     from cropcam.model.runs.config import load_config
 
@@ -52,6 +53,7 @@ def _trained(run: Path) -> dict[str, Any]:
         "patches": config.trained_patches,
         "epochs": len(rows),
         "selected_epoch": epoch,
+        "warnings": read_cautions(run),
         "selected": {str(name): float(value) for name, value in rows.iloc[epoch - 1].items()},
     }
 

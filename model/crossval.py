@@ -17,7 +17,8 @@ import pandas as pd
 
 from cropcam.model.data.store_groups import Group, store_groups
 from cropcam.model.evaluation.elsewhere import folder_on
-from cropcam.model.evaluation.evaluate import ALL, evaluate
+from cropcam.model.evaluation.evaluate import evaluate
+from cropcam.model.evaluation.truth import ALL
 from cropcam.model.options import Settings, flag
 from cropcam.model.report.gains import difference_columns, from_home, metric_columns
 from cropcam.model.report.runs import read_elsewhere, read_run

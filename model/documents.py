@@ -212,6 +212,7 @@ class Patches(TypedDict):
     patches: KeptPatches
     has_labels: bool
     digest: str
+    warnings: list[str]
 
 
 class Check(TypedDict):
@@ -237,6 +238,7 @@ class Train(TypedDict):
     patches: Annotated[int, Field(description="that were trained on")]
     epochs: int
     selected_epoch: Annotated[int, Field(description="whose weights are used")]
+    warnings: Annotated[list[str], Field(description="of the data and the validation; also in RUN/cautions.json")]
     selected: Annotated[dict[str, float], Field(description="its row of history.csv: losses, accuracies, the majority guess")]
 
 
@@ -259,11 +261,12 @@ class Segmentation(TypedDict):
 
 
 class Evaluate(TypedDict):
-    """evaluate RUN: metrics.json, which docs/numbers.md explains."""
+    """evaluate RUN: metrics.json, which docs/numbers.md explains, and the warnings."""
 
     __pydantic_config__ = _OPEN  # type: ignore[misc]
     split: str
     patches: int
+    warnings: Annotated[list[str], Field(description="of the training and of these figures")]
     classification: Classification
     segmentation: Segmentation
 

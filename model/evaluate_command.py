@@ -17,30 +17,38 @@ def evaluate(args: argparse.Namespace) -> None:
     """Metrics of a run, at home or away, or of a map.
 
     A run is evaluated on its store or, with --on, on another one (RUN/on). Each figure has the majority guess beside it.
-    A map is scored against points (--points).
+    With --points the truth is a file of points; a map is always scored so.
     """
-    if args.points or args.run.is_file():
+    if args.run.is_file():
         _evaluate_map(args)
         return
-    if args.label_column or args.out:
-        raise ConfigError("--label-column and --out go with MAP --points FILE; the figures of a run are in its folder")
+    if args.out:
+        raise ConfigError("--out goes with MAP --points FILE; the figures of a run are in its folder")
+    if args.label_column and not args.points:
+        raise ConfigError("--label-column goes with --points FILE, whose column of classes it names")
     from cropcam.model.evaluation.evaluate import evaluate as measure
-    from cropcam.model.evaluation.notes import caveats
+    from cropcam.model.report.content import cautions
+    from cropcam.model.report.runs import read_history
     from cropcam.model.report.terminal import classes, headline, methods
+    from cropcam.model.runs.cautions import read_cautions
     from cropcam.model.runs.checkpoint import METRICS
     from cropcam.pipeline.runtime.progress import Stage
 
     with Stage("evaluate") as stage:
-        options = {name: getattr(args, name) for name in ("split", "on", "reference", "save", "store", "device")}
+        options = {name: getattr(args, name) for name in ("split", "on", "reference", "save", "store", "points", "label_column", "device")}
         metrics = measure(args.run, **options, progress=stage).to_dict()
     text = f"{headline(metrics)}\n\n{methods(metrics['segmentation'])}\n\n{classes(metrics)}"
-    for caveat in caveats(metrics):
+    known = read_cautions(args.run)
+    for caution in known:
+        note(f"{WARNING}{caution}")
+    found = cautions(metrics, read_history(args.run))
+    for caveat in found:
         note(f"note: {caveat}")
     if warning := metrics.get("shift", {}).get("warning"):
         note(warning if warning.startswith(WARNING) else f"{WARNING}{warning}")
     command = "report" if (args.run / METRICS).is_file() else "evaluate"
     then = command_line(command, args.run, *(("--store", args.store) if args.store else ()))
-    show(metrics, text, places=[_metrics_of(args, metrics)], then=then)
+    show({**metrics, "warnings": [*known, *found]}, text, places=[_metrics_of(args, metrics)], then=then)
 
 
 def _metrics_of(args: argparse.Namespace, metrics: dict[str, Any]) -> Path:
@@ -57,8 +65,6 @@ def _evaluate_map(args: argparse.Namespace) -> None:
         raise ConfigError(
             f"{args.run}: is a file, no run folder; score a map against points: cropcam evaluate {quoted(args.run)} --points FILE"
         )
-    if args.run.is_dir():
-        raise ConfigError(f"{args.run}: is a folder; --points scores a map: cropcam map {quoted(args.run)} ... --out MAP.tif makes one")
     of_run = [f"--{name}" for name in ("on", "split", "save", "reference", "store") if getattr(args, name, None)]
     if of_run:
         raise ConfigError(f"{' and '.join(of_run)} go with a run, not with MAP --points FILE")
@@ -88,9 +94,11 @@ def add_evaluate(command: AddCommand) -> argparse.ArgumentParser:
     sub.add_argument("--split", choices=("train", "validation", "test", "all"), help="default: test; all on a store that is new to the run")
     sub.add_argument("--reference", type=folder_argument, metavar="RUN", help="a run scored on the same patches, such as one trained there")
     sub.add_argument("--save", type=folder_argument, metavar="SEGMENTATION.zarr", help="write activation maps and classes per patch")
-    sub.add_argument("--points", type=Path, metavar="FILE", help="score the map MAP against points: CSV, GeoPackage, GeoParquet, GeoJSON")
+    sub.add_argument(
+        "--points", type=Path, metavar="FILE", help="points as the truth, of a map or a run: CSV, GeoPackage, GeoParquet, GeoJSON"
+    )
     sub.add_argument("--label-column", default="", metavar="NAME", help="with --points: its column of classes (default: found by its name)")
-    sub.add_argument("--out", type=Path, metavar="FILE.json", help="with --points: also write the figures there")
+    sub.add_argument("--out", type=Path, metavar="FILE.json", help="with MAP --points: also write the figures there")
     json_option(sub)
     store_option(sub)
     return sub

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from cropcam.pipeline.arguments import AddCommand, folder_argument
 from cropcam.pipeline.errors import ConfigError, DataError
-from cropcam.pipeline.runtime.machine import say
+from cropcam.pipeline.runtime.console import note
 
 if TYPE_CHECKING:
     from cropcam.pipeline.maps.view.layers import Scene
@@ -37,11 +37,11 @@ def view(args: argparse.Namespace) -> None:
 
     def opened(url: str) -> None:
         print(url, flush=True)
-        say("Open it in a browser on this machine; Ctrl-C ends it.\n")
+        note("Open it in a browser on this machine; Ctrl-C ends it.")
         if args.browser:
             webbrowser.open(url)
 
-    with cache_folder(args.cache, lambda text: say(f"{text}\n")) as cache:
+    with cache_folder(args.cache, note) as cache:
         show(_scene(kind, args, cache), args.port, opened=opened)
 
 

@@ -39,7 +39,8 @@ class _Version(argparse.Action):
     """Print versions and end; torch is looked up without importing it."""
 
     def __call__(self, parser: argparse.ArgumentParser, *_: Any) -> None:  # noqa: ANN401 - as argparse calls it
-        parser.exit(message=f"{version_line()}\n")
+        parser._print_message(f"{version_line()}\n", sys.stdout)
+        parser.exit()
 
 
 def version_line() -> str:
@@ -102,7 +103,9 @@ def parsers_of(parser: argparse.ArgumentParser) -> dict[str, argparse.ArgumentPa
     return dict(actions[0].choices) if actions else {}
 
 
-def study_argument(sub: argparse.ArgumentParser, name: str = "study", metavar: str = "STUDY", text: str | None = None) -> None:
+def study_argument(
+    sub: argparse.ArgumentParser, name: str = "study", metavar: str = "STUDY", text: str = "a preset, or a TOML file"
+) -> None:
     """The argument STUDY, and the option --set, whose texts are `cropcam.pipeline.study.changes.parse_changes`'s."""
     sub.add_argument(name, metavar=metavar, help=text)
     changed = "a key of the study with another value, as area.scale_m=10; may be repeated"

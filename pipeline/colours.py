@@ -16,6 +16,7 @@ from cropcam.pipeline.code_table import Color
 
 Floats = npt.NDArray[np.float64]
 RGB = npt.ArrayLike  # (.., 3), 0..255
+BRIGHTER = 1.4  # gamma of true colour: vegetation is dark beside bare soil and roofs
 ENOUGH, ANOTHER = 12.0, 5.0  # differences of two classes on a map; 1 is just visible side by side
 
 _TO_XYZ = np.array([[0.4124564, 0.3575761, 0.1804375], [0.2126729, 0.7151522, 0.0721750], [0.0193339, 0.1191920, 0.9503041]])

@@ -3,80 +3,21 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 
 from cropcam.pipeline.arguments import AddCommand, folder_argument, json_option, study_argument, study_words
+from cropcam.pipeline.endpoints import endpoint_options, manifest_of, open_endpoint, same_endpoint, session_of
 from cropcam.pipeline.errors import ConfigError
-from cropcam.pipeline.runtime.console import command_line, detail, free_name, show
+from cropcam.pipeline.export_command import add_export, bring_home_to, cell_options, patches_after
+from cropcam.pipeline.runtime.console import command_line, free_name, show
 
 NOT_DONE, FAILED = 5, 4  # exit codes of tasks
-
-
-def export(args: argparse.Namespace) -> None:
-    """Composite and labels to Drive, a bucket, asset or folder."""
-    from cropcam.pipeline.earthengine import exports
-    from cropcam.pipeline.earthengine.cost import spent_text
-    from cropcam.pipeline.earthengine.destinations import Asset, parse_destination
-    from cropcam.pipeline.earthengine.export_run import Options, pace_at
-    from cropcam.pipeline.earthengine.plan import plan
-    from cropcam.pipeline.earthengine.task_status import document, places, summary
-    from cropcam.pipeline.earthengine.task_view import TaskView
-    from cropcam.pipeline.fetch.arrived import arrived_at
-    from cropcam.pipeline.study.study import load_study
-
-    study, destination = load_study(args.study, args.changes), parse_destination(args.to)
-    if args.estimate and not args.dry_run:
-        raise ConfigError("--estimate goes with --dry-run: it computes a few windows and exports nothing")
-    _check_feasible(args, study)
-    if isinstance(destination, Path):
-        _deliver(args, study, destination)
-        return
-    if args.fetch:
-        _check_folder(args.fetch, "--fetch")
-    if not args.wait and args.archive:
-        raise ConfigError(
-            "--no-wait needs an endpoint that outlives the command: run cropcam emulate --archive DIR, and give --api-url its URL"
-        )
-    if args.fetch and not args.wait:
-        raise ConfigError("--fetch waits for the tasks: leave out --no-wait, or run cropcam fetch --watch later")
-    if args.fetch and isinstance(destination, Asset):
-        raise ConfigError("--fetch goes with drive: and gs://; an asset stays at Earth Engine: export it again to one of them")
-    planned = plan(
-        study, destination, cell_px=args.cell_px, file_px=args.file_px, priority=args.priority, shard_px=args.shard_size, cog=args.cog,
-        overwrite=args.overwrite,
-    )  # fmt: skip
-    if args.dry_run:
-        found = _estimate(args, study, planned.layer_pixels(), reads_asset=not isinstance(destination, Asset))
-        _show_plan(args, study, planned.text(), found, planned.facts())
-        return
-    with _session(args, study) as session:
-        with TaskView("export") as view:
-            arrived, pace = arrived_at(destination, session), pace_at(session.api_url)
-            options = Options(args.wait, args.again, args.max_eecu_hours, arrived, view, view.log, pace)
-            rows = exports.export(planned, session.with_log(view.log), _manifest(args), options)
-        text, found = "\n".join(filter(None, [summary(rows), spent_text(rows), places(rows)])), document(study.name, args.to, rows)
-        endpoint, where, then = _same_endpoint(args), [args.to], ""
-        if args.fetch:
-            home = _bring_home(args, study, destination, args.fetch, session.api_url, session.name)
-            text, found["fetched"], where = f"{text}\n{home}", home.to_dict(), [str(args.fetch)]
-            then = _patches_line(args, study, args.fetch)
-        elif isinstance(destination, Asset):
-            text += f"\nexport and preview of {study.name} read the composite from {destination.name(session.project)} from now on"
-            then = command_line("export", *study_words(args), "--to", f"drive:{study.name}", *endpoint, "--dry-run")
-        elif args.wait:
-            then = command_line("fetch", *study_words(args), "--from", args.to, "--to", free_name(Path("shards")), *endpoint)
-        else:
-            then = command_line("tasks", *study_words(args), "--to", args.to, *endpoint)
-        show(found, text, places=where, then=then)
 
 
 def tasks(args: argparse.Namespace) -> int:
     """The state of a study's export tasks; --cancel stops them.
 
-    Exit codes: 0 where all have succeeded or were cancelled, 5 where some wait, run or are not submitted, 4 where one has failed or is forgotten.
+    Exit codes: 0 all have succeeded, 5 some wait, run or are not started, 4 one has failed, was cancelled or is forgotten. With --cancel 0.
     """
     from cropcam.pipeline.earthengine import exports
     from cropcam.pipeline.earthengine.cost import spent_text
@@ -88,19 +29,20 @@ def tasks(args: argparse.Namespace) -> int:
     study, destination = load_study(args.study, args.changes), parse_destination(args.to)
     if isinstance(destination, Path):
         raise ConfigError(f"--to {args.to}: pixels to a folder make no tasks; name the drive:FOLDER or gs://BUCKET/PREFIX of the export")
-    with _session(args, study) as session:
+    with session_of(args, study) as session:
         look = exports.cancel if args.cancel else exports.tasks
-        rows = look(plan(study, destination, cell_px=args.cell_px, file_px=args.file_px), session, _manifest(args))
+        rows = look(plan(study, destination, cell_px=args.cell_px, file_px=args.file_px), session, manifest_of(args))
     state = progress_of(rows)
     then = {
-        "done": command_line("fetch", *study_words(args), "--from", args.to, "--to", free_name(Path("shards")), *_same_endpoint(args)),
-        "failed": command_line("export", *study_words(args), "--to", args.to, *_same_endpoint(args)),
-    }.get(state, command_line("tasks", *study_words(args), "--to", args.to, *_same_endpoint(args)))
+        "done": command_line("fetch", *study_words(args), "--from", args.to, "--to", free_name(Path("shards")), *same_endpoint(args)),
+        "failed": (again := command_line("export", *study_words(args), "--to", args.to, *same_endpoint(args))),
+        "cancelled": again,
+    }.get(state, command_line("tasks", *study_words(args), "--to", args.to, *same_endpoint(args)))
     if isinstance(destination, Asset) and state == "done":
-        then = command_line("export", *study_words(args), "--to", f"drive:{study.name}", *_same_endpoint(args), "--dry-run")
+        then = command_line("export", *study_words(args), "--to", f"drive:{study.name}", *same_endpoint(args), "--dry-run")
     text = "\n".join(filter(None, [lines(rows), summary(rows), spent_text(rows), places(rows)]))
     show(document(study.name, args.to, rows), text, places=[args.to], then=then)
-    return {"done": 0, "failed": FAILED}.get(state, 0 if args.cancel else NOT_DONE)
+    return 0 if args.cancel else {"done": 0, "not done": NOT_DONE}.get(state, FAILED)
 
 
 def fetch(args: argparse.Namespace) -> None:
@@ -114,14 +56,14 @@ def fetch(args: argparse.Namespace) -> None:
     study, source = load_study(args.study, args.changes), parse_destination(args.source, "--from")
     if isinstance(source, Path | Asset):
         raise ConfigError(f"--from {args.source}: name the drive:FOLDER or gs://BUCKET/PREFIX of the export; nothing else can be fetched")
-    with _endpoint(args) as (url, name):
-        home = _bring_home(args, study, source, args.to, url, name, watch=args.watch)
-    show({"study": study.name, **home.to_dict()}, str(home), places=[args.to], then=_patches_line(args, study, args.to))
+    with open_endpoint(args) as (url, name):
+        home = bring_home_to(args, study, source, args.to, url, name, watch=args.watch)
+    show({"study": study.name, **home.to_dict()}, str(home), places=[args.to], then=patches_after(args, study, args.to))
 
 
 def preview(args: argparse.Namespace) -> None:
     """A geemap page of region, cells, composite and labels."""
-    from cropcam.pipeline.earthengine.kept import pixels_of
+    from cropcam.pipeline.earthengine.kept import is_recorded, pixels_of
     from cropcam.pipeline.earthengine.preview import check_page
     from cropcam.pipeline.earthengine.preview import preview as draw
     from cropcam.pipeline.runtime.progress import Stage
@@ -129,54 +71,34 @@ def preview(args: argparse.Namespace) -> None:
 
     study = load_study(args.study, args.changes)
     check_page(args.out)
-    with _session(args, study, exports=False) as session, Stage("preview") as stage:
+    manifest = manifest_of(args)  # an embedded engine has the assets that it wrote where it writes
+    with session_of(args, study, exports=is_recorded(study, manifest)) as session, Stage("preview") as stage:
         draw(
             study,
             session.with_log(stage.log),
             args.out,
-            pixels=pixels_of(study, session, _manifest(args), stage.log),
+            pixels=pixels_of(study, session, manifest, stage.log),
+            inside=bool(args.archive),
             progress=stage,
         )
+    to = ["--to", "shards", "--archive", str(args.archive)] if args.archive else ["--to", f"drive:{study.name}", "--dry-run"]
     show(
         {"study": study.name, "page": str(args.out)},
-        f"{args.out}: its tiles come from the endpoint when a browser opens it",
+        f"{args.out}: {'everything is inside' if args.archive else 'its tiles come from the endpoint when a browser opens it'}",
         places=[args.out],
-        then=command_line("export", *study_words(args), "--to", f"drive:{study.name}", "--dry-run"),
+        then=command_line("export", *study_words(args), *to),
     )
 
 
 def add_commands(command: AddCommand) -> None:
     """Declare these commands and their options."""
-    sub = command("export", export)
-    study_argument(sub)
-    sub.add_argument("--to", required=True, metavar="WHERE", help="drive:FOLDER, gs://BUCKET/PREFIX, asset:PATH or a local folder")
-    endpoint_options(sub)
-    _cell_options(sub)
-    sub.add_argument("--priority", type=int, default=100, help="of tasks, 0 to 9999 (default %(default)s)")
-    sub.add_argument(
-        "--shard-size", type=int, default=256, metavar="PX",
-        help="side of the tiles that the service computes: 128 or 64 if memory lacks (default %(default)s)",
-    )  # fmt: skip
-    sub.add_argument("--cog", action="store_true", help="tasks write Cloud Optimized GeoTIFFs")
-    sub.add_argument("--overwrite", action="store_true", help="replace the asset of asset:PATH if it exists")
-    sub.add_argument("--again", action="store_true", help="start tasks once more that the service no longer knows")
-    sub.add_argument(
-        "--max-eecu-hours", type=float, metavar="H", help="start no task that would bring the export's compute above H EECU-hours"
-    )
-    sub.add_argument("--window-px", type=int, help="side of one pixel request to a folder (default: by layer, as the limits allow)")
-    sub.add_argument("--shard-px", type=int, default=8192, help="side of one file in a folder (default %(default)s)")
-    sub.add_argument("--workers", type=int, default=40, help="pixel requests at once (CROPCAM_WORKERS; default %(default)s)")
-    sub.add_argument("--no-wait", "--no-watch", dest="wait", action="store_false", help="return once the tasks are started")
-    sub.add_argument("--fetch", type=folder_argument, metavar="DIR", help="fetch the files into this folder once the tasks have ended")
-    sub.add_argument("--dry-run", action="store_true", help="print the plan: tasks, pixels, bytes, files")
-    sub.add_argument("--estimate", action="store_true", help="with --dry-run: compute a few windows and print EECU-hours below the plan")
-    json_option(sub)
+    add_export(command)
 
     sub = command("tasks", tasks)
     study_argument(sub)
     sub.add_argument("--to", required=True, metavar="WHERE", help="drive:FOLDER, gs://BUCKET/PREFIX or asset:PATH, as exported")
     endpoint_options(sub)
-    _cell_options(sub)
+    cell_options(sub)
     sub.add_argument("--cancel", action="store_true", help="cancel all that wait or run")
     json_option(sub)
 
@@ -192,186 +114,4 @@ def add_commands(command: AddCommand) -> None:
     study_argument(sub)
     sub.add_argument("--out", type=Path, required=True, metavar="PAGE.html", help="the page")
     json_option(sub)
-    _service_options(sub)
-
-
-def _deliver(args: argparse.Namespace, study: Any, folder: Path) -> None:  # noqa: ANN401 - a Study
-    """An export into a local folder."""
-    from cropcam.pipeline.earthengine import delivery, delivery_plan
-    from cropcam.pipeline.earthengine.kept import is_recorded, pixels_of
-    from cropcam.pipeline.earthengine.plan import CELL_PX, PRIORITY, TILE_PX
-    from cropcam.pipeline.runtime.progress import Stage
-
-    for option, given in (
-        ("--no-wait", not args.wait), ("--fetch", args.fetch), ("--overwrite", args.overwrite), ("--again", args.again), ("--cog", args.cog),
-        ("--max-eecu-hours", args.max_eecu_hours is not None), ("--priority", args.priority != PRIORITY), ("--file-px", args.file_px),
-        ("--shard-size", args.shard_size != TILE_PX), ("--cell-px", args.cell_px != CELL_PX),
-    ):  # fmt: skip
-        if given:
-            raise ConfigError(f"{option} goes with drive:, gs:// and asset:; pixels to a folder are fetched while you wait")
-    _check_folder(folder)
-    lattice = {"window_px": args.window_px, "shard_px": args.shard_px}
-    if args.dry_run:
-        found = _estimate(args, study, delivery_plan.layer_pixels(study, **lattice))
-        _show_plan(args, study, delivery_plan.plan_text(study, folder, **lattice), found, delivery_plan.plan_facts(study, **lattice))
-        return
-    manifest = _manifest(args)  # an embedded engine has the assets that it wrote where it writes
-    with _session(args, study, exports=is_recorded(study, manifest)) as session, Stage("export") as stage:
-        pixels = pixels_of(study, session, manifest, stage.log)
-        shards = delivery.deliver(
-            study, session.with_log(stage.log), folder, workers=args.workers, **lattice, pixels=pixels, progress=stage, log=stage.log
-        )
-    files = [str(path) for path in shards]
-    show({"study": study.name, "to": args.to, "files": files}, "\n".join(files), places=[folder], then=_patches_line(args, study, folder))
-
-
-def _show_plan(args: argparse.Namespace, study: Any, text: str, found: Any, facts: Mapping[str, Any]) -> None:  # noqa: ANN401 - a Study, an Estimate or None
-    """The end of --dry-run: the plan, its estimate, and the export itself as the next command."""
-    document = {"study": study.name, "to": args.to, **facts, "estimate": found.to_dict() if found else None}
-    then = command_line(
-        *(
-            word
-            for word in getattr(args, "words", ("export", args.study, "--to", args.to))
-            if word not in ("--dry-run", "--estimate", "--json")
-        )
-    )
-    show(document, f"{text}\n\n{found.text()}" if found else text, then=then)
-
-
-def _patches_line(args: argparse.Namespace, study: Any, folder: Path) -> str:  # noqa: ANN401 - a Study
-    return command_line("patches", *study_words(args), "--from", folder, "--store", free_name(Path(f"{study.name}.zarr")))
-
-
-def _estimate(args: argparse.Namespace, study: Any, pixels: Mapping[str, int], *, reads_asset: bool = True) -> Any:  # noqa: ANN401 - a Study; an Estimate
-    """With --estimate, what a plan will cost; `pixels` by the name of their layer. None without.
-
-    With `reads_asset` a composite that is kept as an asset is read, as the export will.
-    """
-    if not args.estimate:
-        return None
-    from cropcam.pipeline.earthengine.estimate import estimate
-    from cropcam.pipeline.earthengine.kept import is_recorded, pixels_of
-    from cropcam.pipeline.runtime.progress import Stage
-
-    manifest = _manifest(args)
-    with _session(args, study, exports=reads_asset and is_recorded(study, manifest)) as session, Stage("estimate") as stage:
-        images = pixels_of(study, session, manifest, stage.log) if reads_asset else None
-        return estimate(study, session.with_log(stage.log), pixels, images=images, progress=stage)
-
-
-def _bring_home(
-    args: argparse.Namespace, study: Any, source: Any, out: Path, url: str | None, name: str, *, watch: bool = False  # noqa: ANN401 - a Study, a Destination
-) -> Any:  # noqa: ANN401 - a Home  # fmt: skip
-    """Fetch an export into a folder."""
-    from cropcam.pipeline.earthengine import exports
-    from cropcam.pipeline.earthengine.error_messages import Backoff
-    from cropcam.pipeline.earthengine.export_run import pace_at
-    from cropcam.pipeline.earthengine.session import open_session, url_of
-    from cropcam.pipeline.fetch.download import How
-    from cropcam.pipeline.fetch.exported import find_export
-    from cropcam.pipeline.fetch.home import bring_home
-    from cropcam.pipeline.fetch.places import open_remote
-    from cropcam.pipeline.runtime.progress import Stage
-
-    _check_folder(out)
-    manifest, url = _manifest(args), url_of(url)
-    with Stage("fetch") as stage:
-        exported = find_export(study, manifest, source, name or url, args.project)
-        look = None
-        if watch:
-            if exported is None:
-                raise ConfigError(
-                    f"--watch needs the export's manifest, and {manifest} records none to {source}; run it in the folder of the export"
-                )
-            session = open_session(args.project or exported.project, url, name=name).with_log(stage.log)
-            look = exports.follow(exported.plan, session, manifest)
-        backoff = Backoff(log=stage.log)
-        remote = open_remote(source, project=args.project, api_url=url, backoff=backoff)
-        how = How(backoff=backoff, progress=stage, log=stage.log)
-        return bring_home(study, remote, out, exported=exported, look=look, how=how, pace=pace_at(url))
-
-
-def _check_feasible(args: argparse.Namespace, study: Any) -> None:  # noqa: ANN401 - a Study
-    """Refuse what the service can never deliver; an engine on this machine has what its archive has."""
-    from datetime import date
-
-    from cropcam.pipeline.earthengine.feasible import check_feasible
-
-    if args.api_url:
-        from cropcam.pipeline.earthengine.session import is_loopback, url_of
-
-        if is_loopback(url_of(args.api_url)):
-            return
-    if not args.archive:
-        check_feasible(study, date.today(), args.study, is_exported=True)
-
-
-def _manifest(args: argparse.Namespace) -> Path:
-    """Where the manifest of the study lies."""
-    from cropcam.pipeline.earthengine.manifest import manifest_path
-    from cropcam.pipeline.study.changes import changed_name
-
-    return manifest_path(args.study, changed_name(args.changes))
-
-
-def _check_folder(folder: Path, option: str = "--to") -> None:
-    """The files inside are looked at by those who write them."""
-    from cropcam.pipeline.runtime.outputs import Output, always, check_outputs
-
-    check_outputs([Output(folder, option, "folder", always, is_folder=True)])
-
-
-def _same_endpoint(args: argparse.Namespace) -> list[Any]:
-    """The options of the endpoint, for a command that a user may copy."""
-    given = (("--project", args.project), ("--api-url", args.api_url), ("--archive", args.archive))
-    return [word for option, value in given if value for word in (option, value)]
-
-
-def _cell_options(sub: argparse.ArgumentParser) -> None:
-    sub.add_argument("--cell-px", type=int, default=8192, help="side of one task's cell (default %(default)s)")
-    sub.add_argument("--file-px", type=int, help="side of one task's files (default: a whole cell, if Earth Engine writes it as one)")
-
-
-def _service_options(sub: argparse.ArgumentParser) -> None:
-    sub.add_argument("--project", metavar="P", help="Google Cloud project (CROPCAM_PROJECT; default: the credentials' own)")
-    sub.add_argument("--api-url", metavar="URL", help="high-volume, or an engine on loopback: cropcam emulate (CROPCAM_API_URL)")
-    sub.set_defaults(archive=None)
-
-
-def endpoint_options(sub: argparse.ArgumentParser) -> None:
-    """Options that name the endpoint: the service, a URL, or an archive."""
-    _service_options(sub)
-    sub.add_argument(
-        "--archive", type=Path, metavar="DIR", help="the embedded engine over this archive, no account needed (CROPCAM_ARCHIVE)"
-    )
-
-
-@contextmanager
-def _session(args: argparse.Namespace, study: Any, *, exports: bool = True) -> Iterator[Any]:  # noqa: ANN401 - a Study
-    """An open session for a study with the endpoint of `_endpoint`."""
-    from cropcam.pipeline.earthengine.cost import workload_tag
-    from cropcam.pipeline.earthengine.session import open_session
-
-    with _endpoint(args, exports=exports) as (url, name):
-        detail(f"endpoint: {name or url or 'Earth Engine'}, project {args.project or 'of the credentials'}")
-        yield open_session(args.project, url, name=name, workload_tag=workload_tag(study.name))
-
-
-@contextmanager
-def _endpoint(args: argparse.Namespace, *, exports: bool = True) -> Iterator[tuple[str | None, str]]:
-    """URL and name of the endpoint: the service's (None), --api-url, or an embedded engine over --archive that ends with the command.
-
-    Only with `exports` does that engine write: beside the archive, where one engine at a time may.
-    """
-    from cropcam.pipeline.earthengine.session import EMBEDDED
-
-    if not args.archive:
-        yield args.api_url, ""
-        return
-    if args.api_url is not None:
-        raise ConfigError("--archive starts an endpoint of its own; leave out --api-url")
-    from cropcam.pipeline.emulator import serve
-
-    folder: Path = args.archive.resolve()
-    with serve(folder, out=folder.with_name(f"{folder.name}-exports") if exports else None) as server:
-        yield server.url, f"{EMBEDDED}{folder}"
+    endpoint_options(sub)

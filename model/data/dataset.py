@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -16,7 +16,7 @@ from cropcam.model.data.normalization import Normalization, complete_seasons, ke
 from cropcam.model.data.sampler import Indices, Plan, joined_plans, plan_epoch, plan_in_order
 from cropcam.model.labels.areas import area_labels
 from cropcam.model.labels.fields import field_labels
-from cropcam.model.labels.points import point_labels
+from cropcam.model.labels.points import patches_with_points, point_labels
 from cropcam.model.labels.weak_labels import LabelSpec, WeakLabels, joined_labels, validate_proportions, weak_labels
 from cropcam.model.losses.objectives import Targets
 from cropcam.model.runtime.distributed import SINGLE_PROCESS, Ranks
@@ -24,6 +24,7 @@ from cropcam.pipeline.errors import DataError
 from cropcam.pipeline.legend import UNLABELLED, Legend
 from cropcam.pipeline.store.joined import JoinedStore
 from cropcam.pipeline.store.patch_store import PatchStore
+from cropcam.pipeline.store.schema import NOT_USED
 
 _CHECK_BYTES = 1 << 26  # of images checked per step
 
@@ -112,6 +113,36 @@ def read_labels(store: PatchStore, index_N: Indices, spec: LabelSpec, legend: Le
     if labels.pixel_NHW is not None:
         return replace(labels, pct_NHW=store.weights(index_N))
     return replace(labels, pct_N=mean_weights(store, index_N))
+
+
+def labels_of_splits(store: PatchStore, splits: Sequence[str], spec: LabelSpec, legend: Legend) -> tuple[Indices, WeakLabels]:
+    """The patches of some splits and their weak labels. A file of points with a column `split` has splits of its own: then the patches that hold its points.
+
+    Raises:
+        DataError: as `read_labels`.
+    """
+    if spec.points:
+        own = replace(spec, splits=tuple(splits))
+        if (index_N := _with_points(store, np.flatnonzero(store.split_N != NOT_USED), own, legend)) is not None:
+            return index_N, read_labels(store, index_N, own, legend)
+    index_N = np.sort(np.concatenate([store.split_indices(split) for split in splits]))
+    return index_N, read_labels(store, index_N, spec, legend)
+
+
+def _with_points(store: PatchStore, index_N: Indices, spec: LabelSpec, legend: Legend) -> Indices | None:
+    """Which of the patches hold points of the splits of `spec`; None where the file has no column `split`."""
+    if isinstance(store, JoinedStore):
+        found, done = [], 0
+        for part, index in store.of_parts(index_N):
+            own = _with_points(part, index, spec, legend)
+            if own is None:
+                return None
+            found.append(index_N[done + np.searchsorted(index, own)])
+            done += len(index)
+        return np.concatenate(found)
+    place_N2 = np.stack([store.row_N[index_N], store.col_N[index_N]], axis=1).astype(np.int32)
+    patches_N = patches_with_points(spec, legend, store.info.patch_grid, place_N2)
+    return None if patches_N is None else index_N[patches_N]
 
 
 def mean_weights(store: PatchStore, index_N: Indices) -> npt.NDArray[np.float32]:

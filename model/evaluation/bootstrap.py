@@ -120,8 +120,8 @@ def by_class(
 
 
 def edges(score: npt.NDArray[np.floating], bins: int = BINS) -> npt.NDArray[np.float32]:
-    """Upper bounds (bins - 1,) of histogram bins that hold about equally many of these scores each; the last bin is open."""
-    return np.asarray(np.quantile(score, np.linspace(0, 1, bins + 1)[1:-1]), np.float32)
+    """Upper bounds (bins - 1,) of histogram bins that hold about equally many of these scores each; the last bin is open. Without a score they are 0."""
+    return np.asarray(np.quantile(score if score.size else np.zeros(1, np.float32), np.linspace(0, 1, bins + 1)[1:-1]), np.float32)
 
 
 def histograms(

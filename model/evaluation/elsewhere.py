@@ -9,7 +9,6 @@ import numpy as np
 
 from cropcam.model.runs.config import RunConfig
 from cropcam.pipeline.errors import DataError
-from cropcam.pipeline.runtime.terminal import quoted
 from cropcam.pipeline.store.compatible import check_fits
 from cropcam.pipeline.store.joined import JoinedStore
 from cropcam.pipeline.store.patch_store import PatchStore, open_store
@@ -41,13 +40,11 @@ def open_elsewhere(run: Path, config: RunConfig, on: Path, split: str | None) ->
     """The store `on`, for a run; without a split all patches, of a store that the run was trained on the test split.
 
     Raises:
-        DataError: other bands, patches, units or classes than the run's, or no labels; names both and the way to make them fit.
+        DataError: other bands, patches, units or classes than the run's; names both and the way to make them fit.
     """
     opened = open_store(on)
     check_fits(opened, config.store.bands, config.store.size_px, f"the run {run}")
     check_units(opened, config, run)
-    if not opened.info.has_labels:
-        raise DataError(f"{on}: has no labels to score against; map it: cropcam map {quoted(run)} --store {quoted(on)} --out MAP.tif")
     own = JoinedStore([opened], config.store.classes) if opened.info.classes != config.store.classes else opened
     home, name = opened.info.digest in config.trained_digests, on.resolve().stem
     return Scored(own, split or ("test" if home else "all"), folder_on(run, on, opened.info.digest), name, home)

@@ -19,6 +19,7 @@ from cropcam.model.evaluation.prediction_store import check_place, prediction_wr
 from cropcam.model.evaluation.results import Metrics
 from cropcam.model.evaluation.run_item import write_run_item
 from cropcam.model.evaluation.seasons_seen import seasons_seen
+from cropcam.model.evaluation.truth import ALL, of_points, of_store
 from cropcam.model.runs.checkpoint import METRICS, load_network, run_provenance
 from cropcam.model.runs.config import RunConfig
 from cropcam.model.runs.sealed import sealed
@@ -27,7 +28,7 @@ from cropcam.model.segmentation.fitting import fitted_segmenter
 from cropcam.model.segmentation.predictions import open_trained_store
 from cropcam.model.transfer.measure import expected_accuracy, measure_store
 from cropcam.pipeline.csv_cells import table_text
-from cropcam.pipeline.errors import ConfigError, DataError
+from cropcam.pipeline.errors import ConfigError
 from cropcam.pipeline.runtime.atomic import atomic_write
 from cropcam.pipeline.runtime.hashing import sha256
 from cropcam.pipeline.runtime.progress import Progress, silent
@@ -37,7 +38,6 @@ from cropcam.pipeline.store.patch_store import open_store
 from cropcam.pipeline.store.schema import SPLITS
 
 PATCHES = "patches.csv"
-ALL = "all"
 
 
 def evaluate(
@@ -49,6 +49,8 @@ def evaluate(
     save: Path | None = None,
     device: str = "auto",
     store: Path | None = None,
+    points: Path | None = None,
+    label_column: str = "",
     progress: Progress = silent,
 ) -> Metrics:
     """Score a run, write metrics.json and patches.csv, and return the metrics.
@@ -62,6 +64,8 @@ def evaluate(
         save: also write activation maps and segmentations per patch there (zarr, see `cropcam.model.evaluation.prediction_store`).
         device: auto, cpu or cuda.
         store: place of the run's own store, if it was moved.
+        points: file of points that are the truth instead of the store's labels; with a column `split` those of the split, in any patch.
+        label_column: its column of classes; empty = found by its name.
         progress: called with (patches done, patches in all, the split's name).
 
     Raises:
@@ -84,22 +88,19 @@ def evaluate(
         name = AND.join(part.name for part in config.stores if part.held_out or not held_out) or trained_on.path.stem
         scored = Scored(trained_on, split or "test", run, name, home=not (held_out and split in (None, "test")))
     opened = scored.store
-    if not opened.info.has_labels:
-        raise DataError(
-            f"{opened.path}: has no labels to evaluate against; map it: cropcam map {quoted(run)} --store {quoted(opened.path)} --out MAP.tif"
-        )
+    truth = of_points(scored, points, label_column, config) if points else of_store(scored, run)
     if save and len(opened.parts) > 1:
         raise ConfigError(
             f"--save writes the places of one store; name it: cropcam evaluate {quoted(run)} --on STORE --save {quoted(save)}"
         )
-    patches_N = np.arange(len(opened)) if scored.split == ALL else opened.split_indices(scored.split)
+    patches_N = truth.patches_N
     predictor = Predictor(network, config, segmenter, torch_device)
     provenance = {**run_provenance(run, config), "seed": config.data.seed}
     place_PN = np.stack([opened.row_N[patches_N], opened.col_N[patches_N]]).astype(np.int32)
     with prediction_writer(save, opened.info, place_PN, provenance | {"method": segmenter.default}) as writer:
-        measured = measure(predictor, opened, patches_N, progress, scored.split, writer)
+        measured = measure(predictor, opened, truth, progress, scored.split, writer)
     values = measured.values()
-    values["segmentation"] |= seasons_seen(network, config, opened, patches_N, measured.block_N, torch_device, segmenter.method)
+    values["segmentation"] |= seasons_seen(network, config, opened, truth, measured.block_N, torch_device, segmenter.method)
     compared = {"reference": _beside(measured, other, reference, progress)} if other and reference else {}
     csv = table_text(measured.table(), float_format="%.6f")
     metrics = Metrics(
@@ -110,6 +111,7 @@ def evaluate(
                 "labels": config.labels.labels,
                 "home": scored.home,
                 "store": scored.about(),
+                **({"truth": truth.about} if truth.about else {}),
                 **values,
                 **compared,
                 **({} if scored.home else _shift(run, predictor, measured)),
@@ -147,7 +149,7 @@ def _beside(measured: Measurement, reference: Predictor, path: Path, progress: P
     config = reference.config
     same_classes(measured.names, config.store.classes.names, str(path))
     check_fits(measured.store, config.store.bands, config.store.size_px, f"the run {path}")
-    beside = measure(reference, measured.store, measured.patches_N, progress, "reference")
+    beside = measure(reference, measured.store, measured.truth, progress, "reference")
     return {"run": str(path), "trained_on": config.store.study, "labels": str(config.label_spec), **measured.beside(beside)}
 
 

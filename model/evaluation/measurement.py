@@ -21,6 +21,7 @@ from cropcam.model.evaluation import bootstrap, calibration, metrics, results
 from cropcam.model.evaluation.accumulator import MetricAccumulator
 from cropcam.model.evaluation.bootstrap import Bootstrap, with_intervals
 from cropcam.model.evaluation.prediction_store import PredictionWriter
+from cropcam.model.evaluation.truth import Truth
 from cropcam.model.labels.derive import presence
 from cropcam.model.networks import Network
 from cropcam.model.runs.config import RunConfig
@@ -43,9 +44,9 @@ class Predictor:
     segmenter: Segmenter
     device: torch.device
 
-    def __call__(self, store: PatchStore, patches_N: Indices) -> Iterable[PatchPredictions]:
+    def __call__(self, store: PatchStore, patches_N: Indices, truth: Truth) -> Iterable[PatchPredictions]:
         """Predictions over patches of a store, batch by batch."""
-        return predict_patches(self.network, self.config, store, patches_N, self.device, self.segmenter)
+        return predict_patches(self.network, self.config, store, patches_N, self.device, self.segmenter, truth.classes)
 
 
 @dataclass(frozen=True)
@@ -53,11 +54,16 @@ class Measurement:
     """The counts of a run on patches of a store."""
 
     store: PatchStore
-    patches_N: Indices
+    truth: Truth
     accumulator: MetricAccumulator
     block_N: npt.NDArray[np.int64]
     config: RunConfig
     segmenter: Segmenter
+
+    @property
+    def patches_N(self) -> Indices:
+        """The scored patches."""
+        return self.truth.patches_N
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -66,7 +72,7 @@ class Measurement:
 
     def values(self) -> dict[str, Any]:
         """The parts `classification`, `segmentation` and `intervals` of metrics.json, and `stores` of several stores."""
-        share_NK, min_share, resamples = self.store.share_NK[self.patches_N], self.config.labels.presence_min_share, self._resamples
+        share_NK, min_share, resamples = self.truth.share_NK, self.config.labels.presence_min_share, self._resamples
         present_NK, known_N = presence(share_NK, min_share).astype(bool), share_NK.sum(axis=1) > 0
         logits_NK = self.accumulator.per_patch()[0]
         parts = self._stores() if len(self.store.parts) > 1 else {}
@@ -87,7 +93,7 @@ class Measurement:
 
     def table(self) -> pd.DataFrame:
         """The rows of patches.csv."""
-        share_NK, logits_NK = self.store.share_NK[self.patches_N], self.accumulator.per_patch()[0]
+        share_NK, logits_NK = self.truth.share_NK, self.accumulator.per_patch()[0]
         present_NK = presence(share_NK, self.config.labels.presence_min_share).astype(bool)
         correct_N = np.where(share_NK.sum(axis=1) > 0, (present_NK == (logits_NK > 0)).mean(axis=1), np.nan)
         place_PN = np.stack([self.store.row_N[self.patches_N], self.store.col_N[self.patches_N]]).astype(np.int32)
@@ -142,19 +148,19 @@ class Measurement:
 
 
 def measure(
-    predictor: Predictor, store: PatchStore, patches_N: Indices, progress: Progress, note: str, writer: PredictionWriter | None = None
+    predictor: Predictor, store: PatchStore, truth: Truth, progress: Progress, note: str, writer: PredictionWriter | None = None
 ) -> Measurement:
-    """Score a run on patches of a store; `note` names them in progress and messages, `writer` also writes the predictions.
+    """Score a run on the patches of a truth in a store; `note` names them in progress and messages, `writer` also writes the predictions.
 
     Raises:
         DataError: no pixel has a label and image data, or the network's outputs are not finite.
     """
-    config, segmenter = predictor.config, predictor.segmenter
+    config, segmenter, patches_N = predictor.config, predictor.segmenter, truth.patches_N
     blocks_N = store.blocks(*store.info.split_block_patches)[patches_N]
     block_N = np.unique(blocks_N, return_inverse=True)[1].reshape(-1).astype(np.int64)
-    sample = predictor(store, patches_N[evenly(len(patches_N), BATCH_PATCHES)])
+    sample = predictor(store, patches_N[evenly(len(patches_N), BATCH_PATCHES)], truth)
     accumulator = MetricAccumulator(len(config.store.classes), segmenter.methods, segmenter.default, block_N, activation_bounds(sample))
-    for batch in predictor(store, patches_N):
+    for batch in predictor(store, patches_N, truth):
         accumulator.add(batch)
         if writer:
             writer.write(batch)
@@ -163,13 +169,13 @@ def measure(
         raise DataError(
             f"{store.path}: none of the {len(patches_N):,} patches ({note}) has a pixel with a label and image data; there is nothing to evaluate"
         )
-    return Measurement(store, patches_N, accumulator, block_N, config, segmenter)
+    return Measurement(store, truth, accumulator, block_N, config, segmenter)
 
 
 def activation_bounds(batches: Iterable[PatchPredictions]) -> npt.NDArray[np.float32]:
     """Histogram bins (K, E) for each class's activations, from a sample of patches: the range of activations is not known before."""
     cams_KP = np.concatenate([np.moveaxis(batch.cams_BKHW, 1, 0)[:, ~batch.nodata_BHW] for batch in batches], axis=1)
-    return np.stack([bootstrap.edges(cams_P if cams_P.size else np.zeros(1, np.float32)) for cams_P in cams_KP])
+    return np.stack([bootstrap.edges(cams_P) for cams_P in cams_KP])
 
 
 def same_classes(names: Sequence[str], others: Sequence[str], where: str) -> None:

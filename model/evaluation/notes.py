@@ -30,7 +30,25 @@ def join_words(words: Sequence[str]) -> str:
 def caveats(metrics: Mapping[str, Any]) -> list[str]:
     """Caveats of metrics.json, a sentence each: the split's use in training, missing classes, too few blocks."""
     note = metrics["intervals"].get("note")
-    return [*leakage_notes(metrics), *missing_class_notes(metrics), *([f"{note[:1].upper()}{note[1:]}."] if note else [])]
+    return [
+        *point_truth_notes(metrics),
+        *leakage_notes(metrics),
+        *missing_class_notes(metrics),
+        *([f"{note[:1].upper()}{note[1:]}."] if note else []),
+    ]
+
+
+def point_truth_notes(metrics: Mapping[str, Any]) -> list[str]:
+    """The points that the run was scored against, and how many of them flatter it; empty where the truth is the store's labels."""
+    if not (truth := metrics.get("truth")):
+        return []
+    count, trained, outside = truth["pixels"], truth["in_trained_patches"], truth["outside"]
+    notes = [f"The truth is {count:,} points of {truth['points']}: no figure tells which classes are present in a patch."]
+    if trained:
+        notes.append(f"{trained:,} of them lie in patches that the run was trained on: these metrics are optimistic.")
+    if outside:
+        notes.append(f"{outside:,} of its points lie in no patch and are not scored.")
+    return [*notes, *(f"{truth['points']}: {line}." for line in truth["notes"])]
 
 
 def leakage_notes(metrics: Mapping[str, Any]) -> list[str]:
@@ -54,7 +72,7 @@ def missing_class_notes(metrics: Mapping[str, Any]) -> list[str]:
     notes = []
     for name, share in metrics["segmentation"]["class_shares"].items():
         labelled = metrics["classification"]["per_class"][name]["base_rate"]
-        if share and labelled:
+        if share and (labelled or "truth" in metrics):  # points give no label of a patch
             continue
         state = "is the label of no patch in" if share else "has no pixels in" if labelled else "is absent from"
         affected = "the precision, recall, F1 and AUC of its label" if share else "its precision, recall, F1, IoU and AUC"

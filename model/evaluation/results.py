@@ -116,7 +116,7 @@ def classification(
     values_SK["average_precision"] = _of_resamples(metrics.average_precision_of_counts, counts_KB2E, bootstrap)
     exact_K = metrics.ranking_metrics(present_NK, logits_NK)
     # patches, patches with every label correct, patches for which the constant prediction has every label correct
-    all_correct = [(answer_NK == present_NK).all(axis=1) for answer_NK in (predicted_NK, present_NK.mean(axis=0) > 0.5)]
+    all_correct = [(answer_NK == present_NK).all(axis=1) for answer_NK in (predicted_NK, 2 * present_NK.sum(axis=0) > len(present_NK))]
     patches_S3 = bootstrap.sums(np.stack([np.bincount(block_N, weights, blocks) for weights in (None, *all_correct)], axis=1))
     overall_S = {
         **{key: metrics.mean(values_SK[key]) for key in ("accuracy", "majority_accuracy")},

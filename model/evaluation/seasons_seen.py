@@ -14,6 +14,7 @@ import torch
 
 from cropcam.model.evaluation import metrics
 from cropcam.model.evaluation.bootstrap import Bootstrap, with_intervals
+from cropcam.model.evaluation.truth import Truth
 from cropcam.model.networks import Network
 from cropcam.model.runs.config import RunConfig
 from cropcam.model.segmentation.methods import Method
@@ -25,7 +26,7 @@ Indices = npt.NDArray[np.int64]
 
 
 def seasons_seen(
-    network: Network, config: RunConfig, store: PatchStore, patches_N: Indices, block_N: Indices, device: torch.device, method: Method
+    network: Network, config: RunConfig, store: PatchStore, truth: Truth, block_N: Indices, device: torch.device, method: Method
 ) -> dict[str, Any]:
     """`seasons_seen` for the `segmentation` part of metrics.json; empty for a network that needs every season, or of one season.
 
@@ -35,8 +36,8 @@ def seasons_seen(
     Args:
         network: in evaluation mode on `device`.
         config: of its run.
-        store: with labels; its seasons are the run's.
-        patches_N: indices of the patches to score.
+        store: its seasons are the run's.
+        truth: of the patches to score.
         block_N: the spatial block of each of them, from 0.
         device: of the passes.
         method: the segmentation.
@@ -47,7 +48,7 @@ def seasons_seen(
     entries = []
     for count in range(1, len(seasons) + 1):
         seen_S = first_seen(seasons, count)
-        correct_G2 = _counts(network, config, store, patches_N, block_N, device, method, seen_S)
+        correct_G2 = _counts(network, config, store, truth, block_N, device, method, seen_S)
         counts_S2 = Bootstrap.of(len(correct_G2)).sums(correct_G2)
         accuracy = with_intervals({"pixel_accuracy": metrics.ratio(counts_S2[:, 0], counts_S2[:, 1])})
         newest = in_time_order(seasons)[count - 1]
@@ -75,7 +76,7 @@ def _counts(
     network: Network,
     config: RunConfig,
     store: PatchStore,
-    patches_N: Indices,
+    truth: Truth,
     block_N: Indices,
     device: torch.device,
     method: Method,
@@ -83,9 +84,9 @@ def _counts(
 ) -> npt.NDArray[np.int64]:
     """Correct and labelled pixels of each block (G, 2)."""
     counts_G2, first = np.zeros((int(block_N.max(initial=-1)) + 1, 2), np.int64), 0
-    for patches_B, x_BCHW, outputs in forward_batches(network, config, store, patches_N, device, seen_S):
+    for patches_B, x_BCHW, outputs in forward_batches(network, config, store, truth.patches_N, device, seen_S):
         predicted_BHW = method(outputs.cams_BKHW, x_BCHW, outputs.valid_BHW).cpu().numpy()
-        truth_BHW = store.classes(patches_B)
+        truth_BHW = truth.classes(patches_B)
         known_BHW = outputs.valid_BHW.cpu().numpy() & (truth_BHW != UNLABELLED)
         both_B2 = np.stack([(known_BHW & (predicted_BHW == truth_BHW)).sum(axis=(1, 2)), known_BHW.sum(axis=(1, 2))], axis=1)
         np.add.at(counts_G2, block_N[first : first + len(patches_B)], both_B2)

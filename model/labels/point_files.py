@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -9,6 +10,7 @@ import numpy.typing as npt
 
 from cropcam.model.labels.derive import Classes
 from cropcam.model.labels.files import check_label_file
+from cropcam.model.labels.point_splits import COLUMN, NONE, Splits, splits_of
 from cropcam.model.labels.weak_labels import LabelSpec
 from cropcam.pipeline.class_names import NO_CLASS, allowed, known_names, unknown_line
 from cropcam.pipeline.crs import transform_points
@@ -16,6 +18,7 @@ from cropcam.pipeline.errors import DataError
 from cropcam.pipeline.grid import PixelGrid
 from cropcam.pipeline.legend import Legend
 from cropcam.pipeline.points import Floats, Indices, Points, read_points
+from cropcam.pipeline.store.schema import SPLITS
 
 
 class Table(NamedTuple):
@@ -29,6 +32,15 @@ class Table(NamedTuple):
     notes: tuple[str, ...] = ()  # what was left out
     path: str = ""  # of the file
     unit: str = "lines"  # what `line_P` counts
+    split_P: Splits | None = None  # of a file with a column `split`
+
+    def of_splits(self, names: Sequence[str]) -> Table:
+        """The points of these splits; all of them where the file has no column `split`."""
+        if self.split_P is None:
+            return self
+        keep_P = np.isin(self.split_P, [SPLITS.index(name) for name in names])
+        arrays = {name: getattr(self, name)[keep_P] for name in ("x_P", "y_P", "class_P", "line_P", "split_P")}
+        return self._replace(**arrays)
 
 
 def read_point_file(spec: LabelSpec, legend: Legend, owner: str = "store") -> Table:
@@ -37,7 +49,8 @@ def read_point_file(spec: LabelSpec, legend: Legend, owner: str = "store") -> Ta
     A line of a CSV must be whole. Features without a geometry or a known class are left out and counted.
 
     Args:
-        spec: names the file and its column of classes (`label_column`; empty = by its name).
+        spec: names the file, its column of classes (`label_column`; empty = by its name), and the splits of which points are read (`splits`; empty = all),
+            where the file has a column `split`.
         legend: what a class may be.
         owner: of the grid, for messages: columns x and y are in its CRS.
 
@@ -46,7 +59,8 @@ def read_point_file(spec: LabelSpec, legend: Legend, owner: str = "store") -> Ta
     """
     check_label_file(spec.points, spec.digests.get("points", ""))
     polygons = "field boundaries go with train --fields FILE" if owner == "store" else ""
-    return _table(read_points(spec.points, legend, column=spec.label_column, owner=owner, polygons=polygons), legend)
+    points = read_points(spec.points, legend, column=spec.label_column, owner=owner, polygons=polygons, more=(COLUMN,))
+    return _table(points, legend).of_splits(spec.splits or SPLITS)
 
 
 def pixels_of(table: Table, grid: PixelGrid, legend: Legend) -> tuple[Indices, Indices]:
@@ -85,9 +99,10 @@ def doubled_note(grid: PixelGrid, row_P: Indices, col_P: Indices) -> list[str]:
 def _table(points: Points, legend: Legend) -> Table:
     """The points that can be used."""
     units, place = f"{points.unit}s", (points.x_P, points.y_P)
+    split_P = splits_of(points.more[COLUMN], points.path, units, points.line_P) if COLUMN in points.more else None
     if points.unit == "line":
         points.check_classes(legend)
-        return Table(*place, points.crs, points.class_P, points.line_P, path=points.path, unit=units)
+        return Table(*place, points.crs, points.class_P, points.line_P, _unsplit(split_P), points.path, units, split_P)
     blank_P = np.isnan(points.x_P)
     keep_P = ~blank_P & (points.class_P != NO_CLASS)
     notes = [f"{blank_P.sum():,} of its points have no geometry"] if blank_P.any() else []
@@ -97,7 +112,14 @@ def _table(points: Points, legend: Legend) -> Table:
         raise DataError(f"{points.path}: no point can be used: {'; '.join(notes)}; a class must be {allowed(legend)}")
     x_P, y_P = (values[keep_P] for values in place)
     class_P, line_P = points.class_P[keep_P], points.line_P[keep_P]
-    return Table(x_P, y_P, points.crs, class_P, line_P, tuple(notes), points.path, units)
+    split_P = None if split_P is None else split_P[keep_P]
+    return Table(x_P, y_P, points.crs, class_P, line_P, (*notes, *_unsplit(split_P)), points.path, units, split_P)
+
+
+def _unsplit(split_P: Splits | None) -> tuple[str, ...]:
+    """A line about the points that have no split; empty without such points."""
+    count = 0 if split_P is None else int((split_P == NONE).sum())
+    return (f"{count:,} of its points have no split and are left out",) if count else ()
 
 
 def _numbered(grid: PixelGrid, row_P: Indices, col_P: Indices) -> Indices:

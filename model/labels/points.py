@@ -27,6 +27,28 @@ def point_labels(spec: LabelSpec, legend: Legend, grid: PatchGrid, place_N2: npt
     return WeakLabels("points", pixel_NHW=pixel_NHW, n_unmatched=int((~inside_P).sum()), notes=notes)
 
 
+def has_splits(spec: LabelSpec, legend: Legend) -> bool:
+    """Whether labels come from a file of points with a column `split`.
+
+    Raises:
+        DataError: the file is not valid.
+    """
+    return bool(spec.points) and read_point_file(spec, legend).split_P is not None
+
+
+def patches_with_points(spec: LabelSpec, legend: Legend, grid: PatchGrid, place_N2: npt.NDArray[np.int32]) -> Indices | None:
+    """Which of the patches hold points of `spec.splits`, ascending; None where the file has no column `split`. Arguments as of `point_labels`.
+
+    Raises:
+        DataError: as `point_labels`.
+    """
+    table = read_point_file(spec, legend)
+    if table.split_P is None:
+        return None
+    _, patch_P, _, _ = places(grid, place_N2, *pixels_of(table, grid.pixels, legend))
+    return np.unique(patch_P)
+
+
 def places(
     grid: PatchGrid, place_N2: npt.NDArray[np.int32], row_P: Indices, col_P: Indices
 ) -> tuple[npt.NDArray[np.bool_], Indices, Indices, Indices]:

@@ -33,6 +33,7 @@ class LabelSpec(LabelOptions):
     """How weak labels are derived from the truth, or read from files."""
 
     seed: int = 0  # of sampling and noise
+    splits: tuple[str, ...] = ()  # of a file of points with a column `split`: those that count; empty = all
     # sha256 (hex) of the files of labels, by option; a file without one is not checked
     digests: Mapping[str, str] = field(default_factory=dict)
 

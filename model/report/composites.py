@@ -11,6 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from cropcam.pipeline.colours import BRIGHTER
 from cropcam.pipeline.store.patch_store import PatchStore
 
 BANDS = {  # red, green, blue: of Landsat 8 and 9, and by common name
@@ -18,7 +19,7 @@ BANDS = {  # red, green, blue: of Landsat 8 and 9, and by common name
     "false colour": (("B5", "B6", "B4"), ("nir", "swir1", "red")),
 }
 STRETCH_PCT = (2.0, 98.0)
-GAMMA = {"true colour": 1.4}  # above 1 brightens the middle: vegetation is dark beside bare soil and roofs
+GAMMA = {"true colour": BRIGHTER}
 NODATA_RGB = (232, 234, 231)
 _PATCHES, _VALUES = 128, 2**25  # at most, of a scene's stretch
 Reflectance = npt.NDArray[np.float32]

@@ -19,13 +19,15 @@ from matplotlib.figure import Figure
 from matplotlib.image import imsave
 from matplotlib.ticker import MaxNLocator
 
+from cropcam.model.report.formatting import shortened
+
 INK, MUTED, RULE, PAPER = "#20302b", "#5f6f68", "#dfe5e1", "#ffffff"
 TRAIN, VALIDATION, ACCENT = "#9aa8a1", "#0f6b5c", "#c2541b"
 # colours of the page that its style sheet also has for dark screens
 _VARIABLES = {INK: "ink", MUTED: "muted", RULE: "rule", PAPER: "paper", TRAIN: "train", VALIDATION: "accent", ACCENT: "guess"}
 DIVERGING = "RdBu_r"  # blue against, red for a class; white is 0
 SEQUENTIAL = "viridis"
-_DASHED, _TITLE = (0, (5, 3)), 18  # letters of a title beside another one
+_DASHED = (0, (5, 3))
 _STYLE: Any = {
     "svg.hashsalt": "cropcam",
     "svg.fonttype": "none",
@@ -51,8 +53,6 @@ _STYLE: Any = {
     "figure.figsize": (5.4, 3.3),
     "figure.constrained_layout.use": True,
 }
-
-
 CURVES = tuple(f"{split}_{column}" for column in ("loss", "accuracy") for split in ("train", "validation"))  # columns of `curve`
 
 
@@ -141,7 +141,7 @@ def places(map_YX: npt.NDArray[np.floating], kept_YX: npt.NDArray[np.bool_], asp
     axes.imshow(np.where(kept_YX, 0.12, np.nan), cmap="Greys", vmin=0, vmax=1, aspect=aspect, interpolation="nearest")
     drawn = axes.imshow(map_YX, cmap=SEQUENTIAL, vmin=0, vmax=1, aspect=aspect, interpolation="nearest")
     axes.grid(visible=False)
-    axes.set(xticks=[], yticks=[], title=f"Where: {store}" if store else "Where")
+    axes.set(xticks=[], yticks=[], title=f"Where: {shortened(store, 36)}" if store else "Where")
     axes.spines[:].set_visible(False)
     wide = map_YX.shape[1] > 1.6 * aspect * map_YX.shape[0]
     bar = axes.get_figure(root=True).colorbar(drawn, ax=axes, location="bottom" if wide else "right", shrink=0.9, label="pixel accuracy")  # type: ignore[union-attr]
@@ -169,7 +169,7 @@ def reliability(title: str, color: str, part: Mapping[str, Any], name: str) -> M
     axes.vlines([at for at, _ in spans], [low for _, (low, _) in spans], [high for _, (_, high) in spans], color=INK, lw=4, alpha=0.25)
     axes.plot(mean, share, "-o", color=INK, mfc=color, mec=INK, ms=5.5, mew=0.9, lw=1.2)
     axes.set(xlim=(-0.02, 1.02), ylim=(-0.02, 1.02), xticks=[0, 0.5, 1], yticks=[0, 0.5, 1], ylabel="observed share")
-    axes.set_title(title if len(title) <= _TITLE else f"{title[: _TITLE - 1]}\u2026", fontsize=11)
+    axes.set_title(shortened(title, 18), fontsize=11)
     axes.set_title("" if part["ece"] is None else f"ECE {part['ece']:.3f}", loc="right", fontsize=10, fontweight="normal", color=MUTED)
     count, total = len(bins["pixels"]), sum(bins["pixels"])
     below.bar(
@@ -205,9 +205,9 @@ def whiskers(names: Sequence[str], title: str, marks: Sequence[Mark]) -> Markup:
         if mark.trivial is not None:
             axes.plot([mark.trivial], [place], "|", ms=14, mew=2, color=ACCENT)
     axes.set(xlim=(0, 1), ylim=(len(names) - 0.4, -0.7), yticks=range(len(names)), title=title)
-    axes.set_yticklabels(names, color=INK)
+    axes.set_yticklabels([shortened(name, 28) for name in names], color=INK)
     axes.set_xticks([0, 0.25, 0.5, 0.75, 1], ["0", "0.25", "0.5", "0.75", "1"])
-    axes.set_xlabel("bar: 95 % interval; tick: one class everywhere", fontsize=10)
+    axes.set_xlabel("bar: 95 % interval; tick: one class everywhere", fontsize=10, loc="right")
     values = ("undefined" if mark.value is None else f"{mark.value:.3f}" for mark in marks)
     words = f"{title}: " + ", ".join(f"{name} {value}" for name, value in zip(names, values, strict=True))
     return _svg(axes, f"runs-{title.casefold().replace(' ', '-')}", words)

@@ -53,9 +53,20 @@ def difference(value: float) -> str:
     return f"{value * 100:+.1f} points".replace("-", MINUS)
 
 
+def shortened(name: str, letters: int) -> str:
+    r"""A name of at most so many letters: the middle is left out, names of runs differ at their end.
+
+    Examples:
+        >>> ascii(shortened("winter-wheat", 8)), shortened("corn", 8)
+        ("'wint\\u2026eat'", 'corn')
+    """
+    kept = letters - 1
+    return name if len(name) <= letters else f"{name[: -(-kept // 2)]}\u2026{name[-(kept // 2) :]}"
+
+
 def shade(share: Metric) -> str:
-    """The CSS variable of a cell of a confusion matrix with this share of its row; the style sheet has the colours."""
-    return f"--share: {(share or 0.0) * 100:.1f}%"
+    """This share of a row of a confusion matrix as a percentage for the style sheet, which has the colours."""
+    return f"{(share or 0.0) * 100:.1f}%"
 
 
 @dataclass(frozen=True)

@@ -18,6 +18,7 @@ from cropcam.model.report.gallery import gallery
 from cropcam.model.report.page import template
 from cropcam.model.report.places import elsewhere_rows
 from cropcam.model.report.runs import read_elsewhere, read_history, read_run
+from cropcam.model.runs.cautions import read_cautions
 from cropcam.model.runs.checkpoint import BEST, ENVIRONMENT, HISTORY, load_metadata, load_network
 from cropcam.model.runs.config import RunConfig, StorePart
 from cropcam.model.segmentation.fitting import fitted_segmenter
@@ -84,7 +85,7 @@ def write_report(
         trained_on=content.trained_on(config.labels),
         has_class=content.has_class(metrics["classification"]["presence_min_share"]),
         headlines=content.headlines(metrics),
-        cautions=content.cautions(metrics, history),
+        cautions=[*read_cautions(run), *content.cautions(metrics, history)],
         interval_note=content.interval_note(metrics),
         elsewhere=elsewhere,
         plots=plots,

@@ -7,6 +7,7 @@ RUN/last.safetensors     weights, optimizer state, strategy state and epoch, for
 RUN/best.safetensors     the weights of the selected epoch, for `evaluate`, `map` and `report`
 RUN/segment.json         the fitted segmentation methods (`segmentation.methods`)
 RUN/seen.json            what the run has seen (`transfer.seen`)
+RUN/cautions.json        the warnings of the training (`runs.cautions`)
 RUN/README.md            the model card, once trained
 RUN/stac.json            the run as a STAC item, once trained (`evaluation.run_item`)
 """
@@ -37,7 +38,7 @@ from cropcam.pipeline.text_files import parse_json
 
 LAST, BEST, HISTORY = "last.safetensors", "best.safetensors", "history.csv"
 ENVIRONMENT, CARD, METRICS, ITEM = "environment.json", "README.md", "metrics.json", "stac.json"
-_FILES = (LAST, BEST, HISTORY, CARD, METRICS, ITEM, "segment.json", "seen.json", "patches.csv", "report.html")
+_FILES = (LAST, BEST, HISTORY, CARD, METRICS, ITEM, "segment.json", "seen.json", "cautions.json", "patches.csv", "report.html")
 _METADATA_KEY = "cropcam"  # one key: safetensors writes several in no fixed order, and equal runs need equal bytes
 _DTYPES = {torch.float16, torch.bfloat16, torch.float32, torch.float64, torch.int64, torch.int32, torch.uint8, torch.bool}
 _ADAM_STATE = ("step", "exp_avg", "exp_avg_sq")

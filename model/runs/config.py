@@ -17,6 +17,7 @@ from cropcam.model.runs.config_types import check_config
 from cropcam.pipeline.encoding import BandEncoding
 from cropcam.pipeline.errors import ConfigError, DataError
 from cropcam.pipeline.legend import Legend
+from cropcam.pipeline.runtime.console import detail
 from cropcam.pipeline.runtime.terminal import quoted
 from cropcam.pipeline.store.schema import StoreInfo
 from cropcam.pipeline.text_files import read_json_object
@@ -198,6 +199,7 @@ def load_config(run: Path) -> RunConfig:
         Settings(**{name: value for key in SECTIONS for name, value in vars(getattr(config, key)).items()})  # checks the ranges
     except (KeyError, TypeError, ValueError, ConfigError) as error:
         raise DataError(f"{path}: damaged ({error}); train the run again") from None
+    detail(f"run {run}: {config.network.model}, labels {config.labels.labels}, store {config.store.digest[:12]}")
     return config
 
 

@@ -29,7 +29,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from cropcam.model.data.dataset import read_labels
+from cropcam.model.data.dataset import labels_of_splits
 from cropcam.model.labels.weak_labels import OF_PIXELS, LabelSpec, WeakLabels
 from cropcam.model.losses.objectives import OBJECTIVES, ModelOutputs, Targets
 from cropcam.model.networks import Network, NetworkOutput
@@ -71,9 +71,8 @@ def calibrated(
         return found, f"the same for all runs: labels of {spec} do not show how sure pixels are"
     if not store.has_patches("validation"):
         return dict(methods), "not fitted: the validation split is empty"
-    index_N = store.split_indices("validation")
     try:
-        labels = read_labels(store, index_N, spec, config.store.classes)
+        index_N, labels = labels_of_splits(store, ["validation"], spec, config.store.classes)
     except DataError as error:  # the file of labels may be gone since the training
         return dict(methods), f"not fitted: {error}"
     chosen = sample(labels, config.store.size_px)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -99,15 +99,26 @@ def forward_batches(
 
 @torch.inference_mode()
 def predict_patches(
-    network: Network, config: RunConfig, store: PatchStore, patches: Indices, device: torch.device, segmenter: Segmenter
+    network: Network,
+    config: RunConfig,
+    store: PatchStore,
+    patches: Indices,
+    device: torch.device,
+    segmenter: Segmenter,
+    truth: Callable[[Indices], Classes] | None = None,
 ) -> Iterator[PatchPredictions]:
     """Predictions in batches of `BATCH_PATCHES` patches, in the given order; one batch is in memory at a time.
+
+    `truth` is the class of each pixel of some patches (B, H, W); by default the store's labels, of a store without labels nowhere.
 
     Raises:
         DataError: an output of the network is not finite.
     """
+    if truth is None and store.info.has_labels:
+        truth = store.classes
     for patches_B, x_BCHW, outputs in forward_batches(network, config, store, patches, device):
         nodata_BHW = ~outputs.valid_BHW.cpu().numpy()
+        truth_BHW = truth(patches_B) if truth else np.full_like(nodata_BHW, UNLABELLED, np.uint8)
         logits_BK, cams_BKHW = config.objective.presence_logits(outputs, config.labels.presence_min_share), outputs.cams_BKHW
         if not (logits_BK.isfinite().all() and cams_BKHW.isfinite().all()):
             raise DataError("the network's outputs are not finite: its training diverged; train again with a lower --lr")
@@ -117,7 +128,7 @@ def predict_patches(
         yield PatchPredictions(
             patches_B=patches_B,
             nodata_BHW=nodata_BHW,
-            truth_BHW=np.where(nodata_BHW, np.uint8(UNLABELLED), store.classes(patches_B)),
+            truth_BHW=np.where(nodata_BHW, np.uint8(UNLABELLED), truth_BHW),
             logits_BK=logits_BK.cpu().numpy(),
             cams_BKHW=cams_BKHW.cpu().numpy(),
             segmentation_BHW={

@@ -8,8 +8,9 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from cropcam.model.data.dataset import Patches, labels_without_image, read_labels, read_split
+from cropcam.model.data.dataset import Patches, labels_of_splits, labels_without_image, read_split
 from cropcam.model.labels.fields import forget_fields
+from cropcam.model.labels.points import has_splits
 from cropcam.model.labels.weak_labels import WeakLabels
 from cropcam.model.networks import network_class
 from cropcam.model.runs.config import RunConfig
@@ -37,13 +38,15 @@ def read_splits(config: RunConfig, store: PatchStore, device: torch.device, log:
         DataError: a split is empty or has no label, or the store is damaged.
     """
     spec, legend = config.label_spec, config.store.classes
-    indices = [store.split_indices(split) for split in ("train", "validation") if store.has_patches(split) or not spec.file]
-    labels = [read_labels(store, index_N, spec, legend) for index_N in indices]
+    has_own = has_splits(spec, legend)
+    splits = [split for split in ("train", "validation") if has_own or store.has_patches(split) or not spec.file]
+    read = [labels_of_splits(store, [split], spec, legend) for split in splits]
+    indices, labels = [index_N for index_N, _ in read], [own_labels for _, own_labels in read]
     few = FEW_LABELS if labels[0].bag_N is None else FEW_BAGS
-    count = sum(own.count for own in labels[1:])
+    count = sum(each.count for each in labels[1:])
     if count < few and spec.file and labels[0].count + count:
-        indices = [np.sort(np.concatenate(indices))]
-        labels = [read_labels(store, indices[0], spec, legend)]
+        index_N, own_labels = labels_of_splits(store, splits, spec, legend)
+        indices, labels = [index_N], [own_labels]
         what = "polygons" if labels[0].bag_N is not None else "labels"
         log(
             f"warning: {spec.file}: {count} of its {labels[0].count:,} {what} lie in the validation split, too few to select an epoch by: all "

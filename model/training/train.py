@@ -20,6 +20,7 @@ from cropcam.model.data.loading import choose_loading
 from cropcam.model.evaluation.model_card import write_model_card
 from cropcam.model.evaluation.run_item import write_run_item
 from cropcam.model.options import INPUT_FILES, Settings
+from cropcam.model.runs.cautions import CautionLog
 from cropcam.model.runs.checkpoint import ENVIRONMENT, LAST, check_run_folder, load_network, write_json
 from cropcam.model.runs.config import CONFIG, RunConfig, load_config
 from cropcam.model.runtime.device import choose, deterministic, environment, resolve_precision
@@ -37,6 +38,7 @@ from cropcam.pipeline.errors import ConfigError, DataError
 from cropcam.pipeline.runtime.atomic import clear_partial_files, exclusive_lock, kept_if_filled
 from cropcam.pipeline.runtime.machine import denial, is_memory
 from cropcam.pipeline.runtime.progress import Progress, silent
+from cropcam.pipeline.store.cautions import cautions
 from cropcam.pipeline.store.joined import join
 from cropcam.pipeline.store.patch_store import PatchStore, open_store
 from cropcam.pipeline.store.schema import SPLITS
@@ -77,7 +79,7 @@ def train(
             opened = _open_stores(stores, passed)
             config = configure(opened, run, passed, resume)
             config = _resolve_auto(config, opened, target)
-            log, progress = (log, progress) if ranks.is_main else (silent, silent)
+            log, progress = CautionLog(log if ranks.is_main else silent), progress if ranks.is_main else silent
             config, train_split, validation = _read_splits(config, run, opened, target, ranks, log)
             with deterministic(target, bool(config.network.deterministic)), stop_requested() as stop:
                 trainer_class = PixelTrainer if config.is_fitted else Trainer
@@ -96,14 +98,15 @@ def train(
                                 raise KeyboardInterrupt
                             write_row(trainer.newest)
                     log(trainer.summary())
-                    if caution := trainer.caution():
-                        log(caution)
+                    for caution in filter(None, (*cautions(opened), trainer.caution())):
+                        log.caution(caution)
                 if ranks.is_main:
                     network, _ = load_network(run, target)
                     segmenter = fitted_segmenter(run, network, config, opened, target)
                     seen_by(run, network, config, target, opened, segmenter.method)
                     write_model_card(run, config)
                     write_run_item(run, network, config)
+                    log.write(run)
     return config
 
 

@@ -156,7 +156,7 @@ class Trainer:
             return ""
         name, baseline = accuracy_words(kind)
         return (
-            f"warning: the run is no better than guessing: validation {name} {row.validation_accuracy:.4f}, {baseline} "
+            f"the run is no better than guessing: validation {name} {row.validation_accuracy:.4f}, {baseline} "
             f"{row.validation_majority_accuracy:.4f}; do not map with it: give it more labels, more --epochs or a lower --lr, or begin from a "
             "run of another place with --init RUN"
         )

@@ -1,32 +1,28 @@
 """A preview page before an export: region, export cells, composite and labels on a geemap map.
 
-geemap is imported only here and only for a page: it takes seconds and two hundred megabytes. The page
-is written without reaching outside and carries its own Leaflet; a browser that opens it asks for tiles: the layers' from
-the endpoint, and a background map that may be missing.
+A browser that opens the page asks for tiles: the layers' from the endpoint, and a background map that may be missing. Where the
+endpoint ends with the command, the layers are pictures inside the page, which then asks for nothing.
 
-Source: geemap documentation, "foliumap"; Earth Engine REST reference, "projects.maps".
+Source: Earth Engine REST reference, "projects.maps".
 """
 
 from __future__ import annotations
 
-import base64
-import os
-import re
-import warnings
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 import ee
-from xstatic.pkg import leaflet  # type: ignore[import-untyped]
 
-from cropcam.pipeline.code_table import DEFAULT
+from cropcam.pipeline.colours import BRIGHTER
 from cropcam.pipeline.crs import transform_points
 from cropcam.pipeline.earthengine.graphs import graph
 from cropcam.pipeline.earthengine.kept import Pixels
 from cropcam.pipeline.earthengine.plan import CELL_PX, cells
 from cropcam.pipeline.earthengine.preflight import check_inputs
-from cropcam.pipeline.earthengine.region import bounds_lonlat, polygons
+from cropcam.pipeline.earthengine.preview_page import draw
+from cropcam.pipeline.earthengine.preview_pictures import picture, tile_range
+from cropcam.pipeline.earthengine.region import bounds_lonlat
 from cropcam.pipeline.earthengine.scenes import whole_number
 from cropcam.pipeline.earthengine.session import Session
 from cropcam.pipeline.grid import PixelGrid
@@ -39,10 +35,18 @@ from cropcam.pipeline.study.study import Study
 TRUE_COLOUR = (("SR_B4", "SR_B3", "SR_B2"), ("red", "green", "blue"))
 STRETCH, STRETCH_OF_VECTORS = (0.00625, 0.25375), (-0.3, 0.3)  # reflectance; axes of vectors of length 1
 _EDGE_POINTS = 21
+LABELS = "labels"  # name of their layer
 
 
 def preview(
-    study: Study, session: Session, out: Path, *, cell_px: int = CELL_PX, pixels: Pixels | None = None, progress: Progress = silent
+    study: Study,
+    session: Session,
+    out: Path,
+    *,
+    cell_px: int = CELL_PX,
+    pixels: Pixels | None = None,
+    inside: bool = False,
+    progress: Progress = silent,
 ) -> Path:
     """Write the page `out` (.html): the service computes tiles when a browser requests them.
 
@@ -52,6 +56,7 @@ def preview(
         out: where to write the page.
         cell_px: side of the export cells to draw.
         pixels: where the pixels of a layer come from; by default its graph.
+        inside: the layers are pictures in the page: for an endpoint that ends with the command.
         progress: called with (steps done, steps in all, note).
 
     Raises:
@@ -67,7 +72,9 @@ def preview(
         for name, image, visualisation in _views(study, (pixels or partial(graph, study))("image", None))
     ]
     progress(2, 4, "layers")
-    page = _draw(study, layers, cell_px)
+    tiles = tile_range(bounds_lonlat(study.grid), study.area.scale_m) if inside else None
+    sources = [(name, picture(url, tiles, name, exact=name == LABELS) if tiles else url) for name, url in layers]
+    page = draw(study, sources, cells_geojson(study, cell_px))
     progress(3, 4, "map")
     with atomic_path(out) as temp_path:
         page.to_html(str(temp_path))
@@ -108,6 +115,7 @@ def labels_view(study: Study) -> tuple[ee.Image, dict[str, Any]]:
     return drawn, {
         "min": "0",
         "max": str(len(legend) - 1),
+        "format": "png",  # else tiles without a hole are JPEG, whose colours run
         "palette": ",".join(land_class.color_hex.removeprefix("#") for land_class in legend.classes),
     }
 
@@ -117,69 +125,20 @@ def _views(study: Study, composite: ee.Image) -> list[tuple[str, ee.Image, dict[
     image, encoding = study.image, study.image.encoding
     bands = next((names for names in TRUE_COLOUR if set(names) <= set(image.bands)), (image.bands * 3)[:3])
     scale, offset = encoding.scale[0], encoding.offset[0]
-    low, high = (round((value - offset) / scale, 6) for value in (STRETCH_OF_VECTORS if image.table.unit_length else STRETCH))
+    is_vector = image.table.unit_length
+    low, high = (round((value - offset) / scale, 6) for value in (STRETCH_OF_VECTORS if is_vector else STRETCH))
     views = []
     for number, (start, end) in enumerate(study.image.seasons, 1):
         names = [f"{number}_{band}" if len(study.image.seasons) > 1 else band for band in bands]
         shown = composite.select(names)
-        visualisation = {"bands": ",".join(names), "min": f"{low:g}", "max": f"{high:g}"}
+        visualisation = {
+            "bands": ",".join(names),
+            "min": f"{low:g}",
+            "max": f"{high:g}",
+            **({} if is_vector else {"gamma": f"{BRIGHTER:g}"}),
+        }
         views.append((f"composite {start} to {end}", shown.updateMask(shown.eq(whole_number(encoding.fill)).eq(0)), visualisation))
-    return [*views, ("labels", *labels_view(study))] if study.labels else views
-
-
-def _draw(study: Study, layers: list[tuple[str, str]], cell_px: int) -> Any:  # noqa: ANN401 - geemap's
-    folium = _geemap()
-    west, south, east, north = bounds_lonlat(study.grid)
-    without = {"ee_initialize": False, "plugin_Draw": False, "plugin_Fullscreen": False, "search_control": False}
-    page = folium.Map(center=[(south + north) / 2, (west + east) / 2], zoom=8, **without)
-    page.default_js, page.default_css = _leaflet("leaflet.js", "text/javascript"), _leaflet("leaflet.css", "text/css")
-    for name, url in layers:
-        page.add_tile_layer(url, name=name, attribution=_attribution(study))
-    outline = {"color": "#1c635c", "weight": 2, "fillOpacity": 0.0}
-    page.add_geojson(cells_geojson(study, cell_px), layer_name="export cells", info_mode="on_hover", style=outline)
-    if study.area.region:
-        region = {"type": "Feature", "properties": {}, "geometry": {"type": "MultiPolygon", "coordinates": polygons(study.area.region)}}
-        page.add_geojson(
-            {"type": "FeatureCollection", "features": [region]}, layer_name="region", info_mode=None, style={**outline, "color": "#b3261e"}
-        )
-    if study.labels:
-        colors = {land_class.name: land_class.color_hex for land_class in study.legend.classes}
-        page.add_legend(title=study.name, legend_dict=colors, draggable=False)
-    page.fit_bounds([[south, west], [north, east]])
-    return page
-
-
-def _attribution(study: Study) -> str:
-    labels = [] if study.labels is None else ["USDA NASS" if study.labels.legend == DEFAULT else study.labels.asset]
-    sensor = "USGS Landsat" if study.image.collections[0].startswith("LANDSAT/") else study.image.table.title
-    return "; ".join(["Google Earth Engine", sensor, *labels])
-
-
-def _leaflet(name: str, mime_type: str) -> list[tuple[str, str]]:
-    """Leaflet's file inside the page, which then requests only tiles from the network. The map needs none of folium's other scripts."""
-    folder = Path(leaflet.BASE_DIR)
-    text = (folder / name).read_text("utf-8")
-    for image in re.findall(r"url\(images/([\w-]+\.png)\)", text):
-        text = text.replace(f"url(images/{image})", f"url({_data_url((folder / 'images' / image).read_bytes(), 'image/png')})")
-    return [(name, _data_url(text.encode(), mime_type))]
-
-
-def _data_url(content: bytes, mime_type: str) -> str:
-    return f"data:{mime_type};base64,{base64.b64encode(content).decode()}"
-
-
-def _geemap() -> Any:  # noqa: ANN401 - a module
-    """The folium maps of geemap, which need no notebook."""
-    before = os.environ.get("USE_FOLIUM")
-    os.environ["USE_FOLIUM"] = "1"  # read at import: without it geemap loads its notebook widgets first, and stumbles
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            import geemap.foliumap  # type: ignore[import-untyped]  # noqa: PLC0415 - seconds, megabytes
-    finally:
-        if before is None:
-            del os.environ["USE_FOLIUM"]
-    return geemap.foliumap
+    return [*views, (LABELS, *labels_view(study))] if study.labels else views
 
 
 def _ring(grid: PixelGrid) -> list[list[float]]:

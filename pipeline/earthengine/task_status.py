@@ -158,13 +158,13 @@ def summary(shown: Sequence[Row]) -> str:
 
 
 def progress_of(shown: Sequence[Row]) -> str:
-    """How far tasks are: "failed" where one is, or is forgotten; "done" where all have succeeded; "cancelled"; else "not done"."""
+    """How far tasks are together: "failed" where one is, or is forgotten; "cancelled" where one was; "done" where all have succeeded; else "not done"."""
     states = {row.state for row in shown}
     if states & {FAILED, FORGOTTEN}:
         return "failed"
-    if states - {SUCCEEDED, CANCELLED}:
-        return "not done"
-    return "cancelled" if CANCELLED in states else "done"
+    if states & {CANCELLED, CANCELLING}:
+        return "cancelled"
+    return "done" if states <= {SUCCEEDED} else "not done"
 
 
 def document(study: str, to: str, shown: Sequence[Row]) -> dict[str, Any]:

@@ -19,6 +19,7 @@ from cropcam.pipeline.rasters.label_mosaic import LabelMosaic, open_weights
 from cropcam.pipeline.rasters.layers import in_order, known_layers
 from cropcam.pipeline.rasters.mosaic import RasterMosaic, check_band_order, intersection
 from cropcam.pipeline.rasters.raster import Raster, open_raster, open_stored
+from cropcam.pipeline.runtime.console import detail
 from cropcam.pipeline.study.polygons import meets
 from cropcam.pipeline.study.study import Study, differences, parse_study
 from cropcam.pipeline.text_files import parse_json
@@ -73,6 +74,7 @@ def open_image_shards(folder: Path, study: Study) -> RasterMosaic:
             )
         raster = replace(raster, encoding=encoding, nodata=encoding.nodata)
         pieces.append((raster, place_on(study.grid, raster), slice(0, len(bands))))
+        detail(f"shard {raster.path}: {len(bands)} bands of {raster.dtype}")
     check_cover(study.grid, [(raster.path, place) for raster, place, _ in pieces], study.area.region)
     _check_together([raster for raster, _, _ in pieces])
     return checked(RasterMosaic(study.grid, bands, tuple(pieces)), meaning)

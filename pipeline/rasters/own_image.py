@@ -19,6 +19,7 @@ from cropcam.pipeline.rasters.mosaic import RasterMosaic, image_of
 from cropcam.pipeline.rasters.products import check_collection, check_level
 from cropcam.pipeline.rasters.raster import open_stored
 from cropcam.pipeline.rasters.values import Usual, ValueEncoding
+from cropcam.pipeline.runtime.console import detail
 from cropcam.pipeline.sensor import DEFAULT
 from cropcam.pipeline.study.image import Image
 
@@ -91,6 +92,7 @@ def open_own_image(paths: Sequence[Path], image: Image, encoding: ValueEncoding 
     """
     rasters = [open_stored(path) for path in paths]
     for raster in rasters:
+        detail(f"raster {raster.path}: {len(raster.band_names)} bands of {raster.dtype}")
         check_level(raster.path, raster.tags, raster.band_names, image.table.level, image.table.title)
     has_all = image.derived and sum(len(raster.band_names) for raster in rasters) == len(image.layers)
     bands = image.layers if has_all or not image.derived else image.source_layers

@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any, TextIO
 
 from cropcam.pipeline.runtime.log_file import LogFile
-from cropcam.pipeline.runtime.machine import say
+from cropcam.pipeline.runtime.machine import flush_stdout, say
 from cropcam.pipeline.runtime.terminal import one_line
 
 WARNING = "warning: "  # a line of a log that begins so is shown with -q too
@@ -148,9 +148,9 @@ def show_error(message: str, exit_code: int) -> None:
 
 
 def _write(text: str) -> None:
-    stdout = _console.stdout if _console.is_json and _console.stdout else sys.stdout
-    stdout.write(f"{text}\n")
-    stdout.flush()
+    with redirect_stdout(_console.stdout if _console.is_json and _console.stdout else sys.stdout):
+        sys.stdout.write(f"{text}\n")
+        flush_stdout()
 
 
 def command_line(*words: object) -> str:

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from cropcam.pipeline.errors import ConfigError
+from cropcam.pipeline.runtime.outputs import LOG, Output, check_kind
 
 _KEYS = frozenset({"time", "level", "command", "event"})
 _READ_BYTES = 2**16
@@ -34,7 +35,8 @@ class LogFile:
     """
 
     def __init__(self, path: Path, command: str) -> None:
-        self._path, self._command = path, command
+        self._command = command
+        check_kind(Output(path, "--log-file", LOG))
         try:
             fd = os.open(path, os.O_RDWR | os.O_APPEND | os.O_CREAT | getattr(os, "O_NONBLOCK", 0), 0o666)
         except OSError as error:

@@ -27,7 +27,7 @@ TIFF = (".tif", ".tiff")
 ENDINGS: Mapping[str, tuple[str, ...]] = {
     "map": TIFF,
     "layer": TIFF,
-    "polygons": (".parquet", ".gpkg"),
+    "polygons": (".parquet", ".geoparquet", ".gpkg"),
     "picture": (".png", ".svg"),
     "sample": (".csv",),
     "scores of a map": (".json",),
@@ -36,6 +36,8 @@ ENDINGS: Mapping[str, tuple[str, ...]] = {
 }
 _ZARR = ".zarr"
 STORES = ("patch store", "segmentation")  # folders that may end in .zarr
+LOG = "log"  # may also end in something that no other kind has
+_OF_LOGS = (".log", ".jsonl", ".json", ".txt")
 _OF_FILES = frozenset(
     {ending for endings in ENDINGS.values() for ending in endings}
     | {".pdf", ".jpg", ".jpeg", ".txt", ".toml", ".geojson", ".shp", ".nc", ".h5", ".hdf", ".vrt", ".zip", ".gz", ".xlsx", ".safetensors"}
@@ -138,10 +140,16 @@ def check_kind(output: Output) -> None:
     if not output.option:
         return
     if not output.is_folder and kind in ENDINGS and ending not in ENDINGS[kind]:
-        raise ConfigError(f"{output.named}: does not fit the kind of the file ({kind}); end the name in {' or '.join(ENDINGS[kind])}")
+        raise ConfigError(f"{output.named}: does not fit the kind of the file ({kind}); end the name in {_listed(ENDINGS[kind])}")
+    if kind == LOG and ending in _OF_FILES | {_ZARR} and ending not in _OF_LOGS:
+        raise ConfigError(f"{output.named}: does not fit the kind of the file ({kind}); end the name in {_listed(_OF_LOGS[:2])}")
     if output.is_folder and (ending in _OF_FILES or (ending == _ZARR and kind not in STORES)):
         fitting = f"end the name in {_ZARR}, or leave the ending out" if kind in STORES else "leave the ending out"
         raise ConfigError(f"{output.named}: does not fit the kind of the folder ({kind}); {fitting}")
+
+
+def _listed(endings: Sequence[str]) -> str:
+    return " or ".join(filter(None, [", ".join(endings[:-1]), endings[-1]]))
 
 
 def is_same(one: Path, other: Path) -> bool:

@@ -22,6 +22,7 @@ from cropcam.pipeline.code_table import Codes
 from cropcam.pipeline.encoding import BandEncoding
 from cropcam.pipeline.errors import DataError
 from cropcam.pipeline.grid import PixelGrid, Window
+from cropcam.pipeline.runtime.console import detail
 from cropcam.pipeline.runtime.terminal import quoted
 from cropcam.pipeline.store.arrays import ArraySpec, array_specs
 from cropcam.pipeline.store.schema import BUILD, NOT_USED, PENDING, ROOT, SPLITS, StoreInfo, opened, table_digest
@@ -278,6 +279,8 @@ def open_store(path: str | PathLike[str]) -> PatchStore:
         raise DataError(f"{where / ROOT}: lacks attributes; {AGAIN}")
     store = PatchStore(where, StoreInfo.from_attrs(attributes, str(where)))
     store.check_arrays()
+    info = store.info
+    detail(f"store {where}: {info.name}, {len(info.bands)} bands, {len(info.classes.names)} classes, digest {info.digest[:12]}")
     return store
 
 

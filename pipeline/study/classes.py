@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from cropcam.pipeline.code_table import CodeTable
 from cropcam.pipeline.errors import ConfigError
-from cropcam.pipeline.legend import BACKGROUND, Legend, parse_codes
+from cropcam.pipeline.legend import BACKGROUND, Legend, class_colors, parse_codes
 
 _NAME = r"[A-Za-z][A-Za-z0-9_-]{0,40}"
 
@@ -37,6 +37,19 @@ def class_problems(classes: Mapping[str, tuple[int | str, ...]], table: CodeTabl
             except ConfigError as error:
                 found.append((name, str(error)))
     return found if table is None else [*found, *_overlaps(codes, table)]
+
+
+def colour_problems(colours: Mapping[str, str], names: Sequence[str]) -> list[tuple[str, str]]:
+    """Every class with a colour that cannot be, and why; as of `cropcam.pipeline.legend.class_colors`."""
+    found, good = [], dict[str, str]()
+    for name, text in colours.items():
+        try:
+            class_colors({**good, name: text}, names)
+        except ConfigError as error:
+            found.append((name, str(error).removeprefix(f"colours.{name}: ")))
+        else:
+            good[name] = text
+    return found
 
 
 def _overlaps(codes: Mapping[str, tuple[int, ...]], table: CodeTable) -> list[tuple[str, str]]:

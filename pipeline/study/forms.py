@@ -45,6 +45,7 @@ FORMS = {
     "labels.scale_m": Form("a pixel size in metres; 0 is the legend's own", "10"),
     "labels.weight": Form("the name of a band, or its number from 1", '"confidence"'),
     "classes": Form("a table of classes, each with a list of codes", "{ corn = [1], forest = [63, 141] }"),
+    "colours": Form("a table of classes and their colours", '{ corn = "#ffd300", background = "#bab2aa" }'),
     "patches.size_px": Form("a whole number from 8 to 4,096", "50"),
     "patches.valid_min_share": Form("a number above 0, at most 1", "1.0"),
     "splits.block_patches": Form("two whole numbers from 1: columns and rows", "[5, 5]"),
@@ -56,6 +57,7 @@ FORMS = {
     "splits.fold": Form("a whole number from 0", "0"),
 }  # fmt: skip
 _OF_A_TABLE = {
+    "colours": Form("a colour of red, green and blue", '"#ffd300"'),
     "classes": Form("a list of codes, ranges and names of the legend", '[5, "1-60", "Sweet corn"]'),
     "image.derived": Form("an expression of bands", '"SR_B5 / SR_B4"'),
     "labels.filter": Form("a text or a number", '"winter"'),

@@ -16,7 +16,7 @@ MOST_SHOWN = 20
 MOST_LETTERS = 60  # of a text of the study in a message
 Place = Callable[[Sequence[str | int]], tuple[str, int]]
 _NEEDED = {"study": "name", "area": "bounds", "image": "seasons"}  # what has no default
-_OPEN = ("classes", "image.derived", "labels.filter")  # keys whose own keys are the user's
+_OPEN = ("image.derived", "labels.filter")  # keys whose own keys are the user's
 
 
 class Problem(NamedTuple):
@@ -70,7 +70,7 @@ def _line(problem: Problem, source: str, place: Place | None) -> tuple[tuple[boo
 def _key(loc: Sequence[str | int]) -> tuple[str, ...]:
     """The key in the place of an error: without the numbers of items and the names of types."""
     names = [part for part in loc if isinstance(part, str)]
-    if names[:1] == ["classes"]:
+    if names[:1] in (["classes"], ["colours"]):
         return tuple(names[:2])
     return tuple(names[: 3 if ".".join(names[:2]) in _OPEN else 2])
 

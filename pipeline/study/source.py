@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from cropcam.pipeline.errors import ConfigError
+from cropcam.pipeline.presets import names as presets
 from cropcam.pipeline.study.toml_lines import key_lines
 from cropcam.pipeline.text_files import read_text
 from cropcam.pipeline.toml_files import parse_toml
@@ -94,12 +95,6 @@ def merge(base: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
         is_table = isinstance(values.get(name), dict) and isinstance(value, Mapping)
         values[name] = merge(values[name], value) if is_table else copy.deepcopy(value)
     return values
-
-
-def presets() -> tuple[str, ...]:
-    """Names of the studies in the package."""
-    folder = resources.files("cropcam.pipeline.presets")
-    return tuple(sorted(item.name.removesuffix(".toml") for item in folder.iterdir() if item.name.endswith(".toml")))
 
 
 def read_source(name_or_path: str, changes: Mapping[Key, Any] | None = None) -> Source:

@@ -17,16 +17,17 @@ from cropcam.pipeline.errors import ConfigError
 from cropcam.pipeline.grid import PatchGrid, PixelGrid, study_grid
 from cropcam.pipeline.legend import BACKGROUND, Legend, class_colors, parse_codes
 from cropcam.pipeline.legend_sources import cdl
+from cropcam.pipeline.presets import names as presets
 from cropcam.pipeline.runtime.hashing import json_sha256
 from cropcam.pipeline.study.changes import as_changes
-from cropcam.pipeline.study.classes import class_problems
+from cropcam.pipeline.study.classes import class_problems, colour_problems
 from cropcam.pipeline.study.files import put_in_files
 from cropcam.pipeline.study.forms import FORMS
 from cropcam.pipeline.study.image import Image
 from cropcam.pipeline.study.problems import Place, Problem, find_problems, refusal
 from cropcam.pipeline.study.section import ProblemsError, Section
 from cropcam.pipeline.study.sections import About, Area, Labels, Patches, Splits
-from cropcam.pipeline.study.source import presets, read_source
+from cropcam.pipeline.study.source import read_source
 
 __all__ = ["Study", "differences", "load_study", "parse_study", "presets"]
 
@@ -77,6 +78,13 @@ class Study(Section):
         if problems := class_problems(classes, table):
             raise ProblemsError(problems)
         return classes
+
+    @field_validator("colours")
+    @classmethod
+    def _of_classes(cls, colours: dict[str, str], info: ValidationInfo) -> dict[str, str]:
+        if (classes := info.data.get("classes")) is not None and (problems := colour_problems(colours, (BACKGROUND, *classes))):
+            raise ProblemsError(problems)
+        return colours
 
     @model_validator(mode="after")
     def _consistent(self) -> Study:

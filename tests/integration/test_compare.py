@@ -13,6 +13,7 @@ import pytest
 import torch
 
 from cropcam.cli import main
+from cropcam.model.documents import Compare, check
 from cropcam.model.evaluation.evaluate import evaluate
 from cropcam.model.networks import build
 from cropcam.model.report.compare import Comparison, compare
@@ -198,7 +199,7 @@ def test_the_command_prints_a_table_or_json(made: Path, tmp_path: Path, capsys: 
     assert places == f"results: {tmp_path / 'out' / 'compare.html'}, {tmp_path / 'out' / 'compare.csv'}"
     assert printed.err.startswith("note: far differs from one")
     assert main([*words, "--json"]) == 0
-    lines = json.loads(capsys.readouterr().out)["rows"]
+    lines = check(Compare, capsys.readouterr().out)["rows"]
     assert [line["run"] for line in lines] == ["one", "two", "far"]
     assert lines[0]["pixel_accuracy_gain"] is None
     assert main(["compare", str(made / "one"), str(tmp_path / "none")]) == 3

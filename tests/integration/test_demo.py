@@ -17,6 +17,7 @@ import rasterio
 from rio_cogeo.cogeo import cog_validate
 
 from cropcam.cli import main
+from cropcam.model.documents import Demo, check
 
 ROOT = Path(__file__).parents[2]
 
@@ -49,9 +50,10 @@ def test_the_demo_leaves_everything(demo: Path, capsys: pytest.CaptureFixture[st
     assert "<html" in (demo / "run" / "report.html").read_text()
 
 
-def test_the_demo_again_changes_nothing(demo: Path) -> None:
+def test_the_demo_again_changes_nothing(demo: Path, capsys: pytest.CaptureFixture[str]) -> None:
     before = {path: path.read_bytes() for path in demo.glob("run/*.safetensors")} | {demo / "map.tif": (demo / "map.tif").read_bytes()}
-    run("demo", "--out", demo, "--epochs", 2, "--device", "cpu")
+    run("demo", "--out", demo, "--epochs", 2, "--device", "cpu", "--json")
+    assert check(Demo, capsys.readouterr().out)["report"] == str(demo / "run" / "report.html")
     assert all(path.read_bytes() == content for path, content in before.items())
 
 

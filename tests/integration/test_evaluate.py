@@ -23,6 +23,9 @@ from cropcam.model.evaluation.notes import missing_class_notes
 from cropcam.model.evaluation.prediction_store import prediction_writer
 from cropcam.model.networks import build
 from cropcam.model.report import terminal as printed
+from cropcam.model.report.content import cautions
+from cropcam.model.report.runs import read_history
+from cropcam.model.runs.cautions import read_cautions
 from cropcam.model.runs.checkpoint import BEST, CARD
 from cropcam.model.runs.config import CONFIG, load_config
 from cropcam.pipeline.errors import ConfigError, DataError
@@ -222,10 +225,9 @@ def test_metrics_of_a_class_without_positives_or_negatives_are_null(tmp_path: Pa
         f"Class {name} is absent from the test split" for name in ("corn", "soybean", "forest", "grassland")
     ]
     assert main(["evaluate", str(tmp_path / "run"), "--device", "cpu"]) == 0
-    assert capsys.readouterr().err.splitlines()[-5:] == [
-        *(f"note: {line}" for line in notes),
-        "note: Fewer than 20 blocks: intervals are too narrow.",
-    ]
+    said = [line for line in capsys.readouterr().err.splitlines() if line.startswith("note: ")]
+    assert said[:5] == [*(f"note: {line}" for line in notes), "note: Fewer than 20 blocks: intervals are too narrow."]
+    assert said[5:] == [f"note: {line}" for line in cautions(found, read_history(tmp_path / "run"))[5:]]
     found["segmentation"]["class_shares"]["corn"] = 0.01
     assert (
         "Class corn is the label of no patch in the test split: the precision, recall, F1 and AUC of its label are undefined"
@@ -257,7 +259,9 @@ def test_every_method_is_printed_with_the_default_marked(made: Any, tmp_path: Pa
         assert line.split()[:5] == [name, *("undefined" if value is None else f"{value:.4f}" for value in values)]
         assert {f"{label['base_rate']:.4f}", "undefined" if label["auc"] is None else f"{label['auc']:.4f}"} <= set(line.split()[5:])
     assert main([*words, "--json"]) == 0
-    assert json.loads(capsys.readouterr().out) == found
+    document, known = json.loads(capsys.readouterr().out), read_cautions(tmp_path / "run")
+    assert document.pop("warnings") == [*known, *cautions(found, read_history(tmp_path / "run"))]
+    assert document == found
 
 
 def _refused(run: Path, match: str, **options: Any) -> None:

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+import io
 import json
 import re
-import shutil
 import subprocess
 import sys
 import time
@@ -30,7 +30,7 @@ from cropcam.pipeline.errors import EarthEngineError
 from cropcam.pipeline.rasters.export_shards import open_shards
 from oracles.composite import compose
 from support import scenes
-from support.chromium import FLAGS
+from support.chromium import CHROMIUM, launched, poor_contrast, too_wide
 
 ROOT = Path(__file__).parents[2]
 PACE = Options(pace=Pace(0.02))
@@ -244,31 +244,57 @@ assert urllib.request.urlopen(tile, timeout=20).status == 200
         assert wanted in text
 
 
-@pytest.mark.skipif(not shutil.which("chromium"), reason="no chromium: the preview page is not looked at in a browser")
-def test_a_browser_shows_the_layers(server: Server, tmp_path: Path) -> None:
-    page, picture = tmp_path / "page.html", tmp_path / "page.png"
-    script = f"""
+@pytest.fixture(scope="module")
+def previews(archive: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Path]]:
+    """A page whose tiles come from an endpoint, and one with the layers inside."""
+    folder = tmp_path_factory.mktemp("previews")
+    with serve(archive, out=folder / "engine") as server:
+        script = f"""
 import sys; sys.path.insert(0, "tests")
 from pathlib import Path
 from support import scenes
 from cropcam.pipeline.earthengine.preview import preview
 from cropcam.pipeline.earthengine.session import open_session
-preview(scenes.study(), open_session("p", {server.url!r}, client_retries=0), Path({str(page)!r}), cell_px=256)
+session = open_session("p", {server.url!r}, client_retries=0)
+for name in ("tiles", "inside"):
+    preview(scenes.study(), session, Path({str(folder)!r}, name + ".html"), cell_px=256, inside=name == "inside")
 """
-    subprocess.run([sys.executable, "-c", script], cwd=ROOT, check=True, timeout=60)
-    addresses = set(re.findall(r"(?:src|href)=[\"'](https?://[^\"']+)", page.read_text()))
-    assert not addresses  # scripts and styles are inside the page
-    flags = [
-        *FLAGS,
-        "--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1",
-        f"--user-data-dir={tmp_path / 'profile'}",
-        "--virtual-time-budget=15000",
-        "--window-size=700,600",
-        f"--screenshot={picture}",
-    ]
-    subprocess.run(["chromium", *flags, page.as_uri()], check=True, timeout=90, capture_output=True)
-    shown = np.asarray(Image.open(picture).convert("RGB")).reshape(-1, 3)
-    colours = {tuple(rgb): count for rgb, count in zip(*np.unique(shown, axis=0, return_counts=True), strict=True)}
-    legend = scenes.study().legend
-    for land_class in legend.classes[1:]:  # every class of the labels layer covers far more than its legend swatch
-        assert colours.get(land_class.color, 0) > 2_000, land_class.name
+        subprocess.run([sys.executable, "-c", script], cwd=ROOT, check=True, timeout=120)
+        yield {name: folder / f"{name}.html" for name in ("tiles", "inside")}
+
+
+@pytest.mark.skipif(not CHROMIUM, reason="no chromium: the preview page is not looked at in a browser")
+def test_a_browser_shows_the_layers_with_scale_opacity_and_legend(previews: dict[str, Path]) -> None:
+    wrong, asked = list[str](), list[str]()
+    classes = scenes.study().legend.classes
+    assert not re.findall(r"(?:src|href)=[\"'](https?://[^\"']+)", previews["tiles"].read_text())  # scripts and styles are inside the page
+    with launched() as browser:
+        for name, (width, height) in (("tiles", (700, 600)), ("inside", (1280, 800)), ("inside", (400, 700))):
+            page = browser.new_page(viewport={"width": width, "height": height})
+            page.route("**/*openstreetmap*/**", lambda route: route.fulfill(status=204))
+            page.on("console", lambda message: wrong.append(message.text))
+            page.on("pageerror", lambda error: wrong.append(str(error)))
+            page.on("request", lambda request, name=name: asked.append(f"{name} {request.url.partition(':')[0]}"))
+            page.goto(previews[name].as_uri())
+            page.wait_for_selector("html[data-ready]")
+            page.wait_for_function(
+                "() => [...document.images].every((one) => one.complete) && !document.querySelector('.leaflet-tile-pane .leaflet-tile:not(.leaflet-tile-loaded):not([src*=openstreetmap])')"
+            )
+            page.wait_for_timeout(300)  # tiles fade in
+            seen = np.asarray(Image.open(io.BytesIO(page.screenshot())).convert("RGB")).reshape(-1, 3)
+            colours = {tuple(rgb): count for rgb, count in zip(*np.unique(seen, axis=0, return_counts=True), strict=True)}
+            for land_class in classes[1:]:  # every class of the labels covers far more than its legend swatch
+                assert colours.get(land_class.color, 0) > 1_000, (name, width, land_class.name)
+            assert too_wide(page) == []
+            assert poor_contrast(page) == []
+            assert page.locator(".leaflet-control-scale-line").inner_text().endswith("m")
+            assert page.locator(".panel li").count() == len(classes)
+            assert page.locator(".panel").evaluate("(panel) => panel.open") == (width > 600)
+            box = page.locator(".panel").bounding_box()
+            assert box["width"] * box["height"] < 0.25 * width * height
+            if width > 600:
+                page.get_by_role("slider", name="labels").fill("30")
+                assert page.evaluate("() => window[PREVIEW.layers.at(-1).variable].options.opacity") == 0.3
+            page.close()
+    assert wrong == []
+    assert {line for line in asked if line.startswith("inside")} <= {"inside file", "inside data"}

@@ -15,7 +15,8 @@ import numpy as np
 import pytest
 
 from cropcam.cli import main
-from cropcam.pipeline.emulator import serve
+from cropcam.model.documents import Delivered, ExportPlan, Failure, Fetch, Preview, Tasks, check
+from cropcam.pipeline.emulator import Fault, Faults, serve
 from cropcam.pipeline.grid import Window
 from cropcam.pipeline.rasters.export_shards import open_shards
 from cropcam.pipeline.study.study import Study
@@ -143,6 +144,72 @@ def test_the_next_command_that_export_prints_works(archive: Path, capsys: pytest
 
 def test_a_preview_by_the_command_line_has_the_composite_as_a_layer(archive: Path) -> None:
     with serve(archive) as server:  # in a process of its own: geemap's maps differ where a notebook's were imported before
-        words = ["preview", str(write(wide())), "--out", "page.html", "--api-url", server.url]
-        subprocess.run([sys.executable, ROOT / "cli.py", *words], check=True, timeout=200, capture_output=True)
+        words = ["preview", str(write(wide())), "--out", "page.html", "--api-url", server.url, "--json"]
+        made = subprocess.run([sys.executable, ROOT / "cli.py", *words], check=True, timeout=200, capture_output=True, text=True)
+    assert check(Preview, made.stdout) == {"study": "demo", "page": "page.html"}
     assert "composite 2016-05-01 to 2016-10-01" in Path("page.html").read_text("utf-8")
+
+
+def told(capsys: pytest.CaptureFixture[str], kind: Any, code: int, *words: object) -> Any:
+    """The object that a command prints with --json, checked against its type."""
+    assert main([*map(str, words), "--json", "-q"]) == code
+    found = capsys.readouterr()
+    assert bool(found.err) is (kind is Failure), found.err
+    return check(kind, found.out)
+
+
+def test_tasks_has_an_exit_code_for_not_done_yet_and_one_for_failed(
+    archive: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = write(wide())
+    slow, to = Faults.of(Fault("export:run", "slow", count=50, seconds=0.3)), (path, "--to", "gs://bucket-1/state")
+    with serve(archive, out=tmp_path / "engine", faults=slow) as server:
+        export = (*to, "--api-url", server.url, "--project", "p")
+        found = told(capsys, Tasks, 5, "tasks", *export)
+        assert (found["progress"], found["states"]) == ("not done", {"unsubmitted": 2})
+        assert told(capsys, Tasks, 0, "export", *export, "--no-wait")["progress"] == "not done"
+        assert main(["tasks", *map(str, export)]) == 5
+        assert capsys.readouterr().out.splitlines()[-1].startswith("next: cropcam tasks mine.toml --to gs://bucket-1/state --project p")
+        assert told(capsys, Tasks, 0, "tasks", *export, "--cancel")["progress"] == "cancelled"
+        assert main(["tasks", *map(str, export)]) == 4
+        assert capsys.readouterr().out.splitlines()[-1].startswith("next: cropcam export mine.toml --to gs://bucket-1/state --project p")
+
+
+def test_tasks_that_failed_and_tasks_that_are_done(archive: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = write(wide())
+    with serve(archive, out=tmp_path / "engine", faults=Faults.of(Fault("export:run", "timeout"))) as server:
+        export = (path, "--to", "gs://bucket-1/state", "--api-url", server.url, "--project", "p")
+        assert told(capsys, Failure, 4, "export", *export)["exit_code"] == 4
+        assert told(capsys, Tasks, 4, "tasks", *export)["states"]["failed"] == 1
+        assert told(capsys, Tasks, 0, "export", *export)["progress"] == "done"
+        assert told(capsys, Tasks, 0, "tasks", *export)["states"] == {"succeeded": 2}
+
+
+def test_objects_of_the_commands_that_speak_to_the_service(archive: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path, engine = write(wide()), ("--archive", archive)
+    planned = told(capsys, ExportPlan, 0, "export", path, "--to", "drive:x", "--dry-run")
+    assert (planned["files"], len(planned["tasks"]), planned["estimate"]) == (2, 2, None)
+    assert planned["pixels"] == sum(task["pixels"] for task in planned["tasks"])
+    planned = told(capsys, ExportPlan, 0, "export", path, "--to", "folder", "--dry-run", "--estimate", *engine)
+    assert planned["requests"] == sum(layer["requests"] for layer in planned["layers"])
+    assert planned["estimate"]["eecu_hours"] > 0
+    assert told(capsys, Delivered, 0, "export", path, "--to", "folder", *engine)["files"] == ["folder/image.tif", "folder/labels.tif"]
+    found = told(capsys, Tasks, 0, "export", path, "--to", "drive:x", "--fetch", "home", *engine)
+    assert (found["fetched"]["files"], found["fetched"]["folder"]) == (2, "home")
+    home = told(capsys, Fetch, 0, "fetch", path, "--from", "drive:x", "--to", "home2", *engine)
+    assert (home["files"], home["fetched"], home["bytes"]) == (2, 2, found["fetched"]["bytes"])
+    assert told(capsys, Failure, 3, "fetch", path, "--from", "drive:y", "--to", "home3", *engine)["exit_code"] == 3
+
+
+def test_settings_are_said_once(archive: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    path = write(wide())
+    monkeypatch.setenv("CROPCAM_WORKERS", "3")
+    Path("cropcam.toml").write_text(f'archive = "{archive}"\nproject = "mine"\ndevice = "cpu"\n')
+    assert main(["export", str(path), "--to", "folder", "-v"]) == 0
+    lines = capsys.readouterr().err.splitlines()
+    assert f"archive = {archive} ({tmp_path / 'cropcam.toml'}, line 1)" in lines
+    assert "workers = 3 (the variable CROPCAM_WORKERS)" in lines
+    assert not [line for line in lines if line.startswith("device")]
+    Path("cropcam.toml").write_text('projct = "mine"\n')
+    assert main(["describe", "demo"]) == 2
+    assert capsys.readouterr().err == f"cropcam: {tmp_path / 'cropcam.toml'}, line 1: unknown key projct; did you mean project?\n"

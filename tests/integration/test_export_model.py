@@ -152,7 +152,7 @@ def test_an_export_that_answers_otherwise_is_not_written(run: Path, tmp_path: Pa
 
 
 def test_another_ending_and_no_run(run: Path, tmp_path: Path) -> None:
-    with pytest.raises(ConfigError, match=r"--to model\.h5: name a file that ends in \.onnx or \.pt2"):
+    with pytest.raises(ConfigError, match=r"--to model\.h5: does not fit the kind of the file \(model\); end the name in \.onnx or \.pt2"):
         export_model(run, Path("model.h5"))
     with pytest.raises(DataError, match=r"no run folder"):
         export_model(tmp_path / "nowhere", tmp_path / "model.pt2")

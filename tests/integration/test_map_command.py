@@ -300,7 +300,7 @@ def test_outputs_that_are_inputs_other_outputs_or_folders(place: Path, tmp_path:
     check(
         refused(capsys, place, out, "--polygons", tmp_path / "o.shp"),
         2,
-        "does not fit the kind of the file (polygons); end the name in .parquet or .gpkg",
+        "does not fit the kind of the file (polygons); end the name in .parquet, .geoparquet or .gpkg",
     )
 
 

@@ -34,8 +34,8 @@ class Shown:
 def pages(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     folder = tmp_path_factory.mktemp("pages")
     run = make_wide_run(folder, count=20, size_px=12)
-    others = [shutil.copytree(run, folder / f"a-run-with-a-rather-long-name-and-a-number-{number}") for number in range(3)]
-    return {"report": write_report(run), "comparison": compare([run, *others], folder / "compared").page}
+    others = [shutil.copytree(run, folder / name) for name in ("a-run-with-a-rather-long-name-and-a-number-2", "another", "x" * 60)]
+    return {"report": write_report(others[-1]), "comparison": compare([run, *others], folder / "compared").page}
 
 
 @pytest.fixture(scope="module", params=["report", "comparison"])

@@ -14,6 +14,7 @@ import pytest
 
 import cropcam
 from cropcam.cli import main
+from cropcam.model.documents import CrossValidation, ExportModel, check
 from cropcam.model.evaluation.evaluate import evaluate
 from cropcam.model.report.compare import compare
 from cropcam.model.report.run_report import write_report
@@ -144,8 +145,9 @@ def test_a_map_of_one_of_the_stores_is_at_home(made: Path, capsys: pytest.Captur
 
 
 def test_a_model_of_several_encodings_takes_physical_values(made: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(["export-model", str(made / "both"), "--to", str(made / "both.pt2")]) == 0
-    assert "of the network on random patches" in capsys.readouterr().out
+    assert main(["export-model", str(made / "both"), "--to", str(made / "both.pt2"), "--json"]) == 0
+    found = check(ExportModel, capsys.readouterr().out)
+    assert (found["file"], found["bytes"]) == (str(made / "both.pt2"), (made / "both.pt2").stat().st_size)
 
 
 def test_a_killed_run_goes_on_to_the_same_bytes(made: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -183,6 +185,10 @@ def test_crossval_leaves_each_store_out_and_repeats_nothing(made: Path, capsys: 
     assert mean["pixel_accuracy"] == pytest.approx(table["pixel_accuracy"][3], abs=1e-6)
     assert main(words) == 0
     assert (capsys.readouterr().out, stamps(made / "folds")) == (first, times)
+    assert main([*words, "--json"]) == 0
+    found = check(CrossValidation, capsys.readouterr().out)
+    assert [row["fold"] for row in found["rows"]] == ["iowa", "ohio", "utah", "mean"]
+    assert first.splitlines()[-1] == f"next: cropcam compare {' '.join(found['runs'])} --out {made / 'folds' / 'comparison'}"
 
 
 def stamps(folder: Path) -> dict[str, tuple[int, str]]:

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from cropcam.cli import main
+from cropcam.model.documents import Simulate, check
 from cropcam.pipeline.store.patch_store import open_store
 from cropcam.pipeline.study.study import load_study
 
@@ -26,7 +27,8 @@ def test_every_command_takes_the_changed_study_and_what_it_makes_records_it(
     monkeypatch.chdir(tmp_path)
     words = ["demo", *(word for text in CHANGES for word in ("--set", text))]
     study = load_study("demo", CHANGES)
-    assert main(["simulate", *words, "--archive", "archive"]) == 0
+    assert main(["simulate", *words, "--archive", "archive", "--json"]) == 0
+    assert check(Simulate, capsys.readouterr().out) == {"archive": "archive", "study": "small-2017", "seed": 0}
     assert main(["export", *words, "--to", "drive:x", "--archive", "archive"]) == 0
     assert json.loads((tmp_path / "small-2017.exports.json").read_text())["study"] == "small-2017"
     assert not (tmp_path / "demo.exports.json").exists()

@@ -24,6 +24,7 @@ from cropcam.model.labels.derive import presence
 from cropcam.model.losses.objectives import OBJECTIVES, ModelOutputs, Targets
 from cropcam.model.networks import build
 from cropcam.model.networks.cam import pixel_scores
+from cropcam.model.runs.cautions import CAUTIONS, read_cautions
 from cropcam.model.runs.checkpoint import BEST, CARD, ENVIRONMENT, HISTORY, ITEM, LAST, load_network, load_tensors
 from cropcam.model.runs.config import CONFIG, load_config
 from cropcam.model.runs.history import TIMINGS
@@ -62,7 +63,7 @@ def files(run: Path) -> list[str]:
 
 
 def assert_same(run: Path, whole: Path) -> None:
-    assert files(run) == files(whole) == sorted([BEST, CARD, CONFIG, ENVIRONMENT, HISTORY, ITEM, LAST, SEEN, SEGMENT])
+    assert files(run) == files(whole) == sorted([BEST, CARD, CAUTIONS, CONFIG, ENVIRONMENT, HISTORY, ITEM, LAST, SEEN, SEGMENT])
     for name in (LAST, BEST, ITEM):
         assert file_sha256(run / name) == file_sha256(whole / name), f"{name} differs"
     ours_config, theirs_config = (replace(load_config(each), store="") for each in (run, whole))  # its path is seen from the run folder
@@ -161,7 +162,9 @@ def test_progress_and_log(store: Path, tmp_path: Path) -> None:
     assert "(majority guess " in notes[-1]
     assert lines[0].startswith("18 train, 6 validation, 6 test patches; ")
     assert "the best constant prediction agrees with" in lines[0]
-    assert lines[-1].startswith("best of 2 epochs: ")
+    ended = next(number for number, line in enumerate(lines) if line.startswith("best of 2 epochs: "))
+    assert [line.removeprefix("warning: ") for line in lines[ended + 1 :]] == read_cautions(tmp_path / "run")
+    assert "fewer than 10 patches to score" in lines[-1]
 
 
 def test_labels_without_information_are_named(tmp_path: Path) -> None:
@@ -227,7 +230,7 @@ class Killed(BaseException):
     """Stands for kill -9 in this process: nothing catches it."""
 
 
-@pytest.mark.parametrize("writes", range(1, 17))
+@pytest.mark.parametrize("writes", range(1, 18))
 def test_killed_after_any_write_and_resumed(store: Path, whole: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, writes: int) -> None:
     run, done, replace = tmp_path / "run", [0], Path.replace
 

@@ -15,12 +15,10 @@ import pytest
 from cropcam.pipeline.legend import Legend
 from cropcam.pipeline.maps.view.scenes import of_map, with_store
 from cropcam.pipeline.maps.view.server import View
-from support.chromium import FLAGS
+from support.chromium import CHROMIUM, launched, poor_contrast, too_wide
 from support.maps import write_map
 from support.views import Artefacts, centre, make_artefacts
 
-CHROMIUM = shutil.which("chromium")
-sync_api = pytest.importorskip("playwright.sync_api", reason="no playwright: the map page is not looked at in a browser")
 pytestmark = pytest.mark.skipif(not CHROMIUM, reason="no chromium: the map page is not looked at in a browser")
 WAIT_MS = 60_000
 
@@ -47,10 +45,8 @@ def view(artefacts: Artefacts) -> Iterator[View]:
 
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Any]:
-    with sync_api.sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=list(FLAGS))
+    with launched() as browser:
         yield browser
-        browser.close()
 
 
 @pytest.fixture
@@ -202,11 +198,20 @@ def test_keys_alone_do_it_all(seen: Seen) -> None:
     assert {"copy", "help", "opacity", "base", "swipe"} <= reached
 
 
+def test_text_can_be_read_in_light_and_dark(seen: Seen) -> None:
+    for scheme in ("light", "dark"):
+        seen.page.emulate_media(color_scheme=scheme)
+        assert poor_contrast(seen.page) == []
+    seen.page.set_viewport_size({"width": 800, "height": 700})
+    assert too_wide(seen.page) == []
+
+
 @pytest.mark.parametrize("seen", [(400, 800), (320, 568)], indirect=True)
 def test_small_screens_fit(seen: Seen) -> None:
     page = seen.page
     widths = page.evaluate("() => [document.documentElement.scrollWidth, document.getElementById('content').scrollWidth, innerWidth]")
     assert max(widths[:2]) <= widths[2]
+    assert too_wide(page) == []
     assert page.locator("#map").bounding_box()["height"] > 200
     page.locator("#fold").click()
     assert not page.locator("#content").is_visible()

@@ -17,6 +17,7 @@ import rasterio
 from rasterio.io import DatasetWriter
 
 from cropcam.pipeline import __version__
+from cropcam.pipeline.colours import BRIGHTER
 from cropcam.pipeline.encoding import BandEncoding
 from cropcam.pipeline.grid import PixelGrid
 from cropcam.pipeline.legend import Legend
@@ -35,7 +36,7 @@ from cropcam.pipeline.store.percentiles import percentiles
 from cropcam.pipeline.study.image import Image
 from cropcam.pipeline.study.study import parse_study
 
-VERSION = 1  # of the files; another version makes them again
+VERSION = 2  # of the files; another version makes them again
 COLOURS = ("red", "green", "blue", "nir")
 TRUTH, SPLITS = "truth.tif", "splits.tif"
 _LOW, _HIGH = 0.02, 0.98  # shares of the pixels that the stretch cuts off
@@ -60,6 +61,11 @@ class Look:
     low: tuple[float, ...]
     high: tuple[float, ...]
     is_colour: bool
+
+    @property
+    def gamma(self) -> float:
+        """The root of the stretched values that is shown."""
+        return BRIGHTER if self.is_colour else 1.0
 
 
 @dataclass(frozen=True)
@@ -184,7 +190,8 @@ def _stretched(store: PatchStore, values_CYX: npt.NDArray[Any], look: Look) -> n
     physical_CYX = _part(store.encoding, at).physical(values_CYX[at])
     low_C, high_C = (np.array(values, np.float32).reshape(-1, 1, 1) for values in (look.low, look.high))
     with np.errstate(invalid="ignore"):
-        grey_CYX = np.clip(np.round(1 + 254 * (physical_CYX - low_C) / (high_C - low_C)), 1, 255)
+        share_CYX = np.clip((physical_CYX - low_C) / (high_C - low_C), 0, 1) ** (1 / look.gamma)
+        grey_CYX = np.round(1 + 254 * share_CYX)
     grey_CYX[:, np.isnan(physical_CYX).any(axis=0)] = 0
     return grey_CYX.astype(np.uint8)
 

@@ -127,7 +127,7 @@ def _image(layer_id: str, family: str, season: str, look: Look, bands: tuple[int
         {"channel": channel, "band": look.names[band - 1], "low": look.low[band - 1], "high": look.high[band - 1]}
         for channel, band in zip(("red", "green", "blue") if len(bands) == 3 else ("grey",), bands, strict=False)
     ]
-    note = f"Season {look.season.replace('/', ' to ')}. Stretched from the 2nd to the 98th percentile of the training pixels."
+    note = f"Season {look.season.replace('/', ' to ')}. Stretched from the 2nd to the 98th percentile of the training pixels{f', gamma {look.gamma}' if look.gamma != 1 else ''}."
     shown = bands if len(bands) == 3 else bands[:1]
     return Layer(layer_id, IMAGE, family, season, look.path, shown, key={"kind": "bands", "items": items}, note=note)
 

@@ -43,7 +43,7 @@ def test_labels_are_drawn_as_class_numbers_in_the_colours_of_the_study(client: s
     found = client.pixels(image, study.grid)[0]
     np.testing.assert_array_equal(np.ma.getmaskarray(found), index == UNLABELLED)
     np.testing.assert_array_equal(found.filled(UNLABELLED), index)
-    assert look == {"min": "0", "max": "4", "palette": look["palette"]}
+    assert look == {"min": "0", "max": "4", "palette": look["palette"], "format": "png"}
     assert [f"#{colour}" for colour in look["palette"].split(",")] == [one.color_hex for one in study.legend.classes]
 
 
@@ -69,10 +69,3 @@ def test_a_page_is_html_and_asks_nothing_before_that_is_clear(tmp_path: Path) ->
         preview.preview(load_study("demo"), service, tmp_path / "page.htm")
     assert service.looks == 0
     assert list(tmp_path.iterdir()) == []
-
-
-def test_leaflet_lies_inside_the_page() -> None:
-    for name, kind in (("leaflet.js", "text/javascript"), ("leaflet.css", "text/css")):
-        ((found, url),) = preview._leaflet(name, kind)
-        assert found == name
-        assert url.startswith(f"data:{kind};base64,")

@@ -51,3 +51,24 @@ def test_a_row_has_what_its_cost_is_made_of(made: Plan) -> None:
     watch.update(entry, {"name": "m", "metadata": {"state": "RUNNING", "batchEecuUsageSeconds": 1.5}})
     (row,) = watch.rows([task], Manifest(Path(), "", {}, {task.name: entry}))
     assert (row.pixels, row.progress, row.eecu_s, row.earlier_eecu_s) == (task.pixels, None, 4.0, 2.5)
+
+
+@pytest.mark.parametrize(
+    ("states", "progress"),
+    [
+        ("SUCCEEDED SUCCEEDED", "done"),
+        ("SUCCEEDED RUNNING", "not done"),
+        ("UNSUBMITTED", "not done"),
+        ("SOMETHING_NEW", "not done"),
+        ("PENDING CANCELLED", "cancelled"),
+        ("CANCELLING", "cancelled"),
+        ("RUNNING FAILED CANCELLED", "failed"),
+        ("SUCCEEDED FORGOTTEN", "failed"),
+    ],
+)
+def test_how_far_tasks_are_together(states: str, progress: str) -> None:
+    rows = [watch.Row(f"t{n}", "image", state, 5.0, 1800.0, "", ("u",)) for n, state in enumerate(states.split())]
+    assert watch.progress_of(rows) == progress
+    found = watch.document("demo", "drive:x", rows)
+    assert (found["progress"], found["eecu_hours"], found["places"]) == (progress, 0.5 * len(rows), ["u"])
+    assert sum(found["states"].values()) == len(found["tasks"]) == len(rows)

@@ -21,7 +21,6 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     for seed, name in enumerate(("home", "away")):
         make_store(folder / f"{name}.zarr", count=12, size_px=8, seed=seed)
     make_store(folder / "few.zarr", count=12, size_px=8, study=make_study(8, classes={"corn": (1,)}))
-    make_store(folder / "blank.zarr", count=12, size_px=8, labels=False)
     return folder
 
 
@@ -42,12 +41,6 @@ def test_other_classes_are_read_as_the_runs(folder: Path) -> None:
     assert isinstance(opened, JoinedStore)
     assert opened.info.classes == home.info.classes
     assert opened.share_NK.shape == (12, len(home.info.classes))
-
-
-def test_a_store_without_labels_cannot_be_scored(folder: Path) -> None:
-    home = open_store(folder / "home.zarr")
-    with pytest.raises(DataError, match=r"blank\.zarr: has no labels to score against; map it: cropcam map run --store .* --out MAP\.tif"):
-        open_elsewhere(Path("run"), make_config(home.path, home.info), folder / "blank.zarr", None)
 
 
 def test_values_of_another_unit_are_refused(folder: Path) -> None:

@@ -5,17 +5,19 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
+import numpy.typing as npt
 import pytest
 import torch
 
 from cropcam.model.data.normalization import Normalization, standardise
 from cropcam.model.evaluation.seasons_seen import first_seen, in_time_order, seasons_seen
+from cropcam.model.evaluation.truth import Truth
 from cropcam.model.networks import build
 from cropcam.model.networks.cam import pixel_scores
 from cropcam.model.runs.checkpoint import load_network
 from cropcam.model.segmentation.methods import LOGIT_ARGMAX, unfitted
 from cropcam.pipeline.legend import UNLABELLED
-from cropcam.pipeline.store.patch_store import open_store
+from cropcam.pipeline.store.patch_store import PatchStore, open_store
 from support.runs import make_run
 from support.stores import make_store, make_study
 
@@ -37,12 +39,16 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return place
 
 
+def truth_of(store: PatchStore, patches_N: npt.NDArray[np.int64]) -> Truth:
+    return Truth(patches_N, store.share_NK[patches_N], store.classes)
+
+
 def test_each_number_of_seasons_is_scored_as_if_the_later_ones_had_not_been_seen(folder: Path) -> None:
     network, config = load_network(folder / "fcn-time", CPU)
     store = open_store(folder / "patches.zarr")
     patches_N, block_N = np.arange(20), np.arange(20) // 3
     method = unfitted(network.dense.bias.tolist())[LOGIT_ARGMAX]
-    entries = seasons_seen(network, config, store, patches_N, block_N, CPU, method)["seasons_seen"]
+    entries = seasons_seen(network, config, store, truth_of(store, patches_N), block_N, CPU, method)["seasons_seen"]
     assert [entry["seasons"] for entry in entries] == [1, 2, 3]
     assert [entry["season"] for entry in entries] == ["2016-04-01/2016-06-01", "2016-06-01/2016-08-01", "2016-08-01/2016-10-15"]
     truth = config.store.classes.index(store.labels(patches_N))
@@ -63,8 +69,9 @@ def test_each_number_of_seasons_is_scored_as_if_the_later_ones_had_not_been_seen
 
 def test_a_network_that_needs_every_season_has_no_such_figures(folder: Path) -> None:
     network, config = load_network(folder / "fcn", CPU)
+    opened = open_store(folder / "patches.zarr")
     method = unfitted(network.dense.bias.tolist())[LOGIT_ARGMAX]
-    assert seasons_seen(network, config, open_store(folder / "patches.zarr"), np.arange(4), np.zeros(4, np.int64), CPU, method) == {}
+    assert seasons_seen(network, config, opened, truth_of(opened, np.arange(4)), np.zeros(4, np.int64), CPU, method) == {}
 
 
 def test_seasons_are_seen_when_they_are_over() -> None:

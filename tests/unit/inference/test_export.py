@@ -50,7 +50,7 @@ def test_the_metadata_names_input_and_output(tmp_path: Path) -> None:
 
 
 def test_an_unknown_ending_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(ConfigError, match=r"model.h5: name a file that ends in .onnx or .pt2"):
+    with pytest.raises(ConfigError, match=r"model\.h5: does not fit the kind of the file \(model\); end the name in \.onnx or \.pt2"):
         export_model(tmp_path / "run", tmp_path / "model.h5")
     with pytest.raises(ConfigError, match=r"--outputs maps: no such outputs; choose one of map, patches"):
         export_model(tmp_path / "run", tmp_path / "model.pt2", outputs="maps")

@@ -138,7 +138,8 @@ def test_areas_beyond_fiboa_are_left_out_of_its_column(tmp_path: Path) -> None:
 
 def test_refusals_before_any_work(tmp_path: Path) -> None:
     with pytest.raises(
-        ConfigError, match=r"--polygons .*p\.shp: polygons are written as GeoParquet \(\.parquet\) and GeoPackage \(\.gpkg\); choose"
+        ConfigError,
+        match=r"--polygons .*p\.shp: does not fit the kind of the file \(polygons\); end the name in \.parquet, \.geoparquet or \.gpkg",
     ):
         check_polygons(tmp_path / "p.shp")
     for wrong in (-1.0, float("nan"), float("inf")):

@@ -96,7 +96,7 @@ def test_expected_accuracies_give_the_size_and_are_checked(path: Path, tmp_path:
 
 
 def test_names_and_folders_that_cannot_be_written(path: Path, tmp_path: Path) -> None:
-    with pytest.raises(ConfigError, match=r"write a name that ends in \.csv"):
+    with pytest.raises(ConfigError, match=r"does not fit the kind of the file \(sample\); end the name in \.csv"):
         write_sample(path, tmp_path / "p.gpkg")
     with pytest.raises(DataError, match=r"map\.tif/p\.csv: cannot lie there, since .*/map\.tif is a file; choose another place"):
         write_sample(path, path / "p.csv")

@@ -12,9 +12,9 @@ from cropcam.cli import main
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        (["run", "--out", "f.json"], "--label-column and --out go with MAP --points FILE; the figures of a run are in its folder"),
+        (["run", "--out", "f.json"], "--out goes with MAP --points FILE; the figures of a run are in its folder"),
+        (["run", "--label-column", "crop"], "--label-column goes with --points FILE, whose column of classes it names"),
         (["map.tif"], "map.tif: is a file, no run folder; score a map against points: cropcam evaluate map.tif --points FILE"),
-        (["run", "--points", "p.csv"], "run: is a folder; --points scores a map: cropcam map run ... --out MAP.tif makes one"),
         (["map.tif", "--points", "p.csv", "--split", "test", "--on", "s"], "--on and --split go with a run, not with MAP --points FILE"),
         (["map.tif", "--points", "p.csv", "--out", "f.csv"], "--out f.csv: does not fit the kind of the file (scores of a map); end the name in .json"),
     ],

@@ -68,9 +68,3 @@ def test_problems_of_a_store_are_printed_before_they_are_an_error(tmp_path: Path
     with pytest.raises(DataError, match=r"s\.zarr: 2 problems; delete it and build it again"):
         commands.check(parsers(commands.add_commands)["check"].parse_args([str(tmp_path / "s.zarr")]))
     assert "is missing" in capsys.readouterr().out
-
-
-def test_an_expected_accuracy_that_is_no_number_is_refused(capsys: pytest.CaptureFixture[str]) -> None:
-    with pytest.raises(SystemExit, match="2"):
-        parsers(commands.add_commands)["sample"].parse_args(["m.tif", "--out", "p.csv", "--expected-accuracy", "corn"])
-    assert "write CLASS=ACCURACY, for example corn=0.9" in capsys.readouterr().err

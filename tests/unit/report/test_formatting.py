@@ -22,7 +22,7 @@ def test_an_interval_has_its_unit_once() -> None:
 
 
 def test_a_cell_has_its_share_of_the_row() -> None:
-    assert [shade(share) for share in (None, 0.0, 0.3333, 1.0)] == ["--share: 0.0%", "--share: 0.0%", "--share: 33.3%", "--share: 100.0%"]
+    assert [shade(share) for share in (None, 0.0, 0.3333, 1.0)] == ["0.0%", "0.0%", "33.3%", "100.0%"]
 
 
 def test_a_difference_and_its_interval_have_one_unit() -> None:

@@ -37,10 +37,10 @@ def test_two_commands_append_to_one_file(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("content", ["notes\n", "{}\n", '[1]\n{"time": 1}\n', "\udcff"])
 def test_a_file_that_is_no_log_is_left_alone(tmp_path: Path, content: str) -> None:
-    path = tmp_path / "map.tif"
+    path = tmp_path / "notes"
     path.write_bytes(content.encode("utf-8", "surrogateescape"))
     before = path.read_bytes()
-    with pytest.raises(ConfigError, match=r"--log-file .*map\.tif: is there already and is no log of cropcam's; name another file"):
+    with pytest.raises(ConfigError, match=r"--log-file .*notes: is there already and is no log of cropcam's; name another file"):
         LogFile(path, "map")
     assert path.read_bytes() == before
 

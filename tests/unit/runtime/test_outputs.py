@@ -203,3 +203,27 @@ def test_what_holds_no_such_object_holds_an_empty_one(tmp_path: Path, content: s
 def test_an_object_within_an_object_is_found(tmp_path: Path) -> None:
     (tmp_path / "a.json").write_text('{"a": {"b": {"c": 1}}}')
     assert json_object(tmp_path / "a.json", "a", "b") == {"c": 1}
+
+
+@pytest.mark.parametrize("what", sorted(outputs.ENDINGS))
+def test_a_file_has_an_ending_of_its_kind(what: str, tmp_path: Path) -> None:
+    for ending in outputs.ENDINGS[what]:
+        outputs.check_kind(Output(tmp_path / f"x{ending.upper()}", "--out", what))
+    with pytest.raises(ConfigError, match=rf"--out .*x\.zarr: does not fit the kind of the file \({what}\); end the name in \."):
+        outputs.check_kind(Output(tmp_path / "x.zarr", "--out", what))
+    outputs.check_kind(Output(tmp_path / "x.zarr", "", what))  # a file beside another, whose name follows from that
+
+
+def test_a_folder_has_no_ending_of_a_file(tmp_path: Path) -> None:
+    for what in (*outputs.STORES, "run", "folder", "archive"):
+        for name in ("x", "x.2016", "v1.0", *(["x.zarr"] if what in outputs.STORES else [])):
+            outputs.check_kind(Output(tmp_path / name, "--out", what, is_folder=True))
+        for name in ("x.tif", "x.PNG", "x.json", *([] if what in outputs.STORES else ["x.zarr"])):
+            with pytest.raises(ConfigError, match=rf"does not fit the kind of the folder \({what}\); .*leave the ending out"):
+                outputs.check_kind(Output(tmp_path / name, "--out", what, is_folder=True))
+
+
+def test_the_endings_are_those_that_the_writers_know() -> None:
+    from cropcam.pipeline.maps.polygons_files import WRITERS
+
+    assert outputs.ENDINGS["polygons"] == tuple(WRITERS)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from cropcam.pipeline.legend_sources import packaged
-from cropcam.pipeline.study.classes import class_problems
+from cropcam.pipeline.study.classes import class_problems, colour_problems
 
 CDL = packaged("cdl")
 
@@ -28,3 +28,12 @@ def test_every_wrong_class_is_told(classes: dict[str, tuple[int | str, ...]], fo
 def test_without_a_table_the_names_alone_are_looked_at() -> None:
     assert class_problems({"a": ("nonsense",), "b": (1,), "c": (1,)}, None) == []
     assert [name for name, _ in class_problems({"a": (), "x y": (1,)}, None)] == ["a", "x y"]
+
+
+def test_every_wrong_colour_is_told() -> None:
+    names = ("background", "corn", "soy", "forest")
+    assert colour_problems({"corn": "#ffd300", "background": "#000000"}, names) == []
+    found = dict(colour_problems({"corn": "#ffd300", "soy": "#FFD300", "forest": "green", "forst": "#000001"}, names))
+    assert list(found) == ["soy", "forest", "forst"]
+    assert found["soy"] == "#FFD300 is the colour of corn too; give each class its own"
+    assert found["forst"] == "the study has no such class; did you mean forest?"

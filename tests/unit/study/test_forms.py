@@ -14,7 +14,7 @@ KEYS = [f"{name}.{key}" for name, section in sections(Study).items() for key in 
 
 
 def test_every_key_of_a_study_has_a_form_and_nothing_else_has() -> None:
-    assert sorted(FORMS) == sorted([*KEYS, "classes"])
+    assert sorted(FORMS) == sorted([*KEYS, "classes", "colours"])
     assert list(sections(Study)) == ["study", "area", "image", "labels", "patches", "splits"]
 
 
@@ -38,6 +38,7 @@ def test_the_example_is_one_that_the_key_takes(key: str) -> None:
     [
         (("classes",), "a table of classes"),
         (("classes", "corn"), "a list of codes"),
+        (("colours", "corn"), "a colour"),
         (("image", "derived", "ndvi"), "an expression"),
         (("labels", "filter", "season"), "a text or a number"),
         (("area", "bounds"), "four numbers"),

@@ -283,8 +283,7 @@ def test_a_run_as_good_as_a_guess_is_warned_of(info: StoreInfo, tmp_path: Path, 
     trainer._done.rows[:] = [row]
     found = trainer.caution()
     assert (
-        found.startswith(f"warning: the run is no better than guessing: validation accuracy {accuracy:.4f}, majority guess {majority:.4f};")
-        is warns
+        found.startswith(f"the run is no better than guessing: validation accuracy {accuracy:.4f}, majority guess {majority:.4f};") is warns
     )
     assert bool(found) is warns
 
