@@ -99,7 +99,6 @@ STEPS: list[tuple[Callable[[], object] | None, str, int, str, Callable[[], objec
     (None, "sample map.tif --out s.csv --expected-accuracy corn=2", 2, "an accuracy is above 0 and at most 1", None, "? sample map.tif --out s.csv"),
     (None, "area map.tif --reference p.csv", 3, "fill in the column class", lambda: _fill("p.csv"), "area map.tif --reference p.csv"),
     (None, "evaluate map.tif", 2, "cropcam evaluate map.tif --points FILE", None, "evaluate map.tif --points p.csv"),
-    (None, "evaluate 'my run' --points p.csv", 2, "cropcam map 'my run' ... --out MAP.tif makes one", lambda: main(["map", "my run", "--image", "img.tif", "--out", "m.tif", "--device", "cpu"]), "evaluate m.tif --points p.csv"),
     (_points("lon,lat,class\n40.34,-97.95,corn\n"), "evaluate map.tif --points p.csv", 3, "are lon and lat swapped?", _points("lon,lat,class\n-87.95,40.34,corn\n"), "evaluate map.tif --points p.csv"),
     (_points("lon,lat,crop\n-87.95,40.34,corn\n"), "evaluate map.tif --points p.csv", 3, "no column class among lon, lat, crop", None, "evaluate map.tif --points p.csv --label-column crop"),
     (_points("lon,lat,class\n-87.95,40.34,corn,1\n"), "evaluate map.tif --points p.csv", 3, "line 2: has 4 values for 3 columns", _points("lon;lat;class\n-87,95;40,34;Corn\n"), "evaluate map.tif --points p.csv"),
