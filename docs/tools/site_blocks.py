@@ -180,7 +180,7 @@ _VARYING = re.compile(
 
 
 def differs(shown: str, real: str) -> str:
-    """The first shown line that the real output does not have there; empty where the page is right."""
+    """What is wrong: the first shown line that the real output does not have there; empty where the page is right."""
     lines, free = iter(_plain(real)), False
     for line in _plain(shown.rstrip("\n")):
         if line.strip() == "...":
@@ -188,9 +188,9 @@ def differs(shown: str, real: str) -> str:
             continue
         found = any(same(line, each) for each in lines) if free else same(line, next(lines, ""))
         if not found:
-            return line
+            return f"shows {line!r}"
         free = False
-    return "" if free or not any(line.strip() for line in lines) else "(the end of the output is missing: write ... there)"
+    return "" if free or not any(line.strip() for line in lines) else "the end of the output is missing: write ... there"
 
 
 def _plain(text: str) -> list[str]:

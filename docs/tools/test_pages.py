@@ -43,7 +43,7 @@ def test_blocks(path: Path, tutorial: Path) -> None:
         shown = json.loads(OUTPUTS.read_text())
     else:
         shown = [(block.line, block.text, real) for block, real in run(path, MADE / path.stem, tutorial)]
-    wrong = [f"line {line}: shows {each!r}\nthe real output is\n{real}\n" for line, text, real in shown if (each := differs(text, real))]
+    wrong = [f"line {line}: {each}\nthe real output is\n{real}\n" for line, text, real in shown if (each := differs(text, real))]
     assert not wrong, "\n".join([*wrong, f"write it with: make docs-outputs PAGES={path.relative_to(DOCS.parent)}"])
 
 
@@ -61,5 +61,6 @@ def test_outputs_are_compared_by_words_and_nearly_by_numbers() -> None:
     assert not same("52 patches", "72 patches")
     assert not same("52 patches", "52 points")
     assert differs("one\n...\nthree", "one\ntwo\nthree") == ""
-    assert differs("one\nthree", "one\ntwo\nthree") == "three"
+    assert differs("one\nthree", "one\ntwo\nthree") == "shows 'three'"
+    assert differs("", "one") == "shows ''"
     assert differs("one", "one\ntwo") != ""
