@@ -15,6 +15,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 
 from cropcam.pipeline.encoding import BandEncoding, held
 from cropcam.pipeline.errors import ConfigError
+from cropcam.pipeline.table_problems import explain
 
 _FOLDER = "cropcam.pipeline.study.sensors"  # data alone
 DEFAULT = "landsat"
@@ -223,15 +224,16 @@ def parse(values: Mapping[str, Any], where: str) -> Sensor:
     """A sensor from parsed TOML.
 
     Raises:
-        ConfigError: names `where`, the first wrong key and what is allowed.
+        ConfigError: names `where`, every wrong key and what is allowed.
     """
     try:
         return Sensor.model_validate(values)
     except ValidationError as error:
-        detail = error.errors()[0]
-        key = ".".join(map(str, detail["loc"]))
-        message = {"extra_forbidden": "unknown key", "missing": "is missing"}.get(
-            detail["type"], str(detail["msg"]).removeprefix("Value error, ")
-        )
-        more = f"; a mask has one of {', '.join(_RECIPES)}" if key.startswith("flags.") and detail["type"] == "extra_forbidden" else ""
-        raise ConfigError(f"{where}: {f'{key}: ' if key else ''}{message}{more}") from None
+        raise ConfigError(f"{where}: {explain(error.errors(), _known_keys)}") from None
+
+
+def _known_keys(above: Sequence[str]) -> list[str]:
+    """The keys of a table of a sensor; `above` is its own key."""
+    parts: dict[str, type[_Part]] = {"bands": Band, "flags": Flag, "collections": SensorCollection}
+    model = parts[above[0]] if above and above[0] in parts else Sensor
+    return list(model.model_fields)

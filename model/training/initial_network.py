@@ -144,14 +144,15 @@ def _compare_run(init: Path, config: RunConfig) -> tuple[list[tuple[int, int]] |
         note.append(f"the run's bands were {', '.join(before.bands)}")
     if before.classes.names == now.classes.names:
         return None, note
-    known = [name for name in now.classes.names if name in before.classes.names]
+    then = {name.casefold(): index for index, name in enumerate(before.classes.names)}
+    known = [name for name in now.classes.names if name.casefold() in then]
     new = [name for name in now.classes.names if name not in known]
     note.append(
         f"its classes were {', '.join(before.classes.names)}: of the dense layer "
         + (f"{', '.join(known)} are taken by name" if known else "nothing is taken")
         + (f", {', '.join(new)} are new" if new else "")
     )
-    return [(now.classes.names.index(name), before.classes.names.index(name)) for name in known], note
+    return [(now.classes.names.index(name), then[name.casefold()]) for name in known], note
 
 
 def _rows(given: Tensor, own: Tensor, rows: Sequence[tuple[int, int]]) -> Tensor:

@@ -22,6 +22,7 @@ from cropcam.pipeline.maps.sample_design import Indices, allocate, draw, sample_
 from cropcam.pipeline.runtime.atomic import atomic_write, exclusive_lock, publish, temporary_path
 from cropcam.pipeline.runtime.outputs import Output, always, check_outputs
 from cropcam.pipeline.runtime.progress import Progress, silent
+from cropcam.pipeline.vectors import nearest_first
 
 STANDARD_ERROR = 0.01
 
@@ -72,7 +73,7 @@ def write_sample(
         raise DataError(f"{geopackage}: is there already and may be filled in; give --out another name")
     opened = open_map(path)
     names = opened.legend.names
-    _check_expected(expected or {}, names, standard_error)
+    expected = _checked(expected or {}, names, standard_error)
     areas = measure(opened, progress=progress)
     pixels_K = areas.whole.pixels_K.astype(np.int64)
     total = 0
@@ -89,14 +90,19 @@ def write_sample(
     return SampleSummary(out, out.with_suffix(".gpkg"), counts, existed)
 
 
-def _check_expected(expected: Mapping[str, float], names: tuple[str, ...], standard_error: float) -> None:
+def _checked(expected: Mapping[str, float], names: tuple[str, ...], standard_error: float) -> dict[str, float]:
+    """The accuracies by the map's own names of classes, which are compared without case."""
+    found, plain = dict[str, float](), {name.casefold(): name for name in names}
     for name, value in expected.items():
-        if name not in names:
-            raise ConfigError(f"--expected-accuracy {name}: no class of the map; its classes are {', '.join(names)}")
+        if name.casefold() not in plain:
+            near = nearest_first(name, names)[0]
+            raise ConfigError(f"--expected-accuracy {name}: no class of the map, nearest {near}; its classes are {', '.join(names)}")
+        found[plain[name.casefold()]] = value
         if not 0 < value <= 1:
             raise ConfigError(f"--expected-accuracy {name}={value:g}: an accuracy is above 0 and at most 1")
     if not 0 < standard_error < 1:
         raise ConfigError(f"--standard-error {standard_error:g}: it is above 0 and below 1")
+    return found
 
 
 def _table(opened: FinishedMap, pixels_K: Indices, count_K: Indices, digest: str, seed: int) -> pd.DataFrame:

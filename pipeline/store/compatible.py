@@ -18,13 +18,15 @@ def class_numbers(own: Legend, legend: Legend, where: str) -> npt.NDArray[np.uin
     """The class of `legend` for each class index of a store's legend, (256,), 255 = no label; None where label codes have to be looked up.
 
     Raises:
-        DataError: the legends are of different tables of codes, and their classes have not the same names.
+        DataError: the legends are of different tables of codes, and their classes have not the same names, case aside.
     """
+    mine, needed = ({name.casefold(): name for name in each.names} for each in (own, legend))
     if own.table.codes == legend.table.codes:
         if {c.name: sorted(c.codes) for c in own.classes} != {c.name: sorted(c.codes) for c in legend.classes}:
             return None
-    elif {*own.names} != {*legend.names}:
-        lacking, unknown = (", ".join(sorted(names)) for names in ({*legend.names} - {*own.names}, {*own.names} - {*legend.names}))
+    elif {*mine} != {*needed}:
+        lacking = ", ".join(sorted(needed[name] for name in {*needed} - {*mine}))
+        unknown = ", ".join(sorted(mine[name] for name in {*mine} - {*needed}))
         differ = "; ".join(
             text for text in (f"it lacks {lacking}" if lacking else "", f"{unknown} is none of them" if unknown else "") if text
         )
@@ -33,7 +35,7 @@ def class_numbers(own: Legend, legend: Legend, where: str) -> npt.NDArray[np.uin
             f"these names in [classes] of its study, and build it again with 'cropcam patches'"
         )
     numbers = np.full(UNLABELLED + 1, UNLABELLED, np.uint8)
-    numbers[: len(own)] = [legend.names.index(name) for name in own.names]
+    numbers[: len(own)] = [legend.names.index(needed[name.casefold()]) for name in own.names]
     return numbers
 
 

@@ -91,9 +91,7 @@ def test_bad_inputs_get_a_line_and_a_code(made: Path, tmp_path: Path, capsys: py
     assert "pixels are nodata" in refused(3, "sample", empty, "--out", tmp_path / "e.csv")
     assert "none of its 1 regions lies in the map" in refused(3, "area", made, "--regions", away)
     assert "is there already and may be filled in" in refused(3, "sample", made, "--out", out)
-    assert "no class of the map; its classes are" in refused(
-        2, "sample", made, "--out", tmp_path / "q.csv", "--expected-accuracy", "rye=0.9"
-    )
+    assert "no class of the map, nearest" in refused(2, "sample", made, "--out", tmp_path / "q.csv", "--expected-accuracy", "rye=0.9")
     assert "no such map" in refused(3, "area", tmp_path / "absent.tif")
     one = table.drop(columns="map_sha256")
     one["inclusion_probability"] /= one.groupby("stratum")["stratum"].transform("size")

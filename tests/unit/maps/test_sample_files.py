@@ -79,13 +79,13 @@ def test_the_same_again_is_there_and_another_is_never_replaced(path: Path, tmp_p
 
 
 def test_expected_accuracies_give_the_size_and_are_checked(path: Path, tmp_path: Path) -> None:
-    expected = {"background": 0.9, "corn": 0.8, "soybean": 0.85}
+    expected = {"background": 0.9, "Corn": 0.8, "SOYBEAN": 0.85}  # names are compared without case
     found = write_sample(path, tmp_path / "p.csv", expected=expected, standard_error=0.02)
     share = np.bincount(CLASSES.ravel(), minlength=3) / CLASSES.size
     wanted = (share @ np.sqrt(np.array([0.09, 0.16, 0.1275])) / 0.02) ** 2
     assert sum(found.counts.values()) == np.ceil(wanted)
     for given, message in (
-        ({"rye": 0.9}, "--expected-accuracy rye: no class of the map; its classes are background, corn"),
+        ({"Cron": 0.9}, "--expected-accuracy Cron: no class of the map, nearest corn; its classes are background, corn"),
         ({"corn": 1.5}, "--expected-accuracy corn=1.5: an accuracy is above 0 and at most 1"),
         ({"corn": 0.5}, "--expected-accuracy lacks background, soybean; give CLASS=ACCURACY for each mapped class"),
     ):

@@ -67,20 +67,20 @@ def test_a_band_has_its_own_scale_or_the_sensors() -> None:
         (
             "flags",
             {"cloud": {"band": "QA", "bits": 3}},
-            r"flags\.cloud\.bits: unknown key; a mask has one of bit, classes, min, saturation",
+            r"flags\.cloud\.bits: unknown key; did you mean bit\?",
         ),
         ("flags", {"cloud": {"band": "QA"}}, r"flags\.cloud: exactly one of bit, classes, min, saturation"),
         ("flags", {"cloud": {"band": "QA", "bit": 3, "min": 0.5}}, r"flags\.cloud: exactly one of"),
         ("mask", ["clouds"], "mask: 'clouds' is not among cloud"),
         ("default_bands", ["nir"], "default_bands: 'nir' is not among red, heat"),
         ("collections", [{"id": "a/b", "bands": {"nir": "b1"}}], r"collections\.a/b\.bands: 'nir' is not among red, heat"),
-        ("composite", "mean", "composite: Input should be 'median' or 'mosaic'"),
+        ("composite", "mean", 'composite: \'mean\' does not fit; it takes "median" or "mosaic"'),
         ("dtype", "float64", "dtype: "),
         ("bands", {"a b": {}}, "bands: 'a b' is no name of a band"),
         ("nodata", 70_000, "mine.toml: nodata 70000 is no value of int16"),
         ("scale", 0, "mine.toml: scale is 0"),
         ("flags", {"cloud": {"band": "QA", "saturation": True}}, "mine.toml: flags: saturation needs bands of the asset with a number"),
-        ("colour", 1, "mine.toml: colour: unknown key"),
+        ("colour", 1, "mine.toml: colour: unknown key; known here: title, source, composite"),
     ],
 )
 def test_a_wrong_table_gets_one_line(key: str, value: Any, message: str) -> None:

@@ -58,6 +58,12 @@ def test_classes_of_another_table_need_the_same_names() -> None:
         match=r"here: its classes are .*, needed are background, corn: forest, grassland, soybean is none of them; give the codes",
     ):
         class_numbers(own, few, "here")
+    alike = Legend.from_codes(
+        {"GRASSLAND": (4,), "corn": (1,), "Forest": (3,), "soybean": (2,)}, CodeTable("mine", tuple(Code(n, str(n)) for n in range(1, 6)))
+    )
+    numbers = class_numbers(own, alike, "here")  # names are compared without case
+    assert numbers is not None
+    assert numbers[: len(own)].tolist() == [0, 2, 4, 3, 1]
 
 
 @pytest.mark.parametrize(

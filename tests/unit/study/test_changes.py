@@ -7,6 +7,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from cropcam.pipeline.errors import ConfigError
 from cropcam.pipeline.study.changes import as_changes, changed_name, parse_changes
@@ -112,3 +114,26 @@ def test_a_wrong_change_is_told_with_what_the_key_takes(text: str, message: str)
 def test_examples_of_forms_are_read() -> None:
     for key, form in FORMS.items():
         parse_changes([f"{key}={form.example}"])
+
+
+VALUES = st.one_of(
+    st.text(max_size=12),
+    st.sampled_from(["[", "[[]]", "{}", "{a = 1}", "nan", "inf", "-1", "1e400", "0x1F", "true", "07:00:00", "2016-01-01T00:00:00Z", "''", "[1, 'a', {}]", '"\\ud800"']),
+)  # fmt: skip
+
+
+@given(
+    st.one_of(
+        st.sampled_from([*FORMS, "classes.corn", "image.derived.a", "labels.filter.b", "colours.corn", "labels.legend.7"]),
+        st.text(max_size=8),
+    ),
+    VALUES,
+)
+def test_any_key_and_value_is_a_study_or_a_message(key: str, value: str) -> None:
+    try:
+        study = load_study("demo", [f"{key}={value}"])
+    except ConfigError as error:
+        lines = error.lines
+    else:
+        lines = study.to_toml().splitlines()[:1]
+    assert all(0 < len(line) < 400 for line in lines)

@@ -98,7 +98,7 @@ def test_of_the_dense_layer_of_other_classes_those_of_the_same_name_are_taken(in
     before = dataclasses.replace(info, bands=tuple(f"B{band}" for band in range(7)))
     source = build("fcn", 7, 5)
     make_run(tmp_path / "first", tmp_path / "s.zarr", before, source, model="fcn")
-    other = Legend.from_codes({"wheat": (24,), "soybean": (5,), "corn": (1,)})
+    other = Legend.from_codes({"wheat": (24,), "Soybean": (5,), "corn": (1,)})
     config = config_of(info, tmp_path / "first")
     config = dataclasses.replace(config, store=dataclasses.replace(config.store, classes=other))
     network = config.new_network()
@@ -106,12 +106,12 @@ def test_of_the_dense_layer_of_other_classes_those_of_the_same_name_are_taken(in
     line = load_initial_weights(network, config)
     assert ": 18 of the network's 20 tensors taken; the run's bands were B0, B1, B2, B3, B4, B5, B6; " in line
     assert line.endswith(
-        "its classes were background, corn, soybean, forest, grassland: of the dense layer background, soybean, corn are taken by name, wheat are new"
+        "its classes were background, corn, soybean, forest, grassland: of the dense layer background, Soybean, corn are taken by name, wheat are new"
     )
     for index, name in enumerate(other.names):
-        expected = fresh[index] if name == "wheat" else source.dense.weight[info.classes.names.index(name)]
+        expected = fresh[index] if name == "wheat" else source.dense.weight[info.classes.names.index(name.lower())]
         assert torch.equal(network.dense.weight[index], expected)
-        assert name == "wheat" or network.dense.bias[index] == source.dense.bias[info.classes.names.index(name)]
+        assert name == "wheat" or network.dense.bias[index] == source.dense.bias[info.classes.names.index(name.lower())]
 
 
 def test_a_run_without_a_class_of_the_store_gives_no_dense_layer(info: StoreInfo, tmp_path: Path) -> None:
