@@ -60,6 +60,7 @@ demo: $(READY)
 	$(BIN)/cropcam demo --out demo
 	@echo "The report: $(CURDIR)/demo/run/report.html"
 	@echo "Open it with: $(BIN)/python -m webbrowser -t demo/run/report.html"
+	@echo "For the command cropcam type first: . $(BIN)/activate"
 
 test: $(DEV)
 	$(BIN)/python -m pytest -n $(WORKERS) --dist worksteal

@@ -12,11 +12,12 @@ from pathlib import Path
 from typing import Any
 
 from cropcam.model.evaluate_command import add_evaluate, store_option
-from cropcam.model.map_command import add_map
+from cropcam.model.map_command import add_map, map_line
 from cropcam.model.options import SECTIONS, Settings, declared, default_of, flag, proportions, types
 from cropcam.model.presets_command import TRAINING
 from cropcam.pipeline.arguments import AddCommand, folder_argument, json_option
 from cropcam.pipeline.errors import ConfigError
+from cropcam.pipeline.extras import absence
 from cropcam.pipeline.runtime.console import command_line, free_name, is_json, note, show
 
 
@@ -78,7 +79,7 @@ def crossval(args: argparse.Namespace) -> None:
         {"rows": found.rows(), "csv": str(found.csv), "json": str(found.json), "runs": [str(run) for run in runs]},
         f"{folds(found.rows())}\n{found.csv}: the table; the runs are beside it",
         places=[found.csv, found.json],
-        then=command_line("compare", *runs, "--out", free_name(args.out / "comparison")),
+        then="" if absence("compare", "report") else command_line("compare", *runs, "--out", free_name(args.out / "comparison")),
     )
 
 
@@ -113,17 +114,9 @@ def report(args: argparse.Namespace) -> None:
         raise ConfigError("--reference goes with --map MAP.tif, whose areas the points adjust")
     with Stage("report") as stage:
         page = write_report(args.run, store=args.store, map_path=args.map, reference=args.reference, progress=stage)
-    show({"run": str(args.run), "report": str(page)}, f"{page}: open it in a browser", places=[page], then=_map_line(args))
-
-
-def _map_line(args: argparse.Namespace) -> str:
-    """The map of the run's first store, or the areas of the map that the report shows."""
-    from cropcam.model.runs.config import load_config
-
-    if args.map:
-        return command_line("area", args.map, *(("--reference", args.reference) if args.reference else ()))
-    store = args.store or load_config(args.run).store_paths(args.run)[0]
-    return command_line("map", args.run, "--store", store, "--out", free_name(args.run.with_name(f"{args.run.name}.tif")))
+    points = ("--reference", args.reference) if args.reference else ()
+    then = command_line("area", args.map, *points) if args.map else map_line(args.run, args.store)
+    show({"run": str(args.run), "report": str(page)}, f"{page}: open it in a browser", places=[page], then=then)
 
 
 def export_model(args: argparse.Namespace) -> None:

@@ -7,8 +7,10 @@ import json
 from pathlib import Path
 from typing import Any
 
+from cropcam.model.map_command import map_line
 from cropcam.pipeline.arguments import AddCommand, folder_argument, json_option
 from cropcam.pipeline.errors import ConfigError
+from cropcam.pipeline.extras import absence
 from cropcam.pipeline.runtime.console import WARNING, command_line, note, show
 from cropcam.pipeline.runtime.terminal import quoted
 
@@ -46,8 +48,12 @@ def evaluate(args: argparse.Namespace) -> None:
         note(f"note: {caveat}")
     if warning := metrics.get("shift", {}).get("warning"):
         note(warning if warning.startswith(WARNING) else f"{WARNING}{warning}")
-    command = "report" if (args.run / METRICS).is_file() else "evaluate"
-    then = command_line(command, args.run, *(("--store", args.store) if args.store else ()))
+    if not (args.run / METRICS).is_file():
+        then = command_line("evaluate", args.run)
+    elif absence("report", "report"):
+        then = map_line(args.run, args.store)
+    else:
+        then = command_line("report", args.run, *(("--store", args.store) if args.store else ()))
     show({**metrics, "warnings": [*known, *found]}, text, places=[_metrics_of(args, metrics)], then=then)
 
 

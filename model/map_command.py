@@ -10,7 +10,7 @@ from cropcam.model.options import proportions
 from cropcam.pipeline.arguments import AddCommand, folder_argument, json_option, overwrite_option
 from cropcam.pipeline.commands import add_image_options, has_value_options
 from cropcam.pipeline.errors import ConfigError
-from cropcam.pipeline.runtime.console import command_line, show
+from cropcam.pipeline.runtime.console import command_line, free_name, show
 
 SMOOTHNESS = 10.0  # of --smooth without a number
 
@@ -74,6 +74,14 @@ def _source(args: argparse.Namespace, config: Any) -> Any:  # noqa: ANN401 - a r
     if args.folder:
         return open_image_shards(args.folder.absolute(), study)  # workers of a cluster may run elsewhere
     return open_own_image([path.absolute() for path in args.image], study.image, encoding)
+
+
+def map_line(run: Path, store: Path | None) -> str:
+    """The command that maps the first store of a run, or the store `store`."""
+    from cropcam.model.runs.config import load_config
+
+    source = store or load_config(run).store_paths(run)[0]
+    return command_line("map", run, "--store", source, "--out", free_name(run.with_name(f"{run.name}.tif")))
 
 
 def add_map(command: AddCommand) -> argparse.ArgumentParser:

@@ -74,6 +74,8 @@ def common_options(parser: argparse.ArgumentParser) -> None:
 def common_first(words: Sequence[str]) -> tuple[list[str], list[str]]:
     """The options of every command in a command line, wherever they stand, and the other words.
 
+    They are moved before the command's name, where the program's parser has them, instead of being declared again by each command.
+
     >>> common_first(["train", "s.zarr", "-q", "--log-file", "log", "--", "-v"])
     (['-q', '--log-file', 'log'], ['train', 's.zarr', '--', '-v'])
     """

@@ -14,7 +14,7 @@ from typing import Any
 from cropcam.pipeline import map_commands, service_commands
 from cropcam.pipeline.arguments import AddCommand, folder_argument, json_option, seed_argument, study_argument, study_words
 from cropcam.pipeline.errors import ConfigError, DataError
-from cropcam.pipeline.extras import absence
+from cropcam.pipeline.extras import COMMANDS, absence
 from cropcam.pipeline.runtime.console import WARNING, command_line, free_name, note, show
 
 
@@ -30,8 +30,13 @@ def describe(args: argparse.Namespace) -> None:
     if is_store and args.changes:
         raise ConfigError(f"--set changes keys of a study, and {args.what} is a store; leave it out, or name a study")
     facts = about.of_store(Path(args.what)) if is_store else about.of_study(args.what, args.changes, date.today())
-    then = command_line("export", *study_words(args, "what"), "--to", f"drive:{facts['study']}", "--dry-run")
+    then = _export_line(*study_words(args, "what"), "--to", f"drive:{facts['study']}", "--dry-run")
     show(facts, about.as_text(facts), then=training_line(Path(args.what), labels="class_share" in facts) if is_store else then)
+
+
+def _export_line(*words: object) -> str:
+    """The command that exports a study; empty where its extra is not installed."""
+    return "" if absence("export", *COMMANDS["export"]) else command_line("export", *words)
 
 
 def simulate(args: argparse.Namespace) -> None:
@@ -49,7 +54,7 @@ def simulate(args: argparse.Namespace) -> None:
         {"archive": str(args.archive), "study": study.name, "seed": args.seed},
         f"{args.archive}: simulated {study.name}, seed {args.seed}",
         places=[args.archive],
-        then=command_line("export", *study_words(args), "--to", free_name(Path("shards")), "--archive", args.archive),
+        then=_export_line(*study_words(args), "--to", free_name(Path("shards")), "--archive", args.archive),
     )
 
 

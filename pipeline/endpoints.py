@@ -12,16 +12,10 @@ from cropcam.pipeline.errors import ConfigError
 from cropcam.pipeline.runtime.console import detail
 
 
-def service_options(sub: argparse.ArgumentParser) -> None:
-    """Options that name the service, or an endpoint by its URL."""
-    sub.add_argument("--project", metavar="P", help="Google Cloud project (CROPCAM_PROJECT; default: the credentials' own)")
-    sub.add_argument("--api-url", metavar="URL", help="high-volume, or an engine on loopback: cropcam emulate (CROPCAM_API_URL)")
-    sub.set_defaults(archive=None)
-
-
 def endpoint_options(sub: argparse.ArgumentParser) -> None:
     """Options that name the endpoint: the service, a URL, or an archive."""
-    service_options(sub)
+    sub.add_argument("--project", metavar="P", help="Google Cloud project (CROPCAM_PROJECT; default: the credentials' own)")
+    sub.add_argument("--api-url", metavar="URL", help="high-volume, or an engine on loopback: cropcam emulate (CROPCAM_API_URL)")
     sub.add_argument(
         "--archive", type=Path, metavar="DIR", help="the embedded engine over this archive, no account needed (CROPCAM_ARCHIVE)"
     )

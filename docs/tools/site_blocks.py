@@ -180,7 +180,7 @@ _VARYING = re.compile(
 
 
 def differs(shown: str, real: str) -> str:
-    """The first shown line that the real output does not have there; empty where the page is right."""
+    """What is wrong: the first shown line that the real output does not have there; empty where the page is right."""
     lines, free = iter(_plain(real)), False
     for line in _plain(shown.rstrip("\n")):
         if line.strip() == "...":
@@ -188,9 +188,9 @@ def differs(shown: str, real: str) -> str:
             continue
         found = any(same(line, each) for each in lines) if free else same(line, next(lines, ""))
         if not found:
-            return line
+            return f"shows {line!r}"
         free = False
-    return "" if free or not any(line.strip() for line in lines) else "(the end of the output is missing: write ... there)"
+    return "" if free or not any(line.strip() for line in lines) else "the end of the output is missing: write ... there"
 
 
 def _plain(text: str) -> list[str]:
@@ -215,14 +215,16 @@ def _near(shown: str, real: str) -> bool:
 
 
 def rewritten(page: str, shown: list[tuple[Block, str]]) -> str:
-    """The page with the outputs as they are: lines that are still there with their new numbers, else the whole output."""
+    """The page with the outputs as they are: what is shown with its new numbers, or all of it where that is not what a reader would see."""
     for block, real in reversed(shown):
         lines = iter(_plain(real))
         new = [
             line if "..." in line else next((each for each in lines if _words(each) == _words(line)), None)
             for line in _plain(block.text)[:-1]
         ]
-        text = "\n".join(_plain(real) if None in new or not new else [each for each in new if each is not None]) + "\n"
+        text = "\n".join(each for each in new if each is not None) + "\n"
+        if None in new or differs(text, real):
+            text = "\n".join(_plain(real)) + "\n"
         page = page[: block.span[0]] + text + page[block.span[1] :]
     return page
 

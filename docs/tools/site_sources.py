@@ -1,7 +1,7 @@
 """A Sphinx extension: fills pages with what the code declares, and turns links of the repository into links of the site.
 
 A page asks for generated text with a comment, `<!-- generated: commands -->` (`site_reference.PARTS`), or for a text file of the
-repository's root, `<!-- generated: file CONTRIBUTING.md -->`.
+repository's root, `<!-- generated: file CONTRIBUTING.md -->`. `<!-- toctree -->` makes its list of links the navigation below it.
 """
 
 from __future__ import annotations
@@ -23,6 +23,8 @@ PAGES = {
     "docs/decisions": "developers/README.md",
 }
 _MARK = re.compile(r"^<!-- generated: (.+) -->$", re.MULTILINE)
+_TOCTREE = re.compile(r"^<!-- toctree(?:: (.+))? -->$", re.MULTILINE)
+_ENTRY = re.compile(r"^- \[[^\]]+\]\(([^)#]+)\)", re.MULTILINE)
 _LINK = re.compile(r"(?<=\]\()(?!https?:|#)([^)#\s]+)(#[^)\s]*)?(?=\))")
 
 
@@ -34,7 +36,14 @@ def setup(app: Sphinx) -> dict[str, Any]:
 
 def prepared(page: str, text: str) -> str:
     """The source of a page (its path below docs/ without the ending) as Sphinx reads it."""
-    return _MARK.sub(lambda found: generated(page, found[1]), relinked(text, Path("docs", page).parent, page))
+    text = relinked(text, Path("docs", page).parent, page)
+    text = _TOCTREE.sub(lambda found: toctree(found[1].split(", ") if found[1] else _ENTRY.findall(text)), text)
+    return _MARK.sub(lambda found: generated(page, found[1]), text)
+
+
+def toctree(entries: list[str]) -> str:
+    """The entries of the navigation below a page; the list of links that a reader sees is the page's own."""
+    return "\n".join(["```{toctree}", ":hidden:", *(re.sub(r"\.(md|ipynb)$", "", entry) for entry in entries), "```"])
 
 
 def generated(page: str, part: str) -> str:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import json
 import os
 from pathlib import Path
 
 import pytest
 from filelock import FileLock
-from site_blocks import DOCS, Block, blocks, differs, run, same
+from site_blocks import DOCS, blocks, differs, run, same
 
 MADE = DOCS.parent / "build" / "docs-run"
 TUTORIAL = DOCS / "tutorial.md"
@@ -19,36 +20,31 @@ PAGES = [
         key=lambda path: -path.read_text().count("cropcam train"),
     ),
 ]
+OUTPUTS = MADE / f"outputs-{os.environ.get('PYTEST_XDIST_TESTRUNUID', os.getpid())}.json"  # of the tutorial, in this run of the tests
 MOST_NOT_RUN = 4
 
 
 @pytest.fixture(scope="session")
 def tutorial() -> Path:
-    """The files of the tutorial, which the other pages begin with; made once by the process that comes first."""
+    """The files of the tutorial, which the other pages begin with; made once, by the process that comes first."""
     MADE.mkdir(parents=True, exist_ok=True)
-    done = MADE / f"tutorial-{os.environ.get('PYTEST_XDIST_TESTRUNUID', os.getpid())}.json"
     with FileLock(MADE / "tutorial.lock"):
-        if not done.exists():
-            for old in MADE.glob("tutorial-*.json"):
+        if not OUTPUTS.exists():
+            for old in MADE.glob("outputs-*.json"):
                 old.unlink()
-            check(TUTORIAL, run(TUTORIAL, MADE / "tutorial"))
-            done.touch()
+            shown = run(TUTORIAL, MADE / "tutorial")
+            OUTPUTS.write_text(json.dumps([(block.line, block.text, real) for block, real in shown]))
     return MADE / "tutorial"
-
-
-def check(path: Path, shown: list[tuple[Block, str]]) -> None:
-    """Every shown output against the real one."""
-    for block, real in shown:
-        line = differs(block.text, real)
-        assert not line, (
-            f"{path.name}, line {block.line}: shows {line!r}\nthe real output is\n{real}\n\nwrite it with: make docs-outputs PAGE={path.relative_to(DOCS.parent)}"
-        )
 
 
 @pytest.mark.parametrize("path", PAGES, ids=lambda path: path.stem)
 def test_blocks(path: Path, tutorial: Path) -> None:
-    if path != TUTORIAL:
-        check(path, run(path, MADE / path.stem, tutorial))
+    if path == TUTORIAL:
+        shown = json.loads(OUTPUTS.read_text())
+    else:
+        shown = [(block.line, block.text, real) for block, real in run(path, MADE / path.stem, tutorial)]
+    wrong = [f"line {line}: {each}\nthe real output is\n{real}\n" for line, text, real in shown if (each := differs(text, real))]
+    assert not wrong, "\n".join([*wrong, f"write it with: make docs-outputs PAGES={path.relative_to(DOCS.parent)}"])
 
 
 def test_few_blocks_are_not_run_and_each_has_its_reason() -> None:
@@ -65,5 +61,6 @@ def test_outputs_are_compared_by_words_and_nearly_by_numbers() -> None:
     assert not same("52 patches", "72 patches")
     assert not same("52 patches", "52 points")
     assert differs("one\n...\nthree", "one\ntwo\nthree") == ""
-    assert differs("one\nthree", "one\ntwo\nthree") == "three"
+    assert differs("one\nthree", "one\ntwo\nthree") == "shows 'three'"
+    assert differs("", "one") == "shows ''"
     assert differs("one", "one\ntwo") != ""

@@ -95,7 +95,7 @@ def accuracies(accuracy_N: npt.NDArray[np.floating], pooled: float, majority: fl
     axes.axvline(majority, color=ACCENT, lw=1.4, ls=_DASHED, label=f"majority guess {majority:.3f}")
     axes.set(xlim=(0, 1), xlabel="pixel accuracy of the patch", title="Patches")
     axes.yaxis.set_major_locator(MaxNLocator(integer=True))
-    axes.legend()
+    axes.legend(frameon=True, facecolor=PAPER, edgecolor="none")
     return _svg(axes, "accuracy-histogram", f"histogram of pixel accuracy over {len(accuracy_N)} patches; all pixels {pooled:.3f}")
 
 
@@ -138,7 +138,7 @@ def places(map_YX: npt.NDArray[np.floating], kept_YX: npt.NDArray[np.bool_], asp
         number: of the map on the page.
     """
     axes = Figure().add_subplot()
-    axes.imshow(np.where(kept_YX, 0.12, np.nan), cmap="Greys", vmin=0, vmax=1, aspect=aspect, interpolation="nearest")
+    axes.imshow(np.where(kept_YX, 0.6, np.nan), cmap="Greys", vmin=0, vmax=1, aspect=aspect, interpolation="nearest", alpha=0.45)
     drawn = axes.imshow(map_YX, cmap=SEQUENTIAL, vmin=0, vmax=1, aspect=aspect, interpolation="nearest")
     axes.grid(visible=False)
     axes.set(xticks=[], yticks=[], title=f"Where: {shortened(store, 36)}" if store else "Where")

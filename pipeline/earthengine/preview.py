@@ -20,7 +20,7 @@ from cropcam.pipeline.earthengine.graphs import graph
 from cropcam.pipeline.earthengine.kept import Pixels
 from cropcam.pipeline.earthengine.plan import CELL_PX, cells
 from cropcam.pipeline.earthengine.preflight import check_inputs
-from cropcam.pipeline.earthengine.preview_page import draw
+from cropcam.pipeline.earthengine.preview_page import draw, finished
 from cropcam.pipeline.earthengine.preview_pictures import picture, tile_range
 from cropcam.pipeline.earthengine.region import bounds_lonlat
 from cropcam.pipeline.earthengine.scenes import whole_number
@@ -28,7 +28,7 @@ from cropcam.pipeline.earthengine.session import Session
 from cropcam.pipeline.grid import PixelGrid
 from cropcam.pipeline.legend import UNLABELLED
 from cropcam.pipeline.runtime.atomic import atomic_path
-from cropcam.pipeline.runtime.outputs import PAGE_MARK, Output, check_outputs, is_page
+from cropcam.pipeline.runtime.outputs import Output, check_outputs, is_page
 from cropcam.pipeline.runtime.progress import Progress, silent
 from cropcam.pipeline.study.study import Study
 
@@ -78,7 +78,7 @@ def preview(
     progress(3, 4, "map")
     with atomic_path(out) as temp_path:
         page.to_html(str(temp_path))
-        temp_path.write_text(temp_path.read_text("utf-8").replace("<head>", f"<head>\n{PAGE_MARK}", 1), "utf-8")
+        temp_path.write_text(finished(temp_path.read_text("utf-8"), study.name), "utf-8")
     progress(4, 4, out.name)
     return out
 

@@ -23,6 +23,7 @@ from xstatic.pkg import leaflet  # type: ignore[import-untyped]
 from cropcam.pipeline.code_table import DEFAULT
 from cropcam.pipeline.earthengine.preview_pictures import Picture
 from cropcam.pipeline.earthengine.region import bounds_lonlat, polygons
+from cropcam.pipeline.runtime.outputs import PAGE_MARK
 from cropcam.pipeline.study.study import Study
 
 
@@ -46,11 +47,15 @@ def draw(study: Study, layers: Sequence[tuple[str, str | Picture]], cells: Mappi
         if isinstance(source, Picture):
             left, bottom, right, top = source.bounds
             layer = geemap.folium.raster_layers.ImageOverlay(
-                source.address, [[bottom, left], [top, right]], name=name, attribution=_attribution(study), mercator_project=False
+                source.address,
+                [[bottom, left], [top, right]],
+                name=name,
+                attribution=_attribution(study, "embedded engine"),
+                mercator_project=False,
             )
             page.add_child(layer)
         else:
-            page.add_tile_layer(source, name=name, attribution=_attribution(study))
+            page.add_tile_layer(source, name=name, attribution=_attribution(study, "Google Earth Engine"))
             layer = list(page._children.values())[-1]
         shown.append({"name": name, "variable": layer.get_name()})
     outline = {"color": "#1c635c", "weight": 2, "fillOpacity": 0.0}
@@ -64,21 +69,25 @@ def draw(study: Study, layers: Sequence[tuple[str, str | Picture]], cells: Mappi
     classes = [{"name": item.name, "color": item.color_hex} for item in study.legend.classes] if study.labels else []
     about = {"map": page.get_name(), "title": study.name, "layers": shown, "classes": classes}
     root, element = page.get_root(), geemap.folium.Element
-    root.header.add_child(
-        element(f'<meta name="viewport" content="width=device-width, initial-scale=1"><style>{_file("panel.css")}</style>')
-    )
+    root.header.add_child(element(f"<style>{_file('panel.css')}</style>"))
     root.script.add_child(element(f"const PREVIEW = {json.dumps(about)};\n{_file('panel.js')}"))
     return page
+
+
+def finished(html: str, title: str) -> str:
+    """The page's text with a title, its language, our mark, and letters that a reader may enlarge."""
+    html = re.sub(r'<meta name="viewport"[^>]*>', '<meta name="viewport" content="width=device-width, initial-scale=1">', html, count=1)
+    return re.sub(r"<html[^>]*>\s*<head>", f'<html lang="en"><head>\n<title>{title} · cropcam</title>\n{PAGE_MARK}', html, count=1)
 
 
 def _file(name: str) -> str:
     return resources.files("cropcam.pipeline.earthengine").joinpath("page", name).read_text("utf-8")
 
 
-def _attribution(study: Study) -> str:
+def _attribution(study: Study, engine: str) -> str:
     labels = [] if study.labels is None else ["USDA NASS" if study.labels.legend == DEFAULT else study.labels.asset]
     sensor = "USGS Landsat" if study.image.collections[0].startswith("LANDSAT/") else study.image.table.title
-    return "; ".join(["Google Earth Engine", sensor, *labels])
+    return "; ".join([engine, sensor, *labels])
 
 
 def _leaflet(name: str, mime_type: str) -> list[tuple[str, str]]:

@@ -18,6 +18,7 @@ from cropcam.pipeline.grid import PatchGrid, PixelGrid, study_grid
 from cropcam.pipeline.legend import BACKGROUND, Legend, class_colors, parse_codes
 from cropcam.pipeline.legend_sources import cdl
 from cropcam.pipeline.presets import names as presets
+from cropcam.pipeline.runtime.console import detail
 from cropcam.pipeline.runtime.hashing import json_sha256
 from cropcam.pipeline.study.changes import as_changes
 from cropcam.pipeline.study.classes import class_problems, colour_problems
@@ -203,7 +204,9 @@ def load_study(name_or_path: str, changes: Iterable[str] | Mapping[str, Any] = (
     source = read_source(name_or_path, as_changes(changes))
     values = source.merged()
     unread = put_in_files(values, lambda key: source.layer_of(key).folder)
-    return _validated(values, name_or_path, source.place, unread)
+    study = _validated(values, name_or_path, source.place, unread)
+    detail(f"study {study.name}: {name_or_path}, digest {study.digest[:12]}")
+    return study
 
 
 def parse_study(values: Mapping[str, Any], source: str = "study") -> Study:

@@ -184,7 +184,10 @@ def test_a_store_without_labels_trains_on_points_and_maps_itself(tmp_path: Path,
     assert run("train", store, "--run", tmp_path / "run", "--labels", "points", "--points", points, *TRAIN) == 0
     capsys.readouterr()
     assert run("evaluate", tmp_path / "run", "--device", "cpu") == 3
-    assert f"s.zarr: has no labels to evaluate against; map it: cropcam map {tmp_path / 'run'} --store " in error_line(capsys)
+    assert (
+        f"s.zarr: has no labels to score against; name points with --points FILE, or map it: cropcam map {tmp_path / 'run'} --store "
+        in error_line(capsys)
+    )
     assert run("map", tmp_path / "run", "--store", store, "--out", tmp_path / "ours.tif", "--device", "cpu") == 0
     assert run("map", tmp_path / "run", "--image", *image, "--out", tmp_path / "theirs.tif", "--device", "cpu") == 0
     assert_same_map(tmp_path / "ours.tif", tmp_path / "theirs.tif")

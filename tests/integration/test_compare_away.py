@@ -139,7 +139,7 @@ def test_the_page_shows_every_place(made: Path, found: Comparison) -> None:
     for row in found.rows():
         assert f"{row['pixel_accuracy'] * 100:.1f}\u00a0%" in page.text
         if row["pixel_accuracy_from_home"] is not None:
-            assert f"{row['pixel_accuracy_from_home'] * 100:+.1f} points" in page.text
+            assert f"{row['pixel_accuracy_from_home'] * 100:+.1f} points".replace("-", "\u2212") in page.text
     again = compare([made / "one", made / "two", made / "there"], made / "again")
     assert again.page.read_bytes() == found.page.read_bytes()
 
@@ -183,6 +183,6 @@ def test_the_report_has_a_table_of_other_places(made: Path, found: Comparison) -
     assert any(attrs.get("id") == "elsewhere" for _, attrs in page.tags)
     for row in found.rows()[1:3]:
         assert row["place"] in page.text
-        assert f"{row['pixel_accuracy_from_home'] * 100:+.1f} points" in page.text
+        assert f"{row['pixel_accuracy_from_home'] * 100:+.1f} points".replace("-", "\u2212") in page.text
     other = Page(write_report(made / "there").read_text())
     assert not any(attrs.get("id") == "elsewhere" for _, attrs in other.tags)

@@ -13,7 +13,7 @@ import pytest
 
 from cropcam.model.report.compare import compare
 from cropcam.model.report.run_report import write_report
-from support.chromium import CHROMIUM, launched, poor_contrast, too_wide
+from support.chromium import CHROMIUM, hard_to_read, launched, too_wide
 from support.report_runs import FILES, make_wide_run
 
 pytestmark = pytest.mark.skipif(not CHROMIUM, reason="no chromium: the pages are not looked at in a browser")
@@ -70,7 +70,7 @@ def test_text_can_be_read(shown: Shown, scheme: str) -> None:
     shown.page.evaluate("() => document.querySelectorAll('details').forEach((one) => { one.open = true })")
     paper = shown.page.evaluate("() => getComputedStyle(document.body).backgroundColor")
     assert (paper == "rgb(255, 255, 255)") == (scheme == "light")
-    assert poor_contrast(shown.page) == []
+    assert hard_to_read(shown.page) == []
     shown.page.emulate_media(color_scheme="light")
 
 
@@ -81,7 +81,7 @@ def test_on_paper_no_table_is_cut_and_the_pages_are_few(shown: Shown) -> None:
     assert shown.page.evaluate("() => getComputedStyle(document.body).backgroundColor") == "rgb(255, 255, 255)"
     assert too_wide(shown.page) == []
     assert shown.page.evaluate(SCROLLING) == 0
-    assert poor_contrast(shown.page) == []
+    assert hard_to_read(shown.page) == []
     lines = shown.page.evaluate("() => [...document.querySelectorAll('.digests dd')].map((one) => one.getBoundingClientRect().height)")
     assert len(lines) in (0, len(FILES) + 3)
     assert all(height < 40 for height in lines)  # a digest on two lines at most

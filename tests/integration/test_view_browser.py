@@ -15,7 +15,7 @@ import pytest
 from cropcam.pipeline.legend import Legend
 from cropcam.pipeline.maps.view.scenes import of_map, with_store
 from cropcam.pipeline.maps.view.server import View
-from support.chromium import CHROMIUM, launched, poor_contrast, too_wide
+from support.chromium import CHROMIUM, hard_to_read, launched, too_wide
 from support.maps import write_map
 from support.views import Artefacts, centre, make_artefacts
 
@@ -201,7 +201,7 @@ def test_keys_alone_do_it_all(seen: Seen) -> None:
 def test_text_can_be_read_in_light_and_dark(seen: Seen) -> None:
     for scheme in ("light", "dark"):
         seen.page.emulate_media(color_scheme=scheme)
-        assert poor_contrast(seen.page) == []
+        assert hard_to_read(seen.page) == []
     seen.page.set_viewport_size({"width": 800, "height": 700})
     assert too_wide(seen.page) == []
 

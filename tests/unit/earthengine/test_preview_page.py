@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from pathlib import Path
 
 import pytest
 
@@ -11,6 +12,7 @@ from cropcam.pipeline.earthengine import preview_page
 from cropcam.pipeline.earthengine.preview import cells_geojson
 from cropcam.pipeline.earthengine.preview_page import draw
 from cropcam.pipeline.earthengine.preview_pictures import Picture
+from cropcam.pipeline.runtime.outputs import is_page
 from support import scenes
 
 
@@ -37,3 +39,14 @@ def test_pictures_lie_in_the_page_which_then_has_no_background_map() -> None:
         assert [entry["name"] for entry in about["classes"]] == list(study.legend.names)
         assert [f"var {entry['variable']} = " in page for entry in about["layers"]] == [True]
         assert f"var {about['map']} = " in page
+
+
+def test_a_finished_page_has_title_language_and_mark_and_letters_that_may_grow(tmp_path: Path) -> None:
+    html = '<!DOCTYPE html>\n<html>\n<head>\n<meta name="viewport" content="width=device-width,\n initial-scale=1.0, user-scalable=no" />\n</head></html>'
+    page = tmp_path / "page.html"
+    page.write_text(preview_page.finished(html, "demo"))
+    assert is_page(page)
+    text = page.read_text()
+    assert '<html lang="en">' in text
+    assert "<title>demo \u00b7 cropcam</title>" in text
+    assert "user-scalable" not in text

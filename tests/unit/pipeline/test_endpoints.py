@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from cropcam.pipeline.endpoints import check_feasible_at, endpoint_options, manifest_of, open_endpoint, same_endpoint, service_options
+from cropcam.pipeline.endpoints import check_feasible_at, endpoint_options, manifest_of, open_endpoint, same_endpoint
 from cropcam.pipeline.errors import ConfigError
 from cropcam.pipeline.study.study import load_study
 from support import scenes
@@ -24,9 +24,6 @@ def test_the_words_name_the_same_endpoint() -> None:
     assert same_endpoint(parsed(*words)) == words
     assert same_endpoint(parsed("--archive", "a b")) == ["--archive", Path("a b")]
     assert same_endpoint(parsed()) == []
-    parser = argparse.ArgumentParser()
-    service_options(parser)
-    assert parser.parse_args([]).archive is None
 
 
 def test_an_archive_is_an_endpoint_of_its_own(tmp_path: Path) -> None:
