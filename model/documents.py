@@ -266,7 +266,7 @@ class Evaluate(TypedDict):
     __pydantic_config__ = _OPEN  # type: ignore[misc]
     split: str
     patches: int
-    warnings: Annotated[list[str], Field(description="of the training and of these figures")]
+    warnings: NotRequired[Annotated[list[str], Field(description="of the training and of these figures; not in the file")]]
     classification: Classification
     segmentation: Segmentation
 
