@@ -21,7 +21,7 @@ def evaluate(args: argparse.Namespace) -> None:
     A run is evaluated on its store or, with --on, on another one (RUN/on). Each figure has the majority guess beside it.
     With --points the truth is a file of points; a map is always scored so.
     """
-    if args.run.is_file():
+    if args.run.is_file() or (args.points and not args.run.is_dir()):
         _evaluate_map(args)
         return
     if args.out:

@@ -83,11 +83,10 @@ def test_bad_input_is_one_line_with_the_next_step(made: tuple[Path, Path], tmp_p
     (tmp_path / "other.tif").write_text("no raster")
     cases = [
         (["evaluate", str(file)], 2, "is a file, no run folder; score a map against points: cropcam evaluate"),
-        (["evaluate", str(run), "--points", str(points)], 2, "is a folder; --points scores a map: cropcam map"),
         (words(made, "--split", "test"), 2, "--split go with a run, not with MAP --points FILE"),
         (words(made, "--save", "s.zarr", "--split", "train"), 2, "--split and --save go with a run, not with MAP --points FILE"),
         (words(made, "--out", str(file)), 3, "map.tif: is an input of this command; choose another name"),
-        (["evaluate", str(run), "--out", "x.json"], 2, "--label-column and --out go with MAP --points FILE"),
+        (["evaluate", str(run), "--out", "x.json"], 2, "--out goes with MAP --points FILE"),
         (["evaluate", str(tmp_path / "other.tif"), "--points", str(points)], 3, "other.tif: cannot be read as a raster"),
         (["evaluate", str(tmp_path / "no.tif"), "--points", str(points)], 3, "no.tif: no such map"),
         (["evaluate", str(file), "--points", str(tmp_path / "no.csv")], 2, "no.csv: No such file"),
