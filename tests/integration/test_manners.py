@@ -16,23 +16,8 @@ import pytest
 from cropcam.cli import main
 from cropcam.model import documents
 from cropcam.model.documents import check
-from cropcam.pipeline.grid import PixelGrid
-from support.rasters import random_codes, random_dn, write_raster
+from support.small_scene import GRID, write_small_scene
 
-GRID = PixelGrid("EPSG:32616", (30.0, 0.0, 419_000.0, 0.0, -30.0, 4_466_720.0), 96, 96)
-STUDY = """[study]
-name = "mine"
-[area]
-bounds = [-88.1, 40.1, -87.6, 40.5]
-[image]
-seasons = [["2016-05-01", "2016-10-01"]]
-[labels]
-asset = "USDA/NASS/CDL/2016"
-[patches]
-size_px = 16
-[splits]
-method = "random"
-"""
 MORE = {"train": ["--epochs", "1", "--device", "cpu"], "evaluate": ["--device", "cpu"], "map": ["--device", "cpu"]}
 WAY = [
     ("patches", documents.Patches),
@@ -51,9 +36,7 @@ def way(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, list[dict[str, 
     """A folder whose name needs quotes, in which the whole way was gone, and the objects that the commands printed."""
     folder = tmp_path_factory.mktemp("manners") / "a folder's"
     folder.mkdir()
-    (folder / "mine.toml").write_text(STUDY)
-    write_raster(folder / "cdl.tif", random_codes(GRID.shape_yx), GRID)
-    write_raster(folder / "img.tif", random_dn((7, *GRID.shape_yx), 1), GRID, nodata=0)
+    write_small_scene(folder)
     words, found = shlex.split("patches mine.toml --image img.tif --labels cdl.tif --store 'my store.zarr'"), []
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(folder)

@@ -15,26 +15,11 @@ import shapely
 
 from cropcam.cli import _parser, main
 from cropcam.model.options import Settings
-from cropcam.pipeline.grid import PixelGrid
 from cropcam.pipeline.store.patch_store import open_store
-from support.rasters import random_codes, random_dn, write_raster
 from support.runs import make_run
+from support.small_scene import STUDY, write_small_scene
 from support.vectors import write_vectors
 
-GRID = PixelGrid("EPSG:32616", (30.0, 0.0, 419_000.0, 0.0, -30.0, 4_466_720.0), 96, 96)
-STUDY = """[study]
-name = "mine"
-[area]
-bounds = [-88.1, 40.1, -87.6, 40.5]
-[image]
-seasons = [["2016-05-01", "2016-10-01"]]
-[labels]
-asset = "USDA/NASS/CDL/2016"
-[patches]
-size_px = 16
-[splits]
-method = "random"
-"""
 POLYGON = {"type": "Polygon", "coordinates": [[[-87.99, 40.3], [-87.9, 40.3], [-87.9, 40.36], [-87.99, 40.3]]]}
 CUT = "patches mine.toml --image img.tif --labels cdl.tif --store"
 TRAIN = "--epochs 1 --device cpu"
@@ -46,9 +31,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     home = tmp_path / "a folder's"
     home.mkdir()
     monkeypatch.chdir(home)
-    (home / "mine.toml").write_text(STUDY)
-    write_raster(home / "cdl.tif", random_codes(GRID.shape_yx), GRID)
-    write_raster(home / "img.tif", random_dn((7, *GRID.shape_yx), 1), GRID, nodata=0)
+    write_small_scene(home)
     assert main([*CUT.split(), "s.zarr"]) == 0
     for name in ("run", "my run"):
         make_run(home / name, home / "s.zarr", open_store(home / "s.zarr").info)
