@@ -64,6 +64,7 @@ def demo(args: argparse.Namespace) -> None:
 
     Stages: archive, export, patches, train, evaluate, map, report.
     """
+    from cropcam.model.evaluate_command import with_warnings
     from cropcam.model.evaluation.evaluate import evaluate
     from cropcam.model.inference.wall_to_wall import Outputs, map_raster
     from cropcam.model.options import Settings
@@ -113,7 +114,7 @@ def demo(args: argparse.Namespace) -> None:
             "run": str(run),
             "map": str(map_path),
             "report": str(report),
-            "metrics": metrics.to_dict(),
+            "metrics": with_warnings(run, metrics.to_dict()),
         },
         f"{headline(metrics.to_dict())}\nAll on simulated data. Open {report} in a browser and {map_path} in QGIS",
         places=[report, map_path],

@@ -29,8 +29,6 @@ def evaluate(args: argparse.Namespace) -> None:
     if args.label_column and not args.points:
         raise ConfigError("--label-column goes with --points FILE, whose column of classes it names")
     from cropcam.model.evaluation.evaluate import evaluate as measure
-    from cropcam.model.report.content import cautions
-    from cropcam.model.report.runs import read_history
     from cropcam.model.report.terminal import classes, headline, methods
     from cropcam.model.runs.cautions import read_cautions
     from cropcam.model.runs.checkpoint import METRICS
@@ -40,12 +38,10 @@ def evaluate(args: argparse.Namespace) -> None:
         options = {name: getattr(args, name) for name in ("split", "on", "reference", "save", "store", "points", "label_column", "device")}
         metrics = measure(args.run, **options, progress=stage).to_dict()
     text = f"{headline(metrics)}\n\n{methods(metrics['segmentation'])}\n\n{classes(metrics)}"
-    known = read_cautions(args.run)
-    for caution in known:
-        note(f"{WARNING}{caution}")
-    found = cautions(metrics, read_history(args.run))
-    for caveat in found:
-        note(f"note: {caveat}")
+    of_training = read_cautions(args.run)
+    document = with_warnings(args.run, metrics)
+    for number, line in enumerate(document["warnings"]):
+        note(f"{WARNING if number < len(of_training) else 'note: '}{line}")
     if warning := metrics.get("shift", {}).get("warning"):
         note(warning if warning.startswith(WARNING) else f"{WARNING}{warning}")
     if not (args.run / METRICS).is_file():
@@ -54,7 +50,16 @@ def evaluate(args: argparse.Namespace) -> None:
         then = map_line(args.run, args.store)
     else:
         then = command_line("report", args.run, *(("--store", args.store) if args.store else ()))
-    show({**metrics, "warnings": [*known, *found]}, text, places=[_metrics_of(args, metrics)], then=then)
+    show(document, text, places=[_metrics_of(args, metrics)], then=then)
+
+
+def with_warnings(run: Path, metrics: dict[str, Any]) -> dict[str, Any]:
+    """The figures of a run and the warnings of its training and evaluation, as JSON values."""
+    from cropcam.model.report.content import cautions
+    from cropcam.model.report.runs import read_history
+    from cropcam.model.runs.cautions import read_cautions
+
+    return {**metrics, "warnings": [*read_cautions(run), *cautions(metrics, read_history(run))]}
 
 
 def _metrics_of(args: argparse.Namespace, metrics: dict[str, Any]) -> Path:

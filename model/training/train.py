@@ -98,7 +98,7 @@ def train(
                                 raise KeyboardInterrupt
                             write_row(trainer.newest)
                     log(trainer.summary())
-                    for caution in filter(None, (*cautions(opened), trainer.caution())):
+                    for caution in filter(None, (*cautions(opened, labels=not config.labels.file), trainer.caution())):
                         log.caution(caution)
                 if ranks.is_main:
                     network, _ = load_network(run, target)

@@ -18,12 +18,12 @@ FEW_PATCHES = 10  # of a class in a split: figures of fewer say little
 _SHOWN = 8
 
 
-def cautions(store: PatchStore) -> list[str]:
-    """One sentence for each doubt; of several stores each begins with the store's name."""
+def cautions(store: PatchStore, *, labels: bool = True) -> list[str]:
+    """One sentence for each doubt; of several stores each begins with the store's name. Without `labels` no label is read."""
     found = []
     for name, part in store.parts.items():
         before = f"{name}: " if len(store.parts) > 1 else ""
-        found += [f"{before}{text}" for text in (*_bands(part.info), *_classes(part))]
+        found += [f"{before}{text}" for text in (*_bands(part.info), *(_classes(part) if labels else ()))]
     return found
 
 

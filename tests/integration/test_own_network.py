@@ -102,10 +102,10 @@ def test_the_whole_way(store: Path, tmp_path: Path, capsys: pytest.CaptureFixtur
     with rasterio.open(tmp_path / "map.tif") as file:
         assert file.tags()["model"] == "encoded"
         assert set(np.unique(file.read(1))) <= {0, 1, 2, 3, 4, 255}
-    for name in ("model.onnx", "model.pt2"):
-        assert call("export-model", run, "--to", tmp_path / name) == 0
+    for name, outputs in (("model.onnx", "patches"), ("model.pt2", "map")):
+        assert call("export-model", run, "--to", tmp_path / name, "--outputs", outputs) == 0
     session = onnxruntime.InferenceSession(tmp_path / "model.onnx", providers=["CPUExecutionProvider"])
-    assert {output.name: len(output.shape) for output in session.get_outputs()} == {"probabilities": 4, "classes": 3}
+    assert {output.name: len(output.shape) for output in session.get_outputs()} == {"logits": 2, "maps": 4}
     assert call("report", run) == 0
     assert "Traceback" not in capsys.readouterr().err
 
