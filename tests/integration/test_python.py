@@ -6,6 +6,7 @@ import json
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -52,6 +53,15 @@ def test_the_page_on_python_runs(
     assert json.loads(json.dumps(values)) == values
     assert values["metrics"] == cropcam.evaluate("my-run").to_dict()
     assert cropcam.open_store("my.zarr").image.dtype == np.float32
+    page = (ROOT / "docs" / "store.md").read_text("utf-8")
+    found: dict[str, Any] = {}
+    for code in page.split("```python\n")[1:3]:
+        exec(compile(code.split("```")[0], "docs/store.md", "exec"), found)  # noqa: S102
+    spectrum, corn = found["spectrum"], found["corn"].to_numpy()
+    np.testing.assert_allclose(spectrum[3], found["near_infrared"].to_numpy()[200, 100] - 300 * 0.0000275, atol=90 * 0.0000275)
+    assert 0.2 < corn.mean() < 0.3
+    assert found["field"].sizes == {"band": 7, "y": 101, "x": 101}
+    assert found["mean"] == pytest.approx(found["near_infrared"].to_numpy()[corn].mean(), rel=1e-5)
 
 
 def test_every_name_is_there_and_importing_is_light() -> None:
