@@ -13,7 +13,8 @@ from typing import Any
 import pytest
 from hypothesis import settings
 
-settings.register_profile("shared", deadline=None)  # cores are shared; a slow example is no failure
+# Cores are shared: a slow example is no failure. Half of hypothesis's usual examples: laws are tried anew in every run, and the whole suite has ten minutes.
+settings.register_profile("shared", deadline=None, max_examples=50)
 settings.load_profile("shared")
 
 

@@ -141,11 +141,11 @@ def test_nothing_secret_and_nothing_of_this_machine_in_the_shards(archive: Path,
 
 @pytest.mark.slow
 def test_kills_submit_nothing_twice_and_change_no_byte() -> None:
-    words = ["-m", "benchmarks.kills", "--kills", "3", "--per-set", "2", "--size-px", "300", "--seed", "0"]
+    words = ["-m", "benchmarks.kills", "--kills", "2", "--per-set", "1", "--size-px", "300", "--seed", "0"]
     done = subprocess.run([sys.executable, *words], cwd=ROOT, check=True, timeout=400, capture_output=True, text=True)
     found = json.loads(done.stdout.splitlines()[-1])
     assert found["sets"] >= 2  # to Drive and to a folder
-    assert (found["kills"], found["submitted_twice"], found["sets_with_other_bytes"]) == (3, 0, 0)
+    assert (found["kills"], found["submitted_twice"], found["sets_with_other_bytes"]) == (2, 0, 0)
 
 
 @pytest.mark.parametrize("crs", ["ESRI:102008", "+proj=laea +lat_0=41 +lon_0=-90 +datum=WGS84 +units=m"])

@@ -85,7 +85,7 @@ def too_few(image: np.ndarray, label: np.ndarray | None, nodata: oracle.Nodata, 
     return len({(row // down, col // across) for row, col in np.argwhere(found["reason"] == 0)}) < 3
 
 
-@settings(deadline=None, max_examples=20)
+@settings(deadline=None, max_examples=12)
 @given(data=st.data())
 def test_any_rasters_become_the_store_of_a_plain_loop(tmp_path_factory: pytest.TempPathFactory, data: st.DataObject) -> None:
     folder = tmp_path_factory.mktemp("any")
