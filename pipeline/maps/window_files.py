@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -80,12 +80,15 @@ class WindowFiles:
 
     @contextmanager
     def kept(self, log: Callable[[str], object]) -> Iterator[None]:
-        """When the block is stopped, a line to `log` where finished windows are kept."""
+        """When the block is stopped, a line to `log` where finished windows are kept; without one the folder is removed."""
         try:
             yield
         except BaseException:
             if done := sum(self.path(window).exists() for window in self.windows):
                 log(f"{done} of {len(self.windows)} windows are done and kept in {self.folder}; the same command goes on from there")
+            else:
+                with suppress(OSError):  # the disk that stopped the work
+                    self.discard()
             raise
 
     def discard(self) -> None:

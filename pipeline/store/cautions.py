@@ -9,10 +9,11 @@ from collections.abc import Iterator
 
 import numpy as np
 
+from cropcam.pipeline.errors import ConfigError
 from cropcam.pipeline.store.patch_store import PatchStore
 from cropcam.pipeline.store.schema import SPLITS, StoreInfo
 from cropcam.pipeline.study.image import Image
-from cropcam.pipeline.study.study import parse_study
+from cropcam.pipeline.study.study import Study, parse_study
 
 FEW_PATCHES = 10  # of a class in a split: figures of fewer say little
 _SHOWN = 8
@@ -23,13 +24,17 @@ def cautions(store: PatchStore, *, labels: bool = True) -> list[str]:
     found = []
     for name, part in store.parts.items():
         before = f"{name}: " if len(store.parts) > 1 else ""
-        found += [f"{before}{text}" for text in (*_bands(part.info), *(_classes(part) if labels else ()))]
+        try:
+            study = parse_study(part.info.study)
+        except ConfigError as error:  # of a changed store; what needs its study says so itself
+            found.append(f"{before}the study in the store cannot be read, its bands and classes are not looked at: {error}")
+            continue
+        found += [f"{before}{text}" for text in (*_bands(part.info, study), *(_classes(part, study) if labels else ()))]
     return found
 
 
-def _bands(info: StoreInfo) -> Iterator[str]:
+def _bands(info: StoreInfo, study: Study) -> Iterator[str]:
     """Names that the sensor does not have, and means that no reflectance has."""
-    study = parse_study(info.study)
     image = study.image
     of = dict(zip(image.layers, [*image.bands, *image.derived] * len(image.seasons), strict=True))
     if unknown := [name for name in image.bands if name not in image.table.bands]:
@@ -55,11 +60,10 @@ def _is_reflectance(band: str, image: Image) -> bool:
     return known is None or known.valid_range is None
 
 
-def _classes(store: PatchStore) -> Iterator[str]:
+def _classes(store: PatchStore, study: Study) -> Iterator[str]:
     """Classes with few patches in a split."""
     if not store.info.has_labels:
         return
-    study = parse_study(store.info.study)
     least = study.labels.presence_min_share if study.labels else 0.0
     present_NK = store.share_NK > least
     count_SK = np.stack([present_NK[store.split_N == number].sum(axis=0) for number in range(len(SPLITS))])

@@ -1,6 +1,6 @@
 """One input tried: what the command did, and whether that is right.
 
-Right is: exit code 0, 2, 3 or 4; a refusal is one line, without traceback, and leaves what was there and nothing more; memory, time and
+Right is: exit code 0, 2, 3, 4 or 5; a refusal is one line, and one for each problem of a study, without traceback, and leaves what was there and nothing more; memory, time and
 threads stay bounded.
 """
 
@@ -28,7 +28,8 @@ from fuzz.kinds import Case, case_of, way_of
 MOST_BYTES = 2 * 2**30  # resident, all in all
 ADDRESS_BYTES = 3 * 2**30  # of address space that a command may take beside what the process has
 CPU_S, WALL_S = 20, 60
-RIGHT = (0, 2, 3, 4)
+RIGHT = (0, 2, 3, 4, 5)
+NOT_REFUSED = (0, 5)  # 5: export tasks that are not done yet
 LONGEST_LINE = 2000
 _USAGE = re.compile(r"cropcam( [a-z-]+)?: ")
 Snapshot = Mapping[str, str]
@@ -140,7 +141,9 @@ def judged(case: Case, code: int, err: str, before: Snapshot, after: Snapshot, p
         fault = f"a traceback: {_where(lines)}"
     elif peak_bytes > MOST_BYTES:
         fault = f"{peak_bytes / 2**20:,.0f} MB of memory"
-    elif code:
+    elif code not in NOT_REFUSED:
+        while len(lines) > 1 and lines[-1].startswith("  "):  # a problem of a study
+            lines.pop()
         told = [line for line in lines if _USAGE.match(line) and not line.startswith("cropcam: warning: ")]
         if len(told) != 1 or told[0] != lines[-1]:
             fault = f"a refusal of {len(told)} lines that does not end with its line"

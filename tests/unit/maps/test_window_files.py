@@ -105,6 +105,10 @@ def test_what_is_kept_is_said(files: WindowFiles, error: BaseException) -> None:
     with pytest.raises(type(error), match=r"Ctrl-C|No space"), files.kept(lines.append):
         raise error
     assert lines == []  # nothing is
+    files.begin(A_SPEC, lines.append)
+    with pytest.raises(type(error), match=r"Ctrl-C|No space"), files.kept(lines.append):
+        raise error
+    assert not files.folder.exists()
     made(files)
     files.path(files.windows[0]).unlink()
     with pytest.raises(type(error), match=r"Ctrl-C|No space"), files.kept(lines.append):

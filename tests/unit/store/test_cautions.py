@@ -114,3 +114,26 @@ def test_of_several_stores_each_is_named(store: PatchStore, tmp_path: Path) -> N
     found = cautions(join([store, open_store(tmp_path / "small.zarr")]))
     assert found
     assert all(text.startswith("small: ") for text in found)
+
+
+def with_study(store: PatchStore, study: dict[str, Any]) -> PatchStore:
+    return PatchStore(store.path, replace(store.info, study=study))
+
+
+def test_a_study_that_cannot_be_read_stops_nothing(store: PatchStore) -> None:
+    study = store.info.study
+    (found,) = cautions(with_study(store, {**study, "classes": {"corn": ["-1"]}}))
+    assert found.startswith("the study in the store cannot be read, its bands and classes are not looked at: ")
+    assert "classes.corn" in found
+    joined = join([store, with_study(store, {**study, "patches": 3})], [], ["one", "two"])
+    assert [line.split(":")[0] for line in cautions(joined)] == ["two"]
+
+
+def test_without_labels_no_share_is_read(store: PatchStore, monkeypatch: pytest.MonkeyPatch) -> None:
+    def never(_: PatchStore) -> None:
+        raise AssertionError("the shares were read")
+
+    monkeypatch.setattr(PatchStore, "share_NK", property(never))
+    assert cautions(store, labels=False) == []
+    with pytest.raises(AssertionError, match=r"^the shares were read$"):
+        cautions(store)
