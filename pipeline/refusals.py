@@ -10,7 +10,7 @@ from typing import TextIO
 from cropcam.pipeline.errors import CropcamError, CropcamWarning, DataError
 from cropcam.pipeline.runtime.console import event, show_error
 from cropcam.pipeline.runtime.machine import denial, say
-from cropcam.pipeline.runtime.terminal import one_line
+from cropcam.pipeline.runtime.terminal import one_line, shortened
 
 BUG, INTERRUPTED = 1, 130
 
@@ -42,7 +42,7 @@ def explain(error: Exception, args: argparse.Namespace) -> int:
 
 def refuse(line: str, code: int, *problems: str | None) -> None:
     """One line on stderr and one for each problem; the same in the log file, and with --json as an object on stdout."""
-    found = [problem for problem in problems if problem]
+    line, found = shortened(line), [shortened(problem) for problem in problems if problem]
     say("".join([f"cropcam: {one_line(line)}\n", *(f"  {one_line(problem)}\n" for problem in found)]))
     line = f"{line}: {'; '.join(found)}" if found else line
     event("error", "error", message=line)

@@ -24,6 +24,16 @@ def one_line(text: str) -> str:
     return without_controls(text).replace("\n", "\\n").replace("\t", "\\t")
 
 
+def shortened(text: str, most: int = 1_500) -> str:
+    """A text of at most about `most` characters: begin and end, where place and next step stand, of one that a value in a file made endless.
+
+    >>> shortened("a" * 20 + "b" * 20, 20)
+    'aaaaaaaaaa ... (20 characters) ... bbbbbbbbbb'
+    """
+    left = len(text) - most
+    return text if left <= 0 else f"{text[: most // 2]} ... ({left:,} characters) ... {text[-(most // 2) :]}"
+
+
 def without_controls(text: str) -> str:
     """Text whose control characters but for line ends and tabs are escaped."""
     return _CONTROL.sub(lambda found: found[0].encode("unicode_escape").decode(), text)

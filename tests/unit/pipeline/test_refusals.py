@@ -34,6 +34,18 @@ def test_one_line_and_the_exit_code(error: Exception, code: int, line: str, caps
     assert json.loads(found.out) == {"error": str(error) if code != 3 or "data" in line else line[9:-1], "exit_code": code}
 
 
+def test_an_endless_message_keeps_its_place_and_its_next_step(capsys: pytest.CaptureFixture[str]) -> None:
+    error = ConfigError(f"x.toml, line 3: {'a' * 100_000} is unknown; take y", ["b" * 90_000])
+    with console(is_json=True):
+        assert explain(error, ARGS) == 2
+    found = capsys.readouterr()
+    head, problem = found.err.splitlines()
+    assert head.startswith("cropcam: x.toml, line 3: aaa")
+    assert head.endswith("aaa is unknown; take y")
+    assert max(len(head), len(problem)) < 1_600
+    assert len(json.loads(found.out)["error"]) < 3_200
+
+
 def test_a_bug_has_its_traceback_in_the_log_too(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     with console(log=LogFile(tmp_path / "l", "map")):
         assert explain(ZeroDivisionError("by none"), ARGS) == 1
