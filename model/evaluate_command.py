@@ -68,7 +68,7 @@ def _metrics_of(args: argparse.Namespace, metrics: dict[str, Any]) -> Path:
     from cropcam.model.runs.checkpoint import METRICS
 
     folder = folder_on(args.run, args.on, metrics["store"]["digest"]) if args.on and "store" in metrics else args.run
-    return Path(folder / METRICS)
+    return Path(folder / metrics.get("truth", {}).get("folder", "") / METRICS)
 
 
 def _evaluate_map(args: argparse.Namespace) -> None:

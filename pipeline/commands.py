@@ -125,7 +125,7 @@ def check(args: argparse.Namespace) -> None:
         raise ConfigError(f"--out {args.out}: {no_picture}")
     with Stage("check") as stage:
         report = look_through(args.store, progress=stage)
-    sound = f"{args.store}: sound: {report.patches:,} patches in {report.blocks:,} block{'s' if report.blocks != 1 else ''}"
+    sound = f"{args.store}: sound: {report.patches:,} patches in {report.blocks:,} zarr shard{'s' if report.blocks != 1 else ''}"
     if no_picture:
         note(f"note: {no_picture}")
     else:

@@ -126,10 +126,11 @@ def evaluate(
             "provenance",
         )
     )
-    scored.folder.mkdir(parents=True, exist_ok=True)
-    atomic_write(scored.folder / PATCHES, csv)
-    metrics.save(scored.folder / METRICS)
-    if not on:
+    folder = scored.folder / truth.about.get("folder", "")
+    folder.mkdir(parents=True, exist_ok=True)
+    atomic_write(folder / PATCHES, csv)
+    metrics.save(folder / METRICS)
+    if not on and folder == scored.folder:
         write_model_card(run, config)
         write_run_item(run, network, config)
     return metrics

@@ -23,6 +23,7 @@ from cropcam.pipeline.store.patch_store import PatchStore
 from cropcam.pipeline.store.schema import NOT_USED, SPLITS
 
 ALL = "all"
+POINTS = "points"  # folder of a run
 Indices = npt.NDArray[np.int64]
 
 
@@ -34,7 +35,8 @@ class Truth:
         patches_N: the patches to be scored, ascending.
         share_NK: of each of them the share of each class among its labelled pixels; 0 where they are not known.
         classes: the class index of each pixel (B, H, W) of patches among them, 255 without truth.
-        about: JSON values about points, for metrics.json; empty for the store's own labels.
+        about: JSON values about points, for metrics.json; empty for the store's own labels. Beside figures of a store's labels those of points have a
+            `folder` of their own.
     """
 
     patches_N: Indices
@@ -92,6 +94,7 @@ def of_points(scored: Scored, path: Path, label_column: str, config: RunConfig) 
     about = {
         "points": file,
         "digest": digest,
+        "folder": f"{POINTS}/{path.stem}-{digest[:8]}" if store.info.has_labels else "",
         "has_splits": own,
         "pixels": labels.count,
         "per_class": dict(zip(legend.names, labels.class_pixels()[: len(legend)].tolist(), strict=True)),

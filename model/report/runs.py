@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -19,7 +20,7 @@ from cropcam.model.runs import history
 from cropcam.model.runs.checkpoint import BEST, HISTORY, METRICS
 from cropcam.model.runs.config import RunConfig, load_config
 from cropcam.model.runs.sealed import read_sealed
-from cropcam.pipeline.errors import DataError
+from cropcam.pipeline.errors import CropcamWarning, DataError
 from cropcam.pipeline.runtime.hashing import file_sha256
 from cropcam.pipeline.runtime.terminal import quoted
 
@@ -88,6 +89,10 @@ def read_run(run: Path, name: str) -> EvaluatedRun:
     return EvaluatedRun(name, config, metrics, patches, seconds, len(epochs) or config.optimizer.epochs)
 
 
+class StaleError(DataError):
+    """An evaluation is of another checkpoint than the run has now."""
+
+
 def read_elsewhere(run: Path, home: EvaluatedRun) -> list[EvaluatedRun]:
     """The run on other stores, from RUN/on/*/metrics.json and patches.csv, in order of the folders' names.
 
@@ -95,12 +100,18 @@ def read_elsewhere(run: Path, home: EvaluatedRun) -> list[EvaluatedRun]:
         run: its folder.
         home: the run as `read_run` gives it.
 
+    An evaluation from before the training went on is left out, with a warning.
+
     Raises:
-        DataError: an evaluation is older than the training, damaged or of other classes.
+        DataError: an evaluation is damaged or of other classes.
     """
     found = []
     for folder in sorted(path.parent for path in (run / ON).glob(f"*/{METRICS}")):
-        metrics, patches = _read(folder, run, f"cropcam evaluate {quoted(run)} --on STORE, or remove {quoted(folder)}")
+        try:
+            metrics, patches = _read(folder, run, f"cropcam evaluate {quoted(run)} --on STORE, or remove {quoted(folder)}")
+        except StaleError as error:
+            warnings.warn(f"left out: {error}", CropcamWarning, stacklevel=2)
+            continue
         away = replace(home, metrics=metrics, patches=patches, elsewhere=folder.name)
         try:
             known = away.metrics["store"]["name"], away.metrics["store"]["digest"], away.segmentation["pixel_accuracy"], away.reference
@@ -139,7 +150,7 @@ def _read(folder: Path, run: Path, again: str) -> tuple[dict[str, Any], pd.DataF
     except (ValueError, KeyError, TypeError) as error:
         raise DataError(f"{folder}: {METRICS} or {PATCHES} is damaged ({error}); evaluate again: {again}") from None
     if checkpoint != file_sha256(run / BEST):
-        raise DataError(f"{folder}: {METRICS} is about another checkpoint ({checkpoint[:12]}) than {BEST}; evaluate again: {again}")
+        raise StaleError(f"{folder}: {METRICS} is about another checkpoint ({checkpoint[:12]}) than {BEST}; evaluate again: {again}")
     if has_patches and patches != file_sha256(folder / PATCHES):
         raise DataError(f"{folder}: {PATCHES} is not the one that {METRICS} was written with; evaluate again: {again}")
     return metrics, table

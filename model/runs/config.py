@@ -19,7 +19,7 @@ from cropcam.pipeline.errors import ConfigError, DataError
 from cropcam.pipeline.legend import Legend
 from cropcam.pipeline.runtime.console import detail
 from cropcam.pipeline.runtime.terminal import quoted
-from cropcam.pipeline.store.schema import StoreInfo
+from cropcam.pipeline.store.schema import ROOT, StoreInfo
 from cropcam.pipeline.text_files import read_json_object
 
 CONFIG = "config.json"
@@ -189,6 +189,8 @@ def load_config(run: Path) -> RunConfig:
         DataError: no run folder, or a configuration that is damaged or of an older version.
     """
     path = run / CONFIG
+    if not path.is_file() and (run / ROOT).is_file():
+        raise DataError(f"{run}: is a patch store, no run folder; name a run, or train one: cropcam train {quoted(run)} --run RUN")
     if not path.is_file():
         raise DataError(f"{run}: no run folder (no {CONFIG} in it); make one with 'cropcam train STORE --run {quoted(run)}'")
     values = read_json_object(path, "the configuration of a run", step="train the run again")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import re
 from dataclasses import dataclass
 from datetime import date, timedelta
 
@@ -12,14 +11,13 @@ import numpy as np
 from cropcam.model.runs.config import RunConfig
 from cropcam.pipeline.crs import transform_points
 from cropcam.pipeline.grid import PixelGrid
+from cropcam.pipeline.image_dates import image_dates
 from cropcam.pipeline.maps.windows import Source
 from cropcam.pipeline.store.patch_store import PatchStore
 from cropcam.pipeline.store.schema import StoreInfo
 
 STUDY_TAG = "STUDY_JSON"  # of the shards of an export
 SIDE_POINTS = 16  # the image is sampled at so many points per side
-# the first one is the acquisition, as in LC08_L2SP_030031_20230831_20230906_02_T1 and T15TYH_20180705T165849_B04_10m
-_DATE = re.compile(r"_((?:19|20)\d{2})(\d{2})(\d{2})[_T]")
 
 
 @dataclass(frozen=True)
@@ -98,15 +96,3 @@ def share_outside(image: PixelGrid, *areas: PixelGrid) -> float:
     for area in areas:
         outside &= area.index(*transform_points(image.crs, area.crs, x.ravel(), y.ravel()))[0] < 0
     return float(outside.mean())
-
-
-def image_dates(names: tuple[str, ...]) -> list[str]:
-    """Acquisition dates (YYYY-MM-DD, ascending) in file names of Landsat and Sentinel-2; a name without a date has none."""
-    dates = set()
-    for name in names:
-        if match := _DATE.search(name):
-            try:
-                dates.add(date(*map(int, match.groups())).isoformat())
-            except ValueError:  # eight digits that are no date
-                continue
-    return sorted(dates)

@@ -10,6 +10,7 @@ from collections.abc import Iterator
 import numpy as np
 
 from cropcam.pipeline.errors import ConfigError
+from cropcam.pipeline.image_dates import image_dates
 from cropcam.pipeline.store.patch_store import PatchStore
 from cropcam.pipeline.store.schema import SPLITS, StoreInfo
 from cropcam.pipeline.study.image import Image
@@ -29,8 +30,22 @@ def cautions(store: PatchStore, *, labels: bool = True) -> list[str]:
         except ConfigError as error:  # of a changed store; what needs its study says so itself
             found.append(f"{before}the study in the store cannot be read, its bands and classes are not looked at: {error}")
             continue
-        found += [f"{before}{text}" for text in (*_bands(part.info, study), *(_classes(part, study) if labels else ()))]
+        found += [
+            f"{before}{text}" for text in (*_dates(part.info, study), *_bands(part.info, study), *(_classes(part, study) if labels else ()))
+        ]
     return found
+
+
+def _dates(info: StoreInfo, study: Study) -> Iterator[str]:
+    """Days in the names of image files that no season of the study has."""
+    days = image_dates(name.removeprefix("image:") for name in info.digests if name.startswith("image:"))
+    seasons = [(str(first), str(last)) for first, last in study.to_dict()["image"]["seasons"]]
+    if outside := [day for day in days if not any(first <= day < last for first, last in seasons)]:
+        periods = ", ".join(f"{first} to {last}" for first, last in seasons)
+        yield (
+            f"image date {_listed(outside)} by the name of its file, and the seasons of the study are {periods}: set image.seasons, "
+            "or build the store with --set image.seasons=..."
+        )
 
 
 def _bands(info: StoreInfo, study: Study) -> Iterator[str]:

@@ -78,7 +78,8 @@ def _value(key: str, text: str) -> Any:  # noqa: ANN401 - TOML
             return text
         example = f"{key}={FORMS[key].example}" if key in FORMS else "KEY='[1, 2]'"
         raise ConfigError(
-            f"{CHANGED} {key}: {text[:40]} is not TOML; put it in quotes of the shell: {CHANGED} {shlex.quote(example)}"
+            f"{CHANGED} {key}: {text[:40]} is not TOML; inside lists and tables texts need quotes, and the shell needs some around all: "
+            f"{CHANGED} {shlex.quote(example)}"
         ) from None
     value = parsed["value"]
     is_whole = len(parsed) == 1 and not isinstance(value, str | list | dict | datetime.time)

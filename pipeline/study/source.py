@@ -76,6 +76,8 @@ class Source(NamedTuple):
         if any(tuple(key[: len(changed)]) == changed for changed in self.changes):
             return Layer(CHANGED, Path(), {}, {})
         depths = [_depth(layer.values, key) for layer in self.layers]
+        if not max(depths) and any(changed[:1] == tuple(key[:1]) for changed in self.changes):
+            return Layer(CHANGED, Path(), {}, {})
         return self.layers[depths.index(max(depths))]
 
     def place(self, key: Sequence[str | int]) -> tuple[str, int]:

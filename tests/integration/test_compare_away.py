@@ -17,7 +17,7 @@ from cropcam.model.networks import build
 from cropcam.model.report.compare import Comparison, compare
 from cropcam.model.report.run_report import write_report
 from cropcam.model.runs.config import load_config
-from cropcam.pipeline.errors import DataError
+from cropcam.pipeline.errors import CropcamWarning
 from support.evaluations import write_away
 from support.pages import Page
 from support.runs import make_run
@@ -158,23 +158,22 @@ def test_the_command_prints_places_and_json_has_them(made: Path, tmp_path: Path,
     assert rows[0]["pixel_accuracy_from_home"] is None
 
 
-def test_a_stale_evaluation_elsewhere_is_refused_before_anything_is_written(made: Path, tmp_path: Path) -> None:
+def test_a_stale_evaluation_elsewhere_is_left_out_with_a_warning(made: Path, tmp_path: Path) -> None:
     folder = write_away(made / "there", "stale", "d" * 64, 0.1)
     values = metrics(folder)
     values["provenance"]["checkpoint_digest"] = "0" * 64
     (folder / "metrics.json").write_text(json.dumps(values))
+    match = r"^left out: .*stale-dddddddd: metrics.json is about another checkpoint .*evaluate .*there --on STORE, or remove"
     try:
-        with pytest.raises(
-            DataError, match=r"stale-dddddddd: metrics.json is about another checkpoint .*evaluate .*there --on STORE, or remove"
-        ):
-            compare([made / "one", made / "there"], tmp_path / "out")
-        with pytest.raises(DataError, match=r"stale-dddddddd: metrics.json is about another checkpoint"):
+        with pytest.warns(CropcamWarning, match=match):
+            compared = compare([made / "one", made / "there"], tmp_path / "out")
+        assert "stale" not in compared.page.read_text()
+        with pytest.warns(CropcamWarning, match=match):
             write_report(made / "there")
     finally:
         for path in folder.iterdir():
             path.unlink()
         folder.rmdir()
-    assert not (tmp_path / "out").exists()
 
 
 def test_the_report_has_a_table_of_other_places(made: Path, found: Comparison) -> None:

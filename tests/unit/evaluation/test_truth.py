@@ -63,7 +63,9 @@ def test_every_pixel_of_a_split_as_a_point_gives_the_figures_of_the_labels(store
     assert found["truth"]["pixels"] == len(rows)
     assert found["classification"]["accuracy"] is None
     assert "truth" not in expected
-    assert json.loads((tmp_path / "run" / "metrics.json").read_text())["truth"]["pixels"] == len(rows)
+    (written,) = (tmp_path / "run" / "points").glob("p-*/metrics.json")
+    assert json.loads(written.read_text()) == found
+    assert json.loads((tmp_path / "run" / "metrics.json").read_text()) == expected  # the figures of the labels stay
 
 
 def test_a_store_without_labels_is_scored_against_points(store: PatchStore, blank: PatchStore, tmp_path: Path) -> None:

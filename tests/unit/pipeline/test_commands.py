@@ -59,7 +59,7 @@ def test_an_image_without_labels_makes_a_store_of_images(tmp_path: Path, capsys:
         commands.patches(parsers(commands.add_commands)["patches"].parse_args(words))
         assert f"s.zarr: {already}136 patches kept of 143 (" in capsys.readouterr().out
     commands.check(parsers(commands.add_commands)["check"].parse_args([str(tmp_path / "s.zarr")]))
-    assert "sound: 136 patches in 1 block\n" in capsys.readouterr().out
+    assert "sound: 136 patches in 1 zarr shard\n" in capsys.readouterr().out
 
 
 def test_problems_of_a_store_are_printed_before_they_are_an_error(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

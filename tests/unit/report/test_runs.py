@@ -11,7 +11,7 @@ import pytest
 
 from cropcam.model.report.runs import read_elsewhere, read_evaluation, read_history, read_run, short_names
 from cropcam.model.runs.checkpoint import BEST
-from cropcam.pipeline.errors import DataError
+from cropcam.pipeline.errors import CropcamWarning, DataError
 from support.evaluations import write_away
 
 
@@ -103,13 +103,20 @@ def test_one_of_several_stores_that_a_run_was_trained_on_is_home(run: Path) -> N
     assert (iowa.is_home, iowa.elsewhere) == (True, "iowa-aaaaaaaa")
 
 
+def test_an_evaluation_from_before_the_training_went_on_is_left_out(run: Path) -> None:
+    folder = write_away(run, "illinois", "b" * 64, -0.1)
+    values = json.loads((folder / "metrics.json").read_text())
+    values["provenance"]["checkpoint_digest"] = "0" * 64
+    (folder / "metrics.json").write_text(json.dumps(values))
+    write_away(run, "iowa", "a" * 64, 0.0)
+    with pytest.warns(CropcamWarning, match=r"^left out: .*illinois-.* is about another checkpoint .*--on STORE, or remove .*illinois-"):
+        (iowa,) = read_elsewhere(run, read_run(run, "name"))
+    assert iowa.store_name == "iowa"
+
+
 @pytest.mark.parametrize(
     ("change", "match"),
     [
-        (
-            {"provenance": {"checkpoint_digest": "0" * 64, "patches_digest": ""}},
-            r"is about another checkpoint .*--on STORE, or remove .*illinois-",
-        ),
         ({"provenance": {}}, r"illinois-bbbbbbbb: metrics.json or patches.csv is damaged"),
         ({"store": {"name": "illinois"}}, r"metrics.json: lacks 'digest'; evaluate again: cropcam evaluate .* --on STORE"),
         ({"reference": {"run": "there"}}, r"metrics.json: lacks 'segmentation'"),

@@ -137,3 +137,14 @@ def test_without_labels_no_share_is_read(store: PatchStore, monkeypatch: pytest.
     assert cautions(store, labels=False) == []
     with pytest.raises(AssertionError, match=r"^the shares were read$"):
         cautions(store)
+
+
+def test_a_day_in_a_name_that_no_season_has_is_told(store: PatchStore) -> None:
+    names = {
+        "image:LC08_L2SP_023032_20230831_20230911_02_T1_SR_B4.TIF": "0",
+        "image:LC08_x_20160801_y_SR_B5.TIF": "0",
+        "labels:c_20100101_.tif": "0",
+    }
+    (found,) = cautions(of(store, None, digests={**store.info.digests, **names}))
+    assert found.startswith("image date 2023-08-31 by the name of its file, and the seasons of the study are 2016-")
+    assert "--set image.seasons=" in found

@@ -53,7 +53,7 @@ def test_a_sound_store_and_its_picture(good: Path, tmp_path: Path, capsys: pytes
     assert check(good).problems == ()
     for name in ("p.png", "p.svg"):
         assert main(["check", str(good), "--out", str(tmp_path / name)]) == 0
-        assert "sound: 107 patches in 1 block\n" in capsys.readouterr().out
+        assert "sound: 107 patches in 1 zarr shard\n" in capsys.readouterr().out
         assert (tmp_path / name).stat().st_size > 2000
     assert main(["describe", str(good)]) == 0
     assert "98 %" in capsys.readouterr().out

@@ -46,9 +46,9 @@ def test_a_text_is_a_key_and_a_value(text: str, key: tuple[str, ...], value: obj
         ("=5", "^--set '=5': write KEY=VALUE"),
         ("a b=5", "write KEY=VALUE"),
         ("area={}", r"^--set area: is a section; set its keys, such as area\.bounds=\[-94\.0, 37\.0, -86\.0, 41\.5\]$"),
-        ("area.bounds=[1,2", r"^--set area\.bounds: \[1,2 is not TOML; put it in quotes of the shell: --set 'area\.bounds=\[-94\.0, 37\.0, -86\.0, 41\.5\]'$"),
-        (f"area.bounds={'[' * 3000}", r"is not TOML; put it in quotes"),
-        ("image.seasons=[[2017-13-01]]", "is not TOML; put it in quotes"),
+        ("area.bounds=[1,2", r"^--set area\.bounds: \[1,2 is not TOML; inside lists and tables texts need quotes, and the shell needs some around all: --set 'area\.bounds=\[-94\.0, 37\.0, -86\.0, 41\.5\]'$"),
+        (f"area.bounds={'[' * 3000}", r"is not TOML; inside lists and tables texts need quotes"),
+        ("image.seasons=[[2017-13-01]]", "is not TOML; inside lists and tables texts need quotes"),
     ],
 )  # fmt: skip
 def test_what_is_no_change_is_refused_in_one_line(text: str, message: str) -> None:

@@ -12,7 +12,7 @@ import pytest
 import rasterio
 
 from cropcam.model.runs.config import RunConfig, StorePart
-from cropcam.model.transfer.domain import Place, image_dates, image_seasons, share_outside
+from cropcam.model.transfer.domain import Place, image_seasons, share_outside
 from cropcam.pipeline.crs import transform_bounds
 from cropcam.pipeline.encoding import BandEncoding
 from cropcam.pipeline.grid import PixelGrid
@@ -89,12 +89,6 @@ def test_a_date_outside_the_seasons_is_named(config: RunConfig) -> None:
     assert note_of(config, Source(grid, (in_season,))) == ""
     after = f"LC08_L2SP_030031_{last.replace('-', '')}_20990101_02_T1_SR_B4.TIF"  # seasons are half-open
     assert f"image date {last} is outside" in note_of(config, Source(grid, (after,)))
-
-
-def test_dates_are_those_of_the_acquisition() -> None:
-    assert image_dates(("LC08_L2SP_030031_20230831_20230906_02_T1_SR_B4.TIF", "a_20210102_b.tif")) == ["2021-01-02", "2023-08-31"]
-    assert image_dates(("T15TYH_20180705T165849_B04_10m.jp2",)) == ["2018-07-05"]
-    assert image_dates(("image.tif", "x_20231331_y.tif", "x_99999999_y.tif", "20230831.tif")) == []
 
 
 def test_seasons_of_an_image_are_days_in_file_names_or_those_of_the_study(tmp_path: Path) -> None:
