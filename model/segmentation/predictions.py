@@ -120,11 +120,11 @@ def predict_patches(
         nodata_BHW = ~outputs.valid_BHW.cpu().numpy()
         truth_BHW = truth(patches_B) if truth else np.full_like(nodata_BHW, UNLABELLED, np.uint8)
         logits_BK, cams_BKHW = config.objective.presence_logits(outputs, config.labels.presence_min_share), outputs.cams_BKHW
-        if not (logits_BK.isfinite().all() and cams_BKHW.isfinite().all()):
-            raise DataError("the network's outputs are not finite: its training diverged; train again with a lower --lr")
         chosen = segmenter.method
         uncalibrated_BKHW = chosen.uncalibrated(cams_BKHW, x_BCHW, outputs.valid_BHW)
         logits_BKHW = chosen.calibrated(uncalibrated_BKHW)
+        if not all(values.isfinite().all() for values in (logits_BK, cams_BKHW, uncalibrated_BKHW, logits_BKHW)):  # a method may overflow
+            raise DataError("the network's outputs are not finite: its training diverged; train again with a lower --lr")
         yield PatchPredictions(
             patches_B=patches_B,
             nodata_BHW=nodata_BHW,
