@@ -10,9 +10,9 @@ import os
 from contextlib import suppress
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import TypeAdapter, ValidationError
+from pydantic import AfterValidator, TypeAdapter, ValidationError
 
 from cropcam.pipeline.emulator import limits
 from cropcam.pipeline.emulator.access import ANONYMOUS, AccountKind
@@ -37,6 +37,15 @@ def new_id() -> str:
     return base64.b32encode(os.urandom(15)).decode()
 
 
+def _time(text: str) -> str:
+    if text:
+        datetime.datetime.fromisoformat(text)
+    return text
+
+
+Time = Annotated[str, AfterValidator(_time)]  # as the API writes it; empty until known
+
+
 @dataclass
 class Task:
     """One export from its request to its end; times are text, empty until known."""
@@ -49,10 +58,10 @@ class Task:
     attempt: int = 0
     progress: float = 0.0
     eecu_s: float = 0.0
-    created: str = field(default_factory=now)
-    updated: str = ""
-    started: str = ""
-    ended: str = ""
+    created: Time = field(default_factory=now)
+    updated: Time = ""
+    started: Time = ""
+    ended: Time = ""
     uris: list[str] = field(default_factory=list)
     error: dict[str, Any] | None = None
     owner: str = ANONYMOUS.email

@@ -78,7 +78,7 @@ def test_outputs_that_are_not_finite_are_refused(trained: Trained) -> None:
     segmenter = Segmenter(unfitted(network.dense.bias.tolist()), "cam-argmax")
     with pytest.raises(DataError, match="outputs are not finite: its training diverged"):
         next(iter(predict_patches(broken, config, store, np.array([0]), CPU, segmenter)))
-    method = replace(segmenter.method, temperature=1e-38)  # finite activations that overflow once they are calibrated
+    method = replace(segmenter.method, temperature=1e-44)  # finite activations that overflow once they are calibrated
     with pytest.raises(DataError, match="outputs are not finite"):
         next(iter(predict_patches(network, config, store, np.array([0]), CPU, Segmenter({method.name: method}, method.name))))
 
