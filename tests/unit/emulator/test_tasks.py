@@ -80,7 +80,7 @@ def test_a_half_written_entry_is_not_read(tmp_path: Path) -> None:
         ({"body": []}, "body: "),
         ({"body": {"priority": "high"}}, "the priority of the task is no number"),
         ({"uris": None}, "uris: "),
-        ({"updated": "2016-13-45"}, "updated: Value error, Invalid isoformat string"),
+        ({"updated": "2016-13-45"}, "updated: Value error, month must be in 1..12"),
         ({"id": "../ID"}, "the task '../ID'"),
     ],
 )
