@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import argparse
-import difflib
 import re
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, NoReturn
+
+from cropcam.pipeline.suggestions import nearest
 
 Command = Callable[[argparse.Namespace], int | None]  # an exit code, if not 0
 AddCommand = Callable[[str, Command], argparse.ArgumentParser]
@@ -33,8 +34,8 @@ class Parser(argparse.ArgumentParser):
             UsageError: always.
         """
         if wrong := re.search(r"invalid choice: '([^']*)' \(choose from (.*)\)", message):
-            near = difflib.get_close_matches(wrong[1], re.findall(r"[\w-]+", wrong[2]), 1)
-            message += f"; did you mean {near[0]}?" if near else ""
+            near = nearest(wrong[1], re.findall(r"[\w-]+", wrong[2]))
+            message += f"; did you mean {near}?" if near else ""
         self.print_usage(sys.stderr)
         self._print_message(f"{self.prog}: error: {message}\n", sys.stderr)
         raise UsageError(message)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -15,6 +14,7 @@ from cropcam.pipeline.code_table import CODE_LIMIT, Code, CodeTable, Color, hex_
 from cropcam.pipeline.colours import Palette
 from cropcam.pipeline.errors import ConfigError
 from cropcam.pipeline.legend_sources import cdl
+from cropcam.pipeline.suggestions import nearest
 
 BACKGROUND = "background"
 UNLABELLED = 255  # class index of a pixel without a label
@@ -164,8 +164,8 @@ def class_colors(colors: Mapping[str, str], names: Sequence[str]) -> dict[str, C
     found: dict[str, Color] = {}
     for name, text in colors.items():
         if name not in names:
-            near = difflib.get_close_matches(name, names, 1, 0.5)
-            hint = f"did you mean {near[0]}?" if near else f"the classes are {', '.join(names)}"
+            near = nearest(name, names, 0.5)
+            hint = f"did you mean {near}?" if near else f"the classes are {', '.join(names)}"
             raise ConfigError(f"colours.{name}: the study has no such class; {hint}")
         if not re.fullmatch(r"#[0-9a-fA-F]{6}", text):
             raise ConfigError(f'colours.{name}: {text!r} is no colour; write "#rrggbb", such as "{hex_color(BACKGROUND_COLOR)}"')

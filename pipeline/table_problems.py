@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Callable, Iterable, Sequence
 
 from pydantic_core import ErrorDetails
+
+from cropcam.pipeline.suggestions import nearest
 
 _MOST, _LETTERS = 5, 40  # problems that are named, letters of a value
 _TAKES = {
@@ -39,8 +40,8 @@ def _text(detail: ErrorDetails, known: Callable[[Sequence[str]], Sequence[str]])
     kind, key = detail["type"], ".".join(where)
     if kind == "extra_forbidden":
         allowed = known(where[:-1])
-        near = difflib.get_close_matches(where[-1].casefold(), allowed, 1)
-        text = "unknown key" + (f"; did you mean {near[0]}?" if near else f"; known here: {', '.join(allowed)}" if allowed else "")
+        near = nearest(where[-1], allowed)
+        text = "unknown key" + (f"; did you mean {near}?" if near else f"; known here: {', '.join(allowed)}" if allowed else "")
     elif kind == "missing":
         text = "is missing"
     elif kind == "value_error":

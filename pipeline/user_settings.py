@@ -7,15 +7,14 @@ folder. Its keys are the names below; paths in it are relative to its folder. A 
 from __future__ import annotations
 
 import argparse
-import difflib
 import os
-import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from cropcam.pipeline.errors import ConfigError
+from cropcam.pipeline.suggestions import nearest
 
 FILE = "cropcam.toml"
 CONFIG_VARIABLE = "CROPCAM_CONFIG"
@@ -131,15 +130,16 @@ def find_file(folder: Path, home: Path | None = None) -> Path | None:
 def _of_file(path: Path) -> dict[str, Setting]:
     from cropcam.pipeline.text_files import read_text  # noqa: PLC0415 - most calls have no file
     from cropcam.pipeline.toml_files import parse_toml  # noqa: PLC0415
+    from cropcam.pipeline.toml_lines import key_lines  # noqa: PLC0415
 
     text = read_text(path, "a file of settings", error=ConfigError, step=f"name a {FILE} with --config, or leave the option out")
-    values = parse_toml(text, str(path), error=ConfigError)
+    values, lines = parse_toml(text, str(path), error=ConfigError), key_lines(text)
     found = {}
     for key, value in values.items():
-        where = f"{path}, line {_line(text, key)}"
+        where = f"{path}, line {lines.get((key,), 1)}"
         if key not in SETTINGS:
-            near = difflib.get_close_matches(key, SETTINGS, 1)
-            hint = f"did you mean {near[0]}?" if near else f"known: {', '.join(SETTINGS)}"
+            near = nearest(key, SETTINGS)
+            hint = f"did you mean {near}?" if near else f"known: {', '.join(SETTINGS)}"
             raise ConfigError(f"{where}: unknown key {key}; {hint}")
         try:
             checked = SETTINGS[key](value)
@@ -149,12 +149,6 @@ def _of_file(path: Path) -> dict[str, Setting]:
             checked = path.absolute().parent / checked.expanduser()
         found[key] = Setting(checked, where, is_variable=False)
     return found
-
-
-def _line(text: str, key: str) -> int:
-    """The line, from 1, in which a key of the top level is set."""
-    found = re.search(rf"""^[ \t]*\[?[ \t]*["']?{re.escape(key)}\b""", text, re.MULTILINE)
-    return text[: found.start()].count("\n") + 1 if found else 1
 
 
 def leave_open(parsers: Iterable[argparse.ArgumentParser], names: Iterable[str]) -> None:

@@ -8,7 +8,6 @@ Source: the Earth Engine Data Catalog's "Dataset Availability" of each collectio
 
 from __future__ import annotations
 
-import difflib
 import re
 from datetime import date
 
@@ -19,6 +18,7 @@ from cropcam.pipeline.sensor import DEFAULT, packaged
 from cropcam.pipeline.sensor import packaged_names as packaged_sensors
 from cropcam.pipeline.study.problems import Problem, refusal
 from cropcam.pipeline.study.study import Study
+from cropcam.pipeline.suggestions import nearest
 
 _ASSET = r"[A-Za-z0-9_.:-]+(/[A-Za-z0-9_.:-]+)+"  # projects may be named example.com:project
 _ALIKE = 0.93  # of two names, one of them mistyped; of WorldCereal's MARKERS and MODELS, which are both there, it is 0.89
@@ -138,13 +138,10 @@ def _place(study: Study, of: Published) -> list[Problem]:
 def _mistyped(asset: str) -> list[Problem]:
     """Whether an asset has nearly the name of one that is known."""
     year = re.search(r"/(\d{4}[a-z]?)$", asset)
-    known = {
-        name.casefold(): name for of in packaged_names() for name in [published(of).asset.replace("YEAR", year[1] if year else "2016")]
-    }
-    near = difflib.get_close_matches(asset.casefold(), known, 1, _ALIKE)
-    if not near or re.sub(r"\d", "", known[near[0]]) == re.sub(r"\d", "", asset):  # the latter is another version or year
+    known = [published(name).asset.replace("YEAR", year[1] if year else "2016") for name in packaged_names()]
+    name = nearest(asset, known, _ALIKE)
+    if not name or re.sub(r"\d", "", name) == re.sub(r"\d", "", asset):  # the latter is another version or year
         return []
-    name = known[near[0]]
     return [Problem(("labels", "asset"), f"labels.asset: {asset} is not in Earth Engine's catalogue; did you mean {name}?")]
 
 

@@ -14,7 +14,8 @@ from cropcam.pipeline import band_expressions
 from cropcam.pipeline.encoding import BandEncoding, physical_layers
 from cropcam.pipeline.errors import ConfigError
 from cropcam.pipeline.sensor import DEFAULT, Sensor, packaged, packaged_names, parse
-from cropcam.pipeline.study.section import ProblemsError, Section, as_text, nearest, shown
+from cropcam.pipeline.study.section import ProblemsError, Section, as_text, shown
+from cropcam.pipeline.suggestions import nearest
 
 Day = Annotated[str, BeforeValidator(as_text), Field(pattern=r"^\d{4}-\d{2}-\d{2}$")]
 _ALL_PCT = 100.0

@@ -9,8 +9,9 @@ from pydantic_core import ErrorDetails
 
 from cropcam.pipeline.errors import ConfigError
 from cropcam.pipeline.study.forms import FORMS, form_of, sections
-from cropcam.pipeline.study.section import ProblemsError, Section, nearest, shown
+from cropcam.pipeline.study.section import ProblemsError, Section, shown
 from cropcam.pipeline.study.source import CHANGED, EXTENDS
+from cropcam.pipeline.suggestions import nearest
 
 MOST_SHOWN = 20
 MOST_LETTERS = 60  # of a text of the study in a message

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import datetime
-import difflib
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 
 from pydantic import BaseModel, ConfigDict
 
@@ -33,17 +32,6 @@ def shown(value: object) -> str:
     """
     text = repr(value)
     return text if len(text) <= _SHOWN else f"{text[:_SHOWN]}..."
-
-
-def nearest(name: str, known: Iterable[str], cutoff: float = 0.6) -> str:
-    """The known name that is most like another, case aside; empty where none is like it.
-
-    >>> nearest("Sentinel2", ["landsat", "sentinel-2"]), nearest("x", ["landsat"])
-    ('sentinel-2', '')
-    """
-    plain = {each.casefold(): each for each in known}
-    near = difflib.get_close_matches(name.casefold(), plain, 1, cutoff)
-    return plain[near[0]] if near else ""
 
 
 def as_text(day: object) -> object:

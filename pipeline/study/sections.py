@@ -15,7 +15,8 @@ from cropcam.pipeline.crs import is_geographic
 from cropcam.pipeline.errors import ConfigError
 from cropcam.pipeline.legend_sources import from_mapping, from_rows, packaged, packaged_names, resolution_m
 from cropcam.pipeline.study.polygons import canonical_polygons
-from cropcam.pipeline.study.section import Section, as_text, nearest, shown
+from cropcam.pipeline.study.section import Section, as_text, shown
+from cropcam.pipeline.suggestions import nearest
 
 _SCALES_M = 0.001, 1_000_000  # below, the number of pixels is beyond what arrays count
 _CDL_YEAR, _CDL_FINE_YEAR, _CDL_FINE_M = r"NASS/CDL/(\d{4})", 2024, 10.0  # NASS makes it at 10 m from that year on

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-import difflib
 import os
 from collections.abc import Mapping, Sequence
 from importlib import resources
@@ -12,9 +11,10 @@ from typing import Any, NamedTuple
 
 from cropcam.pipeline.errors import ConfigError
 from cropcam.pipeline.presets import names as presets
-from cropcam.pipeline.study.toml_lines import key_lines
+from cropcam.pipeline.suggestions import nearest
 from cropcam.pipeline.text_files import read_text
 from cropcam.pipeline.toml_files import parse_toml
+from cropcam.pipeline.toml_lines import key_lines
 
 EXTENDS = "extends"
 CHANGED = "--set"
@@ -144,8 +144,8 @@ def _layer(path: str, *, is_preset: bool) -> tuple[Layer, str | None]:
 
 
 def _missing(named: str, path: str, extended_by: Layer | None) -> str:
-    near = difflib.get_close_matches(named, presets(), 1)
-    hint = f"; did you mean {near[0]}?" if near else ""
+    near = nearest(named, presets())
+    hint = f"; did you mean {near}?" if near else ""
     if extended_by is None:
         return f"no study {named!r}: neither a TOML file nor a preset ({', '.join(presets())}){hint}"
     line = extended_by.lines.get((EXTENDS,), 1)

@@ -8,7 +8,7 @@ import tomllib
 import pytest
 from pydantic import ValidationError
 
-from cropcam.pipeline.study.section import ProblemsError, Section, as_text, nearest, shown
+from cropcam.pipeline.study.section import ProblemsError, Section, as_text, shown
 
 
 class Named(Section):
@@ -20,11 +20,6 @@ def test_frozen_and_strict() -> None:
         Named.model_validate({"name": "a", "other": 1})
     with pytest.raises(ValidationError, match="frozen"):
         Named(name="a").name = "b"  # type: ignore[misc]
-
-
-def test_names_are_compared_without_case() -> None:
-    assert nearest("SENTINEL2", ["landsat", "sentinel-2"]) == "sentinel-2"
-    assert nearest("year", ["area", "study"]) == ""
 
 
 def test_a_date_of_toml_is_the_text_of_its_day_and_a_time_is_none() -> None:

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cropcam.pipeline.study.toml_lines import key_lines
+from cropcam.pipeline.toml_lines import key_lines
 
 TEXT = '''# a study
 extends = "base"  # [no] = 1
