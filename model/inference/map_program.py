@@ -14,7 +14,6 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from cropcam.model.data.normalization import Normalization, has_value
-from cropcam.model.inference.layers import Layers
 from cropcam.model.inference.predictor import Predictor
 from cropcam.model.inference.refinement import cell_px
 from cropcam.model.inference.sliding_window import tent
@@ -30,28 +29,13 @@ class MapProgram(nn.Module):
     `halo_px` around them.
     """
 
-    mean_C: Tensor
-    std_C: Tensor
-    scale_C: Tensor
-    offset_C: Tensor
-    nodata_C: Tensor
-    ones_C: Tensor
-    nan_C: Tensor
-
     def __init__(self, predictor: Predictor) -> None:
         super().__init__()
-        self.network, self.method = predictor.network, predictor.method
+        self.network, self._method, self._layers = predictor.network, predictor.method, predictor.layers
         self.step_px, self.halo_px, self._network_halo_px = predictor.step_px, predictor.halo_px, predictor.network_halo_px
         self._size_px, self._refines = predictor.config.store.size_px, bool(predictor.method.mean_KC)
         self._covers = self.network.context_px is None  # the raster by patches
-        of_values, stored = predictor.layers.normalization, Normalization.of(predictor.config, predictor.device)
-        self._seasons, self._has_nodata = stored.seasons, stored.has_nodata
-        for name in ("mean_C", "std_C"):
-            self.register_buffer(name, getattr(of_values, name))
-        for name in ("scale_C", "offset_C", "nodata_C"):
-            self.register_buffer(name, getattr(stored, name))
-        self.register_buffer("ones_C", torch.ones_like(stored.scale_C))
-        self.register_buffer("nan_C", torch.full_like(stored.nodata_C, math.nan))
+        self._stored = Normalization.of(predictor.config, predictor.device)
 
     def forward(self, dn_BCYX: Tensor) -> tuple[Tensor, Tensor]:
         """Probabilities and classes."""
@@ -67,23 +51,16 @@ class MapProgram(nn.Module):
             found, inner = self._layers(values_BCYX, refine=not self._refines), np.s_[..., halo:-halo, halo:-halo] if halo else np.s_[...]
             logits_BKYX, valid_BYX = found.layers_BLYX[inner], found.valid_BYX[inner]
             if self._refines:
-                refined = refine_rasters(logits_BKYX, found.x_BCYX[inner], valid_BYX, self.method, cell_px(self._size_px))
-                logits_BKYX = self.method.calibrated(refined)
+                refined = refine_rasters(logits_BKYX, found.x_BCYX[inner], valid_BYX, self._method, cell_px(self._size_px))
+                logits_BKYX = self._method.calibrated(refined)
         logits_BKYX, valid_BYX = logits_BKYX[..., :height, :width], valid_BYX[..., :height, :width]
         classes_BYX = logits_BKYX.argmax(dim=1).to(torch.uint8).masked_fill(~valid_BYX, NODATA_CLASS)
         return logits_BKYX.softmax(dim=1).masked_fill(~valid_BYX[:, None], math.nan), classes_BYX
 
     def _physical(self, dn_BCYX: Tensor) -> Tensor:
         """Physical values, NaN = missing, rounded as those that `map` reads."""
-        stored = Normalization(self.mean_C, self.std_C, self.scale_C, self.offset_C, self.nodata_C, self._seasons, self._has_nodata)
-        values_BCYX = dn_BCYX.to(torch.float32) * self.scale_C[:, None, None] + self.offset_C[:, None, None]
-        return values_BCYX.masked_fill(~has_value(dn_BCYX, stored), math.nan)
-
-    @property
-    def _layers(self) -> Layers:
-        zeros_C = torch.zeros_like(self.ones_C)
-        normalization = Normalization(self.mean_C, self.std_C, self.ones_C, zeros_C, self.nan_C, self._seasons, False)
-        return Layers(self.network, self.method, normalization)
+        scale_C, offset_C = (values_C[:, None, None] for values_C in (self._stored.scale_C, self._stored.offset_C))
+        return (dn_BCYX.to(torch.float32) * scale_C + offset_C).masked_fill(~has_value(dn_BCYX, self._stored), math.nan)
 
     def _by_patches(self, values_BCYX: Tensor) -> tuple[Tensor, Tensor]:
         """Logits and valid pixels without the halo, as `blended_patches`: a patch without data has no weight."""
@@ -102,7 +79,7 @@ class MapProgram(nn.Module):
         )
         assert isinstance(total, Tensor)
         covered_BLYX = total.permute(0, 1, 4, 2, 5, 3).flatten(4, 5).flatten(2, 3)[..., halo:, halo:]
-        valid_BYX = ~values_BCYX.isnan().view(rasters, self._seasons, -1, *values_BCYX.shape[2:]).any(dim=2).all(dim=1)
+        valid_BYX = ~values_BCYX.isnan().view(rasters, self._stored.seasons, -1, *values_BCYX.shape[2:]).any(dim=2).all(dim=1)
         weight_B1YX = covered_BLYX[:, -1:]
         logits_BKYX = torch.where(weight_B1YX > 0, covered_BLYX[:, :-1] / weight_B1YX, 0.0)
         return logits_BKYX, valid_BYX[..., halo:, halo:]
