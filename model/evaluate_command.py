@@ -30,7 +30,6 @@ def evaluate(args: argparse.Namespace) -> None:
         raise ConfigError("--label-column goes with --points FILE, whose column of classes it names")
     from cropcam.model.evaluation.evaluate import evaluate as measure
     from cropcam.model.report.terminal import classes, headline, methods
-    from cropcam.model.runs.cautions import read_cautions
     from cropcam.model.runs.checkpoint import METRICS
     from cropcam.pipeline.runtime.progress import Stage
 
@@ -38,10 +37,11 @@ def evaluate(args: argparse.Namespace) -> None:
         options = {name: getattr(args, name) for name in ("split", "on", "reference", "save", "store", "points", "label_column", "device")}
         metrics = measure(args.run, **options, progress=stage).to_dict()
     text = f"{headline(metrics)}\n\n{methods(metrics['segmentation'])}\n\n{classes(metrics)}"
-    of_training = read_cautions(args.run)
-    document = with_warnings(args.run, metrics)
-    for number, line in enumerate(document["warnings"]):
-        note(f"{WARNING if number < len(of_training) else 'note: '}{line}")
+    of_training, of_figures = _warnings(args.run, metrics)
+    for line in of_training:
+        note(f"{WARNING}{line}")
+    for line in of_figures:
+        note(f"note: {line}")
     if warning := metrics.get("shift", {}).get("warning"):
         note(warning if warning.startswith(WARNING) else f"{WARNING}{warning}")
     if not (args.run / METRICS).is_file():
@@ -50,16 +50,22 @@ def evaluate(args: argparse.Namespace) -> None:
         then = map_line(args.run, args.store)
     else:
         then = command_line("report", args.run, *(("--store", args.store) if args.store else ()))
-    show(document, text, places=[_metrics_of(args, metrics)], then=then)
+    show({**metrics, "warnings": [*of_training, *of_figures]}, text, places=[_metrics_of(args, metrics)], then=then)
 
 
 def with_warnings(run: Path, metrics: dict[str, Any]) -> dict[str, Any]:
     """The figures of a run and the warnings of its training and evaluation, as JSON values."""
+    of_training, of_figures = _warnings(run, metrics)
+    return {**metrics, "warnings": [*of_training, *of_figures]}
+
+
+def _warnings(run: Path, metrics: dict[str, Any]) -> tuple[list[str], list[str]]:
+    """Of the training, and of the figures."""
     from cropcam.model.report.content import cautions
     from cropcam.model.report.runs import read_history
     from cropcam.model.runs.cautions import read_cautions
 
-    return {**metrics, "warnings": [*read_cautions(run), *cautions(metrics, read_history(run))]}
+    return read_cautions(run), cautions(metrics, read_history(run))
 
 
 def _metrics_of(args: argparse.Namespace, metrics: dict[str, Any]) -> Path:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -18,6 +19,7 @@ from cropcam.model.labels.points import has_splits
 from cropcam.model.labels.weak_labels import LabelSpec
 from cropcam.model.runs.config import RunConfig
 from cropcam.pipeline.errors import DataError
+from cropcam.pipeline.legend import UNLABELLED
 from cropcam.pipeline.runtime.terminal import quoted
 from cropcam.pipeline.store.patch_store import PatchStore
 from cropcam.pipeline.store.schema import NOT_USED, SPLITS
@@ -115,18 +117,9 @@ def _in_trained(scored: Scored, config: RunConfig, patches_N: Indices, pixel_NHW
     """How many of the points lie in patches that the run was trained on: they flatter it."""
     if not scored.home:
         return 0
-    spec = config.label_spec
-    try:
-        trained_N, labels = (
-            labels_of_splits(scored.store, ["train"], replace(spec, digests={}), config.store.classes)
-            if spec.points
-            else (
-                scored.store.split_indices("train"),
-                None,
-            )
-        )
-    except DataError:  # the file of labels is gone since the training
-        trained_N, labels = scored.store.split_indices("train"), None
-    if labels is not None:
-        trained_N = trained_N[labels.labelled()]
-    return int((pixel_NHW[np.isin(patches_N, trained_N)] != 255).sum())
+    trained_N, spec = scored.store.split_indices("train"), replace(config.label_spec, digests={})
+    if spec.points:
+        with suppress(DataError):  # the file of labels may be gone since the training
+            trained_N, labels = labels_of_splits(scored.store, ["train"], spec, config.store.classes)
+            trained_N = trained_N[labels.labelled()]
+    return int((pixel_NHW[np.isin(patches_N, trained_N)] != UNLABELLED).sum())

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import lru_cache
 from typing import NamedTuple
 
 import numpy as np
@@ -57,10 +58,19 @@ def read_point_file(spec: LabelSpec, legend: Legend, owner: str = "store") -> Ta
     Raises:
         DataError: the file is missing or has changed, a line is not valid, a feature is no point, or no point has a known class.
     """
-    check_label_file(spec.points, spec.digests.get("points", ""))
+    digest = check_label_file(spec.points, spec.digests.get("points", ""))
+    return _read(spec.points, spec.label_column, owner, digest, legend).of_splits(spec.splits or SPLITS)
+
+
+@lru_cache(maxsize=1)  # every split is of the same file
+def _read(path: str, column: str, owner: str, _digest: str, legend: Legend) -> Table:
     polygons = "field boundaries go with train --fields FILE" if owner == "store" else ""
-    points = read_points(spec.points, legend, column=spec.label_column, owner=owner, polygons=polygons, more=(COLUMN,))
-    return _table(points, legend).of_splits(spec.splits or SPLITS)
+    return _table(read_points(path, legend, column=column, owner=owner, polygons=polygons, more=(COLUMN,)), legend)
+
+
+def forget_points() -> None:
+    """Free the memory of the points that were read last."""
+    _read.cache_clear()
 
 
 def pixels_of(table: Table, grid: PixelGrid, legend: Legend) -> tuple[Indices, Indices]:

@@ -10,6 +10,7 @@ import torch
 
 from cropcam.model.data.dataset import Patches, labels_of_splits, labels_without_image, read_split
 from cropcam.model.labels.fields import forget_fields
+from cropcam.model.labels.point_files import forget_points
 from cropcam.model.labels.points import has_splits
 from cropcam.model.labels.weak_labels import WeakLabels
 from cropcam.model.networks import network_class
@@ -53,6 +54,7 @@ def read_splits(config: RunConfig, store: PatchStore, device: torch.device, log:
             f"are trained on, and the validation below is that of the same {what}"
         )
     forget_fields()
+    forget_points()
     names = ("train", "validation") if len(labels) > 1 else ("train or validation",)
     found = []
     for split, index_N, own in zip(names, indices, labels, strict=True):
